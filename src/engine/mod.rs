@@ -1,0 +1,130 @@
+//! The engines: forward and backward pass, optimizer step and cached decoding over the weights of one decoder.
+//!
+//! Two stand behind the same traits: `candle` (any candle device; the reference) and `cpu` (our own). Neither knows of
+//! tokenizers, data sets or stages. The residual stream starts as token embedding + line embedding + column embedding; rotary
+//! positions are counted from the start of each sequence.
+
+pub mod candle;
+pub mod cpu;
+
+use crate::model::Weights;
+
+/// The target of a token whose prediction is not trained on.
+pub const IGNORED: u32 = u32::MAX;
+
+/// Sequences laid end to end, without padding.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// [tokens]
+    pub tokens: Vec<u32>,
+    /// The token that follows, or [`IGNORED`]. [tokens]
+    pub targets: Vec<u32>,
+    /// Line number of each token, below the shape's `lines` (empty where that is 0). [tokens]
+    pub lines: Vec<u32>,
+    /// Column of each token, below the shape's `columns` (empty where that is 0). [tokens]
+    pub columns: Vec<u32>,
+    /// The sequences' lengths; they sum to the number of tokens. [sequences]
+    pub lengths: Vec<usize>,
+}
+
+/// What one optimizer step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Mean cross-entropy over the trained tokens of all micro-batches, before the update.
+    pub loss: f64,
+    /// Euclidean norm of the gradient, before clipping.
+    pub gradient_norm: f64,
+}
+
+/// AdamW (Loshchilov & Hutter 2019) with clipping by the global norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// Decoupled: weights shrink by `learning_rate * weight_decay`. Applies to matrices and embeddings, not to norms.
+    pub weight_decay: f64,
+    /// The largest gradient norm that is left as it is (infinite: never clipped).
+    pub clip: f64,
+}
+
+/// The optimizer's memory, for checkpoints: moments by the weights' names, and the number of steps taken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moments {
+    pub steps: u64,
+    pub first: Weights,
+    pub second: Weights,
+}
+
+/// Trains one decoder.
+pub trait Train {
+    /// One optimizer step on the mean loss over all trained tokens of `batches` (gradient accumulation: their gradients add up).
+    ///
+    /// # Errors
+    /// When the engine's device fails or a batch does not fit the shape.
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError>;
+
+    /// The weights as they are now.
+    ///
+    /// # Errors
+    /// When the engine's device fails.
+    fn weights(&self) -> Result<Weights, EngineError>;
+
+    /// The optimizer's memory as it is now.
+    ///
+    /// # Errors
+    /// When the engine's device fails.
+    fn moments(&self) -> Result<Moments, EngineError>;
+
+    /// Goes on from a checkpoint: replaces weights and memory.
+    ///
+    /// # Errors
+    /// When a name or a shape is not this decoder's.
+    fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError>;
+}
+
+/// New tokens for one slot of a [`Decode`].
+#[derive(Clone, Copy, Debug)]
+pub struct Feed<'a> {
+    /// Which slot of the cache.
+    pub slot: usize,
+    /// How many tokens the slot holds before these; what it held after that is forgotten (0: the slot starts anew).
+    pub start: usize,
+    /// At least one. [tokens]
+    pub tokens: &'a [u32],
+    /// As in [`Batch`]. [tokens]
+    pub lines: &'a [u32],
+    /// As in [`Batch`]. [tokens]
+    pub columns: &'a [u32],
+}
+
+/// Decodes with a preallocated key/value cache of a fixed number of slots.
+pub trait Decode {
+    /// Appends each feed's tokens to its slot (each slot at most once a call) and returns the logits of each feed's last token,
+    /// in the order of the feeds: [feeds, vocabulary]. A row does not depend on the other feeds of the call.
+    ///
+    /// # Errors
+    /// When the engine's device fails, or a slot would outgrow the context.
+    fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError>;
+}
+
+/// Why an engine could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A tensor of a file or checkpoint is not as the decoder needs it.
+    #[error("tensor `{name}` has shape {found:?} where the model needs {expected:?}")]
+    Tensor {
+        name: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
+    /// A tensor is missing.
+    #[error("tensor `{0}` is missing")]
+    Missing(String),
+    /// A sequence is longer than the model's context.
+    #[error("a sequence of {tokens} tokens is longer than the model's context of {context}")]
+    TooLong { tokens: usize, context: usize },
+    /// The device or candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}

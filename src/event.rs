@@ -1,0 +1,108 @@
+//! What execution tells the outside, and all that a reporter may know.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Digest;
+
+/// How far a running stage is. Sent at most a few times a second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done so far, and in all: optimizer steps, requests, rows.
+    pub done: u64,
+    /// See `done`.
+    pub total: u64,
+    /// What is counted: `steps`, `requests`, `rows`.
+    pub unit: String,
+    /// Named readings at this moment: `loss`, `learning_rate`, `tokens_per_second`.
+    pub readings: BTreeMap<String, f64>,
+}
+
+/// One thing that happened in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The run has begun.
+    RunStarted {
+        run: String,
+        experiment: String,
+        stages: usize,
+        jobs: usize,
+        threads: usize,
+    },
+    /// The store had the stage's record.
+    Cached { stage: StageName, key: Digest },
+    /// A worker has begun the stage.
+    Started {
+        stage: StageName,
+        key: Digest,
+        kind: String,
+        reason: String,
+        log: PathBuf,
+    },
+    /// The stage moved on.
+    Progressed { stage: StageName, progress: Progress },
+    /// Another process is computing this stage; it is waited for.
+    Waiting { stage: StageName, key: Digest, holder: String },
+    /// The stage ended well and its record is in the store.
+    Finished {
+        stage: StageName,
+        key: Digest,
+        seconds: f64,
+        outputs: BTreeMap<String, Digest>,
+    },
+    /// The stage failed; nothing of it is in the store.
+    Failed {
+        stage: StageName,
+        key: Digest,
+        seconds: f64,
+        error: String,
+        log: PathBuf,
+        log_tail: Vec<String>,
+        rerun: String,
+    },
+    /// The stage was not tried, because one that it needs failed or the run was interrupted.
+    Skipped { stage: StageName, because: String },
+    /// Ctrl-C (or a termination signal) was seen: running stages are asked to stop.
+    Interrupted,
+    /// The last event of every run.
+    Summary {
+        stages: usize,
+        cached: usize,
+        ran: usize,
+        failed: usize,
+        skipped: usize,
+        seconds: f64,
+        interrupted: bool,
+    },
+}
+
+/// A stage as people know it: its name and the coordinates of its variant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StageName {
+    /// `standard[2]`
+    #[serde(rename = "stage")]
+    pub name: String,
+    /// The matrix coordinates that all variants which share the stage agree on, as text.
+    pub variant: BTreeMap<String, String>,
+}
+
+impl std::fmt::Display for StageName {
+    /// `standard[2]` or `standard[2] (seed=1, start=warm)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        if !self.variant.is_empty() {
+            let coordinates: Vec<String> = self.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+            write!(f, " ({})", coordinates.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the events of a run, in order.
+pub trait Reporter {
+    /// Shows or stores one event; called from one thread.
+    fn event(&mut self, event: &Event);
+}

@@ -1,0 +1,175 @@
+//! BLAKE3 digests of bytes, files, folders and values.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// A BLAKE3 digest: the name of an artifact's content, or a stage key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The first 12 hexadecimal digits, for people.
+    pub fn short(&self) -> String {
+        self.to_string()[..12].to_owned()
+    }
+
+    /// The 32 bytes themselves.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// The text is not 64 hexadecimal digits.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a digest (64 hexadecimal digits)")]
+pub struct NotADigest(String);
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        blake3::Hash::from_hex(text)
+            .map(|hash| Self(*hash.as_bytes()))
+            .map_err(|_| NotADigest(text.to_owned()))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Files from this size on are mapped into memory and hashed by several threads.
+const LARGE: u64 = 1 << 20;
+
+/// The digest of a file's content.
+///
+/// # Errors
+/// When the file cannot be opened or read.
+pub fn file(path: &Path) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    if std::fs::metadata(path)?.len() >= LARGE {
+        hasher.update_mmap_rayon(path)?;
+    } else {
+        hasher.update(&std::fs::read(path)?);
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}
+
+/// The digest of a value's canonical encoding.
+pub fn value(value: &Value) -> Digest {
+    let mut bytes = Vec::new();
+    encode(value, &mut bytes);
+    Digest::of(&bytes)
+}
+
+/// Appends the canonical encoding of `value`: a tag byte, then the content; keys sorted, lengths before content, numbers by
+/// their bits and never as text, so that equal values and no others have equal bytes.
+fn encode(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.push(b'n'),
+        Value::Bool(flag) => out.extend([b'b', u8::from(*flag)]),
+        Value::Number(number) => {
+            if let Some(integer) = number.as_i64() {
+                out.push(b'i');
+                out.extend(integer.to_le_bytes());
+            } else if let Some(integer) = number.as_u64() {
+                out.push(b'u');
+                out.extend(integer.to_le_bytes());
+            } else {
+                out.push(b'f');
+                out.extend(number.as_f64().unwrap_or(f64::NAN).to_bits().to_le_bytes());
+            }
+        }
+        Value::String(text) => encode_text(text, out),
+        Value::Array(items) => {
+            out.push(b'a');
+            out.extend((items.len() as u64).to_le_bytes());
+            items.iter().for_each(|item| encode(item, out));
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(key, _)| *key);
+            out.push(b'o');
+            out.extend((fields.len() as u64).to_le_bytes());
+            for (key, item) in fields {
+                encode_text(key, out);
+                encode(item, out);
+            }
+        }
+    }
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    out.push(b's');
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_digest_is_what_b3sum_prints() {
+        // printf '' | b3sum
+        assert_eq!(
+            Digest::of(b"").to_string(),
+            "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
+        );
+    }
+
+    #[test]
+    fn large_files_hash_like_small_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        let bytes: Vec<u8> = (0..3 << 20).map(|i: u32| (i % 251) as u8).collect();
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(file(&path).unwrap(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn key_order_does_not_matter_and_everything_else_does() {
+        let a: Value = serde_json::from_str(r#"{"x": 1, "y": [1, 2]}"#).unwrap();
+        let b: Value = serde_json::from_str(r#"{"y": [1, 2], "x": 1}"#).unwrap();
+        assert_eq!(value(&a), value(&b));
+        for other in [
+            json!({"x": 1, "y": [2, 1]}),
+            json!({"x": 1.0, "y": [1, 2]}),
+            json!({"x": "1", "y": [1, 2]}),
+            json!({"x": 1, "y": [[1], 2]}),
+        ] {
+            assert_ne!(value(&a), value(&other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Experiment → DAG → plan: which stages there are, and which of them the store already has.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::event::StageName;
+use crate::fingerprint::Reason;
+use crate::hash::Digest;
+use crate::stage::{Kind, Stage};
+
+/// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
+pub struct Dag {
+    pub experiment: String,
+    pub graph: DiGraph<Node, ()>,
+}
+
+/// One stage, shared by every variant that has an equal one.
+pub struct Node {
+    /// The name, with the coordinates on which all variants that share the stage agree.
+    pub name: StageName,
+    /// `numbered`
+    pub base: String,
+    /// `3`
+    pub index: Option<i64>,
+    /// The full coordinates of each variant that has this stage, and the stage's name there.
+    pub members: Vec<StageName>,
+    pub kind: &'static Kind,
+    pub stage: Box<dyn Stage>,
+    /// The seed, for stages that draw.
+    pub seed: Option<u64>,
+    /// By input port, in the order written.
+    pub inputs: BTreeMap<String, Vec<Link>>,
+}
+
+/// A reference to another stage's output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub from: NodeIndex,
+    /// The output port.
+    pub port: &'static str,
+}
+
+/// Whether a stage has to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The store has its record.
+    Hit,
+    /// It has not.
+    Run,
+    /// It depends on a stage that has to run first.
+    Unknown,
+}
+
+/// What the plan says of one node.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub state: State,
+    /// Known for hits and for stages to run.
+    pub key: Option<Digest>,
+    /// Why it has to run.
+    pub reason: Option<Reason>,
+    /// The outputs, for hits.
+    pub outputs: BTreeMap<String, Digest>,
+    /// How long it took last time or is thought to take.
+    pub estimate: Option<Duration>,
+}
+
+/// The DAG with an entry for each node.
+pub struct Plan {
+    pub dag: Dag,
+    /// By node index.
+    pub entries: Vec<Entry>,
+}

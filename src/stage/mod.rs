@@ -1,0 +1,115 @@
+//! The kinds of stages and what each does, given typed inputs and a place for its outputs.
+//!
+//! A stage knows nothing of keys, stores, executors or terminals.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use schemars::Schema;
+use serde_json::Value;
+
+use crate::event::Progress;
+
+/// What an artifact at a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortType {
+    /// A JSON Lines file of [`crate::dataset::Row`].
+    Dataset,
+    /// A folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`, `training.jsonl`.
+    Model,
+    /// A JSON Lines file of [`crate::dataset::Answer`].
+    Answers,
+    /// A folder: `metrics.json` and the answers it was computed from.
+    Metrics,
+}
+
+/// An input port of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    pub name: &'static str,
+    pub port: PortType,
+    /// Whether a stage may leave it out.
+    pub optional: bool,
+    /// Whether it takes a list of references (one reference is a list of one).
+    pub many: bool,
+}
+
+/// An output port of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    pub name: &'static str,
+    pub port: PortType,
+}
+
+/// What the table of kinds knows of one kind.
+pub struct Kind {
+    /// `generate`, `train`, …
+    pub name: &'static str,
+    /// Raised whenever the same params, seed and inputs may give other bytes than before.
+    pub version: u32,
+    pub inputs: &'static [Input],
+    pub outputs: &'static [Output],
+    /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
+    pub named: &'static [(&'static str, &'static str)],
+    /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports).
+    pub parse: fn(&figment::value::Value) -> Result<Box<dyn Stage>, figment::Error>,
+    /// The JSON Schema of the params.
+    pub schema: fn() -> Schema,
+    /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
+    /// problems seeds share unless the experiment says otherwise.
+    pub follows_seed: bool,
+}
+
+/// One stage with its params read and checked.
+pub trait Stage {
+    /// The params after defaults, as they enter the key.
+    fn params(&self) -> Value;
+
+    /// Whether the output depends on the seed.
+    fn draws(&self) -> bool;
+
+    /// The engine and the dtype that compute the output, as they enter the key (`cpu f32`), for kinds that compute.
+    fn numerics(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether more than one thread helps.
+    fn threaded(&self) -> bool {
+        self.numerics().is_some()
+    }
+
+    /// Computes the outputs. The same params, seed and inputs give the same bytes, whatever the number of threads.
+    ///
+    /// # Errors
+    /// When an input is not as it must be, or the machine fails; the message says what to do.
+    fn run(&self, job: &Job<'_>) -> Result<(), StageError>;
+}
+
+/// What a running stage is given.
+pub struct Job<'a> {
+    /// The artifacts by input port, in the order of the references.
+    pub inputs: &'a BTreeMap<String, Vec<PathBuf>>,
+    /// The folder for the outputs: each output port is a file or a folder of the port's name in it.
+    pub outputs: &'a Path,
+    /// A folder of the stage's key that outlives a killed worker: for checkpoints.
+    pub scratch: &'a Path,
+    pub seed: u64,
+    pub threads: usize,
+    /// `cpu`, `cuda:0`, `metal`.
+    pub device: &'a str,
+    /// Tells how far the stage is; cheap, may be called at every step.
+    pub progress: &'a dyn Fn(Progress),
+    /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// Why a stage ended without its outputs.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// It was asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// Input, model or machine; a message for people, with what to do.
+    #[error("{0}")]
+    Failed(String),
+}
