@@ -105,4 +105,7 @@ impl std::fmt::Display for StageName {
 pub trait Reporter {
     /// Shows or stores one event; called from one thread.
     fn event(&mut self, event: &Event);
+
+    /// Time has passed: called a few times a second, for clocks and heartbeats.
+    fn tick(&mut self) {}
 }
