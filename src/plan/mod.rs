@@ -1,5 +1,9 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
+mod build;
+
+pub use build::build;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,7 +39,7 @@ pub struct Node {
 }
 
 /// A reference to another stage's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     pub from: NodeIndex,
     /// The output port.
