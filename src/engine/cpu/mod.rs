@@ -17,6 +17,9 @@ mod parameters;
 mod span;
 mod trainer;
 
+#[cfg(test)]
+mod tests;
+
 pub use decoder::Decoder;
 pub use trainer::Trainer;
 

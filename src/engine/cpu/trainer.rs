@@ -21,7 +21,7 @@ pub struct Trainer {
 }
 
 /// All of a trainer but its threads.
-struct Learner {
+pub(super) struct Learner {
     parameters: Parameters,
     optimizer: Optimizer,
     jobs: Jobs,
@@ -47,7 +47,7 @@ impl Trainer {
 }
 
 impl Learner {
-    fn new(parameters: Parameters, optimizer: Optimizer) -> Self {
+    pub(super) fn new(parameters: Parameters, optimizer: Optimizer) -> Self {
         let zeros = vec![0.0; parameters.flat.len()];
         Self {
             optimizer,
@@ -63,12 +63,18 @@ impl Learner {
     }
 
     /// Leaves the gradient of the mean loss over the batches' trained tokens in `gradient`, and gives that loss.
-    fn differentiate(&mut self, batches: &[Batch]) -> f64 {
+    pub(super) fn differentiate(&mut self, batches: &[Batch]) -> f64 {
         let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|target| **target != IGNORED).count();
         let weight = 1.0 / trained.max(1) as f64;
         self.gradient.fill(0.0);
         let losses = batches.iter().map(|batch| self.add_gradient(batch, weight as f32));
         losses.sum::<f64>() * weight
+    }
+
+    /// The gradient by the weights' names.
+    #[cfg(test)]
+    pub(super) fn gradient_by_name(&self) -> Weights {
+        self.parameters.layout.name(&self.gradient)
     }
 
     /// Adds the gradient of one batch; gives its summed loss.
