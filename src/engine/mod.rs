@@ -124,6 +124,22 @@ pub enum EngineError {
     /// A sequence is longer than the model's context.
     #[error("a sequence of {tokens} tokens is longer than the model's context of {context}")]
     TooLong { tokens: usize, context: usize },
+    /// A batch or a feed names something that the decoder does not have.
+    #[error("{what} {found} is out of range (known: 0 to {})", .bound.saturating_sub(1))]
+    OutOfRange { what: &'static str, found: usize, bound: usize },
+    /// The parts of a batch or a feed do not belong together.
+    #[error("{found} {what} where the batch has {expected}")]
+    Count {
+        what: &'static str,
+        expected: usize,
+        found: usize,
+    },
+    /// The machine gave no threads.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        threads: usize,
+        source: rayon::ThreadPoolBuildError,
+    },
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

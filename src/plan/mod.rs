@@ -1,8 +1,10 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
+mod build;
 mod history;
 mod resolve;
 
+pub use build::build;
 pub use resolve::Resolver;
 
 use std::collections::BTreeMap;
@@ -43,7 +45,7 @@ pub struct Node {
 }
 
 /// A reference to another stage's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     pub from: NodeIndex,
     /// The output port.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod duration;
+mod event_log;
 mod json;
 mod paint;
 mod plain;
@@ -17,6 +18,7 @@ mod wording;
 
 pub use clock::{Clock, SystemClock};
 pub use duration::duration;
+pub use event_log::EventLog;
 pub use json::Json;
 pub use paint::{Color, Paint};
 pub use plain::Plain;
