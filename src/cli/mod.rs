@@ -1,1 +1,6 @@
 //! (being written)
+
+pub mod config;
+pub mod diagnostics;
+pub mod experiment;
+pub mod schema;
