@@ -127,6 +127,12 @@ pub enum EngineError {
     /// A sequence is longer than the model's context.
     #[error("a sequence of {tokens} tokens is longer than the model's context of {context}")]
     TooLong { tokens: usize, context: usize },
+    /// A batch or a feed contradicts itself or the shape: a fault of the caller.
+    #[error("a batch has {0}")]
+    Batch(String),
+    /// No threads to be had.
+    #[error("cannot start threads: {0}")]
+    Threads(String),
     /// No device of that name.
     #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
     UnknownDevice(String),
