@@ -130,6 +130,22 @@ pub enum EngineError {
     /// No device of that name.
     #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
     UnknownDevice(String),
+    /// A batch or a feed names something that the decoder does not have.
+    #[error("{what} {found} is out of range (known: 0 to {})", .bound.saturating_sub(1))]
+    OutOfRange { what: &'static str, found: usize, bound: usize },
+    /// The parts of a batch or a feed do not belong together.
+    #[error("{found} {what} where the batch has {expected}")]
+    Count {
+        what: &'static str,
+        expected: usize,
+        found: usize,
+    },
+    /// The machine gave no threads.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        threads: usize,
+        source: rayon::ThreadPoolBuildError,
+    },
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
