@@ -5,6 +5,7 @@
 //! positions are counted from the start of each sequence.
 
 pub mod candle;
+mod check;
 mod choice;
 pub mod cpu;
 
@@ -132,11 +133,7 @@ pub enum EngineError {
     OutOfRange { what: &'static str, found: usize, bound: usize },
     /// The parts of a batch or a feed do not belong together.
     #[error("{found} {what} where the batch has {expected}")]
-    Count {
-        what: &'static str,
-        expected: usize,
-        found: usize,
-    },
+    Count { what: &'static str, expected: usize, found: usize },
     /// The machine gave no threads.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
