@@ -3,6 +3,8 @@
 mod architecture;
 mod config;
 mod dag;
+mod readme;
+mod report;
 mod table;
 
 #[test]
