@@ -3,8 +3,11 @@
 mod architecture;
 mod config;
 mod dag;
+mod keys;
+mod lab;
 mod readme;
 mod report;
+mod runs;
 mod table;
 
 #[test]
