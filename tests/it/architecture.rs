@@ -44,12 +44,15 @@ fn module_of(path: &Path) -> String {
 
 /// Tests may use whatever helps: they are no part of what a module depends on.
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
+    path.components()
+        .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
 }
 
 /// The text up to the tests at its end.
 fn without_tests(text: &str) -> &str {
-    text.find("#[cfg(test)]\nmod tests {").and_then(|end| text.get(..end)).unwrap_or(text)
+    text.find("#[cfg(test)]\nmod tests {")
+        .and_then(|end| text.get(..end))
+        .unwrap_or(text)
 }
 
 /// The modules that a text names: in `crate::store::Store`, and in `crate::{event, store::Store}`.
