@@ -4,15 +4,17 @@ use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Decode, EngineError, Optimizer, Train, candle};
+use super::{Decode, EngineError, Optimizer, Train, candle, cpu};
 use crate::model::{Shape, Weights};
 
 /// The engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// Any device that candle knows; the reference.
+    /// Our own, on the processor.
     #[default]
+    Cpu,
+    /// Any device that candle knows; the reference.
     Candle,
 }
 
@@ -28,6 +30,7 @@ pub enum Dtype {
 /// The numeric class of a result, as it enters the key: `candle f32`.
 pub fn numerics(engine: Engine, dtype: Dtype) -> String {
     let engine = match engine {
+        Engine::Cpu => "cpu",
         Engine::Candle => "candle",
     };
     let dtype = match dtype {
@@ -49,6 +52,7 @@ pub fn trainer(
     threads: usize,
 ) -> Result<Box<dyn Train>, EngineError> {
     match engine {
+        Engine::Cpu => Ok(Box::new(cpu::Trainer::new(shape, weights, optimizer, threads)?)),
         Engine::Candle => Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?)),
     }
 }
@@ -66,6 +70,7 @@ pub fn decoder(
     threads: usize,
 ) -> Result<Box<dyn Decode>, EngineError> {
     match engine {
+        Engine::Cpu => Ok(Box::new(cpu::Decoder::new(shape, weights, slots, threads)?)),
         Engine::Candle => Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?)),
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
-pub use architecture::{Architecture, ArchitectureError, preset_names};
+pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::load;
 pub use initialise::initialise;

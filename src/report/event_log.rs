@@ -19,7 +19,12 @@ pub struct EventLog {
 impl EventLog {
     /// For the run named `run`.
     pub fn new(store: Store, run: String) -> Self {
-        Self { store, run, before: Vec::new(), log: None }
+        Self {
+            store,
+            run,
+            before: Vec::new(),
+            log: None,
+        }
     }
 
     fn path(&self) -> Option<PathBuf> {
@@ -31,7 +36,10 @@ impl Reporter for EventLog {
     fn event(&mut self, event: &Event) {
         if self.log.is_none() && matches!(event, Event::Started { .. }) {
             // A log that cannot be written is no reason to lose the run.
-            self.log = self.path().and_then(|path| File::create(path).ok()).map(|file| Json::new(file, SystemClock::start()));
+            self.log = self
+                .path()
+                .and_then(|path| File::create(path).ok())
+                .map(|file| Json::new(file, SystemClock::start()));
             for event in std::mem::take(&mut self.before) {
                 self.log.iter_mut().for_each(|log| log.event(&event));
             }

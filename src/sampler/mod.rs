@@ -1,11 +1,18 @@
 //! Decoding: prompts → responses, many at once over a cache with a fixed number of slots.
 
+mod choose;
 mod error;
+mod slots;
 
-use crate::engine::{Dtype, Engine};
-use crate::model::Model;
+use crate::engine::{self, Dtype, Engine};
+use crate::model::{Model, Shape};
 
 pub use error::SampleError;
+
+use slots::{Slots, Waiting};
+
+/// Sequences decoded at once.
+const SLOTS: usize = 64;
 
 /// One prompt to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,5 +94,53 @@ pub struct Reading {
 /// When a prompt leaves no room in the model's context, the logits are not numbers, or the engine or the tokenizer fails;
 /// [`SampleError::Stopped`] when `run.stop` says so.
 pub fn sample(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError> {
-    todo!("{model:?} {requests:?} {sampling:?} {}", run.threads)
+    answer(model, requests, sampling, run, SLOTS)
 }
+
+/// [`sample`] with a cache of `slots` slots.
+fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError> {
+    let mut waiting = tokenise(model, requests)?;
+    // The longest are taken first (from the end), so that the last ones to run are short.
+    waiting.sort_by_key(|request| request.tokens.len());
+    let longest = waiting.last().map_or(0, |request| request.tokens.len());
+    // The cache need not be longer than the longest response.
+    let shape = Shape {
+        context: model.shape.context.min(longest + sampling.max_tokens),
+        ..model.shape.clone()
+    };
+    let mut slots = Slots {
+        decoder: engine::decoder(sampling.engine, run.device, &shape, &model.weights, slots, run.threads)?,
+        model,
+        requests,
+        sampling,
+        run,
+        slots,
+    };
+    let mut done = slots.answer(waiting)?;
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, response)| response).collect())
+}
+
+fn tokenise(model: &Model, requests: &[Request]) -> Result<Vec<Waiting>, SampleError> {
+    let requests = requests.iter().enumerate();
+    requests
+        .map(|(number, request)| {
+            let tokens = model.tokenizer.encode(&request.prompt)?;
+            let stream = || request.stream.clone();
+            if tokens.is_empty() {
+                return Err(SampleError::EmptyPrompt { stream: stream() });
+            }
+            if tokens.len() > model.shape.context {
+                return Err(SampleError::PromptTooLong {
+                    stream: stream(),
+                    tokens: tokens.len(),
+                    context: model.shape.context,
+                });
+            }
+            Ok(Waiting { number, tokens })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

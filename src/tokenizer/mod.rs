@@ -102,7 +102,7 @@ impl Tokenizer {
     }
 
     fn new(mut inner: tokenizers::Tokenizer, end: u32) -> Self {
-        // `<eos>` written in a text is five characters, not the end of it.
+        // `<eos>` within a text is five characters, not the end of it (but where digits enclose it, it is the whole pre-token).
         inner.set_encode_special_tokens(true);
         let count = inner.get_vocab_size(true) as u32;
         let resets = (0..count)

@@ -22,8 +22,15 @@ pub enum TrainError {
         longest: usize,
         rows: String,
     },
-    #[error("the loss is {loss} at step {step} (rows {rows}); lower `learning_rate`, raise `warmup`, or lower `clip`")]
-    Diverged { step: u64, loss: f64, rows: String },
+    #[error(
+        "training diverged at step {step}: loss {loss}, gradient norm {gradient_norm} (rows {rows}); lower `learning_rate`, raise `warmup` or lower `clip`"
+    )]
+    Diverged {
+        step: u64,
+        loss: f64,
+        gradient_norm: f64,
+        rows: String,
+    },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
     #[error("cannot write the checkpoint: {0}")]

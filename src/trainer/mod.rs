@@ -1,17 +1,28 @@
 //! The training loop: rows → a trained model. Knows nothing of tasks and stages.
 
+mod checkpoint;
 mod error;
+mod examples;
+mod history;
+mod order;
 mod recipe;
+mod schedule;
+mod session;
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::dataset::Row;
-use crate::model::Model;
+use crate::engine;
+use crate::model::{self, Model};
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
+
+use examples::Examples;
+use order::Order;
+use session::Session;
 
 /// Where and how a training runs; nothing of it changes the result.
 pub struct Run<'a> {
@@ -69,7 +80,12 @@ impl Trained {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
-        todo!("{folder:?}")
+        self.model.save(folder)?;
+        let path = folder.join("training.jsonl");
+        let lines = self.curve.iter().map(|point| Ok(serde_json::to_string(point)? + "\n"));
+        let written = lines.collect::<Result<String, serde_json::Error>>().map_err(std::io::Error::from);
+        let written = written.and_then(|text| std::fs::write(&path, text));
+        written.map_err(|error| TrainError::Write { path, error })
     }
 }
 
@@ -80,5 +96,34 @@ impl Trained {
 /// When there is nothing to train on, a row is longer than the model's context, the loss is no longer a number, or the engine, a
 /// file or the tokenizer fails; [`TrainError::Stopped`] when `run.stop` says so.
 pub fn train(recipe: &Recipe, rows: &[Row], seed: u64, run: &Run<'_>) -> Result<Trained, TrainError> {
-    todo!("{recipe:?} {rows:?} {seed} {}", run.threads)
+    if rows.is_empty() {
+        return Err(TrainError::NoRows);
+    }
+    let tokenizer = examples::tokenizer(recipe.tokenizer, rows, &recipe.prompt)?;
+    let shape = recipe.model.shape(tokenizer.vocabulary())?;
+    let examples = Examples::new(rows, &recipe.prompt, &tokenizer, &shape)?;
+    let weights = model::initialise(&shape, seed);
+    let mut session = Session {
+        engine: engine::trainer(recipe.engine, run.device, &shape, &weights, recipe.optimizer(), run.threads)?,
+        order: Order::new(seed, recipe.batch, examples.lengths()),
+        identity: checkpoint::identity(recipe, rows, seed),
+        history: Vec::new(),
+        recipe,
+        examples,
+        run,
+    };
+    session.resume()?;
+    let steps = session.steps();
+    session.go_on(steps)?;
+    let model = Model {
+        weights: session.engine.weights()?,
+        prompt: recipe.prompt.clone(),
+        shape,
+        tokenizer,
+    };
+    let curve = history::curve(&session.history, recipe, steps);
+    Ok(Trained { model, curve })
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::dataset::Prompt;
 use crate::engine::{Dtype, Engine, Optimizer};
-use crate::model::{Architecture, preset_names};
+use crate::model::{Architecture, PRESETS};
 use crate::tokenizer::Style;
 
 /// How a model is trained: all params of `train`, after defaults.
@@ -136,12 +136,12 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architectu
             write!(
                 f,
                 "a preset ({}), the name of a table under `[models]`, or a table",
-                preset_names().join(", ")
+                PRESETS.join(", ")
             )
         }
 
         fn visit_str<E: Error>(self, name: &str) -> Result<Architecture, E> {
-            Architecture::preset(name).map_err(E::custom)
+            Architecture::preset(name).ok_or_else(|| E::unknown_variant(name, PRESETS))
         }
 
         fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Architecture, A::Error> {
@@ -156,10 +156,9 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architectu
 
 fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Architecture>();
-    let presets = preset_names();
     json_schema!({
         "description": "The decoder: a preset's name, the name of a table under `[models]`, or such a table.",
-        "anyOf": [{ "enum": presets }, { "type": "string" }, table],
+        "anyOf": [{ "enum": PRESETS }, { "type": "string" }, table],
     })
 }
 
@@ -170,11 +169,7 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
         "plain" => Prompt::PLAIN.to_owned(),
         "numbered" => Prompt::NUMBERED.to_owned(),
         template if template.contains("{question}") => text,
-        other => {
-            return Err(D::Error::custom(format!(
-                "no prompt `{other}` (known: numbered, plain; others are under `[prompts]`, or a text with `{{question}}`)"
-            )));
-        }
+        other => return Err(D::Error::unknown_variant(other, &["numbered", "plain"])),
     };
     Ok(Prompt { template })
 }

@@ -2,6 +2,11 @@
 
 mod architecture;
 mod kinds;
+mod config;
+mod dag;
+mod readme;
+mod report;
+mod table;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -101,7 +101,11 @@ struct Rows {
 impl Rows {
     fn all(length: usize) -> impl Iterator<Item = Self> {
         let stride = length.next_multiple_of(LANES);
-        (0..length).step_by(BLOCK).map(move |start| Self { start, count: BLOCK.min(length - start), stride })
+        (0..length).step_by(BLOCK).map(move |start| Self {
+            start,
+            count: BLOCK.min(length - start),
+            stride,
+        })
     }
 
     fn end(self) -> usize {
@@ -119,7 +123,11 @@ impl Rows {
             rows: self.count,
             columns: self.end(),
             inner: head,
-            left: Left { data: rows, row: stride, step: 1 },
+            left: Left {
+                data: rows,
+                row: stride,
+                step: 1,
+            },
             right: panels,
             reach: Reach::Columns { start: self.start },
             add: false,
@@ -134,7 +142,11 @@ impl Rows {
             rows: self.count,
             columns: head,
             inner: length,
-            left: Left { data: scores, row: self.stride, step: 1 },
+            left: Left {
+                data: scores,
+                row: self.stride,
+                step: 1,
+            },
             right: panels,
             reach: Reach::Before { start: self.start },
             add: false,
@@ -149,7 +161,11 @@ impl Rows {
             rows: self.end(),
             columns: head,
             inner: self.count,
-            left: Left { data: scores, row: 1, step: self.stride },
+            left: Left {
+                data: scores,
+                row: 1,
+                step: self.stride,
+            },
             right: panels,
             reach: Reach::From { start: self.start },
             add: true,
@@ -165,7 +181,13 @@ pub fn forward(parameters: &Parameters, qkv: &[f32], sums: &mut [f32], y: &mut [
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
-        pack_transposed(&qkv[heads.key(kv_head)..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
+        pack_transposed(
+            &qkv[heads.key(kv_head)..],
+            heads.stride,
+            heads.head,
+            length,
+            &mut scratch.keys_transposed,
+        );
         pack(&qkv[heads.value(kv_head)..], heads.stride, length, heads.head, &mut scratch.values);
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
             for rows in Rows::all(length) {
@@ -199,7 +221,14 @@ pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], 
                 pack(queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
                 pack(dy, width, rows.count, heads.head, &mut scratch.outputs);
                 rows.score(cpu, queries, heads.stride, heads.head, &scratch.keys_transposed, scores);
-                softmax::again(cpu, scores, rows.stride, rows.start, heads.scale, &sums[query * length + rows.start..]);
+                softmax::again(
+                    cpu,
+                    scores,
+                    rows.stride,
+                    rows.start,
+                    heads.scale,
+                    &sums[query * length + rows.start..],
+                );
                 rows.score(cpu, dy, width, heads.head, &scratch.values, gradients);
                 rows.spread(cpu, scores, heads.head, &scratch.outputs, &mut dqkv[value..], heads.stride);
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);

@@ -62,7 +62,13 @@ impl Lane {
         let size = shape.layers * shape.kv_heads * capacity * shape.head();
         Self {
             // Zeros asked for one by one come from the system untouched, and take memory only as they are written.
-            slots: (0..slots).map(|_| Slot { held: 0, keys: vec![0.0; size], values: vec![0.0; size] }).collect(),
+            slots: (0..slots)
+                .map(|_| Slot {
+                    held: 0,
+                    keys: vec![0.0; size],
+                    values: vec![0.0; size],
+                })
+                .collect(),
             capacity,
             work: Vec::new(),
             tokens: Vec::new(),
@@ -95,7 +101,13 @@ impl Lane {
 
     /// Takes a feed for `slot` of this lane; `row` is its place among the call's feeds.
     pub fn add(&mut self, row: usize, slot: usize, feed: &Feed<'_>) {
-        self.work.push(Work { row, slot, start: feed.start, first: self.tokens.len(), count: feed.tokens.len() });
+        self.work.push(Work {
+            row,
+            slot,
+            start: feed.start,
+            first: self.tokens.len(),
+            count: feed.tokens.len(),
+        });
         self.tokens.extend_from_slice(feed.tokens);
         self.lines.extend_from_slice(feed.lines);
         self.columns.extend_from_slice(feed.columns);
@@ -146,10 +158,20 @@ impl Lane {
     fn attend(&mut self, parameters: &Parameters, layer: usize) {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
-        parameters.layers[layer].qkv.apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
+        parameters.layers[layer]
+            .qkv
+            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
-            turn(cpu, &parameters.rope, Turn::Forward, rows, stride, shape.heads + shape.kv_heads, work.start);
+            turn(
+                cpu,
+                &parameters.rope,
+                Turn::Forward,
+                rows,
+                stride,
+                shape.heads + shape.kv_heads,
+                work.start,
+            );
             let slot = &mut self.slots[work.slot];
             for (index, row) in rows.chunks_exact(stride).enumerate() {
                 slot.write(parameters, layer, self.capacity, work.start + index, row);
@@ -178,7 +200,12 @@ impl Lane {
 
     /// The output projection and the feed-forward layer.
     fn feed_forward(&mut self, parameters: &Parameters, layer: usize) {
-        let (cpu, width, hidden, packed) = (parameters.cpu, parameters.shape.width, parameters.shape.feed_forward, &parameters.layers[layer]);
+        let (cpu, width, hidden, packed) = (
+            parameters.cpu,
+            parameters.shape.width,
+            parameters.shape.feed_forward,
+            &parameters.layers[layer],
+        );
         let rows = self.stream.len() / width;
         packed.output.apply(cpu, &self.attended, rows, true, &mut self.stream, width);
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
@@ -191,13 +218,22 @@ impl Lane {
         let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        parameters.head.apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
+        parameters
+            .head
+            .apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
     }
 
     /// Norms the residual stream.
     fn norm(&mut self, parameters: &Parameters, weight: std::ops::Range<usize>) {
         let epsilon = parameters.shape.norm_epsilon as f32;
-        norm::forward(parameters.cpu, &self.stream, parameters.slice(weight), epsilon, &mut self.normed, &mut self.scales);
+        norm::forward(
+            parameters.cpu,
+            &self.stream,
+            parameters.slice(weight),
+            epsilon,
+            &mut self.normed,
+            &mut self.scales,
+        );
     }
 }
 
@@ -217,23 +253,25 @@ impl Slot {
     }
 
     /// The heads' results of a row's queries over the first `count` positions.
-    fn read(
-        &self,
-        parameters: &Parameters,
-        layer: usize,
-        capacity: usize,
-        count: usize,
-        row: &[f32],
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
+    fn read(&self, parameters: &Parameters, layer: usize, capacity: usize, count: usize, row: &[f32], scores: &mut [f32], out: &mut [f32]) {
         let (shape, head) = (&parameters.shape, parameters.shape.head());
         let (size, group) = (capacity * head, shape.heads / shape.kv_heads);
         let scale = 1.0 / (head as f32).sqrt();
         for (index, (query, out)) in row.chunks_exact(head).zip(out.chunks_exact_mut(head)).enumerate() {
             let start = (layer * shape.kv_heads + index / group) * size;
             let (keys, values) = (&self.keys[start..start + size], &self.values[start..start + size]);
-            attend(parameters.cpu, Query { query, keys, values, count, scale }, scores, out);
+            attend(
+                parameters.cpu,
+                Query {
+                    query,
+                    keys,
+                    values,
+                    count,
+                    scale,
+                },
+                scores,
+                out,
+            );
         }
     }
 }

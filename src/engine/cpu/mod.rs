@@ -6,7 +6,6 @@
 
 mod attention;
 mod backward;
-mod check;
 mod decoder;
 mod forward;
 mod gradient;

@@ -67,7 +67,12 @@ impl Merger {
         let links = |(port, edges): &(&'static str, Vec<_>)| Some((*port, edges.iter().map(link).collect::<Option<Vec<_>>>()?));
         let inputs: Vec<(&'static str, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
         let seed = stage.draws().then_some(draft.seed);
-        match self.nodes.entry((kind.name, hash::value(&json!([stage.params(), stage.numerics()])), seed, inputs.clone())) {
+        match self.nodes.entry((
+            kind.name,
+            hash::value(&json!([stage.params(), stage.numerics()])),
+            seed,
+            inputs.clone(),
+        )) {
             Entry::Occupied(entry) => {
                 let node = *entry.get();
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
