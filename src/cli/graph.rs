@@ -116,11 +116,50 @@ mod tests {
 
     #[test]
     fn graphviz() {
-        insta::assert_snapshot!(dot(&example()), @r"");
+        insta::assert_snapshot!(dot(&example()), @r##"
+        digraph "addition" {
+          rankdir=LR;
+          node [shape=box, style="rounded,filled", fontname="sans-serif"];
+          edge [fontname="sans-serif", fontsize=10];
+          n0 [label="problems\ngenerate", fillcolor="#d3f0d3"];
+          n1 [label="standard[0] (seed=1)\ntrain", fillcolor="#d3f0d3"];
+          n2 [label="score[0] (seed=1)\neval", fillcolor="#d3f0d3"];
+          n3 [label="standard[0] (seed=2)\ntrain", fillcolor="#fdeeb5"];
+          n4 [label="score[0] (seed=2)\neval", fillcolor="#e8e8e8"];
+          n5 [label="extra\ngenerate", fillcolor="#fdeeb5"];
+          n0 -> n1 [label="train"];
+          n0 -> n2 [label="in_domain"];
+          n0 -> n2 [label="ood_easy"];
+          n1 -> n2;
+          n0 -> n3 [label="train"];
+          n0 -> n4 [label="in_domain"];
+          n0 -> n4 [label="ood_easy"];
+          n3 -> n4;
+        }
+        "##);
     }
 
     #[test]
     fn a_mermaid_drawing() {
-        insta::assert_snapshot!(mermaid(&example()), @r"");
+        insta::assert_snapshot!(mermaid(&example()), @r#"
+        flowchart LR
+          n0["problems<br/>generate"]:::hit
+          n1["standard[0] (seed=1)<br/>train"]:::hit
+          n2["score[0] (seed=1)<br/>eval"]:::hit
+          n3["standard[0] (seed=2)<br/>train"]:::run
+          n4["score[0] (seed=2)<br/>eval"]:::unknown
+          n5["extra<br/>generate"]:::run
+          n0 -- train --> n1
+          n0 -- in_domain --> n2
+          n0 -- ood_easy --> n2
+          n1 --> n2
+          n0 -- train --> n3
+          n0 -- in_domain --> n4
+          n0 -- ood_easy --> n4
+          n3 --> n4
+          classDef hit fill:#d3f0d3,stroke:#666,color:#222
+          classDef run fill:#fdeeb5,stroke:#666,color:#222
+          classDef unknown fill:#e8e8e8,stroke:#666,color:#222
+        "#);
     }
 }

@@ -161,11 +161,62 @@ mod tests {
 
     #[test]
     fn text_says_state_time_and_why() {
-        insta::assert_snapshot!(as_text(&example(), Paint::default()), @r"");
+        insta::assert_snapshot!(as_text(&example(), Paint::default()), @r"
+        state     time  stage        variant  why
+        hit             problems
+        hit             standard[0]  seed=1
+        hit             score[0]     seed=1
+        run      41.2s  standard[0]  seed=2   param `learning_rate` changed: 1e-3 → 2e-3
+        unknown   3.0s  score[0]     seed=2   depends on what `standard[0]` gives
+        run             extra                 never run
+
+        6 stages: 3 hit, 2 run, 1 unknown; about 44.2s of work, and 1 that never ran
+        ");
     }
 
     #[test]
     fn json_has_the_contract_s_fields() {
-        insta::assert_json_snapshot!(as_json(&example()), @r#""#);
+        let json = as_json(&example());
+        assert_eq!(json["experiment"], "addition");
+        assert_eq!(json["stages"].as_array().map(Vec::len), Some(6));
+        assert_eq!(json["stages"][3]["reason"], "param `learning_rate` changed: 1e-3 → 2e-3");
+        insta::assert_json_snapshot!(json["stages"][4], @r#"
+        {
+          "inputs": [
+            {
+              "digest": "e9c0ba08015769a0c4354594b96ce0dfbf27c9eb534a2f8378508985f732ff6d",
+              "output": "in_domain",
+              "port": "data",
+              "stage": "problems",
+              "variant": {}
+            },
+            {
+              "digest": "94aa73e5d53ded06f0dcc593d9fe8a33664d3695be88d9fba0b872938059f213",
+              "output": "ood_easy",
+              "port": "data",
+              "stage": "problems",
+              "variant": {}
+            },
+            {
+              "digest": null,
+              "output": "model",
+              "port": "model",
+              "stage": "standard[0]",
+              "variant": {
+                "seed": "2"
+              }
+            }
+          ],
+          "key": null,
+          "kind": "eval",
+          "name": "score[0]",
+          "reason": null,
+          "seconds": 3.0,
+          "state": "unknown",
+          "variant": {
+            "seed": "2"
+          }
+        }
+        "#);
     }
 }

@@ -162,7 +162,10 @@ mod tests {
                                 {"accuracy": 0.25, "average_steps": 5.0, "average_full_steps": 5.5}]}"#;
         std::fs::write(object.join("metrics.json"), sets).unwrap();
         let scores = collect(&example::plan(), &store, &Selection::default()).unwrap();
-        insta::assert_snapshot!(scores.table(Paint::default()), @r"");
+        insta::assert_snapshot!(scores.table(Paint::default()), @r"
+        stage     n  in_domain %  steps  full  ood_easy %  steps  full
+        score[0]  1         99.8   2.50  2.61        25.0   5.00  5.50
+        ");
         assert_eq!(scores.note().as_deref(), Some("1 of 2 stages with scores not run yet"));
     }
 

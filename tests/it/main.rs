@@ -4,8 +4,11 @@ mod architecture;
 mod kinds;
 mod config;
 mod dag;
+mod keys;
+mod lab;
 mod readme;
 mod report;
+mod runs;
 mod table;
 
 #[test]
