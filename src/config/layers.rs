@@ -48,8 +48,15 @@ impl Document {
         names.iter().filter_map(entry).collect()
     }
 
+    /// The fields of a table within, in the order in which the files were read.
+    pub fn in_order<'a>(&self, fields: &'a Dict) -> Vec<(&'a str, &'a Value)> {
+        let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        fields.sort_by_key(|(_, value)| origin::number(value.tag()));
+        fields
+    }
+
     /// Leads to where an entry of a top-level table is named first (figment keeps the last place).
-    pub(super) fn declared(&self, table: &str, name: &str) -> Tag {
+    pub fn declared(&self, table: &str, name: &str) -> Tag {
         let key = (table.to_owned(), name.to_owned());
         self.order.first.get(&key).copied().unwrap_or_default()
     }

@@ -64,6 +64,8 @@ pub struct Settings {
     pub device: Option<String>,
     /// Whether stages that do not depend on a failed one still run.
     pub keep_going: bool,
+    /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
+    pub strict_numerics: bool,
 }
 
 /// An experiment with all layers merged and all templates filled in.
@@ -119,25 +121,25 @@ pub struct StageDeclaration {
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing: all of these at once.
 /// What is wrong in the stages is reported by `plan::build`, together with what only the kinds know.
 pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
-    Ok(expand(layer(options)?))
+    Ok(expand(&layer(options)?))
 }
 
 /// Fills in the templates of a document, for every point of its matrix.
-pub fn expand(document: Document) -> Experiment {
+pub fn expand(document: &Document) -> Experiment {
     let mut problems = Diagnostics::default();
     let name = document.tree.get("name").and_then(Value::as_str).map(str::to_owned);
-    let settings = settings(&document, &mut problems);
-    let points = matrix::points(&document, &mut problems);
+    let settings = settings(document, &mut problems);
+    let points = matrix::points(document, &mut problems);
     if document.entries("stages").is_empty() {
         let message = format!("`{}` has no stages", document.file.display());
         problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
     }
-    let variants = points.into_iter().map(|point| variant(&document, point, &mut problems)).collect();
+    let variants = points.into_iter().map(|point| variant(document, point, &mut problems)).collect();
     Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
         settings,
         variants,
-        origins: document.origins,
+        origins: document.origins.clone(),
         problems,
     }
 }

@@ -173,6 +173,3 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.positions.keys().map(|(base, _)| *base).collect()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,15 @@
 
 mod architecture;
 mod model;
+mod kinds;
+mod config;
+mod dag;
+mod keys;
+mod lab;
+mod readme;
+mod report;
+mod runs;
+mod table;
 
 #[test]
 fn no_file_is_forgotten() {

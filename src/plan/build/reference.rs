@@ -9,6 +9,9 @@ use crate::config::value::describe;
 use crate::config::{self, Diagnostic, Location, StageDeclaration, known, nearest};
 use crate::stage::{Input, Kind, Output, PortType};
 
+/// Indices named in a message before it ends in `…`.
+const LISTED: usize = 16;
+
 /// The parts of a reference, in bytes of its text.
 #[derive(Debug, PartialEq)]
 struct Parts {
@@ -168,7 +171,11 @@ impl Reader<'_, '_> {
 fn listed(indices: &[i64]) -> String {
     match indices {
         [first, .., last] if indices.windows(2).all(|pair| pair[1] == pair[0] + 1) => format!("{first} to {last}"),
-        _ => indices.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
+        _ => {
+            let more = if indices.len() > LISTED { ", …" } else { "" };
+            let first: Vec<String> = indices.iter().take(LISTED).map(i64::to_string).collect();
+            first.join(", ") + more
+        }
     }
 }
 
