@@ -111,18 +111,18 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
 }
 
 /// The params that a stage leaves out.
-fn defaults(
-    name: &str,
-    fields: Option<&Dict>,
-    document: &Document,
-    experiment: &Experiment,
-    dag: &Dag,
-    values: &mut Vec<Effective>,
-) {
+fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
     let tag = document.declared("stages", name);
-    let declared = experiment.variants.iter().flat_map(|variant| &variant.stages).find(|stage| stage.tag == tag);
+    let declared = experiment
+        .variants
+        .iter()
+        .flat_map(|variant| &variant.stages)
+        .find(|stage| stage.tag == tag);
     let Some(declared) = declared else { return };
-    let node = dag.graph.node_weights().find(|node| node.members.iter().any(|member| member.name == declared.name));
+    let node = dag
+        .graph
+        .node_weights()
+        .find(|node| node.members.iter().any(|member| member.name == declared.name));
     let params = node.map(|node| node.stage.params());
     for (param, value) in params.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !fields.is_some_and(|fields| fields.contains_key(param)) {
@@ -156,20 +156,30 @@ fn as_toml(values: &[Effective]) -> String {
             None => sections.push((title, vec![(line, &effective.origin)])),
         }
     }
-    sections.iter().map(|(title, lines)| section(title, lines)).collect::<Vec<_>>().join("\n")
+    sections
+        .iter()
+        .map(|(title, lines)| section(title, lines))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Comments stand in one column, unless a line is long.
 fn section(title: &str, lines: &[(String, &str)]) -> String {
     const COLUMN: usize = 48;
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= COLUMN).max().unwrap_or(0);
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .filter(|width| *width <= COLUMN)
+        .max()
+        .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
     let lines = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n"));
     head + &lines.collect::<String>()
 }
 
 fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
-    let value = |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
+    let value =
+        |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
     json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
 }
 

@@ -4,7 +4,7 @@ use figment::value::{Dict, Value};
 
 use super::Reader;
 use crate::config::value::{describe, integer};
-use crate::config::{Diagnostic, StageDeclaration, invalid, known, nearest};
+use crate::config::{Diagnostic, StageDeclaration, invalid, nearest};
 use crate::stage::{Kind, Stage};
 
 /// Fields of every stage.
@@ -21,21 +21,31 @@ impl Reader<'_, '_> {
         let params: Dict = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
-        let params = Value::Dict(stage.tag, params);
-        match (kind.parse)(&params) {
-            Ok(stage) => Some(stage),
-            Err(error) => {
-                let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
-                let path = error.path.first().cloned().unwrap_or_default();
-                let whole = format!("stage `{}` ({})", stage.name, kind.name);
-                let found = invalid(error, &params, &whole, &others, self.origins);
-                let found: Vec<_> = found
-                    .into_iter()
-                    .map(|problem| self.advise(problem, kind, &path, &params))
-                    .collect();
+        let found = (kind.parse)(&Value::Dict(stage.tag, params.clone()));
+        found.map_err(|error| self.wrong_params(error, params, stage, kind)).ok()
+    }
+
+    /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
+    fn wrong_params(&mut self, error: figment::Error, mut params: Dict, stage: &StageDeclaration, kind: &'static Kind) {
+        let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
+        let whole = format!("stage `{}` ({})", stage.name, kind.name);
+        let mut removed: Vec<String> = Vec::new();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let field = error.path.first().cloned();
+            let ours = matches!(&error.kind, figment::error::Kind::MissingField(name) if removed.iter().any(|field| *field == **name));
+            let root = Value::Dict(stage.tag, params.clone());
+            if !ours {
+                let found = invalid(error, &root, &whole, &others, self.origins);
+                let advise = |problem| self.advise(problem, kind, field.as_deref().unwrap_or_default(), &root);
+                let found: Vec<_> = found.into_iter().map(advise).collect();
                 self.problems.extend(found);
-                None
             }
+            let Some(field) = field.filter(|field| params.remove(field).is_some()) else {
+                return;
+            };
+            removed.push(field);
+            next = (kind.parse)(&Value::Dict(stage.tag, params.clone())).err();
         }
     }
 
@@ -64,7 +74,7 @@ impl Reader<'_, '_> {
         match problem.label {
             None if !table.is_empty() => problem
                 .suggest(nearest(value, names()))
-                .help(format!("`[{title}]`: {}", known(names()))),
+                .help(format!("`[{title}]` has {}", names().collect::<Vec<_>>().join(", "))),
             _ => problem,
         }
     }
