@@ -5,9 +5,13 @@
 //! positions are counted from the start of each sequence.
 
 pub mod candle;
+mod check;
+mod choice;
 pub mod cpu;
 
 use crate::model::Weights;
+
+pub use choice::{Dtype, Engine, decoder, numerics, trainer};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;
@@ -124,6 +128,21 @@ pub enum EngineError {
     /// A sequence is longer than the model's context.
     #[error("a sequence of {tokens} tokens is longer than the model's context of {context}")]
     TooLong { tokens: usize, context: usize },
+    /// A batch or a feed names something that the decoder does not have.
+    #[error("{what} {found} is out of range (known: 0 to {})", .bound.saturating_sub(1))]
+    OutOfRange { what: &'static str, found: usize, bound: usize },
+    /// The parts of a batch or a feed do not belong together.
+    #[error("{found} {what} where the batch has {expected}")]
+    Count { what: &'static str, expected: usize, found: usize },
+    /// The machine gave no threads.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        threads: usize,
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// No device of that name.
+    #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
+    UnknownDevice(String),
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

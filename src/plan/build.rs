@@ -42,7 +42,8 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
 struct Draft<'a> {
     declaration: &'a StageDeclaration,
     kind: Option<&'static Kind>,
-    stage: Option<Box<dyn Stage>>,
+    /// With its params as they are written.
+    stage: Option<(Box<dyn Stage>, Value)>,
     seed: u64,
     /// By input port, in the order of the kind's table.
     inputs: Vec<(&'static str, Vec<Edge>)>,

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::json;
 
 use super::Draft;
 use crate::config::Variant;
@@ -12,7 +13,7 @@ use crate::event::StageName;
 use crate::hash::{self, Digest};
 use crate::plan::{Dag, Link, Node};
 
-/// All that makes two stages equal: kind, params after defaults, the seed where it is drawn from, and the same inputs.
+/// All that makes two stages equal: kind, params after defaults with the numeric class, the seed where it is drawn from, and the same inputs.
 type Identity = (&'static str, Digest, Option<u64>, Vec<(&'static str, Vec<Link>)>);
 
 /// Collects the stages of one variant after the other.
@@ -56,7 +57,7 @@ impl Merger {
     }
 
     fn place(&mut self, draft: Draft<'_>, name: StageName, placed: &HashMap<usize, NodeIndex>) -> Option<NodeIndex> {
-        let (kind, stage) = (draft.kind?, draft.stage?);
+        let (kind, (stage, params)) = (draft.kind?, draft.stage?);
         let link = |edge: &super::Edge| {
             Some(Link {
                 from: *placed.get(&edge.to)?,
@@ -66,7 +67,12 @@ impl Merger {
         let links = |(port, edges): &(&'static str, Vec<_>)| Some((*port, edges.iter().map(link).collect::<Option<Vec<_>>>()?));
         let inputs: Vec<(&'static str, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
         let seed = stage.draws().then_some(draft.seed);
-        match self.nodes.entry((kind.name, hash::value(&stage.params()), seed, inputs.clone())) {
+        match self.nodes.entry((
+            kind.name,
+            hash::value(&json!([stage.params(), stage.numerics()])),
+            seed,
+            inputs.clone(),
+        )) {
             Entry::Occupied(entry) => {
                 let node = *entry.get();
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
@@ -84,6 +90,7 @@ impl Merger {
                     index: draft.declaration.index,
                     kind,
                     stage,
+                    params,
                     seed,
                     inputs: inputs.iter().map(|(port, links)| ((*port).to_owned(), links.clone())).collect(),
                 });

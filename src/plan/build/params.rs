@@ -11,8 +11,8 @@ use crate::stage::{Kind, Stage};
 const COMMON: [&str; 3] = ["kind", "for", "seed"];
 
 impl Reader<'_, '_> {
-    /// The params as the kind reads them; nothing where they are wrong, or incomplete for a reason that has been reported.
-    pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<Box<dyn Stage>> {
+    /// The params as the kind reads them and as they are written; nothing where they are wrong, or incomplete for a reason that has been reported.
+    pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<(Box<dyn Stage>, Value)> {
         if !stage.broken.is_empty() {
             return None;
         }
@@ -21,12 +21,18 @@ impl Reader<'_, '_> {
         let params: Dict = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
-        let found = (kind.parse)(&Value::Dict(stage.tag, params.clone()));
-        found.map_err(|error| self.wrong_params(error, params, stage, kind)).ok()
+        let params = Value::Dict(stage.tag, params);
+        match (kind.parse)(&params) {
+            Ok(stage) => Some((stage, params)),
+            Err(error) => {
+                self.wrong_params(error, params, stage, kind);
+                None
+            }
+        }
     }
 
     /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
-    fn wrong_params(&mut self, error: figment::Error, mut params: Dict, stage: &StageDeclaration, kind: &'static Kind) {
+    fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind) {
         let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
         let whole = format!("stage `{}` ({})", stage.name, kind.name);
         let mut removed: Vec<String> = Vec::new();
@@ -34,18 +40,18 @@ impl Reader<'_, '_> {
         while let Some(error) = next {
             let field = error.path.first().cloned();
             let ours = matches!(&error.kind, figment::error::Kind::MissingField(name) if removed.iter().any(|field| *field == **name));
-            let root = Value::Dict(stage.tag, params.clone());
             if !ours {
-                let found = invalid(error, &root, &whole, &others, self.origins);
-                let advise = |problem| self.advise(problem, kind, field.as_deref().unwrap_or_default(), &root);
+                let found = invalid(error, &params, &whole, &others, self.origins);
+                let advise = |problem| self.advise(problem, kind, field.as_deref().unwrap_or_default(), &params);
                 let found: Vec<_> = found.into_iter().map(advise).collect();
                 self.problems.extend(found);
             }
-            let Some(field) = field.filter(|field| params.remove(field).is_some()) else {
+            let Value::Dict(_, fields) = &mut params else { return };
+            let Some(field) = field.filter(|field| fields.remove(field).is_some()) else {
                 return;
             };
             removed.push(field);
-            next = (kind.parse)(&Value::Dict(stage.tag, params.clone())).err();
+            next = (kind.parse)(&params).err();
         }
     }
 

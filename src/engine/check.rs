@@ -1,0 +1,94 @@
+//! Checks of what comes in, so that the passes need none.
+
+use super::{Batch, EngineError, Feed, IGNORED};
+use crate::model::Shape;
+
+/// Checks that a batch's parts belong together and that the decoder knows all that they name.
+///
+/// # Errors
+/// When they do not.
+pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
+    let tokens = batch.tokens.len();
+    count("targets", batch.targets.len(), tokens)?;
+    count("tokens in all its sequences", batch.lengths.iter().sum(), tokens)?;
+    if let Some(tokens) = batch.lengths.iter().copied().find(|length| *length > shape.context) {
+        return Err(EngineError::TooLong {
+            tokens,
+            context: shape.context,
+        });
+    }
+    below(
+        "target",
+        batch.targets.iter().filter(|target| **target != IGNORED),
+        shape.vocabulary,
+    )?;
+    indices(shape, &batch.tokens, &batch.lines, &batch.columns)
+}
+
+/// Checks that a feed fits the decoder and its cache: `slots` of them, this one holding `held` tokens.
+///
+/// # Errors
+/// When it does not.
+pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
+    if feed.slot >= slots {
+        return Err(EngineError::OutOfRange {
+            what: "slot",
+            found: feed.slot,
+            bound: slots,
+        });
+    }
+    if feed.tokens.is_empty() {
+        return Err(EngineError::Count {
+            what: "tokens",
+            expected: 1,
+            found: 0,
+        });
+    }
+    if feed.start > held {
+        return Err(EngineError::OutOfRange {
+            what: "start",
+            found: feed.start,
+            bound: held + 1,
+        });
+    }
+    let tokens = feed.start + feed.tokens.len();
+    if tokens > shape.context {
+        return Err(EngineError::TooLong {
+            tokens,
+            context: shape.context,
+        });
+    }
+    indices(shape, feed.tokens, feed.lines, feed.columns)
+}
+
+fn indices(shape: &Shape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
+    below("token", tokens.iter(), shape.vocabulary)?;
+    if shape.lines > 0 {
+        count("line numbers", lines.len(), tokens.len())?;
+        below("line number", lines.iter(), shape.lines)?;
+    }
+    if shape.columns > 0 {
+        count("column numbers", columns.len(), tokens.len())?;
+        below("column number", columns.iter(), shape.columns)?;
+    }
+    Ok(())
+}
+
+fn count(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(EngineError::Count { what, expected, found })
+    }
+}
+
+fn below<'a>(what: &'static str, mut values: impl Iterator<Item = &'a u32>, bound: usize) -> Result<(), EngineError> {
+    match values.find(|value| **value as usize >= bound) {
+        None => Ok(()),
+        Some(found) => Err(EngineError::OutOfRange {
+            what,
+            found: *found as usize,
+            bound,
+        }),
+    }
+}

@@ -1,0 +1,240 @@
+//! Causal attention of one sequence, forward and backward, head by head.
+//!
+//! Scores are kept for a block of rows at a time; between the passes only the logarithm of each row's sum of exponentials is kept.
+
+use super::kernel::Instructions;
+use super::kernel::level::LANES;
+use super::kernel::panels::{pack, pack_transposed, size};
+use super::kernel::product::{Left, Product, Reach, multiply};
+use super::kernel::softmax;
+use super::parameters::Parameters;
+
+/// Rows of scores in work at a time.
+const BLOCK: usize = 64;
+
+/// Where the heads of a row lie.
+#[derive(Clone, Copy, Debug)]
+struct Heads {
+    heads: usize,
+    kv_heads: usize,
+    /// Width of one head.
+    head: usize,
+    /// Width of a row of queries, keys and values.
+    stride: usize,
+    scale: f32,
+}
+
+impl Heads {
+    fn new(parameters: &Parameters) -> Self {
+        let shape = &parameters.shape;
+        Self {
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            head: shape.head(),
+            stride: parameters.qkv_width(),
+            scale: 1.0 / (shape.head() as f32).sqrt(),
+        }
+    }
+
+    /// Query heads to one key/value head.
+    fn group(self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// Where in a row the keys of a key/value head start.
+    fn key(self, kv_head: usize) -> usize {
+        (self.heads + kv_head) * self.head
+    }
+
+    /// Where in a row the values of a key/value head start.
+    fn value(self, kv_head: usize) -> usize {
+        (self.heads + self.kv_heads + kv_head) * self.head
+    }
+}
+
+/// Working memory of the attention, grown to the longest sequence seen.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    /// Scores, then probabilities. [block, length rounded up]
+    scores: Vec<f32>,
+    /// Gradients of the same. [block, length rounded up]
+    gradients: Vec<f32>,
+    /// Panels of keys and values, and of their transposes.
+    keys: Vec<f32>,
+    keys_transposed: Vec<f32>,
+    values: Vec<f32>,
+    /// Panels of a block of queries, and of the gradients of its results.
+    queries: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+impl Scratch {
+    fn grow(&mut self, length: usize, head: usize) {
+        let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
+        let panels = size(length, head).max(size(head, length));
+        let block = size(BLOCK.min(length), head);
+        for (buffer, size) in [
+            (&mut self.scores, scores),
+            (&mut self.gradients, scores),
+            (&mut self.keys, panels),
+            (&mut self.keys_transposed, panels),
+            (&mut self.values, panels),
+            (&mut self.queries, block),
+            (&mut self.outputs, block),
+        ] {
+            if buffer.len() < size {
+                buffer.resize(size, 0.0);
+            }
+        }
+    }
+}
+
+/// A block of rows of one head's scores.
+#[derive(Clone, Copy)]
+struct Rows {
+    start: usize,
+    count: usize,
+    /// From one row of scores to the next.
+    stride: usize,
+}
+
+impl Rows {
+    fn all(length: usize) -> impl Iterator<Item = Self> {
+        let stride = length.next_multiple_of(LANES);
+        (0..length).step_by(BLOCK).map(move |start| Self {
+            start,
+            count: BLOCK.min(length - start),
+            stride,
+        })
+    }
+
+    fn end(self) -> usize {
+        self.start + self.count
+    }
+
+    /// The scores' part of a buffer.
+    fn of(self, buffer: &mut [f32]) -> &mut [f32] {
+        &mut buffer[..self.count * self.stride]
+    }
+
+    /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
+    fn score(self, cpu: Instructions, rows: &[f32], stride: usize, head: usize, panels: &[f32], scores: &mut [f32]) {
+        let product = Product {
+            rows: self.count,
+            columns: self.end(),
+            inner: head,
+            left: Left {
+                data: rows,
+                row: stride,
+                step: 1,
+            },
+            right: panels,
+            reach: Reach::Columns { start: self.start },
+            add: false,
+            stride: self.stride,
+        };
+        multiply(cpu, product, scores);
+    }
+
+    /// Probabilities times values (or their gradients times keys): [count, head].
+    fn combine(self, cpu: Instructions, scores: &[f32], length: usize, head: usize, panels: &[f32], out: &mut [f32], stride: usize) {
+        let product = Product {
+            rows: self.count,
+            columns: head,
+            inner: length,
+            left: Left {
+                data: scores,
+                row: self.stride,
+                step: 1,
+            },
+            right: panels,
+            reach: Reach::Before { start: self.start },
+            add: false,
+            stride,
+        };
+        multiply(cpu, product, out);
+    }
+
+    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head].
+    fn spread(self, cpu: Instructions, scores: &[f32], head: usize, panels: &[f32], out: &mut [f32], stride: usize) {
+        let product = Product {
+            rows: self.end(),
+            columns: head,
+            inner: self.count,
+            left: Left {
+                data: scores,
+                row: 1,
+                step: self.stride,
+            },
+            right: panels,
+            reach: Reach::From { start: self.start },
+            add: true,
+            stride,
+        };
+        multiply(cpu, product, out);
+    }
+}
+
+/// The heads' results `y` [length, heads · head] of one sequence's rows `qkv` [length, stride]; `sums` [heads, length].
+pub fn forward(parameters: &Parameters, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut Scratch) {
+    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+    let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
+    scratch.grow(length, heads.head);
+    for kv_head in 0..heads.kv_heads {
+        pack_transposed(
+            &qkv[heads.key(kv_head)..],
+            heads.stride,
+            heads.head,
+            length,
+            &mut scratch.keys_transposed,
+        );
+        pack(&qkv[heads.value(kv_head)..], heads.stride, length, heads.head, &mut scratch.values);
+        for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
+            for rows in Rows::all(length) {
+                let queries = &qkv[rows.start * heads.stride + query * heads.head..];
+                let scores = rows.of(&mut scratch.scores);
+                rows.score(cpu, queries, heads.stride, heads.head, &scratch.keys_transposed, scores);
+                let sums = &mut sums[query * length + rows.start..][..rows.count];
+                softmax::forward(cpu, scores, rows.stride, rows.start, heads.scale, sums);
+                let y = &mut y[rows.start * width + query * heads.head..];
+                rows.combine(cpu, scores, length, heads.head, &scratch.values, y, width);
+            }
+        }
+    }
+}
+
+/// The gradient `dqkv` [length, stride] of one sequence's rows, which comes in as zeros, from `dy` [length, heads · head].
+pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch) {
+    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+    let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
+    scratch.grow(length, heads.head);
+    for kv_head in 0..heads.kv_heads {
+        let (key, value) = (heads.key(kv_head), heads.value(kv_head));
+        pack(&qkv[key..], heads.stride, length, heads.head, &mut scratch.keys);
+        pack_transposed(&qkv[key..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
+        pack_transposed(&qkv[value..], heads.stride, heads.head, length, &mut scratch.values);
+        for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
+            for rows in Rows::all(length) {
+                let start = rows.start * heads.stride + query * heads.head;
+                let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
+                let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));
+                pack(queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
+                pack(dy, width, rows.count, heads.head, &mut scratch.outputs);
+                rows.score(cpu, queries, heads.stride, heads.head, &scratch.keys_transposed, scores);
+                softmax::again(
+                    cpu,
+                    scores,
+                    rows.stride,
+                    rows.start,
+                    heads.scale,
+                    &sums[query * length + rows.start..],
+                );
+                rows.score(cpu, dy, width, heads.head, &scratch.values, gradients);
+                rows.spread(cpu, scores, heads.head, &scratch.outputs, &mut dqkv[value..], heads.stride);
+                softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
+                rows.combine(cpu, gradients, length, heads.head, &scratch.keys, &mut dqkv[start..], heads.stride);
+                rows.spread(cpu, gradients, heads.head, &scratch.queries, &mut dqkv[key..], heads.stride);
+            }
+        }
+    }
+}

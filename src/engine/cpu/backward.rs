@@ -1,0 +1,94 @@
+//! The backward pass of a span through one layer: gradients of the rows, and the operands of the weights' gradients.
+
+use super::attention;
+use super::kernel::panels::pack;
+use super::kernel::rope::{Turn, turn};
+use super::kernel::{activation, norm};
+use super::parameters::Parameters;
+use super::span::Span;
+
+impl Span {
+    /// From the gradient of the layer's output, in `back.output`, to that of its input, in `back.input`.
+    pub fn backward(&mut self, parameters: &Parameters, layer: usize) {
+        self.feed_forward_back(parameters, layer);
+        self.attend_back(parameters, layer);
+    }
+
+    /// The gradient of this layer's input is that of the output of the layer below.
+    pub fn descend(&mut self) {
+        std::mem::swap(&mut self.back.input, &mut self.back.output);
+    }
+
+    fn feed_forward_back(&mut self, parameters: &Parameters, layer: usize) {
+        let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
+        let (rows, width, hidden, packed) = (self.rows(layer), shape.width, shape.feed_forward, &parameters.layers[layer]);
+        let (kept, back) = (&mut self.layers[layer], &mut self.back);
+        let (output, middle) = (&back.output[..rows * width], &mut back.middle[..rows * width]);
+        let (normed, activation) = (&mut self.normed[..rows * width], &mut self.hidden[..rows * hidden]);
+        packed.down.apply_back(cpu, output, width, rows, activation);
+        activation::backward(cpu, &mut kept.gates, hidden, activation);
+        pack(activation, hidden, rows, hidden, &mut back.hidden_panels);
+        let weight = parameters.slice(place.feed_forward_norm.clone());
+        norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
+        pack(normed, width, rows, width, &mut back.middle_panels);
+        packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed);
+        let pass = norm::Backward {
+            x: &kept.middle,
+            weight,
+            scales: &kept.middle_scales,
+            dy: normed,
+        };
+        middle.copy_from_slice(output);
+        norm::backward(cpu, pass, middle, &mut back.norms[(2 * layer + 1) * width..][..width]);
+    }
+
+    fn attend_back(&mut self, parameters: &Parameters, layer: usize) {
+        let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
+        let (rows, tokens, width, packed) = (self.rows(layer), self.tokens.len(), shape.width, &parameters.layers[layer]);
+        let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
+        let last = layer + 1 == self.layers.len();
+        let (kept, back) = (&self.layers[layer], &mut self.back);
+        pack(&kept.attended, attended, rows, attended, &mut back.attended_panels);
+        packed.output.apply_back(cpu, &back.middle, width, rows, &mut back.attended);
+        if last {
+            scatter(&mut back.attended, attended, &self.trained);
+        }
+        back.qkv.fill(0.0);
+        let mut start = 0;
+        for length in &self.lengths {
+            let end = start + length;
+            let (qkv, dqkv) = (&kept.qkv[start * stride..end * stride], &mut back.qkv[start * stride..end * stride]);
+            let sums = &kept.sums[start * shape.heads..end * shape.heads];
+            let dy = &back.attended[start * attended..end * attended];
+            attention::backward(parameters, qkv, sums, dy, dqkv, &mut self.attention);
+            turn(cpu, &parameters.rope, Turn::Back, dqkv, stride, shape.heads + shape.kv_heads, 0);
+            start = end;
+        }
+        let weight = parameters.slice(place.attention_norm.clone());
+        norm::again(cpu, &kept.input, weight, &kept.input_scales, &mut self.normed);
+        pack(&self.normed, width, tokens, width, &mut back.input_panels);
+        packed.qkv.apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed);
+        back.input[..rows * width].copy_from_slice(&back.middle[..rows * width]);
+        if last {
+            scatter(&mut back.input, width, &self.trained);
+        }
+        let pass = norm::Backward {
+            x: &kept.input,
+            weight,
+            scales: &kept.input_scales,
+            dy: &self.normed,
+        };
+        norm::backward(cpu, pass, &mut back.input, &mut back.norms[2 * layer * width..][..width]);
+    }
+}
+
+/// Moves the rows at the front to the places they were kept from, and makes the others 0.
+fn scatter(rows: &mut [f32], width: usize, kept: &[usize]) {
+    let mut end = rows.len() / width;
+    for (from, to) in kept.iter().enumerate().rev() {
+        rows.copy_within(from * width..(from + 1) * width, to * width);
+        rows[(to + 1) * width..end * width].fill(0.0);
+        end = *to;
+    }
+    rows[..end * width].fill(0.0);
+}

@@ -1,0 +1,95 @@
+//! The kernels: loops over slices, each compiled for plain, AVX2 + FMA and AVX-512 processors from one source.
+//!
+//! All unsafe code of the engine is here: the matrix product's tiles, and the call from the dispatcher into a variant whose
+//! instructions the processor was found to have.
+
+pub mod activation;
+pub mod adamw;
+pub mod attend;
+pub mod cross_entropy;
+pub mod level;
+pub mod lookup;
+pub mod math;
+pub mod norm;
+pub mod panels;
+pub mod product;
+pub mod rope;
+pub mod softmax;
+
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions(Set);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Set {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Instructions {
+    /// The sets this processor has, the best first.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512dq") {
+                sets.push(Self(Set::Avx512));
+            }
+            if avx2 {
+                sets.push(Self(Set::Avx2));
+            }
+        }
+        sets.push(Self(Set::Plain));
+        sets
+    }
+
+    /// The best set of this processor.
+    pub fn best() -> Self {
+        Self::available()[0]
+    }
+}
+
+impl std::fmt::Display for Instructions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self.0 {
+            Set::Plain => "plain",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+        })
+    }
+}
+
+/// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled
+/// for the instructions `cpu` names, with `L` the [`level::Level`] of that set.
+macro_rules! kernel {
+    ($(#[$attribute:meta])* pub fn $name:ident<$level:ident>($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
+        $(#[$attribute])*
+        pub fn $name(cpu: $crate::engine::cpu::kernel::Instructions, $($argument: $type),*) $(-> $result)? {
+            use $crate::engine::cpu::kernel::{Set, level};
+            #[inline(always)]
+            fn body<$level: level::Level>($($argument: $type),*) $(-> $result)? $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+            fn avx512($($argument: $type),*) $(-> $result)? { body::<level::Avx512>($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $result)? { body::<level::Avx2>($($argument),*) }
+            match cpu.0 {
+                // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => unsafe { avx512($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 => unsafe { avx2($($argument),*) },
+                Set::Plain => body::<level::Plain>($($argument),*),
+            }
+        }
+    };
+}
+use kernel;

@@ -1,0 +1,277 @@
+//! One thread's part of a decoder: some of the slots, and the memory to run their new tokens.
+
+use super::kernel::attend::{Query, attend};
+use super::kernel::level::LANES;
+use super::kernel::rope::{Turn, turn};
+use super::kernel::{activation, lookup, norm};
+use super::parameters::Parameters;
+use crate::engine::Feed;
+
+/// The cache of one slot.
+#[derive(Clone, Debug)]
+struct Slot {
+    /// Tokens held.
+    held: usize,
+    /// Panels of positions: [layers, kv_heads, capacity / LANES, head, LANES].
+    keys: Vec<f32>,
+    /// [layers, kv_heads, capacity, head]
+    values: Vec<f32>,
+}
+
+/// One feed of a call.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    /// Its place among the call's feeds.
+    row: usize,
+    slot: usize,
+    start: usize,
+    /// Its tokens' places among the lane's.
+    first: usize,
+    count: usize,
+}
+
+/// Some slots and their working memory.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    slots: Vec<Slot>,
+    /// Positions of a slot: the context, rounded up.
+    capacity: usize,
+    work: Vec<Work>,
+    tokens: Vec<u32>,
+    lines: Vec<u32>,
+    columns: Vec<u32>,
+    /// The residual stream. [tokens, width]
+    stream: Vec<f32>,
+    normed: Vec<f32>,
+    scales: Vec<f32>,
+    qkv: Vec<f32>,
+    attended: Vec<f32>,
+    gates: Vec<f32>,
+    hidden: Vec<f32>,
+    /// One query's scores. [capacity]
+    scores: Vec<f32>,
+    /// [feeds, vocabulary]
+    logits: Vec<f32>,
+}
+
+impl Lane {
+    /// A lane of `slots` empty slots.
+    pub fn new(parameters: &Parameters, slots: usize) -> Self {
+        let shape = &parameters.shape;
+        let capacity = shape.context.next_multiple_of(LANES);
+        let size = shape.layers * shape.kv_heads * capacity * shape.head();
+        Self {
+            // Zeros asked for one by one come from the system untouched, and take memory only as they are written.
+            slots: (0..slots)
+                .map(|_| Slot {
+                    held: 0,
+                    keys: vec![0.0; size],
+                    values: vec![0.0; size],
+                })
+                .collect(),
+            capacity,
+            work: Vec::new(),
+            tokens: Vec::new(),
+            lines: Vec::new(),
+            columns: Vec::new(),
+            stream: Vec::new(),
+            normed: Vec::new(),
+            scales: Vec::new(),
+            qkv: Vec::new(),
+            attended: Vec::new(),
+            gates: Vec::new(),
+            hidden: Vec::new(),
+            scores: vec![0.0; capacity],
+            logits: Vec::new(),
+        }
+    }
+
+    /// How many tokens a slot holds.
+    pub fn held(&self, slot: usize) -> usize {
+        self.slots[slot].held
+    }
+
+    /// Forgets the last call's feeds.
+    pub fn clear(&mut self) {
+        self.work.clear();
+        self.tokens.clear();
+        self.lines.clear();
+        self.columns.clear();
+    }
+
+    /// Takes a feed for `slot` of this lane; `row` is its place among the call's feeds.
+    pub fn add(&mut self, row: usize, slot: usize, feed: &Feed<'_>) {
+        self.work.push(Work {
+            row,
+            slot,
+            start: feed.start,
+            first: self.tokens.len(),
+            count: feed.tokens.len(),
+        });
+        self.tokens.extend_from_slice(feed.tokens);
+        self.lines.extend_from_slice(feed.lines);
+        self.columns.extend_from_slice(feed.columns);
+        self.slots[slot].held = feed.start + feed.tokens.len();
+    }
+
+    /// The rows of logits, each with its feed's place.
+    pub fn logits(&self, vocabulary: usize) -> impl Iterator<Item = (usize, &[f32])> {
+        self.work.iter().map(|work| work.row).zip(self.logits.chunks_exact(vocabulary))
+    }
+
+    /// Runs the decoder over the feeds taken.
+    pub fn run(&mut self, parameters: &Parameters) {
+        if self.work.is_empty() {
+            return;
+        }
+        self.embed(parameters);
+        for layer in 0..parameters.shape.layers {
+            self.attend(parameters, layer);
+            if layer + 1 == parameters.shape.layers {
+                self.keep_last(parameters);
+            }
+            self.feed_forward(parameters, layer);
+        }
+        self.score(parameters);
+    }
+
+    fn embed(&mut self, parameters: &Parameters) {
+        let (layout, width, tokens) = (&parameters.layout, parameters.shape.width, self.tokens.len());
+        self.stream.clear();
+        self.stream.resize(tokens * width, 0.0);
+        lookup::add_rows(parameters.slice(layout.embedding.range()), width, &self.tokens, &mut self.stream);
+        if layout.lines.rows > 0 {
+            lookup::add_rows(parameters.slice(layout.lines.range()), width, &self.lines, &mut self.stream);
+        }
+        if layout.columns.rows > 0 {
+            lookup::add_rows(parameters.slice(layout.columns.range()), width, &self.columns, &mut self.stream);
+        }
+        self.normed.resize(tokens * width, 0.0);
+        self.scales.resize(tokens, 0.0);
+        self.qkv.resize(tokens * parameters.qkv_width(), 0.0);
+        self.attended.resize(tokens * parameters.attended_width(), 0.0);
+        self.gates.resize(tokens * 2 * parameters.shape.feed_forward, 0.0);
+        self.hidden.resize(tokens * parameters.shape.feed_forward, 0.0);
+    }
+
+    /// Norm, queries, keys and values, the cache, and the heads' results.
+    fn attend(&mut self, parameters: &Parameters, layer: usize) {
+        let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
+        self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
+        parameters.layers[layer]
+            .qkv
+            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
+        for work in &self.work {
+            let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
+            turn(
+                cpu,
+                &parameters.rope,
+                Turn::Forward,
+                rows,
+                stride,
+                shape.heads + shape.kv_heads,
+                work.start,
+            );
+            let slot = &mut self.slots[work.slot];
+            for (index, row) in rows.chunks_exact(stride).enumerate() {
+                slot.write(parameters, layer, self.capacity, work.start + index, row);
+            }
+            let last_layer = layer + 1 == shape.layers;
+            let first = if last_layer { work.count - 1 } else { 0 };
+            for index in first..work.count {
+                let width = parameters.attended_width();
+                let out = &mut self.attended[(work.first + index) * width..][..width];
+                let row = &rows[index * stride..(index + 1) * stride];
+                slot.read(parameters, layer, self.capacity, work.start + index + 1, row, &mut self.scores, out);
+            }
+        }
+    }
+
+    /// Past the last attention only the last token of each feed counts: its row moves to the front.
+    fn keep_last(&mut self, parameters: &Parameters) {
+        let (width, attended) = (parameters.shape.width, parameters.attended_width());
+        for (to, work) in self.work.iter().enumerate() {
+            let from = work.first + work.count - 1;
+            self.stream.copy_within(from * width..(from + 1) * width, to * width);
+            self.attended.copy_within(from * attended..(from + 1) * attended, to * attended);
+        }
+        self.stream.truncate(self.work.len() * width);
+    }
+
+    /// The output projection and the feed-forward layer.
+    fn feed_forward(&mut self, parameters: &Parameters, layer: usize) {
+        let (cpu, width, hidden, packed) = (
+            parameters.cpu,
+            parameters.shape.width,
+            parameters.shape.feed_forward,
+            &parameters.layers[layer],
+        );
+        let rows = self.stream.len() / width;
+        packed.output.apply(cpu, &self.attended, rows, true, &mut self.stream, width);
+        self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
+        packed.gates.apply(cpu, &self.normed, rows, false, &mut self.gates, 2 * hidden);
+        activation::forward(cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
+        packed.down.apply(cpu, &self.hidden, rows, true, &mut self.stream, width);
+    }
+
+    fn score(&mut self, parameters: &Parameters) {
+        let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
+        self.norm(parameters, parameters.layout.final_norm.clone());
+        self.logits.resize(rows * vocabulary, 0.0);
+        parameters
+            .head
+            .apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
+    }
+
+    /// Norms the residual stream.
+    fn norm(&mut self, parameters: &Parameters, weight: std::ops::Range<usize>) {
+        let epsilon = parameters.shape.norm_epsilon as f32;
+        norm::forward(
+            parameters.cpu,
+            &self.stream,
+            parameters.slice(weight),
+            epsilon,
+            &mut self.normed,
+            &mut self.scales,
+        );
+    }
+}
+
+impl Slot {
+    /// Writes the keys and values of a row of queries, keys and values to `position`.
+    fn write(&mut self, parameters: &Parameters, layer: usize, capacity: usize, position: usize, row: &[f32]) {
+        let (shape, head) = (&parameters.shape, parameters.shape.head());
+        let (keys, values) = row[shape.heads * head..].split_at(shape.kv_heads * head);
+        for (index, (key, value)) in keys.chunks_exact(head).zip(values.chunks_exact(head)).enumerate() {
+            let start = (layer * shape.kv_heads + index) * capacity * head;
+            let panel = start + position / LANES * head * LANES + position % LANES;
+            for (out, key) in self.keys[panel..].iter_mut().step_by(LANES).zip(key) {
+                *out = *key;
+            }
+            self.values[start + position * head..][..head].copy_from_slice(value);
+        }
+    }
+
+    /// The heads' results of a row's queries over the first `count` positions.
+    fn read(&self, parameters: &Parameters, layer: usize, capacity: usize, count: usize, row: &[f32], scores: &mut [f32], out: &mut [f32]) {
+        let (shape, head) = (&parameters.shape, parameters.shape.head());
+        let (size, group) = (capacity * head, shape.heads / shape.kv_heads);
+        let scale = 1.0 / (head as f32).sqrt();
+        for (index, (query, out)) in row.chunks_exact(head).zip(out.chunks_exact_mut(head)).enumerate() {
+            let start = (layer * shape.kv_heads + index / group) * size;
+            let (keys, values) = (&self.keys[start..start + size], &self.values[start..start + size]);
+            attend(
+                parameters.cpu,
+                Query {
+                    query,
+                    keys,
+                    values,
+                    count,
+                    scale,
+                },
+                scores,
+                out,
+            );
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Random shapes, weights and batches.
+
+use crate::engine::cpu::layout::Layout;
+use crate::engine::{Batch, IGNORED, Optimizer};
+use crate::model::{Shape, Weights};
+use crate::seed::Stream;
+
+pub const OPTIMIZER: Optimizer = Optimizer {
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    clip: 1.0,
+};
+
+fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
+    low + stream.below((high - low + 1) as u64) as usize
+}
+
+/// A small shape: widths off the vector's, grouped heads, tied or not, with and without learned positions.
+pub fn shape(stream: &mut Stream) -> Shape {
+    let kv_heads = between(stream, 1, 2);
+    let heads = kv_heads * between(stream, 1, 3);
+    let head = 2 * between(stream, 1, 5);
+    Shape {
+        vocabulary: between(stream, 5, 40),
+        width: heads * head,
+        layers: between(stream, 1, 3),
+        heads,
+        kv_heads,
+        feed_forward: between(stream, 3, 40),
+        rope_theta: 10_000.0,
+        norm_epsilon: 1e-5,
+        tied: stream.below(2) == 0,
+        lines: between(stream, 0, 1) * 5,
+        columns: between(stream, 0, 1) * 7,
+        context: 100,
+    }
+}
+
+/// Weights of a size that no part of the decoder is idle.
+pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
+    let layout = Layout::new(shape);
+    let flat: Vec<f32> = (0..layout.length)
+        .map(|index| {
+            if index < layout.decayed {
+                0.4 * stream.normal() as f32
+            } else {
+                1.0 + 0.3 * stream.normal() as f32
+            }
+        })
+        .collect();
+    layout.name(&flat)
+}
+
+/// A batch of ragged sequences, some of one token and some without a trained one.
+pub fn batch(stream: &mut Stream, shape: &Shape, sequences: usize, longest: usize) -> Batch {
+    let mut batch = Batch::default();
+    for _ in 0..sequences {
+        let length = between(stream, 1, longest);
+        let ignored = between(stream, 0, length);
+        batch.lengths.push(length);
+        for index in 0..length {
+            let mut draw = |bound: usize| stream.below(bound as u64) as u32;
+            batch.tokens.push(draw(shape.vocabulary));
+            batch.targets.push(if index < ignored { IGNORED } else { draw(shape.vocabulary) });
+            if shape.lines > 0 {
+                batch.lines.push(draw(shape.lines));
+            }
+            if shape.columns > 0 {
+                batch.columns.push(draw(shape.columns));
+            }
+        }
+    }
+    // At least one token is trained on.
+    batch.targets[0] = 0;
+    batch
+}

@@ -1,0 +1,279 @@
+//! The engine against the reference in f64, and the promises about bits.
+
+mod cases;
+mod reference;
+
+use super::trainer::Learner;
+use super::{Decoder, Trainer, pool};
+use crate::engine::{Batch, Decode, EngineError, Feed, Train};
+use crate::model::{Shape, Weights};
+use crate::seed::Stream;
+
+/// The gradient by name, and the loss.
+fn gradient(shape: &Shape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
+    let mut learner = Learner::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), cases::OPTIMIZER);
+    let loss = pool(threads).unwrap().install(|| learner.differentiate(batches));
+    (learner.gradient_by_name(), loss)
+}
+
+/// Holds the gradient of every weight against central differences of the reference, at up to `samples` elements of each.
+fn check_gradient(shape: &Shape, weights: &Weights, batches: &[Batch], samples: usize) {
+    let (gradient, loss) = gradient(shape, weights, batches, 1);
+    let mut exact = reference::exact(weights);
+    let expected = reference::loss(shape, &exact, batches);
+    assert!((loss - expected).abs() < 1e-5 * expected, "loss {loss}, not {expected}");
+    for (name, found) in &gradient {
+        let (mut error, mut norm) = (0.0, 0.0);
+        for index in (0..found.data.len()).step_by(found.data.len().div_ceil(samples)) {
+            let value = exact[name][index];
+            let mut at = |value| {
+                exact.get_mut(name).unwrap()[index] = value;
+                reference::loss(shape, &exact, batches)
+            };
+            let slope = (at(value + 1e-5) - at(value - 1e-5)) / 2e-5;
+            at(value);
+            error += (slope - f64::from(found.data[index])).powi(2);
+            norm += slope.powi(2);
+        }
+        assert!(
+            error.sqrt() <= 1e-4 * norm.sqrt() + 1e-9,
+            "{shape:?}: {name} is off by {} of {}",
+            error.sqrt(),
+            norm.sqrt()
+        );
+    }
+}
+
+#[test]
+fn gradients_equal_central_differences() {
+    for seed in 0..12 {
+        let mut stream = Stream::new(seed, "gradients");
+        let shape = cases::shape(&mut stream);
+        let weights = cases::weights(&mut stream, &shape);
+        // Up to about 100 tokens: one span or two.
+        let batches: Vec<Batch> = (0..1 + seed % 2).map(|_| cases::batch(&mut stream, &shape, 4, 30)).collect();
+        check_gradient(&shape, &weights, &batches, 12);
+    }
+}
+
+#[test]
+fn gradients_over_several_blocks_of_scores_equal_central_differences() {
+    let mut stream = Stream::new(5, "long");
+    let shape = Shape {
+        layers: 2,
+        context: 200,
+        ..cases::shape(&mut stream)
+    };
+    let weights = cases::weights(&mut stream, &shape);
+    let mut batch = Batch::default();
+    while batch.tokens.len() < 150 {
+        batch = cases::batch(&mut stream, &shape, 1, 200);
+    }
+    check_gradient(&shape, &weights, &[batch], 4);
+}
+
+#[test]
+fn steps_are_the_same_bits_on_any_number_of_threads() {
+    let mut stream = Stream::new(7, "threads");
+    let shape = Shape {
+        layers: 2,
+        vocabulary: 120,
+        feed_forward: 130,
+        ..cases::shape(&mut stream)
+    };
+    let weights = cases::weights(&mut stream, &shape);
+    let batches: Vec<Vec<Batch>> = (0..3)
+        .map(|_| (0..2).map(|_| cases::batch(&mut stream, &shape, 25, 40)).collect())
+        .collect();
+    let run = |threads| {
+        let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, threads).unwrap();
+        let steps: Vec<_> = batches.iter().map(|batches| trainer.step(batches, 1e-2).unwrap()).collect();
+        (steps, trainer.weights().unwrap(), trainer.moments().unwrap())
+    };
+    let one = run(1);
+    assert_eq!(one, run(1));
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(4));
+}
+
+#[test]
+fn a_restored_trainer_goes_on_with_the_same_bits() {
+    let mut stream = Stream::new(9, "restore");
+    let shape = cases::shape(&mut stream);
+    let weights = cases::weights(&mut stream, &shape);
+    let batches = [cases::batch(&mut stream, &shape, 5, 40)];
+    let mut whole = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    whole.step(&batches, 1e-2).unwrap();
+    let mut resumed = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    resumed.restore(&whole.weights().unwrap(), &whole.moments().unwrap()).unwrap();
+    assert_eq!(whole.step(&batches, 1e-2).unwrap(), resumed.step(&batches, 1e-2).unwrap());
+    assert_eq!(whole.weights().unwrap(), resumed.weights().unwrap());
+}
+
+/// The first step of AdamW moves each weight by the learning rate against its gradient's sign, after decay (Kingma & Ba 2015, 2.1).
+#[test]
+fn the_first_step_is_as_long_as_the_learning_rate() {
+    let mut stream = Stream::new(3, "step");
+    let shape = cases::shape(&mut stream);
+    let weights = cases::weights(&mut stream, &shape);
+    let batches = [cases::batch(&mut stream, &shape, 5, 40)];
+    let (gradient, loss) = gradient(&shape, &weights, &batches, 1);
+    let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let step = trainer.step(&batches, 1e-2).unwrap();
+    let squares = gradient
+        .values()
+        .flat_map(|array| &array.data)
+        .map(|value| f64::from(*value).powi(2));
+    assert!((step.gradient_norm - squares.sum::<f64>().sqrt()).abs() < 1e-6 * step.gradient_norm);
+    assert_eq!(step.loss, loss);
+    for (name, after) in trainer.weights().unwrap() {
+        let decay = if name.contains("norm") { 0.0 } else { 0.1 };
+        for ((after, before), slope) in after.data.iter().zip(&weights[&name].data).zip(&gradient[&name].data) {
+            if slope.abs() > 1e-4 {
+                let expected = before * (1.0 - 1e-2 * decay) - 1e-2 * slope.signum();
+                assert!((after - expected).abs() < 1e-5, "{name}: {after}, not {expected}");
+            }
+        }
+    }
+}
+
+/// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
+fn decode(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
+    let mut decoder = Decoder::new(shape, weights, together, threads).unwrap();
+    let starts: Vec<usize> = batch
+        .lengths
+        .iter()
+        .scan(0, |sum, length| Some(std::mem::replace(sum, *sum + length)))
+        .collect();
+    let sequences: Vec<(usize, usize)> = starts.into_iter().zip(batch.lengths.iter().copied()).collect();
+    let mut last = Vec::new();
+    for group in sequences.chunks(together) {
+        let mut rows = vec![Vec::new(); group.len()];
+        let longest = group.iter().map(|(_, length)| *length).max().unwrap();
+        for start in (0..longest).step_by(piece) {
+            let part = |positions: &'_ [u32], first: usize, count: usize| -> Vec<u32> {
+                if positions.is_empty() {
+                    Vec::new()
+                } else {
+                    positions[first + start..first + start + count].to_vec()
+                }
+            };
+            let fed: Vec<_> = (0..group.len()).filter(|slot| group[*slot].1 > start).collect();
+            let parts: Vec<_> = fed
+                .iter()
+                .map(|slot| {
+                    let (first, count) = (group[*slot].0, piece.min(group[*slot].1 - start));
+                    [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, first, count))
+                })
+                .collect();
+            let feeds: Vec<Feed> = fed
+                .iter()
+                .zip(&parts)
+                .map(|(slot, [tokens, lines, columns])| Feed {
+                    slot: *slot,
+                    start,
+                    tokens,
+                    lines,
+                    columns,
+                })
+                .collect();
+            let logits = decoder.feed(&feeds).unwrap();
+            for (slot, logits) in fed.iter().zip(logits.chunks(shape.vocabulary)) {
+                rows[*slot] = logits.to_vec();
+            }
+        }
+        last.extend(rows);
+    }
+    last
+}
+
+#[test]
+fn decoding_equals_the_full_forward_pass() {
+    for seed in 0..6 {
+        let mut stream = Stream::new(seed, "decode");
+        let shape = cases::shape(&mut stream);
+        let weights = cases::weights(&mut stream, &shape);
+        let batch = cases::batch(&mut stream, &shape, 7, 40);
+        let full = reference::logits(&shape, &reference::exact(&weights), &batch);
+        let mut end = 0;
+        for (row, length) in decode(&shape, &weights, &batch, 5, 3, 2).iter().zip(&batch.lengths) {
+            end += length;
+            for (found, expected) in row.iter().zip(&full[end - 1]) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                    "seed {seed}: {found}, not {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
+    let mut stream = Stream::new(4, "rows");
+    let shape = Shape {
+        layers: 2,
+        ..cases::shape(&mut stream)
+    };
+    let weights = cases::weights(&mut stream, &shape);
+    let batch = cases::batch(&mut stream, &shape, 14, 60);
+    let alone = decode(&shape, &weights, &batch, 1, 1, 1);
+    for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
+        assert_eq!(
+            alone,
+            decode(&shape, &weights, &batch, piece, together, threads),
+            "{piece} {together} {threads}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let mut stream = Stream::new(4, "errors");
+    let shape = Shape {
+        vocabulary: 9,
+        lines: 5,
+        columns: 0,
+        context: 20,
+        ..cases::shape(&mut stream)
+    };
+    let mut weights = cases::weights(&mut stream, &shape);
+    let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let good = cases::batch(&mut stream, &shape, 2, 10);
+    let mut message = |change: &dyn Fn(&mut Batch)| {
+        let mut batch = good.clone();
+        change(&mut batch);
+        trainer.step(&[batch], 0.1).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"");
+    insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"");
+    insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"");
+    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"");
+    insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"");
+    let mut decoder = Decoder::new(&shape, &weights, 2, 1).unwrap();
+    let mut message = |slot, start, tokens: &[u32]| {
+        let lines = vec![0; tokens.len()];
+        decoder
+            .feed(&[Feed {
+                slot,
+                start,
+                tokens,
+                lines: &lines,
+                columns: &[],
+            }])
+            .unwrap_err()
+            .to_string()
+    };
+    insta::assert_snapshot!(message(2, 0, &[1]), @"");
+    insta::assert_snapshot!(message(0, 1, &[1]), @"");
+    insta::assert_snapshot!(message(0, 0, &[]), @"");
+    insta::assert_snapshot!(message(0, 0, &[1; 21]), @"");
+    if let Some(norm) = weights.get_mut("model.norm.weight") {
+        norm.shape = vec![1];
+    }
+    let message = |result: Result<Trainer, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
+    insta::assert_snapshot!(message(Trainer::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"");
+    weights.remove("model.norm.weight");
+    insta::assert_snapshot!(message(Trainer::new(&shape, &weights, cases::OPTIMIZER, 1)), @"");
+}

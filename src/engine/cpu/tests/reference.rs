@@ -1,0 +1,131 @@
+//! The decoder in f64, written for reading: what the engine's numbers are held against.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{Batch, IGNORED};
+use crate::model::{Shape, Weights};
+
+/// The weights in f64 by name.
+pub type Exact = BTreeMap<String, Vec<f64>>;
+
+pub fn exact(weights: &Weights) -> Exact {
+    weights
+        .iter()
+        .map(|(name, array)| (name.clone(), array.data.iter().map(|value| f64::from(*value)).collect()))
+        .collect()
+}
+
+/// The mean loss over all trained tokens of `batches`.
+pub fn loss(shape: &Shape, weights: &Exact, batches: &[Batch]) -> f64 {
+    let (mut total, mut trained) = (0.0, 0.0);
+    for batch in batches {
+        for (logits, target) in logits(shape, weights, batch).iter().zip(&batch.targets) {
+            if *target != IGNORED {
+                total += logits.iter().map(|logit| logit.exp()).sum::<f64>().ln() - logits[*target as usize];
+                trained += 1.0;
+            }
+        }
+    }
+    total / trained
+}
+
+/// The logits of every token. [tokens][vocabulary]
+pub fn logits(shape: &Shape, weights: &Exact, batch: &Batch) -> Vec<Vec<f64>> {
+    let mut rows = Vec::new();
+    let mut start = 0;
+    for length in &batch.lengths {
+        let mut stream: Vec<Vec<f64>> = (start..start + length).map(|token| embed(shape, weights, batch, token)).collect();
+        for layer in 0..shape.layers {
+            self::layer(shape, weights, layer, &mut stream);
+        }
+        let head = &weights[if shape.tied {
+            "model.embed_tokens.weight"
+        } else {
+            "lm_head.weight"
+        }];
+        rows.extend(
+            stream
+                .iter()
+                .map(|row| apply(head, &norm(shape, row, &weights["model.norm.weight"]))),
+        );
+        start += length;
+    }
+    rows
+}
+
+fn embed(shape: &Shape, weights: &Exact, batch: &Batch, token: usize) -> Vec<f64> {
+    let row = |name: &str, index: u32| weights[name][index as usize * shape.width..][..shape.width].to_vec();
+    let mut sum = row("model.embed_tokens.weight", batch.tokens[token]);
+    if shape.lines > 0 {
+        add(&mut sum, &row("model.embed_lines.weight", batch.lines[token]));
+    }
+    if shape.columns > 0 {
+        add(&mut sum, &row("model.embed_columns.weight", batch.columns[token]));
+    }
+    sum
+}
+
+fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) {
+    let weight = |part: &str| &weights[&format!("model.layers.{layer}.{part}.weight")];
+    let normed: Vec<_> = stream.iter().map(|row| norm(shape, row, weight("input_layernorm"))).collect();
+    let project = |part| normed.iter().map(|row| apply(weight(part), row)).collect::<Vec<_>>();
+    let (mut queries, mut keys, values) = (
+        project("self_attn.q_proj"),
+        project("self_attn.k_proj"),
+        project("self_attn.v_proj"),
+    );
+    for rows in [&mut queries, &mut keys] {
+        rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));
+    }
+    for token in 0..stream.len() {
+        let attended = attend(shape, &queries[token], &keys[..=token], &values[..=token]);
+        add(&mut stream[token], &apply(weight("self_attn.o_proj"), &attended));
+        let normed = norm(shape, &stream[token], weight("post_attention_layernorm"));
+        let (gate, up) = (apply(weight("mlp.gate_proj"), &normed), apply(weight("mlp.up_proj"), &normed));
+        let hidden: Vec<f64> = gate.iter().zip(&up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect();
+        add(&mut stream[token], &apply(weight("mlp.down_proj"), &hidden));
+    }
+}
+
+fn attend(shape: &Shape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
+    let (head, group) = (shape.head(), shape.heads / shape.kv_heads);
+    let mut out = Vec::new();
+    for (index, query) in query.chunks(head).enumerate() {
+        let part = index / group * head..(index / group + 1) * head;
+        let score = |key: &Vec<f64>| (dot(query, &key[part.clone()]) / (head as f64).sqrt()).exp();
+        let scores: Vec<f64> = keys.iter().map(score).collect();
+        let sum: f64 = scores.iter().sum();
+        out.extend(part.map(|column| scores.iter().zip(values).map(|(score, value)| score * value[column]).sum::<f64>() / sum));
+    }
+    out
+}
+
+fn turn(shape: &Shape, position: usize, row: &mut [f64]) {
+    let (head, half) = (shape.head(), shape.head() / 2);
+    for row in row.chunks_mut(head) {
+        for pair in 0..half {
+            let angle = position as f64 * shape.rope_theta.powf(-2.0 * pair as f64 / head as f64);
+            let (a, b) = (row[pair], row[pair + half]);
+            row[pair] = a * angle.cos() - b * angle.sin();
+            row[pair + half] = b * angle.cos() + a * angle.sin();
+        }
+    }
+}
+
+fn norm(shape: &Shape, row: &[f64], weight: &[f64]) -> Vec<f64> {
+    let scale = 1.0 / (dot(row, row) / row.len() as f64 + shape.norm_epsilon).sqrt();
+    row.iter().zip(weight).map(|(value, weight)| value * scale * weight).collect()
+}
+
+/// `W · x`, `W` [out, in].
+fn apply(matrix: &[f64], x: &[f64]) -> Vec<f64> {
+    matrix.chunks(x.len()).map(|row| dot(row, x)).collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn add(sum: &mut [f64], part: &[f64]) {
+    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+}
