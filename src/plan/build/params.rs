@@ -75,14 +75,13 @@ impl Reader<'_, '_> {
         let (Some(value), Some(table)) = (value, self.table(kind, field)) else {
             return problem;
         };
-        let names = || table.keys().map(String::as_str);
         let title = kind.named.iter().find(|(param, _)| *param == field).map_or("", |(_, table)| table);
-        match problem.label {
-            None if !table.is_empty() => problem
-                .suggest(nearest(value, names()))
-                .help(format!("`[{title}]` has {}", names().collect::<Vec<_>>().join(", "))),
-            _ => problem,
+        if table.is_empty() {
+            return problem;
         }
+        let names = || table.keys().map(String::as_str);
+        let help = format!("`[{title}]` has {}", names().collect::<Vec<_>>().join(", "));
+        problem.suggest(nearest(value, names())).help(help)
     }
 
     /// The stage's seed: its own, else the variant's where the kind follows it, else 0.
