@@ -27,7 +27,8 @@ impl Selection {
         (!targets.is_empty()).then_some(targets)
     }
 
-    fn fits(&self, stage: &StageName) -> bool {
+    /// Whether a stage of a variant is selected.
+    pub fn fits(&self, stage: &StageName) -> bool {
         let named = self.stages.is_empty() || self.stages.iter().any(|pattern| matches(pattern, &stage.name));
         // Several values of one axis are alternatives; several axes must all fit.
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

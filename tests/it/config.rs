@@ -5,6 +5,7 @@ use std::path::Path;
 use runner::cli::config as config_command;
 use runner::cli::schema::schema;
 use runner::config::{self, LoadOptions};
+use runner::stage::Kind;
 
 use crate::table::{build, draw, kinds, options, write};
 
@@ -190,9 +191,13 @@ fn what_is_printed_is_an_experiment_again() {
 
 /// What a validator says of a file under the schema of the kinds in `table.rs`.
 fn validate(file: &Path) -> Result<(), String> {
+    validate_with(file, kinds())
+}
+
+fn validate_with(file: &Path, kinds: &[&'static Kind]) -> Result<(), String> {
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
-    compiler.add_resource("schema.json", schema(kinds())).unwrap();
+    compiler.add_resource("schema.json", schema(kinds)).unwrap();
     let index = compiler.compile("schema.json", &mut schemas).unwrap();
     let text = std::fs::read_to_string(file).unwrap();
     let value: serde_json::Value = toml::from_str(&text).unwrap();
@@ -228,4 +233,36 @@ fn the_schema_refuses_what_it_can_see() {
 fn the_schema_of_a_kind_says_what_its_fields_are() {
     let schema = schema(kinds());
     insta::assert_snapshot!(serde_json::to_string_pretty(&schema["$defs"]["train"]).unwrap());
+}
+
+/// Every shipped experiment fits the schema of the real kinds, and can be planned with each of its profiles.
+#[test]
+fn shipped_experiments_are_right() {
+    for entry in std::fs::read_dir("experiments").unwrap() {
+        let file = entry.unwrap().path();
+        let kinds = runner::stage::kinds();
+        validate_with(&file, kinds).unwrap();
+        let text: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+        let profiles = text.get("profile").and_then(toml::Value::as_table).into_iter().flatten();
+        for profiles in profiles.map(|(name, _)| vec![name.clone()]).chain([Vec::new()]) {
+            let experiment = config::load(&LoadOptions { profiles, ..options(&file) }).unwrap();
+            assert!(runner::plan::build(&experiment, kinds).unwrap().graph.node_count() > 0);
+        }
+    }
+}
+
+#[test]
+fn the_program_ends_with_2_and_says_how_many_errors_there_are() {
+    let mut program = assert_cmd::Command::cargo_bin("runner").unwrap();
+    let result = program.args(["config", "tests/bad/unknown-kind.toml"]).assert().code(2);
+    let error = String::from_utf8(result.get_output().stderr.clone()).unwrap();
+    assert!(error.contains("no kind `trian`") && error.ends_with("1 error in tests/bad/unknown-kind.toml\n"), "{error}");
+}
+
+#[test]
+fn the_program_prints_the_schema_of_its_kinds() {
+    let mut program = assert_cmd::Command::cargo_bin("runner").unwrap();
+    let result = program.arg("schema").assert().success();
+    let printed: serde_json::Value = serde_json::from_slice(&result.get_output().stdout).unwrap();
+    assert_eq!(printed, schema(runner::stage::kinds()));
 }

@@ -3,6 +3,12 @@
 mod architecture;
 mod config;
 mod dag;
+mod keys;
+mod kinds;
+mod lab;
+mod readme;
+mod report;
+mod runs;
 mod table;
 
 #[test]
