@@ -1,6 +1,7 @@
 //! `runner config`: the effective values, each with where it comes from.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use figment::value::{Dict, Value};
 use serde_json::json;
@@ -33,24 +34,38 @@ struct Effective {
     origin: String,
 }
 
-/// Prints to `out`; with the error, if the experiment has values but cannot be run.
+/// Prints to `out`; gives the error if the experiment cannot be run.
 ///
 /// # Errors
 /// When `out` cannot be written to.
 pub fn run(args: &ConfigArgs, kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<Result<(), Rejected>> {
-    let document = match args.experiment.document(&ExecutionArgs::default()) {
-        Ok(document) => document,
-        Err(rejected) => return Ok(Err(rejected)),
-    };
-    let experiment = expand(&document);
+    match args.experiment.document(&ExecutionArgs::default()) {
+        Ok(document) => print(&document, &args.experiment.file, args.json, kinds, out),
+        Err(rejected) => Ok(Err(rejected)),
+    }
+}
+
+/// Prints a document to `out`; gives the error if it has values but cannot be run.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn print(
+    document: &Document,
+    file: &Path,
+    json: bool,
+    kinds: &[&'static Kind],
+    out: &mut impl Write,
+) -> io::Result<Result<(), Rejected>> {
+    let experiment = expand(document);
     let dag = plan::build(&experiment, kinds);
-    let values = effective(&document, &experiment, dag.as_ref().ok());
-    if args.json {
+    let values = effective(document, &experiment, dag.as_ref().ok());
+    if json {
         writeln!(out, "{}", as_json(&experiment.name, &values))?;
     } else {
         out.write_all(as_toml(&values).as_bytes())?;
     }
-    Ok(dag.map(|_| ()).map_err(|diagnostics| args.experiment.rejected(diagnostics)))
+    let file = file.to_owned();
+    Ok(dag.map(|_| ()).map_err(|diagnostics| Rejected { file, diagnostics }))
 }
 
 /// All values in the order in which they are shown; the params' defaults too, where the DAG could be built.
@@ -111,18 +126,18 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
 }
 
 /// The params that a stage leaves out.
-fn defaults(
-    name: &str,
-    fields: Option<&Dict>,
-    document: &Document,
-    experiment: &Experiment,
-    dag: &Dag,
-    values: &mut Vec<Effective>,
-) {
+fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
     let tag = document.declared("stages", name);
-    let declared = experiment.variants.iter().flat_map(|variant| &variant.stages).find(|stage| stage.tag == tag);
+    let declared = experiment
+        .variants
+        .iter()
+        .flat_map(|variant| &variant.stages)
+        .find(|stage| stage.tag == tag);
     let Some(declared) = declared else { return };
-    let node = dag.graph.node_weights().find(|node| node.members.iter().any(|member| member.name == declared.name));
+    let node = dag
+        .graph
+        .node_weights()
+        .find(|node| node.members.iter().any(|member| member.name == declared.name));
     let params = node.map(|node| node.stage.params());
     for (param, value) in params.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !fields.is_some_and(|fields| fields.contains_key(param)) {
@@ -156,20 +171,30 @@ fn as_toml(values: &[Effective]) -> String {
             None => sections.push((title, vec![(line, &effective.origin)])),
         }
     }
-    sections.iter().map(|(title, lines)| section(title, lines)).collect::<Vec<_>>().join("\n")
+    sections
+        .iter()
+        .map(|(title, lines)| section(title, lines))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Comments stand in one column, unless a line is long.
 fn section(title: &str, lines: &[(String, &str)]) -> String {
     const COLUMN: usize = 48;
-    let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= COLUMN).max().unwrap_or(0);
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .filter(|width| *width <= COLUMN)
+        .max()
+        .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
     let lines = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n"));
     head + &lines.collect::<String>()
 }
 
 fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
-    let value = |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
+    let value =
+        |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
     json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
 }
 

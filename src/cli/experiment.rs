@@ -56,15 +56,22 @@ impl ExecutionArgs {
             ("device", self.device.clone()),
             ("keep_going", self.keep_going.then(|| "true".to_owned())),
         ];
-        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 }
 
 impl ExperimentArgs {
     /// What to load, with the environment and the user's file of this process.
     pub fn options(&self, execution: &ExecutionArgs) -> LoadOptions {
-        let store = self.store.as_ref().map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
-        let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let store = self
+            .store
+            .as_ref()
+            .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
+        let variable =
+            |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
         environment.sort();
         LoadOptions {
@@ -104,7 +111,12 @@ impl ExperimentArgs {
 
 /// `$XDG_CONFIG_HOME/runner/config.toml`, or below `~/.config`.
 fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
-    let variable = |name: &str| environment.iter().find(|(found, value)| found == name && !value.is_empty()).map(|(_, value)| PathBuf::from(value));
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(found, value)| found == name && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value))
+    };
     let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
     Some(base.join("runner").join("config.toml"))
 }

@@ -18,7 +18,10 @@ fn describe(dag: &Dag) -> String {
         });
         let _ = write!(out, " {}", node.stage.params());
         for (port, links) in &node.inputs {
-            let from: Vec<String> = links.iter().map(|link| format!("{}.{}", dag.graph[link.from].name.name, link.port)).collect();
+            let from: Vec<String> = links
+                .iter()
+                .map(|link| format!("{}.{}", dag.graph[link.from].name.name, link.port))
+                .collect();
             let _ = write!(out, " {port}=[{}]", from.join(", "));
         }
         let _ = writeln!(out, " x{}", node.members.len());
@@ -42,8 +45,7 @@ fn the_loop_becomes_a_dag_in_which_seeds_share_problems() {
 
 #[test]
 fn stages_that_are_equal_are_one_node_whatever_their_names() {
-    let dag = dag(
-        r#"
+    let dag = dag(r#"
         [matrix]
         start = ["cold", "warm"]
         steps = [1, 2]
@@ -60,15 +62,13 @@ fn stages_that_are_equal_are_one_node_whatever_their_names() {
         data = "problems.train"
         steps = 1
         learning_rate = 3e-3
-        "#,
-    );
+        "#);
     insta::assert_snapshot!(describe(&dag));
 }
 
 #[test]
 fn the_seed_is_the_stages_own_or_the_variants_or_none() {
-    let dag = dag(
-        r#"
+    let dag = dag(r#"
         [params]
         seed = 7
         [stages.problems]
@@ -85,8 +85,7 @@ fn the_seed_is_the_stages_own_or_the_variants_or_none() {
         kind = "train"
         data = "problems.train"
         seed = "{seed+1}"
-        "#,
-    );
+        "#);
     let seeds: Vec<_> = dag.graph.node_weights().map(|node| (node.name.name.as_str(), node.seed)).collect();
     assert_eq!(seeds, [("problems", Some(0)), ("others", Some(7)), ("a", Some(7)), ("b", Some(8))]);
 }
@@ -110,17 +109,22 @@ fn exclude_and_include_change_the_matrix() {
         .variants
         .iter()
         .map(|variant| {
-            let coordinates = variant.coordinates.iter().map(|(axis, value)| format!("{axis}={}", runner::config::value::text(value)));
+            let coordinates = variant
+                .coordinates
+                .iter()
+                .map(|(axis, value)| format!("{axis}={}", runner::config::value::text(value)));
             coordinates.collect::<Vec<_>>().join(" ")
         })
         .collect();
-    assert_eq!(points, ["ask=[-1] seed=1", "ask=[-1, -2] seed=1", "ask=[-1, -2] seed=2", "ask=[-3] seed=5"]);
+    assert_eq!(
+        points,
+        ["ask=[-1] seed=1", "ask=[-1, -2] seed=1", "ask=[-1, -2] seed=2", "ask=[-3] seed=5"]
+    );
 }
 
 #[test]
 fn a_model_is_a_table_of_the_file_with_the_variants_values() {
-    let dag = dag(
-        r#"
+    let dag = dag(r#"
         [params]
         half = 16
         [matrix]
@@ -138,9 +142,13 @@ fn a_model_is_a_table_of_the_file_with_the_variants_values() {
         data = "problems.train"
         model = "own"
         prompt = "short"
-        "#,
-    );
-    let models: Vec<_> = dag.graph.node_weights().filter(|node| node.base == "a").map(|node| node.stage.params()).collect();
+        "#);
+    let models: Vec<_> = dag
+        .graph
+        .node_weights()
+        .filter(|node| node.base == "a")
+        .map(|node| node.stage.params())
+        .collect();
     assert_eq!(models[0]["model"], serde_json::json!({"width": 32, "layers": 3}));
     assert_eq!(models[1]["model"]["width"], 64);
     assert_eq!(models[0]["prompt"], "{question}?");
@@ -180,7 +188,11 @@ fn how_long_ten_thousand_stages_take() {
             let experiment = runner::config::load(&options(&file)).unwrap();
             let loaded = start.elapsed();
             let dag = runner::plan::build(&experiment, crate::table::kinds()).unwrap();
-            let report = format!("literal={literal} {} stages: load {loaded:?}, build {:?}", dag.graph.node_count(), start.elapsed() - loaded);
+            let report = format!(
+                "literal={literal} {} stages: load {loaded:?}, build {:?}",
+                dag.graph.node_count(),
+                start.elapsed() - loaded
+            );
             std::io::Write::write_all(&mut std::io::stderr(), format!("{report}\n").as_bytes()).unwrap();
         }
     }

@@ -1,12 +1,12 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
 mod architecture;
-mod model;
-mod kinds;
 mod config;
 mod dag;
 mod keys;
+mod kinds;
 mod lab;
+mod model;
 mod readme;
 mod report;
 mod runs;

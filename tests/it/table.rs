@@ -68,7 +68,12 @@ pub struct Train {
 impl Default for Train {
     fn default() -> Self {
         let (model, prompt) = (Architecture::default(), "plain".to_owned());
-        Self { model, prompt, steps: 100, learning_rate: 3e-3 }
+        Self {
+            model,
+            prompt,
+            steps: 100,
+            learning_rate: 3e-3,
+        }
     }
 }
 
@@ -124,7 +129,12 @@ fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(value: &
 }
 
 const fn input(name: &'static str, port: PortType) -> Input {
-    Input { name, port, optional: false, many: false }
+    Input {
+        name,
+        port,
+        optional: false,
+        many: false,
+    }
 }
 
 const fn output(name: &'static str, port: PortType) -> Output {
@@ -166,18 +176,34 @@ static GENERATE: Kind = Kind {
 };
 static MIX: Kind = kind::<Mix, true>(
     "mix",
-    &[input("full", Dataset), Input { optional: true, ..input("skips", Dataset) }],
+    &[
+        input("full", Dataset),
+        Input {
+            optional: true,
+            ..input("skips", Dataset)
+        },
+    ],
     &[output("data", Dataset)],
 );
 static TRAIN: Kind = Kind {
     named: &[("model", "models"), ("prompt", "prompts")],
     ..kind::<Train, true>("train", &[input("data", Dataset)], &[output("model", Model)])
 };
-static SAMPLE: Kind = kind::<Sample, false>("sample", &[input("model", Model), input("data", Dataset)], &[output("answers", Answers)]);
+static SAMPLE: Kind = kind::<Sample, false>(
+    "sample",
+    &[input("model", Model), input("data", Dataset)],
+    &[output("answers", Answers)],
+);
 static FILTER: Kind = kind::<Nothing, false>("filter", &[input("answers", Answers)], &[output("data", Dataset)]);
 static EVAL: Kind = kind::<Nothing, false>(
     "eval",
-    &[input("model", Model), Input { many: true, ..input("data", Dataset) }],
+    &[
+        input("model", Model),
+        Input {
+            many: true,
+            ..input("data", Dataset)
+        },
+    ],
     &[output("metrics", Metrics)],
 );
 
@@ -190,12 +216,18 @@ pub fn kinds() -> &'static [&'static Kind] {
 
 /// Options that load `file` and nothing else.
 pub fn options(file: &Path) -> LoadOptions {
-    LoadOptions { file: file.to_owned(), ..LoadOptions::default() }
+    LoadOptions {
+        file: file.to_owned(),
+        ..LoadOptions::default()
+    }
 }
 
 /// Loads and builds.
 pub fn build(options: &LoadOptions) -> Result<(Experiment, Dag), Rejected> {
-    let rejected = |diagnostics| Rejected { file: options.file.clone(), diagnostics };
+    let rejected = |diagnostics| Rejected {
+        file: options.file.clone(),
+        diagnostics,
+    };
     let experiment = config::load(options).map_err(rejected)?;
     let dag = plan::build(&experiment, kinds()).map_err(rejected)?;
     Ok((experiment, dag))
@@ -203,7 +235,11 @@ pub fn build(options: &LoadOptions) -> Result<(Experiment, Dag), Rejected> {
 
 /// As drawn without colours, 100 columns wide.
 pub fn draw(rejected: &Rejected) -> String {
-    rejected.render(Style { color: false, unicode: true, width: 100 })
+    rejected.render(Style {
+        color: false,
+        unicode: true,
+        width: 100,
+    })
 }
 
 /// Writes an experiment into a folder of its own, and gives both.
