@@ -32,7 +32,12 @@ impl Span {
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
         pack(normed, width, rows, width, &mut back.middle_panels);
         packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed);
-        let pass = norm::Backward { x: &kept.middle, weight, scales: &kept.middle_scales, dy: normed };
+        let pass = norm::Backward {
+            x: &kept.middle,
+            weight,
+            scales: &kept.middle_scales,
+            dy: normed,
+        };
         middle.copy_from_slice(output);
         norm::backward(cpu, pass, middle, &mut back.norms[(2 * layer + 1) * width..][..width]);
     }
@@ -67,7 +72,12 @@ impl Span {
         if last {
             scatter(&mut back.input, width, &self.trained);
         }
-        let pass = norm::Backward { x: &kept.input, weight, scales: &kept.input_scales, dy: &self.normed };
+        let pass = norm::Backward {
+            x: &kept.input,
+            weight,
+            scales: &kept.input_scales,
+            dy: &self.normed,
+        };
         norm::backward(cpu, pass, &mut back.input, &mut back.norms[2 * layer * width..][..width]);
     }
 }

@@ -12,9 +12,16 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
     count("targets", batch.targets.len(), tokens)?;
     count("tokens in all its sequences", batch.lengths.iter().sum(), tokens)?;
     if let Some(tokens) = batch.lengths.iter().copied().find(|length| *length > shape.context) {
-        return Err(EngineError::TooLong { tokens, context: shape.context });
+        return Err(EngineError::TooLong {
+            tokens,
+            context: shape.context,
+        });
     }
-    below("target", batch.targets.iter().filter(|target| **target != IGNORED), shape.vocabulary)?;
+    below(
+        "target",
+        batch.targets.iter().filter(|target| **target != IGNORED),
+        shape.vocabulary,
+    )?;
     indices(shape, &batch.tokens, &batch.lines, &batch.columns)
 }
 
@@ -24,14 +31,25 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
 /// When it does not.
 pub fn feed(shape: &Shape, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
     if feed.tokens.is_empty() {
-        return Err(EngineError::Count { what: "tokens", expected: 1, found: 0 });
+        return Err(EngineError::Count {
+            what: "tokens",
+            expected: 1,
+            found: 0,
+        });
     }
     if feed.start > held {
-        return Err(EngineError::OutOfRange { what: "start", found: feed.start, bound: held + 1 });
+        return Err(EngineError::OutOfRange {
+            what: "start",
+            found: feed.start,
+            bound: held + 1,
+        });
     }
     let tokens = feed.start + feed.tokens.len();
     if tokens > shape.context {
-        return Err(EngineError::TooLong { tokens, context: shape.context });
+        return Err(EngineError::TooLong {
+            tokens,
+            context: shape.context,
+        });
     }
     indices(shape, feed.tokens, feed.lines, feed.columns)
 }
@@ -50,12 +68,20 @@ fn indices(shape: &Shape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Res
 }
 
 fn count(what: &'static str, found: usize, expected: usize) -> Result<(), EngineError> {
-    if found == expected { Ok(()) } else { Err(EngineError::Count { what, expected, found }) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(EngineError::Count { what, expected, found })
+    }
 }
 
 fn below<'a>(what: &'static str, mut values: impl Iterator<Item = &'a u32>, bound: usize) -> Result<(), EngineError> {
     match values.find(|value| **value as usize >= bound) {
         None => Ok(()),
-        Some(found) => Err(EngineError::OutOfRange { what, found: *found as usize, bound }),
+        Some(found) => Err(EngineError::OutOfRange {
+            what,
+            found: *found as usize,
+            bound,
+        }),
     }
 }

@@ -31,7 +31,13 @@ impl Decoder {
         let lanes = pool.current_num_threads().min(slots.max(1));
         let per_lane = slots.div_ceil(lanes);
         let lane = |index| Lane::new(&parameters, per_lane.min(slots.saturating_sub(index * per_lane)));
-        Ok(Self { pool, lanes: (0..lanes).map(lane).collect(), slots, parameters, logits: Vec::new() })
+        Ok(Self {
+            pool,
+            lanes: (0..lanes).map(lane).collect(),
+            slots,
+            parameters,
+            logits: Vec::new(),
+        })
     }
 
     /// Which lane has a slot, and where in it.
@@ -43,7 +49,11 @@ impl Decoder {
     fn check(&self, feeds: &[Feed<'_>]) -> Result<(), EngineError> {
         for feed in feeds {
             if feed.slot >= self.slots {
-                return Err(EngineError::OutOfRange { what: "slot", found: feed.slot, bound: self.slots });
+                return Err(EngineError::OutOfRange {
+                    what: "slot",
+                    found: feed.slot,
+                    bound: self.slots,
+                });
             }
             let (lane, slot) = self.place(feed.slot);
             check::feed(&self.parameters.shape, feed, self.lanes[lane].held(slot))?;
@@ -60,7 +70,13 @@ impl Decode for Decoder {
             let (lane, slot) = self.place(feed.slot);
             self.lanes[lane].add(row, slot, feed);
         }
-        let Self { pool, parameters, lanes, logits, .. } = self;
+        let Self {
+            pool,
+            parameters,
+            lanes,
+            logits,
+            ..
+        } = self;
         pool.install(|| lanes.par_iter_mut().with_max_len(1).for_each(|lane| lane.run(parameters)));
         let vocabulary = parameters.shape.vocabulary;
         logits.resize(feeds.len() * vocabulary, 0.0);

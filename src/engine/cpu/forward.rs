@@ -25,12 +25,27 @@ impl Span {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
         let input = &mut self.layers[0].input;
         input.fill(0.0);
-        lookup::add_rows(parameters.slice(layout.embedding.range()), width, &batch.tokens[self.tokens.clone()], input);
+        lookup::add_rows(
+            parameters.slice(layout.embedding.range()),
+            width,
+            &batch.tokens[self.tokens.clone()],
+            input,
+        );
         if layout.lines.rows > 0 {
-            lookup::add_rows(parameters.slice(layout.lines.range()), width, &batch.lines[self.tokens.clone()], input);
+            lookup::add_rows(
+                parameters.slice(layout.lines.range()),
+                width,
+                &batch.lines[self.tokens.clone()],
+                input,
+            );
         }
         if layout.columns.rows > 0 {
-            lookup::add_rows(parameters.slice(layout.columns.range()), width, &batch.columns[self.tokens.clone()], input);
+            lookup::add_rows(
+                parameters.slice(layout.columns.range()),
+                width,
+                &batch.columns[self.tokens.clone()],
+                input,
+            );
         }
     }
 
@@ -40,8 +55,17 @@ impl Span {
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
         let kept = &mut self.layers[layer];
         let norm_weight = parameters.slice(place.attention_norm.clone());
-        norm::forward(cpu, &kept.input, norm_weight, shape.norm_epsilon as f32, &mut self.normed, &mut kept.input_scales);
-        parameters.layers[layer].qkv.apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride);
+        norm::forward(
+            cpu,
+            &kept.input,
+            norm_weight,
+            shape.norm_epsilon as f32,
+            &mut self.normed,
+            &mut kept.input_scales,
+        );
+        parameters.layers[layer]
+            .qkv
+            .apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride);
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;
@@ -73,8 +97,17 @@ impl Span {
         packed.output.apply(cpu, &kept.attended, rows, true, &mut kept.middle, width);
         let norm_weight = parameters.slice(place.feed_forward_norm.clone());
         let normed = &mut self.normed[..rows * width];
-        norm::forward(cpu, &kept.middle, norm_weight, shape.norm_epsilon as f32, normed, &mut kept.middle_scales);
-        packed.gates.apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward);
+        norm::forward(
+            cpu,
+            &kept.middle,
+            norm_weight,
+            shape.norm_epsilon as f32,
+            normed,
+            &mut kept.middle_scales,
+        );
+        packed
+            .gates
+            .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward);
         activation::forward(cpu, &kept.gates, shape.feed_forward, &mut self.hidden);
         output.copy_from_slice(&kept.middle);
         packed.down.apply(cpu, &self.hidden, rows, true, output, width);
@@ -94,7 +127,12 @@ impl Span {
         parameters.head.apply_back(cpu, &head.logits, stride, rows, normed);
         let back = &mut self.back;
         let dweight = &mut back.norms[2 * shape.layers * width..];
-        let pass = norm::Backward { x: &head.input, weight: norm_weight, scales: &head.scales, dy: normed };
+        let pass = norm::Backward {
+            x: &head.input,
+            weight: norm_weight,
+            scales: &head.scales,
+            dy: normed,
+        };
         back.output.fill(0.0);
         norm::backward(cpu, pass, &mut back.output[..rows * width], dweight);
     }

@@ -37,7 +37,11 @@ pub struct Job {
 
 impl Job {
     fn cut(which: Which, matrix: Matrix) -> impl Iterator<Item = Self> {
-        let stride = if which == Which::Head { Span::logits_stride(matrix.rows) } else { matrix.rows };
+        let stride = if which == Which::Head {
+            Span::logits_stride(matrix.rows)
+        } else {
+            matrix.rows
+        };
         (0..matrix.rows).step_by(ROWS).map(move |first| Self {
             which,
             rows: first..(first + ROWS).min(matrix.rows),
@@ -62,7 +66,11 @@ impl Job {
                 rows: self.rows.len(),
                 columns: self.columns,
                 inner: tokens,
-                left: Left { data: &dy[self.rows.start..], row: 1, step: self.stride },
+                left: Left {
+                    data: &dy[self.rows.start..],
+                    row: 1,
+                    step: self.stride,
+                },
                 right: panels,
                 reach: Reach::Full,
                 add: true,
@@ -98,7 +106,11 @@ impl Jobs {
     pub fn new(layout: &Layout) -> Self {
         let layer = |(index, layer): (usize, &super::layout::Layer)| {
             let which = [Which::Qkv(index), Which::Output(index), Which::Gates(index), Which::Down(index)];
-            which.into_iter().zip(layer.matrices()).flat_map(|(which, matrix)| Job::cut(which, matrix)).collect()
+            which
+                .into_iter()
+                .zip(layer.matrices())
+                .flat_map(|(which, matrix)| Job::cut(which, matrix))
+                .collect()
         };
         Self {
             layers: layout.layers.iter().enumerate().map(layer).collect(),

@@ -1,22 +1,10 @@
 //! One thread's part of a decoder: some of the slots, and the memory to run their new tokens.
 
-use super::kernel::attend::{Query, attend};
-use super::kernel::level::LANES;
+use super::cache::Slot;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::parameters::Parameters;
 use crate::engine::Feed;
-
-/// The cache of one slot.
-#[derive(Clone, Debug)]
-struct Slot {
-    /// Tokens held.
-    held: usize,
-    /// Panels of positions: [layers, kv_heads, capacity / LANES, head, LANES].
-    keys: Vec<f32>,
-    /// [layers, kv_heads, capacity, head]
-    values: Vec<f32>,
-}
 
 /// One feed of a call.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +22,6 @@ struct Work {
 #[derive(Clone, Debug)]
 pub struct Lane {
     slots: Vec<Slot>,
-    /// Positions of a slot: the context, rounded up.
-    capacity: usize,
     work: Vec<Work>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
@@ -57,13 +43,14 @@ pub struct Lane {
 impl Lane {
     /// A lane of `slots` empty slots.
     pub fn new(parameters: &Parameters, slots: usize) -> Self {
-        let shape = &parameters.shape;
-        let capacity = shape.context.next_multiple_of(LANES);
-        let size = shape.layers * shape.kv_heads * capacity * shape.head();
         Self {
-            // Zeros asked for one by one come from the system untouched, and take memory only as they are written.
-            slots: (0..slots).map(|_| Slot { held: 0, keys: vec![0.0; size], values: vec![0.0; size] }).collect(),
-            capacity,
+            slots: (0..slots)
+                .map(|_| Slot {
+                    held: 0,
+                    keys: vec![0.0; size],
+                    values: vec![0.0; size],
+                })
+                .collect(),
             work: Vec::new(),
             tokens: Vec::new(),
             lines: Vec::new(),
@@ -75,7 +62,7 @@ impl Lane {
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
-            scores: vec![0.0; capacity],
+            scores: vec![0.0; Slot::capacity(&parameters.shape)],
             logits: Vec::new(),
         }
     }
@@ -95,7 +82,13 @@ impl Lane {
 
     /// Takes a feed for `slot` of this lane; `row` is its place among the call's feeds.
     pub fn add(&mut self, row: usize, slot: usize, feed: &Feed<'_>) {
-        self.work.push(Work { row, slot, start: feed.start, first: self.tokens.len(), count: feed.tokens.len() });
+        self.work.push(Work {
+            row,
+            slot,
+            start: feed.start,
+            first: self.tokens.len(),
+            count: feed.tokens.len(),
+        });
         self.tokens.extend_from_slice(feed.tokens);
         self.lines.extend_from_slice(feed.lines);
         self.columns.extend_from_slice(feed.columns);
@@ -146,13 +139,23 @@ impl Lane {
     fn attend(&mut self, parameters: &Parameters, layer: usize) {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
-        parameters.layers[layer].qkv.apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
+        parameters.layers[layer]
+            .qkv
+            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
-            turn(cpu, &parameters.rope, Turn::Forward, rows, stride, shape.heads + shape.kv_heads, work.start);
+            turn(
+                cpu,
+                &parameters.rope,
+                Turn::Forward,
+                rows,
+                stride,
+                shape.heads + shape.kv_heads,
+                work.start,
+            );
             let slot = &mut self.slots[work.slot];
             for (index, row) in rows.chunks_exact(stride).enumerate() {
-                slot.write(parameters, layer, self.capacity, work.start + index, row);
+                slot.write(&parameters.shape, layer, work.start + index, row);
             }
             let last_layer = layer + 1 == shape.layers;
             let first = if last_layer { work.count - 1 } else { 0 };
@@ -160,7 +163,7 @@ impl Lane {
                 let width = parameters.attended_width();
                 let out = &mut self.attended[(work.first + index) * width..][..width];
                 let row = &rows[index * stride..(index + 1) * stride];
-                slot.read(parameters, layer, self.capacity, work.start + index + 1, row, &mut self.scores, out);
+                slot.read(parameters, layer, work.start + index + 1, row, &mut self.scores, out);
             }
         }
     }
@@ -178,7 +181,12 @@ impl Lane {
 
     /// The output projection and the feed-forward layer.
     fn feed_forward(&mut self, parameters: &Parameters, layer: usize) {
-        let (cpu, width, hidden, packed) = (parameters.cpu, parameters.shape.width, parameters.shape.feed_forward, &parameters.layers[layer]);
+        let (cpu, width, hidden, packed) = (
+            parameters.cpu,
+            parameters.shape.width,
+            parameters.shape.feed_forward,
+            &parameters.layers[layer],
+        );
         let rows = self.stream.len() / width;
         packed.output.apply(cpu, &self.attended, rows, true, &mut self.stream, width);
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
@@ -191,49 +199,21 @@ impl Lane {
         let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        parameters.head.apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
+        parameters
+            .head
+            .apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
     }
 
     /// Norms the residual stream.
     fn norm(&mut self, parameters: &Parameters, weight: std::ops::Range<usize>) {
         let epsilon = parameters.shape.norm_epsilon as f32;
-        norm::forward(parameters.cpu, &self.stream, parameters.slice(weight), epsilon, &mut self.normed, &mut self.scales);
-    }
-}
-
-impl Slot {
-    /// Writes the keys and values of a row of queries, keys and values to `position`.
-    fn write(&mut self, parameters: &Parameters, layer: usize, capacity: usize, position: usize, row: &[f32]) {
-        let (shape, head) = (&parameters.shape, parameters.shape.head());
-        let (keys, values) = row[shape.heads * head..].split_at(shape.kv_heads * head);
-        for (index, (key, value)) in keys.chunks_exact(head).zip(values.chunks_exact(head)).enumerate() {
-            let start = (layer * shape.kv_heads + index) * capacity * head;
-            let panel = start + position / LANES * head * LANES + position % LANES;
-            for (out, key) in self.keys[panel..].iter_mut().step_by(LANES).zip(key) {
-                *out = *key;
-            }
-            self.values[start + position * head..][..head].copy_from_slice(value);
-        }
-    }
-
-    /// The heads' results of a row's queries over the first `count` positions.
-    fn read(
-        &self,
-        parameters: &Parameters,
-        layer: usize,
-        capacity: usize,
-        count: usize,
-        row: &[f32],
-        scores: &mut [f32],
-        out: &mut [f32],
-    ) {
-        let (shape, head) = (&parameters.shape, parameters.shape.head());
-        let (size, group) = (capacity * head, shape.heads / shape.kv_heads);
-        let scale = 1.0 / (head as f32).sqrt();
-        for (index, (query, out)) in row.chunks_exact(head).zip(out.chunks_exact_mut(head)).enumerate() {
-            let start = (layer * shape.kv_heads + index / group) * size;
-            let (keys, values) = (&self.keys[start..start + size], &self.values[start..start + size]);
-            attend(parameters.cpu, Query { query, keys, values, count, scale }, scores, out);
-        }
+        norm::forward(
+            parameters.cpu,
+            &self.stream,
+            parameters.slice(weight),
+            epsilon,
+            &mut self.normed,
+            &mut self.scales,
+        );
     }
 }

@@ -88,13 +88,23 @@ impl Layout {
                 let gate = matrix("mlp.gate_proj", shape.feed_forward, width);
                 matrix("mlp.up_proj", shape.feed_forward, width);
                 let down = matrix("mlp.down_proj", width, shape.feed_forward);
-                let qkv = Matrix { rows: queries + 2 * keys, ..query };
-                let gates = Matrix { rows: 2 * shape.feed_forward, ..gate };
+                let qkv = Matrix {
+                    rows: queries + 2 * keys,
+                    ..query
+                };
+                let gates = Matrix {
+                    rows: 2 * shape.feed_forward,
+                    ..gate
+                };
                 (qkv, output, gates, down)
             })
             .collect();
         let embedding = places.matrix("model.embed_tokens.weight".into(), shape.vocabulary, width);
-        let head = if shape.tied { embedding } else { places.matrix("lm_head.weight".into(), shape.vocabulary, width) };
+        let head = if shape.tied {
+            embedding
+        } else {
+            places.matrix("lm_head.weight".into(), shape.vocabulary, width)
+        };
         let lines = places.matrix("model.embed_lines.weight".into(), shape.lines, width);
         let columns = places.matrix("model.embed_columns.weight".into(), shape.columns, width);
         let decayed = places.length;
@@ -109,7 +119,17 @@ impl Layout {
         let layers = layers.collect();
         let final_norm = places.vector("model.norm.weight".into(), width);
         let Places { tensors, length } = places;
-        Self { tensors, layers, embedding, head, lines, columns, final_norm, decayed, length }
+        Self {
+            tensors,
+            layers,
+            embedding,
+            head,
+            lines,
+            columns,
+            final_norm,
+            decayed,
+            length,
+        }
     }
 
     /// The flat buffer of named weights.
@@ -137,7 +157,13 @@ impl Layout {
         let array = |tensor: &Tensor| {
             let length = tensor.shape.iter().product::<usize>();
             let data = flat[tensor.start..tensor.start + length].to_vec();
-            (tensor.name.clone(), Array { shape: tensor.shape.clone(), data })
+            (
+                tensor.name.clone(),
+                Array {
+                    shape: tensor.shape.clone(),
+                    data,
+                },
+            )
         };
         self.tensors.iter().map(array).collect()
     }
@@ -153,7 +179,11 @@ struct Places {
 impl Places {
     /// A matrix without rows takes no place and has no name.
     fn matrix(&mut self, name: String, rows: usize, columns: usize) -> Matrix {
-        let matrix = Matrix { start: self.length, rows, columns };
+        let matrix = Matrix {
+            start: self.length,
+            rows,
+            columns,
+        };
         if rows > 0 {
             self.add(name, vec![rows, columns]);
         }
@@ -168,7 +198,11 @@ impl Places {
 
     fn add(&mut self, name: String, shape: Vec<usize>) {
         let length = shape.iter().product::<usize>();
-        self.tensors.push(Tensor { name, shape, start: self.length });
+        self.tensors.push(Tensor {
+            name,
+            shape,
+            start: self.length,
+        });
         self.length += length;
     }
 }

@@ -41,17 +41,47 @@ impl Packed {
 
     /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart.
     pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize) {
-        let Matrix { rows: out, columns: inner, .. } = self.matrix;
-        let left = Left { data: x, row: inner, step: 1 };
-        let product = Product { rows, columns: out, inner, left, right: &self.forward, reach: Reach::Full, add, stride };
+        let Matrix {
+            rows: out, columns: inner, ..
+        } = self.matrix;
+        let left = Left {
+            data: x,
+            row: inner,
+            step: 1,
+        };
+        let product = Product {
+            rows,
+            columns: out,
+            inner,
+            left,
+            right: &self.forward,
+            reach: Reach::Full,
+            add,
+            stride,
+        };
         multiply(cpu, product, y);
     }
 
     /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in].
     pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32]) {
-        let Matrix { rows: inner, columns: out, .. } = self.matrix;
-        let left = Left { data: dy, row: stride, step: 1 };
-        let product = Product { rows, columns: out, inner, left, right: &self.backward, reach: Reach::Full, add: false, stride: out };
+        let Matrix {
+            rows: inner, columns: out, ..
+        } = self.matrix;
+        let left = Left {
+            data: dy,
+            row: stride,
+            step: 1,
+        };
+        let product = Product {
+            rows,
+            columns: out,
+            inner,
+            left,
+            right: &self.backward,
+            reach: Reach::Full,
+            add: false,
+            stride: out,
+        };
         multiply(cpu, product, dx);
     }
 }
@@ -109,7 +139,11 @@ impl Parameters {
     pub fn pack(&mut self) {
         let Self { flat, layers, head, .. } = self;
         let fill = |packed: &mut Packed| packed.fill(flat);
-        let layer = |layer: &mut PackedLayer| [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down].into_iter().for_each(fill);
+        let layer = |layer: &mut PackedLayer| {
+            [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down]
+                .into_iter()
+                .for_each(fill)
+        };
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
     }
 

@@ -97,7 +97,11 @@ pub struct Span {
 impl Span {
     /// How many rows go on past the attention of `layer`.
     pub fn rows(&self, layer: usize) -> usize {
-        if layer + 1 == self.layers.len() { self.trained.len() } else { self.tokens.len() }
+        if layer + 1 == self.layers.len() {
+            self.trained.len()
+        } else {
+            self.tokens.len()
+        }
     }
 
     /// From one row of logits to the next.

@@ -42,7 +42,10 @@ impl Trainer {
     /// When a weight is missing or has another shape, or the threads cannot be started.
     pub fn new(shape: &Shape, weights: &Weights, optimizer: Optimizer, threads: usize) -> Result<Self, EngineError> {
         let parameters = Parameters::new(shape, weights, true)?;
-        Ok(Self { pool: pool(threads)?, learner: Learner::new(parameters, optimizer) })
+        Ok(Self {
+            pool: pool(threads)?,
+            learner: Learner::new(parameters, optimizer),
+        })
     }
 }
 
@@ -64,7 +67,11 @@ impl Learner {
 
     /// Leaves the gradient of the mean loss over the batches' trained tokens in `gradient`, and gives that loss.
     pub(super) fn differentiate(&mut self, batches: &[Batch]) -> f64 {
-        let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|target| **target != IGNORED).count();
+        let trained = batches
+            .iter()
+            .flat_map(|batch| &batch.targets)
+            .filter(|target| **target != IGNORED)
+            .count();
         let weight = 1.0 / trained.max(1) as f64;
         self.gradient.fill(0.0);
         let losses = batches.iter().map(|batch| self.add_gradient(batch, weight as f32));
@@ -79,7 +86,13 @@ impl Learner {
 
     /// Adds the gradient of one batch; gives its summed loss.
     fn add_gradient(&mut self, batch: &Batch, weight: f32) -> f64 {
-        let Self { parameters, jobs, gradient, spans, .. } = self;
+        let Self {
+            parameters,
+            jobs,
+            gradient,
+            spans,
+            ..
+        } = self;
         let parameters = &*parameters;
         let spans = cut(parameters, batch, spans);
         let last = parameters.shape.layers - 1;
@@ -109,7 +122,13 @@ impl Learner {
         pieces.for_each(|(piece, sum)| *sum = adamw::squares(cpu, piece));
         let norm = self.squares.iter().sum::<f64>().sqrt();
         self.steps += 1;
-        let Optimizer { beta1, beta2, epsilon, weight_decay, clip } = self.optimizer;
+        let Optimizer {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            clip,
+        } = self.optimizer;
         let steps = self.steps as f64;
         let update = Update {
             gradient_scale: if norm > clip { (clip / norm) as f32 } else { 1.0 },
@@ -117,20 +136,42 @@ impl Learner {
             beta2: beta2 as f32,
             epsilon: epsilon as f32,
             keep: 1.0,
-            rate: (learning_rate / (1.0 - beta1.powf(steps))) as f32,
-            root_correction: (1.0 / (1.0 - beta2.powf(steps)).sqrt()) as f32,
+            rate: (learning_rate / (1.0 - libm::pow(beta1, steps))) as f32,
+            root_correction: (1.0 / (1.0 - libm::pow(beta2, steps)).sqrt()) as f32,
         };
-        let decayed = Update { keep: (1.0 - learning_rate * weight_decay) as f32, ..update };
+        let decayed = Update {
+            keep: (1.0 - learning_rate * weight_decay) as f32,
+            ..update
+        };
         let border = self.parameters.layout.decayed;
         let (matrices, norms) = self.parameters.flat.split_at_mut(border);
         let (gradient, norms_gradient) = self.gradient.split_at(border);
         let (first, norms_first) = self.first.split_at_mut(border);
         let (second, norms_second) = self.second.split_at_mut(border);
-        let pieces = (matrices.par_chunks_mut(PIECE), gradient.par_chunks(PIECE), first.par_chunks_mut(PIECE), second.par_chunks_mut(PIECE));
+        let pieces = (
+            matrices.par_chunks_mut(PIECE),
+            gradient.par_chunks(PIECE),
+            first.par_chunks_mut(PIECE),
+            second.par_chunks_mut(PIECE),
+        );
         pieces.into_par_iter().for_each(|(weights, gradient, first, second)| {
-            adamw::update(cpu, State { weights, gradient, first, second }, decayed);
+            adamw::update(
+                cpu,
+                State {
+                    weights,
+                    gradient,
+                    first,
+                    second,
+                },
+                decayed,
+            );
         });
-        let state = State { weights: norms, gradient: norms_gradient, first: norms_first, second: norms_second };
+        let state = State {
+            weights: norms,
+            gradient: norms_gradient,
+            first: norms_first,
+            second: norms_second,
+        };
         adamw::update(cpu, state, update);
         self.parameters.pack();
         norm
@@ -141,7 +182,11 @@ impl Learner {
 fn add_tables(parameters: &Parameters, batch: &Batch, span: &Span, gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
     let rows = &span.back.input;
-    let tables = [(layout.embedding, &batch.tokens), (layout.lines, &batch.lines), (layout.columns, &batch.columns)];
+    let tables = [
+        (layout.embedding, &batch.tokens),
+        (layout.lines, &batch.lines),
+        (layout.columns, &batch.columns),
+    ];
     for (table, indices) in tables.into_iter().filter(|(table, _)| table.rows > 0) {
         scatter_rows(rows, width, &indices[span.tokens.clone()], &mut gradient[table.range()]);
     }
@@ -169,15 +214,29 @@ impl Train for Trainer {
     }
 
     fn moments(&self) -> Result<Moments, EngineError> {
-        let Learner { parameters, first, second, steps, .. } = &self.learner;
+        let Learner {
+            parameters,
+            first,
+            second,
+            steps,
+            ..
+        } = &self.learner;
         let name = |flat| parameters.layout.name(flat);
-        Ok(Moments { steps: *steps, first: name(first), second: name(second) })
+        Ok(Moments {
+            steps: *steps,
+            first: name(first),
+            second: name(second),
+        })
     }
 
     fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError> {
         let learner = &mut self.learner;
         let layout = &learner.parameters.layout;
-        let (flat, first, second) = (layout.flatten(weights)?, layout.flatten(&moments.first)?, layout.flatten(&moments.second)?);
+        let (flat, first, second) = (
+            layout.flatten(weights)?,
+            layout.flatten(&moments.first)?,
+            layout.flatten(&moments.second)?,
+        );
         (learner.parameters.flat, learner.first, learner.second, learner.steps) = (flat, first, second, moments.steps);
         learner.parameters.pack();
         Ok(())

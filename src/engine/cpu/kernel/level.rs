@@ -35,7 +35,11 @@ impl Level for Plain {
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         // NEON is always there on AArch64; elsewhere `mul_add` without the instruction is a slow library call.
-        if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+        if cfg!(target_arch = "aarch64") {
+            a.mul_add(b, c)
+        } else {
+            a * b + c
+        }
     }
     #[inline(always)]
     unsafe fn zero() -> Self::Vector {

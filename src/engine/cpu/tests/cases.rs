@@ -5,7 +5,13 @@ use crate::engine::{Batch, IGNORED, Optimizer};
 use crate::model::{Shape, Weights};
 use crate::seed::Stream;
 
-pub const OPTIMIZER: Optimizer = Optimizer { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.1, clip: 1.0 };
+pub const OPTIMIZER: Optimizer = Optimizer {
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    clip: 1.0,
+};
 
 fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
     low + stream.below((high - low + 1) as u64) as usize
@@ -36,7 +42,13 @@ pub fn shape(stream: &mut Stream) -> Shape {
 pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
     let layout = Layout::new(shape);
     let flat: Vec<f32> = (0..layout.length)
-        .map(|index| if index < layout.decayed { 0.4 * stream.normal() as f32 } else { 1.0 + 0.3 * stream.normal() as f32 })
+        .map(|index| {
+            if index < layout.decayed {
+                0.4 * stream.normal() as f32
+            } else {
+                1.0 + 0.3 * stream.normal() as f32
+            }
+        })
         .collect();
     layout.name(&flat)
 }

@@ -36,7 +36,12 @@ fn check_gradient(shape: &Shape, weights: &Weights, batches: &[Batch], samples: 
             error += (slope - f64::from(found.data[index])).powi(2);
             norm += slope.powi(2);
         }
-        assert!(error.sqrt() <= 1e-4 * norm.sqrt() + 1e-9, "{shape:?}: {name} is off by {} of {}", error.sqrt(), norm.sqrt());
+        assert!(
+            error.sqrt() <= 1e-4 * norm.sqrt() + 1e-9,
+            "{shape:?}: {name} is off by {} of {}",
+            error.sqrt(),
+            norm.sqrt()
+        );
     }
 }
 
@@ -55,7 +60,11 @@ fn gradients_equal_central_differences() {
 #[test]
 fn gradients_over_several_blocks_of_scores_equal_central_differences() {
     let mut stream = Stream::new(5, "long");
-    let shape = Shape { layers: 2, context: 200, ..cases::shape(&mut stream) };
+    let shape = Shape {
+        layers: 2,
+        context: 200,
+        ..cases::shape(&mut stream)
+    };
     let weights = cases::weights(&mut stream, &shape);
     let mut batch = Batch::default();
     while batch.tokens.len() < 150 {
@@ -67,9 +76,16 @@ fn gradients_over_several_blocks_of_scores_equal_central_differences() {
 #[test]
 fn steps_are_the_same_bits_on_any_number_of_threads() {
     let mut stream = Stream::new(7, "threads");
-    let shape = Shape { layers: 2, vocabulary: 120, feed_forward: 130, ..cases::shape(&mut stream) };
+    let shape = Shape {
+        layers: 2,
+        vocabulary: 120,
+        feed_forward: 130,
+        ..cases::shape(&mut stream)
+    };
     let weights = cases::weights(&mut stream, &shape);
-    let batches: Vec<Vec<Batch>> = (0..3).map(|_| (0..2).map(|_| cases::batch(&mut stream, &shape, 25, 40)).collect()).collect();
+    let batches: Vec<Vec<Batch>> = (0..3)
+        .map(|_| (0..2).map(|_| cases::batch(&mut stream, &shape, 25, 40)).collect())
+        .collect();
     let run = |threads| {
         let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, threads).unwrap();
         let steps: Vec<_> = batches.iter().map(|batches| trainer.step(batches, 1e-2).unwrap()).collect();
@@ -105,7 +121,10 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
     let (gradient, loss) = gradient(&shape, &weights, &batches, 1);
     let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let step = trainer.step(&batches, 1e-2).unwrap();
-    let squares = gradient.values().flat_map(|array| &array.data).map(|value| f64::from(*value).powi(2));
+    let squares = gradient
+        .values()
+        .flat_map(|array| &array.data)
+        .map(|value| f64::from(*value).powi(2));
     assert!((step.gradient_norm - squares.sum::<f64>().sqrt()).abs() < 1e-6 * step.gradient_norm);
     assert_eq!(step.loss, loss);
     for (name, after) in trainer.weights().unwrap() {
@@ -122,7 +141,11 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
 /// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
 fn decode(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
     let mut decoder = Decoder::new(shape, weights, together, threads).unwrap();
-    let starts: Vec<usize> = batch.lengths.iter().scan(0, |sum, length| Some(std::mem::replace(sum, *sum + length))).collect();
+    let starts: Vec<usize> = batch
+        .lengths
+        .iter()
+        .scan(0, |sum, length| Some(std::mem::replace(sum, *sum + length)))
+        .collect();
     let sequences: Vec<(usize, usize)> = starts.into_iter().zip(batch.lengths.iter().copied()).collect();
     let mut last = Vec::new();
     for group in sequences.chunks(together) {
@@ -130,7 +153,11 @@ fn decode(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, togethe
         let longest = group.iter().map(|(_, length)| *length).max().unwrap();
         for start in (0..longest).step_by(piece) {
             let part = |positions: &'_ [u32], first: usize, count: usize| -> Vec<u32> {
-                if positions.is_empty() { Vec::new() } else { positions[first + start..first + start + count].to_vec() }
+                if positions.is_empty() {
+                    Vec::new()
+                } else {
+                    positions[first + start..first + start + count].to_vec()
+                }
             };
             let fed: Vec<_> = (0..group.len()).filter(|slot| group[*slot].1 > start).collect();
             let parts: Vec<_> = fed
@@ -143,7 +170,13 @@ fn decode(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, togethe
             let feeds: Vec<Feed> = fed
                 .iter()
                 .zip(&parts)
-                .map(|(slot, [tokens, lines, columns])| Feed { slot: *slot, start, tokens, lines, columns })
+                .map(|(slot, [tokens, lines, columns])| Feed {
+                    slot: *slot,
+                    start,
+                    tokens,
+                    lines,
+                    columns,
+                })
                 .collect();
             let logits = decoder.feed(&feeds).unwrap();
             for (slot, logits) in fed.iter().zip(logits.chunks(shape.vocabulary)) {
@@ -167,7 +200,10 @@ fn decoding_equals_the_full_forward_pass() {
         for (row, length) in decode(&shape, &weights, &batch, 5, 3, 2).iter().zip(&batch.lengths) {
             end += length;
             for (found, expected) in row.iter().zip(&full[end - 1]) {
-                assert!((f64::from(*found) - expected).abs() < 1e-4 * expected.abs().max(1.0), "seed {seed}: {found}, not {expected}");
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                    "seed {seed}: {found}, not {expected}"
+                );
             }
         }
     }
@@ -176,19 +212,32 @@ fn decoding_equals_the_full_forward_pass() {
 #[test]
 fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
     let mut stream = Stream::new(4, "rows");
-    let shape = Shape { layers: 2, ..cases::shape(&mut stream) };
+    let shape = Shape {
+        layers: 2,
+        ..cases::shape(&mut stream)
+    };
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 14, 60);
     let alone = decode(&shape, &weights, &batch, 1, 1, 1);
     for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
-        assert_eq!(alone, decode(&shape, &weights, &batch, piece, together, threads), "{piece} {together} {threads}");
+        assert_eq!(
+            alone,
+            decode(&shape, &weights, &batch, piece, together, threads),
+            "{piece} {together} {threads}"
+        );
     }
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
     let mut stream = Stream::new(4, "errors");
-    let shape = Shape { vocabulary: 9, lines: 5, columns: 0, context: 20, ..cases::shape(&mut stream) };
+    let shape = Shape {
+        vocabulary: 9,
+        lines: 5,
+        columns: 0,
+        context: 20,
+        ..cases::shape(&mut stream)
+    };
     let mut weights = cases::weights(&mut stream, &shape);
     let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let good = cases::batch(&mut stream, &shape, 2, 10);
@@ -200,17 +249,26 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"token 9 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"target 10 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
-    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"COUNT1");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 7 are needed");
     insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"COUNT2");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
     let mut decoder = Decoder::new(&shape, &weights, 2, 1).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
-        decoder.feed(&[Feed { slot, start, tokens, lines: &lines, columns: &[] }]).unwrap_err().to_string()
+        decoder
+            .feed(&[Feed {
+                slot,
+                start,
+                tokens,
+                lines: &lines,
+                columns: &[],
+            }])
+            .unwrap_err()
+            .to_string()
     };
     insta::assert_snapshot!(message(2, 0, &[1]), @"slot 2 is out of range (known: 0 to 1)");
     insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
-    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where the batch has 1");
+    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where 1 are needed");
     insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];

@@ -9,7 +9,10 @@ use crate::model::{Shape, Weights};
 pub type Exact = BTreeMap<String, Vec<f64>>;
 
 pub fn exact(weights: &Weights) -> Exact {
-    weights.iter().map(|(name, array)| (name.clone(), array.data.iter().map(|value| f64::from(*value)).collect())).collect()
+    weights
+        .iter()
+        .map(|(name, array)| (name.clone(), array.data.iter().map(|value| f64::from(*value)).collect()))
+        .collect()
 }
 
 /// The mean loss over all trained tokens of `batches`.
@@ -35,8 +38,16 @@ pub fn logits(shape: &Shape, weights: &Exact, batch: &Batch) -> Vec<Vec<f64>> {
         for layer in 0..shape.layers {
             self::layer(shape, weights, layer, &mut stream);
         }
-        let head = &weights[if shape.tied { "model.embed_tokens.weight" } else { "lm_head.weight" }];
-        rows.extend(stream.iter().map(|row| apply(head, &norm(shape, row, &weights["model.norm.weight"]))));
+        let head = &weights[if shape.tied {
+            "model.embed_tokens.weight"
+        } else {
+            "lm_head.weight"
+        }];
+        rows.extend(
+            stream
+                .iter()
+                .map(|row| apply(head, &norm(shape, row, &weights["model.norm.weight"]))),
+        );
         start += length;
     }
     rows
@@ -58,7 +69,11 @@ fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) 
     let weight = |part: &str| &weights[&format!("model.layers.{layer}.{part}.weight")];
     let normed: Vec<_> = stream.iter().map(|row| norm(shape, row, weight("input_layernorm"))).collect();
     let project = |part| normed.iter().map(|row| apply(weight(part), row)).collect::<Vec<_>>();
-    let (mut queries, mut keys, values) = (project("self_attn.q_proj"), project("self_attn.k_proj"), project("self_attn.v_proj"));
+    let (mut queries, mut keys, values) = (
+        project("self_attn.q_proj"),
+        project("self_attn.k_proj"),
+        project("self_attn.v_proj"),
+    );
     for rows in [&mut queries, &mut keys] {
         rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));
     }
