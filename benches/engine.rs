@@ -1,5 +1,5 @@
 //! Tokens per second of CPU time and of wall time: training and greedy decoding of three shapes, and the share of the machine's
-//! measured f32 peak. `cargo bench --bench engine -- [threads] [Q|S|M]`
+//! measured f32 peak. `cargo bench --bench engine -- [threads] [Q|S|M] [train|decode]`
 
 use std::time::Instant;
 
@@ -8,7 +8,13 @@ use runner::engine::{Batch, Decode, Feed, Optimizer, Train};
 use runner::model::{Array, Shape, Weights};
 use runner::seed::Stream;
 
-const OPTIMIZER: Optimizer = Optimizer { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.1, clip: 1.0 };
+const OPTIMIZER: Optimizer = Optimizer {
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weight_decay: 0.1,
+    clip: 1.0,
+};
 
 /// Rounds of a measurement, besides a first one that grows the buffers.
 const ROUNDS: usize = 15;
@@ -40,13 +46,52 @@ fn cases() -> [Case; 3] {
         columns: 64,
         context: 256,
     };
-    let plain = Shape { lines: 0, columns: 0, ..shape.clone() };
-    let small = Shape { vocabulary: 128, width: 128, layers: 4, feed_forward: 384, ..plain.clone() };
-    let medium = Shape { vocabulary: 2048, width: 384, layers: 6, heads: 6, kv_heads: 6, feed_forward: 1024, ..plain };
+    let plain = Shape {
+        lines: 0,
+        columns: 0,
+        ..shape.clone()
+    };
+    let small = Shape {
+        vocabulary: 128,
+        width: 128,
+        layers: 4,
+        feed_forward: 384,
+        ..plain.clone()
+    };
+    let medium = Shape {
+        vocabulary: 2048,
+        width: 384,
+        layers: 6,
+        heads: 6,
+        kv_heads: 6,
+        feed_forward: 1024,
+        ..plain
+    };
     [
-        Case { name: "Q", shape, sequences: 32, lengths: 30..=64, ignored: 0.18, steps: 20 },
-        Case { name: "S", shape: small, sequences: 32, lengths: 160..=160, ignored: 0.0, steps: 2 },
-        Case { name: "M", shape: medium, sequences: 8, lengths: 256..=256, ignored: 0.0, steps: 1 },
+        Case {
+            name: "Q",
+            shape,
+            sequences: 32,
+            lengths: 30..=64,
+            ignored: 0.18,
+            steps: 20,
+        },
+        Case {
+            name: "S",
+            shape: small,
+            sequences: 32,
+            lengths: 160..=160,
+            ignored: 0.0,
+            steps: 2,
+        },
+        Case {
+            name: "M",
+            shape: medium,
+            sequences: 8,
+            lengths: 256..=256,
+            ignored: 0.0,
+            steps: 1,
+        },
     ]
 }
 
@@ -78,7 +123,9 @@ fn weights(shape: &Shape, stream: &mut Stream) -> Weights {
     }
     let array = |(name, shape): (String, Vec<usize>)| {
         let one = shape.len() == 1;
-        let data = (0..shape.iter().product()).map(|_| if one { 1.0 } else { 0.02 * stream.normal() as f32 }).collect();
+        let data = (0..shape.iter().product())
+            .map(|_| if one { 1.0 } else { 0.02 * stream.normal() as f32 })
+            .collect();
         (format!("{name}.weight"), Array { shape, data })
     };
     shapes.into_iter().map(array).collect()
@@ -94,7 +141,11 @@ fn batch(case: &Case, stream: &mut Stream) -> Batch {
             let mut draw = |bound: usize| stream.below(bound as u64) as u32;
             batch.tokens.push(draw(case.shape.vocabulary));
             let ignored = (index as f64) < case.ignored * length as f64;
-            batch.targets.push(if ignored { runner::engine::IGNORED } else { draw(case.shape.vocabulary) });
+            batch.targets.push(if ignored {
+                runner::engine::IGNORED
+            } else {
+                draw(case.shape.vocabulary)
+            });
             if case.shape.lines > 0 {
                 batch.lines.push(draw(case.shape.lines));
                 batch.columns.push(draw(case.shape.columns));
@@ -172,7 +223,10 @@ fn peak() -> f64 {
 fn operations(case: &Case, batch: &Batch) -> f64 {
     let shape = &case.shape;
     let (width, keys) = (shape.width as f64, (shape.kv_heads * shape.head()) as f64);
-    let (projections, rest) = (width * (width + 2.0 * keys), width * width + 3.0 * width * shape.feed_forward as f64);
+    let (projections, rest) = (
+        width * (width + 2.0 * keys),
+        width * width + 3.0 * width * shape.feed_forward as f64,
+    );
     let trained = batch.targets.iter().filter(|target| **target != runner::engine::IGNORED).count() as f64;
     let (tokens, layers) = (batch.tokens.len() as f64, shape.layers as f64);
     let products = tokens * (layers * projections + (layers - 1.0) * rest) + trained * (rest + width * shape.vocabulary as f64);
@@ -243,7 +297,11 @@ fn decode(case: &Case, threads: usize) {
             let logits = decoder.feed(&feeds).expect("the feeds fit the slots");
             held = tokens[0].len();
             for (tokens, row) in tokens.iter_mut().zip(logits.chunks(case.shape.vocabulary)) {
-                let best = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(index, _)| index);
+                let best = row
+                    .iter()
+                    .enumerate()
+                    .max_by(|a, b| a.1.total_cmp(b.1))
+                    .map_or(0, |(index, _)| index);
                 tokens.push(best as u32);
             }
         }
@@ -251,19 +309,33 @@ fn decode(case: &Case, threads: usize) {
         rates.1.push((slots * new) as f64 / wall_start.elapsed().as_secs_f64());
     }
     let (cpu, wall) = (median(rates.0), median(rates.1));
-    println!("decode {} {threads} threads: {cpu:7.0} tokens/s of CPU time, {wall:7.0} of wall time", case.name);
+    println!(
+        "decode {} {threads} threads: {cpu:7.0} tokens/s of CPU time, {wall:7.0} of wall time",
+        case.name
+    );
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let named = |case: &Case| arguments.iter().find(|argument| argument.parse::<usize>().is_err()).is_none_or(|name| name == case.name);
+    let chosen = |name: &str, names: &[&str]| {
+        let mut given = arguments.iter().filter(|argument| names.contains(&argument.as_str())).peekable();
+        given.peek().is_none() || given.any(|argument| argument == name)
+    };
     let threads = arguments.iter().find_map(|argument| argument.parse().ok());
     let peak = peak();
-    println!("{}; one core: {:.1} GFLOP/s of fused multiply-adds in registers", runner::engine::cpu::instructions(), peak / 1e9);
-    for case in cases().iter().filter(|case| named(case)) {
+    println!(
+        "{}; one core: {:.1} GFLOP/s of fused multiply-adds in registers",
+        runner::engine::cpu::instructions(),
+        peak / 1e9
+    );
+    for case in cases().iter().filter(|case| chosen(case.name, &["Q", "S", "M"])) {
         for threads in threads.map_or(vec![1, 2], |threads| vec![threads]) {
-            train(case, threads, peak);
-            decode(case, threads);
+            if chosen("train", &["train", "decode"]) {
+                train(case, threads, peak);
+            }
+            if chosen("decode", &["train", "decode"]) {
+                decode(case, threads);
+            }
         }
     }
 }

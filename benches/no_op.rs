@@ -39,7 +39,11 @@ fn runner(folder: &Path, count: usize) -> f64 {
 
 /// Builds the same graph out of copied files, then measures builds that have nothing to do.
 fn ninja(folder: &Path, count: usize) -> Option<f64> {
-    let is_there = Command::new("ninja").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    let is_there = Command::new("ninja")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     let edges: String = (0..count).map(|k| format!("build mixed{k}: copy problems\n")).collect();
     let rules = format!("rule copy\n  command = cp $in $out\nrule touch\n  command = touch $out\nbuild problems: touch\n{edges}");
     fs::write(folder.join("build.ninja"), rules).expect("the graph is written");
@@ -51,7 +55,11 @@ fn ninja(folder: &Path, count: usize) -> Option<f64> {
 fn measure(command: &mut Command) -> f64 {
     let mut run = || {
         let before = cpu_time_of_children();
-        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("the program starts");
+        let status = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .expect("the program starts");
         assert!(status.success(), "{command:?}: {status}");
         cpu_time_of_children() - before
     };

@@ -36,8 +36,15 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &args.execution)?;
-    let Some(targets) = args.selection.targets(&session.dag) else { return Ok(Exit::NothingSelected) };
-    let Session { store, settings, dag, strict } = session;
+    let Some(targets) = args.selection.targets(&session.dag) else {
+        return Ok(Exit::NothingSelected);
+    };
+    let Session {
+        store,
+        settings,
+        dag,
+        strict,
+    } = session;
     let resolver = crate::plan::Resolver::new(&store, strict);
     let plan = resolver.plan(dag, &targets)?;
     let cores = exec::cores();
@@ -53,7 +60,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         rerun: command(args),
     };
     let program = std::env::current_exe().map_err(Failed::Program)?;
-    let mut reporters = Reporters(vec![reporter(args.json, paint), Box::new(EventLog::new(store.clone(), options.run.clone()))]);
+    let mut reporters = Reporters(vec![
+        reporter(args.json, paint),
+        Box::new(EventLog::new(store.clone(), options.run.clone())),
+    ]);
     let mut local = Local::new(program);
     let summary = exec::run(&plan, &store, &resolver, &options, &mut local, &interrupts, &mut reporters)?;
     Ok(match summary {
@@ -108,16 +118,30 @@ fn run_name() -> String {
 
 /// The command that was given, without the stages: what a failed stage's own command begins with.
 fn command(args: &RunArgs) -> String {
-    let ExperimentArgs { file, profiles, set, store } = &args.experiment;
+    let ExperimentArgs {
+        file,
+        profiles,
+        set,
+        store,
+    } = &args.experiment;
     let mut words = vec!["runner".to_owned(), "run".to_owned(), quoted(&file.to_string_lossy())];
     words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
     words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
-    words.extend(store.as_deref().map(Path::to_string_lossy).map(|store| format!("--store {}", quoted(&store))));
+    words.extend(
+        store
+            .as_deref()
+            .map(Path::to_string_lossy)
+            .map(|store| format!("--store {}", quoted(&store))),
+    );
     words.join(" ")
 }
 
 /// The word as a shell reads it as one.
 fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }

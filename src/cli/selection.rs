@@ -32,13 +32,20 @@ impl Selection {
         let named = self.stages.is_empty() || self.stages.iter().any(|pattern| matches(pattern, &stage.name));
         // Several values of one axis are alternatives; several axes must all fit.
         let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        self.variants.iter().for_each(|(axis, value)| wanted.entry(axis).or_default().push(value));
-        named && wanted.iter().all(|(axis, values)| stage.variant.get(*axis).is_some_and(|value| values.contains(&value.as_str())))
+        self.variants
+            .iter()
+            .for_each(|(axis, value)| wanted.entry(axis).or_default().push(value));
+        named
+            && wanted
+                .iter()
+                .all(|(axis, values)| stage.variant.get(*axis).is_some_and(|value| values.contains(&value.as_str())))
     }
 }
 
 fn coordinate(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once('=').map(|(axis, value)| (axis.trim().to_owned(), value.trim().to_owned()));
+    let pair = text
+        .split_once('=')
+        .map(|(axis, value)| (axis.trim().to_owned(), value.trim().to_owned()));
     pair.ok_or_else(|| "write AXIS=VALUE, such as `seed=1`".to_owned())
 }
 
@@ -49,9 +56,14 @@ fn matches(pattern: &str, name: &str) -> bool {
 }
 
 fn glob(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
     let Some(tail) = name.strip_prefix(start) else { return false };
-    tail.char_indices().map(|(place, _)| &tail[place..]).chain([""]).any(|tail| glob(rest, tail))
+    tail.char_indices()
+        .map(|(place, _)| &tail[place..])
+        .chain([""])
+        .any(|tail| glob(rest, tail))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
 use crate::config::Settings;
-use crate::plan::{Dag, Plan, Resolver};
 use crate::exec;
+use crate::plan::{Dag, Plan, Resolver};
 use crate::stage;
 use crate::store::Store;
 
@@ -33,7 +33,12 @@ impl Session {
         let settings = experiment.settings;
         let store = Store::open(&folder(&settings))?;
         let strict = settings.strict_numerics.then(|| exec::instruction_set().to_owned());
-        Ok(Self { store, settings, dag, strict })
+        Ok(Self {
+            store,
+            settings,
+            dag,
+            strict,
+        })
     }
 
     /// The plan for the selected stages, and the store; nothing if no stage is selected.

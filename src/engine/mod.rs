@@ -132,7 +132,7 @@ pub enum EngineError {
     #[error("{what} {found} is out of range (known: 0 to {})", .bound.saturating_sub(1))]
     OutOfRange { what: &'static str, found: usize, bound: usize },
     /// The parts of a batch or a feed do not belong together.
-    #[error("{found} {what} where the batch has {expected}")]
+    #[error("{found} {what} where {expected} are needed")]
     Count { what: &'static str, expected: usize, found: usize },
     /// The machine gave no threads.
     #[error("cannot start {threads} threads: {source}")]

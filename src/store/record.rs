@@ -92,7 +92,11 @@ impl Store {
             Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
             // What a later version wrote may look different in all but its first field.
             read => Err(match (serde_json::from_slice(&bytes), read) {
-                (Ok(Format { format }), _) if format > FORMAT => StoreError::Newer { path, found: format, known: FORMAT },
+                (Ok(Format { format }), _) if format > FORMAT => StoreError::Newer {
+                    path,
+                    found: format,
+                    known: FORMAT,
+                },
                 (_, Err(error)) => damaged(path, &error.to_string()),
                 (_, Ok(_)) => damaged(path, "no format"),
             }),
@@ -136,5 +140,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 fn damaged(path: PathBuf, why: &str) -> StoreError {
-    StoreError::Damaged { path, problem: format!("is not a record ({why}): remove it, and the stage runs again") }
+    StoreError::Damaged {
+        path,
+        problem: format!("is not a record ({why}): remove it, and the stage runs again"),
+    }
 }

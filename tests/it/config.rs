@@ -245,7 +245,11 @@ fn shipped_experiments_are_right() {
         let text: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
         let profiles = text.get("profile").and_then(toml::Value::as_table).into_iter().flatten();
         for profiles in profiles.map(|(name, _)| vec![name.clone()]).chain([Vec::new()]) {
-            let experiment = config::load(&LoadOptions { profiles, ..options(&file) }).unwrap();
+            let experiment = config::load(&LoadOptions {
+                profiles,
+                ..options(&file)
+            })
+            .unwrap();
             assert!(runner::plan::build(&experiment, kinds).unwrap().graph.node_count() > 0);
         }
     }
@@ -256,7 +260,10 @@ fn the_program_ends_with_2_and_says_how_many_errors_there_are() {
     let mut program = assert_cmd::Command::cargo_bin("runner").unwrap();
     let result = program.args(["config", "tests/bad/unknown-kind.toml"]).assert().code(2);
     let error = String::from_utf8(result.get_output().stderr.clone()).unwrap();
-    assert!(error.contains("no kind `trian`") && error.ends_with("1 error in tests/bad/unknown-kind.toml\n"), "{error}");
+    assert!(
+        error.contains("no kind `trian`") && error.ends_with("1 error in tests/bad/unknown-kind.toml\n"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -48,14 +48,20 @@ fn keys(lab: &Lab, replacements: &[(&str, &str)], flags: &str) -> BTreeMap<Strin
     lab.write("x.toml", &text);
     lab.stdout(&format!("run x.toml {flags}"), 0);
     let keys = lab.keys(&format!("x.toml {}", flags.split("--jobs").next().unwrap()));
-    keys.into_iter().map(|(name, key)| (name.split(' ').next().unwrap().to_owned(), key)).collect()
+    keys.into_iter()
+        .map(|(name, key)| (name.split(' ').next().unwrap().to_owned(), key))
+        .collect()
 }
 
 /// The stages whose keys change with the replacements.
 fn changed(replacements: &[(&str, &str)]) -> Vec<String> {
     let lab = Lab::new(EXPERIMENT);
     let (before, after) = (keys(&lab, &[], ""), keys(&lab, replacements, ""));
-    after.into_iter().filter(|(name, key)| before.get(name) != Some(key)).map(|(name, _)| name).collect()
+    after
+        .into_iter()
+        .filter(|(name, key)| before.get(name) != Some(key))
+        .map(|(name, _)| name)
+        .collect()
 }
 
 #[test]
@@ -73,13 +79,23 @@ fn params_do() {
 
 #[test]
 fn a_default_written_out_does_not() {
-    assert_eq!(changed(&[("steps = 3", "steps = 3\nbeta1 = 0.9\nwarmup = 0.05"), ("kind = \"mix\"", "kind = \"mix\"\nmode = \"new\"")]), [""; 0]);
+    assert_eq!(
+        changed(&[
+            ("steps = 3", "steps = 3\nbeta1 = 0.9\nwarmup = 0.05"),
+            ("kind = \"mix\"", "kind = \"mix\"\nmode = \"new\"")
+        ]),
+        [""; 0]
+    );
 }
 
 #[test]
 fn the_seed_does_where_random_numbers_are_drawn() {
     assert_eq!(changed(&[("batch = 4\nseed = 1", "batch = 4\nseed = 2")]), ["model", "score"]);
-    assert_eq!(changed(&[("max_tokens = 4", "max_tokens = 4\nseed = 9")]), [""; 0], "a greedy evaluation draws nothing");
+    assert_eq!(
+        changed(&[("max_tokens = 4", "max_tokens = 4\nseed = 9")]),
+        [""; 0],
+        "a greedy evaluation draws nothing"
+    );
 }
 
 #[test]
@@ -92,7 +108,11 @@ fn inputs_do_by_content_and_not_by_name() {
 #[test]
 fn the_numeric_class_does() {
     assert_eq!(changed(&[("steps = 3", "steps = 3\nengine = \"candle\"")]), ["model", "score"]);
-    assert_eq!(changed(&[("steps = 3", "steps = 3\nengine = \"cpu\"\ndtype = \"f32\"")]), [""; 0], "the defaults");
+    assert_eq!(
+        changed(&[("steps = 3", "steps = 3\nengine = \"cpu\"\ndtype = \"f32\"")]),
+        [""; 0],
+        "the defaults"
+    );
 }
 
 #[test]
@@ -107,7 +127,12 @@ fn the_instruction_set_does_only_where_asked_for() {
 fn names_comments_key_order_and_layout_do_not() {
     let lab = Lab::new(EXPERIMENT);
     let before = keys(&lab, &[], "");
-    let renamed = [("name = \"keys\"", "# a comment\nname = \"other\""), ("steps = 3\nbatch = 4", "batch = 4   # fewer\n\nsteps = 3"), ("[stages.mixed]", "[stages.all]"), ("data = \"mixed\"", "data = \"all\"")];
+    let renamed = [
+        ("name = \"keys\"", "# a comment\nname = \"other\""),
+        ("steps = 3\nbatch = 4", "batch = 4   # fewer\n\nsteps = 3"),
+        ("[stages.mixed]", "[stages.all]"),
+        ("data = \"mixed\"", "data = \"all\""),
+    ];
     let after = keys(&lab, &renamed, "");
     assert_eq!(before["mixed"], after["all"]);
     for name in ["problems", "model", "score"] {

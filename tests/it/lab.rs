@@ -106,7 +106,10 @@ impl Lab {
     /// The program with `words` as arguments, in the folder.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.path()).args(words.split_whitespace()).env("XDG_CONFIG_HOME", self.path());
+        command
+            .current_dir(self.path())
+            .args(words.split_whitespace())
+            .env("XDG_CONFIG_HOME", self.path());
         for setting in ["STORE", "JOBS", "THREADS", "DEVICE"] {
             command.env_remove(format!("RUNNER_{setting}"));
         }
@@ -133,14 +136,22 @@ impl Lab {
 
     /// Starts a run whose events can be read.
     pub fn start(&self, words: &str) -> Child {
-        self.command(words).arg("--json").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+        self.command(words)
+            .arg("--json")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     }
 
     /// What `plan` says of each stage: by name and variant.
     pub fn plan(&self, words: &str) -> BTreeMap<String, Value> {
         let plan: Value = serde_json::from_str(&self.stdout(&format!("plan {words} --json"), 0)).unwrap();
         let stages = plan["stages"].as_array().unwrap();
-        stages.iter().map(|stage| (format!("{} {}", stage["name"].as_str().unwrap(), stage["variant"]), stage.clone())).collect()
+        stages
+            .iter()
+            .map(|stage| (format!("{} {}", stage["name"].as_str().unwrap(), stage["variant"]), stage.clone()))
+            .collect()
     }
 
     /// The keys of all stages; they must all be hits.

@@ -17,17 +17,25 @@ fn page() -> String {
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let fence = format!("```{language}\n");
     let after = page.split(&fence).skip(1);
-    after.filter_map(|text| text.split_once("```")).map(|(block, _)| block.to_owned()).collect()
+    after
+        .filter_map(|text| text.split_once("```"))
+        .map(|(block, _)| block.to_owned())
+        .collect()
 }
 
 /// The arguments that `runner` is given by a line; nothing for the command that runs the tests.
 fn arguments(line: &str) -> Option<Vec<String>> {
-    let words = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("runner "));
+    let words = line
+        .strip_prefix("cargo run --release -- ")
+        .or_else(|| line.strip_prefix("runner "));
     if words.is_none() {
         assert_eq!(line, "cargo test", "a command that this test does not know");
     }
     let mut words: Vec<String> = words?.split_whitespace().map(str::to_owned).collect();
-    if words.iter().any(|word| Path::new(word).extension().is_some_and(|end| end == "toml")) {
+    if words
+        .iter()
+        .any(|word| Path::new(word).extension().is_some_and(|end| end == "toml"))
+    {
         words.extend(["--profile".to_owned(), "smoke".to_owned()]);
     }
     Some(words)
@@ -43,7 +51,12 @@ fn every_command_of_the_readme_works() {
     }
     for toml in blocks(&page(), "toml") {
         // A file's name is the comment that it begins with; what has none is part of a file.
-        if let Some(name) = toml.lines().next().and_then(|line| line.strip_prefix("# ")).filter(|name| name.ends_with(".toml")) {
+        if let Some(name) = toml
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("# "))
+            .filter(|name| name.ends_with(".toml"))
+        {
             std::fs::write(folder.path().join(name), &toml).unwrap();
         }
     }
@@ -57,7 +70,12 @@ fn every_command_of_the_readme_works() {
             .env("XDG_CONFIG_HOME", folder.path())
             .output()
             .unwrap();
-        assert!(out.status.success(), "{line}\n{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "{line}\n{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
         ran += 1;
     }
     assert!(ran >= 10, "only {ran} commands were found in the README");

@@ -69,7 +69,9 @@ impl Folder {
 
 fn states(plan: &Value) -> Vec<(&str, &str)> {
     let stages = plan["stages"].as_array().unwrap().iter();
-    stages.map(|stage| (stage["name"].as_str().unwrap(), stage["state"].as_str().unwrap())).collect()
+    stages
+        .map(|stage| (stage["name"].as_str().unwrap(), stage["state"].as_str().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -78,15 +80,28 @@ fn from_a_file_to_scores() {
     let before = folder.json("plan tiny.toml --json");
     assert_eq!(
         states(&before),
-        [("problems", "run"), ("standard[0]", "unknown"), ("score[0]", "unknown"), ("standard[0]", "unknown"), ("score[0]", "unknown")]
+        [
+            ("problems", "run"),
+            ("standard[0]", "unknown"),
+            ("score[0]", "unknown"),
+            ("standard[0]", "unknown"),
+            ("score[0]", "unknown")
+        ]
     );
     folder.out(3, "plan tiny.toml --check");
     let note = folder.out(0, "report tiny.toml");
-    assert!(note.contains("2 of 2 stages with scores not run yet: runner run tiny.toml"), "{note}");
+    assert!(
+        note.contains("2 of 2 stages with scores not run yet: runner run tiny.toml"),
+        "{note}"
+    );
 
     let events = folder.out(0, "run tiny.toml --json");
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.iter().all(|event| event["event"].is_string() && event["time"].as_f64().unwrap() > 1.7e9));
+    assert!(
+        events
+            .iter()
+            .all(|event| event["event"].is_string() && event["time"].as_f64().unwrap() > 1.7e9)
+    );
     let last = events.last().unwrap();
     assert_eq!(
         ["event", "stages", "cached", "ran", "failed"].map(|field| &last[field]),
@@ -99,12 +114,20 @@ fn from_a_file_to_scores() {
 
     let report = folder.json("report tiny.toml --json");
     let rows = report["rows"].as_array().unwrap();
-    let keys: Vec<_> = rows.iter().map(|row| (row["data"].as_str().unwrap(), row["variant"]["seed"].as_str().unwrap())).collect();
+    let keys: Vec<_> = rows
+        .iter()
+        .map(|row| (row["data"].as_str().unwrap(), row["variant"]["seed"].as_str().unwrap()))
+        .collect();
     assert_eq!(keys, [("in_domain", "1"), ("ood_easy", "1"), ("in_domain", "2"), ("ood_easy", "2")]);
     for row in rows {
         assert_eq!((&row["stage"], &row["iteration"]), (&"score[0]".into(), &0.into()));
         let metrics = &row["metrics"];
-        assert!(["accuracy", "average_steps", "average_full_steps"].iter().all(|name| metrics[name].is_number()), "{metrics}");
+        assert!(
+            ["accuracy", "average_steps", "average_full_steps"]
+                .iter()
+                .all(|name| metrics[name].is_number()),
+            "{metrics}"
+        );
     }
     let table = folder.out(0, "report tiny.toml");
     assert_eq!(table.lines().count(), 2, "{table}");
@@ -151,7 +174,13 @@ fn the_store_is_where_one_says() {
 fn drawings_have_every_stage() {
     let folder = Folder::with(EXPERIMENT);
     let dot = folder.out(0, "graph tiny.toml");
-    assert!(dot.starts_with("digraph \"tiny\" {") && dot.matches("label=\"standard[0]").count() == 2, "{dot}");
+    assert!(
+        dot.starts_with("digraph \"tiny\" {") && dot.matches("label=\"standard[0]").count() == 2,
+        "{dot}"
+    );
     let mermaid = folder.out(0, "graph tiny.toml --format mermaid");
-    assert!(mermaid.starts_with("flowchart LR\n") && mermaid.matches(":::unknown").count() == 4, "{mermaid}");
+    assert!(
+        mermaid.starts_with("flowchart LR\n") && mermaid.matches(":::unknown").count() == 4,
+        "{mermaid}"
+    );
 }

@@ -21,7 +21,11 @@ fn a_second_run_is_all_hits_and_a_change_runs_only_what_depends_on_it() {
     assert_eq!((count(&second, "cached"), count(&second, "ran")), (STAGES, 0));
     lab.write("x.toml", &LOOP.replace("rate = 3e-3", "rate = 2e-3"));
     let planned = lab.plan("x.toml");
-    let mut work: Vec<&str> = planned.iter().filter(|(_, stage)| stage["state"] != "hit").map(|(name, _)| name.as_str()).collect();
+    let mut work: Vec<&str> = planned
+        .iter()
+        .filter(|(_, stage)| stage["state"] != "hit")
+        .map(|(name, _)| name.as_str())
+        .collect();
     work.retain(|name| !name.starts_with("standard[") && !name.starts_with("score["));
     assert_eq!(work, [""; 0], "only the standard models and their scores");
     let reason = planned["standard[0] {\"seed\":\"1\"}"]["reason"].as_str().unwrap();
@@ -41,7 +45,12 @@ fn seeds_share_the_problems() {
 #[test]
 fn jobs_and_threads_do_not_change_a_byte() {
     let lab = Lab::new(LOOP);
-    for (store, flags) in [("a", "--jobs 1 --threads 1"), ("b", "--jobs 2 --threads 2"), ("c", "--jobs 1 --threads 2"), ("d", "--jobs 3 --threads 4")] {
+    for (store, flags) in [
+        ("a", "--jobs 1 --threads 1"),
+        ("b", "--jobs 2 --threads 2"),
+        ("c", "--jobs 1 --threads 2"),
+        ("d", "--jobs 3 --threads 4"),
+    ] {
         lab.summary(&format!("run x.toml --store {store} {flags}"), 0);
     }
     let digests = lab.digests("a");
@@ -61,7 +70,11 @@ fn two_runs_at_once_compute_nothing_twice() {
     });
     let ran: u64 = summaries.iter().map(|summary| count(summary, "ran")).sum();
     assert_eq!(ran, STAGES, "{summaries:?}");
-    assert!(summaries.iter().all(|summary| count(summary, "ran") + count(summary, "cached") == STAGES));
+    assert!(
+        summaries
+            .iter()
+            .all(|summary| count(summary, "ran") + count(summary, "cached") == STAGES)
+    );
 }
 
 /// Kills the runner, or one of its workers, at moments spread over the run, and runs again: the digests are those of a quiet run.
@@ -98,8 +111,13 @@ fn an_interrupt_stops_the_run_and_the_next_goes_on() {
     let rest: Vec<Value> = events.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     assert_eq!(run.wait().unwrap().code(), Some(130));
     let last = rest.last().unwrap();
-    assert_eq!((&last["event"], &last["interrupted"], &last["failed"]), (&"summary".into(), &true.into(), &0.into()));
-    let checkpoints = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch")).into_iter().filter(|entry| entry.as_ref().unwrap().file_type().is_file());
+    assert_eq!(
+        (&last["event"], &last["interrupted"], &last["failed"]),
+        (&"summary".into(), &true.into(), &0.into())
+    );
+    let checkpoints = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
+        .into_iter()
+        .filter(|entry| entry.as_ref().unwrap().file_type().is_file());
     assert!(checkpoints.count() > 0, "training saved where it was");
 }
 
@@ -116,7 +134,10 @@ fn a_failed_stage_is_named_with_its_log_and_a_command_and_the_rest_is_kept() {
     let rerun = failed[0]["rerun"].as_str().unwrap();
     assert_eq!(rerun, format!("runner run x.toml '{}' --variant 'seed=1'", names[0]));
     let summary = events.last().unwrap();
-    assert_eq!((count(summary, "ran"), count(summary, "failed"), count(summary, "skipped")), (2, 2, STAGES - 4));
+    assert_eq!(
+        (count(summary, "ran"), count(summary, "failed"), count(summary, "skipped")),
+        (2, 2, STAGES - 4)
+    );
     assert_eq!(count(&lab.summary("run x.toml", 1), "cached"), 2);
 }
 
@@ -128,7 +149,10 @@ fn exit_codes_are_the_contract_s() {
     lab.stdout("run missing.toml", 2);
     lab.stdout("run x.toml", 0);
     lab.stdout("plan x.toml --check", 0);
-    let record = walkdir::WalkDir::new(lab.path().join("cache/v1/records")).into_iter().map(Result::unwrap).find(|entry| entry.file_type().is_file());
+    let record = walkdir::WalkDir::new(lab.path().join("cache/v1/records"))
+        .into_iter()
+        .map(Result::unwrap)
+        .find(|entry| entry.file_type().is_file());
     std::fs::write(record.unwrap().path(), "{").unwrap();
     lab.stdout("run x.toml", 5);
 }
@@ -140,9 +164,18 @@ fn a_missing_output_is_made_again() {
     let digests = lab.digests("cache");
     let digest = digests.values().find_map(|outputs| outputs["model"]["digest"].as_str()).unwrap();
     std::fs::remove_dir_all(lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
-    let reasons: Vec<Value> = lab.plan("x.toml").into_values().map(|stage| stage["reason"].clone()).filter(Value::is_string).collect();
+    let reasons: Vec<Value> = lab
+        .plan("x.toml")
+        .into_values()
+        .map(|stage| stage["reason"].clone())
+        .filter(Value::is_string)
+        .collect();
     assert!(reasons[0].as_str().unwrap().starts_with("output `model` ("), "{reasons:?}");
-    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1, "early cutoff: what follows has the same inputs as before");
+    assert_eq!(
+        count(&lab.summary("run x.toml", 0), "ran"),
+        1,
+        "early cutoff: what follows has the same inputs as before"
+    );
     assert_eq!(lab.digests("cache"), digests);
 }
 

@@ -92,6 +92,9 @@ impl Scratch {
 /// A block of rows of one head's scores.
 #[derive(Clone, Copy)]
 struct Rows {
+    cpu: Instructions,
+    /// Width of one head.
+    head: usize,
     start: usize,
     count: usize,
     /// From one row of scores to the next.
@@ -99,9 +102,11 @@ struct Rows {
 }
 
 impl Rows {
-    fn all(length: usize) -> impl Iterator<Item = Self> {
+    fn all(cpu: Instructions, heads: Heads, length: usize) -> impl Iterator<Item = Self> {
         let stride = length.next_multiple_of(LANES);
         (0..length).step_by(BLOCK).map(move |start| Self {
+            cpu,
+            head: heads.head,
             start,
             count: BLOCK.min(length - start),
             stride,
@@ -118,11 +123,11 @@ impl Rows {
     }
 
     /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
-    fn score(self, cpu: Instructions, rows: &[f32], stride: usize, head: usize, panels: &[f32], scores: &mut [f32]) {
+    fn score(self, rows: &[f32], stride: usize, panels: &[f32], scores: &mut [f32]) {
         let product = Product {
             rows: self.count,
             columns: self.end(),
-            inner: head,
+            inner: self.head,
             left: Left {
                 data: rows,
                 row: stride,
@@ -133,14 +138,14 @@ impl Rows {
             add: false,
             stride: self.stride,
         };
-        multiply(cpu, product, scores);
+        multiply(self.cpu, product, scores);
     }
 
     /// Probabilities times values (or their gradients times keys): [count, head].
-    fn combine(self, cpu: Instructions, scores: &[f32], length: usize, head: usize, panels: &[f32], out: &mut [f32], stride: usize) {
+    fn combine(self, scores: &[f32], length: usize, panels: &[f32], out: &mut [f32], stride: usize) {
         let product = Product {
             rows: self.count,
-            columns: head,
+            columns: self.head,
             inner: length,
             left: Left {
                 data: scores,
@@ -152,14 +157,14 @@ impl Rows {
             add: false,
             stride,
         };
-        multiply(cpu, product, out);
+        multiply(self.cpu, product, out);
     }
 
     /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head].
-    fn spread(self, cpu: Instructions, scores: &[f32], head: usize, panels: &[f32], out: &mut [f32], stride: usize) {
+    fn spread(self, scores: &[f32], panels: &[f32], out: &mut [f32], stride: usize) {
         let product = Product {
             rows: self.end(),
-            columns: head,
+            columns: self.head,
             inner: self.count,
             left: Left {
                 data: scores,
@@ -171,7 +176,7 @@ impl Rows {
             add: true,
             stride,
         };
-        multiply(cpu, product, out);
+        multiply(self.cpu, product, out);
     }
 }
 
@@ -190,14 +195,14 @@ pub fn forward(parameters: &Parameters, qkv: &[f32], sums: &mut [f32], y: &mut [
         );
         pack(&qkv[heads.value(kv_head)..], heads.stride, length, heads.head, &mut scratch.values);
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
-            for rows in Rows::all(length) {
+            for rows in Rows::all(cpu, heads, length) {
                 let queries = &qkv[rows.start * heads.stride + query * heads.head..];
                 let scores = rows.of(&mut scratch.scores);
-                rows.score(cpu, queries, heads.stride, heads.head, &scratch.keys_transposed, scores);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores);
                 let sums = &mut sums[query * length + rows.start..][..rows.count];
                 softmax::forward(cpu, scores, rows.stride, rows.start, heads.scale, sums);
                 let y = &mut y[rows.start * width + query * heads.head..];
-                rows.combine(cpu, scores, length, heads.head, &scratch.values, y, width);
+                rows.combine(scores, length, &scratch.values, y, width);
             }
         }
     }
@@ -214,13 +219,13 @@ pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], 
         pack_transposed(&qkv[key..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
         pack_transposed(&qkv[value..], heads.stride, heads.head, length, &mut scratch.values);
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
-            for rows in Rows::all(length) {
+            for rows in Rows::all(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
                 let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));
                 pack(queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
                 pack(dy, width, rows.count, heads.head, &mut scratch.outputs);
-                rows.score(cpu, queries, heads.stride, heads.head, &scratch.keys_transposed, scores);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores);
                 softmax::again(
                     cpu,
                     scores,
@@ -229,11 +234,11 @@ pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], 
                     heads.scale,
                     &sums[query * length + rows.start..],
                 );
-                rows.score(cpu, dy, width, heads.head, &scratch.values, gradients);
-                rows.spread(cpu, scores, heads.head, &scratch.outputs, &mut dqkv[value..], heads.stride);
+                rows.score(dy, width, &scratch.values, gradients);
+                rows.spread(scores, &scratch.outputs, &mut dqkv[value..], heads.stride);
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
-                rows.combine(cpu, gradients, length, heads.head, &scratch.keys, &mut dqkv[start..], heads.stride);
-                rows.spread(cpu, gradients, heads.head, &scratch.queries, &mut dqkv[key..], heads.stride);
+                rows.combine(gradients, length, &scratch.keys, &mut dqkv[start..], heads.stride);
+                rows.spread(gradients, &scratch.queries, &mut dqkv[key..], heads.stride);
             }
         }
     }

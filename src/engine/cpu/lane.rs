@@ -1,22 +1,10 @@
 //! One thread's part of a decoder: some of the slots, and the memory to run their new tokens.
 
-use super::kernel::attend::{Query, attend};
-use super::kernel::level::LANES;
+use super::cache::Slot;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::parameters::Parameters;
 use crate::engine::Feed;
-
-/// The cache of one slot.
-#[derive(Clone, Debug)]
-struct Slot {
-    /// Tokens held.
-    held: usize,
-    /// Panels of positions: [layers, kv_heads, capacity / LANES, head, LANES].
-    keys: Vec<f32>,
-    /// [layers, kv_heads, capacity, head]
-    values: Vec<f32>,
-}
 
 /// One feed of a call.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +22,6 @@ struct Work {
 #[derive(Clone, Debug)]
 pub struct Lane {
     slots: Vec<Slot>,
-    /// Positions of a slot: the context, rounded up.
-    capacity: usize,
     work: Vec<Work>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
@@ -57,19 +43,8 @@ pub struct Lane {
 impl Lane {
     /// A lane of `slots` empty slots.
     pub fn new(parameters: &Parameters, slots: usize) -> Self {
-        let shape = &parameters.shape;
-        let capacity = shape.context.next_multiple_of(LANES);
-        let size = shape.layers * shape.kv_heads * capacity * shape.head();
         Self {
-            // Zeros asked for one by one come from the system untouched, and take memory only as they are written.
-            slots: (0..slots)
-                .map(|_| Slot {
-                    held: 0,
-                    keys: vec![0.0; size],
-                    values: vec![0.0; size],
-                })
-                .collect(),
-            capacity,
+            slots: (0..slots).map(|_| Slot::new(parameters)).collect(),
             work: Vec::new(),
             tokens: Vec::new(),
             lines: Vec::new(),
@@ -81,14 +56,14 @@ impl Lane {
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
-            scores: vec![0.0; capacity],
+            scores: vec![0.0; Slot::capacity(&parameters.shape)],
             logits: Vec::new(),
         }
     }
 
-    /// How many tokens a slot holds.
+    /// How many tokens a slot holds (none, where the lane has no such slot).
     pub fn held(&self, slot: usize) -> usize {
-        self.slots[slot].held
+        self.slots.get(slot).map_or(0, |slot| slot.held)
     }
 
     /// Forgets the last call's feeds.
@@ -174,7 +149,7 @@ impl Lane {
             );
             let slot = &mut self.slots[work.slot];
             for (index, row) in rows.chunks_exact(stride).enumerate() {
-                slot.write(parameters, layer, self.capacity, work.start + index, row);
+                slot.write(&parameters.shape, layer, work.start + index, row);
             }
             let last_layer = layer + 1 == shape.layers;
             let first = if last_layer { work.count - 1 } else { 0 };
@@ -182,7 +157,7 @@ impl Lane {
                 let width = parameters.attended_width();
                 let out = &mut self.attended[(work.first + index) * width..][..width];
                 let row = &rows[index * stride..(index + 1) * stride];
-                slot.read(parameters, layer, self.capacity, work.start + index + 1, row, &mut self.scores, out);
+                slot.read(parameters, layer, work.start + index + 1, row, &mut self.scores, out);
             }
         }
     }
@@ -234,44 +209,5 @@ impl Lane {
             &mut self.normed,
             &mut self.scales,
         );
-    }
-}
-
-impl Slot {
-    /// Writes the keys and values of a row of queries, keys and values to `position`.
-    fn write(&mut self, parameters: &Parameters, layer: usize, capacity: usize, position: usize, row: &[f32]) {
-        let (shape, head) = (&parameters.shape, parameters.shape.head());
-        let (keys, values) = row[shape.heads * head..].split_at(shape.kv_heads * head);
-        for (index, (key, value)) in keys.chunks_exact(head).zip(values.chunks_exact(head)).enumerate() {
-            let start = (layer * shape.kv_heads + index) * capacity * head;
-            let panel = start + position / LANES * head * LANES + position % LANES;
-            for (out, key) in self.keys[panel..].iter_mut().step_by(LANES).zip(key) {
-                *out = *key;
-            }
-            self.values[start + position * head..][..head].copy_from_slice(value);
-        }
-    }
-
-    /// The heads' results of a row's queries over the first `count` positions.
-    fn read(&self, parameters: &Parameters, layer: usize, capacity: usize, count: usize, row: &[f32], scores: &mut [f32], out: &mut [f32]) {
-        let (shape, head) = (&parameters.shape, parameters.shape.head());
-        let (size, group) = (capacity * head, shape.heads / shape.kv_heads);
-        let scale = 1.0 / (head as f32).sqrt();
-        for (index, (query, out)) in row.chunks_exact(head).zip(out.chunks_exact_mut(head)).enumerate() {
-            let start = (layer * shape.kv_heads + index / group) * size;
-            let (keys, values) = (&self.keys[start..start + size], &self.values[start..start + size]);
-            attend(
-                parameters.cpu,
-                Query {
-                    query,
-                    keys,
-                    values,
-                    count,
-                    scale,
-                },
-                scores,
-                out,
-            );
-        }
     }
 }

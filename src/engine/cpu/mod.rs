@@ -6,6 +6,7 @@
 
 mod attention;
 mod backward;
+mod cache;
 mod decoder;
 mod forward;
 mod gradient;

@@ -136,8 +136,8 @@ impl Learner {
             beta2: beta2 as f32,
             epsilon: epsilon as f32,
             keep: 1.0,
-            rate: (learning_rate / (1.0 - beta1.powf(steps))) as f32,
-            root_correction: (1.0 / (1.0 - beta2.powf(steps)).sqrt()) as f32,
+            rate: (learning_rate / (1.0 - libm::pow(beta1, steps))) as f32,
+            root_correction: (1.0 / (1.0 - libm::pow(beta2, steps)).sqrt()) as f32,
         };
         let decayed = Update {
             keep: (1.0 - learning_rate * weight_decay) as f32,

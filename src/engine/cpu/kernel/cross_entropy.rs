@@ -14,7 +14,7 @@ kernel! {
             let target = *target as usize;
             let (shift, chosen) = (largest(row), row[target]);
             let sum = exponentiate::<L>(row, 1.0, shift);
-            total += f64::from(shift + sum.ln() - chosen);
+            total += f64::from(shift + libm::logf(sum) - chosen);
             row.iter_mut().for_each(|value| *value *= weight / sum);
             row[target] -= weight;
         }

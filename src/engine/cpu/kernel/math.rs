@@ -12,7 +12,7 @@ pub fn exp<L: Level>(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     let shifted = L::fma(x, std::f32::consts::LOG2_E, ROUND);
     let whole = shifted - ROUND;
-    let rest = L::fma(whole, -0.693_359_375, x);
+    let rest = L::fma(whole, -0.693_359_4, x);
     let rest = L::fma(whole, 2.121_944_4e-4, rest);
     let polynomial = L::fma(1.987_569_2e-4, rest, 1.398_199_9e-3);
     let polynomial = L::fma(polynomial, rest, 8.333_452e-3);

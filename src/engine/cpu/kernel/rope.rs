@@ -1,5 +1,7 @@
 //! Rotary position embedding (Su et al. 2021), with a head's halves as the pairs, as in Hugging Face's Llama.
 
+use std::array::{from_mut, from_ref};
+
 use super::kernel;
 
 /// Cosines and sines of every position and pair.
@@ -17,7 +19,7 @@ impl Rope {
     /// The angles `position · theta^(-2i / head)` of `positions` positions.
     pub fn new(head: usize, positions: usize, theta: f64) -> Self {
         let pairs = head / 2;
-        let angle = |index: usize| (index / pairs) as f64 * theta.powf(-2.0 * (index % pairs) as f64 / head as f64);
+        let angle = |index: usize| (index / pairs) as f64 * libm::pow(theta, -2.0 * (index % pairs) as f64 / head as f64);
         let angles = || (0..positions * pairs).map(angle);
         Self {
             head,
@@ -45,11 +47,28 @@ kernel! {
             let (cosines, sines) = (&rope.cosines[angles.clone()], &rope.sines[angles]);
             for head in row.chunks_exact_mut(rope.head).take(heads) {
                 let (low, high) = head.split_at_mut(pairs);
-                for ((a, b), (cosine, sine)) in low.iter_mut().zip(high).zip(cosines.iter().zip(sines)) {
-                    let sine = sine * sign;
-                    (*a, *b) = (*a * cosine - *b * sine, *b * cosine + *a * sine);
+                let (lows, low) = low.as_chunks_mut::<8>();
+                let (highs, high) = high.as_chunks_mut::<8>();
+                let (cosines, cosine) = cosines.as_chunks::<8>();
+                let (sines, sine) = sines.as_chunks::<8>();
+                for ((low, high), (cosine, sine)) in lows.iter_mut().zip(highs).zip(cosines.iter().zip(sines)) {
+                    rotate(low, high, cosine, sine, sign);
+                }
+                for ((low, high), (cosine, sine)) in low.iter_mut().zip(high).zip(cosine.iter().zip(sine)) {
+                    rotate(from_mut(low), from_mut(high), from_ref(cosine), from_ref(sine), sign);
                 }
             }
         }
+    }
+}
+
+/// Turns some pairs. All is read before anything is written, for only so does the compiler use vectors.
+#[inline(always)]
+fn rotate<const N: usize>(low: &mut [f32; N], high: &mut [f32; N], cosines: &[f32; N], sines: &[f32; N], sign: f32) {
+    let (a, b) = (*low, *high);
+    for pair in 0..N {
+        let sine = sines[pair] * sign;
+        low[pair] = a[pair] * cosines[pair] - b[pair] * sine;
+        high[pair] = b[pair] * cosines[pair] + a[pair] * sine;
     }
 }

@@ -1,19 +1,26 @@
 //! Causal softmax over rows of attention scores, and its gradient.
+//!
+//! Row `i` sees the columns up to `start + i`. What lies beyond is computed along with the last vector and made 0 after it, as is the
+//! vector that follows: the tiles of the products that read these rows reach no further beyond the mask than that.
 
 use super::kernel;
+use super::level::LANES;
 use super::math::{dot, exponentiate, largest};
 
 kernel! {
-    /// Replaces row `i`'s scores by their softmax over columns `0..=start + i` (0 beyond), after scaling by `scale`; keeps the
-    /// logarithm of each row's sum of exponentials in `sums`. [rows], rows `stride` apart
+    /// Replaces row `i`'s scores by the softmax of `scale` times them; keeps the logarithm of each row's sum of exponentials in
+    /// `sums`. [rows]; rows are `stride` apart, a multiple of [`LANES`].
     pub fn forward<L>(scores: &mut [f32], stride: usize, start: usize, scale: f32, sums: &mut [f32]) {
         for (index, (row, kept)) in scores.chunks_exact_mut(stride).zip(sums).enumerate() {
-            let (row, beyond) = row.split_at_mut(start + index + 1);
-            beyond.fill(0.0);
-            let shift = scale * largest(row);
-            let sum = exponentiate::<L>(row, scale, shift);
-            row.iter_mut().for_each(|value| *value *= 1.0 / sum);
-            *kept = shift + sum.ln();
+            let seen = start + index + 1;
+            let whole = &mut row[..seen.next_multiple_of(LANES)];
+            hide(whole, seen, f32::NEG_INFINITY);
+            let shift = scale * largest(whole);
+            let sum = exponentiate::<L>(whole, scale, shift);
+            let inverse = 1.0 / sum;
+            whole.iter_mut().for_each(|value| *value *= inverse);
+            *kept = shift + libm::logf(sum);
+            clear(row, seen);
         }
     }
 }
@@ -22,24 +29,44 @@ kernel! {
     /// The softmax again, from the kept sums.
     pub fn again<L>(scores: &mut [f32], stride: usize, start: usize, scale: f32, sums: &[f32]) {
         for (index, (row, kept)) in scores.chunks_exact_mut(stride).zip(sums).enumerate() {
-            let (row, beyond) = row.split_at_mut(start + index + 1);
-            beyond.fill(0.0);
-            exponentiate::<L>(row, scale, *kept);
+            let seen = start + index + 1;
+            exponentiate::<L>(&mut row[..seen.next_multiple_of(LANES)], scale, *kept);
+            clear(row, seen);
         }
     }
 }
 
 kernel! {
-    /// Replaces the gradient of the probabilities by that of the scores before scaling: `p · (dp - p·dp) · scale` (0 beyond the mask).
+    /// Replaces the gradient of the probabilities by that of the scores before scaling: `p · (dp - p·dp) · scale`.
     pub fn backward<L>(probabilities: &[f32], gradient: &mut [f32], stride: usize, start: usize, scale: f32) {
         for (index, (row, gradient)) in probabilities.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride)).enumerate() {
-            let (gradient, beyond) = gradient.split_at_mut(start + index + 1);
-            beyond.fill(0.0);
-            let row = &row[..start + index + 1];
+            let seen = start + index + 1;
+            clear(gradient, seen);
+            let whole = seen.next_multiple_of(LANES);
+            let (row, gradient) = (&row[..whole], &mut gradient[..whole]);
             let projection = dot::<L>(row, gradient);
             for (gradient, probability) in gradient.iter_mut().zip(row) {
                 *gradient = probability * (*gradient - projection) * scale;
             }
         }
+    }
+}
+
+/// Makes `value` of the last vector's lanes that the row does not see.
+#[inline(always)]
+fn hide(whole: &mut [f32], seen: usize, value: f32) {
+    let first = whole.len() - LANES;
+    for (lane, out) in whole[first..].iter_mut().enumerate() {
+        *out = if first + lane < seen { *out } else { value };
+    }
+}
+
+/// Makes 0 of what lies beyond the mask, as far as it is read.
+#[inline(always)]
+fn clear(row: &mut [f32], seen: usize) {
+    let (whole, beyond) = row.split_at_mut(seen.next_multiple_of(LANES));
+    hide(whole, seen, 0.0);
+    if let Some(next) = beyond.first_chunk_mut::<LANES>() {
+        *next = [0.0; LANES];
     }
 }

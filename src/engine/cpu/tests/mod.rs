@@ -249,7 +249,7 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"token 9 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"target 10 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
-    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"COUNT1");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 7 are needed");
     insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"COUNT2");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
     let mut decoder = Decoder::new(&shape, &weights, 2, 1).unwrap();
@@ -268,7 +268,7 @@ fn what_does_not_fit_is_named() {
     };
     insta::assert_snapshot!(message(2, 0, &[1]), @"slot 2 is out of range (known: 0 to 1)");
     insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
-    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where the batch has 1");
+    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where 1 are needed");
     insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];
