@@ -7,6 +7,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
 use crate::config::Settings;
 use crate::plan::{Dag, Plan, Resolver};
+use crate::exec;
 use crate::stage;
 use crate::store::Store;
 
@@ -31,12 +32,8 @@ impl Session {
         let (experiment, dag) = experiment.load(execution, stage::kinds())?;
         let settings = experiment.settings;
         let store = Store::open(&folder(&settings))?;
-        Ok(Self {
-            store,
-            settings,
-            dag,
-            strict: None,
-        })
+        let strict = settings.strict_numerics.then(|| exec::instruction_set().to_owned());
+        Ok(Self { store, settings, dag, strict })
     }
 
     /// The plan for the selected stages, and the store; nothing if no stage is selected.

@@ -64,6 +64,8 @@ pub struct Settings {
     pub device: Option<String>,
     /// Whether stages that do not depend on a failed one still run.
     pub keep_going: bool,
+    /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
+    pub strict_numerics: bool,
 }
 
 /// An experiment with all layers merged and all templates filled in.

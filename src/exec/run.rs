@@ -74,6 +74,7 @@ pub fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<Summary, Failure> {
     let begun = Instant::now();
+    store.clear_dead_leases();
     let mut run = Run::new(plan, store, resolver, options, reporter);
     let ended = run.go(executor, interrupts);
     if ended.is_err() {

@@ -45,6 +45,17 @@ struct Holder {
 }
 
 impl Store {
+    /// Removes the leases that dead holders left behind: those of stages that nobody will ask for again would stay for ever.
+    pub fn clear_dead_leases(&self) {
+        let tmp = self.root.join("tmp");
+        let leases = std::fs::read_dir(self.root.join("leases")).into_iter().flatten().filter_map(Result::ok);
+        for path in leases.map(|entry| entry.path()) {
+            if let Some(holder) = read(&path).filter(|holder| !holder.is_alive(&tmp, &path)) {
+                remove(&path, &holder);
+            }
+        }
+    }
+
     /// Whether somebody alive holds the lease of the stage `key`.
     pub fn is_held(&self, key: &Digest) -> bool {
         let path = self.root.join("leases").join(format!("{key}.json"));

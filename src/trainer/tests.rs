@@ -2,7 +2,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::Engine;
 use crate::model::Architecture;
+
+const ENGINES: [Engine; 2] = [Engine::Cpu, Engine::Candle];
 
 /// Sums of two digits, worded like the addition task's.
 fn rows() -> Vec<Row> {

@@ -1,10 +1,15 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
 mod architecture;
+mod model;
+mod kinds;
 mod config;
 mod dag;
+mod keys;
+mod lab;
 mod readme;
 mod report;
+mod runs;
 mod table;
 
 #[test]

@@ -165,15 +165,18 @@ unsafe fn run_rows<L: Level, const R: usize>(tile: Tile, left: *const f32, right
                 *sum = L::broadcast_fma(*left.add(i * tile.row + k * tile.step), right, *sum);
             }
         }
-        for (i, sum) in sums.into_iter().enumerate() {
-            let out = out.add(i * tile.stride);
-            if tile.width == LANES {
-                L::store(if tile.add { L::add(L::load(out), sum) } else { sum }, out);
-            } else {
+        if tile.width == LANES {
+            for (i, sum) in sums.iter().enumerate() {
+                let out = out.add(i * tile.stride);
+                L::store(if tile.add { L::add(L::load(out), *sum) } else { *sum }, out);
+            }
+        } else {
+            for (i, sum) in sums.iter().enumerate() {
                 let mut row = [0.0; LANES];
-                L::store(sum, row.as_mut_ptr());
+                L::store(*sum, row.as_mut_ptr());
                 for (j, value) in row.iter().enumerate().take(tile.width) {
-                    *out.add(j) = if tile.add { *out.add(j) + value } else { *value };
+                    let out = out.add(i * tile.stride + j);
+                    *out = if tile.add { *out + value } else { *value };
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The engine against the reference in f64, and the promises about bits.
 
 mod cases;
+mod kernels;
 mod reference;
 
 use super::trainer::Learner;
@@ -245,12 +246,12 @@ fn what_does_not_fit_is_named() {
         change(&mut batch);
         trainer.step(&[batch], 0.1).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"");
-    insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"");
-    insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"");
-    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"");
-    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"");
-    insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"");
+    insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"token 9 is out of range (known: 0 to 8)");
+    insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"target 10 is out of range (known: 0 to 8)");
+    insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"COUNT1");
+    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"COUNT2");
+    insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
     let mut decoder = Decoder::new(&shape, &weights, 2, 1).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
@@ -265,15 +266,15 @@ fn what_does_not_fit_is_named() {
             .unwrap_err()
             .to_string()
     };
-    insta::assert_snapshot!(message(2, 0, &[1]), @"");
-    insta::assert_snapshot!(message(0, 1, &[1]), @"");
-    insta::assert_snapshot!(message(0, 0, &[]), @"");
-    insta::assert_snapshot!(message(0, 0, &[1; 21]), @"");
+    insta::assert_snapshot!(message(2, 0, &[1]), @"slot 2 is out of range (known: 0 to 1)");
+    insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
+    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where the batch has 1");
+    insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];
     }
     let message = |result: Result<Trainer, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
-    insta::assert_snapshot!(message(Trainer::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"");
+    insta::assert_snapshot!(message(Trainer::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"EMB");
     weights.remove("model.norm.weight");
-    insta::assert_snapshot!(message(Trainer::new(&shape, &weights, cases::OPTIMIZER, 1)), @"");
+    insta::assert_snapshot!(message(Trainer::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
 }

@@ -1,0 +1,208 @@
+//! Every instruction set this machine has against the plain one, on random sizes, tails and alignments; the plain one against
+//! what it is meant to compute.
+
+use proptest::prelude::*;
+
+use crate::engine::cpu::kernel::adamw::{self, State, Update};
+use crate::engine::cpu::kernel::attend::{Query, attend};
+use crate::engine::cpu::kernel::level::LANES;
+use crate::engine::cpu::kernel::panels::{pack, pack_transposed, size};
+use crate::engine::cpu::kernel::product::{Left, Product, Reach, multiply};
+use crate::engine::cpu::kernel::rope::{Rope, Turn, turn};
+use crate::engine::cpu::kernel::{Instructions, activation, cross_entropy, norm, softmax};
+use crate::seed::Stream;
+
+/// Cases of each property: fewer under an interpreter.
+const CASES: u32 = if cfg!(miri) { 2 } else { 64 };
+
+/// `length` numbers of the normal distribution, at an address that is off by `shift` floats.
+struct Numbers(Vec<f32>, usize);
+
+impl Numbers {
+    fn new(stream: &mut Stream, length: usize) -> Self {
+        let shift = stream.below(16) as usize;
+        Self((0..length + shift).map(|_| stream.normal() as f32).collect(), shift)
+    }
+
+    fn get(&self) -> &[f32] {
+        &self.0[self.1..]
+    }
+}
+
+/// Runs `kernel` with each instruction set and holds what it returns against the plain set's.
+fn agree(kernel: impl Fn(Instructions) -> Vec<f32>) -> Result<(), TestCaseError> {
+    let mut sets = Instructions::available();
+    let plain = kernel(sets.pop().unwrap());
+    for set in sets {
+        for (index, (found, expected)) in kernel(set).iter().zip(&plain).enumerate() {
+            prop_assert!((found - expected).abs() <= 2e-5 * expected.abs().max(1.0), "{set} [{index}]: {found}, not {expected}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn products_are_sums_of_products(
+        rows in 1..30usize, columns in 1..40usize, inner in prop_oneof![1..40usize, 250..530usize],
+        transposed: bool, add: bool, seed: u64,
+    ) {
+        let mut stream = Stream::new(seed, "product");
+        let (left, right) = (Numbers::new(&mut stream, rows * inner), Numbers::new(&mut stream, inner * columns));
+        let before = Numbers::new(&mut stream, rows * (columns + 3));
+        let mut panels = vec![f32::NAN; size(inner, columns)];
+        pack(right.get(), columns, inner, columns, &mut panels);
+        let (row, step) = if transposed { (1, rows) } else { (inner, 1) };
+        let product = Product {
+            rows, columns, inner, left: Left { data: left.get(), row, step }, right: &panels, reach: Reach::Full, add, stride: columns + 3,
+        };
+        let run = |set| {
+            let mut out = before.get().to_vec();
+            multiply(set, product, &mut out);
+            out
+        };
+        let plain = run(*Instructions::available().last().unwrap());
+        for i in 0..rows {
+            for j in 0..columns + 3 {
+                let sum = |k: usize| f64::from(left.get()[i * row + k * step]) * f64::from(right.get()[k * columns + j]);
+                let start = before.get()[i * (columns + 3) + j];
+                // Beyond the columns nothing is written.
+                let expected = if j >= columns { f64::from(start) } else { (0..inner).map(sum).sum::<f64>() + if add { f64::from(start) } else { 0.0 } };
+                prop_assert!((f64::from(plain[i * (columns + 3) + j]) - expected).abs() < 1e-3);
+            }
+        }
+        agree(run)?;
+    }
+
+    /// The masks leave out only what is zero or unread, and a row does not depend on the rows beside it.
+    #[test]
+    fn reach_changes_nothing_that_counts(rows in 1..20usize, start in 0..20usize, head in 1..20usize, seed: u64) {
+        let mut stream = Stream::new(seed, "reach");
+        let length = start + rows;
+        let triangle: Vec<f32> = (0..rows * length).map(|at| if at % length > start + at / length { 0.0 } else { stream.normal() as f32 }).collect();
+        let (values, queries) = (Numbers::new(&mut stream, length * head), Numbers::new(&mut stream, rows * head));
+        let mut panels = vec![0.0; size(length, head)];
+        pack(values.get(), head, length, head, &mut panels);
+        let mut transposed = vec![0.0; size(head, length)];
+        pack_transposed(values.get(), head, head, length, &mut transposed);
+        let mut blocks = vec![0.0; size(rows, head)];
+        pack(queries.get(), head, rows, head, &mut blocks);
+        for set in Instructions::available() {
+            let run = |product: Product<'_>, reach| {
+                let mut out = vec![0.0; product.rows * product.stride];
+                multiply(set, Product { reach, ..product }, &mut out);
+                out
+            };
+            let add = false;
+            let left = Left { data: &triangle, row: length, step: 1 };
+            let combine = Product { rows, columns: head, inner: length, left, right: &panels, reach: Reach::Full, add, stride: head };
+            prop_assert_eq!(run(combine, Reach::Full), run(combine, Reach::Before { start }));
+            let left = Left { data: &triangle, row: 1, step: length };
+            let spread = Product { rows: length, columns: head, inner: rows, left, right: &blocks, reach: Reach::Full, add: true, stride: head };
+            prop_assert_eq!(run(spread, Reach::Full), run(spread, Reach::From { start }));
+            let left = Left { data: queries.get(), row: head, step: 1 };
+            let score = Product { rows, columns: length, inner: head, left, right: &transposed, reach: Reach::Full, add, stride: length };
+            let (full, part) = (run(score, Reach::Full), run(score, Reach::Columns { start }));
+            for row in 0..rows {
+                prop_assert_eq!(&full[row * length..][..=start + row], &part[row * length..][..=start + row]);
+                let one = Product { rows: 1, left: Left { data: &queries.get()[row * head..], ..left }, ..score };
+                prop_assert_eq!(&run(one, Reach::Full), &full[row * length..(row + 1) * length]);
+            }
+        }
+    }
+
+    #[test]
+    fn row_kernels_agree(rows in 1..8usize, width in 1..70usize, seed: u64) {
+        let mut stream = Stream::new(seed, "rows");
+        let (x, dy, gates) = (Numbers::new(&mut stream, rows * width), Numbers::new(&mut stream, rows * width), Numbers::new(&mut stream, rows * width * 2));
+        let weight = Numbers::new(&mut stream, width);
+        agree(|set| {
+            let (mut y, mut again, mut scales) = (vec![0.0; rows * width], vec![0.0; rows * width], vec![0.0; rows]);
+            norm::forward(set, x.get(), weight.get(), 1e-5, &mut y, &mut scales);
+            norm::again(set, x.get(), weight.get(), &scales, &mut again);
+            assert_eq!(y, again);
+            let (mut dx, mut dweight) = (dy.get().to_vec(), vec![0.5; width]);
+            norm::backward(set, norm::Backward { x: x.get(), weight: weight.get(), scales: &scales, dy: dy.get() }, &mut dx, &mut dweight);
+            [y, dx, dweight].concat()
+        })?;
+        agree(|set| {
+            let (mut gates, mut out, mut hidden) = (gates.get().to_vec(), dy.get().to_vec(), vec![0.0; rows * width]);
+            activation::forward(set, &gates, width, &mut hidden);
+            activation::backward(set, &mut gates, width, &mut out);
+            assert_eq!(out, hidden);
+            [gates, out].concat()
+        })?;
+        let targets: Vec<u32> = (0..rows).map(|_| stream.below(width as u64) as u32).collect();
+        agree(|set| {
+            let stride = width.next_multiple_of(LANES);
+            let mut logits = vec![7.0; rows * stride];
+            logits.chunks_mut(stride).zip(x.get().chunks(width)).for_each(|(row, x)| row[..width].copy_from_slice(x));
+            let loss = cross_entropy::backward(set, &mut logits, stride, width, &targets, 0.3);
+            assert!(logits.chunks(stride).all(|row| row.iter().sum::<f32>().abs() < 1e-6));
+            logits.push(loss as f32);
+            logits
+        })?;
+    }
+
+    #[test]
+    fn attention_kernels_agree(rows in 1..20usize, start in 0..40usize, half in 1..20usize, seed: u64) {
+        let mut stream = Stream::new(seed, "attention");
+        let stride = (start + rows).next_multiple_of(LANES);
+        let (scores, gradient) = (Numbers::new(&mut stream, rows * stride), Numbers::new(&mut stream, rows * stride));
+        agree(|set| {
+            let (mut once, mut again, mut back) = (scores.get().to_vec(), scores.get().to_vec(), gradient.get().to_vec());
+            let mut sums = vec![0.0; rows];
+            softmax::forward(set, &mut once, stride, start, 0.7, &mut sums);
+            softmax::again(set, &mut again, stride, start, 0.7, &sums);
+            softmax::backward(set, &once, &mut back, stride, start, 0.7);
+            assert!(once.chunks(stride).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5));
+            [once, again, back, sums].concat()
+        })?;
+        let head = 2 * half;
+        let capacity = (start + rows).next_multiple_of(LANES);
+        let (query, keys, values) = (Numbers::new(&mut stream, head), Numbers::new(&mut stream, capacity * head), Numbers::new(&mut stream, capacity * head));
+        agree(|set| {
+            let (mut scores, mut out) = (vec![0.0; capacity], vec![0.0; head]);
+            let query = Query { query: query.get(), keys: keys.get(), values: values.get(), count: start + rows, scale: 0.2 };
+            attend(set, query, &mut scores, &mut out);
+            out
+        })?;
+        let rope = Rope::new(head, 70, 10_000.0);
+        let x = Numbers::new(&mut stream, rows * 3 * head);
+        agree(|set| {
+            let mut turned = x.get().to_vec();
+            turn(set, &rope, Turn::Forward, &mut turned, 3 * head, 2, start);
+            let mut back = turned.clone();
+            turn(set, &rope, Turn::Back, &mut back, 3 * head, 2, start);
+            assert!(back.iter().zip(x.get()).all(|(back, x)| (back - x).abs() < 1e-5));
+            turned
+        })?;
+    }
+
+    #[test]
+    fn optimizers_agree(length in 1..100usize, seed: u64) {
+        let mut stream = Stream::new(seed, "adamw");
+        let (weights, gradient, first, second) = (
+            Numbers::new(&mut stream, length), Numbers::new(&mut stream, length), Numbers::new(&mut stream, length), Numbers::new(&mut stream, length),
+        );
+        let update = Update { gradient_scale: 0.5, beta1: 0.9, beta2: 0.98, epsilon: 1e-8, keep: 0.99, rate: 0.01, root_correction: 1.2 };
+        agree(|set| {
+            let (mut weights, mut first) = (weights.get().to_vec(), first.get().to_vec());
+            let mut second: Vec<f32> = second.get().iter().map(|value| value.abs() + 0.1).collect();
+            adamw::update(set, State { weights: &mut weights, gradient: gradient.get(), first: &mut first, second: &mut second }, update);
+            let squares = adamw::squares(set, gradient.get());
+            [weights, first, second, vec![squares as f32]].concat()
+        })?;
+    }
+}
+
+#[test]
+fn nan_is_not_hidden() {
+    for set in Instructions::available() {
+        let mut logits = vec![0.0; 32];
+        logits[3] = f32::NAN;
+        assert!(cross_entropy::backward(set, &mut logits, 32, 20, &[1], 1.0).is_nan(), "{set}");
+    }
+}
