@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 const RUNS: usize = 7;
 
 fn main() {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark is a program of its own")]
     let counts: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
     let counts = if counts.is_empty() { vec![1000] } else { counts };
     println!("{:>8}  {:>14}  {:>14}", "stages", "runner", "ninja");

@@ -72,6 +72,7 @@ impl ExperimentArgs {
             .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
         let variable =
             |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
         let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
         environment.sort();
         LoadOptions {

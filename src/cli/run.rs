@@ -104,6 +104,7 @@ fn count_interrupts() -> Arc<AtomicUsize> {
     // Without the handler the first Ctrl-C ends the process, and its workers with it: nothing is lost but the grace.
     let _ = ctrlc::set_handler(move || {
         if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
+            #[expect(clippy::disallowed_methods, reason = "the third request to stop: nothing else worked")]
             std::process::exit(Exit::Interrupted as i32);
         }
     });

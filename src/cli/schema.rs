@@ -195,7 +195,7 @@ impl KindSchema {
                 Some((_, table)) => {
                     tables.insert((*table).to_owned(), param.clone());
                     // The name of an entry of the table, or a template.
-                    or(param, json!({"type": "string"}))
+                    or(param, &json!({"type": "string"}))
                 }
                 None => or_template(param),
             };
@@ -269,11 +269,11 @@ fn loosen(schema: &mut Value) {
 
 /// The schema or a template.
 fn or_template(schema: Value) -> Value {
-    or(schema, json!({"$ref": "#/$defs/template"}))
+    or(schema, &json!({"$ref": "#/$defs/template"}))
 }
 
 /// The schema or another; its description stays outside, where editors look.
-fn or(mut schema: Value, other: Value) -> Value {
+fn or(mut schema: Value, other: &Value) -> Value {
     let mut either = json!({});
     if let Some(fields) = schema.as_object_mut() {
         for key in ["description", "default"] {
