@@ -1,5 +1,9 @@
 //! Data sets: JSON Lines with the published field names.
 
+mod lines;
+
+pub use lines::{DatasetError, Lines, Writer, open, read, write};
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

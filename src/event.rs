@@ -33,9 +33,14 @@ pub enum Event {
         threads: usize,
     },
     /// The store had the stage's record.
-    Cached { stage: StageName, key: Digest },
+    Cached {
+        #[serde(flatten)]
+        stage: StageName,
+        key: Digest,
+    },
     /// A worker has begun the stage.
     Started {
+        #[serde(flatten)]
         stage: StageName,
         key: Digest,
         kind: String,
@@ -43,11 +48,21 @@ pub enum Event {
         log: PathBuf,
     },
     /// The stage moved on.
-    Progressed { stage: StageName, progress: Progress },
+    Progressed {
+        #[serde(flatten)]
+        stage: StageName,
+        progress: Progress,
+    },
     /// Another process is computing this stage; it is waited for.
-    Waiting { stage: StageName, key: Digest, holder: String },
+    Waiting {
+        #[serde(flatten)]
+        stage: StageName,
+        key: Digest,
+        holder: String,
+    },
     /// The stage ended well and its record is in the store.
     Finished {
+        #[serde(flatten)]
         stage: StageName,
         key: Digest,
         seconds: f64,
@@ -55,6 +70,7 @@ pub enum Event {
     },
     /// The stage failed; nothing of it is in the store.
     Failed {
+        #[serde(flatten)]
         stage: StageName,
         key: Digest,
         seconds: f64,
@@ -64,7 +80,11 @@ pub enum Event {
         rerun: String,
     },
     /// The stage was not tried, because one that it needs failed or the run was interrupted.
-    Skipped { stage: StageName, because: String },
+    Skipped {
+        #[serde(flatten)]
+        stage: StageName,
+        because: String,
+    },
     /// Ctrl-C (or a termination signal) was seen: running stages are asked to stop.
     Interrupted,
     /// The last event of every run.
@@ -105,4 +125,32 @@ impl std::fmt::Display for StageName {
 pub trait Reporter {
     /// Shows or stores one event; called from one thread.
     fn event(&mut self, event: &Event);
+
+    /// Called about five times a second from the same thread, for what changes with time alone: heartbeats, spinners.
+    fn tick(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_names_its_stage_like_the_plan_does_and_reads_back() {
+        let event = Event::Cached {
+            stage: StageName {
+                name: "numbered[0]".into(),
+                variant: BTreeMap::from([("seed".into(), "1".into())]),
+            },
+            key: Digest::of(b""),
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(
+            text,
+            format!(
+                r#"{{"event":"cached","stage":"numbered[0]","variant":{{"seed":"1"}},"key":"{}"}}"#,
+                Digest::of(b"")
+            )
+        );
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
 }

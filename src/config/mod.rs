@@ -1,13 +1,54 @@
 //! Text → [`Experiment`]: layers, spans, templates, matrix.
+//!
+//! The way of a value: `text` parses each file once and gives every value a tag that leads to its place (`origin`); `layers` merges
+//! the files, profiles, variables and `--set` with figment, which keeps the tags; `matrix` and `scope` work out the names of each
+//! variant, `template` fills them in, and `stages` writes out the indices. The language is described in `docs/config.md`.
 
 mod diagnostic;
+mod files;
+mod invalid;
+mod layers;
+mod matrix;
+mod nearest;
+mod origin;
+mod overrides;
+mod range;
+mod scope;
+mod stages;
+mod template;
+mod text;
+pub mod value;
 
-pub use diagnostic::{Diagnostic, Location, Source};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Source};
+pub use invalid::invalid;
+pub use layers::{Document, KEYS, layer};
+pub use matrix::Coordinates;
+pub use nearest::{known, nearest};
+pub use origin::Origins;
+pub use scope::{Indexed, Scope};
+pub use stages::index;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use figment::value::{Dict, Value};
+use figment::value::{Dict, Tag, Value};
+
+/// What to load. The library reads no environment: the CLI hands it over.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The experiment.
+    pub file: PathBuf,
+    /// Profiles, in the order in which they apply.
+    pub profiles: Vec<String>,
+    /// `key=value`, each as given to `--set`.
+    pub set: Vec<String>,
+    /// Settings given by flags of their own: `("store", "/scratch/cache")` for `--store`.
+    pub settings: Vec<(String, String)>,
+    /// Environment variables; those that are not `RUNNER_…` are left alone.
+    pub environment: Vec<(String, String)>,
+    /// The user's file; it need not exist.
+    pub user_file: Option<PathBuf>,
+}
 
 /// How to run; never part of a key. `None` means: the default for this machine.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -23,6 +64,8 @@ pub struct Settings {
     pub device: Option<String>,
     /// Whether stages that do not depend on a failed one still run.
     pub keep_going: bool,
+    /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
+    pub strict_numerics: bool,
 }
 
 /// An experiment with all layers merged and all templates filled in.
@@ -30,19 +73,27 @@ pub struct Settings {
 pub struct Experiment {
     pub name: String,
     pub settings: Settings,
-    /// The top-level tables that params refer to by name: `models`, `prompts`.
-    pub tables: BTreeMap<String, Dict>,
     /// Every combination of the matrix, in the order of the file; one without coordinates where there is no matrix.
     pub variants: Vec<Variant>,
+    /// The place of every value, by its tag.
+    pub origins: Origins,
+    /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
+    pub(crate) problems: Diagnostics,
 }
 
 /// One point of the matrix.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// By axis.
-    pub coordinates: BTreeMap<String, Value>,
+    pub coordinates: Coordinates,
+    /// The params and coordinates, for indices in references and for the seed.
+    pub scope: Scope,
+    /// The top-level tables that params refer to by name: `models`, `prompts`.
+    pub tables: BTreeMap<String, Dict>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
+    /// Bases of stages that could not be read, which has been reported.
+    pub(crate) unread: BTreeSet<String>,
 }
 
 /// One stage of one variant: a name, a kind and fields whose templates are filled in; what they mean is the kind's to say.
@@ -54,8 +105,89 @@ pub struct StageDeclaration {
     pub base: String,
     /// `3`
     pub index: Option<i64>,
+    /// `k`, where `for` gives the index.
+    pub variable: Option<String>,
     /// All fields but `for`.
     pub fields: Dict,
-    /// The key path of the table that declares it, for messages: `["stages", "numbered[k]"]`.
-    pub path: Vec<String>,
+    /// Fields that could not be filled in, which has been reported.
+    pub(crate) broken: BTreeSet<String>,
+    /// Leads to the table that declares it.
+    pub tag: Tag,
+}
+
+/// Loads an experiment: merges its layers and fills it in.
+///
+/// # Errors
+/// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing: all of these at once.
+/// What is wrong in the stages is reported by `plan::build`, together with what only the kinds know.
+pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
+    Ok(expand(&layer(options)?))
+}
+
+/// Fills in the templates of a document, for every point of its matrix.
+pub fn expand(document: &Document) -> Experiment {
+    let mut problems = Diagnostics::default();
+    let name = document.tree.get("name").and_then(Value::as_str).map(str::to_owned);
+    let settings = settings(document, &mut problems);
+    let points = matrix::points(document, &mut problems);
+    if document.entries("stages").is_empty() {
+        let message = format!("`{}` has no stages", document.file.display());
+        problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
+    }
+    let variants = points.into_iter().map(|point| variant(document, point, &mut problems)).collect();
+    Experiment {
+        name: name.unwrap_or_else(|| layers::stem(&document.file)),
+        settings,
+        variants,
+        origins: document.origins.clone(),
+        problems,
+    }
+}
+
+fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
+    let Some(settings) = document.tree.get("settings") else {
+        return Settings::default();
+    };
+    settings.deserialize().unwrap_or_else(|error: figment::Error| {
+        problems.extend(invalid(error, settings, "a setting", &[], &document.origins));
+        Settings::default()
+    })
+}
+
+fn variant(document: &Document, coordinates: Coordinates, problems: &mut Diagnostics) -> Variant {
+    let scope = scope::resolve(document, &coordinates, problems);
+    let (stages, unread) = stages::declarations(document, &scope, problems);
+    Variant {
+        tables: tables(document, &scope, problems),
+        coordinates,
+        scope,
+        stages,
+        unread,
+    }
+}
+
+/// `[models]`, with templates filled in, and `[prompts]`, whose braces are its own.
+fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, Dict> {
+    let mut models = Dict::new();
+    for (name, value) in document.entries("models") {
+        if value.as_dict().is_none() {
+            problems.push(layers::not_a_table(&format!("models.{name}"), value, &document.origins));
+            continue;
+        }
+        match scope::fill(value, &scope.indexed(None, None), &document.origins) {
+            Ok(filled) => {
+                models.insert(name.to_owned(), filled);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let mut prompts = Dict::new();
+    for (name, value) in document.entries("prompts") {
+        if value.as_str().is_none() {
+            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value::describe(value));
+            problems.push(Diagnostic::new(message).at(document.origins.value(value.tag())));
+        }
+        prompts.insert(name.to_owned(), value.clone());
+    }
+    BTreeMap::from([("models".to_owned(), models), ("prompts".to_owned(), prompts)])
 }

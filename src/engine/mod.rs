@@ -5,9 +5,13 @@
 //! positions are counted from the start of each sequence.
 
 pub mod candle;
+mod check;
+mod choice;
 pub mod cpu;
 
 use crate::model::Weights;
+
+pub use choice::{Dtype, Engine, decoder, numerics, trainer};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;
@@ -136,6 +140,9 @@ pub enum EngineError {
         threads: usize,
         source: rayon::ThreadPoolBuildError,
     },
+    /// No device of that name.
+    #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
+    UnknownDevice(String),
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

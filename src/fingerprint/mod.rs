@@ -1,16 +1,75 @@
-//! The key, and why a stage has to run.
+//! The key of a stage, and why a stage has to run.
+//!
+//! A stage's key is the BLAKE3 digest of its [`Fingerprint`], the struct of all that decides its output. What is not in it must not
+//! matter for the output; what matters is in it:
+//!
+//! | value | in the key | because |
+//! |---|---|---|
+//! | kind | yes | it is what is computed |
+//! | the kind's `VERSION` | yes | raised when the same params may give other bytes |
+//! | params, after defaults | yes | writing a default out changes nothing |
+//! | seed | only of kinds that draw random numbers | a greedy evaluation is the same for all seeds |
+//! | inputs | by port and content digest, in order | a stage redone with the same result disturbs nothing (early cutoff) |
+//! | numeric class (engine, dtype) | yes, of kinds that compute | other rounding is another result |
+//! | instruction set | only with `strict_numerics` | changes the last bits only; a lab's machines share artifacts |
+//! | stage name, experiment name, variant | never | names are for people |
+//! | comments, key order, layout of the file | never | they are not read |
+//! | paths, times, threads, jobs, device index, where it ran | never | results do not depend on them |
+//! | store, remotes and other settings | never | they say how to run, not what to compute |
+//!
+//! One test per row is in `tests/it/keys.rs`.
 
-/// Why a stage has to run.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    /// No stage like it is in the store.
-    NeverRun,
+mod reason;
+
+pub use reason::{Change, Reason};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::hash::{self, Digest};
+
+/// The version of the key's format: raised when keys are computed in another way, which makes every stage new.
+const FORMAT: u32 = 1;
+
+/// All that decides a stage's output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    format: u32,
+    /// `train`
+    pub kind: String,
+    /// The kind's version.
+    pub version: u32,
+    /// After defaults.
+    pub params: Value,
+    /// For kinds that draw random numbers.
+    pub seed: Option<u64>,
+    /// Content digests by input port, in the order of the references.
+    pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// Engine and dtype, for kinds that compute.
+    pub numerics: Option<String>,
+    /// With `strict_numerics`, for kinds that compute.
+    pub instruction_set: Option<String>,
 }
 
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NeverRun => f.write_str("never run"),
+impl Fingerprint {
+    /// A fingerprint of the current format; inputs and the optional parts are filled in by the caller.
+    pub fn new(kind: &str, version: u32, params: Value) -> Self {
+        Self {
+            format: FORMAT,
+            kind: kind.to_owned(),
+            version,
+            params,
+            seed: None,
+            inputs: BTreeMap::new(),
+            numerics: None,
+            instruction_set: None,
         }
+    }
+
+    /// The stage key: the digest of the canonical encoding.
+    pub fn key(&self) -> Digest {
+        hash::value(&serde_json::to_value(self).expect("a fingerprint is a plain tree of values"))
     }
 }

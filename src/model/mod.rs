@@ -1,54 +1,30 @@
 //! The decoder: its shape, its weights and its files; no arithmetic (see [`crate::engine`]).
 
+mod architecture;
+mod config_file;
+mod error;
+mod files;
+mod initialise;
+mod weights_file;
+
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::dataset::Prompt;
+use crate::tokenizer::Tokenizer;
 
-/// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Architecture {
-    /// Width of the residual stream.
-    pub width: usize,
-    /// Number of decoder layers.
-    pub layers: usize,
-    /// Number of query heads; divides `width`.
-    pub heads: usize,
-    /// Number of key/value heads; divides `heads` (0: as many as `heads`).
-    pub kv_heads: usize,
-    /// Width of the SwiGLU feed-forward layer (0: 8/3 of `width`, rounded up to a multiple of 16).
-    pub feed_forward: usize,
-    /// Base of the rotary position embedding.
-    pub rope_theta: f64,
-    /// Epsilon of the RMS norms.
-    pub norm_epsilon: f64,
-    /// Whether the output layer shares the embedding's weights.
-    pub tied: bool,
-    /// Rows of the learned embedding of the line number (0: none).
-    pub lines: usize,
-    /// Rows of the learned embedding of the column since the last line break or colon (0: none).
-    pub columns: usize,
-    /// The longest sequence, in tokens.
-    pub context: usize,
-}
+pub use architecture::{Architecture, ArchitectureError, PRESETS};
+pub use error::ModelError;
+pub use files::load;
+pub use initialise::initialise;
 
-impl Default for Architecture {
-    fn default() -> Self {
-        Self {
-            width: 64,
-            layers: 2,
-            heads: 4,
-            kv_heads: 0,
-            feed_forward: 0,
-            rope_theta: 10_000.0,
-            norm_epsilon: 1e-5,
-            tied: true,
-            lines: 64,
-            columns: 64,
-            context: 1024,
-        }
-    }
+/// A trained decoder with what turns text into its tokens and back.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub shape: Shape,
+    pub weights: Weights,
+    pub tokenizer: Tokenizer,
+    /// The prompt it was trained with.
+    pub prompt: Prompt,
 }
 
 /// All that decides the shapes of the weights: the architecture with its defaults worked out, and the vocabulary.
@@ -72,6 +48,39 @@ impl Shape {
     /// The width of one head.
     pub fn head(&self) -> usize {
         self.width / self.heads
+    }
+
+    /// Name and shape of every weight.
+    pub fn parameters(&self) -> BTreeMap<String, Vec<usize>> {
+        let kv_width = self.kv_heads * self.head();
+        let mut parameters = BTreeMap::new();
+        for layer in 0..self.layers {
+            for (name, shape) in [
+                ("input_layernorm", vec![self.width]),
+                ("self_attn.q_proj", vec![self.width, self.width]),
+                ("self_attn.k_proj", vec![kv_width, self.width]),
+                ("self_attn.v_proj", vec![kv_width, self.width]),
+                ("self_attn.o_proj", vec![self.width, self.width]),
+                ("post_attention_layernorm", vec![self.width]),
+                ("mlp.gate_proj", vec![self.feed_forward, self.width]),
+                ("mlp.up_proj", vec![self.feed_forward, self.width]),
+                ("mlp.down_proj", vec![self.width, self.feed_forward]),
+            ] {
+                parameters.insert(format!("model.layers.{layer}.{name}.weight"), shape);
+            }
+        }
+        for (name, rows) in [
+            ("model.embed_tokens.weight", self.vocabulary),
+            ("model.embed_lines.weight", self.lines),
+            ("model.embed_columns.weight", self.columns),
+            ("lm_head.weight", if self.tied { 0 } else { self.vocabulary }),
+        ] {
+            if rows > 0 {
+                parameters.insert(name.to_owned(), vec![rows, self.width]);
+            }
+        }
+        parameters.insert("model.norm.weight".to_owned(), vec![self.width]);
+        parameters
     }
 }
 

@@ -1,5 +1,12 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
+mod build;
+mod history;
+mod resolve;
+
+pub use build::build;
+pub use resolve::Resolver;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,6 +16,7 @@ use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
 use crate::stage::{Kind, Stage};
+use crate::store::Outputs;
 
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
@@ -28,6 +36,8 @@ pub struct Node {
     pub members: Vec<StageName>,
     pub kind: &'static Kind,
     pub stage: Box<dyn Stage>,
+    /// The params as the experiment gives them, named tables put in: what [`Kind::parse`] reads, here and in a worker.
+    pub params: figment::value::Value,
     /// The seed, for stages that draw.
     pub seed: Option<u64>,
     /// By input port, in the order written.
@@ -35,7 +45,7 @@ pub struct Node {
 }
 
 /// A reference to another stage's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Link {
     pub from: NodeIndex,
     /// The output port.
@@ -62,14 +72,30 @@ pub struct Entry {
     /// Why it has to run.
     pub reason: Option<Reason>,
     /// The outputs, for hits.
-    pub outputs: BTreeMap<String, Digest>,
+    pub outputs: Outputs,
     /// How long it took last time or is thought to take.
     pub estimate: Option<Duration>,
 }
 
-/// The DAG with an entry for each node.
+/// The DAG with an entry for each selected stage.
 pub struct Plan {
     pub dag: Dag,
-    /// By node index.
+    /// The selected stages and all that they need, each after its inputs.
+    pub order: Vec<NodeIndex>,
+    /// By node index; those not in `order` are unknown and mean nothing.
     pub entries: Vec<Entry>,
+}
+
+impl Plan {
+    /// The selected stages, each after its inputs, with what the plan says of them.
+    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+        self.order
+            .iter()
+            .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
+    }
+
+    /// How many stages are in `state`.
+    pub fn count(&self, state: State) -> usize {
+        self.stages().filter(|(_, _, entry)| entry.state == state).count()
+    }
 }

@@ -1,1 +1,29 @@
-//! (being written)
+//! What people and programs see: reporters that turn events into lines, and tables.
+//!
+//! A reporter only consumes [`Event`](crate::event::Event)s. It is given its writer and its clock, so that tests see what a
+//! user sees; whether there is a terminal and whether colours are wanted is the caller's to find out.
+
+mod clock;
+mod duration;
+mod event_log;
+mod json;
+mod paint;
+mod plain;
+mod running;
+pub mod scores;
+mod table;
+mod tally;
+mod terminal;
+mod wording;
+
+pub use clock::{Clock, SystemClock};
+pub use duration::duration;
+pub use event_log::EventLog;
+pub use json::Json;
+pub use paint::{Color, Paint};
+pub use plain::Plain;
+pub use table::{Align, Table};
+pub use terminal::Terminal;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,146 @@
-//! (being written)
+//! Decoding: prompts → responses, many at once over a cache with a fixed number of slots.
+
+mod choose;
+mod error;
+mod slots;
+
+use crate::engine::{self, Dtype, Engine};
+use crate::model::{Model, Shape};
+
+pub use error::SampleError;
+
+use slots::{Slots, Waiting};
+
+/// Sequences decoded at once.
+const SLOTS: usize = 64;
+
+/// One prompt to answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The text that the model reads, rendered with [`Model::prompt`].
+    pub prompt: String,
+    /// Names the random stream, and the request in messages: the row's id, what is asked for, and which sample it is. The same
+    /// label, prompt and seed give the same response, whatever else is asked.
+    pub stream: String,
+}
+
+/// How tokens are chosen, and by what they are computed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// 0: always the likeliest token (of equally likely ones, the first); above, drawn from the softmax of the logits divided by it.
+    pub temperature: f64,
+    /// Draw from this many likeliest tokens only.
+    pub top_k: Option<usize>,
+    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum.
+    pub top_p: Option<f64>,
+    /// The longest response, in tokens.
+    pub max_tokens: usize,
+    pub seed: u64,
+    pub engine: Engine,
+    pub dtype: Dtype,
+}
+
+impl Default for Sampling {
+    /// Greedy, at most 512 tokens.
+    fn default() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            max_tokens: 512,
+            seed: 0,
+            engine: Engine::default(),
+            dtype: Dtype::default(),
+        }
+    }
+}
+
+/// What the model wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Without the end-of-sequence token.
+    pub text: String,
+    /// How many tokens it took, the end-of-sequence token included.
+    pub tokens: u32,
+    /// Whether the model ended it; else it was cut at `max_tokens` or the context.
+    pub finished: bool,
+}
+
+/// Where and how a sampling runs; nothing of it changes the result.
+pub struct Run<'a> {
+    pub threads: usize,
+    /// `cpu`, `cuda:0`, `metal`.
+    pub device: &'a str,
+    /// Told as requests are done.
+    pub progress: &'a dyn Fn(Reading),
+    /// Asked after each step: whether to end with [`SampleError::Stopped`].
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// How far a sampling is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// Requests answered.
+    pub done: usize,
+    /// Requests in all.
+    pub total: usize,
+    /// New tokens, since the start.
+    pub tokens_per_second: f64,
+}
+
+/// The model's responses to `requests`, in their order. A response depends on its request, the model and `sampling` alone.
+///
+/// # Errors
+/// When a prompt leaves no room in the model's context, the logits are not numbers, or the engine or the tokenizer fails;
+/// [`SampleError::Stopped`] when `run.stop` says so.
+pub fn sample(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError> {
+    answer(model, requests, sampling, run, SLOTS)
+}
+
+/// [`sample`] with a cache of `slots` slots.
+fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError> {
+    let mut waiting = tokenise(model, requests)?;
+    // The longest are taken first (from the end), so that the last ones to run are short.
+    waiting.sort_by_key(|request| request.tokens.len());
+    let longest = waiting.last().map_or(0, |request| request.tokens.len());
+    // The cache need not be longer than the longest response.
+    let shape = Shape {
+        context: model.shape.context.min(longest + sampling.max_tokens),
+        ..model.shape.clone()
+    };
+    let mut slots = Slots {
+        decoder: engine::decoder(sampling.engine, run.device, &shape, &model.weights, slots, run.threads)?,
+        model,
+        requests,
+        sampling,
+        run,
+        slots,
+    };
+    let mut done = slots.answer(waiting)?;
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, response)| response).collect())
+}
+
+fn tokenise(model: &Model, requests: &[Request]) -> Result<Vec<Waiting>, SampleError> {
+    let requests = requests.iter().enumerate();
+    requests
+        .map(|(number, request)| {
+            let tokens = model.tokenizer.encode(&request.prompt)?;
+            let stream = || request.stream.clone();
+            if tokens.is_empty() {
+                return Err(SampleError::EmptyPrompt { stream: stream() });
+            }
+            if tokens.len() > model.shape.context {
+                return Err(SampleError::PromptTooLong {
+                    stream: stream(),
+                    tokens: tokens.len(),
+                    context: model.shape.context,
+                });
+            }
+            Ok(Waiting { number, tokens })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,15 @@
 //! The kinds of stages and what each does, given typed inputs and a place for its outputs.
 //!
-//! A stage knows nothing of keys, stores, executors or terminals.
+//! A stage knows nothing of keys, stores, executors or terminals. A new kind is one file and one line in [`kinds`].
+
+mod answering;
+mod eval;
+mod filter;
+mod generate;
+mod job;
+mod mix;
+mod sample;
+mod train;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,4 +121,10 @@ pub enum StageError {
     /// Input, model or machine; a message for people, with what to do.
     #[error("{0}")]
     Failed(String),
+}
+
+/// The table of kinds, by name.
+pub fn kinds() -> &'static [&'static Kind] {
+    static KINDS: [&Kind; 6] = [&eval::KIND, &filter::KIND, &generate::KIND, &mix::KIND, &sample::KIND, &train::KIND];
+    &KINDS
 }

@@ -1,1 +1,175 @@
-//! (being written)
+//! The store: objects (content, named by digest) and records (stage key → outputs).
+//!
+//! ```text
+//! v1/objects/ab/cdef…        content, read-only, named by its digest: a file, or a folder of files
+//! v1/records/ab/cdef….json   by stage key; written last, by rename: a record exists only if all its outputs do
+//! v1/runs/<run>/             events.jsonl and the stages' logs
+//! v1/tmp/                    work in progress; renamed into place when it is whole
+//! v1/scratch/<key>/          checkpoints of stages that have not ended yet
+//! v1/leases/<key>.json       who is computing what; the file's time is its heartbeat
+//! v1/files/<path's digest>.json   digests of files outside the store, by size and times (stat cache)
+//! ```
+//!
+//! Several processes and hosts may use one store at once, and any of them may be killed at any instant: everything appears by
+//! rename (or link) of a file that is already whole and synced, objects before the record that names them. Nothing locks.
+
+mod atomic;
+mod files;
+mod lease;
+mod object;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use lease::{Acquired, Lease, host};
+pub use object::Artifact;
+pub use record::{Machine, Outputs, Record};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::hash::Digest;
+
+/// The version of the layout; another version is another folder.
+const LAYOUT: &str = "v1";
+
+/// A store in a folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// Why the store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system said no.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// What is there is not what it should be.
+    #[error("the store is damaged: {} {problem}", path.display())]
+    Damaged { path: PathBuf, problem: String },
+    /// Written by a later version of the runner.
+    #[error("{} has format {found}, and this runner reads up to {known}: use a newer runner, or another store (--store)", path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+}
+
+impl StoreError {
+    /// Wraps an I/O error with what was being done to which path: `.map_err(StoreError::io("read", path))`.
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Bytes and counts of what the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Size {
+    pub objects: u64,
+    pub object_bytes: u64,
+    pub records: u64,
+    /// Checkpoints, logs, events and work in progress.
+    pub other_bytes: u64,
+}
+
+impl Store {
+    /// Opens the store in `folder`, which is made where it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or is not a folder.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let root = folder.join(LAYOUT);
+        for part in ["objects", "records", "runs", "tmp", "scratch", "leases", "files"] {
+            let path = root.join(part);
+            std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        }
+        let root = root.canonicalize().map_err(StoreError::io("open", &root))?;
+        Ok(Self { root })
+    }
+
+    /// The folder it was opened with.
+    pub fn folder(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
+    }
+
+    /// Where the object named `digest` is, or would be.
+    pub fn object(&self, digest: &Digest) -> PathBuf {
+        self.sharded("objects", digest, "")
+    }
+
+    /// A new folder for the outputs of a stage; removed when dropped.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn workspace(&self) -> Result<TempDir, StoreError> {
+        let path = self.root.join("tmp");
+        tempfile::tempdir_in(&path).map_err(StoreError::io("create a folder in", &path))
+    }
+
+    /// The folder for the checkpoints of the stage `key`; made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self, key: &Digest) -> Result<PathBuf, StoreError> {
+        let path = self.root.join("scratch").join(key.to_string());
+        std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        Ok(path)
+    }
+
+    /// Removes the checkpoints of a stage that has ended.
+    pub fn clear_scratch(&self, key: &Digest) {
+        // What is left behind costs space, not correctness: a later checkpoint of the same key replaces it.
+        let _ = std::fs::remove_dir_all(self.root.join("scratch").join(key.to_string()));
+    }
+
+    /// The folder of one run, for its events and logs; made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn run_folder(&self, run: &str) -> Result<PathBuf, StoreError> {
+        let path = self.root.join("runs").join(run);
+        std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        Ok(path)
+    }
+
+    /// Counts what the store holds.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn size(&self) -> Result<Size, StoreError> {
+        let mut size = Size::default();
+        for entry in walkdir::WalkDir::new(&self.root) {
+            let Ok(entry) = entry else { continue }; // Gone since it was listed: another process works here.
+            let Ok(about) = entry.metadata() else { continue };
+            let place = entry.path().strip_prefix(&self.root).unwrap_or(entry.path());
+            let bytes = if about.is_file() { about.len() } else { 0 };
+            match place.iter().next().and_then(|part| part.to_str()) {
+                Some("objects") => {
+                    size.objects += u64::from(place.iter().count() == 3);
+                    size.object_bytes += bytes;
+                }
+                Some("records") => size.records += u64::from(about.is_file()),
+                _ => size.other_bytes += bytes,
+            }
+        }
+        Ok(size)
+    }
+
+    /// `objects/ab/cdef…`: two digits of the digest make the folder, so that no folder grows too large.
+    fn sharded(&self, part: &str, digest: &Digest, ending: &str) -> PathBuf {
+        let name = digest.to_string();
+        let (folder, rest) = name.split_at(2);
+        let mut path = self.root.join(part);
+        path.push(folder);
+        path.push(format!("{rest}{ending}"));
+        path
+    }
+}

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::lane::Lane;
 use super::parameters::Parameters;
-use super::{check, pool};
-use crate::engine::{Decode, EngineError, Feed};
+use super::pool;
+use crate::engine::{Decode, EngineError, Feed, check};
 use crate::model::{Shape, Weights};
 
 /// Decodes in f32 on the processor. A row of logits is the same bits whatever else is in the call, whatever the number of
@@ -48,15 +48,9 @@ impl Decoder {
 
     fn check(&self, feeds: &[Feed<'_>]) -> Result<(), EngineError> {
         for feed in feeds {
-            if feed.slot >= self.slots {
-                return Err(EngineError::OutOfRange {
-                    what: "slot",
-                    found: feed.slot,
-                    bound: self.slots,
-                });
-            }
             let (lane, slot) = self.place(feed.slot);
-            check::feed(&self.parameters.shape, feed, self.lanes[lane].held(slot))?;
+            let held = self.lanes.get(lane).map_or(0, |lane| lane.held(slot));
+            check::feed(&self.parameters.shape, self.slots, feed, held)?;
         }
         Ok(())
     }

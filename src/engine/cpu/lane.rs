@@ -44,13 +44,7 @@ impl Lane {
     /// A lane of `slots` empty slots.
     pub fn new(parameters: &Parameters, slots: usize) -> Self {
         Self {
-            slots: (0..slots)
-                .map(|_| Slot {
-                    held: 0,
-                    keys: vec![0.0; size],
-                    values: vec![0.0; size],
-                })
-                .collect(),
+            slots: (0..slots).map(|_| Slot::new(parameters)).collect(),
             work: Vec::new(),
             tokens: Vec::new(),
             lines: Vec::new(),
@@ -67,9 +61,9 @@ impl Lane {
         }
     }
 
-    /// How many tokens a slot holds.
+    /// How many tokens a slot holds (none, where the lane has no such slot).
     pub fn held(&self, slot: usize) -> usize {
-        self.slots[slot].held
+        self.slots.get(slot).map_or(0, |slot| slot.held)
     }
 
     /// Forgets the last call's feeds.

@@ -7,7 +7,6 @@
 mod attention;
 mod backward;
 mod cache;
-mod check;
 mod decoder;
 mod forward;
 mod gradient;

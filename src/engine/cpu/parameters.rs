@@ -142,7 +142,7 @@ impl Parameters {
         let layer = |layer: &mut PackedLayer| {
             [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down]
                 .into_iter()
-                .for_each(fill)
+                .for_each(fill);
         };
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
     }

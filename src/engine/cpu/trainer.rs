@@ -6,9 +6,9 @@ use super::gradient::Jobs;
 use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
 use super::parameters::Parameters;
+use super::pool;
 use super::span::{Span, cut};
-use super::{check, pool};
-use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train};
+use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train, check};
 use crate::model::{Shape, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.

@@ -1,6 +1,6 @@
 //! Checks of what comes in, so that the passes need none.
 
-use crate::engine::{Batch, EngineError, Feed, IGNORED};
+use super::{Batch, EngineError, Feed, IGNORED};
 use crate::model::Shape;
 
 /// Checks that a batch's parts belong together and that the decoder knows all that they name.
@@ -29,7 +29,14 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// When it does not.
-pub fn feed(shape: &Shape, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
+pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
+    if feed.slot >= slots {
+        return Err(EngineError::OutOfRange {
+            what: "slot",
+            found: feed.slot,
+            bound: slots,
+        });
+    }
     if feed.tokens.is_empty() {
         return Err(EngineError::Count {
             what: "tokens",

@@ -1,0 +1,188 @@
+//! `runner config`: the effective values, each with where it comes from.
+
+use std::io::{self, Write};
+
+use figment::value::{Dict, Value};
+use serde_json::json;
+
+use super::diagnostics::Rejected;
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use crate::config::value::{key_text, toml};
+use crate::config::{Document, Experiment, KEYS, expand};
+use crate::plan::{self, Dag};
+use crate::stage::Kind;
+
+/// Print an experiment's effective values, each with where it comes from
+#[derive(Clone, Debug, clap::Args)]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    /// Print JSON: `{"experiment", "values": [{"key": […], "value", "origin"}]}`
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One effective value.
+struct Effective {
+    /// `["stages", "mixed[k]", "for", "k"]`
+    key: Vec<String>,
+    /// Nothing for a setting that is left to the machine.
+    value: Option<Value>,
+    /// `experiments/x.toml:12`, `--set`, `default`.
+    origin: String,
+}
+
+/// Prints to `out`; with the error, if the experiment has values but cannot be run.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn run(args: &ConfigArgs, kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<Result<(), Rejected>> {
+    let document = match args.experiment.document(&ExecutionArgs::default()) {
+        Ok(document) => document,
+        Err(rejected) => return Ok(Err(rejected)),
+    };
+    let experiment = expand(&document);
+    let dag = plan::build(&experiment, kinds);
+    let values = effective(&document, &experiment, dag.as_ref().ok());
+    if args.json {
+        writeln!(out, "{}", as_json(&experiment.name, &values))?;
+    } else {
+        out.write_all(as_toml(&values).as_bytes())?;
+    }
+    Ok(dag.map(|_| ()).map_err(|diagnostics| args.experiment.rejected(diagnostics)))
+}
+
+/// All values in the order in which they are shown; the params' defaults too, where the DAG could be built.
+fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) -> Vec<Effective> {
+    let mut values = Vec::new();
+    for key in KEYS {
+        match document.tree.get(key) {
+            Some(value) if value.as_dict().is_none() => flatten(&mut vec![key.to_owned()], value, document, &mut values),
+            _ if key == "settings" => settings(document, experiment, &mut values),
+            _ => {
+                for (name, value) in document.entries(key) {
+                    flatten(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
+                    if let (true, Some(dag)) = (key == "stages", dag) {
+                        defaults(name, value.as_dict(), document, experiment, dag, &mut values);
+                    }
+                }
+            }
+        }
+    }
+    values
+}
+
+fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &mut Vec<Effective>) {
+    match value.as_dict() {
+        Some(fields) if !fields.is_empty() => {
+            for (name, value) in document.in_order(fields) {
+                key.push(name.to_owned());
+                flatten(key, value, document, values);
+                key.pop();
+            }
+        }
+        _ => {
+            let place = document.origins.value(value.tag());
+            values.push(Effective {
+                key: key.clone(),
+                value: Some(value.clone()),
+                origin: place.map_or_else(|| "default".to_owned(), |place| place.to_string()),
+            });
+        }
+    }
+}
+
+/// The settings, those left out too.
+fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effective>) {
+    let all = Value::serialize(&experiment.settings).unwrap_or_else(|_| Value::from(Dict::new()));
+    let given = document.tree.get("settings").and_then(Value::as_dict);
+    for (name, value) in all.as_dict().into_iter().flatten() {
+        let key = vec!["settings".to_owned(), name.clone()];
+        match given.and_then(|given| given.get(name)) {
+            Some(given) => flatten(&mut key.clone(), given, document, values),
+            None => values.push(Effective {
+                key,
+                value: value.to_empty().is_none().then(|| value.clone()),
+                origin: "default".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The params that a stage leaves out.
+fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
+    let tag = document.declared("stages", name);
+    let declared = experiment
+        .variants
+        .iter()
+        .flat_map(|variant| &variant.stages)
+        .find(|stage| stage.tag == tag);
+    let Some(declared) = declared else { return };
+    let node = dag
+        .graph
+        .node_weights()
+        .find(|node| node.members.iter().any(|member| member.name == declared.name));
+    let params = node.map(|node| node.stage.params());
+    for (param, value) in params.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten() {
+        if !value.is_null() && !fields.is_some_and(|fields| fields.contains_key(param)) {
+            values.push(Effective {
+                key: vec!["stages".to_owned(), name.to_owned(), param.clone()],
+                value: Value::serialize(value).ok(),
+                origin: "default".to_owned(),
+            });
+        }
+    }
+}
+
+/// TOML with the origins as comments behind the values.
+fn as_toml(values: &[Effective]) -> String {
+    let mut sections: Vec<(String, Vec<(String, &str)>)> = Vec::new();
+    for effective in values {
+        let depth = match effective.key.first().map(String::as_str) {
+            Some("models" | "stages") => 2,
+            Some("name" | "description") => 0,
+            _ => 1,
+        };
+        let (section, key) = effective.key.split_at(depth.min(effective.key.len() - 1));
+        let dotted = |keys: &[String]| keys.iter().map(|key| key_text(key)).collect::<Vec<_>>().join(".");
+        let line = match &effective.value {
+            Some(value) => format!("{} = {}", dotted(key), toml(value)),
+            None => format!("# {} is chosen for the machine", dotted(key)),
+        };
+        let title = dotted(section);
+        match sections.last_mut().filter(|(last, _)| *last == title) {
+            Some((_, lines)) => lines.push((line, &effective.origin)),
+            None => sections.push((title, vec![(line, &effective.origin)])),
+        }
+    }
+    sections
+        .iter()
+        .map(|(title, lines)| section(title, lines))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Comments stand in one column, unless a line is long.
+fn section(title: &str, lines: &[(String, &str)]) -> String {
+    const COLUMN: usize = 48;
+    let width = lines
+        .iter()
+        .map(|(line, _)| line.chars().count())
+        .filter(|width| *width <= COLUMN)
+        .max()
+        .unwrap_or(0);
+    let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
+    let lines = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n"));
+    head + &lines.collect::<String>()
+}
+
+fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
+    let value =
+        |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
+    json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
+}
+
+fn plain(value: &Value) -> serde_json::Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

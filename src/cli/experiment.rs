@@ -1,0 +1,122 @@
+//! The arguments of every command that takes an experiment, and its loading.
+
+use std::path::PathBuf;
+
+use super::diagnostics::Rejected;
+use crate::config::{self, Document, Experiment, LoadOptions};
+use crate::plan::{self, Dag};
+use crate::stage::Kind;
+
+/// Which experiment, and what to change in it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ExperimentArgs {
+    /// The experiment
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Apply the file's `[profile.NAME]`; may be given several times, the last wins
+    #[arg(long = "profile", value_name = "NAME")]
+    pub profiles: Vec<String>,
+
+    /// Set a value: `iterations=2` for a param, `stages.problems.train=100` for any other; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Folder of the store (also `RUNNER_STORE`)
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+/// How to run it: settings as flags.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ExecutionArgs {
+    /// Stages that may run at once (also `RUNNER_JOBS`)
+    #[arg(long, short, value_name = "N")]
+    pub jobs: Option<usize>,
+
+    /// Threads shared among the running stages (also `RUNNER_THREADS`)
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// `cpu`, `cuda:0`, `metal` (also `RUNNER_DEVICE`)
+    #[arg(long)]
+    pub device: Option<String>,
+
+    /// Run the stages that do not depend on a failed one
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+impl ExecutionArgs {
+    fn settings(&self) -> Vec<(String, String)> {
+        let number = |number: Option<usize>| number.map(|number| number.to_string());
+        let given = [
+            ("jobs", number(self.jobs)),
+            ("threads", number(self.threads)),
+            ("device", self.device.clone()),
+            ("keep_going", self.keep_going.then(|| "true".to_owned())),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
+}
+
+impl ExperimentArgs {
+    /// What to load, with the environment and the user's file of this process.
+    pub fn options(&self, execution: &ExecutionArgs) -> LoadOptions {
+        let store = self
+            .store
+            .as_ref()
+            .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
+        let variable =
+            |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
+        environment.sort();
+        LoadOptions {
+            file: self.file.clone(),
+            profiles: self.profiles.clone(),
+            set: self.set.clone(),
+            settings: store.into_iter().chain(execution.settings()).collect(),
+            user_file: user_file(&environment),
+            environment,
+        }
+    }
+
+    /// Merges the experiment's layers, templates and matrix as written.
+    ///
+    /// # Errors
+    /// When a file, a key, a profile or an override is wrong.
+    pub fn document(&self, execution: &ExecutionArgs) -> Result<Document, Rejected> {
+        config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
+    }
+
+    /// Loads the experiment and builds its DAG with the given table of kinds.
+    ///
+    /// # Errors
+    /// When anything is wrong with the experiment: all of it.
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag), Rejected> {
+        let experiment = config::expand(&self.document(execution)?);
+        let dag = plan::build(&experiment, kinds).map_err(|diagnostics| self.rejected(diagnostics))?;
+        Ok((experiment, dag))
+    }
+
+    /// The error that this experiment has `diagnostics`.
+    pub fn rejected(&self, diagnostics: Vec<config::Diagnostic>) -> Rejected {
+        let file = self.file.clone();
+        Rejected { file, diagnostics }
+    }
+}
+
+/// `$XDG_CONFIG_HOME/runner/config.toml`, or below `~/.config`.
+fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
+    let variable = |name: &str| {
+        environment
+            .iter()
+            .find(|(found, value)| found == name && !value.is_empty())
+            .map(|(_, value)| PathBuf::from(value))
+    };
+    let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
+    Some(base.join("runner").join("config.toml"))
+}

@@ -1,0 +1,72 @@
+//! Why a command ended without doing what it should, and how that is said.
+
+use std::io;
+
+use super::Exit;
+use super::diagnostics::{Rejected, Style};
+use crate::exec;
+use crate::report::{Color, Paint};
+use crate::store::StoreError;
+
+/// A command that could not go on.
+#[derive(Debug)]
+pub enum Failed {
+    /// Something is wrong with the experiment.
+    Experiment(Rejected),
+    /// The store is damaged, or cannot be read or written.
+    Store(StoreError),
+    /// The workers' program, which is this one, could not be found or started.
+    Program(io::Error),
+    /// What was asked for cannot be printed.
+    Output(io::Error),
+    /// The arguments do not fit together; a message with what to do.
+    Usage(String),
+}
+
+impl From<Rejected> for Failed {
+    fn from(rejected: Rejected) -> Self {
+        Self::Experiment(rejected)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<exec::Failure> for Failed {
+    fn from(failure: exec::Failure) -> Self {
+        match failure {
+            exec::Failure::Store(error) => Self::Store(error),
+            exec::Failure::Start(error) => Self::Program(error),
+        }
+    }
+}
+
+impl Failed {
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Experiment(_) | Self::Usage(_) => Exit::Usage,
+            Self::Store(_) => Exit::Store,
+            Self::Program(_) => Exit::StageFailed,
+            // `runner plan … | head` has all it wants.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) => Exit::StageFailed,
+        }
+    }
+
+    /// The text for standard error; empty if there is nothing to say.
+    pub fn render(&self, color: bool) -> String {
+        let message = match self {
+            Self::Experiment(rejected) => return rejected.render(Style::of_terminal(color)),
+            Self::Store(error) => error.to_string(),
+            Self::Program(error) => format!("cannot start a worker: {error}"),
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
+            Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Usage(message) => message.clone(),
+        };
+        format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))
+    }
+}

@@ -1,0 +1,222 @@
+//! `runner plan`: what a run would do, and why.
+
+use petgraph::graph::NodeIndex;
+use serde_json::{Value, json};
+
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::selection::Selection;
+use super::{Exit, Failed, Session};
+use crate::plan::{Entry, Node, Plan, State};
+use crate::report::{Align, Color, Paint, Table, duration};
+
+/// Print which stages are in the store, which have to run, and why
+#[derive(Clone, Debug, clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// End with code 3 if there is work to do
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// When the experiment is wrong, or the store is damaged.
+pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
+    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let Some((plan, _)) = session.plan(&args.selection)? else {
+        return Ok(Exit::NothingSelected);
+    };
+    if args.json {
+        super::print_json(&as_json(&plan))?;
+    } else {
+        super::print(&as_text(&plan, paint))?;
+    }
+    let work = plan.stages().any(|(_, _, entry)| entry.state != State::Hit);
+    Ok(if args.check && work { Exit::WorkToDo } else { Exit::Done })
+}
+
+/// `hit`, `run`, `unknown`.
+pub fn state_name(state: State) -> &'static str {
+    match state {
+        State::Hit => "hit",
+        State::Run => "run",
+        State::Unknown => "unknown",
+    }
+}
+
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "key", "reason", "seconds", "inputs"}]}`.
+pub fn as_json(plan: &Plan) -> Value {
+    let stage = |(_, node, entry): (NodeIndex, &Node, &Entry)| {
+        json!({
+            "name": node.name.name,
+            "variant": node.name.variant,
+            "kind": node.kind.name,
+            "state": state_name(entry.state),
+            "key": entry.key,
+            "reason": entry.reason.as_ref().map(ToString::to_string),
+            "seconds": entry.estimate.map(|time| time.as_secs_f64()),
+            "inputs": inputs(plan, node),
+        })
+    };
+    json!({"experiment": plan.dag.experiment, "stages": plan.stages().map(stage).collect::<Vec<_>>()})
+}
+
+fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
+    let links = node
+        .inputs
+        .iter()
+        .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
+    let input = |(port, link): (&String, &crate::plan::Link)| {
+        let digest = plan.entries.get(link.from.index()).and_then(|from| from.outputs.get(link.port));
+        json!({
+            "port": port,
+            "stage": plan.dag.graph.node_weight(link.from).map(|from| &from.name.name),
+            "variant": plan.dag.graph.node_weight(link.from).map(|from| &from.name.variant),
+            "output": link.port,
+            "digest": digest.map(|artifact| artifact.digest),
+        })
+    };
+    links.map(input).collect()
+}
+
+/// A line for each stage, and one for all.
+pub fn as_text(plan: &Plan, paint: Paint) -> String {
+    let title = |title: &str, align| (title.to_owned(), align);
+    let mut table = Table::new([
+        title("state", Align::Left),
+        title("time", Align::Right),
+        title("stage", Align::Left),
+        title("variant", Align::Left),
+        title("why", Align::Left),
+    ]);
+    for (_, node, entry) in plan.stages() {
+        let color = match entry.state {
+            State::Hit => Color::Green,
+            State::Run => Color::Yellow,
+            State::Unknown => Color::Dim,
+        };
+        let time = entry.estimate.map_or_else(String::new, |time| duration(time.as_secs_f64()));
+        let variant: Vec<String> = node.name.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
+        table.row([
+            (state_name(entry.state).to_owned(), Some(color)),
+            (time, None),
+            (node.name.name.clone(), None),
+            (variant.join(" "), None),
+            (why(plan, node, entry), Some(Color::Dim)),
+        ]);
+    }
+    format!("{}\n{}\n", table.render(paint), totals(plan))
+}
+
+/// The reason, or what the stage waits for.
+fn why(plan: &Plan, node: &Node, entry: &Entry) -> String {
+    if let Some(reason) = &entry.reason {
+        return reason.to_string();
+    }
+    let mut links = node.inputs.values().flatten();
+    let waits = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != State::Hit);
+    let first = links
+        .find(|link| waits(link.from))
+        .and_then(|link| plan.dag.graph.node_weight(link.from));
+    first.map_or_else(String::new, |first| format!("depends on what `{}` gives", first.name.name))
+}
+
+/// `14 stages: 9 hit, 2 run, 3 unknown; about 3m20s of work`.
+fn totals(plan: &Plan) -> String {
+    let [hits, runs, unknown] = [State::Hit, State::Run, State::Unknown].map(|state| plan.count(state));
+    let stages = hits + runs + unknown;
+    let mut text = format!(
+        "{stages} {}: {hits} hit, {runs} run, {unknown} unknown",
+        if stages == 1 { "stage" } else { "stages" }
+    );
+    let to_do = || plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
+    let known: Vec<f64> = to_do()
+        .filter_map(|(_, _, entry)| entry.estimate)
+        .map(|time| time.as_secs_f64())
+        .collect();
+    let open = to_do().count() - known.len();
+    if !known.is_empty() {
+        text += &format!("; about {} of work", duration(known.iter().sum()));
+        if open > 0 {
+            text += &format!(", and {open} that never ran");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::example::plan as example;
+
+    #[test]
+    fn text_says_state_time_and_why() {
+        insta::assert_snapshot!(as_text(&example(), Paint::default()), @r"
+        state     time  stage        variant  why
+        hit             problems
+        hit             standard[0]  seed=1
+        hit             score[0]     seed=1
+        run      41.2s  standard[0]  seed=2   param `learning_rate` changed: 1e-3 → 2e-3
+        unknown   3.0s  score[0]     seed=2   depends on what `standard[0]` gives
+        run             extra                 never run
+
+        6 stages: 3 hit, 2 run, 1 unknown; about 44.2s of work, and 1 that never ran
+        ");
+    }
+
+    #[test]
+    fn json_has_the_contract_s_fields() {
+        let json = as_json(&example());
+        assert_eq!(json["experiment"], "addition");
+        assert_eq!(json["stages"].as_array().map(Vec::len), Some(6));
+        assert_eq!(json["stages"][3]["reason"], "param `learning_rate` changed: 1e-3 → 2e-3");
+        insta::assert_json_snapshot!(json["stages"][4], @r#"
+        {
+          "inputs": [
+            {
+              "digest": "e9c0ba08015769a0c4354594b96ce0dfbf27c9eb534a2f8378508985f732ff6d",
+              "output": "in_domain",
+              "port": "data",
+              "stage": "problems",
+              "variant": {}
+            },
+            {
+              "digest": "94aa73e5d53ded06f0dcc593d9fe8a33664d3695be88d9fba0b872938059f213",
+              "output": "ood_easy",
+              "port": "data",
+              "stage": "problems",
+              "variant": {}
+            },
+            {
+              "digest": null,
+              "output": "model",
+              "port": "model",
+              "stage": "standard[0]",
+              "variant": {
+                "seed": "2"
+              }
+            }
+          ],
+          "key": null,
+          "kind": "eval",
+          "name": "score[0]",
+          "reason": null,
+          "seconds": 3.0,
+          "state": "unknown",
+          "variant": {
+            "seed": "2"
+          }
+        }
+        "#);
+    }
+}

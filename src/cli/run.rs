@@ -1,0 +1,147 @@
+//! `runner run`: runs what is missing.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::selection::Selection;
+use super::{Exit, Failed, Session};
+use crate::event::{Event, Reporter};
+use crate::exec::{self, Limits, Local};
+use crate::report::{EventLog, Json, Paint, Plain, SystemClock, Terminal};
+
+/// Run the stages of an experiment that are not in the store
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    #[command(flatten)]
+    pub execution: ExecutionArgs,
+
+    /// Print events as JSON lines on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When the experiment is wrong, the store is damaged or cannot be written.
+pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
+    let interrupts = count_interrupts();
+    let session = Session::open(&args.experiment, &args.execution)?;
+    let Some(targets) = args.selection.targets(&session.dag) else {
+        return Ok(Exit::NothingSelected);
+    };
+    let Session {
+        store,
+        settings,
+        dag,
+        strict,
+    } = session;
+    let resolver = crate::plan::Resolver::new(&store, strict);
+    let plan = resolver.plan(dag, &targets)?;
+    let cores = exec::cores();
+    let limits = Limits {
+        jobs: settings.jobs.unwrap_or(cores).max(1),
+        threads: settings.threads.unwrap_or(cores).max(1),
+        keep_going: settings.keep_going,
+    };
+    let options = exec::Options {
+        limits,
+        device: settings.device.unwrap_or_else(|| "cpu".to_owned()),
+        run: run_name(),
+        rerun: command(args),
+    };
+    let program = std::env::current_exe().map_err(Failed::Program)?;
+    let mut reporters = Reporters(vec![
+        reporter(args.json, paint),
+        Box::new(EventLog::new(store.clone(), options.run.clone())),
+    ]);
+    let mut local = Local::new(program);
+    let summary = exec::run(&plan, &store, &resolver, &options, &mut local, &interrupts, &mut reporters)?;
+    Ok(match summary {
+        summary if summary.interrupted => Exit::Interrupted,
+        summary if summary.failed > 0 => Exit::StageFailed,
+        _ => Exit::Done,
+    })
+}
+
+/// Several reporters as one.
+struct Reporters(Vec<Box<dyn Reporter>>);
+
+impl Reporter for Reporters {
+    fn event(&mut self, event: &Event) {
+        self.0.iter_mut().for_each(|reporter| reporter.event(event));
+    }
+
+    fn tick(&mut self) {
+        self.0.iter_mut().for_each(|reporter| reporter.tick());
+    }
+}
+
+fn reporter(json: bool, paint: Paint) -> Box<dyn Reporter> {
+    let clock = SystemClock::start();
+    if json {
+        Box::new(Json::new(io::stdout(), clock))
+    } else if io::stderr().is_terminal() {
+        Box::new(Terminal::stderr(paint, clock))
+    } else {
+        Box::new(Plain::new(io::stderr(), clock))
+    }
+}
+
+/// Counts Ctrl-C and termination signals from now on; the third ends the process as it stands.
+fn count_interrupts() -> Arc<AtomicUsize> {
+    let interrupts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&interrupts);
+    // Without the handler the first Ctrl-C ends the process, and its workers with it: nothing is lost but the grace.
+    let _ = ctrlc::set_handler(move || {
+        if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    });
+    interrupts
+}
+
+/// `20261123-185222-4711`: sorts by time, and no two runs of a machine share it.
+fn run_name() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+    format!("{now}-{}", std::process::id())
+}
+
+/// The command that was given, without the stages: what a failed stage's own command begins with.
+fn command(args: &RunArgs) -> String {
+    let ExperimentArgs {
+        file,
+        profiles,
+        set,
+        store,
+    } = &args.experiment;
+    let mut words = vec!["runner".to_owned(), "run".to_owned(), quoted(&file.to_string_lossy())];
+    words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
+    words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
+    words.extend(
+        store
+            .as_deref()
+            .map(Path::to_string_lossy)
+            .map(|store| format!("--store {}", quoted(&store))),
+    );
+    words.join(" ")
+}
+
+/// The word as a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

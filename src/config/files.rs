@@ -1,0 +1,159 @@
+//! The files of an experiment: the user's, the project's, those it extends, its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use figment::value::{Dict, Value};
+
+use super::{Diagnostic, Diagnostics, LoadOptions, Location, Origins, Source, text, value};
+
+/// The project's file, in the experiment's folder or the nearest one above it.
+const PROJECT: &str = "runner.toml";
+
+/// One file, parsed.
+pub(super) struct File {
+    pub tree: Dict,
+    /// Whether it is a user or project file, which hold `[settings]` alone.
+    pub settings_only: bool,
+}
+
+/// Reads all files, the ones that win last.
+pub(super) fn read(options: &LoadOptions, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<File> {
+    let mut reader = Reader {
+        origins,
+        problems,
+        open: Vec::new(),
+        done: Vec::new(),
+        files: Vec::new(),
+    };
+    let user = options.user_file.as_deref().filter(|path| path.exists());
+    for path in user.map(Path::to_path_buf).into_iter().chain(project(&options.file)) {
+        if let Some(tree) = reader.parse(&path, None) {
+            reader.files.push(File { tree, settings_only: true });
+        }
+    }
+    reader.experiment(&options.file, None);
+    reader.files
+}
+
+fn project(experiment: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(experiment).ok()?;
+    let found = absolute
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join(PROJECT))
+        .find(|path| path.is_file())?;
+    // As people would write it: the folders above the experiment by the path that was given, if it names them.
+    let near = experiment.ancestors().skip(1).map(|folder| folder.join(PROJECT));
+    let mut near = near.filter(|path| path.is_file());
+    Some(near.next().unwrap_or(found))
+}
+
+struct Reader<'a> {
+    origins: &'a mut Origins,
+    problems: &'a mut Diagnostics,
+    /// The files being read, each extending the next.
+    open: Vec<PathBuf>,
+    /// Each file counts once, where it is first extended, so that a base shared by two does not undo what one of them changed.
+    done: Vec<PathBuf>,
+    files: Vec<File>,
+}
+
+impl Reader<'_> {
+    /// Reads an experiment after the files that it extends.
+    fn experiment(&mut self, path: &Path, from: Option<Location>) {
+        let identity = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        if let Some(start) = self.open.iter().position(|open| *open == identity) {
+            let cycle = self.open[start..].iter().chain([&identity]).map(|path| file_name(path));
+            let cycle: Vec<String> = cycle.collect();
+            let message = format!("files extend each other in a circle: {}", cycle.join(" → "));
+            return self.problems.push(Diagnostic::new(message).at(from));
+        }
+        if self.done.contains(&identity) {
+            return;
+        }
+        let top = from.is_none();
+        let Some(mut tree) = self.parse(path, from) else { return };
+        self.open.push(identity.clone());
+        for (base, at) in self.extended(&tree) {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            self.experiment(&folder.join(base), Some(at));
+        }
+        self.open.pop();
+        self.done.push(identity);
+        if !top {
+            tree.retain(|key, _| key != "name" && key != "description");
+        }
+        self.files.push(File {
+            tree,
+            settings_only: false,
+        });
+    }
+
+    /// What `extends` names, and where.
+    fn extended(&mut self, tree: &Dict) -> Vec<(String, Location)> {
+        let Some(extends) = tree.get("extends") else { return Vec::new() };
+        let items = extends.as_array().unwrap_or(std::slice::from_ref(extends));
+        let mut names = Vec::new();
+        for item in items {
+            let at = self.origins.value(item.tag());
+            match (item.as_str(), at) {
+                (Some(name), Some(at)) => names.push((name.to_owned(), at)),
+                (_, at) => {
+                    let message = format!("`extends` names a file or a list of files, not {}", value::describe(item));
+                    self.problems.push(Diagnostic::new(message).at(at));
+                }
+            }
+        }
+        names
+    }
+
+    fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<Dict> {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.push(unreadable(&name, &error).at(from));
+                return None;
+            }
+        };
+        let source = Arc::new(Source { name, text });
+        match text::document(&source, self.origins) {
+            Ok(mut tree) => {
+                anchor(&mut tree, path);
+                Some(tree)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+}
+
+/// A folder named in a file's settings is meant from that file.
+fn anchor(tree: &mut Dict, path: &Path) {
+    let Some(Value::Dict(_, settings)) = tree.get_mut("settings") else {
+        return;
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if let Some(Value::String(_, store)) = settings.get_mut("store") {
+        *store = folder.join(&*store).to_string_lossy().into_owned();
+    }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+    let diagnostic = match error.kind() {
+        std::io::ErrorKind::NotFound => Diagnostic::new(format!("no file `{name}`")),
+        std::io::ErrorKind::InvalidData => Diagnostic::new(format!("`{name}` is not UTF-8 text")),
+        _ => Diagnostic::new(format!("cannot read `{name}`: {error}")),
+    };
+    match error.kind() {
+        std::io::ErrorKind::NotFound => diagnostic.help("paths in `extends` are meant from the file that says them"),
+        _ => diagnostic,
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

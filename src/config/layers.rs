@@ -1,0 +1,225 @@
+//! The layers of an experiment, merged with figment: files, profiles, environment, `--set`; later wins.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Map, Tag, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::files::{self, File};
+use super::nearest::{known, nearest};
+use super::overrides::{self, Assignment};
+use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin};
+
+/// The tables and texts of a file, in the order in which they are shown.
+pub const KEYS: [&str; 10] = [
+    "name",
+    "description",
+    "extends",
+    "settings",
+    "params",
+    "matrix",
+    "models",
+    "prompts",
+    "stages",
+    "profile",
+];
+const TEXTS: [&str; 2] = ["name", "description"];
+
+/// An experiment with all layers merged, templates and matrix as written.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The experiment's file, as given.
+    pub file: PathBuf,
+    /// All keys but `extends` and `profile`.
+    pub tree: Dict,
+    /// The place of every value.
+    pub origins: Origins,
+    order: Order,
+}
+
+impl Document {
+    /// The entries of a top-level table, in the order in which the files name them first.
+    pub fn entries<'a>(&'a self, table: &str) -> Vec<(&'a str, &'a Value)> {
+        let fields = self.tree.get(table).and_then(Value::as_dict);
+        let names = self.order.names.get(table).map(Vec::as_slice).unwrap_or_default();
+        let entry = |name: &'a String| Some((name.as_str(), fields?.get(name)?));
+        names.iter().filter_map(entry).collect()
+    }
+
+    /// The fields of a table within, in the order in which the files were read.
+    pub fn in_order<'a>(&self, fields: &'a Dict) -> Vec<(&'a str, &'a Value)> {
+        let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        fields.sort_by_key(|(_, value)| origin::number(value.tag()));
+        fields
+    }
+
+    /// Leads to where an entry of a top-level table is named first (figment keeps the last place).
+    pub fn declared(&self, table: &str, name: &str) -> Tag {
+        let key = (table.to_owned(), name.to_owned());
+        self.order.first.get(&key).copied().unwrap_or_default()
+    }
+}
+
+/// In which order the entries of the top-level tables were first named (figment sorts by key).
+#[derive(Clone, Debug, Default)]
+struct Order {
+    names: BTreeMap<String, Vec<String>>,
+    /// By table and name.
+    first: HashMap<(String, String), Tag>,
+}
+
+impl Order {
+    fn note(&mut self, layer: &Dict) {
+        for (table, value) in layer {
+            let mut entries: Vec<_> = value.as_dict().into_iter().flatten().collect();
+            entries.sort_by_key(|(_, value)| origin::number(value.tag()));
+            let names = self.names.entry(table.clone()).or_default();
+            for (name, value) in entries {
+                self.first.entry((table.clone(), name.clone())).or_insert_with(|| {
+                    names.push(name.clone());
+                    value.tag()
+                });
+            }
+        }
+    }
+}
+
+/// Merges all layers that `options` name.
+///
+/// # Errors
+/// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
+pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
+    let mut origins = Origins::default();
+    let mut problems = Diagnostics::default();
+    let mut layers = Layers::default();
+    for file in files::read(options, &mut origins, &mut problems) {
+        check_file(&file, &origins, &mut problems);
+        layers.add(file.tree);
+    }
+    if !problems.is_empty() {
+        return Err(problems.into_vec());
+    }
+    layers.profiles(&options.profiles, &origins, &mut problems);
+    let given = overrides::environment(&options.environment, &mut origins);
+    layers.assign(given, &mut problems, &origins);
+    let given = overrides::command_line(options, &mut origins, &mut problems);
+    layers.assign(given, &mut problems, &origins);
+
+    let mut tree = layers.tree();
+    tree.retain(|key, _| key != "extends" && key != "profile");
+    if !problems.is_empty() {
+        return Err(problems.into_vec());
+    }
+    Ok(Document {
+        file: options.file.clone(),
+        tree,
+        origins,
+        order: layers.order,
+    })
+}
+
+#[derive(Default)]
+struct Layers {
+    figment: Figment,
+    order: Order,
+}
+
+impl Layers {
+    fn add(&mut self, layer: Dict) {
+        self.order.note(&layer);
+        let figment = std::mem::take(&mut self.figment);
+        self.figment = figment.merge(Layer(RefCell::new(layer)));
+    }
+
+    fn tree(&self) -> Dict {
+        let profiles = self.figment.data().unwrap_or_default();
+        profiles.into_iter().next().map(|(_, tree)| tree).unwrap_or_default()
+    }
+
+    /// Adds the tables of the profiles chosen, in the order chosen.
+    fn profiles(&mut self, chosen: &[String], origins: &Origins, problems: &mut Diagnostics) {
+        let tree = self.tree();
+        let profiles = tree.get("profile").and_then(Value::as_dict);
+        for (name, profile) in profiles.into_iter().flatten() {
+            match profile.as_dict() {
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..9], origins, problems),
+                None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
+            }
+        }
+        for name in chosen {
+            let found = profiles.and_then(|profiles| profiles.get(name)).and_then(Value::as_dict);
+            let names = || profiles.into_iter().flatten().map(|(name, _)| name.as_str());
+            match found {
+                Some(profile) => self.add(profile.clone()),
+                None => problems.push(Diagnostic::new(format!("no profile `{name}` ({})", known(names()))).suggest(nearest(name, names()))),
+            }
+        }
+    }
+
+    fn assign(&mut self, assignments: Vec<Assignment>, problems: &mut Diagnostics, origins: &Origins) {
+        if assignments.is_empty() {
+            return;
+        }
+        let tree = self.tree();
+        for assignment in assignments {
+            match overrides::locate(assignment, &tree, origins) {
+                Ok(assignment) => self.add(assignment.into_layer()),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+}
+
+/// One layer for figment; the values bring their own tags, and are handed over once.
+struct Layer(RefCell<Dict>);
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("experiment")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Map::from([(Profile::Default, self.0.take())]))
+    }
+}
+
+fn check_file(file: &File, origins: &Origins, problems: &mut Diagnostics) {
+    if file.settings_only {
+        check_keys(&file.tree, "a user or project file", &["settings"], origins, problems);
+    } else {
+        check_keys(&file.tree, "an experiment", &KEYS, origins, problems);
+    }
+    for (key, value) in &file.tree {
+        if TEXTS.contains(&key.as_str()) {
+            if value.as_str().is_none() {
+                let message = format!("`{key}` must be a text, not {}", super::value::describe(value));
+                problems.push(Diagnostic::new(message).at(origins.value(value.tag())));
+            }
+        } else if KEYS.contains(&key.as_str()) && key != "extends" && value.as_dict().is_none() {
+            problems.push(not_a_table(key, value, origins));
+        }
+    }
+}
+
+fn check_keys(tree: &Dict, whole: &str, keys: &[&'static str], origins: &Origins, problems: &mut Diagnostics) {
+    for (key, value) in tree {
+        if !keys.contains(&key.as_str()) {
+            let message = format!("no key `{key}` in {whole} ({})", known(keys.iter().copied()));
+            let suggestion = nearest(key, keys.iter().copied());
+            problems.push(Diagnostic::new(message).at(origins.key(value.tag())).suggest(suggestion));
+        }
+    }
+}
+
+/// The message for a value where a table must be.
+pub(super) fn not_a_table(what: &str, value: &Value, origins: &Origins) -> Diagnostic {
+    let message = format!("`{what}` must be a table, not {}", super::value::describe(value));
+    Diagnostic::new(message).at(origins.value(value.tag()))
+}
+
+/// The name of an experiment that gives none: its file's.
+pub(super) fn stem(file: &Path) -> String {
+    file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,162 @@
+//! `[matrix]`: every combination of the axes is a variant, less `exclude`, plus `include`.
+
+use std::collections::BTreeMap;
+
+use figment::value::{Dict, Value};
+
+use super::nearest::{known, nearest};
+use super::template::is_name;
+use super::value::{describe, text};
+use super::{Diagnostic, Diagnostics, Document};
+
+/// More variants than this are a slip.
+const LARGEST: usize = 10_000;
+
+/// One point of the matrix: the value on each axis.
+pub type Coordinates = BTreeMap<String, Value>;
+
+/// All points, the first axis of the file changing slowest; one without coordinates where there is no matrix.
+pub(super) fn points(document: &Document, problems: &mut Diagnostics) -> Vec<Coordinates> {
+    let mut reader = Reader { document, problems };
+    let axes = reader.axes();
+    let names: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
+    let size = axes.iter().try_fold(1usize, |size, (_, values)| size.checked_mul(values.len()));
+    if size.is_none_or(|size| size > LARGEST) {
+        let at = axes.first().and_then(|(name, _)| reader.at(name));
+        let message = format!("the matrix has more than {LARGEST} combinations");
+        reader.problems.push(Diagnostic::new(message).at(at));
+        return Vec::new();
+    }
+    let excluded = reader.entries("exclude", &names);
+    let included = reader.entries("include", &names);
+    let mut points = product(&axes);
+    points.retain(|point| {
+        !excluded
+            .iter()
+            .any(|entry| entry.iter().all(|(axis, value)| point.get(axis) == Some(value)))
+    });
+    for entry in included {
+        reader.complete(&entry, &names);
+        if !points.contains(&entry) {
+            points.push(entry);
+        }
+    }
+    if points.is_empty() && reader.problems.is_empty() {
+        let at = reader.at("exclude");
+        reader
+            .problems
+            .push(Diagnostic::new("`exclude` leaves no combination of the matrix").at(at));
+    }
+    points
+}
+
+fn product(axes: &[(&str, &[Value])]) -> Vec<Coordinates> {
+    axes.iter().fold(vec![Coordinates::new()], |points, (name, values)| {
+        let extend = |point: &Coordinates, value: &Value| {
+            let mut point = point.clone();
+            point.insert((*name).to_owned(), value.clone());
+            point
+        };
+        points
+            .iter()
+            .flat_map(|point| values.iter().map(move |value| extend(point, value)))
+            .collect()
+    })
+}
+
+struct Reader<'a> {
+    document: &'a Document,
+    problems: &'a mut Diagnostics,
+}
+
+impl<'a> Reader<'a> {
+    fn at(&self, key: &str) -> Option<super::Location> {
+        let value = self.document.tree.get("matrix")?.as_dict()?.get(key)?;
+        self.document.origins.key(value.tag())
+    }
+
+    fn problem(&mut self, value: &Value, message: String) {
+        let at = self.document.origins.value(value.tag());
+        self.problems.push(Diagnostic::new(message).at(at));
+    }
+
+    fn axes(&mut self) -> Vec<(&'a str, &'a [Value])> {
+        let mut axes = Vec::new();
+        for (name, value) in self.document.entries("matrix") {
+            if matches!(name, "exclude" | "include") {
+                continue;
+            }
+            if !is_name(name) {
+                let at = self.document.origins.key(value.tag());
+                let message = format!("`{name}` cannot name an axis: letters, digits and `_` only");
+                self.problems.push(Diagnostic::new(message).at(at));
+            }
+            match value.as_array() {
+                Some([]) => self.problem(value, format!("axis `{name}` has no values")),
+                Some(values) => {
+                    self.check_axis(name, values);
+                    axes.push((name, values));
+                }
+                None => self.problem(value, format!("axis `{name}` must be a list of values, not {}", describe(value))),
+            }
+        }
+        axes
+    }
+
+    fn check_axis(&mut self, name: &str, values: &[Value]) {
+        for (position, value) in values.iter().enumerate() {
+            if value.as_dict().is_some() {
+                self.problem(value, format!("a value of axis `{name}` must be a scalar or a list, not a table"));
+            } else if values[..position].contains(value) {
+                self.problem(value, format!("axis `{name}` has {} twice", text(value)));
+            }
+        }
+    }
+
+    /// The tables of `exclude` or `include`, with known axes only.
+    fn entries(&mut self, key: &str, axes: &[&str]) -> Vec<Dict> {
+        let matrix = self.document.tree.get("matrix").and_then(Value::as_dict);
+        let Some(list) = matrix.and_then(|matrix| matrix.get(key)) else {
+            return Vec::new();
+        };
+        let Some(items) = list.as_array() else {
+            self.problem(
+                list,
+                format!("`{key}` must be a list of tables such as {{ seed = 1 }}, not {}", describe(list)),
+            );
+            return Vec::new();
+        };
+        let mut entries = Vec::new();
+        for item in items {
+            let Some(entry) = item.as_dict() else {
+                self.problem(
+                    item,
+                    format!("an entry of `{key}` must be a table such as {{ seed = 1 }}, not {}", describe(item)),
+                );
+                continue;
+            };
+            for (axis, value) in entry.iter().filter(|(axis, _)| !axes.contains(&axis.as_str())) {
+                let at = self.document.origins.key(value.tag());
+                let message = format!("no axis `{axis}` in the matrix ({})", known(axes.iter().copied()));
+                let suggestion = nearest(axis, axes.iter().copied());
+                self.problems.push(Diagnostic::new(message).at(at).suggest(suggestion));
+            }
+            entries.push(entry.clone());
+        }
+        entries
+    }
+
+    /// Checks that an entry of `include` names every axis.
+    fn complete(&mut self, entry: &Dict, axes: &[&str]) {
+        let missing: Vec<String> = axes
+            .iter()
+            .filter(|axis| !entry.contains_key(**axis))
+            .map(|axis| format!("`{axis}`"))
+            .collect();
+        if !missing.is_empty() {
+            let at = entry.values().next().and_then(|value| self.document.origins.key(value.tag()));
+            let message = format!("an entry of `include` names every axis; this one lacks {}", missing.join(", "));
+            self.problems.push(Diagnostic::new(message).at(at.or_else(|| self.at("include"))));
+        }
+    }
+}

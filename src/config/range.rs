@@ -1,0 +1,88 @@
+//! The values that `for` gives an index: `"0..=5"`, `"1..6"`, `[1, 3, 5]`.
+
+use figment::value::Value;
+
+use super::value::{describe, integer};
+
+/// More values than this are a slip.
+const LARGEST: i128 = 100_000;
+
+/// What is wrong with a range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RangeError {
+    #[error("the range `{0}` is empty")]
+    Empty(String),
+    #[error("`{0}` is no range: write `\"0..=5\"` (5 included), `\"0..6\"` (6 not included) or `[1, 3, 5]`")]
+    Syntax(String),
+    #[error("the range `{range}` has {length} values; at most {LARGEST} are allowed")]
+    Large { range: String, length: i128 },
+    #[error("an index is a whole number, not {0}")]
+    Index(String),
+    #[error("the range is {0}: write `\"0..=5\"` (5 included), `\"0..6\"` (6 not included) or `[1, 3, 5]`")]
+    Type(String),
+}
+
+/// The values, ascending.
+///
+/// # Errors
+/// When it is no range, an empty one, or one of more than a hundred thousand values.
+pub(super) fn values(range: &Value) -> Result<Vec<i64>, RangeError> {
+    match range {
+        Value::String(_, text) => span(text),
+        Value::Array(_, items) if items.is_empty() => Err(RangeError::Empty("[]".to_owned())),
+        Value::Array(_, items) => {
+            let index = |item| integer(item).ok_or_else(|| RangeError::Index(describe(item)));
+            let mut values: Vec<i64> = items.iter().map(index).collect::<Result<_, _>>()?;
+            values.sort_unstable();
+            Ok(values)
+        }
+        other => Err(RangeError::Type(describe(other))),
+    }
+}
+
+fn span(text: &str) -> Result<Vec<i64>, RangeError> {
+    let syntax = || RangeError::Syntax(text.to_owned());
+    let (start, end) = text.split_once("..").ok_or_else(syntax)?;
+    let (end, included) = end.strip_prefix('=').map_or((end, 0), |end| (end, 1));
+    let bound = |text: &str| text.trim().parse::<i64>().map_err(|_| syntax());
+    let (start, end) = (bound(start)?, bound(end)?);
+    let length = i128::from(end) - i128::from(start) + included;
+    if length <= 0 {
+        return Err(RangeError::Empty(text.to_owned()));
+    }
+    if length > LARGEST {
+        let range = text.to_owned();
+        return Err(RangeError::Large { range, length });
+    }
+    Ok((start..).take(usize::try_from(length).unwrap_or_default()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_as_in_rust() {
+        assert_eq!(values(&Value::from("0..=3")), Ok(vec![0, 1, 2, 3]));
+        assert_eq!(values(&Value::from("1 .. 3")), Ok(vec![1, 2]));
+        assert_eq!(values(&Value::from("-1..=1")), Ok(vec![-1, 0, 1]));
+        assert_eq!(values(&Value::from(vec![5i64, 1])), Ok(vec![1, 5]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let wrong = |range: Value| values(&range).unwrap_err().to_string();
+        let report = [
+            wrong("1..1".into()),
+            wrong("5..=1".into()),
+            wrong("1...3".into()),
+            wrong("0..=1000000000000".into()),
+            wrong("-9223372036854775808..=9223372036854775807".into()),
+            wrong("five".into()),
+            wrong(vec!["a"].into()),
+            wrong(Vec::<i64>::new().into()),
+            wrong(5i64.into()),
+        ];
+        insta::assert_snapshot!(report.join("\n"));
+    }
+}

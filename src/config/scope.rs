@@ -1,0 +1,181 @@
+//! The names that templates may use: the params and coordinates of one variant, and a stage's index.
+
+use std::collections::BTreeMap;
+
+use figment::value::{Dict, Value};
+
+use super::matrix::Coordinates;
+use super::template::{self, Names, TemplateError, is_name};
+use super::value::describe;
+use super::{Diagnostic, Diagnostics, Document, Location, Origins};
+
+/// The params and coordinates of one variant, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(BTreeMap<String, Value>);
+
+impl Scope {
+    /// The value of a param or an axis.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// With the index of a stage beside them.
+    pub fn indexed<'a>(&'a self, variable: Option<&'a str>, index: Option<i64>) -> Indexed<'a> {
+        Indexed {
+            scope: self,
+            index: variable.zip(index),
+        }
+    }
+}
+
+/// A scope with the index of one stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Indexed<'a> {
+    scope: &'a Scope,
+    index: Option<(&'a str, i64)>,
+}
+
+impl Names for Indexed<'_> {
+    fn get(&self, name: &str) -> Option<Value> {
+        match self.index {
+            Some((variable, index)) if variable == name => Some(Value::from(index)),
+            _ => self.scope.get(name).cloned(),
+        }
+    }
+
+    fn all(&self) -> Vec<&str> {
+        let index = self.index.iter().map(|(variable, _)| *variable);
+        index.chain(self.scope.0.keys().map(String::as_str)).collect()
+    }
+}
+
+/// Works out the params of one variant; an axis takes the place of the param of its name.
+pub(super) fn resolve(document: &Document, coordinates: &Coordinates, problems: &mut Diagnostics) -> Scope {
+    let params = document.tree.get("params").and_then(Value::as_dict);
+    let mut resolver = Resolver {
+        params,
+        origins: &document.origins,
+        problems,
+        scope: Scope(coordinates.clone()),
+        open: Vec::new(),
+        failed: Vec::new(),
+    };
+    for (name, value) in document.entries("params") {
+        resolver.check(name, value);
+        resolver.param(name);
+    }
+    resolver.scope
+}
+
+struct Resolver<'a> {
+    params: Option<&'a Dict>,
+    origins: &'a Origins,
+    problems: &'a mut Diagnostics,
+    scope: Scope,
+    /// The params being worked out, each used by the one before.
+    open: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn check(&mut self, name: &str, value: &Value) {
+        if !is_name(name) {
+            let message = format!("`{name}` cannot name a param: letters, digits and `_` only");
+            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+        }
+        if matches!(value, Value::Dict(..)) {
+            let message = format!("param `{name}` must be a scalar or a list, not {}", describe(value));
+            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+        }
+    }
+
+    /// Works out one param, after those that it uses.
+    fn param(&mut self, name: &str) {
+        let Some(value) = self.params.and_then(|params| params.get(name)) else {
+            return;
+        };
+        if self.scope.0.contains_key(name) || self.failed.iter().any(|failed| failed == name) {
+            return;
+        }
+        if let Some(start) = self.open.iter().position(|open| open == name) {
+            let cycle: Vec<&str> = self.open[start..].iter().map(String::as_str).chain([name]).collect();
+            let message = format!("params use each other in a circle: {}", cycle.join(" → "));
+            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+            self.failed.extend(self.open[start..].to_vec());
+            return;
+        }
+        self.open.push(name.to_owned());
+        for used in used(value) {
+            self.param(&used);
+        }
+        self.open.pop();
+        if self.failed.iter().any(|failed| failed == name) {
+            return;
+        }
+        // What a failed param uses in vain has been said.
+        let names = self.scope.indexed(None, None);
+        let broken = used(value).iter().any(|used| self.failed.contains(used));
+        match (broken, fill(value, &names, self.origins)) {
+            (false, Ok(filled)) => {
+                self.scope.0.insert(name.to_owned(), filled);
+            }
+            (broken, result) => {
+                self.failed.push(name.to_owned());
+                self.problems.extend(result.err().filter(|_| !broken));
+            }
+        }
+    }
+}
+
+/// Names within the templates of a value.
+fn used(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(_, text) => {
+            let inner = text
+                .split('{')
+                .skip(1)
+                .filter_map(|rest| rest.split_once('}'))
+                .map(|(inner, _)| inner);
+            inner
+                .flat_map(|inner| inner.split(['+', '-']))
+                .map(|term| term.trim().to_owned())
+                .filter(|term| is_name(term))
+                .collect()
+        }
+        Value::Array(_, items) => items.iter().flat_map(used).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Fills in all templates within `value`.
+///
+/// # Errors
+/// The first that is wrong, where it stands.
+pub(super) fn fill(value: &Value, names: &impl Names, origins: &Origins) -> Result<Value, Diagnostic> {
+    Ok(match value {
+        Value::String(tag, text) => {
+            template::fill(text, *tag, names).map_err(|error| diagnose(error, |span| origins.part(*tag, text, span)))?
+        }
+        Value::Array(tag, items) => {
+            let items: Result<_, _> = items.iter().map(|item| fill(item, names, origins)).collect();
+            Value::Array(*tag, items?)
+        }
+        Value::Dict(tag, fields) => {
+            let fields: Result<_, Diagnostic> = fields
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), fill(value, names, origins)?)))
+                .collect();
+            Value::Dict(*tag, fields?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// What is wrong with a template, given where bytes of its text stand.
+pub fn diagnose(error: TemplateError, place: impl FnOnce(std::ops::Range<usize>) -> Option<Location>) -> Diagnostic {
+    let diagnostic = Diagnostic::new(error.problem.to_string()).at(place(error.span));
+    match error.problem {
+        template::Problem::Unknown { nearest, .. } => diagnostic.suggest(nearest.as_deref()),
+        _ => diagnostic,
+    }
+}

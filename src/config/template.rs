@@ -1,0 +1,286 @@
+//! `{name}`, `{k-1}`, `{iterations+1}` in texts, and the same expressions bare, as an index.
+
+use std::ops::Range;
+
+use figment::value::{Tag, Value};
+
+use super::nearest::{known, nearest};
+use super::value::{describe, integer, text};
+
+/// The names that a template may use: params, the variant's coordinates, the stage's index.
+pub trait Names {
+    /// The value of `name`.
+    fn get(&self, name: &str) -> Option<Value>;
+
+    /// All names, for messages.
+    fn all(&self) -> Vec<&str>;
+}
+
+/// What is wrong with a template, and which bytes of the text are.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{problem}")]
+pub struct TemplateError {
+    pub problem: Problem,
+    /// Bytes of the text.
+    pub span: Range<usize>,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Problem {
+    #[error("`{{` is not closed (a brace itself is written `{{{{`)")]
+    Open,
+    #[error("`}}` without `{{` (a brace itself is written `}}}}`)")]
+    Close,
+    #[error("cannot work out `{0}`: write a name, `k-1` or `iterations+1`")]
+    Syntax(String),
+    #[error("no name `{name}` here ({known})")]
+    Unknown {
+        name: String,
+        known: String,
+        nearest: Option<String>,
+    },
+    #[error("`{name}` is {found}: only whole numbers can be added and subtracted")]
+    Term { name: String, found: String },
+    #[error("`{name}` is {found}: it cannot be part of a text, only all of a value")]
+    Part { name: String, found: String },
+    #[error("an index is a whole number, and `{expression}` is {found}")]
+    Index { expression: String, found: String },
+    #[error("`{0}` is beyond 64 bits")]
+    Overflow(String),
+}
+
+impl Problem {
+    fn within(self, span: Range<usize>) -> TemplateError {
+        TemplateError { problem: self, span }
+    }
+}
+
+/// Fills in the templates of `source`. A text that is one template and nothing else becomes the value itself, with its type.
+///
+/// # Errors
+/// When a brace is unmatched, an expression is not one, or a name is unknown.
+pub fn fill(source: &str, tag: Tag, names: &impl Names) -> Result<Value, TemplateError> {
+    if !source.contains(['{', '}']) {
+        return Ok(Value::String(tag, source.to_owned()));
+    }
+    let mut filled = String::with_capacity(source.len());
+    let mut rest = 0;
+    while let Some(found) = source[rest..].find(['{', '}']) {
+        let open = rest + found;
+        filled.push_str(&source[rest..open]);
+        let brace = &source[open..=open];
+        if source[open + 1..].starts_with(brace) {
+            filled.push_str(brace);
+            rest = open + 2;
+            continue;
+        }
+        if brace == "}" {
+            return Err(Problem::Close.within(open..open + 1));
+        }
+        let close = source[open..].find('}').map(|length| open + length);
+        let close = close.ok_or_else(|| Problem::Open.within(open..open + 1))?;
+        let value = evaluate(source, open + 1..close, names)?;
+        if open == 0 && close + 1 == source.len() {
+            return Ok(retag(value, tag));
+        }
+        filled.push_str(&part(source, open..close + 1, &value)?);
+        rest = close + 1;
+    }
+    filled.push_str(&source[rest..]);
+    Ok(Value::String(tag, filled))
+}
+
+/// The whole number that the expression `source[span]` gives: an index (`3`, `k`, `k-1`).
+///
+/// # Errors
+/// When it is no expression, a name in it is unknown, or it gives something else.
+pub fn index(source: &str, span: Range<usize>, names: &impl Names) -> Result<i64, TemplateError> {
+    let value = evaluate(source, span.clone(), names)?;
+    integer(&value).ok_or_else(|| {
+        let (expression, found) = (source[span.clone()].trim().to_owned(), describe(&value));
+        Problem::Index { expression, found }.within(span)
+    })
+}
+
+/// Whether `name` may name a param, an axis or an index.
+pub fn is_name(name: &str) -> bool {
+    let mut chars = name.chars();
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn part(source: &str, span: Range<usize>, value: &Value) -> Result<String, TemplateError> {
+    if matches!(value, Value::Array(..) | Value::Dict(..)) {
+        let (name, found) = (source[span.clone()].to_owned(), describe(value));
+        return Err(Problem::Part { name, found }.within(span));
+    }
+    Ok(text(value))
+}
+
+/// `term (('+' | '-') term)*`, where a term is a name or a whole number; a lone name may have any type.
+fn evaluate(source: &str, span: Range<usize>, names: &impl Names) -> Result<Value, TemplateError> {
+    let parts = terms(source, span.clone());
+    let mut sum: i64 = 0;
+    for (plus, part) in &parts {
+        let name = source[part.clone()].to_owned();
+        let value = term(&name, part.start, names)?;
+        let value = value.ok_or_else(|| Problem::Syntax(source[span.clone()].to_owned()).within(span.clone()))?;
+        if parts.len() == 1 && *plus {
+            return Ok(value);
+        }
+        let number = integer(&value).ok_or_else(|| {
+            let found = describe(&value);
+            Problem::Term { name, found }.within(part.clone())
+        })?;
+        let next = if *plus { sum.checked_add(number) } else { sum.checked_sub(number) };
+        sum = next.ok_or_else(|| Problem::Overflow(source[span.clone()].trim().to_owned()).within(span.clone()))?;
+    }
+    Ok(Value::from(sum))
+}
+
+/// The terms of an expression without the spaces around them, each with whether it is added.
+fn terms(source: &str, span: Range<usize>) -> Vec<(bool, Range<usize>)> {
+    let mut terms = Vec::new();
+    let (mut plus, mut start) = (true, span.start);
+    for (offset, c) in source[span.clone()].char_indices().filter(|(_, c)| matches!(c, '+' | '-')) {
+        let end = span.start + offset;
+        // A minus before the first term is its sign.
+        if !(start == span.start && c == '-' && source[start..end].trim().is_empty()) {
+            terms.push((plus, trimmed(source, start..end)));
+        }
+        (plus, start) = (c == '+', end + 1);
+    }
+    terms.push((plus, trimmed(source, start..span.end)));
+    terms
+}
+
+fn trimmed(source: &str, span: Range<usize>) -> Range<usize> {
+    let inner = &source[span.clone()];
+    let start = span.start + (inner.len() - inner.trim_start().len());
+    start..start + inner.trim().len()
+}
+
+/// One term: its value, or nothing where it is neither a name nor a whole number.
+fn term(term: &str, start: usize, names: &impl Names) -> Result<Option<Value>, TemplateError> {
+    if is_name(term) {
+        return match names.get(term) {
+            Some(value) => Ok(Some(value)),
+            None => {
+                let all = names.all();
+                let nearest = nearest(term, all.iter().copied()).map(str::to_owned);
+                let (name, known) = (term.to_owned(), known(all));
+                Err(Problem::Unknown { name, known, nearest }.within(start..start + term.len()))
+            }
+        };
+    }
+    Ok(term.parse::<i64>().ok().map(Value::from))
+}
+
+fn retag(value: Value, tag: Tag) -> Value {
+    match value {
+        Value::String(_, value) => Value::String(tag, value),
+        Value::Char(_, value) => Value::Char(tag, value),
+        Value::Bool(_, value) => Value::Bool(tag, value),
+        Value::Num(_, value) => Value::Num(tag, value),
+        Value::Empty(_, value) => Value::Empty(tag, value),
+        Value::Dict(_, value) => Value::Dict(tag, value),
+        Value::Array(_, items) => Value::Array(tag, items.into_iter().map(|item| retag(item, tag)).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    impl Names for BTreeMap<&str, Value> {
+        fn get(&self, name: &str) -> Option<Value> {
+            BTreeMap::get(self, name).cloned()
+        }
+
+        fn all(&self) -> Vec<&str> {
+            self.keys().copied().collect()
+        }
+    }
+
+    fn names() -> BTreeMap<&'static str, Value> {
+        BTreeMap::from([
+            ("k", Value::from(3i64)),
+            ("iterations", Value::from(5i64)),
+            ("start", Value::from("warm")),
+            ("rate", Value::from(0.001)),
+            ("sizes", Value::from(vec![-1i64, -2])),
+            ("huge", Value::from(i64::MAX)),
+        ])
+    }
+
+    fn filled(source: &str) -> Result<Value, String> {
+        fill(source, Tag::Default, &names()).map_err(|error| format!("{error} @ {}", &source[error.span.clone()]))
+    }
+
+    #[test]
+    fn a_lone_template_keeps_its_type() {
+        assert_eq!(filled("{sizes}"), Ok(Value::from(vec![-1i64, -2])));
+        assert_eq!(filled("{ rate }"), Ok(Value::from(0.001)));
+        assert_eq!(filled("{k-1}"), Ok(Value::from(2i64)));
+        assert_eq!(filled("{k - 1 + iterations}"), Ok(Value::from(7i64)));
+        assert_eq!(filled("{-1+k}"), Ok(Value::from(2i64)));
+        assert_eq!(filled("{-1}"), Ok(Value::from(-1i64)));
+    }
+
+    #[test]
+    fn templates_within_a_text_give_text() {
+        assert_eq!(filled("numbered[{k-1}]"), Ok(Value::from("numbered[2]")));
+        assert_eq!(filled("1..={iterations}"), Ok(Value::from("1..=5")));
+        assert_eq!(filled("{start}-{rate}"), Ok(Value::from("warm-0.001")));
+        assert_eq!(filled("{{k}} {k}"), Ok(Value::from("{k} 3")));
+        assert_eq!(filled("plain"), Ok(Value::from("plain")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let wrong = |source: &str| filled(source).unwrap_err();
+        let report: Vec<String> = [
+            "a {k",
+            "a }",
+            "{}",
+            "{k*2}",
+            "{k+}",
+            "x{iteration}",
+            "{start+1}",
+            "a{sizes}",
+            "{huge+1}",
+            "{k 1}",
+            "{é}",
+        ]
+        .map(wrong)
+        .into();
+        insta::assert_snapshot!(report.join("\n"));
+    }
+
+    #[test]
+    fn an_index_is_a_whole_number() {
+        let at = |source: &str| index(source, 0..source.len(), &names()).map_err(|error| error.to_string());
+        assert_eq!(at("k-1"), Ok(2));
+        assert_eq!(at("04"), Ok(4));
+        assert_eq!(
+            at("start").unwrap_err(),
+            "an index is a whole number, and `start` is the text \"warm\""
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(source in "[{}a-k0-9+ é-]{0,12}") {
+            let _ = fill(&source, Tag::Default, &names());
+            let _ = index(&source, 0..source.len(), &names());
+        }
+
+        #[test]
+        fn escaped_braces_come_back(source in ".{0,20}") {
+            let escaped = source.replace('{', "{{").replace('}', "}}");
+            proptest::prop_assert_eq!(fill(&escaped, Tag::Default, &names()).unwrap(), Value::from(source));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Keys and values of the tokens so far, and attention over them.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::layers::attend;
+use crate::model::Shape;
+
+/// Attention looks at this many positions, or twice as many, and so on: as few as reach the row's own. The count is a function of
+/// the row alone, so that sums are grouped alike whatever the other rows are.
+const STRIDE: usize = 32;
+
+/// Where a row stands: which slot, and how many tokens come before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) slot: usize,
+    pub(super) position: usize,
+}
+
+/// Keys and values of one layer for a fixed number of slots.
+pub(super) struct Cache {
+    slots: usize,
+    kv_heads: usize,
+    heads: usize,
+    head: usize,
+    /// [positions · slots, kv_heads · head]
+    keys: Tensor,
+    /// [positions · slots, kv_heads · head]
+    values: Tensor,
+}
+
+impl Cache {
+    pub(super) fn new(shape: &Shape, slots: usize, device: &Device) -> Result<Self> {
+        let rows = shape.context.next_multiple_of(STRIDE) * slots;
+        let zeros = || Tensor::zeros((rows, shape.kv_heads * shape.head()), DType::F32, device);
+        Ok(Self {
+            slots,
+            kv_heads: shape.kv_heads,
+            heads: shape.heads,
+            head: shape.head(),
+            keys: zeros()?,
+            values: zeros()?,
+        })
+    }
+
+    /// Stores the rotated keys and the values of the rows at `places`. keys, values: [places, kv_heads · head]
+    pub(super) fn store(&self, places: &[Place], keys: &Tensor, values: &Tensor) -> Result<()> {
+        let rows: Vec<u32> = places
+            .iter()
+            .map(|place| (place.position * self.slots + place.slot) as u32)
+            .collect();
+        let rows = Tensor::new(rows.as_slice(), keys.device())?.unsqueeze(1)?;
+        let rows = rows.broadcast_as(keys.shape())?.contiguous()?;
+        self.keys.scatter_set(&rows, &keys.contiguous()?, 0)?;
+        self.values.scatter_set(&rows, &values.contiguous()?, 0)
+    }
+
+    /// What the rows at `places` see of their slots, up to their own position. queries: [places, heads, head] →
+    /// [places, heads · head]
+    pub(super) fn attend(&self, places: &[Place], queries: &Tensor) -> Result<Tensor> {
+        let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (row, place) in places.iter().enumerate() {
+            by_length
+                .entry((place.position + 1).next_multiple_of(STRIDE))
+                .or_default()
+                .push(row);
+        }
+        let mut order = vec![0; places.len()];
+        for (to, &from) in by_length.values().flatten().enumerate() {
+            if let Some(entry) = order.get_mut(from) {
+                *entry = to as u32;
+            }
+        }
+        let groups = by_length.iter();
+        let groups = groups
+            .map(|(&length, rows)| {
+                let members: Vec<Place> = rows.iter().filter_map(|&row| places.get(row).copied()).collect();
+                let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+                let rows = Tensor::new(rows.as_slice(), queries.device())?;
+                self.attend_alike(length, &members, &queries.index_select(&rows, 0)?)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&groups, 0)?.index_select(&Tensor::new(order.as_slice(), queries.device())?, 0)
+    }
+
+    /// [`Cache::attend`] for rows that all look at `length` positions.
+    fn attend_alike(&self, length: usize, places: &[Place], queries: &Tensor) -> Result<Tensor> {
+        let (device, rows) = (queries.device(), places.len());
+        let slots: Vec<u32> = places.iter().map(|place| place.slot as u32).collect();
+        let slots = Tensor::new(slots.as_slice(), device)?;
+        let seen = |cache: &Tensor| {
+            let positions = cache.narrow(0, 0, length * self.slots)?.reshape((length, self.slots, ()))?;
+            let mine = positions.index_select(&slots, 1)?; // [length, rows, kv_heads · head]
+            mine.reshape((length, rows, self.kv_heads, self.head))?
+                .permute((1, 2, 0, 3))?
+                .contiguous()
+        };
+        let visible = |place: &Place| {
+            let position = place.position;
+            (0..length).map(move |key| if key > position { f32::NEG_INFINITY } else { 0.0 })
+        };
+        let mask: Vec<f32> = places.iter().flat_map(visible).collect();
+        let mask = Tensor::from_vec(mask, (rows, 1, 1, length), device)?;
+        let queries = queries.reshape((rows, self.kv_heads, self.heads / self.kv_heads, self.head))?;
+        let attended = attend(&queries, &seen(&self.keys)?, &seen(&self.values)?, &mask)?;
+        attended.reshape((rows, self.heads * self.head))
+    }
+}

@@ -1,0 +1,76 @@
+//! The loss of one packed batch.
+
+use candle_core::{Device, Tensor};
+
+use super::attention::Causal;
+use super::network::{Input, Network};
+use crate::engine::{Batch, EngineError, IGNORED, check};
+
+/// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; nothing where none is trained on.
+pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Result<Option<Tensor>, EngineError> {
+    let padded = Padded::new(network, batch)?;
+    if padded.targets.is_empty() {
+        return Ok(None);
+    }
+    let mut x = network.embed(&padded.input(device)?)?; // [sequences · length, width]
+    let causal = Causal::new(network, batch.lengths.len(), padded.length, device)?;
+    for layer in &network.layers {
+        x = causal.layer(network, layer, &x)?;
+    }
+    let trained = Tensor::new(padded.rows.as_slice(), device)?;
+    let logits = network.logits(&x.index_select(&trained, 0)?)?; // [trained, vocabulary]
+    let targets = Tensor::new(padded.targets.as_slice(), device)?.unsqueeze(1)?;
+    let likelihoods = candle_nn::ops::log_softmax(&logits, 1)?.gather(&targets, 1)?;
+    Ok(Some(likelihoods.sum_all()?.neg()?))
+}
+
+/// A batch with its sequences padded to the longest, and where the trained tokens went.
+struct Padded {
+    length: usize,
+    /// [sequences · length]
+    tokens: Vec<u32>,
+    lines: Vec<u32>,
+    columns: Vec<u32>,
+    /// The rows that are trained on, and their targets. [trained]
+    rows: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Padded {
+    fn new(network: &Network, batch: &Batch) -> Result<Self, EngineError> {
+        let (shape, length) = (&network.shape, batch.lengths.iter().copied().max().unwrap_or(0));
+        check::batch(shape, batch)?;
+        let pad = |packed: &[u32], filler| pad(packed, &batch.lengths, length, filler);
+        let targets = (0..).zip(pad(&batch.targets, IGNORED));
+        let (rows, targets) = targets.filter(|(_, target)| *target != IGNORED).unzip();
+        Ok(Self {
+            length,
+            tokens: pad(&batch.tokens, 0),
+            lines: pad(&batch.lines, 0),
+            columns: pad(&batch.columns, 0),
+            rows,
+            targets,
+        })
+    }
+
+    fn input(&self, device: &Device) -> Result<Input, EngineError> {
+        Ok(Input {
+            tokens: Tensor::new(self.tokens.as_slice(), device)?,
+            lines: Tensor::new(self.lines.as_slice(), device)?,
+            columns: Tensor::new(self.columns.as_slice(), device)?,
+        })
+    }
+}
+
+/// Lays out `packed` sequences of `lengths` with `filler` after each, up to `length`; nothing stays nothing.
+fn pad(packed: &[u32], lengths: &[usize], length: usize, filler: u32) -> Vec<u32> {
+    let mut padded = Vec::with_capacity(lengths.len() * length);
+    let mut rest = packed.iter().copied();
+    if !packed.is_empty() {
+        for (sequence, tokens) in (1..).zip(lengths) {
+            padded.extend(rest.by_ref().take(*tokens));
+            padded.resize(sequence * length, filler);
+        }
+    }
+    padded
+}

@@ -1,0 +1,127 @@
+//! The decoder's weights as candle tensors, and what training and decoding compute alike.
+
+use candle_core::{Device, Tensor};
+
+use super::layers::{linear, rms_norm};
+use crate::engine::EngineError;
+use crate::model::Shape;
+
+/// The decoder. Rows are tokens, of whatever sequences: only attention looks beyond its row.
+pub(super) struct Network {
+    pub(super) shape: Shape,
+    tokens: Tensor,
+    lines: Option<Tensor>,
+    columns: Option<Tensor>,
+    pub(super) layers: Vec<Layer>,
+    norm: Tensor,
+    head: Tensor,
+    /// [context, head/2]
+    pub(super) cosine: Tensor,
+    /// [context, head/2]
+    pub(super) sine: Tensor,
+}
+
+/// One layer's weights.
+pub(super) struct Layer {
+    epsilon: f64,
+    attention_norm: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    output: Tensor,
+    mlp_norm: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    down: Tensor,
+}
+
+/// What the decoder reads of each token: number, line and column. [rows] each
+pub(super) struct Input {
+    pub(super) tokens: Tensor,
+    pub(super) lines: Tensor,
+    pub(super) columns: Tensor,
+}
+
+impl Network {
+    /// The decoder of `shape` with the weights that `weight` knows by name.
+    pub(super) fn new(shape: &Shape, device: &Device, weight: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+        let when = |rows: usize, name: &str| (rows > 0).then(|| weight(name)).transpose();
+        let tokens = weight("model.embed_tokens.weight")?;
+        let (cosine, sine) = rotary(shape, device)?;
+        Ok(Self {
+            lines: when(shape.lines, "model.embed_lines.weight")?,
+            columns: when(shape.columns, "model.embed_columns.weight")?,
+            layers: (0..shape.layers)
+                .map(|layer| Layer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}.weight"))))
+                .collect::<Result<_, _>>()?,
+            norm: weight("model.norm.weight")?,
+            head: if shape.tied { tokens.clone() } else { weight("lm_head.weight")? },
+            tokens,
+            cosine,
+            sine,
+            shape: shape.clone(),
+        })
+    }
+
+    /// Token embedding + line embedding + column embedding. → [rows, width]
+    pub(super) fn embed(&self, input: &Input) -> candle_core::Result<Tensor> {
+        let mut x = self.tokens.index_select(&input.tokens, 0)?;
+        if let Some(table) = &self.lines {
+            x = (x + table.index_select(&input.lines, 0)?)?;
+        }
+        if let Some(table) = &self.columns {
+            x = (x + table.index_select(&input.columns, 0)?)?;
+        }
+        Ok(x)
+    }
+
+    /// [rows, width] → [rows, vocabulary]
+    pub(super) fn logits(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        linear(&rms_norm(x, &self.norm, self.shape.norm_epsilon)?, &self.head)
+    }
+}
+
+impl Layer {
+    fn new(shape: &Shape, weight: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+        Ok(Self {
+            epsilon: shape.norm_epsilon,
+            attention_norm: weight("input_layernorm")?,
+            query: weight("self_attn.q_proj")?,
+            key: weight("self_attn.k_proj")?,
+            value: weight("self_attn.v_proj")?,
+            output: weight("self_attn.o_proj")?,
+            mlp_norm: weight("post_attention_layernorm")?,
+            gate: weight("mlp.gate_proj")?,
+            up: weight("mlp.up_proj")?,
+            down: weight("mlp.down_proj")?,
+        })
+    }
+
+    /// Queries [rows, width], keys and values [rows, kv_heads · head], before rotation.
+    pub(super) fn project(&self, x: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+        let x = rms_norm(x, &self.attention_norm, self.epsilon)?;
+        Ok((linear(&x, &self.query)?, linear(&x, &self.key)?, linear(&x, &self.value)?))
+    }
+
+    /// The rest of the layer: adds the projected `attended` to the stream, then the SwiGLU feed-forward `down(silu(gate x) · up x)`
+    /// (Shazeer 2020). x, attended: [rows, width]
+    pub(super) fn finish(&self, x: &Tensor, attended: &Tensor) -> candle_core::Result<Tensor> {
+        let x = (x + linear(attended, &self.output)?)?;
+        let normed = rms_norm(&x, &self.mlp_norm, self.epsilon)?;
+        let gated = (linear(&normed, &self.gate)?.silu()? * linear(&normed, &self.up)?)?;
+        x + linear(&gated, &self.down)?
+    }
+}
+
+/// Cosine and sine of `position · θ^(-2i/head)`, in f64 with `libm` so that they are the same on every platform. [context, head/2]
+fn rotary(shape: &Shape, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+    let half = shape.head() / 2;
+    let frequency = |i: usize| libm::pow(shape.rope_theta, -2.0 * i as f64 / shape.head() as f64);
+    let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+    let table = |function: fn(f64) -> f64| {
+        let angles = (0..shape.context).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
+        let values: Vec<f32> = angles.map(|angle| function(angle) as f32).collect();
+        Tensor::from_vec(values, (shape.context, half), device)
+    };
+    Ok((table(libm::cos)?, table(libm::sin)?))
+}

@@ -1,0 +1,107 @@
+//! Training with candle's automatic differentiation.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Error, Tensor, Var};
+
+use super::adamw::AdamW;
+use super::network::Network;
+use super::{arrays, loss, pool, tensor, tensors};
+use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train};
+use crate::model::{Shape, Weights};
+
+/// Trains one decoder on a candle device.
+pub struct Trainer {
+    device: Device,
+    pool: rayon::ThreadPool,
+    /// The parameters; `network` holds the same storage.
+    weights: BTreeMap<String, Var>,
+    network: Network,
+    optimizer: AdamW,
+}
+
+impl Trainer {
+    /// A trainer of the decoder of `shape` that starts from `weights`.
+    ///
+    /// # Errors
+    /// When a weight is missing or has another shape, or the device fails.
+    pub fn new(shape: &Shape, weights: &Weights, optimizer: Optimizer, device: &Device, threads: usize) -> Result<Self, EngineError> {
+        let variables = tensors(shape, weights, device)?.into_iter();
+        let weights = variables
+            .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)))
+            .collect::<Result<BTreeMap<_, _>, EngineError>>()?;
+        let network = Network::new(shape, device, |name| match weights.get(name) {
+            Some(weight) => Ok(weight.as_tensor().clone()),
+            None => Err(EngineError::Missing(name.to_owned())),
+        })?;
+        Ok(Self {
+            device: device.clone(),
+            pool: pool(threads)?,
+            optimizer: AdamW::new(optimizer, &weights)?,
+            weights,
+            network,
+        })
+    }
+
+    /// The mean loss over `batches` and its gradient by the weights' names.
+    pub(super) fn gradients(&self, batches: &[Batch]) -> Result<(f64, BTreeMap<String, Tensor>), EngineError> {
+        let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|&&target| target != IGNORED);
+        let share = 1.0 / trained.count().max(1) as f64;
+        let mut mean = 0.0;
+        let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
+        for batch in batches {
+            let Some(loss) = loss::summed(&self.network, batch, &self.device)? else {
+                continue;
+            };
+            let loss = (loss * share)?;
+            mean += f64::from(loss.to_scalar::<f32>()?);
+            let mut found = loss.backward()?;
+            for (name, weight) in &self.weights {
+                // A weight that the loss does not depend on would stay as it is without a word.
+                let gradient = found
+                    .remove(weight)
+                    .ok_or_else(|| Error::Msg(format!("`{name}` has no gradient")))?;
+                let sum = match gradients.remove(name) {
+                    Some(sum) => (sum + gradient)?,
+                    None => gradient,
+                };
+                gradients.insert(name.clone(), sum);
+            }
+        }
+        Ok((mean, gradients))
+    }
+}
+
+impl Train for Trainer {
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError> {
+        let (loss, gradients) = self.pool.install(|| self.gradients(batches))?;
+        let Self {
+            pool, optimizer, weights, ..
+        } = self;
+        let gradient_norm = pool.install(|| optimizer.step(weights, &gradients, learning_rate))?;
+        Ok(Step { loss, gradient_norm })
+    }
+
+    fn weights(&self) -> Result<Weights, EngineError> {
+        arrays(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor())))
+    }
+
+    fn moments(&self) -> Result<Moments, EngineError> {
+        Ok(Moments {
+            steps: self.optimizer.steps,
+            first: arrays(&self.optimizer.first)?,
+            second: arrays(&self.optimizer.second)?,
+        })
+    }
+
+    fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError> {
+        for (name, weight) in &self.weights {
+            let read = |from| tensor(from, name, weight.dims(), &self.device);
+            weight.set(&read(weights)?)?;
+            self.optimizer.first.insert(name.clone(), read(&moments.first)?);
+            self.optimizer.second.insert(name.clone(), read(&moments.second)?);
+        }
+        self.optimizer.steps = moments.steps;
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Which engine computes, in which numbers, on which device.
+
+use candle_core::Device;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Decode, EngineError, Optimizer, Train, candle, cpu};
+use crate::model::{Shape, Weights};
+
+/// The engines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Our own, on the processor.
+    #[default]
+    Cpu,
+    /// Any device that candle knows; the reference.
+    Candle,
+}
+
+/// The numbers that an engine computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+}
+
+/// The numeric class of a result, as it enters the key: `candle f32`.
+pub fn numerics(engine: Engine, dtype: Dtype) -> String {
+    let engine = match engine {
+        Engine::Cpu => "cpu",
+        Engine::Candle => "candle",
+    };
+    let dtype = match dtype {
+        Dtype::F32 => "f32",
+    };
+    format!("{engine} {dtype}")
+}
+
+/// A trainer of the decoder of `shape` that starts from `weights`, on `device` with `threads` threads.
+///
+/// # Errors
+/// When the device is unknown or fails, or a weight is missing or has another shape.
+pub fn trainer(
+    engine: Engine,
+    device: &str,
+    shape: &Shape,
+    weights: &Weights,
+    optimizer: Optimizer,
+    threads: usize,
+) -> Result<Box<dyn Train>, EngineError> {
+    match engine {
+        Engine::Cpu => Ok(Box::new(cpu::Trainer::new(shape, weights, optimizer, threads)?)),
+        Engine::Candle => Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?)),
+    }
+}
+
+/// A decoder of `shape` with `weights` and a cache of `slots` slots, on `device` with `threads` threads.
+///
+/// # Errors
+/// As [`trainer`].
+pub fn decoder(
+    engine: Engine,
+    device: &str,
+    shape: &Shape,
+    weights: &Weights,
+    slots: usize,
+    threads: usize,
+) -> Result<Box<dyn Decode>, EngineError> {
+    match engine {
+        Engine::Cpu => Ok(Box::new(cpu::Decoder::new(shape, weights, slots, threads)?)),
+        Engine::Candle => Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?)),
+    }
+}
+
+/// The candle device called `name`: `cpu`, `cuda:0`, `metal` (a GPU without a number is the first).
+fn open(name: &str) -> Result<Device, EngineError> {
+    let (family, number) = name.split_once(':').unwrap_or((name, "0"));
+    let unknown = || EngineError::UnknownDevice(name.to_owned());
+    let number: usize = number.parse().map_err(|_| unknown())?;
+    match family {
+        "cpu" if number == 0 => Ok(Device::Cpu),
+        "cuda" => Ok(Device::new_cuda(number)?),
+        "metal" => Ok(Device::new_metal(number)?),
+        _ => Err(unknown()),
+    }
+}

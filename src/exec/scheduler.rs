@@ -1,0 +1,287 @@
+//! Which stage to start next, and with how many threads: a pure state machine that is told what happened.
+
+/// How much may run at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Stages.
+    pub jobs: usize,
+    /// Threads, shared among the running stages.
+    pub threads: usize,
+    /// Whether stages that do not depend on a failed one still run.
+    pub keep_going: bool,
+}
+
+/// One stage, as far as scheduling goes.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// Stages whose outputs it needs.
+    pub needs: Vec<usize>,
+    /// How long it may take, in seconds.
+    pub seconds: f64,
+    /// Whether more than one thread helps.
+    pub threaded: bool,
+}
+
+/// Where a stage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Not all inputs are there.
+    Blocked,
+    /// All inputs are there; whether the store has it is not known yet.
+    Unblocked,
+    /// To run.
+    Ready,
+    /// Another process (or an equal stage of this run) is computing it.
+    Held,
+    /// With so many threads.
+    Running(usize),
+    Done,
+    Failed,
+    Skipped,
+}
+
+/// The state of all stages of a run.
+#[derive(Debug)]
+pub struct Scheduler {
+    status: Vec<Status>,
+    needed_by: Vec<Vec<usize>>,
+    missing: Vec<usize>,
+    threaded: Vec<bool>,
+    /// Seconds from the start of a stage to the end of the longest chain behind it: the critical path goes first.
+    urgency: Vec<f64>,
+    limits: Limits,
+    closed: bool,
+    /// Unblocked stages, and ready ones with the most urgent last, so that neither is searched for.
+    unblocked: Vec<usize>,
+    ready: Vec<usize>,
+}
+
+impl Scheduler {
+    /// `jobs` come in an order in which each stands after what it needs.
+    pub fn new(jobs: &[Job], limits: Limits) -> Self {
+        let mut needed_by = vec![Vec::new(); jobs.len()];
+        for (index, job) in jobs.iter().enumerate() {
+            job.needs.iter().for_each(|&need| needed_by[need].push(index));
+        }
+        let mut urgency = vec![0.0f64; jobs.len()];
+        for (index, job) in jobs.iter().enumerate().rev() {
+            urgency[index] = job.seconds + needed_by[index].iter().map(|&next| urgency[next]).fold(0.0, f64::max);
+        }
+        let missing: Vec<usize> = jobs.iter().map(|job| job.needs.len()).collect();
+        let status: Vec<Status> = missing
+            .iter()
+            .map(|&count| if count == 0 { Status::Unblocked } else { Status::Blocked })
+            .collect();
+        let unblocked = (0..jobs.len()).rev().filter(|&index| missing[index] == 0).collect();
+        let threaded = jobs.iter().map(|job| job.threaded).collect();
+        Self {
+            status,
+            needed_by,
+            missing,
+            threaded,
+            urgency,
+            limits,
+            closed: false,
+            unblocked,
+            ready: Vec::new(),
+        }
+    }
+
+    /// A stage whose inputs are all there and that must be looked up: then call [`Self::done`] or [`Self::must_run`].
+    pub fn next_unblocked(&mut self) -> Option<usize> {
+        self.unblocked.pop()
+    }
+
+    /// The store has not got the stage, or its holder has given it up.
+    pub fn must_run(&mut self, index: usize) {
+        self.status[index] = Status::Ready;
+        let place = self.ready.partition_point(|&other| self.is_less_urgent(other, index));
+        self.ready.insert(place, index);
+    }
+
+    /// The next stage to start, with its number of threads. It counts as running from now on.
+    pub fn start(&mut self) -> Option<(usize, usize)> {
+        let running = self.running().count();
+        let used: usize = self.running().map(|(_, threads)| threads).sum();
+        let free = self.limits.threads.saturating_sub(used);
+        // More jobs than threads is an explicit wish to share cores; else a stage waits for a free thread.
+        let full = running >= self.limits.jobs || (free == 0 && self.limits.jobs <= self.limits.threads);
+        if self.closed || full {
+            return None;
+        }
+        let others = self.ready.len().min(self.limits.jobs - running);
+        let index = self.ready.pop()?;
+        let threads = if self.threaded[index] { (free / others.max(1)).max(1) } else { 1 };
+        self.status[index] = Status::Running(threads);
+        Some((index, threads))
+    }
+
+    /// A stage that was to be started is being computed elsewhere.
+    pub fn held(&mut self, index: usize) {
+        self.status[index] = Status::Held;
+    }
+
+    /// The stages that are being computed elsewhere.
+    pub fn all_held(&self) -> Vec<usize> {
+        self.indices(|status| status == Status::Held)
+    }
+
+    /// The stage's outputs are in the store: what waited only for it is unblocked.
+    pub fn done(&mut self, index: usize) {
+        self.status[index] = Status::Done;
+        for next in self.needed_by[index].clone() {
+            self.missing[next] -= 1;
+            if self.missing[next] == 0 && self.status[next] == Status::Blocked {
+                self.status[next] = Status::Unblocked;
+                self.unblocked.push(next);
+            }
+        }
+    }
+
+    /// The stage failed: what needs it is skipped, and unless `keep_going` nothing new is started. Returns the skipped stages.
+    pub fn failed(&mut self, index: usize) -> Vec<usize> {
+        self.status[index] = Status::Failed;
+        self.closed |= !self.limits.keep_going;
+        let (mut skipped, mut open) = (Vec::new(), self.needed_by[index].clone());
+        while let Some(next) = open.pop() {
+            if self.status[next] == Status::Blocked {
+                self.status[next] = Status::Skipped;
+                skipped.push(next);
+                open.extend(&self.needed_by[next]);
+            }
+        }
+        skipped.sort_unstable();
+        skipped
+    }
+
+    /// Nothing new is started from now on.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Whether nothing runs any more and nothing will be started.
+    pub fn is_over(&self) -> bool {
+        let waits = |status: &Status| matches!(status, Status::Ready | Status::Held | Status::Unblocked);
+        self.running().next().is_none() && (self.closed || !self.status.iter().any(waits))
+    }
+
+    /// The stages that run, with their threads.
+    pub fn running(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.status.iter().enumerate().filter_map(|(index, status)| match status {
+            Status::Running(threads) => Some((index, *threads)),
+            _ => None,
+        })
+    }
+
+    /// The stages that were neither tried nor skipped so far; they are skipped now. For the end of a run that was closed.
+    pub fn skip_rest(&mut self) -> Vec<usize> {
+        let open = |status| matches!(status, Status::Blocked | Status::Unblocked | Status::Ready | Status::Held);
+        let rest = self.indices(open);
+        rest.iter().for_each(|&index| self.status[index] = Status::Skipped);
+        rest
+    }
+
+    fn indices(&self, holds: impl Fn(Status) -> bool) -> Vec<usize> {
+        (0..self.status.len()).filter(|&index| holds(self.status[index])).collect()
+    }
+
+    /// Ties go to the stage that stands first.
+    fn is_less_urgent(&self, one: usize, other: usize) -> bool {
+        self.urgency[one].total_cmp(&self.urgency[other]).then(other.cmp(&one)).is_lt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        jobs: 2,
+        threads: 2,
+        keep_going: false,
+    };
+
+    fn job(needs: &[usize], seconds: f64) -> Job {
+        Job {
+            needs: needs.to_vec(),
+            seconds,
+            threaded: true,
+        }
+    }
+
+    /// Looks up all unblocked stages: none is in the store.
+    fn miss(scheduler: &mut Scheduler) {
+        while let Some(index) = scheduler.next_unblocked() {
+            scheduler.must_run(index);
+        }
+    }
+
+    #[test]
+    fn the_critical_path_goes_first_and_cores_are_shared() {
+        let mut scheduler = Scheduler::new(&[job(&[], 1.0), job(&[], 1.0), job(&[1], 9.0)], LIMITS);
+        miss(&mut scheduler);
+        assert_eq!(
+            [scheduler.start(), scheduler.start(), scheduler.start()],
+            [Some((1, 1)), Some((0, 1)), None]
+        );
+        scheduler.done(1);
+        scheduler.done(0);
+        miss(&mut scheduler);
+        assert_eq!(scheduler.start(), Some((2, 2)), "alone, it gets both threads");
+        assert!(!scheduler.is_over());
+        scheduler.done(2);
+        assert!(scheduler.is_over());
+    }
+
+    #[test]
+    fn a_stage_waits_for_a_free_thread_unless_jobs_outnumber_threads() {
+        let jobs = [job(&[], 1.0), job(&[0], 1.0), job(&[0], 1.0), job(&[], 0.5)];
+        for (limit, second) in [(2, Some((3, 1))), (1, None)] {
+            let mut scheduler = Scheduler::new(&jobs, Limits { jobs: limit, ..LIMITS });
+            miss(&mut scheduler);
+            scheduler.start();
+            assert_eq!(scheduler.start(), second);
+        }
+        let mut scheduler = Scheduler::new(
+            &jobs,
+            Limits {
+                jobs: 3,
+                threads: 1,
+                keep_going: false,
+            },
+        );
+        miss(&mut scheduler);
+        assert_eq!([scheduler.start(), scheduler.start()], [Some((0, 1)), Some((3, 1))]);
+    }
+
+    #[test]
+    fn a_failure_skips_what_needs_it_and_closes_the_run_unless_told_to_keep_going() {
+        let jobs = [job(&[], 9.0), job(&[0], 1.0), job(&[1], 1.0), job(&[], 1.0), job(&[3], 1.0)];
+        for keep_going in [false, true] {
+            let mut scheduler = Scheduler::new(
+                &jobs,
+                Limits {
+                    jobs: 1,
+                    threads: 1,
+                    keep_going,
+                },
+            );
+            miss(&mut scheduler);
+            assert_eq!(scheduler.start(), Some((0, 1)));
+            assert_eq!(scheduler.failed(0), [1, 2]);
+            assert_eq!(scheduler.is_over(), !keep_going);
+            assert_eq!(scheduler.start().is_some(), keep_going);
+        }
+    }
+
+    #[test]
+    fn a_held_stage_is_done_when_its_holder_is() {
+        let mut scheduler = Scheduler::new(&[job(&[], 1.0), job(&[0], 1.0)], LIMITS);
+        miss(&mut scheduler);
+        let (index, _) = scheduler.start().unwrap();
+        scheduler.held(index);
+        assert_eq!((scheduler.all_held(), scheduler.is_over()), (vec![0], false));
+        scheduler.done(0);
+        assert_eq!(scheduler.next_unblocked(), Some(1));
+    }
+}

@@ -1,0 +1,48 @@
+//! What goes between the runner and a worker: one task there, messages back.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{Progress, StageName};
+use crate::fingerprint::Fingerprint;
+use crate::store::Outputs;
+
+/// One stage to run, with all that a worker needs to know: the first line on its standard input.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// The folder of the store.
+    pub store: PathBuf,
+    pub fingerprint: Fingerprint,
+    /// As the experiment gives them; the fingerprint has them after defaults.
+    pub params: Value,
+    /// The artifacts by input port.
+    pub inputs: BTreeMap<String, Vec<PathBuf>>,
+    pub threads: usize,
+    pub device: String,
+    /// For the record.
+    pub stage: StageName,
+    pub experiment: String,
+    pub run: String,
+}
+
+/// What a worker says, one JSON object a line on its standard output. The last is not `Progress`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    Progress(Progress),
+    /// The outputs and the record are in the store.
+    Done {
+        outputs: Outputs,
+        seconds: f64,
+    },
+    /// The stage failed, or its process did.
+    Failed {
+        error: String,
+        seconds: f64,
+    },
+    /// It stopped as it was asked to.
+    Stopped,
+}

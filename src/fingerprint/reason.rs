@@ -1,0 +1,213 @@
+//! Why a stage has to run, as a value that can be printed and tested.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::Fingerprint;
+use crate::hash::Digest;
+
+/// Why a stage has to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// No stage near enough to compare with has ever run.
+    NeverRun,
+    /// A stage like it has run, with these differences.
+    Changed(Vec<Change>),
+    /// Its record is there, but an output is not.
+    OutputMissing { port: String, digest: Digest },
+}
+
+/// One difference between a stage and the nearest earlier one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Version {
+        kind: String,
+        before: u32,
+        now: u32,
+    },
+    /// `name` is the path inside the params: `learning_rate`, `model.width`.
+    Param {
+        name: String,
+        before: Value,
+        now: Value,
+    },
+    Seed {
+        before: Option<u64>,
+        now: Option<u64>,
+    },
+    Input {
+        port: String,
+        before: Vec<Digest>,
+        now: Vec<Digest>,
+    },
+    Numerics {
+        before: Option<String>,
+        now: Option<String>,
+    },
+}
+
+impl Change {
+    /// All differences between an earlier fingerprint of the same kind and one of now.
+    pub fn between(before: &Fingerprint, now: &Fingerprint) -> Vec<Self> {
+        let mut changes = Vec::new();
+        if before.version != now.version {
+            changes.push(Self::Version {
+                kind: now.kind.clone(),
+                before: before.version,
+                now: now.version,
+            });
+        }
+        params("", &before.params, &now.params, &mut changes);
+        if before.seed != now.seed {
+            changes.push(Self::Seed {
+                before: before.seed,
+                now: now.seed,
+            });
+        }
+        let ports = before
+            .inputs
+            .keys()
+            .chain(now.inputs.keys().filter(|port| !before.inputs.contains_key(*port)));
+        for port in ports {
+            let (old, new) = (
+                before.inputs.get(port).cloned().unwrap_or_default(),
+                now.inputs.get(port).cloned().unwrap_or_default(),
+            );
+            if old != new {
+                changes.push(Self::Input {
+                    port: port.clone(),
+                    before: old,
+                    now: new,
+                });
+            }
+        }
+        for (old, new) in [(&before.numerics, &now.numerics), (&before.instruction_set, &now.instruction_set)] {
+            if old != new {
+                changes.push(Self::Numerics {
+                    before: old.clone(),
+                    now: new.clone(),
+                });
+            }
+        }
+        changes
+    }
+}
+
+/// Adds the differences between two trees of params, leaf by leaf.
+fn params(path: &str, before: &Value, now: &Value, changes: &mut Vec<Change>) {
+    if let (Value::Object(old), Value::Object(new)) = (before, now) {
+        let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
+        for name in names {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            params(
+                &path,
+                old.get(name).unwrap_or(&Value::Null),
+                new.get(name).unwrap_or(&Value::Null),
+                changes,
+            );
+        }
+    } else if before != now {
+        changes.push(Change::Param {
+            name: path.to_owned(),
+            before: before.clone(),
+            now: now.clone(),
+        });
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NeverRun => f.write_str("never run"),
+            Self::Changed(changes) => {
+                let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                f.write_str(&texts.join(", "))
+            }
+            Self::OutputMissing { port, digest } => write!(f, "output `{port}` ({}) is missing from the store", digest.short()),
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { kind, before, now } => write!(f, "version of kind `{kind}` changed: {before} → {now}"),
+            Self::Param { name, before, now } => write!(f, "param `{name}` changed: {} → {}", shown(before), shown(now)),
+            Self::Seed { before, now } => write!(f, "seed changed: {} → {}", optional(before.as_ref()), optional(now.as_ref())),
+            Self::Input { port, before, now } => write!(f, "input `{port}` changed: {} → {}", digests(before), digests(now)),
+            Self::Numerics { before, now } => {
+                write!(
+                    f,
+                    "numeric class changed: {} → {}",
+                    optional(before.as_ref()),
+                    optional(now.as_ref())
+                )
+            }
+        }
+    }
+}
+
+/// A param as people write it: `1e-3` rather than `0.001`, `none` rather than `null`.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float != 0.0 && float.abs() < 0.01 => format!("{float:e}"),
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn optional<T: fmt::Display>(value: Option<&T>) -> String {
+    value.map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+fn digests(digests: &[Digest]) -> String {
+    match digests {
+        [] => "none".to_owned(),
+        [one] => one.short(),
+        many => format!("[{}]", many.iter().map(Digest::short).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fingerprint() -> Fingerprint {
+        let mut fingerprint = Fingerprint::new("train", 1, json!({"learning_rate": 1e-3, "model": {"width": 64}}));
+        fingerprint.seed = Some(1);
+        fingerprint.inputs.insert("data".to_owned(), vec![Digest::of(b"a")]);
+        fingerprint
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let mut now = fingerprint();
+        now.version = 2;
+        now.params = json!({"learning_rate": 2e-3, "model": {"width": 128}, "steps": 10});
+        now.seed = None;
+        now.inputs.insert("data".to_owned(), vec![Digest::of(b"b")]);
+        now.numerics = Some("cpu f32".to_owned());
+        let reason = Reason::Changed(Change::between(&fingerprint(), &now));
+        insta::assert_snapshot!(reason.to_string().replace(", ", ",\n"), @r"
+        version of kind `train` changed: 1 → 2,
+        param `learning_rate` changed: 1e-3 → 2e-3,
+        param `model.width` changed: 64 → 128,
+        param `steps` changed: none → 10,
+        seed changed: 1 → none,
+        input `data` changed: 17762fddd969 → 10e5cf3d3c8a,
+        numeric class changed: none → cpu f32
+        ");
+    }
+
+    #[test]
+    fn equal_fingerprints_have_no_differences_and_one_key() {
+        assert_eq!(Change::between(&fingerprint(), &fingerprint()), []);
+        assert_eq!(fingerprint().key(), fingerprint().key());
+    }
+}

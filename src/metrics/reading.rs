@@ -1,0 +1,74 @@
+//! Counting the steps of a solution and reading its answer.
+
+/// What begins the line after the last step.
+const CLOSING: &str = "Thus, the";
+
+/// What stands before the answer.
+const LEAD: &str = "the answer is";
+
+/// What a solution says, as far as it can be read; any text has a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// Lines before `Thus, the` that are not blank; all of them where it is missing.
+    pub steps: u32,
+    /// What follows the last `the answer is`, without a trailing full stop; nothing where it is missing or blank.
+    pub answer: Option<&'a str>,
+    /// Whether the solution comes to `Thus, the answer is`.
+    pub complete: bool,
+}
+
+/// Reads a solution.
+pub fn read(solution: &str) -> Reading<'_> {
+    let steps = solution.split(CLOSING).next().unwrap_or_default();
+    Reading {
+        steps: steps.lines().filter(|line| !line.trim().is_empty()).count() as u32,
+        answer: answer(solution),
+        complete: solution.contains(&format!("Thus, {LEAD}")),
+    }
+}
+
+fn answer(solution: &str) -> Option<&str> {
+    let (_, rest) = solution.rsplit_once(LEAD)?;
+    let rest = rest.trim();
+    let answer = rest.strip_suffix('.').unwrap_or(rest).trim_end();
+    (!answer.is_empty()).then_some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn solutions_are_read() {
+        for (solution, steps, answer, complete) in [
+            ("1. a\n2. b\nThus, the answer is 161.", 2, Some("161"), true),
+            (
+                " \n1. a\r\n\n  2. b  \n\nThus, the answer is  $1,000.0 . ",
+                2,
+                Some("$1,000.0"),
+                true,
+            ),
+            ("Thus, the answer is North", 0, Some("North"), true),
+            ("1. a Thus, the answer is 1.\nThus, the answer is 2.", 1, Some("2"), true),
+            ("1. a\n2. b", 2, None, false),
+            ("1. a\nThus, the result is 3.", 1, None, false),
+            ("1. a\nSo the answer is 3.", 2, Some("3"), false),
+            ("1. a\nThus, the answer is .", 1, None, true),
+            ("1. a\nThus, the answer is", 1, None, true),
+            ("1. a\nThus, the answer is 3.\n2. b", 1, Some("3.\n2. b"), true),
+            ("", 0, None, false),
+        ] {
+            let expected = Reading { steps, answer, complete };
+            assert_eq!(read(solution), expected, "{solution:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_reading(text in any::<String>(), lead in "(Thus, |)the answer is ?") {
+            read(&text);
+            read(&format!("{text}{lead}{text}"));
+        }
+    }
+}

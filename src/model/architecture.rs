@@ -1,0 +1,194 @@
+//! What an experiment says of a model, its presets, and the shape that follows.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Shape;
+
+/// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Architecture {
+    /// Width of the residual stream.
+    pub width: usize,
+    /// Number of decoder layers.
+    pub layers: usize,
+    /// Number of query heads; divides `width`.
+    pub heads: usize,
+    /// Number of key/value heads; divides `heads` (0: as many as `heads`).
+    pub kv_heads: usize,
+    /// Width of the SwiGLU feed-forward layer (0: 8/3 of `width`, rounded up to a multiple of 16).
+    pub feed_forward: usize,
+    /// Base of the rotary position embedding.
+    pub rope_theta: f64,
+    /// Epsilon of the RMS norms.
+    pub norm_epsilon: f64,
+    /// Whether the output layer shares the embedding's weights.
+    pub tied: bool,
+    /// Rows of the learned embedding of the line number (0: none).
+    pub lines: usize,
+    /// Rows of the learned embedding of the column since the last line break or colon (0: none).
+    pub columns: usize,
+    /// The longest sequence, in tokens.
+    pub context: usize,
+}
+
+impl Default for Architecture {
+    /// The preset `tiny`.
+    fn default() -> Self {
+        Self {
+            width: 64,
+            layers: 2,
+            heads: 4,
+            kv_heads: 0,
+            feed_forward: 0,
+            rope_theta: 10_000.0,
+            norm_epsilon: 1e-5,
+            tied: true,
+            lines: 64,
+            columns: 64,
+            context: 1024,
+        }
+    }
+}
+
+/// The names of the presets, from small to large.
+pub const PRESETS: &[&str] = &["tiny", "small", "medium"];
+
+/// Why an architecture describes no decoder; names the field.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ArchitectureError {
+    #[error("`{field}` must be at least 1")]
+    Zero { field: &'static str },
+    #[error("`{divisor}` = {by} must divide `{field}` = {number}")]
+    Indivisible {
+        divisor: &'static str,
+        by: usize,
+        field: &'static str,
+        number: usize,
+    },
+    #[error("`width` / `heads` = {head} must be even: rotary positions turn pairs")]
+    OddHead { head: usize },
+    #[error("`{field}` = {number} must be a positive number")]
+    NotPositive { field: &'static str, number: f64 },
+}
+
+impl Architecture {
+    fn sized(width: usize, layers: usize, heads: usize) -> Self {
+        Self {
+            width,
+            layers,
+            heads,
+            ..Self::default()
+        }
+    }
+
+    /// The preset called `name`, where there is one.
+    pub fn preset(name: &str) -> Option<Self> {
+        match name {
+            "tiny" => Some(Self::default()),
+            "small" => Some(Self::sized(128, 3, 4)),
+            "medium" => Some(Self::sized(256, 6, 8)),
+            _ => None,
+        }
+    }
+
+    /// Whether some decoder has this architecture.
+    ///
+    /// # Errors
+    /// When a field contradicts another or is out of range; the message names it.
+    pub fn check(&self) -> Result<(), ArchitectureError> {
+        for (field, number) in [
+            ("width", self.width),
+            ("layers", self.layers),
+            ("heads", self.heads),
+            ("context", self.context),
+        ] {
+            if number == 0 {
+                return Err(ArchitectureError::Zero { field });
+            }
+        }
+        divides("heads", self.heads, "width", self.width)?;
+        if self.kv_heads > 0 {
+            divides("kv_heads", self.kv_heads, "heads", self.heads)?;
+        }
+        let head = self.width / self.heads;
+        if !head.is_multiple_of(2) {
+            return Err(ArchitectureError::OddHead { head });
+        }
+        for (field, number) in [("rope_theta", self.rope_theta), ("norm_epsilon", self.norm_epsilon)] {
+            if !(number > 0.0 && number.is_finite()) {
+                return Err(ArchitectureError::NotPositive { field, number });
+            }
+        }
+        Ok(())
+    }
+
+    /// The shape over a vocabulary of `vocabulary` tokens.
+    ///
+    /// # Errors
+    /// As [`Architecture::check`].
+    pub fn shape(&self, vocabulary: usize) -> Result<Shape, ArchitectureError> {
+        self.check()?;
+        Ok(Shape {
+            vocabulary,
+            width: self.width,
+            layers: self.layers,
+            heads: self.heads,
+            kv_heads: if self.kv_heads == 0 { self.heads } else { self.kv_heads },
+            feed_forward: if self.feed_forward == 0 {
+                (self.width * 8).div_ceil(3).next_multiple_of(16)
+            } else {
+                self.feed_forward
+            },
+            rope_theta: self.rope_theta,
+            norm_epsilon: self.norm_epsilon,
+            tied: self.tied,
+            lines: self.lines,
+            columns: self.columns,
+            context: self.context,
+        })
+    }
+}
+
+fn divides(divisor: &'static str, by: usize, field: &'static str, number: usize) -> Result<(), ArchitectureError> {
+    if number.is_multiple_of(by) {
+        return Ok(());
+    }
+    Err(ArchitectureError::Indivisible {
+        divisor,
+        by,
+        field,
+        number,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(change: impl FnOnce(&mut Architecture)) -> String {
+        let mut architecture = Architecture::default();
+        change(&mut architecture);
+        architecture.shape(10).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn presets_are_sound_and_their_zeros_worked_out() {
+        for name in PRESETS {
+            Architecture::preset(name).unwrap().check().unwrap();
+        }
+        let shape = Architecture::preset("tiny").unwrap().shape(50).unwrap();
+        assert_eq!((shape.kv_heads, shape.feed_forward, shape.head()), (4, 176, 16));
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        insta::assert_snapshot!(problem(|a| a.layers = 0), @"`layers` must be at least 1");
+        insta::assert_snapshot!(problem(|a| a.heads = 5), @"`heads` = 5 must divide `width` = 64");
+        insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
+        insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.rope_theta = -1.0), @"`rope_theta` = -1 must be a positive number");
+        assert_eq!(Architecture::preset("huge"), None);
+    }
+}

@@ -1,0 +1,177 @@
+//! `config.json`: Hugging Face's `LlamaConfig`, with two fields of ours for the learned positions.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Architecture, ModelError, Shape};
+
+/// The newest format this program writes and reads.
+const FORMAT: u32 = 1;
+
+const ARCHITECTURE: &str = "LlamaForCausalLM";
+const ACTIVATION: &str = "silu";
+
+/// The fields of `config.json` that this program writes or must heed; others are left alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct ConfigFile {
+    architectures: Vec<String>,
+    model_type: String,
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    #[serde(default)]
+    num_key_value_heads: Option<usize>,
+    #[serde(default)]
+    head_dim: Option<usize>,
+    #[serde(default = "silu")]
+    hidden_act: String,
+    max_position_embeddings: usize,
+    rms_norm_eps: f64,
+    #[serde(default = "default_theta")]
+    rope_theta: f64,
+    #[serde(default)]
+    rope_scaling: Option<serde_json::Value>,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+    #[serde(default)]
+    pad_token_id: Option<u32>,
+    #[serde(default)]
+    bos_token_id: Option<u32>,
+    #[serde(default)]
+    eos_token_id: Option<serde_json::Value>,
+    #[serde(default = "float32", alias = "dtype")]
+    torch_dtype: String,
+    /// Rows of `model.embed_lines.weight`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    line_positions: usize,
+    /// Rows of `model.embed_columns.weight`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    column_positions: usize,
+    /// See [`FORMAT`]; files of other programs have none.
+    #[serde(default = "first_format")]
+    runner_format: u32,
+}
+
+fn silu() -> String {
+    ACTIVATION.to_owned()
+}
+
+fn default_theta() -> f64 {
+    Architecture::default().rope_theta
+}
+
+fn float32() -> String {
+    "float32".to_owned()
+}
+
+fn first_format() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(rows: &usize) -> bool {
+    *rows == 0
+}
+
+impl ConfigFile {
+    fn of(shape: &Shape, end: u32) -> Self {
+        Self {
+            architectures: vec![ARCHITECTURE.to_owned()],
+            model_type: "llama".to_owned(),
+            vocab_size: shape.vocabulary,
+            hidden_size: shape.width,
+            intermediate_size: shape.feed_forward,
+            num_hidden_layers: shape.layers,
+            num_attention_heads: shape.heads,
+            num_key_value_heads: Some(shape.kv_heads),
+            head_dim: Some(shape.head()),
+            hidden_act: silu(),
+            max_position_embeddings: shape.context,
+            rms_norm_eps: shape.norm_epsilon,
+            rope_theta: shape.rope_theta,
+            rope_scaling: None,
+            attention_bias: false,
+            mlp_bias: false,
+            tie_word_embeddings: shape.tied,
+            pad_token_id: Some(0),
+            bos_token_id: None,
+            eos_token_id: Some(end.into()),
+            torch_dtype: float32(),
+            line_positions: shape.lines,
+            column_positions: shape.columns,
+            runner_format: FORMAT,
+        }
+    }
+
+    /// The first thing about the model that this program does not do: field, value, what it does.
+    fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
+        let head = self.hidden_size.checked_div(self.num_attention_heads);
+        if !self.architectures.iter().any(|name| name == ARCHITECTURE) {
+            Some(("architectures", format!("{:?}", self.architectures), "[\"LlamaForCausalLM\"]"))
+        } else if self.hidden_act != ACTIVATION {
+            Some(("hidden_act", format!("{:?}", self.hidden_act), "\"silu\""))
+        } else if let Some(scaling) = &self.rope_scaling {
+            Some(("rope_scaling", scaling.to_string(), "null"))
+        } else if self.attention_bias || self.mlp_bias {
+            Some(("attention_bias or mlp_bias", "true".to_owned(), "false"))
+        } else if self.head_dim.is_some_and(|width| Some(width) != head) {
+            let found = self.head_dim.unwrap_or_default().to_string();
+            Some(("head_dim", found, "hidden_size / num_attention_heads"))
+        } else {
+            None
+        }
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture {
+            width: self.hidden_size,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            feed_forward: self.intermediate_size,
+            rope_theta: self.rope_theta,
+            norm_epsilon: self.rms_norm_eps,
+            tied: self.tie_word_embeddings,
+            lines: self.line_positions,
+            columns: self.column_positions,
+            context: self.max_position_embeddings,
+        }
+    }
+}
+
+/// The text of `config.json` for `shape`, whose completions end in token `end`.
+pub(super) fn write(shape: &Shape, end: u32, path: &Path) -> Result<(), ModelError> {
+    super::files::write_json(&ConfigFile::of(shape, end), path)
+}
+
+/// The shape that the `config.json` at `path` describes.
+pub(super) fn read(path: &Path) -> Result<Shape, ModelError> {
+    let config: ConfigFile = super::files::read_json(path)?;
+    if config.runner_format > FORMAT {
+        return Err(ModelError::Newer {
+            path: path.to_owned(),
+            found: config.runner_format,
+            known: FORMAT,
+        });
+    }
+    if let Some((field, found, known)) = config.unsupported() {
+        return Err(ModelError::Unsupported {
+            path: path.to_owned(),
+            field,
+            found,
+            known,
+        });
+    }
+    let shape = config.architecture().shape(config.vocab_size);
+    shape.map_err(|error| ModelError::Architecture {
+        path: path.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,50 @@
+//! Why a model's files cannot be read or written.
+
+use std::path::PathBuf;
+
+use super::ArchitectureError;
+use crate::tokenizer::TokenizerError;
+
+/// Why a model cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("cannot read {path}: {error}", path = path.display())]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("cannot write {path}: {error}", path = path.display())]
+    Write { path: PathBuf, error: std::io::Error },
+    #[error("{path} is not valid JSON: {error}", path = path.display())]
+    Json { path: PathBuf, error: serde_json::Error },
+    #[error("{path} is of format {found}, newer than {known}, the newest this program reads; use a newer `runner`", path = path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{path}: {field} is {found}, and only {known} is supported", path = path.display())]
+    Unsupported {
+        path: PathBuf,
+        field: &'static str,
+        found: String,
+        known: &'static str,
+    },
+    #[error("{path}: {error}", path = path.display())]
+    Architecture { path: PathBuf, error: ArchitectureError },
+    #[error("{path} is damaged or incomplete: {error}", path = path.display())]
+    Damaged {
+        path: PathBuf,
+        error: safetensors::SafeTensorError,
+    },
+    #[error("{path}: tensor `{name}` is missing", path = path.display())]
+    Missing { path: PathBuf, name: String },
+    #[error("{path}: tensor `{name}` has shape {found:?} where the model needs {expected:?}", path = path.display())]
+    Tensor {
+        path: PathBuf,
+        name: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
+    #[error("{path}: tensor `{name}` is of type {found} (known: F32, F16, BF16)", path = path.display())]
+    Type { path: PathBuf, name: String, found: String },
+    #[error("{path}: tensor `{name}` is not one of this model's", path = path.display())]
+    Stranger { path: PathBuf, name: String },
+    #[error("{path} has {found} tokens where the model needs {expected}", path = path.display())]
+    Vocabulary { path: PathBuf, found: usize, expected: usize },
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}

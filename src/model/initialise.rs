@@ -1,0 +1,67 @@
+//! The seeded random start.
+
+use super::{Array, Shape, Weights};
+use crate::seed::Stream;
+
+/// Standard deviation of matrices and embeddings at the start.
+const DEVIATION: f64 = 0.02;
+
+/// The weights that `seed` stands for.
+///
+/// Norms are 1; all else is normal with deviation 0.02, divided by √(2 · layers) for the two projections of a layer that add to the
+/// residual stream, so that its variance does not grow with depth (GPT-2). Each tensor has a random stream of its own, named
+/// after it: a tensor more or less leaves the others as they are.
+pub fn initialise(shape: &Shape, seed: u64) -> Weights {
+    let residual = DEVIATION / libm::sqrt(2.0 * shape.layers as f64);
+    let parameters = shape.parameters().into_iter();
+    parameters
+        .map(|(name, dimensions)| {
+            let count = dimensions.iter().product();
+            let data = if dimensions.len() == 1 {
+                vec![1.0; count]
+            } else {
+                let projects_back = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
+                let deviation = if projects_back { residual } else { DEVIATION };
+                let mut stream = Stream::new(seed, &format!("initialise/{name}"));
+                (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
+            };
+            let array = Array { shape: dimensions, data };
+            (name, array)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Architecture;
+
+    fn deviation(array: &Array) -> f64 {
+        let sum: f64 = array.data.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        (sum / array.data.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn deviations_are_as_promised() {
+        let weights = initialise(&Architecture::default().shape(60).unwrap(), 1);
+        let of = |name: &str| deviation(&weights[name]);
+        assert!((of("model.embed_tokens.weight") - 0.02).abs() < 0.001);
+        assert!((of("model.layers.1.mlp.down_proj.weight") - 0.01).abs() < 0.0005);
+        assert!((of("model.layers.0.self_attn.o_proj.weight") - 0.01).abs() < 0.0005);
+        assert!((of("model.norm.weight") - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_tensor_more_leaves_the_others_as_they_are() {
+        let tied = initialise(&Architecture::default().shape(60).unwrap(), 1);
+        let untied = Architecture {
+            tied: false,
+            ..Architecture::default()
+        };
+        let untied = initialise(&untied.shape(60).unwrap(), 1);
+        assert_eq!(untied.len(), tied.len() + 1);
+        assert!(tied.iter().all(|(name, array)| untied[name] == *array));
+        let other = initialise(&Architecture::default().shape(60).unwrap(), 2);
+        assert_ne!(other["model.embed_tokens.weight"], tied["model.embed_tokens.weight"]);
+    }
+}

@@ -1,0 +1,175 @@
+//! Experiment → [`Dag`]: kinds, params, references, checks, and equal stages made one.
+//!
+//! Each variant is read into drafts (fields split into inputs, params and seed; references resolved), checked for cycles, and then
+//! merged into the graph, dependencies first. All that is wrong in all variants is reported at once.
+
+mod cycle;
+mod merge;
+mod params;
+mod reference;
+
+use std::collections::{BTreeSet, HashMap};
+
+use figment::value::Value;
+
+use super::Dag;
+use crate::config::{Diagnostic, Diagnostics, Experiment, Origins, StageDeclaration, Variant, known, nearest};
+use crate::stage::{Kind, Stage};
+
+/// Builds the DAG of all variants; `kinds` is the table of kinds.
+///
+/// # Errors
+/// When anything in the experiment is wrong: all of it, file by file, from top to bottom.
+pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Vec<Diagnostic>> {
+    let mut problems = experiment.problems.clone();
+    let mut merger = merge::Merger::new(&experiment.name);
+    for variant in &experiment.variants {
+        let drafts = Reader::new(variant, kinds, &experiment.origins, &mut problems).drafts();
+        match cycle::order(&drafts) {
+            Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
+            Ok(_) => {}
+            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts, &experiment.origins))),
+        }
+    }
+    if problems.is_empty() {
+        Ok(merger.into_dag())
+    } else {
+        Err(problems.into_vec())
+    }
+}
+
+/// One stage of one variant, its fields read as its kind means them.
+struct Draft<'a> {
+    declaration: &'a StageDeclaration,
+    kind: Option<&'static Kind>,
+    /// With its params as they are written.
+    stage: Option<(Box<dyn Stage>, Value)>,
+    seed: u64,
+    /// By input port, in the order of the kind's table.
+    inputs: Vec<(&'static str, Vec<Edge>)>,
+}
+
+/// A reference to the output of another draft.
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    /// Which draft of the variant.
+    to: usize,
+    port: &'static str,
+    /// Leads to the reference.
+    tag: figment::value::Tag,
+}
+
+/// Reads the stages of one variant.
+struct Reader<'a, 'p> {
+    variant: &'a Variant,
+    kinds: &'a [&'static Kind],
+    origins: &'a Origins,
+    problems: &'p mut Diagnostics,
+    /// The stages' positions, by base and index.
+    positions: HashMap<(&'a str, Option<i64>), usize>,
+}
+
+impl<'a, 'p> Reader<'a, 'p> {
+    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], origins: &'a Origins, problems: &'p mut Diagnostics) -> Self {
+        let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
+        Self {
+            variant,
+            kinds,
+            origins,
+            problems,
+            positions: variant.stages.iter().enumerate().map(name).collect(),
+        }
+    }
+
+    fn drafts(&mut self) -> Vec<Draft<'a>> {
+        let variant = self.variant;
+        let kinds: Vec<_> = variant.stages.iter().map(|stage| self.kind(stage)).collect();
+        let mut drafts = Vec::with_capacity(kinds.len());
+        for (declaration, kind) in variant.stages.iter().zip(&kinds) {
+            let mut draft = Draft {
+                declaration,
+                kind: *kind,
+                stage: None,
+                seed: 0,
+                inputs: Vec::new(),
+            };
+            if let Some(kind) = *kind {
+                draft.stage = self.params(declaration, kind);
+                draft.seed = self.seed(declaration, kind);
+                draft.inputs = self.inputs(declaration, kind, &kinds);
+            }
+            drafts.push(draft);
+        }
+        drafts
+    }
+
+    fn kind(&mut self, stage: &StageDeclaration) -> Option<&'static Kind> {
+        let names = || self.kinds.iter().map(|kind| kind.name);
+        let Some(value) = stage.fields.get("kind") else {
+            if !stage.broken.contains("kind") {
+                let message = format!("stage `{}` needs a `kind` ({})", stage.name, known(names()));
+                let at = self.origins.key(stage.tag);
+                self.problems.push(Diagnostic::new(message).at(at));
+            }
+            return None;
+        };
+        let name = value.as_str().unwrap_or_default();
+        let found = self.kinds.iter().find(|kind| kind.name == name).copied();
+        if found.is_none() {
+            let shown = crate::config::value::text(value);
+            let message = format!("no kind `{shown}` ({})", known(names()));
+            let problem = Diagnostic::new(message).at(self.origins.value(value.tag()));
+            let problem = problem.suggest(nearest(name, names()));
+            self.problems.push(problem);
+        }
+        found
+    }
+
+    /// The references at each input port.
+    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, kinds: &[Option<&'static Kind>]) -> Vec<(&'static str, Vec<Edge>)> {
+        let mut inputs = Vec::new();
+        for input in kind.inputs {
+            let Some(value) = stage.fields.get(input.name) else {
+                if !input.optional && !stage.broken.contains(input.name) {
+                    let message = format!(
+                        "stage `{}` needs the input `{}`: {}",
+                        stage.name,
+                        input.name,
+                        reference::takes(input)
+                    );
+                    let at = self.origins.key(stage.tag);
+                    self.problems.push(Diagnostic::new(message).at(at));
+                }
+                continue;
+            };
+            match self.references(stage, kind, input, value) {
+                Ok(values) => inputs.push((input.name, self.edges(stage, kind, input, values, kinds))),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        inputs
+    }
+
+    fn edges(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        input: &crate::stage::Input,
+        values: &[Value],
+        kinds: &[Option<&'static Kind>],
+    ) -> Vec<Edge> {
+        let mut edges = Vec::with_capacity(values.len());
+        for value in values {
+            match self.edge(stage, kind, input, value, kinds) {
+                Ok(edge) => edges.extend(edge),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        edges
+    }
+
+    /// The stages' bases, each once, for messages.
+    fn bases(&self) -> BTreeSet<&'a str> {
+        self.positions.keys().map(|(base, _)| *base).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! Equal stages made one: drafts of all variants → nodes.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::json;
+
+use super::Draft;
+use crate::config::Variant;
+use crate::config::value::text;
+use crate::event::StageName;
+use crate::hash::{self, Digest};
+use crate::plan::{Dag, Link, Node};
+
+/// All that makes two stages equal: kind, params after defaults with the numeric class, the seed where it is drawn from, and the same inputs.
+type Identity = (&'static str, Digest, Option<u64>, Vec<(&'static str, Vec<Link>)>);
+
+/// Collects the stages of one variant after the other.
+pub(super) struct Merger {
+    dag: Dag,
+    nodes: HashMap<Identity, NodeIndex>,
+}
+
+impl Merger {
+    pub(super) fn new(experiment: &str) -> Self {
+        Self {
+            dag: Dag {
+                experiment: experiment.to_owned(),
+                graph: DiGraph::new(),
+            },
+            nodes: HashMap::new(),
+        }
+    }
+
+    /// Adds the stages of a variant in `order`: each after those that it uses.
+    pub(super) fn add(&mut self, variant: &Variant, drafts: Vec<Draft<'_>>, order: &[usize]) {
+        let coordinates: BTreeMap<String, String> = variant
+            .coordinates
+            .iter()
+            .map(|(axis, value)| (axis.clone(), text(value)))
+            .collect();
+        let mut drafts: Vec<Option<Draft<'_>>> = drafts.into_iter().map(Some).collect();
+        let mut placed: HashMap<usize, NodeIndex> = HashMap::with_capacity(order.len());
+        for position in order {
+            let Some(draft) = drafts.get_mut(*position).and_then(Option::take) else {
+                continue;
+            };
+            let name = StageName {
+                name: draft.declaration.name.clone(),
+                variant: coordinates.clone(),
+            };
+            if let Some(node) = self.place(draft, name, &placed) {
+                placed.insert(*position, node);
+            }
+        }
+    }
+
+    fn place(&mut self, draft: Draft<'_>, name: StageName, placed: &HashMap<usize, NodeIndex>) -> Option<NodeIndex> {
+        let (kind, (stage, params)) = (draft.kind?, draft.stage?);
+        let link = |edge: &super::Edge| {
+            Some(Link {
+                from: *placed.get(&edge.to)?,
+                port: edge.port,
+            })
+        };
+        let links = |(port, edges): &(&'static str, Vec<_>)| Some((*port, edges.iter().map(link).collect::<Option<Vec<_>>>()?));
+        let inputs: Vec<(&'static str, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
+        let seed = stage.draws().then_some(draft.seed);
+        match self.nodes.entry((
+            kind.name,
+            hash::value(&json!([stage.params(), stage.numerics()])),
+            seed,
+            inputs.clone(),
+        )) {
+            Entry::Occupied(entry) => {
+                let node = *entry.get();
+                if let Some(node) = self.dag.graph.node_weight_mut(node) {
+                    let agrees = |axis: &String, value: &mut String| name.variant.get(axis) == Some(value);
+                    node.name.variant.retain(agrees);
+                    node.members.push(name);
+                }
+                Some(node)
+            }
+            Entry::Vacant(entry) => {
+                let node = self.dag.graph.add_node(Node {
+                    members: vec![name.clone()],
+                    name,
+                    base: draft.declaration.base.clone(),
+                    index: draft.declaration.index,
+                    kind,
+                    stage,
+                    params,
+                    seed,
+                    inputs: inputs.iter().map(|(port, links)| ((*port).to_owned(), links.clone())).collect(),
+                });
+                entry.insert(node);
+                let mut sources: Vec<NodeIndex> = inputs.iter().flat_map(|(_, links)| links).map(|link| link.from).collect();
+                sources.sort_unstable();
+                sources.dedup();
+                for source in sources {
+                    self.dag.graph.add_edge(source, node, ());
+                }
+                Some(node)
+            }
+        }
+    }
+
+    pub(super) fn into_dag(self) -> Dag {
+        self.dag
+    }
+}

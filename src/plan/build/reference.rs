@@ -1,0 +1,233 @@
+//! References: `stage`, `stage.port`, `stage[k-1].port`.
+
+use std::ops::Range;
+
+use figment::value::Value;
+
+use super::{Edge, Reader};
+use crate::config::value::describe;
+use crate::config::{self, Diagnostic, Location, StageDeclaration, known, nearest};
+use crate::stage::{Input, Kind, Output, PortType};
+
+/// Indices named in a message before it ends in `…`.
+const LISTED: usize = 16;
+
+/// The parts of a reference, in bytes of its text.
+#[derive(Debug, PartialEq)]
+struct Parts {
+    base: Range<usize>,
+    index: Option<Range<usize>>,
+    port: Option<Range<usize>>,
+}
+
+impl Parts {
+    fn of(text: &str) -> Option<Self> {
+        let end = text.find(['[', '.']).unwrap_or(text.len());
+        let (index, rest) = if text[end..].starts_with('[') {
+            let close = end + text[end..].find(']')?;
+            (Some(end + 1..close), close + 1)
+        } else {
+            (None, end)
+        };
+        let port = match &text[rest..] {
+            "" => None,
+            port => (port.starts_with('.') && port.len() > 1 && !port[1..].contains(['.', '[', ']'])).then_some(rest + 1..text.len()),
+        };
+        let whole = port.is_some() || rest == text.len();
+        (whole && end > 0 && !text.contains(char::is_whitespace) | index.is_some()).then_some(Self { base: 0..end, index, port })
+    }
+}
+
+/// What an input takes, in words.
+pub(super) fn takes(input: &Input) -> String {
+    let what = noun(input.port);
+    if input.many {
+        format!("{what} or a list of them")
+    } else {
+        what.to_owned()
+    }
+}
+
+fn noun(port: PortType) -> &'static str {
+    match port {
+        PortType::Dataset => "a data set",
+        PortType::Model => "a model",
+        PortType::Answers => "answers",
+        PortType::Metrics => "metrics",
+    }
+}
+
+impl Reader<'_, '_> {
+    /// The references written at an input: one, or a list where the input takes many.
+    pub(super) fn references<'v>(
+        &self,
+        stage: &StageDeclaration,
+        kind: &Kind,
+        input: &Input,
+        value: &'v Value,
+    ) -> Result<&'v [Value], Diagnostic> {
+        let wrong = |message: String| Err(Diagnostic::new(message).at(self.origins.value(value.tag())));
+        let name = input.name;
+        match value {
+            Value::String(..) => Ok(std::slice::from_ref(value)),
+            Value::Array(_, items) if !input.many => wrong(format!(
+                "input `{name}` of {} takes one reference, not a list of {}",
+                kind.name,
+                items.len()
+            )),
+            Value::Array(_, items) if items.is_empty() && !input.optional => {
+                wrong(format!("stage `{}` needs the input `{name}`: {}", stage.name, takes(input)))
+            }
+            Value::Array(_, items) => Ok(items),
+            other => wrong(format!(
+                "input `{name}` of {} takes a reference such as `\"stage.port\"`, not {}",
+                kind.name,
+                describe(other)
+            )),
+        }
+    }
+
+    /// Resolves one reference; nothing where what it refers to has been reported as wrong itself.
+    pub(super) fn edge(
+        &self,
+        stage: &StageDeclaration,
+        kind: &Kind,
+        input: &Input,
+        value: &Value,
+        kinds: &[Option<&'static Kind>],
+    ) -> Result<Option<Edge>, Diagnostic> {
+        let tag = value.tag();
+        let parts = value.as_str().and_then(|text| Some((text, Parts::of(text)?)));
+        let Some((text, parts)) = parts else {
+            let message = format!("{} is no reference", describe(value));
+            let help = "write `stage`, `stage.port` or `stage[k-1].port`";
+            return Err(Diagnostic::new(message).at(self.origins.value(tag)).help(help));
+        };
+        let at = |part: Range<usize>| self.origins.part(tag, text, part);
+        let base = &text[parts.base.clone()];
+        if self.variant.unread.contains(base) {
+            return Ok(None);
+        }
+        let names = self.variant.scope.indexed(stage.variable.as_deref(), stage.index);
+        let index = parts.index.clone().map(|span| config::index(text, span, tag, &names, self.origins));
+        let index = index.transpose()?;
+        let Some(position) = self.position(base, index) else {
+            let name = 0..parts.port.as_ref().map_or(text.len(), |port| port.start - 1);
+            return Err(self.unknown(base, index, at(name)));
+        };
+        let Some(source) = kinds.get(position).copied().flatten() else {
+            return Ok(None);
+        };
+        let name = self.variant.stages.get(position).map_or(base, |stage| stage.name.as_str());
+        let port = match &parts.port {
+            Some(span) => port(source, name, &text[span.clone()], at(span.clone()))?,
+            None => only_port(source, name, at(0..text.len()))?,
+        };
+        if port.port != input.port {
+            let (gives, takes) = (noun(port.port), takes(input));
+            let message = format!(
+                "input `{}` of {} takes {takes}; `{name}.{}` is {gives}",
+                input.name, kind.name, port.name
+            );
+            return Err(Diagnostic::new(message).at(at(0..text.len())));
+        }
+        Ok(Some(Edge {
+            to: position,
+            port: port.name,
+            tag,
+        }))
+    }
+
+    fn position(&self, base: &str, index: Option<i64>) -> Option<usize> {
+        self.positions.get(&(base, index)).copied()
+    }
+
+    /// The message for a reference to no stage.
+    fn unknown(&self, base: &str, index: Option<i64>, at: Option<Location>) -> Diagnostic {
+        let found = self.positions.keys().filter(|(name, _)| *name == base);
+        let mut indices: Vec<i64> = found.filter_map(|(_, index)| *index).collect();
+        indices.sort_unstable();
+        match (index, indices.as_slice()) {
+            (_, []) if self.position(base, None).is_some() => {
+                let message = format!("stage `{base}` has no index");
+                Diagnostic::new(message).at(at).help(format!("write `{base}`"))
+            }
+            (_, []) => {
+                let message = format!("no stage `{base}` ({})", known(self.bases()));
+                Diagnostic::new(message).at(at).suggest(nearest(base, self.bases()))
+            }
+            (Some(index), _) => Diagnostic::new(format!("no stage `{base}[{index}]` (`{base}` has {})", listed(&indices))).at(at),
+            (None, [first, ..]) => {
+                let message = format!("stage `{base}` has an index ({})", listed(&indices));
+                Diagnostic::new(message)
+                    .at(at)
+                    .help(format!("write `{base}[{first}]` or `{base}[k]`"))
+            }
+        }
+    }
+}
+
+/// `0 to 5`, `0, 2, 4`.
+fn listed(indices: &[i64]) -> String {
+    match indices {
+        [first, .., last] if indices.windows(2).all(|pair| pair[1] == pair[0] + 1) => format!("{first} to {last}"),
+        _ => {
+            let more = if indices.len() > LISTED { ", …" } else { "" };
+            let first: Vec<String> = indices.iter().take(LISTED).map(i64::to_string).collect();
+            first.join(", ") + more
+        }
+    }
+}
+
+fn port(kind: &'static Kind, stage: &str, name: &str, at: Option<Location>) -> Result<&'static Output, Diagnostic> {
+    let names = || kind.outputs.iter().map(|output| output.name);
+    let found = kind.outputs.iter().find(|output| output.name == name);
+    found.ok_or_else(|| {
+        let message = format!("stage `{stage}` ({}) has no output `{name}` ({})", kind.name, known(names()));
+        Diagnostic::new(message).at(at).suggest(nearest(name, names()))
+    })
+}
+
+fn only_port(kind: &'static Kind, stage: &str, at: Option<Location>) -> Result<&'static Output, Diagnostic> {
+    match kind.outputs {
+        [output] => Ok(output),
+        outputs => {
+            let names: Vec<&str> = outputs.iter().map(|output| output.name).collect();
+            let message = format!("stage `{stage}` ({}) has several outputs: {}", kind.name, names.join(", "));
+            let help = names.first().map(|first| format!("say which, as in `{stage}.{first}`"));
+            Err(help.into_iter().fold(Diagnostic::new(message).at(at), Diagnostic::help))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_has_parts() {
+        let parts = |text: &str| {
+            Parts::of(text).map(|parts| {
+                let cut = |part: Option<Range<usize>>| part.map(|part| text[part].to_owned());
+                (text[parts.base].to_owned(), cut(parts.index), cut(parts.port))
+            })
+        };
+        let some = |base: &str, index: Option<&str>, port: Option<&str>| {
+            Some((base.to_owned(), index.map(str::to_owned), port.map(str::to_owned)))
+        };
+        assert_eq!(parts("a"), some("a", None, None));
+        assert_eq!(parts("a.b"), some("a", None, Some("b")));
+        assert_eq!(parts("a[k - 1]"), some("a", Some("k - 1"), None));
+        assert_eq!(parts("a[0].b"), some("a", Some("0"), Some("b")));
+        for wrong in ["", ".b", "a.", "a[0", "a[0]b", "a.b.c", "[0]", "a b", "a.b[0]", "a]"] {
+            assert_eq!(parts(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn indices_are_listed_shortly() {
+        assert_eq!(listed(&[0, 1, 2]), "0 to 2");
+        assert_eq!(listed(&[0, 2]), "0, 2");
+        assert_eq!(listed(&[3]), "3");
+    }
+}

@@ -1,0 +1,181 @@
+//! DAG → plan: keys, and what the store has under them.
+
+use std::cell::OnceCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+
+use petgraph::Direction;
+use petgraph::graph::NodeIndex;
+
+use super::history::History;
+use super::{Dag, Entry, Node, Plan, State};
+use crate::fingerprint::{Fingerprint, Reason};
+use crate::hash::Digest;
+use crate::store::{Outputs, Store, StoreError};
+
+/// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
+pub struct Resolver<'a> {
+    store: &'a Store,
+    /// The instruction set, where it is part of the key (`strict_numerics`).
+    strict: Option<String>,
+    /// Read when the first miss asks for it: a run of hits needs no history.
+    history: OnceCell<History>,
+}
+
+impl<'a> Resolver<'a> {
+    /// `strict` is this machine's instruction set where `strict_numerics` puts it into the keys.
+    pub fn new(store: &'a Store, strict: Option<String>) -> Self {
+        Self {
+            store,
+            strict,
+            history: OnceCell::new(),
+        }
+    }
+
+    /// The plan for `targets` and all that they need (all stages where there are no targets).
+    ///
+    /// # Errors
+    /// When the store is damaged or cannot be read.
+    pub fn plan(&self, dag: Dag, targets: &BTreeSet<NodeIndex>) -> Result<Plan, StoreError> {
+        let unknown = Entry {
+            state: State::Unknown,
+            key: None,
+            reason: None,
+            outputs: Outputs::new(),
+            estimate: None,
+        };
+        let mut entries = vec![unknown; dag.graph.node_count()];
+        let order = order(&dag, targets);
+        for &index in &order {
+            let node = &dag.graph[index];
+            entries[index.index()] = match self.fingerprint(node, |from| known(&entries[from.index()])) {
+                Some(fingerprint) => self.look_up(node, &fingerprint)?,
+                None => Entry {
+                    estimate: self.history().estimate(node),
+                    ..entries[index.index()].clone()
+                },
+            };
+        }
+        Ok(Plan { dag, order, entries })
+    }
+
+    /// The fingerprint of a stage whose inputs' outputs are all known, else nothing.
+    pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
+        let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, node.stage.params());
+        fingerprint.seed = node.seed;
+        fingerprint.numerics = node.stage.numerics();
+        fingerprint.instruction_set = fingerprint.numerics.as_ref().and(self.strict.clone());
+        for (port, links) in &node.inputs {
+            let digests: Option<Vec<Digest>> = links
+                .iter()
+                .map(|link| outputs(link.from)?.get(link.port).map(|artifact| artifact.digest))
+                .collect();
+            fingerprint.inputs.insert(port.clone(), digests?);
+        }
+        Some(fingerprint)
+    }
+
+    /// Hit or run, with the reason.
+    ///
+    /// # Errors
+    /// When the store is damaged or cannot be read.
+    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<Entry, StoreError> {
+        let key = fingerprint.key();
+        let reason = match self.outputs(&key)? {
+            Found::Hit(outputs) => {
+                return Ok(Entry {
+                    state: State::Hit,
+                    key: Some(key),
+                    reason: None,
+                    outputs,
+                    estimate: None,
+                });
+            }
+            Found::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
+            Found::Nothing => self.history().reason(node, fingerprint),
+        };
+        let estimate = self.history().estimate(node);
+        Ok(Entry {
+            state: State::Run,
+            key: Some(key),
+            reason: Some(reason),
+            outputs: Outputs::new(),
+            estimate,
+        })
+    }
+
+    /// The outputs of the stage `key`, if it has a record and all of them are in the store.
+    ///
+    /// # Errors
+    /// When the store is damaged or cannot be read.
+    pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
+        Ok(match self.outputs(key)? {
+            Found::Hit(outputs) => Some(outputs),
+            Found::OutputMissing { .. } | Found::Nothing => None,
+        })
+    }
+
+    fn outputs(&self, key: &Digest) -> Result<Found, StoreError> {
+        let Some(outputs) = self.store.outputs(key)? else {
+            return Ok(Found::Nothing);
+        };
+        for (port, artifact) in &outputs {
+            if !self.store.has(artifact)? {
+                return Ok(Found::OutputMissing {
+                    port: port.clone(),
+                    digest: artifact.digest,
+                });
+            }
+        }
+        Ok(Found::Hit(outputs))
+    }
+
+    fn history(&self) -> &History {
+        self.history.get_or_init(|| History::read(self.store))
+    }
+}
+
+/// What the store has under a key.
+enum Found {
+    Hit(Outputs),
+    OutputMissing { port: String, digest: Digest },
+    Nothing,
+}
+
+fn known(entry: &Entry) -> Option<&Outputs> {
+    (entry.state == State::Hit).then_some(&entry.outputs)
+}
+
+/// `targets` and all that they need (everything where there are no targets), each after its inputs and otherwise as in the file.
+fn order(dag: &Dag, targets: &BTreeSet<NodeIndex>) -> Vec<NodeIndex> {
+    let graph = &dag.graph;
+    let mut needed = vec![targets.is_empty(); graph.node_count()];
+    let mut open: Vec<NodeIndex> = targets.iter().copied().collect();
+    while let Some(index) = open.pop() {
+        if !std::mem::replace(&mut needed[index.index()], true) {
+            open.extend(graph.neighbors_directed(index, Direction::Incoming));
+        }
+    }
+    let mut waiting: Vec<usize> = graph
+        .node_indices()
+        .map(|index| graph.neighbors_directed(index, Direction::Incoming).count())
+        .collect();
+    let mut ready: BinaryHeap<Reverse<NodeIndex>> = graph
+        .node_indices()
+        .filter(|index| waiting[index.index()] == 0)
+        .map(Reverse)
+        .collect();
+    let mut order = Vec::new();
+    while let Some(Reverse(index)) = ready.pop() {
+        if needed[index.index()] {
+            order.push(index);
+        }
+        for next in graph.neighbors_directed(index, Direction::Outgoing) {
+            waiting[next.index()] -= 1;
+            if waiting[next.index()] == 0 {
+                ready.push(Reverse(next));
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,209 @@
+//! A run on a terminal: what runs moves at the bottom, what ended scrolls above.
+
+use std::collections::BTreeMap;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::running::Running;
+use super::tally::Tally;
+use super::wording::{self, Failure};
+use super::{Clock, Color, Paint, duration};
+use crate::event::{Event, Progress, Reporter, StageName};
+
+/// Shows the running stages as live lines, and every stage that ended as a line above them.
+///
+/// Draws nothing live as long as nothing has to run.
+pub struct Terminal<C> {
+    screen: MultiProgress,
+    paint: Paint,
+    clock: C,
+    live: BTreeMap<StageName, Live>,
+    /// The line below all others.
+    total: Option<Total>,
+    stages: usize,
+    ended: usize,
+    /// By the reason.
+    skipped: BTreeMap<String, Tally>,
+}
+
+/// The live line of a stage.
+struct Live {
+    bar: ProgressBar,
+    running: Running,
+    /// Who computes it, if it is another process.
+    holder: Option<String>,
+}
+
+/// The line that says how far the run is.
+struct Total {
+    bar: ProgressBar,
+    running: Running,
+}
+
+impl<C: Clock> Terminal<C> {
+    /// Draws on standard error.
+    pub fn stderr(paint: Paint, clock: C) -> Self {
+        Self::on(ProgressDrawTarget::stderr(), paint, clock)
+    }
+
+    pub(super) fn on(target: ProgressDrawTarget, paint: Paint, clock: C) -> Self {
+        Self {
+            screen: MultiProgress::with_draw_target(target),
+            paint,
+            clock,
+            live: BTreeMap::new(),
+            total: None,
+            stages: 0,
+            ended: 0,
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    /// A line above the live ones. A terminal that is gone is no reason to stop a run.
+    fn line(&self, text: &str) {
+        let _ = self.screen.println(text);
+    }
+
+    fn watch(&mut self, stage: &StageName, holder: Option<&str>) {
+        let now = self.clock.now();
+        let total = self.total.get_or_insert_with(|| {
+            let bar = ProgressBar::no_length().with_style(style("  {wide_msg}"));
+            Total {
+                bar: self.screen.add(bar),
+                running: Running::new(now),
+            }
+        });
+        let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:16} {wide_msg}"));
+        let bar = self.screen.insert_before(&total.bar, bar);
+        let live = Live {
+            bar,
+            running: Running::new(now),
+            holder: holder.map(str::to_owned),
+        };
+        if let Some(earlier) = self.live.insert(stage.clone(), live) {
+            self.screen.remove(&earlier.bar);
+        }
+        self.tick();
+    }
+
+    fn progressed(&mut self, stage: &StageName, progress: &Progress) {
+        if let Some(live) = self.live.get_mut(stage) {
+            live.running.progressed(self.clock.now(), progress);
+            live.bar.set_length(progress.total.max(1));
+            live.bar.set_position(progress.done);
+        }
+    }
+
+    /// Takes the stage's live line away; who computed the stage, if it was another process.
+    fn ended(&mut self, stage: &StageName) -> Option<String> {
+        self.ended += 1;
+        let live = self.live.remove(stage)?;
+        self.screen.remove(&live.bar);
+        live.holder
+    }
+
+    fn done(&self, stage: &StageName, note: &str) {
+        let mark = self.paint.paint(Color::Green, "✓");
+        self.line(&format!("{mark} {stage}  {}", self.paint.paint(Color::Dim, note)));
+    }
+
+    fn summary(&mut self, event: &Event) {
+        for (because, mut tally) in std::mem::take(&mut self.skipped) {
+            if let Some(stages) = tally.take() {
+                self.line(&format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")));
+            }
+        }
+        for live in std::mem::take(&mut self.live).into_values() {
+            self.screen.remove(&live.bar);
+        }
+        if let Some(total) = self.total.take() {
+            self.screen.remove(&total.bar);
+        }
+        if let Some(summary) = wording::summary(event, self.paint) {
+            self.line(&summary);
+        }
+    }
+}
+
+impl<C: Clock> Reporter for Terminal<C> {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted {
+                experiment,
+                stages,
+                jobs,
+                threads,
+                ..
+            } => {
+                self.stages = *stages;
+                let opening = wording::opening(experiment, *stages, *jobs, *threads);
+                self.line(&self.paint.paint(Color::Bold, &opening));
+            }
+            Event::Cached { stage, .. } => {
+                if let Some(holder) = self.ended(stage) {
+                    self.done(stage, &format!("computed by {holder}"));
+                }
+            }
+            Event::Started { stage, .. } => self.watch(stage, None),
+            Event::Progressed { stage, progress } => self.progressed(stage, progress),
+            Event::Waiting { stage, holder, .. } => {
+                if self.live.get(stage).and_then(|live| live.holder.as_ref()) != Some(holder) {
+                    self.watch(stage, Some(holder));
+                }
+            }
+            Event::Finished { stage, seconds, .. } => {
+                self.ended(stage);
+                self.done(stage, &duration(*seconds));
+            }
+            Event::Failed {
+                stage,
+                seconds,
+                error,
+                log,
+                log_tail,
+                rerun,
+                ..
+            } => {
+                self.ended(stage);
+                let name = stage.to_string();
+                let failure = Failure {
+                    name: &name,
+                    seconds: *seconds,
+                    error,
+                    log,
+                    log_tail,
+                    rerun,
+                };
+                self.line(&failure.lines("✗ ", self.paint).join("\n"));
+            }
+            Event::Skipped { stage, because } => {
+                self.ended += 1;
+                self.skipped.entry(because.clone()).or_default().add(stage);
+            }
+            Event::Interrupted => self.line(&self.paint.paint(Color::Yellow, wording::INTERRUPTED)),
+            Event::Summary { .. } => self.summary(event),
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now();
+        for (stage, live) in &self.live {
+            let status = live.running.status(now);
+            live.bar.set_message(match &live.holder {
+                Some(holder) => format!("{stage}: waiting for {holder}, {status}"),
+                None => format!("{stage}: {status}"),
+            });
+            live.bar.tick();
+        }
+        if let Some(total) = &self.total {
+            let text = format!("{} of {}, {}", self.ended, wording::stages(self.stages), total.running.status(now));
+            total.bar.set_message(self.paint.paint(Color::Dim, &text));
+        }
+    }
+}
+
+/// A line of the given template, with a thin bar.
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}

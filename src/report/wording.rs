@@ -1,0 +1,136 @@
+//! What is said of an event, in the same words with and without a terminal.
+
+use std::path::Path;
+
+use super::{Color, Paint, duration};
+use crate::event::Event;
+
+/// `1 stage`, `14 stages`.
+pub(super) fn stages(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "stage" } else { "stages" })
+}
+
+/// `addition: 14 stages, 2 at once, 2 threads`.
+pub(super) fn opening(experiment: &str, count: usize, jobs: usize, threads: usize) -> String {
+    let threads = format!("{threads} {}", if threads == 1 { "thread" } else { "threads" });
+    format!("{experiment}: {}, {jobs} at once, {threads}", stages(count))
+}
+
+/// What is known of a stage that failed.
+pub(super) struct Failure<'a> {
+    pub(super) name: &'a str,
+    pub(super) seconds: f64,
+    pub(super) error: &'a str,
+    pub(super) log: &'a Path,
+    pub(super) log_tail: &'a [String],
+    pub(super) rerun: &'a str,
+}
+
+impl Failure<'_> {
+    /// The stage and its error, the last lines of its log, where the log is, and how to run the stage alone.
+    pub(super) fn lines(&self, mark: &str, paint: Paint) -> Vec<String> {
+        let mut error = self.error.lines();
+        let first = error.next().unwrap_or_default();
+        let head = format!("{mark}{} failed after {}: {first}", self.name, duration(self.seconds));
+        let mut lines = vec![paint.paint(Color::Red, &head)];
+        lines.extend(error.map(|line| format!("    {line}")));
+        lines.extend(
+            self.log_tail
+                .iter()
+                .map(|line| paint.paint(Color::Dim, &format!("  | {}", visible(line)))),
+        );
+        lines.push(format!("  log: {}", self.log.display()));
+        lines.push(format!("  run it alone: {}", paint.paint(Color::Bold, self.rerun)));
+        lines
+    }
+}
+
+/// A log's line without control characters, so that it cannot move the cursor or colour the rest.
+fn visible(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            // A CSI sequence runs up to its final byte, `@` to `~`.
+            '\x1b' => {
+                if characters.next() == Some('[') {
+                    characters.by_ref().find(|c| ('@'..='~').contains(c));
+                }
+            }
+            '\t' => text.push(' '),
+            c if c.is_control() => {}
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// `14 stages: 9 cached, 5 ran in 2m10s, 0 failed`.
+pub(super) fn summary(event: &Event, paint: Paint) -> Option<String> {
+    let Event::Summary {
+        stages: count,
+        cached,
+        ran,
+        failed,
+        skipped,
+        seconds,
+        interrupted,
+    } = event
+    else {
+        return None;
+    };
+    let failures = format!("{failed} failed");
+    let failures = if *failed > 0 {
+        paint.paint(Color::Red, &failures)
+    } else {
+        failures
+    };
+    let mut line = format!(
+        "{}: {cached} cached, {ran} ran in {}, {failures}",
+        stages(*count),
+        duration(*seconds)
+    );
+    if *skipped > 0 {
+        line += &format!(", {skipped} not tried");
+    }
+    if *interrupted {
+        line += ", interrupted (the same command goes on from here)";
+    }
+    Some(line)
+}
+
+/// What is said when Ctrl-C is seen.
+pub(super) const INTERRUPTED: &str = "interrupted: the running stages are asked to stop; Ctrl-C again kills them";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_cannot_draw_on_the_terminal() {
+        assert_eq!(visible("\x1b[31mred\x1b[0m\r\x07 a\tb \x1b]"), "red a b ");
+    }
+
+    fn of(stages: usize, failed: usize, skipped: usize, interrupted: bool) -> String {
+        let event = Event::Summary {
+            stages,
+            cached: 9,
+            ran: 5,
+            failed,
+            skipped,
+            seconds: 130.0,
+            interrupted,
+        };
+        summary(&event, Paint::default()).unwrap()
+    }
+
+    #[test]
+    fn summaries() {
+        assert_eq!(of(14, 0, 0, false), "14 stages: 9 cached, 5 ran in 2m10s, 0 failed");
+        assert_eq!(of(1, 1, 3, false), "1 stage: 9 cached, 5 ran in 2m10s, 1 failed, 3 not tried");
+        assert_eq!(
+            of(14, 0, 2, true),
+            "14 stages: 9 cached, 5 ran in 2m10s, 0 failed, 2 not tried, interrupted (the same command goes on from here)"
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! `eval`: answers data sets with a model, and measures the answers.
+
+use std::fs;
+use std::path::Path;
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answering::{Asker, judge, load, task_of};
+use super::job::failed;
+use super::sample::check_ask;
+use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
+use crate::dataset::{self, Answer, Row};
+use crate::engine::{self, Dtype, Engine};
+use crate::metrics::{self, Metrics, Outcome, SetMetrics};
+use crate::sampler::Sampling;
+
+pub(super) static KIND: Kind = Kind {
+    name: "eval",
+    version: 1,
+    inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
+    outputs: &[Output::of("metrics", PortType::Metrics)],
+    named: &[],
+    parse,
+    schema: || schema_for!(Eval),
+    follows_seed: true,
+};
+
+/// How a model is evaluated; always greedily.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Eval {
+    /// What is added to each row's full number of steps to get the number asked for, as in `sample`; without effect on models whose
+    /// prompt names no number of steps.
+    #[schemars(length(min = 1))]
+    ask: Vec<i32>,
+    /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
+    max_tokens: usize,
+    /// What computes.
+    engine: Engine,
+    /// In which numbers.
+    dtype: Dtype,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        Self {
+            ask: vec![0],
+            max_tokens: 0,
+            engine: Engine::default(),
+            dtype: Dtype::default(),
+        }
+    }
+}
+
+fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
+    let eval: Eval = params.deserialize()?;
+    check_ask(&eval.ask)?;
+    if eval.ask.is_empty() {
+        return Err(figment::Error::from("the list is empty; `[0]` asks for the full number of steps".to_owned()).with_path("ask"));
+    }
+    Ok(Box::new(eval))
+}
+
+impl Stage for Eval {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn numerics(&self) -> Option<String> {
+        Some(engine::numerics(self.engine, self.dtype))
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
+        let model = load(job.input("model")?)?;
+        let sets = sets(job)?;
+        let mut asker = Asker {
+            job,
+            ask: if model.prompt.is_numbered() { &self.ask } else { &[] },
+            model,
+            samples: 1,
+            sampling: Sampling {
+                max_tokens: self.max_tokens,
+                engine: self.engine,
+                dtype: self.dtype,
+                ..Sampling::default()
+            },
+            done: 0,
+            total: 0,
+        };
+        asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
+        let folder = job.outputs.join("metrics");
+        fs::create_dir_all(&folder).map_err(|error| failed(format!("cannot create {}: {error}", folder.display())))?;
+        let mut measured = Vec::new();
+        for (place, rows) in sets.iter().enumerate() {
+            let answers = asker.answers(rows)?;
+            dataset::write(&folder.join(format!("answers-{place}.jsonl")), &answers)?;
+            measured.push(measure(&answers)?);
+        }
+        save(&Metrics { sets: measured }, &folder.join("metrics.json"))
+    }
+}
+
+/// The rows by data set. Rows of no task are found now rather than when their answers are judged.
+fn sets(job: &Job<'_>) -> Result<Vec<Vec<Row>>, StageError> {
+    let mut sets = Vec::new();
+    for path in job.list("data") {
+        job.pause(0)?;
+        let rows: Vec<Row> = dataset::read(path)?;
+        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
+        sets.push(rows);
+    }
+    Ok(sets)
+}
+
+fn measure(answers: &[Answer]) -> Result<SetMetrics, StageError> {
+    let outcomes: Vec<Outcome> = answers.iter().map(judge).collect::<Result<_, _>>()?;
+    Ok(metrics::measure(&outcomes))
+}
+
+fn save(metrics: &Metrics, path: &Path) -> Result<(), StageError> {
+    let mut text = serde_json::to_string_pretty(metrics).map_err(failed)?;
+    text.push('\n');
+    fs::write(path, text).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,89 @@
+//! `mix`: puts full-step rows and skips together, in random order.
+
+use std::collections::HashSet;
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::job::failed;
+use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
+use crate::dataset::Row;
+use crate::seed::Stream;
+
+pub(super) static KIND: Kind = Kind {
+    name: "mix",
+    version: 1,
+    inputs: &[
+        Input::list("full", PortType::Dataset, true),
+        Input::list("skips", PortType::Dataset, true),
+    ],
+    outputs: &[Output::of("data", PortType::Dataset)],
+    named: &[],
+    parse: |params| Ok(Box::new(read(params)?)),
+    schema: || schema_for!(Mix),
+    follows_seed: true,
+};
+
+/// How full-step rows and skips are put together.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Mix {
+    /// Which rows are taken.
+    mode: Mode,
+}
+
+/// Which rows are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    /// All full-step rows and all skips.
+    #[default]
+    New,
+    /// All skips, and as many full-step rows, chosen at random.
+    Cont,
+    /// All skips.
+    OnlySkip,
+}
+
+fn read(params: &Value) -> Result<Mix, figment::Error> {
+    params.deserialize()
+}
+
+impl Stage for Mix {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
+        let (mut full, skips) = (job.rows("full")?, once(job.rows("skips")?));
+        if self.mode != Mode::OnlySkip && job.list("full").is_empty() {
+            return Err(failed("`full` is missing; give it, or set `mode = \"only-skip\"`"));
+        }
+        match self.mode {
+            Mode::New => {}
+            Mode::Cont => {
+                Stream::new(job.seed, "mix choice").shuffle(&mut full);
+                full.truncate(skips.len());
+            }
+            Mode::OnlySkip => full.clear(),
+        }
+        full.extend(skips);
+        let mut mixed = once(full);
+        Stream::new(job.seed, "mix order").shuffle(&mut mixed);
+        job.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
+        job.write("data", &mixed)
+    }
+}
+
+/// The rows without those whose question and solution came before.
+fn once(mut rows: Vec<Row>) -> Vec<Row> {
+    let mut seen = HashSet::new();
+    rows.retain(|row| seen.insert((row.prompt.clone(), row.completion.clone())));
+    rows
+}

@@ -1,0 +1,140 @@
+//! Records: what one executed stage depended on, and what it put out.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::object::Artifact;
+use super::{Store, StoreError, atomic};
+use crate::fingerprint::Fingerprint;
+use crate::hash::Digest;
+
+/// The version of the record's format; a reader refuses a later one.
+const FORMAT: u32 = 1;
+
+/// A stage's artifacts by output port.
+pub type Outputs = BTreeMap<String, Artifact>;
+
+/// The store's entry for one executed stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    format: u32,
+    pub outputs: Outputs,
+    pub fingerprint: Fingerprint,
+    /// For people and for `plan`: the stage's name, its variant and experiment when it ran. Never part of the key.
+    pub stage: String,
+    pub variant: BTreeMap<String, String>,
+    pub experiment: String,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// How long it took.
+    pub seconds: f64,
+    pub threads: usize,
+    pub machine: Machine,
+    /// The run it was part of: its folder has the events and the stage's log.
+    pub run: String,
+}
+
+/// Where a stage ran: not in the key, but worth knowing when last bits differ.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    pub host: String,
+    pub cores: usize,
+    /// The widest vector instructions that the engine may use: `avx512`, `avx2`, `neon`, `plain`.
+    pub instruction_set: String,
+    pub runner: String,
+}
+
+/// What every version of a record begins with.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// The part of a record that a hit needs; the rest is passed over when read.
+#[derive(Deserialize)]
+struct Head {
+    outputs: Outputs,
+}
+
+impl Record {
+    /// A record of the current format.
+    pub fn new(fingerprint: Fingerprint, outputs: Outputs) -> Self {
+        Self {
+            format: FORMAT,
+            outputs,
+            fingerprint,
+            stage: String::new(),
+            variant: BTreeMap::new(),
+            experiment: String::new(),
+            started: 0,
+            seconds: 0.0,
+            threads: 1,
+            machine: Machine::default(),
+            run: String::new(),
+        }
+    }
+}
+
+impl Store {
+    /// The outputs of the stage `key`, if it was ever run; whether they are still there is for [`Store::has`].
+    ///
+    /// # Errors
+    /// When the record cannot be read or is damaged.
+    pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
+        let path = self.sharded("records", key, ".json");
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        check(&path, &bytes)?;
+        let head: Head = parse(&path, &bytes)?;
+        Ok(Some(head.outputs))
+    }
+
+    /// Every record, in no particular order; those that cannot be read are left out, since this serves explanations only.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let files = walkdir::WalkDir::new(self.root.join("records")).into_iter().filter_map(Result::ok);
+        files.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
+            let record: Record = serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
+            (record.format <= FORMAT).then_some(record)
+        })
+    }
+
+    /// Writes a record; its outputs must be in the store.
+    ///
+    /// # Errors
+    /// When it cannot be written; the store is as it was.
+    pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.sharded("records", &record.fingerprint.key(), ".json");
+        let bytes = serde_json::to_vec_pretty(record).expect("a record is a plain tree of values");
+        atomic::write(&self.root.join("tmp"), &path, &bytes).map_err(StoreError::io("write", &path))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged {
+        path: PathBuf::from(path),
+        problem: format!("is not a record ({error}): remove it, and the stage runs again"),
+    })
+}
+
+/// Refuses what a later version wrote, before anything else is read: its other fields may look different.
+fn check(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let Format { format } = parse(path, bytes)?;
+    if format > FORMAT {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found: format,
+            known: FORMAT,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! What holds of the store whatever happens.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::fingerprint::Fingerprint;
+use crate::hash;
+
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cache")).unwrap();
+    (folder, store)
+}
+
+/// Puts a file with `text` into the store.
+fn put(store: &Store, text: &str) -> Artifact {
+    let workspace = store.workspace().unwrap();
+    let path = workspace.path().join("data");
+    std::fs::write(&path, text).unwrap();
+    store.take(&path).unwrap()
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::new("mix", 1, json!({"mode": "new"}))
+}
+
+#[test]
+fn a_file_is_named_by_its_digest_and_read_only() {
+    let (_folder, store) = store();
+    let artifact = put(&store, "rows\n");
+    let path = store.object(&artifact.digest);
+    assert_eq!(artifact.digest, Digest::of(b"rows\n"));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "rows\n");
+    assert!(std::fs::metadata(&path).unwrap().permissions().readonly());
+    assert_eq!(put(&store, "rows\n"), artifact, "the same content once more is the same object");
+}
+
+#[test]
+fn a_folder_is_named_by_its_manifest() {
+    let (_folder, store) = store();
+    let digest = |names: &[(&str, &str)]| {
+        let workspace = store.workspace().unwrap();
+        for (name, text) in names {
+            let path = workspace.path().join("model").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        store.take(&workspace.path().join("model")).unwrap().digest
+    };
+    let one = digest(&[("config.json", "{}"), ("b/weights", "1")]);
+    assert_eq!(one, digest(&[("b/weights", "1"), ("config.json", "{}")]));
+    assert_ne!(one, digest(&[("b/weights", "2"), ("config.json", "{}")]));
+    assert_ne!(one, digest(&[("b/weight", "1"), ("config.json", "{}")]));
+    let manifest = format!("{} 1 b/weights\n{} 2 config.json\n", Digest::of(b"1"), Digest::of(b"{}"));
+    assert_eq!(one, Digest::of(manifest.as_bytes()));
+    assert_eq!(std::fs::read_to_string(store.object(&one).join("b/weights")).unwrap(), "1");
+}
+
+#[test]
+fn a_record_is_found_by_its_key_only() {
+    let (_folder, store) = store();
+    let outputs = Outputs::from([("data".to_owned(), put(&store, "rows"))]);
+    let record = Record::new(fingerprint(), outputs.clone());
+    assert_eq!(store.outputs(&fingerprint().key()).unwrap(), None);
+    store.write_record(&record).unwrap();
+    assert_eq!(store.outputs(&fingerprint().key()).unwrap(), Some(outputs));
+    assert_eq!(store.outputs(&Digest::of(b"other")).unwrap(), None);
+    assert_eq!(store.records().collect::<Vec<_>>(), [record]);
+}
+
+#[test]
+fn damage_is_named_and_a_newer_format_is_refused() {
+    let (_folder, store) = store();
+    let artifact = put(&store, "rows");
+    store
+        .write_record(&Record::new(fingerprint(), Outputs::from([("data".to_owned(), artifact)])))
+        .unwrap();
+    let path = store.sharded("records", &fingerprint().key(), ".json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+    let message = store.outputs(&fingerprint().key()).unwrap_err().to_string();
+    assert!(message.contains("is damaged") && message.contains("remove it"), "{message}");
+    std::fs::write(&path, r#"{"format": 2, "outputs": 3}"#).unwrap();
+    let message = store.outputs(&fingerprint().key()).unwrap_err().to_string();
+    assert!(message.contains("format 2") && message.contains("newer runner"), "{message}");
+    replace(&store.object(&artifact.digest), "row");
+    assert!(matches!(store.has(&artifact), Err(StoreError::Damaged { .. })));
+    std::fs::remove_file(store.object(&artifact.digest)).unwrap();
+    assert!(!store.has(&artifact).unwrap());
+}
+
+fn replace(path: &Path, text: &str) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_lease_has_one_holder_and_is_given_back() {
+    let (_folder, store) = store();
+    let key = Digest::of(b"stage");
+    let Acquired::Mine(lease) = store.lease(&key, 1).unwrap() else {
+        panic!("nobody else has it")
+    };
+    assert!(store.is_held(&key));
+    let Acquired::Held(holder) = store.lease(&key, 2).unwrap() else {
+        panic!("it is held")
+    };
+    assert_eq!(holder, format!("process {} on {}", std::process::id(), host()));
+    lease.beat();
+    drop(lease);
+    assert!(!store.is_held(&key));
+    assert!(matches!(store.lease(&key, 2).unwrap(), Acquired::Mine(_)));
+}
+
+#[test]
+fn a_dead_holders_lease_is_taken_over_and_a_reused_number_does_not_keep_it() {
+    let (_folder, store) = store();
+    let key = Digest::of(b"stage");
+    let path = store.root.join("leases").join(format!("{key}.json"));
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    for (process, began) in [(child.id(), 5), (std::process::id(), 1)] {
+        std::fs::write(
+            &path,
+            json!({"host": host(), "process": process, "began": began, "number": 0}).to_string(),
+        )
+        .unwrap();
+        assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Mine(_)));
+    }
+}
+
+#[test]
+fn a_silent_holder_on_another_host_loses_its_lease() {
+    let (_folder, store) = store();
+    let key = Digest::of(b"stage");
+    let path = store.root.join("leases").join(format!("{key}.json"));
+    std::fs::write(
+        &path,
+        json!({"host": "elsewhere", "process": 1, "began": 1, "number": 0}).to_string(),
+    )
+    .unwrap();
+    assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Held(_)));
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Mine(_)));
+}
+
+#[test]
+fn an_unchanged_file_is_not_hashed_again_and_a_changed_one_is() {
+    let (folder, store) = store();
+    let path = folder.path().join("large");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
+    let write = |byte: u8| {
+        std::fs::write(&path, vec![byte; 1 << 17]).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_modified(long_ago)
+            .unwrap();
+    };
+    write(1);
+    let one = store.file_digest(&path).unwrap();
+    assert_eq!(one, hash::file(&path).unwrap());
+    assert_eq!(std::fs::read_dir(store.root.join("files")).unwrap().count(), 1);
+    // Made to lie, the cache is believed: so it was asked.
+    let entry = std::fs::read_dir(store.root.join("files")).unwrap().next().unwrap().unwrap().path();
+    let lie = std::fs::read_to_string(&entry)
+        .unwrap()
+        .replace(&one.to_string(), &Digest::of(b"lie").to_string());
+    std::fs::write(&entry, lie).unwrap();
+    assert_eq!(store.file_digest(&path).unwrap(), Digest::of(b"lie"));
+    write(2);
+    assert_eq!(store.file_digest(&path).unwrap(), hash::file(&path).unwrap());
+}
+
+#[test]
+fn the_size_counts_objects_and_records() {
+    let (_folder, store) = store();
+    put(&store, "rows");
+    store.write_record(&Record::new(fingerprint(), Outputs::new())).unwrap();
+    let size = store.size().unwrap();
+    assert_eq!((size.objects, size.object_bytes, size.records), (1, 4, 1));
+}

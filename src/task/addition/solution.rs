@@ -1,0 +1,58 @@
+//! The worded solution of a sum.
+
+use std::fmt::Write;
+
+/// A solution and the number of its steps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Solution {
+    pub text: String,
+    pub steps: u32,
+}
+
+/// How many digit positions the longer operand has.
+pub(super) fn positions(a: u64, b: u64) -> u32 {
+    a.max(b).checked_ilog10().unwrap_or(0) + 1
+}
+
+/// One step for each digit position, units first.
+pub(super) fn full(a: u64, b: u64) -> Solution {
+    worded(a, b, (0..positions(a, b)).map(|_| 1))
+}
+
+/// The same with position `pair` and the one above it done in one step.
+pub(super) fn merged(a: u64, b: u64, pair: u32) -> Solution {
+    let steps = positions(a, b) - 1;
+    worded(a, b, (0..steps).map(|step| if step == pair { 2 } else { 1 }))
+}
+
+/// One step for each of `widths`, the number of digits that it adds, and one for the last carry, where there is one.
+///
+/// The published wording: operands without leading zeros (`4 + 56`), what is written down with them (`write down 07`).
+fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> Solution {
+    let total = a + b;
+    let mut text = String::new();
+    let (mut steps, mut carry) = (0, 0);
+    for width in widths {
+        steps += 1;
+        let base = 10u64.pow(width);
+        let (x, y) = (a % base, b % base);
+        let sum = x + y + carry;
+        let written = format!("{:0width$}", sum % base, width = width as usize);
+        let over = match sum / base {
+            0 => "no carry over".to_owned(),
+            over => format!("carry over {over}"),
+        };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(
+            text,
+            "{steps}. {x} + {y} (plus carry {carry}) = {sum} (write down {written}, {over})."
+        );
+        (a, b, carry) = (a / base, b / base, sum / base);
+    }
+    if carry > 0 {
+        steps += 1;
+        let _ = writeln!(text, "{steps}. Carry the final carry over {carry} to the next place.");
+    }
+    let _ = write!(text, "Thus, the answer is {total}.");
+    Solution { text, steps }
+}

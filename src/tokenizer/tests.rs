@@ -1,0 +1,103 @@
+use super::*;
+
+const TEXTS: [&str; 4] = [
+    "Question: 3 + 4\nAnswer:\n",
+    "7",
+    "Question: 12 + 30\nAnswer:\n",
+    "1. 2 + 0 = 2.\nThus, the answer is 42.",
+];
+
+fn tokenizer(style: Style) -> Tokenizer {
+    Tokenizer::build(style, TEXTS).unwrap()
+}
+
+fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
+    let tokens = tokenizer.encode(text).unwrap();
+    tokens.iter().map(|&token| tokenizer.decode(&[token]).unwrap()).collect()
+}
+
+#[test]
+fn phrases_that_repeat_are_tokens_and_digits_always() {
+    let tokenizer = tokenizer(Style::Phrase);
+    assert_eq!(
+        pieces(&tokenizer, "Question: 95 + 8\nAnswer:\n"),
+        ["Question: ", "9", "5", " + ", "8", "\nAnswer:\n"]
+    );
+    // Seen once, so spelt out.
+    assert_eq!(pieces(&tokenizer, " = 1"), [" ", "=", " ", "1"]);
+}
+
+#[test]
+fn char_spells_everything() {
+    assert_eq!(pieces(&tokenizer(Style::Char), "3 + 4\n"), ["3", " ", "+", " ", "4", "\n"]);
+}
+
+#[test]
+fn text_survives_the_round_trip() {
+    for style in [Style::Phrase, Style::Char] {
+        let tokenizer = tokenizer(style);
+        for text in TEXTS {
+            let tokens = tokenizer.encode(text).unwrap();
+            assert_eq!(tokenizer.decode(&tokens).unwrap(), text);
+        }
+    }
+}
+
+#[test]
+fn strangers_are_unknown_and_specials_in_a_text_are_text() {
+    let tokenizer = tokenizer(Style::Phrase);
+    assert_eq!(pieces(&tokenizer, "❤"), [UNKNOWN]);
+    let tokens = tokenizer.encode("an <eos> tag").unwrap();
+    assert!(!tokens.contains(&tokenizer.end()), "{tokens:?}");
+}
+
+#[test]
+fn the_vocabulary_does_not_depend_on_the_order_of_the_texts() {
+    let mut reversed = TEXTS;
+    reversed.reverse();
+    let text = |tokenizer: &Tokenizer| tokenizer.inner.to_string(false).unwrap();
+    let built = tokenizer(Style::Phrase);
+    assert_eq!(text(&built), text(&Tokenizer::build(Style::Phrase, reversed).unwrap()));
+    let specials: Vec<_> = (0..3).map(|token| built.inner.id_to_token(token).unwrap()).collect();
+    assert_eq!(specials, SPECIALS);
+}
+
+#[test]
+fn files_are_read_back_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("a.json"), folder.path().join("b.json"));
+    let built = tokenizer(Style::Phrase);
+    built.save(&first).unwrap();
+    let loaded = Tokenizer::load(&first).unwrap();
+    loaded.save(&second).unwrap();
+    assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
+    for text in TEXTS {
+        assert_eq!(built.encode(text).unwrap(), loaded.encode(text).unwrap());
+    }
+    assert_eq!((loaded.end(), loaded.vocabulary()), (built.end(), built.vocabulary()));
+}
+
+#[test]
+fn positions_count_lines_and_columns() {
+    let tokenizer = tokenizer(Style::Phrase);
+    let mut tokens = tokenizer.encode(TEXTS[0]).unwrap();
+    tokens.extend(tokenizer.encode("7").unwrap());
+    tokens.push(tokenizer.end());
+    let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);
+    assert_eq!(lines, [0, 1, 1, 1, 1, 2, 2]);
+    assert_eq!(columns, [0, 0, 1, 2, 3, 0, 1]);
+}
+
+#[test]
+fn positions_stay_within_their_tables_and_go_on_where_they_stopped() {
+    let tokenizer = tokenizer(Style::Char);
+    let tokens = tokenizer.encode("12\n34\n567").unwrap();
+    let whole = Cursor::default().positions(&tokenizer, &tokens, 2, 2);
+    assert_eq!(whole, (vec![0, 0, 0, 1, 1, 1, 1, 1, 1], vec![0, 1, 1, 0, 1, 1, 0, 1, 1]));
+    let mut cursor = Cursor::default();
+    let (head, tail) = tokens.split_at(4);
+    let mut lines = cursor.positions(&tokenizer, head, 2, 0).0;
+    let (rest, none) = cursor.positions(&tokenizer, tail, 2, 0);
+    lines.extend(rest);
+    assert_eq!((lines, none), (whole.0, vec![]));
+}

@@ -1,0 +1,46 @@
+//! Why a training ended without a model.
+
+use std::path::PathBuf;
+
+use crate::engine::EngineError;
+use crate::model::{ArchitectureError, ModelError};
+use crate::tokenizer::TokenizerError;
+
+/// Why a training ended without a model.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("stopped")]
+    Stopped,
+    #[error("there are no rows to train on; see what the stage that makes `data` put out")]
+    NoRows,
+    #[error(
+        "{count} rows are longer than the model's context of {context} tokens, the longest has {longest} (rows {rows}); raise `context` of the model or leave them out"
+    )]
+    TooLong {
+        count: usize,
+        context: usize,
+        longest: usize,
+        rows: String,
+    },
+    #[error(
+        "training diverged at step {step}: loss {loss}, gradient norm {gradient_norm} (rows {rows}); lower `learning_rate`, raise `warmup` or lower `clip`"
+    )]
+    Diverged {
+        step: u64,
+        loss: f64,
+        gradient_norm: f64,
+        rows: String,
+    },
+    #[error("cannot write {path}: {error}", path = path.display())]
+    Write { path: PathBuf, error: std::io::Error },
+    #[error("cannot write the checkpoint: {0}")]
+    Checkpoint(safetensors::SafeTensorError),
+    #[error("the model is impossible: {0}")]
+    Architecture(#[from] ArchitectureError),
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}

@@ -1,0 +1,207 @@
+//! The params of training: how a model comes from rows.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::dataset::Prompt;
+use crate::engine::{Dtype, Engine, Optimizer};
+use crate::model::{Architecture, PRESETS};
+use crate::tokenizer::Style;
+
+/// How a model is trained: all params of `train`, after defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipe {
+    /// The decoder: a preset's name (`tiny`, `small`, `medium`), the name of a table under `[models]`, or such a table.
+    #[serde(deserialize_with = "architecture")]
+    #[schemars(schema_with = "architecture_schema")]
+    pub model: Architecture,
+    /// How texts are cut into tokens.
+    pub tokenizer: Style,
+    /// What the model reads: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, where the
+    /// number of steps is named, `{n}`.
+    #[serde(deserialize_with = "prompt")]
+    #[schemars(with = "String")]
+    pub prompt: Prompt,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Passes over the data; where not 0, they take the place of `steps`.
+    pub epochs: u64,
+    /// Sequences in a batch.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+    /// Batches whose gradients are added up for one optimizer step.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
+    pub accumulate: usize,
+    /// The learning rate at its highest.
+    #[serde(deserialize_with = "not_negative")]
+    #[schemars(range(min = 0.0))]
+    pub learning_rate: f64,
+    /// Share of the steps over which the learning rate rises from 0.
+    #[serde(deserialize_with = "share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub warmup: f64,
+    /// How the learning rate falls after the warm-up.
+    pub schedule: Schedule,
+    /// AdamW's decay of the mean gradient.
+    #[serde(deserialize_with = "below_one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub beta1: f64,
+    /// AdamW's decay of the mean squared gradient.
+    #[serde(deserialize_with = "below_one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub beta2: f64,
+    /// AdamW's guard against division by zero.
+    #[serde(deserialize_with = "not_negative")]
+    #[schemars(range(min = 0.0))]
+    pub epsilon: f64,
+    /// Weights of matrices and embeddings shrink by this times the learning rate at each step.
+    #[serde(deserialize_with = "not_negative")]
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+    /// The largest gradient norm that is left as it is (0: never clipped).
+    #[serde(deserialize_with = "not_negative")]
+    #[schemars(range(min = 0.0))]
+    pub clip: f64,
+    /// What computes.
+    pub engine: Engine,
+    /// In which numbers.
+    pub dtype: Dtype,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Half a cosine down to 0.
+    #[default]
+    Cosine,
+    /// A straight line down to 0.
+    Linear,
+    /// It does not.
+    Constant,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            model: Architecture::default(),
+            tokenizer: Style::default(),
+            prompt: Prompt {
+                template: Prompt::PLAIN.to_owned(),
+            },
+            steps: 2000,
+            epochs: 0,
+            batch: 32,
+            accumulate: 1,
+            learning_rate: 3e-3,
+            warmup: 0.05,
+            schedule: Schedule::default(),
+            beta1: 0.9,
+            beta2: 0.98,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            clip: 1.0,
+            engine: Engine::default(),
+            dtype: Dtype::default(),
+        }
+    }
+}
+
+impl Recipe {
+    /// The optimizer that it asks for.
+    pub(super) fn optimizer(&self) -> Optimizer {
+        Optimizer {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            clip: if self.clip > 0.0 { self.clip } else { f64::INFINITY },
+        }
+    }
+}
+
+/// Reads a preset's name or a table.
+fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architecture, D::Error> {
+    struct NameOrTable;
+
+    impl<'de> Visitor<'de> for NameOrTable {
+        type Value = Architecture;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(
+                f,
+                "a preset ({}), the name of a table under `[models]`, or a table",
+                PRESETS.join(", ")
+            )
+        }
+
+        fn visit_str<E: Error>(self, name: &str) -> Result<Architecture, E> {
+            Architecture::preset(name).ok_or_else(|| E::unknown_variant(name, PRESETS))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Architecture, A::Error> {
+            let architecture = Architecture::deserialize(MapAccessDeserializer::new(table))?;
+            architecture.check().map_err(A::Error::custom)?;
+            Ok(architecture)
+        }
+    }
+
+    deserializer.deserialize_any(NameOrTable)
+}
+
+fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
+    let table = generator.subschema_for::<Architecture>();
+    json_schema!({
+        "description": "The decoder: a preset's name, the name of a table under `[models]`, or such a table.",
+        "anyOf": [{ "enum": PRESETS }, { "type": "string" }, table],
+    })
+}
+
+/// Reads `plain`, `numbered` or a text with `{question}`.
+fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let template = match text.as_str() {
+        "plain" => Prompt::PLAIN.to_owned(),
+        "numbered" => Prompt::NUMBERED.to_owned(),
+        template if template.contains("{question}") => text,
+        other => return Err(D::Error::unknown_variant(other, &["numbered", "plain"])),
+    };
+    Ok(Prompt { template })
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let number = usize::deserialize(deserializer)?;
+    if number == 0 {
+        return Err(D::Error::custom("0 is too small, it must be at least 1"));
+    }
+    Ok(number)
+}
+
+fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    within(deserializer, |number| number >= 0.0 && number.is_finite(), "a number from 0 on")
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    within(deserializer, |number| (0.0..=1.0).contains(&number), "a share, from 0 to 1")
+}
+
+fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    within(
+        deserializer,
+        |number| (0.0..1.0).contains(&number),
+        "a number from 0 to 1, without 1",
+    )
+}
+
+fn within<'de, D: Deserializer<'de>>(deserializer: D, holds: fn(f64) -> bool, what: &str) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    if !holds(number) {
+        return Err(D::Error::custom(format!("{number} is out of range, it must be {what}")));
+    }
+    Ok(number)
+}

@@ -1,0 +1,110 @@
+//! The loop itself.
+
+use std::time::{Duration, Instant};
+
+use super::checkpoint::Checkpoint;
+use super::examples::Examples;
+use super::history::Moment;
+use super::order::Order;
+use super::{Reading, Recipe, Run, TrainError, schedule};
+use crate::engine::{Batch, Step, Train};
+
+/// Time between checkpoints: what a killed process loses at most. It decides nothing about the result.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// One training under way.
+pub(super) struct Session<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) examples: Examples<'a>,
+    pub(super) order: Order,
+    pub(super) engine: Box<dyn Train>,
+    /// Of the training, for its checkpoints.
+    pub(super) identity: String,
+    /// One entry for each step done.
+    pub(super) history: Vec<Moment>,
+    pub(super) run: &'a Run<'a>,
+}
+
+impl Session<'_> {
+    /// Optimizer steps in all.
+    pub(super) fn steps(&self) -> u64 {
+        match self.recipe.epochs {
+            0 => self.recipe.steps,
+            epochs => (epochs * self.order.per_epoch()).div_ceil(self.recipe.accumulate as u64),
+        }
+    }
+
+    /// Takes up the checkpoint, where there is one.
+    pub(super) fn resume(&mut self) -> Result<(), TrainError> {
+        if let Some(checkpoint) = Checkpoint::read(self.run.scratch, &self.identity) {
+            self.engine.restore(&checkpoint.weights, &checkpoint.moments)?;
+            self.history = checkpoint.history;
+        }
+        Ok(())
+    }
+
+    /// Trains until `steps` steps are done.
+    pub(super) fn go_on(&mut self, steps: u64) -> Result<(), TrainError> {
+        let begun = Instant::now();
+        let mut saved = begun;
+        let mut tokens = 0.0;
+        while (self.history.len() as u64) < steps {
+            if (self.run.stop)() {
+                self.save()?;
+                return Err(TrainError::Stopped);
+            }
+            let step = self.history.len() as u64;
+            let learning_rate = schedule::learning_rate(self.recipe, step, steps);
+            let moment = self.step(step, learning_rate)?;
+            self.history.push(moment);
+            tokens += moment.tokens;
+            (self.run.progress)(Reading {
+                step: step + 1,
+                steps,
+                loss: moment.loss,
+                learning_rate,
+                tokens_per_second: tokens / begun.elapsed().as_secs_f64().max(1e-9),
+            });
+            if saved.elapsed() >= INTERVAL {
+                self.save()?;
+                saved = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes optimizer step `step`, from 0.
+    fn step(&mut self, step: u64, learning_rate: f64) -> Result<Moment, TrainError> {
+        let accumulate = self.recipe.accumulate as u64;
+        let mut rows = Vec::new();
+        let mut batches: Vec<Batch> = Vec::new();
+        for number in step * accumulate..(step + 1) * accumulate {
+            let numbers = self.order.batch(number);
+            batches.push(self.examples.batch(numbers));
+            rows.extend_from_slice(numbers);
+        }
+        let Step { loss, gradient_norm } = self.engine.step(&batches, learning_rate)?;
+        if !(loss.is_finite() && gradient_norm.is_finite()) {
+            return Err(TrainError::Diverged {
+                step: step + 1,
+                loss,
+                gradient_norm,
+                rows: self.examples.ids(&rows),
+            });
+        }
+        Ok(Moment {
+            loss,
+            gradient_norm,
+            tokens: batches.iter().map(|batch| batch.tokens.len() as f64).sum(),
+        })
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        let checkpoint = Checkpoint {
+            weights: self.engine.weights()?,
+            moments: self.engine.moments()?,
+            history: self.history.clone(),
+        };
+        checkpoint.write(self.run.scratch, &self.identity)
+    }
+}

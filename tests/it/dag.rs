@@ -1,0 +1,199 @@
+//! From text to the DAG.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use runner::plan::Dag;
+
+use crate::table::{build, options, write};
+
+/// A line for each node: name, kind, seed, params, inputs, and in how many variants it is.
+fn describe(dag: &Dag) -> String {
+    let mut out = String::new();
+    for node in dag.graph.node_weights() {
+        let _ = write!(out, "{}: {}", node.name, node.kind.name);
+        node.seed.iter().for_each(|seed| {
+            let _ = write!(out, " seed={seed}");
+        });
+        let _ = write!(out, " {}", node.stage.params());
+        for (port, links) in &node.inputs {
+            let from: Vec<String> = links
+                .iter()
+                .map(|link| format!("{}.{}", dag.graph[link.from].name.name, link.port))
+                .collect();
+            let _ = write!(out, " {port}=[{}]", from.join(", "));
+        }
+        let _ = writeln!(out, " x{}", node.members.len());
+    }
+    out
+}
+
+fn dag(text: &str) -> Dag {
+    let (_folder, file) = write(text);
+    build(&options(&file)).map_err(|rejected| crate::table::draw(&rejected)).unwrap().1
+}
+
+#[test]
+fn the_loop_becomes_a_dag_in_which_seeds_share_problems() {
+    let (experiment, dag) = build(&options(Path::new("tests/it/experiments/addition.toml"))).unwrap();
+    assert_eq!(experiment.variants.len(), 3);
+    // 1 generate; of each seed 3 mix, 6 train, 2 sample, 2 filter, 3 eval. `sample` does not draw, but its model differs.
+    assert_eq!(dag.graph.node_count(), 1 + 3 * 16);
+    insta::assert_snapshot!(describe(&dag).lines().take(17).collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn stages_that_are_equal_are_one_node_whatever_their_names() {
+    let dag = dag(r#"
+        [matrix]
+        start = ["cold", "warm"]
+        steps = [1, 2]
+        [stages.problems]
+        kind = "generate"
+        task = "addition"
+        start = "{start}"
+        [stages.a]
+        kind = "train"
+        data = "problems.train"
+        steps = "{steps}"
+        [stages.b]
+        kind = "train"
+        data = "problems.train"
+        steps = 1
+        learning_rate = 3e-3
+        "#);
+    insta::assert_snapshot!(describe(&dag));
+}
+
+#[test]
+fn the_seed_is_the_stages_own_or_the_variants_or_none() {
+    let dag = dag(r#"
+        [params]
+        seed = 7
+        [stages.problems]
+        kind = "generate"
+        task = "addition"
+        [stages.others]
+        kind = "generate"
+        task = "addition"
+        seed = "{seed}"
+        [stages.a]
+        kind = "train"
+        data = "problems.train"
+        [stages.b]
+        kind = "train"
+        data = "problems.train"
+        seed = "{seed+1}"
+        "#);
+    let seeds: Vec<_> = dag.graph.node_weights().map(|node| (node.name.name.as_str(), node.seed)).collect();
+    assert_eq!(seeds, [("problems", Some(0)), ("others", Some(7)), ("a", Some(7)), ("b", Some(8))]);
+}
+
+#[test]
+fn exclude_and_include_change_the_matrix() {
+    let (_folder, file) = write(
+        r#"
+        [matrix]
+        seed = [1, 2]
+        ask = [[-1], [-1, -2]]
+        exclude = [{ seed = 2, ask = [-1] }]
+        include = [{ seed = 5, ask = [-3] }, { seed = 1, ask = [-1] }]
+        [stages.problems]
+        kind = "generate"
+        task = "t{seed}"
+        "#,
+    );
+    let (experiment, _) = build(&options(&file)).unwrap();
+    let points: Vec<String> = experiment
+        .variants
+        .iter()
+        .map(|variant| {
+            let coordinates = variant
+                .coordinates
+                .iter()
+                .map(|(axis, value)| format!("{axis}={}", runner::config::value::text(value)));
+            coordinates.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    assert_eq!(
+        points,
+        ["ask=[-1] seed=1", "ask=[-1, -2] seed=1", "ask=[-1, -2] seed=2", "ask=[-3] seed=5"]
+    );
+}
+
+#[test]
+fn a_model_is_a_table_of_the_file_with_the_variants_values() {
+    let dag = dag(r#"
+        [params]
+        half = 16
+        [matrix]
+        width = [32, 64]
+        [models.own]
+        width = "{width}"
+        layers = 3
+        [prompts]
+        short = "{question}?"
+        [stages.problems]
+        kind = "generate"
+        task = "addition"
+        [stages.a]
+        kind = "train"
+        data = "problems.train"
+        model = "own"
+        prompt = "short"
+        "#);
+    let models: Vec<_> = dag
+        .graph
+        .node_weights()
+        .filter(|node| node.base == "a")
+        .map(|node| node.stage.params())
+        .collect();
+    assert_eq!(models[0]["model"], serde_json::json!({"width": 32, "layers": 3}));
+    assert_eq!(models[1]["model"]["width"], 64);
+    assert_eq!(models[0]["prompt"], "{question}?");
+}
+
+/// An experiment of `count` chained `mix` stages, as one table with a range or as a table each.
+fn chain(count: usize, literal: bool) -> String {
+    let mut text = "[stages.problems]\nkind = \"generate\"\ntask = \"addition\"\n".to_owned();
+    let stage = |header: &str, full: &str| format!("[stages.\"{header}\"]\nkind = \"mix\"\nfull = \"{full}\"\nmode = \"new\"\n");
+    text += &stage("m[0]", "problems.train");
+    if literal {
+        (1..count).for_each(|k| text += &stage(&format!("m[{k}]"), &format!("m[{}]", k - 1)));
+    } else {
+        text += &stage("m[k]", "m[k-1]");
+        text += &format!("for.k = \"1..{count}\"\n");
+    }
+    text
+}
+
+#[test]
+fn ten_thousand_stages_in_a_chain_are_built() {
+    for literal in [false, true] {
+        let dag = dag(&chain(10_000, literal));
+        assert_eq!(dag.graph.node_count(), 10_001);
+        assert_eq!(dag.graph.edge_count(), 10_000);
+    }
+}
+
+/// `cargo test --release --test it -- --ignored --nocapture how_long`
+#[test]
+#[ignore = "a measurement"]
+fn how_long_ten_thousand_stages_take() {
+    for literal in [false, true] {
+        let (_folder, file) = write(&chain(10_000, literal));
+        for _ in 0..3 {
+            let start = Instant::now();
+            let experiment = runner::config::load(&options(&file)).unwrap();
+            let loaded = start.elapsed();
+            let dag = runner::plan::build(&experiment, crate::table::kinds()).unwrap();
+            let report = format!(
+                "literal={literal} {} stages: load {loaded:?}, build {:?}",
+                dag.graph.node_count(),
+                start.elapsed() - loaded
+            );
+            std::io::Write::write_all(&mut std::io::stderr(), format!("{report}\n").as_bytes()).unwrap();
+        }
+    }
+}

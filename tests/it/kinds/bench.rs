@@ -1,0 +1,167 @@
+//! Runs one stage in a temporary folder.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use figment::value::Value;
+use runner::dataset::{self, Row};
+use runner::event::Progress;
+use runner::model::{self, Architecture, Model};
+use runner::stage::{self, Job, Kind, Stage, StageError};
+use runner::tokenizer::{Style, Tokenizer};
+use tempfile::TempDir;
+
+/// A kind by name.
+pub fn kind(name: &str) -> &'static Kind {
+    stage::kinds().iter().find(|kind| kind.name == name).unwrap()
+}
+
+/// A stage from the TOML of its params.
+pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, figment::Error> {
+    let table: toml::Table = toml::from_str(params).unwrap();
+    (kind(name).parse)(&Value::serialize(table).unwrap())
+}
+
+/// One stage with its inputs, to be run any number of times.
+pub struct Bench {
+    folder: TempDir,
+    stage: Box<dyn Stage>,
+    inputs: BTreeMap<String, Vec<PathBuf>>,
+    pub seed: u64,
+    pub threads: usize,
+    /// How often the stage may ask whether to stop before it is told to.
+    pub patience: Option<u64>,
+    /// What the stage told of its progress.
+    pub told: RefCell<Vec<Progress>>,
+}
+
+impl Bench {
+    pub fn new(kind: &str, params: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            stage: parse(kind, params).unwrap(),
+            inputs: BTreeMap::new(),
+            seed: 1,
+            threads: 1,
+            patience: None,
+            told: RefCell::default(),
+        }
+    }
+
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    pub fn patience(mut self, patience: u64) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// Adds an artifact at an input port: a file of this text.
+    pub fn text(mut self, port: &str, text: &str) -> Self {
+        let paths = self.inputs.entry(port.to_owned()).or_default();
+        let path = self.folder.path().join(format!("{port}-{}.jsonl", paths.len()));
+        fs::write(&path, text).unwrap();
+        paths.push(path);
+        self
+    }
+
+    /// Adds a data set at an input port.
+    pub fn rows(mut self, port: &str, rows: &[Row]) -> Self {
+        self = self.text(port, "");
+        dataset::write(self.inputs[port].last().unwrap(), rows).unwrap();
+        self
+    }
+
+    /// Adds a model at an input port.
+    pub fn model(mut self, port: &str, model: &Model) -> Self {
+        let path = self.folder.path().join(port);
+        model.save(&path).unwrap();
+        self.inputs.entry(port.to_owned()).or_default().push(path);
+        self
+    }
+
+    /// Adds an artifact of another stage at an input port.
+    pub fn artifact(mut self, port: &str, path: &Path) -> Self {
+        self.inputs.entry(port.to_owned()).or_default().push(path.to_owned());
+        self
+    }
+
+    /// Runs the stage with an empty folder for outputs, and returns that folder.
+    pub fn run(&self) -> Result<PathBuf, String> {
+        let outputs = self.folder.path().join("outputs");
+        let _ = fs::remove_dir_all(&outputs);
+        fs::create_dir_all(&outputs).unwrap();
+        let asked = Cell::new(0);
+        let job = Job {
+            inputs: &self.inputs,
+            outputs: &outputs,
+            scratch: &self.folder.path().join("scratch"),
+            seed: self.seed,
+            threads: self.threads,
+            device: "cpu",
+            progress: &|progress| self.told.borrow_mut().push(progress),
+            stop: &|| {
+                asked.set(asked.get() + 1);
+                self.patience.is_some_and(|patience| asked.get() > patience)
+            },
+        };
+        self.stage.run(&job).map(|()| outputs).map_err(|error: StageError| {
+            let folder = self.folder.path().display().to_string();
+            error.to_string().replace(&folder, "")
+        })
+    }
+
+    /// The rows of an output, after running the stage.
+    pub fn output(&self, port: &str) -> Vec<Row> {
+        dataset::read(&self.run().unwrap().join(port)).unwrap()
+    }
+}
+
+/// A row of `a + b` with its full solution, or one with the lowest two digits done in one step.
+pub fn row(id: &str, (a, b): (u64, u64), solution: &str, step_num: u32) -> Row {
+    Row {
+        id: id.to_owned(),
+        prompt: format!("Question: {a} + {b}"),
+        completion: format!("{solution}\nThus, the answer is {}.", a + b),
+        step_num,
+        answer: (a + b).into(),
+    }
+}
+
+/// Rows of two problems, in a wording short enough for the smallest models.
+pub fn two_rows() -> Vec<Row> {
+    vec![
+        row("2_1/0", (12, 3), "1. 2 + 3 = 5\n2. 1 + 0 = 1", 2),
+        row("2_2/0", (40, 17), "1. 0 + 7 = 7\n2. 4 + 1 = 5", 2),
+    ]
+}
+
+/// A small model with random weights, whose answers are gibberish, and the same on every machine.
+pub fn gibberish(prompt: &str) -> Model {
+    let rows = two_rows();
+    let texts = rows.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
+    let tokenizer = Tokenizer::build(Style::Phrase, texts).unwrap();
+    let architecture = Architecture {
+        width: 16,
+        layers: 1,
+        heads: 2,
+        ..Architecture::default()
+    };
+    let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
+    let template = prompt.to_owned();
+    Model {
+        weights: model::initialise(&shape, 5),
+        prompt: dataset::Prompt { template },
+        shape,
+        tokenizer,
+    }
+}

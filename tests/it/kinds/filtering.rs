@@ -1,0 +1,74 @@
+//! `filter`.
+
+use insta::assert_snapshot;
+use runner::dataset::{Answer, Row};
+
+use super::bench::{Bench, row};
+
+/// An answer to `12 + 3`, whose full solution has two steps.
+fn answer(requested: Option<u32>, response: &str) -> Answer {
+    Answer {
+        problem: row("2_1/0", (12, 3), "1. a\n2. b", 2),
+        requested,
+        sample: 0,
+        response: response.to_owned(),
+        tokens: 9,
+    }
+}
+
+fn filter(answers: &[Answer]) -> Bench {
+    let lines: Vec<String> = answers.iter().map(|answer| serde_json::to_string(answer).unwrap()).collect();
+    Bench::new("filter", "").text("answers", &lines.join("\n"))
+}
+
+#[test]
+fn right_consistent_skips_are_kept_and_nothing_else() {
+    for (requested, response, is_kept) in [
+        (1, "1. ab\nThus, the answer is 15.", true),
+        (1, "1. ab\nThus, the answer is 16.", false),
+        (1, "1. a\n2. b\nThus, the answer is 15.", false),
+        (2, "1. a\n2. b\nThus, the answer is 15.", false),
+        (2, "1. ab\nThus, the answer is 15.", false),
+        (3, "1. a\n2. b\n3. c\nThus, the answer is 15.", false),
+        (1, "1. ab", false),
+        (1, "", false),
+        (1, "1. nonsense, unread\nThus, the answer is 15.", true),
+    ] {
+        let kept = filter(&[answer(Some(requested), response)]).output("data");
+        assert_eq!(kept.len(), usize::from(is_kept), "{requested} {response:?}");
+    }
+}
+
+#[test]
+fn a_kept_row_has_the_models_solution() {
+    let kept = filter(&[answer(Some(1), " 1. ab\nThus, the answer is 15.\n")]).output("data");
+    let expected = Row {
+        id: "2_1/0_skip".to_owned(),
+        completion: "1. ab\nThus, the answer is 15.".to_owned(),
+        step_num: 1,
+        ..answer(None, "").problem
+    };
+    assert_eq!(kept, [expected]);
+}
+
+#[test]
+fn equal_solutions_are_kept_once_and_others_get_ids_of_their_own() {
+    let with = |solution: &str| answer(Some(1), &format!("{solution}\nThus, the answer is 15."));
+    let kept = filter(&[with("1. x"), with("1. x "), with("1. x"), with("1. y")]).output("data");
+    let ids: Vec<&str> = kept.iter().map(|row| row.id.as_str()).collect();
+    // `1. x ` differs from `1. x` in a blank that the model wrote.
+    assert_eq!(ids, ["2_1/0_skip", "2_1/0_skip_2", "2_1/0_skip_3"]);
+    let mut elsewhere = with("1. x");
+    elsewhere.problem.prompt = "Question: 11 + 4".to_owned();
+    assert_eq!(filter(&[with("1. x"), elsewhere]).output("data").len(), 2);
+}
+
+#[test]
+fn answers_that_cannot_be_judged_are_errors() {
+    assert_snapshot!(filter(&[answer(None, "1. a")]).run().unwrap_err(), @"");
+    let mut stranger = answer(Some(1), "1. a");
+    stranger.problem.prompt = "How many?".to_owned();
+    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @"");
+    assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"");
+    assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"");
+}

@@ -1,0 +1,9 @@
+//! The kinds of stages, each run as a worker runs it.
+
+mod bench;
+mod computing;
+mod filtering;
+mod generating;
+mod guard;
+mod mixing;
+mod params;

@@ -1,0 +1,30 @@
+//! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
+
+mod architecture;
+mod config;
+mod dag;
+mod keys;
+mod kinds;
+mod lab;
+mod readme;
+mod report;
+mod runs;
+mod table;
+
+#[test]
+fn no_file_is_forgotten() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    let main = std::fs::read_to_string(format!("{folder}/main.rs")).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        // Snapshots and fixtures are not modules.
+        let is_module = path.extension().is_some_and(|end| end == "rs") || path.join("mod.rs").exists();
+        if is_module && name != "main" {
+            assert!(
+                main.contains(&format!("\nmod {name};\n")),
+                "tests/it/{name} has no `mod` line in main.rs, so its tests never run"
+            );
+        }
+    }
+}

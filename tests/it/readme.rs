@@ -1,0 +1,90 @@
+//! The README's commands, run.
+//!
+//! Every ```` ```sh ```` block is run, line by line, in the order of the page, in a folder that has the repository's experiments and the
+//! page's own TOML files. Two things differ from what a reader does, so that it ends in seconds: `cargo run --release --` is the
+//! program that the tests were built with, and every command that takes an experiment gets `--profile smoke` as the last profile.
+
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn page() -> String {
+    std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap()
+}
+
+/// The blocks of the page that are written in `language`.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let after = page.split(&fence).skip(1);
+    after
+        .filter_map(|text| text.split_once("```"))
+        .map(|(block, _)| block.to_owned())
+        .collect()
+}
+
+/// The arguments that `runner` is given by a line; nothing for the command that runs the tests.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let words = line
+        .strip_prefix("cargo run --release -- ")
+        .or_else(|| line.strip_prefix("runner "));
+    if words.is_none() {
+        assert_eq!(line, "cargo test", "a command that this test does not know");
+    }
+    let mut words: Vec<String> = words?.split_whitespace().map(str::to_owned).collect();
+    if words
+        .iter()
+        .any(|word| Path::new(word).extension().is_some_and(|end| end == "toml"))
+    {
+        words.extend(["--profile".to_owned(), "smoke".to_owned()]);
+    }
+    Some(words)
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("experiments")).unwrap();
+    for entry in std::fs::read_dir(format!("{ROOT}/experiments")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join("experiments").join(path.file_name().unwrap())).unwrap();
+    }
+    for toml in blocks(&page(), "toml") {
+        // A file's name is the comment that it begins with; what has none is part of a file.
+        if let Some(name) = toml
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("# "))
+            .filter(|name| name.ends_with(".toml"))
+        {
+            std::fs::write(folder.path().join(name), &toml).unwrap();
+        }
+    }
+    let mut ran = 0;
+    for line in blocks(&page(), "sh").iter().flat_map(|block| block.lines()) {
+        let Some(arguments) = arguments(line) else { continue };
+        let out = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .current_dir(folder.path())
+            .args(&arguments)
+            .env("RUNNER_STORE", folder.path().join("store"))
+            .env("XDG_CONFIG_HOME", folder.path())
+            .output()
+            .unwrap();
+        assert!(
+            out.status.success(),
+            "{line}\n{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+        ran += 1;
+    }
+    assert!(ran >= 10, "only {ran} commands were found in the README");
+}
+
+#[test]
+fn links_lead_to_files() {
+    for target in page().split("](").skip(1).filter_map(|text| text.split(')').next()) {
+        let is_file = !target.starts_with("http");
+        assert!(!is_file || Path::new(ROOT).join(target).exists(), "{target} is not there");
+    }
+}
