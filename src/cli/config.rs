@@ -1,6 +1,7 @@
 //! `runner config`: the effective values, each with where it comes from.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use figment::value::{Dict, Value};
 use serde_json::json;
@@ -33,24 +34,38 @@ struct Effective {
     origin: String,
 }
 
-/// Prints to `out`; with the error, if the experiment has values but cannot be run.
+/// Prints to `out`; gives the error if the experiment cannot be run.
 ///
 /// # Errors
 /// When `out` cannot be written to.
 pub fn run(args: &ConfigArgs, kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<Result<(), Rejected>> {
-    let document = match args.experiment.document(&ExecutionArgs::default()) {
-        Ok(document) => document,
-        Err(rejected) => return Ok(Err(rejected)),
-    };
-    let experiment = expand(&document);
+    match args.experiment.document(&ExecutionArgs::default()) {
+        Ok(document) => print(&document, &args.experiment.file, args.json, kinds, out),
+        Err(rejected) => Ok(Err(rejected)),
+    }
+}
+
+/// Prints a document to `out`; gives the error if it has values but cannot be run.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn print(
+    document: &Document,
+    file: &Path,
+    json: bool,
+    kinds: &[&'static Kind],
+    out: &mut impl Write,
+) -> io::Result<Result<(), Rejected>> {
+    let experiment = expand(document);
     let dag = plan::build(&experiment, kinds);
-    let values = effective(&document, &experiment, dag.as_ref().ok());
-    if args.json {
+    let values = effective(document, &experiment, dag.as_ref().ok());
+    if json {
         writeln!(out, "{}", as_json(&experiment.name, &values))?;
     } else {
         out.write_all(as_toml(&values).as_bytes())?;
     }
-    Ok(dag.map(|_| ()).map_err(|diagnostics| args.experiment.rejected(diagnostics)))
+    let file = file.to_owned();
+    Ok(dag.map(|_| ()).map_err(|diagnostics| Rejected { file, diagnostics }))
 }
 
 /// All values in the order in which they are shown; the params' defaults too, where the DAG could be built.

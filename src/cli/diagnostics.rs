@@ -3,7 +3,10 @@
 use std::fmt::{self, Display, Write as _};
 use std::path::PathBuf;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, ThemeCharacters, ThemeStyles};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, NamedSource, SourceCode, SourceSpan, SpanContents, ThemeCharacters,
+    ThemeStyles,
+};
 
 use crate::config::Diagnostic;
 
@@ -55,7 +58,6 @@ impl Rejected {
     pub fn render(&self, style: Style) -> String {
         let handler = GraphicalReportHandler::new_themed(style.theme())
             .with_width(style.width)
-            .with_context_lines(0)
             .with_links(false);
         let mut out = String::new();
         for diagnostic in self.diagnostics.iter().take(SHOWN) {
@@ -76,13 +78,13 @@ impl Rejected {
 #[derive(Debug)]
 struct Drawn<'a> {
     diagnostic: &'a Diagnostic,
-    source: Option<NamedSource<String>>,
+    source: Option<Lines>,
 }
 
 impl<'a> Drawn<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
         let at = diagnostic.at.as_ref();
-        let source = at.map(|at| NamedSource::new(&at.source.name, at.source.text.clone()));
+        let source = at.map(|at| Lines(NamedSource::new(&at.source.name, at.source.text.clone())));
         Self { diagnostic, source }
     }
 }
@@ -109,5 +111,25 @@ impl miette::Diagnostic for Drawn<'_> {
         let span = (at.span.start, at.span.len());
         let label = LabeledSpan::new_primary_with_span(self.diagnostic.label.clone(), span);
         Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// A source of which miette shows the lines of a span, whole, and none around them.
+#[derive(Debug)]
+struct Lines(NamedSource<String>);
+
+impl SourceCode for Lines {
+    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        if (before, after) == (0, 0) {
+            return self.0.read_span(span, 0, 0);
+        }
+        let text = self.0.inner().as_str();
+        let (start, end) = (span.offset().min(text.len()), (span.offset() + span.len()).min(text.len()));
+        let first = text.get(..start).and_then(|head| head.rfind('\n')).map_or(0, |newline| newline + 1);
+        let last = text
+            .get(end..)
+            .and_then(|tail| tail.find('\n'))
+            .map_or(text.len(), |newline| end + newline);
+        self.0.read_span(&SourceSpan::from((first, last - first)), 0, 0)
     }
 }

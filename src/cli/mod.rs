@@ -47,6 +47,7 @@ enum Command {
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Config(config::ConfigArgs),
+    Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
     /// Run one stage, told through pipes by a runner
     #[command(hide = true)]
@@ -72,6 +73,10 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         Command::Report(args) => report::report(args, colors.paint_stdout()),
         Command::Config(args) => {
             config::run(args, crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
+            Ok(Exit::Done)
+        }
+        Command::Schema(_) => {
+            schema::run(crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)?;
             Ok(Exit::Done)
         }
         Command::Cache(args) => cache::cache(args),

@@ -1,1 +1,277 @@
-//! `runner schema`.
+//! `runner schema`: a JSON Schema of experiment files, from which editors complete and check.
+//!
+//! Nothing is required but what every file needs: an extended file or a profile may give the rest. Wherever a value other than text
+//! may stand, a template may too.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use crate::config::Settings;
+use crate::stage::{Input, Kind};
+
+/// Print the JSON Schema of experiment files (draft 2020-12)
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct SchemaArgs {}
+
+/// Prints to `out`.
+///
+/// # Errors
+/// When `out` cannot be written to.
+pub fn run(kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(&schema(kinds)).map_err(io::Error::other)?;
+    writeln!(out, "{text}")
+}
+
+/// The schema, for the given table of kinds.
+pub fn schema(kinds: &[&'static Kind]) -> Value {
+    let mut definitions = Map::new();
+    let mut tables = Map::new();
+    for kind in kinds {
+        let read = KindSchema::of(kind);
+        tables.extend(read.tables);
+        definitions.extend(read.definitions);
+    }
+    definitions.insert("template".to_owned(), template());
+    definitions.insert("reference".to_owned(), reference());
+    definitions.insert("stage".to_owned(), stage(kinds));
+    let settings = schemars::schema_for!(Settings).to_value();
+    definitions.insert("settings".to_owned(), local(settings, "settings", &mut Map::new()));
+    let layered = layered(&tables);
+    let mut whole = layered.clone();
+    whole.insert(
+        "name".to_owned(),
+        json!({"type": "string", "description": "The experiment's name; left out, its file's."}),
+    );
+    whole.insert(
+        "description".to_owned(),
+        json!({"type": "string", "description": "What it is for."}),
+    );
+    whole.insert(
+        "extends".to_owned(),
+        json!({
+            "description": "Experiments whose values this one takes over and may change; paths from this file.",
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        }),
+    );
+    whole.insert(
+        "profile".to_owned(),
+        json!({
+            "description": "Changes that `--profile NAME` makes.",
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": false, "properties": layered},
+        }),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Experiment",
+        "description": "An experiment of runner.",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": whole,
+        "$defs": definitions,
+    })
+}
+
+/// The tables that may stand at the top and in a profile.
+fn layered(tables: &Map<String, Value>) -> Map<String, Value> {
+    let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
+    let point = json!({"type": "array", "items": {"type": "object"}});
+    let described = |description: &str, mut schema: Value| {
+        schema["description"] = description.into();
+        schema
+    };
+    let layered = json!({
+        "settings": {"$ref": "#/$defs/settings", "description": "How to run; never part of a stage's key."},
+        "params": {
+            "description": "Values that templates use: `{name}`.",
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": ["string", "number", "boolean", "array"]},
+        },
+        "matrix": {
+            "description": "Axes: every combination of their values is a variant.",
+            "type": "object",
+            "properties": {
+                "exclude": described("Combinations left out: all that have these values.", point.clone()),
+                "include": described("Further combinations; each names every axis.", point),
+            },
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
+        },
+        "models": {
+            "description": "Decoders by name.",
+            "type": "object",
+            "additionalProperties": entries("models"),
+        },
+        "prompts": {
+            "description": "Prompt templates by name, with `{question}` and perhaps `{n}`.",
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+        },
+        "stages": {
+            "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
+            "type": "object",
+            "propertyNames": {"pattern": r"^[A-Za-z0-9_-]+(\[ *(-?[0-9]+|[A-Za-z_][A-Za-z0-9_]*) *\])?$"},
+            "additionalProperties": {"$ref": "#/$defs/stage"},
+        },
+    });
+    match layered {
+        Value::Object(layered) => layered,
+        _ => Map::new(),
+    }
+}
+
+fn template() -> Value {
+    json!({"type": "string", "pattern": r"\{.+\}", "description": "A template: `{name}`, `{k-1}`, `{iterations+1}`."})
+}
+
+fn reference() -> Value {
+    json!({
+        "type": "string",
+        "pattern": r"^[^\s.\[\]]+(\[[^\]]+\])?(\.[^\s.]+)?$",
+        "description": "Another stage's output: `stage.port`, `stage[k-1]`.",
+    })
+}
+
+/// Any stage: what all have, and by `kind` what the kind adds.
+fn stage(kinds: &[&'static Kind]) -> Value {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+    let by_kind: Vec<Value> = kinds
+        .iter()
+        .map(|kind| {
+            json!({
+                "if": {"properties": {"kind": {"const": kind.name}}, "required": ["kind"]},
+                "then": {"$ref": format!("#/$defs/{}", kind.name)},
+            })
+        })
+        .collect();
+    let kind = json!({"description": "What the stage does.", "anyOf": [{"enum": names}, {"$ref": "#/$defs/template"}]});
+    json!({"type": "object", "properties": {"kind": kind}, "allOf": by_kind})
+}
+
+fn common() -> Map<String, Value> {
+    let index = json!({"anyOf": [{"type": "integer"}, {"$ref": "#/$defs/template"}]});
+    let range = json!({"anyOf": [
+        {"type": "string", "pattern": r"^.+\.\.=?.+$"},
+        {"type": "array", "minItems": 1, "items": index},
+        {"$ref": "#/$defs/template"},
+    ]});
+    let seed = json!({
+        "description": "The seed, for stages that draw; left out, the variant's `seed`, or 0.",
+        "anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/template"}],
+    });
+    let ranges = json!({
+        "description": "The values of the index in the stage's name: `for.k = \"0..=5\"`, `for.k = [1, 3]`.",
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": range,
+    });
+    Map::from_iter([
+        ("seed".to_owned(), seed),
+        ("for".to_owned(), ranges),
+        ("kind".to_owned(), json!({})),
+    ])
+}
+
+/// What one kind adds to the schema.
+struct KindSchema {
+    /// The stage's, under the kind's name, and those that it refers to, as `kind.Name`.
+    definitions: Map<String, Value>,
+    /// The schemas of entries of the top-level tables that its params may name.
+    tables: Map<String, Value>,
+}
+
+impl KindSchema {
+    fn of(kind: &Kind) -> Self {
+        let mut definitions = Map::new();
+        let params = local((kind.schema)().to_value(), kind.name, &mut definitions);
+        let mut fields = common();
+        let mut tables = Map::new();
+        for (name, mut param) in params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default() {
+            within(&mut param);
+            if let Some((_, table)) = kind.named.iter().find(|(named, _)| **named == name) {
+                tables.insert((*table).to_owned(), param.clone());
+            }
+            fields.insert(name, or_template(param));
+        }
+        for input in kind.inputs {
+            fields.insert(input.name.to_owned(), references(input));
+        }
+        definitions.values_mut().for_each(within);
+        let description = params.get("description").cloned().unwrap_or_else(|| kind.name.into());
+        let stage = json!({"description": description, "type": "object", "properties": fields, "additionalProperties": false});
+        definitions.insert(kind.name.to_owned(), stage);
+        Self { definitions, tables }
+    }
+}
+
+fn references(input: &Input) -> Value {
+    let one = json!({"$ref": "#/$defs/reference"});
+    if input.many {
+        json!({"anyOf": [one, {"type": "array", "items": one}]})
+    } else {
+        one
+    }
+}
+
+/// Moves a schema's own definitions into `definitions`, as `owner.Name`.
+fn local(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -> Value {
+    rename(&mut schema, owner);
+    if let Some(fields) = schema.as_object_mut() {
+        fields.remove("$schema");
+        if let Some(Value::Object(own)) = fields.remove("$defs") {
+            definitions.extend(own.into_iter().map(|(name, schema)| (format!("{owner}.{name}"), schema)));
+        }
+    }
+    schema
+}
+
+fn rename(schema: &mut Value, owner: &str) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value {
+                    Value::String(target) if key == "$ref" => *target = target.replace("#/$defs/", &format!("#/$defs/{owner}.")),
+                    _ => rename(value, owner),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, owner)),
+        _ => {}
+    }
+}
+
+/// Lets a template stand for each value within a table or a list.
+fn within(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else { return };
+    for (key, value) in fields {
+        match (key.as_str(), value) {
+            ("properties", Value::Object(fields)) => fields.values_mut().for_each(loosen),
+            ("items" | "additionalProperties", value @ Value::Object(_)) => loosen(value),
+            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(loosen),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => options.iter_mut().for_each(within),
+            _ => {}
+        }
+    }
+}
+
+fn loosen(schema: &mut Value) {
+    within(schema);
+    *schema = or_template(schema.take());
+}
+
+/// The schema or a template; its description stays outside, where editors look.
+fn or_template(mut schema: Value) -> Value {
+    let mut either = json!({});
+    if let Some(fields) = schema.as_object_mut() {
+        for key in ["description", "default"] {
+            if let Some(value) = fields.remove(key) {
+                either[key] = value;
+            }
+        }
+    }
+    either["anyOf"] = json!([schema, {"$ref": "#/$defs/template"}]);
+    either
+}

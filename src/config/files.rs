@@ -131,14 +131,20 @@ impl Reader<'_> {
     }
 }
 
-/// A folder named in a file's settings is meant from that file.
+/// A folder named in a file's settings, or in those of a profile, is meant from that file.
 fn anchor(tree: &mut Dict, path: &Path) {
-    let Some(Value::Dict(_, settings)) = tree.get_mut("settings") else {
-        return;
-    };
     let folder = path.parent().unwrap_or(Path::new(""));
-    if let Some(Value::String(_, store)) = settings.get_mut("store") {
+    if let Some(Value::Dict(_, settings)) = tree.get_mut("settings")
+        && let Some(Value::String(_, store)) = settings.get_mut("store")
+    {
         *store = folder.join(&*store).to_string_lossy().into_owned();
+    }
+    if let Some(Value::Dict(_, profiles)) = tree.get_mut("profile") {
+        for profile in profiles.values_mut() {
+            if let Value::Dict(_, profile) = profile {
+                anchor(profile, path);
+            }
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Document {
     /// The place of every value.
     pub origins: Origins,
     order: Order,
+    /// Keys that are wrong, and left out of the tree.
+    pub(super) problems: Diagnostics,
 }
 
 impl Document {
@@ -94,8 +96,9 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
     let mut origins = Origins::default();
     let mut problems = Diagnostics::default();
     let mut layers = Layers::default();
-    for file in files::read(options, &mut origins, &mut problems) {
-        check_file(&file, &origins, &mut problems);
+    let mut wrong_keys = Diagnostics::default();
+    for mut file in files::read(options, &mut origins, &mut problems) {
+        check_file(&mut file, &origins, &mut wrong_keys);
         layers.add(file.tree);
     }
     if !problems.is_empty() {
@@ -110,6 +113,7 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
     let mut tree = layers.tree();
     tree.retain(|key, _| key != "extends" && key != "profile");
     if !problems.is_empty() {
+        problems.extend(wrong_keys.into_vec());
         return Err(problems.into_vec());
     }
     Ok(Document {
@@ -117,6 +121,7 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
         tree,
         origins,
         order: layers.order,
+        problems: wrong_keys,
     })
 }
 
@@ -185,22 +190,28 @@ impl Provider for Layer {
     }
 }
 
-fn check_file(file: &File, origins: &Origins, problems: &mut Diagnostics) {
+/// Reports the keys of a file that are wrong, and takes them out.
+fn check_file(file: &mut File, origins: &Origins, problems: &mut Diagnostics) {
     if file.settings_only {
         check_keys(&file.tree, "a user or project file", &["settings"], origins, problems);
     } else {
         check_keys(&file.tree, "an experiment", &KEYS, origins, problems);
     }
-    for (key, value) in &file.tree {
-        if TEXTS.contains(&key.as_str()) {
-            if value.as_str().is_none() {
-                let message = format!("`{key}` must be a text, not {}", super::value::describe(value));
-                problems.push(Diagnostic::new(message).at(origins.value(value.tag())));
-            }
-        } else if KEYS.contains(&key.as_str()) && key != "extends" && value.as_dict().is_none() {
+    file.tree.retain(|key, value| {
+        let text = TEXTS.contains(&key.as_str());
+        let fits = if text {
+            value.as_str().is_some()
+        } else {
+            key == "extends" || value.as_dict().is_some()
+        };
+        if text && !fits {
+            let message = format!("`{key}` must be a text, not {}", super::value::describe(value));
+            problems.push(Diagnostic::new(message).at(origins.value(value.tag())));
+        } else if !fits && KEYS.contains(&key.as_str()) {
             problems.push(not_a_table(key, value, origins));
         }
-    }
+        fits && KEYS.contains(&key.as_str())
+    });
 }
 
 fn check_keys(tree: &Dict, whole: &str, keys: &[&'static str], origins: &Origins, problems: &mut Diagnostics) {

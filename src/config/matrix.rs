@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
     }
 
     fn axes(&mut self) -> Vec<(&'a str, &'a [Value])> {
-        let mut axes = Vec::new();
+        let mut axes: Vec<(&'a str, &'a [Value])> = Vec::new();
         for (name, value) in self.document.entries("matrix") {
             if matches!(name, "exclude" | "include") {
                 continue;
@@ -92,12 +92,19 @@ impl<'a> Reader<'a> {
                 self.problems.push(Diagnostic::new(message).at(at));
             }
             match value.as_array() {
-                Some([]) => self.problem(value, format!("axis `{name}` has no values")),
+                Some([]) => {
+                    self.problem(value, format!("axis `{name}` has no values"));
+                    axes.push((name, &[]));
+                }
                 Some(values) => {
                     self.check_axis(name, values);
                     axes.push((name, values));
                 }
-                None => self.problem(value, format!("axis `{name}` must be a list of values, not {}", describe(value))),
+                None => {
+                    self.problem(value, format!("axis `{name}` must be a list of values, not {}", describe(value)));
+                    // So that the stages can be checked all the same.
+                    axes.push((name, std::slice::from_ref(value)));
+                }
             }
         }
         axes

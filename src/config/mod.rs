@@ -126,11 +126,11 @@ pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
 
 /// Fills in the templates of a document, for every point of its matrix.
 pub fn expand(document: &Document) -> Experiment {
-    let mut problems = Diagnostics::default();
+    let mut problems = document.problems.clone();
     let name = document.tree.get("name").and_then(Value::as_str).map(str::to_owned);
     let settings = settings(document, &mut problems);
     let points = matrix::points(document, &mut problems);
-    if document.entries("stages").is_empty() {
+    if document.entries("stages").is_empty() && problems.is_empty() {
         let message = format!("`{}` has no stages", document.file.display());
         problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
     }
@@ -178,6 +178,7 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
             Ok(filled) => {
                 models.insert(name.to_owned(), filled);
             }
+            Err(problem) if scope.excuses(value) => drop(problem),
             Err(problem) => problems.push(problem),
         }
     }

@@ -4,6 +4,8 @@ use figment::value::Value;
 
 use super::value::{describe, integer};
 
+/// What a range may look like, for messages.
+pub(super) const FORMS: &str = "write `0..=5` (with 5), `0..6` (without 6) or a list such as `[1, 3, 5]`";
 /// More values than this are a slip.
 const LARGEST: i128 = 100_000;
 
@@ -12,13 +14,13 @@ const LARGEST: i128 = 100_000;
 pub enum RangeError {
     #[error("the range `{0}` is empty")]
     Empty(String),
-    #[error("`{0}` is no range: write `\"0..=5\"` (5 included), `\"0..6\"` (6 not included) or `[1, 3, 5]`")]
+    #[error("`{0}` is no range")]
     Syntax(String),
     #[error("the range `{range}` has {length} values; at most {LARGEST} are allowed")]
     Large { range: String, length: i128 },
     #[error("an index is a whole number, not {0}")]
     Index(String),
-    #[error("the range is {0}: write `\"0..=5\"` (5 included), `\"0..6\"` (6 not included) or `[1, 3, 5]`")]
+    #[error("a range is a text or a list, not {0}")]
     Type(String),
 }
 

@@ -1,6 +1,6 @@
 //! The names that templates may use: the params and coordinates of one variant, and a stage's index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Value};
 
@@ -11,12 +11,21 @@ use super::{Diagnostic, Diagnostics, Document, Location, Origins};
 
 /// The params and coordinates of one variant, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Scope(BTreeMap<String, Value>);
+pub struct Scope {
+    names: BTreeMap<String, Value>,
+    /// Params that could not be worked out, which has been reported.
+    failed: BTreeSet<String>,
+}
 
 impl Scope {
     /// The value of a param or an axis.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.names.get(name)
+    }
+
+    /// Whether `value` cannot be filled in because a param that it uses has failed.
+    pub(super) fn excuses(&self, value: &Value) -> bool {
+        !self.failed.is_empty() && used(value).iter().any(|name| self.failed.contains(name))
     }
 
     /// With the index of a stage beside them.
@@ -45,7 +54,7 @@ impl Names for Indexed<'_> {
 
     fn all(&self) -> Vec<&str> {
         let index = self.index.iter().map(|(variable, _)| *variable);
-        index.chain(self.scope.0.keys().map(String::as_str)).collect()
+        index.chain(self.scope.names.keys().map(String::as_str)).collect()
     }
 }
 
@@ -56,9 +65,11 @@ pub(super) fn resolve(document: &Document, coordinates: &Coordinates, problems: 
         params,
         origins: &document.origins,
         problems,
-        scope: Scope(coordinates.clone()),
+        scope: Scope {
+            names: coordinates.clone(),
+            failed: BTreeSet::new(),
+        },
         open: Vec::new(),
-        failed: Vec::new(),
     };
     for (name, value) in document.entries("params") {
         resolver.check(name, value);
@@ -74,7 +85,6 @@ struct Resolver<'a> {
     scope: Scope,
     /// The params being worked out, each used by the one before.
     open: Vec<String>,
-    failed: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -94,14 +104,14 @@ impl Resolver<'_> {
         let Some(value) = self.params.and_then(|params| params.get(name)) else {
             return;
         };
-        if self.scope.0.contains_key(name) || self.failed.iter().any(|failed| failed == name) {
+        if self.scope.names.contains_key(name) || self.scope.failed.contains(name) {
             return;
         }
         if let Some(start) = self.open.iter().position(|open| open == name) {
             let cycle: Vec<&str> = self.open[start..].iter().map(String::as_str).chain([name]).collect();
             let message = format!("params use each other in a circle: {}", cycle.join(" → "));
             self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
-            self.failed.extend(self.open[start..].to_vec());
+            self.scope.failed.extend(self.open.drain(start..).collect::<Vec<_>>());
             return;
         }
         self.open.push(name.to_owned());
@@ -109,19 +119,18 @@ impl Resolver<'_> {
             self.param(&used);
         }
         self.open.pop();
-        if self.failed.iter().any(|failed| failed == name) {
+        if self.scope.failed.contains(name) {
             return;
         }
-        // What a failed param uses in vain has been said.
-        let names = self.scope.indexed(None, None);
-        let broken = used(value).iter().any(|used| self.failed.contains(used));
-        match (broken, fill(value, &names, self.origins)) {
-            (false, Ok(filled)) => {
-                self.scope.0.insert(name.to_owned(), filled);
+        match fill(value, &self.scope.indexed(None, None), self.origins) {
+            Ok(filled) => {
+                self.scope.names.insert(name.to_owned(), filled);
             }
-            (broken, result) => {
-                self.failed.push(name.to_owned());
-                self.problems.extend(result.err().filter(|_| !broken));
+            Err(problem) => {
+                if !self.scope.excuses(value) {
+                    self.problems.push(problem);
+                }
+                self.scope.failed.insert(name.to_owned());
             }
         }
     }

@@ -123,7 +123,7 @@ impl Expander<'_> {
                 .help("give the index another name"));
         }
         let filled = fill(range, &self.scope.indexed(None, None), self.origins)?;
-        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(at(range.tag())))
+        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(at(range.tag())).help(range::FORMS))
     }
 
     fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, tag: Tag, fields: &Dict) {
@@ -150,7 +150,9 @@ impl Expander<'_> {
                     stage.fields.insert(key.clone(), filled);
                 }
                 Err(problem) => {
-                    self.problems.push(problem);
+                    if !self.scope.excuses(value) {
+                        self.problems.push(problem);
+                    }
                     stage.broken.insert(key.clone());
                 }
             }

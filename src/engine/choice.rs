@@ -42,7 +42,7 @@ pub fn numerics(engine: Engine, dtype: Dtype) -> String {
 /// A trainer of the decoder of `shape` that starts from `weights`, on `device` with `threads` threads.
 ///
 /// # Errors
-/// When the device is unknown or fails, or a weight is missing or has another shape.
+/// When the device is unknown, fails or is not for this engine, or a weight is missing or has another shape.
 pub fn trainer(
     engine: Engine,
     device: &str,
@@ -52,7 +52,10 @@ pub fn trainer(
     threads: usize,
 ) -> Result<Box<dyn Train>, EngineError> {
     match engine {
-        Engine::Cpu => Ok(Box::new(cpu::Trainer::new(shape, weights, optimizer, threads)?)),
+        Engine::Cpu => {
+            on_processor(device)?;
+            Ok(Box::new(cpu::Trainer::new(shape, weights, optimizer, threads)?))
+        }
         Engine::Candle => Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?)),
     }
 }
@@ -70,8 +73,19 @@ pub fn decoder(
     threads: usize,
 ) -> Result<Box<dyn Decode>, EngineError> {
     match engine {
-        Engine::Cpu => Ok(Box::new(cpu::Decoder::new(shape, weights, slots, threads)?)),
+        Engine::Cpu => {
+            on_processor(device)?;
+            Ok(Box::new(cpu::Decoder::new(shape, weights, slots, threads)?))
+        }
         Engine::Candle => Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?)),
+    }
+}
+
+/// The engine is part of the key and the device is not: another device must not quietly mean another engine, nor the reverse.
+fn on_processor(device: &str) -> Result<(), EngineError> {
+    match device {
+        "cpu" | "cpu:0" => Ok(()),
+        other => Err(EngineError::WrongDevice(other.to_owned())),
     }
 }
 
@@ -85,5 +99,32 @@ fn open(name: &str) -> Result<Device, EngineError> {
         "cuda" => Ok(Device::new_cuda(number)?),
         "metal" => Ok(Device::new_metal(number)?),
         _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_known_by_name() {
+        assert!(matches!(open("cpu"), Ok(Device::Cpu)));
+        for name in ["gpu", "cpu:1", "cuda:x", ""] {
+            assert!(matches!(open(name), Err(EngineError::UnknownDevice(_))), "{name}");
+        }
+        insta::assert_snapshot!(open("gpu").unwrap_err(), @"no device `gpu` (known: cpu, cuda:N, metal:N)");
+    }
+
+    #[test]
+    fn the_cpu_engine_is_not_run_elsewhere() {
+        let shape = crate::model::Architecture::default().shape(5).unwrap();
+        let error = decoder(Engine::Cpu, "cuda:0", &shape, &Weights::new(), 1, 1).err().unwrap();
+        insta::assert_snapshot!(error, @r#"the engine `cpu` computes on the processor, not on `cuda:0`; set `engine = "candle"` to use that device"#);
+    }
+
+    #[test]
+    fn the_numeric_class_names_engine_and_dtype() {
+        assert_eq!(numerics(Engine::Cpu, Dtype::F32), "cpu f32");
+        assert_eq!(numerics(Engine::Candle, Dtype::F32), "candle f32");
     }
 }

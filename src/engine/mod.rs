@@ -143,6 +143,9 @@ pub enum EngineError {
     /// No device of that name.
     #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
     UnknownDevice(String),
+    /// The engine does not compute there.
+    #[error("the engine `cpu` computes on the processor, not on `{0}`; set `engine = \"candle\"` to use that device")]
+    WrongDevice(String),
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

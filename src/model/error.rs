@@ -12,7 +12,7 @@ pub enum ModelError {
     Read { path: PathBuf, error: std::io::Error },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("{path} is not valid JSON: {error}", path = path.display())]
+    #[error("{path} cannot be understood: {error}", path = path.display())]
     Json { path: PathBuf, error: serde_json::Error },
     #[error("{path} is of format {found}, newer than {known}, the newest this program reads; use a newer `runner`", path = path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },

@@ -48,8 +48,8 @@ pub(super) fn read(shape: &Shape, path: &Path) -> Result<Weights, ModelError> {
     })?;
     let parameters = shape.parameters();
     // A tied model's file may repeat the embedding as its head.
-    let stranger = |name: &&str| !parameters.contains_key(*name) && !(shape.tied && *name == "lm_head.weight");
-    if let Some(name) = file.names().into_iter().filter(stranger).min() {
+    let known = |name: &str| parameters.contains_key(name) || (shape.tied && name == "lm_head.weight");
+    if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
         return Err(ModelError::Stranger {
             path: path.to_owned(),
             name: name.to_owned(),

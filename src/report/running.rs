@@ -28,19 +28,17 @@ impl Running {
         self.last = Some((now, progress.clone()));
     }
 
-    /// `1200/4000 steps, loss 0.0312, 51.2k tokens/s, 12.0s, 28.0s left`: what is known of it.
+    /// `1200/4000 steps, 12.0s, 28.0s left, loss 0.0312, 51.2k tokens/s`: what is known of it, the most wanted first.
     pub(super) fn status(&self, now: Duration) -> String {
-        let mut parts = Vec::new();
-        if let Some((_, progress)) = &self.last {
-            if progress.total > 0 {
-                parts.push(format!("{}/{} {}", progress.done, progress.total, progress.unit));
-            }
-            parts.extend(readings(progress));
-        }
+        let progress = self.last.as_ref().map(|(_, progress)| progress);
+        let counted = progress.filter(|progress| progress.total > 0);
+        let mut parts: Vec<String> = counted
+            .map(|progress| format!("{}/{} {}", progress.done, progress.total, progress.unit))
+            .into_iter()
+            .collect();
         parts.push(duration(now.saturating_sub(self.since).as_secs_f64()));
-        if let Some(left) = self.left(now) {
-            parts.push(format!("{} left", duration(left)));
-        }
+        parts.extend(self.left(now).map(|left| format!("{} left", duration(left))));
+        parts.extend(progress.into_iter().flat_map(readings));
         parts.join(", ")
     }
 
@@ -106,12 +104,12 @@ mod tests {
     fn time_left_counts_from_where_a_checkpoint_went_on() {
         let mut running = Running::new(seconds(100));
         running.progressed(seconds(102), &at(2000));
-        assert_eq!(running.status(seconds(102)), "2000/4000 steps, loss 0.0312, 51.2k tokens/s, 2.0s");
+        assert_eq!(running.status(seconds(102)), "2000/4000 steps, 2.0s, loss 0.0312, 51.2k tokens/s");
         running.progressed(seconds(112), &at(2500));
         // 500 steps in 10 s, 1,500 to go, the last word 2 s ago.
         assert_eq!(
             running.status(seconds(114)),
-            "2500/4000 steps, loss 0.0312, 51.2k tokens/s, 14.0s, 28.0s left"
+            "2500/4000 steps, 14.0s, 28.0s left, loss 0.0312, 51.2k tokens/s"
         );
     }
 
@@ -122,6 +120,6 @@ mod tests {
         assert_eq!(running.status(seconds(1)), "1.0s");
         running.progressed(seconds(1), &at(1));
         running.progressed(seconds(1), &Progress { total: 1, ..at(5) });
-        assert_eq!(running.status(seconds(1)), "5/1 steps, loss 0.0312, 51.2k tokens/s, 1.0s");
+        assert_eq!(running.status(seconds(1)), "5/1 steps, 1.0s, loss 0.0312, 51.2k tokens/s");
     }
 }

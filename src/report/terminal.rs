@@ -26,9 +26,13 @@ pub struct Terminal<C> {
     skipped: BTreeMap<String, Tally>,
 }
 
+/// Stages that are waited for get live lines until there are so many; they may be as many as the stages of the run.
+const WAITING_SHOWN: usize = 4;
+
 /// The live line of a stage.
 struct Live {
-    bar: ProgressBar,
+    /// Nothing where there are enough lines.
+    bar: Option<ProgressBar>,
     running: Running,
     /// Who computes it, if it is another process.
     holder: Option<String>,
@@ -73,24 +77,32 @@ impl<C: Clock> Terminal<C> {
                 running: Running::new(now),
             }
         });
-        let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:16} {wide_msg}"));
-        let bar = self.screen.insert_before(&total.bar, bar);
+        let waiting = self.live.values().filter(|live| live.holder.is_some()).take(WAITING_SHOWN).count();
+        let bar = (holder.is_none() || waiting < WAITING_SHOWN).then(|| {
+            let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:12} {wide_msg}"));
+            self.screen.insert_before(&total.bar, bar)
+        });
+        let is_shown = bar.is_some();
         let live = Live {
             bar,
             running: Running::new(now),
             holder: holder.map(str::to_owned),
         };
-        if let Some(earlier) = self.live.insert(stage.clone(), live) {
-            self.screen.remove(&earlier.bar);
+        if let Some(bar) = self.live.insert(stage.clone(), live).and_then(|earlier| earlier.bar) {
+            self.screen.remove(&bar);
         }
-        self.tick();
+        if is_shown {
+            self.tick();
+        }
     }
 
     fn progressed(&mut self, stage: &StageName, progress: &Progress) {
         if let Some(live) = self.live.get_mut(stage) {
             live.running.progressed(self.clock.now(), progress);
-            live.bar.set_length(progress.total.max(1));
-            live.bar.set_position(progress.done);
+            if let Some(bar) = &live.bar {
+                bar.set_length(progress.total.max(1));
+                bar.set_position(progress.done);
+            }
         }
     }
 
@@ -98,7 +110,9 @@ impl<C: Clock> Terminal<C> {
     fn ended(&mut self, stage: &StageName) -> Option<String> {
         self.ended += 1;
         let live = self.live.remove(stage)?;
-        self.screen.remove(&live.bar);
+        if let Some(bar) = &live.bar {
+            self.screen.remove(bar);
+        }
         live.holder
     }
 
@@ -113,8 +127,8 @@ impl<C: Clock> Terminal<C> {
                 self.line(&format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")));
             }
         }
-        for live in std::mem::take(&mut self.live).into_values() {
-            self.screen.remove(&live.bar);
+        for bar in std::mem::take(&mut self.live).into_values().filter_map(|live| live.bar) {
+            self.screen.remove(&bar);
         }
         if let Some(total) = self.total.take() {
             self.screen.remove(&total.bar);
@@ -188,15 +202,23 @@ impl<C: Clock> Reporter for Terminal<C> {
     fn tick(&mut self) {
         let now = self.clock.now();
         for (stage, live) in &self.live {
+            let Some(bar) = &live.bar else { continue };
             let status = live.running.status(now);
-            live.bar.set_message(match &live.holder {
+            bar.set_message(match &live.holder {
                 Some(holder) => format!("{stage}: waiting for {holder}, {status}"),
                 None => format!("{stage}: {status}"),
             });
-            live.bar.tick();
+            bar.tick();
         }
         if let Some(total) = &self.total {
-            let text = format!("{} of {}, {}", self.ended, wording::stages(self.stages), total.running.status(now));
+            let waiting = self.live.values().filter(|live| live.holder.is_some()).count();
+            let waiting = if waiting > 0 {
+                format!(", {waiting} waiting")
+            } else {
+                String::new()
+            };
+            let (stages, status) = (wording::stages(self.stages), total.running.status(now));
+            let text = format!("{} of {stages}{waiting}, {status}", self.ended);
             total.bar.set_message(self.paint.paint(Color::Dim, &text));
         }
     }

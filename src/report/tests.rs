@@ -148,7 +148,7 @@ fn plain() {
     cached problems, mixed[0]
     started numbered[0] (seed=1): never run
     waiting for numbered[1], which lab7 (process 4711) is computing
-    running numbered[0] (seed=1): 1100/4000 steps, loss 0.0312, 51.2k tokens/s, 30.0s, 10.0s left
+    running numbered[0] (seed=1): 1100/4000 steps, 30.0s, 10.0s left, loss 0.0312, 51.2k tokens/s
     waiting for numbered[1], which lab7 (process 4711) is computing: 30.0s
     interrupted: the running stages are asked to stop; Ctrl-C again kills them
     cached numbered[1], which lab7 (process 4711) computed
@@ -233,9 +233,9 @@ fn terminal() {
     insta::assert_snapshot!(while_running, @r"
     addition: 9 stages, 2 at once, 2 threads
     interrupted: the running stages are asked to stop; Ctrl-C again kills them
-    ⠏ ━━━━╸─────────── numbered[0] (seed=1): 1100/4000 steps, loss 0.0312, 51.2k tokens/s, 31.0s, 9.0s left
-    ⠦ ──────────────── numbered[1]: waiting for lab7 (process 4711), 31.0s
-      2 of 9 stages, 31.0s
+    ⠏ ━━━╸──────── numbered[0] (seed=1): 1100/4000 steps, 31.0s, 9.0s left, loss 0.0312, 51.2k tokens/s
+    ⠦ ──────────── numbered[1]: waiting for lab7 (process 4711), 31.0s
+      2 of 9 stages, 1 waiting, 31.0s
     ");
     insta::assert_snapshot!(screen.contents(), @r"
     addition: 9 stages, 2 at once, 2 threads
@@ -251,6 +251,23 @@ fn terminal() {
     – not tried score[0], score[1]: standard[0] failed
     9 stages: 3 cached, 1 ran in 35.0s, 1 failed, 2 not tried, interrupted (the same command goes on from here)
     ");
+}
+
+#[test]
+fn many_waiting_stages_do_not_fill_the_screen() {
+    let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 80));
+    let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
+    let mut reporter = Terminal::on(target, Paint::default(), clock.clone());
+    (0..50).for_each(|k| reporter.event(&waiting(&format!("mixed[{k}]"))));
+    reporter.event(&started(stage("numbered[0]", None)));
+    // Lines are drawn at most so often a second of the real clock; this one is drawn at once.
+    reporter.event(&Event::Interrupted);
+    let lines = screen.contents();
+    assert_eq!(lines.matches(": waiting for lab7").count(), 4, "{lines}");
+    assert!(
+        lines.contains("numbered[0]: 0.0s") && lines.contains("0 of 0 stages, 50 waiting, 0.0s"),
+        "{lines}"
+    );
 }
 
 #[test]

@@ -56,13 +56,13 @@ fn drawn() -> Sampling {
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
     let (model, requests) = (model(64), requests(20));
-    for sampling in [
-        drawn(),
-        Sampling {
-            temperature: 0.0,
+    let cases = [(Engine::Cpu, 1.0), (Engine::Cpu, 0.0), (Engine::Candle, 1.0), (Engine::Candle, 0.0)];
+    for (engine, temperature) in cases {
+        let sampling = Sampling {
+            engine,
+            temperature,
             ..drawn()
-        },
-    ] {
+        };
         let one = answer(&model, &requests, &sampling, &RUN, 1).unwrap();
         let distinct: std::collections::BTreeSet<_> = one.iter().map(|response| &response.text).collect();
         assert!(distinct.len() > 10, "{distinct:?}");

@@ -1,7 +1,8 @@
 //! Records: what one executed stage depended on, and what it put out.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,7 @@ struct Format {
 /// The part of a record that a hit needs; the rest is passed over when read.
 #[derive(Deserialize)]
 struct Head {
+    format: u32,
     outputs: Outputs,
 }
 
@@ -86,9 +88,19 @@ impl Store {
     pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         let path = self.sharded("records", key, ".json");
         let Some(bytes) = read(&path)? else { return Ok(None) };
-        check(&path, &bytes)?;
-        let head: Head = parse(&path, &bytes)?;
-        Ok(Some(head.outputs))
+        match serde_json::from_slice(&bytes) {
+            Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
+            // What a later version wrote may look different in all but its first field.
+            read => Err(match (serde_json::from_slice(&bytes), read) {
+                (Ok(Format { format }), _) if format > FORMAT => StoreError::Newer {
+                    path,
+                    found: format,
+                    known: FORMAT,
+                },
+                (_, Err(error)) => damaged(path, &error.to_string()),
+                (_, Ok(_)) => damaged(path, "no format"),
+            }),
+        }
     }
 
     /// Every record, in no particular order; those that cannot be read are left out, since this serves explanations only.
@@ -106,35 +118,30 @@ impl Store {
     /// When it cannot be written; the store is as it was.
     pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
         let path = self.sharded("records", &record.fingerprint.key(), ".json");
-        let bytes = serde_json::to_vec_pretty(record).expect("a record is a plain tree of values");
+        let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
         atomic::write(&self.root.join("tmp"), &path, &bytes).map_err(StoreError::io("write", &path))
     }
 }
 
+/// A file's content. Most records are shorter than the buffer: then one call of the system is enough.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(StoreError::io("read", path)(error)),
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    let mut bytes = vec![0; 8192];
+    let length = file.read(&mut bytes).map_err(StoreError::io("read", path))?;
+    bytes.truncate(length);
+    if length == 8192 {
+        file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
     }
+    Ok(Some(bytes))
 }
 
-fn parse<'a, T: Deserialize<'a>>(path: &Path, bytes: &'a [u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged {
-        path: PathBuf::from(path),
-        problem: format!("is not a record ({error}): remove it, and the stage runs again"),
-    })
-}
-
-/// Refuses what a later version wrote, before anything else is read: its other fields may look different.
-fn check(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let Format { format } = parse(path, bytes)?;
-    if format > FORMAT {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found: format,
-            known: FORMAT,
-        });
+fn damaged(path: PathBuf, why: &str) -> StoreError {
+    StoreError::Damaged {
+        path,
+        problem: format!("is not a record ({why}): remove it, and the stage runs again"),
     }
-    Ok(())
 }

@@ -2,7 +2,10 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::engine::Engine;
 use crate::model::Architecture;
+
+const ENGINES: [Engine; 2] = [Engine::Cpu, Engine::Candle];
 
 /// Sums of two digits, worded like the addition task's.
 fn rows() -> Vec<Row> {
@@ -70,32 +73,44 @@ fn bytes(trained: &Trained) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn the_loss_falls() {
-    let mut recipe = recipe();
-    (recipe.steps, recipe.learning_rate) = (60, 1e-2);
-    let curve = Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().curve;
-    assert_eq!(curve.len(), 60);
-    assert!(curve[0].loss > 3.0 && curve[59].loss < 1.0, "{curve:?}");
+fn the_loss_falls_alike_on_every_engine() {
+    let curves = ENGINES.map(|engine| {
+        let recipe = Recipe {
+            engine,
+            steps: 60,
+            learning_rate: 1e-2,
+            ..recipe()
+        };
+        Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().curve
+    });
+    for curve in &curves {
+        assert_eq!(curve.len(), 60);
+        assert!(curve[0].loss > 3.0 && curve[59].loss < 1.0, "{curve:?}");
+    }
+    let early = |curve: &[Point]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
+    assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
 }
 
 #[test]
 fn a_stopped_training_ends_with_the_same_bytes() {
-    let straight = bytes(&Place::new(1, u64::MAX).train(&recipe(), &rows()).unwrap());
-    let names: Vec<_> = straight.keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        [
+    for engine in ENGINES {
+        let recipe = Recipe { engine, ..recipe() };
+        let straight = bytes(&Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap());
+        let names: Vec<_> = straight.keys().map(String::as_str).collect();
+        let files = [
             "config.json",
             "model.safetensors",
             "prompt.json",
             "tokenizer.json",
-            "training.jsonl"
-        ]
-    );
-    let mut place = Place::new(2, 7);
-    assert!(matches!(place.train(&recipe(), &rows()), Err(TrainError::Stopped)));
-    place.until = u64::MAX;
-    assert!(bytes(&place.train(&recipe(), &rows()).unwrap()) == straight);
+            "training.jsonl",
+        ];
+        assert_eq!(names, files);
+        let mut place = Place::new(2, 7);
+        assert!(matches!(place.train(&recipe, &rows()), Err(TrainError::Stopped)));
+        assert!(place.scratch.path().join("checkpoint.safetensors").exists());
+        place.until = u64::MAX;
+        assert!(bytes(&place.train(&recipe, &rows()).unwrap()) == straight, "{engine:?}");
+    }
 }
 
 #[test]

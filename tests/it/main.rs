@@ -6,6 +6,7 @@ mod dag;
 mod keys;
 mod kinds;
 mod lab;
+mod model;
 mod readme;
 mod report;
 mod runs;

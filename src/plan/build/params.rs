@@ -4,7 +4,7 @@ use figment::value::{Dict, Value};
 
 use super::Reader;
 use crate::config::value::{describe, integer};
-use crate::config::{Diagnostic, StageDeclaration, invalid, known, nearest};
+use crate::config::{Diagnostic, StageDeclaration, invalid, nearest};
 use crate::stage::{Kind, Stage};
 
 /// Fields of every stage.
@@ -25,17 +25,33 @@ impl Reader<'_, '_> {
         match (kind.parse)(&params) {
             Ok(stage) => Some((stage, params)),
             Err(error) => {
-                let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
-                let path = error.path.first().cloned().unwrap_or_default();
-                let whole = format!("stage `{}` ({})", stage.name, kind.name);
-                let found = invalid(error, &params, &whole, &others, self.origins);
-                let found: Vec<_> = found
-                    .into_iter()
-                    .map(|problem| self.advise(problem, kind, &path, &params))
-                    .collect();
-                self.problems.extend(found);
+                self.wrong_params(error, params, stage, kind);
                 None
             }
+        }
+    }
+
+    /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
+    fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind) {
+        let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
+        let whole = format!("stage `{}` ({})", stage.name, kind.name);
+        let mut removed: Vec<String> = Vec::new();
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let field = error.path.first().cloned();
+            let ours = matches!(&error.kind, figment::error::Kind::MissingField(name) if removed.iter().any(|field| *field == **name));
+            if !ours {
+                let found = invalid(error, &params, &whole, &others, self.origins);
+                let advise = |problem| self.advise(problem, kind, field.as_deref().unwrap_or_default(), &params);
+                let found: Vec<_> = found.into_iter().map(advise).collect();
+                self.problems.extend(found);
+            }
+            let Value::Dict(_, fields) = &mut params else { return };
+            let Some(field) = field.filter(|field| fields.remove(field).is_some()) else {
+                return;
+            };
+            removed.push(field);
+            next = (kind.parse)(&params).err();
         }
     }
 
@@ -59,14 +75,13 @@ impl Reader<'_, '_> {
         let (Some(value), Some(table)) = (value, self.table(kind, field)) else {
             return problem;
         };
-        let names = || table.keys().map(String::as_str);
         let title = kind.named.iter().find(|(param, _)| *param == field).map_or("", |(_, table)| table);
-        match problem.label {
-            None if !table.is_empty() => problem
-                .suggest(nearest(value, names()))
-                .help(format!("`[{title}]`: {}", known(names()))),
-            _ => problem,
+        if table.is_empty() {
+            return problem;
         }
+        let names = || table.keys().map(String::as_str);
+        let help = format!("`[{title}]` has {}", names().collect::<Vec<_>>().join(", "));
+        problem.suggest(nearest(value, names())).help(help)
     }
 
     /// The stage's seed: its own, else the variant's where the kind follows it, else 0.

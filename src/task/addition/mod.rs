@@ -29,8 +29,8 @@ impl Task for Addition {
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
         match &row.answer {
-            serde_json::Value::String(gold) => gold == answer,
-            gold => gold.to_string() == answer,
+            serde_json::Value::Number(gold) => gold.to_string() == answer,
+            gold => gold.as_str() == Some(answer),
         }
     }
 

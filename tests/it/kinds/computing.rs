@@ -1,1 +1,159 @@
+//! `train`, `sample` and `eval`.
 
+use std::fs;
+
+use insta::assert_snapshot;
+use runner::dataset::{self, Answer, Prompt, Row};
+use runner::metrics::Metrics;
+
+use super::bench::{Bench, gibberish, row, two_rows};
+
+fn sample(params: &str, prompt: &str) -> Bench {
+    let params = format!("max_tokens = 6\n{params}");
+    Bench::new("sample", &params)
+        .model("model", &gibberish(prompt))
+        .rows("data", &two_rows())
+}
+
+fn answers(bench: &Bench) -> Vec<Answer> {
+    dataset::read(&bench.run().unwrap().join("answers")).unwrap()
+}
+
+#[test]
+fn answers_come_by_row_then_by_request_then_by_sample() {
+    let answers = answers(&sample("ask = [0, -1, -2]\nsamples = 2\ntemperature = 1", Prompt::NUMBERED));
+    let places: Vec<_> = answers
+        .iter()
+        .map(|answer| (answer.problem.id.as_str(), answer.requested, answer.sample))
+        .collect();
+    // Two steps less than two is none, so the full number is asked for.
+    let requests = [(2, 0), (2, 1), (1, 0), (1, 1), (2, 0), (2, 1)];
+    let expected: Vec<_> = ["2_1/0", "2_2/0"]
+        .into_iter()
+        .flat_map(|id| requests.map(|(steps, sample)| (id, Some(steps), sample)))
+        .collect();
+    assert_eq!(places, expected);
+    assert!(answers.iter().all(|answer| (1..=6).contains(&answer.tokens)));
+    assert_eq!(answers[0].problem, two_rows()[0]);
+}
+
+#[test]
+fn the_seed_draws_answers_only_above_temperature_zero() {
+    let texts = |params: &str, seed| {
+        let bench = sample(params, Prompt::NUMBERED).seed(seed);
+        answers(&bench).into_iter().map(|answer| answer.response).collect::<Vec<_>>()
+    };
+    assert_eq!(texts("", 1), texts("", 2));
+    assert_eq!(texts("temperature = 1", 1), texts("temperature = 1", 1));
+    assert_ne!(texts("temperature = 1", 1), texts("temperature = 1", 2));
+}
+
+#[test]
+fn a_plain_model_is_asked_for_no_number() {
+    let answers = answers(&sample("ask = []", Prompt::PLAIN));
+    assert!(answers.len() == 2 && answers.iter().all(|answer| answer.requested.is_none()));
+    assert_snapshot!(sample("", Prompt::PLAIN).run().unwrap_err(), @r#"the model's prompt names no number of steps; train it with `prompt = "numbered"`, or set `ask = []`"#);
+    assert_snapshot!(sample("ask = []", Prompt::NUMBERED).run().unwrap_err(), @"the model's prompt names the number of steps, and `ask = []` gives none; `ask = [0]` is the full number");
+}
+
+#[test]
+fn rows_of_no_task_are_found_before_anything_is_computed() {
+    let stranger = Row {
+        prompt: "How many?".to_owned(),
+        ..two_rows().remove(0)
+    };
+    let bench = |kind| {
+        Bench::new(kind, "")
+            .model("model", &gibberish(Prompt::NUMBERED))
+            .rows("data", std::slice::from_ref(&stranger))
+    };
+    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition): "How many?""#);
+    assert_eq!(bench("eval").run(), bench("sample").run());
+}
+
+#[test]
+fn an_evaluation_has_metrics_and_answers_by_data_set() {
+    let bench = Bench::new("eval", "max_tokens = 6")
+        .model("model", &gibberish(Prompt::PLAIN))
+        .rows("data", &two_rows())
+        .rows("data", &[])
+        .rows("data", &[row("1_1/0", (1, 1), "1. 1 + 1 = 2", 1)]);
+    let folder = bench.run().unwrap().join("metrics");
+    let metrics: Metrics = serde_json::from_str(&fs::read_to_string(folder.join("metrics.json")).unwrap()).unwrap();
+    let sizes: Vec<_> = metrics.sets.iter().map(|set| (set.answers, set.average_full_steps)).collect();
+    assert_eq!(sizes, [(2, Some(2.0)), (0, None), (1, Some(1.0))]);
+    assert!(metrics.sets.iter().all(|set| set.following.is_none()));
+    for (place, set) in metrics.sets.iter().enumerate() {
+        let answers: Vec<Answer> = dataset::read(&folder.join(format!("answers-{place}.jsonl"))).unwrap();
+        assert_eq!(answers.len() as u64, set.answers);
+    }
+    let told = bench.told.borrow();
+    let last = told.last().unwrap();
+    assert_eq!((last.done, last.total, last.unit.as_str()), (3, 3, "requests"));
+    assert!(told.is_sorted_by_key(|progress| progress.done));
+}
+
+#[test]
+fn a_numbered_model_is_measured_on_how_it_follows() {
+    let bench = Bench::new("eval", "ask = [-1, -2]\nmax_tokens = 6")
+        .model("model", &gibberish(Prompt::NUMBERED))
+        .rows("data", &two_rows());
+    let text = fs::read_to_string(bench.run().unwrap().join("metrics/metrics.json")).unwrap();
+    let metrics: Metrics = serde_json::from_str(&text).unwrap();
+    let following = metrics.sets[0].following.as_ref().unwrap();
+    assert_eq!((following.requests, following.real_skips), (4, 2));
+}
+
+/// The whole way on two rows learned by heart: a numbered model repeats what it was trained on, and is measured as right.
+#[test]
+fn what_is_trained_is_answered_kept_and_measured() {
+    let rows = two_rows();
+    let skip = row("2_1/0_skip", (12, 3), "1. 12 + 3 = 15", 1);
+    let params = "steps = 150\nbatch = 4\nprompt = 'numbered'\nmodel = { width = 32, layers = 1, heads = 2 }";
+    let trained = Bench::new("train", params).rows("data", &[rows.clone(), vec![skip.clone()]].concat());
+    let model = trained.run().unwrap().join("model");
+    assert_eq!(trained.told.borrow().last().map(|last| (last.done, last.total)), Some((150, 150)));
+
+    let sampled = Bench::new("sample", "ask = [-1]")
+        .artifact("model", &model)
+        .rows("data", &rows[..1]);
+    let answers = sampled.run().unwrap().join("answers");
+    assert_eq!(Bench::new("filter", "").artifact("answers", &answers).output("data"), [skip]);
+
+    let eval = Bench::new("eval", "").artifact("model", &model).rows("data", &rows);
+    let text = fs::read_to_string(eval.run().unwrap().join("metrics/metrics.json")).unwrap();
+    let metrics: Metrics = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (metrics.sets[0].accuracy, metrics.sets[0].average_steps),
+        (Some(1.0), Some(2.0)),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_stage_that_is_asked_to_stop_stops() {
+    let params = "steps = 1000\nbatch = 2\nmodel = { width = 16, layers = 1, heads = 2 }";
+    let train = Bench::new("train", params).rows("data", &two_rows());
+    let eval = Bench::new("eval", "")
+        .model("model", &gibberish(Prompt::PLAIN))
+        .rows("data", &two_rows());
+    let generate = Bench::new("generate", "task = 'addition'");
+    for bench in [train, sample("", Prompt::NUMBERED), eval, generate] {
+        assert_eq!(bench.patience(2).run().unwrap_err(), "stopped");
+    }
+}
+
+#[test]
+fn damaged_models_and_data_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    gibberish(Prompt::PLAIN).save(folder.path()).unwrap();
+    fs::remove_file(folder.path().join("prompt.json")).unwrap();
+    let error = Bench::new("eval", "")
+        .artifact("model", folder.path())
+        .rows("data", &two_rows())
+        .run()
+        .unwrap_err();
+    assert_snapshot!(error.replace(&folder.path().display().to_string(), ""), @"cannot read /prompt.json: No such file or directory (os error 2)");
+    assert_snapshot!(Bench::new("train", "").text("data", "{}").run().unwrap_err(), @"/data-0.jsonl:1: missing field `id`");
+    assert_snapshot!(Bench::new("train", "").rows("data", &[]).run().unwrap_err(), @"there are no rows to train on; see what the stage that makes `data` put out");
+}

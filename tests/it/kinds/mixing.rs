@@ -81,11 +81,11 @@ fn either_input_may_be_missing_or_empty() {
         2
     );
     let error = Bench::new("mix", "mode = 'cont'").rows("skips", &skips()).run().unwrap_err();
-    assert_snapshot!(error, @"");
+    assert_snapshot!(error, @r#"`full` is missing; give it, or set `mode = "only-skip"`"#);
 }
 
 #[test]
 fn corrupt_rows_are_named_with_file_and_line() {
     let bench = Bench::new("mix", "").rows("full", &full()).text("skips", "\n{\"id\": 3}\n");
-    assert_snapshot!(bench.run().unwrap_err(), @"");
+    assert_snapshot!(bench.run().unwrap_err(), @"/skips-0.jsonl:2: invalid type: integer `3`, expected a string");
 }

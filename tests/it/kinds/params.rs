@@ -17,10 +17,83 @@ fn defaults_enter_the_key() {
         let explicit = parse(kind, params).unwrap().params();
         assert!(explicit.is_object(), "{kind}");
     }
-    assert_json_snapshot!(parse("sample", "").unwrap().params(), @"");
-    assert_json_snapshot!(parse("eval", "").unwrap().params(), @"");
-    assert_json_snapshot!(parse("mix", "").unwrap().params(), @"");
-    assert_json_snapshot!(parse("generate", "task = 'addition'").unwrap().params(), @"");
+    assert_json_snapshot!(parse("sample", "").unwrap().params(), @r#"
+    {
+      "ask": [
+        -1,
+        -2
+      ],
+      "dtype": "f32",
+      "engine": "cpu",
+      "max_tokens": 0,
+      "samples": 1,
+      "temperature": 0.0,
+      "top_k": null,
+      "top_p": null
+    }
+    "#);
+    assert_json_snapshot!(parse("eval", "").unwrap().params(), @r#"
+    {
+      "ask": [
+        0
+      ],
+      "dtype": "f32",
+      "engine": "cpu",
+      "max_tokens": 0
+    }
+    "#);
+    assert_json_snapshot!(parse("mix", "").unwrap().params(), @r#"
+    {
+      "mode": "new"
+    }
+    "#);
+    assert_json_snapshot!(parse("generate", "task = 'addition'").unwrap().params(), @r#"
+    {
+      "development": 1000,
+      "digits": {
+        "a": [
+          1,
+          3
+        ],
+        "b": [
+          1,
+          3
+        ],
+        "longer_first": true
+      },
+      "digits_easy": {
+        "a": [
+          4,
+          7
+        ],
+        "b": [
+          1,
+          3
+        ],
+        "longer_first": true
+      },
+      "digits_hard": {
+        "a": [
+          4,
+          7
+        ],
+        "b": [
+          4,
+          7
+        ],
+        "longer_first": false
+      },
+      "in_domain": 1000,
+      "merge": "any",
+      "ood_easy": 1200,
+      "ood_hard": 1600,
+      "skip_share": 1.0,
+      "start": "cold",
+      "swapped": false,
+      "task": "addition",
+      "train": 2855
+    }
+    "#);
 }
 
 #[test]
@@ -51,21 +124,21 @@ fn only_what_draws_has_a_seed() {
 
 #[test]
 fn wrong_params_are_refused() {
-    assert_snapshot!(refusal("generate", ""), @"");
-    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"");
-    assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"");
-    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"");
-    assert_snapshot!(refusal("mix", "mode = 'old'"), @"");
-    assert_snapshot!(refusal("filter", "steps = 1"), @"");
-    assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"");
-    assert_snapshot!(refusal("sample", "samples = 0"), @"");
-    assert_snapshot!(refusal("sample", "samples = 4"), @"");
-    assert_snapshot!(refusal("sample", "temperature = -0.5"), @"");
-    assert_snapshot!(refusal("sample", "temperature = 1\ntop_p = 0"), @"");
-    assert_snapshot!(refusal("sample", "temperature = 1\ntop_k = 0"), @"");
-    assert_snapshot!(refusal("eval", "ask = []"), @"");
-    assert_snapshot!(refusal("eval", "ask = 'less'"), @"");
-    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"");
+    assert_snapshot!(refusal("generate", ""), @": missing field `task`");
+    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected ``addition``");
+    assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
+    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");
+    assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: unknown variant: found `old`, expected `one of `new`, `cont`, `only-skip``");
+    assert_snapshot!(refusal("filter", "steps = 1"), @"steps: unknown field: found `steps`, expected `none`");
+    assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 stands twice");
+    assert_snapshot!(refusal("sample", "samples = 0"), @"samples: 0 is too small, it must be at least 1");
+    assert_snapshot!(refusal("sample", "samples = 4"), @"samples: 4 samples of a request are all equal at temperature 0; set `temperature`");
+    assert_snapshot!(refusal("sample", "temperature = -0.5"), @"temperature: -0.5 is out of range, it must be a number from 0 on");
+    assert_snapshot!(refusal("sample", "temperature = 1\ntop_p = 0"), @"top_p: 0 is out of range, it must be above 0 and at most 1");
+    assert_snapshot!(refusal("sample", "temperature = 1\ntop_k = 0"), @"top_k: 0 is too small, it must be at least 1");
+    assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
+    assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
+    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``");
 }
 
 #[test]
@@ -86,5 +159,42 @@ fn the_table_is_in_order_and_its_schemas_describe_every_param() {
         }
         assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name);
     }
-    assert_json_snapshot!((kind("mix").schema)(), @"");
+    assert_json_snapshot!((kind("mix").schema)(), @r##"
+    {
+      "$schema": "https://json-schema.org/draft/2020-12/schema",
+      "title": "Mix",
+      "description": "How full-step rows and skips are put together.",
+      "type": "object",
+      "properties": {
+        "mode": {
+          "description": "Which rows are taken.",
+          "$ref": "#/$defs/Mode",
+          "default": "new"
+        }
+      },
+      "additionalProperties": false,
+      "$defs": {
+        "Mode": {
+          "description": "Which rows are taken.",
+          "oneOf": [
+            {
+              "description": "All full-step rows and all skips.",
+              "type": "string",
+              "const": "new"
+            },
+            {
+              "description": "All skips, and as many full-step rows, chosen at random.",
+              "type": "string",
+              "const": "cont"
+            },
+            {
+              "description": "All skips.",
+              "type": "string",
+              "const": "only-skip"
+            }
+          ]
+        }
+      }
+    }
+    "##);
 }

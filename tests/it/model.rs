@@ -1,0 +1,233 @@
+//! A model's folder: what is written is read back, other programs' files are understood, and damage is named.
+
+use std::path::Path;
+
+use runner::dataset::Prompt;
+use runner::model::{self, Architecture, Model, initialise};
+use runner::tokenizer::{Style, Tokenizer};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+fn model(architecture: &Architecture) -> Model {
+    let tokenizer = Tokenizer::build(Style::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
+    let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
+    Model {
+        weights: initialise(&shape, 1),
+        shape,
+        tokenizer,
+        prompt: Prompt {
+            template: Prompt::NUMBERED.to_owned(),
+        },
+    }
+}
+
+fn small() -> Architecture {
+    Architecture {
+        width: 8,
+        heads: 2,
+        layers: 1,
+        ..Architecture::default()
+    }
+}
+
+/// A folder with the model of [`small`].
+fn saved() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    model(&small()).save(folder.path()).unwrap();
+    folder
+}
+
+/// Changes fields of `config.json`.
+fn edit(folder: &Path, changes: &Value) {
+    let path = folder.join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (field, value) in changes.as_object().unwrap() {
+        config[field] = value.clone();
+    }
+    std::fs::write(&path, config.to_string()).unwrap();
+}
+
+/// The message for a folder that cannot be loaded, without the folder's path.
+fn message(folder: &Path) -> String {
+    let error = model::load(folder).err().unwrap().to_string();
+    error.replace(&format!("{}/", folder.display()), "")
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let untied = Architecture {
+        tied: false,
+        lines: 0,
+        kv_heads: 1,
+        ..small()
+    };
+    for architecture in [small(), untied] {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let model = model(&architecture);
+        model.save(first.path()).unwrap();
+        let loaded = model::load(first.path()).unwrap();
+        assert!(loaded.shape == model.shape && loaded.weights == model.weights && loaded.prompt == model.prompt);
+        loaded.save(second.path()).unwrap();
+        for name in ["config.json", "model.safetensors", "tokenizer.json", "prompt.json"] {
+            let read = |folder: &Path| std::fs::read(folder.join(name)).unwrap();
+            assert!(read(first.path()) == read(second.path()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_config_is_hugging_faces() {
+    let folder = saved();
+    insta::assert_snapshot!(std::fs::read_to_string(folder.path().join("config.json")).unwrap(), @r#"
+    {
+      "architectures": [
+        "LlamaForCausalLM"
+      ],
+      "model_type": "llama",
+      "vocab_size": 33,
+      "hidden_size": 8,
+      "intermediate_size": 32,
+      "num_hidden_layers": 1,
+      "num_attention_heads": 2,
+      "num_key_value_heads": 2,
+      "head_dim": 4,
+      "hidden_act": "silu",
+      "max_position_embeddings": 1024,
+      "rms_norm_eps": 0.00001,
+      "rope_theta": 10000.0,
+      "rope_scaling": null,
+      "attention_bias": false,
+      "mlp_bias": false,
+      "tie_word_embeddings": true,
+      "pad_token_id": 0,
+      "bos_token_id": null,
+      "eos_token_id": 1,
+      "torch_dtype": "float32",
+      "line_positions": 64,
+      "column_positions": 64,
+      "runner_format": 1
+    }
+    "#);
+}
+
+#[test]
+fn half_precision_and_a_repeated_head_are_understood() {
+    let folder = saved();
+    let model = model::load(folder.path()).unwrap();
+    let bytes: Vec<(String, Dtype, Vec<u8>, Vec<usize>)> = model
+        .weights
+        .iter()
+        .chain([(&"lm_head.weight".to_owned(), &model.weights["model.embed_tokens.weight"])])
+        .map(|(name, array)| {
+            let (dtype, bytes) = if name.contains("mlp") {
+                (
+                    Dtype::F16,
+                    array.data.iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect(),
+                )
+            } else {
+                (
+                    Dtype::BF16,
+                    array.data.iter().flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect(),
+                )
+            };
+            (name.clone(), dtype, bytes, array.shape.clone())
+        })
+        .collect();
+    let views = bytes
+        .iter()
+        .map(|(name, dtype, bytes, shape)| (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+    std::fs::write(
+        folder.path().join("model.safetensors"),
+        safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+    let widened = model::load(folder.path()).unwrap();
+    for (name, array) in &model.weights {
+        let pairs = array.data.iter().zip(&widened.weights[name].data);
+        assert!(pairs.clone().all(|(a, b)| (a - b).abs() <= a.abs() / 128.0), "{name}");
+        assert!(name.contains("norm") || pairs.clone().any(|(a, b)| a != b), "{name}");
+    }
+}
+
+#[test]
+fn what_the_config_asks_for_in_vain_is_named() {
+    let cases = [
+        json!({"architectures": ["GPT2LMHeadModel"]}),
+        json!({"hidden_act": "gelu"}),
+        json!({"rope_scaling": {"type": "linear"}}),
+        json!({"head_dim": 64}),
+        json!({"num_attention_heads": 3, "head_dim": null}),
+        json!({"hidden_size": 16, "head_dim": null}),
+        json!({"runner_format": 2}),
+        json!({"vocab_size": "many"}),
+    ];
+    let messages = cases.map(|changes| {
+        let folder = saved();
+        edit(folder.path(), &changes);
+        message(folder.path())
+    });
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    config.json: architectures is ["GPT2LMHeadModel"], and only ["LlamaForCausalLM"] is supported
+    config.json: hidden_act is "gelu", and only "silu" is supported
+    config.json: rope_scaling is {"type":"linear"}, and only null is supported
+    config.json: head_dim is 64, and only hidden_size / num_attention_heads is supported
+    config.json: `heads` = 3 must divide `width` = 8
+    model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8] where the model needs [64, 16]
+    config.json is of format 2, newer than 1, the newest this program reads; use a newer `runner`
+    config.json cannot be understood: invalid type: string "many", expected usize at line 1 column 520
+    "#);
+}
+
+#[test]
+fn damaged_weights_are_named() {
+    let mut messages = Vec::new();
+    let rewritten = |change: fn(&mut Model)| {
+        let folder = saved();
+        let mut other = model(&small());
+        change(&mut other);
+        let elsewhere = tempfile::tempdir().unwrap();
+        other.save(elsewhere.path()).unwrap();
+        let name = "model.safetensors";
+        std::fs::copy(elsewhere.path().join(name), folder.path().join(name)).unwrap();
+        message(folder.path())
+    };
+    messages.push(rewritten(|model| drop(model.weights.remove("model.norm.weight"))));
+    messages.push(rewritten(|model| {
+        let norm = model.weights["model.norm.weight"].clone();
+        model.weights.insert("model.norm.bias".to_owned(), norm);
+    }));
+    messages.push(rewritten(|model| {
+        let norm = model.weights.get_mut("model.norm.weight").unwrap();
+        norm.shape = vec![2, 4];
+    }));
+    let folder = saved();
+    let path = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    messages.push(message(folder.path()));
+    let integers = TensorView::new(Dtype::I32, vec![64, 8], &[0; 64 * 8 * 4]).unwrap();
+    let named = [("model.embed_columns.weight", integers)];
+    std::fs::write(&path, safetensors::serialize(named, None).unwrap()).unwrap();
+    messages.push(message(folder.path()));
+    std::fs::remove_file(&path).unwrap();
+    messages.push(message(folder.path()));
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    model.safetensors: tensor `model.norm.weight` is missing
+    model.safetensors: tensor `model.norm.bias` is not one of this model's
+    model.safetensors: tensor `model.norm.weight` has shape [2, 4] where the model needs [8]
+    model.safetensors is damaged or incomplete: incomplete metadata, file not fully covered
+    model.safetensors: tensor `model.embed_columns.weight` is of type I32 (known: F32, F16, BF16)
+    cannot read model.safetensors: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn a_tokenizer_that_does_not_fit_is_named() {
+    let folder = saved();
+    let path = folder.path().join("tokenizer.json");
+    let texts = ["a larger one: abcdefghijklmnopqrstuvwxyz"];
+    Tokenizer::build(Style::Char, texts).unwrap().save(&path).unwrap();
+    insta::assert_snapshot!(message(folder.path()), @"tokenizer.json has 41 tokens where the model needs 33");
+    std::fs::write(&path, "{}").unwrap();
+    assert!(message(folder.path()).starts_with("tokenizer.json is not a tokenizer: "));
+}
