@@ -55,11 +55,16 @@ impl Default for Architecture {
 /// The names of the presets, from small to large.
 pub const PRESETS: &[&str] = &["tiny", "small", "medium"];
 
+/// No size is larger: what is, is a slip of the pen.
+const LARGEST: usize = 1 << 20;
+
 /// Why an architecture describes no decoder; names the field.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
     #[error("`{field}` must be at least 1")]
     Zero { field: &'static str },
+    #[error("`{field}` = {number} is too large, it must be at most {LARGEST}")]
+    TooLarge { field: &'static str, number: usize },
     #[error("`{divisor}` = {by} must divide `{field}` = {number}")]
     Indivisible {
         divisor: &'static str,
@@ -98,14 +103,21 @@ impl Architecture {
     /// # Errors
     /// When a field contradicts another or is out of range; the message names it.
     pub fn check(&self) -> Result<(), ArchitectureError> {
-        for (field, number) in [
-            ("width", self.width),
-            ("layers", self.layers),
-            ("heads", self.heads),
-            ("context", self.context),
+        for (field, number, least) in [
+            ("width", self.width, 1),
+            ("layers", self.layers, 1),
+            ("heads", self.heads, 1),
+            ("context", self.context, 1),
+            ("kv_heads", self.kv_heads, 0),
+            ("feed_forward", self.feed_forward, 0),
+            ("lines", self.lines, 0),
+            ("columns", self.columns, 0),
         ] {
-            if number == 0 {
+            if number < least {
                 return Err(ArchitectureError::Zero { field });
+            }
+            if number > LARGEST {
+                return Err(ArchitectureError::TooLarge { field, number });
             }
         }
         divides("heads", self.heads, "width", self.width)?;
@@ -185,6 +197,7 @@ mod tests {
     #[test]
     fn errors_name_the_field() {
         insta::assert_snapshot!(problem(|a| a.layers = 0), @"`layers` must be at least 1");
+        insta::assert_snapshot!(problem(|a| a.lines = usize::MAX), @"`lines` = 18446744073709551615 is too large, it must be at most 1048576");
         insta::assert_snapshot!(problem(|a| a.heads = 5), @"`heads` = 5 must divide `width` = 64");
         insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
         insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");

@@ -105,7 +105,7 @@ fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_
     let longest = waiting.last().map_or(0, |request| request.tokens.len());
     // The cache need not be longer than the longest response.
     let shape = Shape {
-        context: model.shape.context.min(longest + sampling.max_tokens),
+        context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
         ..model.shape.clone()
     };
     let mut slots = Slots {
