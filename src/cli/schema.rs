@@ -191,10 +191,15 @@ impl KindSchema {
         let mut tables = Map::new();
         for (name, mut param) in params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default() {
             within(&mut param);
-            if let Some((_, table)) = kind.named.iter().find(|(named, _)| **named == name) {
-                tables.insert((*table).to_owned(), param.clone());
-            }
-            fields.insert(name, or_template(param));
+            let field = match kind.named.iter().find(|(named, _)| **named == name) {
+                Some((_, table)) => {
+                    tables.insert((*table).to_owned(), param.clone());
+                    // The name of an entry of the table, or a template.
+                    or(param, json!({"type": "string"}))
+                }
+                None => or_template(param),
+            };
+            fields.insert(name, field);
         }
         for input in kind.inputs {
             fields.insert(input.name.to_owned(), references(input));
@@ -262,8 +267,13 @@ fn loosen(schema: &mut Value) {
     *schema = or_template(schema.take());
 }
 
-/// The schema or a template; its description stays outside, where editors look.
-fn or_template(mut schema: Value) -> Value {
+/// The schema or a template.
+fn or_template(schema: Value) -> Value {
+    or(schema, json!({"$ref": "#/$defs/template"}))
+}
+
+/// The schema or another; its description stays outside, where editors look.
+fn or(mut schema: Value, other: Value) -> Value {
     let mut either = json!({});
     if let Some(fields) = schema.as_object_mut() {
         for key in ["description", "default"] {
@@ -272,6 +282,6 @@ fn or_template(mut schema: Value) -> Value {
             }
         }
     }
-    either["anyOf"] = json!([schema, {"$ref": "#/$defs/template"}]);
+    either["anyOf"] = json!([schema, other]);
     either
 }

@@ -30,7 +30,9 @@ impl Session<'_> {
     pub(super) fn steps(&self) -> u64 {
         match self.recipe.epochs {
             0 => self.recipe.steps,
-            epochs => epochs.saturating_mul(self.order.per_epoch()).div_ceil(self.recipe.accumulate as u64),
+            epochs => epochs
+                .saturating_mul(self.order.per_epoch())
+                .div_ceil(self.recipe.accumulate as u64),
         }
     }
 

@@ -88,3 +88,10 @@ fn links_lead_to_files() {
         assert!(!is_file || Path::new(ROOT).join(target).exists(), "{target} is not there");
     }
 }
+
+#[test]
+fn the_shipped_schema_is_what_the_program_prints() {
+    let out = Command::new(env!("CARGO_BIN_EXE_runner")).arg("schema").output().unwrap();
+    let shipped = std::fs::read(format!("{ROOT}/experiments/schema.json")).unwrap();
+    assert!(out.stdout == shipped, "run `runner schema > experiments/schema.json`");
+}

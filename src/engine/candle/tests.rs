@@ -250,12 +250,12 @@ fn what_does_not_fit_is_refused() {
         lines: vec![0],
         ..batch(&shape, &[4], 1)
     };
-    insta::assert_snapshot!(step(short), @"a batch has 1 lines where its lengths make 4");
+    insta::assert_snapshot!(step(short), @"1 line numbers where 4 are needed");
     let mut incomplete = weights.clone();
     incomplete.remove("model.norm.weight");
     let error = Decoder::new(&shape, &incomplete, 1, &Device::Cpu, 1).err().unwrap();
     insta::assert_snapshot!(error, @"tensor `model.norm.weight` is missing");
     let batch = batch(&shape, &[4], 1);
     let mut decoder = Decoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
-    insta::assert_snapshot!(decoder.feed(&[feed(&batch, 1, 0, 4)]).unwrap_err(), @"a batch has slot 1 where there are 1");
+    insta::assert_snapshot!(decoder.feed(&[feed(&batch, 1, 0, 4)]).unwrap_err(), @"slot 1 is out of range (known: 0 to 0)");
 }

@@ -34,7 +34,8 @@ impl Parts {
             port => (port.starts_with('.') && port.len() > 1 && !port[1..].contains(['.', '[', ']'])).then_some(rest + 1..text.len()),
         };
         let whole = port.is_some() || rest == text.len();
-        (whole && end > 0 && !text.contains(char::is_whitespace) | index.is_some()).then_some(Self { base: 0..end, index, port })
+        let named = end > 0 && !text[..end].contains(']');
+        (whole && named && !text.contains(char::is_whitespace) | index.is_some()).then_some(Self { base: 0..end, index, port })
     }
 }
 
