@@ -252,7 +252,7 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 7 are needed");
     insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"8 tokens in all its sequences where 7 are needed");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
-    let mut decoder = Decoder::new(&shape, &weights, 2, 1).unwrap();
+    let mut decoder = Decoder::new(&shape, &weights, 3, 2).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
         decoder
@@ -266,7 +266,7 @@ fn what_does_not_fit_is_named() {
             .unwrap_err()
             .to_string()
     };
-    insta::assert_snapshot!(message(2, 0, &[1]), @"slot 2 is out of range (known: 0 to 1)");
+    insta::assert_snapshot!(message(3, 0, &[1]), @"slot 3 is out of range (known: 0 to 2)");
     insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
     insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where 1 are needed");
     insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
