@@ -1,6 +1,12 @@
 //! Tokens per second of CPU time and of wall time: training and greedy decoding of three shapes, and the share of the machine's
 //! measured f32 peak. `cargo bench --bench engine -- [threads] [Q|S|M] [train|decode]`
 
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark is a program of its own and prints what it measured"
+)]
+
 use std::time::Instant;
 
 use runner::engine::cpu::{Decoder, Trainer};
