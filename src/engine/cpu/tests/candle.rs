@@ -69,7 +69,7 @@ fn the_losses_of_fifty_steps_equal_candles() {
         );
         (first, last) = (if step == 0 { found.loss } else { first }, found.loss);
     }
-    assert!(last < 0.9 * first, "nothing was learned: {first} to {last}");
+    assert!(last < first - 0.1, "nothing was learned: {first} to {last}");
 }
 
 #[test]
