@@ -1,7 +1,7 @@
 //! Packing: the right matrix of a product as panels of [`LANES`] columns, each contiguous over the inner dimension.
 //!
 //! Panel `p` holds columns `p * LANES ..`, row after row; columns beyond the matrix are zero:
-//! `[columns / LANES, inner, LANES]`. Where there are no rows (a span in which nothing is trained on) there are no panels.
+//! `[columns / LANES, inner, LANES]`.
 
 use super::level::LANES;
 
@@ -12,11 +12,11 @@ pub fn size(inner: usize, columns: usize) -> usize {
 
 /// Packs the matrix whose element `(k, j)` is `matrix[k * stride + j]`.
 pub fn pack(matrix: &[f32], stride: usize, inner: usize, columns: usize, panels: &mut [f32]) {
-    for (index, panel) in panels
-        .chunks_exact_mut((inner * LANES).max(LANES))
-        .enumerate()
-        .take(columns.div_ceil(LANES))
-    {
+    // A span in which nothing is trained on has no rows to pack.
+    if inner == 0 {
+        return;
+    }
+    for (index, panel) in panels.chunks_exact_mut(inner * LANES).enumerate().take(columns.div_ceil(LANES)) {
         let first = index * LANES;
         let width = (columns - first).min(LANES);
         for (row, out) in matrix[first..].chunks(stride).zip(panel.chunks_exact_mut(LANES)) {
@@ -32,11 +32,11 @@ pub fn pack(matrix: &[f32], stride: usize, inner: usize, columns: usize, panels:
 
 /// Packs the transpose: element `(k, j)` is `matrix[j * stride + k]`.
 pub fn pack_transposed(matrix: &[f32], stride: usize, inner: usize, columns: usize, panels: &mut [f32]) {
-    for (index, panel) in panels
-        .chunks_exact_mut((inner * LANES).max(LANES))
-        .enumerate()
-        .take(columns.div_ceil(LANES))
-    {
+    // A span in which nothing is trained on has no rows to pack.
+    if inner == 0 {
+        return;
+    }
+    for (index, panel) in panels.chunks_exact_mut(inner * LANES).enumerate().take(columns.div_ceil(LANES)) {
         let first = index * LANES;
         let width = (columns - first).min(LANES);
         if width < LANES {
