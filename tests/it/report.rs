@@ -1,9 +1,8 @@
 //! What the commands print and how they end, with the real program on a tiny experiment.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use serde_json::Value;
+
+use crate::lab::Lab;
 
 const EXPERIMENT: &str = r#"
 name = "tiny"
@@ -34,37 +33,9 @@ data = ["problems.in_domain", "problems.ood_easy"]
 max_tokens = 8
 "#;
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn with(experiment: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tiny.toml"), experiment).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn runner(&self, words: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.path()).args(words.split_whitespace());
-        command.env("XDG_CONFIG_HOME", self.path()).env_remove("RUNNER_STORE");
-        command.output().unwrap()
-    }
-
-    /// Standard output of a command that must end with `code`.
-    fn out(&self, code: i32, words: &str) -> String {
-        let out = self.runner(words);
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        assert_eq!(out.status.code(), Some(code), "{words}\n{}{}", text(&out.stdout), text(&out.stderr));
-        text(&out.stdout)
-    }
-
-    fn json(&self, words: &str) -> Value {
-        serde_json::from_str(&self.out(0, words)).unwrap()
-    }
+/// What a command that ends well prints, as JSON.
+fn json(lab: &Lab, words: &str) -> Value {
+    serde_json::from_str(&lab.stdout(words, 0)).unwrap()
 }
 
 fn states(plan: &Value) -> Vec<(&str, &str)> {
@@ -76,8 +47,8 @@ fn states(plan: &Value) -> Vec<(&str, &str)> {
 
 #[test]
 fn from_a_file_to_scores() {
-    let folder = Folder::with(EXPERIMENT);
-    let before = folder.json("plan tiny.toml --json");
+    let lab = Lab::new(EXPERIMENT);
+    let before = json(&lab, "plan x.toml --json");
     assert_eq!(
         states(&before),
         [
@@ -88,14 +59,11 @@ fn from_a_file_to_scores() {
             ("score[0]", "unknown")
         ]
     );
-    folder.out(3, "plan tiny.toml --check");
-    let note = folder.out(0, "report tiny.toml");
-    assert!(
-        note.contains("2 of 2 stages with scores not run yet: runner run tiny.toml"),
-        "{note}"
-    );
+    lab.stdout("plan x.toml --check", 3);
+    let note = lab.stdout("report x.toml", 0);
+    assert!(note.contains("2 of 2 stages with scores not run yet: runner run x.toml"), "{note}");
 
-    let events = folder.out(0, "run tiny.toml --json");
+    let events = lab.stdout("run x.toml --json", 0);
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(
         events
@@ -108,11 +76,11 @@ fn from_a_file_to_scores() {
         [&Value::from("summary"), &5.into(), &0.into(), &5.into(), &0.into()]
     );
 
-    let after = folder.json("plan tiny.toml --json --check");
+    let after = json(&lab, "plan x.toml --json --check");
     assert!(states(&after).iter().all(|(_, state)| *state == "hit"));
     assert_eq!(after["stages"][2]["inputs"][0]["digest"].as_str().unwrap().len(), 64);
 
-    let report = folder.json("report tiny.toml --json");
+    let report = json(&lab, "report x.toml --json");
     let rows = report["rows"].as_array().unwrap();
     let keys: Vec<_> = rows
         .iter()
@@ -129,17 +97,17 @@ fn from_a_file_to_scores() {
             "{metrics}"
         );
     }
-    let table = folder.out(0, "report tiny.toml");
+    let table = lab.stdout("report x.toml", 0);
     assert_eq!(table.lines().count(), 2, "{table}");
     assert!(table.starts_with("stage     n  in_domain %"), "{table}");
-    assert_eq!(folder.out(0, "report tiny.toml --csv").lines().count(), 1 + 4);
+    assert_eq!(lab.stdout("report x.toml --csv", 0).lines().count(), 1 + 4);
 }
 
 #[test]
 fn a_run_of_hits_says_so_in_plain_lines() {
-    let folder = Folder::with(EXPERIMENT);
-    folder.out(0, "run tiny.toml");
-    let out = folder.runner("run tiny.toml");
+    let lab = Lab::new(EXPERIMENT);
+    lab.stdout("run x.toml", 0);
+    let out = lab.output("run x.toml");
     let text = String::from_utf8(out.stderr).unwrap();
     assert!(text.lines().last().unwrap().starts_with("5 stages: 5 cached, 0 ran in "), "{text}");
     assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
@@ -148,37 +116,37 @@ fn a_run_of_hits_says_so_in_plain_lines() {
 
 #[test]
 fn exit_codes_say_how_it_ended() {
-    let folder = Folder::with(EXPERIMENT);
-    folder.out(2, "plan missing.toml");
-    folder.out(2, "plan tiny.toml --set stages.problems.train=-1");
-    folder.out(2, "frobnicate");
-    folder.out(4, "plan tiny.toml nothing-of-that-name");
-    folder.out(4, "run tiny.toml --variant seed=9");
-    folder.out(2, "report tiny.toml problems");
-    std::fs::write(folder.path().join("file"), "").unwrap();
-    folder.out(5, "plan tiny.toml --store file");
+    let lab = Lab::new(EXPERIMENT);
+    lab.stdout("plan missing.toml", 2);
+    lab.stdout("plan x.toml --set stages.problems.train=-1", 2);
+    lab.stdout("frobnicate", 2);
+    lab.stdout("plan x.toml nothing-of-that-name", 4);
+    lab.stdout("run x.toml --variant seed=9", 4);
+    lab.stdout("report x.toml problems", 2);
+    std::fs::write(lab.path().join("file"), "").unwrap();
+    lab.stdout("plan x.toml --store file", 5);
 }
 
 #[test]
 fn the_store_is_where_one_says() {
-    let folder = Folder::with(EXPERIMENT);
-    assert_eq!(folder.out(0, "cache dir"), "cache\n");
-    assert_eq!(folder.out(0, "cache dir --store elsewhere"), "elsewhere\n");
-    folder.out(0, "run tiny.toml problems");
-    let size: Value = serde_json::from_str(&folder.out(0, "cache size --json")).unwrap();
+    let lab = Lab::new(EXPERIMENT);
+    assert_eq!(lab.stdout("cache dir", 0), "cache\n");
+    assert_eq!(lab.stdout("cache dir --store elsewhere", 0), "elsewhere\n");
+    lab.stdout("run x.toml problems", 0);
+    let size: Value = serde_json::from_str(&lab.stdout("cache size --json", 0)).unwrap();
     assert_eq!(size["records"], 1);
     assert!(size["object_bytes"].as_u64().unwrap() > 1000);
 }
 
 #[test]
 fn drawings_have_every_stage() {
-    let folder = Folder::with(EXPERIMENT);
-    let dot = folder.out(0, "graph tiny.toml");
+    let lab = Lab::new(EXPERIMENT);
+    let dot = lab.stdout("graph x.toml", 0);
     assert!(
         dot.starts_with("digraph \"tiny\" {") && dot.matches("label=\"standard[0]").count() == 2,
         "{dot}"
     );
-    let mermaid = folder.out(0, "graph tiny.toml --format mermaid");
+    let mermaid = lab.stdout("graph x.toml --format mermaid", 0);
     assert!(
         mermaid.starts_with("flowchart LR\n") && mermaid.matches(":::unknown").count() == 4,
         "{mermaid}"
