@@ -109,9 +109,10 @@ impl Span {
         vocabulary.next_multiple_of(LANES)
     }
 
-    /// Takes the sequences with these lengths, from token `start` of the batch, and sizes the buffers for them.
-    fn take(&mut self, parameters: &Parameters, batch: &Batch, start: usize, lengths: &[usize]) {
-        self.tokens = start..start + lengths.iter().sum::<usize>();
+    /// Takes a piece of `batch`, and sizes the buffers for it.
+    pub fn take(&mut self, parameters: &Parameters, batch: &Batch, piece: &Piece) {
+        let lengths = &batch.lengths[piece.sequences.clone()];
+        self.tokens = piece.start..piece.start + lengths.iter().sum::<usize>();
         self.lengths.clear();
         self.lengths.extend_from_slice(lengths);
         self.trained.clear();
@@ -162,19 +163,28 @@ impl Span {
     }
 }
 
-/// Cuts `batch` into spans and gives those in use; `spans` keeps the memory from batch to batch.
-pub fn cut<'a>(parameters: &Parameters, batch: &Batch, spans: &'a mut Vec<Span>) -> &'a mut [Span] {
-    let (mut used, mut first, mut start, mut tokens) = (0, 0, 0, 0);
+/// Whole sequences of a batch that make one span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Piece {
+    /// Which of the batch's sequences.
+    pub sequences: Range<usize>,
+    /// The first token of the first one.
+    pub start: usize,
+}
+
+/// Cuts `batch` into pieces, by its lengths alone.
+pub fn cut(batch: &Batch) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let (mut first, mut start, mut tokens) = (0, 0, 0);
     for (index, length) in batch.lengths.iter().enumerate() {
         tokens += length;
-        if tokens < TOKENS && index + 1 < batch.lengths.len() {
-            continue;
+        if tokens >= TOKENS || index + 1 == batch.lengths.len() {
+            pieces.push(Piece {
+                sequences: first..index + 1,
+                start,
+            });
+            (first, start, tokens) = (index + 1, start + tokens, 0);
         }
-        if used == spans.len() {
-            spans.push(Span::default());
-        }
-        spans[used].take(parameters, batch, start, &batch.lengths[first..=index]);
-        (used, first, start, tokens) = (used + 1, index + 1, start + tokens, 0);
     }
-    &mut spans[..used]
+    pieces
 }

@@ -7,12 +7,15 @@ use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
 use super::parameters::Parameters;
 use super::pool;
-use super::span::{Span, cut};
+use super::span::{Piece, Span, cut};
 use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train, check};
 use crate::model::{Shape, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.
 const PIECE: usize = 1 << 14;
+
+/// Tokens in work at a time, with one thread.
+const BLOCK: usize = 400;
 
 /// Trains one decoder in f32 on the processor. Results are the same bits for any number of threads.
 pub struct Trainer {
@@ -86,6 +89,27 @@ impl Learner {
 
     /// Adds the gradient of one batch; gives its summed loss.
     fn add_gradient(&mut self, batch: &Batch, weight: f32) -> f64 {
+        let pieces = cut(batch);
+        let block = self.block(batch.tokens.len(), pieces.len());
+        let mut loss = 0.0;
+        for pieces in pieces.chunks(block) {
+            self.add_block(batch, pieces, weight);
+            // One by one, not block by block: the sum is in one order whatever the block.
+            loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.head.loss);
+        }
+        loss
+    }
+
+    /// Spans in work at a time: enough for all threads, few enough that what one pass leaves for the next is still in the cache.
+    /// Spans follow one another in the same order whatever the block, so it changes no bit.
+    fn block(&self, tokens: usize, pieces: usize) -> usize {
+        let threads = rayon::current_num_threads();
+        let per_span = tokens.div_ceil(pieces.max(1)).max(1);
+        BLOCK.div_ceil(per_span).next_multiple_of(threads).max(threads)
+    }
+
+    /// Adds the gradient of a block of spans.
+    fn add_block(&mut self, batch: &Batch, pieces: &[Piece], weight: f32) {
         let Self {
             parameters,
             jobs,
@@ -94,9 +118,13 @@ impl Learner {
             ..
         } = self;
         let parameters = &*parameters;
-        let spans = cut(parameters, batch, spans);
+        if spans.len() < pieces.len() {
+            spans.resize_with(pieces.len(), Span::default);
+        }
+        let spans = &mut spans[..pieces.len()];
         let last = parameters.shape.layers - 1;
-        spans.par_iter_mut().with_max_len(1).for_each(|span| {
+        spans.par_iter_mut().zip(pieces).with_max_len(1).for_each(|(span, piece)| {
+            span.take(parameters, batch, piece);
             span.forward(parameters, batch, weight);
             span.backward(parameters, last);
         });
@@ -112,7 +140,6 @@ impl Learner {
         for span in &*spans {
             add_tables(parameters, batch, span, gradient);
         }
-        spans.iter().map(|span| span.head.loss).sum()
     }
 
     /// One AdamW update from the gradient; gives the gradient's norm before clipping.
