@@ -1,5 +1,5 @@
 //! Tokens per second of CPU time and of wall time: training and greedy decoding of three shapes, and the share of the machine's
-//! measured f32 peak. `cargo bench --bench engine -- [threads] [Q|S|M] [train|decode]`
+//! measured f32 peak. `cargo bench --bench engine -- [threads] [Q|S|M] [f32|bf16] [train|decode]`
 
 #![expect(
     clippy::print_stdout,
@@ -9,8 +9,7 @@
 
 use std::time::Instant;
 
-use runner::engine::cpu::{Decoder, Trainer};
-use runner::engine::{Batch, Decode, Feed, Optimizer, Train};
+use runner::engine::{Batch, Dtype, Feed, Optimizer, cpu};
 use runner::model::{Array, Shape, Weights};
 use runner::seed::Stream;
 
@@ -245,11 +244,11 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn train(case: &Case, threads: usize, peak: f64) {
+fn train(case: &Case, dtype: Dtype, threads: usize, peak: f64) {
     let mut stream = Stream::new(0, case.name);
     let weights = weights(&case.shape, &mut stream);
     let batch = batch(case, &mut stream);
-    let mut trainer = Trainer::new(&case.shape, &weights, OPTIMIZER, threads).expect("the weights have the shape");
+    let mut trainer = cpu::trainer(&case.shape, &weights, OPTIMIZER, dtype, threads).expect("the weights have the shape");
     let (mut cpu, mut wall) = (Vec::new(), Vec::new());
     for _ in 0..=ROUNDS {
         let (cpu_start, wall_start) = (cpu_seconds(), Instant::now());
@@ -264,7 +263,7 @@ fn train(case: &Case, threads: usize, peak: f64) {
     let (cpu, wall) = (median(cpu), median(wall));
     let tokens = batch.tokens.len() as f64;
     println!(
-        "train  {} {threads} threads: {:7.0} tokens/s of CPU time (best {:7.0}), {:7.0} of wall time; {:.2} ms a step; {:.0} % of the peak (best {:.0} %); {} MB",
+        "train  {} {dtype:?} {threads} threads: {:7.0} tokens/s of CPU time (best {:7.0}), {:7.0} of wall time; {:.2} ms a step; {:.0} % of the peak (best {:.0} %); {} MB",
         case.name,
         tokens / cpu,
         tokens / best,
@@ -276,11 +275,11 @@ fn train(case: &Case, threads: usize, peak: f64) {
     );
 }
 
-fn decode(case: &Case, threads: usize) {
+fn decode(case: &Case, dtype: Dtype, threads: usize) {
     let (slots, prompt, new) = (64, 10, 150);
     let mut stream = Stream::new(0, case.name);
     let weights = weights(&case.shape, &mut stream);
-    let mut decoder = Decoder::new(&case.shape, &weights, slots, threads).expect("the weights have the shape");
+    let mut decoder = cpu::decoder(&case.shape, &weights, slots, dtype, threads).expect("the weights have the shape");
     let mut rates = (Vec::new(), Vec::new());
     for _ in 0..5 {
         let (cpu_start, wall_start) = (cpu_seconds(), Instant::now());
@@ -316,7 +315,7 @@ fn decode(case: &Case, threads: usize) {
     }
     let (cpu, wall) = (median(rates.0), median(rates.1));
     println!(
-        "decode {} {threads} threads: {cpu:7.0} tokens/s of CPU time, {wall:7.0} of wall time",
+        "decode {} {dtype:?} {threads} threads: {cpu:7.0} tokens/s of CPU time, {wall:7.0} of wall time",
         case.name
     );
 }
@@ -336,11 +335,13 @@ fn main() {
     );
     for case in cases().iter().filter(|case| chosen(case.name, &["Q", "S", "M"])) {
         for threads in threads.map_or(vec![1, 2], |threads| vec![threads]) {
-            if chosen("train", &["train", "decode"]) {
-                train(case, threads, peak);
-            }
-            if chosen("decode", &["train", "decode"]) {
-                decode(case, threads);
+            for (name, dtype) in [("f32", Dtype::F32), ("bf16", Dtype::Bf16)] {
+                if chosen(name, &["f32", "bf16"]) && chosen("train", &["train", "decode"]) {
+                    train(case, dtype, threads, peak);
+                }
+                if chosen(name, &["f32", "bf16"]) && chosen("decode", &["train", "decode"]) {
+                    decode(case, dtype, threads);
+                }
             }
         }
     }

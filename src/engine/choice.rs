@@ -25,6 +25,8 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
+    /// Matrix products of bf16 numbers, added up in f32; weights, moments and all else in f32. Of the engine `cpu` alone.
+    Bf16,
 }
 
 /// The numeric class of a result, as it enters the key: `candle f32`.
@@ -35,6 +37,7 @@ pub fn numerics(engine: Engine, dtype: Dtype) -> String {
     };
     let dtype = match dtype {
         Dtype::F32 => "f32",
+        Dtype::Bf16 => "bf16",
     };
     format!("{engine} {dtype}")
 }
@@ -45,6 +48,7 @@ pub fn numerics(engine: Engine, dtype: Dtype) -> String {
 /// When the device is unknown, fails or is not for this engine, or a weight is missing or has another shape.
 pub fn trainer(
     engine: Engine,
+    dtype: Dtype,
     device: &str,
     shape: &Shape,
     weights: &Weights,
@@ -54,9 +58,12 @@ pub fn trainer(
     match engine {
         Engine::Cpu => {
             on_processor(device)?;
-            Ok(Box::new(cpu::Trainer::new(shape, weights, optimizer, threads)?))
+            cpu::trainer(shape, weights, optimizer, dtype, threads)
         }
-        Engine::Candle => Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?)),
+        Engine::Candle => {
+            in_f32(dtype)?;
+            Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?))
+        }
     }
 }
 
@@ -66,6 +73,7 @@ pub fn trainer(
 /// As [`trainer`].
 pub fn decoder(
     engine: Engine,
+    dtype: Dtype,
     device: &str,
     shape: &Shape,
     weights: &Weights,
@@ -75,9 +83,12 @@ pub fn decoder(
     match engine {
         Engine::Cpu => {
             on_processor(device)?;
-            Ok(Box::new(cpu::Decoder::new(shape, weights, slots, threads)?))
+            cpu::decoder(shape, weights, slots, dtype, threads)
         }
-        Engine::Candle => Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?)),
+        Engine::Candle => {
+            in_f32(dtype)?;
+            Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?))
+        }
     }
 }
 
@@ -86,6 +97,14 @@ fn on_processor(device: &str) -> Result<(), EngineError> {
     match device {
         "cpu" | "cpu:0" => Ok(()),
         other => Err(EngineError::WrongDevice(other.to_owned())),
+    }
+}
+
+/// candle's engine is the reference, in f32.
+fn in_f32(dtype: Dtype) -> Result<(), EngineError> {
+    match dtype {
+        Dtype::F32 => Ok(()),
+        Dtype::Bf16 => Err(EngineError::WrongDtype),
     }
 }
 
@@ -118,13 +137,16 @@ mod tests {
     #[test]
     fn the_cpu_engine_is_not_run_elsewhere() {
         let shape = crate::model::Architecture::default().shape(5).unwrap();
-        let error = decoder(Engine::Cpu, "cuda:0", &shape, &Weights::new(), 1, 1).err().unwrap();
+        let error = decoder(Engine::Cpu, Dtype::F32, "cuda:0", &shape, &Weights::new(), 1, 1)
+            .err()
+            .unwrap();
         insta::assert_snapshot!(error, @r#"the engine `cpu` computes on the processor, not on `cuda:0`; set `engine = "candle"` to use that device"#);
     }
 
     #[test]
     fn the_numeric_class_names_engine_and_dtype() {
         assert_eq!(numerics(Engine::Cpu, Dtype::F32), "cpu f32");
+        assert_eq!(numerics(Engine::Cpu, Dtype::Bf16), "cpu bf16");
         assert_eq!(numerics(Engine::Candle, Dtype::F32), "candle f32");
     }
 }

@@ -146,6 +146,9 @@ pub enum EngineError {
     /// The engine does not compute there.
     #[error("the engine `cpu` computes on the processor, not on `{0}`; set `engine = \"candle\"` to use that device")]
     WrongDevice(String),
+    /// The engine does not compute in these numbers.
+    #[error("the engine `candle` computes in f32 alone; set `engine = \"cpu\"` for bf16")]
+    WrongDtype,
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -109,7 +109,15 @@ fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_
         ..model.shape.clone()
     };
     let mut slots = Slots {
-        decoder: engine::decoder(sampling.engine, run.device, &shape, &model.weights, slots, run.threads)?,
+        decoder: engine::decoder(
+            sampling.engine,
+            sampling.dtype,
+            run.device,
+            &shape,
+            &model.weights,
+            slots,
+            run.threads,
+        )?,
         model,
         requests,
         sampling,

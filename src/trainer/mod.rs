@@ -104,7 +104,15 @@ pub fn train(recipe: &Recipe, rows: &[Row], seed: u64, run: &Run<'_>) -> Result<
     let examples = Examples::new(rows, &recipe.prompt, &tokenizer, &shape)?;
     let weights = model::initialise(&shape, seed);
     let mut session = Session {
-        engine: engine::trainer(recipe.engine, run.device, &shape, &weights, recipe.optimizer(), run.threads)?,
+        engine: engine::trainer(
+            recipe.engine,
+            recipe.dtype,
+            run.device,
+            &shape,
+            &weights,
+            recipe.optimizer(),
+            run.threads,
+        )?,
         order: Order::new(seed, recipe.batch, examples.lengths()),
         identity: checkpoint::identity(recipe, rows, seed),
         history: Vec::new(),

@@ -4,9 +4,11 @@
 
 use super::kernel::Instructions;
 use super::kernel::level::LANES;
+use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Left, Product, Reach, multiply};
 use super::kernel::softmax;
+use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
 
 /// Rows of scores in work at a time.
@@ -25,7 +27,7 @@ struct Heads {
 }
 
 impl Heads {
-    fn new(parameters: &Parameters) -> Self {
+    fn new<T: Number>(parameters: &Parameters<T>) -> Self {
         let shape = &parameters.shape;
         Self {
             heads: shape.heads,
@@ -54,28 +56,35 @@ impl Heads {
 
 /// Working memory of the attention, grown to the longest sequence seen.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch {
+pub struct Scratch<T> {
     /// Scores, then probabilities. [block, length rounded up]
     scores: Vec<f32>,
     /// Gradients of the same. [block, length rounded up]
     gradients: Vec<f32>,
     /// Panels of keys and values, and of their transposes.
-    keys: Vec<f32>,
-    keys_transposed: Vec<f32>,
-    values: Vec<f32>,
+    keys: Vec<T>,
+    keys_transposed: Vec<T>,
+    values: Vec<T>,
     /// Panels of a block of queries, and of the gradients of its results.
-    queries: Vec<f32>,
-    outputs: Vec<f32>,
+    queries: Vec<T>,
+    outputs: Vec<T>,
+    /// A product's left operand, where it is converted.
+    room: Vec<T>,
 }
 
-impl Scratch {
+impl<T: Number> Scratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
         let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
-        let panels = size(length, head).max(size(head, length));
-        let block = size(BLOCK.min(length), head);
+        let panels = size::<T>(length, head).max(size::<T>(head, length));
+        let block = size::<T>(BLOCK.min(length), head);
+        for buffer in [&mut self.scores, &mut self.gradients] {
+            if buffer.len() < scores {
+                buffer.resize(scores, 0.0);
+            }
+        }
         for (buffer, size) in [
-            (&mut self.scores, scores),
-            (&mut self.gradients, scores),
+            // The last row is read to its end.
+            (&mut self.room, scores + length),
             (&mut self.keys, panels),
             (&mut self.keys_transposed, panels),
             (&mut self.values, panels),
@@ -83,7 +92,7 @@ impl Scratch {
             (&mut self.outputs, block),
         ] {
             if buffer.len() < size {
-                buffer.resize(size, 0.0);
+                buffer.resize(size, T::default());
             }
         }
     }
@@ -123,16 +132,12 @@ impl Rows {
     }
 
     /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
-    fn score(self, rows: &[f32], stride: usize, panels: &[f32], scores: &mut [f32]) {
+    fn score<T: Number>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
         let product = Product {
             rows: self.count,
             columns: self.end(),
             inner: self.head,
-            left: Left {
-                data: rows,
-                row: stride,
-                step: 1,
-            },
+            left: by_rows(self.cpu, rows, stride, (self.count, self.head), room),
             right: panels,
             reach: Reach::Columns { start: self.start },
             add: false,
@@ -142,16 +147,12 @@ impl Rows {
     }
 
     /// Probabilities times values (or their gradients times keys): [count, head].
-    fn combine(self, scores: &[f32], length: usize, panels: &[f32], out: &mut [f32], stride: usize) {
+    fn combine<T: Number>(self, scores: &[f32], length: usize, panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
         let product = Product {
             rows: self.count,
             columns: self.head,
             inner: length,
-            left: Left {
-                data: scores,
-                row: self.stride,
-                step: 1,
-            },
+            left: by_rows(self.cpu, scores, self.stride, (self.count, self.end()), room),
             right: panels,
             reach: Reach::Before { start: self.start },
             add: false,
@@ -161,16 +162,13 @@ impl Rows {
     }
 
     /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head].
-    fn spread(self, scores: &[f32], panels: &[f32], out: &mut [f32], stride: usize) {
+    fn spread<T: Number>(self, scores: &[f32], panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+        keep_columns(self.cpu, scores, self.stride, (self.end(), self.count), room);
         let product = Product {
             rows: self.end(),
             columns: self.head,
             inner: self.count,
-            left: Left {
-                data: scores,
-                row: 1,
-                step: self.stride,
-            },
+            left: by_columns(scores, self.stride, self.end(), 0, room),
             right: panels,
             reach: Reach::From { start: self.start },
             add: true,
@@ -181,51 +179,59 @@ impl Rows {
 }
 
 /// The heads' results `y` [length, heads · head] of one sequence's rows `qkv` [length, stride]; `sums` [heads, length].
-pub fn forward(parameters: &Parameters, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut Scratch) {
+pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut Scratch<T>) {
     let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
         pack_transposed(
+            cpu,
             &qkv[heads.key(kv_head)..],
             heads.stride,
             heads.head,
             length,
             &mut scratch.keys_transposed,
         );
-        pack(&qkv[heads.value(kv_head)..], heads.stride, length, heads.head, &mut scratch.values);
+        pack(
+            cpu,
+            &qkv[heads.value(kv_head)..],
+            heads.stride,
+            length,
+            heads.head,
+            &mut scratch.values,
+        );
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
             for rows in Rows::all(cpu, heads, length) {
                 let queries = &qkv[rows.start * heads.stride + query * heads.head..];
                 let scores = rows.of(&mut scratch.scores);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
                 let sums = &mut sums[query * length + rows.start..][..rows.count];
                 softmax::forward(cpu, scores, rows.stride, rows.start, heads.scale, sums);
                 let y = &mut y[rows.start * width + query * heads.head..];
-                rows.combine(scores, length, &scratch.values, y, width);
+                rows.combine(scores, length, &scratch.values, (y, width), &mut scratch.room);
             }
         }
     }
 }
 
 /// The gradient `dqkv` [length, stride] of one sequence's rows, which comes in as zeros, from `dy` [length, heads · head].
-pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch) {
+pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch<T>) {
     let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
         let (key, value) = (heads.key(kv_head), heads.value(kv_head));
-        pack(&qkv[key..], heads.stride, length, heads.head, &mut scratch.keys);
-        pack_transposed(&qkv[key..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
-        pack_transposed(&qkv[value..], heads.stride, heads.head, length, &mut scratch.values);
+        pack(cpu, &qkv[key..], heads.stride, length, heads.head, &mut scratch.keys);
+        pack_transposed(cpu, &qkv[key..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
+        pack_transposed(cpu, &qkv[value..], heads.stride, heads.head, length, &mut scratch.values);
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
             for rows in Rows::all(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
                 let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));
-                pack(queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
-                pack(dy, width, rows.count, heads.head, &mut scratch.outputs);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores);
+                pack(cpu, queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
+                pack(cpu, dy, width, rows.count, heads.head, &mut scratch.outputs);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
                 softmax::again(
                     cpu,
                     scores,
@@ -234,11 +240,12 @@ pub fn backward(parameters: &Parameters, qkv: &[f32], sums: &[f32], dy: &[f32], 
                     heads.scale,
                     &sums[query * length + rows.start..],
                 );
-                rows.score(dy, width, &scratch.values, gradients);
-                rows.spread(scores, &scratch.outputs, &mut dqkv[value..], heads.stride);
+                rows.score(dy, width, &scratch.values, gradients, &mut scratch.room);
+                rows.spread(scores, &scratch.outputs, (&mut dqkv[value..], heads.stride), &mut scratch.room);
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
-                rows.combine(gradients, length, &scratch.keys, &mut dqkv[start..], heads.stride);
-                rows.spread(gradients, &scratch.queries, &mut dqkv[key..], heads.stride);
+                let queries = (&mut dqkv[start..], heads.stride);
+                rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.room);
+                rows.spread(gradients, &scratch.queries, (&mut dqkv[key..], heads.stride), &mut scratch.room);
             }
         }
     }

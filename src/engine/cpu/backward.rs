@@ -1,15 +1,17 @@
 //! The backward pass of a span through one layer: gradients of the rows, and the operands of the weights' gradients.
 
 use super::attention;
+use super::kernel::number::Number;
 use super::kernel::panels::pack;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, norm};
+use super::operand::keep_columns;
 use super::parameters::Parameters;
 use super::span::Span;
 
-impl Span {
+impl<T: Number> Span<T> {
     /// From the gradient of the layer's output, in `back.output`, to that of its input, in `back.input`.
-    pub fn backward(&mut self, parameters: &Parameters, layer: usize) {
+    pub fn backward(&mut self, parameters: &Parameters<T>, layer: usize) {
         self.feed_forward_back(parameters, layer);
         self.attend_back(parameters, layer);
     }
@@ -19,19 +21,21 @@ impl Span {
         std::mem::swap(&mut self.back.input, &mut self.back.output);
     }
 
-    fn feed_forward_back(&mut self, parameters: &Parameters, layer: usize) {
+    fn feed_forward_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (rows, width, hidden, packed) = (self.rows(layer), shape.width, shape.feed_forward, &parameters.layers[layer]);
         let (kept, back) = (&mut self.layers[layer], &mut self.back);
         let (output, middle) = (&back.output[..rows * width], &mut back.middle[..rows * width]);
         let (normed, activation) = (&mut self.normed[..rows * width], &mut self.hidden[..rows * hidden]);
-        packed.down.apply_back(cpu, output, width, rows, activation);
+        packed.down.apply_back(cpu, output, width, rows, activation, &mut self.room);
+        keep_columns(cpu, output, width, (width, rows), &mut back.output_columns);
         activation::backward(cpu, &mut kept.gates, hidden, activation);
-        pack(activation, hidden, rows, hidden, &mut back.hidden_panels);
+        pack(cpu, activation, hidden, rows, hidden, &mut back.hidden_panels);
         let weight = parameters.slice(place.feed_forward_norm.clone());
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
-        pack(normed, width, rows, width, &mut back.middle_panels);
-        packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed);
+        pack(cpu, normed, width, rows, width, &mut back.middle_panels);
+        packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed, &mut self.room);
+        keep_columns(cpu, &kept.gates, 2 * hidden, (2 * hidden, rows), &mut back.gates_columns);
         let pass = norm::Backward {
             x: &kept.middle,
             weight,
@@ -42,14 +46,17 @@ impl Span {
         norm::backward(cpu, pass, middle, &mut back.norms[(2 * layer + 1) * width..][..width]);
     }
 
-    fn attend_back(&mut self, parameters: &Parameters, layer: usize) {
+    fn attend_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (rows, tokens, width, packed) = (self.rows(layer), self.tokens.len(), shape.width, &parameters.layers[layer]);
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
         let last = layer + 1 == self.layers.len();
         let (kept, back) = (&self.layers[layer], &mut self.back);
-        pack(&kept.attended, attended, rows, attended, &mut back.attended_panels);
-        packed.output.apply_back(cpu, &back.middle, width, rows, &mut back.attended);
+        pack(cpu, &kept.attended, attended, rows, attended, &mut back.attended_panels);
+        packed
+            .output
+            .apply_back(cpu, &back.middle, width, rows, &mut back.attended, &mut self.room);
+        keep_columns(cpu, &back.middle, width, (width, rows), &mut back.middle_columns);
         if last {
             scatter(&mut back.attended, attended, &self.trained);
         }
@@ -66,8 +73,11 @@ impl Span {
         }
         let weight = parameters.slice(place.attention_norm.clone());
         norm::again(cpu, &kept.input, weight, &kept.input_scales, &mut self.normed);
-        pack(&self.normed, width, tokens, width, &mut back.input_panels);
-        packed.qkv.apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed);
+        pack(cpu, &self.normed, width, tokens, width, &mut back.input_panels);
+        packed
+            .qkv
+            .apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed, &mut self.room);
+        keep_columns(cpu, &back.qkv, stride, (stride, tokens), &mut back.qkv_columns);
         back.input[..rows * width].copy_from_slice(&back.middle[..rows * width]);
         if last {
             scatter(&mut back.input, width, &self.trained);

@@ -2,6 +2,7 @@
 
 use super::kernel::attend::{Query, attend};
 use super::kernel::level::LANES;
+use super::kernel::number::Number;
 use super::parameters::Parameters;
 use crate::model::Shape;
 
@@ -18,7 +19,7 @@ pub struct Slot {
 
 impl Slot {
     /// An empty slot for a whole context. Its zeros come from the system untouched: they take memory only as they are written.
-    pub fn new(parameters: &Parameters) -> Self {
+    pub fn new<T: Number>(parameters: &Parameters<T>) -> Self {
         let shape = &parameters.shape;
         let size = shape.layers * shape.kv_heads * Self::capacity(shape) * shape.head();
         Self {
@@ -49,7 +50,15 @@ impl Slot {
 
     /// The heads' results `out` [heads · head] of a row's queries over the first `count` positions; `scores` [capacity] is working
     /// memory.
-    pub fn read(&self, parameters: &Parameters, layer: usize, count: usize, row: &[f32], scores: &mut [f32], out: &mut [f32]) {
+    pub fn read<T: Number>(
+        &self,
+        parameters: &Parameters<T>,
+        layer: usize,
+        count: usize,
+        row: &[f32],
+        scores: &mut [f32],
+        out: &mut [f32],
+    ) {
         let (shape, head) = (&parameters.shape, parameters.shape.head());
         let (size, group) = (Self::capacity(shape) * head, shape.heads / shape.kv_heads);
         let scale = 1.0 / (head as f32).sqrt();

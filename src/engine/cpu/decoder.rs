@@ -2,25 +2,26 @@
 
 use rayon::prelude::*;
 
+use super::kernel::number::Number;
 use super::lane::Lane;
 use super::parameters::Parameters;
 use super::pool;
 use crate::engine::{Decode, EngineError, Feed, check};
 use crate::model::{Shape, Weights};
 
-/// Decodes in f32 on the processor. A row of logits is the same bits whatever else is in the call, whatever the number of
+/// Decodes on the processor, in the numbers `T`. A row of logits is the same bits whatever else is in the call, whatever the number of
 /// threads, and however its sequence was cut into calls.
-pub struct Decoder {
+pub struct Decoder<T> {
     pool: rayon::ThreadPool,
-    parameters: Parameters,
+    parameters: Parameters<T>,
     /// One to a thread; each has the slots `index * slots ..`.
-    lanes: Vec<Lane>,
+    lanes: Vec<Lane<T>>,
     slots: usize,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
 }
 
-impl Decoder {
+impl<T: Number> Decoder<T> {
     /// A decoder with empty slots.
     ///
     /// # Errors
@@ -56,7 +57,7 @@ impl Decoder {
     }
 }
 
-impl Decode for Decoder {
+impl<T: Number> Decode for Decoder<T> {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
         self.check(feeds)?;
         self.lanes.iter_mut().for_each(Lane::clear);

@@ -1,17 +1,19 @@
 //! The forward pass of a span, with the loss and the output layer's gradient at its end.
 
 use super::attention;
+use super::kernel::number::Number;
 use super::kernel::panels::pack;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, cross_entropy, lookup, norm};
+use super::operand::keep_columns;
 use super::parameters::Parameters;
-use super::span::Span;
+use super::span::{Span, logits_stride};
 use crate::engine::Batch;
 
-impl Span {
+impl<T: Number> Span<T> {
     /// Runs the decoder over the span's tokens. `weight` is what one token's loss counts in the step's loss. What is left: all
     /// that [`Span::backward`] needs, the summed loss, and the gradient of the last layer's output in `back.output`.
-    pub fn forward(&mut self, parameters: &Parameters, batch: &Batch, weight: f32) {
+    pub fn forward(&mut self, parameters: &Parameters<T>, batch: &Batch, weight: f32) {
         self.embed(parameters, batch);
         for layer in 0..parameters.shape.layers {
             self.attend(parameters, layer);
@@ -21,7 +23,7 @@ impl Span {
     }
 
     /// Token, line and column embeddings: the first layer's input.
-    fn embed(&mut self, parameters: &Parameters, batch: &Batch) {
+    fn embed(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
         let input = &mut self.layers[0].input;
         input.fill(0.0);
@@ -50,7 +52,7 @@ impl Span {
     }
 
     /// Norm, queries, keys and values, rotary positions and attention, up to the heads' results.
-    fn attend(&mut self, parameters: &Parameters, layer: usize) {
+    fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
         let kept = &mut self.layers[layer];
@@ -65,7 +67,7 @@ impl Span {
         );
         parameters.layers[layer]
             .qkv
-            .apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride);
+            .apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride, &mut self.room);
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;
@@ -79,7 +81,7 @@ impl Span {
     }
 
     /// The output projection and the feed-forward layer; leaves the next layer's input, or the head's.
-    fn feed_forward(&mut self, parameters: &Parameters, layer: usize) {
+    fn feed_forward(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (rows, width, packed) = (self.rows(layer), shape.width, &parameters.layers[layer]);
         let (these, next) = self.layers.split_at_mut(layer + 1);
@@ -94,7 +96,9 @@ impl Span {
             }
             &mut self.head.input
         };
-        packed.output.apply(cpu, &kept.attended, rows, true, &mut kept.middle, width);
+        packed
+            .output
+            .apply(cpu, &kept.attended, rows, true, &mut kept.middle, width, &mut self.room);
         let norm_weight = parameters.slice(place.feed_forward_norm.clone());
         let normed = &mut self.normed[..rows * width];
         norm::forward(
@@ -107,24 +111,27 @@ impl Span {
         );
         packed
             .gates
-            .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward);
+            .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward, &mut self.room);
         activation::forward(cpu, &kept.gates, shape.feed_forward, &mut self.hidden);
         output.copy_from_slice(&kept.middle);
-        packed.down.apply(cpu, &self.hidden, rows, true, output, width);
+        packed.down.apply(cpu, &self.hidden, rows, true, output, width, &mut self.room);
     }
 
     /// The final norm, the logits, the loss and the way back to the last layer's output.
-    fn score(&mut self, parameters: &Parameters, weight: f32) {
+    fn score(&mut self, parameters: &Parameters<T>, weight: f32) {
         let (cpu, shape, layout) = (parameters.cpu, &parameters.shape, &parameters.layout);
-        let (rows, width, stride) = (self.trained.len(), shape.width, Self::logits_stride(shape.vocabulary));
+        let (rows, width, stride) = (self.trained.len(), shape.width, logits_stride(shape.vocabulary));
         let head = &mut self.head;
         let normed = &mut self.normed[..rows * width];
         let norm_weight = parameters.slice(layout.final_norm.clone());
         norm::forward(cpu, &head.input, norm_weight, shape.norm_epsilon as f32, normed, &mut head.scales);
-        parameters.head.apply(cpu, normed, rows, false, &mut head.logits, stride);
+        parameters
+            .head
+            .apply(cpu, normed, rows, false, &mut head.logits, stride, &mut self.room);
         head.loss = cross_entropy::backward(cpu, &mut head.logits, stride, shape.vocabulary, &self.targets, weight);
-        pack(normed, width, rows, width, &mut head.panels);
-        parameters.head.apply_back(cpu, &head.logits, stride, rows, normed);
+        pack(cpu, normed, width, rows, width, &mut head.panels);
+        keep_columns(cpu, &head.logits, stride, (shape.vocabulary, rows), &mut head.columns);
+        parameters.head.apply_back(cpu, &head.logits, stride, rows, normed, &mut self.room);
         let back = &mut self.back;
         let dweight = &mut back.norms[2 * shape.layers * width..];
         let pass = norm::Backward {

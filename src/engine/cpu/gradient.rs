@@ -5,10 +5,12 @@
 use std::ops::Range;
 
 use super::kernel::Instructions;
+use super::kernel::number::Number;
 use super::kernel::product::{Left, Product, Reach, multiply};
 use super::layout::{Layout, Matrix};
+use super::operand::by_columns;
 use super::parameters::Parameters;
-use super::span::Span;
+use super::span::{Span, logits_stride};
 
 /// Rows of a matrix to one job: a multiple of every level's tile.
 const ROWS: usize = 96;
@@ -31,6 +33,8 @@ pub struct Job {
     columns: usize,
     /// From one token's row of the product's gradient to the next.
     stride: usize,
+    /// Rows of the whole matrix.
+    matrix_rows: usize,
     /// Where the rows start in the flat gradient.
     start: usize,
 }
@@ -38,7 +42,7 @@ pub struct Job {
 impl Job {
     fn cut(which: Which, matrix: Matrix) -> impl Iterator<Item = Self> {
         let stride = if which == Which::Head {
-            Span::logits_stride(matrix.rows)
+            logits_stride(matrix.rows)
         } else {
             matrix.rows
         };
@@ -47,6 +51,7 @@ impl Job {
             rows: first..(first + ROWS).min(matrix.rows),
             columns: matrix.columns,
             stride,
+            matrix_rows: matrix.rows,
             start: matrix.start + first * matrix.columns,
         })
     }
@@ -56,9 +61,9 @@ impl Job {
     }
 
     /// Adds the spans' gradients to `gradient`, the job's part of the flat buffer.
-    fn run(&self, cpu: Instructions, spans: &[Span], gradient: &mut [f32]) {
+    fn run<T: Number>(&self, cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
         for span in spans {
-            let (dy, panels, tokens) = self.operands(span);
+            let (left, panels, tokens) = self.operands(span);
             if tokens == 0 {
                 continue;
             }
@@ -66,11 +71,7 @@ impl Job {
                 rows: self.rows.len(),
                 columns: self.columns,
                 inner: tokens,
-                left: Left {
-                    data: &dy[self.rows.start..],
-                    row: 1,
-                    step: self.stride,
-                },
+                left,
                 right: panels,
                 reach: Reach::Full,
                 add: true,
@@ -80,16 +81,24 @@ impl Job {
         }
     }
 
-    /// The gradient of the matrix's product, the panels of the product's input, and the number of rows of both.
-    fn operands<'a>(&self, span: &'a Span) -> (&'a [f32], &'a [f32], usize) {
-        let back = &span.back;
-        match self.which {
-            Which::Qkv(_) => (&back.qkv, &back.input_panels, span.tokens.len()),
-            Which::Output(layer) => (&back.middle, &back.attended_panels, span.rows(layer)),
-            Which::Gates(layer) => (&span.layers[layer].gates, &back.middle_panels, span.rows(layer)),
-            Which::Down(layer) => (&back.output, &back.hidden_panels, span.rows(layer)),
-            Which::Head => (&span.head.logits, &span.head.panels, span.trained.len()),
-        }
+    /// The transposed gradient of the matrix's product, the panels of the product's input, and the number of rows of both.
+    fn operands<'a, T: Number>(&self, span: &'a Span<T>) -> (Left<'a, T>, &'a [T], usize) {
+        let (back, head) = (&span.back, &span.head);
+        let (dy, columns, panels, tokens) = match self.which {
+            Which::Qkv(_) => (&back.qkv, &back.qkv_columns, &back.input_panels, span.tokens.len()),
+            Which::Output(layer) => (&back.middle, &back.middle_columns, &back.attended_panels, span.rows(layer)),
+            Which::Gates(layer) => {
+                let gates = &span.layers[layer].gates;
+                (gates, &back.gates_columns, &back.middle_panels, span.rows(layer))
+            }
+            Which::Down(layer) => (&back.output, &back.output_columns, &back.hidden_panels, span.rows(layer)),
+            Which::Head => (&head.logits, &head.columns, &head.panels, span.trained.len()),
+        };
+        (
+            by_columns(dy, self.stride, self.matrix_rows, self.rows.start, columns),
+            panels,
+            tokens,
+        )
     }
 }
 
@@ -119,25 +128,25 @@ impl Jobs {
     }
 
     /// Adds the gradients of one layer's matrices, after the spans' backward pass through it.
-    pub fn layer(&self, parameters: &Parameters, layer: usize, spans: &[Span], gradient: &mut [f32]) {
+    pub fn layer<T: Number>(&self, parameters: &Parameters<T>, layer: usize, spans: &[Span<T>], gradient: &mut [f32]) {
         run(&self.layers[layer], parameters.cpu, spans, gradient);
     }
 
     /// Adds the gradient of the output layer, after the spans' forward pass.
-    pub fn head(&self, parameters: &Parameters, spans: &[Span], gradient: &mut [f32]) {
+    pub fn head<T: Number>(&self, parameters: &Parameters<T>, spans: &[Span<T>], gradient: &mut [f32]) {
         run(&self.head, parameters.cpu, spans, gradient);
     }
 }
 
 /// Runs jobs that lie end to end, on the threads of the pool.
-fn run(jobs: &[Job], cpu: Instructions, spans: &[Span], gradient: &mut [f32]) {
+fn run<T: Number>(jobs: &[Job], cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
     if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
         split(jobs, cpu, spans, &mut gradient[first.start..last.end()]);
     }
 }
 
 /// Halves the jobs, and the gradient between them, until one is left.
-fn split(jobs: &[Job], cpu: Instructions, spans: &[Span], gradient: &mut [f32]) {
+fn split<T: Number>(jobs: &[Job], cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
     match jobs {
         [] => {}
         [job] => job.run(cpu, spans, gradient),

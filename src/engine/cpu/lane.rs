@@ -1,6 +1,7 @@
 //! One thread's part of a decoder: some of the slots, and the memory to run their new tokens.
 
 use super::cache::Slot;
+use super::kernel::number::Number;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::parameters::Parameters;
@@ -20,7 +21,7 @@ struct Work {
 
 /// Some slots and their working memory.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Lane<T> {
     slots: Vec<Slot>,
     work: Vec<Work>,
     tokens: Vec<u32>,
@@ -38,11 +39,13 @@ pub struct Lane {
     scores: Vec<f32>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
+    /// A product's left operand, where it is converted.
+    room: Vec<T>,
 }
 
-impl Lane {
+impl<T: Number> Lane<T> {
     /// A lane of `slots` empty slots.
-    pub fn new(parameters: &Parameters, slots: usize) -> Self {
+    pub fn new(parameters: &Parameters<T>, slots: usize) -> Self {
         Self {
             slots: (0..slots).map(|_| Slot::new(parameters)).collect(),
             work: Vec::new(),
@@ -58,6 +61,7 @@ impl Lane {
             hidden: Vec::new(),
             scores: vec![0.0; Slot::capacity(&parameters.shape)],
             logits: Vec::new(),
+            room: Vec::new(),
         }
     }
 
@@ -95,7 +99,7 @@ impl Lane {
     }
 
     /// Runs the decoder over the feeds taken.
-    pub fn run(&mut self, parameters: &Parameters) {
+    pub fn run(&mut self, parameters: &Parameters<T>) {
         if self.work.is_empty() {
             return;
         }
@@ -110,7 +114,7 @@ impl Lane {
         self.score(parameters);
     }
 
-    fn embed(&mut self, parameters: &Parameters) {
+    fn embed(&mut self, parameters: &Parameters<T>) {
         let (layout, width, tokens) = (&parameters.layout, parameters.shape.width, self.tokens.len());
         self.stream.clear();
         self.stream.resize(tokens * width, 0.0);
@@ -130,12 +134,12 @@ impl Lane {
     }
 
     /// Norm, queries, keys and values, the cache, and the heads' results.
-    fn attend(&mut self, parameters: &Parameters, layer: usize) {
+    fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
         parameters.layers[layer]
             .qkv
-            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride);
+            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride, &mut self.room);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             turn(
@@ -163,7 +167,7 @@ impl Lane {
     }
 
     /// Past the last attention only the last token of each feed counts: its row moves to the front.
-    fn keep_last(&mut self, parameters: &Parameters) {
+    fn keep_last(&mut self, parameters: &Parameters<T>) {
         let (width, attended) = (parameters.shape.width, parameters.attended_width());
         for (to, work) in self.work.iter().enumerate() {
             let from = work.first + work.count - 1;
@@ -174,7 +178,7 @@ impl Lane {
     }
 
     /// The output projection and the feed-forward layer.
-    fn feed_forward(&mut self, parameters: &Parameters, layer: usize) {
+    fn feed_forward(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, width, hidden, packed) = (
             parameters.cpu,
             parameters.shape.width,
@@ -182,24 +186,36 @@ impl Lane {
             &parameters.layers[layer],
         );
         let rows = self.stream.len() / width;
-        packed.output.apply(cpu, &self.attended, rows, true, &mut self.stream, width);
+        packed
+            .output
+            .apply(cpu, &self.attended, rows, true, &mut self.stream, width, &mut self.room);
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
-        packed.gates.apply(cpu, &self.normed, rows, false, &mut self.gates, 2 * hidden);
+        packed
+            .gates
+            .apply(cpu, &self.normed, rows, false, &mut self.gates, 2 * hidden, &mut self.room);
         activation::forward(cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
-        packed.down.apply(cpu, &self.hidden, rows, true, &mut self.stream, width);
+        packed
+            .down
+            .apply(cpu, &self.hidden, rows, true, &mut self.stream, width, &mut self.room);
     }
 
-    fn score(&mut self, parameters: &Parameters) {
+    fn score(&mut self, parameters: &Parameters<T>) {
         let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        parameters
-            .head
-            .apply(parameters.cpu, &self.normed, rows, false, &mut self.logits, vocabulary);
+        parameters.head.apply(
+            parameters.cpu,
+            &self.normed,
+            rows,
+            false,
+            &mut self.logits,
+            vocabulary,
+            &mut self.room,
+        );
     }
 
     /// Norms the residual stream.
-    fn norm(&mut self, parameters: &Parameters, weight: std::ops::Range<usize>) {
+    fn norm(&mut self, parameters: &Parameters<T>, weight: std::ops::Range<usize>) {
         let epsilon = parameters.shape.norm_epsilon as f32;
         norm::forward(
             parameters.cpu,

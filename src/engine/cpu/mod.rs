@@ -13,6 +13,7 @@ mod gradient;
 mod kernel;
 mod lane;
 mod layout;
+mod operand;
 mod parameters;
 mod span;
 mod trainer;
@@ -20,10 +21,39 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::Decoder;
-pub use trainer::Trainer;
+use super::{Decode, Dtype, EngineError, Optimizer, Train};
+use crate::model::{Shape, Weights};
+use decoder::Decoder;
+use kernel::number::Pair;
+use trainer::Trainer;
 
-use super::EngineError;
+/// A trainer that starts from `weights` with an empty memory.
+///
+/// # Errors
+/// When a weight is missing or has another shape, or the threads cannot be started.
+pub fn trainer(
+    shape: &Shape,
+    weights: &Weights,
+    optimizer: Optimizer,
+    dtype: Dtype,
+    threads: usize,
+) -> Result<Box<dyn Train>, EngineError> {
+    Ok(match dtype {
+        Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, optimizer, threads)?),
+        Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, optimizer, threads)?),
+    })
+}
+
+/// A decoder with `slots` empty slots.
+///
+/// # Errors
+/// As [`trainer`].
+pub fn decoder(shape: &Shape, weights: &Weights, slots: usize, dtype: Dtype, threads: usize) -> Result<Box<dyn Decode>, EngineError> {
+    Ok(match dtype {
+        Dtype::F32 => Box::new(Decoder::<f32>::new(shape, weights, slots, threads)?),
+        Dtype::Bf16 => Box::new(Decoder::<Pair>::new(shape, weights, slots, threads)?),
+    })
+}
 
 /// The instruction set this processor's kernels run with, as it stands in records: `avx512`, `avx2` or `plain`.
 pub fn instructions() -> String {

@@ -3,52 +3,51 @@
 use rayon::prelude::*;
 
 use super::kernel::Instructions;
+use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
-use super::kernel::product::{Left, Product, Reach, multiply};
+use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::rope::Rope;
 use super::layout::{Layout, Matrix};
+use super::operand::by_rows;
 use crate::engine::EngineError;
 use crate::model::{Shape, Weights};
 
 /// A matrix [out, in], packed for products.
 #[derive(Clone, Debug)]
-pub struct Packed {
+pub struct Packed<T> {
     matrix: Matrix,
     /// Of the transpose, [in, out]: for `y = x · Wᵀ`.
-    forward: Vec<f32>,
+    forward: Vec<T>,
     /// Of the matrix itself, [out, in]: for `dx = dy · W`. Empty where nothing is trained.
-    backward: Vec<f32>,
+    backward: Vec<T>,
 }
 
-impl Packed {
+impl<T: Number> Packed<T> {
     fn new(matrix: Matrix, trained: bool) -> Self {
         let Matrix { rows, columns, .. } = matrix;
         Self {
             matrix,
-            forward: vec![0.0; size(columns, rows)],
-            backward: vec![0.0; if trained { size(rows, columns) } else { 0 }],
+            forward: vec![T::default(); size::<T>(columns, rows)],
+            backward: vec![T::default(); if trained { size::<T>(rows, columns) } else { 0 }],
         }
     }
 
-    fn fill(&mut self, flat: &[f32]) {
+    fn fill(&mut self, cpu: Instructions, flat: &[f32]) {
         let Matrix { rows, columns, .. } = self.matrix;
         let weights = &flat[self.matrix.range()];
-        pack_transposed(weights, columns, columns, rows, &mut self.forward);
+        pack_transposed(cpu, weights, columns, columns, rows, &mut self.forward);
         if !self.backward.is_empty() {
-            pack(weights, columns, rows, columns, &mut self.backward);
+            pack(cpu, weights, columns, rows, columns, &mut self.backward);
         }
     }
 
-    /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart.
-    pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize) {
+    /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart; `room` is working memory.
+    #[expect(clippy::too_many_arguments, reason = "a product has as many")]
+    pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize, room: &mut Vec<T>) {
         let Matrix {
             rows: out, columns: inner, ..
         } = self.matrix;
-        let left = Left {
-            data: x,
-            row: inner,
-            step: 1,
-        };
+        let left = by_rows(cpu, x, inner, (rows, inner), room);
         let product = Product {
             rows,
             columns: out,
@@ -62,16 +61,12 @@ impl Packed {
         multiply(cpu, product, y);
     }
 
-    /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in].
-    pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32]) {
+    /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in]; `room` is working memory.
+    pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32], room: &mut Vec<T>) {
         let Matrix {
             rows: inner, columns: out, ..
         } = self.matrix;
-        let left = Left {
-            data: dy,
-            row: stride,
-            step: 1,
-        };
+        let left = by_rows(cpu, dy, stride, (rows, inner), room);
         let product = Product {
             rows,
             columns: out,
@@ -88,27 +83,27 @@ impl Packed {
 
 /// The packed matrices of one layer.
 #[derive(Clone, Debug)]
-pub struct PackedLayer {
-    pub qkv: Packed,
-    pub output: Packed,
-    pub gates: Packed,
-    pub down: Packed,
+pub struct PackedLayer<T> {
+    pub qkv: Packed<T>,
+    pub output: Packed<T>,
+    pub gates: Packed<T>,
+    pub down: Packed<T>,
 }
 
 /// All that a pass over the decoder reads and does not change.
 #[derive(Clone, Debug)]
-pub struct Parameters {
+pub struct Parameters<T> {
     pub cpu: Instructions,
     pub shape: Shape,
     pub layout: Layout,
     pub rope: Rope,
     /// All weights, as the layout says.
     pub flat: Vec<f32>,
-    pub layers: Vec<PackedLayer>,
-    pub head: Packed,
+    pub layers: Vec<PackedLayer<T>>,
+    pub head: Packed<T>,
 }
 
-impl Parameters {
+impl<T: Number> Parameters<T> {
     /// The parameters of `weights`, packed; for the backward pass too where they are `trained`.
     ///
     /// # Errors
@@ -137,9 +132,11 @@ impl Parameters {
 
     /// Packs the flat weights anew, after they have changed.
     pub fn pack(&mut self) {
-        let Self { flat, layers, head, .. } = self;
-        let fill = |packed: &mut Packed| packed.fill(flat);
-        let layer = |layer: &mut PackedLayer| {
+        let Self {
+            cpu, flat, layers, head, ..
+        } = self;
+        let fill = |packed: &mut Packed<T>| packed.fill(*cpu, flat);
+        let layer = |layer: &mut PackedLayer<T>| {
             [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down]
                 .into_iter()
                 .for_each(fill);

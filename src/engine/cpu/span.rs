@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::attention::Scratch;
 use super::kernel::level::LANES;
+use super::kernel::number::Number;
 use super::kernel::panels::size;
 use super::parameters::Parameters;
 use crate::engine::{Batch, IGNORED};
@@ -40,7 +41,7 @@ pub struct Kept {
 
 /// What the backward pass of one layer leaves for the gradients of its weights, and its working memory.
 #[derive(Clone, Debug, Default)]
-pub struct Backward {
+pub struct Backward<T> {
     /// Gradient of the layer's output. [rows, width]
     pub output: Vec<f32>,
     /// Gradient of the residual stream after the attention. [rows, width]
@@ -52,31 +53,38 @@ pub struct Backward {
     /// Gradient of the heads' results. [tokens, attended width]
     pub attended: Vec<f32>,
     /// Panels of the products' inputs: of the normed input, the heads' results, the normed middle and the activation.
-    pub input_panels: Vec<f32>,
-    pub attended_panels: Vec<f32>,
-    pub middle_panels: Vec<f32>,
-    pub hidden_panels: Vec<f32>,
+    pub input_panels: Vec<T>,
+    pub attended_panels: Vec<T>,
+    pub middle_panels: Vec<T>,
+    pub hidden_panels: Vec<T>,
+    /// Transposes of the products' gradients, where they are converted: of `qkv`, `middle`, the layer's gates and `output`.
+    pub qkv_columns: Vec<T>,
+    pub middle_columns: Vec<T>,
+    pub gates_columns: Vec<T>,
+    pub output_columns: Vec<T>,
     /// Gradients of the norms' weights, in the order of the layout. [norms, width]
     pub norms: Vec<f32>,
 }
 
 /// The output layer's part of a span.
 #[derive(Clone, Debug, Default)]
-pub struct Head {
+pub struct Head<T> {
     /// The residual stream after the last layer. [kept, width]
     pub input: Vec<f32>,
     pub scales: Vec<f32>,
     /// Logits, then their gradient. [kept, vocabulary rounded up]
     pub logits: Vec<f32>,
     /// Panels of the normed input.
-    pub panels: Vec<f32>,
+    pub panels: Vec<T>,
+    /// The transpose of the logits' gradient, where it is converted.
+    pub columns: Vec<T>,
     /// The summed loss of the span's trained tokens.
     pub loss: f64,
 }
 
 /// A few whole sequences.
 #[derive(Clone, Debug, Default)]
-pub struct Span {
+pub struct Span<T> {
     /// The span's tokens within the batch.
     pub tokens: Range<usize>,
     /// The lengths of its sequences.
@@ -86,15 +94,17 @@ pub struct Span {
     /// Their targets.
     pub targets: Vec<u32>,
     pub layers: Vec<Kept>,
-    pub head: Head,
-    pub back: Backward,
+    pub head: Head<T>,
+    pub back: Backward<T>,
     /// Working memory: normed rows [tokens, width] and the feed-forward layer's activation [tokens, feed_forward].
     pub normed: Vec<f32>,
     pub hidden: Vec<f32>,
-    pub attention: Scratch,
+    pub attention: Scratch<T>,
+    /// Working memory: a product's left operand, where it is converted.
+    pub room: Vec<T>,
 }
 
-impl Span {
+impl<T: Number> Span<T> {
     /// How many rows go on past the attention of `layer`.
     pub fn rows(&self, layer: usize) -> usize {
         if layer + 1 == self.layers.len() {
@@ -104,13 +114,8 @@ impl Span {
         }
     }
 
-    /// From one row of logits to the next.
-    pub fn logits_stride(vocabulary: usize) -> usize {
-        vocabulary.next_multiple_of(LANES)
-    }
-
     /// Takes a piece of `batch`, and sizes the buffers for it.
-    pub fn take(&mut self, parameters: &Parameters, batch: &Batch, piece: &Piece) {
+    pub fn take(&mut self, parameters: &Parameters<T>, batch: &Batch, piece: &Piece) {
         let lengths = &batch.lengths[piece.sequences.clone()];
         self.tokens = piece.start..piece.start + lengths.iter().sum::<usize>();
         self.lengths.clear();
@@ -127,7 +132,7 @@ impl Span {
     }
 
     /// Every buffer gets the length its matrix has now; capacity only grows, so that a steady state allocates nothing.
-    fn resize(&mut self, parameters: &Parameters) {
+    fn resize(&mut self, parameters: &Parameters<T>) {
         let shape = &parameters.shape;
         let (width, hidden, qkv, attended) = (shape.width, shape.feed_forward, parameters.qkv_width(), parameters.attended_width());
         let (tokens, kept) = (self.tokens.len(), self.trained.len());
@@ -146,21 +151,26 @@ impl Span {
         let (head, back) = (&mut self.head, &mut self.back);
         head.input.resize(kept * width, 0.0);
         head.scales.resize(kept, 0.0);
-        head.logits.resize(kept * Self::logits_stride(shape.vocabulary), 0.0);
-        head.panels.resize(size(kept, width), 0.0);
+        head.logits.resize(kept * logits_stride(shape.vocabulary), 0.0);
+        head.panels.resize(size::<T>(kept, width), T::default());
         for buffer in [&mut back.output, &mut back.middle, &mut back.input, &mut self.normed] {
             buffer.resize(tokens * width, 0.0);
         }
         back.qkv.resize(tokens * qkv, 0.0);
         back.attended.resize(tokens * attended, 0.0);
-        back.input_panels.resize(size(tokens, width), 0.0);
-        back.attended_panels.resize(size(tokens, attended), 0.0);
-        back.middle_panels.resize(size(tokens, width), 0.0);
-        back.hidden_panels.resize(size(tokens, hidden), 0.0);
+        back.input_panels.resize(size::<T>(tokens, width), T::default());
+        back.attended_panels.resize(size::<T>(tokens, attended), T::default());
+        back.middle_panels.resize(size::<T>(tokens, width), T::default());
+        back.hidden_panels.resize(size::<T>(tokens, hidden), T::default());
         back.norms.clear();
         back.norms.resize((2 * shape.layers + 1) * width, 0.0);
         self.hidden.resize(tokens * hidden, 0.0);
     }
+}
+
+/// From one row of logits to the next.
+pub fn logits_stride(vocabulary: usize) -> usize {
+    vocabulary.next_multiple_of(LANES)
 }
 
 /// Whole sequences of a batch that make one span.

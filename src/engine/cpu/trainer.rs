@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::gradient::Jobs;
 use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
+use super::kernel::number::Number;
 use super::parameters::Parameters;
 use super::pool;
 use super::span::{Piece, Span, cut};
@@ -17,15 +18,15 @@ const PIECE: usize = 1 << 14;
 /// Tokens in work at a time, with one thread.
 const BLOCK: usize = 400;
 
-/// Trains one decoder in f32 on the processor. Results are the same bits for any number of threads.
-pub struct Trainer {
+/// Trains one decoder on the processor, in the numbers `T`. Results are the same bits for any number of threads.
+pub struct Trainer<T> {
     pool: rayon::ThreadPool,
-    learner: Learner,
+    learner: Learner<T>,
 }
 
 /// All of a trainer but its threads.
-pub(super) struct Learner {
-    parameters: Parameters,
+pub(super) struct Learner<T> {
+    parameters: Parameters<T>,
     optimizer: Optimizer,
     jobs: Jobs,
     gradient: Vec<f32>,
@@ -33,12 +34,12 @@ pub(super) struct Learner {
     second: Vec<f32>,
     steps: u64,
     /// Kept from batch to batch for their memory.
-    spans: Vec<Span>,
+    spans: Vec<Span<T>>,
     /// Sums of squares of the gradient's pieces.
     squares: Vec<f64>,
 }
 
-impl Trainer {
+impl<T: Number> Trainer<T> {
     /// A trainer that starts from `weights` with an empty memory.
     ///
     /// # Errors
@@ -52,8 +53,8 @@ impl Trainer {
     }
 }
 
-impl Learner {
-    pub(super) fn new(parameters: Parameters, optimizer: Optimizer) -> Self {
+impl<T: Number> Learner<T> {
+    pub(super) fn new(parameters: Parameters<T>, optimizer: Optimizer) -> Self {
         let zeros = vec![0.0; parameters.flat.len()];
         Self {
             optimizer,
@@ -206,7 +207,7 @@ impl Learner {
 }
 
 /// Adds what a span gives to the gradients of the embeddings and the norms.
-fn add_tables(parameters: &Parameters, batch: &Batch, span: &Span, gradient: &mut [f32]) {
+fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, span: &Span<T>, gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
     let rows = &span.back.input;
     let tables = [
@@ -222,7 +223,7 @@ fn add_tables(parameters: &Parameters, batch: &Batch, span: &Span, gradient: &mu
     }
 }
 
-impl Train for Trainer {
+impl<T: Number> Train for Trainer<T> {
     fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError> {
         let Self { pool, learner } = self;
         for batch in batches {

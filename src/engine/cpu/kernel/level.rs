@@ -3,6 +3,8 @@
 //! A level's vector is always [`LANES`] floats wide, whatever registers hold it, so that packed panels have one layout. The levels
 //! differ in the last bits (a fused multiply-add rounds once), never in the order of the additions.
 
+use super::number::narrow;
+
 /// Floats in one vector and columns in one packed panel.
 pub const LANES: usize = 16;
 
@@ -16,6 +18,8 @@ pub trait Level {
     type Vector: Copy;
     /// Rows of the largest tile of a matrix product whose accumulators fit the registers.
     const ROWS: usize;
+    /// Panels side by side in such a tile, 1 or 2.
+    const PANELS: usize;
     /// `a * b + c`, rounded once where the set has such an instruction.
     fn fma(a: f32, b: f32, c: f32) -> f32;
     unsafe fn zero() -> Self::Vector;
@@ -24,6 +28,36 @@ pub trait Level {
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c` in every lane.
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::number::Pair`]); `b` holds their bits.
+    unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Writes pairs of bf16: lane by lane, one of each row.
+    #[inline(always)]
+    unsafe fn interleave(low: *const f32, high: *const f32, to: *mut u32) {
+        // SAFETY: the caller promises LANES floats behind both, and room for as many pairs.
+        unsafe {
+            for lane in 0..LANES {
+                let pair = u32::from(narrow(*low.add(lane))) | u32::from(narrow(*high.add(lane))) << 16;
+                to.add(lane).write_unaligned(pair);
+            }
+        }
+    }
+    /// Writes pairs of bf16: neighbours in a row of 2 · [`LANES`] floats.
+    #[inline(always)]
+    unsafe fn narrow(row: *const f32, to: *mut u32) {
+        // SAFETY: the caller promises 2 · LANES floats, and room for half as many pairs.
+        unsafe {
+            for lane in 0..LANES {
+                let pair = u32::from(narrow(*row.add(2 * lane))) | u32::from(narrow(*row.add(2 * lane + 1))) << 16;
+                to.add(lane).write_unaligned(pair);
+            }
+        }
+    }
+}
+
+/// The two halves of a pair as floats.
+#[inline(always)]
+fn widen(pair: u32) -> (f32, f32) {
+    (f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000))
 }
 
 /// Any processor.
@@ -32,6 +66,7 @@ pub struct Plain;
 impl Level for Plain {
     type Vector = [f32; LANES];
     const ROWS: usize = 6;
+    const PANELS: usize = 1;
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         // NEON is always there on AArch64; elsewhere `mul_add` without the instruction is a slow library call.
@@ -63,13 +98,22 @@ impl Level for Plain {
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|lane| Self::fma(a, b[lane], c[lane]))
     }
+    #[inline(always)]
+    unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        let (low, high) = widen(a);
+        std::array::from_fn(|lane| {
+            let (b_low, b_high) = widen(b[lane].to_bits());
+            // The order of the processors that have an instruction for it.
+            Self::fma(low, b_low, Self::fma(high, b_high, c[lane]))
+        })
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{LANES, Level};
+    use super::{LANES, Level, widen};
 
     /// AVX2 with FMA: sixteen registers of eight floats.
     pub struct Avx2;
@@ -77,6 +121,7 @@ mod x86 {
     impl Level for Avx2 {
         type Vector = [__m256; 2];
         const ROWS: usize = 6;
+        const PANELS: usize = 1;
         #[inline(always)]
         fn fma(a: f32, b: f32, c: f32) -> f32 {
             a.mul_add(b, c)
@@ -112,6 +157,21 @@ mod x86 {
                 [_mm256_fmadd_ps(a, b[0], c[0]), _mm256_fmadd_ps(a, b[1], c[1])]
             }
         }
+        #[inline(always)]
+        unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+            let (low, high) = widen(a);
+            let half = |b: __m256, c: __m256| {
+                // SAFETY: as in `zero`.
+                unsafe {
+                    let bits = _mm256_castps_si256(b);
+                    let b_low = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits));
+                    let b_high = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32(0xffff_0000_u32 as i32)));
+                    let sum = _mm256_fmadd_ps(_mm256_set1_ps(high), b_high, c);
+                    _mm256_fmadd_ps(_mm256_set1_ps(low), b_low, sum)
+                }
+            };
+            [half(b[0], c[0]), half(b[1], c[1])]
+        }
     }
 
     /// AVX-512: thirty-two registers of sixteen floats.
@@ -120,6 +180,7 @@ mod x86 {
     impl Level for Avx512 {
         type Vector = __m512;
         const ROWS: usize = 12;
+        const PANELS: usize = 2;
         #[inline(always)]
         fn fma(a: f32, b: f32, c: f32) -> f32 {
             a.mul_add(b, c)
@@ -149,8 +210,87 @@ mod x86 {
             // SAFETY: as in `zero`.
             unsafe { _mm512_fmadd_ps(_mm512_set1_ps(a), b, c) }
         }
+        #[inline(always)]
+        unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+            let (low, high) = widen(a);
+            // SAFETY: as in `zero`.
+            unsafe {
+                let bits = _mm512_castps_si512(b);
+                let b_low = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits));
+                let b_high = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000_u32 as i32)));
+                let sum = _mm512_fmadd_ps(_mm512_set1_ps(high), b_high, c);
+                _mm512_fmadd_ps(_mm512_set1_ps(low), b_low, sum)
+            }
+        }
+    }
+
+    /// AVX-512 with its bf16 instructions.
+    pub struct Avx512Bf16;
+
+    impl Level for Avx512Bf16 {
+        type Vector = __m512;
+        const ROWS: usize = Avx512::ROWS;
+        const PANELS: usize = Avx512::PANELS;
+        #[inline(always)]
+        fn fma(a: f32, b: f32, c: f32) -> f32 {
+            Avx512::fma(a, b, c)
+        }
+        #[inline(always)]
+        unsafe fn zero() -> Self::Vector {
+            // SAFETY: the caller promises AVX-512F and AVX512_BF16; so for every block of this impl.
+            unsafe { Avx512::zero() }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self::Vector {
+            // SAFETY: as in `zero`, and the caller promises LANES floats.
+            unsafe { Avx512::load(from) }
+        }
+        #[inline(always)]
+        unsafe fn store(vector: Self::Vector, to: *mut f32) {
+            // SAFETY: as in `zero`, and the caller promises room for LANES floats.
+            unsafe { Avx512::store(vector, to) }
+        }
+        #[inline(always)]
+        unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+            // SAFETY: as in `zero`.
+            unsafe { Avx512::add(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+            // SAFETY: as in `zero`.
+            unsafe { Avx512::broadcast_fma(a, b, c) }
+        }
+        #[inline(always)]
+        unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+            // SAFETY: as in `zero`; both types are 512 bits of anything.
+            unsafe {
+                let a = std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(a as i32));
+                let b = std::mem::transmute::<__m512, __m512bh>(b);
+                _mm512_dpbf16_ps(c, a, b)
+            }
+        }
+        #[inline(always)]
+        unsafe fn interleave(low: *const f32, high: *const f32, to: *mut u32) {
+            // SAFETY: as in `zero`, and the caller promises LANES floats and room for as many pairs; a vector of bf16 is as many u16.
+            unsafe {
+                let narrow = |row| {
+                    let row = _mm512_cvtneps_pbh(_mm512_loadu_ps(row));
+                    _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(row))
+                };
+                let pairs = _mm512_or_si512(narrow(low), _mm512_slli_epi32::<16>(narrow(high)));
+                _mm512_storeu_si512(to.cast(), pairs);
+            }
+        }
+        #[inline(always)]
+        unsafe fn narrow(row: *const f32, to: *mut u32) {
+            // SAFETY: as in `interleave`, of 2 · LANES floats; a vector of bf16 is half as many u32.
+            unsafe {
+                let pairs = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row.add(LANES)), _mm512_loadu_ps(row));
+                _mm512_storeu_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(pairs));
+            }
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512, Avx512Bf16};

@@ -11,6 +11,7 @@ pub mod level;
 pub mod lookup;
 pub mod math;
 pub mod norm;
+pub mod number;
 pub mod panels;
 pub mod product;
 pub mod rope;
@@ -27,6 +28,8 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Instructions {
@@ -36,7 +39,14 @@ impl Instructions {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512dq") {
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw");
+            if avx2 && avx512 && is_x86_feature_detected!("avx512bf16") {
+                sets.push(Self(Set::Avx512Bf16));
+            }
+            if avx2 && avx512 {
                 sets.push(Self(Set::Avx512));
             }
             if avx2 {
@@ -61,12 +71,16 @@ impl std::fmt::Display for Instructions {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16 => "avx512bf16",
         })
     }
 }
 
 /// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled
-/// for the instructions `cpu` names, with `L` the [`level::Level`] of that set.
+/// for the instructions `cpu` names, with `L` the [`level::Level`] of that set. A kernel of numbers, `fn name<L, T>`, is generic
+/// over the [`number::Number`] of its operands too, and is the only sort that is compiled for the bf16 instructions: to the others
+/// they make no difference.
 macro_rules! kernel {
     ($(#[$attribute:meta])* pub fn $name:ident<$level:ident>($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
@@ -75,7 +89,7 @@ macro_rules! kernel {
             #[inline(always)]
             fn body<$level: level::Level>($($argument: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
             fn avx512($($argument: $type),*) $(-> $result)? { body::<level::Avx512>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
@@ -83,11 +97,42 @@ macro_rules! kernel {
             match cpu.0 {
                 // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512 => unsafe { avx512($($argument),*) },
+                Set::Avx512 | Set::Avx512Bf16 => unsafe { avx512($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx2 => unsafe { avx2($($argument),*) },
                 Set::Plain => body::<level::Plain>($($argument),*),
+            }
+        }
+    };
+    ($(#[$attribute:meta])* pub fn $name:ident<$level:ident, $number:ident>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$attribute])*
+        pub fn $name<$number: $crate::engine::cpu::kernel::number::Number>(
+            cpu: $crate::engine::cpu::kernel::Instructions, $($argument: $type),*
+        ) {
+            use $crate::engine::cpu::kernel::{Set, level, number};
+            #[inline(always)]
+            fn body<$level: level::Level, $number: number::Number>($($argument: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
+            fn avx512_bf16<$number: number::Number>($($argument: $type),*) { body::<level::Avx512Bf16, $number>($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+            fn avx512<$number: number::Number>($($argument: $type),*) { body::<level::Avx512, $number>($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2<$number: number::Number>($($argument: $type),*) { body::<level::Avx2, $number>($($argument),*) }
+            match cpu.0 {
+                // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512Bf16 => unsafe { avx512_bf16::<$number>($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512 => unsafe { avx512::<$number>($($argument),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 => unsafe { avx2::<$number>($($argument),*) },
+                Set::Plain => body::<level::Plain, $number>($($argument),*),
             }
         }
     };

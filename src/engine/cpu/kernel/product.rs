@@ -1,22 +1,41 @@
 //! The matrix product: `out = left · right` or `out += left · right`.
 //!
-//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]); `left` is read where it lies, by rows or transposed.
-//! A tile of a few rows by one panel stays in registers while the inner dimension runs. Every element of `out` adds up its
-//! products in the order of the inner dimension, in blocks that do not depend on the number of rows or columns: a row's result is
-//! the same bits whatever rows stand beside it.
+//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]); `left` is read where it lies, by rows or transposed,
+//! or from a copy of one tile's part of it where that lies badly in the cache. A tile of a few rows by one or two panels stays in
+//! registers while the inner dimension runs. Every element of `out` adds up its products in the order of the inner dimension, in
+//! blocks that do not depend on the number of rows or columns: a row's result is the same bits whatever rows stand beside it.
+
+use std::mem::MaybeUninit;
 
 use super::kernel;
 use super::level::{LANES, Level};
+use super::number::Number;
 
-/// Inner steps for which a panel and the rows beside it stay in the first-level cache.
+/// Elements along the inner dimension for which a tile's operands stay in the first-level cache.
 const BLOCK: usize = 256;
+
+/// Rows of the largest tile of any level.
+const TALLEST: usize = 12;
+
+/// From one row to the next in a copy of a tile's rows: neighbouring rows begin in different sets of the cache.
+const COPY_STRIDE: usize = BLOCK + LANES;
+
+/// With fewer panels, copying a tile's part of `left` does not pay.
+const WORTH_COPYING: usize = 4;
 
 /// The left matrix: element `(i, k)` is `data[i * row + k * step]`.
 #[derive(Clone, Copy)]
-pub struct Left<'a> {
-    pub data: &'a [f32],
+pub struct Left<'a, T> {
+    pub data: &'a [T],
     pub row: usize,
     pub step: usize,
+}
+
+impl<T> Left<'_, T> {
+    /// Whether the rows of a tile are in each other's way in the cache: transposed, or a multiple of half a page apart.
+    fn lies_badly(&self) -> bool {
+        self.step != 1 || (self.row * size_of::<T>()).is_multiple_of(2048)
+    }
 }
 
 /// Which elements matter, where a causal mask makes the rest zero or unread. Rows are counted from the start of the product.
@@ -34,13 +53,13 @@ pub enum Reach {
 
 /// A product of `left` [rows, inner] and `right` [inner, columns].
 #[derive(Clone, Copy)]
-pub struct Product<'a> {
+pub struct Product<'a, T> {
     pub rows: usize,
     pub columns: usize,
     pub inner: usize,
-    pub left: Left<'a>,
+    pub left: Left<'a, T>,
     /// Panels of `inner` rows.
-    pub right: &'a [f32],
+    pub right: &'a [T],
     pub reach: Reach,
     /// Whether to add to `out` or to replace it.
     pub add: bool,
@@ -53,131 +72,214 @@ kernel! {
     ///
     /// # Panics
     /// When a slice is too short for the sizes given.
-    pub fn multiply<L>(product: Product<'_>, out: &mut [f32]) {
+    pub fn multiply<L, T>(product: Product<'_, T>, out: &mut [f32]) {
         let Product { rows, columns, inner, left, right, reach, add, stride } = product;
         if rows == 0 || columns == 0 || inner == 0 {
             return;
         }
+        let inner = inner.div_ceil(T::STEPS);
         assert!((rows - 1) * left.row + (inner - 1) * left.step < left.data.len(), "the left matrix is too short");
         assert!(columns.div_ceil(LANES) * inner * LANES <= right.len(), "the right matrix is too short");
         assert!((rows - 1) * stride + columns <= out.len(), "the result is too short");
+        let mut copy = [const { MaybeUninit::<T>::uninit() }; TALLEST * COPY_STRIDE];
         for start in (0..inner).step_by(BLOCK) {
             let end = (start + BLOCK).min(inner);
-            for (panel, right) in right.chunks_exact(inner * LANES).enumerate().take(columns.div_ceil(LANES)) {
-                let width = (columns - panel * LANES).min(LANES);
-                let mut row = first_row::<L>(reach, panel);
-                while row < rows {
-                    let count = tile_rows::<L>(rows - row);
-                    let (first, last) = inner_range(reach, row, count, inner);
-                    let (from, to) = (start.max(first), end.min(last));
-                    if from < to {
-                        let tile = Tile {
+            let mut row = 0;
+            while row < rows {
+                let count = tile_rows::<L>(rows - row);
+                let (first, last) = inner_range::<T>(reach, row, count, inner);
+                let (from, to) = (start.max(first), end.min(last));
+                let columns = read_columns(reach, row, count, columns);
+                if from < to {
+                    // SAFETY: row + count <= rows and to <= inner, so by the assertions above every element of the tile's operands
+                    // and of its result lies within the slices; `L` is the level this variant is compiled for.
+                    unsafe {
+                        let mut tile = Tile {
                             inner: to - from,
+                            left: left.data.as_ptr().add(row * left.row + from * left.step),
                             row: left.row,
                             step: left.step,
+                            right: right.as_ptr().add(from * LANES),
+                            panel: inner * LANES,
+                            out: out.as_mut_ptr().add(row * stride),
                             stride,
-                            width,
+                            columns,
                             // A block before this one has written the tile.
                             add: add || first < start,
                         };
-                        // SAFETY: row + count <= rows and to <= inner, so by the assertions above every element of the tile's
-                        // operands and of its result lies within the slices; `L` is the level this variant is compiled for.
-                        unsafe {
-                            let left = left.data.as_ptr().add(row * left.row + from * left.step);
-                            let right = right.as_ptr().add(from * LANES);
-                            let out = out.as_mut_ptr().add(row * stride + panel * LANES);
-                            run::<L>(count, tile, left, right, out);
+                        if columns > WORTH_COPYING * LANES && left.lies_badly() {
+                            tile.copy(count, &mut copy);
                         }
+                        tile.run::<L>(count);
                     }
-                    row += count;
                 }
+                row += count;
             }
         }
     }
 }
 
-/// The first row whose columns reach into `panel`.
+/// The columns that count for rows `row..row + count`.
 #[inline(always)]
-fn first_row<L: Level>(reach: Reach, panel: usize) -> usize {
+fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize {
     match reach {
-        Reach::Columns { start } => (panel * LANES).saturating_sub(start),
-        Reach::Full | Reach::Before { .. } | Reach::From { .. } => 0,
+        Reach::Columns { start } => columns.min(start + row + count),
+        Reach::Full | Reach::Before { .. } | Reach::From { .. } => columns,
     }
 }
 
-/// The inner indices that count for rows `row..row + count`.
+/// The inner elements that count for rows `row..row + count`.
 #[inline(always)]
-fn inner_range(reach: Reach, row: usize, count: usize, inner: usize) -> (usize, usize) {
+fn inner_range<T: Number>(reach: Reach, row: usize, count: usize, inner: usize) -> (usize, usize) {
     match reach {
         Reach::Full | Reach::Columns { .. } => (0, inner),
-        Reach::Before { start } => (0, inner.min(start + row + count)),
-        Reach::From { start } => (row.saturating_sub(start).min(inner), inner),
+        Reach::Before { start } => (0, inner.min((start + row + count).div_ceil(T::STEPS))),
+        Reach::From { start } => ((row.saturating_sub(start) / T::STEPS).min(inner), inner),
     }
 }
 
 /// How many rows the next tile takes.
 #[inline(always)]
 fn tile_rows<L: Level>(left: usize) -> usize {
-    if L::ROWS >= 12 && left >= 12 { 12 } else { left.min(6) }
-}
-
-/// The sizes of one tile, as in [`Product`].
-#[derive(Clone, Copy)]
-struct Tile {
-    inner: usize,
-    row: usize,
-    step: usize,
-    stride: usize,
-    /// Columns to write, at most [`LANES`].
-    width: usize,
-    add: bool,
-}
-
-/// # Safety
-/// The processor has the level's instructions, and the pointers reach as far as `count` and `tile` say.
-#[inline(always)]
-unsafe fn run<L: Level>(count: usize, tile: Tile, left: *const f32, right: *const f32, out: *mut f32) {
-    // SAFETY: the caller's promise, passed on.
-    unsafe {
-        match count {
-            12 => run_rows::<L, 12>(tile, left, right, out),
-            6 => run_rows::<L, 6>(tile, left, right, out),
-            5 => run_rows::<L, 5>(tile, left, right, out),
-            4 => run_rows::<L, 4>(tile, left, right, out),
-            3 => run_rows::<L, 3>(tile, left, right, out),
-            2 => run_rows::<L, 2>(tile, left, right, out),
-            _ => run_rows::<L, 1>(tile, left, right, out),
-        }
+    if L::ROWS >= TALLEST && left >= TALLEST {
+        TALLEST
+    } else {
+        left.min(6)
     }
 }
 
-/// # Safety
-/// As for [`run`], with `R` rows.
-#[inline(always)]
-unsafe fn run_rows<L: Level, const R: usize>(tile: Tile, left: *const f32, right: *const f32, out: *mut f32) {
-    // SAFETY: the caller promises R rows of `inner` floats behind `left`, `inner` panel rows behind `right` and R rows of `width`
-    // floats behind `out`; a narrower panel goes by way of a full vector on the stack.
-    unsafe {
-        let mut sums = [L::zero(); R];
-        for k in 0..tile.inner {
-            let right = L::load(right.add(k * LANES));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = L::broadcast_fma(*left.add(i * tile.row + k * tile.step), right, *sum);
+/// A few rows of a product, and a block of its inner dimension.
+#[derive(Clone, Copy)]
+struct Tile<T> {
+    /// Elements along the inner dimension.
+    inner: usize,
+    left: *const T,
+    row: usize,
+    step: usize,
+    /// The first panel.
+    right: *const T,
+    /// From one panel to the next.
+    panel: usize,
+    out: *mut f32,
+    stride: usize,
+    columns: usize,
+    add: bool,
+}
+
+impl<T: Number> Tile<T> {
+    /// Has `left` read from a copy: transposed rows side by side, others a stride apart that suits the cache.
+    ///
+    /// # Safety
+    /// `left` reaches as far as `count` rows of the tile's sizes say; `inner` is at most [`BLOCK`], `count` at most [`TALLEST`].
+    #[inline(always)]
+    unsafe fn copy(&mut self, count: usize, room: &mut [MaybeUninit<T>; TALLEST * COPY_STRIDE]) {
+        let to = room.as_mut_ptr().cast::<T>();
+        // SAFETY: the caller's promise; the copy takes at most TALLEST · BLOCK or TALLEST · COPY_STRIDE elements.
+        unsafe {
+            if self.step == 1 {
+                for i in 0..count {
+                    std::ptr::copy_nonoverlapping(self.left.add(i * self.row), to.add(i * COPY_STRIDE), self.inner);
+                }
+                self.row = COPY_STRIDE;
+            } else {
+                for k in 0..self.inner {
+                    let (from, to) = (self.left.add(k * self.step), to.add(k * TALLEST));
+                    if self.row == 1 && count == TALLEST {
+                        to.cast::<[T; TALLEST]>()
+                            .write_unaligned(from.cast::<[T; TALLEST]>().read_unaligned());
+                    } else {
+                        (0..count).for_each(|i| to.add(i).write(from.add(i * self.row).read()));
+                    }
+                }
+                (self.row, self.step) = (1, TALLEST);
+            }
+            self.left = to;
+        }
+    }
+
+    /// # Safety
+    /// The processor has the level's instructions, and the pointers reach as far as `count` rows of the tile's sizes say.
+    #[inline(always)]
+    unsafe fn run<L: Level>(self, count: usize) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            match count {
+                12 => self.run_rows::<L, 12>(),
+                6 => self.run_rows::<L, 6>(),
+                5 => self.run_rows::<L, 5>(),
+                4 => self.run_rows::<L, 4>(),
+                3 => self.run_rows::<L, 3>(),
+                2 => self.run_rows::<L, 2>(),
+                _ => self.run_rows::<L, 1>(),
             }
         }
-        if tile.width == LANES {
-            for (i, sum) in sums.iter().enumerate() {
-                let out = out.add(i * tile.stride);
-                L::store(if tile.add { L::add(L::load(out), *sum) } else { *sum }, out);
+    }
+
+    /// # Safety
+    /// As for [`Self::run`], with `R` rows.
+    #[inline(always)]
+    unsafe fn run_rows<L: Level, const R: usize>(self) {
+        let mut column = 0;
+        // SAFETY: the caller's promise, passed on; a panel begins at each multiple of LANES below `columns`.
+        unsafe {
+            while L::PANELS == 2 && column + LANES < self.columns {
+                self.run_panels::<L, R, 2>(column);
+                column += 2 * LANES;
             }
-        } else {
-            for (i, sum) in sums.iter().enumerate() {
-                let mut row = [0.0; LANES];
-                L::store(*sum, row.as_mut_ptr());
-                for (j, value) in row.iter().enumerate().take(tile.width) {
-                    let out = out.add(i * tile.stride + j);
-                    *out = if tile.add { *out + value } else { *value };
+            while column < self.columns {
+                self.run_panels::<L, R, 1>(column);
+                column += LANES;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Self::run`], with `R` rows, and `P` panels from the one that begins with `column`.
+    #[inline(always)]
+    unsafe fn run_panels<L: Level, const R: usize, const P: usize>(self, column: usize) {
+        // SAFETY: the caller promises R rows of `inner` elements behind `left`, as many vectors in each of the panels, and R rows of
+        // `columns` floats behind `out`; a narrower panel goes by way of a full vector on the stack.
+        unsafe {
+            let mut sums = [[L::zero(); P]; R];
+            let right = self.right.add(column / LANES * self.panel);
+            for k in 0..self.inner {
+                let mut rights = [L::zero(); P];
+                for (p, vector) in rights.iter_mut().enumerate() {
+                    *vector = L::load(right.add(p * self.panel + k * LANES).cast());
                 }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = *self.left.add(i * self.row + k * self.step);
+                    for (sum, right) in sums.iter_mut().zip(rights) {
+                        *sum = T::fma::<L>(left, right, *sum);
+                    }
+                }
+            }
+            for (i, sums) in sums.iter().enumerate() {
+                for (p, sum) in sums.iter().enumerate() {
+                    let column = column + p * LANES;
+                    self.put::<L>(*sum, self.out.add(i * self.stride + column), self.columns - column);
+                }
+            }
+        }
+    }
+
+    /// Writes a row of a panel, of which `width` columns are left.
+    ///
+    /// # Safety
+    /// As for [`Self::run`], with room for `width` floats behind `out`, or for [`LANES`] where there are more.
+    #[inline(always)]
+    unsafe fn put<L: Level>(self, sum: L::Vector, out: *mut f32, width: usize) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            if width >= LANES {
+                L::store(if self.add { L::add(L::load(out), sum) } else { sum }, out);
+                return;
+            }
+            let mut row = [0.0; LANES];
+            L::store(sum, row.as_mut_ptr());
+            for (j, value) in row.iter().enumerate().take(width) {
+                let out = out.add(j);
+                *out = if self.add { *out + value } else { *value };
             }
         }
     }

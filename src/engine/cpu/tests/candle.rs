@@ -3,7 +3,8 @@
 use candle_core::Device;
 
 use super::cases;
-use crate::engine::cpu::{Decoder, Trainer};
+use crate::engine::cpu::decoder::Decoder;
+use crate::engine::cpu::trainer::Trainer;
 use crate::engine::{Batch, Decode, Feed, Train, candle};
 use crate::model::Shape;
 use crate::seed::Stream;
@@ -16,7 +17,7 @@ fn the_first_steps_moments_equal_candles() {
         let shape = cases::shape(&mut stream);
         let weights = cases::weights(&mut stream, &shape);
         let batches: Vec<Batch> = (0..2).map(|_| cases::batch(&mut stream, &shape, 6, 30)).collect();
-        let mut ours = Trainer::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
+        let mut ours = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
         let mut theirs = candle::Trainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
         let (step, expected) = (ours.step(&batches, 1e-3).unwrap(), theirs.step(&batches, 1e-3).unwrap());
         assert!((step.loss - expected.loss).abs() < 1e-5, "seed {seed}: {step:?}, not {expected:?}");
@@ -57,7 +58,7 @@ fn the_losses_of_fifty_steps_equal_candles() {
         array.data.iter_mut().for_each(|value| *value *= 0.25);
     }
     let batches: Vec<Batch> = (0..5).map(|_| cases::batch(&mut stream, &shape, 10, 30)).collect();
-    let mut ours = Trainer::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
+    let mut ours = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
     let mut theirs = candle::Trainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
     let (mut first, mut last) = (0.0, 0.0);
     for step in 0..50 {
@@ -78,7 +79,7 @@ fn logits_equal_candles() {
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 1, 30);
-    let mut ours = Decoder::new(&shape, &weights, 1, 1).unwrap();
+    let mut ours = Decoder::<f32>::new(&shape, &weights, 1, 1).unwrap();
     let mut theirs = candle::Decoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
     let feed = Feed {
         slot: 0,

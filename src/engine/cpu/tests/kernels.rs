@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use crate::engine::cpu::kernel::adamw::{self, State, Update};
 use crate::engine::cpu::kernel::attend::{Query, attend};
 use crate::engine::cpu::kernel::level::LANES;
-use crate::engine::cpu::kernel::panels::{pack, pack_transposed, size};
+use crate::engine::cpu::kernel::number::{Pair, narrow};
+use crate::engine::cpu::kernel::panels::{left_columns, left_rows, pack, pack_transposed, size};
 use crate::engine::cpu::kernel::product::{Left, Product, Reach, multiply};
 use crate::engine::cpu::kernel::rope::{Rope, Turn, turn};
 use crate::engine::cpu::kernel::{Instructions, activation, cross_entropy, norm, softmax};
@@ -29,6 +30,16 @@ impl Numbers {
     }
 }
 
+/// The set that every processor has.
+fn plain() -> Instructions {
+    Instructions::available().pop().unwrap()
+}
+
+/// `x` as bf16.
+fn rounded(x: f32) -> f64 {
+    f64::from(f32::from_bits(u32::from(narrow(x)) << 16))
+}
+
 /// Runs `kernel` with each instruction set and holds what it returns against the plain set's.
 fn agree(kernel: impl Fn(Instructions) -> Vec<f32>) -> Result<(), TestCaseError> {
     let mut sets = Instructions::available();
@@ -49,14 +60,14 @@ proptest! {
 
     #[test]
     fn products_are_sums_of_products(
-        rows in 1..30usize, columns in 1..40usize, inner in prop_oneof![1..40usize, 250..530usize],
+        rows in 1..30usize, columns in 1..150usize, inner in prop_oneof![1..40usize, 250..530usize],
         transposed: bool, add: bool, seed: u64,
     ) {
         let mut stream = Stream::new(seed, "product");
         let (left, right) = (Numbers::new(&mut stream, rows * inner), Numbers::new(&mut stream, inner * columns));
         let before = Numbers::new(&mut stream, rows * (columns + 3));
-        let mut panels = vec![f32::NAN; size(inner, columns)];
-        pack(right.get(), columns, inner, columns, &mut panels);
+        let mut panels = vec![f32::NAN; size::<f32>(inner, columns)];
+        pack(plain(), right.get(), columns, inner, columns, &mut panels);
         let (row, step) = if transposed { (1, rows) } else { (inner, 1) };
         let product = Product {
             rows, columns, inner, left: Left { data: left.get(), row, step }, right: &panels, reach: Reach::Full, add, stride: columns + 3,
@@ -79,6 +90,46 @@ proptest! {
         agree(run)?;
     }
 
+    /// Products of pairs are those of the rounded numbers, whichever way the operands were packed.
+    #[test]
+    fn products_of_pairs_are_sums_of_products_of_bf16(
+        rows in 1..30usize, columns in 1..150usize, inner in prop_oneof![1..70usize, 500..530usize], transposed: bool, seed: u64,
+    ) {
+        let mut stream = Stream::new(seed, "pairs");
+        let (left, right) = (Numbers::new(&mut stream, rows * inner), Numbers::new(&mut stream, inner * columns));
+        let (row, step) = if transposed { (1, rows) } else { (inner, 1) };
+        let run = |set| {
+            let mut panels = vec![Pair::default(); size::<Pair>(inner, columns)];
+            let mut operand = vec![Pair::default(); rows * inner.div_ceil(2)];
+            let left = if transposed {
+                pack(set, right.get(), columns, inner, columns, &mut panels);
+                left_columns(set, left.get(), rows, inner, rows, &mut operand);
+                Left { data: &operand, row: 1, step: rows }
+            } else {
+                let transpose: Vec<f32> = (0..columns * inner).map(|at| right.get()[at % inner * columns + at / inner]).collect();
+                pack_transposed(set, &transpose, inner, inner, columns, &mut panels);
+                left_rows(set, left.get(), inner, inner, &mut operand);
+                Left { data: &operand, row: inner.div_ceil(2), step: 1 }
+            };
+            let product = Product { rows, columns, inner, left, right: &panels, reach: Reach::Full, add: false, stride: columns };
+            let mut out = vec![f32::NAN; rows * columns];
+            multiply(set, product, &mut out);
+            out
+        };
+        for (at, found) in run(plain()).iter().enumerate() {
+            let (i, j) = (at / columns, at % columns);
+            let sum: f64 = (0..inner).map(|k| rounded(left.get()[i * row + k * step]) * rounded(right.get()[k * columns + j])).sum();
+            prop_assert!((f64::from(*found) - sum).abs() < 1e-3);
+        }
+        let mut sets = Instructions::available();
+        let expected = run(sets.pop().unwrap());
+        for set in sets {
+            for (found, expected) in run(set).iter().zip(&expected) {
+                prop_assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{set}: {found}, not {expected}");
+            }
+        }
+    }
+
     /// The masks leave out only what is zero or unread, and a row does not depend on the rows beside it.
     #[test]
     fn reach_changes_nothing_that_counts(rows in 1..20usize, start in 0..20usize, head in 1..20usize, seed: u64) {
@@ -86,14 +137,14 @@ proptest! {
         let length = start + rows;
         let triangle: Vec<f32> = (0..rows * length).map(|at| if at % length > start + at / length { 0.0 } else { stream.normal() as f32 }).collect();
         let (values, queries) = (Numbers::new(&mut stream, length * head), Numbers::new(&mut stream, rows * head));
-        let mut panels = vec![0.0; size(length, head)];
-        pack(values.get(), head, length, head, &mut panels);
-        let mut transposed = vec![0.0; size(head, length)];
-        pack_transposed(values.get(), head, head, length, &mut transposed);
-        let mut blocks = vec![0.0; size(rows, head)];
-        pack(queries.get(), head, rows, head, &mut blocks);
+        let mut panels = vec![0.0; size::<f32>(length, head)];
+        pack(plain(), values.get(), head, length, head, &mut panels);
+        let mut transposed = vec![0.0; size::<f32>(head, length)];
+        pack_transposed(plain(), values.get(), head, head, length, &mut transposed);
+        let mut blocks = vec![0.0; size::<f32>(rows, head)];
+        pack(plain(), queries.get(), head, rows, head, &mut blocks);
         for set in Instructions::available() {
-            let run = |product: Product<'_>, reach| {
+            let run = |product: Product<'_, f32>, reach| {
                 let mut out = vec![0.0; product.rows * product.stride];
                 multiply(set, Product { reach, ..product }, &mut out);
                 out
@@ -206,6 +257,46 @@ proptest! {
             let squares = adamw::squares(set, gradient.get());
             [weights, first, second, vec![squares as f32]].concat()
         })?;
+    }
+}
+
+#[test]
+fn bf16_is_the_nearest_and_keeps_nan() {
+    for (x, expected) in [
+        (1.0, 0x3f80),
+        (1.003_906_3, 0x3f80),
+        (1.003_907, 0x3f81),
+        (1.011_718_8, 0x3f82),
+        (-0.0, 0x8000),
+        (f32::INFINITY, 0x7f80),
+        (f32::MAX, 0x7f80),
+    ] {
+        assert_eq!(narrow(x), expected, "{x}");
+        assert_eq!(rounded(x).to_bits(), f64::from(half::bf16::from_f32(x).to_f32()).to_bits(), "{x}");
+    }
+    let nan = f32::from_bits(0x7fff_ffff);
+    assert!(rounded(nan).is_nan() && rounded(-nan).is_nan());
+    for set in Instructions::available() {
+        let (mut left, mut panels) = (vec![Pair::default(); 16], vec![Pair::default(); 16 * 16]);
+        left_rows(set, &[nan; 32], 32, 32, &mut left);
+        pack(set, &[1.0; 32 * 16], 16, 32, 16, &mut panels);
+        let product = Product {
+            rows: 1,
+            columns: 16,
+            inner: 32,
+            left: Left {
+                data: &left,
+                row: 16,
+                step: 1,
+            },
+            right: &panels,
+            reach: Reach::Full,
+            add: false,
+            stride: 16,
+        };
+        let mut out = [0.0; 16];
+        multiply(set, product, &mut out);
+        assert!(out.iter().all(|value| value.is_nan()), "{set}");
     }
 }
 

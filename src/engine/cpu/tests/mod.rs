@@ -5,22 +5,24 @@ mod cases;
 mod kernels;
 mod reference;
 
-use super::trainer::Learner;
-use super::{Decoder, Trainer, pool};
+use super::decoder::Decoder;
+use super::kernel::number::{Number, Pair};
+use super::pool;
+use super::trainer::{Learner, Trainer};
 use crate::engine::{Batch, Decode, EngineError, Feed, Train};
 use crate::model::{Shape, Weights};
 use crate::seed::Stream;
 
 /// The gradient by name, and the loss.
-fn gradient(shape: &Shape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
-    let mut learner = Learner::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), cases::OPTIMIZER);
+fn gradient<T: Number>(shape: &Shape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
+    let mut learner = Learner::<T>::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), cases::OPTIMIZER);
     let loss = pool(threads).unwrap().install(|| learner.differentiate(batches));
     (learner.gradient_by_name(), loss)
 }
 
 /// Holds the gradient of every weight against central differences of the reference, at up to `samples` elements of each.
 fn check_gradient(shape: &Shape, weights: &Weights, batches: &[Batch], samples: usize) {
-    let (gradient, loss) = gradient(shape, weights, batches, 1);
+    let (gradient, loss) = gradient::<f32>(shape, weights, batches, 1);
     let mut exact = reference::exact(weights);
     let expected = reference::loss(shape, &exact, batches);
     assert!((loss - expected).abs() < 1e-5 * expected, "loss {loss}, not {expected}");
@@ -87,15 +89,45 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
     let batches: Vec<Vec<Batch>> = (0..3)
         .map(|_| (0..2).map(|_| cases::batch(&mut stream, &shape, 25, 40)).collect())
         .collect();
-    let run = |threads| {
-        let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, threads).unwrap();
-        let steps: Vec<_> = batches.iter().map(|batches| trainer.step(batches, 1e-2).unwrap()).collect();
-        (steps, trainer.weights().unwrap(), trainer.moments().unwrap())
-    };
-    let one = run(1);
-    assert_eq!(one, run(1));
-    assert_eq!(one, run(2));
-    assert_eq!(one, run(4));
+    fn check<T: Number>(shape: &Shape, weights: &Weights, batches: &[Vec<Batch>]) {
+        let run = |threads| {
+            let mut trainer = Trainer::<T>::new(shape, weights, cases::OPTIMIZER, threads).unwrap();
+            let steps: Vec<_> = batches.iter().map(|batches| trainer.step(batches, 1e-2).unwrap()).collect();
+            (steps, trainer.weights().unwrap(), trainer.moments().unwrap())
+        };
+        let one = run(1);
+        assert_eq!(one, run(1));
+        assert_eq!(one, run(2));
+        assert_eq!(one, run(4));
+    }
+    check::<f32>(&shape, &weights, &batches);
+    check::<Pair>(&shape, &weights, &batches);
+}
+
+/// bf16 has 8 bits: a product's relative error is some tenths of a percent, and so is the gradient's.
+#[test]
+fn bf16_stays_near_f32() {
+    for seed in 0..8 {
+        let mut stream = Stream::new(seed, "bf16");
+        let shape = cases::shape(&mut stream);
+        let mut weights = cases::weights(&mut stream, &shape);
+        // Small weights, as training starts.
+        for (_, array) in weights.iter_mut().filter(|(name, _)| !name.contains("norm")) {
+            array.data.iter_mut().for_each(|value| *value *= 0.25);
+        }
+        let batches = [cases::batch(&mut stream, &shape, 8, 40)];
+        let (exact, loss) = gradient::<f32>(&shape, &weights, &batches, 1);
+        let (found, near) = gradient::<Pair>(&shape, &weights, &batches, 1);
+        assert_ne!(loss, near);
+        assert!((near - loss).abs() < 3e-3, "seed {seed}: loss {near}, not {loss}");
+        for (name, exact) in &exact {
+            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+            let size = norm(&mut exact.data.iter().copied());
+            let error = norm(&mut exact.data.iter().zip(&found[name].data).map(|(exact, found)| exact - found));
+            // Where a gradient all but cancels, what is left is rounding.
+            assert!(error <= 0.03 * size + 1e-4, "seed {seed}: `{name}` is off by {error} of {size}");
+        }
+    }
 }
 
 #[test]
@@ -104,9 +136,9 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batches = [cases::batch(&mut stream, &shape, 5, 40)];
-    let mut whole = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut whole = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     whole.step(&batches, 1e-2).unwrap();
-    let mut resumed = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut resumed = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     resumed.restore(&whole.weights().unwrap(), &whole.moments().unwrap()).unwrap();
     assert_eq!(whole.step(&batches, 1e-2).unwrap(), resumed.step(&batches, 1e-2).unwrap());
     assert_eq!(whole.weights().unwrap(), resumed.weights().unwrap());
@@ -119,8 +151,8 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batches = [cases::batch(&mut stream, &shape, 5, 40)];
-    let (gradient, loss) = gradient(&shape, &weights, &batches, 1);
-    let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let (gradient, loss) = gradient::<f32>(&shape, &weights, &batches, 1);
+    let mut trainer = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let step = trainer.step(&batches, 1e-2).unwrap();
     let squares = gradient
         .values()
@@ -140,8 +172,8 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
 }
 
 /// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
-fn decode(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
-    let mut decoder = Decoder::new(shape, weights, together, threads).unwrap();
+fn decode<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
+    let mut decoder = Decoder::<T>::new(shape, weights, together, threads).unwrap();
     let starts: Vec<usize> = batch
         .lengths
         .iter()
@@ -198,7 +230,7 @@ fn decoding_equals_the_full_forward_pass() {
         let batch = cases::batch(&mut stream, &shape, 7, 40);
         let full = reference::logits(&shape, &reference::exact(&weights), &batch);
         let mut end = 0;
-        for (row, length) in decode(&shape, &weights, &batch, 5, 3, 2).iter().zip(&batch.lengths) {
+        for (row, length) in decode::<f32>(&shape, &weights, &batch, 5, 3, 2).iter().zip(&batch.lengths) {
             end += length;
             for (found, expected) in row.iter().zip(&full[end - 1]) {
                 assert!(
@@ -219,14 +251,15 @@ fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
     };
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 14, 60);
-    let alone = decode(&shape, &weights, &batch, 1, 1, 1);
-    for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
-        assert_eq!(
-            alone,
-            decode(&shape, &weights, &batch, piece, together, threads),
-            "{piece} {together} {threads}"
-        );
+    fn check<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch) {
+        let alone = decode::<T>(shape, weights, batch, 1, 1, 1);
+        for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
+            let found = decode::<T>(shape, weights, batch, piece, together, threads);
+            assert_eq!(alone, found, "{piece} {together} {threads}");
+        }
     }
+    check::<f32>(&shape, &weights, &batch);
+    check::<Pair>(&shape, &weights, &batch);
 }
 
 #[test]
@@ -240,7 +273,7 @@ fn what_does_not_fit_is_named() {
         ..cases::shape(&mut stream)
     };
     let mut weights = cases::weights(&mut stream, &shape);
-    let mut trainer = Trainer::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut trainer = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let good = cases::batch(&mut stream, &shape, 2, 10);
     let mut message = |change: &dyn Fn(&mut Batch)| {
         let mut batch = good.clone();
@@ -253,7 +286,7 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 7 are needed");
     insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"8 tokens in all its sequences where 7 are needed");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
-    let mut decoder = Decoder::new(&shape, &weights, 3, 2).unwrap();
+    let mut decoder = Decoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
         decoder
@@ -274,8 +307,8 @@ fn what_does_not_fit_is_named() {
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];
     }
-    let message = |result: Result<Trainer, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
-    insta::assert_snapshot!(message(Trainer::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12] where the model needs [8, 8]");
+    let message = |result: Result<Trainer<f32>, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
+    insta::assert_snapshot!(message(Trainer::<f32>::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12] where the model needs [8, 8]");
     weights.remove("model.norm.weight");
-    insta::assert_snapshot!(message(Trainer::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
+    insta::assert_snapshot!(message(Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
 }
