@@ -6,7 +6,7 @@ use super::kernel::Instructions;
 use super::kernel::level::LANES;
 use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
-use super::kernel::product::{Left, Product, Reach, multiply};
+use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
 use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
@@ -135,7 +135,8 @@ impl Rows {
     fn score<T: Number>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
         let product = Product {
             rows: self.count,
-            columns: self.end(),
+            // Whole panels: rows of scores are as wide, and nothing reads beyond the diagonal.
+            columns: self.end().next_multiple_of(LANES),
             inner: self.head,
             left: by_rows(self.cpu, rows, stride, (self.count, self.head), room),
             right: panels,

@@ -26,7 +26,9 @@ kernel! {
             let width = (columns - first).min(LANES);
             for (k, out) in panel.chunks_exact_mut(LANES).enumerate() {
                 across::<L, T>(&matrix[k * T::STEPS * stride + first..], stride, inner - k * T::STEPS, &mut out[..width]);
-                out[width..].fill(T::default());
+                if width < LANES {
+                    out[width..].fill(T::default());
+                }
             }
         }
     }

@@ -123,7 +123,7 @@ kernel! {
 #[inline(always)]
 fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize {
     match reach {
-        Reach::Columns { start } => columns.min(start + row + count),
+        Reach::Columns { start } => columns.min((start + row + count).next_multiple_of(LANES)),
         Reach::Full | Reach::Before { .. } | Reach::From { .. } => columns,
     }
 }

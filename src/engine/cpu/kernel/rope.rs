@@ -1,7 +1,5 @@
 //! Rotary position embedding (Su et al. 2021), with a head's halves as the pairs, as in Hugging Face's Llama.
 
-use std::array::{from_mut, from_ref};
-
 use super::kernel;
 
 /// Cosines and sines of every position and pair.
@@ -54,12 +52,24 @@ kernel! {
                 for ((low, high), (cosine, sine)) in lows.iter_mut().zip(highs).zip(cosines.iter().zip(sines)) {
                     rotate(low, high, cosine, sine, sign);
                 }
-                for ((low, high), (cosine, sine)) in low.iter_mut().zip(high).zip(cosine.iter().zip(sine)) {
-                    rotate(from_mut(low), from_mut(high), from_ref(cosine), from_ref(sine), sign);
+                // Not one by one: the compiler would make more of that loop than of the vectors.
+                if !low.is_empty() {
+                    let (mut lows, mut highs) = (padded(low), padded(high));
+                    rotate(&mut lows, &mut highs, &padded(cosine), &padded(sine), sign);
+                    low.copy_from_slice(&lows[..low.len()]);
+                    high.copy_from_slice(&highs[..high.len()]);
                 }
             }
         }
     }
+}
+
+/// Fewer than 8 numbers, and zeros.
+#[inline(always)]
+fn padded(part: &[f32]) -> [f32; 8] {
+    let mut whole = [0.0; 8];
+    whole[..part.len()].copy_from_slice(part);
+    whole
 }
 
 /// Turns some pairs. All is read before anything is written, for only so does the compiler use vectors.
