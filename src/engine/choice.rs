@@ -61,7 +61,7 @@ pub fn trainer(
             cpu::trainer(shape, weights, optimizer, dtype, threads)
         }
         Engine::Candle => {
-            in_f32(dtype)?;
+            check(engine, dtype)?;
             Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?))
         }
     }
@@ -86,7 +86,7 @@ pub fn decoder(
             cpu::decoder(shape, weights, slots, dtype, threads)
         }
         Engine::Candle => {
-            in_f32(dtype)?;
+            check(engine, dtype)?;
             Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?))
         }
     }
@@ -100,11 +100,14 @@ fn on_processor(device: &str) -> Result<(), EngineError> {
     }
 }
 
-/// candle's engine is the reference, in f32.
-fn in_f32(dtype: Dtype) -> Result<(), EngineError> {
-    match dtype {
-        Dtype::F32 => Ok(()),
-        Dtype::Bf16 => Err(EngineError::WrongDtype),
+/// Whether an engine computes in such numbers: candle's is the reference, in f32.
+///
+/// # Errors
+/// When it does not.
+pub fn check(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
+    match (engine, dtype) {
+        (Engine::Candle, Dtype::Bf16) => Err(EngineError::WrongDtype),
+        (Engine::Cpu, _) | (Engine::Candle, Dtype::F32) => Ok(()),
     }
 }
 
@@ -148,5 +151,7 @@ mod tests {
         assert_eq!(numerics(Engine::Cpu, Dtype::F32), "cpu f32");
         assert_eq!(numerics(Engine::Cpu, Dtype::Bf16), "cpu bf16");
         assert_eq!(numerics(Engine::Candle, Dtype::F32), "candle f32");
+        assert!(check(Engine::Cpu, Dtype::Bf16).is_ok() && check(Engine::Candle, Dtype::F32).is_ok());
+        insta::assert_snapshot!(check(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` computes in f32 alone; set `engine = "cpu"` for bf16"#);
     }
 }

@@ -11,7 +11,7 @@ pub mod cpu;
 
 use crate::model::Weights;
 
-pub use choice::{Dtype, Engine, decoder, numerics, trainer};
+pub use choice::{Dtype, Engine, check as check_numbers, decoder, numerics, trainer};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;

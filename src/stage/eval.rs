@@ -11,7 +11,7 @@ use serde_json::json;
 use super::answering::{Asker, judge, load, task_of};
 use super::job::failed;
 use super::sample::check_ask;
-use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
+use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::dataset::{self, Answer, Row};
 use crate::engine::{self, Dtype, Engine};
 use crate::metrics::{self, Metrics, Outcome, SetMetrics};
@@ -58,6 +58,7 @@ impl Default for Eval {
 fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
     let eval: Eval = params.deserialize()?;
     check_ask(&eval.ask)?;
+    check_numbers(eval.engine, eval.dtype)?;
     if eval.ask.is_empty() {
         return Err(figment::Error::from("the list is empty; `[0]` asks for the full number of steps".to_owned()).with_path("ask"));
     }

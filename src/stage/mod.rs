@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use schemars::Schema;
 use serde_json::Value;
 
+use crate::engine::{self, Dtype, Engine};
 use crate::event::Progress;
 
 /// What an artifact at a port is.
@@ -121,6 +122,11 @@ pub enum StageError {
     /// Input, model or machine; a message for people, with what to do.
     #[error("{0}")]
     Failed(String),
+}
+
+/// Refuses numbers that the engine does not compute in, before anything runs.
+fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
+    engine::check_numbers(engine, dtype).map_err(|error| figment::Error::from(error.to_string()).with_path("dtype"))
 }
 
 /// The table of kinds, by name.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answering::{Asker, load, task_of};
 use super::job::failed;
-use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
+use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::engine::{self, Dtype, Engine};
 use crate::sampler::Sampling;
 
@@ -74,6 +74,7 @@ impl Sample {
     fn check(&self) -> Result<(), figment::Error> {
         let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
         check_ask(&self.ask)?;
+        check_numbers(self.engine, self.dtype)?;
         let is_greedy = self.temperature == 0.0;
         match self {
             Self { samples: 0, .. } => wrong("samples", "0 is too small, it must be at least 1".to_owned()),

@@ -5,7 +5,7 @@ use schemars::schema_for;
 use serde_json::json;
 
 use super::job::failed;
-use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
+use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::engine;
 use crate::trainer::{self, Reading, Recipe, Run, TrainError};
 
@@ -24,7 +24,9 @@ pub(super) static KIND: Kind = Kind {
 struct Train(Recipe);
 
 fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
-    Ok(Box::new(Train(params.deserialize()?)))
+    let recipe: Recipe = params.deserialize()?;
+    check_numbers(recipe.engine, recipe.dtype)?;
+    Ok(Box::new(Train(recipe)))
 }
 
 impl Stage for Train {
