@@ -114,9 +114,9 @@ pub fn all() -> [Case; 4] {
 }
 
 impl Case {
-    pub fn named(name: &str) -> Self {
+    pub fn named(name: &str) -> Result<Self, String> {
         let found = all().into_iter().find(|case| case.name == name);
-        found.unwrap_or_else(|| panic!("no case `{name}` (known: {})", NAMES.join(", ")))
+        found.ok_or_else(|| format!("no case `{name}` (known: {})", NAMES.join(", ")))
     }
 
     pub fn weights(&self) -> Weights {

@@ -54,24 +54,24 @@ pub fn known() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Does what the standard input says until it ends.
-pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) {
+pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -> Result<(), String> {
     let imported = peak_memory();
-    let case = Case::named(case);
-    let [engine, dtype] = [engine, dtype];
+    let case = Case::named(case)?;
     let setup = Setup {
-        engine: read(engine).unwrap_or_else(|error| panic!("no engine `{engine}`: {error}")),
-        dtype: read(dtype).unwrap_or_else(|error| panic!("no dtype `{dtype}`: {error}")),
-        threads: threads.parse().expect("the number of threads"),
+        engine: read(engine).map_err(|error| error.to_string())?,
+        dtype: read(dtype).map_err(|error| error.to_string())?,
+        threads: threads.parse().map_err(|_| format!("`{threads}` is no number of threads"))?,
     };
     let mut work = match task {
         "train" => train(&case, &setup),
         "decode" => decode(&case, &setup),
-        other => panic!("no task `{other}` (known: train, decode)"),
+        other => return Err(format!("no task `{other}` (known: train, decode)")),
     };
     let program = format!("{} {}", numerics(setup.engine, setup.dtype), runner::engine::cpu::instructions());
     say(&Ready { program, imported });
     for line in std::io::stdin().lines() {
-        let steps = line.expect("a line").trim().parse().expect("a number of steps");
+        let line = line.map_err(|error| error.to_string())?;
+        let steps = line.trim().parse().map_err(|_| format!("`{line}` is no number of steps"))?;
         let (cpu, wall) = (cpu_seconds(), Instant::now());
         let Done { tokens, losses, answers } = work(steps);
         let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
@@ -85,6 +85,7 @@ pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) {
             memory,
         });
     }
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(word: &str) -> Result<T, Error> {

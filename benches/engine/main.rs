@@ -21,13 +21,16 @@ mod table;
 use case::{Case, Task};
 use contestant::Contestant;
 
-fn main() {
+fn main() -> Result<(), String> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["child", task, case, engine, dtype, threads] => child::serve(task, case, engine, dtype, threads),
-        ["export", case, file] => Case::named(case).export(file.as_ref()),
-        words => compare(words),
+        ["export", case, file] => Case::named(case).map(|case| case.export(file.as_ref())),
+        words => {
+            compare(words);
+            Ok(())
+        }
     }
 }
 
