@@ -7,24 +7,19 @@ use crate::contestant::Contestant;
 /// Rounds of each contestant, besides a first one of one step, in which buffers grow.
 const ROUNDS: usize = 5;
 
-/// Seconds that the first contestant's round takes at least.
+/// Seconds that a round takes, about; slow engines do fewer steps in it.
 const SECONDS: f64 = 0.5;
 
 /// Measures `contestants` in turn and prints a line for each, with the ratios of the first to the others.
 pub fn print(task: Task, case: &Case, threads: usize, peak: f64, mut contestants: Vec<Contestant>) {
-    let first = contestants
-        .iter_mut()
-        .map(|contestant| contestant.round(1).wall)
-        .collect::<Vec<_>>();
-    let Some(seconds) = first.first() else { return };
-    let steps = (SECONDS / seconds).ceil() as usize;
+    let steps = |contestant: &mut Contestant| (SECONDS / contestant.round(1).wall).ceil() as usize;
+    let steps: Vec<usize> = contestants.iter_mut().map(steps).collect();
     let mut rounds: Vec<Vec<Round>> = contestants.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
-        for (contestant, rounds) in contestants.iter_mut().zip(&mut rounds) {
+        for ((contestant, rounds), &steps) in contestants.iter_mut().zip(&mut rounds).zip(&steps) {
             rounds.push(contestant.round(steps));
         }
     }
-    let operations = case.operations() * steps as f64;
     for (index, (contestant, own)) in contestants.iter().zip(&rounds).enumerate() {
         let rate = |seconds: fn(&Round) -> f64| own.iter().map(move |round| round.tokens as f64 / seconds(round));
         let (cpu, best) = (median(rate(|round| round.cpu)), rate(|round| round.cpu).fold(0.0, f64::max));
@@ -38,7 +33,7 @@ pub fn print(task: Task, case: &Case, threads: usize, peak: f64, mut contestants
             own.last().map_or(0, |round| round.memory / 1024),
         );
         if task == Task::Train {
-            let share = |tokens: f64| 100.0 * operations / own[0].tokens as f64 * tokens / peak;
+            let share = |rate: f64| 100.0 * case.operations() * steps[index] as f64 / own[0].tokens as f64 * rate / peak;
             line += &format!("; {:.0} % of the peak (best {:.0} %)", share(cpu), share(best));
         }
         if index > 0 {
@@ -50,12 +45,12 @@ pub fn print(task: Task, case: &Case, threads: usize, peak: f64, mut contestants
 
 /// How the first contestant compares with another: medians of the rounds' ratios.
 fn ratios(first: &[Round], other: &[Round]) -> String {
-    let ratio = |value: fn(&Round) -> f64| median(first.iter().zip(other).map(|(first, other)| value(other) / value(first)));
+    let ratio = |value: fn(&Round) -> f64| median(first.iter().zip(other).map(|(first, other)| value(first) / value(other)));
     format!(
         "; the first: {:.2} times the tokens/s of CPU time, {:.2} of wall time, {:.2} of the memory",
-        ratio(|round| round.cpu),
-        ratio(|round| round.wall),
-        1.0 / ratio(|round| round.memory as f64),
+        ratio(|round| round.tokens as f64 / round.cpu),
+        ratio(|round| round.tokens as f64 / round.wall),
+        ratio(|round| round.memory as f64),
     )
 }
 
