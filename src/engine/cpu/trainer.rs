@@ -91,7 +91,7 @@ impl<T: Number> Learner<T> {
     /// Adds the gradient of one batch; gives its summed loss.
     fn add_gradient(&mut self, batch: &Batch, weight: f32) -> f64 {
         let pieces = cut(batch);
-        let block = self.block(batch.tokens.len(), pieces.len());
+        let block = block(batch.tokens.len(), pieces.len());
         let mut loss = 0.0;
         for pieces in pieces.chunks(block) {
             self.add_block(batch, pieces, weight);
@@ -99,14 +99,6 @@ impl<T: Number> Learner<T> {
             loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.head.loss);
         }
         loss
-    }
-
-    /// Spans in work at a time: enough for all threads, few enough that what one pass leaves for the next is still in the cache.
-    /// Spans follow one another in the same order whatever the block, so it changes no bit.
-    fn block(&self, tokens: usize, pieces: usize) -> usize {
-        let threads = rayon::current_num_threads();
-        let per_span = tokens.div_ceil(pieces.max(1)).max(1);
-        BLOCK.div_ceil(per_span).next_multiple_of(threads).max(threads)
     }
 
     /// Adds the gradient of a block of spans.
@@ -204,6 +196,14 @@ impl<T: Number> Learner<T> {
         self.parameters.pack();
         norm
     }
+}
+
+/// Spans in work at a time: enough for all threads, few enough that what one pass leaves for the next is still in the cache.
+/// Spans follow one another in the same order whatever the block, so it changes no bit.
+fn block(tokens: usize, pieces: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let per_span = tokens.div_ceil(pieces.max(1)).max(1);
+    BLOCK.div_ceil(per_span).next_multiple_of(threads)
 }
 
 /// Adds what a span gives to the gradients of the embeddings and the norms.

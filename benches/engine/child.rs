@@ -1,0 +1,192 @@
+//! A contestant's process: one engine at work on one case, told by lines on its standard input when to.
+//!
+//! A line is a number of steps (of training, or of decoding all answers): a round. A line of JSON answers each, after a first one
+//! that says that the process is ready.
+
+use std::time::Instant;
+
+use runner::engine::{Decode, Dtype, Engine, Feed, Train, numerics};
+use runner::model::Shape;
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, LEARNING_RATE, NEW, OPTIMIZER, PROMPT, SLOTS};
+use crate::machine::{cpu_seconds, peak_memory};
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+pub struct Ready {
+    pub program: String,
+    /// Kibibytes that the program takes before it has done anything.
+    pub imported: i64,
+}
+
+/// The line after a round.
+#[derive(Serialize, Deserialize)]
+pub struct Round {
+    pub tokens: usize,
+    /// The loss of each step.
+    pub losses: Vec<f64>,
+    /// The last round's answers. [slots][new]
+    pub answers: Vec<Vec<u32>>,
+    /// Seconds of processor time.
+    pub cpu: f64,
+    pub wall: f64,
+    /// Kibibytes: the most that the process has held.
+    pub memory: i64,
+}
+
+/// What one engine does in a round of so many steps.
+#[derive(Default)]
+struct Done {
+    tokens: usize,
+    losses: Vec<f64>,
+    answers: Vec<Vec<u32>>,
+}
+
+type Work = Box<dyn FnMut(usize) -> Done>;
+
+/// Engines and dtypes that can be measured, ours first.
+pub fn known() -> Vec<(&'static str, &'static str)> {
+    let ours = ["f32", "bf16"].into_iter().filter(|dtype| read::<Dtype>(dtype).is_ok());
+    ours.map(|dtype| ("cpu", dtype)).chain([("candle", "f32")]).collect()
+}
+
+/// Does what the standard input says until it ends.
+pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -> Result<(), String> {
+    let imported = peak_memory();
+    let case = Case::named(case)?;
+    let setup = Setup {
+        engine: read(engine).map_err(|error| error.to_string())?,
+        dtype: read(dtype).map_err(|error| error.to_string())?,
+        threads: threads.parse().map_err(|_| format!("`{threads}` is no number of threads"))?,
+    };
+    let mut work = match task {
+        "train" => train(&case, &setup),
+        "decode" => decode(&case, &setup),
+        other => return Err(format!("no task `{other}` (known: train, decode)")),
+    };
+    let program = format!("{} {}", numerics(setup.engine, setup.dtype), runner::engine::cpu::instructions());
+    say(&Ready { program, imported });
+    for line in std::io::stdin().lines() {
+        let line = line.map_err(|error| error.to_string())?;
+        let steps = line.trim().parse().map_err(|_| format!("`{line}` is no number of steps"))?;
+        let (cpu, wall) = (cpu_seconds(), Instant::now());
+        let Done { tokens, losses, answers } = work(steps);
+        let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
+        let memory = peak_memory();
+        say(&Round {
+            tokens,
+            losses,
+            answers,
+            cpu,
+            wall,
+            memory,
+        });
+    }
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(word: &str) -> Result<T, Error> {
+    let word: StrDeserializer<'_, Error> = word.into_deserializer();
+    T::deserialize(word)
+}
+
+fn say(line: &impl Serialize) {
+    println!("{}", serde_json::to_string(line).expect("the line is JSON"));
+}
+
+/// Which engine, and how it is run.
+struct Setup {
+    engine: Engine,
+    dtype: Dtype,
+    threads: usize,
+}
+
+impl Setup {
+    fn trainer(&self, case: &Case) -> Box<dyn Train> {
+        let trainer = runner::engine::trainer(
+            self.engine,
+            self.dtype,
+            "cpu",
+            &case.shape,
+            &case.weights(),
+            OPTIMIZER,
+            self.threads,
+        );
+        trainer.expect("the weights have the shape")
+    }
+
+    fn decoder(&self, case: &Case) -> Box<dyn Decode> {
+        let context = PROMPT + NEW;
+        let shape = Shape {
+            context,
+            ..case.shape.clone()
+        };
+        let decoder = runner::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), SLOTS, self.threads);
+        decoder.expect("the weights have the shape")
+    }
+}
+
+fn train(case: &Case, setup: &Setup) -> Work {
+    let batches = [case.batch()];
+    let mut trainer = setup.trainer(case);
+    Box::new(move |steps| {
+        let step = |_| trainer.step(&batches, LEARNING_RATE).expect("the batch fits the shape").loss;
+        Done {
+            losses: (0..steps).map(step).collect(),
+            tokens: steps * batches[0].tokens.len(),
+            ..Done::default()
+        }
+    })
+}
+
+fn decode(case: &Case, setup: &Setup) -> Work {
+    let (prompts, vocabulary, placed) = (case.prompts(), case.shape.vocabulary, case.shape.lines > 0);
+    let mut decoder = setup.decoder(case);
+    Box::new(move |steps| {
+        let mut answers = Vec::new();
+        for _ in 0..steps {
+            answers = greedy(decoder.as_mut(), &prompts, vocabulary, placed);
+        }
+        Done {
+            tokens: steps * SLOTS * NEW,
+            answers,
+            ..Done::default()
+        }
+    })
+}
+
+/// The likeliest [`NEW`] tokens after each of `prompts`; lines and columns are 0 where the shape has them (`placed`).
+fn greedy(decoder: &mut dyn Decode, prompts: &[Vec<u32>], vocabulary: usize, placed: bool) -> Vec<Vec<u32>> {
+    let zeros = [0; PROMPT];
+    let mut tokens = prompts.to_vec();
+    let mut held = 0;
+    for _ in 0..NEW {
+        let feed = |(slot, tokens): (usize, &'_ Vec<u32>)| (slot, tokens[held..].to_vec());
+        let parts: Vec<_> = tokens.iter().enumerate().map(feed).collect();
+        let feeds: Vec<_> = parts
+            .iter()
+            .map(|(slot, tokens)| Feed {
+                slot: *slot,
+                start: held,
+                tokens,
+                lines: if placed { &zeros[..tokens.len()] } else { &[] },
+                columns: if placed { &zeros[..tokens.len()] } else { &[] },
+            })
+            .collect();
+        let logits = decoder.feed(&feeds).expect("the feeds fit the slots");
+        held = tokens[0].len();
+        for (tokens, row) in tokens.iter_mut().zip(logits.chunks(vocabulary)) {
+            tokens.push(likeliest(row));
+        }
+    }
+    tokens.iter().map(|tokens| tokens[PROMPT..].to_vec()).collect()
+}
+
+/// The first of the largest.
+fn likeliest(logits: &[f32]) -> u32 {
+    let first = |best: usize, index: usize| if logits[index] > logits[best] { index } else { best };
+    (0..logits.len()).fold(0, first) as u32
+}
