@@ -25,7 +25,11 @@ const OUTPUTS: [(&str, u32, &str); 7] = [
 ];
 
 /// By task: the start of the digest of the problems that `generate` draws for the params below.
-const PROBLEMS: [(&str, &str); 3] = [("addition", "ff8249015230"), ("algebra", "63f07e00840f"), ("direction", "64a0fad8a1b6")];
+const PROBLEMS: [(&str, &str); 3] = [
+    ("addition", "ff8249015230"),
+    ("algebra", "63f07e00840f"),
+    ("direction", "64a0fad8a1b6"),
+];
 
 /// The losses of the training below, step by step.
 const LOSSES: [f64; 4] = [3.72813, 3.64970, 3.57714, 3.52799];

@@ -55,7 +55,34 @@ fn luck_is_told_from_reasoning() {
     assert_eq!((set.answers, set.accuracy), (7, Some(6.0 / 7.0)));
     assert_eq!((set.valid, set.valid_right), (Some(3.0 / 7.0), Some(0.5)));
     assert_eq!(set.by_full_steps[0].valid_right, Some(0.5));
-    assert_json_snapshot!(set.following.as_ref().unwrap().by_skip, @"");
+    assert_json_snapshot!(set.following.as_ref().unwrap().by_skip, @r#"
+    [
+      {
+        "skip": 0,
+        "requests": 1,
+        "consistent": 0,
+        "right": 1,
+        "kept": 0,
+        "kept_valid": 0
+      },
+      {
+        "skip": 1,
+        "requests": 4,
+        "consistent": 3,
+        "right": 3,
+        "kept": 2,
+        "kept_valid": 1
+      },
+      {
+        "skip": 2,
+        "requests": 2,
+        "consistent": 2,
+        "right": 2,
+        "kept": 2,
+        "kept_valid": 1
+      }
+    ]
+    "#);
 }
 
 #[test]
