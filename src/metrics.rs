@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use reading::{Reading, read};
+pub use reading::{Reading, read, steps};
 
 /// One answer, judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +19,24 @@ pub struct Outcome {
     pub requested: Option<u32>,
     /// Whether the final answer is right.
     pub right: bool,
+    /// Whether there are steps, and each follows from what stands before it.
+    pub valid: bool,
     /// Whether the model came to `Thus, the answer is`.
     pub complete: bool,
     /// Tokens that the model wrote.
     pub tokens: u32,
+}
+
+impl Outcome {
+    /// Whether it has the number of steps asked for.
+    pub fn is_consistent(&self) -> bool {
+        self.requested == Some(self.steps)
+    }
+
+    /// METHOD, 3 (b): right, with the number of steps asked for, and that fewer than the full solution's.
+    pub fn is_kept(&self) -> bool {
+        self.right && self.is_consistent() && self.steps < self.full_steps
+    }
 }
 
 /// The content of `metrics.json`.
@@ -39,6 +53,10 @@ pub struct SetMetrics {
     pub answers: u64,
     /// Share of right answers.
     pub accuracy: Option<f64>,
+    /// Share of answers whose steps are all valid: each follows from what stands before it.
+    pub valid: Option<f64>,
+    /// The same among the right answers: the others are right by luck, or by leaving out what is wrong.
+    pub valid_right: Option<f64>,
     /// Mean number of steps, over all answers.
     pub average_steps: Option<f64>,
     /// Mean number of steps, over the right answers.
@@ -76,6 +94,7 @@ pub struct ByFullSteps {
     pub full_steps: u32,
     pub answers: u64,
     pub accuracy: Option<f64>,
+    pub valid_right: Option<f64>,
     pub average_steps: Option<f64>,
 }
 
@@ -94,6 +113,24 @@ pub struct Following {
     pub accuracy_consistent: Option<f64>,
     /// Mean number of steps, over these answers.
     pub average_steps: Option<f64>,
+    /// What became of the requests, by how many steps they leave out, ascending.
+    pub by_skip: Vec<BySkip>,
+}
+
+/// The answers to requests that leave out a certain number of steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BySkip {
+    /// Steps of the full solution, less those asked for.
+    pub skip: i64,
+    pub requests: u64,
+    /// How many answers have as many steps as asked for.
+    pub consistent: u64,
+    /// How many answers are right.
+    pub right: u64,
+    /// How many answers are skips that `filter` keeps: right, consistent, and shorter than the full solution. Equal ones count each.
+    pub kept: u64,
+    /// How many of the kept ones have valid steps alone.
+    pub kept_valid: u64,
 }
 
 /// All that is measured on the answers to one data set.
@@ -102,6 +139,8 @@ pub fn measure(outcomes: &[Outcome]) -> SetMetrics {
     SetMetrics {
         answers: outcomes.len() as u64,
         accuracy: share(all(), |o| o.right),
+        valid: share(all(), |o| o.valid),
+        valid_right: share(all().filter(|o| o.right), |o| o.valid),
         average_steps: mean(all(), |o| o.steps),
         average_steps_right: mean(all().filter(|o| o.right), |o| o.steps),
         average_full_steps: mean(all(), |o| o.full_steps),
@@ -124,6 +163,7 @@ fn by_full_steps(outcomes: &[Outcome]) -> Vec<ByFullSteps> {
         full_steps,
         answers: group.len() as u64,
         accuracy: share(group.iter().copied(), |o| o.right),
+        valid_right: share(group.iter().copied().filter(|o| o.right), |o| o.valid),
         average_steps: mean(group.iter().copied(), |o| o.steps),
     });
     measured.collect()
@@ -133,15 +173,35 @@ fn following(outcomes: &[Outcome]) -> Option<Following> {
     let requests: Vec<&Outcome> = outcomes.iter().filter(|o| o.requested.is_some()).collect();
     let all = || requests.iter().copied();
     let is_skip = |o: &Outcome| o.requested.is_some_and(|steps| steps < o.full_steps);
-    let is_consistent = |o: &Outcome| o.requested == Some(o.steps);
     (!requests.is_empty()).then(|| Following {
         requests: requests.len() as u64,
         real_skips: all().filter(|o| is_skip(o)).count() as u64,
-        consistency: share(all(), is_consistent),
-        consistency_real_skips: share(all().filter(|o| is_skip(o)), is_consistent),
-        accuracy_consistent: share(all().filter(|o| is_consistent(o)), |o| o.right),
+        consistency: share(all(), Outcome::is_consistent),
+        consistency_real_skips: share(all().filter(|o| is_skip(o)), Outcome::is_consistent),
+        accuracy_consistent: share(all().filter(|o| o.is_consistent()), |o| o.right),
         average_steps: mean(all(), |o| o.steps),
+        by_skip: by_skip(&requests),
     })
+}
+
+fn by_skip(requests: &[&Outcome]) -> Vec<BySkip> {
+    let mut groups: BTreeMap<i64, Vec<&Outcome>> = BTreeMap::new();
+    for outcome in requests {
+        let skip = outcome.requested.map(|steps| i64::from(outcome.full_steps) - i64::from(steps));
+        groups.entry(skip.unwrap_or_default()).or_default().push(outcome);
+    }
+    let counted = groups.into_iter().map(|(skip, group)| {
+        let count = |holds: fn(&Outcome) -> bool| group.iter().filter(|outcome| holds(outcome)).count() as u64;
+        BySkip {
+            skip,
+            requests: group.len() as u64,
+            consistent: count(Outcome::is_consistent),
+            right: count(|o| o.right),
+            kept: count(Outcome::is_kept),
+            kept_valid: count(|o| o.is_kept() && o.valid),
+        }
+    });
+    counted.collect()
 }
 
 fn portion(outcomes: &[Outcome], belongs: fn(&Outcome) -> bool) -> Portion {
@@ -172,6 +232,7 @@ mod tests {
             full_steps,
             requested,
             right,
+            valid: right && steps != 2,
             complete: true,
             tokens: 10 * steps,
         }
@@ -193,6 +254,8 @@ mod tests {
         {
           "answers": 4,
           "accuracy": 0.5,
+          "valid": 0.25,
+          "valid_right": 0.5,
           "average_steps": 2.25,
           "average_steps_right": 2.5,
           "average_full_steps": 2.75,
@@ -215,12 +278,14 @@ mod tests {
               "full_steps": 2,
               "answers": 1,
               "accuracy": 0.0,
+              "valid_right": null,
               "average_steps": 3.0
             },
             {
               "full_steps": 3,
               "answers": 3,
               "accuracy": 0.6666666666666666,
+              "valid_right": 0.5,
               "average_steps": 2.0
             }
           ],
@@ -245,7 +310,33 @@ mod tests {
           "consistency": 0.75,
           "consistency_real_skips": 0.6666666666666666,
           "accuracy_consistent": 0.6666666666666666,
-          "average_steps": 1.5
+          "average_steps": 1.5,
+          "by_skip": [
+            {
+              "skip": 0,
+              "requests": 1,
+              "consistent": 1,
+              "right": 1,
+              "kept": 0,
+              "kept_valid": 0
+            },
+            {
+              "skip": 1,
+              "requests": 1,
+              "consistent": 1,
+              "right": 1,
+              "kept": 1,
+              "kept_valid": 0
+            },
+            {
+              "skip": 2,
+              "requests": 2,
+              "consistent": 1,
+              "right": 1,
+              "kept": 0,
+              "kept_valid": 0
+            }
+          ]
         }
         "#);
     }

@@ -46,7 +46,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let scores = collect(&plan, &store, &args.selection)?;
     if scores.scores.is_empty() {
         return Err(Failed::Usage(format!(
-            "no stage of `{}` that is selected gives metrics (kind `eval`)",
+            "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`)",
             plan.dag.experiment
         )));
     }
@@ -96,8 +96,7 @@ fn iteration(name: &str) -> Option<i64> {
 
 /// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
 fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
-    let ports = node.kind.inputs.iter().filter(|input| input.port == PortType::Dataset);
-    let links: Vec<&Link> = ports.filter_map(|input| node.inputs.get(input.name)).flatten().collect();
+    let links: Vec<&Link> = data_links(dag, node);
     let short: Vec<String> = links.iter().map(|link| short_name(dag, link)).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     short.iter().for_each(|name| *counts.entry(name).or_default() += 1);
@@ -106,6 +105,21 @@ fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
         _ => format!("{}.{}", stage_name(dag, link.from), link.port),
     };
     links.iter().zip(&short).map(name).collect()
+}
+
+/// Where the data sets come from; for answers, those that they answer.
+fn data_links<'a>(dag: &'a Dag, node: &'a Node) -> Vec<&'a Link> {
+    let mut links = Vec::new();
+    for input in node.kind.inputs {
+        for link in node.inputs.get(input.name).into_iter().flatten() {
+            match (input.port, dag.graph.node_weight(link.from)) {
+                (PortType::Dataset, _) => links.push(link),
+                (PortType::Answers, Some(asked)) => links.extend(data_links(dag, asked)),
+                _ => {}
+            }
+        }
+    }
+    links
 }
 
 fn short_name(dag: &Dag, link: &Link) -> String {

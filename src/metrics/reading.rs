@@ -9,7 +9,7 @@ const LEAD: &str = "the answer is";
 /// What a solution says, as far as it can be read; any text has a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
-    /// Lines before `Thus, the` that are not blank; all of them where it is missing.
+    /// How many steps it has (see [`steps`]).
     pub steps: u32,
     /// What follows the last `the answer is`, without a trailing full stop; nothing where it is missing or blank.
     pub answer: Option<&'a str>,
@@ -17,11 +17,16 @@ pub struct Reading<'a> {
     pub complete: bool,
 }
 
+/// The steps of a solution: the lines before `Thus, the` that are not blank, trimmed; all of them where it is missing.
+pub fn steps(solution: &str) -> impl Iterator<Item = &str> {
+    let steps = solution.split(CLOSING).next().unwrap_or_default();
+    steps.lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
 /// Reads a solution.
 pub fn read(solution: &str) -> Reading<'_> {
-    let steps = solution.split(CLOSING).next().unwrap_or_default();
     Reading {
-        steps: steps.lines().filter(|line| !line.trim().is_empty()).count() as u32,
+        steps: steps(solution).count() as u32,
         answer: answer(solution),
         complete: solution.contains(&format!("Thus, {LEAD}")),
     }
@@ -62,6 +67,12 @@ mod tests {
             let expected = Reading { steps, answer, complete };
             assert_eq!(read(solution), expected, "{solution:?}");
         }
+    }
+
+    #[test]
+    fn steps_are_trimmed_lines() {
+        let found: Vec<&str> = steps(" \n1. a\r\n\n  2. b  \nThus, the answer is 3.\n4").collect();
+        assert_eq!(found, ["1. a", "2. b"]);
     }
 
     proptest! {

@@ -119,12 +119,14 @@ pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
 /// The answer, judged.
 pub(super) fn judge(answer: &Answer) -> Result<Outcome, StageError> {
     let (problem, reading) = (&answer.problem, metrics::read(&answer.response));
+    let steps: Vec<&str> = metrics::steps(&answer.response).collect();
     let task = task_of(problem)?;
     Ok(Outcome {
         steps: reading.steps,
         full_steps: problem.step_num,
         requested: answer.requested,
         right: reading.answer.is_some_and(|text| task.is_right(problem, text)),
+        valid: !steps.is_empty() && task.follows(problem, &steps).into_iter().all(|follows| follows),
         complete: reading.complete,
         tokens: answer.tokens,
     })

@@ -1,25 +1,21 @@
 //! `eval`: answers data sets with a model, and measures the answers.
 
-use std::fs;
-use std::path::Path;
-
 use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answering::{Asker, judge, load, task_of};
-use super::job::failed;
+use super::answering::{Asker, load, task_of};
+use super::measure::Report;
 use super::sample::check_ask;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
-use crate::dataset::{self, Answer, Row};
+use crate::dataset::{self, Row};
 use crate::engine::{self, Dtype, Engine};
-use crate::metrics::{self, Metrics, Outcome, SetMetrics};
 use crate::sampler::Sampling;
 
 pub(super) static KIND: Kind = Kind {
     name: "eval",
-    version: 1,
+    version: 2,
     inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
@@ -96,15 +92,11 @@ impl Stage for Eval {
             total: 0,
         };
         asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
-        let folder = job.outputs.join("metrics");
-        fs::create_dir_all(&folder).map_err(|error| failed(format!("cannot create {}: {error}", folder.display())))?;
-        let mut measured = Vec::new();
-        for (place, rows) in sets.iter().enumerate() {
-            let answers = asker.answers(rows)?;
-            dataset::write(&folder.join(format!("answers-{place}.jsonl")), &answers)?;
-            measured.push(measure(&answers)?);
+        let mut report = Report::begin(job)?;
+        for rows in &sets {
+            report.add(&asker.answers(rows)?)?;
         }
-        save(&Metrics { sets: measured }, &folder.join("metrics.json"))
+        report.finish()
     }
 }
 
@@ -118,15 +110,4 @@ fn sets(job: &Job<'_>) -> Result<Vec<Vec<Row>>, StageError> {
         sets.push(rows);
     }
     Ok(sets)
-}
-
-fn measure(answers: &[Answer]) -> Result<SetMetrics, StageError> {
-    let outcomes: Vec<Outcome> = answers.iter().map(judge).collect::<Result<_, _>>()?;
-    Ok(metrics::measure(&outcomes))
-}
-
-fn save(metrics: &Metrics, path: &Path) -> Result<(), StageError> {
-    let mut text = serde_json::to_string_pretty(metrics).map_err(failed)?;
-    text.push('\n');
-    fs::write(path, text).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
 }

@@ -11,7 +11,7 @@ use super::answering::judge;
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError};
 use crate::dataset::{self, Answer, Row};
-use crate::metrics;
+use crate::metrics::{self, Outcome};
 
 pub(super) static KIND: Kind = Kind {
     name: "filter",
@@ -25,9 +25,23 @@ pub(super) static KIND: Kind = Kind {
 };
 
 /// Keeps an answer when it is right, has the number of steps asked for, and has fewer than the full solution.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Filter {}
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Filter {
+    /// What the steps must be.
+    steps: Steps,
+}
+
+/// What the steps of a kept answer must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Steps {
+    /// Whatever they are: nothing checks them.
+    #[default]
+    Any,
+    /// Each follows from what stands before it.
+    Valid,
+}
 
 fn read(params: &Value) -> Result<Filter, figment::Error> {
     params.deserialize()
@@ -47,7 +61,8 @@ impl Stage for Filter {
         let mut kept = Kept::default();
         for (done, answer) in answers.iter().enumerate() {
             job.pause(done)?;
-            if is_skip(answer)? {
+            let outcome = outcome(answer)?;
+            if outcome.is_kept() && (self.steps == Steps::Any || outcome.valid) {
                 kept.add(answer);
             }
         }
@@ -61,16 +76,15 @@ impl Stage for Filter {
     }
 }
 
-/// METHOD, 3 (b): right, with the number of steps asked for, and that fewer than the full solution's.
-fn is_skip(answer: &Answer) -> Result<bool, StageError> {
+/// The answer, judged; an error if its prompt names no number of steps.
+fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
     if answer.requested.is_none() {
         return Err(failed(format!(
             "the prompt of answer `{}` names no number of steps; sample a model trained with a numbered prompt",
             answer.problem.id
         )));
     }
-    let outcome = judge(answer)?;
-    Ok(outcome.right && outcome.requested == Some(outcome.steps) && outcome.steps < outcome.full_steps)
+    judge(answer)
 }
 
 /// The kept rows: each pair of question and solution once, each with an id of its own.

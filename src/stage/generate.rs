@@ -1,5 +1,7 @@
 //! `generate`: draws a task's problems and their splits.
 
+use std::collections::BTreeMap;
+
 use figment::error::Kind as Wrong;
 use figment::value::Value;
 use schemars::Schema;
@@ -60,20 +62,68 @@ fn find(name: &str) -> Option<&'static dyn Task> {
 
 /// The params of all tasks together, and `task`.
 fn schema() -> Schema {
-    let mut all = json!({"type": "object", "additionalProperties": false, "required": ["task"]});
+    let mut params: BTreeMap<String, Vec<(&str, serde_json::Value)>> = BTreeMap::new();
+    let mut definitions = serde_json::Map::new();
     for task in task::tasks() {
-        let schema = task.schema();
-        for part in ["properties", "$defs"] {
-            if let Some(serde_json::Value::Object(entries)) = schema.get(part) {
-                for (name, entry) in entries {
-                    all[part][name] = entry.clone();
-                }
-            }
+        let mut schema = task.schema().to_value();
+        // Tasks that share a type share its definition; a test sees to it that no two types share a name.
+        definitions.extend(fields(&mut schema, "$defs"));
+        for (name, param) in fields(&mut schema, "properties") {
+            params.entry(name).or_default().push((task.name(), param));
         }
     }
-    all["properties"]["task"] = json!({"description": "Which task's problems.", "enum": task::names()});
-    // Built as an object above.
+    let mut properties: serde_json::Map<_, _> = params.into_iter().map(|(name, by_task)| (name, either(by_task))).collect();
+    let task = json!({"description": "Which task's problems.", "enum": task::names()});
+    properties.insert("task".to_owned(), task);
+    let all = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["task"],
+        "properties": properties,
+        "$defs": definitions,
+    });
+    // Built as an object just now.
     Schema::try_from(all).unwrap_or_default()
+}
+
+/// Takes the entries of one part out of a schema.
+fn fields(schema: &mut serde_json::Value, part: &str) -> serde_json::Map<String, serde_json::Value> {
+    match schema.get_mut(part).map(serde_json::Value::take) {
+        Some(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    }
+}
+
+/// The schema of a param that several tasks may have, each in its own way; what they agree on stands once.
+fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
+    let mut agreed = |part: &str| {
+        let mut said: Vec<(&str, serde_json::Value)> = Vec::new();
+        for (task, param) in &mut by_task {
+            let value = param.as_object_mut().and_then(|fields| fields.remove(part)).unwrap_or_default();
+            said.push((task, value));
+        }
+        let first = said.first().map(|(_, value)| value.clone()).unwrap_or_default();
+        (said.iter().all(|(_, value)| *value == first), first, said)
+    };
+    let (is_one, mut description, said) = agreed("description");
+    if !is_one {
+        let texts = said
+            .iter()
+            .map(|(task, text)| format!("{task}: {}", text.as_str().unwrap_or_default()));
+        description = texts.collect::<Vec<_>>().join(" ").into();
+    }
+    let (has_default, default, _) = agreed("default");
+    let mut schemas: Vec<serde_json::Value> = by_task.into_iter().map(|(_, param)| param).collect();
+    schemas.dedup();
+    let mut either = match schemas.as_slice() {
+        [one] => one.clone(),
+        several => json!({ "anyOf": several }),
+    };
+    either["description"] = description;
+    if has_default && !default.is_null() {
+        either["default"] = default;
+    }
+    either
 }
 
 impl Stage for Generate {
@@ -108,5 +158,56 @@ impl Stage for Generate {
             job.tell(done, total, "rows", []);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_types_share_a_name() {
+        let mut known: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+        for task in task::tasks() {
+            for (name, definition) in fields(&mut task.schema().to_value(), "$defs") {
+                let first = known.entry(name.clone()).or_insert_with(|| definition.clone());
+                assert_eq!(
+                    *first, definition,
+                    "`{name}` is another type in an earlier task; give one of them another name"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn params_that_tasks_have_in_their_own_ways_are_either() {
+        let schema = schema().to_value();
+        insta::assert_json_snapshot!([&schema["properties"]["start"], &schema["properties"]["train"], &schema["properties"]["merge"]], @r##"
+        [
+          {
+            "$ref": "#/$defs/Start",
+            "default": "cold",
+            "description": "Whether there are hand-made skips (the port `skipped`) to begin with."
+          },
+          {
+            "description": "Number of training problems.",
+            "format": "uint64",
+            "minimum": 0,
+            "type": "integer"
+          },
+          {
+            "anyOf": [
+              {
+                "$ref": "#/$defs/Merge"
+              },
+              {
+                "$ref": "#/$defs/Pair"
+              }
+            ],
+            "default": "any",
+            "description": "addition: Which two neighbouring digit positions a hand-made skip does in one step. algebra: Which two neighbouring steps a hand-made skip does in one."
+          }
+        ]
+        "##);
     }
 }

@@ -7,6 +7,7 @@ mod eval;
 mod filter;
 mod generate;
 mod job;
+mod measure;
 mod mix;
 mod sample;
 mod train;
@@ -131,6 +132,14 @@ fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
 
 /// The table of kinds, by name.
 pub fn kinds() -> &'static [&'static Kind] {
-    static KINDS: [&Kind; 6] = [&eval::KIND, &filter::KIND, &generate::KIND, &mix::KIND, &sample::KIND, &train::KIND];
+    static KINDS: [&Kind; 7] = [
+        &eval::KIND,
+        &filter::KIND,
+        &generate::KIND,
+        &measure::KIND,
+        &mix::KIND,
+        &sample::KIND,
+        &train::KIND,
+    ];
     &KINDS
 }

@@ -1,13 +1,19 @@
-//! The reasoning tasks: how problems are drawn, and when an answer is right. A new task is one file and one line in [`tasks`].
+//! The reasoning tasks: how problems are drawn, when an answer is right, and which steps of a solution follow. A new task is one file
+//! and one line in [`tasks`].
 
 mod addition;
+mod algebra;
+mod direction;
+mod pool;
 
 use std::sync::LazyLock;
 
 use figment::value::Value;
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
 
 use crate::dataset::Row;
+use crate::seed::Stream;
 
 /// One reasoning task.
 pub trait Task: Sync {
@@ -17,8 +23,15 @@ pub trait Task: Sync {
     /// Whether the row's question is one of this task's.
     fn recognises(&self, row: &Row) -> bool;
 
-    /// Whether `answer`, as it was read from a solution, answers the row's question.
+    /// Whether `answer`, as it was read from a solution, answers the row's question. Any text may come.
     fn is_right(&self, row: &Row, answer: &str) -> bool;
+
+    /// Which of the steps of a solution to the row's question follow from what stands before them, one for each of `steps`. Any
+    /// texts may come.
+    ///
+    /// A step is held against the one before it, right or wrong, and the first against the question. One that cannot be read does
+    /// not follow, and the next is held against the last that could be.
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool>;
 
     /// Reads and checks the params of `generate` for this task: all but `task`.
     ///
@@ -58,7 +71,7 @@ pub struct Splits {
 
 /// The table of tasks, by name.
 pub fn tasks() -> &'static [&'static dyn Task] {
-    &[&addition::Addition]
+    &[&addition::Addition, &algebra::Algebra, &direction::Direction]
 }
 
 /// The names in the table.
@@ -72,21 +85,35 @@ pub fn of(row: &Row) -> Option<&'static dyn Task> {
     tasks().iter().copied().find(|task| task.recognises(row))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What the first model is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Start {
+    /// Full-step solutions only.
+    Cold,
+    /// Those and hand-made skips.
+    Warm,
+}
 
-    #[test]
-    fn a_row_finds_its_task() {
-        let row = |prompt: &str| Row {
-            id: String::new(),
-            prompt: prompt.to_owned(),
-            completion: String::new(),
-            step_num: 1,
-            answer: 3.into(),
+impl Start {
+    /// The hand-made skips of a warm start: of the given share of the problems, where `skip` makes one.
+    fn skips<P>(self, share: f64, train: &[P], stream: &mut Stream, skip: impl Fn(&P, &mut Stream) -> Option<Row>) -> Vec<Row> {
+        let mut chosen = |problem: &P| match self {
+            Self::Warm if stream.uniform() < share => skip(problem, stream),
+            Self::Warm | Self::Cold => None,
         };
-        assert_eq!(of(&row("Question: 1 + 2")).map(Task::name), Some("addition"));
-        assert!(of(&row("Question: 1 - 2")).is_none());
-        assert!(names().is_sorted());
+        train.iter().filter_map(&mut chosen).collect()
     }
 }
+
+/// Refuses a `skip_share` that is no share.
+fn check_share(share: f64) -> Result<(), figment::Error> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    let message = format!("{share} is out of range, it must be a share, from 0 to 1");
+    Err(figment::Error::from(message).with_path("skip_share"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,21 @@
 //! Text ↔ tokens, in Hugging Face's `tokenizer.json` format.
 //!
-//! Two styles, both without learned merges:
+//! Three styles, all without learned merges:
 //!
 //! | style | tokens | `"3. 12 + 7"` |
 //! |---|---|---|
 //! | `phrase` | a token for each digit, and one for each maximal run of other characters that occurs at least twice in the training texts | `3` `. ` `1` `2` ` + ` `7` |
+//! | `word` | a token for each digit, and one for each word and each other symbol that occurs at least twice, with the space before it | `3` `.` ` ` `1` `2` ` +` ` ` `7` |
 //! | `char` | a token for each character | `3` `.` ` ` `1` `2` ` ` `+` ` ` `7` |
 //!
-//! A phrase that is not in the vocabulary is spelt in characters, and a character that is not in it is `<unk>`. Both styles are one
-//! BPE model without merges (`ignore_merges`: a whole pre-token that is in the vocabulary is one token), so any program that reads
+//! A phrase or word that is not in the vocabulary is spelt in characters, and a character that is not in it is `<unk>`. All styles are
+//! one BPE model without merges (`ignore_merges`: a whole pre-token that is in the vocabulary is one token), so any program that reads
 //! `tokenizer.json` tokenises alike.
+//!
+//! So that a word is the same token at the start of a line as elsewhere, the style `word` reads a text as if a space stood before
+//! each line, and leaves those spaces out again when it turns tokens into text.
 
+mod cut;
 mod positions;
 mod vocabulary;
 
@@ -18,10 +23,10 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
+use cut::Cut;
 pub use positions::Cursor;
 
 /// Padding; never trained on.
@@ -34,18 +39,32 @@ pub const UNKNOWN: &str = "<unk>";
 /// The special tokens, in the order of their numbers, from 0.
 const SPECIALS: [&str; 3] = [PAD, END, UNKNOWN];
 
-/// The pre-tokens: each ASCII digit, and each maximal run of anything else.
-const PRE_TOKENS: &str = "[0-9]|[^0-9]+";
-
 /// How texts are cut into tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
-    /// One token per digit, one per phrase between digits that occurs at least twice.
+    /// `phrase` where every question and every solution has digits, else `word`.
     #[default]
+    Auto,
+    /// One token per digit, one per phrase between digits that occurs at least twice.
     Phrase,
+    /// One token per digit, one per word and per other symbol that occurs at least twice.
+    Word,
     /// One token per character.
     Char,
+}
+
+impl Style {
+    /// What [`Style::Auto`] comes to for these texts.
+    fn settled(self, texts: &[&str]) -> Self {
+        let has_digits = |text: &&str| text.contains(|c: char| c.is_ascii_digit());
+        match self {
+            // Without digits there is nothing to cut phrases at: a whole text would be one token.
+            Self::Auto if texts.iter().all(has_digits) => Self::Phrase,
+            Self::Auto => Self::Word,
+            style => style,
+        }
+    }
 }
 
 /// Why a tokenizer cannot be built, read, written or used.
@@ -82,7 +101,9 @@ impl Tokenizer {
     /// # Errors
     /// When the vocabulary is not one that the `tokenizers` crate takes.
     pub fn build<'a>(style: Style, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenizerError> {
-        let tokens = vocabulary::collect(style, texts);
+        let texts: Vec<&str> = texts.into_iter().collect();
+        let cut = Cut::new(style.settled(&texts)).map_err(TokenizerError::Build)?;
+        let tokens = vocabulary::collect(&cut, &texts).map_err(TokenizerError::Build)?;
         let numbered = tokens.iter().cloned().zip(0..);
         let model = BPE::builder()
             .vocab_and_merges(numbered.collect::<Vocab>(), Vec::new())
@@ -90,12 +111,12 @@ impl Tokenizer {
             .unk_token(UNKNOWN.to_owned())
             .build()
             .map_err(TokenizerError::Build)?;
-        let split = Split::new(SplitPattern::Regex(PRE_TOKENS.to_owned()), SplitDelimiterBehavior::Isolated, false)
-            .map_err(TokenizerError::Build)?;
         let mut inner = tokenizers::Tokenizer::new(model);
         inner
-            .with_pre_tokenizer(Some(split))
-            .with_decoder(Some(tokenizers::decoders::fuse::Fuse::new()));
+            .with_normalizer(cut.normalizer)
+            .map_err(TokenizerError::Build)?
+            .with_pre_tokenizer(Some(cut.pre_tokenizer))
+            .with_decoder(Some(cut.decoder));
         let specials = SPECIALS.map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(specials).map_err(TokenizerError::Build)?;
         Ok(Self::new(inner, 1))

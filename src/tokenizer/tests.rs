@@ -33,12 +33,51 @@ fn char_spells_everything() {
 }
 
 #[test]
+fn words_and_symbols_are_tokens_wherever_they_stand() {
+    let walk = "facing South: Left, Around\nAnswer:\n";
+    let texts = [walk, "North. Around\nSouth.\nThus, the answer is South.", "❤ ✰ ♋ ↔ ◯ ♋"];
+    let tokenizer = Tokenizer::build(Style::Word, texts.into_iter().chain(texts)).unwrap();
+    let text = |tokens: &[u32]| {
+        tokens
+            .iter()
+            .map(|&token| tokenizer.inner.id_to_token(token).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let cut = |of: &str| text(&tokenizer.encode(of).unwrap());
+    assert_eq!(
+        cut(walk),
+        [" facing", " South", ":", " Left", ",", " Around", "\n", " Answer", ":", "\n"]
+    );
+    assert_eq!(cut("North. Around\nSouth."), [" North", ".", " Around", "\n", " South", "."]);
+    assert_eq!(cut("❤ ✰ ♋ ↔ ◯"), [" ❤", " ✰", " ♋", " ↔", " ◯"]);
+    assert_eq!(cut("♋ 12"), [" ♋", " ", "1", "2"]);
+    // Not in the vocabulary as a word, so spelt out.
+    assert_eq!(cut("Ref"), [" ", UNKNOWN, "e", "f"]);
+    let tokens = tokenizer.encode("North. Around\nSouth.").unwrap();
+    let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);
+    assert_eq!((lines, columns), (vec![0, 0, 0, 0, 1, 1], vec![0, 1, 2, 3, 0, 1]));
+}
+
+#[test]
+fn auto_cuts_phrases_only_where_digits_part_them() {
+    let json = |style, texts: &[&str]| {
+        let built = Tokenizer::build(style, texts.iter().copied()).unwrap();
+        built.inner.to_string(false).unwrap()
+    };
+    assert_eq!(json(Style::Auto, &TEXTS), json(Style::Phrase, &TEXTS));
+    let walks = ["facing South\nLet's solve it in 2 steps.", "North. Around\nSouth."];
+    assert_eq!(json(Style::Auto, &walks), json(Style::Word, &walks));
+    assert_ne!(json(Style::Phrase, &walks), json(Style::Word, &walks));
+}
+
+#[test]
 fn text_survives_the_round_trip() {
-    for style in [Style::Phrase, Style::Char] {
-        let tokenizer = tokenizer(style);
-        for text in TEXTS {
-            let tokens = tokenizer.encode(text).unwrap();
-            assert_eq!(tokenizer.decode(&tokens).unwrap(), text);
+    let odd = ["", " ", "\n", "\n\n", " a\n b", "\n \n  x\n", "a\r\n\tb ", "❤ ↔  ♋"];
+    for style in [Style::Phrase, Style::Word, Style::Char] {
+        let built = Tokenizer::build(style, TEXTS.into_iter().chain(odd)).unwrap();
+        for text in TEXTS.into_iter().chain(odd) {
+            let tokens = built.encode(text).unwrap();
+            assert_eq!(built.decode(&tokens).unwrap(), text, "{style:?}");
         }
     }
 }
@@ -66,15 +105,19 @@ fn the_vocabulary_does_not_depend_on_the_order_of_the_texts() {
 fn files_are_read_back_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("a.json"), folder.path().join("b.json"));
-    let built = tokenizer(Style::Phrase);
-    built.save(&first).unwrap();
-    let loaded = Tokenizer::load(&first).unwrap();
-    loaded.save(&second).unwrap();
-    assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
-    for text in TEXTS {
-        assert_eq!(built.encode(text).unwrap(), loaded.encode(text).unwrap());
+    for style in [Style::Phrase, Style::Word] {
+        let built = tokenizer(style);
+        built.save(&first).unwrap();
+        let loaded = Tokenizer::load(&first).unwrap();
+        loaded.save(&second).unwrap();
+        assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
+        for text in TEXTS {
+            let tokens = built.encode(text).unwrap();
+            assert_eq!(tokens, loaded.encode(text).unwrap());
+            assert_eq!(loaded.decode(&tokens).unwrap(), text);
+        }
+        assert_eq!((loaded.end(), loaded.vocabulary()), (built.end(), built.vocabulary()));
     }
-    assert_eq!((loaded.end(), loaded.vocabulary()), (built.end(), built.vocabulary()));
 }
 
 #[test]

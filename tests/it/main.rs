@@ -8,9 +8,11 @@ mod kinds;
 mod lab;
 mod model;
 mod readme;
+mod reference;
 mod report;
 mod runs;
 mod table;
+mod tasks;
 
 #[test]
 fn no_file_is_forgotten() {

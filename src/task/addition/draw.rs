@@ -1,81 +1,95 @@
 //! Drawing different sums, evenly over the combinations of digits.
 
-use std::collections::HashSet;
-
-use super::Problem;
-use super::params::Digits;
+use super::params::{Digits, MOST_DIGITS};
 use crate::seed::Stream;
+use crate::task::pool::{Group, Pool};
 
-/// How many different sums the combinations of `digits` have, in their order; `a + b` and `b + a` count as one.
-pub(super) fn capacities(digits: &Digits) -> Vec<u128> {
-    let combinations = digits.combinations();
-    let capacity = |&(a, b): &(u32, u32)| {
-        let sums = numbers(a) * numbers(b);
-        match a == b {
-            true => (sums + numbers(a)) / 2,
-            // Both orders share the sums between them.
-            false if combinations.contains(&(b, a)) => {
-                if a > b {
-                    sums - sums / 2
-                } else {
-                    sums / 2
-                }
+/// The sums of a combination of digits.
+pub(super) struct Sums {
+    /// Digits of the first operand.
+    a: u32,
+    /// Digits of the second operand.
+    b: u32,
+    capacity: u128,
+}
+
+impl Pool for Digits {
+    type Group = Sums;
+
+    const MORE: &'static str = "digits";
+    const REMARK: &'static str = " (a + b and b + a are one)";
+
+    fn check(&self) -> Result<(), String> {
+        for (name, [least, most]) in [("a", self.a), ("b", self.b)] {
+            if least < 1 || most > MOST_DIGITS || least > most {
+                return Err(format!(
+                    "`{name} = [{least}, {most}]` must be the least and the most digits, from 1 to {MOST_DIGITS}"
+                ));
             }
-            false => sums,
         }
-    };
-    combinations.iter().map(capacity).collect()
+        if self.combinations().is_empty() {
+            return Err("the first operand is always the shorter one, and `longer_first` leaves such sums out".to_owned());
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Vec<Sums> {
+        let combinations = self.combinations();
+        let sums = |&(a, b): &(u32, u32)| Sums {
+            a,
+            b,
+            capacity: capacity((a, b), combinations.contains(&(b, a))),
+        };
+        combinations.iter().map(sums).collect()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let others = other.combinations();
+        self.combinations()
+            .iter()
+            .any(|&(a, b)| others.contains(&(a, b)) || others.contains(&(b, a)))
+    }
+}
+
+impl Group for Sums {
+    type Problem = (u64, u64);
+    type Identity = (u64, u64);
+
+    fn prefix(&self) -> String {
+        format!("{}_{}/", self.a, self.b)
+    }
+
+    fn capacity(&self) -> u128 {
+        self.capacity
+    }
+
+    fn draw(&self, stream: &mut Stream) -> (u64, u64) {
+        (number(self.a, stream), number(self.b, stream))
+    }
+
+    fn identity(&(a, b): &(u64, u64)) -> (u64, u64) {
+        (a.max(b), a.min(b))
+    }
+}
+
+/// How many different sums of `a` and `b` digits there are; `a + b` and `b + a` count as one. `both`: whether the other order is
+/// drawn as well.
+fn capacity((a, b): (u32, u32), both: bool) -> u128 {
+    let sums = numbers(a) * numbers(b);
+    if a == b {
+        return (sums + numbers(a)) / 2;
+    }
+    // Both orders share the sums between them.
+    match (both, a > b) {
+        (false, _) => sums,
+        (true, true) => sums - sums / 2,
+        (true, false) => sums / 2,
+    }
 }
 
 /// How many numbers of `digits` digits there are; 0 is none of them.
 fn numbers(digits: u32) -> u128 {
     9 * 10u128.pow(digits - 1)
-}
-
-/// Shares `count` out as evenly as the capacities allow: those that run out leave the rest to the others.
-///
-/// With the paper's 4,855 problems of 1–3 digits this gives 45, 810 and four times 1,000, as published.
-fn shares(count: u64, capacities: &[u128]) -> Vec<u64> {
-    let mut shares = vec![0; capacities.len()];
-    let mut rest = count;
-    loop {
-        let open = |share: &u64, capacity: &u128| u128::from(*share) < *capacity;
-        let mut with_room: Vec<(&mut u64, &u128)> = shares
-            .iter_mut()
-            .zip(capacities)
-            .filter(|(share, capacity)| open(share, capacity))
-            .collect();
-        if rest == 0 || with_room.is_empty() {
-            return shares;
-        }
-        let even = (rest / with_room.len() as u64).max(1);
-        for (share, capacity) in &mut with_room {
-            let more = u128::from(even.min(rest)).min(**capacity - u128::from(**share)) as u64;
-            **share += more;
-            rest -= more;
-        }
-    }
-}
-
-/// `count` different sums in random order, evenly over the combinations of `digits`.
-///
-/// There must be as many (see [`capacities`]).
-pub(super) fn problems(digits: &Digits, count: u64, stream: &mut Stream) -> Vec<Problem> {
-    let mut seen = HashSet::new();
-    let mut drawn = Vec::new();
-    for ((digits_a, digits_b), share) in digits.combinations().into_iter().zip(shares(count, &capacities(digits))) {
-        let mut index = 0;
-        while index < share {
-            let (a, b) = (number(digits_a, stream), number(digits_b, stream));
-            if seen.insert((a.max(b), a.min(b))) {
-                let id = format!("{digits_a}_{digits_b}/{index}");
-                drawn.push(Problem { id, a, b });
-                index += 1;
-            }
-        }
-    }
-    stream.shuffle(&mut drawn);
-    drawn
 }
 
 /// A number of `digits` digits, all equally likely.
@@ -86,38 +100,38 @@ fn number(digits: u32, stream: &mut Stream) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::task::addition::params::Params;
+    use crate::task::pool;
     use proptest::prelude::*;
 
     #[test]
-    fn the_papers_pool_is_shared_out_as_published() {
-        let capacities = capacities(&Params::default().digits);
-        // 1_1, 2_1, 2_2, 3_1, 3_2, 3_3
-        assert_eq!(capacities, [45, 810, 4_095, 8_100, 81_000, 405_450]);
-        assert_eq!(shares(4_855, &capacities), [45, 810, 1_000, 1_000, 1_000, 1_000]);
+    fn the_papers_combinations_have_so_many_sums() {
+        let groups = Params::default().digits.groups();
+        let capacities: Vec<_> = groups.iter().map(|group| (group.prefix(), group.capacity)).collect();
+        let known = [
+            ("1_1/", 45),
+            ("2_1/", 810),
+            ("2_2/", 4_095),
+            ("3_1/", 8_100),
+            ("3_2/", 81_000),
+            ("3_3/", 405_450),
+        ];
+        assert_eq!(capacities, known.map(|(prefix, capacity)| (prefix.to_owned(), capacity)));
     }
 
     proptest! {
         #[test]
-        fn shares_add_up_and_are_even(count in 0u64..5_000, capacities in prop::collection::vec(0u128..2_000, 1..8)) {
-            let total = capacities.iter().sum::<u128>() as u64;
-            let shares = shares(count.min(total), &capacities);
-            prop_assert_eq!(shares.iter().sum::<u64>(), count.min(total));
-            let open: Vec<u64> = shares.iter().zip(&capacities).filter(|(s, c)| u128::from(**s) < **c).map(|(s, _)| *s).collect();
-            let largest = *shares.iter().max().unwrap();
-            prop_assert!(open.iter().all(|share| share + 1 >= largest), "{shares:?} of {capacities:?}");
-        }
-
-        #[test]
         fn every_sum_can_be_drawn(seed: u64, a in 1u32..3, b in 1u32..3, longer_first: bool) {
             let digits = Digits { a: [1, a], b: [1, b], longer_first };
-            let all: u128 = capacities(&digits).iter().sum();
-            let drawn = problems(&digits, all as u64, &mut Stream::new(seed, "test"));
+            let all: u128 = digits.groups().iter().map(Group::capacity).sum();
+            let drawn = pool::problems(&digits, all as u64, &mut Stream::new(seed, "test"));
             prop_assert_eq!(drawn.len() as u128, all);
-            let ids: HashSet<_> = drawn.iter().map(|problem| &problem.id).collect();
+            let ids: HashSet<_> = drawn.iter().map(|named| &named.id).collect();
             prop_assert_eq!(ids.len(), drawn.len());
-            prop_assert!(!longer_first || drawn.iter().all(|problem| problem.a.ilog10() >= problem.b.ilog10()));
+            prop_assert!(!longer_first || drawn.iter().all(|named| named.problem.0.ilog10() >= named.problem.1.ilog10()));
         }
     }
 }

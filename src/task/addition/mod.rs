@@ -3,12 +3,14 @@
 mod draw;
 mod params;
 mod solution;
+mod steps;
 
 use figment::value::Value;
 use schemars::{Schema, schema_for};
 
-use self::params::{Merge, Params, Start};
+use self::params::{Merge, Params};
 use self::solution::Solution;
+use super::pool::Named;
 use super::{Problems, Splits, Task};
 use crate::dataset::Row;
 use crate::seed::Stream;
@@ -22,15 +24,20 @@ impl Task for Addition {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let operands = row.prompt.strip_prefix("Question: ").and_then(|sum| sum.split_once(" + "));
-        operands.is_some_and(|(a, b)| is_number(a) && is_number(b))
+        operands(row).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
         match &row.answer {
             serde_json::Value::Number(gold) => gold.to_string() == answer,
             gold => gold.as_str() == Some(answer),
+        }
+    }
+
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
+        match operands(row) {
+            Some((a, b)) => steps::follow(a, b, steps),
+            None => vec![false; steps.len()],
         }
     }
 
@@ -43,6 +50,12 @@ impl Task for Addition {
     fn schema(&self) -> Schema {
         schema_for!(Params)
     }
+}
+
+/// The operands of the row's question, as they are written.
+fn operands(row: &Row) -> Option<(&str, &str)> {
+    let operands = row.prompt.strip_prefix("Question: ").and_then(|sum| sum.split_once(" + "));
+    operands.filter(|(a, b)| steps::is_digits(a) && steps::is_digits(b))
 }
 
 /// A sum with its place in the draw.
@@ -92,39 +105,39 @@ impl Problem {
     }
 }
 
+impl From<Named<(u64, u64)>> for Problem {
+    fn from(named: Named<(u64, u64)>) -> Self {
+        let (a, b) = named.problem;
+        Self { id: named.id, a, b }
+    }
+}
+
 impl Problems for Params {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
 
     fn generate(&self, seed: u64) -> Splits {
-        let mut drawn = draw::problems(&self.digits, self.in_distribution(), &mut Stream::new(seed, "addition problems"));
-        let mut split = |count: u64| drawn.split_off(drawn.len() - count as usize);
-        let (development, in_domain, mut train) = (split(self.development), split(self.in_domain), split(self.train));
+        let drawn = self.demand().draw("addition", seed);
+        let mut train = problems(drawn.train);
         if self.swapped {
             train.extend(train.iter().filter_map(Problem::swapped).collect::<Vec<_>>());
         }
-        let ood = |digits, count, label| rows(&draw::problems(digits, count, &mut Stream::new(seed, label)));
+        let skip = |problem: &Problem, stream: &mut Stream| problem.skipped(self.merge, stream);
+        let mut stream = Stream::new(seed, "addition skips");
         Splits {
-            skipped: self.skips(&train, &mut Stream::new(seed, "addition skips")),
+            skipped: self.start.skips(self.skip_share, &train, &mut stream, skip),
             train: rows(&train),
-            development: rows(&development),
-            in_domain: rows(&in_domain),
-            ood_easy: ood(&self.digits_easy, self.ood_easy, "addition ood_easy"),
-            ood_hard: ood(&self.digits_hard, self.ood_hard, "addition ood_hard"),
+            development: rows(&problems(drawn.development)),
+            in_domain: rows(&problems(drawn.in_domain)),
+            ood_easy: rows(&problems(drawn.ood_easy)),
+            ood_hard: rows(&problems(drawn.ood_hard)),
         }
     }
 }
 
-impl Params {
-    /// The hand-made skips of a warm start.
-    fn skips(&self, train: &[Problem], stream: &mut Stream) -> Vec<Row> {
-        let chosen = |problem: &Problem| match self.start {
-            Start::Warm if stream.uniform() < self.skip_share => problem.skipped(self.merge, stream),
-            Start::Warm | Start::Cold => None,
-        };
-        train.iter().filter_map(chosen).collect()
-    }
+fn problems(drawn: Vec<Named<(u64, u64)>>) -> Vec<Problem> {
+    drawn.into_iter().map(Problem::from).collect()
 }
 
 fn rows(problems: &[Problem]) -> Vec<Row> {

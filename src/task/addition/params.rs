@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::draw::capacities;
+use crate::task::pool::{Demand, Sizes};
+use crate::task::{Start, check_share};
 
 /// Operands have at most this many digits, so that sums are 64-bit numbers.
-const MOST_DIGITS: u32 = 18;
+pub(super) const MOST_DIGITS: u32 = 18;
 
 /// Which sums to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,16 +38,6 @@ pub(super) struct Params {
     pub skip_share: f64,
     /// Which two neighbouring digit positions a hand-made skip does in one step.
     pub merge: Merge,
-}
-
-/// What the first model is trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Start {
-    /// Full-step solutions only.
-    Cold,
-    /// Those and hand-made skips.
-    Warm,
 }
 
 /// Which two neighbouring digit positions are done in one step.
@@ -88,28 +79,6 @@ impl Digits {
         let all = (self.a[0]..=self.a[1]).flat_map(|a| (self.b[0]..=self.b[1]).map(move |b| (a, b)));
         all.filter(|(a, b)| !self.longer_first || a >= b).collect()
     }
-
-    /// Whether some sum is drawn from both.
-    fn overlaps(&self, other: &Self) -> bool {
-        let others = other.combinations();
-        self.combinations()
-            .iter()
-            .any(|&(a, b)| others.contains(&(a, b)) || others.contains(&(b, a)))
-    }
-
-    fn check(&self) -> Result<(), String> {
-        for (name, [least, most]) in [("a", self.a), ("b", self.b)] {
-            if least < 1 || most > MOST_DIGITS || least > most {
-                return Err(format!(
-                    "`{name} = [{least}, {most}]` must be the least and the most digits, from 1 to {MOST_DIGITS}"
-                ));
-            }
-        }
-        if self.combinations().is_empty() {
-            return Err("the first operand is always the shorter one, and `longer_first` leaves such sums out".to_owned());
-        }
-        Ok(())
-    }
 }
 
 impl Default for Params {
@@ -132,46 +101,25 @@ impl Default for Params {
 }
 
 impl Params {
-    /// How many problems are drawn with `digits`.
-    pub(super) fn in_distribution(&self) -> u64 {
-        self.train.saturating_add(self.development).saturating_add(self.in_domain)
+    /// The splits and where they come from.
+    pub(super) fn demand(&self) -> Demand<Digits> {
+        Demand {
+            sizes: Sizes {
+                train: self.train,
+                development: self.development,
+                in_domain: self.in_domain,
+                ood_easy: self.ood_easy,
+                ood_hard: self.ood_hard,
+            },
+            pool: ("digits", self.digits.clone()),
+            easy: ("digits_easy", self.digits_easy.clone()),
+            hard: ("digits_hard", self.digits_hard.clone()),
+        }
     }
 
-    /// Whether all that is asked for exists, and no problem could be in two splits.
+    /// Whether there can be such problems.
     pub(super) fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
-        if !(0.0..=1.0).contains(&self.skip_share) {
-            return wrong(
-                "skip_share",
-                format!("{} is out of range, it must be a share, from 0 to 1", self.skip_share),
-            );
-        }
-        let groups = [
-            ("train", "digits", &self.digits, self.in_distribution()),
-            ("ood_easy", "digits_easy", &self.digits_easy, self.ood_easy),
-            ("ood_hard", "digits_hard", &self.digits_hard, self.ood_hard),
-        ];
-        for (place, (split, name, digits, count)) in groups.iter().enumerate() {
-            digits.check().or_else(|message| wrong(name, message))?;
-            let exist: u128 = capacities(digits).iter().sum();
-            if u128::from(*count) > exist {
-                let what = if *split == "train" {
-                    "`train`, `development` and `in_domain` ask together"
-                } else {
-                    "the split asks"
-                };
-                return wrong(
-                    split,
-                    format!(
-                        "{what} for {count} problems, and `{name}` allows {exist} different ones (a + b and b + a are one); ask for fewer, or allow more digits"
-                    ),
-                );
-            }
-            let before = groups.iter().take(place).filter(|(_, _, _, earlier)| *count > 0 && *earlier > 0);
-            if let Some((_, other, ..)) = before.into_iter().find(|(_, _, earlier, _)| digits.overlaps(earlier)) {
-                return wrong(name, format!("some sums belong to `{other}` as well, and splits may not overlap"));
-            }
-        }
-        Ok(())
+        check_share(self.skip_share)?;
+        self.demand().check()
     }
 }

@@ -1,20 +1,15 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use figment::value::Value;
 use insta::assert_snapshot;
 
 use super::*;
 use crate::dataset;
 use crate::metrics;
-
-fn read(toml: &str) -> Result<Box<dyn Problems>, figment::Error> {
-    let table: toml::Table = toml::from_str(toml).unwrap();
-    Addition.read(&Value::serialize(table).unwrap())
-}
+use crate::task::tests as task;
 
 fn generate(toml: &str, seed: u64) -> Splits {
-    read(toml).unwrap().generate(seed)
+    task::generate(&Addition, toml, seed)
 }
 
 fn operands(row: &Row) -> (u64, u64) {
@@ -85,6 +80,9 @@ fn every_published_row_is_reproduced() {
                 false => vec![problem.full()],
             };
             skipped += usize::from(is_skip);
+            assert!(Addition.is_right(&row, metrics::read(&row.completion).answer.unwrap()), "{line}");
+            let steps: Vec<&str> = metrics::steps(&row.completion).collect();
+            assert_eq!(Addition.follows(&row, &steps), vec![true; steps.len()], "{line}");
             assert!(ours.iter().any(|ours| written(ours) == line), "{line}");
         }
         assert_eq!(skipped, skips);
@@ -158,6 +156,8 @@ fn rows_are_right_and_have_the_steps_they_say() {
         assert!(Addition.recognises(&row));
         assert!(reading.complete && Addition.is_right(&row, reading.answer.unwrap()), "{row:?}");
         assert_eq!(reading.steps, row.step_num, "{row:?}");
+        let steps: Vec<&str> = metrics::steps(&row.completion).collect();
+        assert_eq!(Addition.follows(&row, &steps), vec![true; steps.len()], "{row:?}");
         let (a, b) = operands(&row);
         assert_eq!(row.answer, a + b);
     }
@@ -208,13 +208,10 @@ fn which_positions_are_merged_is_a_param() {
 
 #[test]
 fn impossible_params_are_refused() {
-    let message = |toml: &str| {
-        let error = read(toml).err().unwrap();
-        format!("{}: {}", error.path.join("."), error.kind)
-    };
+    let message = |toml: &str| task::refusal(&Addition, toml);
     assert_snapshot!(message("train = 4000\ndigits = { a = [2, 2], b = [1, 2] }"), @"train: `train`, `development` and `in_domain` ask together for 6000 problems, and `digits` allows 4905 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
     assert_snapshot!(message("ood_easy = 50\nood_hard = 0\ndigits_easy = { a = [1, 1], b = [1, 1] }\ndigits = { a = [2, 3], b = [1, 2] }"), @"ood_easy: the split asks for 50 problems, and `digits_easy` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
-    assert_snapshot!(message("digits_easy = { a = [3, 4], b = [1, 1] }"), @"digits_easy: some sums belong to `digits` as well, and splits may not overlap");
+    assert_snapshot!(message("digits_easy = { a = [3, 4], b = [1, 1] }"), @"digits_easy: some problems belong to `digits` as well, and splits may not overlap");
     assert_snapshot!(message("digits = { a = [3, 1], b = [1, 1] }"), @"digits: `a = [3, 1]` must be the least and the most digits, from 1 to 18");
     assert_snapshot!(message("digits = { a = [1, 19], b = [1, 1] }"), @"digits: `a = [1, 19]` must be the least and the most digits, from 1 to 18");
     assert_snapshot!(message("digits = { a = [1, 1], b = [2, 2] }"), @"digits: the first operand is always the shorter one, and `longer_first` leaves such sums out");

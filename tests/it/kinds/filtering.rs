@@ -40,6 +40,25 @@ fn right_consistent_skips_are_kept_and_nothing_else() {
 }
 
 #[test]
+fn valid_steps_may_be_asked_for() {
+    let (sound, lucky) = (
+        "1. 12 + 3 (plus carry 0) = 15 (write down 15, no carry over).",
+        "1. 12 + 3 (plus carry 0) = 16 (write down 15, no carry over).",
+    );
+    let answers = [sound, lucky, "1. ab"].map(|step| answer(Some(1), &format!("{step}\nThus, the answer is 15.")));
+    let kept = |params: &str| {
+        let lines: Vec<String> = answers.iter().map(|answer| serde_json::to_string(answer).unwrap()).collect();
+        let rows = Bench::new("filter", params).text("answers", &lines.join("\n")).output("data");
+        rows.into_iter()
+            .map(|row| row.completion.lines().next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(kept(""), [sound, lucky, "1. ab"]);
+    assert_eq!(kept("steps = 'any'"), kept(""));
+    assert_eq!(kept("steps = 'valid'"), [sound]);
+}
+
+#[test]
 fn a_kept_row_has_the_models_solution() {
     let kept = filter(&[answer(Some(1), " 1. ab\nThus, the answer is 15.\n")]).output("data");
     let expected = Row {
@@ -68,7 +87,7 @@ fn answers_that_cannot_be_judged_are_errors() {
     assert_snapshot!(filter(&[answer(None, "1. a")]).run().unwrap_err(), @"the prompt of answer `2_1/0` names no number of steps; sample a model trained with a numbered prompt");
     let mut stranger = answer(Some(1), "1. a");
     stranger.problem.prompt = "How many?".to_owned();
-    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition): "How many?""#);
+    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition, algebra, direction): "How many?""#);
     assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `sample`");
     assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
 }

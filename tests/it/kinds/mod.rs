@@ -5,5 +5,6 @@ mod computing;
 mod filtering;
 mod generating;
 mod guard;
+mod measuring;
 mod mixing;
 mod params;

@@ -13,7 +13,14 @@ fn refusal(kind: &str, params: &str) -> String {
 
 #[test]
 fn defaults_enter_the_key() {
-    for (kind, params) in [("mix", ""), ("filter", ""), ("eval", ""), ("sample", ""), ("train", "")] {
+    for (kind, params) in [
+        ("mix", ""),
+        ("filter", ""),
+        ("eval", ""),
+        ("measure", ""),
+        ("sample", ""),
+        ("train", ""),
+    ] {
         let explicit = parse(kind, params).unwrap().params();
         assert!(explicit.is_object(), "{kind}");
     }
@@ -125,11 +132,11 @@ fn only_what_draws_has_a_seed() {
 #[test]
 fn wrong_params_are_refused() {
     assert_snapshot!(refusal("generate", ""), @": missing field `task`");
-    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected ``addition``");
+    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected `one of `addition`, `algebra`, `direction``");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");
     assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: unknown variant: found `old`, expected `one of `new`, `cont`, `only-skip``");
-    assert_snapshot!(refusal("filter", "steps = 1"), @"steps: unknown field: found `steps`, expected `none`");
+    assert_snapshot!(refusal("filter", "steps = 'sound'"), @"steps: unknown variant: found `sound`, expected ``any` or `valid``");
     assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 stands twice");
     assert_snapshot!(refusal("sample", "samples = 0"), @"samples: 0 is too small, it must be at least 1");
     assert_snapshot!(refusal("sample", "samples = 4"), @"samples: 4 samples of a request are all equal at temperature 0; set `temperature`");
@@ -147,15 +154,19 @@ fn the_table_is_in_order_and_its_schemas_describe_every_param() {
     assert!(names.is_sorted(), "{names:?}");
     for kind in stage::kinds() {
         let schema = json!((kind.schema)());
-        let params = match kind.name {
-            "generate" => parse("generate", "task = 'addition'"),
-            name => parse(name, ""),
+        let tasks = runner::task::names().iter().map(|task| format!("task = '{task}'"));
+        let params: Vec<String> = if kind.name == "generate" {
+            tasks.collect()
+        } else {
+            vec![String::new()]
         };
-        let Value::Object(params) = params.unwrap().params() else {
-            panic!("{}", kind.name)
-        };
-        for name in params.keys() {
-            assert!(schema["properties"][name].is_object(), "{}.{name} has no schema", kind.name);
+        for params in params {
+            let Value::Object(params) = parse(kind.name, &params).unwrap().params() else {
+                panic!("{}", kind.name)
+            };
+            for name in params.keys() {
+                assert!(schema["properties"][name].is_object(), "{}.{name} has no schema", kind.name);
+            }
         }
         assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name);
     }

@@ -1,0 +1,201 @@
+//! Which steps of a worked sum follow.
+//!
+//! A step adds one or more neighbouring digit positions, as many as it writes down digits, beginning where the step before it ended.
+//! It follows when the digits, the carry, the sum, what is written down and what is carried over are right. The last position of a
+//! step may be the place beyond both operands, if a carry lands there: then the step carries the final carry as well.
+
+/// How far the working is.
+struct State {
+    /// Digit positions that are done.
+    done: usize,
+    /// Carried into the next position.
+    carry: u128,
+}
+
+/// A step, as it is written.
+enum Step<'a> {
+    Add(Addition<'a>),
+    /// `Carry the final carry over 1 to the next place.`
+    Carry(u128),
+}
+
+/// `8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).`
+struct Addition<'a> {
+    a: u128,
+    b: u128,
+    carry: u128,
+    sum: u128,
+    /// Leading zeros count: there are as many digits as positions.
+    written: &'a str,
+    over: u128,
+}
+
+/// Which of `steps` follow, for the sum of two numbers.
+pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
+    let mut state = State { done: 0, carry: 0 };
+    let positions = a.len().max(b.len());
+    let held = |step: &&str| {
+        let Some(step) = read(step) else { return false };
+        let (follows, next) = match step {
+            Step::Carry(carry) => (
+                state.done == positions && carry == state.carry && carry > 0,
+                State {
+                    done: positions + 1,
+                    carry: 0,
+                },
+            ),
+            Step::Add(step) => (
+                step.follows(a, b, &state),
+                State {
+                    done: state.done.saturating_add(step.written.len()),
+                    carry: step.over,
+                },
+            ),
+        };
+        state = next;
+        follows
+    };
+    steps.iter().map(held).collect()
+}
+
+impl Addition<'_> {
+    fn follows(&self, a: &str, b: &str, state: &State) -> bool {
+        let (width, positions) = (self.written.len(), a.len().max(b.len()));
+        let end = state.done.saturating_add(width);
+        let is_inside = end <= positions || (end == positions + 1 && !self.written.starts_with('0'));
+        let sum = self.a.checked_add(self.b).and_then(|sum| sum.checked_add(self.carry));
+        let base = u32::try_from(width).ok().and_then(|width| 10u128.checked_pow(width));
+        let Some(base) = base.filter(|_| is_inside && sum == Some(self.sum)) else {
+            return false;
+        };
+        digits(a, state.done, width) == Some(self.a)
+            && digits(b, state.done, width) == Some(self.b)
+            && self.carry == state.carry
+            && self.written.parse() == Ok(self.sum % base)
+            && self.over == self.sum / base
+    }
+}
+
+/// The number that `width` digits of `number` make, `done` positions from its end; there are zeros before its first digit.
+fn digits(number: &str, done: usize, width: usize) -> Option<u128> {
+    let end = number.len().saturating_sub(done);
+    let digits = number.get(end.saturating_sub(width)..end)?;
+    if digits.is_empty() { Some(0) } else { digits.parse().ok() }
+}
+
+fn read(step: &str) -> Option<Step<'_>> {
+    let (place, rest) = step.trim().split_once(". ")?;
+    number(place)?;
+    if let Some(rest) = rest.strip_prefix("Carry the final carry over ") {
+        return Some(Step::Carry(number(rest.strip_suffix(" to the next place.")?)?));
+    }
+    let (a, rest) = rest.split_once(" + ")?;
+    let (b, rest) = rest.split_once(" (plus carry ")?;
+    let (carry, rest) = rest.split_once(") = ")?;
+    let (sum, rest) = rest.split_once(" (write down ")?;
+    let (written, rest) = rest.split_once(", ")?;
+    let over = match rest.strip_suffix(").")? {
+        "no carry over" => 0,
+        rest => number(rest.strip_prefix("carry over ")?).filter(|over| *over > 0)?,
+    };
+    is_digits(written).then_some(Step::Add(Addition {
+        a: number(a)?,
+        b: number(b)?,
+        carry: number(carry)?,
+        sum: number(sum)?,
+        written,
+        over,
+    }))
+}
+
+/// A number as the solutions write it: without leading zeros.
+fn number(text: &str) -> Option<u128> {
+    let is_plain = is_digits(text) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_plain)
+}
+
+/// Whether a text is digits and nothing else.
+pub(super) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::addition::solution;
+    use proptest::prelude::*;
+
+    fn held(a: u64, b: u64, text: &str) -> Vec<bool> {
+        let steps: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Thus")).collect();
+        follow(&a.to_string(), &b.to_string(), &steps)
+    }
+
+    #[test]
+    fn each_part_of_a_step_is_checked() {
+        for (step, follows) in [
+            ("1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).", true),
+            ("7. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).", true),
+            ("1. 86 + 75 (plus carry 0) = 161 (write down 61, carry over 1).", true),
+            // The final carry in the same step.
+            ("1. 86 + 75 (plus carry 0) = 161 (write down 161, no carry over).", true),
+            ("1. 86 + 75 (plus carry 0) = 161 (write down 0161, no carry over).", false),
+            ("1. 5 + 6 (plus carry 0) = 11 (write down 1, carry over 1).", false),
+            ("1. 6 + 5 (plus carry 1) = 12 (write down 2, carry over 1).", false),
+            ("1. 6 + 5 (plus carry 0) = 12 (write down 2, carry over 1).", false),
+            ("1. 6 + 5 (plus carry 0) = 11 (write down 11, no carry over).", false),
+            ("1. 6 + 5 (plus carry 0) = 11 (write down 1, no carry over).", false),
+            ("1. 6 + 5 (plus carry 0) = 11 (write down 2, carry over 1).", false),
+            ("1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 0).", false),
+            ("1. 06 + 5 (plus carry 0) = 11 (write down 1, carry over 1).", false),
+            ("6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).", false),
+            ("1. Carry the final carry over 1 to the next place.", false),
+            ("1. 6 + 5 = 11", false),
+            ("so", false),
+        ] {
+            assert_eq!(held(86, 75, step), [follows], "{step}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_held_against_the_one_before_right_or_wrong() {
+        let wrong = "1. 6 + 5 (plus carry 0) = 12 (write down 2, carry over 1).
+2. 8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).
+3. Carry the final carry over 1 to the next place.";
+        assert_eq!(held(86, 75, wrong), [false, true, true]);
+        let unread = "1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).
+2. well
+3. 8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).
+4. 0 + 0 (plus carry 1) = 1 (write down 1, no carry over).
+5. Carry the final carry over 1 to the next place.";
+        assert_eq!(held(86, 75, unread), [true, false, true, true, false]);
+        let again = "1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).
+1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).";
+        assert_eq!(held(86, 75, again), [true, false]);
+        let twice = "1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).
+2. 8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).
+3. Carry the final carry over 1 to the next place.
+4. Carry the final carry over 1 to the next place.";
+        assert_eq!(held(86, 75, twice), [true, true, true, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_step_of_our_solutions_follows(a in 1u64..10_000_000, b in 1u64..10_000_000, pair in 0u32..6) {
+            let full = solution::full(a, b);
+            prop_assert_eq!(held(a, b, &full.text), vec![true; full.steps as usize]);
+            let positions = solution::positions(a, b);
+            if pair + 1 < positions {
+                let skipped = solution::merged(a, b, pair);
+                prop_assert_eq!(held(a, b, &skipped.text), vec![true; skipped.steps as usize]);
+            }
+        }
+
+        #[test]
+        fn any_text_is_held(steps in prop::collection::vec(any::<String>(), 0..4), digits in "[0-9]{0,60}") {
+            let mut steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+            let long = format!("1. {digits} + {digits} (plus carry {digits}) = {digits} (write down {digits}, carry over {digits}).");
+            steps.push(&long);
+            prop_assert_eq!(follow(&digits, "7", &steps).len(), steps.len());
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Equations as anybody may write them: any order, brackets and spacing, however long and however deep.
+
+use super::symbols::{CLOSE, EQUALS, LETTERS, MINUS, OPEN, OVER, PLUS, TIMES, UNKNOWN, ZERO};
+
+/// Two expressions that are said to be equal.
+pub(super) struct Written {
+    pub left: Postfix,
+    pub right: Postfix,
+    /// Whether nothing but ❤ is on the left, not even a bracket.
+    is_bare: bool,
+}
+
+/// An expression with its operators behind their operands: evaluated from left to right, without recursion.
+pub(super) struct Postfix(pub Vec<Item>);
+
+/// A part of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    Zero,
+    Unknown,
+    /// By its place in [`LETTERS`].
+    Letter(usize),
+    Operator(Operator),
+}
+
+/// What is done with one operand or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Operator {
+    Plus,
+    Minus,
+    Times,
+    Over,
+    /// A sign.
+    Negative,
+}
+
+/// What waits for its right operand.
+enum Waiting {
+    Bracket,
+    Operator(Operator),
+}
+
+impl Written {
+    /// Reads an equation; nothing if it is none. The usual precedence; a sign may stand before any operand, as in Python.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (left, right) = text.split_once(EQUALS)?;
+        Some(Self {
+            left: Postfix::read(left)?,
+            right: Postfix::read(right)?,
+            is_bare: left.trim().chars().eq([UNKNOWN]),
+        })
+    }
+
+    /// How often ❤ occurs.
+    pub(super) fn unknowns(&self) -> usize {
+        self.left.unknowns() + self.right.unknowns()
+    }
+
+    /// Whether it says what ❤ is: ❤ alone on the left, and not on the right.
+    pub(super) fn isolates(&self) -> bool {
+        self.is_bare && self.right.unknowns() == 0
+    }
+}
+
+impl Operator {
+    /// Which of two operators is done first.
+    fn strength(self) -> u8 {
+        match self {
+            Self::Plus | Self::Minus => 1,
+            Self::Times | Self::Over => 2,
+            Self::Negative => 3,
+        }
+    }
+}
+
+impl Postfix {
+    fn unknowns(&self) -> usize {
+        self.0.iter().filter(|item| **item == Item::Unknown).count()
+    }
+
+    /// Dijkstra's shunting yard.
+    fn read(text: &str) -> Option<Self> {
+        let mut items = Vec::new();
+        let mut waiting = Vec::new();
+        // Whether an operand must come next, rather than an operator.
+        let mut opens = true;
+        for symbol in text.chars().filter(|symbol| !symbol.is_whitespace()) {
+            match (symbol, opens) {
+                (PLUS, true) => {}
+                (MINUS, true) => waiting.push(Waiting::Operator(Operator::Negative)),
+                (OPEN, true) => waiting.push(Waiting::Bracket),
+                (symbol, true) => {
+                    items.push(operand(symbol)?);
+                    opens = false;
+                }
+                (CLOSE, false) => close(&mut waiting, &mut items)?,
+                (symbol, false) => {
+                    let operator = operator(symbol)?;
+                    release(&mut waiting, &mut items, operator.strength());
+                    waiting.push(Waiting::Operator(operator));
+                    opens = true;
+                }
+            }
+        }
+        release(&mut waiting, &mut items, 0);
+        (!opens && waiting.is_empty()).then_some(Self(items))
+    }
+}
+
+fn operand(symbol: char) -> Option<Item> {
+    match symbol {
+        ZERO => Some(Item::Zero),
+        UNKNOWN => Some(Item::Unknown),
+        letter => LETTERS.iter().position(|other| *other == letter).map(Item::Letter),
+    }
+}
+
+fn operator(symbol: char) -> Option<Operator> {
+    match symbol {
+        PLUS => Some(Operator::Plus),
+        MINUS => Some(Operator::Minus),
+        TIMES => Some(Operator::Times),
+        OVER => Some(Operator::Over),
+        _ => None,
+    }
+}
+
+/// Puts out the operators that wait at the top and are at least so strong.
+fn release(waiting: &mut Vec<Waiting>, items: &mut Vec<Item>, strength: u8) {
+    while let Some(Waiting::Operator(operator)) = waiting.last() {
+        if operator.strength() < strength {
+            break;
+        }
+        items.push(Item::Operator(*operator));
+        waiting.pop();
+    }
+}
+
+/// Ends a bracket; nothing if none is open.
+fn close(waiting: &mut Vec<Waiting>, items: &mut Vec<Item>) -> Option<()> {
+    release(waiting, items, 0);
+    // All operators are gone from the top.
+    waiting.pop().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_equation_is_not_read() {
+        for text in [
+            "",
+            "↔",
+            "❤",
+            "❤ ↔",
+            "❤ ↔ ♋ ↔ ♙",
+            "❤ = ♋",
+            "❤ ↔ ♋ ♙",
+            "❤ ↔ ♋ ✰",
+            "❤ ↔ ✾ ♋",
+            "❤ ↔ ❲ ♋",
+            "❤ ↔ ♋ ❳",
+            "❤ ↔ ❲ ❳",
+            "❤ ↔ ♋ ❲ ♙ ❳",
+            "❤ ↔ ❲ ♋ ❳ ♙",
+            "❤ ↔ ♋.",
+            "❤ ↔ A",
+            "❤ ↔ ❲ ♋ ✰ ❳ ♙",
+        ] {
+            assert!(Written::read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_and_length_do_not_matter() {
+        let deep = format!("❤↔{}♋{}", "❲❀".repeat(200_000), "❳".repeat(200_000));
+        assert!(Written::read(&deep).unwrap().isolates());
+        let unbalanced = format!("❤↔{}♋{}", "❲".repeat(200_000), "❳".repeat(199_999));
+        assert!(Written::read(&unbalanced).is_none());
+        let long = format!("❤↔♋{}", "✾♋✰♙♪♏".repeat(100_000));
+        assert_eq!(Written::read(&long).unwrap().right.0.len(), 600_001);
+    }
+}

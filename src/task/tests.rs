@@ -1,0 +1,68 @@
+use super::*;
+
+/// The rows of a task for params in TOML.
+pub(super) fn generate(task: &dyn Task, toml: &str, seed: u64) -> Splits {
+    read(task, toml).unwrap().generate(seed)
+}
+
+/// What is said of wrong params, after the param.
+pub(super) fn refusal(task: &dyn Task, toml: &str) -> String {
+    let error = read(task, toml).err().unwrap();
+    format!("{}: {}", error.path.join("."), error.kind)
+}
+
+fn read(task: &dyn Task, toml: &str) -> Result<Box<dyn Problems>, figment::Error> {
+    let table: toml::Table = toml::from_str(toml).unwrap();
+    task.read(&Value::serialize(table).unwrap())
+}
+
+fn row(prompt: &str) -> Row {
+    Row {
+        id: String::new(),
+        prompt: prompt.to_owned(),
+        completion: String::new(),
+        step_num: 1,
+        answer: 3.into(),
+    }
+}
+
+#[test]
+fn a_row_finds_its_task() {
+    let facing = "Assuming an initial orientation facing";
+    let actions = "determine the final direction after executing the following actions:";
+    for (prompt, task) in [
+        ("Question: 1 + 2".to_owned(), Some("addition")),
+        ("Question: 1 - 2".to_owned(), None),
+        ("Question: ❀ ❤ ✰ ♋ ↔ ♙".to_owned(), Some("algebra")),
+        ("Isolate ❤.\nQuestion: ❀ ❤ ✰ ♋ ↔ ♙".to_owned(), Some("algebra")),
+        ("Question: ♏ ✰ ♋ ↔ ♙".to_owned(), None),
+        (format!("{facing} East, {actions} Left, Around"), Some("direction")),
+        (format!("{facing} Up, {actions} Left, Around"), None),
+        (format!("{facing} East, {actions} "), None),
+        (String::new(), None),
+    ] {
+        assert_eq!(of(&row(&prompt)).map(Task::name), task, "{prompt}");
+    }
+    assert!(names().is_sorted());
+}
+
+#[test]
+fn a_question_of_another_task_has_no_steps_that_follow() {
+    for task in tasks() {
+        assert_eq!(task.follows(&row("How many?"), &["North.", ""]), [false, false]);
+    }
+}
+
+#[test]
+fn a_share_draws_so_many_skips_and_a_cold_start_none() {
+    for task in tasks() {
+        let skips = |toml: &str| {
+            let sizes = "train = 1000\ndevelopment = 0\nin_domain = 0\nood_easy = 0\nood_hard = 0";
+            generate(*task, &format!("{sizes}\n{toml}"), 3).skipped.len()
+        };
+        let all = skips("start = 'warm'");
+        let half = skips("start = 'warm'\nskip_share = 0.5");
+        assert!(all > 800 && half.abs_diff(all / 2) < 60, "{}: {all} {half}", task.name());
+        assert_eq!(skips("start = 'cold'"), 0);
+    }
+}

@@ -1,0 +1,67 @@
+//! How each style cuts texts, in the parts of the `tokenizers` crate.
+
+use tokenizers::decoders::DecoderWrapper;
+use tokenizers::decoders::fuse::Fuse;
+use tokenizers::decoders::strip::Strip;
+use tokenizers::normalizers::replace::ReplacePattern;
+use tokenizers::normalizers::{NormalizerWrapper, Prepend, Replace};
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
+
+use super::Style;
+
+/// The pre-tokens of `phrase` and `char`: each ASCII digit, and each maximal run of anything else.
+const PHRASES: &str = "[0-9]|[^0-9]+";
+
+/// The pre-tokens of `word`: each digit, each word and each other symbol with the space before it, each other white space.
+const WORDS: &str = r" ?\p{L}+|[0-9]| ?[^\s\p{L}0-9]|\s";
+
+/// A line break before a line that is not empty.
+const LINE: &str = r"\n(?=.)";
+
+/// What cuts texts, and puts them together again.
+pub(super) struct Cut {
+    style: Style,
+    pub normalizer: Option<NormalizerWrapper>,
+    pub pre_tokenizer: Split,
+    pub decoder: DecoderWrapper,
+}
+
+impl Cut {
+    pub(super) fn new(style: Style) -> Result<Self, tokenizers::Error> {
+        let by = |pattern: &str| Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false);
+        let fuse = DecoderWrapper::Fuse(Fuse::new());
+        if style != Style::Word {
+            return Ok(Self {
+                style,
+                normalizer: None,
+                pre_tokenizer: by(PHRASES)?,
+                decoder: fuse,
+            });
+        }
+        let spaced = Replace::new(ReplacePattern::Regex(LINE.to_owned()), "\n ")?;
+        let normalizers = vec![spaced.into(), Prepend::new(" ".to_owned()).into()];
+        let unspaced = vec![fuse, Replace::new("\n ", "\n")?.into(), Strip::new(' ', 1, 0).into()];
+        Ok(Self {
+            style,
+            normalizer: Some(tokenizers::normalizers::Sequence::new(normalizers).into()),
+            pre_tokenizer: by(WORDS)?,
+            decoder: tokenizers::decoders::sequence::Sequence::new(unspaced).into(),
+        })
+    }
+
+    /// The pieces of a text that are tokens where they occur often enough.
+    pub(super) fn pieces(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
+        if self.style == Style::Char {
+            return Ok(Vec::new());
+        }
+        let mut text = text.into();
+        if let Some(normalizer) = &self.normalizer {
+            normalizer.normalize(&mut text)?;
+        }
+        let mut text = PreTokenizedString::from(text);
+        self.pre_tokenizer.pre_tokenize(&mut text)?;
+        let splits = text.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        Ok(splits.into_iter().map(|(piece, ..)| piece.to_owned()).collect())
+    }
+}
