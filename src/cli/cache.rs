@@ -97,7 +97,7 @@ fn as_text(size: &Size) -> String {
 }
 
 /// `830 B`, `1.2 kB`, `3.4 GB`: in thousands, as disks are sold.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
         return format!("{count} B");

@@ -1,6 +1,7 @@
 //! Why a command ended without doing what it should, and how that is said.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::Exit;
 use super::diagnostics::{Rejected, Style};
@@ -19,6 +20,8 @@ pub enum Failed {
     Program(io::Error),
     /// What was asked for cannot be printed.
     Output(io::Error),
+    /// A file that was asked for cannot be written.
+    Write(PathBuf, io::Error),
     /// The arguments do not fit together; a message with what to do.
     Usage(String),
 }
@@ -53,7 +56,7 @@ impl Failed {
             Self::Program(_) => Exit::StageFailed,
             // `runner plan … | head` has all it wants.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Output(_) => Exit::StageFailed,
+            Self::Output(_) | Self::Write(..) => Exit::StageFailed,
         }
     }
 
@@ -65,6 +68,7 @@ impl Failed {
             Self::Program(error) => format!("cannot start a worker: {error}"),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
+            Self::Write(path, error) => format!("cannot write {}: {error}", path.display()),
             Self::Usage(message) => message.clone(),
         };
         format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))

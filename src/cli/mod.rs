@@ -4,6 +4,7 @@ mod cache;
 mod color;
 pub mod config;
 pub mod diagnostics;
+mod diff;
 #[cfg(test)]
 mod example;
 mod exit;
@@ -46,6 +47,7 @@ enum Command {
     Plan(plan::PlanArgs),
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
+    Diff(diff::DiffArgs),
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
@@ -71,6 +73,7 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         Command::Plan(args) => plan::plan(args, colors.paint_stdout()),
         Command::Graph(args) => graph::graph(args),
         Command::Report(args) => report::report(args, colors.paint_stdout()),
+        Command::Diff(args) => diff::diff(args, colors.paint_stdout()),
         Command::Config(args) => {
             config::run(args, crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
             Ok(Exit::Done)

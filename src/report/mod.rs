@@ -4,13 +4,19 @@
 //! user sees; whether there is a terminal and whether colours are wanted is the caller's to find out.
 
 mod clock;
+pub mod diff;
 mod duration;
+mod escape;
 mod event_log;
+pub mod figure;
+pub mod findings;
 mod json;
+pub mod page;
 mod paint;
 mod plain;
 mod running;
 pub mod scores;
+pub mod sheet;
 mod table;
 mod tally;
 mod terminal;
@@ -19,11 +25,14 @@ mod wording;
 pub use clock::{Clock, SystemClock};
 pub use duration::duration;
 pub use event_log::EventLog;
+pub use findings::Findings;
 pub use json::Json;
 pub use paint::{Color, Paint};
 pub use plain::Plain;
 pub use table::{Align, Table};
 pub use terminal::Terminal;
+
+use escape::{escaped, json_in_script};
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,8 @@ mod mix;
 mod sample;
 mod train;
 
+pub use answering::judge;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

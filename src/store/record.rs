@@ -103,6 +103,21 @@ impl Store {
         }
     }
 
+    /// The whole record of the stage `key`, if it was ever run.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn record(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
+        if self.outputs(key)?.is_none() {
+            return Ok(None);
+        }
+        let path = self.sharded("records", key, ".json");
+        let Some(bytes) = read(&path)? else { return Ok(None) };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| damaged(path, &error.to_string()))
+    }
+
     /// Every record, in no particular order; those that cannot be read are left out, since this serves explanations only.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         let files = walkdir::WalkDir::new(self.root.join("records")).into_iter().filter_map(Result::ok);

@@ -1,15 +1,18 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
 mod architecture;
+mod browser;
 mod config;
 mod dag;
 mod keys;
 mod kinds;
 mod lab;
 mod model;
+mod page;
 mod readme;
 mod reference;
 mod report;
+mod reports;
 mod runs;
 mod table;
 mod tasks;

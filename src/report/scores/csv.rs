@@ -32,8 +32,11 @@ impl Scores {
 }
 
 fn fields<'a>(score: &'a Score, axes: &'a [&str], metrics: &'a BTreeSet<&str>) -> impl Iterator<Item = String> + 'a {
-    let head = [score.stage.clone(), score.iteration.map_or_else(String::new, |k| k.to_string())];
-    let coordinates = axes.iter().map(|axis| score.variant.get(*axis).cloned().unwrap_or_default());
+    let head = [
+        score.place.stage.clone(),
+        score.place.iteration.map_or_else(String::new, |k| k.to_string()),
+    ];
+    let coordinates = axes.iter().map(|axis| score.place.variant.get(*axis).cloned().unwrap_or_default());
     let values = metrics
         .iter()
         .map(|name| match score.metrics.as_ref().and_then(|metrics| metrics.get(*name)) {

@@ -1,17 +1,30 @@
-//! The scores of an experiment: one per variant, evaluation and data set; as JSON, as CSV, and as a table of means.
+//! The scores of an experiment: one per variant, evaluation and data set; as JSON, as CSV, and as the tables of the paper.
 
+mod bootstrap;
 mod csv;
+mod differences;
+mod following;
+mod lead;
 mod mean;
-mod means;
+mod place;
+mod results;
+mod rows;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
+pub use bootstrap::{Interval, Pair, RESAMPLES, interval};
+pub use differences::{Baseline, Difference};
 pub use mean::Mean;
+pub use place::Place;
 
-/// The axis over whose values the table takes means; every other axis separates its rows.
-const SEED: &str = "seed";
+pub(in crate::report) use place::group_text;
+pub(in crate::report) use rows::Row;
+
+use crate::hash::Digest;
+use crate::metrics::Outcome;
 
 /// All scores of an experiment, those to come included.
 #[derive(Clone, Debug, Default)]
@@ -24,37 +37,37 @@ pub struct Scores {
 /// What one evaluation said of one data set, in one variant.
 #[derive(Clone, Debug)]
 pub struct Score {
-    /// The evaluation's name: `score[2]`.
-    pub stage: String,
-    /// The coordinates of the variant.
-    pub variant: BTreeMap<String, String>,
-    /// The index in the stage's name.
-    pub iteration: Option<i64>,
+    /// The evaluation.
+    pub place: Place,
     /// The name of the data set.
     pub data: String,
-    /// Variants that share one evaluation have its number here; it counts once in a mean.
-    pub source: usize,
     /// By name; nothing if the evaluation is not in the store.
     pub metrics: Option<Map<String, Value>>,
+    /// The answers behind the metrics, where they were asked for.
+    pub answers: Rc<[Judged]>,
+}
+
+/// An answer, judged, and the problem that it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// The digest of the problem's id and question.
+    pub problem: Digest,
+    pub outcome: Outcome,
 }
 
 impl Score {
     /// A metric that is a number.
-    fn number(&self, metric: &str) -> Option<f64> {
+    pub(in crate::report) fn number(&self, metric: &str) -> Option<f64> {
         self.metrics.as_ref()?.get(metric)?.as_f64()
     }
 
-    fn is_finished(&self) -> bool {
-        self.metrics.is_some()
+    /// How a numbered model followed the number of steps asked for.
+    fn following(&self) -> Option<&Map<String, Value>> {
+        self.metrics.as_ref()?.get("following")?.as_object()
     }
 
-    /// The coordinates that separate rows of the table.
-    fn group(&self) -> BTreeMap<&str, &str> {
-        self.variant
-            .iter()
-            .filter(|(axis, _)| *axis != SEED)
-            .map(|(axis, value)| (axis.as_str(), value.as_str()))
-            .collect()
+    pub(in crate::report) fn is_finished(&self) -> bool {
+        self.metrics.is_some()
     }
 }
 
@@ -63,14 +76,14 @@ impl Scores {
     pub fn json(&self) -> Value {
         let row = |score: &Score| {
             json!({
-                "stage": score.stage,
-                "variant": score.variant,
-                "iteration": score.iteration,
+                "stage": score.place.stage,
+                "variant": score.place.variant,
+                "iteration": score.place.iteration,
                 "data": score.data,
                 "metrics": score.metrics,
             })
         };
-        let unfinished = |score: &Score| json!({"stage": score.stage, "variant": score.variant, "data": score.data});
+        let unfinished = |score: &Score| json!({"stage": score.place.stage, "variant": score.place.variant, "data": score.data});
         json!({
             "experiment": self.experiment,
             "rows": self.scores.iter().filter(|score| score.is_finished()).map(row).collect::<Vec<_>>(),
@@ -80,8 +93,14 @@ impl Scores {
 
     /// How many evaluations there are, and how many of them are not in the store.
     pub fn evaluations(&self) -> (usize, usize) {
-        let finished: BTreeMap<usize, bool> = self.scores.iter().map(|score| (score.source, score.is_finished())).collect();
+        let finished: BTreeMap<usize, bool> = self.scores.iter().map(|score| (score.place.source, score.is_finished())).collect();
         (finished.len(), finished.values().filter(|finished| !**finished).count())
+    }
+
+    /// What the tables leave open: how many evaluations are still to come.
+    pub fn note(&self) -> Option<String> {
+        let (all, missing) = self.evaluations();
+        (missing > 0).then(|| format!("{missing} of {} with scores not run yet", super::wording::stages(all)))
     }
 
     /// The axes of the matrix.
@@ -89,7 +108,7 @@ impl Scores {
         let mut axes: Vec<&str> = self
             .scores
             .iter()
-            .flat_map(|score| score.variant.keys())
+            .flat_map(|score| score.place.variant.keys())
             .map(String::as_str)
             .collect();
         axes.sort_unstable();
@@ -99,7 +118,7 @@ impl Scores {
 }
 
 /// The distinct items, in the order of their first appearance.
-fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+pub(in crate::report) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {
         if !seen.contains(&item) {
@@ -130,14 +149,26 @@ pub(crate) mod tests {
                             "average_full_steps": 2.61,
                         });
                         scores.push(Score {
-                            stage: format!("score[{k}]"),
-                            variant: [("start", start.to_owned()), ("seed", seed.to_string())]
-                                .map(|(a, v)| (a.to_owned(), v))
-                                .into(),
-                            iteration: Some(i64::from(k)),
+                            place: Place {
+                                stage: format!("score[{k}]"),
+                                variant: [("start", start.to_owned()), ("seed", seed.to_string())]
+                                    .map(|(a, v)| (a.to_owned(), v))
+                                    .into(),
+                                iteration: Some(i64::from(k)),
+                                phase: if k == 0 {
+                                    format!("{start} start")
+                                } else {
+                                    format!("iteration {k}")
+                                },
+                                source: if shared { 0 } else { 1 + scores.len() / 2 },
+                            },
                             data: data.to_owned(),
-                            source: if shared { 0 } else { 1 + scores.len() / 2 },
                             metrics: metrics.as_object().filter(|_| !unfinished).cloned(),
+                            answers: if unfinished {
+                                Rc::default()
+                            } else {
+                                answers(k, seed, accuracy + lift)
+                            },
                         });
                     }
                 }
@@ -147,6 +178,23 @@ pub(crate) mod tests {
             experiment: "addition".into(),
             scores,
         }
+    }
+
+    /// Answers to 40 problems, in iteration 1 a step shorter.
+    fn answers(k: u32, seed: u32, accuracy: f64) -> Rc<[Judged]> {
+        let answer = |i: u32| Judged {
+            problem: Digest::of(&i.to_le_bytes()),
+            outcome: Outcome {
+                steps: 3 - k,
+                full_steps: 3,
+                requested: None,
+                right: f64::from((i * 7 + seed + k) % 40) < accuracy * 40.0,
+                valid: true,
+                complete: true,
+                tokens: 10,
+            },
+        };
+        (0..40).map(answer).collect()
     }
 
     #[test]

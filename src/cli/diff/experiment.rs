@@ -1,0 +1,67 @@
+//! An experiment, or one variant of it, as a side of a comparison.
+
+use petgraph::graph::NodeIndex;
+use serde_json::Value;
+
+use super::{add, add_digests, add_metrics};
+use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
+use crate::cli::report::collect;
+use crate::cli::selection::Selection;
+use crate::cli::{Failed, Session};
+use crate::event::StageName;
+use crate::plan::{Entry, Node, Plan};
+use crate::report::diff::{About, Facts, Side};
+use crate::report::scores::Scores;
+
+pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
+    let session = Session::open(experiment, &ExecutionArgs::default())?;
+    let mut side = Side {
+        name: name.to_owned(),
+        stages: Vec::new(),
+    };
+    let Some((plan, store)) = session.plan(selection)? else {
+        return Ok(side);
+    };
+    let scores = collect::scores(&plan, &store, selection, false)?;
+    for (index, node, entry) in plan.stages() {
+        let facts = facts(&plan, index, node, entry, &scores);
+        let members = node.members.iter().filter(|member| selection.fits(member));
+        side.stages
+            .extend(members.map(|member| (without(member, selection), facts.clone())));
+    }
+    Ok(side)
+}
+
+/// The stage without the coordinates that were chosen: two variants differ in them, and are compared all the same.
+fn without(member: &StageName, selection: &Selection) -> StageName {
+    let mut name = member.clone();
+    name.variant
+        .retain(|axis, _| selection.variants.iter().all(|(chosen, _)| chosen != axis));
+    name
+}
+
+fn facts(plan: &Plan, index: NodeIndex, node: &Node, entry: &Entry, scores: &Scores) -> Facts {
+    let mut facts = Facts::new();
+    add(&mut facts, About::Kind, "", &Value::from(node.kind.name));
+    add(&mut facts, About::Param, "", &node.stage.params());
+    if let Some(seed) = node.seed {
+        add(&mut facts, About::Seed, "", &Value::from(seed));
+    }
+    if let Some(numbers) = node.stage.numerics() {
+        add(&mut facts, About::Numbers, "", &Value::from(numbers));
+    }
+    for (port, links) in &node.inputs {
+        let from = |link: &crate::plan::Link| Some(plan.entries.get(link.from.index())?.outputs.get(link.port)?.digest);
+        add_digests(&mut facts, About::Input, port, &links.iter().map(from).collect::<Vec<_>>());
+    }
+    for output in node.kind.outputs {
+        let digest = entry.outputs.get(output.name).map(|artifact| artifact.digest);
+        add_digests(&mut facts, About::Output, output.name, &[digest]);
+    }
+    for score in scores.scores.iter().filter(|score| score.place.source == index.index()) {
+        if let Some(metrics) = &score.metrics {
+            add_metrics(&mut facts, &score.data, metrics);
+        }
+    }
+    facts
+}

@@ -1,0 +1,160 @@
+//! `runner diff`: two experiments, two variants of one, or two runs, side by side.
+
+mod experiment;
+mod run;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::experiment::ExperimentArgs;
+use super::selection::Selection;
+use super::{Exit, Failed};
+use crate::report::Paint;
+use crate::report::diff::{About, Diff, Fact, Facts, Side};
+
+/// Compare two experiments, variants or runs: params, digests, metrics
+#[derive(Clone, Debug, clap::Args)]
+pub struct DiffArgs {
+    /// An experiment, `FILE@AXIS=VALUE,…` for one of its variants, or the name of a run
+    #[arg(value_name = "A")]
+    pub a: String,
+
+    /// What it is compared with
+    #[arg(value_name = "B")]
+    pub b: String,
+
+    /// Only these stages: `standard[2]`, `standard` (all its indices), `score*`
+    #[arg(value_name = "STAGE")]
+    pub stages: Vec<String>,
+
+    /// Apply the files' `[profile.NAME]`; may be given several times, the last wins
+    #[arg(long = "profile", value_name = "NAME")]
+    pub profiles: Vec<String>,
+
+    /// Set a value in both experiments; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+
+    /// Folder of the store
+    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
+    pub store: Option<PathBuf>,
+
+    /// Show equal rows too
+    #[arg(long)]
+    pub all: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the comparison; code 0 whether anything differs or not.
+///
+/// # Errors
+/// When a side is neither an experiment nor a run, or the store is damaged.
+pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
+    let (a, b) = (side(args, &args.a)?, side(args, &args.b)?);
+    if a.stages.is_empty() && b.stages.is_empty() {
+        return Ok(Exit::NothingSelected);
+    }
+    let diff = Diff::of([&a, &b]);
+    if args.json {
+        return super::print_json(&diff.json(args.all));
+    }
+    super::print(&diff.text(args.all, paint))
+}
+
+fn side(args: &DiffArgs, text: &str) -> Result<Side, Failed> {
+    let (file, variants) = parted(text)?;
+    let selection = Selection {
+        stages: args.stages.clone(),
+        variants,
+    };
+    let experiment = ExperimentArgs {
+        file: file.into(),
+        profiles: args.profiles.clone(),
+        set: args.set.clone(),
+        store: args.store.clone(),
+    };
+    if !Path::new(file).exists()
+        && let Some(side) = run::side(&experiment, &selection)?
+    {
+        return Ok(side);
+    }
+    experiment::side(text, &experiment, &selection)
+}
+
+/// The coordinates of a variant.
+type Coordinates = Vec<(String, String)>;
+
+/// `x.toml@start=warm,seed=1` → the file and the coordinates.
+fn parted(text: &str) -> Result<(&str, Coordinates), Failed> {
+    // A file's name may have an @ of its own.
+    let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
+        return Ok((text, Vec::new()));
+    };
+    let pair = |part: &str| {
+        let (axis, value) = part.split_once('=')?;
+        Some((axis.trim().to_owned(), value.trim().to_owned()))
+    };
+    let variants: Option<Vec<_>> = rest.split(',').map(pair).collect();
+    let wrong = || Failed::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
+    Ok((file, variants.ok_or_else(wrong)?))
+}
+
+/// Adds the leaves of `value`, each under its path.
+fn add(facts: &mut Facts, about: About, name: &str, value: &Value) {
+    let Value::Object(fields) = value else {
+        facts.insert(
+            Fact {
+                about,
+                name: name.to_owned(),
+            },
+            value.clone(),
+        );
+        return;
+    };
+    for (field, value) in fields {
+        let name = if name.is_empty() {
+            field.clone()
+        } else {
+            format!("{name}.{field}")
+        };
+        add(facts, about, &name, value);
+    }
+}
+
+/// Adds a data set's metrics; lists by length are no side-by-side matter.
+fn add_metrics(facts: &mut Facts, data: &str, metrics: &serde_json::Map<String, Value>) {
+    for (name, value) in metrics.iter().filter(|(_, value)| !value.is_array()) {
+        add(facts, About::Metric, &format!("{data} {name}"), value);
+    }
+}
+
+/// Adds digests in their short form.
+fn add_digests(facts: &mut Facts, about: About, port: &str, digests: &[Option<crate::hash::Digest>]) {
+    let digests: Vec<String> = digests
+        .iter()
+        .map(|digest| digest.map_or_else(|| "not there yet".to_owned(), |digest| digest.short()))
+        .collect();
+    add(facts, about, port, &Value::from(digests.join(" ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_a_file_and_perhaps_a_variant() {
+        let parts = |text| {
+            parted(text)
+                .map_err(|_| ())
+                .map(|(file, variants)| (file.to_owned(), variants.len()))
+        };
+        assert_eq!(parts("x.toml"), Ok(("x.toml".to_owned(), 0)));
+        assert_eq!(parts("a@b.toml"), Ok(("a@b.toml".to_owned(), 0)));
+        assert_eq!(parts("a@b.toml@seed=1,start=warm"), Ok(("a@b.toml".to_owned(), 2)));
+        assert_eq!(parts("x.toml@seed=1,start"), Err(()));
+    }
+}

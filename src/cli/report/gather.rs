@@ -1,0 +1,162 @@
+//! What figures and page are made of, from plan and store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use petgraph::graph::NodeIndex;
+use serde::Deserialize;
+
+use super::phase::Phases;
+use super::samples::Chooser;
+use super::{answers, collect, stages};
+use crate::cli::selection::Selection;
+use crate::dataset;
+use crate::plan::{Entry, Node, Plan, State};
+use crate::report::Findings;
+use crate::report::findings::{Curve, Kept, Requests, Samples};
+use crate::report::scores::{Place, Scores};
+use crate::stage::PortType;
+use crate::store::{Store, StoreError};
+
+/// All that is known of the selected stages and what they need.
+pub(super) fn findings(
+    plan: &Plan,
+    store: &Store,
+    selection: &Selection,
+    scores: Scores,
+    question: String,
+) -> Result<Findings, StoreError> {
+    let gathering = Gathering {
+        plan,
+        store,
+        selection,
+        phases: Phases::of(plan),
+    };
+    Ok(Findings {
+        question,
+        scores,
+        stages: stages::stages(plan, store)?,
+        kept: gathering.kept()?,
+        curves: gathering.curves()?,
+        samples: gathering.samples()?,
+    })
+}
+
+struct Gathering<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    selection: &'a Selection,
+    phases: Phases,
+}
+
+/// The part of a line of `training.jsonl` that is drawn.
+#[derive(Deserialize)]
+struct Point {
+    step: u64,
+    loss: f64,
+}
+
+impl<'a> Gathering<'a> {
+    /// The stages in the store that put out a `port`, and where each did.
+    fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
+        let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+        hits.flat_map(move |(index, node, entry)| {
+            let outputs = node.kind.outputs.iter().filter(move |output| output.port == port);
+            outputs
+                .filter_map(|output| Some((index, node, self.path(entry, output.name)?)))
+                .collect::<Vec<_>>()
+        })
+    }
+
+    fn path(&self, entry: &Entry, port: &str) -> Option<PathBuf> {
+        Some(self.store.object(&entry.outputs.get(port)?.digest))
+    }
+
+    /// The stage in each selected variant; a stage that is only needed by others has the variants that they have.
+    fn places(&self, index: NodeIndex, node: &Node) -> Vec<Place> {
+        let chosen = |member: &&crate::event::StageName| {
+            let variants = Selection {
+                stages: Vec::new(),
+                variants: self.selection.variants.clone(),
+            };
+            variants.fits(member)
+        };
+        let members = node.members.iter().filter(chosen);
+        members.map(|member| collect::place(&self.phases, index, member)).collect()
+    }
+
+    /// Of every filter in the store: the rows it kept, and how good the answers were that it was given.
+    fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+        let mut all = Vec::new();
+        for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == "filter") {
+            let mut requests: BTreeMap<u32, Requests> = BTreeMap::new();
+            for link in node.inputs.values().flatten() {
+                let answered = self
+                    .plan
+                    .entries
+                    .get(link.from.index())
+                    .and_then(|entry| self.path(entry, link.port));
+                let Some(answered) = answered else { continue };
+                answers::read(&answered, |_, outcome| {
+                    let fewer = outcome
+                        .requested
+                        .map_or(0, |requested| outcome.full_steps.saturating_sub(requested));
+                    if fewer > 0 {
+                        let seen = requests.entry(fewer).or_default();
+                        seen.fewer = fewer;
+                        seen.answers += 1;
+                        seen.consistent += u64::from(outcome.requested == Some(outcome.steps));
+                        seen.right += u64::from(outcome.right);
+                    }
+                })?;
+            }
+            let rows = stages::rows(&path).unwrap_or(0);
+            all.extend(self.places(index, node).into_iter().map(|place| Kept {
+                place,
+                rows,
+                requests: requests.values().copied().collect(),
+            }));
+        }
+        Ok(all)
+    }
+
+    /// Of every model in the store that was trained here.
+    fn curves(&self) -> Result<Vec<Curve>, StoreError> {
+        let mut all = Vec::new();
+        for (index, node, folder) in self.outputs(PortType::Model) {
+            let path = folder.join("training.jsonl");
+            if !path.exists() {
+                continue;
+            }
+            let points: Vec<Point> = dataset::read(&path).map_err(|error| StoreError::Damaged {
+                path: path.clone(),
+                problem: format!("is not what `train` writes: {error}"),
+            })?;
+            let points: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.loss)).collect();
+            all.extend(self.places(index, node).into_iter().map(|place| Curve {
+                place,
+                points: points.clone(),
+            }));
+        }
+        Ok(all)
+    }
+
+    fn samples(&self) -> Result<Samples, StoreError> {
+        let mut sets: Vec<(usize, String, PathBuf)> = Vec::new();
+        for (index, node, folder) in self.outputs(PortType::Metrics) {
+            let names = collect::data_sets(&self.plan.dag, node).into_iter().enumerate();
+            sets.extend(names.map(|(place, name)| (index.index(), name, answers::path(&folder, place))));
+        }
+        for (index, node, path) in self.outputs(PortType::Answers) {
+            let name = collect::data_sets(&self.plan.dag, node).join(", ");
+            sets.push((index.index(), name, path));
+        }
+        let mut chooser = Chooser::new(sets.len());
+        for (stage, data, path) in sets {
+            let mut candidates = chooser.candidates();
+            answers::read(&path, |answer, outcome| candidates.add(answer, outcome))?;
+            chooser.choose(candidates, stage, &data);
+        }
+        Ok(chooser.samples())
+    }
+}

@@ -1,0 +1,159 @@
+//! `runner report`: the scores of an experiment, as tables, figures and a page.
+
+mod answers;
+pub(in crate::cli) mod collect;
+mod gather;
+mod phase;
+mod question;
+mod samples;
+mod stages;
+mod write;
+
+use std::path::PathBuf;
+
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::selection::Selection;
+use super::{Exit, Failed, Session};
+use crate::report::Paint;
+use crate::report::scores::{Baseline, Scores};
+use crate::report::sheet::Sheet;
+
+/// Print the scores of the evaluations that are in the store
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    #[command(flatten)]
+    pub selection: Selection,
+
+    /// How the scores are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+
+    /// Short for `--format json`
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    pub json: bool,
+
+    /// Short for `--format csv`
+    #[arg(long, conflicts_with = "format")]
+    pub csv: bool,
+
+    /// Compare with this evaluation, answer by answer: `score[0]`, or `score[0] (start=cold)` for one of another variant
+    #[arg(long, value_name = "STAGE")]
+    pub baseline: Option<Baseline>,
+
+    /// Write a page with tables, figures, stages and samples
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the figures as SVG and PNG
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+}
+
+/// Formats of the scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns
+    #[default]
+    Text,
+    /// Tables for a README or an issue
+    Markdown,
+    /// A line for each variant, evaluation and data set
+    Csv,
+    /// The same with all metrics, and the differences to the baseline
+    Json,
+    /// Tables for a paper, with the package booktabs
+    Latex,
+}
+
+impl ReportArgs {
+    fn format(&self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (_, true) => Format::Csv,
+            _ => self.format,
+        }
+    }
+
+    /// Whether the answers behind the metrics are needed.
+    fn needs_answers(&self) -> bool {
+        self.baseline.is_some() || self.html.is_some() || self.plots.is_some()
+    }
+}
+
+/// Prints the scores, and writes the page and the figures where they are asked for.
+///
+/// # Errors
+/// When the experiment is wrong, the store is damaged, or a file cannot be written.
+pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
+    if args.baseline.is_some() && args.format() == Format::Csv {
+        return Err(Failed::Usage(
+            "differences do not fit into CSV's rows; take `--format json`".to_owned(),
+        ));
+    }
+    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let Some((plan, store)) = session.plan(&args.selection)? else {
+        return Ok(Exit::NothingSelected);
+    };
+    let scores = collect::scores(&plan, &store, &args.selection, args.needs_answers())?;
+    if scores.scores.is_empty() {
+        return Err(Failed::Usage(format!(
+            "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`)",
+            plan.dag.experiment
+        )));
+    }
+    let tables = tables(&scores, args.baseline.as_ref())?;
+    let written = if args.html.is_some() || args.plots.is_some() {
+        let question = question::of(&args.experiment)?;
+        let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
+        write::files(args, &findings, &tables)?
+    } else {
+        Vec::new()
+    };
+    let text = match args.format() {
+        Format::Json => format!("{}\n", json(&scores, args.baseline.as_ref())?),
+        Format::Csv => scores.csv(),
+        Format::Markdown => tables.iter().map(Sheet::markdown).collect::<Vec<_>>().join("\n"),
+        Format::Latex => tables.iter().map(Sheet::latex).collect::<Vec<_>>().join("\n"),
+        Format::Text => text(args, &scores, &tables, &written, paint),
+    };
+    super::print(&text)
+}
+
+/// The tables that there is something to say in.
+fn tables(scores: &Scores, baseline: Option<&Baseline>) -> Result<Vec<Sheet>, Failed> {
+    let mut tables = vec![scores.results()];
+    if let Some(baseline) = baseline {
+        tables.push(scores.compared(baseline).map_err(Failed::Usage)?);
+    }
+    tables.extend(scores.followings());
+    Ok(tables)
+}
+
+fn json(scores: &Scores, baseline: Option<&Baseline>) -> Result<serde_json::Value, Failed> {
+    let mut json = scores.json();
+    if let Some(baseline) = baseline {
+        json["baseline"] = scores.compared_json(baseline).map_err(Failed::Usage)?;
+    }
+    Ok(json)
+}
+
+/// The tables, each but the first with its title; then what is still to run and what was written.
+fn text(args: &ReportArgs, scores: &Scores, tables: &[Sheet], written: &[String], paint: Paint) -> String {
+    let mut text = String::new();
+    for (i, table) in tables.iter().enumerate() {
+        if i > 0 {
+            text += &format!("\n{}\n", table.title);
+        }
+        text += &table.text(paint);
+    }
+    if let Some(note) = scores.note() {
+        text += &format!("\n{note}: runner run {}\n", args.experiment.file.display());
+    }
+    if !written.is_empty() {
+        text += &format!("\nwrote {}\n", written.join(", "));
+    }
+    text
+}

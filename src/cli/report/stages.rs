@@ -1,0 +1,115 @@
+//! The stages of a plan with all that says where their outputs come from.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use petgraph::graph::NodeIndex;
+
+use crate::hash::Digest;
+use crate::plan::{self, Entry, Node, Plan};
+use crate::report::duration;
+use crate::report::findings::{Input, Output, Ran, Stage, State};
+use crate::stage::PortType;
+use crate::store::{Record, Store, StoreError};
+
+pub(super) fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
+    let mut found = Vec::new();
+    for (index, node, entry) in plan.stages() {
+        let record = match (entry.state, &entry.key) {
+            (plan::State::Hit, Some(key)) => store.record(key)?,
+            _ => None,
+        };
+        found.push((index, node, entry, record));
+    }
+    let records = found.iter().filter_map(|(_, _, _, record)| record.as_ref());
+    let latest = records.max_by_key(|record| record.started).map(|record| record.run.clone());
+    let stage = |(index, node, entry, record): (NodeIndex, &Node, &Entry, Option<Record>)| Stage {
+        id: index.index(),
+        name: node.name.name.clone(),
+        variant: node.name.variant.clone(),
+        base: node.base.clone(),
+        index: node.index,
+        kind: node.kind.name,
+        state: state(entry, record.as_ref(), latest.as_deref()),
+        key: entry.key,
+        reason: entry.reason.as_ref().map(ToString::to_string),
+        params: node.stage.params(),
+        seed: node.seed,
+        numerics: node.stage.numerics(),
+        inputs: inputs(plan, node),
+        outputs: outputs(node, entry, store),
+        ran: record.map(ran),
+    };
+    Ok(found.into_iter().map(stage).collect())
+}
+
+fn state(entry: &Entry, record: Option<&Record>, latest: Option<&str>) -> State {
+    match entry.state {
+        plan::State::Run => State::Run,
+        plan::State::Unknown => State::Unknown,
+        plan::State::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => State::Ran,
+        plan::State::Hit => State::Cached,
+    }
+}
+
+fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
+    let links = node
+        .inputs
+        .iter()
+        .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
+    let digest = |link: &plan::Link| -> Option<Digest> { Some(plan.entries.get(link.from.index())?.outputs.get(link.port)?.digest) };
+    links
+        .map(|(port, link)| Input {
+            port: port.clone(),
+            stage: link.from.index(),
+            output: link.port,
+            digest: digest(link),
+        })
+        .collect()
+}
+
+fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
+    let type_of = |port: &str| {
+        node.kind
+            .outputs
+            .iter()
+            .find(|output| output.name == port)
+            .map(|output| output.port)
+    };
+    let has_rows = |port: &str| matches!(type_of(port), Some(PortType::Dataset | PortType::Answers));
+    let output = |(port, artifact): (&String, &crate::store::Artifact)| Output {
+        port: port.clone(),
+        digest: artifact.digest,
+        bytes: artifact.bytes,
+        rows: has_rows(port).then(|| rows(&store.object(&artifact.digest))).flatten(),
+    };
+    entry.outputs.iter().map(output).collect()
+}
+
+/// The number of lines of a file, as far as it can be read.
+pub(super) fn rows(path: &Path) -> Option<u64> {
+    let mut file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
+    let (mut line, mut count) = (Vec::new(), 0);
+    while file.read_until(b'\n', &mut line).ok()? > 0 {
+        count += u64::from(!line.trim_ascii().is_empty());
+        line.clear();
+    }
+    Some(count)
+}
+
+fn ran(record: Record) -> Ran {
+    let began = i64::try_from(record.started)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    Ran {
+        at: began.map_or_else(String::new, |began| began.strftime("%Y-%m-%d %H:%M").to_string()),
+        took: duration(record.seconds),
+        threads: record.threads,
+        host: record.machine.host,
+        cores: record.machine.cores,
+        instruction_set: record.machine.instruction_set,
+        runner: record.machine.runner,
+        run: record.run,
+        experiment: record.experiment,
+    }
+}

@@ -1,0 +1,44 @@
+//! The files of a report.
+
+use std::path::Path;
+
+use super::ReportArgs;
+use crate::cli::Failed;
+use crate::cli::cache::bytes;
+use crate::report::Findings;
+use crate::report::figure::{Figure, figures, png};
+use crate::report::page::page;
+use crate::report::sheet::Sheet;
+
+/// Writes what is asked for, and says what was written.
+pub(super) fn files(args: &ReportArgs, findings: &Findings, tables: &[Sheet]) -> Result<Vec<String>, Failed> {
+    let figures = figures(findings);
+    let mut written = Vec::new();
+    if let Some(path) = &args.html {
+        let page = page(findings, tables, &figures);
+        write(path, page.as_bytes())?;
+        written.push(format!("{} ({})", path.display(), bytes(page.len() as u64)));
+    }
+    if let Some(folder) = &args.plots {
+        plots(folder, &figures)?;
+        written.push(format!("{} figures as SVG and PNG in {}", figures.len(), folder.display()));
+    }
+    Ok(written)
+}
+
+fn plots(folder: &Path, figures: &[Figure]) -> Result<(), Failed> {
+    std::fs::create_dir_all(folder).map_err(|error| Failed::Write(folder.to_owned(), error))?;
+    for figure in figures {
+        let svg = figure.svg();
+        let path = folder.join(figure.name);
+        write(&path.with_extension("svg"), svg.as_bytes())?;
+        let path = path.with_extension("png");
+        let picture = png(&svg).map_err(|error| Failed::Write(path.clone(), std::io::Error::other(error)))?;
+        write(&path, &picture)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<(), Failed> {
+    std::fs::write(path, content).map_err(|error| Failed::Write(path.to_owned(), error))
+}

@@ -1,0 +1,186 @@
+//! Axes: which numbers they span, and where their ticks are.
+
+/// How numbers become places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Linear,
+    /// Decades are equally long.
+    Log,
+    /// Whole numbers, each with room for bars.
+    Whole,
+}
+
+/// One axis of a panel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Axis {
+    pub title: String,
+    pub scale: Scale,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// A tick, and what stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tick {
+    pub at: f64,
+    pub label: String,
+}
+
+impl Axis {
+    /// From `low` to `high`, whatever the data.
+    pub(super) fn fixed(title: &str, low: f64, high: f64) -> Self {
+        Self {
+            title: title.to_owned(),
+            scale: Scale::Linear,
+            low,
+            high,
+        }
+    }
+
+    /// From 0 to a round number that is not below any of `values`.
+    pub(super) fn from_zero(title: &str, values: impl Iterator<Item = f64>) -> Self {
+        let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let most = if most > 0.0 { most } else { 1.0 };
+        let step = step(most);
+        Self::fixed(title, 0.0, (most / step - 1e-9).ceil() * step)
+    }
+
+    /// Whole decades around the positive ones of `values`.
+    pub(super) fn log(title: &str, values: impl Iterator<Item = f64>) -> Self {
+        let decades = values.filter(|value| value.is_finite() && *value > 0.0).map(f64::log10);
+        let (low, high) = decades.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), decade| {
+            (low.min(decade.floor()), high.max(decade.ceil()))
+        });
+        let (low, high) = if low.is_finite() { (low, high.max(low + 1.0)) } else { (0.0, 1.0) };
+        Self {
+            scale: Scale::Log,
+            ..Self::fixed(title, 10f64.powf(low), 10f64.powf(high))
+        }
+    }
+
+    /// The whole numbers from the least to the greatest of `values`, with half a step of room at both ends.
+    pub(super) fn whole(title: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        let (low, high) = if low.is_finite() { (low, high) } else { (0.0, 0.0) };
+        Self {
+            scale: Scale::Whole,
+            ..Self::fixed(title, low - 0.5, high + 0.5)
+        }
+    }
+
+    /// The share of the axis at which `value` stands; values beyond the ends stand at the ends.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        let share = match self.scale {
+            Scale::Log if value <= 0.0 => 0.0,
+            Scale::Log => (value / self.low).log10() / (self.high / self.low).log10(),
+            _ => (value - self.low) / (self.high - self.low),
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// About four ticks at round numbers.
+    pub(super) fn ticks(&self) -> Vec<Tick> {
+        match self.scale {
+            Scale::Linear => every(step(self.high - self.low), self.low, self.high),
+            Scale::Whole => every(step((self.high - self.low - 1.0) / 2.0).max(1.0), self.low, self.high),
+            Scale::Log => {
+                let decades = (self.high / self.low).log10().round() as i32;
+                let stride = (decades + 3) / 4;
+                let first = self.low.log10().round() as i32;
+                let decade = |i: i32| first + i * stride;
+                (0..=decades / stride.max(1))
+                    .map(|i| Tick {
+                        at: 10f64.powi(decade(i)),
+                        label: decimal(10f64.powi(decade(i)), (-decade(i)).max(0) as usize),
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+/// A step of 1, 2 or 5 times a power of ten that goes four to eight times into `span`.
+fn step(span: f64) -> f64 {
+    let rough = span.max(f64::MIN_POSITIVE) / 4.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = match rough / power {
+        ..2.0 => 1.0,
+        2.0..5.0 => 2.0,
+        _ => 5.0,
+    };
+    factor * power
+}
+
+fn every(step: f64, low: f64, high: f64) -> Vec<Tick> {
+    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    let first = (low / step - 1e-9).ceil() as i64;
+    let last = (high / step + 1e-9).floor() as i64;
+    let tick = |i: i64| Tick {
+        at: i as f64 * step,
+        label: decimal(i as f64 * step, decimals),
+    };
+    (first..=last).map(tick).collect()
+}
+
+/// `2,500`, `0.25`.
+fn decimal(number: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", number.abs());
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let sign = if number < 0.0 { "−" } else { "" };
+    format!("{sign}{grouped}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<String> {
+        axis.ticks().into_iter().map(|tick| tick.label).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_numbers() {
+        assert_eq!(labels(&Axis::fixed("", 0.0, 100.0)), ["0", "20", "40", "60", "80", "100"]);
+        assert_eq!(
+            labels(&Axis::from_zero("", [0.31, 2.6].into_iter())),
+            ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0"]
+        );
+        assert_eq!(
+            labels(&Axis::from_zero("", [6300.0].into_iter())),
+            ["0", "1,000", "2,000", "3,000", "4,000", "5,000", "6,000", "7,000"]
+        );
+        assert_eq!(labels(&Axis::whole("", [1.0, 3.0].into_iter())), ["1", "2", "3"]);
+        assert_eq!(labels(&Axis::whole("", [0.0].into_iter())), ["0"]);
+        assert_eq!(
+            labels(&Axis::log("", [0.004, 2.0].into_iter())),
+            ["0.001", "0.01", "0.1", "1", "10"].map(String::from)[..].to_vec()
+        );
+    }
+
+    #[test]
+    fn axes_without_data_are_axes_too() {
+        for axis in [
+            Axis::from_zero("", [f64::NAN].into_iter()),
+            Axis::log("", [0.0, -1.0].into_iter()),
+            Axis::whole("", std::iter::empty()),
+        ] {
+            assert!(axis.low < axis.high && !axis.ticks().is_empty(), "{axis:?}");
+        }
+    }
+
+    #[test]
+    fn places_run_from_end_to_end() {
+        let axis = Axis::log("", [0.01, 1.0].into_iter());
+        assert_eq!([0.01, 0.1, 1.0, 0.0, 5.0].map(|value| axis.place(value)), [0.0, 0.5, 1.0, 0.0, 1.0]);
+        assert_eq!(Axis::fixed("", 0.0, 4.0).place(1.0), 0.25);
+    }
+}

@@ -1,0 +1,124 @@
+//! The figures of a report: what is drawn, apart from how.
+
+mod axis;
+mod by_iteration;
+mod by_length;
+mod curves;
+mod histogram;
+mod kept;
+mod legend;
+mod png;
+mod series;
+mod svg;
+
+use super::Findings;
+
+pub use png::{PngError, png};
+
+pub(in crate::report) use svg::SHAPES;
+
+use axis::Axis;
+
+/// Several panels that show one thing, and share their series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// For files: `accuracy-by-iteration`.
+    pub name: &'static str,
+    pub title: &'static str,
+    /// What the axes, the bands and the dashed lines are.
+    pub caption: String,
+    pub panels: Vec<Panel>,
+}
+
+/// One pair of axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Panel {
+    /// What tells it from the other panels; may be empty.
+    pub title: String,
+    x: Axis,
+    y: Axis,
+    series: Vec<Series>,
+}
+
+/// Points with one name, one colour and one mark.
+#[derive(Clone, Debug, PartialEq)]
+struct Series {
+    name: String,
+    /// Which colour and mark: equal in all panels of a figure.
+    style: Style,
+    form: Form,
+    points: Vec<Point>,
+}
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Marks joined by a line, with a band for the deviation.
+    Marked,
+    /// A line without marks, for many points.
+    Line,
+    /// Bars beside those of the other series.
+    Bars,
+}
+
+/// How a series looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// One of the colours, in their order.
+    Colour(usize),
+    /// What others are compared with: grey and dashed.
+    Reference,
+    /// The full solutions: grey and dotted.
+    Full,
+}
+
+impl Style {
+    /// Whether it is there to compare with.
+    fn is_grey(self) -> bool {
+        matches!(self, Self::Reference | Self::Full)
+    }
+}
+
+/// A mean, and the stages that it comes from.
+#[derive(Clone, Debug, PartialEq)]
+struct Point {
+    x: f64,
+    y: f64,
+    /// The sample standard deviation over the seeds.
+    deviation: Option<f64>,
+    sources: Vec<usize>,
+}
+
+impl Figure {
+    /// A figure of the panels that have anything to show; nothing if none has.
+    fn of(name: &'static str, title: &'static str, caption: &str, panels: Vec<Panel>) -> Option<Self> {
+        let shown = |panel: &Panel| {
+            panel
+                .series
+                .iter()
+                .any(|series| !series.points.is_empty() && !series.style.is_grey())
+        };
+        let panels: Vec<Panel> = panels.into_iter().filter(shown).collect();
+        (!panels.is_empty()).then(|| Self {
+            name,
+            title,
+            caption: caption.to_owned(),
+            panels,
+        })
+    }
+}
+
+/// All figures that there is something to show in.
+pub fn figures(findings: &Findings) -> Vec<Figure> {
+    let scores = &findings.scores;
+    let figures = [
+        by_iteration::accuracy(scores),
+        by_iteration::steps(scores),
+        by_length::accuracy(scores),
+        by_length::steps(scores),
+        histogram::steps(scores),
+        kept::skips(&findings.kept),
+        curves::losses(&findings.curves),
+    ];
+    figures.into_iter().flatten().collect()
+}

@@ -1,0 +1,173 @@
+"use strict";
+// Everything that was written by models or people enters the page as text, never as HTML.
+(() => {
+  const content = JSON.parse(document.getElementById("content").textContent);
+  const stages = new Map(content.stages.map((stage) => [stage.id, stage]));
+  const PAGE = 20;
+
+  const element = (name, attributes, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+    made.append(...children.filter((child) => child !== null));
+    return made;
+  };
+  const titleOf = (stage) => {
+    const variant = Object.entries(stage.variant).map(([axis, value]) => axis + "=" + value);
+    return stage.name + (variant.length ? " (" + variant.join(", ") + ")" : "");
+  };
+
+  // The panel: what is known of the stages that a number comes from.
+  const panel = document.getElementById("panel");
+  const STATES = { ran: "in the store, from the latest run", cached: "in the store, from an earlier run", run: "to run", unknown: "to run after others" };
+  const list = (entries) => {
+    const made = element("dl");
+    for (const [name, value] of entries) {
+      if (value === null || value === undefined || value === "") continue;
+      made.append(element("dt", null, name), element("dd", null, value));
+    }
+    return made;
+  };
+  const leaves = (value, path) => {
+    if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+      return Object.entries(value).flatMap(([key, inner]) => leaves(inner, path ? path + "." + key : key));
+    }
+    return [[path, element("code", null, typeof value === "string" ? value : JSON.stringify(value))]];
+  };
+  const digest = (text) => (text ? element("code", null, text) : "not there yet");
+  const section = (title, entries) => (entries.length ? [element("h4", null, title), list(entries)] : []);
+  const inputOf = (input) => {
+    const from = stages.get(input.stage);
+    const source = from ? element("button", { type: "button", "data-stages": input.stage }, titleOf(from) + "." + input.output) : "";
+    return [input.port, element("span", null, source, " ", digest(input.digest))];
+  };
+  const outputOf = (output) => {
+    const rows = output.rows === null ? "" : output.rows.toLocaleString("en") + " rows, ";
+    return [output.port, element("span", null, digest(output.digest), " (" + rows + output.bytes.toLocaleString("en") + " bytes)")];
+  };
+  const ranOf = (ran) => [
+    ["began", ran.at + " UTC"],
+    ["took", ran.took + " on " + ran.threads + (ran.threads === 1 ? " thread" : " threads")],
+    ["machine", ran.host + ": " + ran.cores + " cores, " + ran.instruction_set],
+    ["runner", ran.runner],
+    ["run", element("code", null, ran.run)],
+    ["ran for", ran.experiment],
+  ];
+  const describe = (stage, open) => {
+    const about = list([
+      ["kind", stage.kind],
+      ["state", STATES[stage.state] + (stage.reason ? ": " + stage.reason : "")],
+      ["key", stage.key ? element("code", null, stage.key) : "known when its inputs are"],
+      ["seed", stage.seed === null ? null : String(stage.seed)],
+      ["numbers", stage.numerics],
+    ]);
+    const made = element("details", open ? { open: "" } : null, element("summary", null, titleOf(stage)), about);
+    made.append(
+      ...section("When and where", stage.ran ? ranOf(stage.ran) : []),
+      ...section("Params", stage.params === null ? [] : leaves(stage.params, "")),
+      ...section("Inputs", stage.inputs.map(inputOf)),
+      ...section("Outputs", stage.outputs.map(outputOf)),
+    );
+    return made;
+  };
+  const show = (ids) => {
+    const chosen = ids.split(" ").map((id) => stages.get(Number(id))).filter(Boolean);
+    if (!chosen.length) return;
+    document.getElementById("panel-title").textContent = chosen.length === 1 ? chosen[0].name : chosen.length + " stages";
+    document.getElementById("panel-content").replaceChildren(...chosen.map((stage, i) => describe(stage, i === 0)));
+    if (!panel.open) panel.showModal();
+    panel.scrollTop = 0;
+  };
+  document.addEventListener("click", (event) => {
+    const leads = event.target.closest("[data-stages]");
+    if (leads) show(leads.getAttribute("data-stages"));
+    else if (event.target === panel) panel.close();
+  });
+  document.addEventListener("keydown", (event) => {
+    const node = event.target.closest && event.target.closest(".node");
+    if (node && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      show(node.getAttribute("data-stages"));
+    }
+  });
+  document.getElementById("close").addEventListener("click", () => panel.close());
+
+  // The graph: the edges of the stage under the pointer.
+  for (const node of document.querySelectorAll(".node")) {
+    const number = node.getAttribute("data-node");
+    const edges = document.querySelectorAll('.edge[data-from="' + number + '"], .edge[data-to="' + number + '"]');
+    const light = (on) => edges.forEach((edge) => edge.classList.toggle("lit", on));
+    for (const name of ["pointerenter", "focus"]) node.addEventListener(name, () => light(true));
+    for (const name of ["pointerleave", "blur"]) node.addEventListener(name, () => light(false));
+  }
+
+  // The samples.
+  const { problems, answers } = content.samples;
+  const form = document.getElementById("filters");
+  const more = document.getElementById("more");
+  const relation = (answer) => Math.sign(answer.steps - problems[answer.problem].steps);
+  const searched = answers.map((answer) => {
+    const problem = problems[answer.problem];
+    return [problem.id, problem.question, problem.solution, answer.response].join("\n").toLowerCase();
+  });
+  const options = (name, entries) => {
+    for (const [value, text] of new Map(entries)) form.elements[name].append(element("option", { value }, text));
+  };
+  options("stage", answers.map((answer) => [answer.stage, stages.has(answer.stage) ? titleOf(stages.get(answer.stage)) : "?"]));
+  options("data", answers.map((answer) => [answer.data, answer.data]));
+
+  const lines = (text) => text.split("\n").filter((line) => line.trim() !== "");
+  // Steps are the same whatever their number: `2. 8 + 0 …`.
+  const unnumbered = (line) => line.trim().replace(/^\d+\.\s*/, "");
+  const steps = (title, text, other, mark) => {
+    const known = new Set(lines(other).map(unnumbered));
+    const made = element("ol", { class: "steps" });
+    for (const line of lines(text)) made.append(element("li", known.has(unnumbered(line)) ? null : { class: mark }, line));
+    return element("div", null, element("h3", null, title), made);
+  };
+  const article = (answer) => {
+    const problem = problems[answer.problem];
+    const verdict = answer.right ? "right" : "wrong";
+    const asked = answer.requested === null ? "" : ", asked for " + answer.requested;
+    const stage = stages.get(answer.stage);
+    const head = element("header", null,
+      element("span", { class: verdict }, verdict),
+      element("span", null, answer.steps + " of " + problem.steps + " steps" + asked),
+      answer.complete ? null : element("span", null, "without an end"),
+      element("span", null, answer.data),
+      stage ? element("button", { type: "button", "data-stages": answer.stage }, titleOf(stage)) : null,
+      element("span", null, problem.id));
+    const pair = element("div", { class: "pair" },
+      steps("Full solution", problem.solution, answer.response, "gone"),
+      steps("Answer", answer.response, problem.solution, "own"));
+    return element("article", null, head, element("p", { class: "question" }, problem.question), pair);
+  };
+
+  let found = [];
+  let shown = 0;
+  const extend = () => {
+    const next = found.slice(shown, shown + PAGE);
+    document.getElementById("list").append(...next.map((i) => article(answers[i])));
+    shown += next.length;
+    more.hidden = shown >= found.length;
+    document.getElementById("count").textContent = found.length + (found.length === 1 ? " answer" : " answers");
+  };
+  const filter = () => {
+    const wanted = Object.fromEntries(new FormData(form));
+    const text = wanted.text.trim().toLowerCase();
+    const sign = { fewer: -1, same: 0, more: 1 }[wanted.steps];
+    const fits = (answer, i) =>
+      (!text || searched[i].includes(text)) &&
+      (!wanted.stage || String(answer.stage) === wanted.stage) &&
+      (!wanted.data || answer.data === wanted.data) &&
+      (!wanted.verdict || (wanted.verdict === "incomplete" ? !answer.complete : answer.right === (wanted.verdict === "right"))) &&
+      (sign === undefined || relation(answer) === sign);
+    found = answers.map((answer, i) => (fits(answer, i) ? i : -1)).filter((i) => i >= 0);
+    shown = 0;
+    document.getElementById("list").replaceChildren();
+    extend();
+  };
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  more.addEventListener("click", extend);
+  filter();
+})();

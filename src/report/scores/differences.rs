@@ -1,0 +1,280 @@
+//! Differences to a baseline, answer by answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+
+use super::lead::{self, Lead};
+use super::{Interval, Judged, Pair, Row, Score, Scores, interval};
+use crate::hash::Digest;
+use crate::metrics::Outcome;
+use crate::report::Align;
+use crate::report::sheet::{Cell, NONE, Sheet, Span};
+
+/// The evaluation that others are compared with: `score[0]`, or `score[0] (start=cold)` to compare across variants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Baseline {
+    pub stage: String,
+    /// Coordinates that the baseline has whatever the row's; the others are the row's.
+    pub variant: BTreeMap<String, String>,
+}
+
+impl FromStr for Baseline {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (stage, rest) = text.split_once('(').unwrap_or((text, ")"));
+        let wrong = || format!("`{text}` is no stage; write `score[0]` or `score[0] (start=cold)`");
+        let inner = rest.trim_end().strip_suffix(')').ok_or_else(wrong)?;
+        let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let pair = |part: &str| {
+            let (axis, value) = part.split_once('=').ok_or_else(wrong)?;
+            Ok((axis.trim().to_owned(), value.trim().to_owned()))
+        };
+        let variant = parts.map(pair).collect::<Result<_, String>>()?;
+        let stage = stage.trim().to_owned();
+        if stage.is_empty() {
+            Err(wrong())
+        } else {
+            Ok(Self { stage, variant })
+        }
+    }
+}
+
+/// How one row differs from the baseline on one data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// In shares of the answers, and in steps.
+    pub accuracy: Interval,
+    pub steps: Interval,
+    /// Answers compared, and under how many seeds.
+    pub pairs: usize,
+    pub seeds: usize,
+    /// The evaluations of the row and of the baseline.
+    pub sources: Vec<usize>,
+}
+
+/// A row, and how it differs on each data set where both it and the baseline are finished.
+type RowDifferences<'a> = (Row<'a>, Vec<(&'a str, Option<Difference>)>);
+
+impl Scores {
+    /// The rows but for the baseline's own.
+    fn differences(&self, baseline: &Baseline) -> Vec<RowDifferences<'_>> {
+        let data = self.data();
+        let is_baseline = |row: &Row<'_>| {
+            let there = |(axis, value): (&String, &String)| row.group.get(axis.as_str()).is_none_or(|found| *found == value.as_str());
+            row.stage == baseline.stage && baseline.variant.iter().all(there)
+        };
+        let rows = self.rows().into_iter().filter(|row| !row.is_numbered() && !is_baseline(row));
+        rows.map(|row| {
+            let found = data.iter().map(|name| (*name, self.difference(&row, name, baseline))).collect();
+            (row, found)
+        })
+        .collect()
+    }
+
+    /// The baseline's score for a score of another row.
+    fn base_of(&self, score: &Score, baseline: &Baseline) -> Option<&Score> {
+        let mut variant = score.place.variant.clone();
+        variant.extend(baseline.variant.clone());
+        let fits = |other: &&Score| other.place.stage == baseline.stage && other.data == score.data && other.place.variant == variant;
+        self.scores.iter().find(fits)
+    }
+
+    fn difference(&self, row: &Row<'_>, data: &str, baseline: &Baseline) -> Option<Difference> {
+        let (mut pairs, mut sources, mut seeds) = (Vec::new(), Vec::new(), 0);
+        for score in row.on(data).into_values() {
+            let Some(base) = self.base_of(score, baseline) else { continue };
+            let before = pairs.len();
+            pairs.extend(paired(score, base));
+            seeds += usize::from(pairs.len() > before);
+            sources.extend([score.place.source, base.place.source]);
+        }
+        sources.sort_unstable();
+        sources.dedup();
+        let [accuracy, steps] = interval(&pairs)?;
+        Some(Difference {
+            accuracy,
+            steps,
+            pairs: pairs.len(),
+            seeds,
+            sources,
+        })
+    }
+
+    /// A row for each row of the main table but the baseline: how much it differs, with 95 % intervals.
+    ///
+    /// # Errors
+    /// When no evaluation is the baseline; the message lists those there are.
+    pub fn compared(&self, baseline: &Baseline) -> Result<Sheet, String> {
+        self.check(baseline)?;
+        let (lead, data) = (Lead::of(self), self.data());
+        let mut spans = lead.spans();
+        spans.extend(data.iter().map(|name| Span::of(name, &["Δ %", "Δ steps"], Align::Right)));
+        let rows = self.differences(baseline);
+        let lines = rows.iter().map(|(row, found)| {
+            let mut cells = lead.cells(row);
+            cells.extend(found.iter().flat_map(|(name, difference)| cells_of(row, name, difference.as_ref())));
+            (row, cells)
+        });
+        Ok(Sheet {
+            title: format!("Differences to {}, with 95 % intervals", baseline.name()),
+            spans,
+            rows: lead::rows(lines),
+        })
+    }
+
+    /// `[{"stage", "variant", "data", "accuracy": {"difference", "low", "high"}, "average_steps": {…}, "pairs", "seeds"}]`.
+    ///
+    /// # Errors
+    /// As [`Scores::compared`].
+    pub fn compared_json(&self, baseline: &Baseline) -> Result<Value, String> {
+        self.check(baseline)?;
+        let one = |interval: Interval| json!({"difference": interval.mean, "low": interval.low, "high": interval.high});
+        let mut rows = Vec::new();
+        for (row, found) in self.differences(baseline) {
+            let finished = found.iter().filter_map(|(name, difference)| Some((name, difference.as_ref()?)));
+            rows.extend(finished.map(|(name, difference)| {
+                json!({
+                    "stage": row.stage,
+                    "variant": row.group,
+                    "data": name,
+                    "accuracy": one(difference.accuracy),
+                    "average_steps": one(difference.steps),
+                    "pairs": difference.pairs,
+                    "seeds": difference.seeds,
+                })
+            }));
+        }
+        Ok(json!({"stage": baseline.stage, "variant": baseline.variant, "differences": rows}))
+    }
+
+    fn check(&self, baseline: &Baseline) -> Result<(), String> {
+        let named = |score: &&Score| score.place.stage == baseline.stage;
+        let has = |score: &Score| {
+            baseline
+                .variant
+                .iter()
+                .all(|(axis, value)| score.place.variant.get(axis) == Some(value))
+        };
+        if self.scores.iter().filter(named).any(has) {
+            return Ok(());
+        }
+        let known = super::distinct(self.scores.iter().map(|score| format!("`{}`", score.place.stage)));
+        let name = baseline.name();
+        Err(format!("no evaluation {name} to compare with (known: {})", known.join(", ")))
+    }
+}
+
+impl Baseline {
+    /// `` `score[0]` (start=cold) ``
+    fn name(&self) -> String {
+        let group = self.variant.iter().map(|(axis, value)| (axis.as_str(), value.as_str())).collect();
+        match super::group_text(&group).as_str() {
+            "" => format!("`{}`", self.stage),
+            group => format!("`{}` ({group})", self.stage),
+        }
+    }
+}
+
+/// The answers of two evaluations to the same problems, in the order of the first; a problem that was asked several times is
+/// paired in its order.
+fn paired(score: &Score, base: &Score) -> Vec<Pair<usize, (Digest, usize), 2>> {
+    let before: HashMap<(Digest, usize), Outcome> = numbered(&base.answers).collect();
+    let pair = |(problem, now): ((Digest, usize), Outcome)| {
+        let then = before.get(&problem)?;
+        let accuracy = f64::from(u8::from(now.right)) - f64::from(u8::from(then.right));
+        Some(Pair {
+            seed: score.place.source,
+            problem,
+            differences: [accuracy, f64::from(now.steps) - f64::from(then.steps)],
+        })
+    };
+    numbered(&score.answers).filter_map(pair).collect()
+}
+
+/// The answers, each under its problem and how often that was answered before.
+fn numbered(answers: &[Judged]) -> impl Iterator<Item = ((Digest, usize), Outcome)> {
+    let mut counts: HashMap<Digest, usize> = HashMap::new();
+    answers.iter().map(move |judged| {
+        let count = counts.entry(judged.problem).or_default();
+        *count += 1;
+        ((judged.problem, *count), judged.outcome)
+    })
+}
+
+fn cells_of(row: &Row<'_>, data: &str, difference: Option<&Difference>) -> [Cell; 2] {
+    let Some(found) = difference else {
+        return [0, 1].map(|_| {
+            if row.on(data).is_empty() {
+                Cell::default()
+            } else {
+                Cell::text(NONE)
+            }
+        });
+    };
+    let text = |interval: Interval, scale: f64, decimals: usize| {
+        let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|part| signed(part * scale, decimals));
+        Cell::from(format!("{mean} [{low}, {high}]"), found.sources.iter().copied())
+    };
+    [text(found.accuracy, 100.0, 1), text(found.steps, 1.0, 2)]
+}
+
+/// `+1.2`, `-0.3`, and `0.0` without a sign.
+fn signed(number: f64, decimals: usize) -> String {
+    let text = format!("{number:+.decimals$}");
+    let is_zero = text.chars().all(|c| !c.is_ascii_digit() || c == '0');
+    if is_zero {
+        text.trim_start_matches(['+', '-']).to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::example;
+    use super::*;
+    use crate::report::Paint;
+
+    #[test]
+    fn rows_are_compared_with_the_baseline_of_their_variant() {
+        let sheet = example().compared(&"score[0]".parse().unwrap()).unwrap();
+        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
+        iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-5.0, +5.8]  -1.00 [-1.00, -1.00]
+        iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-5.0, +5.8]  -1.00 [-1.00, -1.00]
+        ");
+    }
+
+    #[test]
+    fn a_baseline_of_one_variant_serves_the_others() {
+        let sheet = example().compared(&"score[0] (start=cold)".parse().unwrap()).unwrap();
+        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
+        iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-5.0, +5.8]  -1.00 [-1.00, -1.00]
+        warm start   warm   score[0]  3  0.0 [0.0, 0.0]     0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]     0.00 [0.00, 0.00]
+        iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  +2.5 [0.0, +7.5]  -1.00 [-1.00, -1.00]
+        ");
+        insta::assert_json_snapshot!(example().compared_json(&"score[0]".parse().unwrap()).unwrap()["differences"][0]);
+    }
+
+    #[test]
+    fn a_baseline_is_a_stage_that_is_there() {
+        let parse = |text: &str| text.parse::<Baseline>();
+        assert_eq!(parse("score[0] ( start = cold , width=64)").unwrap().variant.len(), 2);
+        assert!(parse("").is_err() && parse("score (start)").is_err() && parse("score (start=cold").is_err());
+        let error = example().compared(&parse("scores[0]").unwrap()).unwrap_err();
+        assert_eq!(error, "no evaluation `scores[0]` to compare with (known: `score[0]`, `score[1]`)");
+        assert!(example().compared(&parse("score[0] (start=hot)").unwrap()).is_err());
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        assert_eq!(
+            [1.25, -0.04, 0.0, -0.06].map(|number| signed(number, 1)),
+            ["+1.2", "0.0", "0.0", "-0.1"]
+        );
+    }
+}

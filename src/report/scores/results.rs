@@ -1,0 +1,170 @@
+//! The main table: accuracy and steps by start and iteration, means over the seeds.
+
+use std::collections::BTreeMap;
+
+use super::lead::{self, Lead};
+use super::{Mean, Row, Score, Scores, distinct};
+use crate::report::Align;
+use crate::report::sheet::{self, Cell, NONE, Sheet, Span};
+
+/// A metric, and how it is printed.
+pub(super) struct Column {
+    pub title: &'static str,
+    pub metric: &'static str,
+    pub scale: f64,
+    pub decimals: usize,
+}
+
+pub(super) const COLUMNS: [Column; 2] = [
+    Column {
+        title: "%",
+        metric: "accuracy",
+        scale: 100.0,
+        decimals: 1,
+    },
+    Column {
+        title: "steps",
+        metric: "average_steps",
+        scale: 1.0,
+        decimals: 2,
+    },
+];
+
+/// What the row of the full solutions is called.
+const FULL: &str = "full solutions";
+
+impl Scores {
+    /// A row for each evaluation of each variant, seeds apart; for each data set accuracy (%) and the average number of steps: mean ±
+    /// sample standard deviation over the `n` seeds that are finished. Before them, the steps of the full solutions. Evaluations of
+    /// numbered models are left out: they have a table of their own.
+    pub fn results(&self) -> Sheet {
+        let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
+        let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
+        let mut spans = lead.spans();
+        let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+        spans.extend(data.iter().map(|name| Span::of(name, &titles, Align::Right)));
+        let line = |row: &&Row<'_>| {
+            let mut cells = lead.cells(row);
+            cells.extend(data.iter().flat_map(|name| scored(row, name)));
+            cells
+        };
+        let mut lines = lead::rows(rows.iter().map(|row| (*row, line(row))));
+        full_solutions(&lead, &rows, &data, &mut lines);
+        Sheet {
+            title: "Accuracy (%) and average number of steps".to_owned(),
+            spans,
+            rows: lines,
+        }
+    }
+}
+
+fn scored<'a>(row: &'a Row<'_>, data: &str) -> impl Iterator<Item = Cell> + use<'a> {
+    let scores = row.on(data);
+    COLUMNS
+        .iter()
+        .map(move |column| column.cell(&scores, |score| score.number(column.metric)))
+}
+
+/// Puts the steps of the full solutions before the rows, once if all groups have the same, else once a group.
+fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut Vec<sheet::Row>) {
+    let groups = distinct(rows.iter().map(|row| &row.group));
+    let steps: Vec<Vec<String>> = groups
+        .iter()
+        .map(|group| {
+            let rows = || rows.iter().filter(|row| row.group == **group);
+            data.iter().map(|name| full_steps(rows().map(|row| row.on(name)))).collect()
+        })
+        .collect();
+    let shared = distinct(steps.iter()).len() == 1;
+    // From the last group to the first, so that places stay.
+    for (group, steps) in groups.iter().zip(&steps).rev() {
+        let at = rows.iter().position(|row| row.group == **group).unwrap_or(0);
+        if steps.iter().all(String::is_empty) || (shared && at > 0) {
+            continue;
+        }
+        let mut cells = lead.named(FULL, rows.get(at).filter(|_| !shared).copied());
+        cells.extend(steps.iter().flat_map(|steps| [Cell::default(), Cell::text(steps)]));
+        if let Some(first) = lines.get_mut(at).filter(|_| !shared) {
+            first.begins = false;
+        }
+        lines.insert(at, sheet::Row { cells, begins: true });
+    }
+}
+
+/// The mean number of steps of the full solutions, over the scores of all rows.
+fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> String {
+    let scores: BTreeMap<usize, &Score> = scores.flatten().collect();
+    let numbers: Vec<f64> = scores.values().filter_map(|score| score.number("average_full_steps")).collect();
+    Mean::of(&numbers).map_or_else(String::new, |mean| format!("{:.2}", mean.mean))
+}
+
+impl Column {
+    /// The mean over `scores`; empty where there is nothing to come either.
+    pub(super) fn cell(&self, scores: &BTreeMap<usize, &Score>, number: impl Fn(&Score) -> Option<f64>) -> Cell {
+        let found = || scores.iter().filter_map(|(source, score)| Some((*source, number(score)?)));
+        let numbers: Vec<f64> = found().map(|(_, number)| number).collect();
+        match Mean::of(&numbers) {
+            Some(mean) => Cell::from(mean.text(self.scale, self.decimals), found().map(|(source, _)| source)),
+            None if scores.is_empty() => Cell::default(),
+            None => Cell::text(NONE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::example;
+    use crate::report::Paint;
+
+    #[test]
+    fn a_row_for_each_start_and_iteration() {
+        let scores = example();
+        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        phase           start  stage     n  in_domain %        steps  ood_easy %        steps
+        full solutions                                          2.61                     2.61
+        cold start      cold   score[0]  1         98.0         2.60        10.0         2.60
+        iteration 1     cold   score[1]  2   98.2 ± 0.1  1.80 ± 0.00  10.2 ± 0.1  1.80 ± 0.00
+        warm start      warm   score[0]  3   98.6 ± 0.1  2.60 ± 0.00  10.6 ± 0.1  2.60 ± 0.00
+        iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
+        ");
+        assert_eq!(scores.note().unwrap(), "1 of 10 stages with scores not run yet");
+    }
+
+    #[test]
+    fn what_has_not_run_is_shown_as_open() {
+        let mut scores = example();
+        scores.scores.truncate(4);
+        scores.scores.iter_mut().for_each(|score| score.metrics = None);
+        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        phase        start  stage     n  in_domain %  steps  ood_easy %  steps
+        cold start   cold   score[0]  0            –      –           –      –
+        iteration 1  cold   score[1]  0            –      –           –      –
+        ");
+    }
+
+    #[test]
+    fn full_solutions_that_differ_stand_before_each_group() {
+        let mut scores = example();
+        for score in scores.scores.iter_mut().filter(|score| score.place.variant["start"] == "warm") {
+            if let Some(metrics) = &mut score.metrics {
+                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+            }
+        }
+        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        phase           start  stage     n  in_domain %        steps  ood_easy %        steps
+        full solutions  cold                                    2.61                     2.61
+        cold start      cold   score[0]  1         98.0         2.60        10.0         2.60
+        iteration 1     cold   score[1]  2   98.2 ± 0.1  1.80 ± 0.00  10.2 ± 0.1  1.80 ± 0.00
+        full solutions  warm                                    3.50                     3.50
+        warm start      warm   score[0]  3   98.6 ± 0.1  2.60 ± 0.00  10.6 ± 0.1  2.60 ± 0.00
+        iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
+        ");
+    }
+
+    #[test]
+    fn a_number_leads_to_the_evaluations_behind_it() {
+        let sheet = example().results();
+        let last = sheet.rows.last().unwrap();
+        assert_eq!(last.cells[4].sources, [8, 10, 12]);
+    }
+}

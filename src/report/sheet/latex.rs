@@ -1,0 +1,103 @@
+//! A sheet as a LaTeX table, for `booktabs`.
+
+use super::{Sheet, Span};
+use crate::report::Align;
+
+impl Sheet {
+    /// A floating table with its caption; it needs the package `booktabs`.
+    pub fn latex(&self) -> String {
+        let columns: String = self
+            .columns()
+            .map(|(_, column)| if column.align == Align::Left { 'l' } else { 'r' })
+            .collect();
+        let mut text = format!(
+            "\\begin{{table}}\n  \\centering\n  \\caption{{{}}}\n  \\begin{{tabular}}{{{columns}}}\n    \\toprule\n",
+            escaped(&self.title)
+        );
+        if self.spans.iter().any(|span| !span.title.is_empty()) {
+            text += &line(self.spans.iter().map(heading));
+            text += &rules(&self.spans);
+        }
+        text += &line(self.columns().map(|(_, column)| escaped(&column.title)));
+        for (i, row) in self.rows.iter().enumerate() {
+            if i == 0 || row.begins {
+                text += "    \\midrule\n";
+            }
+            text += &line(row.cells.iter().map(|cell| escaped(&cell.text)));
+        }
+        text + "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
+    }
+}
+
+/// The heading over a span's columns.
+fn heading(span: &Span) -> String {
+    match (span.columns.len(), span.title.as_str()) {
+        (0 | 1, title) => escaped(title),
+        (count, title) => format!("\\multicolumn{{{count}}}{{c}}{{{}}}", escaped(title)),
+    }
+}
+
+/// A rule under the heading of each span that has one.
+fn rules(spans: &[Span]) -> String {
+    let (mut first, mut rules) = (1, Vec::new());
+    for span in spans {
+        let last = first + span.columns.len() - 1;
+        if !span.title.is_empty() {
+            rules.push(format!("\\cmidrule(lr){{{first}-{last}}}"));
+        }
+        first = last + 1;
+    }
+    format!("    {}\n", rules.join(" "))
+}
+
+fn line(cells: impl Iterator<Item = String>) -> String {
+    format!("    {} \\\\\n", cells.collect::<Vec<_>>().join(" & "))
+}
+
+/// Text in which LaTeX sees nothing but text.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', character]),
+            '\\' => out += "\\textbackslash{}",
+            '~' => out += "\\textasciitilde{}",
+            '^' => out += "\\textasciicircum{}",
+            '<' => out += "\\textless{}",
+            '>' => out += "\\textgreater{}",
+            '±' => out += "$\\pm$",
+            'Δ' => out += "$\\Delta$",
+            '–' => out += "--",
+            '\n' | '\r' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::example;
+
+    #[test]
+    fn a_floating_table_with_rules_between_groups() {
+        insta::assert_snapshot!(example().latex(), @r"
+        \begin{table}
+          \centering
+          \caption{Accuracy \& steps}
+          \begin{tabular}{lrrl}
+            \toprule
+             & \multicolumn{2}{c}{in\_domain} &  \\
+            \cmidrule(lr){2-3}
+            phase & \% & steps & a|b \\
+            \midrule
+            warm start & 98.6 $\pm$ 0.1 & 2.60 & x\_1 \\
+            iteration 1 & -- & -- & \textless{}b\textgreater{} \\
+            \midrule
+            cold start &  & 1.00 & \textbackslash{} \\
+            \bottomrule
+          \end{tabular}
+        \end{table}
+        ");
+    }
+}

@@ -1,0 +1,192 @@
+//! `runner report` in all its formats and `runner diff`, on the tiny loop: what they print is the same on every machine.
+
+use serde_json::Value;
+
+use crate::lab::{LOOP, Lab};
+
+/// The loop under two seeds, run.
+fn lab() -> Lab {
+    let lab = Lab::new(&LOOP.replace("seed = [1]", "seed = [1, 2]"));
+    lab.stdout("run x.toml", 0);
+    lab
+}
+
+/// The text with every number as `#`: what the tiny models learn differs between processors.
+fn shape(text: &str) -> String {
+    let mut shape = String::new();
+    for word in text.split_inclusive([' ', '\n', '|', ',', '[', ']', '\\']) {
+        let (word, end) = word.split_at(word.len() - word.chars().last().map_or(0, char::len_utf8));
+        let is_number = word.parse::<f64>().is_ok();
+        shape += if is_number { "#" } else { word };
+        shape += end;
+    }
+    let mut squeezed = String::new();
+    for line in shape.lines() {
+        squeezed += &line.split_whitespace().collect::<Vec<_>>().join(" ");
+        squeezed.push('\n');
+    }
+    squeezed
+}
+
+#[test]
+fn every_format_has_every_row() {
+    let lab = lab();
+    for format in ["text", "markdown", "latex"] {
+        let text = lab.stdout(&format!("report x.toml --format {format} --baseline score[0]"), 0);
+        insta::assert_snapshot!(format, shape(&text));
+    }
+    let csv = lab.stdout("report x.toml --format csv", 0);
+    assert!(csv.starts_with("stage,iteration,seed,data,accuracy,"), "{csv}");
+    assert_eq!(csv.lines().count(), 1 + 2 * 2 * 2);
+    assert_eq!(csv, lab.stdout("report x.toml --csv", 0));
+    let json: Value = serde_json::from_str(&lab.stdout("report x.toml --format json --baseline score[0]", 0)).unwrap();
+    assert_eq!(json["rows"].as_array().unwrap().len(), 2 * 2 * 2);
+    let difference = &json["baseline"]["differences"][0];
+    assert_eq!(
+        (&difference["stage"], &difference["data"]),
+        (&"score[1]".into(), &"in_domain".into())
+    );
+    assert_eq!((&difference["pairs"], &difference["seeds"]), (&(2 * 6).into(), &2.into()));
+    let of = |row: &Value| row["metrics"]["average_steps"].as_f64().unwrap();
+    let mean = |stage: &str| {
+        let rows = json["rows"].as_array().unwrap().iter();
+        let own: Vec<f64> = rows
+            .filter(|row| row["stage"] == stage && row["data"] == "in_domain")
+            .map(of)
+            .collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    };
+    let steps = &difference["average_steps"];
+    let expected = mean("score[1]") - mean("score[0]");
+    assert!(
+        (steps["difference"].as_f64().unwrap() - expected).abs() < 1e-9,
+        "{steps} {expected}"
+    );
+    assert!(steps["low"].as_f64() <= steps["difference"].as_f64() && steps["difference"].as_f64() <= steps["high"].as_f64());
+}
+
+#[test]
+fn wrong_wishes_are_refused() {
+    let lab = lab();
+    lab.stdout("report x.toml --baseline nosuch", 2);
+    lab.stdout("report x.toml --csv --baseline score[0]", 2);
+    lab.stdout("report x.toml --json --csv", 2);
+    lab.stdout("report x.toml --format yaml", 2);
+    lab.stdout("report x.toml --html no/such/folder/x.html", 1);
+}
+
+#[test]
+fn figures_are_written_as_svg_and_png() {
+    let lab = lab();
+    let said = lab.stdout("report x.toml --plots figures", 0);
+    assert!(said.ends_with("\nwrote 7 figures as SVG and PNG in figures\n"), "{said}");
+    let mut names: Vec<String> = std::fs::read_dir(lab.path().join("figures"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names.len(), 2 * 7, "{names:?}");
+    for name in names {
+        let bytes = std::fs::read(lab.path().join("figures").join(&name)).unwrap();
+        if name.ends_with(".png") {
+            // Width and height stand big-endian at 16 and 20.
+            let size = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+            assert!(bytes.starts_with(b"\x89PNG") && size(16) >= 680 && size(20) >= 480, "{name}");
+        } else {
+            let text = String::from_utf8(bytes).unwrap();
+            assert!(
+                text.starts_with("<svg xmlns") && text.ends_with("</svg>\n") && text.contains("class=\"tick"),
+                "{name}"
+            );
+        }
+    }
+    let again = lab.stdout("report x.toml --plots figures --html a.html", 0);
+    assert!(again.contains("wrote a.html ("), "{again}");
+    lab.stdout("report x.toml --html b.html", 0);
+    let page = |name: &str| std::fs::read(lab.path().join(name)).unwrap();
+    assert!(page("a.html") == page("b.html"), "the same store gives the same page");
+}
+
+#[test]
+fn a_report_of_what_has_not_run_says_so() {
+    let lab = Lab::new(LOOP);
+    let text = lab.stdout("report x.toml --html page.html --plots figures", 0);
+    assert!(text.contains("2 of 2 stages with scores not run yet: runner run x.toml"), "{text}");
+    assert!(text.contains("0 figures"), "{text}");
+    let page = std::fs::read_to_string(lab.path().join("page.html")).unwrap();
+    assert!(page.contains("10 stages: 0 in the store, 10 to run."), "{page}");
+}
+
+#[test]
+fn two_variants_side_by_side() {
+    let lab = lab();
+    let text = lab.stdout("diff x.toml@seed=1 x.toml@seed=2 standard mixed problems", 0);
+    insta::assert_snapshot!("diff", digests(&text));
+    let json: Value = serde_json::from_str(&lab.stdout("diff x.toml@seed=1 x.toml@seed=2 --json", 0)).unwrap();
+    let stages = json["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 10);
+    let problems = stages.iter().find(|stage| stage["stage"] == "problems").unwrap();
+    assert_eq!((&problems["in"], &problems["rows"]), (&"both".into(), &Value::Array(Vec::new())));
+    let score = stages.iter().find(|stage| stage["stage"] == "score[0]").unwrap();
+    let about: Vec<&str> = score["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["about"].as_str().unwrap())
+        .collect();
+    assert!(about.contains(&"input"), "{score}");
+    assert!(
+        lab.stdout("diff x.toml@seed=1 x.toml@seed=2 --all --json", 0)
+            .contains("in_domain accuracy")
+    );
+}
+
+#[test]
+fn two_experiments_and_two_runs_side_by_side() {
+    let lab = lab();
+    lab.write("y.toml", "extends = \"x.toml\"\nname = \"y\"\n[params]\nrate = 2e-3\n");
+    lab.stdout("run y.toml", 0);
+    let text = lab.stdout("diff x.toml y.toml standard", 0);
+    assert!(text.starts_with("A  x.toml\nB  y.toml\n\nstandard[0] (seed=1)\n"), "{text}");
+    assert!(text.contains("  param   learning_rate  0.003"), "{text}");
+    let mut runs: Vec<String> = std::fs::read_dir(lab.path().join("cache/v1/runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(runs.len(), 2);
+    runs.sort();
+    let json: Value = serde_json::from_str(&lab.stdout(&format!("diff {} {} --json", runs[0], runs[1]), 0)).unwrap();
+    let of = |side: &str| {
+        json["stages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|stage| stage["in"] == side)
+            .count()
+    };
+    assert_eq!(
+        [of("both"), of("a") + of("b")],
+        [2 * 4, 19 - 2 * 4],
+        "the standard models and their scores"
+    );
+    assert_eq!(
+        lab.stdout("diff x.toml x.toml standard", 0).lines().count(),
+        4,
+        "all equal, on one line"
+    );
+    lab.stdout("diff x.toml nosuch", 2);
+    lab.stdout("diff x.toml x.toml nosuch", 4);
+}
+
+/// The text with every digest as `DIGEST`, and every number of equal rows as `#`: kinds get new params.
+fn digests(text: &str) -> String {
+    let is_digest = |word: &str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let lines = text.lines().map(|line| {
+        if line.ends_with(" equal") {
+            return "# equal".to_owned();
+        }
+        let words = line.split_whitespace().map(|word| if is_digest(word) { "DIGEST" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
