@@ -202,15 +202,16 @@ mod tests {
         assert_ne!(drawn(&sampling, "a"), drawn(&other, "a"));
     }
 
-    /// What is drawn may never change without a new version of the kinds that draw.
+    /// What is drawn may never change without a new version of the kinds that draw. The numbers are those of a program in Python that
+    /// has BLAKE3 from its package and ChaCha12 of its own.
     #[test]
     fn draws_are_pinned() {
         let logits: Vec<f32> = (0..50).map(|token| ((token * 37 % 50) as f32) / 10.0).collect();
         for (sampling, expected) in [
-            (warm(1.0, None, None), [0; 8]),
-            (warm(0.5, Some(9), None), [0; 8]),
-            (warm(1.0, None, Some(0.8)), [0; 8]),
-            (warm(2.0, Some(20), Some(0.5)), [0; 8]),
+            (warm(1.0, None, None), [9, 27, 35, 12, 48, 31, 16, 27]),
+            (warm(0.5, Some(9), None), [4, 31, 35, 4, 43, 8, 4, 31]),
+            (warm(1.0, None, Some(0.8)), [31, 12, 20, 31, 32, 39, 8, 12]),
+            (warm(2.0, Some(20), Some(0.5)), [4, 8, 12, 31, 16, 35, 31, 8]),
         ] {
             assert_eq!(draw(&sampling, "2_2/7 1 0", &logits, 8), expected, "{sampling:?}");
         }
@@ -218,7 +219,9 @@ mod tests {
 
     /// The distribution, written for reading: a full sort, and probabilities that sum to one at each step.
     fn probabilities(sampling: &Sampling, logits: &[f32]) -> Vec<f64> {
+        let largest = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
         let softmax = |kept: &[(usize, f64)]| {
+            let kept: Vec<_> = kept.iter().map(|(token, logit)| (*token, logit - largest)).collect();
             let sum: f64 = kept.iter().map(|(_, logit)| (logit / sampling.temperature).exp()).sum();
             kept.iter()
                 .map(|(token, logit)| (*token, (logit / sampling.temperature).exp() / sum))
@@ -293,7 +296,9 @@ mod tests {
             let error = chooser
                 .choose(&Sampling::default(), &logits, &mut Candidates::default(), "2_2/7")
                 .unwrap_err();
-            insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not numbers; its weights are damaged or its training diverged");
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not numbers; its weights are damaged or its training diverged");
+            }
         }
     }
 }
