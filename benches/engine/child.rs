@@ -118,14 +118,16 @@ impl Setup {
         trainer.expect("the weights have the shape")
     }
 
-    fn decoder(&self, case: &Case) -> Box<dyn Decode> {
+    /// A decoder, and how many sequences it decodes at once: as many as the sampler would.
+    fn decoder(&self, case: &Case) -> (Box<dyn Decode>, usize) {
         let context = PROMPT + NEW;
         let shape = Shape {
             context,
             ..case.shape.clone()
         };
-        let decoder = runner::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), SLOTS, self.threads);
-        decoder.expect("the weights have the shape")
+        let slots = runner::engine::slots(self.engine, &shape).min(SLOTS);
+        let decoder = runner::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
+        (decoder.expect("the weights have the shape"), slots)
     }
 }
 
@@ -144,11 +146,14 @@ fn train(case: &Case, setup: &Setup) -> Work {
 
 fn decode(case: &Case, setup: &Setup) -> Work {
     let (prompts, vocabulary, placed) = (case.prompts(), case.shape.vocabulary, case.shape.lines > 0);
-    let mut decoder = setup.decoder(case);
+    let (mut decoder, slots) = setup.decoder(case);
     Box::new(move |steps| {
         let mut answers = Vec::new();
         for _ in 0..steps {
-            answers = greedy(decoder.as_mut(), &prompts, vocabulary, placed);
+            let parts = prompts.chunks(slots);
+            answers = parts
+                .flat_map(|prompts| greedy(decoder.as_mut(), prompts, vocabulary, placed))
+                .collect();
         }
         Done {
             tokens: steps * SLOTS * NEW,

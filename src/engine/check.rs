@@ -30,13 +30,7 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
 /// # Errors
 /// When it does not.
 pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
-    if feed.slot >= slots {
-        return Err(EngineError::OutOfRange {
-            what: "slot",
-            found: feed.slot,
-            bound: slots,
-        });
-    }
+    slot(slots, feed.slot)?;
     if feed.tokens.is_empty() {
         return Err(EngineError::Count {
             what: "tokens",
@@ -59,6 +53,34 @@ pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result
         });
     }
     indices(shape, feed.tokens, feed.lines, feed.columns)
+}
+
+/// Checks that the first `count` tokens of slot `from`, which holds `held`, can be copied to slot `to`, of `slots`.
+///
+/// # Errors
+/// When they cannot.
+pub fn copy(slots: usize, from: usize, to: usize, count: usize, held: usize) -> Result<(), EngineError> {
+    slot(slots, from)?;
+    slot(slots, to)?;
+    if count > held {
+        return Err(EngineError::OutOfRange {
+            what: "number of copied tokens",
+            found: count,
+            bound: held + 1,
+        });
+    }
+    Ok(())
+}
+
+fn slot(slots: usize, slot: usize) -> Result<(), EngineError> {
+    if slot < slots {
+        return Ok(());
+    }
+    Err(EngineError::OutOfRange {
+        what: "slot",
+        found: slot,
+        bound: slots,
+    })
 }
 
 fn indices(shape: &Shape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {

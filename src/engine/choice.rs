@@ -92,6 +92,14 @@ pub fn decoder(
     }
 }
 
+/// How many sequences of the shape's context an engine had best decode at once. No result depends on it.
+pub fn slots(engine: Engine, shape: &Shape) -> usize {
+    match engine {
+        Engine::Cpu => cpu::slots(shape),
+        Engine::Candle => candle::SLOTS,
+    }
+}
+
 /// The engine is part of the key and the device is not: another device must not quietly mean another engine, nor the reverse.
 fn on_processor(device: &str) -> Result<(), EngineError> {
     match device {

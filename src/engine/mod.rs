@@ -11,7 +11,7 @@ pub mod cpu;
 
 use crate::model::Weights;
 
-pub use choice::{Dtype, Engine, check as check_numbers, decoder, numerics, trainer};
+pub use choice::{Dtype, Engine, check as check_numbers, decoder, numerics, slots, trainer};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;
@@ -110,6 +110,12 @@ pub trait Decode {
     /// # Errors
     /// When the engine's device fails, or a slot would outgrow the context.
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError>;
+
+    /// Makes slot `to` hold the first `count` tokens that slot `from` holds, and nothing else: the same bits as if they had been fed.
+    ///
+    /// # Errors
+    /// When there is no such slot, it holds fewer tokens, or the engine's device fails.
+    fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError>;
 }
 
 /// Why an engine could not go on.

@@ -14,8 +14,6 @@ pub enum SampleError {
     EmptyPrompt { stream: String },
     #[error("the model's logits for `{stream}` are not numbers; its weights are damaged or its training diverged")]
     NotANumber { stream: String },
-    #[error("cannot draw a token for `{stream}`: {error}")]
-    Draw { stream: String, error: candle_core::Error },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     #[error(transparent)]

@@ -2,17 +2,17 @@
 
 mod choose;
 mod error;
+mod queue;
 mod slots;
+mod stop;
 
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, Shape};
 
 pub use error::SampleError;
 
-use slots::{Slots, Waiting};
-
-/// Sequences decoded at once.
-const SLOTS: usize = 64;
+use queue::{Queue, Waiting};
+use slots::{Asked, Slots};
 
 /// One prompt to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +29,12 @@ pub struct Request {
 pub struct Sampling {
     /// 0: always the likeliest token (of equally likely ones, the first); above, drawn from the softmax of the logits divided by it.
     pub temperature: f64,
-    /// Draw from this many likeliest tokens only.
+    /// Draw from this many likeliest tokens only (of equally likely ones, the first).
     pub top_k: Option<usize>,
-    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum.
+    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum; with `top_k`, of the tokens it leaves.
     pub top_p: Option<f64>,
+    /// A response ends before the first of these texts.
+    pub stop: Vec<String>,
     /// The longest response, in tokens.
     pub max_tokens: usize,
     pub seed: u64,
@@ -47,6 +49,7 @@ impl Default for Sampling {
             temperature: 0.0,
             top_k: None,
             top_p: None,
+            stop: Vec::new(),
             max_tokens: 512,
             seed: 0,
             engine: Engine::default(),
@@ -58,11 +61,11 @@ impl Default for Sampling {
 /// What the model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Without the end-of-sequence token.
+    /// Without the end-of-sequence token or the stop string.
     pub text: String,
-    /// How many tokens it took, the end-of-sequence token included.
+    /// How many tokens it took, those that ended it included.
     pub tokens: u32,
-    /// Whether the model ended it; else it was cut at `max_tokens` or the context.
+    /// Whether the model ended it or wrote a stop string; else it was cut at `max_tokens` or the context.
     pub finished: bool,
 }
 
@@ -94,37 +97,30 @@ pub struct Reading {
 /// When a prompt leaves no room in the model's context, the logits are not numbers, or the engine or the tokenizer fails;
 /// [`SampleError::Stopped`] when `run.stop` says so.
 pub fn sample(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError> {
-    answer(model, requests, sampling, run, SLOTS)
+    answer(model, requests, sampling, run, usize::MAX)
 }
 
-/// [`sample`] with a cache of `slots` slots.
+/// [`sample`] with a cache of at most `slots` slots.
 fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError> {
-    let mut waiting = tokenise(model, requests)?;
-    // The longest are taken first (from the end), so that the last ones to run are short.
-    waiting.sort_by_key(|request| request.tokens.len());
-    let longest = waiting.last().map_or(0, |request| request.tokens.len());
+    let waiting = tokenise(model, requests)?;
+    let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
     // The cache need not be longer than the longest response.
     let shape = Shape {
         context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
         ..model.shape.clone()
     };
-    let mut slots = Slots {
-        decoder: engine::decoder(
-            sampling.engine,
-            sampling.dtype,
-            run.device,
-            &shape,
-            &model.weights,
-            slots,
-            run.threads,
-        )?,
-        model,
-        requests,
-        sampling,
-        run,
+    let slots = slots.min(requests.len()).min(engine::slots(sampling.engine, &shape)).max(1);
+    let decoder = engine::decoder(
+        sampling.engine,
+        sampling.dtype,
+        run.device,
+        &shape,
+        &model.weights,
         slots,
-    };
-    let mut done = slots.answer(waiting)?;
+        run.threads,
+    )?;
+    let asked = Asked { model, requests, sampling };
+    let mut done = Slots::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }

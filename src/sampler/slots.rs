@@ -2,17 +2,20 @@
 
 use std::time::Instant;
 
-use super::choose::Chooser;
+use super::choose::{Candidates, Chooser};
+use super::queue::{Queue, Start};
+use super::stop::Stops;
 use super::{Reading, Request, Response, Run, SampleError, Sampling};
 use crate::engine::{Decode, Feed};
 use crate::model::Model;
 use crate::tokenizer::Cursor;
 
-/// A request as tokens, waiting for a slot.
-pub(super) struct Waiting {
-    /// Its number among the requests.
-    pub(super) number: usize,
-    pub(super) tokens: Vec<u32>,
+/// What is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) model: &'a Model,
+    pub(super) requests: &'a [Request],
+    pub(super) sampling: &'a Sampling,
 }
 
 /// A response under way in a slot.
@@ -32,119 +35,153 @@ struct Active {
 
 /// Answers requests with the slots of one decoder.
 pub(super) struct Slots<'a> {
-    pub(super) model: &'a Model,
-    pub(super) requests: &'a [Request],
-    pub(super) sampling: &'a Sampling,
-    pub(super) run: &'a Run<'a>,
-    pub(super) decoder: Box<dyn Decode>,
-    pub(super) slots: usize,
+    asked: Asked<'a>,
+    decoder: Box<dyn Decode>,
+    queue: Queue,
+    /// By slot.
+    active: Vec<Option<Active>>,
+    candidates: Candidates,
+    done: Vec<(usize, Response)>,
 }
 
-impl Slots<'_> {
-    /// The responses to `waiting`, with their numbers; the last one waiting is taken first.
-    pub(super) fn answer(&mut self, mut waiting: Vec<Waiting>) -> Result<Vec<(usize, Response)>, SampleError> {
+impl<'a> Slots<'a> {
+    /// For a decoder of `slots` slots.
+    pub(super) fn new(asked: Asked<'a>, decoder: Box<dyn Decode>, queue: Queue, slots: usize) -> Self {
+        Self {
+            asked,
+            decoder,
+            queue,
+            active: (0..slots).map(|_| None).collect(),
+            candidates: Candidates::default(),
+            done: Vec::with_capacity(asked.requests.len()),
+        }
+    }
+
+    /// All responses, with the numbers of their requests.
+    pub(super) fn answer(mut self, run: &Run<'_>) -> Result<Vec<(usize, Response)>, SampleError> {
         let begun = Instant::now();
-        let (total, mut tokens) = (waiting.len(), 0);
-        let mut slots: Vec<Option<Active>> = (0..self.slots).map(|_| None).collect();
-        let mut done = Vec::with_capacity(total);
-        while done.len() < total {
-            if (self.run.stop)() {
+        let (total, mut tokens) = (self.asked.requests.len(), 0);
+        while self.done.len() < total {
+            if (run.stop)() {
                 return Err(SampleError::Stopped);
             }
-            for slot in slots.iter_mut().filter(|slot| slot.is_none()) {
-                *slot = waiting.pop().map(|request| self.begin(request));
-            }
-            tokens += slots.iter().flatten().count();
-            let before = done.len();
-            self.step(&mut slots, &mut done)?;
-            if done.len() > before {
-                (self.run.progress)(Reading {
-                    done: done.len(),
+            self.begin()?;
+            tokens += self.active.iter().flatten().count();
+            let before = self.done.len();
+            self.step()?;
+            if self.done.len() > before {
+                (run.progress)(Reading {
+                    done: self.done.len(),
                     total,
                     tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9),
                 });
             }
         }
-        Ok(done)
+        Ok(self.done)
     }
 
-    fn stream(&self, number: usize) -> &str {
-        self.requests.get(number).map_or("", |request| &request.stream)
-    }
-
-    fn begin(&self, request: Waiting) -> Active {
-        let mut active = Active {
-            number: request.number,
-            chooser: Chooser::new(self.sampling, self.stream(request.number)),
-            cursor: Cursor::default(),
-            held: 0,
-            next: Vec::new(),
-            lines: Vec::new(),
-            columns: Vec::new(),
-            response: Vec::new(),
-        };
-        active.queue(self.model, request.tokens);
-        active
-    }
-
-    /// One token for each active slot; those that are done move to `done`.
-    fn step(&mut self, slots: &mut [Option<Active>], done: &mut Vec<(usize, Response)>) -> Result<(), SampleError> {
-        let active = slots.iter().enumerate();
-        let feeds: Vec<Feed<'_>> = active
-            .filter_map(|(slot, active)| {
-                let active = active.as_ref()?;
-                Some(Feed {
-                    slot,
-                    start: active.held,
-                    tokens: &active.next,
-                    lines: &active.lines,
-                    columns: &active.columns,
-                })
-            })
-            .collect();
-        let logits = self.decoder.feed(&feeds)?.to_vec();
-        let rows = logits.chunks(self.model.shape.vocabulary);
-        let active = slots.iter_mut().filter(|slot| slot.is_some());
-        for (slot, logits) in active.zip(rows) {
-            if let Some(response) = slot.as_mut().and_then(|active| self.extend(active, logits).transpose()) {
-                let number = slot.take().map_or(0, |active| active.number);
-                done.push((number, response?));
+    /// Starts requests in the free slots.
+    fn begin(&mut self) -> Result<(), SampleError> {
+        for start in self.queue.admit() {
+            if start.shared > 0 && start.from != start.slot {
+                self.decoder.copy(start.from, start.slot, start.shared)?;
+            }
+            if let Some(active) = self.active.get_mut(start.slot) {
+                *active = Some(Active::new(self.asked, &start));
             }
         }
         Ok(())
     }
 
-    /// Adds the next token to a response; returns the response where that was its last.
-    fn extend(&self, active: &mut Active, logits: &[f32]) -> Result<Option<Response>, SampleError> {
-        // Rows of the embedding beyond the tokenizer's tokens stand for nothing.
-        let known = logits.get(..self.model.tokenizer.vocabulary()).unwrap_or(logits);
-        let token = active.chooser.choose(known, self.stream(active.number))?;
-        active.held += active.next.len();
-        active.response.push(token);
-        let finished = token == self.model.tokenizer.end();
-        let full = active.response.len() >= self.sampling.max_tokens || active.held >= self.model.shape.context;
-        if !finished && !full {
-            active.queue(self.model, vec![token]);
-            return Ok(None);
+    /// One token for each active slot; those that are done move to `done`.
+    fn step(&mut self) -> Result<(), SampleError> {
+        let active = self.active.iter().enumerate();
+        let feeds: Vec<Feed<'_>> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
+        let logits = self.decoder.feed(&feeds)?;
+        let rows = logits.chunks(self.asked.model.shape.vocabulary);
+        let active = self.active.iter_mut().enumerate().filter(|(_, slot)| slot.is_some());
+        for ((slot, place), logits) in active.zip(rows) {
+            let Some(active) = place else { continue };
+            self.queue.read(slot, &active.next);
+            if let Some(response) = active.extend(self.asked, logits, &mut self.candidates)? {
+                self.done.push((active.number, response));
+                self.queue.free(slot);
+                *place = None;
+            }
         }
-        let text = active
-            .response
-            .split_last()
-            .filter(|_| finished)
-            .map_or(active.response.as_slice(), |(_, text)| text);
-        Ok(Some(Response {
-            text: self.model.tokenizer.decode(text)?,
-            tokens: active.response.len() as u32,
-            finished,
-        }))
+        Ok(())
+    }
+}
+
+impl Asked<'_> {
+    fn stream(&self, number: usize) -> &str {
+        self.requests.get(number).map_or("", |request| &request.stream)
     }
 }
 
 impl Active {
+    fn new(asked: Asked<'_>, start: &Start) -> Self {
+        let mut active = Self {
+            number: start.request.number,
+            chooser: Chooser::new(asked.sampling, asked.stream(start.request.number)),
+            cursor: Cursor::default(),
+            held: start.shared,
+            next: Vec::new(),
+            lines: Vec::new(),
+            columns: Vec::new(),
+            response: Vec::new(),
+        };
+        let (shared, rest) = start.request.tokens.split_at(start.shared);
+        active.queue(asked.model, shared);
+        active.queue(asked.model, rest);
+        active
+    }
+
     /// Has `tokens` fed next.
-    fn queue(&mut self, model: &Model, tokens: Vec<u32>) {
+    fn queue(&mut self, model: &Model, tokens: &[u32]) {
         let shape = &model.shape;
-        (self.lines, self.columns) = self.cursor.positions(&model.tokenizer, &tokens, shape.lines, shape.columns);
-        self.next = tokens;
+        (self.lines, self.columns) = self.cursor.positions(&model.tokenizer, tokens, shape.lines, shape.columns);
+        self.next.clear();
+        self.next.extend_from_slice(tokens);
+    }
+
+    fn feed(&self, slot: usize) -> Feed<'_> {
+        Feed {
+            slot,
+            start: self.held,
+            tokens: &self.next,
+            lines: &self.lines,
+            columns: &self.columns,
+        }
+    }
+
+    /// Adds the next token to the response; returns the response where that was its last.
+    fn extend(&mut self, asked: Asked<'_>, logits: &[f32], candidates: &mut Candidates) -> Result<Option<Response>, SampleError> {
+        let Asked { model, sampling, .. } = asked;
+        // Rows of the embedding beyond the tokenizer's tokens stand for nothing.
+        let known = logits.get(..model.tokenizer.vocabulary()).unwrap_or(logits);
+        let token = self.chooser.choose(sampling, known, candidates, asked.stream(self.number))?;
+        self.held += self.next.len();
+        self.response.push(token);
+        let ended = token == model.tokenizer.end();
+        let full = self.response.len() >= sampling.max_tokens || self.held >= model.shape.context;
+        let stops = Stops(&sampling.stop);
+        if ended || full || stops.reached(&model.tokenizer, &self.response)? {
+            let text = self
+                .response
+                .split_last()
+                .filter(|_| ended)
+                .map_or(self.response.as_slice(), |(_, text)| text);
+            let mut text = model.tokenizer.decode(text)?;
+            let stop = stops.first(&text);
+            text.truncate(stop.unwrap_or(text.len()));
+            let finished = ended || stop.is_some();
+            if finished || full {
+                let tokens = self.response.len() as u32;
+                return Ok(Some(Response { text, tokens, finished }));
+            }
+        }
+        self.queue(model, &[token]);
+        Ok(None)
     }
 }

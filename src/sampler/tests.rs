@@ -55,14 +55,34 @@ fn drawn() -> Sampling {
 
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
-    let (model, requests) = (model(64), requests(20));
-    let cases = [(Engine::Cpu, 1.0), (Engine::Cpu, 0.0), (Engine::Candle, 1.0), (Engine::Candle, 0.0)];
-    for (engine, temperature) in cases {
-        let sampling = Sampling {
-            engine,
-            temperature,
-            ..drawn()
-        };
+    let model = model(64);
+    // Three samples of every other prompt, so that prompts share all but the last token, a beginning, or next to nothing.
+    let several = |(index, request): (usize, Request)| {
+        let samples = 0..if index % 2 == 0 { 3 } else { 1 };
+        samples.map(move |sample| Request {
+            stream: format!("{} {sample}", request.stream),
+            ..request.clone()
+        })
+    };
+    let requests: Vec<Request> = requests(20).into_iter().enumerate().flat_map(several).collect();
+    let greedy = Sampling {
+        temperature: 0.0,
+        ..drawn()
+    };
+    let narrow = Sampling {
+        top_k: Some(9),
+        top_p: Some(0.9),
+        stop: vec!["12".to_owned(), "s".to_owned()],
+        ..drawn()
+    };
+    let cases = [
+        (Engine::Cpu, drawn()),
+        (Engine::Cpu, greedy),
+        (Engine::Cpu, narrow),
+        (Engine::Candle, drawn()),
+    ];
+    for (engine, sampling) in cases {
+        let sampling = Sampling { engine, ..sampling };
         let one = answer(&model, &requests, &sampling, &RUN, 1).unwrap();
         let distinct: std::collections::BTreeSet<_> = one.iter().map(|response| &response.text).collect();
         assert!(distinct.len() > 10, "{distinct:?}");
@@ -91,6 +111,52 @@ fn responses_end_at_the_end_token_the_limit_or_the_context() {
     let short = Sampling { max_tokens: 3, ..sampling };
     let responses = sample(&model(64), &requests(9), &short, &RUN).unwrap();
     assert!(responses.iter().all(|response| response.finished || response.tokens == 3));
+}
+
+#[test]
+fn responses_end_before_a_stop_string() {
+    let (model, requests) = (model(64), requests(60));
+    let whole = sample(&model, &requests, &drawn(), &RUN).unwrap();
+    // In the style `char` the longer ones are several tokens.
+    let stop = ["u", ": 1", "nswer", "\n"].map(str::to_owned).to_vec();
+    let stopped = sample(
+        &model,
+        &requests,
+        &Sampling {
+            stop: stop.clone(),
+            ..drawn()
+        },
+        &RUN,
+    )
+    .unwrap();
+    let mut cut = 0;
+    for (whole, stopped) in whole.iter().zip(&stopped) {
+        match stop.iter().filter_map(|stop| whole.text.find(stop)).min() {
+            None => assert_eq!(whole, stopped),
+            Some(at) => {
+                assert_eq!(stopped.text, whole.text[..at]);
+                assert!(stopped.finished && stopped.tokens <= whole.tokens);
+                cut += usize::from(stopped.tokens < whole.tokens);
+            }
+        }
+    }
+    assert!((20..60).contains(&cut), "{cut} of 60 responses are cut");
+}
+
+#[test]
+fn a_stop_string_is_found_across_tokens_and_its_tokens_count() {
+    let model = model(64);
+    let tokens = model.tokenizer.encode("Answer: 12").unwrap();
+    let reached = |stop: &[&str], count: usize| {
+        let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
+        stop::Stops(&stop).reached(&model.tokenizer, &tokens[..count]).unwrap()
+    };
+    assert!((0..=10).all(|count| !reached(&[], count) && !reached(&["x", "12 "], count)));
+    let first = |stop: &[&str]| (0..=10).find(|count| reached(stop, *count));
+    assert_eq!(
+        (first(&["wer: 1"]), first(&["12", "w"]), first(&["Answer"])),
+        (Some(9), Some(4), Some(6))
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answering::{Asker, load, task_of};
 use super::measure::Report;
-use super::sample::check_ask;
+use super::sample::{check_ask, check_stop};
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::dataset::{self, Row};
 use crate::engine::{self, Dtype, Engine};
@@ -32,6 +32,9 @@ struct Eval {
     /// prompt names no number of steps.
     #[schemars(length(min = 1))]
     ask: Vec<i32>,
+    /// A response ends before the first of these texts.
+    #[schemars(inner(length(min = 1)))]
+    stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
     max_tokens: usize,
     /// What computes.
@@ -44,6 +47,7 @@ impl Default for Eval {
     fn default() -> Self {
         Self {
             ask: vec![0],
+            stop: Vec::new(),
             max_tokens: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
@@ -55,6 +59,7 @@ fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
     let eval: Eval = params.deserialize()?;
     check_ask(&eval.ask)?;
     check_numbers(eval.engine, eval.dtype)?;
+    check_stop(&eval.stop)?;
     if eval.ask.is_empty() {
         return Err(figment::Error::from("the list is empty; `[0]` asks for the full number of steps".to_owned()).with_path("ask"));
     }
@@ -83,6 +88,7 @@ impl Stage for Eval {
             model,
             samples: 1,
             sampling: Sampling {
+                stop: self.stop.clone(),
                 max_tokens: self.max_tokens,
                 engine: self.engine,
                 dtype: self.dtype,

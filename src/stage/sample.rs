@@ -13,7 +13,7 @@ use crate::sampler::Sampling;
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
-    version: 1,
+    version: 2,
     inputs: &[Input::one("model", PortType::Model), Input::one("data", PortType::Dataset)],
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[],
@@ -38,9 +38,12 @@ struct Sample {
     /// Draw from this many likeliest tokens only.
     #[schemars(range(min = 1))]
     top_k: Option<usize>,
-    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum.
+    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum; with `top_k`, of the tokens it leaves.
     #[schemars(range(min = 0.0, max = 1.0))]
     top_p: Option<f64>,
+    /// A response ends before the first of these texts.
+    #[schemars(inner(length(min = 1)))]
+    stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution, and 16 more).
     max_tokens: usize,
     /// What computes.
@@ -57,6 +60,7 @@ impl Default for Sample {
             temperature: 0.0,
             top_k: None,
             top_p: None,
+            stop: Vec::new(),
             max_tokens: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
@@ -75,6 +79,7 @@ impl Sample {
         let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
         check_ask(&self.ask)?;
         check_numbers(self.engine, self.dtype)?;
+        check_stop(&self.stop)?;
         let is_greedy = self.temperature == 0.0;
         match self {
             Self { samples: 0, .. } => wrong("samples", "0 is too small, it must be at least 1".to_owned()),
@@ -99,6 +104,7 @@ impl Sample {
             temperature: self.temperature,
             top_k: self.top_k,
             top_p: self.top_p,
+            stop: self.stop.clone(),
             max_tokens: self.max_tokens,
             seed,
             engine: self.engine,
@@ -117,6 +123,14 @@ pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
         Some((_, shift)) => Err(figment::Error::from(format!("{shift} stands twice")).with_path("ask")),
         None => Ok(()),
     }
+}
+
+/// Refuses a text that ends every response before it starts.
+pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
+    if stop.iter().any(String::is_empty) {
+        return Err(figment::Error::from("an empty text would end every response before it starts".to_owned()).with_path("stop"));
+    }
+    Ok(())
 }
 
 impl Stage for Sample {

@@ -56,6 +56,14 @@ impl Cache {
         self.values.scatter_set(&rows, &values.contiguous()?, 0)
     }
 
+    /// Copies the first `count` positions of slot `from` to slot `to`.
+    pub(super) fn copy(&self, from: usize, to: usize, count: usize) -> Result<()> {
+        let rows: Vec<u32> = (0..count).map(|position| (position * self.slots + from) as u32).collect();
+        let rows = Tensor::new(rows.as_slice(), self.keys.device())?;
+        let places: Vec<Place> = (0..count).map(|position| Place { slot: to, position }).collect();
+        self.store(&places, &self.keys.index_select(&rows, 0)?, &self.values.index_select(&rows, 0)?)
+    }
+
     /// What the rows at `places` see of their slots, up to their own position. queries: [places, heads, head] →
     /// [places, heads · head]
     pub(super) fn attend(&self, places: &[Place], queries: &Tensor) -> Result<Tensor> {

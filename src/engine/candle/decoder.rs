@@ -13,6 +13,9 @@ use crate::model::{Shape, Weights};
 /// row's result must not depend on how many other rows there are.
 const ROWS: usize = 64;
 
+/// Sequences decoded at once: as many as a product has rows.
+pub const SLOTS: usize = ROWS;
+
 /// Decodes on a candle device.
 pub struct Decoder {
     device: Device,
@@ -136,5 +139,14 @@ impl Decode for Decoder {
             self.pool.install(|| self.last_logits(&rows, &lengths))?
         };
         Ok(&self.logits)
+    }
+
+    fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError> {
+        // As for `feed`, the caller knows what the slots hold.
+        check::copy(self.slots, from, to, count, self.network.shape.context)?;
+        if from != to && count > 0 {
+            self.caches.iter().try_for_each(|cache| cache.copy(from, to, count))?;
+        }
+        Ok(())
     }
 }

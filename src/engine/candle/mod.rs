@@ -18,7 +18,7 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, SLOTS};
 pub use trainer::Trainer;
 
 use std::collections::BTreeMap;

@@ -213,6 +213,22 @@ fn a_row_does_not_depend_on_the_others() {
 }
 
 #[test]
+fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
+    let shape = shape(7, 9, true);
+    let weights = lively(&shape);
+    let batch = batch(&shape, &[70], 4);
+    let mut decoder = Decoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
+    let fed = decoder.feed(&[feed(&batch, 0, 0, 70)]).unwrap().to_vec();
+    for count in [1, 31, 32, 69] {
+        decoder.feed(&[feed(&batch, 2, 1, 60)]).unwrap();
+        decoder.copy(0, 2, count).unwrap();
+        assert_eq!(decoder.feed(&[feed(&batch, 2, count, 70)]).unwrap(), fed, "{count}");
+    }
+    insta::assert_snapshot!(decoder.copy(0, 1, 81).unwrap_err(), @"number of copied tokens 81 is out of range (known: 0 to 80)");
+    insta::assert_snapshot!(decoder.copy(0, 3, 1).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
+}
+
+#[test]
 fn training_gives_the_same_bits_whatever_the_threads() {
     let shape = Architecture::default().shape(VOCABULARY).unwrap();
     let weights = initialise(&shape, 1);

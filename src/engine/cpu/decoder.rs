@@ -1,7 +1,6 @@
 //! Decoding: the forward pass over new tokens alone, with the earlier ones' keys and values in a cache.
 
-use rayon::prelude::*;
-
+use super::cache::Slot;
 use super::kernel::number::Number;
 use super::lane::Lane;
 use super::parameters::Parameters;
@@ -9,14 +8,47 @@ use super::pool;
 use crate::engine::{Decode, EngineError, Feed, check};
 use crate::model::{Shape, Weights};
 
+/// The most sequences worth decoding at once.
+const MOST: usize = 64;
+
+/// The fewest: with fewer rows, reading the weights takes too large a part of the time.
+const LEAST: usize = 16;
+
+/// Bytes of keys and values that stay in a processor's last cache from step to step, beside the weights. A step reads them all once:
+/// from memory, attention takes several times as long.
+const CACHED: usize = 10 << 20;
+
+/// The most bytes of keys and values, but for one slot.
+const MEMORY: usize = 2 << 30;
+
+/// How many sequences of a whole context to decode at once. No result depends on it.
+pub fn slots(shape: &Shape) -> usize {
+    let (slot, weights) = (
+        Slot::bytes(shape).max(1),
+        shape
+            .parameters()
+            .iter()
+            .map(|(_, size)| size.iter().product::<usize>())
+            .sum::<usize>(),
+    );
+    // Weights that come from memory at each step are shared by as many sequences as possible.
+    let wanted = if weights * size_of::<f32>() > CACHED {
+        MOST
+    } else {
+        (CACHED / slot).clamp(LEAST, MOST)
+    };
+    wanted.min(MEMORY / slot).max(1)
+}
+
 /// Decodes on the processor, in the numbers `T`. A row of logits is the same bits whatever else is in the call, whatever the number of
 /// threads, and however its sequence was cut into calls.
 pub struct Decoder<T> {
     pool: rayon::ThreadPool,
     parameters: Parameters<T>,
-    /// One to a thread; each has the slots `index * slots ..`.
+    /// A slot that is being fed lies in a lane.
+    slots: Vec<Slot>,
+    /// One to a thread.
     lanes: Vec<Lane<T>>,
-    slots: usize,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
 }
@@ -28,58 +60,95 @@ impl<T: Number> Decoder<T> {
     /// When a weight is missing or has another shape, or the threads cannot be started.
     pub fn new(shape: &Shape, weights: &Weights, slots: usize, threads: usize) -> Result<Self, EngineError> {
         let pool = pool(threads)?;
-        let parameters = Parameters::new(shape, weights, false)?;
+        let parameters = pool.install(|| Parameters::new(shape, weights, false))?;
         let lanes = pool.current_num_threads().min(slots.max(1));
-        let per_lane = slots.div_ceil(lanes);
-        let lane = |index| Lane::new(&parameters, per_lane.min(slots.saturating_sub(index * per_lane)));
         Ok(Self {
             pool,
-            lanes: (0..lanes).map(lane).collect(),
-            slots,
+            slots: (0..slots).map(|_| Slot::new(shape)).collect(),
+            lanes: (0..lanes).map(|_| Lane::new(&parameters)).collect(),
             parameters,
             logits: Vec::new(),
         })
     }
 
-    /// Which lane has a slot, and where in it.
-    fn place(&self, slot: usize) -> (usize, usize) {
-        let per_lane = self.slots.div_ceil(self.lanes.len());
-        (slot / per_lane, slot % per_lane)
+    fn held(&self, slot: usize) -> usize {
+        self.slots.get(slot).map_or(0, |slot| slot.held)
     }
 
     fn check(&self, feeds: &[Feed<'_>]) -> Result<(), EngineError> {
+        let mut fed = vec![0; self.slots.len()];
         for feed in feeds {
-            let (lane, slot) = self.place(feed.slot);
-            let held = self.lanes.get(lane).map_or(0, |lane| lane.held(slot));
-            check::feed(&self.parameters.shape, self.slots, feed, held)?;
+            check::feed(&self.parameters.shape, self.slots.len(), feed, self.held(feed.slot))?;
+            fed[feed.slot] += 1;
         }
-        Ok(())
+        match fed.into_iter().find(|times| *times > 1) {
+            None => Ok(()),
+            Some(found) => Err(EngineError::Count {
+                what: "feeds of one slot in a call",
+                expected: 1,
+                found,
+            }),
+        }
+    }
+
+    /// Deals the feeds to the lanes, in order and about equally many tokens to each.
+    fn deal(&mut self, feeds: &[Feed<'_>]) {
+        let total: usize = feeds.iter().map(|feed| feed.tokens.len()).sum();
+        let share = total.div_ceil(self.lanes.len());
+        let mut lane = 0;
+        for feed in feeds {
+            // A lane that is full, or would be more overfull with the feed than it is short without it.
+            let after = self.lanes[lane].tokens() + feed.tokens.len();
+            let is_full = after > share && after - share > share.saturating_sub(self.lanes[lane].tokens());
+            if is_full && self.lanes[lane].tokens() > 0 && lane + 1 < self.lanes.len() {
+                lane += 1;
+            }
+            let slot = std::mem::take(&mut self.slots[feed.slot]);
+            self.lanes[lane].add(slot, feed);
+        }
+    }
+
+    /// Runs every lane: the first one here, the others on the pool.
+    fn run(&mut self) {
+        let parameters = &self.parameters;
+        let Some((first, others)) = self.lanes.split_first_mut() else {
+            return;
+        };
+        if others.is_empty() {
+            return first.run(parameters);
+        }
+        self.pool.in_place_scope(|scope| {
+            others.iter_mut().for_each(|lane| scope.spawn(move |_| lane.run(parameters)));
+            first.run(parameters);
+        });
     }
 }
 
 impl<T: Number> Decode for Decoder<T> {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
         self.check(feeds)?;
-        self.lanes.iter_mut().for_each(Lane::clear);
-        for (row, feed) in feeds.iter().enumerate() {
-            let (lane, slot) = self.place(feed.slot);
-            self.lanes[lane].add(row, slot, feed);
-        }
-        let Self {
-            pool,
-            parameters,
-            lanes,
-            logits,
-            ..
-        } = self;
-        pool.install(|| lanes.par_iter_mut().with_max_len(1).for_each(|lane| lane.run(parameters)));
-        let vocabulary = parameters.shape.vocabulary;
-        logits.resize(feeds.len() * vocabulary, 0.0);
-        for lane in &*lanes {
-            for (row, values) in lane.logits(vocabulary) {
-                logits[row * vocabulary..(row + 1) * vocabulary].copy_from_slice(values);
+        self.deal(feeds);
+        self.run();
+        self.logits.clear();
+        let mut fed = feeds.iter();
+        for lane in &mut self.lanes {
+            self.logits.extend_from_slice(lane.logits());
+            for (slot, feed) in lane.take_back().zip(&mut fed) {
+                self.slots[feed.slot] = slot;
             }
         }
-        Ok(logits)
+        Ok(&self.logits)
+    }
+
+    fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError> {
+        check::copy(self.slots.len(), from, to, count, self.held(from))?;
+        let mut slot = std::mem::take(&mut self.slots[to]);
+        if from == to {
+            slot.held = count;
+        } else {
+            slot.copy(&self.parameters.shape, &self.slots[from], count);
+        }
+        self.slots[to] = slot;
+        Ok(())
     }
 }

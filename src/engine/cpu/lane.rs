@@ -1,4 +1,4 @@
-//! One thread's part of a decoder: some of the slots, and the memory to run their new tokens.
+//! One thread's part of a decoder's call: some of the feeds, with their slots, and the memory to run them.
 
 use super::cache::Slot;
 use super::kernel::number::Number;
@@ -8,21 +8,18 @@ use super::parameters::Parameters;
 use crate::engine::Feed;
 
 /// One feed of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Work {
-    /// Its place among the call's feeds.
-    row: usize,
-    slot: usize,
+    slot: Slot,
     start: usize,
     /// Its tokens' places among the lane's.
     first: usize,
     count: usize,
 }
 
-/// Some slots and their working memory.
+/// Some feeds and their working memory.
 #[derive(Clone, Debug)]
 pub struct Lane<T> {
-    slots: Vec<Slot>,
     work: Vec<Work>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
@@ -35,7 +32,7 @@ pub struct Lane<T> {
     attended: Vec<f32>,
     gates: Vec<f32>,
     hidden: Vec<f32>,
-    /// One query's scores. [capacity]
+    /// A few queries' scores.
     scores: Vec<f32>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
@@ -44,10 +41,9 @@ pub struct Lane<T> {
 }
 
 impl<T: Number> Lane<T> {
-    /// A lane of `slots` empty slots.
-    pub fn new(parameters: &Parameters<T>, slots: usize) -> Self {
+    /// A lane without work.
+    pub fn new(parameters: &Parameters<T>) -> Self {
         Self {
-            slots: (0..slots).map(|_| Slot::new(parameters)).collect(),
             work: Vec::new(),
             tokens: Vec::new(),
             lines: Vec::new(),
@@ -59,29 +55,16 @@ impl<T: Number> Lane<T> {
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
-            scores: vec![0.0; Slot::capacity(&parameters.shape)],
+            scores: vec![0.0; Slot::scores(&parameters.shape)],
             logits: Vec::new(),
             room: Vec::new(),
         }
     }
 
-    /// How many tokens a slot holds (none, where the lane has no such slot).
-    pub fn held(&self, slot: usize) -> usize {
-        self.slots.get(slot).map_or(0, |slot| slot.held)
-    }
-
-    /// Forgets the last call's feeds.
-    pub fn clear(&mut self) {
-        self.work.clear();
-        self.tokens.clear();
-        self.lines.clear();
-        self.columns.clear();
-    }
-
-    /// Takes a feed for `slot` of this lane; `row` is its place among the call's feeds.
-    pub fn add(&mut self, row: usize, slot: usize, feed: &Feed<'_>) {
+    /// Takes a feed and its slot.
+    pub fn add(&mut self, mut slot: Slot, feed: &Feed<'_>) {
+        slot.held = feed.start + feed.tokens.len();
         self.work.push(Work {
-            row,
             slot,
             start: feed.start,
             first: self.tokens.len(),
@@ -90,16 +73,29 @@ impl<T: Number> Lane<T> {
         self.tokens.extend_from_slice(feed.tokens);
         self.lines.extend_from_slice(feed.lines);
         self.columns.extend_from_slice(feed.columns);
-        self.slots[slot].held = feed.start + feed.tokens.len();
     }
 
-    /// The rows of logits, each with its feed's place.
-    pub fn logits(&self, vocabulary: usize) -> impl Iterator<Item = (usize, &[f32])> {
-        self.work.iter().map(|work| work.row).zip(self.logits.chunks_exact(vocabulary))
+    /// How many tokens the lane has taken.
+    pub fn tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Gives the slots back, in the order in which they came, and forgets the feeds; the logits stay.
+    pub fn take_back(&mut self) -> impl Iterator<Item = Slot> {
+        self.tokens.clear();
+        self.lines.clear();
+        self.columns.clear();
+        self.work.drain(..).map(|work| work.slot)
+    }
+
+    /// The logits of the last run, in the order of its feeds. [feeds, vocabulary]
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
     }
 
     /// Runs the decoder over the feeds taken.
     pub fn run(&mut self, parameters: &Parameters<T>) {
+        self.logits.clear();
         if self.work.is_empty() {
             return;
         }
@@ -140,7 +136,8 @@ impl<T: Number> Lane<T> {
         parameters.layers[layer]
             .qkv
             .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride, &mut self.room);
-        for work in &self.work {
+        let width = parameters.attended_width();
+        for work in &mut self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             turn(
                 cpu,
@@ -151,18 +148,15 @@ impl<T: Number> Lane<T> {
                 shape.heads + shape.kv_heads,
                 work.start,
             );
-            let slot = &mut self.slots[work.slot];
             for (index, row) in rows.chunks_exact(stride).enumerate() {
-                slot.write(&parameters.shape, layer, work.start + index, row);
+                work.slot.write(shape, layer, work.start + index, row);
             }
-            let last_layer = layer + 1 == shape.layers;
-            let first = if last_layer { work.count - 1 } else { 0 };
-            for index in first..work.count {
-                let width = parameters.attended_width();
-                let out = &mut self.attended[(work.first + index) * width..][..width];
-                let row = &rows[index * stride..(index + 1) * stride];
-                slot.read(parameters, layer, work.start + index + 1, row, &mut self.scores, out);
-            }
+            // Nothing reads the last layer's results but those of the last token.
+            let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
+            let out = &mut self.attended[(work.first + skipped) * width..(work.first + work.count) * width];
+            let rows = &rows[skipped * stride..];
+            work.slot
+                .attend(parameters, layer, work.start + skipped, rows, &mut self.scores, out);
         }
     }
 

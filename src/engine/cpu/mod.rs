@@ -24,6 +24,7 @@ mod tests;
 use super::{Decode, Dtype, EngineError, Optimizer, Train};
 use crate::model::{Shape, Weights};
 use decoder::Decoder;
+pub use decoder::slots;
 use kernel::number::Pair;
 use trainer::Trainer;
 

@@ -49,6 +49,18 @@ fn the_seed_draws_answers_only_above_temperature_zero() {
 }
 
 #[test]
+fn answers_end_before_a_stop_string() {
+    let whole = answers(&sample("", Prompt::NUMBERED));
+    let stop = whole[0].response.chars().nth(1).unwrap();
+    let stopped = answers(&sample(&format!("stop = ['{stop}']"), Prompt::NUMBERED));
+    for (whole, stopped) in whole.iter().zip(&stopped) {
+        let kept = whole.response.split(stop).next().unwrap();
+        assert_eq!(stopped.response, kept);
+    }
+    assert!(stopped[0].tokens <= whole[0].tokens && stopped[0].response != whole[0].response);
+}
+
+#[test]
 fn a_plain_model_is_asked_for_no_number() {
     let answers = answers(&sample("ask = []", Prompt::PLAIN));
     assert!(answers.len() == 2 && answers.iter().all(|answer| answer.requested.is_none()));

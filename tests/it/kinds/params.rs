@@ -1,6 +1,6 @@
 //! The params of the kinds: defaults, what is refused, the schema.
 
-use insta::{assert_json_snapshot, assert_snapshot};
+use insta::{allow_duplicates, assert_json_snapshot, assert_snapshot};
 use runner::stage;
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ fn defaults_enter_the_key() {
       "engine": "cpu",
       "max_tokens": 0,
       "samples": 1,
+      "stop": [],
       "temperature": 0.0,
       "top_k": null,
       "top_p": null
@@ -46,7 +47,8 @@ fn defaults_enter_the_key() {
       ],
       "dtype": "f32",
       "engine": "cpu",
-      "max_tokens": 0
+      "max_tokens": 0,
+      "stop": []
     }
     "#);
     assert_json_snapshot!(parse("mix", "").unwrap().params(), @r#"
@@ -106,7 +108,7 @@ fn defaults_enter_the_key() {
 #[test]
 fn a_default_that_is_written_out_changes_nothing() {
     for (kind, params) in [
-        ("sample", "ask = [-1, -2]\ntemperature = 0"),
+        ("sample", "ask = [-1, -2]\ntemperature = 0\nstop = []"),
         ("eval", "ask = [0]"),
         ("mix", "mode = 'new'"),
         ("generate", "task = 'addition'\ntrain = 2855"),
@@ -143,6 +145,11 @@ fn wrong_params_are_refused() {
     assert_snapshot!(refusal("sample", "temperature = -0.5"), @"temperature: -0.5 is out of range, it must be a number from 0 on");
     assert_snapshot!(refusal("sample", "temperature = 1\ntop_p = 0"), @"top_p: 0 is out of range, it must be above 0 and at most 1");
     assert_snapshot!(refusal("sample", "temperature = 1\ntop_k = 0"), @"top_k: 0 is too small, it must be at least 1");
+    for kind in ["sample", "eval"] {
+        allow_duplicates! {
+            assert_snapshot!(refusal(kind, "stop = ['a', '']"), @"stop: an empty text would end every response before it starts");
+        }
+    }
     assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
     assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
     assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``");

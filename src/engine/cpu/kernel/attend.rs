@@ -1,71 +1,225 @@
-//! Attention of one query over cached keys and values.
+//! Attention of new tokens over the cached keys and values of their sequence.
+//!
+//! A tile of a few rows (one query of one token each) stays in registers while keys and values stream by: the query heads that share
+//! a key head, and the tokens of a prompt. What a row adds up, and in which order, depends on its own position alone: a wider tile
+//! only adds products with 0 to it.
 
 use super::kernel;
-use super::level::LANES;
+use super::level::{LANES, Level};
 use super::math::{exponentiate, largest};
 
-/// One query and the cache it looks into.
+/// Panels of keys in work at a time.
+const PANELS: usize = 4;
+
+/// Sums of each element: one alone would wait for each addition.
+const SUMS: usize = 4;
+
+/// The most rows of a tile.
+pub const ROWS: usize = 4;
+
+/// The queries of one key head, for consecutive tokens of a sequence.
 #[derive(Clone, Copy)]
-pub struct Query<'a> {
-    /// [head]
-    pub query: &'a [f32],
-    /// Panels of [`LANES`] positions: [capacity / LANES, head, LANES].
-    pub keys: &'a [f32],
-    /// [capacity, head]
-    pub values: &'a [f32],
-    /// Positions to look at, from the first.
-    pub count: usize,
+pub struct Queries<'a> {
+    /// Those of one token lie end to end, [group, head]; tokens are `stride` apart.
+    pub data: &'a [f32],
+    pub stride: usize,
+    pub tokens: usize,
+    pub group: usize,
+    pub head: usize,
+    /// Positions before the first token.
+    pub start: usize,
     pub scale: f32,
 }
 
+/// The keys and values of one head.
+#[derive(Clone, Copy)]
+pub struct Cached<'a> {
+    /// Panels of [`LANES`] positions: [capacity / LANES, head, LANES].
+    pub keys: &'a [f32],
+    /// [capacity, head], and [`LANES`] floats beyond.
+    pub values: &'a [f32],
+}
+
 kernel! {
-    /// The mean of the values, weighted by the softmax of the scaled scores, into `out` [head]; `scores` [capacity] is working memory.
-    /// The order of the additions depends on `count` alone.
-    pub fn attend<L>(query: Query<'_>, scores: &mut [f32], out: &mut [f32]) {
-        let Query { query, keys, values, count, scale } = query;
-        let head = query.len();
-        for (keys, scores) in keys.chunks_exact(head * LANES).zip(scores.chunks_exact_mut(LANES)).take(count.div_ceil(LANES)) {
-            let mut sums = [0.0; LANES];
-            for (query, keys) in query.iter().zip(keys.chunks_exact(LANES)) {
-                for (sum, key) in sums.iter_mut().zip(keys) {
-                    *sum = L::fma(*query, *key, *sum);
+    /// The means of the values, weighted by the softmax of each query's scaled scores, into `out`: [group, head] for each token, `stride`
+    /// apart. `scores` [ROWS, capacity] is working memory.
+    ///
+    /// # Panics
+    /// When a slice is too short for the sizes given.
+    pub fn attend<L>(queries: Queries<'_>, cached: Cached<'_>, scores: &mut [f32], out: &mut [f32], stride: usize) {
+        let Queries { data, tokens, group, head, start, .. } = queries;
+        let capacity = (start + tokens).next_multiple_of(LANES);
+        assert!((tokens - 1) * queries.stride + group * head <= data.len(), "the queries are too short");
+        assert!((tokens - 1) * stride + group * head <= out.len(), "the result is too short");
+        assert!(capacity * head <= cached.keys.len(), "the keys are too short");
+        assert!(capacity * head + LANES <= cached.values.len(), "the values are too short");
+        assert!(ROWS * capacity <= scores.len(), "the scores are too short");
+        let (rows, most) = (tokens * group, if L::ROWS >= 12 { ROWS } else { 1 });
+        let mut first = 0;
+        while first < rows {
+            let tile = Tile { queries, cached, capacity, first, stride };
+            let count = most.min(rows - first);
+            // SAFETY: first + count <= tokens * group, so by the assertions above the rows of the tile, the keys and values of the
+            // positions they see (rounded up to whole panels) and their results lie within the slices, and `count` rows of
+            // scores do; `L` is the level this variant is compiled for.
+            unsafe {
+                match count {
+                    4 => tile.run::<L, 4>(scores, out),
+                    3 => tile.run::<L, 3>(scores, out),
+                    2 => tile.run::<L, 2>(scores, out),
+                    _ => tile.run::<L, 1>(scores, out),
                 }
             }
-            scores.copy_from_slice(&sums);
-        }
-        let scores = &mut scores[..count];
-        let shift = scale * largest(scores);
-        let sum = exponentiate::<L>(scores, scale, shift);
-        for (start, out) in out.chunks_mut(LANES).enumerate() {
-            weigh::<L>(scores, &values[start * LANES..], head, out);
-            out.iter_mut().for_each(|value| *value *= 1.0 / sum);
+            first += count;
         }
     }
 }
 
-/// Sums the values weighted by the scores, for at most [`LANES`] columns of a head. Four sums at a time: one alone would wait for
-/// each addition.
-#[inline(always)]
-fn weigh<L: super::level::Level>(scores: &[f32], values: &[f32], head: usize, out: &mut [f32]) {
-    let mut sums = [[0.0; LANES]; 4];
-    if out.len() == LANES {
-        for (scores, values) in scores.chunks(4).zip(values.chunks(4 * head)) {
-            for ((score, value), sums) in scores.iter().zip(values.chunks(head)).zip(&mut sums) {
-                if let Some(value) = value.first_chunk::<LANES>() {
-                    for (sum, value) in sums.iter_mut().zip(value) {
-                        *sum = L::fma(*score, *value, *sum);
+/// Some rows of the queries.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    queries: Queries<'a>,
+    cached: Cached<'a>,
+    /// From one row of scores to the next.
+    capacity: usize,
+    /// The first row.
+    first: usize,
+    /// From one token's results to the next's.
+    stride: usize,
+}
+
+impl Tile<'_> {
+    /// How many positions a row of the tile sees.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> usize {
+        self.queries.start + (self.first + row) / self.queries.group + 1
+    }
+
+    /// Where a row lies in rows of tokens that are `stride` apart.
+    #[inline(always)]
+    fn place(&self, row: usize, stride: usize) -> usize {
+        let (row, group) = (self.first + row, self.queries.group);
+        row / group * stride + row % group * self.queries.head
+    }
+
+    /// # Safety
+    /// The processor has the level's instructions; rows `first..first + R` exist, and the slices are as long as [`attend`] asserts.
+    #[inline(always)]
+    unsafe fn run<L: Level, const R: usize>(&self, scores: &mut [f32], out: &mut [f32]) {
+        let whole = self.seen(R - 1).next_multiple_of(LANES);
+        let (panels, head) = (whole / LANES, self.queries.head);
+        // SAFETY: the caller's promise; a row of scores has room for `panels` panels, and a row of values that starts within the head
+        // reaches at most LANES floats beyond the last one.
+        unsafe {
+            let mut panel = 0;
+            while panel + PANELS <= panels {
+                self.score::<L, R, PANELS>(panel, scores.as_mut_ptr());
+                panel += PANELS;
+            }
+            while panel < panels {
+                self.score::<L, R, 1>(panel, scores.as_mut_ptr());
+                panel += 1;
+            }
+            let mut inverse = [0.0; R];
+            for (row, inverse) in inverse.iter_mut().enumerate() {
+                let row_scores = &mut scores[row * self.capacity..][..whole];
+                *inverse = 1.0 / soften::<L>(row_scores, self.seen(row), self.queries.scale);
+            }
+            let mut column = 0;
+            while R == 1 && L::ROWS >= 12 && column + 2 * LANES <= head {
+                self.weigh::<L, R, 2>(column, scores.as_ptr(), inverse, out);
+                column += 2 * LANES;
+            }
+            while column < head {
+                self.weigh::<L, R, 1>(column, scores.as_ptr(), inverse, out);
+                column += LANES;
+            }
+        }
+    }
+
+    /// The scores of `R` rows over `P` panels.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`]; the panels exist, and behind `scores` there is room for `R` rows.
+    #[inline(always)]
+    unsafe fn score<L: Level, const R: usize, const P: usize>(&self, panel: usize, scores: *mut f32) {
+        let head = self.queries.head;
+        let mut rows = [self.queries.data.as_ptr(); R];
+        // SAFETY: the caller's promise: every row has `head` floats, every panel `head` vectors.
+        unsafe {
+            for (row, start) in rows.iter_mut().enumerate() {
+                *start = start.add(self.place(row, self.queries.stride));
+            }
+            let keys = self.cached.keys.as_ptr().add(panel * head * LANES);
+            let mut sums = [[L::zero(); P]; R];
+            for k in 0..head {
+                for p in 0..P {
+                    let key = L::load(keys.add((p * head + k) * LANES));
+                    for (row, sums) in rows.iter().zip(&mut sums) {
+                        sums[p] = L::broadcast_fma(*row.add(k), key, sums[p]);
                     }
                 }
             }
-        }
-    } else {
-        for (index, (score, value)) in scores.iter().zip(values.chunks(head)).enumerate() {
-            for (sum, value) in sums[index % 4].iter_mut().zip(&value[..out.len()]) {
-                *sum = L::fma(*score, *value, *sum);
+            for (row, sums) in sums.iter().enumerate() {
+                for (p, sum) in sums.iter().enumerate() {
+                    L::store(*sum, scores.add(row * self.capacity + (panel + p) * LANES));
+                }
             }
         }
     }
-    for (lane, out) in out.iter_mut().enumerate() {
-        *out = (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
+
+    /// The results of `R` rows in `C` vectors of columns, from `column` on.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`]; `column` lies within the head, and so do all vectors but the last.
+    #[inline(always)]
+    unsafe fn weigh<L: Level, const R: usize, const C: usize>(
+        &self,
+        column: usize,
+        weights: *const f32,
+        inverse: [f32; R],
+        out: &mut [f32],
+    ) {
+        let head = self.queries.head;
+        let end = self.seen(R - 1).next_multiple_of(SUMS);
+        // SAFETY: the caller's promise: there are weights and values of `end` positions, for it is not beyond the last panel.
+        unsafe {
+            let values = self.cached.values.as_ptr().add(column);
+            let mut sums = [[[L::zero(); C]; SUMS]; R];
+            for position in (0..end).step_by(SUMS) {
+                for sum in 0..SUMS {
+                    for c in 0..C {
+                        let value = L::load(values.add((position + sum) * head + c * LANES));
+                        for (row, sums) in sums.iter_mut().enumerate() {
+                            let weight = *weights.add(row * self.capacity + position + sum);
+                            sums[sum][c] = L::broadcast_fma(weight, value, sums[sum][c]);
+                        }
+                    }
+                }
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for c in 0..C {
+                    let total = L::add(L::add(sums[0][c], sums[1][c]), L::add(sums[2][c], sums[3][c]));
+                    let mut result = [0.0; LANES];
+                    L::store(L::broadcast_fma(inverse[row], total, L::zero()), result.as_mut_ptr());
+                    let first = column + c * LANES;
+                    let width = LANES.min(head - first);
+                    out[self.place(row, self.stride) + first..][..width].copy_from_slice(&result[..width]);
+                }
+            }
+        }
     }
+}
+
+/// Replaces the scores of the positions seen by the exponentials of their scaled distances from the largest, the others by 0, and gives
+/// the exponentials' sum. The order of the additions depends on `seen` alone.
+#[inline(always)]
+fn soften<L: Level>(scores: &mut [f32], seen: usize, scale: f32) -> f32 {
+    let (whole, beyond) = scores.split_at_mut(seen.next_multiple_of(LANES));
+    whole[seen..].fill(f32::NEG_INFINITY);
+    let shift = scale * largest(whole);
+    let sum = exponentiate::<L>(whole, scale, shift);
+    whole[seen..].fill(0.0);
+    beyond.fill(0.0);
+    sum
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use crate::engine::cpu::kernel::adamw::{self, State, Update};
-use crate::engine::cpu::kernel::attend::{Query, attend};
+use crate::engine::cpu::kernel::attend::{self, Cached, Queries, attend};
 use crate::engine::cpu::kernel::level::LANES;
 use crate::engine::cpu::kernel::number::{Pair, narrow};
 use crate::engine::cpu::kernel::panels::{left_columns, left_rows, pack, pack_transposed, size};
@@ -223,14 +223,6 @@ proptest! {
             [once, again, back, sums].concat()
         })?;
         let head = 2 * half;
-        let capacity = (start + rows).next_multiple_of(LANES);
-        let (query, keys, values) = (Numbers::new(&mut stream, head), Numbers::new(&mut stream, capacity * head), Numbers::new(&mut stream, capacity * head));
-        agree(|set| {
-            let (mut scores, mut out) = (vec![0.0; capacity], vec![0.0; head]);
-            let query = Query { query: query.get(), keys: keys.get(), values: values.get(), count: start + rows, scale: 0.2 };
-            attend(set, query, &mut scores, &mut out);
-            out
-        })?;
         let rope = Rope::new(head, 70, 10_000.0);
         let x = Numbers::new(&mut stream, rows * 3 * head);
         agree(|set| {
@@ -241,6 +233,45 @@ proptest! {
             assert!(back.iter().zip(x.get()).all(|(back, x)| (back - x).abs() < 1e-5));
             turned
         })?;
+    }
+
+    /// Cached attention against a plain softmax, and each token and head alone against all together: the same bits.
+    #[test]
+    fn cached_attention_is_a_mean_weighted_by_the_softmax(
+        tokens in 1..12usize, start in prop_oneof![0..40usize, 100..140usize], group in 1..5usize, head in 1..40usize, seed: u64,
+    ) {
+        let mut stream = Stream::new(seed, "cached");
+        let (stride, capacity) = (group * head + 3, (start + tokens).next_multiple_of(LANES));
+        let data = Numbers::new(&mut stream, tokens * stride);
+        // Beyond the last position there is what an earlier sequence left.
+        let (keys, values) = (Numbers::new(&mut stream, capacity * head), Numbers::new(&mut stream, capacity * head + LANES));
+        let cached = Cached { keys: keys.get(), values: values.get() };
+        let scale = 1.0 / (head as f32).sqrt();
+        let run = |set, queries: Queries<'_>| {
+            let (mut scores, mut out) = (vec![0.0; attend::ROWS * capacity], vec![0.0; queries.tokens * stride]);
+            attend(set, queries, cached, &mut scores, &mut out, stride);
+            out
+        };
+        let all = Queries { data: data.get(), stride, tokens, group, head, start, scale };
+        for set in Instructions::available() {
+            let together = run(set, all);
+            for token in 0..tokens {
+                for query in 0..group {
+                    let place = token * stride + query * head;
+                    let alone = run(set, Queries { data: &data.get()[place..], tokens: 1, group: 1, start: start + token, ..all });
+                    prop_assert_eq!(&alone[..head], &together[place..place + head]);
+                    let key = |position: usize, k: usize| keys.get()[position / LANES * head * LANES + k * LANES + position % LANES];
+                    let score = |position| (0..head).map(|k| f64::from(data.get()[place + k]) * f64::from(key(position, k))).sum::<f64>();
+                    let weights: Vec<f64> = (0..=start + token).map(|position| (score(position) * f64::from(scale)).exp()).collect();
+                    for (column, found) in alone[..head].iter().enumerate() {
+                        let value = |position: usize| f64::from(values.get()[position * head + column]);
+                        let sum: f64 = weights.iter().enumerate().map(|(position, weight)| weight * value(position)).sum();
+                        let expected = sum / weights.iter().sum::<f64>();
+                        prop_assert!((f64::from(*found) - expected).abs() < 2e-5, "{}: {} not {}", set, found, expected);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

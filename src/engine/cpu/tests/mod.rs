@@ -263,6 +263,91 @@ fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
 }
 
 #[test]
+fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
+    for seed in 0..4 {
+        let mut stream = Stream::new(seed, "copies");
+        let shape = cases::shape(&mut stream);
+        let weights = cases::weights(&mut stream, &shape);
+        let mut batch = cases::batch(&mut stream, &shape, 1, 60);
+        while batch.tokens.len() < 40 {
+            batch = cases::batch(&mut stream, &shape, 1, 60);
+        }
+        let part = |values: &'_ [u32], from: usize, to: usize| values.get(from..to).unwrap_or_default().to_vec();
+        let feed = |decoder: &mut Decoder<f32>, slot, from: usize, to: usize| {
+            let [tokens, lines, columns] = [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, from, to));
+            let feed = Feed {
+                slot,
+                start: from,
+                tokens: &tokens,
+                lines: &lines,
+                columns: &columns,
+            };
+            decoder.feed(&[feed]).unwrap().to_vec()
+        };
+        let mut decoder = Decoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
+        let fed = feed(&mut decoder, 0, 0, 40);
+        for count in [1, 15, 16, 17, 39] {
+            // A longer occupant first: what it left must not be seen.
+            feed(&mut decoder, 2, 0, 40);
+            decoder.copy(0, 2, count).unwrap();
+            assert_eq!(feed(&mut decoder, 2, count, 40), fed, "{count}");
+            // A copy of a copy, and a slot cut back to its own beginning.
+            decoder.copy(2, 1, count).unwrap();
+            decoder.copy(1, 1, count).unwrap();
+            assert_eq!(feed(&mut decoder, 1, count, 40), fed, "{count}");
+        }
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(decoder.copy(0, 1, 41).unwrap_err(), @"number of copied tokens 41 is out of range (known: 0 to 40)");
+            insta::assert_snapshot!(decoder.copy(3, 1, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
+            insta::assert_snapshot!(decoder.copy(0, 3, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
+        }
+        // What was not copied is not held.
+        decoder.copy(0, 1, 7).unwrap();
+        let beyond = Feed {
+            slot: 1,
+            start: 8,
+            tokens: &[0],
+            lines: &[0],
+            columns: &[0],
+        };
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(decoder.feed(&[beyond]).unwrap_err(), @"start 8 is out of range (known: 0 to 7)");
+        }
+        let twice = Feed { start: 0, ..beyond };
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(decoder.feed(&[twice, twice]).unwrap_err(), @"2 feeds of one slot in a call where 1 are needed");
+        }
+    }
+}
+
+#[test]
+fn long_contexts_get_fewer_slots_and_large_models_many() {
+    let shape = |context, layers, width| Shape {
+        vocabulary: 128,
+        width,
+        layers,
+        heads: 4,
+        kv_heads: 4,
+        feed_forward: 3 * width,
+        rope_theta: 1e4,
+        norm_epsilon: 1e-5,
+        tied: true,
+        lines: 0,
+        columns: 0,
+        context,
+    };
+    // 4 KiB a position, and weights of 3.5 MB.
+    assert_eq!(super::slots(&shape(20, 4, 128)), 64);
+    assert_eq!(super::slots(&shape(100, 4, 128)), 22);
+    assert_eq!(super::slots(&shape(2_000, 4, 128)), 16);
+    assert_eq!(super::slots(&shape(100_000, 4, 128)), 5);
+    assert_eq!(super::slots(&shape(usize::MAX >> 20, 4, 128)), 1);
+    // Weights beyond the cache.
+    assert_eq!(super::slots(&shape(2_000, 12, 768)), 14);
+    assert_eq!(super::slots(&shape(100, 12, 768)), 64);
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let mut stream = Stream::new(4, "errors");
     let shape = Shape {

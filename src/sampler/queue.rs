@@ -1,0 +1,233 @@
+//! Which request starts when, in which slot, and what it need not read because another slot has read it.
+//!
+//! A slot goes on holding the tokens of a finished response until another request takes its place. A request starts with the longest
+//! beginning of its prompt that any slot holds. If a prompt that starts in the same step will soon hold more, it waits for that one
+//! step. So a beginning that many prompts share (an instruction, a question asked several times) is read once,
+//! as long as a slot holds it.
+
+/// How many waiting requests are looked at for one that need not wait.
+const WINDOW: usize = 64;
+
+/// A request waits a step where that saves at least this many tokens: the step costs its slot one.
+const WORTH: usize = 2;
+
+/// A request as tokens, waiting for a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Its number among the requests.
+    pub(super) number: usize,
+    pub(super) tokens: Vec<u32>,
+}
+
+/// A request that starts in `slot`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) slot: usize,
+    pub(super) request: Waiting,
+    /// Which slot holds the first `shared` tokens of the prompt; perhaps `slot` itself.
+    pub(super) from: usize,
+    /// Less than the whole prompt: the last token's logits are needed.
+    pub(super) shared: usize,
+}
+
+/// The requests that wait, and what the slots hold.
+pub(super) struct Queue {
+    /// The next one is the last.
+    waiting: Vec<Waiting>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Default)]
+struct Slot {
+    busy: bool,
+    /// The tokens whose keys and values the slot's cache has.
+    held: Vec<u32>,
+}
+
+impl Queue {
+    pub(super) fn new(mut waiting: Vec<Waiting>, slots: usize) -> Self {
+        // The longest first, so that the last ones to run are short; what is alike side by side.
+        waiting.sort_by(|a, b| (a.tokens.len(), &a.tokens, b.number).cmp(&(b.tokens.len(), &b.tokens, a.number)));
+        Self {
+            waiting,
+            slots: vec![Slot::default(); slots],
+        }
+    }
+
+    /// The requests that start now, in free slots. What is shared is to be copied in their order, before any prompt is read.
+    pub(super) fn admit(&mut self) -> Vec<Start> {
+        let mut starts: Vec<Start> = Vec::new();
+        for slot in 0..self.slots.len() {
+            if self.slots.get(slot).is_none_or(|slot| slot.busy) {
+                continue;
+            }
+            let Some((place, from, shared)) = self.next(slot, &starts) else {
+                break;
+            };
+            let request = self.waiting.remove(place);
+            if let Some(slot) = self.slots.get_mut(slot) {
+                slot.busy = true;
+                slot.held = request.tokens.get(..shared).unwrap_or_default().to_vec();
+            }
+            starts.push(Start {
+                slot,
+                request,
+                from,
+                shared,
+            });
+        }
+        starts
+    }
+
+    /// Which waiting request `slot` takes: its place, the slot that holds most of its prompt, and how much.
+    fn next(&self, slot: usize, starts: &[Start]) -> Option<(usize, usize, usize)> {
+        let places = (0..self.waiting.len()).rev().take(WINDOW);
+        places
+            .filter_map(|place| Some((place, &self.waiting.get(place)?.tokens)))
+            .find_map(|(place, tokens)| {
+                let (from, shared) = self.holder(slot, tokens);
+                let soon = starts.iter().map(|start| common(&start.request.tokens, tokens)).max();
+                (soon.unwrap_or(0) < shared + WORTH).then_some((place, from, shared))
+            })
+    }
+
+    /// The slot that holds the longest beginning of `tokens`, and how long it is; `slot` itself rather than another one.
+    fn holder(&self, slot: usize, tokens: &[u32]) -> (usize, usize) {
+        let held = |slot: usize| self.slots.get(slot).map_or(0, |slot| common(&slot.held, tokens));
+        let mut best = (slot, held(slot));
+        for other in 0..self.slots.len() {
+            let shared = held(other);
+            if shared > best.1 {
+                best = (other, shared);
+            }
+        }
+        best
+    }
+
+    /// Notes that `slot` has read `tokens`.
+    pub(super) fn read(&mut self, slot: usize, tokens: &[u32]) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.held.extend_from_slice(tokens);
+        }
+    }
+
+    /// Notes that the response in `slot` is finished.
+    pub(super) fn free(&mut self, slot: usize) {
+        if let Some(slot) = self.slots.get_mut(slot) {
+            slot.busy = false;
+        }
+    }
+}
+
+/// How many tokens of a prompt need not be read after `held`: those they begin with alike, but never the last one.
+fn common(held: &[u32], prompt: &[u32]) -> usize {
+    let alike = held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+    alike.min(prompt.len().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs a queue over caches that are lists of tokens; a response is `lengths[number]` tokens 9. Gives the steps, and how many tokens
+    /// of prompts were read.
+    fn run(prompts: &[Vec<u32>], lengths: &[usize], slots: usize) -> (usize, usize) {
+        let waiting = prompts.iter().cloned().enumerate();
+        let waiting = waiting.map(|(number, tokens)| Waiting { number, tokens }).collect();
+        let (mut queue, mut caches) = (Queue::new(waiting, slots), vec![Vec::new(); slots]);
+        let mut active: Vec<Option<(usize, usize)>> = vec![None; slots];
+        let (mut answered, mut steps, mut read) = (vec![0; prompts.len()], 0, 0);
+        while answered.contains(&0) {
+            let starts = queue.admit();
+            for start in &starts {
+                assert!(active[start.slot].is_none() && start.shared < start.request.tokens.len());
+                caches[start.slot] = caches[start.from][..start.shared].to_vec();
+            }
+            for start in starts {
+                let Waiting { number, tokens } = start.request;
+                assert_eq!(prompts[number], tokens);
+                caches[start.slot].extend(&tokens[start.shared..]);
+                // What was copied is what would have been read.
+                assert_eq!(caches[start.slot], tokens);
+                queue.read(start.slot, &tokens[start.shared..]);
+                read += tokens.len() - start.shared;
+                active[start.slot] = Some((number, 0));
+            }
+            assert!(active.iter().any(Option::is_some), "nothing runs and {answered:?} is not all");
+            for slot in 0..slots {
+                let Some((number, written)) = &mut active[slot] else { continue };
+                if *written == lengths[*number] {
+                    answered[*number] += 1;
+                    active[slot] = None;
+                    queue.free(slot);
+                } else {
+                    *written += 1;
+                    caches[slot].push(9);
+                    queue.read(slot, &[9]);
+                }
+            }
+            steps += 1;
+        }
+        assert!(answered.iter().all(|times| *times == 1), "{answered:?}");
+        assert!(queue.admit().is_empty());
+        (steps, read)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_request_runs_once_and_finds_what_it_is_told_of(
+            requests in prop::collection::vec((prop::collection::vec(0..3u32, 1..12), 0..6usize), 1..80), slots in 1..20usize,
+        ) {
+            let (prompts, lengths): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+            let (steps, read) = run(&prompts, &lengths, slots);
+            let tokens: usize = prompts.iter().map(Vec::len).sum();
+            prop_assert!(read <= tokens);
+            // Never slower than one request after the other.
+            prop_assert!(steps <= lengths.iter().map(|length| length + 1).sum());
+        }
+    }
+
+    #[test]
+    fn what_prompts_share_is_read_once() {
+        let prompts = |count: u32, samples: usize| -> Vec<Vec<u32>> {
+            let prompt = |number: u32| [vec![1; 50], vec![100 + number; 10], vec![2; 3]].concat();
+            (0..count).flat_map(|number| vec![prompt(number); samples]).collect()
+        };
+        for slots in [1, 2, 64] {
+            // One whole prompt, what is different in the two others, and the last token of each further sample.
+            let (_, read) = run(&prompts(3, 8), &[4; 24], slots);
+            assert_eq!(read, 63 + 2 * 13 + 3 * 7, "{slots} slots");
+        }
+        // Where slots are few, a question's may be taken before its last samples start.
+        let (_, read) = run(&prompts(3, 8), &[4; 24], 7);
+        assert!((110..=110 + 2 * 12).contains(&read), "{read}");
+        // One step for the instruction, one for the rest of the questions, and then all other samples start.
+        let (steps, _) = run(&prompts(3, 8), &[4; 24], 64);
+        assert_eq!(steps, 3 + 4);
+    }
+
+    #[test]
+    fn prompts_that_share_little_do_not_wait() {
+        let prompts: Vec<Vec<u32>> = (0..10).map(|number| vec![1, 10 + number, 2]).collect();
+        assert_eq!(run(&prompts, &[4; 10], 64), (5, 30));
+        // The longest start first.
+        let mut queue = Queue::new(
+            vec![
+                Waiting {
+                    number: 0,
+                    tokens: vec![1],
+                },
+                Waiting {
+                    number: 1,
+                    tokens: vec![2, 3],
+                },
+            ],
+            1,
+        );
+        assert_eq!(queue.admit()[0].request.number, 1);
+    }
+}

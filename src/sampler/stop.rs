@@ -1,0 +1,25 @@
+//! Stop strings: texts that end a response.
+
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// The texts that end a response.
+#[derive(Clone, Copy)]
+pub(super) struct Stops<'a>(pub(super) &'a [String]);
+
+impl Stops<'_> {
+    /// Whether the text of `tokens` has a stop string that ends in the last of them.
+    pub(super) fn reached(self, tokenizer: &Tokenizer, tokens: &[u32]) -> Result<bool, TokenizerError> {
+        let Some(longest) = self.0.iter().map(String::len).max() else {
+            return Ok(false);
+        };
+        // A token has at least one byte, and a character that the window cuts at most three before it.
+        let window = tokens.len().saturating_sub(longest + 3);
+        let tail = tokenizer.decode(tokens.get(window..).unwrap_or(tokens))?;
+        Ok(self.first(&tail).is_some())
+    }
+
+    /// Where the first stop string in `text` starts.
+    pub(super) fn first(self, text: &str) -> Option<usize> {
+        self.0.iter().filter_map(|stop| text.find(stop)).min()
+    }
+}
