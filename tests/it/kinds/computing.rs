@@ -52,7 +52,7 @@ fn the_seed_draws_answers_only_above_temperature_zero() {
 fn answers_end_before_a_stop_string() {
     let whole = answers(&sample("", Prompt::NUMBERED));
     let stop = whole[0].response.chars().nth(1).unwrap();
-    let stopped = answers(&sample(&format!("stop = ['{stop}']"), Prompt::NUMBERED));
+    let stopped = answers(&sample(&format!("stop = [{:?}]", stop.to_string()), Prompt::NUMBERED));
     for (whole, stopped) in whole.iter().zip(&stopped) {
         let kept = whole.response.split(stop).next().unwrap();
         assert_eq!(stopped.response, kept);
