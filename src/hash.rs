@@ -87,9 +87,42 @@ pub fn file(path: &Path) -> io::Result<Digest> {
 
 /// The digest of a value's canonical encoding.
 pub fn value(value: &Value) -> Digest {
-    let mut bytes = Vec::new();
-    encode(value, &mut bytes);
-    Digest::of(&bytes)
+    let mut encoder = Encoder::default();
+    encoder.value(value);
+    encoder.digest()
+}
+
+/// Takes the canonical encoding of values one after the other: for a struct whose digest must not cost a tree of values first.
+#[derive(Default)]
+pub struct Encoder(Vec<u8>);
+
+impl Encoder {
+    /// Appends a value.
+    pub fn value(&mut self, value: &Value) {
+        encode(value, &mut self.0);
+    }
+
+    /// Appends what an object of so many fields begins with; each of them follows as its name ([`Self::text`]) and its value, by name.
+    pub fn object(&mut self, fields: usize) {
+        self.0.push(b'o');
+        self.0.extend((fields as u64).to_le_bytes());
+    }
+
+    /// Appends what an array of so many items begins with.
+    pub fn array(&mut self, items: usize) {
+        self.0.push(b'a');
+        self.0.extend((items as u64).to_le_bytes());
+    }
+
+    /// Appends a text, or the name of a field.
+    pub fn text(&mut self, text: &str) {
+        encode_text(text, &mut self.0);
+    }
+
+    /// The digest of all that was appended.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
 }
 
 /// Appends the canonical encoding of `value`: a tag byte, then the content; keys sorted, lengths before content, numbers by

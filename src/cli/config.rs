@@ -138,8 +138,8 @@ fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: 
         .graph
         .node_weights()
         .find(|node| node.members.iter().any(|member| member.name == declared.name));
-    let params = node.map(|node| node.stage.params());
-    for (param, value) in params.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten() {
+    let params = node.map(|node| &node.canonical);
+    for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !fields.is_some_and(|fields| fields.contains_key(param)) {
             values.push(Effective {
                 key: vec!["stages".to_owned(), name.to_owned(), param.clone()],

@@ -98,6 +98,8 @@ impl Builder {
                 .copied()
                 .find(|known: &&'static Kind| known.name == kind)
                 .unwrap(),
+            canonical: Nothing.params(),
+            numerics: Nothing.numerics(),
             stage: Box::new(Nothing),
             params: figment::value::Value::from(figment::value::Dict::new()),
             seed: None,

@@ -1,6 +1,6 @@
 //! The run: the loop that carries messages between scheduler, executor, store and reporter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ struct Run<'a> {
     scheduler: Scheduler,
     /// By place in the plan's order, as all indices here.
     outputs: Vec<Option<Outputs>>,
-    places: BTreeMap<NodeIndex, usize>,
+    places: HashMap<NodeIndex, usize>,
     fingerprints: BTreeMap<usize, (Fingerprint, Entry)>,
     running: BTreeMap<usize, Running>,
     /// Who holds the stages that are waited for, as last told.
@@ -132,7 +132,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, store: &'a Store, resolver: &'a Resolver<'a>, options: &'a Options, reporter: &'a mut dyn Reporter) -> Self {
-        let places: BTreeMap<NodeIndex, usize> = plan.order.iter().enumerate().map(|(place, &index)| (index, place)).collect();
+        let places: HashMap<NodeIndex, usize> = plan.order.iter().enumerate().map(|(place, &index)| (index, place)).collect();
         let jobs: Vec<Job> = plan.stages().map(|(_, node, entry)| job(node, entry, &places)).collect();
         let summary = Summary {
             stages: jobs.len(),
@@ -421,7 +421,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn job(node: &Node, entry: &Entry, places: &BTreeMap<NodeIndex, usize>) -> Job {
+fn job(node: &Node, entry: &Entry, places: &HashMap<NodeIndex, usize>) -> Job {
     let needs: std::collections::BTreeSet<usize> = node.inputs.values().flatten().map(|link| places[&link.from]).collect();
     let threaded = node.stage.threaded();
     let seconds = entry

@@ -40,10 +40,29 @@ enum Status {
     Skipped,
 }
 
+impl Status {
+    /// Whether it may still be started, or taken from the store.
+    fn waits(self) -> bool {
+        matches!(self, Self::Unblocked | Self::Ready | Self::Held)
+    }
+
+    fn threads(self) -> Option<usize> {
+        match self {
+            Self::Running(threads) => Some(threads),
+            _ => None,
+        }
+    }
+}
+
 /// The state of all stages of a run.
 #[derive(Debug)]
 pub struct Scheduler {
     status: Vec<Status>,
+    /// How many stages run, with how many threads, and how many wait to be looked up, started or given up by others: kept up by
+    /// [`Self::set`], since every start asks for them.
+    running: usize,
+    used: usize,
+    waiting: usize,
     needed_by: Vec<Vec<usize>>,
     missing: Vec<usize>,
     threaded: Vec<bool>,
@@ -75,6 +94,9 @@ impl Scheduler {
         let unblocked = (0..jobs.len()).rev().filter(|&index| missing[index] == 0).collect();
         let threaded = jobs.iter().map(|job| job.threaded).collect();
         Self {
+            running: 0,
+            used: 0,
+            waiting: status.iter().filter(|status| status.waits()).count(),
             status,
             needed_by,
             missing,
@@ -94,31 +116,29 @@ impl Scheduler {
 
     /// The store has not got the stage, or its holder has given it up.
     pub fn must_run(&mut self, index: usize) {
-        self.status[index] = Status::Ready;
+        self.set(index, Status::Ready);
         let place = self.ready.partition_point(|&other| self.is_less_urgent(other, index));
         self.ready.insert(place, index);
     }
 
     /// The next stage to start, with its number of threads. It counts as running from now on.
     pub fn start(&mut self) -> Option<(usize, usize)> {
-        let running = self.running().count();
-        let used: usize = self.running().map(|(_, threads)| threads).sum();
-        let free = self.limits.threads.saturating_sub(used);
+        let free = self.limits.threads.saturating_sub(self.used);
         // More jobs than threads is an explicit wish to share cores; else a stage waits for a free thread.
-        let full = running >= self.limits.jobs || (free == 0 && self.limits.jobs <= self.limits.threads);
+        let full = self.running >= self.limits.jobs || (free == 0 && self.limits.jobs <= self.limits.threads);
         if self.closed || full {
             return None;
         }
-        let others = self.ready.len().min(self.limits.jobs - running);
+        let others = self.ready.len().min(self.limits.jobs - self.running);
         let index = self.ready.pop()?;
         let threads = if self.threaded[index] { (free / others.max(1)).max(1) } else { 1 };
-        self.status[index] = Status::Running(threads);
+        self.set(index, Status::Running(threads));
         Some((index, threads))
     }
 
     /// A stage that was to be started is being computed elsewhere.
     pub fn held(&mut self, index: usize) {
-        self.status[index] = Status::Held;
+        self.set(index, Status::Held);
     }
 
     /// The stages that are being computed elsewhere.
@@ -128,11 +148,11 @@ impl Scheduler {
 
     /// The stage's outputs are in the store: what waited only for it is unblocked.
     pub fn done(&mut self, index: usize) {
-        self.status[index] = Status::Done;
+        self.set(index, Status::Done);
         for next in self.needed_by[index].clone() {
             self.missing[next] -= 1;
             if self.missing[next] == 0 && self.status[next] == Status::Blocked {
-                self.status[next] = Status::Unblocked;
+                self.set(next, Status::Unblocked);
                 self.unblocked.push(next);
             }
         }
@@ -140,12 +160,12 @@ impl Scheduler {
 
     /// The stage failed: what needs it is skipped, and unless `keep_going` nothing new is started. Returns the skipped stages.
     pub fn failed(&mut self, index: usize) -> Vec<usize> {
-        self.status[index] = Status::Failed;
+        self.set(index, Status::Failed);
         self.closed |= !self.limits.keep_going;
         let (mut skipped, mut open) = (Vec::new(), self.needed_by[index].clone());
         while let Some(next) = open.pop() {
             if self.status[next] == Status::Blocked {
-                self.status[next] = Status::Skipped;
+                self.set(next, Status::Skipped);
                 skipped.push(next);
                 open.extend(&self.needed_by[next]);
             }
@@ -161,24 +181,22 @@ impl Scheduler {
 
     /// Whether nothing runs any more and nothing will be started.
     pub fn is_over(&self) -> bool {
-        let waits = |status: &Status| matches!(status, Status::Ready | Status::Held | Status::Unblocked);
-        self.running().next().is_none() && (self.closed || !self.status.iter().any(waits))
-    }
-
-    /// The stages that run, with their threads.
-    pub fn running(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.status.iter().enumerate().filter_map(|(index, status)| match status {
-            Status::Running(threads) => Some((index, *threads)),
-            _ => None,
-        })
+        self.running == 0 && (self.closed || self.waiting == 0)
     }
 
     /// The stages that were neither tried nor skipped so far; they are skipped now. For the end of a run that was closed.
     pub fn skip_rest(&mut self) -> Vec<usize> {
         let open = |status| matches!(status, Status::Blocked | Status::Unblocked | Status::Ready | Status::Held);
         let rest = self.indices(open);
-        rest.iter().for_each(|&index| self.status[index] = Status::Skipped);
+        rest.iter().for_each(|&index| self.set(index, Status::Skipped));
         rest
+    }
+
+    fn set(&mut self, index: usize, status: Status) {
+        let before = std::mem::replace(&mut self.status[index], status);
+        self.running = self.running + usize::from(status.threads().is_some()) - usize::from(before.threads().is_some());
+        self.used = self.used + status.threads().unwrap_or(0) - before.threads().unwrap_or(0);
+        self.waiting = self.waiting + usize::from(status.waits()) - usize::from(before.waits());
     }
 
     fn indices(&self, holds: impl Fn(Status) -> bool) -> Vec<usize> {

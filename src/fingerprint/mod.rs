@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::hash::{self, Digest};
+use crate::hash::{Digest, Encoder};
 
 /// The version of the key's format: raised when keys are computed in another way, which makes every stage new.
 const FORMAT: u32 = 1;
@@ -70,6 +70,61 @@ impl Fingerprint {
 
     /// The stage key: the digest of the canonical encoding.
     pub fn key(&self) -> Digest {
-        hash::value(&serde_json::to_value(self).expect("a fingerprint is a plain tree of values"))
+        let Self {
+            format,
+            kind,
+            version,
+            params,
+            seed,
+            inputs,
+            numerics,
+            instruction_set,
+        } = self;
+        let mut encoder = Encoder::default();
+        // By name, as for every object; a test holds this against the encoding of the struct as serde writes it.
+        encoder.object(8);
+        field(&mut encoder, "format", &(*format).into());
+        encoder.text("inputs");
+        encoder.object(inputs.len());
+        for (port, digests) in inputs {
+            encoder.text(port);
+            encoder.array(digests.len());
+            digests.iter().for_each(|digest| encoder.text(&digest.to_string()));
+        }
+        field(&mut encoder, "instruction_set", &instruction_set.as_deref().into());
+        field(&mut encoder, "kind", &kind.as_str().into());
+        field(&mut encoder, "numerics", &numerics.as_deref().into());
+        field(&mut encoder, "params", params);
+        field(&mut encoder, "seed", &(*seed).into());
+        field(&mut encoder, "version", &(*version).into());
+        encoder.digest()
+    }
+}
+
+fn field(encoder: &mut Encoder, name: &str, value: &Value) {
+    encoder.text(name);
+    encoder.value(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::hash;
+
+    #[test]
+    fn the_key_is_the_digest_of_the_struct_as_serde_writes_it() {
+        let bare = Fingerprint::new("mix", 1, json!({"mode": "new"}));
+        let mut full = Fingerprint::new("eval", 3, json!({"rate": 1e-3, "model": {"width": 64}, "list": [1, null]}));
+        full.seed = Some(u64::MAX);
+        full.inputs.insert("model".to_owned(), vec![Digest::of(b"a")]);
+        full.inputs.insert("data".to_owned(), vec![Digest::of(b"b"), Digest::of(b"c")]);
+        full.inputs.insert("none".to_owned(), Vec::new());
+        full.numerics = Some("cpu f32".to_owned());
+        full.instruction_set = Some("avx2".to_owned());
+        for fingerprint in [bare, full] {
+            assert_eq!(fingerprint.key(), hash::value(&serde_json::to_value(&fingerprint).unwrap()));
+        }
     }
 }

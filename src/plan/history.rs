@@ -53,8 +53,7 @@ impl History {
 
     /// How long the most similar stage took.
     pub fn estimate(&self, node: &Node) -> Option<Duration> {
-        let params = node.stage.params();
-        let same = |record: &&Record| record.fingerprint.params == params;
+        let same = |record: &&Record| record.fingerprint.params == node.canonical;
         let mut named = self.named(node).iter().map(|&index| &self.records[index]);
         let nearest = named
             .clone()

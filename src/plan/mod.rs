@@ -36,6 +36,10 @@ pub struct Node {
     pub members: Vec<StageName>,
     pub kind: &'static Kind,
     pub stage: Box<dyn Stage>,
+    /// The params after defaults, as they enter the key.
+    pub canonical: serde_json::Value,
+    /// The numeric class, as it enters the key.
+    pub numerics: Option<String>,
     /// The params as the experiment gives them, named tables put in: what [`Kind::parse`] reads, here and in a worker.
     pub params: figment::value::Value,
     /// The seed, for stages that draw.

@@ -61,9 +61,9 @@ impl<'a> Resolver<'a> {
 
     /// The fingerprint of a stage whose inputs' outputs are all known, else nothing.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
-        let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, node.stage.params());
+        let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, node.canonical.clone());
         fingerprint.seed = node.seed;
-        fingerprint.numerics = node.stage.numerics();
+        fingerprint.numerics.clone_from(&node.numerics);
         fingerprint.instruction_set = fingerprint.numerics.as_ref().and(self.strict.clone());
         for (port, links) in &node.inputs {
             let digests: Option<Vec<Digest>> = links

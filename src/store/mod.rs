@@ -25,6 +25,7 @@ pub use lease::{Acquired, Lease, host};
 pub use object::Artifact;
 pub use record::{Machine, Outputs, Record};
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -167,9 +168,12 @@ impl Store {
     fn sharded(&self, part: &str, digest: &Digest, ending: &str) -> PathBuf {
         let name = digest.to_string();
         let (folder, rest) = name.split_at(2);
-        let mut path = self.root.join(part);
-        path.push(folder);
-        path.push(format!("{rest}{ending}"));
-        path
+        // Whole from the start: a run of hits makes two of these for each stage.
+        let mut path = OsString::with_capacity(self.root.as_os_str().len() + part.len() + name.len() + ending.len() + 3);
+        path.push(&self.root);
+        for word in ["/", part, "/", folder, "/", rest, ending] {
+            path.push(word);
+        }
+        path.into()
     }
 }

@@ -87,11 +87,12 @@ impl Store {
     /// When the record cannot be read or is damaged.
     pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         let path = self.sharded("records", key, ".json");
-        let Some(bytes) = read(&path)? else { return Ok(None) };
-        match serde_json::from_slice(&bytes) {
+        let mut buffer = Buffer::new();
+        let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
+        match serde_json::from_slice(bytes) {
             Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
             // What a later version wrote may look different in all but its first field.
-            read => Err(match (serde_json::from_slice(&bytes), read) {
+            read => Err(match (serde_json::from_slice(bytes), read) {
                 (Ok(Format { format }), _) if format > FORMAT => StoreError::Newer {
                     path,
                     found: format,
@@ -112,8 +113,9 @@ impl Store {
             return Ok(None);
         }
         let path = self.sharded("records", key, ".json");
-        let Some(bytes) = read(&path)? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
+        let mut buffer = Buffer::new();
+        let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
+        serde_json::from_slice(bytes)
             .map(Some)
             .map_err(|error| damaged(path, &error.to_string()))
     }
@@ -138,20 +140,35 @@ impl Store {
     }
 }
 
-/// A file's content. Most records are shorter than the buffer: then one call of the system is enough.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(StoreError::io("read", path)(error)),
-    };
-    let mut bytes = vec![0; 8192];
-    let length = file.read(&mut bytes).map_err(StoreError::io("read", path))?;
-    bytes.truncate(length);
-    if length == 8192 {
-        file.read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
+/// Room for a file's content. Most records fit into what needs no allocation, and are read with one call of the system.
+struct Buffer {
+    short: [u8; 4096],
+    long: Vec<u8>,
+}
+
+impl Buffer {
+    fn new() -> Self {
+        Self {
+            short: [0; 4096],
+            long: Vec::new(),
+        }
     }
-    Ok(Some(bytes))
+
+    /// The content of the file, if there is one.
+    fn read(&mut self, path: &Path) -> Result<Option<&[u8]>, StoreError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("read", path)(error)),
+        };
+        let length = file.read(&mut self.short).map_err(StoreError::io("read", path))?;
+        if length < self.short.len() {
+            return Ok(Some(&self.short[..length]));
+        }
+        self.long.extend_from_slice(&self.short);
+        file.read_to_end(&mut self.long).map_err(StoreError::io("read", path))?;
+        Ok(Some(&self.long))
+    }
 }
 
 fn damaged(path: PathBuf, why: &str) -> StoreError {

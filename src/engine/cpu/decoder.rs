@@ -27,8 +27,8 @@ pub fn slots(shape: &Shape) -> usize {
         Slot::bytes(shape).max(1),
         shape
             .parameters()
-            .iter()
-            .map(|(_, size)| size.iter().product::<usize>())
+            .values()
+            .map(|size| size.iter().product::<usize>())
             .sum::<usize>(),
     );
     // Weights that come from memory at each step are shared by as many sequences as possible.

@@ -4,13 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
-use serde_json::json;
+use serde_json::Value;
 
 use super::Draft;
 use crate::config::Variant;
 use crate::config::value::text;
 use crate::event::StageName;
-use crate::hash::{self, Digest};
+use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class, the seed where it is drawn from, and the same inputs.
@@ -67,12 +67,11 @@ impl Merger {
         let links = |(port, edges): &(&'static str, Vec<_>)| Some((*port, edges.iter().map(link).collect::<Option<Vec<_>>>()?));
         let inputs: Vec<(&'static str, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
         let seed = stage.draws().then_some(draft.seed);
-        match self.nodes.entry((
-            kind.name,
-            hash::value(&json!([stage.params(), stage.numerics()])),
-            seed,
-            inputs.clone(),
-        )) {
+        let (canonical, numerics) = (stage.params(), stage.numerics());
+        match self
+            .nodes
+            .entry((kind.name, identity(&canonical, numerics.as_deref()), seed, inputs.clone()))
+        {
             Entry::Occupied(entry) => {
                 let node = *entry.get();
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
@@ -90,6 +89,8 @@ impl Merger {
                     index: draft.declaration.index,
                     kind,
                     stage,
+                    canonical,
+                    numerics,
                     params,
                     seed,
                     inputs: inputs.iter().map(|(port, links)| ((*port).to_owned(), links.clone())).collect(),
@@ -109,4 +110,11 @@ impl Merger {
     pub(super) fn into_dag(self) -> Dag {
         self.dag
     }
+}
+
+fn identity(params: &Value, numerics: Option<&str>) -> Digest {
+    let mut encoder = Encoder::default();
+    encoder.value(params);
+    encoder.value(&numerics.into());
+    encoder.digest()
 }

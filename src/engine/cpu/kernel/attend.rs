@@ -188,18 +188,18 @@ impl Tile<'_> {
             let mut sums = [[[L::zero(); C]; SUMS]; R];
             for position in (0..end).step_by(SUMS) {
                 for sum in 0..SUMS {
-                    for c in 0..C {
-                        let value = L::load(values.add((position + sum) * head + c * LANES));
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            let weight = *weights.add(row * self.capacity + position + sum);
-                            sums[sum][c] = L::broadcast_fma(weight, value, sums[sum][c]);
+                    let value: [L::Vector; C] = std::array::from_fn(|c| L::load(values.add((position + sum) * head + c * LANES)));
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let weight = *weights.add(row * self.capacity + position + sum);
+                        for (sum, value) in sums[sum].iter_mut().zip(value) {
+                            *sum = L::broadcast_fma(weight, value, *sum);
                         }
                     }
                 }
             }
             for (row, sums) in sums.iter().enumerate() {
-                for c in 0..C {
-                    let total = L::add(L::add(sums[0][c], sums[1][c]), L::add(sums[2][c], sums[3][c]));
+                let total = |c: usize| L::add(L::add(sums[0][c], sums[1][c]), L::add(sums[2][c], sums[3][c]));
+                for (c, total) in std::array::from_fn::<_, C, _>(total).into_iter().enumerate() {
                     let mut result = [0.0; LANES];
                     L::store(L::broadcast_fma(inverse[row], total, L::zero()), result.as_mut_ptr());
                     let first = column + c * LANES;
