@@ -1,5 +1,6 @@
 //! The arguments of every command that takes an experiment, and its loading.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::diagnostics::Rejected;
@@ -31,12 +32,12 @@ pub struct ExperimentArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ExecutionArgs {
     /// Stages that may run at once (also `RUNNER_JOBS`)
-    #[arg(long, short, value_name = "N")]
-    pub jobs: Option<usize>,
+    #[arg(long, short, value_name = "N", value_parser = from_one)]
+    pub jobs: Option<NonZeroUsize>,
 
     /// Threads shared among the running stages (also `RUNNER_THREADS`)
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = from_one)]
+    pub threads: Option<NonZeroUsize>,
 
     /// `cpu`, `cuda:0`, `metal` (also `RUNNER_DEVICE`)
     #[arg(long)]
@@ -47,9 +48,13 @@ pub struct ExecutionArgs {
     pub keep_going: bool,
 }
 
+fn from_one(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "a whole number from 1 is needed".to_owned())
+}
+
 impl ExecutionArgs {
     fn settings(&self) -> Vec<(String, String)> {
-        let number = |number: Option<usize>| number.map(|number| number.to_string());
+        let number = |number: Option<NonZeroUsize>| number.map(|number| number.to_string());
         let given = [
             ("jobs", number(self.jobs)),
             ("threads", number(self.threads)),

@@ -1,6 +1,7 @@
 //! `runner run`: runs what is missing.
 
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,8 +50,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let plan = resolver.plan(dag, &targets)?;
     let cores = exec::cores();
     let limits = Limits {
-        jobs: settings.jobs.unwrap_or(cores).max(1),
-        threads: settings.threads.unwrap_or(cores).max(1),
+        jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
+        threads: settings.threads.map_or(cores, NonZeroUsize::get),
         keep_going: settings.keep_going,
     };
     let options = exec::Options {

@@ -29,6 +29,7 @@ pub use scope::{Indexed, Scope};
 pub use stages::index;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use figment::value::{Dict, Tag, Value};
@@ -57,9 +58,9 @@ pub struct Settings {
     /// Folder of the store.
     pub store: Option<PathBuf>,
     /// Stages that may run at once.
-    pub jobs: Option<usize>,
+    pub jobs: Option<NonZeroUsize>,
     /// Threads shared among the running stages.
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: Option<String>,
     /// Whether stages that do not depend on a failed one still run.

@@ -1,5 +1,6 @@
 //! Bad experiment files, whole messages; and the layers.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use runner::cli::config as config_command;
@@ -123,7 +124,7 @@ fn later_layers_win() {
     let values: Vec<String> = ["a", "b", "c", "d", "e", "f"].iter().map(|name| value(name)).collect();
     assert_eq!(values, ["base", "x", "small in base", "small", "environment", "set"]);
     let settings = &experiment.settings;
-    assert_eq!((settings.jobs, settings.threads), (Some(4), Some(2)));
+    assert_eq!((settings.jobs, settings.threads), (NonZeroUsize::new(4), NonZeroUsize::new(2)));
     assert_eq!(settings.device.as_deref(), Some("cuda:0"));
     assert_eq!(
         settings.store.as_deref(),
@@ -185,7 +186,7 @@ fn effective_values_are_printed_with_their_origins() {
 fn what_is_printed_is_an_experiment_again() {
     let (_folder, file) = write(&printed(false));
     let (experiment, dag) = build(&options(&file)).unwrap();
-    assert_eq!(experiment.settings.jobs, Some(4));
+    assert_eq!(experiment.settings.jobs, NonZeroUsize::new(4));
     assert_eq!(dag.graph.node_count(), 2);
 }
 
