@@ -113,7 +113,7 @@ impl Reader<'_> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                self.problems.push(unreadable(&name, &error).at(from));
+                self.problems.push(unreadable(&name, &error, from));
                 return None;
             }
         };
@@ -148,14 +148,17 @@ fn anchor(tree: &mut Dict, path: &Path) {
     }
 }
 
-fn unreadable(name: &str, error: &std::io::Error) -> Diagnostic {
+/// `from` is where another file names it.
+fn unreadable(name: &str, error: &std::io::Error, from: Option<Location>) -> Diagnostic {
     let diagnostic = match error.kind() {
         std::io::ErrorKind::NotFound => Diagnostic::new(format!("no file `{name}`")),
         std::io::ErrorKind::InvalidData => Diagnostic::new(format!("`{name}` is not UTF-8 text")),
         _ => Diagnostic::new(format!("cannot read `{name}`: {error}")),
     };
+    let is_extended = from.is_some();
+    let diagnostic = diagnostic.at(from);
     match error.kind() {
-        std::io::ErrorKind::NotFound => diagnostic.help("paths in `extends` are meant from the file that says them"),
+        std::io::ErrorKind::NotFound if is_extended => diagnostic.help("paths in `extends` are meant from the file that says them"),
         _ => diagnostic,
     }
 }
