@@ -24,6 +24,8 @@ pub enum Failed {
     Write(PathBuf, io::Error),
     /// The arguments do not fit together; a message with what to do.
     Usage(String),
+    /// No stage is what was asked for; a message with those there are.
+    NothingSelected(String),
 }
 
 impl From<Rejected> for Failed {
@@ -52,6 +54,7 @@ impl Failed {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Experiment(_) | Self::Usage(_) => Exit::Usage,
+            Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
             Self::Program(_) => Exit::StageFailed,
             // `runner plan … | head` has all it wants.
@@ -69,7 +72,7 @@ impl Failed {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Write(path, error) => format!("cannot write {}: {error}", path.display()),
-            Self::Usage(message) => message.clone(),
+            Self::Usage(message) | Self::NothingSelected(message) => message.clone(),
         };
         format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))
     }

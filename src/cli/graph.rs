@@ -38,9 +38,7 @@ pub enum Format {
 /// When the experiment is wrong, or the store is damaged.
 pub fn graph(args: &GraphArgs) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let Some((plan, _)) = session.plan(&args.selection)? else {
-        return Ok(Exit::NothingSelected);
-    };
+    let (plan, _) = session.plan(&args.selection)?;
     super::print(&match args.format {
         Format::Dot => dot(&plan),
         Format::Mermaid => mermaid(&plan),

@@ -33,9 +33,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let Some((plan, _)) = session.plan(&args.selection)? else {
-        return Ok(Exit::NothingSelected);
-    };
+    let (plan, _) = session.plan(&args.selection)?;
     if args.json {
         super::print_json(&as_json(&plan))?;
     } else {

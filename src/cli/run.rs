@@ -37,9 +37,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &args.execution)?;
-    let Some(targets) = args.selection.targets(&session.dag) else {
-        return Ok(Exit::NothingSelected);
-    };
+    let targets = args.selection.targets(&session.dag)?;
     let Session {
         store,
         settings,

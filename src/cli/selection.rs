@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
+use super::Failed;
+use crate::config::{known, nearest};
 use crate::event::StageName;
-use crate::plan::Dag;
+use crate::plan::{Dag, Node};
 
 /// Stages by name and variant.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -20,11 +22,27 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The selected stages; all where nothing narrows the selection, and nothing where no stage fits.
-    pub fn targets(&self, dag: &Dag) -> Option<BTreeSet<NodeIndex>> {
+    /// The selected stages; all where nothing narrows the selection.
+    ///
+    /// # Errors
+    /// When no stage fits, or one that is asked for is not there.
+    pub fn targets(&self, dag: &Dag) -> Result<BTreeSet<NodeIndex>, Failed> {
         let chosen = |index: &NodeIndex| dag.graph[*index].members.iter().any(|member| self.fits(member));
         let targets: BTreeSet<NodeIndex> = dag.graph.node_indices().filter(chosen).collect();
-        (!targets.is_empty()).then_some(targets)
+        match self.missing(dag) {
+            Some(missing) => Err(Failed::NothingSelected(missing)),
+            None if targets.is_empty() => Err(Failed::NothingSelected("no stage fits all that is asked for".to_owned())),
+            None => Ok(targets),
+        }
+    }
+
+    /// What is asked for that is not there, with what is.
+    fn missing(&self, dag: &Dag) -> Option<String> {
+        let nodes: Vec<&Node> = dag.graph.node_weights().collect();
+        let stage = |pattern: &String| missing_stage(pattern, &nodes);
+        let mut coordinates = self.variants.iter();
+        let coordinate = |(axis, value): &(String, String)| missing_coordinate(axis, value, &nodes);
+        self.stages.iter().find_map(stage).or_else(|| coordinates.find_map(coordinate))
     }
 
     /// Whether a stage of a variant is selected.
@@ -49,6 +67,45 @@ fn coordinate(text: &str) -> Result<(String, String), String> {
     pair.ok_or_else(|| "write AXIS=VALUE, such as `seed=1`".to_owned())
 }
 
+/// What is wrong with a pattern that is no stage's.
+fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
+    if nodes.iter().any(|node| matches(pattern, &node.name.name)) {
+        return None;
+    }
+    // Of a base that is there, the index is wrong: then its indices are what is known.
+    let base = pattern.split('[').next().unwrap_or(pattern);
+    let indexed = nodes.iter().filter(|node| node.base == base).map(|node| node.name.name.as_str());
+    let mut names: Vec<&str> = distinct(indexed);
+    if names.is_empty() {
+        names = distinct(nodes.iter().map(|node| node.base.as_str()));
+    }
+    let meant = nearest(base, names.iter().copied());
+    Some(format!("no stage `{pattern}` ({}){}", known(names), asked(meant)))
+}
+
+/// What is wrong with a coordinate that no variant has.
+fn missing_coordinate(axis: &str, value: &str, nodes: &[&Node]) -> Option<String> {
+    let members = || nodes.iter().flat_map(|node| &node.members);
+    let axes = distinct(members().flat_map(|member| member.variant.keys().map(String::as_str)));
+    if !axes.contains(&axis) {
+        let meant = nearest(axis, axes.iter().copied());
+        return Some(format!("no axis `{axis}` in the matrix ({}){}", known(axes), asked(meant)));
+    }
+    let values = distinct(members().filter_map(|member| member.variant.get(axis).map(String::as_str)));
+    let meant = nearest(value, values.iter().copied());
+    (!values.contains(&value)).then(|| format!("no variant has {axis} = {value} ({}){}", known(values), asked(meant)))
+}
+
+/// In the order of their first appearance.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(*name)).collect()
+}
+
+fn asked(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |name| format!(": did you mean `{name}`?"))
+}
+
 /// Whether `pattern`, in which `*` stands for anything, is the stage's name or the part of it before the index.
 fn matches(pattern: &str, name: &str) -> bool {
     let base = name.split('[').next().unwrap_or(name);
@@ -69,6 +126,38 @@ fn glob(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::example;
+
+    fn said(stages: &[&str], variants: &[(&str, &str)]) -> String {
+        let selection = Selection {
+            stages: stages.iter().map(|&stage| stage.to_owned()).collect(),
+            variants: variants.iter().map(|&(axis, value)| (axis.to_owned(), value.to_owned())).collect(),
+        };
+        match selection.targets(&example::plan().dag) {
+            Ok(targets) => targets.len().to_string(),
+            Err(failed) => failed.render(false).trim_end().to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_what_is() {
+        insta::assert_snapshot!([
+            said(&["standrad"], &[]),
+            said(&["problems", "scores"], &[]),
+            said(&["score[7]"], &[]),
+            said(&["nothing*"], &[]),
+            said(&[], &[("sed", "1")]),
+            said(&["score"], &[("seed", "3")]),
+        ].join("\n"), @r"
+        error: no stage `standrad` (known: problems, standard, score, extra): did you mean `standard`?
+        error: no stage `scores` (known: problems, standard, score, extra): did you mean `score`?
+        error: no stage `score[7]` (known: score[0])
+        error: no stage `nothing*` (known: problems, standard, score, extra)
+        error: no axis `sed` in the matrix (known: seed): did you mean `seed`?
+        error: no variant has seed = 3 (known: 1, 2)
+        ");
+        assert_eq!(said(&["score[0]", "problems"], &[("seed", "1")]), "2");
+    }
 
     #[test]
     fn a_pattern_is_a_name_a_base_or_has_stars() {

@@ -41,16 +41,14 @@ impl Session {
         })
     }
 
-    /// The plan for the selected stages, and the store; nothing if no stage is selected.
+    /// The plan for the selected stages, and the store.
     ///
     /// # Errors
-    /// When the store is damaged or cannot be read.
-    pub fn plan(self, selection: &Selection) -> Result<Option<(Plan, Store)>, Failed> {
-        let Some(targets) = selection.targets(&self.dag) else {
-            return Ok(None);
-        };
+    /// When no stage is selected, or the store is damaged or cannot be read.
+    pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), Failed> {
+        let targets = selection.targets(&self.dag)?;
         let plan = Resolver::new(&self.store, self.strict).plan(self.dag, &targets)?;
-        Ok(Some((plan, self.store)))
+        Ok((plan, self.store))
     }
 }
 

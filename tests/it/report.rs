@@ -117,14 +117,42 @@ fn a_run_of_hits_says_so_in_plain_lines() {
 #[test]
 fn exit_codes_say_how_it_ended() {
     let lab = Lab::new(EXPERIMENT);
-    lab.stdout("plan missing.toml", 2);
-    lab.stdout("plan x.toml --set stages.problems.train=-1", 2);
-    lab.stdout("frobnicate", 2);
-    lab.stdout("plan x.toml nothing-of-that-name", 4);
-    lab.stdout("run x.toml --variant seed=9", 4);
-    lab.stdout("report x.toml problems", 2);
     std::fs::write(lab.path().join("file"), "").unwrap();
-    lab.stdout("plan x.toml --store file", 5);
+    for (words, code, said) in [
+        ("plan missing.toml", 2, "no file `missing.toml`\n\n1 error"),
+        (
+            "plan x.toml --set stages.problems.train=-1",
+            2,
+            "`train` must be a whole number from 0",
+        ),
+        ("frobnicate", 2, "unrecognized subcommand"),
+        (
+            "run x.toml --jobs 0",
+            2,
+            "invalid value '0' for '--jobs <N>': a whole number from 1 is needed",
+        ),
+        ("run x.toml --threads 0", 2, "a whole number from 1 is needed"),
+        (
+            "plan x.toml problms",
+            4,
+            "error: no stage `problms` (known: problems, standard, score): did you mean `problems`?\n",
+        ),
+        ("run x.toml --variant seed=9", 4, "error: no variant has seed = 9 (known: 1, 2)\n"),
+        ("report x.toml score[1]", 4, "error: no stage `score[1]` (known: score[0])"),
+        (
+            "graph x.toml --variant sed=1",
+            4,
+            "error: no axis `sed` in the matrix (known: seed): did you mean `seed`?\n",
+        ),
+        ("diff x.toml x.toml nosuch", 4, "error: no stage `nosuch` (known: "),
+        ("report x.toml problems", 2, "gives metrics"),
+        ("plan x.toml --store file", 5, "cannot create"),
+    ] {
+        let output = lab.output(words);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words}\n{text}");
+        assert!(text.contains(said), "{words}\n{text}");
+    }
 }
 
 #[test]

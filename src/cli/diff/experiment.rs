@@ -15,12 +15,10 @@ use crate::report::scores::Scores;
 
 pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
     let session = Session::open(experiment, &ExecutionArgs::default())?;
+    let (plan, store) = session.plan(selection)?;
     let mut side = Side {
         name: name.to_owned(),
         stages: Vec::new(),
-    };
-    let Some((plan, store)) = session.plan(selection)? else {
-        return Ok(side);
     };
     let scores = collect::scores(&plan, &store, selection, false)?;
     for (index, node, entry) in plan.stages() {

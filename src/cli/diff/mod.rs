@@ -54,15 +54,26 @@ pub struct DiffArgs {
 /// # Errors
 /// When a side is neither an experiment nor a run, or the store is damaged.
 pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
-    let (a, b) = (side(args, &args.a)?, side(args, &args.b)?);
-    if a.stages.is_empty() && b.stages.is_empty() {
-        return Ok(Exit::NothingSelected);
-    }
-    let diff = Diff::of([&a, &b]);
+    let sides = match [side(args, &args.a), side(args, &args.b)] {
+        [Err(Failed::NothingSelected(why)), Err(Failed::NothingSelected(_))] => return Err(Failed::NothingSelected(why)),
+        [a, b] => [perhaps_empty(a, &args.a)?, perhaps_empty(b, &args.b)?],
+    };
+    let diff = Diff::of(sides.each_ref());
     if args.json {
         return super::print_json(&diff.json(args.all));
     }
     super::print(&diff.text(args.all, paint))
+}
+
+/// A side that has nothing of what is selected is there all the same, as long as the other has something.
+fn perhaps_empty(side: Result<Side, Failed>, name: &str) -> Result<Side, Failed> {
+    match side {
+        Err(Failed::NothingSelected(_)) => Ok(Side {
+            name: name.to_owned(),
+            stages: Vec::new(),
+        }),
+        side => side,
+    }
 }
 
 fn side(args: &DiffArgs, text: &str) -> Result<Side, Failed> {

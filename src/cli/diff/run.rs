@@ -39,6 +39,9 @@ pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result
             stages.push((stage, facts(&record, &store)?));
         }
     }
+    if stages.is_empty() {
+        return Err(Failed::NothingSelected(format!("the run {name} executed no stage that fits")));
+    }
     Ok(Some(Side { name, stages }))
 }
 

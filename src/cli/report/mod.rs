@@ -94,9 +94,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         ));
     }
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let Some((plan, store)) = session.plan(&args.selection)? else {
-        return Ok(Exit::NothingSelected);
-    };
+    let (plan, store) = session.plan(&args.selection)?;
     let scores = collect::scores(&plan, &store, &args.selection, args.needs_answers())?;
     if scores.scores.is_empty() {
         return Err(Failed::Usage(format!(
