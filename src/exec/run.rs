@@ -75,6 +75,7 @@ pub fn run(
 ) -> Result<Summary, Failure> {
     let begun = Instant::now();
     store.clear_dead_leases();
+    store.clear_abandoned_work();
     let mut run = Run::new(plan, store, resolver, options, reporter);
     let ended = run.go(executor, interrupts);
     if ended.is_err() {

@@ -6,13 +6,15 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::work;
+
 /// Writes `bytes` to `path`: a temporary file in `tmp` (same file system), synced, then renamed, then its folder synced. A reader
 /// sees the old content or the new, and after a power cut it is one of the two.
 ///
 /// # Errors
 /// When the file system says no; `path` is as it was.
 pub fn write(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(tmp)?;
+    let mut file = work::builder().tempfile_in(tmp)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     persist(file, path)

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
-use super::{Store, StoreError};
+use super::process::{began, host, is_alive};
+use super::{Store, StoreError, work};
 use crate::hash::Digest;
 
 /// A holder on another host that has been silent for longer is taken for dead.
@@ -109,7 +109,7 @@ impl Drop for Lease {
 
 /// Puts the lease in place if there is none.
 fn claim(tmp: &Path, path: &Path, holder: &Holder) -> io::Result<bool> {
-    let mut file = NamedTempFile::new_in(tmp)?;
+    let mut file = work::builder().tempfile_in(tmp)?;
     serde_json::to_writer(&mut file, holder)?;
     file.flush()?;
     match std::fs::hard_link(file.path(), path) {
@@ -149,7 +149,7 @@ impl Holder {
 
     fn is_alive(&self, tmp: &Path, path: &Path) -> bool {
         if self.host == host() {
-            return began(self.process).map_or_else(|| exists(self.process), |began| began == self.began);
+            return is_alive(self.process, self.began);
         }
         // The file server's clock tells both times: hosts' clocks differ.
         let age = || -> io::Result<Duration> {
@@ -164,24 +164,4 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "process {} on {}", self.process, self.host)
     }
-}
-
-/// This machine's name.
-pub fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// When a process began: field 22 of `/proc/<process>/stat`, counted after the parenthesised name. `None` where there is no such
-/// process or no `/proc`; a zombie has ended, too.
-fn began(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    (state != "Z").then(|| fields.nth(18)?.parse().ok())?
-}
-
-/// Whether a process of that number runs, where there is no `/proc` to ask.
-fn exists(process: u32) -> bool {
-    let asked = rustix::process::Pid::from_raw(process.cast_signed()).map(rustix::process::test_kill_process);
-    !Path::new("/proc/self/stat").exists() && matches!(asked, Some(Ok(())))
 }

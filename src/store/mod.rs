@@ -4,7 +4,7 @@
 //! v1/objects/ab/cdef…        content, read-only, named by its digest: a file, or a folder of files
 //! v1/records/ab/cdef….json   by stage key; written last, by rename: a record exists only if all its outputs do
 //! v1/runs/<run>/             events.jsonl and the stages' logs
-//! v1/tmp/                    work in progress; renamed into place when it is whole
+//! v1/tmp/                    work in progress, named after its process; renamed into place when it is whole
 //! v1/scratch/<key>/          checkpoints of stages that have not ended yet
 //! v1/leases/<key>.json       who is computing what; the file's time is its heartbeat
 //! v1/files/<path's digest>.json   digests of files outside the store, by size and times (stat cache)
@@ -17,12 +17,15 @@ mod atomic;
 mod files;
 mod lease;
 mod object;
+mod process;
 mod record;
 #[cfg(test)]
 mod tests;
+mod work;
 
-pub use lease::{Acquired, Lease, host};
+pub use lease::{Acquired, Lease};
 pub use object::Artifact;
+pub use process::host;
 pub use record::{Machine, Outputs, Record};
 
 use std::ffi::OsString;
@@ -112,7 +115,9 @@ impl Store {
     /// When it cannot be made.
     pub fn workspace(&self) -> Result<TempDir, StoreError> {
         let path = self.root.join("tmp");
-        tempfile::tempdir_in(&path).map_err(StoreError::io("create a folder in", &path))
+        work::builder()
+            .tempdir_in(&path)
+            .map_err(StoreError::io("create a folder in", &path))
     }
 
     /// The folder for the checkpoints of the stage `key`; made where it is missing.

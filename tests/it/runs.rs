@@ -98,6 +98,8 @@ fn a_kill_at_any_moment_loses_nothing_that_finished_and_changes_nothing() {
     assert_eq!(lab.digests("killed"), lab.digests("quiet"));
     let left = std::fs::read_dir(lab.path().join("killed/v1/leases")).unwrap().count();
     assert_eq!(left, 0, "leases of dead runners");
+    let left = std::fs::read_dir(lab.path().join("killed/v1/tmp")).unwrap().count();
+    assert_eq!(left, 0, "work of dead workers");
 }
 
 #[test]
