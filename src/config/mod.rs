@@ -25,6 +25,7 @@ pub use layers::{Document, KEYS, layer};
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 pub use origin::Origins;
+pub use range::{RangeError, span};
 pub use scope::{Indexed, Scope};
 pub use stages::index;
 

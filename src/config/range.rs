@@ -42,7 +42,11 @@ pub(super) fn values(range: &Value) -> Result<Vec<i64>, RangeError> {
     }
 }
 
-fn span(text: &str) -> Result<Vec<i64>, RangeError> {
+/// The values of `0..=5` or `0..6`, ascending.
+///
+/// # Errors
+/// When it is no range, an empty one, or one of more than a hundred thousand values.
+pub fn span(text: &str) -> Result<Vec<i64>, RangeError> {
     let syntax = || RangeError::Syntax(text.to_owned());
     let (start, end) = text.split_once("..").ok_or_else(syntax)?;
     let (end, included) = end.strip_prefix('=').map_or((end, 0), |end| (end, 1));

@@ -160,8 +160,8 @@ impl<'a, 'p> Reader<'a, 'p> {
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {
-            match self.edge(stage, kind, input, value, kinds) {
-                Ok(edge) => edges.extend(edge),
+            match self.resolve(stage, kind, input, value, kinds) {
+                Ok(found) => edges.extend(found),
                 Err(problem) => self.problems.push(problem),
             }
         }

@@ -123,6 +123,47 @@ fn exclude_and_include_change_the_matrix() {
 }
 
 #[test]
+fn a_range_in_a_reference_is_a_list_of_references() {
+    let inputs = |data: &str| {
+        let dag = dag(&format!(
+            r#"
+            [params]
+            last = 2
+            [stages.problems]
+            kind = "generate"
+            task = "addition"
+            [stages."part[k]"]
+            for.k = "0..=3"
+            kind = "train"
+            data = "problems.train"
+            steps = "{{k}}"
+            [stages."sample[k]"]
+            for.k = "1..=3"
+            kind = "sample"
+            model = "part[k]"
+            data = "problems.train"
+            ask = ["{{k}}"]
+            [stages."kept[k]"]
+            for.k = "1..=3"
+            kind = "filter"
+            answers = "sample[k]"
+            [stages."score[k]"]
+            for.k = "3..=3"
+            kind = "eval"
+            model = "part[0]"
+            data = {data}
+            "#
+        ));
+        let score = dag.graph.node_weights().find(|node| node.base == "score").unwrap();
+        let names = score.inputs["data"].iter().map(|link| dag.graph[link.from].name.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(r#""kept[1..=k].data""#), ["kept[1]", "kept[2]", "kept[3]"]);
+    assert_eq!(inputs(r#"["problems.train", "kept[k-2..k]"]"#), ["problems", "kept[1]", "kept[2]"]);
+    assert_eq!(inputs(r#""kept[ 1 ..= {last} ]""#), ["kept[1]", "kept[2]"]);
+}
+
+#[test]
 fn a_model_is_a_table_of_the_file_with_the_variants_values() {
     let dag = dag(r#"
         [params]

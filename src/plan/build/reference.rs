@@ -1,8 +1,8 @@
-//! References: `stage`, `stage.port`, `stage[k-1].port`.
+//! References: `stage`, `stage.port`, `stage[k-1].port`, and `stage[1..=k]` for a stage with each of these indices.
 
 use std::ops::Range;
 
-use figment::value::Value;
+use figment::value::{Tag, Value};
 
 use super::{Edge, Reader};
 use crate::config::value::describe;
@@ -37,6 +37,26 @@ impl Parts {
         let named = end > 0 && !text[..end].contains(']');
         (whole && named && !text.contains(char::is_whitespace) | index.is_some()).then_some(Self { base: 0..end, index, port })
     }
+}
+
+/// A reference as it is written.
+struct Written<'v> {
+    text: &'v str,
+    parts: Parts,
+    tag: Tag,
+}
+
+impl Written<'_> {
+    fn base(&self) -> &str {
+        &self.text[self.parts.base.clone()]
+    }
+}
+
+/// The ends of a range `1..=k` or `1..k`, in bytes of the text, and whether the last belongs to it; nothing for an index alone.
+fn bounds(text: &str, span: Range<usize>) -> Option<(Range<usize>, Range<usize>, bool)> {
+    let dots = span.start + text[span.clone()].find("..")?;
+    let included = text[dots + 2..span.end].starts_with('=');
+    Some((span.start..dots, dots + 2 + usize::from(included)..span.end, included))
 }
 
 /// What an input takes, in words.
@@ -88,15 +108,16 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Resolves one reference; nothing where what it refers to has been reported as wrong itself.
-    pub(super) fn edge(
+    /// Resolves one reference: to one edge, or to one for each index of a range; to none where what it refers to has been reported as
+    /// wrong itself.
+    pub(super) fn resolve(
         &self,
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input,
         value: &Value,
         kinds: &[Option<&'static Kind>],
-    ) -> Result<Option<Edge>, Diagnostic> {
+    ) -> Result<Vec<Edge>, Diagnostic> {
         let tag = value.tag();
         let parts = value.as_str().and_then(|text| Some((text, Parts::of(text)?)));
         let Some((text, parts)) = parts else {
@@ -104,14 +125,61 @@ impl Reader<'_, '_> {
             let help = "write `stage`, `stage.port` or `stage[k-1].port`";
             return Err(Diagnostic::new(message).at(self.origins.value(tag)).help(help));
         };
-        let at = |part: Range<usize>| self.origins.part(tag, text, part);
-        let base = &text[parts.base.clone()];
-        if self.variant.unread.contains(base) {
-            return Ok(None);
+        let written = Written { text, parts, tag };
+        if self.variant.unread.contains(written.base()) {
+            return Ok(Vec::new());
         }
+        let mut edges = Vec::new();
+        for index in self.indices(stage, kind, input, &written)? {
+            edges.extend(self.edge(kind, input, &written, index, kinds)?);
+        }
+        Ok(edges)
+    }
+
+    /// The indices that a reference names: one, or none for a stage without, or all of a range.
+    fn indices(&self, stage: &StageDeclaration, kind: &Kind, input: &Input, written: &Written<'_>) -> Result<Vec<Option<i64>>, Diagnostic> {
+        let Some(span) = written.parts.index.clone() else {
+            return Ok(vec![None]);
+        };
         let names = self.variant.scope.indexed(stage.variable.as_deref(), stage.index);
-        let index = parts.index.clone().map(|span| config::index(text, span, tag, &names, self.origins));
-        let index = index.transpose()?;
+        let index = |span| config::index(written.text, span, written.tag, &names, self.origins);
+        let Some((first, last, included)) = bounds(written.text, span.clone()) else {
+            return Ok(vec![Some(index(span)?)]);
+        };
+        let wrong = |message: String| Diagnostic::new(message).at(self.place(written, span.clone()));
+        let inner = &written.text[span.clone()];
+        if !input.many {
+            let message = format!(
+                "input `{}` of {} takes one reference, not the range `{inner}` of them",
+                input.name, kind.name
+            );
+            return Err(wrong(message));
+        }
+        if [&first, &last].iter().any(|end| written.text[(*end).clone()].trim().is_empty()) {
+            return Err(wrong(format!("`{inner}` is no range: it has two ends, as in `1..=k`")));
+        }
+        let (first, last) = (index(first)?, index(last)?);
+        let range = if included {
+            format!("{first}..={last}")
+        } else {
+            format!("{first}..{last}")
+        };
+        let values = config::span(&range).map_err(|error| wrong(error.to_string()))?;
+        Ok(values.into_iter().map(Some).collect())
+    }
+
+    /// The edge to the stage of that index; nothing where its kind has been reported as wrong.
+    fn edge(
+        &self,
+        kind: &Kind,
+        input: &Input,
+        written: &Written<'_>,
+        index: Option<i64>,
+        kinds: &[Option<&'static Kind>],
+    ) -> Result<Option<Edge>, Diagnostic> {
+        let at = |part: Range<usize>| self.place(written, part);
+        let Written { text, parts, tag } = written;
+        let base = written.base();
         let Some(position) = self.position(base, index) else {
             let name = 0..parts.port.as_ref().map_or(text.len(), |port| port.start - 1);
             return Err(self.unknown(base, index, at(name)));
@@ -135,8 +203,13 @@ impl Reader<'_, '_> {
         Ok(Some(Edge {
             to: position,
             port: port.name,
-            tag,
+            tag: *tag,
         }))
+    }
+
+    /// Where a part of a reference stands.
+    fn place(&self, written: &Written<'_>, part: Range<usize>) -> Option<Location> {
+        self.origins.part(written.tag, written.text, part)
     }
 
     fn position(&self, base: &str, index: Option<i64>) -> Option<usize> {
@@ -223,6 +296,18 @@ mod tests {
         for wrong in ["", ".b", "a.", "a[0", "a[0]b", "a.b.c", "[0]", "a b", "a.b[0]", "a]"] {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_range_has_ends() {
+        let ends = |text: &str| {
+            bounds(text, 2..text.len() - 1).map(|(first, last, included)| (text[first].to_owned(), text[last].to_owned(), included))
+        };
+        let some = |first: &str, last: &str, included| Some((first.to_owned(), last.to_owned(), included));
+        assert_eq!(ends("a[1..=k]"), some("1", "k", true));
+        assert_eq!(ends("a[k-2 .. k]"), some("k-2 ", " k", false));
+        assert_eq!(ends("a[..]"), some("", "", false));
+        assert_eq!(ends("a[k-1]"), None);
     }
 
     #[test]
