@@ -80,7 +80,9 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
         .find(|kind| kind.name == name)
         .ok_or_else(|| Failure::Task(format!("no kind `{name}`")))?;
     let params = Value::serialize(&task.params).map_err(|error| Failure::Task(error.to_string()))?;
-    let stage = (kind.parse)(&params).map_err(|error| Failure::Task(error.to_string()))?;
+    let given = task.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
+    let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
+    let stage = (kind.parse)(&params, &given).map_err(|error| Failure::Task(error.to_string()))?;
     let store = Store::open(&task.store)?;
     let key = task.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);

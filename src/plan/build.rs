@@ -100,6 +100,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             drafts.push(draft);
         }
+        self.sources(&drafts);
         drafts
     }
 

@@ -55,7 +55,7 @@ impl Default for Eval {
     }
 }
 
-fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let eval: Eval = params.deserialize()?;
     check_ask(&eval.ask)?;
     check_numbers(eval.engine, eval.dtype)?;

@@ -19,7 +19,7 @@ pub(super) static KIND: Kind = Kind {
     inputs: &[Input::one("answers", PortType::Answers)],
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
-    parse: |params| Ok(Box::new(read(params)?)),
+    parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Filter),
     follows_seed: true,
 };

@@ -41,7 +41,7 @@ struct Which {
     task: String,
 }
 
-fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let Which { task } = params.deserialize()?;
     let Some(task) = find(&task) else {
         return Err(figment::Error::from(Wrong::UnknownVariant(task, task::names())).with_path("task"));

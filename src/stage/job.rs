@@ -21,6 +21,16 @@ impl Input {
         }
     }
 
+    /// One artifact, or none.
+    pub(super) const fn maybe(name: &'static str, port: PortType) -> Self {
+        Self {
+            name,
+            port,
+            optional: true,
+            many: false,
+        }
+    }
+
     /// A list of artifacts.
     pub(super) const fn list(name: &'static str, port: PortType, optional: bool) -> Self {
         Self {

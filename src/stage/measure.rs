@@ -20,7 +20,7 @@ pub(super) static KIND: Kind = Kind {
     inputs: &[Input::list("answers", PortType::Answers, false)],
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
-    parse: |params| Ok(Box::new(read(params)?)),
+    parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,
 };

@@ -21,7 +21,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
-    parse: |params| Ok(Box::new(read(params)?)),
+    parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Mix),
     follows_seed: true,
 };

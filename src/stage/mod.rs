@@ -64,8 +64,9 @@ pub struct Kind {
     pub outputs: &'static [Output],
     /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
     pub named: &'static [(&'static str, &'static str)],
-    /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports).
-    pub parse: fn(&figment::value::Value) -> Result<Box<dyn Stage>, figment::Error>,
+    /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
+    /// ports at which there is something.
+    pub parse: fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>,
     /// The JSON Schema of the params.
     pub schema: fn() -> Schema,
     /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
@@ -84,6 +85,15 @@ pub trait Stage {
     /// The engine and the dtype that compute the output, as they enter the key (`cpu f32`), for kinds that compute.
     fn numerics(&self) -> Option<String> {
         None
+    }
+
+    /// Whether what `from` puts out can be taken at the input `port`, as far as their params tell.
+    ///
+    /// # Errors
+    /// When it cannot, or as params that are wrong.
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+        let _ = (port, from);
+        Ok(())
     }
 
     /// Whether more than one thread helps.

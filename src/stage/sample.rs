@@ -68,7 +68,7 @@ impl Default for Sample {
     }
 }
 
-fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let sample: Sample = params.deserialize()?;
     sample.check()?;
     Ok(Box::new(sample))

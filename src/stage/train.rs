@@ -1,18 +1,26 @@
-//! `train`: trains a model on a data set.
+//! `train`: trains a model on a data set, from random weights or from another model.
 
 use figment::value::Value;
 use schemars::schema_for;
+use serde::Deserialize;
 use serde_json::json;
 
+use super::answering::load;
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::engine;
-use crate::trainer::{self, Reading, Recipe, Run, TrainError};
+use crate::model::Architecture;
+use crate::tokenizer::Style;
+use crate::trainer::{self, Material, Reading, Recipe, Run, TrainError};
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
     version: 1,
-    inputs: &[Input::one("data", PortType::Dataset)],
+    inputs: &[
+        Input::one("data", PortType::Dataset),
+        Input::maybe("base", PortType::Model),
+        Input::list("vocabulary", PortType::Dataset, true),
+    ],
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
     parse,
@@ -23,9 +31,23 @@ pub(super) static KIND: Kind = Kind {
 /// A training.
 struct Train(Recipe);
 
-fn parse(params: &Value) -> Result<Box<dyn Stage>, figment::Error> {
-    let recipe: Recipe = params.deserialize()?;
+fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let mut recipe: Recipe = params.deserialize()?;
     check_numbers(recipe.engine, recipe.dtype)?;
+    let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));
+    if !given.contains(&"base") {
+        recipe.model.get_or_insert_default();
+    } else if recipe.tokenizer != Style::Auto {
+        return wrong(
+            "tokenizer",
+            "with a `base` the tokenizer is the base's; leave it out, or write \"auto\"",
+        );
+    } else if given.contains(&"vocabulary") {
+        return wrong(
+            "vocabulary",
+            "with a `base` the tokenizer is the base's; give `vocabulary` to the base's training",
+        );
+    }
     Ok(Box::new(Train(recipe)))
 }
 
@@ -42,8 +64,19 @@ impl Stage for Train {
         Some(engine::numerics(self.0.engine, self.0.dtype))
     }
 
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+        let base = from.params().get("model").map(Architecture::deserialize);
+        // A base that has a base itself may leave its shape to that: the run will tell.
+        if let ("base", Some(written), Some(Ok(base))) = (port, &self.0.model, base) {
+            let wrong = |error: TrainError| figment::Error::from(error.to_string()).with_path("model");
+            return trainer::check_base(written, &base).map_err(wrong);
+        }
+        Ok(())
+    }
+
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
         let rows = job.rows("data")?;
+        let base = job.list("base").first().map(|folder| load(folder)).transpose()?;
         let run = Run {
             scratch: job.scratch,
             threads: job.threads,
@@ -51,7 +84,12 @@ impl Stage for Train {
             progress: &|reading| tell(job, &reading),
             stop: job.stop,
         };
-        let trained = trainer::train(&self.0, &rows, job.seed, &run)?;
+        let material = Material {
+            rows: &rows,
+            vocabulary: &job.rows("vocabulary")?,
+            base: base.as_ref(),
+        };
+        let trained = trainer::train(&self.0, &material, job.seed, &run)?;
         Ok(trained.save(&job.outputs.join("model"))?)
     }
 }

@@ -156,12 +156,32 @@ impl Tokenizer {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TokenizerError> {
-        let mut text = self.inner.to_string(true).map_err(TokenizerError::Build)?;
-        text.push('\n');
-        std::fs::write(path, text).map_err(|error| TokenizerError::Write {
+        std::fs::write(path, self.json()? + "\n").map_err(|error| TokenizerError::Write {
             path: path.to_owned(),
             error,
         })
+    }
+
+    /// The text of `tokenizer.json`; equal tokenizers have equal ones.
+    ///
+    /// # Errors
+    /// When the `tokenizers` crate fails.
+    pub fn json(&self) -> Result<String, TokenizerError> {
+        self.inner.to_string(true).map_err(TokenizerError::Build)
+    }
+
+    /// The first part of `text` that no token stands for, where there is one.
+    ///
+    /// # Errors
+    /// When the `tokenizers` crate fails.
+    pub fn stranger<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
+        let encoding = self.inner.encode(text, false).map_err(TokenizerError::Encode)?;
+        let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown());
+        let (start, end) = match place.and_then(|place| encoding.get_offsets().get(place)) {
+            Some(offsets) => *offsets,
+            None => return Ok(None),
+        };
+        Ok(Some(text.get(start..end).unwrap_or(text)))
     }
 
     /// The tokens of `text`, nothing added.
@@ -184,6 +204,11 @@ impl Tokenizer {
     /// How many tokens there are.
     pub fn vocabulary(&self) -> usize {
         self.resets.len()
+    }
+
+    /// The token of all that no other stands for, in tokenizers that have one.
+    pub fn unknown(&self) -> Option<u32> {
+        self.inner.token_to_id(UNKNOWN)
     }
 
     /// The token that ends a completion.

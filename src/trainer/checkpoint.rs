@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::history::Moment;
+use super::start::Start;
 use super::{Recipe, TrainError};
 use crate::dataset::Row;
 use crate::engine::Moments;
@@ -25,15 +26,20 @@ pub(super) struct Checkpoint {
     pub(super) history: Vec<Moment>,
 }
 
-/// Names a training: recipe, rows, seed and version of the program. A checkpoint of another is not gone on from.
-pub(super) fn identity(recipe: &Recipe, rows: &[Row], seed: u64) -> String {
-    let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v1");
+/// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
+pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) -> Result<String, TrainError> {
+    let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v2");
     // Debug texts hold every field, and floats in full.
     hasher.update(format!("{} {seed} {recipe:?}", env!("CARGO_PKG_VERSION")).as_bytes());
     for row in rows {
         hasher.update(format!("{row:?}").as_bytes());
     }
-    hasher.finalize().to_hex().to_string()
+    hasher.update(format!("{:?} {}", start.shape, start.tokenizer.json()?).as_bytes());
+    for (name, array) in &start.weights {
+        hasher.update(name.as_bytes());
+        hasher.update(&array.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 impl Checkpoint {
@@ -123,6 +129,7 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trainer::Material;
 
     fn checkpoint() -> Checkpoint {
         let array = |x: f32| {
@@ -165,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn recipe_rows_and_seed_name_a_training() {
+    fn recipe_rows_start_and_seed_name_a_training() {
         let recipe = Recipe::default();
         let longer = Recipe {
             steps: 2001,
@@ -178,11 +185,23 @@ mod tests {
             step_num: 1,
             answer: 1.into(),
         };
-        let mine = identity(&recipe, std::slice::from_ref(&row), 1);
+        let rows = [row];
+        let material = Material {
+            rows: &rows,
+            vocabulary: &[],
+            base: None,
+        };
+        let start = || Start::of(&recipe, &material, 1).unwrap();
+        let named = |recipe: &Recipe, rows: &[Row], start: &Start, seed| identity(recipe, rows, start, seed).unwrap();
+        let mine = named(&recipe, &rows, &start(), 1);
+        assert_eq!(mine, named(&recipe, &rows, &start(), 1));
+        let mut elsewhere = start();
+        elsewhere.weights.values_mut().next().unwrap().data[0] += 1.0;
         for other in [
-            identity(&longer, std::slice::from_ref(&row), 1),
-            identity(&recipe, &[], 1),
-            identity(&recipe, &[row], 2),
+            named(&longer, &rows, &start(), 1),
+            named(&recipe, &[], &start(), 1),
+            named(&recipe, &rows, &start(), 2),
+            named(&recipe, &rows, &elsewhere, 1),
         ] {
             assert_ne!(mine, other);
         }

@@ -31,6 +31,16 @@ pub enum TrainError {
         gradient_norm: f64,
         rows: String,
     },
+    #[error("`model` has {field} {written}, and the base has {found}; leave `model` out to take the base's, or train a base of that shape")]
+    OtherShape {
+        field: &'static str,
+        written: String,
+        found: String,
+    },
+    #[error(
+        "the base's tokenizer does not know {text:?} (row \"{row}\": {line:?}); train the base on rows that have it, or give the base's training such rows as `vocabulary`"
+    )]
+    Unknown { text: String, row: String, line: String },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
     #[error("cannot write the checkpoint: {0}")]

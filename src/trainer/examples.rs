@@ -1,6 +1,6 @@
 //! Rows as tokens, and batches of them.
 
-use super::TrainError;
+use super::{Material, TrainError};
 use crate::dataset::{Prompt, Row};
 use crate::engine::{Batch, IGNORED};
 use crate::model::Shape;
@@ -15,11 +15,17 @@ fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
     rows.map(|row| prompt.render(&row.prompt, row.step_num)).collect()
 }
 
-/// The tokenizer for training on `rows`.
-pub(super) fn tokenizer(style: Style, rows: &[Row], prompt: &Prompt) -> Result<Tokenizer, TrainError> {
-    let prompts = prompts(rows, prompt);
-    let completions = rows.iter().map(|row| row.completion.as_str());
-    let texts = prompts.iter().map(String::as_str).chain(completions);
+/// The tokenizer for training on `material`. The rows of its vocabulary are read with both prompts of the method too: what starts from
+/// the model may have another prompt than it.
+pub(super) fn tokenizer(style: Style, material: &Material<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
+    let mut texts = prompts(material.rows, prompt);
+    for template in [Prompt::PLAIN, Prompt::NUMBERED, &prompt.template] {
+        let template = template.to_owned();
+        texts.extend(prompts(material.vocabulary, &Prompt { template }));
+    }
+    let rows = material.rows.iter().chain(material.vocabulary);
+    let completions = rows.map(|row| row.completion.as_str());
+    let texts = texts.iter().map(String::as_str).chain(completions);
     Ok(Tokenizer::build(style, texts)?)
 }
 
@@ -79,6 +85,27 @@ impl<'a> Examples<'a> {
         }
     }
 
+    /// Whether the tokenizer has a token for all that the rows say.
+    pub(super) fn check_known(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), TrainError> {
+        let Some(unknown) = tokenizer.unknown() else { return Ok(()) };
+        let strange = |example: &Example| example.tokens.contains(&unknown);
+        let place = self.examples.iter().position(strange);
+        let Some(row) = place.and_then(|place| self.rows.get(place)) else {
+            return Ok(());
+        };
+        for text in [prompt.render(&row.prompt, row.step_num).as_str(), &row.completion] {
+            if let Some(stranger) = tokenizer.stranger(text)? {
+                let line = text.lines().find(|line| line.contains(stranger)).unwrap_or(text);
+                return Err(TrainError::Unknown {
+                    text: stranger.to_owned(),
+                    row: row.id.clone(),
+                    line: line.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Tokens of each row, prompt and end included. [rows]
     pub(super) fn lengths(&self) -> Vec<usize> {
         self.examples.iter().map(|example| example.tokens.len()).collect()
@@ -128,13 +155,21 @@ mod tests {
         }
     }
 
+    fn material(rows: &[Row]) -> Material<'_> {
+        Material {
+            rows,
+            vocabulary: &[],
+            base: None,
+        }
+    }
+
     #[test]
     fn only_the_completion_and_its_end_are_trained_on() {
         let rows = [row("a", "1+2", "=3"), row("b", "4+4", "=8")];
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Phrase, &rows, &prompt).unwrap();
+        let tokenizer = tokenizer(Style::Phrase, &material(&rows), &prompt).unwrap();
         let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
         let batch = Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().batch(&[1, 0]);
         let text = |tokens: &[u32]| -> Vec<String> {
@@ -160,7 +195,7 @@ mod tests {
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Char, &rows, &prompt).unwrap();
+        let tokenizer = tokenizer(Style::Char, &material(&rows), &prompt).unwrap();
         let architecture = Architecture {
             context: 8,
             ..Architecture::default()

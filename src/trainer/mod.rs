@@ -8,6 +8,7 @@ mod order;
 mod recipe;
 mod schedule;
 mod session;
+mod start;
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::dataset::Row;
 use crate::engine;
-use crate::model::{self, Model};
+use crate::model::{Architecture, Model};
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
@@ -23,6 +24,18 @@ pub use recipe::{Recipe, Schedule};
 use examples::Examples;
 use order::Order;
 use session::Session;
+use start::Start;
+
+/// What a training is given.
+#[derive(Clone, Copy)]
+pub struct Material<'a> {
+    /// What is trained on.
+    pub rows: &'a [Row],
+    /// Rows whose texts the tokenizer can tell as well, though nothing is trained on them; without effect where there is a base.
+    pub vocabulary: &'a [Row],
+    /// The model to start from, instead of random weights: its tokenizer and shape are the new model's.
+    pub base: Option<&'a Model>,
+}
 
 /// Where and how a training runs; nothing of it changes the result.
 pub struct Run<'a> {
@@ -89,45 +102,56 @@ impl Trained {
     }
 }
 
-/// Trains a model on `rows` after `recipe`. The same recipe, rows and seed give the same bytes, whatever the run: a training that
-/// was stopped or killed goes on from the checkpoint in `run.scratch`.
+/// Whether a model of the architecture `written` can start from one that was trained as `base`: nothing but the vocabulary may differ.
 ///
 /// # Errors
-/// When there is nothing to train on, a row is longer than the model's context, the loss is no longer a number, or the engine, a
-/// file or the tokenizer fails; [`TrainError::Stopped`] when `run.stop` says so.
-pub fn train(recipe: &Recipe, rows: &[Row], seed: u64, run: &Run<'_>) -> Result<Trained, TrainError> {
+/// When something differs, or one of them is impossible; the message names it.
+pub fn check_base(written: &Architecture, base: &Architecture) -> Result<(), TrainError> {
+    start::check(written, &base.shape(1)?)
+}
+
+/// Trains a model on `material` after `recipe`. The same recipe, material and seed give the same bytes, whatever the run: a training
+/// that was stopped or killed goes on from the checkpoint in `run.scratch`.
+///
+/// # Errors
+/// When there is nothing to train on, a row is longer than the model's context, the base is of another shape or does not know a
+/// character of a row, the loss is no longer a number, or the engine, a file or the tokenizer fails; [`TrainError::Stopped`] when
+/// `run.stop` says so.
+pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>) -> Result<Trained, TrainError> {
+    let rows = material.rows;
     if rows.is_empty() {
         return Err(TrainError::NoRows);
     }
-    let tokenizer = examples::tokenizer(recipe.tokenizer, rows, &recipe.prompt)?;
-    let shape = recipe.model.shape(tokenizer.vocabulary())?;
-    let examples = Examples::new(rows, &recipe.prompt, &tokenizer, &shape)?;
-    let weights = model::initialise(&shape, seed);
+    let start = Start::of(recipe, material, seed)?;
+    let examples = Examples::new(rows, &recipe.prompt, &start.tokenizer, &start.shape)?;
+    if material.base.is_some() {
+        examples.check_known(&recipe.prompt, &start.tokenizer)?;
+    }
+    let steps = recipe.steps(rows.len());
     let mut session = Session {
         engine: engine::trainer(
             recipe.engine,
             recipe.dtype,
             run.device,
-            &shape,
-            &weights,
+            &start.shape,
+            &start.weights,
             recipe.optimizer(),
             run.threads,
         )?,
-        order: Order::new(seed, recipe.batch, examples.lengths()),
-        identity: checkpoint::identity(recipe, rows, seed),
+        order: Order::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps)),
+        identity: checkpoint::identity(recipe, rows, &start, seed)?,
         history: Vec::new(),
         recipe,
         examples,
         run,
     };
     session.resume()?;
-    let steps = session.steps();
     session.go_on(steps)?;
     let model = Model {
         weights: session.engine.weights()?,
         prompt: recipe.prompt.clone(),
-        shape,
-        tokenizer,
+        shape: start.shape,
+        tokenizer: start.tokenizer,
     };
     let curve = history::curve(&session.history, recipe, steps);
     Ok(Trained { model, curve })

@@ -5,7 +5,7 @@ use crate::seed::Stream;
 /// Rows are sorted by length within this many batches: enough for little padding, few enough for mixed batches.
 const WINDOW: usize = 16;
 
-/// The endless sequence of batches.
+/// The endless sequence of batches: those of the curriculum, where there is one, then pass after pass.
 ///
 /// In each pass over the data the rows are shuffled, cut into windows of 16 batches, sorted by length within each, cut into
 /// batches, and the batches are shuffled.
@@ -13,37 +13,37 @@ pub(super) struct Order {
     seed: u64,
     batch: usize,
     lengths: Vec<usize>,
+    curriculum: Curriculum,
     /// The pass that `batches` belong to.
     epoch: Option<u64>,
     batches: Vec<Vec<usize>>,
 }
 
 impl Order {
-    /// For rows of these lengths (at least one), `batch` of them in a batch.
-    pub(super) fn new(seed: u64, batch: usize, lengths: Vec<usize>) -> Self {
+    /// For rows of these lengths (at least one), `batch` of them in a batch, the first `curriculum` batches from short to long.
+    pub(super) fn new(seed: u64, batch: usize, lengths: Vec<usize>, curriculum: u64) -> Self {
         Self {
             seed,
             batch: batch.max(1),
+            curriculum: Curriculum::new(curriculum, &lengths),
             lengths,
             epoch: None,
             batches: Vec::new(),
         }
     }
 
-    /// Batches in one pass over the data.
-    pub(super) fn per_epoch(&self) -> u64 {
-        self.lengths.len().div_ceil(self.batch) as u64
-    }
-
-    /// The row numbers of batch `number`, counted from 0 over all passes.
-    pub(super) fn batch(&mut self, number: u64) -> &[usize] {
-        let per_epoch = self.per_epoch().max(1);
+    /// The row numbers of batch `number`, counted from 0 over the curriculum and all passes.
+    pub(super) fn batch(&mut self, number: u64) -> Vec<usize> {
+        let Some(number) = number.checked_sub(self.curriculum.batches) else {
+            return self.curriculum.batch(number, self.seed, self.batch);
+        };
+        let per_epoch = per_epoch(self.lengths.len(), self.batch).max(1);
         let (epoch, within) = (number / per_epoch, number % per_epoch);
         if self.epoch != Some(epoch) {
             self.batches = self.pass(epoch);
             self.epoch = Some(epoch);
         }
-        self.batches.get(within as usize).map_or(&[], Vec::as_slice)
+        self.batches.get(within as usize).cloned().unwrap_or_default()
     }
 
     fn pass(&self, epoch: u64) -> Vec<Vec<usize>> {
@@ -60,6 +60,40 @@ impl Order {
     }
 }
 
+/// Batches of `batch` rows in one pass over `rows` rows.
+pub(super) fn per_epoch(rows: usize, batch: usize) -> u64 {
+    rows.div_ceil(batch.max(1)) as u64
+}
+
+/// The batches before the first pass. Each is drawn from the rows up to a length, which grows evenly from the shortest row's to the
+/// longest's.
+struct Curriculum {
+    batches: u64,
+    /// Lengths with the numbers of their rows, ascending.
+    rows: Vec<(usize, usize)>,
+}
+
+impl Curriculum {
+    fn new(batches: u64, lengths: &[usize]) -> Self {
+        let mut rows: Vec<(usize, usize)> = lengths.iter().copied().zip(0..).collect();
+        rows.sort_unstable();
+        Self { batches, rows }
+    }
+
+    /// The row numbers of batch `number`: `batch` draws from those admitted, each as likely as any other.
+    fn batch(&self, number: u64, seed: u64, batch: usize) -> Vec<usize> {
+        let (Some((shortest, _)), Some((longest, _))) = (self.rows.first(), self.rows.last()) else {
+            return Vec::new();
+        };
+        let share = (number + 1) as f64 / self.batches as f64;
+        let bound = *shortest as f64 + share * (longest - shortest) as f64;
+        let admitted = self.rows.partition_point(|(length, _)| *length as f64 <= bound);
+        let mut stream = Stream::new(seed, &format!("curriculum/{number}"));
+        let draws = (0..batch).filter_map(|_| self.rows.get(stream.below(admitted.max(1) as u64) as usize));
+        draws.map(|(_, row)| *row).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,8 +105,8 @@ mod tests {
 
     #[test]
     fn each_pass_has_each_row_once_in_another_order() {
-        let mut order = Order::new(7, 10, lengths());
-        assert_eq!(order.per_epoch(), 101);
+        let mut order = Order::new(7, 10, lengths(), 0);
+        assert_eq!(per_epoch(1003, 10), 101);
         let mut pass = |epoch: u64| -> Vec<usize> { (0..101).flat_map(|i| order.batch(epoch * 101 + i).to_vec()).collect() };
         let (first, second) = (pass(0), pass(1));
         assert_ne!(first, second);
@@ -84,18 +118,48 @@ mod tests {
 
     #[test]
     fn a_batch_does_not_depend_on_those_asked_for_before() {
-        let mut straight = Order::new(7, 10, lengths());
-        let all: Vec<Vec<usize>> = (0..250).map(|number| straight.batch(number).to_vec()).collect();
-        for number in [249, 3, 120] {
-            assert_eq!(Order::new(7, 10, lengths()).batch(number), all[number as usize]);
+        for curriculum in [0, 60] {
+            let order = |seed| Order::new(seed, 10, lengths(), curriculum);
+            let mut straight = order(7);
+            let all: Vec<Vec<usize>> = (0..250).map(|number| straight.batch(number)).collect();
+            for number in [249, 3, 120] {
+                assert_eq!(order(7).batch(number), all[number as usize]);
+            }
+            assert_ne!(order(8).batch(0), all[0]);
         }
-        assert_ne!(Order::new(8, 10, lengths()).batch(0), all[0]);
+    }
+
+    #[test]
+    fn a_curriculum_admits_longer_rows_batch_by_batch_and_leaves_the_passes_as_they_are() {
+        let lengths = lengths();
+        let mut order = Order::new(7, 10, lengths.clone(), 80);
+        let longest = |rows: &[usize]| rows.iter().map(|&row| lengths[row]).max().unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..80 {
+            let rows = order.batch(number);
+            assert_eq!(rows.len(), 10);
+            // From 20 to 99 in 80 batches: about one more with each.
+            assert!(longest(&rows) <= 21 + number as usize, "{number}: {}", longest(&rows));
+            seen.extend(rows);
+        }
+        assert!(seen.len() > 400 && seen.iter().any(|&row| lengths[row] > 90), "{}", seen.len());
+        let mut plain = Order::new(7, 10, lengths.clone(), 0);
+        for number in 0..150 {
+            assert_eq!(order.batch(80 + number), plain.batch(number));
+        }
+    }
+
+    #[test]
+    fn rows_of_one_length_need_no_curriculum() {
+        let mut order = Order::new(7, 3, vec![5; 4], 1);
+        let first = order.batch(0);
+        assert!(first.len() == 3 && first.iter().all(|&row| row < 4));
     }
 
     #[test]
     fn rows_of_a_batch_are_of_like_length() {
         let lengths = lengths();
-        let mut order = Order::new(7, 10, lengths.clone());
+        let mut order = Order::new(7, 10, lengths.clone(), 0);
         let padding: usize = (0..101)
             .map(|number| {
                 let lengths: Vec<usize> = order.batch(number).iter().map(|&row| lengths[row]).collect();

@@ -5,6 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::order;
 use crate::dataset::Prompt;
 use crate::engine::{Dtype, Engine, Optimizer};
 use crate::model::{Architecture, PRESETS};
@@ -14,11 +15,12 @@ use crate::tokenizer::Style;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
-    /// The decoder: a preset's name (`tiny`, `small`, `medium`), the name of a table under `[models]`, or such a table.
-    #[serde(deserialize_with = "architecture")]
+    /// The decoder: a preset's name (`tiny`, `small`, `medium`), the name of a table under `[models]`, or such a table. Left out, it
+    /// is the base's, or `tiny` without one.
+    #[serde(deserialize_with = "architecture", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "architecture_schema")]
-    pub model: Architecture,
-    /// How texts are cut into tokens.
+    pub model: Option<Architecture>,
+    /// How texts are cut into tokens; `auto` with a base: as the base does.
     pub tokenizer: Style,
     /// What the model reads: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, where the
     /// number of steps is named, `{n}`.
@@ -37,6 +39,10 @@ pub struct Recipe {
     #[serde(deserialize_with = "at_least_one")]
     #[schemars(range(min = 1))]
     pub accumulate: usize,
+    /// Share of the steps before the first pass over the data, in which the longest rows admitted grow from the shortest to all.
+    #[serde(deserialize_with = "share")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub curriculum: f64,
     /// The learning rate at its highest.
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
@@ -89,7 +95,7 @@ pub enum Schedule {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            model: Architecture::default(),
+            model: None,
             tokenizer: Style::default(),
             prompt: Prompt {
                 template: Prompt::PLAIN.to_owned(),
@@ -98,6 +104,7 @@ impl Default for Recipe {
             epochs: 0,
             batch: 32,
             accumulate: 1,
+            curriculum: 0.0,
             learning_rate: 3e-3,
             warmup: 0.05,
             schedule: Schedule::default(),
@@ -113,6 +120,21 @@ impl Default for Recipe {
 }
 
 impl Recipe {
+    /// Optimizer steps in all, for so many rows.
+    pub(super) fn steps(&self, rows: usize) -> u64 {
+        let accumulate = self.accumulate as u64;
+        match self.epochs {
+            0 => self.steps,
+            epochs => epochs.saturating_mul(order::per_epoch(rows, self.batch)).div_ceil(accumulate),
+        }
+    }
+
+    /// Batches before the first pass over the data, of so many optimizer steps.
+    pub(super) fn curriculum(&self, steps: u64) -> u64 {
+        let steps = (self.curriculum * steps as f64).round() as u64;
+        steps.saturating_mul(self.accumulate as u64)
+    }
+
     /// The optimizer that it asks for.
     pub(super) fn optimizer(&self) -> Optimizer {
         Optimizer {
@@ -126,7 +148,7 @@ impl Recipe {
 }
 
 /// Reads a preset's name or a table.
-fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architecture, D::Error> {
+fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architecture>, D::Error> {
     struct NameOrTable;
 
     impl<'de> Visitor<'de> for NameOrTable {
@@ -151,13 +173,13 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Architectu
         }
     }
 
-    deserializer.deserialize_any(NameOrTable)
+    deserializer.deserialize_any(NameOrTable).map(Some)
 }
 
 fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     let table = generator.subschema_for::<Architecture>();
     json_schema!({
-        "description": "The decoder: a preset's name, the name of a table under `[models]`, or such a table.",
+        "description": "The decoder: a preset's name, the name of a table under `[models]`, or such a table. Left out, it is the base's, or `tiny` without one.",
         "anyOf": [{ "enum": PRESETS }, { "type": "string" }, table],
     })
 }

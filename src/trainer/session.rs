@@ -26,16 +26,6 @@ pub(super) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Optimizer steps in all.
-    pub(super) fn steps(&self) -> u64 {
-        match self.recipe.epochs {
-            0 => self.recipe.steps,
-            epochs => epochs
-                .saturating_mul(self.order.per_epoch())
-                .div_ceil(self.recipe.accumulate as u64),
-        }
-    }
-
     /// Takes up the checkpoint, where there is one.
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
         if let Some(checkpoint) = Checkpoint::read(self.run.scratch, &self.identity) {
@@ -82,8 +72,8 @@ impl Session<'_> {
         let mut batches: Vec<Batch> = Vec::new();
         for number in step * accumulate..(step + 1) * accumulate {
             let numbers = self.order.batch(number);
-            batches.push(self.examples.batch(numbers));
-            rows.extend_from_slice(numbers);
+            batches.push(self.examples.batch(&numbers));
+            rows.extend(numbers);
         }
         let Step { loss, gradient_norm } = self.engine.step(&batches, learning_rate)?;
         if !(loss.is_finite() && gradient_norm.is_finite()) {

@@ -23,17 +23,25 @@ fn rows() -> Vec<Row> {
 
 fn recipe() -> Recipe {
     Recipe {
-        model: Architecture {
+        model: Some(Architecture {
             width: 32,
             heads: 2,
             layers: 1,
             context: 64,
             ..Architecture::default()
-        },
+        }),
         steps: 12,
         batch: 8,
         accumulate: 2,
         ..Recipe::default()
+    }
+}
+
+fn material(rows: &[Row]) -> Material<'_> {
+    Material {
+        rows,
+        vocabulary: &[],
+        base: None,
     }
 }
 
@@ -51,6 +59,10 @@ impl Place {
     }
 
     fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<Trained, TrainError> {
+        self.train_from(recipe, &material(rows))
+    }
+
+    fn train_from(&self, recipe: &Recipe, material: &Material<'_>) -> Result<Trained, TrainError> {
         let done = Cell::new(0);
         let run = Run {
             scratch: self.scratch.path(),
@@ -59,7 +71,7 @@ impl Place {
             progress: &|reading| done.set(reading.step),
             stop: &|| done.get() >= self.until,
         };
-        train(recipe, rows, 3, &run)
+        train(recipe, material, 3, &run)
     }
 }
 
@@ -93,8 +105,12 @@ fn the_loss_falls_alike_on_every_engine() {
 
 #[test]
 fn a_stopped_training_ends_with_the_same_bytes() {
-    for engine in ENGINES {
-        let recipe = Recipe { engine, ..recipe() };
+    for (engine, curriculum) in [(Engine::Cpu, 0.0), (Engine::Candle, 0.0), (Engine::Cpu, 0.75)] {
+        let recipe = Recipe {
+            engine,
+            curriculum,
+            ..recipe()
+        };
         let straight = bytes(&Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap());
         let names: Vec<_> = straight.keys().map(String::as_str).collect();
         let files = [
@@ -126,11 +142,131 @@ fn a_checkpoint_of_another_training_is_ignored() {
     assert!(resumed == bytes(&Place::new(1, u64::MAX).train(&recipe(), &rows()).unwrap()));
 }
 
+/// A model that has learned something of the sums whose first number is below 5.
+fn base() -> Trained {
+    let recipe = Recipe {
+        steps: 40,
+        learning_rate: 1e-2,
+        ..recipe()
+    };
+    Place::new(1, u64::MAX).train(&recipe, &rows()[..50]).unwrap()
+}
+
+#[test]
+fn no_further_step_leaves_the_base_as_it_is() {
+    let base = base().model;
+    for engine in ENGINES {
+        let recipe = Recipe {
+            engine,
+            steps: 0,
+            model: None,
+            ..recipe()
+        };
+        let same = Place::new(1, u64::MAX).train_from(
+            &recipe,
+            &Material {
+                base: Some(&base),
+                ..material(&rows())
+            },
+        );
+        let same = same.unwrap().model;
+        assert_eq!((&same.weights, &same.shape), (&base.weights, &base.shape), "{engine:?}");
+        assert_eq!(same.tokenizer.json().unwrap(), base.tokenizer.json().unwrap());
+    }
+}
+
+#[test]
+fn a_training_from_a_base_begins_where_that_ended_and_can_be_stopped() {
+    let base = base();
+    let (all, recipe) = (rows(), Recipe { model: None, ..recipe() });
+    let from = Material {
+        base: Some(&base.model),
+        ..material(&all)
+    };
+    let mut place = Place::new(1, u64::MAX);
+    let straight = place.train_from(&recipe, &from).unwrap();
+    assert!(straight.curve[0].loss < base.curve[0].loss / 2.0, "{:?}", straight.curve[0]);
+    // The base's shape may be said, and is the same training.
+    let said = Recipe {
+        model: self::recipe().model,
+        ..recipe.clone()
+    };
+    assert!(bytes(&Place::new(2, u64::MAX).train_from(&said, &from).unwrap()) == bytes(&straight));
+    place = Place::new(1, 5);
+    assert!(matches!(place.train_from(&recipe, &from), Err(TrainError::Stopped)));
+    place.until = u64::MAX;
+    assert!(bytes(&place.train_from(&recipe, &from).unwrap()) == bytes(&straight));
+}
+
+#[test]
+fn a_base_that_does_not_fit_is_refused() {
+    let base = base().model;
+    let fails = |recipe: Recipe, rows: &[Row]| {
+        let material = Material {
+            base: Some(&base),
+            ..material(rows)
+        };
+        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap_err().to_string()
+    };
+    let wide = Recipe {
+        model: Some(Architecture::default()),
+        ..recipe()
+    };
+    insta::assert_snapshot!(fails(wide, &rows()), @"`model` has width 64, and the base has 32; leave `model` out to take the base's, or train a base of that shape");
+    let mut strange = rows();
+    strange[3].completion = "1. 0 × 3 = 0.\nThus, the answer is 0.".to_owned();
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "×" (row "1_1/03": "1. 0 × 3 = 0."); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+    strange[2].prompt = "0 plus\n2\t".to_owned();
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "p" (row "1_1/02": "0 plus"); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+}
+
+#[test]
+fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
+    let (known, mut all) = (rows(), rows());
+    all.truncate(4);
+    let recipe = Recipe { steps: 1, ..recipe() };
+    let with = |vocabulary: &[Row]| {
+        let material = Material {
+            vocabulary,
+            ..material(&known)
+        };
+        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap().model
+    };
+    all[0].completion = "North, then ♋.\nNorth again.".to_owned();
+    let base = with(&all);
+    assert!(base.shape.vocabulary > with(&[]).shape.vocabulary);
+    let numbered = Recipe {
+        prompt: crate::dataset::Prompt {
+            template: crate::dataset::Prompt::NUMBERED.to_owned(),
+        },
+        ..recipe.clone()
+    };
+    let material = Material {
+        base: Some(&base),
+        ..material(&all)
+    };
+    Place::new(1, u64::MAX).train_from(&numbered, &material).unwrap();
+}
+
 #[test]
 fn epochs_take_the_place_of_steps() {
     let recipe = Recipe { epochs: 1, ..recipe() };
     // 100 rows are 13 batches of 8, two to a step.
     assert_eq!(Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().curve.len(), 7);
+}
+
+#[test]
+fn a_curriculum_is_a_share_of_the_steps() {
+    let recipe = Recipe {
+        curriculum: 0.25,
+        ..recipe()
+    };
+    // 3 of 12 steps, two batches each.
+    assert_eq!((recipe.steps(100), recipe.curriculum(12)), (12, 6));
+    let tokens = |recipe: &Recipe| Place::new(1, u64::MAX).train(recipe, &rows()).unwrap().curve[0].tokens;
+    // The sums below ten have the shortest rows, all of one length.
+    let shortest = tokens(&recipe);
+    assert!(shortest.is_multiple_of(16) && shortest < tokens(&self::recipe()), "{shortest}");
 }
 
 #[test]
@@ -162,9 +298,9 @@ fn read(toml: &str) -> Result<Recipe, String> {
 #[test]
 fn a_recipe_names_its_model_or_spells_it_out() {
     assert_eq!(read("").unwrap(), Recipe::default());
-    assert_eq!(read("model = 'small'").unwrap().model, Architecture::preset("small").unwrap());
+    assert_eq!(read("model = 'small'").unwrap().model, Architecture::preset("small"));
     let spelt = read("model = { width = 96, heads = 6 }\nprompt = 'numbered'\nclip = 1").unwrap();
-    assert_eq!((spelt.model.width, spelt.model.layers), (96, 2));
+    assert_eq!(spelt.model.map(|model| (model.width, model.layers)), Some((96, 2)));
     assert_eq!(spelt.prompt.template, crate::dataset::Prompt::NUMBERED);
 }
 
@@ -197,6 +333,6 @@ fn a_bad_recipe_is_refused_with_the_path() {
     learning_rate: -1 is out of range, it must be a number from 0 on
     beta2: 1 is out of range, it must be a number from 0 to 1, without 1
     schedule: unknown variant: found `cosin`, expected `one of `cosine`, `linear`, `constant``
-    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``
+    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``
     ");
 }

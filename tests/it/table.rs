@@ -122,7 +122,10 @@ impl Stage for Fake {
     }
 }
 
-fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(value: &Value) -> Result<Box<dyn Stage>, figment::Error> {
+fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(
+    value: &Value,
+    _given: &[&str],
+) -> Result<Box<dyn Stage>, figment::Error> {
     let params: P = value.deserialize()?;
     let params = serde_json::to_value(params).unwrap();
     Ok(Box::new(Fake { params, draws: DRAWS }))

@@ -2,7 +2,7 @@
 
 use figment::value::{Dict, Value};
 
-use super::Reader;
+use super::{Draft, Reader};
 use crate::config::value::{describe, integer};
 use crate::config::{Diagnostic, StageDeclaration, invalid, nearest};
 use crate::stage::{Kind, Stage};
@@ -22,17 +22,18 @@ impl Reader<'_, '_> {
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
         let params = Value::Dict(stage.tag, params);
-        match (kind.parse)(&params) {
+        let given = given(stage, kind);
+        match (kind.parse)(&params, &given) {
             Ok(stage) => Some((stage, params)),
             Err(error) => {
-                self.wrong_params(error, params, stage, kind);
+                self.wrong_params(error, params, stage, kind, &given);
                 None
             }
         }
     }
 
     /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
-    fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind) {
+    fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind, given: &[&str]) {
         let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
         let whole = format!("stage `{}` ({})", stage.name, kind.name);
         let mut removed: Vec<String> = Vec::new();
@@ -51,7 +52,27 @@ impl Reader<'_, '_> {
                 return;
             };
             removed.push(field);
-            next = (kind.parse)(&params).err();
+            next = (kind.parse)(&params, given).err();
+        }
+    }
+
+    /// Checks that each stage can take what the stages before it will put out.
+    pub(super) fn sources(&mut self, drafts: &[Draft<'_>]) {
+        for draft in drafts {
+            let (Some(kind), Some((stage, params))) = (draft.kind, &draft.stage) else {
+                continue;
+            };
+            let edges = draft
+                .inputs
+                .iter()
+                .flat_map(|(port, edges)| edges.iter().map(|edge| (*port, edge.to)));
+            for (port, from) in edges {
+                let from = drafts.get(from).and_then(|from| from.stage.as_ref());
+                if let Some(Err(error)) = from.map(|(from, _)| stage.accepts(port, from.as_ref())) {
+                    let whole = format!("stage `{}` ({})", draft.declaration.name, kind.name);
+                    self.problems.extend(invalid(error, params, &whole, &[], self.origins));
+                }
+            }
         }
     }
 
@@ -97,4 +118,11 @@ impl Reader<'_, '_> {
             0
         })
     }
+}
+
+/// The input ports at which the stage is given something.
+fn given<'k>(stage: &StageDeclaration, kind: &'k Kind) -> Vec<&'k str> {
+    let something = |value: &Value| value.as_array().is_none_or(|items| !items.is_empty());
+    let names = kind.inputs.iter().map(|input| input.name);
+    names.filter(|name| stage.fields.get(*name).is_some_and(something)).collect()
 }

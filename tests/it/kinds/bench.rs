@@ -18,16 +18,22 @@ pub fn kind(name: &str) -> &'static Kind {
     stage::kinds().iter().find(|kind| kind.name == name).unwrap()
 }
 
-/// A stage from the TOML of its params.
+/// A stage from the TOML of its params, with nothing at its inputs.
 pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, figment::Error> {
+    parse_given(name, params, &[])
+}
+
+/// A stage from the TOML of its params, with something at these inputs.
+pub fn parse_given(name: &str, params: &str, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let table: toml::Table = toml::from_str(params).unwrap();
-    (kind(name).parse)(&Value::serialize(table).unwrap())
+    (kind(name).parse)(&Value::serialize(table).unwrap(), given)
 }
 
 /// One stage with its inputs, to be run any number of times.
 pub struct Bench {
     folder: TempDir,
-    stage: Box<dyn Stage>,
+    kind: String,
+    params: String,
     inputs: BTreeMap<String, Vec<PathBuf>>,
     pub seed: u64,
     pub threads: usize,
@@ -41,7 +47,8 @@ impl Bench {
     pub fn new(kind: &str, params: &str) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
-            stage: parse(kind, params).unwrap(),
+            kind: kind.to_owned(),
+            params: params.to_owned(),
             inputs: BTreeMap::new(),
             seed: 1,
             threads: 1,
@@ -114,7 +121,9 @@ impl Bench {
                 self.patience.is_some_and(|patience| asked.get() > patience)
             },
         };
-        self.stage.run(&job).map(|()| outputs).map_err(|error: StageError| {
+        let given: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
+        let stage = parse_given(&self.kind, &self.params, &given).unwrap();
+        stage.run(&job).map(|()| outputs).map_err(|error: StageError| {
             let folder = self.folder.path().display().to_string();
             error.to_string().replace(&folder, "")
         })

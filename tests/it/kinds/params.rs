@@ -4,7 +4,7 @@ use insta::{allow_duplicates, assert_json_snapshot, assert_snapshot};
 use runner::stage;
 use serde_json::{Value, json};
 
-use super::bench::{kind, parse};
+use super::bench::{kind, parse, parse_given};
 
 fn refusal(kind: &str, params: &str) -> String {
     let error = parse(kind, params).err().unwrap();
@@ -152,7 +152,32 @@ fn wrong_params_are_refused() {
     }
     assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
     assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
-    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``");
+    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``");
+}
+
+#[test]
+fn a_base_brings_its_tokenizer_and_its_shape() {
+    let wrong = |params, given: &[&str]| {
+        let error = parse_given("train", params, given).err().unwrap();
+        format!("{}: {}", error.path.join("."), error.kind)
+    };
+    assert_snapshot!(wrong("tokenizer = 'word'", &["data", "base"]), @r#"tokenizer: with a `base` the tokenizer is the base's; leave it out, or write "auto""#);
+    assert_snapshot!(wrong("", &["base", "data", "vocabulary"]), @"vocabulary: with a `base` the tokenizer is the base's; give `vocabulary` to the base's training");
+    // Without a base the default is written out, so that it may be left out; with one, nothing is said of the shape.
+    let params = |params, given: &[&str]| parse_given("train", params, given).unwrap().params();
+    assert_eq!(params("", &["data"]), params("model = 'tiny'", &["data", "vocabulary"]));
+    assert_eq!(params("", &["data", "base"]).get("model"), None);
+    let small = parse("train", "model = 'small'").unwrap();
+    let takes = |params| {
+        let stage = parse_given("train", params, &["data", "base"]).unwrap();
+        let found = stage.accepts("base", small.as_ref());
+        found
+            .err()
+            .map_or("yes".to_owned(), |error| format!("{}: {}", error.path.join("."), error.kind))
+    };
+    assert_eq!(takes(""), "yes");
+    assert_eq!(takes("model = { width = 128, layers = 3, kv_heads = 4 }"), "yes");
+    assert_snapshot!(takes("model = 'tiny'"), @"model: `model` has width 64, and the base has 128; leave `model` out to take the base's, or train a base of that shape");
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! Where a training starts: at random, or from another model.
+
+use super::{Material, Recipe, TrainError, examples};
+use crate::model::{self, Architecture, Shape, Weights};
+use crate::tokenizer::Tokenizer;
+
+/// What there is before the first step.
+pub(super) struct Start {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) shape: Shape,
+    pub(super) weights: Weights,
+}
+
+impl Start {
+    /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
+    pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64) -> Result<Self, TrainError> {
+        if let Some(base) = material.base {
+            if let Some(written) = &recipe.model {
+                check(written, &base.shape)?;
+            }
+            return Ok(Self {
+                tokenizer: base.tokenizer.clone(),
+                shape: base.shape.clone(),
+                weights: base.weights.clone(),
+            });
+        }
+        let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;
+        let architecture = recipe.model.clone().unwrap_or_default();
+        let shape = architecture.shape(tokenizer.vocabulary())?;
+        let weights = model::initialise(&shape, seed);
+        Ok(Self { tokenizer, shape, weights })
+    }
+}
+
+/// Whether a model of the architecture `written` has the shape `found`, whatever the vocabulary.
+pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainError> {
+    let written = written.shape(found.vocabulary)?;
+    let (written, found) = (sizes(&written), sizes(found));
+    let other = written.into_iter().zip(found).find(|((_, written), (_, found))| written != found);
+    other.map_or(Ok(()), |((field, written), (_, found))| {
+        Err(TrainError::OtherShape { field, written, found })
+    })
+}
+
+/// All that a shape has beside the vocabulary, by the names that an experiment uses.
+fn sizes(shape: &Shape) -> [(&'static str, String); 11] {
+    [
+        ("width", shape.width.to_string()),
+        ("layers", shape.layers.to_string()),
+        ("heads", shape.heads.to_string()),
+        ("kv_heads", shape.kv_heads.to_string()),
+        ("feed_forward", shape.feed_forward.to_string()),
+        ("rope_theta", shape.rope_theta.to_string()),
+        ("norm_epsilon", shape.norm_epsilon.to_string()),
+        ("tied", shape.tied.to_string()),
+        ("lines", shape.lines.to_string()),
+        ("columns", shape.columns.to_string()),
+        ("context", shape.context.to_string()),
+    ]
+}
