@@ -1,7 +1,22 @@
 //! Checks of what comes in, so that the passes need none.
 
 use super::{Batch, EngineError, Feed, IGNORED};
-use crate::model::Shape;
+use crate::model::{Array, Shape};
+
+/// Checks that the tensor `name` has the shape that the decoder needs.
+///
+/// # Errors
+/// When it has not.
+pub fn tensor(name: &str, expected: &[usize], found: &Array) -> Result<(), EngineError> {
+    if found.shape != expected {
+        return Err(EngineError::Tensor {
+            name: name.to_owned(),
+            expected: expected.to_vec(),
+            found: found.shape.clone(),
+        });
+    }
+    count("numbers in a tensor", found.data.len(), expected.iter().product())
+}
 
 /// Checks that a batch's parts belong together and that the decoder knows all that they name.
 ///

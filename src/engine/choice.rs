@@ -4,7 +4,7 @@ use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Decode, EngineError, Optimizer, Train, candle, cpu};
+use super::{Decode, EngineError, Frozen, Train, Training, candle, cpu};
 use crate::model::{Shape, Weights};
 
 /// The engines.
@@ -52,17 +52,25 @@ pub fn trainer(
     device: &str,
     shape: &Shape,
     weights: &Weights,
-    optimizer: Optimizer,
+    training: impl Into<Training>,
     threads: usize,
 ) -> Result<Box<dyn Train>, EngineError> {
+    let training = training.into();
     match engine {
         Engine::Cpu => {
             on_processor(device)?;
-            cpu::trainer(shape, weights, optimizer, dtype, threads)
+            cpu::trainer(shape, weights, training, dtype, threads)
         }
         Engine::Candle => {
             check(engine, dtype)?;
-            Ok(Box::new(candle::Trainer::new(shape, weights, optimizer, &open(device)?, threads)?))
+            check_frozen(engine, &training.frozen)?;
+            Ok(Box::new(candle::Trainer::new(
+                shape,
+                weights,
+                training.optimizer,
+                &open(device)?,
+                threads,
+            )?))
         }
     }
 }
@@ -116,6 +124,17 @@ pub fn check(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
     match (engine, dtype) {
         (Engine::Candle, Dtype::Bf16) => Err(EngineError::WrongDtype),
         (Engine::Cpu, _) | (Engine::Candle, Dtype::F32) => Ok(()),
+    }
+}
+
+/// Whether an engine can leave these weights as they are.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_frozen(engine: Engine, frozen: &Frozen) -> Result<(), EngineError> {
+    match engine {
+        Engine::Candle if !frozen.is_empty() => Err(EngineError::CannotFreeze),
+        Engine::Cpu | Engine::Candle => Ok(()),
     }
 }
 

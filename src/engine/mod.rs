@@ -8,10 +8,17 @@ pub mod candle;
 mod check;
 mod choice;
 pub mod cpu;
+mod frozen;
+mod state;
 
 use crate::model::Weights;
 
-pub use choice::{Dtype, Engine, check as check_numbers, decoder, numerics, slots, trainer};
+pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, decoder, numerics, slots, trainer};
+pub use frozen::Frozen;
+use state::arrays;
+#[cfg(test)]
+pub(crate) use state::reader;
+pub use state::{Named, Part, Read};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;
@@ -52,7 +59,28 @@ pub struct Optimizer {
     pub clip: f64,
 }
 
-/// The optimizer's memory, for checkpoints: moments by the weights' names, and the number of steps taken.
+/// How a decoder is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    pub optimizer: Optimizer,
+    /// Weights that stay as they are: no gradient, no moments, and not a part of the gradient's norm.
+    pub frozen: Frozen,
+    /// Whether activations are computed again in the backward pass instead of kept: less memory, more time, the same bits.
+    pub recompute: bool,
+}
+
+impl From<Optimizer> for Training {
+    /// All weights are trained, and activations are kept.
+    fn from(optimizer: Optimizer) -> Self {
+        Self {
+            optimizer,
+            frozen: Frozen::default(),
+            recompute: false,
+        }
+    }
+}
+
+/// The optimizer's memory: moments by the weights' names, and the number of steps taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moments {
     pub steps: u64,
@@ -68,23 +96,40 @@ pub trait Train {
     /// When the engine's device fails or a batch does not fit the shape.
     fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError>;
 
-    /// The weights as they are now.
+    /// How many optimizer steps were taken.
+    fn steps(&self) -> u64;
+
+    /// Weights or moments as they are now, where they lie if that is possible. Frozen weights have no moments.
     ///
     /// # Errors
     /// When the engine's device fails.
-    fn weights(&self) -> Result<Weights, EngineError>;
+    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError>;
 
-    /// The optimizer's memory as it is now.
+    /// Goes on from a checkpoint: replaces weights and memory by what `read` gives, tensor by tensor, after `steps` steps.
+    ///
+    /// # Errors
+    /// When `read` fails or a shape is not this decoder's; the trainer is then of no use.
+    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError>;
+
+    /// A copy of the weights as they are now.
     ///
     /// # Errors
     /// When the engine's device fails.
-    fn moments(&self) -> Result<Moments, EngineError>;
+    fn weights(&self) -> Result<Weights, EngineError> {
+        Ok(arrays(self.tensors(Part::Weights)?))
+    }
 
-    /// Goes on from a checkpoint: replaces weights and memory.
+    /// A copy of the optimizer's memory as it is now.
     ///
     /// # Errors
-    /// When a name or a shape is not this decoder's.
-    fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError>;
+    /// When the engine's device fails.
+    fn moments(&self) -> Result<Moments, EngineError> {
+        Ok(Moments {
+            steps: self.steps(),
+            first: arrays(self.tensors(Part::First)?),
+            second: arrays(self.tensors(Part::Second)?),
+        })
+    }
 }
 
 /// New tokens for one slot of a [`Decode`].
@@ -140,6 +185,18 @@ pub enum EngineError {
     /// The parts of a batch or a feed do not belong together.
     #[error("{found} {what} where {expected} are needed")]
     Count { what: &'static str, expected: usize, found: usize },
+    /// What should be frozen is not there.
+    #[error("`frozen` names `{pattern}`, and no weight is called so (known: {known})")]
+    UnknownWeight { pattern: String, known: String },
+    /// Nothing is left to train.
+    #[error("`frozen` holds all weights: none is left to train")]
+    AllFrozen,
+    /// The engine trains all weights.
+    #[error("the engine `candle` trains all weights; set `engine = \"cpu\"` for `frozen`")]
+    CannotFreeze,
+    /// A checkpoint ended early.
+    #[error("cannot read tensor `{name}`: {error}")]
+    Unreadable { name: String, error: std::io::Error },
     /// The machine gave no threads.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -5,6 +5,7 @@ mod config_file;
 mod error;
 mod files;
 mod initialise;
+mod stored;
 mod weights_file;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::load;
 pub use initialise::initialise;
+pub use stored::{Stored, store};
 
 /// A trained decoder with what turns text into its tokens and back.
 #[derive(Clone, Debug)]

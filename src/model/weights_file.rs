@@ -1,39 +1,25 @@
 //! `model.safetensors`: the weights in f32, with Hugging Face's names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensorError, SafeTensors};
 
+use super::stored::{Stored, store};
 use super::{Array, ModelError, Shape, Weights};
 
-/// Writes `weights`; equal weights give equal bytes (the crate sorts by name).
+/// Writes `weights`; equal weights give equal bytes.
 pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
-    let damaged = |error| ModelError::Damaged {
-        path: path.to_owned(),
-        error,
-    };
     // Hugging Face's readers want to know for which framework the names are.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = serialize(weights, metadata).map_err(damaged)?;
-    std::fs::write(path, bytes).map_err(|error| ModelError::Write {
+    let tensors = weights
+        .iter()
+        .map(|(name, array)| (name.clone(), Stored::f32(&array.shape, &array.data)));
+    store(tensors, metadata, path).map_err(|error| ModelError::Write {
         path: path.to_owned(),
         error,
     })
-}
-
-fn serialize(weights: &Weights, metadata: HashMap<String, String>) -> Result<Vec<u8>, SafeTensorError> {
-    let bytes: BTreeMap<_, Vec<u8>> = weights
-        .iter()
-        .map(|(name, array)| (name, array.data.iter().flat_map(|x| x.to_le_bytes()).collect()))
-        .collect();
-    let views = weights
-        .iter()
-        .zip(bytes.values())
-        .map(|((name, array), bytes)| Ok((name, TensorView::new(Dtype::F32, array.shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, SafeTensorError>>()?;
-    safetensors::serialize(views, Some(metadata))
 }
 
 /// Reads the weights of a decoder of `shape`, and no others; half-precision tensors are widened.

@@ -1,30 +1,26 @@
-//! Checkpoints: all that a training needs to go on as if it had never stopped.
+//! Checkpoints: all that a training needs to go on as if it had never stopped. They are written from where the engine holds its
+//! numbers, and read tensor by tensor: neither takes memory to speak of.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, Metadata};
 
 use super::history::Moment;
 use super::start::Start;
 use super::{Recipe, TrainError};
 use crate::dataset::Row;
-use crate::engine::Moments;
-use crate::model::{Array, Weights};
+use crate::engine::{EngineError, Part, Train};
+use crate::model::{Array, Stored, store};
 
 const FILE: &str = "checkpoint.safetensors";
 /// Overwritten by the next checkpoint, should a killed process leave one.
 const UNFINISHED: &str = "checkpoint.unfinished";
-
-/// A training after some step.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Checkpoint {
-    pub(super) weights: Weights,
-    pub(super) moments: Moments,
-    /// One entry for each step done.
-    pub(super) history: Vec<Moment>,
-}
+/// The largest header of a safetensors file.
+const HEADER: u64 = 100 << 20;
 
 /// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
 pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) -> Result<String, TrainError> {
@@ -42,133 +38,184 @@ pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) 
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// Puts the state of `engine` and the `history` of the training `identity`, one entry for each step done, into the folder `scratch`, in
+/// place of an earlier checkpoint.
+pub(super) fn write(engine: &dyn Train, history: &[Moment], scratch: &Path, identity: &str) -> Result<(), TrainError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| TrainError::Write { path, error }
+    };
+    let parts = [Part::Weights, Part::First, Part::Second].map(|part| engine.tensors(part).map(|tensors| (part, tensors)));
+    let parts = parts.into_iter().collect::<Result<Vec<_>, EngineError>>()?;
+    let shape = [history.len(), 3];
+    let numbers = history.iter().flat_map(|moment| [moment.loss, moment.gradient_norm, moment.tokens]);
+    let mut tensors = vec![("history".to_owned(), Stored::f64(&shape, numbers))];
+    for (part, named) in &parts {
+        let named = named.iter();
+        tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), Stored::f32(&tensor.shape, &tensor.data))));
+    }
+    let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
+    let (unfinished, path) = (scratch.join(UNFINISHED), scratch.join(FILE));
+    std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
+    store(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
+    // Renamed when complete: a process killed meanwhile leaves the earlier one.
+    std::fs::rename(&unfinished, &path).map_err(failed(&path))
+}
+
+fn stored_name(part: Part, name: &str) -> String {
+    let group = match part {
+        Part::Weights => "weights",
+        Part::First => "first",
+        Part::Second => "second",
+    };
+    format!("{group}/{name}")
+}
+
+/// A checkpoint's file, open for reading.
+pub(super) struct Checkpoint {
+    file: File,
+    metadata: Metadata,
+    /// Where the numbers start.
+    start: u64,
+    /// One entry for each step done.
+    pub(super) history: Vec<Moment>,
+}
+
 impl Checkpoint {
-    /// Puts the checkpoint of the training `identity` into the folder `scratch`, in place of an earlier one.
-    pub(super) fn write(&self, scratch: &Path, identity: &str) -> Result<(), TrainError> {
-        let bytes = self.bytes(identity).map_err(TrainError::Checkpoint)?;
-        let unfinished = scratch.join(UNFINISHED);
-        let failed = |path: PathBuf| move |error| TrainError::Write { path, error };
-        std::fs::create_dir_all(scratch).map_err(failed(scratch.to_owned()))?;
-        std::fs::write(&unfinished, bytes).map_err(failed(unfinished.clone()))?;
-        // Renamed when complete: a process killed meanwhile leaves the earlier one.
-        std::fs::rename(&unfinished, scratch.join(FILE)).map_err(failed(scratch.join(FILE)))
-    }
-
-    fn bytes(&self, identity: &str) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-        let history = self.history.iter();
-        let numbers = history.flat_map(|moment| [moment.loss, moment.gradient_norm, moment.tokens]);
-        let history: Vec<u8> = numbers.flat_map(f64::to_le_bytes).collect();
-        let mut buffers = vec![("history".to_owned(), Dtype::F64, vec![self.history.len(), 3], history)];
-        let groups = [
-            ("weights", &self.weights),
-            ("first", &self.moments.first),
-            ("second", &self.moments.second),
-        ];
-        for (group, arrays) in groups {
-            for (name, array) in arrays {
-                let bytes = array.data.iter().flat_map(|x| x.to_le_bytes()).collect();
-                buffers.push((format!("{group}/{name}"), Dtype::F32, array.shape.clone(), bytes));
-            }
-        }
-        let views = buffers
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
-        let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
-        safetensors::serialize(views, Some(metadata))
-    }
-
     /// The checkpoint of the training `identity` in `scratch`; nothing where there is none, or one that is damaged or another's:
     /// then the training starts anew.
-    pub(super) fn read(scratch: &Path, identity: &str) -> Option<Self> {
-        let bytes = std::fs::read(scratch.join(FILE)).ok()?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).ok()?;
-        if metadata.metadata().as_ref()?.get("identity")? != identity {
+    pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
+        let mut file = File::open(scratch.join(FILE)).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let length = u64::from_le_bytes(length);
+        let mut header = Vec::new();
+        (&file).take(length.min(HEADER)).read_to_end(&mut header).ok()?;
+        let metadata: Metadata = serde_json::from_slice(&header).ok()?;
+        let start = length.checked_add(8)?;
+        let complete = file.metadata().ok()?.len() == start.checked_add(metadata.data_len() as u64)?;
+        if !complete || metadata.metadata().as_ref()?.get("identity")? != identity {
             return None;
         }
-        let file = SafeTensors::deserialize(&bytes).ok()?;
-        let numbers: Vec<f64> = file
-            .tensor("history")
-            .ok()?
-            .data()
-            .as_chunks()
-            .0
-            .iter()
-            .map(|eight| f64::from_le_bytes(*eight))
-            .collect();
-        let history: Vec<Moment> = numbers
-            .as_chunks()
-            .0
-            .iter()
+        let mut checkpoint = Self {
+            file,
+            metadata,
+            start,
+            history: Vec::new(),
+        };
+        let (_, bytes) = checkpoint.bytes("history", Dtype::F64)?.ok()?;
+        let numbers: Vec<f64> = bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect();
+        let moments = numbers.as_chunks().0.iter();
+        checkpoint.history = moments
             .map(|&[loss, gradient_norm, tokens]| Moment {
                 loss,
                 gradient_norm,
                 tokens,
             })
             .collect();
-        let mut groups: BTreeMap<&str, Weights> = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if let Some((group, name)) = name.split_once('/') {
-                let data = view.data().as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-                let shape = view.shape().to_vec();
-                groups.entry(group).or_default().insert(name.to_owned(), Array { shape, data });
-            }
-        }
-        Some(Self {
-            weights: groups.remove("weights")?,
-            moments: Moments {
-                steps: history.len() as u64,
-                first: groups.remove("first")?,
-                second: groups.remove("second")?,
-            },
-            history,
-        })
+        Some(checkpoint)
+    }
+
+    /// One tensor.
+    pub(super) fn tensor(&self, part: Part, name: &str) -> Result<Array, EngineError> {
+        let missing = || EngineError::Missing(name.to_owned());
+        let found = self.bytes(&stored_name(part, name), Dtype::F32).ok_or_else(missing)?;
+        let (shape, bytes) = found.map_err(|error| EngineError::Unreadable {
+            name: name.to_owned(),
+            error,
+        })?;
+        let data = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+        Ok(Array { shape, data })
+    }
+
+    /// Shape and bytes of a tensor of this type, where there is one.
+    fn bytes(&self, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
+        let info = self.metadata.info(name).filter(|info| info.dtype == dtype)?;
+        let (from, to) = info.data_offsets;
+        let mut bytes = vec![0; to.saturating_sub(from)];
+        let read = self.file.read_exact_at(&mut bytes, self.start + from as u64);
+        Some(read.map(|()| (info.shape.clone(), bytes)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Batch, Named, Read, Step};
     use crate::trainer::Material;
 
-    fn checkpoint() -> Checkpoint {
-        let array = |x: f32| {
-            let shape = vec![2, 1];
-            BTreeMap::from([("a.b".to_owned(), Array { shape, data: vec![x, -x] })])
-        };
-        let moment = Moment {
-            loss: 0.1 + 0.2,
-            gradient_norm: 1e-300,
-            tokens: 77.0,
-        };
-        Checkpoint {
-            weights: array(1.5),
-            moments: Moments {
-                steps: 1,
-                first: array(0.1),
-                second: array(1e-30),
-            },
-            history: vec![moment],
+    /// An engine of one weight, whose moments are its tenth and its hundredth.
+    struct One([f32; 2]);
+
+    impl Train for One {
+        fn step(&mut self, _: &[Batch], _: f64) -> Result<Step, EngineError> {
+            Err(EngineError::AllFrozen)
         }
+
+        fn steps(&self) -> u64 {
+            1
+        }
+
+        fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+            let factor = match part {
+                Part::Weights => return Ok(vec![Named::borrowed("a.b", &[2, 1], &self.0)]),
+                Part::First => 0.1,
+                Part::Second => 0.01,
+            };
+            Ok(vec![Named {
+                data: self.0.iter().map(|x| x * factor).collect(),
+                ..Named::borrowed("a.b", &[2, 1], &[])
+            }])
+        }
+
+        fn restore(&mut self, _: u64, _: &mut Read<'_>) -> Result<(), EngineError> {
+            Err(EngineError::AllFrozen)
+        }
+    }
+
+    const HISTORY: [Moment; 1] = [Moment {
+        loss: 0.1 + 0.2,
+        gradient_norm: 1e-300,
+        tokens: 77.0,
+    }];
+
+    fn write_one(folder: &Path) {
+        write(&One([1.5, -1e-30]), &HISTORY, folder, "mine").unwrap();
     }
 
     #[test]
     fn what_is_read_is_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
-        checkpoint().write(folder.path(), "mine").unwrap();
-        assert_eq!(Checkpoint::read(folder.path(), "mine"), Some(checkpoint()));
+        write_one(folder.path());
+        let checkpoint = Checkpoint::open(folder.path(), "mine").unwrap();
+        assert_eq!(checkpoint.history, HISTORY);
+        let engine = One([1.5, -1e-30]);
+        for part in [Part::Weights, Part::First, Part::Second] {
+            let array = checkpoint.tensor(part, "a.b").unwrap();
+            let tensors = engine.tensors(part).unwrap();
+            assert_eq!(
+                (array.shape.as_slice(), array.data.as_slice()),
+                (&*tensors[0].shape, &*tensors[0].data)
+            );
+        }
+        insta::assert_snapshot!(checkpoint.tensor(Part::First, "c").unwrap_err(), @"tensor `c` is missing");
     }
 
     #[test]
     fn foreign_damaged_and_missing_ones_are_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Checkpoint::read(folder.path(), "mine"), None);
-        checkpoint().write(folder.path(), "mine").unwrap();
-        assert_eq!(Checkpoint::read(folder.path(), "yours"), None);
+        assert!(Checkpoint::open(folder.path(), "mine").is_none());
+        write_one(folder.path());
+        assert!(Checkpoint::open(folder.path(), "mine").is_some());
+        assert!(Checkpoint::open(folder.path(), "yours").is_none());
         let path = folder.path().join(FILE);
         let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        assert_eq!(Checkpoint::read(folder.path(), "mine"), None);
+        for length in [bytes.len() - 1, 100, 9, 8, 3, 0] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            assert!(Checkpoint::open(folder.path(), "mine").is_none(), "{length}");
+        }
+        std::fs::write(&path, [u8::MAX; 100]).unwrap();
+        assert!(Checkpoint::open(folder.path(), "mine").is_none());
     }
 
     #[test]

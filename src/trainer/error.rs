@@ -43,8 +43,8 @@ pub enum TrainError {
     Unknown { text: String, row: String, line: String },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("cannot write the checkpoint: {0}")]
-    Checkpoint(safetensors::SafeTensorError),
+    #[error("the checkpoint cannot be gone on from: {0}; remove it to train from the start")]
+    Restore(EngineError),
     #[error("the model is impossible: {0}")]
     Architecture(#[from] ArchitectureError),
     #[error(transparent)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{self, Checkpoint};
 use super::examples::Examples;
 use super::history::Moment;
 use super::order::Order;
@@ -28,8 +28,10 @@ pub(super) struct Session<'a> {
 impl Session<'_> {
     /// Takes up the checkpoint, where there is one.
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
-        if let Some(checkpoint) = Checkpoint::read(self.run.scratch, &self.identity) {
-            self.engine.restore(&checkpoint.weights, &checkpoint.moments)?;
+        if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
+            let steps = checkpoint.history.len() as u64;
+            let mut read = |part, name: &str| checkpoint.tensor(part, name);
+            self.engine.restore(steps, &mut read).map_err(TrainError::Restore)?;
             self.history = checkpoint.history;
         }
         Ok(())
@@ -92,11 +94,6 @@ impl Session<'_> {
     }
 
     fn save(&self) -> Result<(), TrainError> {
-        let checkpoint = Checkpoint {
-            weights: self.engine.weights()?,
-            moments: self.engine.moments()?,
-            history: self.history.clone(),
-        };
-        checkpoint.write(self.run.scratch, &self.identity)
+        checkpoint::write(&*self.engine, &self.history, self.run.scratch, &self.identity)
     }
 }

@@ -21,11 +21,12 @@ mod tests;
 pub use decoder::{Decoder, SLOTS};
 pub use trainer::Trainer;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use super::EngineError;
+use super::{EngineError, Named, check};
 use crate::model::{Array, Shape, Weights};
 
 /// The tensors of the decoder of `shape`, by name, on `device`; others in `weights` are left out.
@@ -33,34 +34,28 @@ fn tensors(shape: &Shape, weights: &Weights, device: &Device) -> Result<BTreeMap
     let parameters = shape.parameters().into_iter();
     parameters
         .map(|(name, expected)| {
-            let tensor = tensor(weights, &name, &expected, device)?;
+            let array = weights.get(&name).ok_or_else(|| EngineError::Missing(name.clone()))?;
+            let tensor = tensor(array, &name, &expected, device)?;
             Ok((name, tensor))
         })
         .collect()
 }
 
-fn tensor(weights: &Weights, name: &str, expected: &[usize], device: &Device) -> Result<Tensor, EngineError> {
-    let array = weights.get(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
-    if array.shape != expected {
-        return Err(EngineError::Tensor {
-            name: name.to_owned(),
-            expected: expected.to_vec(),
-            found: array.shape.clone(),
-        });
-    }
+fn tensor(array: &Array, name: &str, expected: &[usize], device: &Device) -> Result<Tensor, EngineError> {
+    check::tensor(name, expected, array)?;
     Ok(Tensor::from_slice(&array.data, expected, device)?)
 }
 
-/// The numbers of `tensors`.
-fn arrays<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Weights, EngineError> {
+/// The numbers of `tensors`, copied from the device.
+fn named<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Vec<Named<'a>>, EngineError> {
     let tensors = tensors.into_iter();
     tensors
         .map(|(name, tensor)| {
-            let array = Array {
-                shape: tensor.dims().to_vec(),
-                data: tensor.flatten_all()?.to_vec1()?,
-            };
-            Ok((name.clone(), array))
+            Ok(Named {
+                name: Cow::Borrowed(name),
+                shape: Cow::Borrowed(tensor.dims()),
+                data: Cow::Owned(tensor.flatten_all()?.to_vec1()?),
+            })
         })
         .collect()
 }

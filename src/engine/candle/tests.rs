@@ -7,7 +7,7 @@ use candle_transformers::models::llama::{Cache, Config, Llama};
 use super::attention::Causal;
 use super::network::{Input, Network};
 use super::{Decoder, Trainer, tensors};
-use crate::engine::{Batch, Decode, Feed, IGNORED, Optimizer, Train};
+use crate::engine::{Batch, Decode, Feed, IGNORED, Optimizer, Train, reader};
 use crate::model::{Architecture, Shape, Weights, initialise};
 use crate::seed::Stream;
 
@@ -251,7 +251,8 @@ fn a_restored_trainer_goes_on_alike() {
     let mut straight = trainer(&shape, &initialise(&shape, 1), 1);
     straight.step(&batches, 1e-2).unwrap();
     let mut resumed = trainer(&shape, &initialise(&shape, 2), 1);
-    resumed.restore(&straight.weights().unwrap(), &straight.moments().unwrap()).unwrap();
+    let (weights, moments) = (straight.weights().unwrap(), straight.moments().unwrap());
+    resumed.restore(moments.steps, &mut reader(&weights, &moments)).unwrap();
     assert_eq!(straight.step(&batches, 1e-2).unwrap(), resumed.step(&batches, 1e-2).unwrap());
     assert!(straight.weights().unwrap() == resumed.weights().unwrap());
 }

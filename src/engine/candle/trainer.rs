@@ -6,8 +6,8 @@ use candle_core::{Device, Error, Tensor, Var};
 
 use super::adamw::AdamW;
 use super::network::Network;
-use super::{arrays, loss, pool, tensor, tensors};
-use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train};
+use super::{loss, named, pool, tensor, tensors};
+use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train};
 use crate::model::{Shape, Weights};
 
 /// Trains one decoder on a candle device.
@@ -82,26 +82,26 @@ impl Train for Trainer {
         Ok(Step { loss, gradient_norm })
     }
 
-    fn weights(&self) -> Result<Weights, EngineError> {
-        arrays(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor())))
+    fn steps(&self) -> u64 {
+        self.optimizer.steps
     }
 
-    fn moments(&self) -> Result<Moments, EngineError> {
-        Ok(Moments {
-            steps: self.optimizer.steps,
-            first: arrays(&self.optimizer.first)?,
-            second: arrays(&self.optimizer.second)?,
-        })
-    }
-
-    fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError> {
-        for (name, weight) in &self.weights {
-            let read = |from| tensor(from, name, weight.dims(), &self.device);
-            weight.set(&read(weights)?)?;
-            self.optimizer.first.insert(name.clone(), read(&moments.first)?);
-            self.optimizer.second.insert(name.clone(), read(&moments.second)?);
+    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+        match part {
+            Part::Weights => named(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor()))),
+            Part::First => named(&self.optimizer.first),
+            Part::Second => named(&self.optimizer.second),
         }
-        self.optimizer.steps = moments.steps;
+    }
+
+    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {
+        for (name, weight) in &self.weights {
+            let mut read = |part| tensor(&read(part, name)?, name, weight.dims(), &self.device);
+            weight.set(&read(Part::Weights)?)?;
+            self.optimizer.first.insert(name.clone(), read(Part::First)?);
+            self.optimizer.second.insert(name.clone(), read(Part::Second)?);
+        }
+        self.optimizer.steps = steps;
         Ok(())
     }
 }

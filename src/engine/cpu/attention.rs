@@ -10,6 +10,7 @@ use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
 use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
+use super::span::fit;
 
 /// Rows of scores in work at a time.
 const BLOCK: usize = 64;
@@ -72,19 +73,42 @@ pub struct Scratch<T> {
     room: Vec<T>,
 }
 
+/// How many numbers the working memory for sequences of `length` tokens has.
+struct Sizes {
+    scores: usize,
+    room: usize,
+    panels: usize,
+    block: usize,
+}
+
+impl Sizes {
+    fn new<T: Number>(length: usize, head: usize) -> Self {
+        let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
+        Self {
+            scores,
+            // The last row is read to its end.
+            room: scores + length,
+            panels: size::<T>(length, head).max(size::<T>(head, length)),
+            block: size::<T>(BLOCK.min(length), head),
+        }
+    }
+}
+
 impl<T: Number> Scratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
-        let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
-        let panels = size::<T>(length, head).max(size::<T>(head, length));
-        let block = size::<T>(BLOCK.min(length), head);
+        let Sizes {
+            scores,
+            room,
+            panels,
+            block,
+        } = Sizes::new::<T>(length, head);
         for buffer in [&mut self.scores, &mut self.gradients] {
             if buffer.len() < scores {
-                buffer.resize(scores, 0.0);
+                fit(buffer, scores);
             }
         }
         for (buffer, size) in [
-            // The last row is read to its end.
-            (&mut self.room, scores + length),
+            (&mut self.room, room),
             (&mut self.keys, panels),
             (&mut self.keys_transposed, panels),
             (&mut self.values, panels),
@@ -92,7 +116,7 @@ impl<T: Number> Scratch<T> {
             (&mut self.outputs, block),
         ] {
             if buffer.len() < size {
-                buffer.resize(size, T::default());
+                fit(buffer, size);
             }
         }
     }

@@ -10,10 +10,42 @@ use super::parameters::Parameters;
 use super::span::Span;
 
 impl<T: Number> Span<T> {
-    /// From the gradient of the layer's output, in `back.output`, to that of its input, in `back.input`.
+    /// From the gradient of the final norm's rows, where the output layer left it, to that of the last layer's output, in `back.output`.
+    fn enter(&mut self, parameters: &Parameters<T>) {
+        let (shape, width, rows) = (&parameters.shape, parameters.shape.width, self.trained.len());
+        let back = &mut self.back;
+        let pass = norm::Backward {
+            x: &self.output,
+            weight: parameters.slice(parameters.layout.final_norm.clone()),
+            scales: &self.output_scales,
+            dy: &self.normed[..rows * width],
+        };
+        back.output.fill(0.0);
+        let norms = &mut back.norms[2 * shape.layers * width..];
+        norm::backward(parameters.cpu, pass, &mut back.output[..rows * width], norms);
+    }
+
+    /// From the output layer through the last layer, as far as anything before is trained.
+    pub fn enter_last(&mut self, parameters: &Parameters<T>) {
+        if parameters.trained.before_head() {
+            self.enter(parameters);
+        }
+        let last = parameters.shape.layers - 1;
+        if parameters.trained.lowest <= last {
+            self.backward(parameters, last);
+        }
+    }
+
+    /// From the gradient of the layer's output, in `back.output`, to that of its input, in `back.input`; less where nothing before is
+    /// trained.
     pub fn backward(&mut self, parameters: &Parameters<T>, layer: usize) {
+        if parameters.again && layer + 1 < parameters.shape.layers {
+            self.expand(parameters, layer);
+        }
         self.feed_forward_back(parameters, layer);
-        self.attend_back(parameters, layer);
+        if parameters.trained.attention_back(layer) {
+            self.attend_back(parameters, layer);
+        }
     }
 
     /// The gradient of this layer's input is that of the output of the layer below.
@@ -23,19 +55,29 @@ impl<T: Number> Span<T> {
 
     fn feed_forward_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, width, hidden, packed) = (self.rows(layer), shape.width, shape.feed_forward, &parameters.layers[layer]);
-        let (kept, back) = (&mut self.layers[layer], &mut self.back);
+        let (rows, width, hidden, packed) = (
+            self.rows(parameters, layer),
+            shape.width,
+            shape.feed_forward,
+            &parameters.layers[layer],
+        );
+        let trained = parameters.trained.layers[layer];
+        let (kept, back) = (&mut self.layers[parameters.kept_layer(layer)], &mut self.back);
         let (output, middle) = (&back.output[..rows * width], &mut back.middle[..rows * width]);
         let (normed, activation) = (&mut self.normed[..rows * width], &mut self.hidden[..rows * hidden]);
         packed.down.apply_back(cpu, output, width, rows, activation, &mut self.room);
-        keep_columns(cpu, output, width, (width, rows), &mut back.output_columns);
         activation::backward(cpu, &mut kept.gates, hidden, activation);
-        pack(cpu, activation, hidden, rows, hidden, &mut back.hidden_panels);
+        if trained.down {
+            keep_columns(cpu, output, width, (width, rows), &mut back.output_columns);
+            pack(cpu, activation, hidden, rows, hidden, &mut back.hidden_panels);
+        }
         let weight = parameters.slice(place.feed_forward_norm.clone());
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
-        pack(cpu, normed, width, rows, width, &mut back.middle_panels);
+        if trained.gates {
+            pack(cpu, normed, width, rows, width, &mut back.middle_panels);
+            keep_columns(cpu, &kept.gates, 2 * hidden, (2 * hidden, rows), &mut back.gates_columns);
+        }
         packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed, &mut self.room);
-        keep_columns(cpu, &kept.gates, 2 * hidden, (2 * hidden, rows), &mut back.gates_columns);
         let pass = norm::Backward {
             x: &kept.middle,
             weight,
@@ -48,15 +90,27 @@ impl<T: Number> Span<T> {
 
     fn attend_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, tokens, width, packed) = (self.rows(layer), self.tokens.len(), shape.width, &parameters.layers[layer]);
+        let (rows, tokens, width, packed) = (
+            self.rows(parameters, layer),
+            self.tokens.len(),
+            shape.width,
+            &parameters.layers[layer],
+        );
+        let trained = parameters.trained.layers[layer];
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
-        let last = layer + 1 == self.layers.len();
-        let (kept, back) = (&self.layers[layer], &mut self.back);
-        pack(cpu, &kept.attended, attended, rows, attended, &mut back.attended_panels);
+        let last = layer + 1 == shape.layers;
+        let (input, kept) = (
+            &self.inputs[parameters.kept_input(layer)],
+            &self.layers[parameters.kept_layer(layer)],
+        );
+        let back = &mut self.back;
+        if trained.output {
+            pack(cpu, &kept.attended, attended, rows, attended, &mut back.attended_panels);
+            keep_columns(cpu, &back.middle, width, (width, rows), &mut back.middle_columns);
+        }
         packed
             .output
             .apply_back(cpu, &back.middle, width, rows, &mut back.attended, &mut self.room);
-        keep_columns(cpu, &back.middle, width, (width, rows), &mut back.middle_columns);
         if last {
             scatter(&mut back.attended, attended, &self.trained);
         }
@@ -72,18 +126,20 @@ impl<T: Number> Span<T> {
             start = end;
         }
         let weight = parameters.slice(place.attention_norm.clone());
-        norm::again(cpu, &kept.input, weight, &kept.input_scales, &mut self.normed);
-        pack(cpu, &self.normed, width, tokens, width, &mut back.input_panels);
+        if trained.qkv {
+            norm::again(cpu, input, weight, &kept.input_scales, &mut self.normed);
+            pack(cpu, &self.normed, width, tokens, width, &mut back.input_panels);
+            keep_columns(cpu, &back.qkv, stride, (stride, tokens), &mut back.qkv_columns);
+        }
         packed
             .qkv
             .apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed, &mut self.room);
-        keep_columns(cpu, &back.qkv, stride, (stride, tokens), &mut back.qkv_columns);
         back.input[..rows * width].copy_from_slice(&back.middle[..rows * width]);
         if last {
             scatter(&mut back.input, width, &self.trained);
         }
         let pass = norm::Backward {
-            x: &kept.input,
+            x: input,
             weight,
             scales: &kept.input_scales,
             dy: &self.normed,

@@ -1,31 +1,43 @@
-//! The forward pass of a span, with the loss and the output layer's gradient at its end.
+//! The forward pass of a span, up to the rows that the output layer reads.
 
 use super::attention;
 use super::kernel::number::Number;
-use super::kernel::panels::pack;
 use super::kernel::rope::{Turn, turn};
-use super::kernel::{activation, cross_entropy, lookup, norm};
-use super::operand::keep_columns;
+use super::kernel::{activation, lookup, norm};
 use super::parameters::Parameters;
-use super::span::{Span, logits_stride};
+use super::span::Span;
 use crate::engine::Batch;
 
 impl<T: Number> Span<T> {
-    /// Runs the decoder over the span's tokens. `weight` is what one token's loss counts in the step's loss. What is left: all
-    /// that [`Span::backward`] needs, the summed loss, and the gradient of the last layer's output in `back.output`.
-    pub fn forward(&mut self, parameters: &Parameters<T>, batch: &Batch, weight: f32) {
+    /// Runs the decoder over the span's tokens. What is left: all that [`Span::backward`] needs, and the rows of [`Span::scored`].
+    pub fn forward(&mut self, parameters: &Parameters<T>, batch: &Batch) {
+        let shape = &parameters.shape;
         self.embed(parameters, batch);
-        for layer in 0..parameters.shape.layers {
-            self.attend(parameters, layer);
-            self.feed_forward(parameters, layer);
+        for layer in 0..shape.layers {
+            self.expand(parameters, layer);
+            self.contract(parameters, layer);
         }
-        self.score(parameters, weight);
+        norm::forward(
+            parameters.cpu,
+            &self.output,
+            parameters.slice(parameters.layout.final_norm.clone()),
+            shape.norm_epsilon as f32,
+            &mut self.normed[..self.trained.len() * shape.width],
+            &mut self.output_scales,
+        );
+    }
+
+    /// From a layer's input to all that is kept of it.
+    pub fn expand(&mut self, parameters: &Parameters<T>, layer: usize) {
+        self.resize_layer(parameters, layer);
+        self.attend(parameters, layer);
+        self.open_gates(parameters, layer);
     }
 
     /// Token, line and column embeddings: the first layer's input.
     fn embed(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
-        let input = &mut self.layers[0].input;
+        let input = &mut self.inputs[0];
         input.fill(0.0);
         lookup::add_rows(
             parameters.slice(layout.embedding.range()),
@@ -55,11 +67,14 @@ impl<T: Number> Span<T> {
     fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
-        let kept = &mut self.layers[layer];
+        let (input, kept) = (
+            &self.inputs[parameters.kept_input(layer)],
+            &mut self.layers[parameters.kept_layer(layer)],
+        );
         let norm_weight = parameters.slice(place.attention_norm.clone());
         norm::forward(
             cpu,
-            &kept.input,
+            input,
             norm_weight,
             shape.norm_epsilon as f32,
             &mut self.normed,
@@ -80,22 +95,22 @@ impl<T: Number> Span<T> {
         }
     }
 
-    /// The output projection and the feed-forward layer; leaves the next layer's input, or the head's.
-    fn feed_forward(&mut self, parameters: &Parameters<T>, layer: usize) {
+    /// The output projection, the residual stream, its norm, gate and up.
+    fn open_gates(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, width, packed) = (self.rows(layer), shape.width, &parameters.layers[layer]);
-        let (these, next) = self.layers.split_at_mut(layer + 1);
-        let Some(kept) = these.last_mut() else { return };
-        let output = if let Some(next) = next.first_mut() {
-            kept.middle.copy_from_slice(&kept.input);
-            &mut next.input
-        } else {
+        let (rows, width, packed) = (self.rows(parameters, layer), shape.width, &parameters.layers[layer]);
+        let (input, kept) = (
+            &self.inputs[parameters.kept_input(layer)],
+            &mut self.layers[parameters.kept_layer(layer)],
+        );
+        if layer + 1 == shape.layers {
             gather(&mut kept.attended, parameters.attended_width(), &self.trained);
             for (row, token) in kept.middle.chunks_exact_mut(width).zip(&self.trained) {
-                row.copy_from_slice(&kept.input[token * width..][..width]);
+                row.copy_from_slice(&input[token * width..][..width]);
             }
-            &mut self.head.input
-        };
+        } else {
+            kept.middle.copy_from_slice(input);
+        }
         packed
             .output
             .apply(cpu, &kept.attended, rows, true, &mut kept.middle, width, &mut self.room);
@@ -112,36 +127,22 @@ impl<T: Number> Span<T> {
         packed
             .gates
             .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward, &mut self.room);
-        activation::forward(cpu, &kept.gates, shape.feed_forward, &mut self.hidden);
-        output.copy_from_slice(&kept.middle);
-        packed.down.apply(cpu, &self.hidden, rows, true, output, width, &mut self.room);
     }
 
-    /// The final norm, the logits, the loss and the way back to the last layer's output.
-    fn score(&mut self, parameters: &Parameters<T>, weight: f32) {
-        let (cpu, shape, layout) = (parameters.cpu, &parameters.shape, &parameters.layout);
-        let (rows, width, stride) = (self.trained.len(), shape.width, logits_stride(shape.vocabulary));
-        let head = &mut self.head;
-        let normed = &mut self.normed[..rows * width];
-        let norm_weight = parameters.slice(layout.final_norm.clone());
-        norm::forward(cpu, &head.input, norm_weight, shape.norm_epsilon as f32, normed, &mut head.scales);
-        parameters
-            .head
-            .apply(cpu, normed, rows, false, &mut head.logits, stride, &mut self.room);
-        head.loss = cross_entropy::backward(cpu, &mut head.logits, stride, shape.vocabulary, &self.targets, weight);
-        pack(cpu, normed, width, rows, width, &mut head.panels);
-        keep_columns(cpu, &head.logits, stride, (shape.vocabulary, rows), &mut head.columns);
-        parameters.head.apply_back(cpu, &head.logits, stride, rows, normed, &mut self.room);
-        let back = &mut self.back;
-        let dweight = &mut back.norms[2 * shape.layers * width..];
-        let pass = norm::Backward {
-            x: &head.input,
-            weight: norm_weight,
-            scales: &head.scales,
-            dy: normed,
+    /// The rest of the feed-forward layer: leaves the next layer's input, or the final norm's.
+    fn contract(&mut self, parameters: &Parameters<T>, layer: usize) {
+        let (cpu, shape, rows) = (parameters.cpu, &parameters.shape, self.rows(parameters, layer));
+        let kept = &self.layers[parameters.kept_layer(layer)];
+        let output = if layer + 1 == shape.layers {
+            &mut self.output
+        } else {
+            &mut self.inputs[parameters.kept_input(layer + 1)]
         };
-        back.output.fill(0.0);
-        norm::backward(cpu, pass, &mut back.output[..rows * width], dweight);
+        activation::forward(cpu, &kept.gates, shape.feed_forward, &mut self.hidden);
+        output.copy_from_slice(&kept.middle);
+        parameters.layers[layer]
+            .down
+            .apply(cpu, &self.hidden, rows, true, output, shape.width, &mut self.room);
     }
 }
 

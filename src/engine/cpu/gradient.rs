@@ -4,55 +4,61 @@
 
 use std::ops::Range;
 
-use super::kernel::Instructions;
+use super::head::{Head, logits_stride};
 use super::kernel::number::Number;
 use super::kernel::product::{Left, Product, Reach, multiply};
-use super::layout::{Layout, Matrix};
+use super::layout::{Layer, Layout, Matrix};
 use super::operand::by_columns;
 use super::parameters::Parameters;
-use super::span::{Span, logits_stride};
+use super::span::Span;
+use super::trained::Trained;
 
 /// Rows of a matrix to one job: a multiple of every level's tile.
 const ROWS: usize = 96;
 
-/// Which matrix.
+/// Which matrix of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Which {
     Qkv(usize),
     Output(usize),
     Gates(usize),
     Down(usize),
-    Head,
 }
 
-/// A range of rows of one matrix.
+/// The output layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Output;
+
+/// A range of rows of one matrix, `which`.
 #[derive(Clone, Debug)]
-pub struct Job {
-    which: Which,
+struct Job<W> {
+    which: W,
     rows: Range<usize>,
     columns: usize,
     /// From one token's row of the product's gradient to the next.
     stride: usize,
     /// Rows of the whole matrix.
     matrix_rows: usize,
-    /// Where the rows start in the flat gradient.
+    /// Where the rows start in the gradient.
     start: usize,
 }
 
-impl Job {
-    fn cut(which: Which, matrix: Matrix) -> impl Iterator<Item = Self> {
-        let stride = if which == Which::Head {
-            logits_stride(matrix.rows)
-        } else {
-            matrix.rows
-        };
-        (0..matrix.rows).step_by(ROWS).map(move |first| Self {
-            which,
-            rows: first..(first + ROWS).min(matrix.rows),
-            columns: matrix.columns,
-            stride,
-            matrix_rows: matrix.rows,
-            start: matrix.start + first * matrix.columns,
+/// The transposed gradient of a matrix's product, the panels of the product's input, and the number of rows of both.
+type Operands<'a, T> = (Left<'a, T>, &'a [T], usize);
+
+impl<W: Copy> Job<W> {
+    /// The jobs of the rows of `matrix` that are trained.
+    fn cut(which: W, matrix: Matrix, stride: usize, trained: &Trained) -> impl Iterator<Item = Self> {
+        trained.within(matrix.range()).flat_map(move |(range, start)| {
+            let rows = (range.start - matrix.start) / matrix.columns..(range.end - matrix.start) / matrix.columns;
+            rows.clone().step_by(ROWS).map(move |first| Self {
+                which,
+                rows: first..(first + ROWS).min(rows.end),
+                columns: matrix.columns,
+                stride,
+                matrix_rows: matrix.rows,
+                start: start + (first - rows.start) * matrix.columns,
+            })
         })
     }
 
@@ -60,10 +66,10 @@ impl Job {
         self.start + self.rows.len() * self.columns
     }
 
-    /// Adds the spans' gradients to `gradient`, the job's part of the flat buffer.
-    fn run<T: Number>(&self, cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
-        for span in spans {
-            let (left, panels, tokens) = self.operands(span);
+    /// Adds the gradients of all `sources` to `gradient`, the job's part of the buffer.
+    fn run<T: Number, S: Source<T, W>>(&self, parameters: &Parameters<T>, sources: &[S], gradient: &mut [f32]) {
+        for source in sources {
+            let (left, panels, tokens) = source.operands(parameters, self);
             if tokens == 0 {
                 continue;
             }
@@ -77,83 +83,99 @@ impl Job {
                 add: true,
                 stride: self.columns,
             };
-            multiply(cpu, product, gradient);
+            multiply(parameters.cpu, product, gradient);
         }
     }
 
-    /// The transposed gradient of the matrix's product, the panels of the product's input, and the number of rows of both.
-    fn operands<'a, T: Number>(&self, span: &'a Span<T>) -> (Left<'a, T>, &'a [T], usize) {
-        let (back, head) = (&span.back, &span.head);
-        let (dy, columns, panels, tokens) = match self.which {
-            Which::Qkv(_) => (&back.qkv, &back.qkv_columns, &back.input_panels, span.tokens.len()),
-            Which::Output(layer) => (&back.middle, &back.middle_columns, &back.attended_panels, span.rows(layer)),
-            Which::Gates(layer) => {
-                let gates = &span.layers[layer].gates;
-                (gates, &back.gates_columns, &back.middle_panels, span.rows(layer))
-            }
-            Which::Down(layer) => (&back.output, &back.output_columns, &back.hidden_panels, span.rows(layer)),
-            Which::Head => (&head.logits, &head.columns, &head.panels, span.trained.len()),
-        };
-        (
-            by_columns(dy, self.stride, self.matrix_rows, self.rows.start, columns),
-            panels,
-            tokens,
-        )
+    /// The transpose of `dy` from the job's first row on.
+    fn left<'a, T: Number>(&self, dy: &'a [f32], columns: &'a [T]) -> Left<'a, T> {
+        by_columns(dy, self.stride, self.matrix_rows, self.rows.start, columns)
     }
 }
 
-/// The jobs of all matrices.
+/// Rows that give a part of a gradient.
+trait Source<T, W>: Sync {
+    fn operands(&self, parameters: &Parameters<T>, job: &Job<W>) -> Operands<'_, T>;
+}
+
+impl<T: Number> Source<T, Which> for Span<T> {
+    fn operands(&self, parameters: &Parameters<T>, job: &Job<Which>) -> Operands<'_, T> {
+        let back = &self.back;
+        let (dy, columns, panels, layer) = match job.which {
+            // Keys and values have a row for each token, also in the last layer.
+            Which::Qkv(_) => return (job.left(&back.qkv, &back.qkv_columns), &back.input_panels, self.tokens.len()),
+            Which::Output(layer) => (&back.middle, &back.middle_columns, &back.attended_panels, layer),
+            Which::Gates(layer) => {
+                let gates = &self.layers[parameters.kept_layer(layer)].gates;
+                (gates, &back.gates_columns, &back.middle_panels, layer)
+            }
+            Which::Down(layer) => (&back.output, &back.output_columns, &back.hidden_panels, layer),
+        };
+        (job.left(dy, columns), panels, self.rows(parameters, layer))
+    }
+}
+
+impl<T: Number> Source<T, Output> for Head<T> {
+    fn operands(&self, _: &Parameters<T>, job: &Job<Output>) -> Operands<'_, T> {
+        (job.left(&self.logits, &self.columns), &self.panels, self.rows)
+    }
+}
+
+/// The jobs of all trained matrices.
 #[derive(Clone, Debug)]
 pub struct Jobs {
     /// [layers]
-    layers: Vec<Vec<Job>>,
-    head: Vec<Job>,
+    layers: Vec<Vec<Job<Which>>>,
+    head: Vec<Job<Output>>,
 }
 
 impl Jobs {
     /// The jobs of a layout.
-    pub fn new(layout: &Layout) -> Self {
-        let layer = |(index, layer): (usize, &super::layout::Layer)| {
+    pub fn new(layout: &Layout, trained: &Trained) -> Self {
+        let layer = |(index, layer): (usize, &Layer)| {
             let which = [Which::Qkv(index), Which::Output(index), Which::Gates(index), Which::Down(index)];
             which
                 .into_iter()
                 .zip(layer.matrices())
-                .flat_map(|(which, matrix)| Job::cut(which, matrix))
+                .flat_map(|(which, matrix)| Job::cut(which, matrix, matrix.rows, trained))
                 .collect()
         };
         Self {
             layers: layout.layers.iter().enumerate().map(layer).collect(),
-            head: Job::cut(Which::Head, layout.head).collect(),
+            head: Job::cut(Output, layout.head, logits_stride(layout.head.rows), trained).collect(),
         }
     }
 
     /// Adds the gradients of one layer's matrices, after the spans' backward pass through it.
     pub fn layer<T: Number>(&self, parameters: &Parameters<T>, layer: usize, spans: &[Span<T>], gradient: &mut [f32]) {
-        run(&self.layers[layer], parameters.cpu, spans, gradient);
+        run(&self.layers[layer], parameters, spans, gradient);
     }
 
-    /// Adds the gradient of the output layer, after the spans' forward pass.
-    pub fn head<T: Number>(&self, parameters: &Parameters<T>, spans: &[Span<T>], gradient: &mut [f32]) {
-        run(&self.head, parameters.cpu, spans, gradient);
+    /// Adds the gradient of the output layer, after it has scored its rows.
+    pub fn head<T: Number>(&self, parameters: &Parameters<T>, heads: &[Head<T>], gradient: &mut [f32]) {
+        run(&self.head, parameters, heads, gradient);
     }
 }
 
 /// Runs jobs that lie end to end, on the threads of the pool.
-fn run<T: Number>(jobs: &[Job], cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
+fn run<T: Number, W: Copy + Sync, S: Source<T, W>>(jobs: &[Job<W>], parameters: &Parameters<T>, sources: &[S], gradient: &mut [f32]) {
     if let (Some(first), Some(last)) = (jobs.first(), jobs.last()) {
-        split(jobs, cpu, spans, &mut gradient[first.start..last.end()]);
+        split(jobs, parameters, sources, &mut gradient[first.start..last.end()]);
     }
 }
 
 /// Halves the jobs, and the gradient between them, until one is left.
-fn split<T: Number>(jobs: &[Job], cpu: Instructions, spans: &[Span<T>], gradient: &mut [f32]) {
+fn split<T: Number, W: Copy + Sync, S: Source<T, W>>(jobs: &[Job<W>], parameters: &Parameters<T>, sources: &[S], gradient: &mut [f32]) {
     match jobs {
         [] => {}
-        [job] => job.run(cpu, spans, gradient),
+        [job] => job.run(parameters, sources, gradient),
         _ => {
             let (low, high) = jobs.split_at(jobs.len() / 2);
             let (low_gradient, high_gradient) = gradient.split_at_mut(high[0].start - low[0].start);
-            rayon::join(|| split(low, cpu, spans, low_gradient), || split(high, cpu, spans, high_gradient));
+            rayon::join(
+                || split(low, parameters, sources, low_gradient),
+                || split(high, parameters, sources, high_gradient),
+            );
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::engine::EngineError;
-use crate::model::{Array, Shape, Weights};
+use crate::engine::{EngineError, check};
+use crate::model::{Shape, Weights};
 
 /// A matrix [rows, columns] in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,34 +138,20 @@ impl Layout {
     /// When a weight is missing or has another shape.
     pub fn flatten(&self, weights: &Weights) -> Result<Vec<f32>, EngineError> {
         let mut flat = Vec::with_capacity(self.length);
-        for Tensor { name, shape, .. } in &self.tensors {
-            let array = weights.get(name).ok_or_else(|| EngineError::Missing(name.clone()))?;
-            if array.shape != *shape || array.data.len() != shape.iter().product::<usize>() {
-                return Err(EngineError::Tensor {
-                    name: name.clone(),
-                    expected: shape.clone(),
-                    found: array.shape.clone(),
-                });
-            }
+        for (name, shape, _) in self.tensors() {
+            let array = weights.get(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
+            check::tensor(name, shape, array)?;
             flat.extend_from_slice(&array.data);
         }
         Ok(flat)
     }
 
-    /// The named weights of a flat buffer.
-    pub fn name(&self, flat: &[f32]) -> Weights {
-        let array = |tensor: &Tensor| {
-            let length = tensor.shape.iter().product::<usize>();
-            let data = flat[tensor.start..tensor.start + length].to_vec();
-            (
-                tensor.name.clone(),
-                Array {
-                    shape: tensor.shape.clone(),
-                    data,
-                },
-            )
-        };
-        self.tensors.iter().map(array).collect()
+    /// Name, shape and place of each weight, in the order of their places.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], Range<usize>)> {
+        self.tensors.iter().map(|Tensor { name, shape, start }| {
+            let length = shape.iter().product::<usize>();
+            (name.as_str(), shape.as_slice(), *start..start + length)
+        })
     }
 }
 

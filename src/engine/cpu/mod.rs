@@ -10,18 +10,20 @@ mod cache;
 mod decoder;
 mod forward;
 mod gradient;
+mod head;
 mod kernel;
 mod lane;
 mod layout;
 mod operand;
 mod parameters;
 mod span;
+mod trained;
 mod trainer;
 
 #[cfg(test)]
 mod tests;
 
-use super::{Decode, Dtype, EngineError, Optimizer, Train};
+use super::{Decode, Dtype, EngineError, Train, Training};
 use crate::model::{Shape, Weights};
 use decoder::Decoder;
 pub use decoder::slots;
@@ -32,16 +34,10 @@ use trainer::Trainer;
 ///
 /// # Errors
 /// When a weight is missing or has another shape, or the threads cannot be started.
-pub fn trainer(
-    shape: &Shape,
-    weights: &Weights,
-    optimizer: Optimizer,
-    dtype: Dtype,
-    threads: usize,
-) -> Result<Box<dyn Train>, EngineError> {
+pub fn trainer(shape: &Shape, weights: &Weights, training: Training, dtype: Dtype, threads: usize) -> Result<Box<dyn Train>, EngineError> {
     Ok(match dtype {
-        Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, optimizer, threads)?),
-        Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, optimizer, threads)?),
+        Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, training, threads)?),
+        Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, training, threads)?),
     })
 }
 

@@ -4,6 +4,7 @@ use super::kernel::Instructions;
 use super::kernel::number::Number;
 use super::kernel::panels::{left_columns, left_rows};
 use super::kernel::product::Left;
+use super::span::fit;
 
 /// `x` [rows, inner] with rows `stride` apart; `room` is for the conversion and only grows.
 pub fn by_rows<'a, T: Number>(
@@ -49,6 +50,6 @@ pub fn by_columns<'a, T: Number>(x: &'a [f32], stride: usize, rows: usize, first
 
 fn grow<T: Number>(room: &mut Vec<T>, length: usize) {
     if room.len() < length {
-        room.resize(length, T::default());
+        fit(room, length);
     }
 }

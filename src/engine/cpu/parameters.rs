@@ -9,6 +9,7 @@ use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::rope::Rope;
 use super::layout::{Layout, Matrix};
 use super::operand::by_rows;
+use super::trained::Trained;
 use crate::engine::EngineError;
 use crate::model::{Shape, Weights};
 
@@ -18,17 +19,20 @@ pub struct Packed<T> {
     matrix: Matrix,
     /// Of the transpose, [in, out]: for `y = x · Wᵀ`.
     forward: Vec<T>,
-    /// Of the matrix itself, [out, in]: for `dx = dy · W`. Empty where nothing is trained.
+    /// Of the matrix itself, [out, in]: for `dx = dy · W`. Empty where the backward pass does not come.
     backward: Vec<T>,
+    /// Whether the matrix changes, at least in part.
+    trained: bool,
 }
 
 impl<T: Number> Packed<T> {
-    fn new(matrix: Matrix, trained: bool) -> Self {
+    fn new(matrix: Matrix, trained: bool, backward: bool) -> Self {
         let Matrix { rows, columns, .. } = matrix;
         Self {
             matrix,
             forward: vec![T::default(); size::<T>(columns, rows)],
-            backward: vec![T::default(); if trained { size::<T>(rows, columns) } else { 0 }],
+            backward: vec![T::default(); if backward { size::<T>(rows, columns) } else { 0 }],
+            trained,
         }
     }
 
@@ -101,6 +105,9 @@ pub struct Parameters<T> {
     pub flat: Vec<f32>,
     pub layers: Vec<PackedLayer<T>>,
     pub head: Packed<T>,
+    pub trained: Trained,
+    /// Whether a span keeps only the layers' inputs, and the backward pass computes the rest again.
+    pub again: bool,
 }
 
 impl<T: Number> Parameters<T> {
@@ -109,33 +116,62 @@ impl<T: Number> Parameters<T> {
     /// # Errors
     /// When a weight is missing or has another shape.
     pub fn new(shape: &Shape, weights: &Weights, trained: bool) -> Result<Self, EngineError> {
+        Self::of(shape, weights, &|_| trained)
+    }
+
+    /// The parameters of `weights`, packed; for the backward pass too as far as it comes for the weights that `is_trained`.
+    ///
+    /// # Errors
+    /// As [`Parameters::new`].
+    pub fn of(shape: &Shape, weights: &Weights, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
         let layout = Layout::new(shape);
         let flat = layout.flatten(weights)?;
-        let layers = layout.layers.iter().map(|layer| PackedLayer {
-            qkv: Packed::new(layer.qkv, trained),
-            output: Packed::new(layer.output, trained),
-            gates: Packed::new(layer.gates, trained),
-            down: Packed::new(layer.down, trained),
-        });
+        let trained = Trained::new(&layout, is_trained);
+        let layers = layout
+            .layers
+            .iter()
+            .zip(&trained.layers)
+            .enumerate()
+            .map(|(index, (layer, changes))| {
+                let back = index >= trained.lowest;
+                let attention_back = back && trained.attention_back(index);
+                PackedLayer {
+                    qkv: Packed::new(layer.qkv, changes.qkv, attention_back),
+                    output: Packed::new(layer.output, changes.output, attention_back),
+                    gates: Packed::new(layer.gates, changes.gates, back),
+                    down: Packed::new(layer.down, changes.down, back),
+                }
+            });
         let mut parameters = Self {
             cpu: Instructions::best(),
             shape: shape.clone(),
             rope: Rope::new(shape.head(), shape.context, shape.rope_theta),
             flat,
             layers: layers.collect(),
-            head: Packed::new(layout.head, trained),
+            head: Packed::new(layout.head, trained.head, trained.before_head()),
             layout,
+            trained,
+            again: false,
         };
-        parameters.pack();
+        parameters.pack(|_| true);
         Ok(parameters)
     }
 
-    /// Packs the flat weights anew, after they have changed.
-    pub fn pack(&mut self) {
+    /// Packs the trained weights anew, after a step.
+    pub fn renew(&mut self) {
+        self.pack(|packed| packed.trained);
+    }
+
+    /// Packs the matrices that `is_due`.
+    pub fn pack(&mut self, is_due: impl Fn(&Packed<T>) -> bool + Sync) {
         let Self {
             cpu, flat, layers, head, ..
         } = self;
-        let fill = |packed: &mut Packed<T>| packed.fill(*cpu, flat);
+        let fill = |packed: &mut Packed<T>| {
+            if is_due(packed) {
+                packed.fill(*cpu, flat);
+            }
+        };
         let layer = |layer: &mut PackedLayer<T>| {
             [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down]
                 .into_iter()
@@ -152,6 +188,26 @@ impl<T: Number> Parameters<T> {
     /// The width of a row of the heads' results.
     pub fn attended_width(&self) -> usize {
         self.shape.heads * self.shape.head()
+    }
+
+    /// How many layers' inputs a span keeps: those of the layers that the backward pass reaches, and one for the forward pass at least.
+    pub fn kept_inputs(&self) -> usize {
+        (self.shape.layers - self.trained.lowest).max(1)
+    }
+
+    /// The place of a layer's input among them. Layers that the backward pass does not reach share the lowest one.
+    pub fn kept_input(&self, layer: usize) -> usize {
+        (layer + self.kept_inputs()).saturating_sub(self.shape.layers)
+    }
+
+    /// How many layers a span keeps all of.
+    pub fn kept_layers(&self) -> usize {
+        if self.again { 1 } else { self.kept_inputs() }
+    }
+
+    /// The place of a layer among them.
+    pub fn kept_layer(&self, layer: usize) -> usize {
+        if self.again { 0 } else { self.kept_input(layer) }
     }
 
     /// One weight or a part of it.

@@ -3,13 +3,15 @@
 //! Spans are the unit of work of the threads. How a batch is cut into spans depends on the batch alone, so that whatever is added
 //! up span by span is added up in the same order on any number of threads.
 //!
+//! Of the layers that the backward pass reaches, a span keeps all that it needs, or each one's input alone: then the rest is computed again,
+//! in the same order and so with the same bits.
+//!
 //! In the last layer only tokens that are trained on go on past the attention: nothing reads the others. From there on a span has
 //! `kept` rows instead of `tokens`.
 
 use std::ops::Range;
 
 use super::attention::Scratch;
-use super::kernel::level::LANES;
 use super::kernel::number::Number;
 use super::kernel::panels::size;
 use super::parameters::Parameters;
@@ -18,11 +20,9 @@ use crate::engine::{Batch, IGNORED};
 /// A span is closed once it has this many tokens: enough to fill the tiles, few enough for the second-level cache.
 const TOKENS: usize = 96;
 
-/// What the forward pass keeps of one layer.
+/// What the forward pass leaves of one layer, beside its input.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
-    /// The residual stream before the attention. [tokens, width]
-    pub input: Vec<f32>,
     /// Scales of the norm before the attention. [tokens]
     pub input_scales: Vec<f32>,
     /// Queries, keys and values, turned. [tokens, qkv width]
@@ -66,22 +66,6 @@ pub struct Backward<T> {
     pub norms: Vec<f32>,
 }
 
-/// The output layer's part of a span.
-#[derive(Clone, Debug, Default)]
-pub struct Head<T> {
-    /// The residual stream after the last layer. [kept, width]
-    pub input: Vec<f32>,
-    pub scales: Vec<f32>,
-    /// Logits, then their gradient. [kept, vocabulary rounded up]
-    pub logits: Vec<f32>,
-    /// Panels of the normed input.
-    pub panels: Vec<T>,
-    /// The transpose of the logits' gradient, where it is converted.
-    pub columns: Vec<T>,
-    /// The summed loss of the span's trained tokens.
-    pub loss: f64,
-}
-
 /// A few whole sequences.
 #[derive(Clone, Debug, Default)]
 pub struct Span<T> {
@@ -93,8 +77,16 @@ pub struct Span<T> {
     pub trained: Vec<usize>,
     /// Their targets.
     pub targets: Vec<u32>,
+    /// The residual stream before the attention of each layer that the backward pass reaches. [layers][tokens, width]
+    pub inputs: Vec<Vec<f32>>,
+    /// What else is kept of these layers, or of the one in work where the backward pass computes it again.
     pub layers: Vec<Kept>,
-    pub head: Head<T>,
+    /// The residual stream after the last layer. [kept, width]
+    pub output: Vec<f32>,
+    /// Scales of the final norm. [kept]
+    pub output_scales: Vec<f32>,
+    /// The summed loss of the span's trained tokens.
+    pub loss: f64,
     pub back: Backward<T>,
     /// Working memory: normed rows [tokens, width] and the feed-forward layer's activation [tokens, feed_forward].
     pub normed: Vec<f32>,
@@ -106,8 +98,8 @@ pub struct Span<T> {
 
 impl<T: Number> Span<T> {
     /// How many rows go on past the attention of `layer`.
-    pub fn rows(&self, layer: usize) -> usize {
-        if layer + 1 == self.layers.len() {
+    pub fn rows(&self, parameters: &Parameters<T>, layer: usize) -> usize {
+        if layer + 1 == parameters.shape.layers {
             self.trained.len()
         } else {
             self.tokens.len()
@@ -136,41 +128,49 @@ impl<T: Number> Span<T> {
         let shape = &parameters.shape;
         let (width, hidden, qkv, attended) = (shape.width, shape.feed_forward, parameters.qkv_width(), parameters.attended_width());
         let (tokens, kept) = (self.tokens.len(), self.trained.len());
-        self.layers.resize_with(shape.layers, Kept::default);
-        for (layer, kept_layer) in self.layers.iter_mut().enumerate() {
-            let rows = if layer + 1 == shape.layers { kept } else { tokens };
-            kept_layer.input.resize(tokens * width, 0.0);
-            kept_layer.input_scales.resize(tokens, 0.0);
-            kept_layer.qkv.resize(tokens * qkv, 0.0);
-            kept_layer.sums.resize(tokens * shape.heads, 0.0);
-            kept_layer.attended.resize(tokens * attended, 0.0);
-            kept_layer.middle.resize(rows * width, 0.0);
-            kept_layer.middle_scales.resize(rows, 0.0);
-            kept_layer.gates.resize(rows * 2 * hidden, 0.0);
-        }
-        let (head, back) = (&mut self.head, &mut self.back);
-        head.input.resize(kept * width, 0.0);
-        head.scales.resize(kept, 0.0);
-        head.logits.resize(kept * logits_stride(shape.vocabulary), 0.0);
-        head.panels.resize(size::<T>(kept, width), T::default());
+        self.inputs.resize_with(parameters.kept_inputs(), Vec::new);
+        self.layers.resize_with(parameters.kept_layers(), Kept::default);
+        self.inputs.iter_mut().for_each(|input| fit(input, tokens * width));
+        let back = &mut self.back;
+        fit(&mut self.output, kept * width);
+        fit(&mut self.output_scales, kept);
         for buffer in [&mut back.output, &mut back.middle, &mut back.input, &mut self.normed] {
-            buffer.resize(tokens * width, 0.0);
+            fit(buffer, tokens * width);
         }
-        back.qkv.resize(tokens * qkv, 0.0);
-        back.attended.resize(tokens * attended, 0.0);
-        back.input_panels.resize(size::<T>(tokens, width), T::default());
-        back.attended_panels.resize(size::<T>(tokens, attended), T::default());
-        back.middle_panels.resize(size::<T>(tokens, width), T::default());
-        back.hidden_panels.resize(size::<T>(tokens, hidden), T::default());
+        fit(&mut back.qkv, tokens * qkv);
+        fit(&mut back.attended, tokens * attended);
+        fit(&mut back.input_panels, size::<T>(tokens, width));
+        fit(&mut back.attended_panels, size::<T>(tokens, attended));
+        fit(&mut back.middle_panels, size::<T>(tokens, width));
+        fit(&mut back.hidden_panels, size::<T>(tokens, hidden));
         back.norms.clear();
-        back.norms.resize((2 * shape.layers + 1) * width, 0.0);
-        self.hidden.resize(tokens * hidden, 0.0);
+        fit(&mut back.norms, (2 * shape.layers + 1) * width);
+        fit(&mut self.hidden, tokens * hidden);
+    }
+
+    /// Sizes what is kept of `layer`, before its forward pass: layers that share a place differ in their rows.
+    pub fn resize_layer(&mut self, parameters: &Parameters<T>, layer: usize) {
+        let (shape, tokens, rows) = (&parameters.shape, self.tokens.len(), self.rows(parameters, layer));
+        let kept = &mut self.layers[parameters.kept_layer(layer)];
+        fit(&mut kept.input_scales, tokens);
+        fit(&mut kept.qkv, tokens * parameters.qkv_width());
+        fit(&mut kept.sums, tokens * shape.heads);
+        fit(&mut kept.attended, tokens * parameters.attended_width());
+        fit(&mut kept.middle, rows * shape.width);
+        fit(&mut kept.middle_scales, rows);
+        fit(&mut kept.gates, rows * 2 * shape.feed_forward);
+    }
+
+    /// The final norm's rows, which the output layer turns into their gradient, and their targets.
+    pub fn scored(&mut self, width: usize) -> (&mut [f32], &[u32]) {
+        (&mut self.normed[..self.targets.len() * width], &self.targets)
     }
 }
 
-/// From one row of logits to the next.
-pub fn logits_stride(vocabulary: usize) -> usize {
-    vocabulary.next_multiple_of(LANES)
+/// Gives a buffer a length; a capacity that has to grow becomes that length and no more.
+pub fn fit<N: Copy + Default>(buffer: &mut Vec<N>, length: usize) {
+    buffer.reserve_exact(length.saturating_sub(buffer.len()));
+    buffer.resize(length, N::default());
 }
 
 /// Whole sequences of a batch that make one span.
@@ -182,13 +182,13 @@ pub struct Piece {
     pub start: usize,
 }
 
-/// Cuts `batch` into pieces, by its lengths alone.
-pub fn cut(batch: &Batch) -> Vec<Piece> {
-    let mut pieces = Vec::new();
+/// Cuts a batch of sequences of these `lengths` into `pieces`, by the lengths alone.
+pub fn cut(lengths: &[usize], pieces: &mut Vec<Piece>) {
+    pieces.clear();
     let (mut first, mut start, mut tokens) = (0, 0, 0);
-    for (index, length) in batch.lengths.iter().enumerate() {
+    for (index, length) in lengths.iter().enumerate() {
         tokens += length;
-        if tokens >= TOKENS || index + 1 == batch.lengths.len() {
+        if tokens >= TOKENS || index + 1 == lengths.len() {
             pieces.push(Piece {
                 sequences: first..index + 1,
                 start,
@@ -196,5 +196,4 @@ pub fn cut(batch: &Batch) -> Vec<Piece> {
             (first, start, tokens) = (index + 1, start + tokens, 0);
         }
     }
-    pieces
 }

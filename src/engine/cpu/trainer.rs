@@ -3,13 +3,14 @@
 use rayon::prelude::*;
 
 use super::gradient::Jobs;
+use super::head::{Head, chunk};
 use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
 use super::kernel::number::Number;
 use super::parameters::Parameters;
 use super::pool;
 use super::span::{Piece, Span, cut};
-use crate::engine::{Batch, EngineError, IGNORED, Moments, Optimizer, Step, Train, check};
+use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train, Training, check};
 use crate::model::{Shape, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.
@@ -24,17 +25,23 @@ pub struct Trainer<T> {
     learner: Learner<T>,
 }
 
-/// All of a trainer but its threads.
+/// All of a trainer but its threads. A step allocates nothing once it has seen the largest batch.
 pub(super) struct Learner<T> {
     parameters: Parameters<T>,
     optimizer: Optimizer,
     jobs: Jobs,
+    /// Of the trained weights, as are the moments.
     gradient: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
     steps: u64,
     /// Kept from batch to batch for their memory.
+    pieces: Vec<Piece>,
     spans: Vec<Span<T>>,
+    /// Of the spans whose rows are in work all at once.
+    heads: Vec<Head<T>>,
+    /// Of the chunks of a longer one.
+    chunks: Vec<Head<T>>,
     /// Sums of squares of the gradient's pieces.
     squares: Vec<f64>,
 }
@@ -43,29 +50,38 @@ impl<T: Number> Trainer<T> {
     /// A trainer that starts from `weights` with an empty memory.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: &Weights, optimizer: Optimizer, threads: usize) -> Result<Self, EngineError> {
-        let parameters = Parameters::new(shape, weights, true)?;
+    /// When a weight is missing or has another shape, what is frozen is not there, or the threads cannot be started.
+    pub fn new(shape: &Shape, weights: &Weights, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
+        let training = training.into();
+        training.frozen.check(shape)?;
+        let pool = pool(threads)?;
+        let parameters = pool.install(|| Parameters::of(shape, weights, &|name| !training.frozen.holds(name)))?;
         Ok(Self {
-            pool: pool(threads)?,
-            learner: Learner::new(parameters, optimizer),
+            pool,
+            learner: Learner::new(parameters, &training),
         })
     }
 }
 
 impl<T: Number> Learner<T> {
-    pub(super) fn new(parameters: Parameters<T>, optimizer: Optimizer) -> Self {
-        let zeros = vec![0.0; parameters.flat.len()];
+    pub(super) fn new(parameters: Parameters<T>, training: &Training) -> Self {
+        let length = parameters.trained.length;
         Self {
-            optimizer,
-            jobs: Jobs::new(&parameters.layout),
-            gradient: zeros.clone(),
-            first: zeros.clone(),
-            squares: vec![0.0; zeros.len().div_ceil(PIECE)],
-            second: zeros,
+            optimizer: training.optimizer,
+            jobs: Jobs::new(&parameters.layout, &parameters.trained),
+            gradient: vec![0.0; length],
+            first: vec![0.0; length],
+            second: vec![0.0; length],
+            squares: vec![0.0; length.div_ceil(PIECE)],
             steps: 0,
+            pieces: Vec::new(),
             spans: Vec::new(),
-            parameters,
+            heads: Vec::new(),
+            chunks: Vec::new(),
+            parameters: Parameters {
+                again: training.recompute,
+                ..parameters
+            },
         }
     }
 
@@ -85,24 +101,44 @@ impl<T: Number> Learner<T> {
     /// The gradient by the weights' names.
     #[cfg(test)]
     pub(super) fn gradient_by_name(&self) -> Weights {
-        self.parameters.layout.name(&self.gradient)
+        crate::engine::state::arrays(self.named(&self.gradient))
     }
 
     /// Adds the gradient of one batch; gives its summed loss.
     fn add_gradient(&mut self, batch: &Batch, weight: f32) -> f64 {
-        let pieces = cut(batch);
-        let block = block(batch.tokens.len(), pieces.len());
+        let mut pieces = std::mem::take(&mut self.pieces);
+        cut(&batch.lengths, &mut pieces);
+        let block = block(batch.tokens.len(), pieces.len(), rayon::current_num_threads());
         let mut loss = 0.0;
         for pieces in pieces.chunks(block) {
             self.add_block(batch, pieces, weight);
             // One by one, not block by block: the sum is in one order whatever the block.
-            loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.head.loss);
+            loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.loss);
         }
+        self.pieces = pieces;
         loss
     }
 
     /// Adds the gradient of a block of spans.
     fn add_block(&mut self, batch: &Batch, pieces: &[Piece], weight: f32) {
+        let count = pieces.len();
+        if self.spans.len() < count {
+            self.spans.resize_with(count, Span::default);
+            self.heads.resize_with(count, Head::default);
+        }
+        let parameters = &self.parameters;
+        let (spans, heads) = (&mut self.spans[..count], &mut self.heads[..count]);
+        let work = spans.par_iter_mut().zip(heads.par_iter_mut()).zip(pieces).with_max_len(1);
+        work.for_each(|((span, head), piece)| {
+            span.take(parameters, batch, piece);
+            span.forward(parameters, batch);
+            if is_short(span) {
+                head.score(parameters, span.scored(parameters.shape.width), weight);
+                span.loss = head.loss;
+                span.enter_last(parameters);
+            }
+        });
+        self.add_head(count, weight);
         let Self {
             parameters,
             jobs,
@@ -110,29 +146,44 @@ impl<T: Number> Learner<T> {
             spans,
             ..
         } = self;
-        let parameters = &*parameters;
-        if spans.len() < pieces.len() {
-            spans.resize_with(pieces.len(), Span::default);
-        }
-        let spans = &mut spans[..pieces.len()];
-        let last = parameters.shape.layers - 1;
-        spans.par_iter_mut().zip(pieces).with_max_len(1).for_each(|(span, piece)| {
-            span.take(parameters, batch, piece);
-            span.forward(parameters, batch, weight);
-            span.backward(parameters, last);
-        });
-        jobs.head(parameters, spans, gradient);
-        jobs.layer(parameters, last, spans, gradient);
-        for layer in (0..last).rev() {
-            spans.par_iter_mut().with_max_len(1).for_each(|span| {
-                span.descend();
-                span.backward(parameters, layer);
-            });
+        let (parameters, spans) = (&*parameters, &mut spans[..count]);
+        for layer in (parameters.trained.lowest..parameters.shape.layers).rev() {
+            if layer + 1 < parameters.shape.layers {
+                spans.par_iter_mut().with_max_len(1).for_each(|span| {
+                    span.descend();
+                    span.backward(parameters, layer);
+                });
+            }
             jobs.layer(parameters, layer, spans, gradient);
         }
         for span in &*spans {
             add_tables(parameters, batch, span, gradient);
         }
+    }
+
+    /// Adds the gradient of the output layer, span by span in their order; scores long spans on the way, a chunk to a thread.
+    fn add_head(&mut self, count: usize, weight: f32) {
+        let Self {
+            parameters,
+            jobs,
+            gradient,
+            spans,
+            heads,
+            chunks,
+            ..
+        } = self;
+        let (parameters, spans) = (&*parameters, &mut spans[..count]);
+        let mut scored = 0;
+        for index in 0..count {
+            if !is_short(&spans[index]) {
+                jobs.head(parameters, &heads[scored..index], gradient);
+                scored = index + 1;
+                add_long(parameters, jobs, &mut spans[index], chunks, weight, gradient);
+            }
+        }
+        jobs.head(parameters, &heads[scored..count], gradient);
+        let long = spans.par_iter_mut().with_max_len(1).filter(|span| !is_short(span));
+        long.for_each(|span| span.enter_last(parameters));
     }
 
     /// One AdamW update from the gradient; gives the gradient's norm before clipping.
@@ -163,63 +214,112 @@ impl<T: Number> Learner<T> {
             keep: (1.0 - learning_rate * weight_decay) as f32,
             ..update
         };
-        let border = self.parameters.layout.decayed;
-        let (matrices, norms) = self.parameters.flat.split_at_mut(border);
-        let (gradient, norms_gradient) = self.gradient.split_at(border);
-        let (first, norms_first) = self.first.split_at_mut(border);
-        let (second, norms_second) = self.second.split_at_mut(border);
-        let pieces = (
-            matrices.par_chunks_mut(PIECE),
-            gradient.par_chunks(PIECE),
-            first.par_chunks_mut(PIECE),
-            second.par_chunks_mut(PIECE),
-        );
-        pieces.into_par_iter().for_each(|(weights, gradient, first, second)| {
-            adamw::update(
-                cpu,
-                State {
-                    weights,
-                    gradient,
-                    first,
-                    second,
-                },
-                decayed,
-            );
-        });
-        let state = State {
-            weights: norms,
-            gradient: norms_gradient,
-            first: norms_first,
-            second: norms_second,
-        };
-        adamw::update(cpu, state, update);
-        self.parameters.pack();
+        let Self {
+            parameters,
+            gradient,
+            first,
+            second,
+            ..
+        } = self;
+        let Parameters {
+            flat,
+            trained,
+            layout,
+            cpu,
+            ..
+        } = parameters;
+        for (range, settings) in [(0..layout.decayed, decayed), (layout.decayed..layout.length, update)] {
+            for (weights, start) in trained.within(range) {
+                let part = start..start + weights.len();
+                let pieces = (
+                    flat[weights].par_chunks_mut(PIECE),
+                    gradient[part.clone()].par_chunks(PIECE),
+                    first[part.clone()].par_chunks_mut(PIECE),
+                    second[part].par_chunks_mut(PIECE),
+                );
+                pieces.into_par_iter().for_each(|(weights, gradient, first, second)| {
+                    let state = State {
+                        weights,
+                        gradient,
+                        first,
+                        second,
+                    };
+                    adamw::update(*cpu, state, settings);
+                });
+            }
+        }
+        parameters.renew();
         norm
+    }
+
+    /// A buffer of the trained weights' numbers by their names.
+    fn named<'a>(&'a self, numbers: &'a [f32]) -> Vec<Named<'a>> {
+        let Parameters { layout, trained, .. } = &self.parameters;
+        let tensors = layout.tensors();
+        let named = tensors.filter_map(|(name, shape, range)| {
+            let length = range.len();
+            let (_, start) = trained.within(range).next()?;
+            Some(Named::borrowed(name, shape, &numbers[start..start + length]))
+        });
+        named.collect()
     }
 }
 
 /// Spans in work at a time: enough for all threads, few enough that what one pass leaves for the next is still in the cache.
 /// Spans follow one another in the same order whatever the block, so it changes no bit.
-fn block(tokens: usize, pieces: usize) -> usize {
-    let threads = rayon::current_num_threads();
+pub(super) fn block(tokens: usize, pieces: usize, threads: usize) -> usize {
     let per_span = tokens.div_ceil(pieces.max(1)).max(1);
     BLOCK.div_ceil(per_span).next_multiple_of(threads)
+}
+
+/// Whether the output layer takes all rows of a span at once.
+fn is_short<T: Number>(span: &Span<T>) -> bool {
+    span.targets.len() <= chunk::<T>()
+}
+
+/// Scores a span chunk by chunk, as many at a time as there are threads, and adds their gradients in their order.
+fn add_long<T: Number>(
+    parameters: &Parameters<T>,
+    jobs: &Jobs,
+    span: &mut Span<T>,
+    chunks: &mut Vec<Head<T>>,
+    weight: f32,
+    gradient: &mut [f32],
+) {
+    let (width, rows, threads) = (parameters.shape.width, chunk::<T>(), rayon::current_num_threads());
+    if chunks.len() < threads {
+        chunks.resize_with(threads, Head::default);
+    }
+    let mut loss = 0.0;
+    let (normed, targets) = span.scored(width);
+    for (normed, targets) in normed.chunks_mut(threads * rows * width).zip(targets.chunks(threads * rows)) {
+        let parts = normed.par_chunks_mut(rows * width).zip(targets.par_chunks(rows));
+        let heads = &mut chunks[..targets.len().div_ceil(rows)];
+        let work = heads.par_iter_mut().zip(parts).with_max_len(1);
+        work.for_each(|(head, rows)| head.score(parameters, rows, weight));
+        jobs.head(parameters, heads, gradient);
+        loss = heads.iter().fold(loss, |loss, head| loss + head.loss);
+    }
+    span.loss = loss;
 }
 
 /// Adds what a span gives to the gradients of the embeddings and the norms.
 fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, span: &Span<T>, gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
-    let rows = &span.back.input;
     let tables = [
         (layout.embedding, &batch.tokens),
         (layout.lines, &batch.lines),
         (layout.columns, &batch.columns),
     ];
-    for (table, indices) in tables.into_iter().filter(|(table, _)| table.rows > 0) {
-        scatter_rows(rows, width, &indices[span.tokens.clone()], &mut gradient[table.range()]);
+    for (table, indices) in tables {
+        if let Some((range, start)) = parameters.trained.within(table.range()).next() {
+            let indices = &indices[span.tokens.clone()];
+            scatter_rows(&span.back.input, width, indices, &mut gradient[start..start + range.len()]);
+        }
     }
-    for (sum, part) in gradient[layout.decayed..].iter_mut().zip(&span.back.norms) {
-        *sum += part;
+    for (range, start) in parameters.trained.within(layout.decayed..layout.length) {
+        let part = &span.back.norms[range.start - layout.decayed..range.end - layout.decayed];
+        gradient[start..].iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
 }
 
@@ -236,37 +336,44 @@ impl<T: Number> Train for Trainer<T> {
         }))
     }
 
-    fn weights(&self) -> Result<Weights, EngineError> {
-        let parameters = &self.learner.parameters;
-        Ok(parameters.layout.name(&parameters.flat))
+    fn steps(&self) -> u64 {
+        self.learner.steps
     }
 
-    fn moments(&self) -> Result<Moments, EngineError> {
-        let Learner {
-            parameters,
-            first,
-            second,
-            steps,
-            ..
-        } = &self.learner;
-        let name = |flat| parameters.layout.name(flat);
-        Ok(Moments {
-            steps: *steps,
-            first: name(first),
-            second: name(second),
+    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+        let learner = &self.learner;
+        let Parameters { layout, flat, .. } = &learner.parameters;
+        Ok(match part {
+            Part::Weights => layout
+                .tensors()
+                .map(|(name, shape, range)| Named::borrowed(name, shape, &flat[range]))
+                .collect(),
+            Part::First => learner.named(&learner.first),
+            Part::Second => learner.named(&learner.second),
         })
     }
 
-    fn restore(&mut self, weights: &Weights, moments: &Moments) -> Result<(), EngineError> {
-        let learner = &mut self.learner;
-        let layout = &learner.parameters.layout;
-        let (flat, first, second) = (
-            layout.flatten(weights)?,
-            layout.flatten(&moments.first)?,
-            layout.flatten(&moments.second)?,
-        );
-        (learner.parameters.flat, learner.first, learner.second, learner.steps) = (flat, first, second, moments.steps);
-        learner.parameters.pack();
+    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {
+        let Learner {
+            parameters, first, second, ..
+        } = &mut self.learner;
+        let Parameters { layout, flat, trained, .. } = parameters;
+        for (name, shape, range) in layout.tensors() {
+            let mut fill = |part, to: &mut [f32]| {
+                let array = read(part, name)?;
+                check::tensor(name, shape, &array)?;
+                to.copy_from_slice(&array.data);
+                Ok::<_, EngineError>(())
+            };
+            fill(Part::Weights, &mut flat[range.clone()])?;
+            for (range, start) in trained.within(range) {
+                let part = start..start + range.len();
+                fill(Part::First, &mut first[part.clone()])?;
+                fill(Part::Second, &mut second[part])?;
+            }
+        }
+        self.learner.steps = steps;
+        self.learner.parameters.pack(|_| true);
         Ok(())
     }
 }

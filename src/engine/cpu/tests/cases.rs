@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Shape, Weights};
+use crate::model::{Array, Shape, Weights};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -50,7 +50,11 @@ pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
             }
         })
         .collect();
-    layout.name(&flat)
+    let array = |(name, shape, range): (&str, &[usize], std::ops::Range<usize>)| {
+        let (shape, data) = (shape.to_vec(), flat[range].to_vec());
+        (name.to_owned(), Array { shape, data })
+    };
+    layout.tensors().map(array).collect()
 }
 
 /// A batch of ragged sequences, some of one token and some without a trained one.

@@ -3,19 +3,21 @@
 mod candle;
 mod cases;
 mod kernels;
+mod memory;
 mod reference;
 
 use super::decoder::Decoder;
 use super::kernel::number::{Number, Pair};
 use super::pool;
 use super::trainer::{Learner, Trainer};
-use crate::engine::{Batch, Decode, EngineError, Feed, Train};
+use crate::engine::{Batch, Decode, EngineError, Feed, Train, reader};
 use crate::model::{Shape, Weights};
 use crate::seed::Stream;
 
 /// The gradient by name, and the loss.
 fn gradient<T: Number>(shape: &Shape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
-    let mut learner = Learner::<T>::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), cases::OPTIMIZER);
+    let training = cases::OPTIMIZER.into();
+    let mut learner = Learner::<T>::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), &training);
     let loss = pool(threads).unwrap().install(|| learner.differentiate(batches));
     (learner.gradient_by_name(), loss)
 }
@@ -139,7 +141,8 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let mut whole = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     whole.step(&batches, 1e-2).unwrap();
     let mut resumed = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
-    resumed.restore(&whole.weights().unwrap(), &whole.moments().unwrap()).unwrap();
+    let (weights, moments) = (whole.weights().unwrap(), whole.moments().unwrap());
+    resumed.restore(moments.steps, &mut reader(&weights, &moments)).unwrap();
     assert_eq!(whole.step(&batches, 1e-2).unwrap(), resumed.step(&batches, 1e-2).unwrap());
     assert_eq!(whole.weights().unwrap(), resumed.weights().unwrap());
 }

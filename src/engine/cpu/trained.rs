@@ -1,0 +1,117 @@
+//! Which weights are trained, where their gradients and moments lie, and how far down the backward pass has to go for them.
+//!
+//! Frozen weights have no gradient and no moments: those buffers hold the trained weights alone, in the order of the layout.
+
+use std::ops::Range;
+
+use super::layout::{Layout, Matrix};
+
+/// What of one layer's matrices is trained, at least in part.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrainedLayer {
+    pub qkv: bool,
+    pub output: bool,
+    pub gates: bool,
+    pub down: bool,
+    attention_norm: bool,
+    feed_forward_norm: bool,
+}
+
+impl TrainedLayer {
+    fn attention(self) -> bool {
+        self.qkv || self.output || self.attention_norm
+    }
+
+    fn any(self) -> bool {
+        self.attention() || self.gates || self.down || self.feed_forward_norm
+    }
+}
+
+/// The trained weights of a layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// Ranges of the flat weights, ascending and apart, with where each starts among the trained weights.
+    ranges: Vec<(Range<usize>, usize)>,
+    /// How many numbers are trained.
+    pub length: usize,
+    /// [layers]
+    pub layers: Vec<TrainedLayer>,
+    pub head: bool,
+    /// Whether any embedding is.
+    pub embeddings: bool,
+    final_norm: bool,
+    /// The lowest layer that the backward pass reaches; the number of layers where it reaches none.
+    pub lowest: usize,
+}
+
+impl Trained {
+    /// The tensors of `layout` whose names `is_trained` holds for.
+    pub fn new(layout: &Layout, is_trained: &dyn Fn(&str) -> bool) -> Self {
+        let mut ranges: Vec<(Range<usize>, usize)> = Vec::new();
+        let mut length = 0;
+        for (name, _, range) in layout.tensors().filter(|(name, ..)| is_trained(name)) {
+            debug_assert!(layout.length >= range.end, "{name}");
+            let size = range.len();
+            match ranges.last_mut() {
+                Some((last, _)) if last.end == range.start => last.end = range.end,
+                _ => ranges.push((range, length)),
+            }
+            length += size;
+        }
+        let mut trained = Self {
+            ranges,
+            length,
+            layers: Vec::new(),
+            head: false,
+            embeddings: false,
+            final_norm: false,
+            lowest: 0,
+        };
+        let has = |range: Range<usize>| trained.within(range).next().is_some();
+        let layers: Vec<TrainedLayer> = layout
+            .layers
+            .iter()
+            .map(|layer| {
+                let [qkv, output, gates, down] = layer.matrices().map(|matrix| has(matrix.range()));
+                TrainedLayer {
+                    qkv,
+                    output,
+                    gates,
+                    down,
+                    attention_norm: has(layer.attention_norm.clone()),
+                    feed_forward_norm: has(layer.feed_forward_norm.clone()),
+                }
+            })
+            .collect();
+        let tables = [layout.embedding, layout.lines, layout.columns];
+        let (head, embeddings) = (has(layout.head.range()), tables.iter().map(Matrix::range).any(has));
+        let final_norm = has(layout.final_norm.clone());
+        let lowest = layers.iter().position(|layer| layer.any()).unwrap_or(layers.len());
+        trained.lowest = if embeddings { 0 } else { lowest };
+        Self {
+            layers,
+            head,
+            embeddings,
+            final_norm,
+            ..trained
+        }
+    }
+
+    /// The trained parts of a range of the flat weights, each with where it starts among the trained weights.
+    pub fn within(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
+        self.ranges.iter().filter_map(move |(trained, start)| {
+            let part = trained.start.max(range.start)..trained.end.min(range.end);
+            (part.start < part.end).then(|| (part.clone(), start + part.start - trained.start))
+        })
+    }
+
+    /// Whether anything is trained that the output layer's rows come from.
+    pub fn before_head(&self) -> bool {
+        self.final_norm || self.lowest < self.layers.len()
+    }
+
+    /// Whether the backward pass goes through the attention of `layer`, which it reaches.
+    pub fn attention_back(&self, layer: usize) -> bool {
+        layer > self.lowest || self.embeddings || self.layers[layer].attention()
+    }
+}

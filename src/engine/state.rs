@@ -1,0 +1,64 @@
+//! Weights and moments on their way to and from a file: tensor by tensor, so that none is copied more than it must be.
+
+use std::borrow::Cow;
+
+use super::EngineError;
+use crate::model::{Array, Weights};
+
+/// What a checkpoint holds of each trained weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Weights,
+    /// The mean gradient.
+    First,
+    /// The mean squared gradient.
+    Second,
+}
+
+/// A tensor with its name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named<'a> {
+    pub name: Cow<'a, str>,
+    pub shape: Cow<'a, [usize]>,
+    pub data: Cow<'a, [f32]>,
+}
+
+impl<'a> Named<'a> {
+    pub fn borrowed(name: &'a str, shape: &'a [usize], data: &'a [f32]) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            shape: Cow::Borrowed(shape),
+            data: Cow::Borrowed(data),
+        }
+    }
+}
+
+/// Gives a tensor of a checkpoint.
+pub type Read<'a> = dyn FnMut(Part, &str) -> Result<Array, EngineError> + 'a;
+
+/// Gives tensors that are in memory.
+#[cfg(test)]
+pub(crate) fn reader<'a>(weights: &'a Weights, moments: &'a super::Moments) -> impl FnMut(Part, &str) -> Result<Array, EngineError> + 'a {
+    move |part, name| {
+        let group = match part {
+            Part::Weights => weights,
+            Part::First => &moments.first,
+            Part::Second => &moments.second,
+        };
+        group.get(name).cloned().ok_or_else(|| EngineError::Missing(name.to_owned()))
+    }
+}
+
+/// Copies of the tensors, by name.
+pub(crate) fn arrays(tensors: Vec<Named<'_>>) -> Weights {
+    let tensors = tensors.into_iter();
+    tensors
+        .map(|Named { name, shape, data }| {
+            let array = Array {
+                shape: shape.into_owned(),
+                data: data.into_owned(),
+            };
+            (name.into_owned(), array)
+        })
+        .collect()
+}

@@ -1,0 +1,71 @@
+//! Numbers as a safetensors file holds them, read where they lie: writing a file copies none.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, View};
+use safetensors::{SafeTensorError, serialize_to_file};
+
+/// A tensor on its way into a file.
+pub struct Stored<'a> {
+    dtype: Dtype,
+    shape: &'a [usize],
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Stored<'a> {
+    pub fn f32(shape: &'a [usize], data: &'a [f32]) -> Self {
+        let bytes = if cfg!(target_endian = "little") {
+            Cow::Borrowed(bytemuck::cast_slice(data))
+        } else {
+            Cow::Owned(data.iter().flat_map(|x| x.to_le_bytes()).collect())
+        };
+        Self {
+            dtype: Dtype::F32,
+            shape,
+            bytes,
+        }
+    }
+
+    pub fn f64(shape: &'a [usize], data: impl Iterator<Item = f64>) -> Self {
+        Self {
+            dtype: Dtype::F64,
+            shape,
+            bytes: Cow::Owned(data.flat_map(f64::to_le_bytes).collect()),
+        }
+    }
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes named tensors to the file `path`, which appears when it is complete; equal tensors give equal bytes (the crate sorts by name).
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn store<'a>(
+    tensors: impl IntoIterator<Item = (String, Stored<'a>)>,
+    metadata: HashMap<String, String>,
+    path: &Path,
+) -> std::io::Result<()> {
+    serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
+        SafeTensorError::IoError(error) => error,
+        other => std::io::Error::other(other),
+    })
+}
