@@ -2,6 +2,8 @@
 //!
 //! Scores are kept for a block of rows at a time; between the passes only the logarithm of each row's sum of exponentials is kept.
 
+use std::ops::Range;
+
 use super::kernel::Instructions;
 use super::kernel::level::LANES;
 use super::kernel::number::Number;
@@ -186,20 +188,23 @@ impl Rows {
         multiply(self.cpu, product, out);
     }
 
-    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head].
-    fn spread<T: Number>(self, scores: &[f32], panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The block's own rows of `out` are
+    /// replaced where nothing was added to them before, by the `first` head of its group.
+    fn spread<T: Number>(self, scores: &[f32], panels: &[T], first: bool, (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
         keep_columns(self.cpu, scores, self.stride, (self.end(), self.count), room);
-        let product = Product {
-            rows: self.end(),
+        let product = |rows: Range<usize>, reach, add| Product {
+            rows: rows.len(),
             columns: self.head,
             inner: self.count,
-            left: by_columns(scores, self.stride, self.end(), 0, room),
+            left: by_columns(scores, self.stride, self.end(), rows.start, room),
             right: panels,
-            reach: Reach::From { start: self.start },
-            add: true,
+            reach,
+            add,
             stride,
         };
-        multiply(self.cpu, product, out);
+        multiply(self.cpu, product(0..self.start, Reach::Full, true), out);
+        let own = product(self.start..self.end(), Reach::Below, !first);
+        multiply(self.cpu, own, &mut out[self.start * stride..]);
     }
 }
 
@@ -239,7 +244,7 @@ pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f
     }
 }
 
-/// The gradient `dqkv` [length, stride] of one sequence's rows, which comes in as zeros, from `dy` [length, heads · head].
+/// The gradient `dqkv` [length, stride] of one sequence's rows, from `dy` [length, heads · head].
 pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch<T>) {
     let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
@@ -249,7 +254,9 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
         pack(cpu, &qkv[key..], heads.stride, length, heads.head, &mut scratch.keys);
         pack_transposed(cpu, &qkv[key..], heads.stride, heads.head, length, &mut scratch.keys_transposed);
         pack_transposed(cpu, &qkv[value..], heads.stride, heads.head, length, &mut scratch.values);
-        for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
+        let group = kv_head * heads.group()..(kv_head + 1) * heads.group();
+        for query in group.clone() {
+            let first = query == group.start;
             for rows in Rows::all(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
@@ -266,11 +273,11 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
                     &sums[query * length + rows.start..],
                 );
                 rows.score(dy, width, &scratch.values, gradients, &mut scratch.room);
-                rows.spread(scores, &scratch.outputs, (&mut dqkv[value..], heads.stride), &mut scratch.room);
+                rows.spread(scores, &scratch.outputs, first, (&mut dqkv[value..], heads.stride), &mut scratch.room);
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
                 let queries = (&mut dqkv[start..], heads.stride);
                 rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.room);
-                rows.spread(gradients, &scratch.queries, (&mut dqkv[key..], heads.stride), &mut scratch.room);
+                rows.spread(gradients, &scratch.queries, first, (&mut dqkv[key..], heads.stride), &mut scratch.room);
             }
         }
     }

@@ -114,7 +114,6 @@ impl<T: Number> Span<T> {
         if last {
             scatter(&mut back.attended, attended, &self.trained);
         }
-        back.qkv.fill(0.0);
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;

@@ -38,8 +38,7 @@ impl<T: Number> Span<T> {
     fn embed(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
         let input = &mut self.inputs[0];
-        input.fill(0.0);
-        lookup::add_rows(
+        lookup::copy_rows(
             parameters.slice(layout.embedding.range()),
             width,
             &batch.tokens[self.tokens.clone()],

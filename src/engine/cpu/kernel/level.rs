@@ -25,6 +25,9 @@ pub trait Level {
     unsafe fn zero() -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(vector: Self::Vector, to: *mut f32);
+    /// Has the cache fetch what will be written to soon.
+    #[inline(always)]
+    unsafe fn expect(_to: *mut f32) {}
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c` in every lane.
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
@@ -201,6 +204,11 @@ mod x86 {
             unsafe { _mm512_storeu_ps(to, vector) }
         }
         #[inline(always)]
+        unsafe fn expect(to: *mut f32) {
+            // SAFETY: a hint, which reads and writes nothing whatever the address.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(to.cast()) }
+        }
+        #[inline(always)]
         unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
             // SAFETY: as in `zero`.
             unsafe { _mm512_add_ps(a, b) }
@@ -249,6 +257,11 @@ mod x86 {
         unsafe fn store(vector: Self::Vector, to: *mut f32) {
             // SAFETY: as in `zero`, and the caller promises room for LANES floats.
             unsafe { Avx512::store(vector, to) }
+        }
+        #[inline(always)]
+        unsafe fn expect(to: *mut f32) {
+            // SAFETY: as in `zero`.
+            unsafe { Avx512::expect(to) }
         }
         #[inline(always)]
         unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {

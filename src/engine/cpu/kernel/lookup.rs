@@ -1,5 +1,12 @@
 //! Embedding tables: reading rows, and adding their gradients.
 
+/// Row `indices[i]` of `table` becomes row `i` of `out`. [indices, width]
+pub fn copy_rows(table: &[f32], width: usize, indices: &[u32], out: &mut [f32]) {
+    for (out, index) in out.chunks_exact_mut(width).zip(indices) {
+        out.copy_from_slice(&table[*index as usize * width..][..width]);
+    }
+}
+
 /// Adds row `indices[i]` of `table` to row `i` of `out`. [indices, width]
 pub fn add_rows(table: &[f32], width: usize, indices: &[u32], out: &mut [f32]) {
     for (out, index) in out.chunks_exact_mut(width).zip(indices) {

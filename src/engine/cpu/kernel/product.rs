@@ -47,8 +47,8 @@ pub enum Reach {
     Columns { start: usize },
     /// `left` is zero beyond inner index `start + i`.
     Before { start: usize },
-    /// `left` is zero before inner index `i - start`.
-    From { start: usize },
+    /// `left` is zero before inner index `i`.
+    Below,
 }
 
 /// A product of `left` [rows, inner] and `right` [inner, columns].
@@ -124,7 +124,7 @@ kernel! {
 fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize {
     match reach {
         Reach::Columns { start } => columns.min((start + row + count).next_multiple_of(LANES)),
-        Reach::Full | Reach::Before { .. } | Reach::From { .. } => columns,
+        Reach::Full | Reach::Before { .. } | Reach::Below => columns,
     }
 }
 
@@ -134,7 +134,7 @@ fn inner_range<T: Number>(reach: Reach, row: usize, count: usize, inner: usize) 
     match reach {
         Reach::Full | Reach::Columns { .. } => (0, inner),
         Reach::Before { start } => (0, inner.min((start + row + count).div_ceil(T::STEPS))),
-        Reach::From { start } => ((row.saturating_sub(start) / T::STEPS).min(inner), inner),
+        Reach::Below => ((row / T::STEPS).min(inner), inner),
     }
 }
 
@@ -240,6 +240,11 @@ impl<T: Number> Tile<T> {
         // SAFETY: the caller promises R rows of `inner` elements behind `left`, as many vectors in each of the panels, and R rows of
         // `columns` floats behind `out`; a narrower panel goes by way of a full vector on the stack.
         unsafe {
+            for i in 0..R {
+                for p in 0..P {
+                    L::expect(self.out.add(i * self.stride + column + p * LANES));
+                }
+            }
             let mut sums = [[L::zero(); P]; R];
             let right = self.right.add(column / LANES * self.panel);
             for k in 0..self.inner {

@@ -1,6 +1,7 @@
 //! Rotary position embedding (Su et al. 2021), with a head's halves as the pairs, as in Hugging Face's Llama.
 
 use super::kernel;
+use super::level::LANES;
 
 /// Cosines and sines of every position and pair.
 #[derive(Clone, Debug)]
@@ -45,29 +46,39 @@ kernel! {
             let (cosines, sines) = (&rope.cosines[angles.clone()], &rope.sines[angles]);
             for head in row.chunks_exact_mut(rope.head).take(heads) {
                 let (low, high) = head.split_at_mut(pairs);
-                let (lows, low) = low.as_chunks_mut::<8>();
-                let (highs, high) = high.as_chunks_mut::<8>();
-                let (cosines, cosine) = cosines.as_chunks::<8>();
-                let (sines, sine) = sines.as_chunks::<8>();
-                for ((low, high), (cosine, sine)) in lows.iter_mut().zip(highs).zip(cosines.iter().zip(sines)) {
-                    rotate(low, high, cosine, sine, sign);
-                }
-                // Not one by one: the compiler would make more of that loop than of the vectors.
-                if !low.is_empty() {
-                    let (mut lows, mut highs) = (padded(low), padded(high));
-                    rotate(&mut lows, &mut highs, &padded(cosine), &padded(sine), sign);
-                    low.copy_from_slice(&lows[..low.len()]);
-                    high.copy_from_slice(&highs[..high.len()]);
+                if pairs.is_multiple_of(LANES) {
+                    turn_head::<LANES>(low, high, cosines, sines, sign);
+                } else {
+                    turn_head::<8>(low, high, cosines, sines, sign);
                 }
             }
         }
     }
 }
 
-/// Fewer than 8 numbers, and zeros.
+/// Turns one head, `N` pairs at a time.
 #[inline(always)]
-fn padded(part: &[f32]) -> [f32; 8] {
-    let mut whole = [0.0; 8];
+fn turn_head<const N: usize>(low: &mut [f32], high: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) {
+    let (lows, low) = low.as_chunks_mut::<N>();
+    let (highs, high) = high.as_chunks_mut::<N>();
+    let (cosines, cosine) = cosines.as_chunks::<N>();
+    let (sines, sine) = sines.as_chunks::<N>();
+    for ((low, high), (cosine, sine)) in lows.iter_mut().zip(highs).zip(cosines.iter().zip(sines)) {
+        rotate(low, high, cosine, sine, sign);
+    }
+    // Not one by one: the compiler would make more of that loop than of the vectors.
+    if !low.is_empty() {
+        let (mut lows, mut highs) = (padded::<N>(low), padded::<N>(high));
+        rotate(&mut lows, &mut highs, &padded(cosine), &padded(sine), sign);
+        low.copy_from_slice(&lows[..low.len()]);
+        high.copy_from_slice(&highs[..high.len()]);
+    }
+}
+
+/// Fewer than `N` numbers, and zeros.
+#[inline(always)]
+fn padded<const N: usize>(part: &[f32]) -> [f32; N] {
+    let mut whole = [0.0; N];
     whole[..part.len()].copy_from_slice(part);
     whole
 }

@@ -153,9 +153,9 @@ proptest! {
             let left = Left { data: &triangle, row: length, step: 1 };
             let combine = Product { rows, columns: head, inner: length, left, right: &panels, reach: Reach::Full, add, stride: head };
             prop_assert_eq!(run(combine, Reach::Full), run(combine, Reach::Before { start }));
-            let left = Left { data: &triangle, row: 1, step: length };
-            let spread = Product { rows: length, columns: head, inner: rows, left, right: &blocks, reach: Reach::Full, add: true, stride: head };
-            prop_assert_eq!(run(spread, Reach::Full), run(spread, Reach::From { start }));
+            let left = Left { data: &triangle[start..], row: 1, step: length };
+            let spread = Product { rows, columns: head, inner: rows, left, right: &blocks, reach: Reach::Full, add, stride: head };
+            prop_assert_eq!(run(spread, Reach::Full), run(spread, Reach::Below));
             let left = Left { data: queries.get(), row: head, step: 1 };
             let score = Product { rows, columns: length, inner: head, left, right: &transposed, reach: Reach::Full, add, stride: length };
             let (full, part) = (run(score, Reach::Full), run(score, Reach::Columns { start }));
