@@ -3,6 +3,7 @@
 
 mod addition;
 mod algebra;
+mod basics;
 mod direction;
 mod pool;
 
@@ -71,7 +72,7 @@ pub struct Splits {
 
 /// The table of tasks, by name.
 pub fn tasks() -> &'static [&'static dyn Task] {
-    &[&addition::Addition, &algebra::Algebra, &direction::Direction]
+    &[&addition::Addition, &algebra::Algebra, &basics::Basics, &direction::Direction]
 }
 
 /// The names in the table.

@@ -8,7 +8,7 @@ mod judge;
 mod params;
 mod skeleton;
 mod solver;
-mod symbols;
+pub(super) mod symbols;
 
 use figment::value::Value;
 use schemars::{Schema, schema_for};

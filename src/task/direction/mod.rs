@@ -2,7 +2,7 @@
 
 mod params;
 mod steps;
-mod walk;
+pub(super) mod walk;
 
 use figment::value::Value;
 use schemars::{Schema, schema_for};

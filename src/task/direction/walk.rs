@@ -6,11 +6,11 @@ const FACINGS: [&str; 4] = ["North", "East", "South", "West"];
 
 /// Where somebody looks: the number of quarter turns to the right from north.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Facing(u8);
+pub(in crate::task) struct Facing(u8);
 
 /// A turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Action {
+pub(in crate::task) enum Action {
     Left,
     Right,
     Around,
@@ -18,26 +18,26 @@ pub(super) enum Action {
 
 /// A walk: how it begins, and what is done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Walk {
+pub(in crate::task) struct Walk {
     pub facing: Facing,
     pub actions: Vec<Action>,
 }
 
 impl Facing {
-    pub(super) const COUNT: u64 = FACINGS.len() as u64;
+    pub(in crate::task) const COUNT: u64 = FACINGS.len() as u64;
 
     /// The facing of a number below [`Self::COUNT`].
-    pub(super) fn of(number: u64) -> Self {
+    pub(in crate::task) fn of(number: u64) -> Self {
         Self((number % Self::COUNT) as u8)
     }
 
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(in crate::task) fn read(text: &str) -> Option<Self> {
         let number = FACINGS.iter().position(|name| *name == text)?;
         Some(Self::of(number as u64))
     }
 
     /// The facing after all `actions`.
-    pub(super) fn after(self, actions: &[Action]) -> Self {
+    pub(in crate::task) fn after(self, actions: &[Action]) -> Self {
         actions.iter().fold(self, |facing, action| Self((facing.0 + action.quarters()) % 4))
     }
 }
@@ -49,7 +49,7 @@ impl Display for Facing {
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 3] = [Self::Left, Self::Right, Self::Around];
+    pub(in crate::task) const ALL: [Self; 3] = [Self::Left, Self::Right, Self::Around];
 
     fn name(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Action {
         }
     }
 
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(in crate::task) fn read(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == text)
     }
 
@@ -73,17 +73,17 @@ impl Action {
     }
 
     /// Whether the two together turn nowhere.
-    pub(super) fn cancels(self, other: Self) -> bool {
+    pub(in crate::task) fn cancels(self, other: Self) -> bool {
         (self.quarters() + other.quarters()).is_multiple_of(4)
     }
 }
 
 /// `Left, Right`
-pub(super) fn list(actions: &[Action]) -> String {
+pub(in crate::task) fn list(actions: &[Action]) -> String {
     actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a list of at least one action.
-pub(super) fn read_list(text: &str) -> Option<Vec<Action>> {
+pub(in crate::task) fn read_list(text: &str) -> Option<Vec<Action>> {
     text.split(',').map(|action| Action::read(action.trim())).collect()
 }

@@ -25,9 +25,10 @@ const OUTPUTS: [(&str, u32, &str); 7] = [
 ];
 
 /// By task: the start of the digest of the problems that `generate` draws for the params below.
-const PROBLEMS: [(&str, &str); 3] = [
+const PROBLEMS: [(&str, &str); 4] = [
     ("addition", "ff8249015230"),
     ("algebra", "63f07e00840f"),
+    ("basics", "f3e29d30afb3"),
     ("direction", "64a0fad8a1b6"),
 ];
 
@@ -56,7 +57,8 @@ fn stage(kind: &str) -> Bench {
 
 fn problems(task: &str, more: &str) -> Bench {
     let sizes = "train = 9\ndevelopment = 3\nin_domain = 3\nood_easy = 4\nood_hard = 5";
-    Bench::new("generate", &format!("task = '{task}'\nstart = 'warm'\n{sizes}\n{more}"))
+    let start = if task == "basics" { "" } else { "start = 'warm'" };
+    Bench::new("generate", &format!("task = '{task}'\n{start}\n{sizes}\n{more}"))
 }
 
 const TRAINING: &str = "steps = 4\nbatch = 2\nmodel = { width = 16, layers = 1, heads = 2 }";
