@@ -121,6 +121,23 @@ impl std::fmt::Display for StageName {
     }
 }
 
+/// Reads `seed=1, ask=[-1, -2]`: commas within brackets belong to a value. Nothing where a part is no `axis=value`.
+pub fn coordinates(text: &str) -> Option<Vec<(String, String)>> {
+    let (mut parts, mut depth) = (vec![String::new()], 0i32);
+    for c in text.chars() {
+        depth += i32::from(c == '[') - i32::from(c == ']');
+        match parts.last_mut() {
+            Some(part) if c != ',' || depth > 0 => part.push(c),
+            _ => parts.push(String::new()),
+        }
+    }
+    let pair = |part: &String| {
+        let (axis, value) = part.split_once('=')?;
+        Some((axis.trim().to_owned(), value.trim().to_owned()))
+    };
+    parts.iter().map(pair).collect()
+}
+
 /// Takes the events of a run, in order.
 pub trait Reporter {
     /// Shows or stores one event; called from one thread.

@@ -99,6 +99,14 @@ fn layered(tables: &Map<String, Value>) -> Map<String, Value> {
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
             "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
         },
+        "ablate": {
+            "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
+            "type": "object",
+            "additionalProperties": {"anyOf": [
+                {"type": "array", "uniqueItems": true, "items": {"type": ["string", "number", "boolean", "array"]}},
+                {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "array"]}},
+            ]},
+        },
         "models": {
             "description": "Decoders by name.",
             "type": "object",

@@ -13,13 +13,14 @@ use super::overrides::{self, Assignment};
 use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 10] = [
+pub const KEYS: [&str; 11] = [
     "name",
     "description",
     "extends",
     "settings",
     "params",
     "matrix",
+    "ablate",
     "models",
     "prompts",
     "stages",
@@ -149,7 +150,7 @@ impl Layers {
         let profiles = tree.get("profile").and_then(Value::as_dict);
         for (name, profile) in profiles.into_iter().flatten() {
             match profile.as_dict() {
-                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..9], origins, problems),
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..10], origins, problems),
                 None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
             }
         }

@@ -1,9 +1,10 @@
 //! Text → [`Experiment`]: layers, spans, templates, matrix.
 //!
 //! The way of a value: `text` parses each file once and gives every value a tag that leads to its place (`origin`); `layers` merges
-//! the files, profiles, variables and `--set` with figment, which keeps the tags; `matrix` and `scope` work out the names of each
+//! the files, profiles, variables and `--set` with figment, which keeps the tags; `matrix`, `ablate` and `scope` work out the names of each
 //! variant, `template` fills them in, and `stages` writes out the indices. The language is described in `docs/config.md`.
 
+pub mod ablate;
 mod diagnostic;
 mod files;
 mod invalid;
@@ -75,7 +76,8 @@ pub struct Settings {
 pub struct Experiment {
     pub name: String,
     pub settings: Settings,
-    /// Every combination of the matrix, in the order of the file; one without coordinates where there is no matrix.
+    /// Every change of `[ablate]` with every combination of the matrix, in the order of the file; one without coordinates where there
+    /// is neither.
     pub variants: Vec<Variant>,
     /// The place of every value, by its tag.
     pub origins: Origins,
@@ -83,12 +85,12 @@ pub struct Experiment {
     pub(crate) problems: Diagnostics,
 }
 
-/// One point of the matrix.
+/// One point of the matrix, with one change.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// By axis.
     pub coordinates: Coordinates,
-    /// The params and coordinates, for indices in references and for the seed.
+    /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
     /// The top-level tables that params refer to by name: `models`, `prompts`.
     pub tables: BTreeMap<String, Dict>,
@@ -136,7 +138,8 @@ pub fn expand(document: &Document) -> Experiment {
         let message = format!("`{}` has no stages", document.file.display());
         problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
     }
-    let variants = points.into_iter().map(|point| variant(document, point, &mut problems)).collect();
+    let variants = ablate::variants(document, &points, &mut problems);
+    let variants = variants.into_iter().map(|place| variant(document, place, &mut problems)).collect();
     Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
         settings,
@@ -156,8 +159,8 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
     })
 }
 
-fn variant(document: &Document, coordinates: Coordinates, problems: &mut Diagnostics) -> Variant {
-    let scope = scope::resolve(document, &coordinates, problems);
+fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Change), problems: &mut Diagnostics) -> Variant {
+    let scope = scope::resolve(document, &coordinates, &change.params, problems);
     let (stages, unread) = stages::declarations(document, &scope, problems);
     Variant {
         tables: tables(document, &scope, problems),

@@ -7,7 +7,7 @@ use figment::value::{Dict, Value};
 use super::matrix::Coordinates;
 use super::template::{self, Names, TemplateError, is_name};
 use super::value::describe;
-use super::{Diagnostic, Diagnostics, Document, Location, Origins};
+use super::{Diagnostic, Diagnostics, Document, Location, Origins, ablate};
 
 /// The params and coordinates of one variant, by name.
 #[derive(Clone, Debug, Default)]
@@ -58,15 +58,18 @@ impl Names for Indexed<'_> {
     }
 }
 
-/// Works out the params of one variant; an axis takes the place of the param of its name.
-pub(super) fn resolve(document: &Document, coordinates: &Coordinates, problems: &mut Diagnostics) -> Scope {
+/// Works out the params of one variant; an axis, or a change of `[ablate]`, takes the place of the param of its name.
+pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &Dict, problems: &mut Diagnostics) -> Scope {
+    let mut names = coordinates.clone();
+    names.remove(ablate::AXIS);
+    names.extend(changed.clone());
     let params = document.tree.get("params").and_then(Value::as_dict);
     let mut resolver = Resolver {
         params,
         origins: &document.origins,
         problems,
         scope: Scope {
-            names: coordinates.clone(),
+            names,
             failed: BTreeSet::new(),
         },
         open: Vec::new(),

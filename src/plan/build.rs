@@ -144,6 +144,8 @@ impl<'a, 'p> Reader<'a, 'p> {
                 continue;
             };
             match self.references(stage, kind, input, value) {
+                // An empty list is an input left out.
+                Ok([]) => {}
                 Ok(values) => inputs.push((input.name, self.edges(stage, kind, input, values, kinds))),
                 Err(problem) => self.problems.push(problem),
             }

@@ -122,6 +122,80 @@ fn exclude_and_include_change_the_matrix() {
     );
 }
 
+const ABLATION: &str = r#"
+    [params]
+    mode = "new"
+    steps = 100
+    rate = 0.1
+    [matrix]
+    seed = [1, 2]
+    [ablate]
+    mode = ["cont"]
+    steps = [50, 200]
+    slow = { rate = 0.01, steps = 400 }
+    [stages.problems]
+    kind = "generate"
+    task = "addition"
+    [stages.mixed]
+    kind = "mix"
+    full = "problems.train"
+    mode = "{mode}"
+    [stages.model]
+    kind = "train"
+    data = "mixed"
+    steps = "{steps}"
+    learning_rate = "{rate}"
+"#;
+
+/// The changes with the steps, rate and mode of each, and how many variants share its model.
+fn changes(options: &runner::config::LoadOptions) -> Vec<String> {
+    let (_, dag) = build(options).map_err(|rejected| crate::table::draw(&rejected)).unwrap();
+    let models = dag.graph.node_weights().filter(|node| node.base == "model" && node.seed == Some(1));
+    let change = |node: &runner::plan::Node| {
+        let (params, mixed) = (&node.canonical, &dag.graph[node.inputs["data"][0].from].canonical);
+        let (steps, rate, mode) = (&params["steps"], &params["learning_rate"], &mixed["mode"]);
+        format!("{} {steps} {rate} {mode} x{}", node.name.variant["ablate"], node.members.len())
+    };
+    models.map(change).collect()
+}
+
+#[test]
+fn an_ablation_is_the_baseline_and_one_change_at_a_time() {
+    let (_folder, file) = write(ABLATION);
+    let dag = dag(ABLATION);
+    let count = |base: &str| dag.graph.node_weights().filter(|node| node.base == base).count();
+    // Two seeds of each; only one change mixes otherwise.
+    assert_eq!((count("problems"), count("mixed"), count("model")), (1, 2 * 2, 2 * 5));
+    let mut options = options(&file);
+    let all = [
+        "baseline 100 0.1 \"new\" x1",
+        "mode=cont 100 0.1 \"cont\" x1",
+        "steps=50 50 0.1 \"new\" x1",
+        "steps=200 200 0.1 \"new\" x1",
+        "slow 400 0.01 \"new\" x1",
+    ];
+    assert_eq!(changes(&options), all);
+    // The baseline may be set, and so may the changes; an empty list takes some back.
+    options.set = ["steps=300", "ablate.steps=[]", "ablate.mode=[]"].map(str::to_owned).into();
+    assert_eq!(changes(&options), ["baseline 300 0.1 \"new\" x1", "slow 400 0.01 \"new\" x1"]);
+}
+
+#[test]
+fn an_extended_file_a_profile_and_a_later_file_change_an_ablation() {
+    let (folder, file) = write(ABLATION);
+    let more = "extends = 'x.toml'\n[profile.short]\nablate.steps = [50]\n[ablate]\nmode = ['new']\n[params]\nmode = 'cont'\n";
+    std::fs::write(folder.path().join("more.toml"), more).unwrap();
+    let mut options = options(&file.with_file_name("more.toml"));
+    options.profiles = vec!["short".to_owned()];
+    let expected = [
+        "baseline 100 0.1 \"cont\" x1",
+        "mode=new 100 0.1 \"new\" x1",
+        "steps=50 50 0.1 \"cont\" x1",
+        "slow 400 0.01 \"cont\" x1",
+    ];
+    assert_eq!(changes(&options), expected);
+}
+
 #[test]
 fn a_range_in_a_reference_is_a_list_of_references() {
     let inputs = |data: &str| {
@@ -161,6 +235,19 @@ fn a_range_in_a_reference_is_a_list_of_references() {
     assert_eq!(inputs(r#""kept[1..=k].data""#), ["kept[1]", "kept[2]", "kept[3]"]);
     assert_eq!(inputs(r#"["problems.train", "kept[k-2..k]"]"#), ["problems", "kept[1]", "kept[2]"]);
     assert_eq!(inputs(r#""kept[ 1 ..= {last} ]""#), ["kept[1]", "kept[2]"]);
+}
+
+#[test]
+fn an_empty_list_is_an_input_left_out() {
+    let mixed = |skips: &str| {
+        let dag = dag(&format!(
+            "[stages.p]\nkind = 'generate'\ntask = 'addition'\n[stages.mixed]\nkind = 'mix'\nfull = 'p.train'\n{skips}"
+        ));
+        let mixed = dag.graph.node_weights().find(|node| node.base == "mixed").unwrap();
+        mixed.inputs.keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(mixed("skips = []"), mixed(""));
+    assert_eq!(mixed("skips = 'p.skipped'"), ["full", "skips"]);
 }
 
 #[test]

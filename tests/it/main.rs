@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
+mod ablations;
 mod architecture;
 mod browser;
 mod config;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::experiment::ExperimentArgs;
 use super::selection::Selection;
 use super::{Exit, Failed};
+use crate::event::coordinates;
 use crate::report::Paint;
 use crate::report::diff::{About, Diff, Fact, Facts, Side};
 
@@ -105,13 +106,8 @@ fn parted(text: &str) -> Result<(&str, Coordinates), Failed> {
     let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
         return Ok((text, Vec::new()));
     };
-    let pair = |part: &str| {
-        let (axis, value) = part.split_once('=')?;
-        Some((axis.trim().to_owned(), value.trim().to_owned()))
-    };
-    let variants: Option<Vec<_>> = rest.split(',').map(pair).collect();
     let wrong = || Failed::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
-    Ok((file, variants.ok_or_else(wrong)?))
+    Ok((file, coordinates(rest).ok_or_else(wrong)?))
 }
 
 /// Adds the leaves of `value`, each under its path.
@@ -166,6 +162,7 @@ mod tests {
         assert_eq!(parts("x.toml"), Ok(("x.toml".to_owned(), 0)));
         assert_eq!(parts("a@b.toml"), Ok(("a@b.toml".to_owned(), 0)));
         assert_eq!(parts("a@b.toml@seed=1,start=warm"), Ok(("a@b.toml".to_owned(), 2)));
+        assert_eq!(parts("x.toml@ablate=ask=[-1, -2], seed=1"), Ok(("x.toml".to_owned(), 2)));
         assert_eq!(parts("x.toml@seed=1,start"), Err(()));
     }
 }

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
 use super::{Exit, Failed, Session};
+use crate::config::ablate::{AXIS, BASELINE};
+use crate::event::StageName;
+use crate::plan::Dag;
 use crate::report::Paint;
 use crate::report::scores::{Baseline, Scores};
 use crate::report::sheet::Sheet;
@@ -39,7 +42,8 @@ pub struct ReportArgs {
     #[arg(long, conflicts_with = "format")]
     pub csv: bool,
 
-    /// Compare with this evaluation, answer by answer: `score[0]`, or `score[0] (start=cold)` for one of another variant
+    /// Compare with this evaluation, answer by answer: `score[0]`, `score[0] (start=cold)` for one of another variant, `(start=cold)` for
+    /// the row's own there. Left out, an experiment with `[ablate]` is compared with its baseline
     #[arg(long, value_name = "STAGE")]
     pub baseline: Option<Baseline>,
 
@@ -77,9 +81,17 @@ impl ReportArgs {
         }
     }
 
-    /// Whether the answers behind the metrics are needed.
-    fn needs_answers(&self) -> bool {
-        self.baseline.is_some() || self.html.is_some() || self.plots.is_some()
+    /// What is compared with: the baseline asked for, which is one of the ablation's baseline where there is an ablation; left out there,
+    /// each row's own.
+    fn baseline(&self, dag: &Dag) -> Option<Baseline> {
+        let ablates = |member: &StageName| member.variant.get(AXIS).is_some_and(|change| change != BASELINE);
+        let ablates = dag.graph.node_weights().flat_map(|node| &node.members).any(ablates);
+        match &self.baseline {
+            Some(baseline) if ablates => Some(baseline.clone().within(AXIS, BASELINE)),
+            Some(baseline) => Some(baseline.clone()),
+            None if ablates && self.format() != Format::Csv => Some(Baseline::like(AXIS, BASELINE)),
+            None => None,
+        }
     }
 }
 
@@ -95,14 +107,18 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     }
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, store) = session.plan(&args.selection)?;
-    let scores = collect::scores(&plan, &store, &args.selection, args.needs_answers())?;
+    let baseline = args.baseline(&plan.dag);
+    let with_answers = baseline.is_some() || args.html.is_some() || args.plots.is_some();
+    let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
+    // One that nobody asked for may not be selected.
+    let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
     if scores.scores.is_empty() {
         return Err(Failed::Usage(format!(
             "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`)",
             plan.dag.experiment
         )));
     }
-    let tables = tables(&scores, args.baseline.as_ref())?;
+    let tables = tables(&scores, baseline.as_ref())?;
     let written = if args.html.is_some() || args.plots.is_some() {
         let question = question::of(&args.experiment)?;
         let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
@@ -111,7 +127,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         Vec::new()
     };
     let text = match args.format() {
-        Format::Json => format!("{}\n", json(&scores, args.baseline.as_ref())?),
+        Format::Json => format!("{}\n", json(&scores, baseline.as_ref())?),
         Format::Csv => scores.csv(),
         Format::Markdown => tables.iter().map(Sheet::markdown).collect::<Vec<_>>().join("\n"),
         Format::Latex => tables.iter().map(Sheet::latex).collect::<Vec<_>>().join("\n"),

@@ -273,11 +273,23 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
                     &sums[query * length + rows.start..],
                 );
                 rows.score(dy, width, &scratch.values, gradients, &mut scratch.room);
-                rows.spread(scores, &scratch.outputs, first, (&mut dqkv[value..], heads.stride), &mut scratch.room);
+                rows.spread(
+                    scores,
+                    &scratch.outputs,
+                    first,
+                    (&mut dqkv[value..], heads.stride),
+                    &mut scratch.room,
+                );
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
                 let queries = (&mut dqkv[start..], heads.stride);
                 rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.room);
-                rows.spread(gradients, &scratch.queries, first, (&mut dqkv[key..], heads.stride), &mut scratch.room);
+                rows.spread(
+                    gradients,
+                    &scratch.queries,
+                    first,
+                    (&mut dqkv[key..], heads.stride),
+                    &mut scratch.room,
+                );
             }
         }
     }

@@ -7,15 +7,18 @@ use serde_json::{Value, json};
 
 use super::lead::{self, Lead};
 use super::{Interval, Judged, Pair, Row, Score, Scores, interval};
+use crate::event::coordinates;
 use crate::hash::Digest;
 use crate::metrics::Outcome;
 use crate::report::Align;
 use crate::report::sheet::{Cell, NONE, Sheet, Span};
 
-/// The evaluation that others are compared with: `score[0]`, or `score[0] (start=cold)` to compare across variants.
+/// The evaluation that others are compared with: `score[0]`, or `score[0] (start=cold)` to compare across variants, or `(start=cold)` to
+/// compare each with its like there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
-    pub stage: String,
+    /// Nothing for the row's own.
+    pub stage: Option<String>,
     /// Coordinates that the baseline has whatever the row's; the others are the row's.
     pub variant: BTreeMap<String, String>,
 }
@@ -25,20 +28,17 @@ impl FromStr for Baseline {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (stage, rest) = text.split_once('(').unwrap_or((text, ")"));
-        let wrong = || format!("`{text}` is no stage; write `score[0]` or `score[0] (start=cold)`");
+        let wrong = || format!("`{text}` is no stage; write `score[0]`, `score[0] (start=cold)` or `(start=cold)`");
         let inner = rest.trim_end().strip_suffix(')').ok_or_else(wrong)?;
-        let parts = inner.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let pair = |part: &str| {
-            let (axis, value) = part.split_once('=').ok_or_else(wrong)?;
-            Ok((axis.trim().to_owned(), value.trim().to_owned()))
+        let variant: BTreeMap<_, _> = match inner.trim() {
+            "" => BTreeMap::new(),
+            inner => coordinates(inner).ok_or_else(wrong)?.into_iter().collect(),
         };
-        let variant = parts.map(pair).collect::<Result<_, String>>()?;
-        let stage = stage.trim().to_owned();
-        if stage.is_empty() {
-            Err(wrong())
-        } else {
-            Ok(Self { stage, variant })
+        let stage = Some(stage.trim().to_owned()).filter(|stage| !stage.is_empty());
+        if stage.is_none() && variant.is_empty() {
+            return Err(wrong());
         }
+        Ok(Self { stage, variant })
     }
 }
 
@@ -64,7 +64,7 @@ impl Scores {
         let data = self.data();
         let is_baseline = |row: &Row<'_>| {
             let there = |(axis, value): (&String, &String)| row.group.get(axis.as_str()).is_none_or(|found| *found == value.as_str());
-            row.stage == baseline.stage && baseline.variant.iter().all(there)
+            baseline.is(row.stage) && baseline.variant.iter().all(there)
         };
         let rows = self.rows().into_iter().filter(|row| !row.is_numbered() && !is_baseline(row));
         rows.map(|row| {
@@ -78,7 +78,8 @@ impl Scores {
     fn base_of(&self, score: &Score, baseline: &Baseline) -> Option<&Score> {
         let mut variant = score.place.variant.clone();
         variant.extend(baseline.variant.clone());
-        let fits = |other: &&Score| other.place.stage == baseline.stage && other.data == score.data && other.place.variant == variant;
+        let stage = baseline.stage.as_ref().unwrap_or(&score.place.stage);
+        let fits = |other: &&Score| other.place.stage == *stage && other.data == score.data && other.place.variant == variant;
         self.scores.iter().find(fits)
     }
 
@@ -150,15 +151,20 @@ impl Scores {
         Ok(json!({"stage": baseline.stage, "variant": baseline.variant, "differences": rows}))
     }
 
-    fn check(&self, baseline: &Baseline) -> Result<(), String> {
-        let named = |score: &&Score| score.place.stage == baseline.stage;
+    /// Whether some evaluation is the baseline.
+    pub fn has(&self, baseline: &Baseline) -> bool {
+        let named = |score: &&Score| baseline.is(&score.place.stage);
         let has = |score: &Score| {
             baseline
                 .variant
                 .iter()
                 .all(|(axis, value)| score.place.variant.get(axis) == Some(value))
         };
-        if self.scores.iter().filter(named).any(has) {
+        self.scores.iter().filter(named).any(has)
+    }
+
+    fn check(&self, baseline: &Baseline) -> Result<(), String> {
+        if self.has(baseline) {
             return Ok(());
         }
         let known = super::distinct(self.scores.iter().map(|score| format!("`{}`", score.place.stage)));
@@ -168,12 +174,31 @@ impl Scores {
 }
 
 impl Baseline {
+    /// The same where the baseline is one of another variant, if it does not say which: `axis` of `value`.
+    #[must_use]
+    pub fn within(mut self, axis: &str, value: &str) -> Self {
+        self.variant.entry(axis.to_owned()).or_insert_with(|| value.to_owned());
+        self
+    }
+
+    /// For each evaluation its like in the variants where `axis` has `value`.
+    pub fn like(axis: &str, value: &str) -> Self {
+        let (stage, variant) = (None, BTreeMap::new());
+        Self { stage, variant }.within(axis, value)
+    }
+
+    /// Whether a stage of the right variant is the baseline.
+    fn is(&self, stage: &str) -> bool {
+        self.stage.as_ref().is_none_or(|baseline| baseline == stage)
+    }
+
     /// `` `score[0]` (start=cold) ``
     fn name(&self) -> String {
         let group = self.variant.iter().map(|(axis, value)| (axis.as_str(), value.as_str())).collect();
-        match super::group_text(&group).as_str() {
-            "" => format!("`{}`", self.stage),
-            group => format!("`{}` ({group})", self.stage),
+        match (&self.stage, super::group_text(&group).as_str()) {
+            (Some(stage), "") => format!("`{stage}`"),
+            (Some(stage), group) => format!("`{stage}` ({group})"),
+            (None, group) => format!("({group})"),
         }
     }
 }
@@ -261,9 +286,28 @@ mod tests {
     }
 
     #[test]
+    fn a_variant_alone_is_the_baseline_of_each_stage() {
+        let baseline: Baseline = "(start=cold)".parse().unwrap();
+        assert_eq!(baseline, Baseline::like("start", "cold"));
+        let sheet = example().compared(&baseline).unwrap();
+        assert_eq!(sheet.title, "Differences to (start=cold), with 95 % intervals");
+        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        phase        start  stage     n   in_domain Δ %            Δ steps      ood_easy Δ %            Δ steps
+        warm start   warm   score[0]  3  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]  0.00 [0.00, 0.00]
+        iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +7.5]  0.00 [0.00, 0.00]
+        ");
+        let scores = example();
+        assert!(scores.has(&baseline) && !scores.has(&Baseline::like("start", "hot")));
+        // What is said stays; what is not is filled in.
+        let filled = |text: &str| text.parse::<Baseline>().unwrap().within("start", "cold").variant["start"].clone();
+        assert_eq!([filled("score[0]"), filled("score[0] (start=warm)")], ["cold", "warm"]);
+    }
+
+    #[test]
     fn a_baseline_is_a_stage_that_is_there() {
         let parse = |text: &str| text.parse::<Baseline>();
         assert_eq!(parse("score[0] ( start = cold , width=64)").unwrap().variant.len(), 2);
+        assert_eq!(parse("score[0] (ablate=ask=[-1, -2])").unwrap().variant["ablate"], "ask=[-1, -2]");
         assert!(parse("").is_err() && parse("score (start)").is_err() && parse("score (start=cold").is_err());
         let error = example().compared(&parse("scores[0]").unwrap()).unwrap_err();
         assert_eq!(error, "no evaluation `scores[0]` to compare with (known: `score[0]`, `score[1]`)");

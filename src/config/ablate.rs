@@ -1,0 +1,178 @@
+//! `[ablate]`: the experiment as it is, and one change at a time.
+
+use figment::value::{Dict, Value};
+
+use super::matrix::Coordinates;
+use super::nearest::{known, nearest};
+use super::value::{describe, text};
+use super::{Diagnostic, Diagnostics, Document};
+
+/// The coordinate that tells the changes apart.
+pub const AXIS: &str = "ablate";
+/// Its value where nothing is changed.
+pub const BASELINE: &str = "baseline";
+
+/// More variants than this are a slip.
+const LARGEST: usize = 10_000;
+
+/// Params that have other values than `[params]` gives them.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// `mode=cont`; nothing where there is no `[ablate]`.
+    name: Option<String>,
+    pub params: Dict,
+}
+
+/// Each change, the baseline first, at each point of the matrix.
+pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, Change)> {
+    let changes = Reader { document, problems }.changes();
+    if changes.len().saturating_mul(points.len()) > LARGEST {
+        let table = document.tree.get(AXIS).map(Value::tag);
+        let at = table.and_then(|tag| document.origins.key(tag));
+        let message = format!("`[{AXIS}]` and the matrix have more than {LARGEST} combinations");
+        problems.push(Diagnostic::new(message).at(at));
+        return Vec::new();
+    }
+    let place = |change: &Change, point: &Coordinates| {
+        let mut point = point.clone();
+        point.extend(change.name.clone().map(|name| (AXIS.to_owned(), Value::from(name))));
+        (point, change.clone())
+    };
+    changes
+        .iter()
+        .flat_map(|change| points.iter().map(|point| place(change, point)))
+        .collect()
+}
+
+struct Reader<'a> {
+    document: &'a Document,
+    problems: &'a mut Diagnostics,
+}
+
+impl Reader<'_> {
+    fn changes(mut self) -> Vec<Change> {
+        if !self.document.tree.contains_key(AXIS) {
+            let params = Dict::new();
+            return vec![Change { name: None, params }];
+        }
+        self.check_names();
+        let mut changes = vec![Change {
+            name: Some(BASELINE.to_owned()),
+            params: Dict::new(),
+        }];
+        for (name, value) in self.document.entries(AXIS) {
+            match value {
+                Value::Array(_, values) => {
+                    for value in values {
+                        if !self.changes_something(name, value) {
+                            continue;
+                        }
+                        let params = Dict::from([(name.to_owned(), value.clone())]);
+                        self.add(&mut changes, format!("{name}={}", text(value)), params, value);
+                    }
+                }
+                Value::Dict(_, params) if self.is_change(name, params, value) => {
+                    self.add(&mut changes, name.to_owned(), params.clone(), value);
+                }
+                Value::Dict(..) => {}
+                other => {
+                    let message = format!(
+                        "`{AXIS}.{name}` must be a list of values, or a table of params, not {}",
+                        describe(other)
+                    );
+                    self.problem(value, message);
+                }
+            }
+        }
+        changes
+    }
+
+    fn add(&mut self, changes: &mut Vec<Change>, name: String, params: Dict, value: &Value) {
+        if name == BASELINE {
+            self.problem(
+                value,
+                format!("`{BASELINE}` is the variant without changes; give this one another name"),
+            );
+        } else if changes.iter().any(|change| change.name.as_ref() == Some(&name)) {
+            self.problem(value, format!("`{name}` stands in `[{AXIS}]` twice"));
+        }
+        changes.push(Change { name: Some(name), params });
+    }
+
+    /// Whether a table of params, which is one change, says what it must.
+    fn is_change(&mut self, name: &str, params: &Dict, table: &Value) -> bool {
+        if self.param(name).is_some() {
+            let message = format!("`{name}` is a param, and its changes are a list of values, not a table");
+            self.problem(table, message);
+            return false;
+        }
+        // All of them, so that each is reported.
+        let can_be = params.iter().filter(|(param, value)| self.can_be(param, value)).count() == params.len();
+        if can_be && params.iter().all(|(param, value)| self.param(param) == Some(value)) {
+            self.problem(table, format!("`{AXIS}.{name}` changes nothing"));
+        }
+        can_be
+    }
+
+    /// Whether `value` is another one for a param that there is.
+    fn changes_something(&mut self, param: &str, value: &Value) -> bool {
+        if !self.can_be(param, value) {
+            return false;
+        }
+        let differs = self.param(param) != Some(value);
+        if !differs {
+            self.problem(value, format!("`{param}` is {} in the baseline already", text(value)));
+        }
+        differs
+    }
+
+    /// Whether `value` can be that of a param that there is.
+    fn can_be(&mut self, param: &str, value: &Value) -> bool {
+        let params = || self.document.entries("params").into_iter().map(|(name, _)| name);
+        if self.param(param).is_none() {
+            let diagnostic = if self.document.entries("matrix").iter().any(|(axis, _)| *axis == param) {
+                Diagnostic::new(format!(
+                    "`{param}` is an axis of the matrix: all its values are combined with every change"
+                ))
+                .help("to change it alone, give it one value in `[params]` and take it out of the matrix")
+            } else {
+                Diagnostic::new(format!("no param `{param}` to change ({})", known(params()))).suggest(nearest(param, params()))
+            };
+            let at = self.key(param, value);
+            self.problems.push(diagnostic.at(at));
+            return false;
+        }
+        if value.as_dict().is_some() {
+            self.problem(value, format!("a value of `{param}` must be a scalar or a list, not a table"));
+            return false;
+        }
+        true
+    }
+
+    /// Where a param is named: an item of a list has no key of its own, but the list has.
+    fn key(&self, param: &str, value: &Value) -> Option<super::Location> {
+        let table = self.document.tree.get(AXIS).and_then(Value::as_dict);
+        let list = table.and_then(|table| table.get(param)).filter(|list| list.as_array().is_some());
+        self.document.origins.key(list.unwrap_or(value).tag())
+    }
+
+    fn param(&self, name: &str) -> Option<&Value> {
+        self.document.tree.get("params")?.as_dict()?.get(name)
+    }
+
+    /// Refuses params and axes of the coordinate's name.
+    fn check_names(&mut self) {
+        for table in ["params", "matrix"] {
+            for (_, value) in self.document.entries(table).iter().filter(|(name, _)| *name == AXIS) {
+                let at = self.document.origins.key(value.tag());
+                let message = format!("`{AXIS}` is what the variants of `[{AXIS}]` are named by; give this another name");
+                self.problems.push(Diagnostic::new(message).at(at));
+            }
+        }
+    }
+
+    fn problem(&mut self, value: &Value, message: String) {
+        let at = self.document.origins.value(value.tag());
+        self.problems.push(Diagnostic::new(message).at(at));
+    }
+}
