@@ -140,7 +140,8 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
 fn tables(scores: &Scores, baseline: Option<&Baseline>) -> Result<Vec<Sheet>, Failed> {
     let mut tables = vec![scores.results()];
     if let Some(baseline) = baseline {
-        tables.push(scores.compared(baseline).map_err(Failed::Usage)?);
+        let compared = scores.compared(baseline).map_err(Failed::Usage)?;
+        tables.extend(Some(compared).filter(|table| !table.rows.is_empty()));
     }
     tables.extend(scores.followings());
     Ok(tables)
