@@ -54,6 +54,9 @@ pub struct Output {
     pub port: PortType,
 }
 
+/// Reads and checks params.
+pub type Parse = fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>;
+
 /// What the table of kinds knows of one kind.
 pub struct Kind {
     /// `generate`, `train`, …
@@ -66,7 +69,7 @@ pub struct Kind {
     pub named: &'static [(&'static str, &'static str)],
     /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
     /// ports at which there is something.
-    pub parse: fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>,
+    pub parse: Parse,
     /// The JSON Schema of the params.
     pub schema: fn() -> Schema,
     /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose

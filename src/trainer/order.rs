@@ -107,7 +107,7 @@ mod tests {
     fn each_pass_has_each_row_once_in_another_order() {
         let mut order = Order::new(7, 10, lengths(), 0);
         assert_eq!(per_epoch(1003, 10), 101);
-        let mut pass = |epoch: u64| -> Vec<usize> { (0..101).flat_map(|i| order.batch(epoch * 101 + i).to_vec()).collect() };
+        let mut pass = |epoch: u64| -> Vec<usize> { (0..101).flat_map(|i| order.batch(epoch * 101 + i)).collect() };
         let (first, second) = (pass(0), pass(1));
         assert_ne!(first, second);
         for mut rows in [first, second] {

@@ -91,7 +91,7 @@ impl Reader<'_, '_> {
         let name = input.name;
         match value {
             Value::String(..) => Ok(std::slice::from_ref(value)),
-            Value::Array(_, items) if !input.many && !(input.optional && items.is_empty()) => wrong(format!(
+            Value::Array(_, items) if !(input.many || input.optional && items.is_empty()) => wrong(format!(
                 "input `{name}` of {} takes one reference, not a list of {}",
                 kind.name,
                 items.len()
