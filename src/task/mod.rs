@@ -6,6 +6,10 @@ mod algebra;
 mod basics;
 mod direction;
 mod pool;
+// The example of docs/extending.md: a task for the tests alone.
+#[cfg(test)]
+#[path = "../../docs/reversal.rs"]
+mod reversal;
 
 use std::sync::LazyLock;
 
@@ -72,7 +76,14 @@ pub struct Splits {
 
 /// The table of tasks, by name.
 pub fn tasks() -> &'static [&'static dyn Task] {
-    &[&addition::Addition, &algebra::Algebra, &basics::Basics, &direction::Direction]
+    &[
+        &addition::Addition,
+        &algebra::Algebra,
+        &basics::Basics,
+        &direction::Direction,
+        #[cfg(test)]
+        &reversal::Reversal,
+    ]
 }
 
 /// The names in the table.

@@ -1,3 +1,5 @@
+mod extending;
+
 use super::*;
 
 /// The rows of a task for params in TOML.
@@ -40,6 +42,8 @@ fn a_row_finds_its_task() {
         ("Add: 1 + 2".to_owned(), Some("basics")),
         (format!("{facing} Up, {actions} Left, Around"), None),
         (format!("{facing} East, {actions} "), None),
+        ("Write backwards: c a b".to_owned(), Some("reversal")),
+        ("Write backwards: c a x".to_owned(), None),
         (String::new(), None),
     ] {
         assert_eq!(of(&row(&prompt)).map(Task::name), task, "{prompt}");
