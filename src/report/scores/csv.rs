@@ -1,28 +1,31 @@
 //! Scores as comma-separated values.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{Score, Scores};
 
 impl Scores {
-    /// A heading and a line for each finished score, one column for each axis and each metric that is a single value.
+    /// A heading and a line for each finished score, one column for each axis and each metric that is a single value, by its path:
+    /// `following.consistency`.
     pub fn csv(&self) -> String {
         let axes = self.axes();
         let finished = || self.scores.iter().filter(|score| score.is_finished());
-        let metrics: BTreeSet<&str> = finished()
+        // What is a table for some and nothing for others has columns for its parts alone.
+        let tables: BTreeSet<&String> = finished()
             .flat_map(|score| score.metrics.iter().flatten())
-            .filter(|(_, value)| !value.is_array() && !value.is_object())
-            .map(|(name, _)| name.as_str())
+            .filter_map(|(name, value)| value.is_object().then_some(name))
             .collect();
+        let mut metrics: BTreeSet<String> = finished().flat_map(|score| values(score).into_keys()).collect();
+        metrics.retain(|name| !tables.contains(name));
         let mut text = line(
             ["stage", "iteration"]
                 .iter()
                 .chain(&axes)
                 .chain(&["data"])
-                .chain(&metrics)
-                .map(|title| (*title).to_owned()),
+                .map(|title| (*title).to_owned())
+                .chain(metrics.iter().cloned()),
         );
         for score in finished() {
             text += &line(fields(score, &axes, &metrics));
@@ -31,20 +34,42 @@ impl Scores {
     }
 }
 
-fn fields<'a>(score: &'a Score, axes: &'a [&str], metrics: &'a BTreeSet<&str>) -> impl Iterator<Item = String> + 'a {
+fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iterator<Item = String> {
     let head = [
         score.place.stage.clone(),
         score.place.iteration.map_or_else(String::new, |k| k.to_string()),
     ];
     let coordinates = axes.iter().map(|axis| score.place.variant.get(*axis).cloned().unwrap_or_default());
-    let values = metrics
-        .iter()
-        .map(|name| match score.metrics.as_ref().and_then(|metrics| metrics.get(*name)) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-        });
-    head.into_iter().chain(coordinates).chain([score.data.clone()]).chain(values)
+    let found = values(score);
+    let values = metrics.iter().map(move |name| found.get(name).cloned().unwrap_or_default());
+    let values: Vec<String> = coordinates.chain([score.data.clone()]).chain(values).collect();
+    head.into_iter().chain(values)
+}
+
+/// The single values among the metrics, by their path.
+fn values(score: &Score) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (name, value) in score.metrics.iter().flatten() {
+        match value {
+            Value::Object(parts) => {
+                let parts = parts
+                    .iter()
+                    .filter_map(|(part, value)| Some((format!("{name}.{part}"), single(value)?)));
+                found.extend(parts);
+            }
+            value => found.extend(single(value).map(|value| (name.clone(), value))),
+        }
+    }
+    found
+}
+
+fn single(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// One line of RFC 4180, but ended as the lines of other texts are.
@@ -63,6 +88,7 @@ fn line(fields: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_line_for_every_finished_score() {
@@ -72,6 +98,24 @@ mod tests {
         stage,iteration,seed,start,data,accuracy,average_full_steps,average_steps
         score[0],0,1,cold,in_domain,0.98,2.61,2.6
         score[0],0,1,cold,ood_easy,0.1,2.61,2.6
+        ");
+    }
+
+    #[test]
+    fn tables_are_columns_and_lists_are_left_out() {
+        let mut scores = super::super::tests::example();
+        scores.scores.truncate(2);
+        let mut with = |at: usize, following: Value| {
+            let metrics = scores.scores[at].metrics.as_mut().unwrap();
+            metrics.insert("by_full_steps".to_owned(), json!([1]));
+            metrics.insert("following".to_owned(), following);
+        };
+        with(0, Value::Null);
+        with(1, json!({"consistency": 0.5, "by_skip": []}));
+        insta::assert_snapshot!(scores.csv(), @r"
+        stage,iteration,seed,start,data,accuracy,average_full_steps,average_steps,following.consistency
+        score[0],0,1,cold,in_domain,0.98,2.61,2.6,
+        score[0],0,1,cold,ood_easy,0.1,2.61,2.6,0.5
         ");
     }
 
