@@ -93,7 +93,7 @@ impl Axis {
                 (0..=decades / stride.max(1))
                     .map(|i| Tick {
                         at: 10f64.powi(decade(i)),
-                        label: decimal(10f64.powi(decade(i)), (-decade(i)).max(0) as usize),
+                        label: power(decade(i)),
                     })
                     .collect()
             }
@@ -122,6 +122,14 @@ fn every(step: f64, low: f64, high: f64) -> Vec<Tick> {
         label: decimal(i as f64 * step, decimals),
     };
     (first..=last).map(tick).collect()
+}
+
+/// Ten to the power `decade`: `0.001`, `100`, and where that is long, `1e-5`.
+fn power(decade: i32) -> String {
+    match decade {
+        -3..=5 => decimal(10f64.powi(decade), (-decade).max(0) as usize),
+        _ => format!("1e{decade}"),
+    }
 }
 
 /// `2,500`, `0.25`.
@@ -164,6 +172,7 @@ mod tests {
             labels(&Axis::log("", [0.004, 2.0].into_iter())),
             ["0.001", "0.01", "0.1", "1", "10"].map(String::from)[..].to_vec()
         );
+        assert_eq!(labels(&Axis::log("", [0.000_004, 0.2].into_iter())), ["1e-6", "1e-4", "0.01", "1"]);
     }
 
     #[test]

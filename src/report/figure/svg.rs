@@ -13,7 +13,7 @@ use crate::report::escaped;
 const WIDTH: f64 = 340.0;
 const HEIGHT: f64 = 236.0;
 /// The place of the axes within it.
-const LEFT: f64 = 48.0;
+const LEFT: f64 = 56.0;
 const RIGHT: f64 = 328.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 194.0;
@@ -103,7 +103,7 @@ impl Panel {
         let _ = write!(
             text,
             "<path class=\"axis\" d=\"M{LEFT} {BOTTOM}H{RIGHT}\"/><text class=\"tick mid\" x=\"{middle}\" y=\"{:.1}\">{}</text>\
-             <text class=\"tick mid\" transform=\"translate(12 {height}) rotate(-90)\">{}</text>",
+             <text class=\"tick mid\" transform=\"translate(10 {height}) rotate(-90)\">{}</text>",
             BOTTOM + 34.0,
             escaped(&self.x.title),
             escaped(&self.y.title)
