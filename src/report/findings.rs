@@ -1,10 +1,11 @@
 //! What a report is made of, read from the store by the CLI.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scores::{Place, Scores};
 use crate::hash::Digest;
+use crate::metrics::{BySkip, Following};
 
 /// The scores of an experiment, what lies behind them, and the stages that they come from.
 #[derive(Clone, Debug, Default)]
@@ -25,18 +26,10 @@ pub struct Kept {
     pub place: Place,
     /// Rows of the data set that it put out.
     pub rows: u64,
-    /// The requests for fewer steps than the full solution has, by how many fewer.
-    pub requests: Vec<Requests>,
-}
-
-/// The answers to requests for a certain number of steps fewer than the full solution has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Requests {
-    pub fewer: u32,
-    pub answers: u64,
-    /// Answers with as many steps as asked for.
-    pub consistent: u64,
-    pub right: u64,
+    /// Mean number of steps of the full solutions.
+    pub full_steps: Option<f64>,
+    /// How the answers follow the numbers of steps asked for.
+    pub following: Option<Following>,
 }
 
 /// The training curve of one model, in one variant.
@@ -104,6 +97,16 @@ pub struct Output {
     pub bytes: u64,
     /// Of data sets and answers.
     pub rows: Option<u64>,
+    /// Of the solutions in a data set; nothing where it has none.
+    pub steps: Option<Steps>,
+}
+
+/// The numbers of steps of some solutions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Steps {
+    pub least: u32,
+    pub mean: f64,
+    pub most: u32,
 }
 
 /// When, where and how long a stage ran.
@@ -158,9 +161,18 @@ pub struct Sample {
     pub complete: bool,
 }
 
-impl Requests {
-    /// The share that `part` is of the answers.
-    pub fn share(&self, part: u64) -> Option<f64> {
-        (self.answers > 0).then(|| part as f64 / self.answers as f64)
+impl Kept {
+    /// `{"stage", "variant", "iteration", "rows", "following"}`.
+    pub fn json(&self) -> Value {
+        let Self {
+            place, rows, following, ..
+        } = self;
+        json!({"stage": place.stage, "variant": place.variant, "iteration": place.iteration, "rows": rows, "following": following})
+    }
+
+    /// The requests for fewer steps than the full solution has, by how many fewer.
+    pub fn skips(&self) -> impl Iterator<Item = &BySkip> {
+        let skips = self.following.iter().flat_map(|following| &following.by_skip);
+        skips.filter(|skip| skip.skip > 0)
     }
 }

@@ -17,6 +17,7 @@ mod plain;
 mod running;
 pub mod scores;
 pub mod sheet;
+pub mod sizes;
 mod table;
 mod tally;
 mod terminal;

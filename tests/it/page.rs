@@ -73,8 +73,8 @@ fn has_its_parts(browser: &mut Browser) {
     assert_eq!(browser.evaluate("document.querySelectorAll('#stages .node').length"), 10);
     assert_eq!(
         browser.evaluate("document.querySelectorAll('#results table').length"),
-        2,
-        "results and differences"
+        3,
+        "results, differences and skips"
     );
 }
 

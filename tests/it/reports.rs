@@ -73,6 +73,36 @@ fn wrong_wishes_are_refused() {
     lab.stdout("report x.toml --json --csv", 2);
     lab.stdout("report x.toml --format yaml", 2);
     lab.stdout("report x.toml --html no/such/folder/x.html", 1);
+    for (words, said) in [
+        ("--table differences", "no differences without a `--baseline`"),
+        ("--table following", "no evaluation of a numbered model"),
+        ("--csv --table results", "CSV and JSON have no tables"),
+        (
+            "--table sizes",
+            "possible values: results, differences, valid, following, skips, data",
+        ),
+    ] {
+        let output = lab.output(&format!("report x.toml {words}"));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && text.contains(said), "{words}\n{text}");
+    }
+}
+
+#[test]
+fn tables_are_printed_as_they_are_asked_for() {
+    let lab = lab();
+    let text = lab.stdout("report x.toml --table data --table skips", 0);
+    insta::assert_snapshot!("tables", shape(&text));
+    let problems = lab.stdout("report x.toml problems", 0);
+    assert!(
+        problems.starts_with("stage     output       rows  steps least  mean  most\n"),
+        "without evaluations: {problems}"
+    );
+    let json: Value = serde_json::from_str(&lab.stdout("report x.toml --json", 0)).unwrap();
+    let skips = json["skips"].as_array().unwrap();
+    assert_eq!(skips.len(), 2, "one for each seed");
+    assert_eq!((&skips[0]["stage"], &skips[0]["iteration"]), (&"skips[1]".into(), &1.into()));
+    assert_eq!(skips[0]["following"]["requests"], 40);
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What figures and page are made of, from plan and store.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
@@ -11,9 +10,10 @@ use super::samples::Chooser;
 use super::{answers, collect, stages};
 use crate::cli::selection::Selection;
 use crate::dataset;
+use crate::metrics::{self, Outcome};
 use crate::plan::{Entry, Node, Plan, State};
 use crate::report::Findings;
-use crate::report::findings::{Curve, Kept, Requests, Samples};
+use crate::report::findings::{Curve, Kept, Samples};
 use crate::report::scores::{Place, Scores};
 use crate::stage::PortType;
 use crate::store::{Store, StoreError};
@@ -23,23 +23,23 @@ pub(super) fn findings(
     plan: &Plan,
     store: &Store,
     selection: &Selection,
-    scores: Scores,
+    (scores, kept): (Scores, Vec<Kept>),
     question: String,
 ) -> Result<Findings, StoreError> {
-    let gathering = Gathering {
-        plan,
-        store,
-        selection,
-        phases: Phases::of(plan),
-    };
+    let gathering = Gathering::of(plan, store, selection);
     Ok(Findings {
         question,
         scores,
         stages: stages::stages(plan, store)?,
-        kept: gathering.kept()?,
+        kept,
         curves: gathering.curves()?,
         samples: gathering.samples()?,
     })
+}
+
+/// What the selected filters kept, and how good the answers were that they were given.
+pub(super) fn kept(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<Kept>, StoreError> {
+    Gathering::of(plan, store, selection).kept()
 }
 
 struct Gathering<'a> {
@@ -57,6 +57,15 @@ struct Point {
 }
 
 impl<'a> Gathering<'a> {
+    fn of(plan: &'a Plan, store: &'a Store, selection: &'a Selection) -> Self {
+        Self {
+            plan,
+            store,
+            selection,
+            phases: Phases::of(plan),
+        }
+    }
+
     /// The stages in the store that put out a `port`, and where each did.
     fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
         let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
@@ -85,36 +94,24 @@ impl<'a> Gathering<'a> {
         members.map(|member| collect::place(&self.phases, index, member)).collect()
     }
 
-    /// Of every filter in the store: the rows it kept, and how good the answers were that it was given.
+    /// Of every filter in the store.
     fn kept(&self) -> Result<Vec<Kept>, StoreError> {
         let mut all = Vec::new();
         for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == "filter") {
-            let mut requests: BTreeMap<u32, Requests> = BTreeMap::new();
+            let mut outcomes: Vec<Outcome> = Vec::new();
             for link in node.inputs.values().flatten() {
-                let answered = self
-                    .plan
-                    .entries
-                    .get(link.from.index())
-                    .and_then(|entry| self.path(entry, link.port));
-                let Some(answered) = answered else { continue };
-                answers::read(&answered, |_, outcome| {
-                    let fewer = outcome
-                        .requested
-                        .map_or(0, |requested| outcome.full_steps.saturating_sub(requested));
-                    if fewer > 0 {
-                        let seen = requests.entry(fewer).or_default();
-                        seen.fewer = fewer;
-                        seen.answers += 1;
-                        seen.consistent += u64::from(outcome.requested == Some(outcome.steps));
-                        seen.right += u64::from(outcome.right);
-                    }
-                })?;
+                let entry = self.plan.entries.get(link.from.index());
+                if let Some(answered) = entry.and_then(|entry| self.path(entry, link.port)) {
+                    answers::read(&answered, |_, outcome| outcomes.push(outcome))?;
+                }
             }
+            let measured = metrics::measure(&outcomes);
             let rows = stages::rows(&path).unwrap_or(0);
             all.extend(self.places(index, node).into_iter().map(|place| Kept {
                 place,
                 rows,
-                requests: requests.values().copied().collect(),
+                full_steps: measured.average_full_steps,
+                following: measured.following.clone(),
             }));
         }
         Ok(all)

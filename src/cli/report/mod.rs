@@ -7,6 +7,7 @@ mod phase;
 mod question;
 mod samples;
 mod stages;
+mod tables;
 mod write;
 
 use std::path::PathBuf;
@@ -18,8 +19,10 @@ use crate::config::ablate::{AXIS, BASELINE};
 use crate::event::StageName;
 use crate::plan::Dag;
 use crate::report::Paint;
+use crate::report::findings::Kept;
 use crate::report::scores::{Baseline, Scores};
 use crate::report::sheet::Sheet;
+use tables::{Table, Tables};
 
 /// Print the scores of the evaluations that are in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -46,6 +49,10 @@ pub struct ReportArgs {
     /// the row's own there. Left out, an experiment with `[ablate]` is compared with its baseline
     #[arg(long, value_name = "STAGE")]
     pub baseline: Option<Baseline>,
+
+    /// Print this table; may be given several times, in the order wanted
+    #[arg(long = "table", value_enum, value_name = "TABLE")]
+    pub tables: Vec<Table>,
 
     /// Write a page with tables, figures, stages and samples
     #[arg(long, value_name = "FILE")]
@@ -100,11 +107,7 @@ impl ReportArgs {
 /// # Errors
 /// When the experiment is wrong, the store is damaged, or a file cannot be written.
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
-    if args.baseline.is_some() && args.format() == Format::Csv {
-        return Err(Failed::Usage(
-            "differences do not fit into CSV's rows; take `--format json`".to_owned(),
-        ));
-    }
+    check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, store) = session.plan(&args.selection)?;
     let baseline = args.baseline(&plan.dag);
@@ -112,43 +115,62 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
     // One that nobody asked for may not be selected.
     let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
-    if scores.scores.is_empty() {
+    let kept = gather::kept(&plan, &store, &args.selection)?;
+    let stages = if scores.scores.is_empty() || args.tables.contains(&Table::Data) {
+        stages::stages(&plan, &store)?
+    } else {
+        Vec::new()
+    };
+    let tables = Tables {
+        scores: &scores,
+        baseline: baseline.as_ref(),
+        kept: &kept,
+        stages: &stages,
+    };
+    let usual = tables.usual()?;
+    if usual.is_empty() {
         return Err(Failed::Usage(format!(
-            "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`)",
+            "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`), and no data set is there yet",
             plan.dag.experiment
         )));
     }
-    let tables = tables(&scores, baseline.as_ref())?;
+    let printed = if args.tables.is_empty() {
+        &usual
+    } else {
+        &tables.chosen(&args.tables)?
+    };
     let written = if args.html.is_some() || args.plots.is_some() {
         let question = question::of(&args.experiment)?;
-        let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
-        write::files(args, &findings, &tables)?
+        let findings = gather::findings(&plan, &store, &args.selection, (scores.clone(), kept.clone()), question)?;
+        write::files(args, &findings, &usual)?
     } else {
         Vec::new()
     };
     let text = match args.format() {
-        Format::Json => format!("{}\n", json(&scores, baseline.as_ref())?),
+        Format::Json => format!("{}\n", json(&scores, &kept, baseline.as_ref())?),
         Format::Csv => scores.csv(),
-        Format::Markdown => tables.iter().map(Sheet::markdown).collect::<Vec<_>>().join("\n"),
-        Format::Latex => tables.iter().map(Sheet::latex).collect::<Vec<_>>().join("\n"),
-        Format::Text => text(args, &scores, &tables, &written, paint),
+        Format::Markdown => printed.iter().map(Sheet::markdown).collect::<Vec<_>>().join("\n"),
+        Format::Latex => printed.iter().map(Sheet::latex).collect::<Vec<_>>().join("\n"),
+        Format::Text => text(args, &scores, printed, &written, paint),
     };
     super::print(&text)
 }
 
-/// The tables that there is something to say in.
-fn tables(scores: &Scores, baseline: Option<&Baseline>) -> Result<Vec<Sheet>, Failed> {
-    let mut tables = vec![scores.results()];
-    if let Some(baseline) = baseline {
-        let compared = scores.compared(baseline).map_err(Failed::Usage)?;
-        tables.extend(Some(compared).filter(|table| !table.rows.is_empty()));
+/// Whether the arguments go together.
+fn check(args: &ReportArgs) -> Result<(), Failed> {
+    let wrong = |message: &str| Err(Failed::Usage(message.to_owned()));
+    match args.format() {
+        Format::Csv if args.baseline.is_some() => wrong("differences do not fit into CSV's rows; take `--format json`"),
+        Format::Csv | Format::Json if !args.tables.is_empty() => {
+            wrong("`--table` is for text, Markdown and LaTeX: CSV and JSON have no tables")
+        }
+        _ => Ok(()),
     }
-    tables.extend(scores.followings());
-    Ok(tables)
 }
 
-fn json(scores: &Scores, baseline: Option<&Baseline>) -> Result<serde_json::Value, Failed> {
+fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<serde_json::Value, Failed> {
     let mut json = scores.json();
+    json["skips"] = kept.iter().map(Kept::json).collect();
     if let Some(baseline) = baseline {
         json["baseline"] = scores.compared_json(baseline).map_err(Failed::Usage)?;
     }

@@ -4,11 +4,12 @@ use std::io::BufRead;
 use std::path::Path;
 
 use petgraph::graph::NodeIndex;
+use serde::Deserialize;
 
 use crate::hash::Digest;
 use crate::plan::{self, Entry, Node, Plan};
 use crate::report::duration;
-use crate::report::findings::{Input, Output, Ran, Stage, State};
+use crate::report::findings::{Input, Output, Ran, Stage, State, Steps};
 use crate::stage::PortType;
 use crate::store::{Record, Store, StoreError};
 
@@ -76,14 +77,45 @@ fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
             .find(|output| output.name == port)
             .map(|output| output.port)
     };
-    let has_rows = |port: &str| matches!(type_of(port), Some(PortType::Dataset | PortType::Answers));
-    let output = |(port, artifact): (&String, &crate::store::Artifact)| Output {
-        port: port.clone(),
-        digest: artifact.digest,
-        bytes: artifact.bytes,
-        rows: has_rows(port).then(|| rows(&store.object(&artifact.digest))).flatten(),
+    let output = |(port, artifact): (&String, &crate::store::Artifact)| {
+        let path = store.object(&artifact.digest);
+        let steps = match type_of(port) {
+            Some(PortType::Dataset) => steps(&path).unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        Output {
+            port: port.clone(),
+            digest: artifact.digest,
+            bytes: artifact.bytes,
+            rows: match type_of(port) {
+                Some(PortType::Dataset | PortType::Answers) => rows(&path),
+                _ => None,
+            },
+            steps: summed_up(&steps),
+        }
     };
     entry.outputs.iter().map(output).collect()
+}
+
+/// The part of a row that is counted.
+#[derive(Deserialize)]
+struct Counted {
+    step_num: u32,
+}
+
+/// The numbers of steps of a data set's solutions, as far as they can be read.
+fn steps(path: &Path) -> Option<Vec<u32>> {
+    let rows: Vec<Counted> = crate::dataset::read(path).ok()?;
+    Some(rows.iter().map(|row| row.step_num).collect())
+}
+
+fn summed_up(steps: &[u32]) -> Option<Steps> {
+    let sum: u64 = steps.iter().copied().map(u64::from).sum();
+    Some(Steps {
+        least: *steps.iter().min()?,
+        mean: sum as f64 / steps.len() as f64,
+        most: *steps.iter().max()?,
+    })
 }
 
 /// The number of lines of a file, as far as it can be read.

@@ -1,7 +1,8 @@
-//! Accuracy and steps by iteration, in and out of domain.
+//! Accuracy, steps and valid steps by iteration, in and out of domain.
 
 use std::collections::BTreeMap;
 
+use super::alike::Alike;
 use super::axis::Axis;
 use super::series::{self, Names, bare, point, reference};
 use super::{Figure, Form, Panel, Series};
@@ -9,25 +10,56 @@ use crate::report::scores::{Row, Scores};
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 
+/// What is drawn.
+struct Drawn {
+    metric: &'static str,
+    scale: f64,
+    y: fn(&[Series]) -> Axis,
+    /// Whether the full solutions' steps are drawn as well.
+    full: bool,
+}
+
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
-    let y = |_: &[Series]| Axis::fixed("right answers, %", 0.0, 100.0);
-    let panels = panels(scores, "accuracy", 100.0, y, |_| None);
+    let drawn = Drawn {
+        metric: "accuracy",
+        scale: 100.0,
+        y: |_| Axis::fixed("right answers, %", 0.0, 100.0),
+        full: false,
+    };
+    let panels = panels(scores, &drawn);
     Figure::of("accuracy-by-iteration", "Accuracy by iteration", &format!("{CAPTION}."), panels)
 }
 
 pub(super) fn steps(scores: &Scores) -> Option<Figure> {
-    let y = |series: &[Series]| {
-        let tops = series.iter().flat_map(|series| &series.points);
-        Axis::from_zero("steps", tops.map(|point| point.y + point.deviation.unwrap_or_default()))
+    let drawn = Drawn {
+        metric: "average_steps",
+        scale: 1.0,
+        y: |series| {
+            let tops = series.iter().flat_map(|series| &series.points);
+            Axis::from_zero("steps", tops.map(|point| point.y + point.deviation.unwrap_or_default()))
+        },
+        full: true,
     };
-    let panels = panels(scores, "average_steps", 1.0, y, |rows| {
-        let full = rows
-            .iter()
-            .flat_map(|(row, data)| means(row, data, "average_full_steps").into_iter());
-        Some(point(0.0, &full.collect(), 1.0)?.y)
-    });
     let caption = format!("{CAPTION}; dotted: the full solutions.");
-    Figure::of("steps-by-iteration", "Average steps by iteration", &caption, panels)
+    Figure::of("steps-by-iteration", "Average steps by iteration", &caption, panels(scores, &drawn))
+}
+
+pub(super) fn valid(scores: &Scores) -> Option<Figure> {
+    let drawn = Drawn {
+        metric: "valid_right",
+        scale: 100.0,
+        y: |_| Axis::fixed("of the right answers, %", 0.0, 100.0),
+        full: false,
+    };
+    let caption = format!(
+        "Of the right answers, the share in which every step follows from what stands before it: the others came to it some other way, luck for one. {CAPTION}."
+    );
+    Figure::of(
+        "valid-by-iteration",
+        "Right answers with valid steps by iteration",
+        &caption,
+        panels(scores, &drawn),
+    )
 }
 
 fn means(row: &Row<'_>, data: &str, metric: &str) -> BTreeMap<usize, f64> {
@@ -38,49 +70,57 @@ fn means(row: &Row<'_>, data: &str, metric: &str) -> BTreeMap<usize, f64> {
         .collect()
 }
 
-/// A panel for each data set, a series for each evaluation and group of coordinates.
-fn panels(
-    scores: &Scores,
-    metric: &str,
-    scale: f64,
-    y: impl Fn(&[Series]) -> Axis,
-    full: impl Fn(&[(&Row<'_>, &str)]) -> Option<f64>,
-) -> Vec<Panel> {
+/// A panel for each data set and each kind of problems, a series for each evaluation and group of coordinates.
+fn panels(scores: &Scores, drawn: &Drawn) -> Vec<Panel> {
     let rows: Vec<Row<'_>> = scores.rows().into_iter().filter(|row| !row.is_numbered()).collect();
-    let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
-    let names = Names::of(in_loop().map(|row| (row.base, row.group.clone())));
-    let iterations = || in_loop().filter_map(|row| row.iteration).map(|k| k as f64);
-    let (first, last) = (iterations().fold(f64::INFINITY, f64::min), iterations().fold(0.0, f64::max));
-    let panel = |data: &&str| {
-        let level = |name: &str, y: f64| reference(name, vec![bare(first, y), bare(last, y)]);
-        let mut series: Vec<Series> = names
-            .each()
-            .map(|(name, style, (base, group))| {
-                let own = in_loop().filter(|row| row.base == *base && row.group == *group);
-                let points = own.filter_map(|row| point(row.iteration? as f64, &means(row, data, metric), scale));
-                Series {
-                    name,
-                    style,
-                    form: Form::Marked,
-                    points: points.collect(),
-                }
-            })
-            .collect();
+    let data = scores.data();
+    let each = data.iter().flat_map(|data| {
+        let alike = Alike::rows(&rows, data).into_iter();
+        alike.map(|alike| {
+            let own = rows.iter().filter_map(|row| Some(row.among(alike.rest(&row.group)?)));
+            drawn.panel(alike.title(data), &own.collect::<Vec<_>>(), data)
+        })
+    });
+    each.collect()
+}
+
+impl Drawn {
+    fn panel(&self, title: String, rows: &[Row<'_>], data: &str) -> Panel {
+        let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
+        let iterations = || in_loop().filter_map(|row| row.iteration).map(|k| k as f64);
+        let (first, last) = (iterations().fold(f64::INFINITY, f64::min), iterations().fold(0.0, f64::max));
+        let mut series = self.by_iteration(rows, data);
         let outside = rows.iter().filter(|row| row.iteration.is_none());
         series.extend(outside.filter_map(|row| {
-            let level_of = point(0.0, &means(row, data, metric), scale)?;
-            let mut line = level(row.stage, level_of.y);
-            line.points.iter_mut().for_each(|point| point.sources.clone_from(&level_of.sources));
+            let level = point(0.0, &means(row, data, self.metric), self.scale)?;
+            let mut line = reference(row.stage, vec![bare(first, level.y), bare(last, level.y)]);
+            line.points.iter_mut().for_each(|point| point.sources.clone_from(&level.sources));
             Some(line)
         }));
-        let all: Vec<(&Row<'_>, &str)> = rows.iter().map(|row| (row, *data)).collect();
-        series.extend(full(&all).map(|steps| series::full(vec![bare(first, steps), bare(last, steps)])));
+        let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
+        let full = point(0.0, &full, 1.0).filter(|_| self.full);
+        series.extend(full.map(|steps| series::full(vec![bare(first, steps.y), bare(last, steps.y)])));
         Panel {
-            title: (*data).to_owned(),
+            title,
             x: Axis::whole("iteration", iterations()),
-            y: y(&series),
+            y: (self.y)(&series),
             series,
         }
-    };
-    scores.data().iter().map(panel).collect()
+    }
+
+    fn by_iteration(&self, rows: &[Row<'_>], data: &str) -> Vec<Series> {
+        let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
+        let names = Names::of(in_loop().map(|row| (row.base, row.group.clone())));
+        let series = names.each().map(|(name, style, (base, group))| {
+            let own = in_loop().filter(|row| row.base == *base && row.group == *group);
+            let points = own.filter_map(|row| point(row.iteration? as f64, &means(row, data, self.metric), self.scale));
+            Series {
+                name,
+                style,
+                form: Form::Marked,
+                points: points.collect(),
+            }
+        });
+        series.collect()
+    }
 }

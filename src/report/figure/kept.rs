@@ -2,75 +2,115 @@
 
 use std::collections::BTreeMap;
 
+use super::alike::{Alike, Group};
 use super::axis::Axis;
 use super::series::{Names, point};
 use super::{Figure, Form, Panel, Series, Style};
-use crate::report::findings::{Kept, Requests};
+use crate::metrics::BySkip;
+use crate::report::findings::Kept;
 use crate::report::scores::distinct;
 
+/// A share of the answers to requests for a number of steps fewer than the full solution has.
+type Share = fn(&BySkip) -> (u64, u64);
+
+const SHARES: [(&str, Share); 3] = [
+    ("as short as asked for", |skip| (skip.consistent, skip.requests)),
+    ("of these, right", |skip| (skip.kept, skip.consistent)),
+    ("of these, steps all valid", |skip| (skip.kept_valid, skip.kept)),
+];
+
 pub(super) fn skips(kept: &[Kept]) -> Option<Figure> {
-    let mut panels = vec![counts(kept)];
-    panels.push(panel(kept, "as short as asked for", |requests| requests.share(requests.consistent)));
-    panels.push(panel(kept, "right", |requests| requests.share(requests.right)));
+    let alike = Alike::of(kept.iter().map(|kept| (kept.place.group(), kept.full_steps)));
+    let panels = alike.iter().flat_map(|alike| {
+        let own = kept.iter().filter_map(|kept| Some((alike.rest(&kept.place.group())?, kept)));
+        let own: Vec<(Group<'_>, &Kept)> = own.collect();
+        let mut panels = vec![counts(&own, alike.title("kept"))];
+        panels.extend(SHARES.iter().flat_map(|(title, share)| self::panels(&own, title, alike, *share)));
+        panels
+    });
     Figure::of(
         "kept-skips",
         "Kept skips by iteration",
-        "Left: rows that the filter kept. Beside it, of the answers to requests for 1, 2 … steps fewer than the full solution has: \
-         the share with exactly as many steps as asked for, and the share with the right answer. Means over the seeds, with a band of one standard deviation.",
-        panels,
+        "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … steps fewer than the full solution has: the share with \
+         exactly as many steps as asked for; the accuracy of these; and of the right ones among these, the share in which every step follows \
+         from what stands before it. Means over the seeds, with a band of one standard deviation.",
+        panels.collect(),
     )
 }
 
-fn counts(kept: &[Kept]) -> Panel {
-    let names = Names::of(kept.iter().map(|kept| (kept.place.base(), kept.place.group())));
-    let series = names.each().map(|(name, style, (base, group))| {
-        let own = kept
-            .iter()
-            .filter(|kept| kept.place.base() == *base && kept.place.group() == *group);
+fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
+    let names = names(kept);
+    let series = names.each().map(|(name, style, key)| {
+        let own = among(kept, key);
         series(name, style, own, |kept| Some(kept.rows as f64), 1.0)
     });
     let series: Vec<Series> = series.collect();
     let tops = series.iter().flat_map(|series| &series.points);
     let y = Axis::from_zero("rows", tops.map(|point| point.y + point.deviation.unwrap_or_default()));
     Panel {
-        title: "kept".to_owned(),
+        title,
         x: iterations(kept),
         y,
         series,
     }
 }
 
-fn panel(kept: &[Kept], title: &str, share: fn(&Requests) -> Option<f64>) -> Panel {
-    let names = Names::of(kept.iter().map(|kept| (kept.place.base(), kept.place.group())));
+/// The panels of one share: a series for each number of steps left out; where there are several groups, a panel for each number instead.
+fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, share: Share) -> Vec<Panel> {
+    let names = names(kept);
     let several = names.each().count() > 1;
-    let fewer = distinct(kept.iter().flat_map(|kept| kept.requests.iter().map(|requests| requests.fewer)));
-    let mut all = Vec::new();
-    for (name, _, (base, group)) in names.each() {
-        for fewer in &fewer {
-            let own = kept
-                .iter()
-                .filter(|kept| kept.place.base() == *base && kept.place.group() == *group);
-            let value = |kept: &Kept| share(kept.requests.iter().find(|requests| requests.fewer == *fewer)?);
-            let name = if several {
-                format!("{name}, {fewer} fewer")
-            } else {
-                format!("{fewer} fewer")
+    let asked = distinct(kept.iter().flat_map(|(_, kept)| kept.skips().map(|skip| skip.skip)));
+    let series = asked.iter().enumerate().flat_map(|(i, fewer)| {
+        let value = move |kept: &Kept| {
+            let (part, whole) = share(kept.skips().find(|skip| skip.skip == *fewer)?);
+            (whole > 0).then(|| part as f64 / whole as f64)
+        };
+        let each = names.each().map(move |(name, style, key)| {
+            let (name, style) = match several {
+                true => (name, style),
+                // The first colour is that of the counts.
+                false => (format!("{fewer} fewer"), Style::Colour(1 + i)),
             };
-            // The first colours are those of the counts.
-            let style = Style::Colour(names.each().count() + all.len());
-            all.push(series(name, style, own, value, 100.0));
-        }
-    }
-    Panel {
-        title: title.to_owned(),
+            (*fewer, series(name, style, among(kept, key), value, 100.0))
+        });
+        each.collect::<Vec<_>>()
+    });
+    let panel = |title: &str, series: Vec<Series>| Panel {
+        title: alike.title(title),
         x: iterations(kept),
         y: Axis::fixed("answers, %", 0.0, 100.0),
-        series: all,
+        series,
+    };
+    let series: Vec<(i64, Series)> = series.collect();
+    if !several {
+        return vec![panel(title, series.into_iter().map(|(_, series)| series).collect())];
     }
+    let of = |fewer: i64| {
+        series
+            .iter()
+            .filter(move |(other, _)| *other == fewer)
+            .map(|(_, series)| series.clone())
+    };
+    asked
+        .iter()
+        .map(|fewer| panel(&format!("{title}, {fewer} fewer"), of(*fewer).collect()))
+        .collect()
 }
 
-fn iterations(kept: &[Kept]) -> Axis {
-    Axis::whole("iteration", kept.iter().filter_map(|kept| kept.place.iteration).map(|k| k as f64))
+fn names<'a>(kept: &[(Group<'a>, &'a Kept)]) -> Names<'a> {
+    Names::of(kept.iter().map(|(group, kept)| (kept.place.base(), group.clone())))
+}
+
+fn among<'a>(kept: &'a [(Group<'a>, &'a Kept)], (base, group): &'a (&str, Group<'_>)) -> impl Iterator<Item = &'a Kept> {
+    let own = kept
+        .iter()
+        .filter(move |(other, kept)| kept.place.base() == *base && other == group);
+    own.map(|(_, kept)| *kept)
+}
+
+fn iterations(kept: &[(Group<'_>, &Kept)]) -> Axis {
+    let iterations = kept.iter().filter_map(|(_, kept)| kept.place.iteration);
+    Axis::whole("iteration", iterations.map(|k| k as f64))
 }
 
 /// Means over the seeds of what `value` says, by iteration.

@@ -1,5 +1,6 @@
 //! The figures of a report: what is drawn, apart from how.
 
+mod alike;
 mod axis;
 mod by_iteration;
 mod by_length;
@@ -114,6 +115,7 @@ pub fn figures(findings: &Findings) -> Vec<Figure> {
     let figures = [
         by_iteration::accuracy(scores),
         by_iteration::steps(scores),
+        by_iteration::valid(scores),
         by_length::accuracy(scores),
         by_length::steps(scores),
         histogram::steps(scores),

@@ -1,6 +1,5 @@
 //! The page: one HTML file with everything in it, which asks nothing of a network.
 
-mod data;
 mod graph;
 mod question;
 
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::figure::{Figure, SHAPES};
 use super::findings::{Findings, State};
 use super::sheet::Sheet;
+use super::sizes::sizes;
 use super::{escaped, json_in_script, wording};
 
 const FRAME: &str = include_str!("page.html");
@@ -28,7 +28,10 @@ pub fn page(findings: &Findings, tables: &[Sheet], figures: &[Figure]) -> String
         ("results", results),
         ("figures", if drawn.is_empty() { NOTHING.to_owned() } else { drawn }),
         ("graph", graph::html(&findings.stages)),
-        ("data", data::sizes(findings).html()),
+        (
+            "data",
+            sizes(&findings.stages).map_or_else(|| NOTHING_YET.to_owned(), |sizes| sizes.html()),
+        ),
         ("shown", escaped(&shown(findings))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("content", json_in_script(&content)),
@@ -38,6 +41,8 @@ pub fn page(findings: &Findings, tables: &[Sheet], figures: &[Figure]) -> String
 }
 
 const NOTHING: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
+
+const NOTHING_YET: &str = "<p class=\"quiet\">No data sets yet.</p>";
 
 /// The frame with its parts put in, in one pass: what a part says is never taken for a place.
 fn fill(parts: &[(&str, String)]) -> String {

@@ -269,6 +269,7 @@ mod tests {
         insta::assert_snapshot!(sheet.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
         iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-6.2, +7.5]  -1.00 [-1.00, -1.00]
+
         iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-5.0, +5.8]  -1.00 [-1.00, -1.00]
         ");
     }
@@ -279,6 +280,7 @@ mod tests {
         insta::assert_snapshot!(sheet.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
         iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-6.2, +7.5]  -1.00 [-1.00, -1.00]
+
         warm start   warm   score[0]  3  0.0 [0.0, 0.0]     0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]     0.00 [0.00, 0.00]
         iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  +2.5 [0.0, +7.5]  -1.00 [-1.00, -1.00]
         ");

@@ -1,78 +1,156 @@
-//! How numbered models follow the number of steps that they are asked for (METHOD, 6.2).
+//! How numbered models follow the number of steps that they are asked for (METHOD, 6.2), and what is kept of their answers.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
 
 use super::lead::{self, Lead};
 use super::results::Column;
-use super::{Row, Scores};
+use super::{Row, Score, Scores};
 use crate::report::Align;
-use crate::report::sheet::{Sheet, Span};
+use crate::report::findings::Kept;
+use crate::report::sheet::{Cell, Sheet, Span};
 
-const COLUMNS: [Column; 5] = [
+/// Columns under one heading, which may be empty.
+type Heading = (&'static str, &'static [Column]);
+
+const fn count(title: &'static str, metric: &'static str) -> Column {
+    column(title, metric, 1.0, 0)
+}
+
+const fn share(title: &'static str, metric: &'static str) -> Column {
+    column(title, metric, 100.0, 1)
+}
+
+const fn column(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Column {
     Column {
-        title: "skips asked for",
-        metric: "real_skips",
-        scale: 1.0,
-        decimals: 0,
-    },
-    Column {
-        title: "consistent %",
-        metric: "consistency",
-        scale: 100.0,
-        decimals: 1,
-    },
-    Column {
-        title: "consistent skips %",
-        metric: "consistency_real_skips",
-        scale: 100.0,
-        decimals: 1,
-    },
-    Column {
-        title: "right of consistent %",
-        metric: "accuracy_consistent",
-        scale: 100.0,
-        decimals: 1,
-    },
-    Column {
-        title: "steps",
-        metric: "average_steps",
-        scale: 1.0,
-        decimals: 2,
-    },
+        title,
+        metric,
+        scale,
+        decimals,
+    }
+}
+
+const FOLLOWING: [Heading; 5] = [
+    ("", &[count("requests", "requests")]),
+    ("", &[count("skips", "real_skips")]),
+    (
+        "consistent",
+        &[
+            share("%", "consistency"),
+            share("skips %", "consistency_real_skips"),
+            share("right %", "accuracy_consistent"),
+        ],
+    ),
+    ("", &[column("steps", "average_steps", 1.0, 2)]),
+    ("kept", &[count("skips", "kept"), share("valid %", "kept_valid")]),
 ];
+
+const ROWS: [Heading; 1] = [("", &[count("rows", "rows")])];
 
 impl Scores {
     /// A row for each evaluation of a numbered model and each data set; nothing where there is none.
     pub fn followings(&self) -> Option<Sheet> {
-        let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
-        let rows: Vec<&Row<'_>> = all.iter().filter(|row| row.is_numbered()).collect();
-        let mut spans = lead.spans();
-        spans.push(Span::alone("data", Align::Left));
-        spans.extend(COLUMNS.iter().map(|column| Span::alone(column.title, Align::Right)));
-        let line = |row: &'_ Row<'_>, name: &str| {
-            let scores = row.on(name);
-            let number = |column: &Column| column.cell(&scores, |score| score.following()?.get(column.metric)?.as_f64());
-            let mut cells = lead.cells(row);
-            cells.push(crate::report::sheet::Cell::text(name));
-            cells.extend(COLUMNS.iter().map(number));
-            cells
-        };
-        let on = |row: &Row<'_>, name: &str| !row.on(name).is_empty();
-        let lines = rows.iter().flat_map(|row| {
-            let data = data.iter().filter(|name| on(row, name));
-            data.map(|name| (*row, line(row, name))).collect::<Vec<_>>()
+        let (data, rows) = (self.data(), self.rows());
+        let numbered = rows.iter().filter(|row| row.is_numbered());
+        let lines = numbered.flat_map(|row| {
+            let data = data.iter().filter(|name| !row.on(name).is_empty());
+            data.map(move |name| (row, Some(*name)))
         });
-        (!rows.is_empty()).then(|| Sheet {
-            title: "Numbered models: do they take as many steps as asked for?".to_owned(),
-            spans,
-            rows: lead::rows(lines),
-        })
+        let title = "Numbered models: do they take as many steps as asked for?";
+        sheet(self, title, &lines.collect::<Vec<_>>(), &FOLLOWING)
+    }
+}
+
+/// A row for each filter: what was asked for, how the answers follow, and how many rows it kept; nothing where there is none.
+pub fn skips(kept: &[Kept]) -> Option<Sheet> {
+    let scores = Scores {
+        experiment: String::new(),
+        scores: kept.iter().map(as_score).collect(),
+    };
+    let (rows, headings) = (scores.rows(), [&FOLLOWING[..], &ROWS[..]].concat());
+    let title = "Skips: what the numbered models were asked for, and what was kept of their answers";
+    sheet(&scores, title, &rows.iter().map(|row| (row, None)).collect::<Vec<_>>(), &headings)
+}
+
+/// A filter as a score on one data set without a name.
+fn as_score(kept: &Kept) -> Score {
+    let mut following = json!(kept.following);
+    following["rows"] = kept.rows.into();
+    Score {
+        place: kept.place.clone(),
+        data: String::new(),
+        metrics: Some(Map::from_iter([("following".to_owned(), following)])),
+        answers: Rc::default(),
+    }
+}
+
+/// A line for each row, on the data set that is named, or on the only one.
+fn sheet(scores: &Scores, title: &str, rows: &[(&Row<'_>, Option<&str>)], headings: &[Heading]) -> Option<Sheet> {
+    let lead = Lead::of(scores);
+    let mut spans = lead.spans();
+    if rows.iter().any(|(_, data)| data.is_some()) {
+        spans.push(Span::alone("data", Align::Left));
+    }
+    for (heading, columns) in headings {
+        let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+        spans.push(Span::of(heading, &titles, Align::Right));
+    }
+    let line = |(row, data): &(&Row<'_>, Option<&str>)| {
+        let found = row.on(data.unwrap_or_default());
+        let columns = headings.iter().flat_map(|(_, columns)| columns.iter());
+        let mut cells = lead.cells(row);
+        cells.extend(data.map(Cell::text));
+        cells.extend(columns.map(|column| column.cell(&found, |score| value(score.following()?, column.metric))));
+        cells
+    };
+    let lines = rows.iter().map(|pair| (pair.0, line(pair)));
+    (!rows.is_empty()).then(|| Sheet {
+        title: title.to_owned(),
+        spans,
+        rows: lead::rows(lines),
+    })
+}
+
+/// A number among those on following; what is kept is added up over the numbers of steps left out.
+fn value(following: &Map<String, Value>, metric: &str) -> Option<f64> {
+    let sum = |metric: &str| -> Option<f64> {
+        let skips = following.get("by_skip")?.as_array()?.iter();
+        skips.map(|skip| skip.get(metric)?.as_f64()).sum()
+    };
+    match metric {
+        "kept" => sum("kept"),
+        "kept_valid" => Some(sum("kept_valid")? / sum("kept").filter(|kept| *kept > 0.0)?),
+        metric => following.get(metric)?.as_f64(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::example;
+    use super::*;
+    use crate::metrics::{BySkip, Following};
     use crate::report::Paint;
-    use serde_json::json;
+
+    fn following(kept: u64) -> Following {
+        let skip = |skip, kept| BySkip {
+            skip,
+            requests: 40,
+            consistent: 30,
+            right: 20,
+            kept,
+            kept_valid: kept / 2,
+        };
+        Following {
+            requests: 80,
+            real_skips: 57,
+            consistency: Some(0.5),
+            consistency_real_skips: Some(0.25),
+            accuracy_consistent: None,
+            average_steps: Some(1.5),
+            by_skip: vec![skip(0, 0), skip(1, kept), skip(2, 0)],
+        }
+    }
 
     #[test]
     fn numbered_models_have_a_table_of_their_own() {
@@ -82,17 +160,45 @@ mod tests {
             if score.place.iteration == Some(0)
                 && let Some(metrics) = &mut score.metrics
             {
-                let following = json!({"real_skips": 57, "consistency": 0.5, "consistency_real_skips": 0.25, "accuracy_consistent": null, "average_steps": 1.5});
-                metrics.insert("following".to_owned(), following);
+                metrics.insert("following".to_owned(), json!(following(10)));
             }
         }
         insta::assert_snapshot!(scores.followings().unwrap().text(Paint::default()), @r"
-        phase       start  stage     n  data       skips asked for  consistent %  consistent skips %  right of consistent %        steps
-        cold start  cold   score[0]  1  in_domain               57          50.0                25.0                      –         1.50
-        cold start  cold   score[0]  1  ood_easy                57          50.0                25.0                      –         1.50
-        warm start  warm   score[0]  3  in_domain           57 ± 0    50.0 ± 0.0          25.0 ± 0.0                      –  1.50 ± 0.00
-        warm start  warm   score[0]  3  ood_easy            57 ± 0    50.0 ± 0.0          25.0 ± 0.0                      –  1.50 ± 0.00
+        phase       start  stage     n  data       requests  skips  consistent %     skips %  right %        steps  kept skips     valid %
+        cold start  cold   score[0]  1  in_domain        80     57          50.0        25.0        –         1.50          10        50.0
+        cold start  cold   score[0]  1  ood_easy         80     57          50.0        25.0        –         1.50          10        50.0
+
+        warm start  warm   score[0]  3  in_domain        80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00          10  50.0 ± 0.0
+        warm start  warm   score[0]  3  ood_easy         80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00          10  50.0 ± 0.0
         ");
         assert_eq!(scores.results().rows.len(), 1 + 2);
+    }
+
+    #[test]
+    fn what_filters_kept_has_a_row_for_each() {
+        assert_eq!(skips(&[]), None);
+        let kept = [(1, 10), (2, 20)].map(|(seed, kept)| {
+            let mut place = example().scores[2].place.clone();
+            place.variant.insert("seed".to_owned(), seed.to_string());
+            (place.stage, place.source) = ("skips[1]".to_owned(), seed);
+            Kept {
+                place,
+                rows: kept - 1,
+                full_steps: Some(2.5),
+                following: Some(following(kept)),
+            }
+        });
+        insta::assert_snapshot!(skips(&kept).unwrap().text(Paint::default()), @r"
+        phase        start  stage     n  requests  skips  consistent %     skips %  right %        steps  kept skips     valid %    rows
+        iteration 1  cold   skips[1]  2        80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00      15 ± 7  50.0 ± 0.0  14 ± 7
+        ");
+        let nothing = Kept {
+            following: None,
+            ..kept[0].clone()
+        };
+        insta::assert_snapshot!(skips(&[nothing]).unwrap().text(Paint::default()), @r"
+        phase        start  stage     n  requests  skips  consistent %  skips %  right %  steps  kept skips  valid %  rows
+        iteration 1  cold   skips[1]  1         –      –             –        –        –      –           –        –     9
+        ");
     }
 }

@@ -1,5 +1,7 @@
 //! The columns that every table of scores begins with.
 
+use std::collections::BTreeMap;
+
 use super::{Row, Scores, place};
 use crate::report::Align;
 use crate::report::sheet::{self, Cell, Span};
@@ -33,27 +35,24 @@ impl<'a> Lead<'a> {
         let finished = row.finished();
         let mut cells = Vec::new();
         cells.extend(self.phases.then(|| Cell::text(row.phase)));
-        cells.extend(self.coordinates(row));
+        cells.extend(self.coordinates(&row.group));
         cells.push(Cell::text(row.stage));
         cells.push(Cell::from(finished.len().to_string(), finished));
         cells
     }
 
-    /// The cells of a row that is no stage's: `name`, then the coordinates where they are wanted.
-    pub(super) fn named(&self, name: &str, row: Option<&Row<'_>>) -> Vec<Cell> {
+    /// The cells of a row that is no stage's: `name`, then the coordinates.
+    pub(super) fn named(&self, name: &str, group: &BTreeMap<&str, &str>) -> Vec<Cell> {
         let mut cells = Vec::new();
         cells.extend(self.phases.then(|| Cell::text(name)));
-        match row {
-            Some(row) => cells.extend(self.coordinates(row)),
-            None => cells.extend(self.axes.iter().map(|_| Cell::default())),
-        }
+        cells.extend(self.coordinates(group));
         cells.push(Cell::text(if self.phases { "" } else { name }));
         cells.push(Cell::default());
         cells
     }
 
-    fn coordinates(&self, row: &Row<'_>) -> impl Iterator<Item = Cell> {
-        let value = |axis: &&str| Cell::text(row.group.get(axis).copied().unwrap_or_default());
+    fn coordinates(&self, group: &BTreeMap<&str, &str>) -> impl Iterator<Item = Cell> {
+        let value = |axis: &&str| Cell::text(group.get(axis).copied().unwrap_or_default());
         self.axes.iter().map(value).collect::<Vec<_>>().into_iter()
     }
 }

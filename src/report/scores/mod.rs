@@ -17,10 +17,11 @@ use serde_json::{Map, Value, json};
 
 pub use bootstrap::{Interval, Pair, RESAMPLES, interval};
 pub use differences::{Baseline, Difference};
+pub use following::skips;
 pub use mean::Mean;
 pub use place::Place;
 
-pub(in crate::report) use place::group_text;
+pub(in crate::report) use place::{SEED, group_text};
 pub(in crate::report) use rows::Row;
 
 use crate::hash::Digest;

@@ -7,6 +7,9 @@ use super::{Mean, Row, Score, Scores, distinct};
 use crate::report::Align;
 use crate::report::sheet::{self, Cell, NONE, Sheet, Span};
 
+/// The coordinates that separate rows.
+type Group<'a> = BTreeMap<&'a str, &'a str>;
+
 /// A metric, and how it is printed.
 pub(super) struct Column {
     pub title: &'static str,
@@ -15,7 +18,7 @@ pub(super) struct Column {
     pub decimals: usize,
 }
 
-pub(super) const COLUMNS: [Column; 2] = [
+const COLUMNS: [Column; 2] = [
     Column {
         title: "%",
         metric: "accuracy",
@@ -30,6 +33,13 @@ pub(super) const COLUMNS: [Column; 2] = [
     },
 ];
 
+const VALID: [Column; 1] = [Column {
+    title: "valid %",
+    metric: "valid_right",
+    scale: 100.0,
+    decimals: 1,
+}];
+
 /// What the row of the full solutions is called.
 const FULL: &str = "full solutions";
 
@@ -40,51 +50,70 @@ impl Scores {
     pub fn results(&self) -> Sheet {
         let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
         let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
+        let mut sheet = self.sheet("Accuracy (%) and average number of steps", &rows, &COLUMNS);
+        full_solutions(&lead, &rows, &data, &mut sheet.rows);
+        sheet
+    }
+
+    /// With the same rows, for each data set the share of the right answers whose steps are all valid; nothing where none is known.
+    pub fn validity(&self) -> Option<Sheet> {
+        let all = self.rows();
+        let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
+        let mut scores = rows.iter().flat_map(|row| &row.scores);
+        let is_known = scores.any(|score| score.number("valid_right").is_some());
+        is_known.then(|| self.sheet("Right answers whose steps are all valid (%)", &rows, &VALID))
+    }
+
+    fn sheet(&self, title: &str, rows: &[&Row<'_>], columns: &'static [Column]) -> Sheet {
+        let (lead, data) = (Lead::of(self), self.data());
         let mut spans = lead.spans();
-        let titles: Vec<&str> = COLUMNS.iter().map(|column| column.title).collect();
+        let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
         spans.extend(data.iter().map(|name| Span::of(name, &titles, Align::Right)));
         let line = |row: &&Row<'_>| {
             let mut cells = lead.cells(row);
-            cells.extend(data.iter().flat_map(|name| scored(row, name)));
+            cells.extend(data.iter().flat_map(|name| scored(row, name, columns)));
             cells
         };
-        let mut lines = lead::rows(rows.iter().map(|row| (*row, line(row))));
-        full_solutions(&lead, &rows, &data, &mut lines);
         Sheet {
-            title: "Accuracy (%) and average number of steps".to_owned(),
+            title: title.to_owned(),
             spans,
-            rows: lines,
+            rows: lead::rows(rows.iter().map(|row| (*row, line(row)))),
         }
     }
 }
 
-fn scored<'a>(row: &'a Row<'_>, data: &str) -> impl Iterator<Item = Cell> + use<'a> {
+fn scored<'a>(row: &'a Row<'_>, data: &str, columns: &'static [Column]) -> impl Iterator<Item = Cell> + use<'a> {
     let scores = row.on(data);
-    COLUMNS
+    columns
         .iter()
         .map(move |column| column.cell(&scores, |score| score.number(column.metric)))
 }
 
-/// Puts the steps of the full solutions before the rows, once if all groups have the same, else once a group.
+/// Puts the steps of the full solutions before the rows: once for groups that follow each other and have the same.
 fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut Vec<sheet::Row>) {
     let groups = distinct(rows.iter().map(|row| &row.group));
-    let steps: Vec<Vec<String>> = groups
-        .iter()
-        .map(|group| {
-            let rows = || rows.iter().filter(|row| row.group == **group);
-            data.iter().map(|name| full_steps(rows().map(|row| row.on(name)))).collect()
-        })
-        .collect();
-    let shared = distinct(steps.iter()).len() == 1;
-    // From the last group to the first, so that places stay.
-    for (group, steps) in groups.iter().zip(&steps).rev() {
-        let at = rows.iter().position(|row| row.group == **group).unwrap_or(0);
-        if steps.iter().all(String::is_empty) || (shared && at > 0) {
-            continue;
+    let steps = |group: &Group<'_>| -> Vec<String> {
+        let rows = || rows.iter().filter(|row| row.group == *group);
+        data.iter().map(|name| full_steps(rows().map(|row| row.on(name)))).collect()
+    };
+    let mut runs: Vec<(Vec<String>, Vec<&Group<'_>>)> = Vec::new();
+    for group in groups {
+        let steps = steps(group);
+        match runs.last_mut().filter(|(before, _)| *before == steps) {
+            Some((_, groups)) => groups.push(group),
+            None => runs.push((steps, vec![group])),
         }
-        let mut cells = lead.named(FULL, rows.get(at).filter(|_| !shared).copied());
+    }
+    let is_only = runs.len() == 1;
+    // From the last to the first, so that places stay.
+    for (steps, groups) in runs.iter().rev().filter(|(steps, _)| !steps.iter().all(String::is_empty)) {
+        let Some(first) = groups.first() else { continue };
+        let at = rows.iter().position(|row| row.group == **first).unwrap_or(0);
+        let mut shared: Group<'_> = if is_only { Group::new() } else { (*first).clone() };
+        shared.retain(|axis, value| groups.iter().all(|group| group.get(axis) == Some(value)));
+        let mut cells = lead.named(FULL, &shared);
         cells.extend(steps.iter().flat_map(|steps| [Cell::default(), Cell::text(steps)]));
-        if let Some(first) = lines.get_mut(at).filter(|_| !shared) {
+        if let Some(first) = lines.get_mut(at).filter(|_| groups.len() == 1) {
             first.begins = false;
         }
         lines.insert(at, sheet::Row { cells, begins: true });
@@ -99,12 +128,22 @@ fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> S
 }
 
 impl Column {
+    /// A count that is the same for all seeds is just that.
+    fn text(&self, mean: &Mean) -> String {
+        let is_one_count = self.decimals == 0 && mean.deviation == Some(0.0);
+        let shown = Mean {
+            deviation: mean.deviation.filter(|_| !is_one_count),
+            ..*mean
+        };
+        shown.text(self.scale, self.decimals)
+    }
+
     /// The mean over `scores`; empty where there is nothing to come either.
     pub(super) fn cell(&self, scores: &BTreeMap<usize, &Score>, number: impl Fn(&Score) -> Option<f64>) -> Cell {
         let found = || scores.iter().filter_map(|(source, score)| Some((*source, number(score)?)));
         let numbers: Vec<f64> = found().map(|(_, number)| number).collect();
         match Mean::of(&numbers) {
-            Some(mean) => Cell::from(mean.text(self.scale, self.decimals), found().map(|(source, _)| source)),
+            Some(mean) => Cell::from(self.text(&mean), found().map(|(source, _)| source)),
             None if scores.is_empty() => Cell::default(),
             None => Cell::text(NONE),
         }
@@ -122,8 +161,10 @@ mod tests {
         insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
         phase           start  stage     n  in_domain %        steps  ood_easy %        steps
         full solutions                                          2.61                     2.61
+
         cold start      cold   score[0]  1         98.0         2.60        10.0         2.60
         iteration 1     cold   score[1]  2   98.2 ± 0.1  1.80 ± 0.00  10.2 ± 0.1  1.80 ± 0.00
+
         warm start      warm   score[0]  3   98.6 ± 0.1  2.60 ± 0.00  10.6 ± 0.1  2.60 ± 0.00
         iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
         ");
@@ -155,10 +196,59 @@ mod tests {
         full solutions  cold                                    2.61                     2.61
         cold start      cold   score[0]  1         98.0         2.60        10.0         2.60
         iteration 1     cold   score[1]  2   98.2 ± 0.1  1.80 ± 0.00  10.2 ± 0.1  1.80 ± 0.00
+
         full solutions  warm                                    3.50                     3.50
         warm start      warm   score[0]  3   98.6 ± 0.1  2.60 ± 0.00  10.6 ± 0.1  2.60 ± 0.00
         iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
         ");
+    }
+
+    #[test]
+    fn groups_that_follow_each_other_share_the_full_solutions() {
+        let mut scores = example();
+        let mut others = scores.scores.split_off(12);
+        for score in &mut others {
+            score.place.variant.insert("start".to_owned(), "hot".to_owned());
+            if let Some(metrics) = &mut score.metrics {
+                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+            }
+        }
+        scores.scores.extend(example().scores.split_off(12));
+        scores.scores.extend(others);
+        let sheet = scores.results();
+        let first = |row: &crate::report::sheet::Row| format!("{} {}", row.cells[0].text, row.cells[1].text);
+        let rows: Vec<String> = sheet.rows.iter().map(first).collect();
+        assert_eq!(
+            rows,
+            [
+                "full solutions ",
+                "cold start cold",
+                "iteration 1 cold",
+                "warm start warm",
+                "iteration 1 warm",
+                "full solutions hot",
+                "warm start hot",
+                "iteration 1 hot"
+            ]
+        );
+    }
+
+    #[test]
+    fn luck_has_a_table_with_the_same_rows() {
+        let mut scores = example();
+        assert_eq!(scores.validity(), None, "no metric, no table");
+        for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
+            if let Some(metrics) = &mut score.metrics {
+                metrics.insert("valid_right".to_owned(), 0.25.into());
+            }
+        }
+        let sheet = scores.validity().unwrap();
+        assert_eq!(sheet.rows.len(), 4);
+        let texts = |row: usize| sheet.rows[row].cells[4..].iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (texts(0), texts(3)),
+            (vec!["25.0".into(), "–".into()], vec!["25.0 ± 0.0".into(), "–".into()])
+        );
     }
 
     #[test]

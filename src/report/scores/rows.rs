@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Score, Scores, distinct};
 
 /// The scores of one stage in the variants that differ in their seeds alone.
+#[derive(Clone)]
 pub(in crate::report) struct Row<'a> {
     pub stage: &'a str,
     pub base: &'a str,
@@ -50,6 +51,11 @@ impl<'a> Row<'a> {
             group: place.group(),
             scores: Vec::new(),
         }
+    }
+
+    /// The same among rows that other coordinates tell apart.
+    pub fn among(&self, group: BTreeMap<&'a str, &'a str>) -> Self {
+        Self { group, ..self.clone() }
     }
 
     /// The scores on one data set, by source: each evaluation counts once, however many variants share it.

@@ -4,10 +4,13 @@ use super::{NONE, Sheet};
 use crate::report::{Color, Paint, Table};
 
 impl Sheet {
-    /// One line of headings, one for each row.
+    /// One line of headings, one for each row, an empty one between groups.
     pub fn text(&self, paint: Paint) -> String {
         let mut table = Table::new(self.titles());
-        for row in &self.rows {
+        for (i, row) in self.rows.iter().enumerate() {
+            if i > 0 && row.begins {
+                table.row([]);
+            }
             table.row(row.cells.iter().map(|cell| {
                 let color = (cell.text == NONE).then_some(Color::Dim);
                 (cell.text.clone(), color)
@@ -28,6 +31,7 @@ mod tests {
         phase        in_domain %  steps  a|b
         warm start    98.6 ± 0.1   2.60  x_1
         iteration 1            –      –  <b>
+
         cold start                 1.00  \
         ");
     }

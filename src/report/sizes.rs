@@ -1,0 +1,162 @@
+//! The sizes of the data sets, and the lengths of their solutions.
+
+use std::collections::BTreeMap;
+
+use super::Align;
+use super::findings::{Output, Stage, Steps};
+use super::scores::{Mean, SEED, distinct};
+use super::sheet::{Cell, Row, Sheet, Span};
+
+/// The stages of one name in variants that differ in their seeds alone, and one of their ports.
+#[derive(Clone, PartialEq)]
+struct Line<'a> {
+    group: BTreeMap<&'a str, &'a str>,
+    stage: &'a str,
+    port: &'a str,
+}
+
+/// A row for each stage that puts out rows, and each of its ports: how many there are, and the steps of their solutions; means over the
+/// seeds, where they differ. Nothing where there is no such stage.
+pub fn sizes(stages: &[Stage]) -> Option<Sheet> {
+    let mut lines = distinct(stages.iter().flat_map(|stage| {
+        let outputs = stage.outputs.iter().filter(|output| output.rows.is_some());
+        outputs.map(|output| Line::of(stage, output))
+    }));
+    let axes = distinct(lines.iter().flat_map(|line| line.group.keys().copied()));
+    let groups = distinct(lines.iter().map(|line| line.group.clone()));
+    lines.sort_by_key(|line| groups.iter().position(|group| *group == line.group));
+    let mut spans: Vec<Span> = axes.iter().map(|axis| Span::alone(axis, Align::Left)).collect();
+    spans.extend(["stage", "output"].map(|title| Span::alone(title, Align::Left)));
+    spans.push(Span::alone("rows", Align::Right));
+    spans.push(Span::of("steps", &["least", "mean", "most"], Align::Right));
+    let row = |(i, line): (usize, &Line<'_>)| {
+        let mut cells: Vec<Cell> = axes
+            .iter()
+            .map(|axis| Cell::text(line.group.get(axis).copied().unwrap_or_default()))
+            .collect();
+        cells.extend([Cell::text(line.stage), Cell::text(line.port)]);
+        cells.extend(line.numbers(stages));
+        let begins = i > 0 && lines.get(i - 1).is_some_and(|before| before.group != line.group);
+        Row { cells, begins }
+    };
+    (!lines.is_empty()).then(|| Sheet {
+        title: "Data sets: rows, and steps of their solutions".to_owned(),
+        spans,
+        rows: lines.iter().enumerate().map(row).collect(),
+    })
+}
+
+impl<'a> Line<'a> {
+    fn of(stage: &'a Stage, output: &'a Output) -> Self {
+        let group = stage.variant.iter().filter(|(axis, _)| *axis != SEED);
+        Self {
+            group: group.map(|(axis, value)| (axis.as_str(), value.as_str())).collect(),
+            stage: &stage.name,
+            port: &output.port,
+        }
+    }
+
+    /// The cells behind the names.
+    fn numbers(&self, stages: &'a [Stage]) -> [Cell; 4] {
+        let outputs = || {
+            let each = stages
+                .iter()
+                .flat_map(|stage| stage.outputs.iter().map(move |output| (stage, output)));
+            each.filter(|(stage, output)| Self::of(stage, output) == *self)
+        };
+        let sources: Vec<usize> = outputs().map(|(stage, _)| stage.id).collect();
+        let cell = |numbers: Vec<f64>, decimals| Cell::from(text(&numbers, decimals), sources.iter().copied());
+        let steps = |of: fn(&Steps) -> f64| outputs().filter_map(|(_, output)| output.steps.as_ref().map(of)).collect();
+        [
+            cell(outputs().filter_map(|(_, output)| Some(output.rows? as f64)).collect(), 0),
+            cell(steps(|steps| f64::from(steps.least)), 0),
+            cell(steps(|steps| steps.mean), 2),
+            cell(steps(|steps| f64::from(steps.most)), 0),
+        ]
+    }
+}
+
+/// The number that all are, or their mean with one decimal more.
+fn text(numbers: &[f64], decimals: usize) -> String {
+    let Some(mean) = Mean::of(numbers) else { return String::new() };
+    let equal = numbers.windows(2).all(|pair| pair[0] == pair[1]);
+    match equal {
+        true => format!("{:.decimals$}", mean.mean),
+        false => mean.text(1.0, decimals.max(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::Digest;
+    use crate::report::Paint;
+    use crate::report::findings::State;
+
+    fn stage(id: usize, name: &str, variant: &[(&str, &str)], outputs: &[(&str, u64, Option<Steps>)]) -> Stage {
+        let output = |(port, rows, steps): &(&str, u64, Option<Steps>)| Output {
+            port: (*port).to_owned(),
+            digest: Digest::of(b"rows"),
+            bytes: 1,
+            rows: Some(*rows),
+            steps: *steps,
+        };
+        Stage {
+            id,
+            name: name.to_owned(),
+            variant: variant
+                .iter()
+                .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
+                .collect(),
+            base: name.to_owned(),
+            index: None,
+            kind: "generate",
+            state: State::Cached,
+            key: None,
+            reason: None,
+            params: serde_json::Value::Null,
+            seed: None,
+            numerics: None,
+            inputs: Vec::new(),
+            outputs: outputs.iter().map(output).collect(),
+            ran: None,
+        }
+    }
+
+    #[test]
+    fn tasks_stand_apart_and_seeds_together() {
+        let steps = |least, mean, most| Some(Steps { least, mean, most });
+        let stages = [
+            stage(
+                0,
+                "problems",
+                &[("task", "addition")],
+                &[("train", 2855, steps(1, 2.61, 4)), ("skipped", 0, None)],
+            ),
+            stage(1, "problems", &[("task", "direction")], &[("train", 2080, steps(1, 5.5, 10))]),
+            stage(
+                2,
+                "skips[1]",
+                &[("seed", "1"), ("task", "addition")],
+                &[("data", 100, steps(1, 1.5, 2))],
+            ),
+            stage(
+                3,
+                "skips[1]",
+                &[("seed", "2"), ("task", "addition")],
+                &[("data", 103, steps(1, 1.75, 3))],
+            ),
+        ];
+        let sheet = sizes(&stages).unwrap();
+        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        task       stage     output          rows  steps least         mean       most
+        addition   problems  train           2855            1         2.61          4
+        addition   problems  skipped            0
+        addition   skips[1]  data     101.5 ± 2.1            1  1.62 ± 0.18  2.5 ± 0.7
+
+        direction  problems  train           2080            1         5.50         10
+        ");
+        assert_eq!(sheet.rows[2].cells[3].sources, [2, 3]);
+        assert_eq!(sizes(&[]), None);
+    }
+}
