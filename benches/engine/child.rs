@@ -125,7 +125,7 @@ impl Setup {
             context,
             ..case.shape.clone()
         };
-        let slots = runner::engine::slots(self.engine, &shape).min(SLOTS);
+        let slots = runner::engine::slots(self.engine, self.dtype, &shape).min(SLOTS);
         let decoder = runner::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
         (decoder.expect("the weights have the shape"), slots)
     }

@@ -101,9 +101,9 @@ pub fn decoder(
 }
 
 /// How many sequences of the shape's context an engine had best decode at once. No result depends on it.
-pub fn slots(engine: Engine, shape: &Shape) -> usize {
+pub fn slots(engine: Engine, dtype: Dtype, shape: &Shape) -> usize {
     match engine {
-        Engine::Cpu => cpu::slots(shape),
+        Engine::Cpu => cpu::slots(shape, dtype),
         Engine::Candle => candle::SLOTS,
     }
 }

@@ -109,7 +109,8 @@ fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_
         context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
         ..model.shape.clone()
     };
-    let slots = slots.min(requests.len()).min(engine::slots(sampling.engine, &shape)).max(1);
+    let best = engine::slots(sampling.engine, sampling.dtype, &shape);
+    let slots = slots.min(requests.len()).min(best).max(1);
     let decoder = engine::decoder(
         sampling.engine,
         sampling.dtype,

@@ -21,10 +21,10 @@ const CACHED: usize = 10 << 20;
 /// The most bytes of keys and values, but for one slot.
 const MEMORY: usize = 2 << 30;
 
-/// How many sequences of a whole context to decode at once. No result depends on it.
-pub fn slots(shape: &Shape) -> usize {
+/// How many sequences of a whole context to decode at once in the numbers `T`. No result depends on it.
+pub fn slots<T: Number>(shape: &Shape) -> usize {
     let (slot, weights) = (
-        Slot::bytes(shape).max(1),
+        Slot::<T>::bytes(shape).max(1),
         shape
             .parameters()
             .values()
@@ -32,7 +32,7 @@ pub fn slots(shape: &Shape) -> usize {
             .sum::<usize>(),
     );
     // Weights that come from memory at each step are shared by as many sequences as possible.
-    let wanted = if weights * size_of::<f32>() > CACHED {
+    let wanted = if weights / T::STEPS * size_of::<T>() > CACHED {
         MOST
     } else {
         (CACHED / slot).clamp(LEAST, MOST)
@@ -46,7 +46,7 @@ pub struct Decoder<T> {
     pool: rayon::ThreadPool,
     parameters: Parameters<T>,
     /// A slot that is being fed lies in a lane.
-    slots: Vec<Slot>,
+    slots: Vec<Slot<T>>,
     /// One to a thread.
     lanes: Vec<Lane<T>>,
     /// [feeds, vocabulary]

@@ -2,15 +2,17 @@
 
 use super::cache::Slot;
 use super::kernel::number::Number;
+use super::kernel::product::Left;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
+use super::operand::by_rows;
 use super::parameters::Parameters;
 use crate::engine::Feed;
 
 /// One feed of a call.
 #[derive(Clone, Debug)]
-struct Work {
-    slot: Slot,
+struct Work<T> {
+    slot: Slot<T>,
     start: usize,
     /// Its tokens' places among the lane's.
     first: usize,
@@ -20,7 +22,7 @@ struct Work {
 /// Some feeds and their working memory.
 #[derive(Clone, Debug)]
 pub struct Lane<T> {
-    work: Vec<Work>,
+    work: Vec<Work<T>>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -55,14 +57,14 @@ impl<T: Number> Lane<T> {
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
-            scores: vec![0.0; Slot::scores(&parameters.shape)],
+            scores: vec![0.0; Slot::<T>::scores(&parameters.shape)],
             logits: Vec::new(),
             room: Vec::new(),
         }
     }
 
     /// Takes a feed and its slot.
-    pub fn add(&mut self, mut slot: Slot, feed: &Feed<'_>) {
+    pub fn add(&mut self, mut slot: Slot<T>, feed: &Feed<'_>) {
         slot.held = feed.start + feed.tokens.len();
         self.work.push(Work {
             slot,
@@ -81,7 +83,7 @@ impl<T: Number> Lane<T> {
     }
 
     /// Gives the slots back, in the order in which they came, and forgets the feeds; the logits stay.
-    pub fn take_back(&mut self) -> impl Iterator<Item = Slot> {
+    pub fn take_back(&mut self) -> impl Iterator<Item = Slot<T>> {
         self.tokens.clear();
         self.lines.clear();
         self.columns.clear();
@@ -136,27 +138,27 @@ impl<T: Number> Lane<T> {
         parameters.layers[layer]
             .qkv
             .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride, &mut self.room);
+        for work in &self.work {
+            let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
+            let heads = shape.heads + shape.kv_heads;
+            turn(cpu, &parameters.rope, Turn::Forward, rows, stride, heads, work.start);
+        }
+        let all = by_rows(cpu, &self.qkv, stride, (self.tokens.len(), stride), &mut self.room);
         let width = parameters.attended_width();
         for work in &mut self.work {
-            let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
-            turn(
-                cpu,
-                &parameters.rope,
-                Turn::Forward,
-                rows,
-                stride,
-                shape.heads + shape.kv_heads,
-                work.start,
-            );
-            for (index, row) in rows.chunks_exact(stride).enumerate() {
+            let rows = &all.data[work.first * all.row..];
+            for (index, row) in rows.chunks(all.row).take(work.count).enumerate() {
                 work.slot.write(shape, layer, work.start + index, row);
             }
             // Nothing reads the last layer's results but those of the last token.
             let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
             let out = &mut self.attended[(work.first + skipped) * width..(work.first + work.count) * width];
-            let rows = &rows[skipped * stride..];
-            work.slot
-                .attend(parameters, layer, work.start + skipped, rows, &mut self.scores, out);
+            let rows = Left {
+                data: &rows[skipped * all.row..],
+                ..all
+            };
+            let positions = (work.start + skipped, work.count - skipped);
+            work.slot.attend(parameters, layer, positions, rows, &mut self.scores, out);
         }
     }
 

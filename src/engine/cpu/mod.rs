@@ -26,7 +26,6 @@ mod tests;
 use super::{Decode, Dtype, EngineError, Train, Training};
 use crate::model::{Shape, Weights};
 use decoder::Decoder;
-pub use decoder::slots;
 use kernel::number::Pair;
 use trainer::Trainer;
 
@@ -50,6 +49,14 @@ pub fn decoder(shape: &Shape, weights: &Weights, slots: usize, dtype: Dtype, thr
         Dtype::F32 => Box::new(Decoder::<f32>::new(shape, weights, slots, threads)?),
         Dtype::Bf16 => Box::new(Decoder::<Pair>::new(shape, weights, slots, threads)?),
     })
+}
+
+/// How many sequences of a whole context to decode at once. No result depends on it.
+pub fn slots(shape: &Shape, dtype: Dtype) -> usize {
+    match dtype {
+        Dtype::F32 => decoder::slots::<f32>(shape),
+        Dtype::Bf16 => decoder::slots::<Pair>(shape),
+    }
 }
 
 /// The instruction set this processor's kernels run with, as it stands in records: `avx512`, `avx2` or `plain`.

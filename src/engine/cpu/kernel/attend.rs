@@ -3,10 +3,13 @@
 //! A tile of a few rows (one query of one token each) stays in registers while keys and values stream by: the query heads that share
 //! a key head, and the tokens of a prompt. What a row adds up, and in which order, depends on its own position alone: a wider tile
 //! only adds products with 0 to it.
+//!
+//! In bf16 all four operands are pairs: queries and keys of neighbours along the head, weights and values of neighbouring positions.
 
 use super::kernel;
 use super::level::{LANES, Level};
 use super::math::{exponentiate, largest};
+use super::number::Number;
 
 /// Panels of keys in work at a time.
 const PANELS: usize = 4;
@@ -15,16 +18,17 @@ const PANELS: usize = 4;
 const SUMS: usize = 4;
 
 /// The most rows of a tile.
-pub const ROWS: usize = 4;
+const ROWS: usize = 4;
 
 /// The queries of one key head, for consecutive tokens of a sequence.
 #[derive(Clone, Copy)]
-pub struct Queries<'a> {
-    /// Those of one token lie end to end, [group, head]; tokens are `stride` apart.
-    pub data: &'a [f32],
+pub struct Queries<'a, T> {
+    /// Those of one token lie end to end, [group, head / STEPS]; tokens are `stride` elements apart.
+    pub data: &'a [T],
     pub stride: usize,
     pub tokens: usize,
     pub group: usize,
+    /// A multiple of STEPS.
     pub head: usize,
     /// Positions before the first token.
     pub start: usize,
@@ -33,31 +37,42 @@ pub struct Queries<'a> {
 
 /// The keys and values of one head.
 #[derive(Clone, Copy)]
-pub struct Cached<'a> {
-    /// Panels of [`LANES`] positions: [capacity / LANES, head, LANES].
-    pub keys: &'a [f32],
-    /// [capacity, head], and [`LANES`] floats beyond.
-    pub values: &'a [f32],
+pub struct Cached<'a, T> {
+    /// Panels of [`LANES`] positions: [capacity / LANES, head / STEPS, LANES].
+    pub keys: &'a [T],
+    /// [capacity / STEPS, head], and [`LANES`] elements beyond.
+    pub values: &'a [T],
+}
+
+/// The floats of working memory that [`attend`] needs for so many positions.
+pub fn working_memory(positions: usize) -> usize {
+    ROWS * scores_stride(positions)
+}
+
+/// From one row of scores to the next: whole vectors of pairs.
+fn scores_stride(positions: usize) -> usize {
+    positions.next_multiple_of(2 * LANES)
 }
 
 kernel! {
     /// The means of the values, weighted by the softmax of each query's scaled scores, into `out`: [group, head] for each token, `stride`
-    /// apart. `scores` [ROWS, capacity] is working memory.
+    /// apart. `scores` is [`working_memory`].
     ///
     /// # Panics
     /// When a slice is too short for the sizes given.
-    pub fn attend<L>(queries: Queries<'_>, cached: Cached<'_>, scores: &mut [f32], out: &mut [f32], stride: usize) {
+    pub fn attend<L, T>(queries: Queries<'_, T>, cached: Cached<'_, T>, scores: &mut [f32], out: &mut [f32], stride: usize) {
         let Queries { data, tokens, group, head, start, .. } = queries;
         let capacity = (start + tokens).next_multiple_of(LANES);
-        assert!((tokens - 1) * queries.stride + group * head <= data.len(), "the queries are too short");
+        assert!(head.is_multiple_of(T::STEPS), "the head is not made of whole elements");
+        assert!((tokens - 1) * queries.stride + group * head / T::STEPS <= data.len(), "the queries are too short");
         assert!((tokens - 1) * stride + group * head <= out.len(), "the result is too short");
-        assert!(capacity * head <= cached.keys.len(), "the keys are too short");
-        assert!(capacity * head + LANES <= cached.values.len(), "the values are too short");
-        assert!(ROWS * capacity <= scores.len(), "the scores are too short");
+        assert!(capacity * head / T::STEPS <= cached.keys.len(), "the keys are too short");
+        assert!(capacity * head / T::STEPS + LANES <= cached.values.len(), "the values are too short");
+        assert!(working_memory(capacity) <= scores.len(), "the scores are too short");
         let (rows, most) = (tokens * group, if L::ROWS >= 12 { ROWS } else { 1 });
         let mut first = 0;
         while first < rows {
-            let tile = Tile { queries, cached, capacity, first, stride };
+            let tile = Tile { queries, cached, scores_stride: scores_stride(capacity), first, stride };
             let count = most.min(rows - first);
             // SAFETY: first + count <= tokens * group, so by the assertions above the rows of the tile, the keys and values of the
             // positions they see (rounded up to whole panels) and their results lie within the slices, and `count` rows of
@@ -77,29 +92,29 @@ kernel! {
 
 /// Some rows of the queries.
 #[derive(Clone, Copy)]
-struct Tile<'a> {
-    queries: Queries<'a>,
-    cached: Cached<'a>,
+struct Tile<'a, T> {
+    queries: Queries<'a, T>,
+    cached: Cached<'a, T>,
     /// From one row of scores to the next.
-    capacity: usize,
+    scores_stride: usize,
     /// The first row.
     first: usize,
     /// From one token's results to the next's.
     stride: usize,
 }
 
-impl Tile<'_> {
+impl<T: Number> Tile<'_, T> {
     /// How many positions a row of the tile sees.
     #[inline(always)]
     fn seen(&self, row: usize) -> usize {
         self.queries.start + (self.first + row) / self.queries.group + 1
     }
 
-    /// Where a row lies in rows of tokens that are `stride` apart.
+    /// Where a row of heads of `head` lies in rows of tokens that are `stride` apart.
     #[inline(always)]
-    fn place(&self, row: usize, stride: usize) -> usize {
+    fn place(&self, row: usize, stride: usize, head: usize) -> usize {
         let (row, group) = (self.first + row, self.queries.group);
-        row / group * stride + row % group * self.queries.head
+        row / group * stride + row % group * head
     }
 
     /// # Safety
@@ -108,8 +123,8 @@ impl Tile<'_> {
     unsafe fn run<L: Level, const R: usize>(&self, scores: &mut [f32], out: &mut [f32]) {
         let whole = self.seen(R - 1).next_multiple_of(LANES);
         let (panels, head) = (whole / LANES, self.queries.head);
-        // SAFETY: the caller's promise; a row of scores has room for `panels` panels, and a row of values that starts within the head
-        // reaches at most LANES floats beyond the last one.
+        // SAFETY: the caller's promise; a row of scores has room for `panels` panels and is a whole number of vectors of pairs, and a
+        // row of values that starts within the head reaches at most LANES elements beyond the last one.
         unsafe {
             let mut panel = 0;
             while panel + PANELS <= panels {
@@ -122,16 +137,18 @@ impl Tile<'_> {
             }
             let mut inverse = [0.0; R];
             for (row, inverse) in inverse.iter_mut().enumerate() {
-                let row_scores = &mut scores[row * self.capacity..][..whole];
+                let row_scores = &mut scores[row * self.scores_stride..][..whole];
                 *inverse = 1.0 / soften::<L>(row_scores, self.seen(row), self.queries.scale);
+                T::put_in_place::<L>(scores.as_mut_ptr().add(row * self.scores_stride), whole);
             }
+            let weights = scores.as_ptr().cast();
             let mut column = 0;
             while R == 1 && L::ROWS >= 12 && column + 2 * LANES <= head {
-                self.weigh::<L, R, 2>(column, scores.as_ptr(), inverse, out);
+                self.weigh::<L, R, 2>(column, weights, inverse, out);
                 column += 2 * LANES;
             }
             while column < head {
-                self.weigh::<L, R, 1>(column, scores.as_ptr(), inverse, out);
+                self.weigh::<L, R, 1>(column, weights, inverse, out);
                 column += LANES;
             }
         }
@@ -143,26 +160,26 @@ impl Tile<'_> {
     /// As for [`Tile::run`]; the panels exist, and behind `scores` there is room for `R` rows.
     #[inline(always)]
     unsafe fn score<L: Level, const R: usize, const P: usize>(&self, panel: usize, scores: *mut f32) {
-        let head = self.queries.head;
+        let head = self.queries.head / T::STEPS;
         let mut rows = [self.queries.data.as_ptr(); R];
-        // SAFETY: the caller's promise: every row has `head` floats, every panel `head` vectors.
+        // SAFETY: the caller's promise: every row has `head` elements, every panel `head` vectors.
         unsafe {
             for (row, start) in rows.iter_mut().enumerate() {
-                *start = start.add(self.place(row, self.queries.stride));
+                *start = start.add(self.place(row, self.queries.stride, head));
             }
             let keys = self.cached.keys.as_ptr().add(panel * head * LANES);
             let mut sums = [[L::zero(); P]; R];
             for k in 0..head {
                 for p in 0..P {
-                    let key = L::load(keys.add((p * head + k) * LANES));
+                    let key = L::load(keys.add((p * head + k) * LANES).cast());
                     for (row, sums) in rows.iter().zip(&mut sums) {
-                        sums[p] = L::broadcast_fma(*row.add(k), key, sums[p]);
+                        sums[p] = T::fma::<L>(*row.add(k), key, sums[p]);
                     }
                 }
             }
             for (row, sums) in sums.iter().enumerate() {
                 for (p, sum) in sums.iter().enumerate() {
-                    L::store(*sum, scores.add(row * self.capacity + (panel + p) * LANES));
+                    L::store(*sum, scores.add(row * self.scores_stride + (panel + p) * LANES));
                 }
             }
         }
@@ -171,28 +188,24 @@ impl Tile<'_> {
     /// The results of `R` rows in `C` vectors of columns, from `column` on.
     ///
     /// # Safety
-    /// As for [`Tile::run`]; `column` lies within the head, and so do all vectors but the last.
+    /// As for [`Tile::run`]; `column` lies within the head, and so do all vectors but the last; the rows of scores begin with the
+    /// weights of the positions that the tile sees, and zeros up to a whole number of panels.
     #[inline(always)]
-    unsafe fn weigh<L: Level, const R: usize, const C: usize>(
-        &self,
-        column: usize,
-        weights: *const f32,
-        inverse: [f32; R],
-        out: &mut [f32],
-    ) {
+    unsafe fn weigh<L: Level, const R: usize, const C: usize>(&self, column: usize, weights: *const T, inverse: [f32; R], out: &mut [f32]) {
         let head = self.queries.head;
-        let end = self.seen(R - 1).next_multiple_of(SUMS);
-        // SAFETY: the caller's promise: there are weights and values of `end` positions, for it is not beyond the last panel.
+        let end = self.seen(R - 1).next_multiple_of(SUMS * T::STEPS) / T::STEPS;
+        // SAFETY: the caller's promise: there are weights and values of `end` elements, for they are not beyond the last panel.
         unsafe {
             let values = self.cached.values.as_ptr().add(column);
             let mut sums = [[[L::zero(); C]; SUMS]; R];
-            for position in (0..end).step_by(SUMS) {
+            for element in (0..end).step_by(SUMS) {
                 for sum in 0..SUMS {
-                    let value: [L::Vector; C] = std::array::from_fn(|c| L::load(values.add((position + sum) * head + c * LANES)));
+                    let value = values.add((element + sum) * head);
+                    let value: [L::Vector; C] = std::array::from_fn(|c| L::load(value.add(c * LANES).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let weight = *weights.add(row * self.capacity + position + sum);
+                        let weight = *weights.add(row * self.scores_stride + element + sum);
                         for (sum, value) in sums[sum].iter_mut().zip(value) {
-                            *sum = L::broadcast_fma(weight, value, *sum);
+                            *sum = T::fma::<L>(weight, value, *sum);
                         }
                     }
                 }
@@ -204,7 +217,7 @@ impl Tile<'_> {
                     L::store(L::broadcast_fma(inverse[row], total, L::zero()), result.as_mut_ptr());
                     let first = column + c * LANES;
                     let width = LANES.min(head - first);
-                    out[self.place(row, self.stride) + first..][..width].copy_from_slice(&result[..width]);
+                    out[self.place(row, self.stride, head) + first..][..width].copy_from_slice(&result[..width]);
                 }
             }
         }

@@ -3,9 +3,7 @@
 //! A product in bf16 takes two steps of its inner dimension at once, because processors do: an operand's element is a [`Pair`] of
 //! neighbours along that dimension. Sums are f32 in both.
 
-#[cfg(doc)]
-use super::level::LANES;
-use super::level::Level;
+use super::level::{LANES, Level};
 
 /// Two bf16 numbers, neighbours along the inner dimension: the first in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +33,18 @@ pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// # Safety
     /// As for [`Self::put_across`], with `LANES * STEPS` floats behind `from`.
     unsafe fn put_along<L: Level>(from: *const f32, to: *mut Self);
+
+    /// Makes elements of `count` floats where they lie: those of neighbours, from the start.
+    ///
+    /// # Safety
+    /// The processor has the level's instructions; behind `floats` there is a whole number of `LANES * STEPS` floats, at least `count`.
+    unsafe fn put_in_place<L: Level>(floats: *mut f32, count: usize);
+
+    /// Makes the numbers of `row` the neighbours number `step` in `out`, where those before are kept.
+    ///
+    /// # Panics
+    /// When `out` has not as many elements as `row` has numbers.
+    fn put_neighbours(row: &[Self], step: usize, out: &mut [Self]);
 
     /// `sum + left · right` in every lane.
     ///
@@ -68,6 +78,13 @@ impl Number for f32 {
     }
 
     #[inline(always)]
+    unsafe fn put_in_place<L: Level>(_: *mut f32, _: usize) {}
+
+    fn put_neighbours(row: &[Self], _: usize, out: &mut [Self]) {
+        out.copy_from_slice(row);
+    }
+
+    #[inline(always)]
     unsafe fn fma<L: Level>(left: Self, right: L::Vector, sum: L::Vector) -> L::Vector {
         // SAFETY: the caller's promise, passed on.
         unsafe { L::broadcast_fma(left, right, sum) }
@@ -96,6 +113,30 @@ impl Number for Pair {
     unsafe fn put_along<L: Level>(from: *const f32, to: *mut Self) {
         // SAFETY: the caller's promise, passed on; a pair is a u32.
         unsafe { L::narrow(from, to.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn put_in_place<L: Level>(floats: *mut f32, count: usize) {
+        for vector in 0..count.div_ceil(2 * LANES) {
+            // SAFETY: the caller promises the floats and the instructions. What is written lies before what is still to be read: a
+            // pair takes the place of the float before its own two, or of the first of them.
+            unsafe { L::narrow(floats.add(vector * 2 * LANES), floats.add(vector * LANES).cast()) }
+        }
+    }
+
+    fn put_neighbours(row: &[Self], step: usize, out: &mut [Self]) {
+        let (out, rest) = out.as_chunks_mut::<2>();
+        assert!(rest.is_empty() && out.len() == row.len(), "as many elements as numbers");
+        for (pair, [first, second]) in row.iter().zip(out) {
+            (*first, *second) = if step == 0 {
+                (Self(pair.0 & 0xffff), Self(pair.0 >> 16))
+            } else {
+                (
+                    Self(first.0 & 0xffff | pair.0 << 16),
+                    Self(second.0 & 0xffff | pair.0 & 0xffff_0000),
+                )
+            };
+        }
     }
 
     #[inline(always)]

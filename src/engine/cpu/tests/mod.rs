@@ -10,7 +10,7 @@ use super::decoder::Decoder;
 use super::kernel::number::{Number, Pair};
 use super::pool;
 use super::trainer::{Learner, Trainer};
-use crate::engine::{Batch, Decode, EngineError, Feed, Train, reader};
+use crate::engine::{Batch, Decode, Dtype, EngineError, Feed, Train, reader};
 use crate::model::{Shape, Weights};
 use crate::seed::Stream;
 
@@ -245,6 +245,24 @@ fn decoding_equals_the_full_forward_pass() {
     }
 }
 
+/// Random decoders amplify: the logits' distance is measured against their size.
+#[test]
+fn decoding_in_bf16_stays_near_f32() {
+    for seed in 0..6 {
+        let mut stream = Stream::new(seed, "decode");
+        let shape = cases::shape(&mut stream);
+        let weights = cases::weights(&mut stream, &shape);
+        let batch = cases::batch(&mut stream, &shape, 7, 40);
+        let exact = decode::<f32>(&shape, &weights, &batch, 5, 3, 2);
+        let near = decode::<Pair>(&shape, &weights, &batch, 5, 3, 2);
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+        for (near, exact) in near.iter().zip(&exact) {
+            let distance = norm(&mut near.iter().zip(exact).map(|(near, exact)| near - exact)) / norm(&mut exact.iter().copied());
+            assert!(distance > 0.0 && distance < 0.08, "seed {seed}: {distance}");
+        }
+    }
+}
+
 #[test]
 fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
     let mut stream = Stream::new(4, "rows");
@@ -267,6 +285,11 @@ fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
 
 #[test]
 fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
+    copied_beginnings::<f32>();
+    copied_beginnings::<Pair>();
+}
+
+fn copied_beginnings<T: Number>() {
     for seed in 0..4 {
         let mut stream = Stream::new(seed, "copies");
         let shape = cases::shape(&mut stream);
@@ -276,7 +299,7 @@ fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
             batch = cases::batch(&mut stream, &shape, 1, 60);
         }
         let part = |values: &'_ [u32], from: usize, to: usize| values.get(from..to).unwrap_or_default().to_vec();
-        let feed = |decoder: &mut Decoder<f32>, slot, from: usize, to: usize| {
+        let feed = |decoder: &mut Decoder<T>, slot, from: usize, to: usize| {
             let [tokens, lines, columns] = [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, from, to));
             let feed = Feed {
                 slot,
@@ -287,7 +310,7 @@ fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
             };
             decoder.feed(&[feed]).unwrap().to_vec()
         };
-        let mut decoder = Decoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
+        let mut decoder = Decoder::<T>::new(&shape, &weights, 3, 2).unwrap();
         let fed = feed(&mut decoder, 0, 0, 40);
         for count in [1, 15, 16, 17, 39] {
             // A longer occupant first: what it left must not be seen.
@@ -339,15 +362,18 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
         columns: 0,
         context,
     };
+    let slots = |shape| super::slots(&shape, Dtype::F32);
     // 4 KiB a position, and weights of 3.5 MB.
-    assert_eq!(super::slots(&shape(20, 4, 128)), 64);
-    assert_eq!(super::slots(&shape(100, 4, 128)), 22);
-    assert_eq!(super::slots(&shape(2_000, 4, 128)), 16);
-    assert_eq!(super::slots(&shape(100_000, 4, 128)), 5);
-    assert_eq!(super::slots(&shape(usize::MAX >> 20, 4, 128)), 1);
+    assert_eq!(slots(shape(20, 4, 128)), 64);
+    assert_eq!(slots(shape(100, 4, 128)), 22);
+    assert_eq!(slots(shape(2_000, 4, 128)), 16);
+    assert_eq!(slots(shape(100_000, 4, 128)), 5);
+    assert_eq!(slots(shape(usize::MAX >> 20, 4, 128)), 1);
+    // bf16 takes half.
+    assert_eq!(super::slots(&shape(100, 4, 128), Dtype::Bf16), 45);
     // Weights beyond the cache.
-    assert_eq!(super::slots(&shape(2_000, 12, 768)), 14);
-    assert_eq!(super::slots(&shape(100, 12, 768)), 64);
+    assert_eq!(slots(shape(2_000, 12, 768)), 14);
+    assert_eq!(slots(shape(100, 12, 768)), 64);
 }
 
 #[test]
