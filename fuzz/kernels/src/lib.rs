@@ -1,0 +1,21 @@
+//! The engine's kernels, which have all of the project's unsafe code, with their tests and nothing else: small enough to be built
+//! with a sanitizer, or to be run by an interpreter, in a minute. See `check`.
+
+// What only the rest of the engine calls.
+#![allow(dead_code, reason = "a test build uses what no other does")]
+
+#[path = "."]
+pub mod engine {
+    #[path = "."]
+    pub mod cpu {
+        #[path = "../../../src/engine/cpu/kernel/mod.rs"]
+        pub mod kernel;
+
+        #[cfg(test)]
+        #[path = "../../../src/engine/cpu/tests/kernels.rs"]
+        mod tests;
+    }
+}
+
+#[path = "../../../src/seed.rs"]
+pub mod seed;
