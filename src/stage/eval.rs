@@ -15,7 +15,7 @@ use crate::sampler::Sampling;
 
 pub(super) static KIND: Kind = Kind {
     name: "eval",
-    version: 2,
+    version: 3,
     inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],

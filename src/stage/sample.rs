@@ -13,7 +13,7 @@ use crate::sampler::Sampling;
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
-    version: 2,
+    version: 3,
     inputs: &[Input::one("model", PortType::Model), Input::one("data", PortType::Dataset)],
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[],
