@@ -82,11 +82,27 @@ fn every_command_of_the_readme_works() {
 }
 
 #[test]
-fn links_lead_to_files() {
+fn links_lead_to_files_and_headings() {
     for target in page().split("](").skip(1).filter_map(|text| text.split(')').next()) {
-        let is_file = !target.starts_with("http");
-        assert!(!is_file || Path::new(ROOT).join(target).exists(), "{target} is not there");
+        if target.starts_with("http") {
+            continue;
+        }
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let path = Path::new(ROOT).join(if file.is_empty() { "README.md" } else { file });
+        assert!(path.exists(), "{target} is not there");
+        if !heading.is_empty() {
+            let text = std::fs::read_to_string(path).unwrap();
+            let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+            assert!(headings.into_iter().any(|anchor| anchor == heading), "{target} is not there");
+        }
     }
+}
+
+/// What a heading is linked by: its words in small letters, with hyphens between them.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
 #[test]
