@@ -41,14 +41,24 @@ fn arguments(line: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
+/// Copies a folder and all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let copied = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            std::fs::copy(&path, &copied).unwrap();
+        }
+    }
+}
+
 #[test]
 fn every_command_of_the_readme_works() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("experiments")).unwrap();
-    for entry in std::fs::read_dir(format!("{ROOT}/experiments")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.path().join("experiments").join(path.file_name().unwrap())).unwrap();
-    }
+    copy(&Path::new(ROOT).join("experiments"), &folder.path().join("experiments"));
     for toml in blocks(&page(), "toml") {
         // A file's name is the comment that it begins with; what has none is part of a file.
         if let Some(name) = toml
