@@ -23,7 +23,7 @@ pub const SLOTS: usize = 64;
 pub const PROMPT: usize = 10;
 pub const NEW: usize = 150;
 
-pub const NAMES: [&str; 4] = ["Q", "S", "M", "SmolLM2"];
+pub const NAMES: [&str; 6] = ["Q", "S", "M", "SmolLM2", "long", "again"];
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,13 @@ pub struct Case {
     lengths: RangeInclusive<u64>,
     /// The share of a sequence, from its start, that is not trained on.
     ignored: f64,
+    /// Whether activations are computed again in the backward pass.
+    pub again: bool,
 }
 
-/// The quick profile's shape with line and column embeddings, two of growing size, and that of SmolLM2-135M.
-pub fn all() -> [Case; 4] {
+/// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of
+/// M's shape, with its activations kept and computed again.
+pub fn all() -> [Case; 6] {
     let quick = Shape {
         vocabulary: 60,
         width: 64,
@@ -103,13 +106,22 @@ pub fn all() -> [Case; 4] {
         sequences,
         lengths,
         ignored,
+        again: false,
     };
-    let [q, s, m, l] = NAMES;
+    let long = Shape { context: 2048, ..medium };
+    let [q, s, m, l, kept, again] = NAMES;
+    let kept = case(kept, long.clone(), 1, 2048..=2048, 0.0);
+    let again = Case {
+        again: true,
+        ..case(again, long, 1, 2048..=2048, 0.0)
+    };
     [
         case(q, quick, 32, 30..=64, 0.18),
         case(s, small, 32, 160..=160, 0.0),
         case(m, medium, 8, 256..=256, 0.0),
         case(l, smol, 4, 256..=256, 0.0),
+        kept,
+        again,
     ]
 }
 
@@ -117,6 +129,11 @@ impl Case {
     pub fn named(name: &str) -> Result<Self, String> {
         let found = all().into_iter().find(|case| case.name == name);
         found.ok_or_else(|| format!("no case `{name}` (known: {})", NAMES.join(", ")))
+    }
+
+    /// Whether `task` is measured: one long sequence shows what training takes.
+    pub fn has(&self, task: Task) -> bool {
+        task == Task::Train || self.sequences > 1
     }
 
     pub fn weights(&self) -> Weights {

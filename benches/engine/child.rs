@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use runner::engine::{Decode, Dtype, Engine, Feed, Train, numerics};
+use runner::engine::{Decode, Dtype, Engine, Feed, Train, Training, numerics};
 use runner::model::Shape;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -106,15 +106,11 @@ struct Setup {
 
 impl Setup {
     fn trainer(&self, case: &Case) -> Box<dyn Train> {
-        let trainer = runner::engine::trainer(
-            self.engine,
-            self.dtype,
-            "cpu",
-            &case.shape,
-            &case.weights(),
-            OPTIMIZER,
-            self.threads,
-        );
+        let training = Training {
+            recompute: case.again,
+            ..OPTIMIZER.into()
+        };
+        let trainer = runner::engine::trainer(self.engine, self.dtype, "cpu", &case.shape, &case.weights(), training, self.threads);
         trainer.expect("the weights have the shape")
     }
 

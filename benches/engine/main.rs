@@ -1,7 +1,7 @@
-//! Tokens a second and peak memory of our engine, beside candle's, over four shapes: training and greedy decoding, and the share of
+//! Tokens a second and peak memory of our engine, beside candle's, over four shapes and a long sequence: training and greedy decoding, and the share of
 //! the machine's measured f32 peak.
 //!
-//! `cargo bench --bench engine -- [threads] [Q|S|M|SmolLM2] [train|decode] [cpu|candle] [f32|bf16]`: words choose; none chooses all.
+//! `cargo bench --bench engine -- [threads] [Q|S|M|SmolLM2|long|again] [train|decode] [cpu|candle] [f32|bf16]`: words choose; none chooses all.
 //!
 //! Each contestant is a process of its own (this program again, see `child`), so that its peak memory is its own, and they run in
 //! turn, so that what else the machine does disturbs all alike. `benches/peers` drives the same processes against other programs.
@@ -49,7 +49,8 @@ fn compare(words: &[&str]) {
         peak / 1e9
     );
     for case in case::all().iter().filter(|case| chosen(case.name, &case::NAMES)) {
-        for task in Task::ALL.into_iter().filter(|task| chosen(task.name(), &["train", "decode"])) {
+        let tasks = Task::ALL.into_iter().filter(|task| case.has(*task));
+        for task in tasks.filter(|task| chosen(task.name(), &["train", "decode"])) {
             for &threads in &threads {
                 let numbers = child::known().into_iter();
                 let numbers = numbers.filter(|(engine, dtype)| chosen(engine, &["cpu", "candle"]) && chosen(dtype, &["f32", "bf16"]));

@@ -4,7 +4,7 @@ use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Decode, EngineError, Frozen, Train, Training, candle, cpu};
+use super::{Decode, EngineError, Frozen, Need, Sequence, Train, Training, candle, cpu};
 use crate::model::{Shape, Weights};
 
 /// The engines.
@@ -97,6 +97,21 @@ pub fn decoder(
             check(engine, dtype)?;
             Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?))
         }
+    }
+}
+
+/// What training on `batches` will take at most; nothing where the engine cannot tell.
+pub fn memory<'a>(
+    engine: Engine,
+    dtype: Dtype,
+    shape: &Shape,
+    training: &Training,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> Option<Need> {
+    match engine {
+        Engine::Cpu => Some(cpu::memory(shape, training, dtype, threads, batches)),
+        Engine::Candle => None,
     }
 }
 

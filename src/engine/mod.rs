@@ -13,7 +13,7 @@ mod state;
 
 use crate::model::Weights;
 
-pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, decoder, numerics, slots, trainer};
+pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, decoder, memory, numerics, slots, trainer};
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
@@ -86,6 +86,29 @@ pub struct Moments {
     pub steps: u64,
     pub first: Weights,
     pub second: Weights,
+}
+
+/// A sequence of a batch, as far as its memory goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sequence {
+    pub tokens: usize,
+    /// How many of them are trained on.
+    pub trained: usize,
+}
+
+/// Bytes that an engine will take at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Need {
+    /// Weights in all their forms, gradient and moments.
+    pub weights: usize,
+    /// All else, which grows with the sequences and the threads.
+    pub activations: usize,
+}
+
+impl Need {
+    pub fn total(self) -> usize {
+        self.weights + self.activations
+    }
 }
 
 /// Trains one decoder.

@@ -96,6 +96,17 @@ impl Sizes {
     }
 }
 
+/// The bytes of working memory for sequences of at most `length` tokens.
+pub fn memory<T: Number>(length: usize, head: usize) -> usize {
+    let Sizes {
+        scores,
+        room,
+        panels,
+        block,
+    } = Sizes::new::<T>(length, head);
+    2 * scores * size_of::<f32>() + (room + 3 * panels + 2 * block) * size_of::<T>()
+}
+
 impl<T: Number> Scratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
         let Sizes {

@@ -14,6 +14,7 @@ mod head;
 mod kernel;
 mod lane;
 mod layout;
+mod memory;
 mod operand;
 mod parameters;
 mod span;
@@ -23,7 +24,7 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-use super::{Decode, Dtype, EngineError, Train, Training};
+use super::{Decode, Dtype, EngineError, Need, Sequence, Train, Training};
 use crate::model::{Shape, Weights};
 use decoder::Decoder;
 use kernel::number::Pair;
@@ -38,6 +39,14 @@ pub fn trainer(shape: &Shape, weights: &Weights, training: Training, dtype: Dtyp
         Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, training, threads)?),
         Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, training, threads)?),
     })
+}
+
+/// What training on `batches` takes at most.
+pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+    match dtype {
+        Dtype::F32 => memory::training::<f32>(shape, training, threads, batches),
+        Dtype::Bf16 => memory::training::<Pair>(shape, training, threads, batches),
+    }
 }
 
 /// A decoder with `slots` empty slots.

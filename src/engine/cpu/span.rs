@@ -167,9 +167,13 @@ impl<T: Number> Span<T> {
     }
 }
 
-/// Gives a buffer a length; a capacity that has to grow becomes that length and no more.
+/// Gives a buffer a length; a capacity that has to grow becomes that length and no more. What was there may be lost: nothing reads it.
 pub fn fit<N: Copy + Default>(buffer: &mut Vec<N>, length: usize) {
-    buffer.reserve_exact(length.saturating_sub(buffer.len()));
+    if buffer.capacity() < length {
+        // Given back first: the old memory must not lie beside the new.
+        *buffer = Vec::new();
+        *buffer = vec![N::default(); length];
+    }
     buffer.resize(length, N::default());
 }
 

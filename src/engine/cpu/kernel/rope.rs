@@ -26,6 +26,11 @@ impl Rope {
             sines: angles().map(|angle| libm::sin(angle) as f32).collect(),
         }
     }
+
+    /// How many floats its tables have.
+    pub fn size(head: usize, positions: usize) -> usize {
+        2 * positions * (head / 2)
+    }
 }
 
 /// Which way to turn.

@@ -1,0 +1,140 @@
+//! How much memory a training will take, told before it takes it: the sizes of the engine's buffers, added up.
+
+use super::attention;
+use super::head::{chunk, logits_stride};
+use super::kernel::number::Number;
+use super::kernel::panels::size;
+use super::kernel::rope::Rope;
+use super::layout::{Layout, Matrix};
+use super::span::{Piece, cut};
+use super::trained::Trained;
+use super::trainer::block;
+use crate::engine::{Need, Sequence, Training};
+use crate::model::Shape;
+
+const FLOAT: usize = size_of::<f32>();
+
+/// What training on `batches` takes at most, with `threads` threads.
+pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+    let layout = Layout::new(shape);
+    let trained = Trained::new(&layout, &|name| !training.frozen.holds(name));
+    Need {
+        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head(), shape.context) * FLOAT,
+        activations: activations::<T>(shape, &trained, training.recompute, threads.max(1), batches),
+    }
+}
+
+/// The weights, flat and packed, their gradient and their moments.
+fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
+    let packed = |matrix: Matrix, forward, backward| {
+        let Matrix { rows, columns, .. } = matrix;
+        let sizes = [(forward, size::<T>(columns, rows)), (backward, size::<T>(rows, columns))];
+        sizes
+            .into_iter()
+            .filter(|(is_there, _)| *is_there)
+            .map(|(_, size)| size)
+            .sum::<usize>()
+            * size_of::<T>()
+    };
+    let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
+        let back = index >= trained.lowest;
+        let attention_back = back && trained.attention_back(index);
+        let backs = [attention_back, attention_back, back, back];
+        layer
+            .matrices()
+            .into_iter()
+            .zip(backs)
+            .map(|(matrix, back)| packed(matrix, true, back))
+            .sum::<usize>()
+    });
+    let head = packed(layout.head, true, trained.before_head());
+    (layout.length + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+}
+
+/// The most that one of the spans in work at a time has been: its buffers do not shrink.
+#[derive(Clone, Copy, Default)]
+struct Largest {
+    tokens: usize,
+    /// Of them, those that are trained on.
+    kept: usize,
+    /// Of them, in the longest sequence.
+    longest: usize,
+    /// Of those trained on, the most that the output layer took at once.
+    scored: usize,
+}
+
+fn activations<'a, T: Number>(
+    shape: &Shape,
+    trained: &Trained,
+    again: bool,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> usize {
+    let mut spans: Vec<Largest> = Vec::new();
+    // The most rows that each of a longer span's chunks has been.
+    let mut chunks = vec![0; threads];
+    let mut pieces = Vec::new();
+    for batch in batches {
+        let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.tokens).collect();
+        cut(&lengths, &mut pieces);
+        let block = block(lengths.iter().sum(), pieces.len(), threads);
+        spans.resize(spans.len().max(block.min(pieces.len())), Largest::default());
+        for (index, Piece { sequences, .. }) in pieces.iter().enumerate() {
+            let (sequences, span) = (&batch[sequences.clone()], &mut spans[index % block]);
+            let kept = sequences.iter().map(|sequence| sequence.trained).sum::<usize>();
+            let longest = sequences.iter().map(|sequence| sequence.tokens).max();
+            span.tokens = span.tokens.max(sequences.iter().map(|sequence| sequence.tokens).sum());
+            span.kept = span.kept.max(kept);
+            span.longest = span.longest.max(longest.unwrap_or(0));
+            if kept <= chunk::<T>() {
+                span.scored = span.scored.max(kept);
+            } else {
+                for (most, first) in chunks.iter_mut().zip((0..kept).step_by(chunk::<T>())) {
+                    *most = chunk::<T>().min(kept - first).max(*most);
+                }
+            }
+        }
+    }
+    let spans: usize = spans
+        .iter()
+        .map(|span| self::span::<T>(shape, trained, again, *span) + head::<T>(shape, trained, span.scored))
+        .sum();
+    let chunks = chunks.into_iter().map(|rows| head::<T>(shape, trained, rows));
+    spans + chunks.sum::<usize>()
+}
+
+/// A span's buffers, as `Span::take` sizes them.
+fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Largest) -> usize {
+    let Largest { tokens, kept, longest, .. } = largest;
+    let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head());
+    let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * head, shape.heads * head);
+    let inputs = (shape.layers - trained.lowest).max(1);
+    let layers = if again { 1 } else { inputs };
+    // The last layer has rows only for what is trained on, unless it shares its place.
+    let rows = (layers - 1) * tokens + if layers < shape.layers { tokens } else { kept };
+    let floats = inputs * tokens * width
+        + layers * tokens * (1 + qkv + shape.heads + attended)
+        + rows * (width + 1 + 2 * hidden)
+        + kept * (width + 1)
+        + tokens * (4 * width + qkv + attended + hidden)
+        + (2 * shape.layers + 1) * width;
+    let panels = 2 * size::<T>(tokens, width) + size::<T>(tokens, attended) + size::<T>(tokens, hidden);
+    let converted = if T::STEPS > 1 {
+        let columns = tokens.div_ceil(T::STEPS) * (2 * width + 2 * hidden + qkv);
+        columns + tokens * [width, attended, 2 * hidden, qkv].into_iter().max().unwrap_or(0).div_ceil(T::STEPS)
+    } else {
+        0
+    };
+    floats * FLOAT + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
+}
+
+/// The output layer's buffers for some rows.
+fn head<T: Number>(shape: &Shape, trained: &Trained, rows: usize) -> usize {
+    let vocabulary = shape.vocabulary;
+    let panels = if trained.head { size::<T>(rows, shape.width) } else { 0 };
+    let converted = match T::STEPS {
+        1 => 0,
+        steps => rows * vocabulary.div_ceil(steps) + if trained.head { rows.div_ceil(steps) * vocabulary } else { 0 },
+    };
+    rows * logits_stride(vocabulary) * FLOAT + (panels + converted) * size_of::<T>()
+}

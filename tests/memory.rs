@@ -1,0 +1,158 @@
+//! What the engine takes, counted at the allocator: a step takes nothing anew, and what is said before a training is what it takes.
+//!
+//! A program of its own, with one test: what else allocates would be counted too.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use runner::engine::{Batch, Dtype, Engine, Frozen, IGNORED, Optimizer, Sequence, Training, memory, trainer};
+use runner::model::{Shape, initialise};
+use runner::seed::Stream;
+
+/// The system's allocator, with what it gives out counted.
+struct Counted;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        MOST.fetch_max(HELD.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: what the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        MOST.fetch_max(HELD.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: what the caller promises.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: what the caller promises.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+/// A shape, the lengths of the sequences of a step's batches, and the share of each that is not trained on.
+struct Case {
+    shape: Shape,
+    lengths: Vec<Vec<usize>>,
+    ignored: f64,
+}
+
+impl Case {
+    fn new(shape: (usize, usize, usize, usize), lengths: Vec<Vec<usize>>, ignored: f64) -> Self {
+        let (vocabulary, width, layers, feed_forward) = shape;
+        let heads = width / 32;
+        let shape = Shape {
+            vocabulary,
+            width,
+            layers,
+            heads,
+            kv_heads: heads,
+            feed_forward,
+            rope_theta: 1e4,
+            norm_epsilon: 1e-5,
+            tied: true,
+            lines: 8,
+            columns: 0,
+            context: 4096,
+        };
+        Self { shape, lengths, ignored }
+    }
+
+    fn first(&self, length: usize) -> usize {
+        (self.ignored * length as f64) as usize
+    }
+
+    fn batch(&self, lengths: &[usize]) -> Batch {
+        let mut stream = Stream::new(0, "memory");
+        let mut batch = Batch::default();
+        for &length in lengths {
+            for index in 0..length {
+                let mut draw = || stream.below(self.shape.vocabulary as u64) as u32;
+                batch.tokens.push(draw());
+                batch.targets.push(if index < self.first(length) { IGNORED } else { draw() });
+                batch.lines.push(0);
+            }
+            batch.lengths.push(length);
+        }
+        batch
+    }
+
+    fn sequences(&self, lengths: &[usize]) -> Vec<Sequence> {
+        let sequence = |&tokens: &usize| Sequence {
+            tokens,
+            trained: tokens - self.first(tokens),
+        };
+        lengths.iter().map(sequence).collect()
+    }
+
+    /// Holds what is said against what is counted, and sees that a step takes nothing anew.
+    fn check(&self, training: &Training, dtype: Dtype, threads: usize) {
+        let weights = initialise(&self.shape, 0);
+        let batches: Vec<Batch> = self.lengths.iter().map(|lengths| self.batch(lengths)).collect();
+        let sequences: Vec<Vec<Sequence>> = self.lengths.iter().map(|lengths| self.sequences(lengths)).collect();
+        let sequences = sequences.iter().map(Vec::as_slice);
+        let said = memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
+            .unwrap()
+            .total();
+        let before = HELD.load(Relaxed);
+        MOST.store(before, Relaxed);
+        let mut engine = trainer(Engine::Cpu, dtype, "cpu", &self.shape, &weights, training.clone(), threads).unwrap();
+        let what = format!("{:?} {dtype:?} {threads} {training:?}", self.shape);
+        engine.step(&batches, 1e-3).unwrap();
+        let mut takes_nothing = || {
+            let calls = CALLS.load(Relaxed);
+            engine.step(&batches, 1e-3).unwrap();
+            CALLS.load(Relaxed) == calls
+        };
+        // The pool that a step is handed to takes a block for every few dozen of them.
+        assert!((0..3).any(|_| takes_nothing()), "{what}");
+        let taken = MOST.load(Relaxed) - before;
+        let ratio = said as f64 / taken as f64;
+        assert!((0.98..1.02).contains(&ratio), "{what}: {said}, not {taken}");
+    }
+}
+
+#[test]
+fn training_takes_what_was_said_and_a_step_nothing_anew() {
+    let training = Training::from(Optimizer {
+        beta1: 0.9,
+        beta2: 0.98,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        clip: 1.0,
+    });
+    let again = Training {
+        recompute: true,
+        ..training.clone()
+    };
+    let frozen = Training {
+        frozen: Frozen::new(["model.layers.0.*", "model.layers.1.*", "model.embed*"].map(str::to_owned)),
+        ..training.clone()
+    };
+    let small = Case::new((64, 64, 3, 192), vec![vec![50; 12]], 0.0);
+    let medium = Case::new((512, 128, 3, 384), vec![vec![200; 2]], 0.3);
+    let long = Case::new((512, 64, 4, 192), vec![vec![600]], 0.1);
+    let growing = (0..20).map(|index| 30 + index).collect();
+    let ragged = Case::new((60, 64, 2, 176), vec![growing, vec![70; 3]], 0.2);
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        small.check(&training, dtype, 1);
+        medium.check(&training, dtype, 2);
+        long.check(&training, dtype, 1);
+        long.check(&again, dtype, 2);
+        ragged.check(&training, dtype, 2);
+    }
+    small.check(&frozen, Dtype::F32, 1);
+    medium.check(&again, Dtype::F32, 1);
+}
