@@ -102,6 +102,7 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
         seed: task.fingerprint.seed.unwrap_or(0),
         threads: task.threads,
         device: &task.device,
+        memory: machine::memory(),
         progress: &progress,
         stop: &|| stop.load(Ordering::Relaxed),
     })?;

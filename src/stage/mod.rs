@@ -123,6 +123,8 @@ pub struct Job<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
+    /// Bytes that the stage may take; nothing where they are not known.
+    pub memory: Option<u64>,
     /// Tells how far the stage is; cheap, may be called at every step.
     pub progress: &'a dyn Fn(Progress),
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].

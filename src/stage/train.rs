@@ -48,7 +48,18 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
             "with a `base` the tokenizer is the base's; give `vocabulary` to the base's training",
         );
     }
+    check_frozen(&recipe)?;
     Ok(Box::new(Train(recipe)))
+}
+
+/// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
+/// base are checked when it is there.
+fn check_frozen(recipe: &Recipe) -> Result<(), figment::Error> {
+    // What is wrong with the model is said elsewhere.
+    let shape = recipe.model.as_ref().and_then(|model| model.shape(1).ok());
+    let named = engine::check_frozen(recipe.engine, &recipe.frozen);
+    let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
+    checked.map_err(|error| figment::Error::from(error.to_string()).with_path("frozen"))
 }
 
 impl Stage for Train {
@@ -81,6 +92,7 @@ impl Stage for Train {
             scratch: job.scratch,
             threads: job.threads,
             device: job.device,
+            memory: job.memory,
             progress: &|reading| tell(job, &reading),
             stop: job.stop,
         };

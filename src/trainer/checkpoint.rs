@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata};
 
@@ -55,11 +55,16 @@ pub(super) fn write(engine: &dyn Train, history: &[Moment], scratch: &Path, iden
         tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), Stored::f32(&tensor.shape, &tensor.data))));
     }
     let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
-    let (unfinished, path) = (scratch.join(UNFINISHED), scratch.join(FILE));
+    let (unfinished, finished) = (scratch.join(UNFINISHED), path(scratch));
     std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
     store(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
     // Renamed when complete: a process killed meanwhile leaves the earlier one.
-    std::fs::rename(&unfinished, &path).map_err(failed(&path))
+    std::fs::rename(&unfinished, &finished).map_err(failed(&finished))
+}
+
+/// Where a training's checkpoint lies.
+pub(super) fn path(scratch: &Path) -> PathBuf {
+    scratch.join(FILE)
 }
 
 fn stored_name(part: Part, name: &str) -> String {
@@ -85,7 +90,7 @@ impl Checkpoint {
     /// The checkpoint of the training `identity` in `scratch`; nothing where there is none, or one that is damaged or another's:
     /// then the training starts anew.
     pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
-        let mut file = File::open(scratch.join(FILE)).ok()?;
+        let mut file = File::open(path(scratch)).ok()?;
         let mut length = [0; 8];
         file.read_exact(&mut length).ok()?;
         let length = u64::from_le_bytes(length);

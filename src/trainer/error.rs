@@ -41,10 +41,20 @@ pub enum TrainError {
         "the base's tokenizer does not know {text:?} (row \"{row}\": {line:?}); train the base on rows that have it, or give the base's training such rows as `vocabulary`"
     )]
     Unknown { text: String, row: String, line: String },
+    #[error(
+        "training needs {needed} of memory ({weights} for the program, weights, gradient and moments, {activations} for activations), and {available} are there{advice}; train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = \"bf16\"`, or free memory"
+    )]
+    Memory {
+        needed: String,
+        weights: String,
+        activations: String,
+        available: String,
+        advice: String,
+    },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("the checkpoint cannot be gone on from: {0}; remove it to train from the start")]
-    Restore(EngineError),
+    #[error("cannot go on from the checkpoint {path}: {error}; remove it to train from the start", path = path.display())]
+    Restore { path: PathBuf, error: EngineError },
     #[error("the model is impossible: {0}")]
     Architecture(#[from] ArchitectureError),
     #[error(transparent)]

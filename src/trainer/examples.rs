@@ -2,7 +2,7 @@
 
 use super::{Material, TrainError};
 use crate::dataset::{Prompt, Row};
-use crate::engine::{Batch, IGNORED};
+use crate::engine::{Batch, IGNORED, Sequence};
 use crate::model::Shape;
 use crate::tokenizer::{Cursor, Style, Tokenizer};
 
@@ -111,6 +111,17 @@ impl<'a> Examples<'a> {
         self.examples.iter().map(|example| example.tokens.len()).collect()
     }
 
+    /// The rows with these numbers, as far as their memory goes.
+    pub(super) fn sequences(&self, numbers: &[usize]) -> Vec<Sequence> {
+        let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
+        let sequence = |example: &Example| {
+            let tokens = example.tokens.len() - 1;
+            let trained = tokens + 1 - example.prompt.max(1);
+            Sequence { tokens, trained }
+        };
+        examples.map(sequence).collect()
+    }
+
     /// The rows with these numbers, as a message names them: `"2_2/1", "2_2/7" and 3 more`.
     pub(super) fn ids(&self, numbers: &[usize]) -> String {
         let named = numbers.iter().take(NAMED).filter_map(|&number| self.rows.get(number));
@@ -187,6 +198,11 @@ mod tests {
         assert_eq!(batch.lines, [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1]);
         assert_eq!(batch.columns, [0, 1, 2, 3, 0, 1, 0, 1, 2, 3, 0, 1]);
         assert_eq!(batch.lengths, [6, 6]);
+        let sequence = Sequence { tokens: 6, trained: 3 };
+        assert_eq!(
+            Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().sequences(&[1, 0]),
+            [sequence; 2]
+        );
     }
 
     #[test]

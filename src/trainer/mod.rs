@@ -4,6 +4,7 @@ mod checkpoint;
 mod error;
 mod examples;
 mod history;
+mod memory;
 mod order;
 mod recipe;
 mod schedule;
@@ -44,6 +45,8 @@ pub struct Run<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
+    /// Bytes that the training may take; nothing where they are not known.
+    pub memory: Option<u64>,
     /// Told after each step.
     pub progress: &'a dyn Fn(Reading),
     /// Asked after each step: whether to save a checkpoint and end with [`TrainError::Stopped`].
@@ -128,18 +131,20 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
         examples.check_known(&recipe.prompt, &start.tokenizer)?;
     }
     let steps = recipe.steps(rows.len());
+    recipe.frozen.check(&start.shape)?;
+    let mut order = Order::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps));
+    let batches = memory::batches(recipe, &examples, &mut order, steps);
+    // One of the start, later of the result, and the base's own.
+    let copies = 1 + usize::from(material.base.is_some());
+    let training = memory::fit(recipe, &start.shape, &batches, copies, run)?;
+    let identity = checkpoint::identity(recipe, rows, &start, seed)?;
+    let Start { tokenizer, shape, weights } = start;
+    let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &shape, &weights, training, run.threads)?;
+    drop(weights);
     let mut session = Session {
-        engine: engine::trainer(
-            recipe.engine,
-            recipe.dtype,
-            run.device,
-            &start.shape,
-            &start.weights,
-            recipe.optimizer(),
-            run.threads,
-        )?,
-        order: Order::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps)),
-        identity: checkpoint::identity(recipe, rows, &start, seed)?,
+        engine,
+        order,
+        identity,
         history: Vec::new(),
         recipe,
         examples,
@@ -150,8 +155,8 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     let model = Model {
         weights: session.engine.weights()?,
         prompt: recipe.prompt.clone(),
-        shape: start.shape,
-        tokenizer: start.tokenizer,
+        shape,
+        tokenizer,
     };
     let curve = history::curve(&session.history, recipe, steps);
     Ok(Trained { model, curve })

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::order;
 use crate::dataset::Prompt;
-use crate::engine::{Dtype, Engine, Optimizer};
+use crate::engine::{Dtype, Engine, Frozen, Optimizer};
 use crate::model::{Architecture, PRESETS};
 use crate::tokenizer::Style;
 
@@ -73,6 +73,9 @@ pub struct Recipe {
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub clip: f64,
+    /// Weights that are not trained, by name; `*` stands for any text. Of the engine `cpu` alone.
+    #[serde(skip_serializing_if = "Frozen::is_empty")]
+    pub frozen: Frozen,
     /// What computes.
     pub engine: Engine,
     /// In which numbers.
@@ -113,6 +116,7 @@ impl Default for Recipe {
             epsilon: 1e-8,
             weight_decay: 0.1,
             clip: 1.0,
+            frozen: Frozen::default(),
             engine: Engine::default(),
             dtype: Dtype::default(),
         }

@@ -31,7 +31,11 @@ impl Session<'_> {
         if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
             let steps = checkpoint.history.len() as u64;
             let mut read = |part, name: &str| checkpoint.tensor(part, name);
-            self.engine.restore(steps, &mut read).map_err(TrainError::Restore)?;
+            let restored = self.engine.restore(steps, &mut read);
+            restored.map_err(|error| TrainError::Restore {
+                path: checkpoint::path(self.run.scratch),
+                error,
+            })?;
             self.history = checkpoint.history;
         }
         Ok(())

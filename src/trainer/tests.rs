@@ -50,12 +50,18 @@ struct Place {
     threads: usize,
     /// The step after which to stop.
     until: u64,
+    memory: Option<u64>,
 }
 
 impl Place {
     fn new(threads: usize, until: u64) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        Self { scratch, threads, until }
+        Self {
+            scratch,
+            threads,
+            until,
+            memory: None,
+        }
     }
 
     fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<Trained, TrainError> {
@@ -68,6 +74,7 @@ impl Place {
             scratch: self.scratch.path(),
             threads: self.threads,
             device: "cpu",
+            memory: self.memory,
             progress: &|reading| done.set(reading.step),
             stop: &|| done.get() >= self.until,
         };
@@ -280,10 +287,91 @@ fn failures_say_what_to_do() {
     };
     let message = fails(hot, &rows());
     assert!(message.starts_with("training diverged at step "), "{message}");
+    assert!(message.contains(" (rows \"1_1/"), "{message}");
+    assert!(message.contains(" more); lower"), "{message}");
     assert!(
         message.ends_with("; lower `learning_rate`, raise `warmup` or lower `clip`"),
         "{message}"
     );
+}
+
+#[test]
+fn little_memory_changes_no_bit_and_too_little_is_refused() {
+    let recipe = Recipe {
+        model: Some(Architecture {
+            width: 128,
+            heads: 2,
+            layers: 12,
+            context: 64,
+            ..Architecture::default()
+        }),
+        steps: 2,
+        batch: 16,
+        ..recipe()
+    };
+    let rows = rows();
+    let Start { tokenizer, shape, .. } = Start::of(&recipe, &material(&rows), 3).unwrap();
+    let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
+    let mut order = Order::new(3, recipe.batch, examples.lengths(), 0);
+    let batches = memory::batches(&recipe, &examples, &mut order, 2);
+    assert_eq!(batches.len(), 8);
+    let fit = |mega: u64| {
+        let run = Run {
+            scratch: Path::new(""),
+            threads: 1,
+            device: "cpu",
+            memory: Some(mega * 1_000_000),
+            progress: &|_| {},
+            stop: &|| false,
+        };
+        memory::fit(&recipe, &shape, &batches, 1, &run).map(|training| training.recompute)
+    };
+    let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
+    assert_eq!(fit(least).ok(), Some(true));
+    assert_eq!(fit(1000).ok(), Some(false));
+    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 141 MB of memory (135 MB for the program, weights, gradient and moments, 6 MB for activations), and 1 MB are there (with `dtype = "bf16"` 132 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
+    let mut place = Place::new(1, u64::MAX);
+    let plenty = bytes(&place.train(&recipe, &rows).unwrap());
+    place.memory = Some(least * 1_000_000);
+    assert!(bytes(&place.train(&recipe, &rows).unwrap()) == plenty);
+    place.memory = Some((least - 1) * 1_000_000);
+    assert!(matches!(place.train(&recipe, &rows), Err(TrainError::Memory { .. })));
+}
+
+#[test]
+fn frozen_weights_are_those_of_the_random_start() {
+    let recipe = Recipe {
+        frozen: engine::Frozen::new(["model.layers.0.mlp.*".to_owned()]),
+        ..recipe()
+    };
+    let model = Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().model;
+    let start = crate::model::initialise(&model.shape, 3);
+    for (name, array) in &model.weights {
+        assert_eq!(*array == start[name], name.contains(".mlp."), "{name}");
+    }
+    let candle = Recipe {
+        engine: Engine::Candle,
+        ..recipe
+    };
+    insta::assert_snapshot!(Place::new(1, u64::MAX).train(&candle, &rows()).unwrap_err(), @r#"the engine `candle` trains all weights; set `engine = "cpu"` for `frozen`"#);
+}
+
+#[test]
+fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
+    let place = Place::new(1, 7);
+    assert!(matches!(place.train(&recipe(), &rows()), Err(TrainError::Stopped)));
+    // What only damage does: the same training's name on another model's numbers.
+    let mut wide = recipe();
+    wide.model.as_mut().unwrap().feed_forward = 40;
+    let rows = rows();
+    let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3).unwrap();
+    let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, &weights, wide.optimizer(), 1).unwrap();
+    let start = Start::of(&recipe(), &material(&rows), 3).unwrap();
+    let identity = checkpoint::identity(&recipe(), &rows, &start, 3).unwrap();
+    checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
+    let message = place.train(&recipe(), &rows).unwrap_err().to_string();
+    let message = message.replace(&place.scratch.path().display().to_string(), "");
+    insta::assert_snapshot!(message, @"cannot go on from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32] where the model needs [96, 32]; remove it to train from the start");
 }
 
 /// Reads a recipe as the table of kinds does.
@@ -333,6 +421,6 @@ fn a_bad_recipe_is_refused_with_the_path() {
     learning_rate: -1 is out of range, it must be a number from 0 on
     beta2: 1 is out of range, it must be a number from 0 to 1, without 1
     schedule: unknown variant: found `cosin`, expected `one of `cosine`, `linear`, `constant``
-    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``
+    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `engine`, `dtype``
     ");
 }

@@ -52,6 +52,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             seed: 1,
             threads: 1,
             device: "cpu",
+            memory: None,
             progress: &|_| {},
             stop: &|| false,
         })

@@ -115,6 +115,7 @@ impl Bench {
             seed: self.seed,
             threads: self.threads,
             device: "cpu",
+            memory: None,
             progress: &|progress| self.told.borrow_mut().push(progress),
             stop: &|| {
                 asked.set(asked.get() + 1);

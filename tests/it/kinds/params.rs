@@ -152,7 +152,18 @@ fn wrong_params_are_refused() {
     }
     assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
     assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
-    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `engine`, `dtype``");
+    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `engine`, `dtype``");
+}
+
+#[test]
+fn what_is_frozen_is_checked_against_the_model_and_left_out_where_it_is_nothing() {
+    assert_snapshot!(refusal("train", "frozen = ['model.layers.2.*']").split(" (known").next().unwrap(), @"frozen: `frozen` names `model.layers.2.*`, and no weight is called so");
+    assert_snapshot!(refusal("train", "frozen = ['*']"), @"frozen: `frozen` holds all weights: none is left to train");
+    assert_snapshot!(refusal("train", "frozen = ['model.norm.weight']\nengine = 'candle'"), @r#"frozen: the engine `candle` trains all weights; set `engine = "cpu"` for `frozen`"#);
+    let params = |params| parse("train", params).unwrap().params();
+    assert_eq!(params("frozen = []"), params(""));
+    assert_eq!(params("").get("frozen"), None);
+    assert_ne!(params("frozen = ['model.norm.weight']"), params(""));
 }
 
 #[test]

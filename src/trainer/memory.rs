@@ -1,0 +1,93 @@
+//! Whether a training fits into the memory that is there: decided before it begins.
+
+use super::examples::Examples;
+use super::order::{Order, per_epoch};
+use super::{Recipe, Run, TrainError};
+use crate::engine::{self, Dtype, Need, Sequence, Training};
+use crate::model::Shape;
+
+/// What the program takes beside the engine: code, tokens and files.
+const REST: usize = 64 << 20;
+
+/// The batches of a training, as far as their memory goes: those of the first pass over the data, which have each row once, and one
+/// of the longest rows, which a later pass or a curriculum may put together.
+pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Order, steps: u64) -> Vec<Vec<Sequence>> {
+    let lengths = examples.lengths();
+    let first = recipe.curriculum(steps);
+    let pass = first..first.saturating_add(per_epoch(lengths.len(), recipe.batch));
+    let mut longest: Vec<usize> = (0..lengths.len()).collect();
+    longest.sort_by_key(|&row| std::cmp::Reverse(lengths.get(row)));
+    longest.truncate(recipe.batch);
+    let pass = pass.map(|number| order.batch(number));
+    pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
+}
+
+/// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. Beside the
+/// engine's own there are `copies` of the weights.
+///
+/// # Errors
+/// When it is too much either way.
+pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], copies: usize, run: &Run<'_>) -> Result<Training, TrainError> {
+    let training = |recompute| Training {
+        optimizer: recipe.optimizer(),
+        frozen: recipe.frozen.clone(),
+        recompute,
+    };
+    let threads = run.threads;
+    let Some(available) = run.memory.and_then(|bytes| usize::try_from(bytes).ok()) else {
+        return Ok(training(false));
+    };
+    let need = |dtype, threads, recompute| {
+        let batches = batches.iter().map(Vec::as_slice);
+        let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
+        let weights = need.weights + REST + copies * parameters(shape) * size_of::<f32>();
+        Some(Need { weights, ..need })
+    };
+    let Some(kept) = need(recipe.dtype, threads, false) else {
+        return Ok(training(false));
+    };
+    if kept.total() <= available {
+        return Ok(training(false));
+    }
+    let again = need(recipe.dtype, threads, true).unwrap_or(kept);
+    if again.total() <= available {
+        return Ok(training(true));
+    }
+    let (mut advice, mut least) = (Vec::new(), again.total());
+    for (dtype, threads, what) in [
+        (recipe.dtype, 1, "one thread"),
+        (Dtype::Bf16, threads, "`dtype = \"bf16\"`"),
+        (Dtype::Bf16, 1, "one thread and bf16"),
+    ] {
+        if let Some(less) = need(dtype, threads, true).filter(|less| less.total() < least) {
+            least = less.total();
+            advice.push(format!("{what} {}", size(least)));
+        }
+    }
+    Err(TrainError::Memory {
+        needed: size(again.total()),
+        weights: size(again.weights),
+        activations: size(again.activations),
+        available: size(available),
+        advice: if advice.is_empty() {
+            String::new()
+        } else {
+            format!(" (with {})", advice.join(", with "))
+        },
+    })
+}
+
+fn parameters(shape: &Shape) -> usize {
+    let parameters = shape.parameters();
+    parameters.values().map(|shape| shape.iter().product::<usize>()).sum()
+}
+
+/// Bytes for people: `1.2 GB`.
+fn size(bytes: usize) -> String {
+    let mega = bytes as f64 / 1e6;
+    if mega >= 1000.0 {
+        format!("{:.1} GB", mega / 1e3)
+    } else {
+        format!("{mega:.0} MB")
+    }
+}
