@@ -5,6 +5,7 @@ use super::kernel::cross_entropy;
 use super::kernel::level::LANES;
 use super::kernel::number::Number;
 use super::kernel::panels::{pack, size};
+use super::kernel::product::BLOCK;
 use super::operand::keep_columns;
 use super::parameters::Parameters;
 use super::span::fit;
@@ -12,7 +13,7 @@ use super::span::fit;
 /// The most rows in work at a time. A multiple of the rows that a product adds up before it adds to its result: no bit depends on whether
 /// there are chunks.
 pub const fn chunk<T: Number>() -> usize {
-    256 * T::STEPS
+    BLOCK * T::STEPS
 }
 
 /// Some rows' logits, with all that the gradient of the output layer's weights needs.

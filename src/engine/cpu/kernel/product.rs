@@ -11,8 +11,9 @@ use super::kernel;
 use super::level::{LANES, Level};
 use super::number::Number;
 
-/// Elements along the inner dimension for which a tile's operands stay in the first-level cache.
-const BLOCK: usize = 256;
+/// Elements along the inner dimension that a tile adds up before it adds to its result: as many as leave its part of `left` in the
+/// first-level cache, so that the result is read and written rarely.
+pub const BLOCK: usize = 384;
 
 /// Rows of the largest tile of any level.
 const TALLEST: usize = 12;
