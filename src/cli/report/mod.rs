@@ -88,6 +88,11 @@ impl ReportArgs {
         }
     }
 
+    /// Whether a page or figures are asked for.
+    fn writes_files(&self) -> bool {
+        self.html.is_some() || self.plots.is_some()
+    }
+
     /// What is compared with: the baseline asked for, which is one of the ablation's baseline where there is an ablation; left out there,
     /// each row's own.
     fn baseline(&self, dag: &Dag) -> Option<Baseline> {
@@ -111,11 +116,16 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, store) = session.plan(&args.selection)?;
     let baseline = args.baseline(&plan.dag);
-    let with_answers = baseline.is_some() || args.html.is_some() || args.plots.is_some();
+    let with_answers = baseline.is_some() || args.writes_files();
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
     // One that nobody asked for may not be selected.
     let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
-    let kept = gather::kept(&plan, &store, &args.selection)?;
+    // CSV has the scores alone: then no filter's answers need be read and judged.
+    let kept = if args.format() == Format::Csv && !args.writes_files() {
+        Vec::new()
+    } else {
+        gather::kept(&plan, &store, &args.selection)?
+    };
     let stages = if scores.scores.is_empty() || args.tables.contains(&Table::Data) {
         stages::stages(&plan, &store)?
     } else {
@@ -139,7 +149,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         &tables.chosen(&args.tables)?
     };
-    let written = if args.html.is_some() || args.plots.is_some() {
+    let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
         let findings = gather::findings(&plan, &store, &args.selection, (scores.clone(), kept.clone()), question)?;
         write::files(args, &findings, &usual)?
