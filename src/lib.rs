@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod hash;
 pub mod metrics;
 pub mod model;
+pub mod pattern;
 pub mod plan;
 pub mod report;
 pub mod sampler;

@@ -7,6 +7,7 @@ use petgraph::graph::NodeIndex;
 use super::Failed;
 use crate::config::{known, nearest};
 use crate::event::StageName;
+use crate::pattern;
 use crate::plan::{Dag, Node};
 
 /// Stages by name and variant.
@@ -109,18 +110,7 @@ fn asked(meant: Option<&str>) -> String {
 /// Whether `pattern`, in which `*` stands for anything, is the stage's name or the part of it before the index.
 fn matches(pattern: &str, name: &str) -> bool {
     let base = name.split('[').next().unwrap_or(name);
-    glob(pattern, name) || glob(pattern, base)
-}
-
-fn glob(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(tail) = name.strip_prefix(start) else { return false };
-    tail.char_indices()
-        .map(|(place, _)| &tail[place..])
-        .chain([""])
-        .any(|tail| glob(rest, tail))
+    pattern::matches(pattern, name) || pattern::matches(pattern, base)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineError;
 use crate::model::Shape;
+use crate::pattern::matches;
 
 /// Names of weights that are not trained; `*` stands for any text, also for none. Empty: all weights are trained.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,36 +56,10 @@ fn known(names: &[String]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether `pattern` describes the whole of `name`.
-fn matches(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(name) = name.strip_prefix(start) else {
-        return false;
-    };
-    (0..=name.len()).any(|skipped| name.get(skipped..).is_some_and(|name| matches(rest, name)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Architecture;
-
-    #[test]
-    fn a_star_is_any_text() {
-        for (pattern, name, expected) in [
-            ("a.b", "a.b", true),
-            ("a.b", "a.bc", false),
-            ("a*", "a", true),
-            ("*.b", "a.c.b", true),
-            ("a.*.b*", "a.1.bc", true),
-            ("a.*.b", "a.1.bc", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn what_is_not_there_cannot_be_frozen_and_something_is_trained() {

@@ -17,7 +17,7 @@ pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::load;
 pub use initialise::initialise;
-pub use stored::{Stored, store};
+pub use stored::{Stored, le_bytes, store};
 
 /// A trained decoder with what turns text into its tokens and back.
 #[derive(Clone, Debug)]
@@ -50,6 +50,11 @@ impl Shape {
     /// The width of one head.
     pub fn head(&self) -> usize {
         self.width / self.heads
+    }
+
+    /// How many numbers all weights have.
+    pub fn size(&self) -> usize {
+        self.parameters().values().map(|shape| shape.iter().product::<usize>()).sum()
     }
 
     /// Name and shape of every weight.

@@ -16,15 +16,10 @@ pub struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     pub fn f32(shape: &'a [usize], data: &'a [f32]) -> Self {
-        let bytes = if cfg!(target_endian = "little") {
-            Cow::Borrowed(bytemuck::cast_slice(data))
-        } else {
-            Cow::Owned(data.iter().flat_map(|x| x.to_le_bytes()).collect())
-        };
         Self {
             dtype: Dtype::F32,
             shape,
-            bytes,
+            bytes: le_bytes(data),
         }
     }
 
@@ -34,6 +29,15 @@ impl<'a> Stored<'a> {
             shape,
             bytes: Cow::Owned(data.flat_map(f64::to_le_bytes).collect()),
         }
+    }
+}
+
+/// Numbers as files hold them, the lowest byte first; where the processor does the same, they are not copied.
+pub fn le_bytes(data: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(data))
+    } else {
+        Cow::Owned(data.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use super::start::Start;
 use super::{Recipe, TrainError};
 use crate::dataset::Row;
 use crate::engine::{EngineError, Part, Train};
-use crate::model::{Array, Stored, store};
+use crate::model::{Array, Stored, le_bytes, store};
 
 const FILE: &str = "checkpoint.safetensors";
 /// Overwritten by the next checkpoint, should a killed process leave one.
@@ -33,7 +33,7 @@ pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) 
     hasher.update(format!("{:?} {}", start.shape, start.tokenizer.json()?).as_bytes());
     for (name, array) in &start.weights {
         hasher.update(name.as_bytes());
-        hasher.update(&array.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        hasher.update(&le_bytes(&array.data));
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

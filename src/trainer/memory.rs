@@ -40,7 +40,7 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], cop
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
         let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights + REST + copies * parameters(shape) * size_of::<f32>();
+        let weights = need.weights + REST + copies * shape.size() * size_of::<f32>();
         Some(Need { weights, ..need })
     };
     let Some(kept) = need(recipe.dtype, threads, false) else {
@@ -75,11 +75,6 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], cop
             format!(" (with {})", advice.join(", with "))
         },
     })
-}
-
-fn parameters(shape: &Shape) -> usize {
-    let parameters = shape.parameters();
-    parameters.values().map(|shape| shape.iter().product::<usize>()).sum()
 }
 
 /// Bytes for people: `1.2 GB`.

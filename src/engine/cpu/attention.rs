@@ -10,9 +10,8 @@ use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
-use super::operand::{by_columns, by_rows, keep_columns};
+use super::operand::{by_columns, by_rows, grow, keep_columns};
 use super::parameters::Parameters;
-use super::span::fit;
 
 /// Rows of scores in work at a time.
 const BLOCK: usize = 64;
@@ -98,40 +97,21 @@ impl Sizes {
 
 /// The bytes of working memory for sequences of at most `length` tokens.
 pub fn memory<T: Number>(length: usize, head: usize) -> usize {
-    let Sizes {
-        scores,
-        room,
-        panels,
-        block,
-    } = Sizes::new::<T>(length, head);
-    2 * scores * size_of::<f32>() + (room + 3 * panels + 2 * block) * size_of::<T>()
+    let sizes = Sizes::new::<T>(length, head);
+    2 * sizes.scores * size_of::<f32>() + (sizes.room + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
 }
 
 impl<T: Number> Scratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
-        let Sizes {
-            scores,
-            room,
-            panels,
-            block,
-        } = Sizes::new::<T>(length, head);
-        for buffer in [&mut self.scores, &mut self.gradients] {
-            if buffer.len() < scores {
-                fit(buffer, scores);
-            }
+        let sizes = Sizes::new::<T>(length, head);
+        grow(&mut self.scores, sizes.scores);
+        grow(&mut self.gradients, sizes.scores);
+        grow(&mut self.room, sizes.room);
+        for panels in [&mut self.keys, &mut self.keys_transposed, &mut self.values] {
+            grow(panels, sizes.panels);
         }
-        for (buffer, size) in [
-            (&mut self.room, room),
-            (&mut self.keys, panels),
-            (&mut self.keys_transposed, panels),
-            (&mut self.values, panels),
-            (&mut self.queries, block),
-            (&mut self.outputs, block),
-        ] {
-            if buffer.len() < size {
-                fit(buffer, size);
-            }
-        }
+        grow(&mut self.queries, sizes.block);
+        grow(&mut self.outputs, sizes.block);
     }
 }
 

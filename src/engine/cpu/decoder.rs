@@ -23,16 +23,9 @@ const MEMORY: usize = 2 << 30;
 
 /// How many sequences of a whole context to decode at once in the numbers `T`. No result depends on it.
 pub fn slots<T: Number>(shape: &Shape) -> usize {
-    let (slot, weights) = (
-        Slot::<T>::bytes(shape).max(1),
-        shape
-            .parameters()
-            .values()
-            .map(|size| size.iter().product::<usize>())
-            .sum::<usize>(),
-    );
+    let slot = Slot::<T>::bytes(shape).max(1);
     // Weights that come from memory at each step are shared by as many sequences as possible.
-    let wanted = if weights / T::STEPS * size_of::<T>() > CACHED {
+    let wanted = if shape.size() / T::STEPS * size_of::<T>() > CACHED {
         MOST
     } else {
         (CACHED / slot).clamp(LEAST, MOST)

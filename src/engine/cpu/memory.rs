@@ -26,28 +26,16 @@ pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usiz
 
 /// The weights, flat and packed, their gradient and their moments.
 fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
-    let packed = |matrix: Matrix, forward, backward| {
+    let packed = |matrix: Matrix, backward| {
         let Matrix { rows, columns, .. } = matrix;
-        let sizes = [(forward, size::<T>(columns, rows)), (backward, size::<T>(rows, columns))];
-        sizes
-            .into_iter()
-            .filter(|(is_there, _)| *is_there)
-            .map(|(_, size)| size)
-            .sum::<usize>()
-            * size_of::<T>()
+        let back = if backward { size::<T>(rows, columns) } else { 0 };
+        (size::<T>(columns, rows) + back) * size_of::<T>()
     };
     let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
-        let back = index >= trained.lowest;
-        let attention_back = back && trained.attention_back(index);
-        let backs = [attention_back, attention_back, back, back];
-        layer
-            .matrices()
-            .into_iter()
-            .zip(backs)
-            .map(|(matrix, back)| packed(matrix, true, back))
-            .sum::<usize>()
+        let matrices = layer.matrices().into_iter().zip(trained.way_back(index));
+        matrices.map(|(matrix, back)| packed(matrix, back)).sum::<usize>()
     });
-    let head = packed(layout.head, true, trained.before_head());
+    let head = packed(layout.head, trained.before_head());
     (layout.length + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
 }
 
@@ -108,7 +96,7 @@ fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Large
     let Largest { tokens, kept, longest, .. } = largest;
     let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head());
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * head, shape.heads * head);
-    let inputs = (shape.layers - trained.lowest).max(1);
+    let inputs = trained.reached().max(1);
     let layers = if again { 1 } else { inputs };
     // The last layer has rows only for what is trained on, unless it shares its place.
     let rows = (layers - 1) * tokens + if layers < shape.layers { tokens } else { kept };

@@ -48,7 +48,8 @@ pub fn by_columns<'a, T: Number>(x: &'a [f32], stride: usize, rows: usize, first
     }
 }
 
-fn grow<T: Number>(room: &mut Vec<T>, length: usize) {
+/// Gives a buffer at least this length.
+pub fn grow<N: Copy + Default>(room: &mut Vec<N>, length: usize) {
     if room.len() < length {
         fit(room, length);
     }

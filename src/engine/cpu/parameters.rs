@@ -133,13 +133,12 @@ impl<T: Number> Parameters<T> {
             .zip(&trained.layers)
             .enumerate()
             .map(|(index, (layer, changes))| {
-                let back = index >= trained.lowest;
-                let attention_back = back && trained.attention_back(index);
+                let [qkv, output, gates, down] = trained.way_back(index);
                 PackedLayer {
-                    qkv: Packed::new(layer.qkv, changes.qkv, attention_back),
-                    output: Packed::new(layer.output, changes.output, attention_back),
-                    gates: Packed::new(layer.gates, changes.gates, back),
-                    down: Packed::new(layer.down, changes.down, back),
+                    qkv: Packed::new(layer.qkv, changes.qkv, qkv),
+                    output: Packed::new(layer.output, changes.output, output),
+                    gates: Packed::new(layer.gates, changes.gates, gates),
+                    down: Packed::new(layer.down, changes.down, down),
                 }
             });
         let mut parameters = Self {
@@ -192,7 +191,7 @@ impl<T: Number> Parameters<T> {
 
     /// How many layers' inputs a span keeps: those of the layers that the backward pass reaches, and one for the forward pass at least.
     pub fn kept_inputs(&self) -> usize {
-        (self.shape.layers - self.trained.lowest).max(1)
+        self.trained.reached().max(1)
     }
 
     /// The place of a layer's input among them. Layers that the backward pass does not reach share the lowest one.

@@ -110,6 +110,18 @@ impl Trained {
         self.final_norm || self.lowest < self.layers.len()
     }
 
+    /// How many layers the backward pass reaches.
+    pub fn reached(&self) -> usize {
+        self.layers.len() - self.lowest
+    }
+
+    /// Which matrices of `layer` the backward pass goes through, in the order of [`super::layout::Layer::matrices`].
+    pub fn way_back(&self, layer: usize) -> [bool; 4] {
+        let back = layer >= self.lowest;
+        let attention = back && self.attention_back(layer);
+        [attention, attention, back, back]
+    }
+
     /// Whether the backward pass goes through the attention of `layer`, which it reaches.
     pub fn attention_back(&self, layer: usize) -> bool {
         layer > self.lowest || self.embeddings || self.layers[layer].attention()
