@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Architecture, ModelError, Shape};
+use crate::tokenizer::Tokenizer;
 
 /// The newest format this program writes and reads.
 const FORMAT: u32 = 1;
@@ -30,10 +32,13 @@ struct ConfigFile {
     hidden_act: String,
     max_position_embeddings: usize,
     rms_norm_eps: f64,
-    #[serde(default = "default_theta")]
-    rope_theta: f64,
     #[serde(default)]
-    rope_scaling: Option<serde_json::Value>,
+    rope_theta: Option<f64>,
+    #[serde(default)]
+    rope_scaling: Option<Value>,
+    /// What Transformers 5 writes in place of the two fields above.
+    #[serde(default, skip_serializing)]
+    rope_parameters: Option<RopeParameters>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -45,7 +50,7 @@ struct ConfigFile {
     #[serde(default)]
     bos_token_id: Option<u32>,
     #[serde(default)]
-    eos_token_id: Option<serde_json::Value>,
+    eos_token_id: Option<Ends>,
     #[serde(default = "float32", alias = "dtype")]
     torch_dtype: String,
     /// Rows of `model.embed_lines.weight`.
@@ -59,12 +64,40 @@ struct ConfigFile {
     runner_format: u32,
 }
 
-fn silu() -> String {
-    ACTIVATION.to_owned()
+/// The token that ends a completion, or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Ends {
+    One(u32),
+    Several(Vec<u32>),
 }
 
-fn default_theta() -> f64 {
-    Architecture::default().rope_theta
+impl Ends {
+    pub(super) fn list(self) -> Vec<u32> {
+        match self {
+            Self::One(end) => vec![end],
+            Self::Several(ends) => ends,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct RopeParameters {
+    #[serde(default)]
+    rope_theta: Option<f64>,
+    #[serde(default)]
+    rope_type: Option<String>,
+}
+
+/// What a `config.json` says.
+pub(super) struct Config {
+    pub(super) shape: Shape,
+    /// The tokens that end a completion.
+    pub(super) ends: Vec<u32>,
+}
+
+fn silu() -> String {
+    ACTIVATION.to_owned()
 }
 
 fn float32() -> String {
@@ -81,7 +114,11 @@ fn is_zero(rows: &usize) -> bool {
 }
 
 impl ConfigFile {
-    fn of(shape: &Shape, end: u32) -> Self {
+    fn of(shape: &Shape, tokenizer: &Tokenizer, dtype: &str) -> Self {
+        let ends = match tokenizer.ends() {
+            [end] => Ends::One(*end),
+            ends => Ends::Several(ends.to_vec()),
+        };
         Self {
             architectures: vec![ARCHITECTURE.to_owned()],
             model_type: "llama".to_owned(),
@@ -95,15 +132,16 @@ impl ConfigFile {
             hidden_act: silu(),
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
-            rope_theta: shape.rope_theta,
+            rope_theta: Some(shape.rope_theta),
             rope_scaling: None,
+            rope_parameters: None,
             attention_bias: false,
             mlp_bias: false,
             tie_word_embeddings: shape.tied,
-            pad_token_id: Some(0),
-            bos_token_id: None,
-            eos_token_id: Some(end.into()),
-            torch_dtype: float32(),
+            pad_token_id: tokenizer.is_ours().then_some(0),
+            bos_token_id: tokenizer.begin().first().copied(),
+            eos_token_id: Some(ends),
+            torch_dtype: dtype.to_owned(),
             line_positions: shape.lines,
             column_positions: shape.columns,
             runner_format: FORMAT,
@@ -113,12 +151,15 @@ impl ConfigFile {
     /// The first thing about the model that this program does not do: field, value, what it does.
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
         let head = self.hidden_size.checked_div(self.num_attention_heads);
+        let rope_type = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref());
         if !self.architectures.iter().any(|name| name == ARCHITECTURE) {
             Some(("architectures", format!("{:?}", self.architectures), "[\"LlamaForCausalLM\"]"))
         } else if self.hidden_act != ACTIVATION {
             Some(("hidden_act", format!("{:?}", self.hidden_act), "\"silu\""))
         } else if let Some(scaling) = &self.rope_scaling {
             Some(("rope_scaling", scaling.to_string(), "null"))
+        } else if let Some(scaling) = rope_type.filter(|name| *name != "default") {
+            Some(("rope_parameters.rope_type", format!("{scaling:?}"), "\"default\""))
         } else if self.attention_bias || self.mlp_bias {
             Some(("attention_bias or mlp_bias", "true".to_owned(), "false"))
         } else if self.head_dim.is_some_and(|width| Some(width) != head) {
@@ -130,13 +171,14 @@ impl ConfigFile {
     }
 
     fn architecture(&self) -> Architecture {
+        let rope = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         Architecture {
             width: self.hidden_size,
             layers: self.num_hidden_layers,
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
             feed_forward: self.intermediate_size,
-            rope_theta: self.rope_theta,
+            rope_theta: rope.or(self.rope_theta).unwrap_or(Architecture::default().rope_theta),
             norm_epsilon: self.rms_norm_eps,
             tied: self.tie_word_embeddings,
             lines: self.line_positions,
@@ -146,13 +188,13 @@ impl ConfigFile {
     }
 }
 
-/// The text of `config.json` for `shape`, whose completions end in token `end`.
-pub(super) fn write(shape: &Shape, end: u32, path: &Path) -> Result<(), ModelError> {
-    super::files::write_json(&ConfigFile::of(shape, end), path)
+/// Writes `config.json` for `shape`, for weights of the type that Hugging Face calls `dtype`.
+pub(super) fn write(shape: &Shape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
+    super::files::write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
 }
 
-/// The shape that the `config.json` at `path` describes.
-pub(super) fn read(path: &Path) -> Result<Shape, ModelError> {
+/// What the `config.json` at `path` describes.
+pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
     let config: ConfigFile = super::files::read_json(path)?;
     if config.runner_format > FORMAT {
         return Err(ModelError::Newer {
@@ -170,8 +212,10 @@ pub(super) fn read(path: &Path) -> Result<Shape, ModelError> {
         });
     }
     let shape = config.architecture().shape(config.vocab_size);
-    shape.map_err(|error| ModelError::Architecture {
+    let shape = shape.map_err(|error| ModelError::Architecture {
         path: path.to_owned(),
         error,
-    })
+    })?;
+    let ends = config.eos_token_id.map(Ends::list).unwrap_or_default();
+    Ok(Config { shape, ends })
 }

@@ -41,10 +41,25 @@ pub enum ModelError {
     },
     #[error("{path}: tensor `{name}` is of type {found} (known: F32, F16, BF16)", path = path.display())]
     Type { path: PathBuf, name: String, found: String },
+    #[error("{path}: number {index} of tensor `{name}` is {number}, and weights are finite", path = path.display())]
+    NotFinite {
+        path: PathBuf,
+        name: String,
+        index: usize,
+        number: f32,
+    },
     #[error("{path}: tensor `{name}` is not one of this model's", path = path.display())]
     Stranger { path: PathBuf, name: String },
     #[error("{path} has {found} tokens where the model needs {expected}", path = path.display())]
     Vocabulary { path: PathBuf, found: usize, expected: usize },
+    #[error("{path}, byte {at}: {problem}", path = path.display())]
+    Gguf { path: PathBuf, at: u64, problem: String },
+    #[error("{path}: `{field}` {problem}", path = path.display())]
+    Field { path: PathBuf, field: String, problem: String },
+    #[error("{path}: tensor `{name}` {problem}", path = path.display())]
+    Place { path: PathBuf, name: String, problem: String },
+    #[error("{path} is no model: {problem}", path = path.display())]
+    NoModel { path: PathBuf, problem: &'static str },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -1,16 +1,20 @@
 //! A model's folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use super::{Model, ModelError, config_file, weights_file};
+use super::config_file::Config;
+use super::{Model, ModelError, Shape, config_file, weights_file};
+use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const PROMPT: &str = "prompt.json";
 
 /// Reads the model in the folder `folder`.
@@ -19,9 +23,9 @@ const PROMPT: &str = "prompt.json";
 /// When a file is missing, damaged, of a newer format, or does not fit the others; the message names the file and, where it is a
 /// tensor's fault, the tensor.
 pub fn load(folder: &Path) -> Result<Model, ModelError> {
-    let shape = config_file::read(&folder.join(CONFIG))?;
+    let Config { shape, ends } = config_file::read(&folder.join(CONFIG))?;
     let path = folder.join(TOKENIZER);
-    let tokenizer = Tokenizer::load(&path)?;
+    let tokenizer = Tokenizer::load(&path, &ends)?;
     // Models of other programs pad the embedding: more rows than tokens do no harm.
     if tokenizer.vocabulary() > shape.vocabulary {
         return Err(ModelError::Vocabulary {
@@ -44,15 +48,40 @@ impl Model {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
-            path: folder.to_owned(),
-            error,
-        })?;
-        config_file::write(&self.shape, self.tokenizer.end(), &folder.join(CONFIG))?;
-        weights_file::write(&self.weights, &folder.join(WEIGHTS))?;
-        self.tokenizer.save(&folder.join(TOKENIZER))?;
-        write_json(&self.prompt, &folder.join(PROMPT))
+        describe(&self.shape, &self.tokenizer, &self.prompt, "float32", folder)?;
+        weights_file::write(&self.weights, &folder.join(WEIGHTS))
     }
+}
+
+/// Writes all files of a model's folder but its weights, which are of the type that Hugging Face calls `dtype`.
+pub(super) fn describe(shape: &Shape, tokenizer: &Tokenizer, prompt: &Prompt, dtype: &str, folder: &Path) -> Result<(), ModelError> {
+    std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
+        path: folder.to_owned(),
+        error,
+    })?;
+    config_file::write(shape, tokenizer, dtype, &folder.join(CONFIG))?;
+    tokenizer.save(&folder.join(TOKENIZER))?;
+    if !tokenizer.is_ours() {
+        write_json(&tokenizer_config(shape, tokenizer), &folder.join(TOKENIZER_CONFIG))?;
+    }
+    write_json(prompt, &folder.join(PROMPT))
+}
+
+/// What Transformers has to be told of a tokenizer, beside `tokenizer.json`.
+fn tokenizer_config(shape: &Shape, tokenizer: &Tokenizer) -> Value {
+    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token(token));
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": text(tokenizer.begin().first().copied()),
+        "eos_token": text(Some(tokenizer.end())),
+        "clean_up_tokenization_spaces": false,
+        "model_max_length": shape.context,
+    })
+}
+
+/// The file of the weights in a model's folder.
+pub(super) fn weights(folder: &Path) -> PathBuf {
+    folder.join(WEIGHTS)
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {

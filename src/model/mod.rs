@@ -4,8 +4,10 @@ mod architecture;
 mod config_file;
 mod error;
 mod files;
+mod import;
 mod initialise;
 mod stored;
+mod tensor_file;
 mod weights_file;
 
 use std::collections::BTreeMap;
@@ -16,8 +18,10 @@ use crate::tokenizer::Tokenizer;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::load;
+pub use import::import;
 pub use initialise::initialise;
 pub use stored::{Stored, le_bytes, store};
+pub use tensor_file::TensorFile;
 
 /// A trained decoder with what turns text into its tokens and back.
 #[derive(Clone, Debug)]

@@ -130,7 +130,7 @@ fn tokenise(model: &Model, requests: &[Request]) -> Result<Vec<Waiting>, SampleE
     let requests = requests.iter().enumerate();
     requests
         .map(|(number, request)| {
-            let tokens = model.tokenizer.encode(&request.prompt)?;
+            let tokens = model.tokenizer.prompt(&request.prompt)?;
             let stream = || request.stream.clone();
             if tokens.is_empty() {
                 return Err(SampleError::EmptyPrompt { stream: stream() });

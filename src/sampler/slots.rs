@@ -163,7 +163,7 @@ impl Active {
         let token = self.chooser.choose(sampling, known, candidates, asked.stream(self.number))?;
         self.held += self.next.len();
         self.response.push(token);
-        let ended = token == model.tokenizer.end();
+        let ended = model.tokenizer.ends().contains(&token);
         let full = self.response.len() >= sampling.max_tokens || self.held >= model.shape.context;
         let stops = Stops(&sampling.stop);
         if ended || full || stops.reached(&model.tokenizer, &self.response)? {

@@ -15,17 +15,20 @@
 //! So that a word is the same token at the start of a line as elsewhere, the style `word` reads a text as if a space stood before
 //! each line, and leaves those spaces out again when it turns tokens into text.
 
+mod byte_level;
 mod cut;
 mod positions;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
 
+pub use byte_level::{ByteLevel, PRE_TOKENIZERS, TokenKind};
 use cut::Cut;
 pub use positions::Cursor;
 
@@ -80,6 +83,8 @@ pub enum TokenizerError {
     Write { path: PathBuf, error: std::io::Error },
     #[error("{path} has no token `{END}` to end a completion with", path = path.display())]
     NoEnd { path: PathBuf },
+    #[error("{path} has no token {end}, with which the model's `eos_token_id` ends a completion", path = path.display())]
+    StrangeEnd { path: PathBuf, end: u32 },
     #[error("cannot tokenise a text: {0}")]
     Encode(tokenizers::Error),
     #[error("cannot turn tokens into text: {0}")]
@@ -87,10 +92,18 @@ pub enum TokenizerError {
 }
 
 /// Turns text into tokens and tokens into text.
+///
+/// What the user wrote is text: `<eos>` in it is five characters. Tokenizers of other programs have special tokens of their own, which a
+/// prompt's template may name (`<|im_start|>user`), and may begin each prompt with one: see [`Tokenizer::prompt`].
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
-    end: u32,
+    inner: Arc<tokenizers::Tokenizer>,
+    /// The same, but for special tokens in a text being special tokens; nothing where there are none but ours.
+    marked: Option<Arc<tokenizers::Tokenizer>>,
+    /// What a prompt starts with.
+    begin: Vec<u32>,
+    /// What ends a completion: the first when training, each when sampling. At least one.
+    ends: Vec<u32>,
     /// Whether the token starts a new line of positions. [vocabulary]
     resets: Vec<bool>,
 }
@@ -119,36 +132,62 @@ impl Tokenizer {
             .with_decoder(Some(cut.decoder));
         let specials = SPECIALS.map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(specials).map_err(TokenizerError::Build)?;
-        Ok(Self::new(inner, 1))
+        Self::new(inner, vec![1])
     }
 
-    fn new(mut inner: tokenizers::Tokenizer, end: u32) -> Self {
+    fn new(mut inner: tokenizers::Tokenizer, ends: Vec<u32>) -> Result<Self, TokenizerError> {
+        let (mut marked, mut begin) = (None, Vec::new());
+        if !is_ours(&inner) {
+            begin = beginning(&inner)?;
+            inner.set_encode_special_tokens(false);
+            marked = Some(Arc::new(inner.clone()));
+        }
         // `<eos>` within a text is five characters, not the end of it (but where digits enclose it, it is the whole pre-token).
         inner.set_encode_special_tokens(true);
-        let count = inner.get_vocab_size(true) as u32;
+        let count = inner.get_vocab(true).into_values().max().map_or(0, |last| last + 1);
         let resets = (0..count)
             .map(|token| inner.id_to_token(token).is_some_and(|text| text.contains(['\n', ':'])))
             .collect();
-        Self { inner, end, resets }
+        Ok(Self {
+            inner: Arc::new(inner),
+            marked,
+            begin,
+            ends,
+            resets,
+        })
     }
 
-    /// Reads `tokenizer.json`.
+    /// The tokenizer whose `tokenizer.json` has the text `json`; one of `ends` ends a completion.
     ///
     /// # Errors
-    /// When the file cannot be read, is no tokenizer, or lacks the token that ends a completion.
-    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
+    /// When the text is no tokenizer, or has no such tokens.
+    pub fn parse(json: &[u8], ends: &[u32], path: &Path) -> Result<Self, TokenizerError> {
+        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError::Format {
+            path: path.to_owned(),
+            error,
+        })?;
+        if let Some(end) = ends.iter().find(|end| inner.id_to_token(**end).is_none()) {
+            let (path, end) = (path.to_owned(), *end);
+            return Err(TokenizerError::StrangeEnd { path, end });
+        }
+        let ours = || {
+            let end = inner.token_to_id(END);
+            end.ok_or_else(|| TokenizerError::NoEnd { path: path.to_owned() })
+        };
+        let ends = if ends.is_empty() { vec![ours()?] } else { ends.to_vec() };
+        Self::new(inner, ends)
+    }
+
+    /// Reads `tokenizer.json`; one of `ends` ends a completion (`<eos>`, where none is given).
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no tokenizer, or lacks the tokens that end a completion.
+    pub fn load(path: &Path, ends: &[u32]) -> Result<Self, TokenizerError> {
         let bytes = std::fs::read(path).map_err(|error| TokenizerError::Read {
             path: path.to_owned(),
             error,
         })?;
-        let inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| TokenizerError::Format {
-            path: path.to_owned(),
-            error,
-        })?;
-        let end = inner
-            .token_to_id(END)
-            .ok_or_else(|| TokenizerError::NoEnd { path: path.to_owned() })?;
-        Ok(Self::new(inner, end))
+        Self::parse(&bytes, ends, path)
     }
 
     /// Writes `tokenizer.json`.
@@ -193,6 +232,24 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The tokens of a prompt: what a prompt starts with, and those of `text`, in which special tokens are that. A completion that is
+    /// tokenised by itself ([`Tokenizer::encode`]) may follow: its border is one between tokens.
+    ///
+    /// # Errors
+    /// When the `tokenizers` crate fails.
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let Some(marked) = &self.marked else {
+            return self.encode(text);
+        };
+        let encoding = marked.encode_fast(text, false).map_err(TokenizerError::Encode)?;
+        let mut tokens = encoding.get_ids().to_vec();
+        // A template may begin as the tokenizer would have it begin.
+        if !tokens.starts_with(&self.begin) {
+            tokens.splice(0..0, self.begin.iter().copied());
+        }
+        Ok(tokens)
+    }
+
     /// The text of `tokens`.
     ///
     /// # Errors
@@ -211,15 +268,49 @@ impl Tokenizer {
         self.inner.token_to_id(UNKNOWN)
     }
 
-    /// The token that ends a completion.
+    /// The token that ends a completion in training.
     pub fn end(&self) -> u32 {
-        self.end
+        self.ends.first().copied().unwrap_or_default()
+    }
+
+    /// The tokens that end a completion in sampling.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// The text of `token`, where there is one.
+    pub fn token(&self, token: u32) -> Option<String> {
+        self.inner.id_to_token(token)
+    }
+
+    /// What a prompt starts with.
+    pub fn begin(&self) -> &[u32] {
+        &self.begin
+    }
+
+    /// Whether the special tokens are those of a tokenizer that was built here.
+    pub fn is_ours(&self) -> bool {
+        self.marked.is_none()
     }
 
     /// Whether a new line of positions starts after `token`: its text contains a line break or a colon.
     pub fn resets(&self, token: u32) -> bool {
         self.resets.get(token as usize).copied().unwrap_or(false)
     }
+}
+
+/// Whether the special tokens are [`SPECIALS`].
+fn is_ours(inner: &tokenizers::Tokenizer) -> bool {
+    SPECIALS.iter().zip(0..).all(|(text, token)| inner.token_to_id(text) == Some(token))
+}
+
+/// What the tokenizer puts before a text.
+fn beginning(inner: &tokenizers::Tokenizer) -> Result<Vec<u32>, TokenizerError> {
+    let encode = |special| inner.encode_fast("a", special).map_err(TokenizerError::Encode);
+    let (bare, whole) = (encode(false)?, encode(true)?);
+    let (bare, whole) = (bare.get_ids(), whole.get_ids());
+    let place = whole.windows(bare.len().max(1)).position(|part| part == bare);
+    Ok(whole.get(..place.unwrap_or(0)).unwrap_or_default().to_vec())
 }
 
 #[cfg(test)]

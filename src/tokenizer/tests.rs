@@ -108,7 +108,7 @@ fn files_are_read_back_as_written() {
     for style in [Style::Phrase, Style::Word] {
         let built = tokenizer(style);
         built.save(&first).unwrap();
-        let loaded = Tokenizer::load(&first).unwrap();
+        let loaded = Tokenizer::load(&first, &[]).unwrap();
         loaded.save(&second).unwrap();
         assert_eq!(std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap());
         for text in TEXTS {

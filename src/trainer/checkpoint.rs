@@ -2,25 +2,21 @@
 //! numbers, and read tensor by tensor: neither takes memory to speak of.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::Dtype;
 
 use super::history::Moment;
 use super::start::Start;
 use super::{Recipe, TrainError};
 use crate::dataset::Row;
 use crate::engine::{EngineError, Part, Train};
-use crate::model::{Array, Stored, le_bytes, store};
+use crate::model::{Array, Stored, TensorFile, le_bytes, store};
 
 const FILE: &str = "checkpoint.safetensors";
 /// Overwritten by the next checkpoint, should a killed process leave one.
 const UNFINISHED: &str = "checkpoint.unfinished";
-/// The largest header of a safetensors file.
-const HEADER: u64 = 100 << 20;
 
 /// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
 pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) -> Result<String, TrainError> {
@@ -78,10 +74,7 @@ fn stored_name(part: Part, name: &str) -> String {
 
 /// A checkpoint's file, open for reading.
 pub(super) struct Checkpoint {
-    file: File,
-    metadata: Metadata,
-    /// Where the numbers start.
-    start: u64,
+    file: TensorFile,
     /// One entry for each step done.
     pub(super) history: Vec<Moment>,
 }
@@ -90,41 +83,28 @@ impl Checkpoint {
     /// The checkpoint of the training `identity` in `scratch`; nothing where there is none, or one that is damaged or another's:
     /// then the training starts anew.
     pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
-        let mut file = File::open(path(scratch)).ok()?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length).ok()?;
-        let length = u64::from_le_bytes(length);
-        let mut header = Vec::new();
-        (&file).take(length.min(HEADER)).read_to_end(&mut header).ok()?;
-        let metadata: Metadata = serde_json::from_slice(&header).ok()?;
-        let start = length.checked_add(8)?;
-        let complete = file.metadata().ok()?.len() == start.checked_add(metadata.data_len() as u64)?;
-        if !complete || metadata.metadata().as_ref()?.get("identity")? != identity {
+        let file = TensorFile::open(&path(scratch)).ok()?;
+        if file.note("identity")? != identity {
             return None;
         }
-        let mut checkpoint = Self {
-            file,
-            metadata,
-            start,
-            history: Vec::new(),
-        };
-        let (_, bytes) = checkpoint.bytes("history", Dtype::F64)?.ok()?;
+        let (_, bytes) = bytes(&file, "history", Dtype::F64)?.ok()?;
         let numbers: Vec<f64> = bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect();
         let moments = numbers.as_chunks().0.iter();
-        checkpoint.history = moments
-            .map(|&[loss, gradient_norm, tokens]| Moment {
-                loss,
-                gradient_norm,
-                tokens,
-            })
-            .collect();
-        Some(checkpoint)
+        let history = moments.map(|&[loss, gradient_norm, tokens]| Moment {
+            loss,
+            gradient_norm,
+            tokens,
+        });
+        Some(Self {
+            history: history.collect(),
+            file,
+        })
     }
 
     /// One tensor.
     pub(super) fn tensor(&self, part: Part, name: &str) -> Result<Array, EngineError> {
         let missing = || EngineError::Missing(name.to_owned());
-        let found = self.bytes(&stored_name(part, name), Dtype::F32).ok_or_else(missing)?;
+        let found = bytes(&self.file, &stored_name(part, name), Dtype::F32).ok_or_else(missing)?;
         let (shape, bytes) = found.map_err(|error| EngineError::Unreadable {
             name: name.to_owned(),
             error,
@@ -132,15 +112,12 @@ impl Checkpoint {
         let data = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
         Ok(Array { shape, data })
     }
+}
 
-    /// Shape and bytes of a tensor of this type, where there is one.
-    fn bytes(&self, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
-        let info = self.metadata.info(name).filter(|info| info.dtype == dtype)?;
-        let (from, to) = info.data_offsets;
-        let mut bytes = vec![0; to.saturating_sub(from)];
-        let read = self.file.read_exact_at(&mut bytes, self.start + from as u64);
-        Some(read.map(|()| (info.shape.clone(), bytes)))
-    }
+/// Shape and bytes of a tensor of this type, where there is one.
+fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
+    let info = file.info(name).filter(|info| info.dtype == dtype)?;
+    Some(file.bytes(info).map(|bytes| (info.shape.clone(), bytes)))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl<'a> Examples<'a> {
     pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &Shape) -> Result<Self, TrainError> {
         let prompts = prompts(rows, prompt);
         let examples = rows.iter().zip(&prompts).map(|(row, prompt)| {
-            let mut tokens = tokenizer.encode(prompt)?;
+            let mut tokens = tokenizer.prompt(prompt)?;
             let prompt = tokens.len();
             tokens.extend(tokenizer.encode(&row.completion)?);
             tokens.push(tokenizer.end());

@@ -1,0 +1,121 @@
+//! The fields of a GGUF file that say what the model is.
+
+use super::header::{Header, List, Value};
+use crate::model::{Architecture, ModelError, Shape};
+
+/// The architectures that our decoder is.
+const ARCHITECTURES: &[&str] = &["llama"];
+
+impl Header {
+    fn required(&self, field: &str) -> Result<&Value, ModelError> {
+        self.fields.get(field).ok_or_else(|| self.wrong(field, "is missing".to_owned()))
+    }
+
+    /// A text, where the field is there.
+    pub(super) fn text(&self, field: &str) -> Result<Option<&str>, ModelError> {
+        match self.fields.get(field) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a text"))),
+        }
+    }
+
+    /// A whole number from 0 on, where the field is there.
+    pub(super) fn number(&self, field: &str) -> Result<Option<usize>, ModelError> {
+        let Some(value) = self.fields.get(field) else { return Ok(None) };
+        let number = match value {
+            Value::Unsigned(number) => usize::try_from(*number).ok(),
+            Value::Signed(number) => usize::try_from(*number).ok(),
+            _ => None,
+        };
+        let wrong = || self.wrong(field, format!("is {value:?}, and must be a whole number from 0 on"));
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    /// A number, where the field is there.
+    pub(super) fn float(&self, field: &str) -> Result<Option<f64>, ModelError> {
+        match self.fields.get(field) {
+            None => Ok(None),
+            Some(Value::Float(number)) => Ok(Some(*number)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a floating-point number"))),
+        }
+    }
+
+    /// Yes or no, where the field is there.
+    pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, ModelError> {
+        match self.fields.get(field) {
+            None => Ok(None),
+            Some(Value::Flag(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be true or false"))),
+        }
+    }
+
+    /// A list, which has to be there.
+    pub(super) fn listed(&self, field: &str) -> Result<List, ModelError> {
+        match self.required(field)? {
+            Value::List(list) => Ok(*list),
+            other => Err(self.wrong(field, format!("is {other:?}, and must be a list"))),
+        }
+    }
+}
+
+/// The shape of the decoder.
+pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
+    let name = "general.architecture";
+    let family = header
+        .text(name)?
+        .ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
+    if !ARCHITECTURES.contains(&family) {
+        let known = ARCHITECTURES.join(", ");
+        return Err(header.wrong(name, format!("is `{family}` (known: {known})")));
+    }
+    let field = |part: &str| format!("{family}.{part}");
+    let needed = |part: &str| {
+        let field = field(part);
+        let missing = || header.wrong(&field, "is missing".to_owned());
+        header.number(&field)?.ok_or_else(missing)
+    };
+    for (part, plain) in [("expert_count", 0), ("attention.sliding_window", 0)] {
+        let found = header.number(&field(part))?.unwrap_or(plain);
+        if found != plain {
+            return Err(header.wrong(&field(part), format!("is {found}, and only {plain} is supported")));
+        }
+    }
+    let scaling = field("rope.scaling.type");
+    if let Some(kind) = header.text(&scaling)?.filter(|kind| *kind != "none") {
+        return Err(header.wrong(&scaling, format!("is `{kind}` (known: none)")));
+    }
+    let (width, heads) = (needed("embedding_length")?, needed("attention.head_count")?);
+    let head = width.checked_div(heads).unwrap_or(0);
+    for part in ["rope.dimension_count", "attention.key_length", "attention.value_length"] {
+        let found = header.number(&field(part))?.unwrap_or(head);
+        if found != head {
+            return Err(header.wrong(&field(part), format!("is {found}, and only embedding_length / head_count = {head} is supported")));
+        }
+    }
+    let defaults = Architecture::default();
+    let architecture = Architecture {
+        width,
+        layers: needed("block_count")?,
+        heads,
+        kv_heads: header.number(&field("attention.head_count_kv"))?.unwrap_or(heads),
+        feed_forward: needed("feed_forward_length")?,
+        rope_theta: shortest(header.float(&field("rope.freq_base"))?.unwrap_or(defaults.rope_theta)),
+        norm_epsilon: shortest(header.float(&field("attention.layer_norm_rms_epsilon"))?.unwrap_or(defaults.norm_epsilon)),
+        tied: !header.tensors.contains_key("output.weight"),
+        lines: 0,
+        columns: 0,
+        context: needed("context_length")?,
+    };
+    let embedding = header.tensors.get("token_embd.weight");
+    let vocabulary = embedding.and_then(|tensor| tensor.shape.first().copied()).unwrap_or_default();
+    architecture.shape(vocabulary).map_err(|error| ModelError::Architecture {
+        path: header.path.clone(),
+        error,
+    })
+}
+
+/// The number with the fewest digits that is the same in f32, as GGUF files hold it: 1e-5, and not 9.99999974e-6.
+fn shortest(number: f64) -> f64 {
+    (number as f32).to_string().parse().unwrap_or(number)
+}

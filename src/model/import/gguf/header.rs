@@ -1,0 +1,298 @@
+//! The header of a GGUF file: its fields and where its tensors lie. Every length is held against the bytes that are left before
+//! anything is made of it, and lists stay in the file until they are asked for.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::model::ModelError;
+
+const MAGIC: &[u8; 4] = b"GGUF";
+/// Version 1 had lengths of 32 bits, and nobody writes it any more.
+const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+/// The most dimensions of a tensor.
+const DIMENSIONS: u32 = 4;
+/// Where nothing else is said, the numbers start at a multiple of this.
+const ALIGNMENT: u64 = 32;
+
+/// A field's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Flag(bool),
+    Text(String),
+    List(List),
+}
+
+/// A list that is still in the file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct List {
+    kind: u32,
+    pub(super) count: u64,
+    at: u64,
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Placed {
+    /// The outer dimension first.
+    pub(super) shape: Vec<usize>,
+    /// GGML's number of the encoding.
+    pub(super) kind: u32,
+    /// From the start of the file.
+    pub(super) start: u64,
+}
+
+/// The header, and the file it is of.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) path: PathBuf,
+    pub(super) length: u64,
+    pub(super) fields: BTreeMap<String, Value>,
+    pub(super) tensors: BTreeMap<String, Placed>,
+}
+
+impl Header {
+    pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
+        let mut reader = Reader::open(path)?;
+        if &reader.take::<4>()? != MAGIC {
+            return Err(reader.wrong(0, "this is no GGUF file".to_owned()));
+        }
+        let version = reader.number32()?;
+        if !VERSIONS.contains(&version) {
+            return Err(reader.wrong(4, format!("GGUF version {version} (known: 2, 3)")));
+        }
+        let (tensors, fields) = (reader.number64()?, reader.number64()?);
+        // A field takes 13 bytes at least, and a tensor 24.
+        reader.has("fields", fields, 13)?;
+        reader.has("tensors", tensors, 24)?;
+        let fields = (0..fields).map(|_| {
+            let name = reader.text()?;
+            let kind = reader.number32()?;
+            Ok((name, reader.value(kind)?))
+        });
+        let fields = fields.collect::<Result<BTreeMap<_, _>, ModelError>>()?;
+        let placed = (0..tensors).map(|_| reader.placed());
+        let mut tensors = placed.collect::<Result<BTreeMap<_, _>, ModelError>>()?;
+        let alignment = match fields.get("general.alignment") {
+            Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => *alignment,
+            _ => ALIGNMENT,
+        };
+        let start = reader.at.next_multiple_of(alignment);
+        tensors.values_mut().for_each(|tensor| tensor.start = tensor.start.saturating_add(start));
+        Ok(Self {
+            path: path.to_owned(),
+            length: reader.length,
+            fields,
+            tensors,
+        })
+    }
+
+    /// The texts of a list, of which there may be `most`.
+    pub(super) fn texts(&self, name: &str, list: List, most: usize) -> Result<Vec<String>, ModelError> {
+        let mut reader = self.list(name, list, most)?;
+        if list.kind != kind::TEXT {
+            return Err(self.wrong(name, "is no list of texts".to_owned()));
+        }
+        (0..list.count).map(|_| reader.text()).collect()
+    }
+
+    /// The integers of a list, of which there may be `most`.
+    pub(super) fn integers(&self, name: &str, list: List, most: usize) -> Result<Vec<i64>, ModelError> {
+        let mut reader = self.list(name, list, most)?;
+        let integer = |value| match value {
+            Value::Unsigned(number) => i64::try_from(number).ok(),
+            Value::Signed(number) => Some(number),
+            _ => None,
+        };
+        let integers = (0..list.count).map(|_| {
+            let value = reader.value(list.kind)?;
+            integer(value).ok_or_else(|| self.wrong(name, "is no list of integers".to_owned()))
+        });
+        integers.collect()
+    }
+
+    fn list(&self, name: &str, list: List, most: usize) -> Result<Reader, ModelError> {
+        if list.count > most as u64 {
+            return Err(self.wrong(name, format!("has {} entries, and at most {most} make sense", list.count)));
+        }
+        let mut reader = Reader::open(&self.path)?;
+        reader.seek(list.at)?;
+        Ok(reader)
+    }
+
+    /// What is wrong with a field.
+    pub(super) fn wrong(&self, field: &str, problem: String) -> ModelError {
+        ModelError::Field {
+            path: self.path.clone(),
+            field: field.to_owned(),
+            problem,
+        }
+    }
+}
+
+/// The numbers of the kinds of values.
+mod kind {
+    pub(super) const TEXT: u32 = 8;
+    pub(super) const LIST: u32 = 9;
+}
+
+/// The bytes of a value of a fixed size.
+fn size(kind: u32) -> Option<u64> {
+    match kind {
+        0 | 1 | 7 => Some(1),
+        2 | 3 => Some(2),
+        4..=6 => Some(4),
+        10..=12 => Some(8),
+        _ => None,
+    }
+}
+
+/// A file, read from front to back.
+struct Reader {
+    path: PathBuf,
+    file: BufReader<File>,
+    at: u64,
+    length: u64,
+}
+
+impl Reader {
+    fn open(path: &Path) -> Result<Self, ModelError> {
+        let open = || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            Ok((BufReader::new(file), length))
+        };
+        let (file, length) = open().map_err(|error| ModelError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            at: 0,
+            length,
+        })
+    }
+
+    fn wrong(&self, at: u64, problem: String) -> ModelError {
+        ModelError::Gguf {
+            path: self.path.clone(),
+            at,
+            problem,
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> ModelError {
+        ModelError::Read {
+            path: self.path.clone(),
+            error,
+        }
+    }
+
+    /// Whether `count` of something that takes `size` bytes at least can be left.
+    fn has(&self, what: &str, count: u64, size: u64) -> Result<(), ModelError> {
+        let left = self.length.saturating_sub(self.at);
+        if count.checked_mul(size).is_some_and(|bytes| bytes <= left) {
+            return Ok(());
+        }
+        Err(self.wrong(self.at, format!("{count} {what} where {left} bytes are left")))
+    }
+
+    fn seek(&mut self, at: u64) -> Result<(), ModelError> {
+        self.file.seek(SeekFrom::Start(at)).map_err(|error| self.failed(error))?;
+        self.at = at;
+        Ok(())
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), ModelError> {
+        let relative = i64::try_from(bytes).map_err(|_| self.wrong(self.at, format!("a length of {bytes} bytes")))?;
+        self.file.seek_relative(relative).map_err(|error| self.failed(error))?;
+        self.at += bytes;
+        Ok(())
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], ModelError> {
+        self.has("bytes", N as u64, 1)?;
+        let mut bytes = [0; N];
+        self.file.read_exact(&mut bytes).map_err(|error| self.failed(error))?;
+        self.at += N as u64;
+        Ok(bytes)
+    }
+
+    fn number32(&mut self) -> Result<u32, ModelError> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    fn number64(&mut self) -> Result<u64, ModelError> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
+    fn text(&mut self) -> Result<String, ModelError> {
+        let length = self.number64()?;
+        self.has("bytes of text", length, 1)?;
+        let at = self.at;
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact(&mut bytes).map_err(|error| self.failed(error))?;
+        self.at += length;
+        String::from_utf8(bytes).map_err(|_| self.wrong(at, "a text that is not UTF-8".to_owned()))
+    }
+
+    fn value(&mut self, kind: u32) -> Result<Value, ModelError> {
+        Ok(match kind {
+            0 => Value::Unsigned(u8::from_le_bytes(self.take()?).into()),
+            1 => Value::Signed(i8::from_le_bytes(self.take()?).into()),
+            2 => Value::Unsigned(u16::from_le_bytes(self.take()?).into()),
+            3 => Value::Signed(i16::from_le_bytes(self.take()?).into()),
+            4 => Value::Unsigned(self.number32()?.into()),
+            5 => Value::Signed(i32::from_le_bytes(self.take()?).into()),
+            6 => Value::Float(f32::from_le_bytes(self.take()?).into()),
+            7 => Value::Flag(self.take::<1>()? != [0]),
+            kind::TEXT => Value::Text(self.text()?),
+            kind::LIST => Value::List(self.list()?),
+            10 => Value::Unsigned(self.number64()?),
+            11 => Value::Signed(i64::from_le_bytes(self.take()?)),
+            12 => Value::Float(f64::from_le_bytes(self.take()?)),
+            other => return Err(self.wrong(self.at - 4, format!("a value of kind {other} (known: 0 to 12)"))),
+        })
+    }
+
+    /// Notes where a list lies, and goes on after it.
+    fn list(&mut self) -> Result<List, ModelError> {
+        let (kind, count) = (self.number32()?, self.number64()?);
+        let at = self.at;
+        if kind == kind::TEXT {
+            self.has("texts", count, 8)?;
+            for _ in 0..count {
+                let length = self.number64()?;
+                self.has("bytes of text", length, 1)?;
+                self.skip(length)?;
+            }
+        } else {
+            let size = size(kind).ok_or_else(|| self.wrong(at, format!("a list of values of kind {kind} (known: 0 to 8, 10 to 12)")))?;
+            self.has("values", count, size)?;
+            self.skip(count * size)?;
+        }
+        Ok(List { kind, count, at })
+    }
+
+    /// Name and place of a tensor; the place from the start of the numbers.
+    fn placed(&mut self) -> Result<(String, Placed), ModelError> {
+        let (at, name) = (self.at, self.text()?);
+        let dimensions = self.number32()?;
+        if dimensions > DIMENSIONS {
+            return Err(self.wrong(at, format!("tensor `{name}` has {dimensions} dimensions (at most {DIMENSIONS})")));
+        }
+        let mut shape = Vec::new();
+        for _ in 0..dimensions {
+            let side = self.number64()?;
+            let side = usize::try_from(side).map_err(|_| self.wrong(at, format!("tensor `{name}` is {side} wide")))?;
+            shape.insert(0, side);
+        }
+        let (kind, start) = (self.number32()?, self.number64()?);
+        Ok((name, Placed { shape, kind, start }))
+    }
+}

@@ -1,0 +1,121 @@
+//! GGUF files, as llama.cpp writes them.
+
+mod fields;
+mod header;
+mod names;
+mod vocabulary;
+
+use std::fs::File;
+use std::path::Path;
+
+use candle_core::quantized::GgmlDType;
+use safetensors::tensor::Dtype;
+
+use super::tensor::{Encoding, Tensor};
+use super::write;
+use crate::model::{ModelError, Shape};
+use header::{Header, Placed};
+
+pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+    let header = Header::read(source)?;
+    let shape = fields::shape(&header)?;
+    let tokenizer = vocabulary::tokenizer(&header, &shape)?;
+    let file = File::open(source).map_err(|error| ModelError::Read {
+        path: source.to_owned(),
+        error,
+    })?;
+    write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
+}
+
+/// The tensors that `shape` needs, each at its place in the file.
+fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<Tensor<'a>>, ModelError> {
+    let path = &header.path;
+    if shape.layers > header.tensors.len() {
+        let (path, name) = (path.clone(), format!("blk.{}.attn_norm.weight", shape.layers - 1));
+        return Err(ModelError::Missing { path, name });
+    }
+    let parameters = shape.parameters();
+    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::theirs(name), name.clone())).collect();
+    let known = |name: &&String| wanted.iter().any(|(theirs, _)| theirs == *name);
+    if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
+        let (path, name) = (path.clone(), name.clone());
+        return Err(ModelError::Stranger { path, name });
+    }
+    let tensors = wanted.into_iter().map(|(theirs, name)| {
+        let expected = parameters.get(&name).cloned().unwrap_or_default();
+        let Some(placed) = header.tensors.get(&theirs) else {
+            let path = path.clone();
+            return Err(ModelError::Missing { path, name: theirs });
+        };
+        let encoding = place(header, &theirs, &expected, placed)?;
+        Ok(Tensor {
+            paired: names::is_paired(&name).then(|| shape.head()),
+            name,
+            shape: expected,
+            path,
+            file,
+            start: placed.start,
+            encoding,
+        })
+    });
+    tensors.collect()
+}
+
+/// The encoding of a tensor that has the shape `expected` and lies within the file.
+fn place(header: &Header, name: &str, expected: &[usize], placed: &Placed) -> Result<Encoding, ModelError> {
+    let (path, name) = (header.path.clone(), name.to_owned());
+    if placed.shape != expected {
+        let (expected, found) = (expected.to_vec(), placed.shape.clone());
+        return Err(ModelError::Tensor {
+            path,
+            name,
+            expected,
+            found,
+        });
+    }
+    let Some(encoding) = encoding(placed.kind) else {
+        let problem = format!(
+            "has the encoding {} (known: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K)",
+            placed.kind
+        );
+        return Err(ModelError::Place { path, name, problem });
+    };
+    // A row is made of whole blocks, so that the matrix can be read row by row.
+    let row = expected.last().and_then(|columns| encoding.bytes(*columns));
+    let count = expected.iter().try_fold(1_usize, |count, side| count.checked_mul(*side));
+    let bytes = row.and(count).and_then(|count| encoding.bytes(count));
+    let end = bytes.and_then(|bytes| placed.start.checked_add(bytes as u64));
+    match end {
+        None => Err(ModelError::Place {
+            path,
+            name,
+            problem: format!("has rows that are not made of whole blocks: its shape is {expected:?}"),
+        }),
+        Some(end) if end > header.length => Err(ModelError::Place {
+            path,
+            name,
+            problem: format!("ends at byte {end}, and the file has {}", header.length),
+        }),
+        Some(_) => Ok(encoding),
+    }
+}
+
+/// The encoding that GGML gives this number.
+fn encoding(kind: u32) -> Option<Encoding> {
+    Some(match kind {
+        0 => Encoding::Plain(Dtype::F32),
+        1 => Encoding::Plain(Dtype::F16),
+        30 => Encoding::Plain(Dtype::BF16),
+        2 => Encoding::Blocks(GgmlDType::Q4_0),
+        3 => Encoding::Blocks(GgmlDType::Q4_1),
+        6 => Encoding::Blocks(GgmlDType::Q5_0),
+        7 => Encoding::Blocks(GgmlDType::Q5_1),
+        8 => Encoding::Blocks(GgmlDType::Q8_0),
+        10 => Encoding::Blocks(GgmlDType::Q2K),
+        11 => Encoding::Blocks(GgmlDType::Q3K),
+        12 => Encoding::Blocks(GgmlDType::Q4K),
+        13 => Encoding::Blocks(GgmlDType::Q5K),
+        14 => Encoding::Blocks(GgmlDType::Q6K),
+        _ => return None,
+    })
+}

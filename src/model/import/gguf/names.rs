@@ -1,0 +1,36 @@
+//! The names of tensors in GGUF files.
+
+/// Hugging Face's names of a layer's parts, and GGUF's.
+const PARTS: [(&str, &str); 9] = [
+    ("input_layernorm", "attn_norm"),
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("post_attention_layernorm", "ffn_norm"),
+    ("mlp.gate_proj", "ffn_gate"),
+    ("mlp.up_proj", "ffn_up"),
+    ("mlp.down_proj", "ffn_down"),
+];
+
+/// GGUF's name for one of our weights.
+pub(super) fn theirs(name: &str) -> String {
+    match name {
+        "model.embed_tokens.weight" => "token_embd.weight".to_owned(),
+        "model.norm.weight" => "output_norm.weight".to_owned(),
+        "lm_head.weight" => "output.weight".to_owned(),
+        other => layer(other).unwrap_or_else(|| other.to_owned()),
+    }
+}
+
+fn layer(name: &str) -> Option<String> {
+    let (number, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
+    let (part, end) = rest.rsplit_once('.')?;
+    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
+    Some(format!("blk.{number}.{theirs}.{end}"))
+}
+
+/// Whether the architecture `llama` stores the rows of this weight with the pairs of the rotary positions side by side.
+pub(super) fn is_paired(name: &str) -> bool {
+    name.contains("q_proj") || name.contains("k_proj")
+}

@@ -1,0 +1,63 @@
+//! Models of other programs, brought into our own folder: Hugging Face's folders and GGUF files.
+//!
+//! Weights go from file to file a few rows at a time. Those of 16 and 32 bits keep their type, quantised ones become f32.
+
+mod gguf;
+mod hub;
+mod tensor;
+
+use std::path::{Path, PathBuf};
+
+use super::{ModelError, Shape, files};
+use crate::dataset::Prompt;
+use crate::tokenizer::Tokenizer;
+use tensor::Tensor;
+
+/// Writes the model at `source` into the folder `out`, as [`super::load`] reads it: a Hugging Face folder (`config.json`,
+/// `model.safetensors` or its shards, `tokenizer.json`), a `.gguf` file, or a folder with one. Equal sources give equal bytes.
+///
+/// # Errors
+/// When there is no model, it is damaged or of a sort that no engine computes; the message names the file and the place in it.
+pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+    if source.is_dir() && source.join("config.json").is_file() {
+        return hub::import(source, out);
+    }
+    gguf::import(&gguf_file(source)?, out)
+}
+
+/// The GGUF file that `source` is, or has as the only one.
+fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
+    let none = |problem| ModelError::NoModel {
+        path: source.to_owned(),
+        problem,
+    };
+    let read = |error| ModelError::Read {
+        path: source.to_owned(),
+        error,
+    };
+    if !source.is_dir() {
+        std::fs::metadata(source).map_err(read)?;
+        return Ok(source.to_owned());
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(source).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
+            found.push(path);
+        }
+    }
+    match found.as_slice() {
+        [file] => Ok(file.clone()),
+        [] => Err(none("the folder has neither `config.json` nor a `.gguf` file")),
+        _ => Err(none("the folder has several `.gguf` files; name one of them")),
+    }
+}
+
+/// Writes the folder `out`.
+fn write(shape: &Shape, tokenizer: &Tokenizer, tensors: &[Tensor<'_>], out: &Path) -> Result<(), ModelError> {
+    let prompt = Prompt {
+        template: Prompt::PLAIN.to_owned(),
+    };
+    files::describe(shape, tokenizer, &prompt, tensor::common_type(tensors), out)?;
+    tensor::write(tensors, &files::weights(out))
+}

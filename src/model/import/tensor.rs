@@ -1,0 +1,194 @@
+//! Tensors on their way from a file of another program into `model.safetensors`, a few rows at a time.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use candle_core::Device;
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::ggml_file::qtensor_from_ggml;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use crate::model::ModelError;
+use crate::model::tensor_file::widening;
+
+/// Numbers in memory at a time, but for one row, or one head.
+const CHUNK: usize = 1 << 18;
+
+/// How a file holds numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Encoding {
+    Plain(Dtype),
+    /// In blocks of quantised numbers.
+    Blocks(GgmlDType),
+}
+
+impl Encoding {
+    /// The bytes of so many numbers; nothing where they are no whole number of blocks, or too many.
+    pub(super) fn bytes(self, numbers: usize) -> Option<usize> {
+        match self {
+            Self::Plain(dtype) => numbers.checked_mul(dtype.bitsize() / 8),
+            Self::Blocks(dtype) if numbers.is_multiple_of(dtype.block_size()) => {
+                (numbers / dtype.block_size()).checked_mul(dtype.type_size())
+            }
+            Self::Blocks(_) => None,
+        }
+    }
+
+    /// The type of the numbers as they are written.
+    fn written(self) -> Dtype {
+        match self {
+            Self::Plain(dtype) => dtype,
+            Self::Blocks(_) => Dtype::F32,
+        }
+    }
+}
+
+/// A tensor in a file of another program.
+#[derive(Clone, Debug)]
+pub(super) struct Tensor<'a> {
+    pub(super) name: String,
+    /// [out, in], or [width]
+    pub(super) shape: Vec<usize>,
+    pub(super) path: &'a Path,
+    pub(super) file: &'a File,
+    /// Its first byte in the file.
+    pub(super) start: u64,
+    pub(super) encoding: Encoding,
+    /// The width of its heads, where the rows of each have their pairs side by side (2i, 2i + 1) and not half a head apart.
+    pub(super) paired: Option<usize>,
+}
+
+impl Tensor<'_> {
+    fn rows(&self) -> (usize, usize) {
+        match self.shape.as_slice() {
+            [rows, columns] => (*rows, *columns),
+            shape => (1, shape.iter().product()),
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.encoding.written().bitsize() / 8
+    }
+
+    /// Writes its numbers.
+    fn copy(&self, out: &mut impl Write, to: &Path) -> Result<(), ModelError> {
+        let (rows, columns) = self.rows();
+        let step = self.paired.unwrap_or((CHUNK / columns.max(1)).max(1));
+        for first in (0..rows).step_by(step) {
+            let numbers = self.read(first * columns, step.min(rows - first) * columns)?;
+            let turned = match self.paired {
+                Some(_) => halves(&numbers, numbers.len() / step),
+                None => numbers,
+            };
+            out.write_all(&turned).map_err(|error| ModelError::Write {
+                path: to.to_owned(),
+                error,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The bytes, as they are to be written, of `count` numbers from number `first` on.
+    fn read(&self, first: usize, count: usize) -> Result<Vec<u8>, ModelError> {
+        let size = |numbers| self.encoding.bytes(numbers).ok_or_else(|| self.wrong("is not made of whole blocks"));
+        let mut bytes = vec![0; size(count)?];
+        let read = self.file.read_exact_at(&mut bytes, self.start + size(first)? as u64);
+        read.map_err(|error| ModelError::Read {
+            path: self.path.to_owned(),
+            error,
+        })?;
+        let (bytes, numbers) = match self.encoding {
+            Encoding::Plain(dtype) => {
+                let mut numbers = Vec::with_capacity(count);
+                let widen = widening(dtype).ok_or_else(|| self.wrong("is not of floating-point numbers"))?;
+                widen(&bytes, &mut numbers);
+                (bytes, numbers)
+            }
+            Encoding::Blocks(dtype) => {
+                let numbers = dequantise(dtype, &bytes, count).map_err(|error| self.wrong(&format!("cannot be dequantised: {error}")))?;
+                (numbers.iter().flat_map(|number| number.to_le_bytes()).collect(), numbers)
+            }
+        };
+        match numbers.iter().position(|number| !number.is_finite()) {
+            None => Ok(bytes),
+            Some(place) => Err(ModelError::NotFinite {
+                path: self.path.to_owned(),
+                name: self.name.clone(),
+                index: first + place,
+                number: numbers[place],
+            }),
+        }
+    }
+
+    fn wrong(&self, problem: &str) -> ModelError {
+        ModelError::Place {
+            path: self.path.to_owned(),
+            name: self.name.clone(),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
+fn dequantise(dtype: GgmlDType, bytes: &[u8], count: usize) -> candle_core::Result<Vec<f32>> {
+    qtensor_from_ggml(dtype, bytes, vec![count], &Device::Cpu)?
+        .dequantize(&Device::Cpu)?
+        .to_vec1()
+}
+
+/// The rows of a head, of `row` bytes each, with what stands at 2i moved to i and what stands at 2i + 1 to the second half.
+fn halves(head: &[u8], row: usize) -> Vec<u8> {
+    let even = head.chunks(row).step_by(2);
+    let odd = head.chunks(row).skip(1).step_by(2);
+    even.chain(odd).flatten().copied().collect()
+}
+
+/// What Hugging Face calls the type that the matrices are written in.
+pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
+    let widest = tensors.iter().map(|tensor| tensor.encoding.written());
+    let mut matrices = widest.zip(tensors).filter(|(_, tensor)| tensor.shape.len() > 1).map(|(dtype, _)| dtype);
+    let first = matrices.next().unwrap_or(Dtype::F32);
+    match first {
+        Dtype::BF16 if matrices.all(|dtype| dtype == first) => "bfloat16",
+        Dtype::F16 if matrices.all(|dtype| dtype == first) => "float16",
+        _ => "float32",
+    }
+}
+
+/// Writes `model.safetensors`.
+pub(super) fn write(tensors: &[Tensor<'_>], path: &Path) -> Result<(), ModelError> {
+    let failed = |error| ModelError::Write {
+        path: path.to_owned(),
+        error,
+    };
+    // As the format's own writers do: wide numbers first, so that all are aligned.
+    let mut sorted: Vec<&Tensor<'_>> = tensors.iter().collect();
+    sorted.sort_by_key(|tensor| (std::cmp::Reverse(tensor.encoding.written().bitsize()), tensor.name.clone()));
+    let mut end = 0;
+    let infos = sorted.iter().map(|tensor| {
+        let start = end;
+        end += tensor.size();
+        let info = TensorInfo {
+            dtype: tensor.encoding.written(),
+            shape: tensor.shape.clone(),
+            data_offsets: (start, end),
+        };
+        (tensor.name.clone(), info)
+    });
+    let note = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = Metadata::new(Some(note), infos.collect()).map_err(|error| ModelError::Damaged {
+        path: path.to_owned(),
+        error,
+    })?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|error| failed(error.into()))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut out = BufWriter::new(File::create(path).map_err(failed)?);
+    out.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
+    out.write_all(&header).map_err(failed)?;
+    for tensor in sorted {
+        tensor.copy(&mut out, path)?;
+    }
+    out.flush().map_err(failed)
+}

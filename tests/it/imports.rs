@@ -1,0 +1,286 @@
+//! Models of other programs: what is imported is what they hold, and damage is named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::gguf_file::{self, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use runner::dataset::Prompt;
+use runner::model::{self, Architecture, Model, Shape, Weights, initialise};
+use runner::seed::Stream;
+use runner::tokenizer::{Style, Tokenizer};
+use serde_json::json;
+
+fn architecture() -> Architecture {
+    Architecture {
+        width: 64,
+        heads: 2,
+        kv_heads: 1,
+        layers: 1,
+        feed_forward: 32,
+        lines: 0,
+        columns: 0,
+        context: 128,
+        ..Architecture::default()
+    }
+}
+
+/// The bytes as GPT-2 writes those that it can write as they are, two merges and two special tokens.
+fn tokens() -> Vec<String> {
+    let printable = ('!'..='~').map(String::from);
+    let more = ["Ġ", "Ċ", "on", "one", "<|start|>", "<|end|>"].map(str::to_owned);
+    printable.chain(more).collect()
+}
+
+fn shape() -> Shape {
+    architecture().shape(tokens().len()).unwrap()
+}
+
+/// The rows of each head with their pairs side by side, as llama.cpp has them.
+fn paired(data: &[f32], columns: usize, head: usize) -> Vec<f32> {
+    let rows: Vec<&[f32]> = data.chunks(columns).collect();
+    let heads = rows.chunks(head);
+    let rows = heads.flat_map(|rows| (0..head).map(|row| rows[row % 2 * head / 2 + row / 2]));
+    rows.flatten().copied().collect()
+}
+
+fn theirs(name: &str) -> String {
+    let renamed = [
+        ("model.layers.", "blk."),
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.", "attn_"),
+        ("mlp.", "ffn_"),
+        ("_proj", ""),
+    ];
+    renamed
+        .iter()
+        .fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+/// Writes a GGUF file of the weights, its fields changed by `edit`.
+fn gguf(path: &Path, weights: &Weights, dtype: GgmlDType, edit: impl FnOnce(&mut Vec<(&'static str, Value)>)) {
+    let texts = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
+    let tokens = tokens();
+    let kinds = tokens.iter().map(|token| Value::I32(if token.starts_with("<|") { 3 } else { 1 }));
+    let mut fields = vec![
+        ("general.architecture", Value::String("llama".to_owned())),
+        ("llama.embedding_length", Value::U32(64)),
+        ("llama.block_count", Value::U32(1)),
+        ("llama.attention.head_count", Value::U32(2)),
+        ("llama.attention.head_count_kv", Value::U32(1)),
+        ("llama.feed_forward_length", Value::U32(32)),
+        ("llama.context_length", Value::U32(128)),
+        ("llama.rope.freq_base", Value::F32(10_000.0)),
+        ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
+        ("tokenizer.ggml.model", Value::String("gpt2".to_owned())),
+        ("tokenizer.ggml.pre", Value::String("smollm".to_owned())),
+        ("tokenizer.ggml.token_type", Value::Array(kinds.collect())),
+        ("tokenizer.ggml.merges", texts(&["o n".to_owned(), "on e".to_owned()])),
+        ("tokenizer.ggml.eos_token_id", Value::U32(tokens.len() as u32 - 1)),
+        ("tokenizer.ggml.bos_token_id", Value::U32(tokens.len() as u32 - 2)),
+        ("tokenizer.ggml.tokens", texts(&tokens)),
+    ];
+    edit(&mut fields);
+    let tensors: Vec<(String, QTensor)> = weights
+        .iter()
+        .map(|(name, array)| {
+            let data = if name.contains("q_proj") || name.contains("k_proj") {
+                paired(&array.data, array.shape[1], 32)
+            } else {
+                array.data.clone()
+            };
+            let tensor = Tensor::from_vec(data, array.shape.clone(), &Device::Cpu).unwrap();
+            let dtype = if array.shape.len() == 1 { GgmlDType::F32 } else { dtype };
+            (theirs(name), QTensor::quantize(&tensor, dtype).unwrap())
+        })
+        .collect();
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value)).collect();
+    let tensors: Vec<_> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    gguf_file::write(&mut fs::File::create(path).unwrap(), &fields, &tensors).unwrap();
+}
+
+/// A folder, and a good GGUF file in it.
+fn good() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |_| {});
+    (folder, path)
+}
+
+/// The message for a source that cannot be imported, without its folder.
+fn message(source: &Path) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let error = model::import(source, out.path()).err().unwrap().to_string();
+    let folder = if source.is_dir() { source } else { source.parent().unwrap() };
+    error.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "FOLDER")
+}
+
+#[test]
+fn a_gguf_files_weights_and_tokens_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (weights, path) = (initialise(&shape(), 1), folder.path().join("model.gguf"));
+    for (dtype, off) in [(GgmlDType::F32, 0.0), (GgmlDType::F16, 1e-4), (GgmlDType::Q8_0, 1e-3), (GgmlDType::Q4_1, 2e-2)] {
+        gguf(&path, &weights, dtype, |_| {});
+        let out = folder.path().join("out");
+        model::import(folder.path(), &out).unwrap();
+        let model = model::load(&out).unwrap();
+        assert_eq!(model.shape, shape());
+        for (name, array) in &weights {
+            let worst = array.data.iter().zip(&model.weights[name].data).map(|(a, b)| (a - b).abs());
+            assert!(worst.fold(0.0, f32::max) <= off, "{dtype:?} {name}");
+        }
+        fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[test]
+fn a_rebuilt_tokenizer_merges_and_ends() {
+    let (folder, path) = good();
+    let out = folder.path().join("out");
+    model::import(&path, &out).unwrap();
+    let tokenizer = model::load(&out).unwrap().tokenizer;
+    let pieces = |tokens: Vec<u32>| -> Vec<String> { tokens.into_iter().map(|token| tokenizer.token(token).unwrap()).collect() };
+    assert_eq!(pieces(tokenizer.encode("one 12\n").unwrap()), ["one", "Ġ", "1", "2", "Ċ"]);
+    assert_eq!(tokenizer.decode(&tokenizer.encode("one 12\n").unwrap()).unwrap(), "one 12\n");
+    // A special token is one in a prompt, and text elsewhere.
+    assert_eq!(pieces(tokenizer.prompt("<|start|>on").unwrap()), ["<|start|>", "on"]);
+    assert_eq!(tokenizer.encode("<|start|>").unwrap().len(), 9);
+    assert_eq!(tokenizer.ends(), [tokenizer.vocabulary() as u32 - 1]);
+    // Where the file asks for it, every prompt begins with a token, once.
+    gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
+        fields.push(("tokenizer.ggml.add_bos_token", Value::Bool(true)));
+    });
+    model::import(&path, &out).unwrap();
+    let tokenizer = model::load(&out).unwrap().tokenizer;
+    for prompt in ["on", "<|start|>on"] {
+        assert_eq!(pieces(tokenizer.prompt(prompt).unwrap()), ["<|start|>", "on"]);
+    }
+}
+
+#[test]
+fn a_hugging_face_folder_is_read_whole_or_in_shards() {
+    let (folder, path) = good();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    model::import(&path, &first).unwrap();
+    model::import(&first, &second).unwrap();
+    for entry in fs::read_dir(&first).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(fs::read(first.join(&name)).unwrap() == fs::read(second.join(&name)).unwrap(), "{name:?}");
+    }
+    let model = model::load(&first).unwrap();
+    let mut map = serde_json::Map::new();
+    for (index, (name, array)) in model.weights.iter().enumerate() {
+        let shard = format!("shard-{}.safetensors", index % 3);
+        map.insert(name.clone(), json!(shard));
+        let _ = array;
+    }
+    for shard in 0..3 {
+        let part = model.weights.iter().enumerate().filter(|(index, _)| index % 3 == shard);
+        let views = part.map(|(_, (name, array))| {
+            let bytes: &[u8] = bytemuck::cast_slice(&array.data);
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, array.shape.clone(), bytes);
+            (name, view.unwrap())
+        });
+        let bytes = safetensors::serialize(views, None).unwrap();
+        fs::write(first.join(format!("shard-{shard}.safetensors")), bytes).unwrap();
+    }
+    fs::remove_file(first.join("model.safetensors")).unwrap();
+    let index = first.join("model.safetensors.index.json");
+    fs::write(&index, json!({ "weight_map": map }).to_string()).unwrap();
+    let third = folder.path().join("third");
+    model::import(&first, &third).unwrap();
+    assert_eq!(model::load(&third).unwrap().weights, model.weights);
+    fs::write(&index, json!({ "weight_map": { "a": "../elsewhere" } }).to_string()).unwrap();
+    insta::assert_snapshot!(message(&first), @r#"model.safetensors.index.json: `weight_map` names "../elsewhere", which is no file of this folder"#);
+}
+
+#[test]
+fn what_is_wrong_with_a_gguf_file_is_named() {
+    let (folder, path) = good();
+    let bytes = fs::read(&path).unwrap();
+    let mut messages = Vec::new();
+    let mut changed = |at: usize, with: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        fs::write(&path, bytes).unwrap();
+        messages.push(message(&path));
+    };
+    changed(0, b"GGML");
+    changed(4, &9_u32.to_le_bytes());
+    changed(8, &u64::MAX.to_le_bytes());
+    changed(16, &(1_u64 << 40).to_le_bytes());
+    // The first field's name, and the kind of its value.
+    changed(24, &u64::MAX.to_le_bytes());
+    changed(24 + 8 + 20, &77_u32.to_le_bytes());
+    changed(bytes.len() - 64, &f32::NAN.to_le_bytes());
+    let mut other = |edit: fn(&mut Vec<(&'static str, Value)>)| {
+        gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, edit);
+        messages.push(message(&path));
+    };
+    other(|fields| fields[0].1 = Value::String("gpt2".to_owned()));
+    other(|fields| drop(fields.remove(1)));
+    other(|fields| fields[2].1 = Value::U32(1 << 20));
+    other(|fields| fields[2].1 = Value::U32(2));
+    other(|fields| fields[3].1 = Value::U32(0));
+    other(|fields| fields[6].1 = Value::String("long".to_owned()));
+    other(|fields| fields[10].1 = Value::String("klingon".to_owned()));
+    other(|fields| fields[12].1 = Value::Array(vec![Value::String("oops".to_owned())]));
+    other(|fields| fields[13].1 = Value::U32(5_000));
+    gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |_| {});
+    fs::write(&path, &bytes[..bytes.len() - 1000]).unwrap();
+    messages.push(message(&path));
+    fs::copy(&path, folder.path().join("second.gguf")).unwrap();
+    messages.push(message(folder.path()));
+    messages.push(message(tempfile::tempdir().unwrap().path()));
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn no_damage_is_more_than_an_error() {
+    let (folder, path) = good();
+    let (bytes, out) = (fs::read(&path).unwrap(), folder.path().join("out"));
+    let mut stream = Stream::new(1, "damage");
+    let header = bytes.len() - initialise(&shape(), 1).values().map(|array| 4 * array.data.len()).sum::<usize>();
+    for round in 0..300 {
+        let mut bytes = bytes.clone();
+        if round % 4 == 0 {
+            bytes.truncate(stream.below(bytes.len() as u64) as usize);
+        } else {
+            for _ in 0..=stream.below(4) {
+                let place = stream.below(header as u64) as usize;
+                bytes[place] = stream.below(256) as u8;
+            }
+        }
+        fs::write(&path, &bytes).unwrap();
+        // Some damage is only another name: then the model may be read.
+        if let Err(error) = model::import(&path, &out) {
+            assert!(error.to_string().contains("model.gguf"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn ours_is_as_it_was() {
+    let tokenizer = Tokenizer::build(Style::Phrase, ["1 + 2", "3"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let shape = architecture().shape(tokenizer.vocabulary()).unwrap();
+    let prompt = Prompt {
+        template: "{question}".to_owned(),
+    };
+    let model = Model {
+        weights: initialise(&shape, 1),
+        shape,
+        tokenizer,
+        prompt,
+    };
+    model.save(folder.path()).unwrap();
+    assert!(!folder.path().join("tokenizer_config.json").exists());
+    let tokenizer = model::load(folder.path()).unwrap().tokenizer;
+    assert!(tokenizer.is_ours() && tokenizer.begin().is_empty());
+    assert_eq!(tokenizer.prompt("1 + <eos>").unwrap(), tokenizer.encode("1 + <eos>").unwrap());
+}
