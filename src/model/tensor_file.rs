@@ -127,8 +127,11 @@ impl TensorFile {
     }
 }
 
-/// What appends the numbers in some bytes, in f32; nothing for types that are not floating-point ones of 16 or 32 bits.
-pub(super) fn widening(dtype: Dtype) -> Option<fn(&[u8], &mut Vec<f32>)> {
+/// Appends the numbers in some bytes, in f32.
+pub(super) type Widen = fn(&[u8], &mut Vec<f32>);
+
+/// How to read numbers of this type; nothing for types that are not floating-point ones of 16 or 32 bits.
+pub(super) fn widening(dtype: Dtype) -> Option<Widen> {
     match dtype {
         Dtype::F32 => Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)))),
         Dtype::F16 => Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|two| half::f16::from_le_bytes(*two).to_f32()))),

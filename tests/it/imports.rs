@@ -117,14 +117,21 @@ fn message(source: &Path) -> String {
     let out = tempfile::tempdir().unwrap();
     let error = model::import(source, out.path()).err().unwrap().to_string();
     let folder = if source.is_dir() { source } else { source.parent().unwrap() };
-    error.replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "FOLDER")
+    error
+        .replace(&format!("{}/", folder.display()), "")
+        .replace(&folder.display().to_string(), "FOLDER")
 }
 
 #[test]
 fn a_gguf_files_weights_and_tokens_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let (weights, path) = (initialise(&shape(), 1), folder.path().join("model.gguf"));
-    for (dtype, off) in [(GgmlDType::F32, 0.0), (GgmlDType::F16, 1e-4), (GgmlDType::Q8_0, 1e-3), (GgmlDType::Q4_1, 2e-2)] {
+    for (dtype, off) in [
+        (GgmlDType::F32, 0.0),
+        (GgmlDType::F16, 1e-4),
+        (GgmlDType::Q8_0, 1e-3),
+        (GgmlDType::Q4_1, 2e-2),
+    ] {
         gguf(&path, &weights, dtype, |_| {});
         let out = folder.path().join("out");
         model::import(folder.path(), &out).unwrap();
@@ -170,7 +177,10 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     model::import(&first, &second).unwrap();
     for entry in fs::read_dir(&first).unwrap() {
         let name = entry.unwrap().file_name();
-        assert!(fs::read(first.join(&name)).unwrap() == fs::read(second.join(&name)).unwrap(), "{name:?}");
+        assert!(
+            fs::read(first.join(&name)).unwrap() == fs::read(second.join(&name)).unwrap(),
+            "{name:?}"
+        );
     }
     let model = model::load(&first).unwrap();
     let mut map = serde_json::Map::new();

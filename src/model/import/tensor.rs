@@ -93,7 +93,11 @@ impl Tensor<'_> {
 
     /// The bytes, as they are to be written, of `count` numbers from number `first` on.
     fn read(&self, first: usize, count: usize) -> Result<Vec<u8>, ModelError> {
-        let size = |numbers| self.encoding.bytes(numbers).ok_or_else(|| self.wrong("is not made of whole blocks"));
+        let size = |numbers| {
+            self.encoding
+                .bytes(numbers)
+                .ok_or_else(|| self.wrong("is not made of whole blocks"))
+        };
         let mut bytes = vec![0; size(count)?];
         let read = self.file.read_exact_at(&mut bytes, self.start + size(first)? as u64);
         read.map_err(|error| ModelError::Read {
@@ -148,7 +152,10 @@ fn halves(head: &[u8], row: usize) -> Vec<u8> {
 /// What Hugging Face calls the type that the matrices are written in.
 pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
     let widest = tensors.iter().map(|tensor| tensor.encoding.written());
-    let mut matrices = widest.zip(tensors).filter(|(_, tensor)| tensor.shape.len() > 1).map(|(dtype, _)| dtype);
+    let mut matrices = widest
+        .zip(tensors)
+        .filter(|(_, tensor)| tensor.shape.len() > 1)
+        .map(|(dtype, _)| dtype);
     let first = matrices.next().unwrap_or(Dtype::F32);
     match first {
         Dtype::BF16 if matrices.all(|dtype| dtype == first) => "bfloat16",

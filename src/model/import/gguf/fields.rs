@@ -62,9 +62,7 @@ impl Header {
 /// The shape of the decoder.
 pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
     let name = "general.architecture";
-    let family = header
-        .text(name)?
-        .ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
+    let family = header.text(name)?.ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
     if !ARCHITECTURES.contains(&family) {
         let known = ARCHITECTURES.join(", ");
         return Err(header.wrong(name, format!("is `{family}` (known: {known})")));
@@ -90,7 +88,10 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
     for part in ["rope.dimension_count", "attention.key_length", "attention.value_length"] {
         let found = header.number(&field(part))?.unwrap_or(head);
         if found != head {
-            return Err(header.wrong(&field(part), format!("is {found}, and only embedding_length / head_count = {head} is supported")));
+            return Err(header.wrong(
+                &field(part),
+                format!("is {found}, and only embedding_length / head_count = {head} is supported"),
+            ));
         }
     }
     let defaults = Architecture::default();
@@ -101,7 +102,11 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
         kv_heads: header.number(&field("attention.head_count_kv"))?.unwrap_or(heads),
         feed_forward: needed("feed_forward_length")?,
         rope_theta: shortest(header.float(&field("rope.freq_base"))?.unwrap_or(defaults.rope_theta)),
-        norm_epsilon: shortest(header.float(&field("attention.layer_norm_rms_epsilon"))?.unwrap_or(defaults.norm_epsilon)),
+        norm_epsilon: shortest(
+            header
+                .float(&field("attention.layer_norm_rms_epsilon"))?
+                .unwrap_or(defaults.norm_epsilon),
+        ),
         tied: !header.tensors.contains_key("output.weight"),
         lines: 0,
         columns: 0,

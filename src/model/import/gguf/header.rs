@@ -82,7 +82,9 @@ impl Header {
             _ => ALIGNMENT,
         };
         let start = reader.at.next_multiple_of(alignment);
-        tensors.values_mut().for_each(|tensor| tensor.start = tensor.start.saturating_add(start));
+        tensors
+            .values_mut()
+            .for_each(|tensor| tensor.start = tensor.start.saturating_add(start));
         Ok(Self {
             path: path.to_owned(),
             length: reader.length,

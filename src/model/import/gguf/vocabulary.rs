@@ -35,7 +35,9 @@ pub(super) fn tokenizer(header: &Header, shape: &Shape) -> Result<Tokenizer, Mod
         pre_tokenizer: pre.to_owned(),
         tokens,
     };
-    let json = parts.json().ok_or_else(|| header.wrong(MERGES, "has an entry that is no pair".to_owned()))?;
+    let json = parts
+        .json()
+        .ok_or_else(|| header.wrong(MERGES, "has an entry that is no pair".to_owned()))?;
     Ok(Tokenizer::parse(&json, &ends(header)?, &header.path)?)
 }
 
