@@ -87,7 +87,14 @@ fn layered(tables: &Map<String, Value>) -> Map<String, Value> {
             "description": "Values that templates use: `{name}`.",
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"type": ["string", "number", "boolean", "array"]},
+            "additionalProperties": {"anyOf": [
+                {"type": ["string", "number", "boolean", "array"]},
+                {
+                    "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "number", "boolean", "array"]},
+                },
+            ]},
         },
         "matrix": {
             "description": "Axes: every combination of their values is a variant.",

@@ -5,6 +5,7 @@
 //! variant, `template` fills them in, and `stages` writes out the indices. The language is described in `docs/config.md`.
 
 pub mod ablate;
+mod cases;
 mod diagnostic;
 mod files;
 mod invalid;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Value};
 
+use super::cases::Cases;
 use super::matrix::Coordinates;
 use super::template::{self, Names, TemplateError, is_name};
-use super::value::describe;
 use super::{Diagnostic, Diagnostics, Document, Location, Origins, ablate};
 
 /// The params and coordinates of one variant, by name.
@@ -21,6 +21,11 @@ impl Scope {
     /// The value of a param or an axis.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.names.get(name)
+    }
+
+    /// The names of all params and axes.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
     }
 
     /// Whether `value` cannot be filled in because a param that it uses has failed.
@@ -54,7 +59,7 @@ impl Names for Indexed<'_> {
 
     fn all(&self) -> Vec<&str> {
         let index = self.index.iter().map(|(variable, _)| *variable);
-        index.chain(self.scope.names.keys().map(String::as_str)).collect()
+        index.chain(self.scope.names()).collect()
     }
 }
 
@@ -96,10 +101,6 @@ impl Resolver<'_> {
             let message = format!("`{name}` cannot name a param: letters, digits and `_` only");
             self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
         }
-        if matches!(value, Value::Dict(..)) {
-            let message = format!("param `{name}` must be a scalar or a list, not {}", describe(value));
-            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
-        }
     }
 
     /// Works out one param, after those that it uses.
@@ -118,13 +119,15 @@ impl Resolver<'_> {
             return;
         }
         self.open.push(name.to_owned());
-        for used in used(value) {
+        let chosen = self.chosen(name, value);
+        for used in chosen.map(used).unwrap_or_default() {
             self.param(&used);
         }
         self.open.pop();
-        if self.scope.failed.contains(name) {
+        let Some(value) = chosen.filter(|_| !self.scope.failed.contains(name)) else {
+            self.scope.failed.insert(name.to_owned());
             return;
-        }
+        };
         match fill(value, &self.scope.indexed(None, None), self.origins) {
             Ok(filled) => {
                 self.scope.names.insert(name.to_owned(), filled);
@@ -136,6 +139,26 @@ impl Resolver<'_> {
                 self.scope.failed.insert(name.to_owned());
             }
         }
+    }
+
+    /// The value of a param as it is written: where it has cases, that of the case that holds. Nothing where that has failed, which is
+    /// reported.
+    fn chosen<'v>(&mut self, name: &'v str, value: &'v Value) -> Option<&'v Value> {
+        let Value::Dict(_, fields) = value else { return Some(value) };
+        let chosen = Cases::read(name, value, fields, self.origins).and_then(|cases| {
+            self.param(cases.name);
+            let chosen = cases.choose(&self.scope, self.origins);
+            // What failed itself is reported already.
+            if self.scope.failed.contains(cases.name) {
+                Ok(None)
+            } else {
+                chosen.map(Some)
+            }
+        });
+        chosen.unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            None
+        })
     }
 }
 

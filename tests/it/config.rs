@@ -135,6 +135,52 @@ fn later_layers_win() {
     assert_eq!(stages, ["problems", "last"], "in the order in which the files name them");
 }
 
+/// A param with cases takes the value of the variant's; a layer above adds a case, or replaces them all by one value.
+#[test]
+fn params_have_cases() {
+    let folder = folder(&[
+        (
+            "base.toml",
+            r#"
+[params]
+steps = { by = "task", else = 100 }
+rate = { by = "steps", 300 = "{slow}", else = 0.1 }
+slow = 0.01
+
+[profile.smoke.params]
+steps = 5
+
+[stages."problems"]
+kind = "generate"
+task = "{task}"
+"#,
+        ),
+        (
+            "x.toml",
+            "extends = \"base.toml\"\nparams.steps.algebra = 300\nmatrix.task = [\"addition\", \"algebra\"]\n",
+        ),
+    ]);
+    let read = |change: &dyn Fn(&mut LoadOptions)| {
+        let mut options = options(&folder.path().join("x.toml"));
+        change(&mut options);
+        let experiment = config::load(&options).unwrap();
+        let text = |scope: &config::Scope| {
+            ["steps", "rate"]
+                .map(|name| config::value::text(scope.get(name).unwrap()))
+                .join(" ")
+        };
+        experiment.variants.iter().map(|variant| text(&variant.scope)).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&|_| {}), ["100 0.1", "300 0.01"]);
+    assert_eq!(read(&|options| options.profiles.push("smoke".to_owned())), ["5 0.1", "5 0.1"]);
+    assert_eq!(read(&|options| options.set.push("steps=300".to_owned())), ["300 0.01", "300 0.01"]);
+    assert_eq!(
+        read(&|options| options.set.push("params.steps.else=7".to_owned())),
+        ["7 0.1", "300 0.01"]
+    );
+    validate_with(&folder.path().join("base.toml"), runner::stage::kinds()).unwrap();
+}
+
 #[test]
 fn a_file_extended_twice_counts_once() {
     let folder = folder(&EVERY_LAYER);
