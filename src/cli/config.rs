@@ -125,7 +125,7 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
     }
 }
 
-/// The params that a stage leaves out.
+/// The params that a stage leaves out, and `[defaults]` too.
 fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
     let tag = document.declared("stages", name);
     let declared = experiment
@@ -139,8 +139,11 @@ fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: 
         .node_weights()
         .find(|node| node.members.iter().any(|member| member.name == declared.name));
     let params = node.map(|node| &node.canonical);
+    let kind = declared.fields.get("kind").and_then(Value::as_str);
+    let shared = kind.and_then(|kind| document.tree.get("defaults")?.as_dict()?.get(kind)?.as_dict());
+    let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));
     for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
-        if !value.is_null() && !fields.is_some_and(|fields| fields.contains_key(param)) {
+        if !value.is_null() && !given(param) {
             values.push(Effective {
                 key: vec!["stages".to_owned(), name.to_owned(), param.clone()],
                 value: Value::serialize(value).ok(),
@@ -155,7 +158,7 @@ fn as_toml(values: &[Effective]) -> String {
     let mut sections: Vec<(String, Vec<(String, &str)>)> = Vec::new();
     for effective in values {
         let depth = match effective.key.first().map(String::as_str) {
-            Some("models" | "stages") => 2,
+            Some("defaults" | "models" | "stages") => 2,
             Some("name" | "description") => 0,
             _ => 1,
         };

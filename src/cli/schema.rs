@@ -37,7 +37,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     definitions.insert("stage".to_owned(), stage(kinds));
     let settings = schemars::schema_for!(Settings).to_value();
     definitions.insert("settings".to_owned(), local(settings, "settings", &mut Map::new()));
-    let layered = layered(&tables);
+    let layered = layered(kinds, &tables);
     let mut whole = layered.clone();
     whole.insert(
         "name".to_owned(),
@@ -74,7 +74,11 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
 }
 
 /// The tables that may stand at the top and in a profile.
-fn layered(tables: &Map<String, Value>) -> Map<String, Value> {
+fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, Value> {
+    let defaults: Map<String, Value> = kinds
+        .iter()
+        .map(|kind| (kind.name.to_owned(), json!({"$ref": format!("#/$defs/{}", kind.name)})))
+        .collect();
     let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
     let point = json!({"type": "array", "items": {"type": "object"}});
     let described = |description: &str, mut schema: Value| {
@@ -113,6 +117,12 @@ fn layered(tables: &Map<String, Value>) -> Map<String, Value> {
                 {"type": "array", "uniqueItems": true, "items": {"type": ["string", "number", "boolean", "array"]}},
                 {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "array"]}},
             ]},
+        },
+        "defaults": {
+            "description": "Fields of all stages of a kind that do not give them: `[defaults.train]`.",
+            "type": "object",
+            "additionalProperties": false,
+            "properties": defaults,
         },
         "models": {
             "description": "Decoders by name.",

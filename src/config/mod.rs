@@ -80,6 +80,8 @@ pub struct Experiment {
     /// Every change of `[ablate]` with every combination of the matrix, in the order of the file; one without coordinates where there
     /// is neither.
     pub variants: Vec<Variant>,
+    /// The kinds that `[defaults]` has a table for, and what leads to it.
+    pub defaults: BTreeMap<String, Tag>,
     /// The place of every value, by its tag.
     pub origins: Origins,
     /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
@@ -145,6 +147,7 @@ pub fn expand(document: &Document) -> Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
         settings,
         variants,
+        defaults: stages::defaults(document, &mut problems),
         origins: document.origins.clone(),
         problems,
     }

@@ -12,7 +12,7 @@ const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
 /// Settings that are text, whatever the value looks like.
 const TEXTS: [&str; 2] = ["store", "device"];
 /// Tables whose values `--set` may change.
-const TABLES: [&str; 7] = ["params", "matrix", "ablate", "stages", "models", "prompts", "settings"];
+const TABLES: [&str; 8] = ["params", "matrix", "ablate", "defaults", "stages", "models", "prompts", "settings"];
 /// Tables in which `--set` makes no new entry: it would be a slip.
 const CLOSED: [&str; 4] = ["params", "stages", "models", "prompts"];
 

@@ -1,6 +1,6 @@
 //! `[stages]` → the declarations of one variant: names with their indices, fields with their templates filled in.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use figment::value::{Dict, Tag, Value};
 
@@ -38,10 +38,28 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The kinds that `[defaults]` has a table for, and what leads to it; whether there are such kinds is for `plan::build` to say.
+pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, Tag> {
+    let origins = &document.origins;
+    for (kind, value) in document.entries("defaults") {
+        let Some(fields) = value.as_dict() else {
+            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value, origins));
+            continue;
+        };
+        for (field, value) in fields.iter().filter(|(field, _)| ["for", "kind"].contains(&field.as_str())) {
+            let message = format!("`{field}` is each stage's own to say, and has no default");
+            problems.push(Diagnostic::new(message).at(origins.key(value.tag())));
+        }
+    }
+    let entries = document.entries("defaults").into_iter();
+    entries.map(|(kind, value)| (kind.to_owned(), value.tag())).collect()
+}
+
 /// The stages of one variant, and the bases of those that could not be read (references to them are not wrong as well).
 pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> (Vec<StageDeclaration>, BTreeSet<String>) {
     let mut expander = Expander {
         origins: &document.origins,
+        defaults: document.tree.get("defaults").and_then(Value::as_dict),
         scope,
         problems,
         declared: HashMap::new(),
@@ -60,6 +78,8 @@ pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Di
 
 struct Expander<'a> {
     origins: &'a Origins,
+    /// Fields of stages that do not give them, by kind.
+    defaults: Option<&'a Dict>,
     scope: &'a Scope,
     problems: &'a mut Diagnostics,
     /// The tag of the table that declares each name.
@@ -144,7 +164,10 @@ impl Expander<'_> {
             broken: BTreeSet::new(),
             tag,
         };
-        for (key, value) in fields.iter().filter(|(key, _)| *key != "for") {
+        let kind = fields.get("kind").and_then(Value::as_str);
+        let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_dict());
+        let left_out = defaults.into_iter().flatten().filter(|(key, _)| !fields.contains_key(*key));
+        for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
             match fill(value, &names, self.origins) {
                 Ok(filled) => {
                     stage.fields.insert(key.clone(), filled);

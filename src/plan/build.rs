@@ -22,6 +22,7 @@ use crate::stage::{Kind, Stage};
 /// When anything in the experiment is wrong: all of it, file by file, from top to bottom.
 pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Vec<Diagnostic>> {
     let mut problems = experiment.problems.clone();
+    problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(&experiment.name);
     for variant in &experiment.variants {
         let drafts = Reader::new(variant, kinds, &experiment.origins, &mut problems).drafts();
@@ -36,6 +37,19 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     } else {
         Err(problems.into_vec())
     }
+}
+
+/// What is said of tables of `[defaults]` for kinds that there are not.
+fn unknown_defaults(experiment: &Experiment, kinds: &[&'static Kind]) -> Vec<Diagnostic> {
+    let names = || kinds.iter().map(|kind| kind.name);
+    let unknown = experiment.defaults.iter().filter(|(name, _)| !names().any(|kind| kind == *name));
+    unknown
+        .map(|(name, tag)| {
+            let message = format!("no kind `{name}` to have defaults ({})", known(names()));
+            let problem = Diagnostic::new(message).at(experiment.origins.key(*tag));
+            problem.suggest(nearest(name, names()))
+        })
+        .collect()
 }
 
 /// One stage of one variant, its fields read as its kind means them.

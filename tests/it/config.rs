@@ -181,6 +181,46 @@ task = "{task}"
     validate_with(&folder.path().join("base.toml"), runner::stage::kinds()).unwrap();
 }
 
+/// A stage takes the fields that it leaves out from the defaults of its kind, with its own index in their templates.
+#[test]
+fn kinds_have_defaults() {
+    let (_folder, file) = write(
+        r#"
+[defaults.train]
+data = "problems.train"
+steps = "{k}"
+learning_rate = 0.5
+
+[stages.problems]
+kind = "generate"
+task = "addition"
+
+[stages."model[k]"]
+for.k = [3, 5]
+kind = "train"
+
+[stages.other]
+kind = "train"
+steps = 7
+"#,
+    );
+    let (_, dag) = build(&options(&file)).unwrap();
+    let mut read: Vec<_> = dag.graph.node_weights().filter(|node| node.name.name != "problems").collect();
+    read.sort_by(|a, b| a.name.name.cmp(&b.name.name));
+    let steps = |node: &&runner::plan::Node| format!("{} {} {}", node.name.name, node.canonical["steps"], node.canonical["learning_rate"]);
+    assert_eq!(
+        read.iter().map(steps).collect::<Vec<_>>(),
+        ["model[3] 3 0.5", "model[5] 5 0.5", "other 7 0.5"]
+    );
+    validate_with(&file, kinds()).unwrap();
+    let options = LoadOptions {
+        set: vec!["defaults.train.learning_rate=9.0".to_owned()],
+        ..options(&file)
+    };
+    let (_, dag) = build(&options).unwrap();
+    assert!(dag.graph.node_weights().any(|node| node.canonical["learning_rate"] == 9.0));
+}
+
 #[test]
 fn a_file_extended_twice_counts_once() {
     let folder = folder(&EVERY_LAYER);
