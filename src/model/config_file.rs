@@ -11,7 +11,9 @@ use crate::tokenizer::Tokenizer;
 /// The newest format this program writes and reads.
 const FORMAT: u32 = 1;
 
+/// What this program writes; the others compute the same, but for what [`ConfigFile::unsupported`] and [`ConfigFile::context`] see to.
 const ARCHITECTURE: &str = "LlamaForCausalLM";
+const ARCHITECTURES: [&str; 3] = [ARCHITECTURE, "MistralForCausalLM", "Phi3ForCausalLM"];
 const ACTIVATION: &str = "silu";
 
 /// The fields of `config.json` that this program writes or must heed; others are left alone.
@@ -39,6 +41,12 @@ struct ConfigFile {
     /// What Transformers 5 writes in place of the two fields above.
     #[serde(default, skip_serializing)]
     rope_parameters: Option<RopeParameters>,
+    /// A token sees as many before it, itself included.
+    #[serde(default, skip_serializing)]
+    sliding_window: Option<usize>,
+    /// Which share of a head is turned.
+    #[serde(default, skip_serializing)]
+    partial_rotary_factor: Option<f64>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -87,6 +95,8 @@ struct RopeParameters {
     rope_theta: Option<f64>,
     #[serde(default)]
     rope_type: Option<String>,
+    #[serde(default)]
+    partial_rotary_factor: Option<f64>,
 }
 
 /// What a `config.json` says.
@@ -135,6 +145,8 @@ impl ConfigFile {
             rope_theta: Some(shape.rope_theta),
             rope_scaling: None,
             rope_parameters: None,
+            sliding_window: None,
+            partial_rotary_factor: None,
             attention_bias: false,
             mlp_bias: false,
             tie_word_embeddings: shape.tied,
@@ -152,8 +164,13 @@ impl ConfigFile {
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
         let head = self.hidden_size.checked_div(self.num_attention_heads);
         let rope_type = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref());
-        if !self.architectures.iter().any(|name| name == ARCHITECTURE) {
-            Some(("architectures", format!("{:?}", self.architectures), "[\"LlamaForCausalLM\"]"))
+        let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
+        let rotary = rotary.or(self.partial_rotary_factor).unwrap_or(1.0);
+        if !self.architectures.iter().any(|name| ARCHITECTURES.contains(&name.as_str())) {
+            let known = "LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM";
+            Some(("architectures", format!("{:?}", self.architectures), known))
+        } else if rotary != 1.0 {
+            Some(("partial_rotary_factor", rotary.to_string(), "1"))
         } else if self.hidden_act != ACTIVATION {
             Some(("hidden_act", format!("{:?}", self.hidden_act), "\"silu\""))
         } else if let Some(scaling) = &self.rope_scaling {
@@ -170,6 +187,12 @@ impl ConfigFile {
         }
     }
 
+    /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model.
+    fn context(&self) -> usize {
+        let window = self.sliding_window.filter(|window| *window > 0);
+        window.unwrap_or(usize::MAX).min(self.max_position_embeddings)
+    }
+
     fn architecture(&self) -> Architecture {
         let rope = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         Architecture {
@@ -183,7 +206,7 @@ impl ConfigFile {
             tied: self.tie_word_embeddings,
             lines: self.line_positions,
             columns: self.column_positions,
-            context: self.max_position_embeddings,
+            context: self.context(),
         }
     }
 }

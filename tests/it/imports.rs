@@ -210,6 +210,66 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
 }
 
 #[test]
+fn mistral_and_phi_are_llamas_within_their_window() {
+    let (folder, path) = good();
+    let out = folder.path().join("llama");
+    model::import(&path, &out).unwrap();
+    let llama = model::load(&out).unwrap();
+    let weights_of = |parts: &[&str]| -> Vec<f32> {
+        let name = |part: &&str| format!("model.layers.0.{part}.weight");
+        parts.iter().flat_map(|part| llama.weights[&name(part)].data.clone()).collect()
+    };
+    let mut tensors: std::collections::BTreeMap<String, (Vec<usize>, Vec<f32>)> = llama
+        .weights
+        .iter()
+        .map(|(name, array)| (name.clone(), (array.shape.clone(), array.data.clone())))
+        .collect();
+    for (fused, parts) in [
+        (
+            "self_attn.qkv_proj",
+            vec!["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        ),
+        ("mlp.gate_up_proj", vec!["mlp.gate_proj", "mlp.up_proj"]),
+    ] {
+        let data = weights_of(&parts);
+        parts
+            .iter()
+            .for_each(|part| drop(tensors.remove(&format!("model.layers.0.{part}.weight"))));
+        tensors.insert(format!("model.layers.0.{fused}.weight"), (vec![data.len() / 64, 64], data));
+    }
+    let views = tensors.iter().map(|(name, (shape, data))| {
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytemuck::cast_slice(data));
+        (name, view.unwrap())
+    });
+    let config = out.join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    let set = |changes: serde_json::Value| {
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        fs::write(&config, value.to_string()).unwrap();
+    };
+    set(json!({ "architectures": ["MistralForCausalLM"], "sliding_window": 32 }));
+    let mistral = folder.path().join("mistral");
+    model::import(&out, &mistral).unwrap();
+    let mistral = model::load(&mistral).unwrap();
+    assert_eq!((mistral.shape.context, &mistral.weights), (32, &llama.weights));
+    fs::write(out.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "sliding_window": 2047 }));
+    let phi = folder.path().join("phi");
+    model::import(&out, &phi).unwrap();
+    let phi = model::load(&phi).unwrap();
+    assert_eq!((phi.shape.context, &phi.weights), (128, &llama.weights));
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "intermediate_size": 48 }));
+    insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.mlp.down_proj.weight` has shape [64, 32] where the model needs [64, 48]");
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.5 }));
+    insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, and only 1 is supported");
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "longrope" } }));
+    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling is {"type":"longrope"}, and only null is supported"#);
+    set(json!({ "architectures": ["Qwen2ForCausalLM"] }));
+    insta::assert_snapshot!(message(&out), @r#"config.json: architectures is ["Qwen2ForCausalLM"], and only LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported"#);
+}
+
+#[test]
 fn what_is_wrong_with_a_gguf_file_is_named() {
     let (folder, path) = good();
     let bytes = fs::read(&path).unwrap();

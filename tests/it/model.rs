@@ -167,7 +167,7 @@ fn what_the_config_asks_for_in_vain_is_named() {
         message(folder.path())
     });
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    config.json: architectures is ["GPT2LMHeadModel"], and only ["LlamaForCausalLM"] is supported
+    config.json: architectures is ["GPT2LMHeadModel"], and only LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
     config.json: hidden_act is "gelu", and only "silu" is supported
     config.json: rope_scaling is {"type":"linear"}, and only null is supported
     config.json: head_dim is 64, and only hidden_size / num_attention_heads is supported

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use safetensors::tensor::Dtype;
+use safetensors::tensor::{Dtype, TensorInfo};
 use serde::Deserialize;
 
 use super::tensor::{Encoding, Tensor};
@@ -90,42 +90,74 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
         return Err(missing(format!("model.layers.{last}.input_layernorm.weight")));
     }
     let parameters = shape.parameters();
+    let joined: Vec<String> = parameters.keys().filter_map(|name| Some(fused(shape, name)?.0)).collect();
     // A tied model's file may repeat the embedding; older ones hold the rotary angles.
     let known = |name: &&String| {
-        parameters.contains_key(*name) || (shape.tied && *name == "lm_head.weight") || name.ends_with("rotary_emb.inv_freq")
+        parameters.contains_key(*name)
+            || joined.contains(*name)
+            || (shape.tied && *name == "lm_head.weight")
+            || name.ends_with("rotary_emb.inv_freq")
     };
     if let Some(name) = names.iter().filter(|name| !known(name)).min() {
         let (path, name) = (place.clone(), name.clone());
         return Err(ModelError::Stranger { path, name });
     }
+    let find = |name: &str| files.iter().find_map(|file| Some((file, file.info(name)?)));
     let tensors = parameters.into_iter().map(|(name, expected)| {
-        let found = files.iter().find_map(|file| Some((file, file.info(&name)?)));
-        let Some((file, info)) = found else {
+        if let Some((file, info)) = find(&name) {
+            return tensor(name, expected, 0, file, info);
+        }
+        let whole = fused(shape, &name).and_then(|(whole, first, rows)| Some((first, rows, find(&whole)?, whole)));
+        let Some((first, rows, (file, info), whole)) = whole else {
             return Err(missing(name));
         };
-        let (path, from, start) = file.source(info);
-        if info.shape != expected {
-            let (path, found) = (path.to_owned(), info.shape.clone());
-            return Err(ModelError::Tensor {
-                path,
-                name,
-                expected,
-                found,
-            });
-        }
-        if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let (path, found) = (path.to_owned(), info.dtype.to_string());
-            return Err(ModelError::Type { path, name, found });
-        }
-        Ok(Tensor {
-            name,
-            shape: expected,
-            path,
-            file: from,
-            start,
-            encoding: Encoding::Plain(info.dtype),
-            paired: None,
-        })
+        let columns = expected.last().copied().unwrap_or_default();
+        tensor(whole, vec![rows, columns], 0, file, info)?;
+        let mut part = tensor(name, info.shape.clone(), first * columns, file, info)?;
+        part.shape = expected;
+        Ok(part)
     });
     tensors.collect()
+}
+
+/// The matrix that Phi-3 has in place of the weight `name` and others: its name, the weight's first row in it, and all its rows.
+fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
+    let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
+    let (queries, keys, hidden) = (shape.width, shape.kv_heads * shape.head(), shape.feed_forward);
+    let (whole, first, rows) = match part {
+        "q_proj" => ("qkv_proj", 0, queries + 2 * keys),
+        "k_proj" => ("qkv_proj", queries, queries + 2 * keys),
+        "v_proj" => ("qkv_proj", queries + keys, queries + 2 * keys),
+        "gate_proj" => ("gate_up_proj", 0, 2 * hidden),
+        "up_proj" => ("gate_up_proj", hidden, 2 * hidden),
+        _ => return None,
+    };
+    Some((format!("{start}.{whole}.weight"), first, rows))
+}
+
+/// The tensor of a file, from number `first` on, which must have the shape `expected`.
+fn tensor<'a>(name: String, expected: Vec<usize>, first: usize, file: &'a TensorFile, info: &TensorInfo) -> Result<Tensor<'a>, ModelError> {
+    let (path, from, start) = file.source(info);
+    if info.shape != expected {
+        let (path, found) = (path.to_owned(), info.shape.clone());
+        return Err(ModelError::Tensor {
+            path,
+            name,
+            expected,
+            found,
+        });
+    }
+    if !matches!(info.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+        let (path, found) = (path.to_owned(), info.dtype.to_string());
+        return Err(ModelError::Type { path, name, found });
+    }
+    Ok(Tensor {
+        name,
+        shape: expected,
+        path,
+        file: from,
+        start: start + (first * info.dtype.bitsize() / 8) as u64,
+        encoding: Encoding::Plain(info.dtype),
+        paired: None,
+    })
 }
