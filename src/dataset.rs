@@ -1,6 +1,5 @@
 //! Data sets: JSON Lines with the published field names.
 
-pub mod foreign;
 mod lines;
 
 pub use lines::{DatasetError, Lines, Writer, open, read, write};

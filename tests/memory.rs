@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use runner::engine::{Batch, Dtype, Engine, Frozen, IGNORED, Optimizer, Sequence, Training, memory, trainer};
-use runner::model::{Shape, initialise};
+use runner::model::{Lora, Shape, initialise};
 use runner::seed::Stream;
 
 /// The system's allocator, with what it gives out counted.
@@ -99,7 +99,10 @@ impl Case {
 
     /// Holds what is said against what is counted, and sees that a step takes nothing anew.
     fn check(&self, training: &Training, dtype: Dtype, threads: usize) {
-        let weights = initialise(&self.shape, 0);
+        let mut weights = initialise(&self.shape, 0);
+        if let Some(lora) = &training.lora {
+            weights.append(&mut lora.initialise(&self.shape, 0));
+        }
         let batches: Vec<Batch> = self.lengths.iter().map(|lengths| self.batch(lengths)).collect();
         let sequences: Vec<Vec<Sequence>> = self.lengths.iter().map(|lengths| self.sequences(lengths)).collect();
         let sequences = sequences.iter().map(Vec::as_slice);
@@ -154,5 +157,14 @@ fn training_takes_what_was_said_and_a_step_nothing_anew() {
         ragged.check(&training, dtype, 2);
     }
     small.check(&frozen, Dtype::F32, 1);
+    let adapted = |dropout| Training {
+        lora: Some(Lora {
+            dropout,
+            ..Lora::default()
+        }),
+        ..training.clone()
+    };
+    medium.check(&adapted(0.0), Dtype::Bf16, 1);
+    ragged.check(&adapted(0.1), Dtype::F32, 2);
     medium.check(&again, Dtype::F32, 1);
 }

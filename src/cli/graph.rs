@@ -102,9 +102,9 @@ fn links(node: &Node) -> impl Iterator<Item = &Link> {
 }
 
 /// The output port, where there are several to choose from.
-fn label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
+fn label(plan: &Plan, link: &Link) -> Option<&'static str> {
     let from = plan.dag.graph.node_weight(link.from)?;
-    (from.outputs.len() > 1).then_some(link.port.as_ref())
+    (from.kind.outputs.len() > 1).then_some(link.port)
 }
 
 #[cfg(test)]

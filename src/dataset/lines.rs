@@ -61,11 +61,6 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
 }
 
 impl<T: DeserializeOwned> Lines<T> {
-    /// The line read last, from 1.
-    pub(super) fn line(&self) -> u64 {
-        self.line
-    }
-
     /// The next line that is not blank, or nothing at the end.
     fn advance(&mut self) -> Result<Option<T>, DatasetError> {
         let mut text = Vec::new();
@@ -167,7 +162,7 @@ pub fn write<T: Serialize>(path: &Path, values: &[T]) -> Result<(), DatasetError
     writer.finish()
 }
 
-pub(super) fn file_error(action: &'static str, path: &Path, cause: io::Error) -> DatasetError {
+fn file_error(action: &'static str, path: &Path, cause: io::Error) -> DatasetError {
     DatasetError::File {
         action,
         path: path.to_owned(),

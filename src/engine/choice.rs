@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Decode, EngineError, Frozen, Need, Sequence, Train, Training, candle, cpu};
-use crate::model::{Shape, Weights};
+use crate::model::{Lora, Shape, Weights};
 
 /// The engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,13 +64,14 @@ pub fn trainer(
         Engine::Candle => {
             check(engine, dtype)?;
             check_frozen(engine, &training.frozen)?;
-            Ok(Box::new(candle::Trainer::new(
-                shape,
-                weights,
-                training.optimizer,
-                &open(device)?,
-                threads,
-            )?))
+            let device = open(device)?;
+            Ok(Box::new(match &training.lora {
+                None => candle::Trainer::new(shape, weights, training.optimizer, &device, threads)?,
+                Some(lora) => {
+                    check_lora(engine, lora)?;
+                    candle::Trainer::adapting(shape, weights, (lora, training.optimizer), &device, threads)?
+                }
+            }))
         }
     }
 }
@@ -149,6 +150,17 @@ pub fn check(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
 pub fn check_frozen(engine: Engine, frozen: &Frozen) -> Result<(), EngineError> {
     match engine {
         Engine::Candle if !frozen.is_empty() => Err(EngineError::CannotFreeze),
+        Engine::Cpu | Engine::Candle => Ok(()),
+    }
+}
+
+/// Whether an engine can train such adapters.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_lora(engine: Engine, lora: &Lora) -> Result<(), EngineError> {
+    match engine {
+        Engine::Candle if lora.dropout > 0.0 => Err(EngineError::CannotDropOut),
         Engine::Cpu | Engine::Candle => Ok(()),
     }
 }

@@ -11,9 +11,10 @@ pub mod cpu;
 mod frozen;
 mod state;
 
-use crate::model::Weights;
+use crate::model::lora::is_adapter;
+use crate::model::{Lora, Weights};
 
-pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, decoder, memory, numerics, slots, trainer};
+pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, memory, numerics, slots, trainer};
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
@@ -67,6 +68,20 @@ pub struct Training {
     pub frozen: Frozen,
     /// Whether activations are computed again in the backward pass instead of kept: less memory, more time, the same bits.
     pub recompute: bool,
+    /// Adapters that are trained in place of all weights; they stand among the weights with PEFT's names.
+    pub lora: Option<Lora>,
+    /// What the adapters' dropout is drawn from.
+    pub seed: u64,
+}
+
+impl Training {
+    /// Whether the weight `name` is trained.
+    pub fn trains(&self, name: &str) -> bool {
+        match self.lora {
+            Some(_) => is_adapter(name),
+            None => !self.frozen.holds(name),
+        }
+    }
 }
 
 impl From<Optimizer> for Training {
@@ -76,6 +91,8 @@ impl From<Optimizer> for Training {
             optimizer,
             frozen: Frozen::default(),
             recompute: false,
+            lora: None,
+            seed: 0,
         }
     }
 }
@@ -122,7 +139,8 @@ pub trait Train {
     /// How many optimizer steps were taken.
     fn steps(&self) -> u64;
 
-    /// Weights or moments as they are now, where they lie if that is possible. Frozen weights have no moments.
+    /// Weights or moments as they are now, where they lie if that is possible. Frozen weights have no moments; where adapters are
+    /// trained, they are the weights that are meant.
     ///
     /// # Errors
     /// When the engine's device fails.
@@ -217,6 +235,9 @@ pub enum EngineError {
     /// The engine trains all weights.
     #[error("the engine `candle` trains all weights; set `engine = \"cpu\"` for `frozen`")]
     CannotFreeze,
+    /// The engine draws nothing.
+    #[error("the engine `candle` has no dropout; set `engine = \"cpu\"`, or `dropout = 0`")]
+    CannotDropOut,
     /// A checkpoint ended early.
     #[error("cannot read tensor `{name}`: {error}")]
     Unreadable { name: String, error: std::io::Error },

@@ -1,11 +1,13 @@
 //! The decoder: its shape, its weights and its files; no arithmetic (see [`crate::engine`]).
 
+mod adapters;
 mod architecture;
 mod config_file;
 mod error;
 mod files;
 mod import;
 mod initialise;
+pub mod lora;
 mod stored;
 mod tensor_file;
 mod weights_file;
@@ -15,11 +17,13 @@ use std::collections::BTreeMap;
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
+pub use adapters::Adapters;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::load;
 pub use import::import;
 pub use initialise::initialise;
+pub use lora::{Lora, LoraError};
 pub use stored::{Stored, le_bytes, store};
 pub use tensor_file::TensorFile;
 

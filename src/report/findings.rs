@@ -85,7 +85,7 @@ pub struct Input {
     pub port: String,
     /// The number of the stage.
     pub stage: usize,
-    pub output: String,
+    pub output: &'static str,
     pub digest: Option<Digest>,
 }
 

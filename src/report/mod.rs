@@ -20,7 +20,6 @@ pub mod sheet;
 pub mod sizes;
 mod table;
 mod tally;
-mod tensorboard;
 mod terminal;
 mod wording;
 
@@ -32,7 +31,6 @@ pub use json::Json;
 pub use paint::{Color, Paint};
 pub use plain::Plain;
 pub use table::{Align, Table};
-pub use tensorboard::TensorBoard;
 pub use terminal::Terminal;
 
 use escape::{escaped, json_in_script};

@@ -18,7 +18,6 @@ pub(super) static KIND: Kind = Kind {
     name: "measure",
     version: 1,
     inputs: &[Input::list("answers", PortType::Answers, false)],
-    free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),

@@ -21,7 +21,6 @@ pub(super) static KIND: Kind = Kind {
         Input::maybe("base", PortType::Model),
         Input::list("vocabulary", PortType::Dataset, true),
     ],
-    free: false,
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
     parse,
@@ -29,18 +28,10 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
 };
 
-/// The `model` of a stage that has the shape of its base.
-const BASE: &str = "base";
-
 /// A training.
 struct Train(Recipe);
 
 fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let mut params = params.clone();
-    if let (true, Value::Dict(_, fields)) = (given.contains(&"base"), &mut params) {
-        // As if it were left out, for files that give it to stages with and without a base.
-        fields.retain(|field, value| field != "model" || value.as_str() != Some(BASE));
-    }
     let mut recipe: Recipe = params.deserialize()?;
     check_numbers(recipe.engine, recipe.dtype)?;
     let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));
@@ -58,6 +49,7 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
         );
     }
     check_frozen(&recipe)?;
+    check_lora(&recipe, given)?;
     Ok(Box::new(Train(recipe)))
 }
 
@@ -69,6 +61,21 @@ fn check_frozen(recipe: &Recipe) -> Result<(), figment::Error> {
     let named = engine::check_frozen(recipe.engine, &recipe.frozen);
     let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
     checked.map_err(|error| figment::Error::from(error.to_string()).with_path("frozen"))
+}
+
+/// Refuses adapters that cannot be trained, before anything runs.
+fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), figment::Error> {
+    let Some(lora) = &recipe.lora else { return Ok(()) };
+    let wrong = |message: String| Err(figment::Error::from(message).with_path("lora"));
+    if !given.contains(&"base") {
+        return wrong("adapters need a model to adapt; name it as `base`".to_owned());
+    }
+    if !recipe.frozen.is_empty() {
+        return wrong("with `lora` all weights of the base are frozen; leave `frozen` out".to_owned());
+    }
+    let checked = lora.check().map_err(|error| error.to_string());
+    let checked = checked.and_then(|()| engine::check_lora(recipe.engine, lora).map_err(|error| error.to_string()));
+    checked.or_else(wrong)
 }
 
 impl Stage for Train {

@@ -27,11 +27,19 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Orde
 ///
 /// # Errors
 /// When it is too much either way.
-pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], copies: usize, run: &Run<'_>) -> Result<Training, TrainError> {
+pub(super) fn fit(
+    recipe: &Recipe,
+    shape: &Shape,
+    batches: &[Vec<Sequence>],
+    (copies, seed): (usize, u64),
+    run: &Run<'_>,
+) -> Result<Training, TrainError> {
     let training = |recompute| Training {
         optimizer: recipe.optimizer(),
         frozen: recipe.frozen.clone(),
         recompute,
+        lora: recipe.lora.clone(),
+        seed,
     };
     let threads = run.threads;
     let Some(available) = run.memory.and_then(|bytes| usize::try_from(bytes).ok()) else {

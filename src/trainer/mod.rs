@@ -17,7 +17,9 @@ use serde::Serialize;
 
 use crate::dataset::Row;
 use crate::engine;
-use crate::model::{Architecture, Model};
+use crate::model::lora::is_adapter;
+use crate::model::{Adapters, Architecture, Model, Shape, Weights};
+use crate::seed::Stream;
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
@@ -86,7 +88,9 @@ pub struct Point {
 /// What training leaves: the model, and how it got there.
 #[derive(Clone, Debug)]
 pub struct Trained {
+    /// With the adapters merged, where there are any.
     pub model: Model,
+    pub adapters: Option<Adapters>,
     pub curve: Vec<Point>,
 }
 
@@ -97,6 +101,9 @@ impl Trained {
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), TrainError> {
         self.model.save(folder)?;
+        if let Some(adapters) = &self.adapters {
+            adapters.save(&folder.join("adapter"))?;
+        }
         let path = folder.join("training.jsonl");
         let lines = self.curve.iter().map(|point| Ok(serde_json::to_string(point)? + "\n"));
         let written = lines.collect::<Result<String, serde_json::Error>>().map_err(std::io::Error::from);
@@ -136,10 +143,16 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     let batches = memory::batches(recipe, &examples, &mut order, steps);
     // One of the start, later of the result, and the base's own.
     let copies = 1 + usize::from(material.base.is_some());
-    let training = memory::fit(recipe, &start.shape, &batches, copies, run)?;
+    // Rotary positions are tables: those of a long context that no row fills are not made.
+    let longest = examples.lengths().into_iter().max().unwrap_or(1);
+    let read = Shape {
+        context: start.shape.context.min(longest),
+        ..start.shape.clone()
+    };
+    let training = memory::fit(recipe, &read, &batches, (copies, Stream::new(seed, "dropout").bits()), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
     let Start { tokenizer, shape, weights } = start;
-    let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &shape, &weights, training, run.threads)?;
+    let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, &weights, training, run.threads)?;
     drop(weights);
     let mut session = Session {
         engine,
@@ -152,14 +165,29 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     };
     session.resume()?;
     session.go_on(steps)?;
+    let (weights, adapters) = finished(recipe, material, session.engine.weights()?);
     let model = Model {
-        weights: session.engine.weights()?,
+        weights,
         prompt: recipe.prompt.clone(),
         shape,
         tokenizer,
     };
     let curve = history::curve(&session.history, recipe, steps);
-    Ok(Trained { model, curve })
+    Ok(Trained { model, adapters, curve })
+}
+
+/// The weights of the trained model, and what was added to them: the adapters, where such were trained.
+fn finished(recipe: &Recipe, material: &Material<'_>, trained: Weights) -> (Weights, Option<Adapters>) {
+    let (Some(lora), Some(base)) = (&recipe.lora, material.base) else {
+        return (trained, None);
+    };
+    let adapters = Adapters {
+        lora: lora.clone(),
+        weights: trained.into_iter().filter(|(name, _)| is_adapter(name)).collect(),
+    };
+    let mut merged = base.weights.clone();
+    lora.merge(&mut merged, &adapters.weights);
+    (merged, Some(adapters))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::order;
 use crate::dataset::Prompt;
 use crate::engine::{Dtype, Engine, Frozen, Optimizer};
-use crate::model::{Architecture, PRESETS};
+use crate::model::{Architecture, Lora, PRESETS};
 use crate::tokenizer::Style;
 
 /// How a model is trained: all params of `train`, after defaults.
@@ -76,6 +76,10 @@ pub struct Recipe {
     /// Weights that are not trained, by name; `*` stands for any text. Of the engine `cpu` alone.
     #[serde(skip_serializing_if = "Frozen::is_empty")]
     pub frozen: Frozen,
+    /// Trains adapters of a base (LoRA) and leaves the base as it is; the model is the base with the adapters merged, and has them in
+    /// `adapter/` as well, as PEFT reads them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lora: Option<Lora>,
     /// What computes.
     pub engine: Engine,
     /// In which numbers.
@@ -117,6 +121,7 @@ impl Default for Recipe {
             weight_decay: 0.1,
             clip: 1.0,
             frozen: Frozen::default(),
+            lora: None,
             engine: Engine::default(),
             dtype: Dtype::default(),
         }

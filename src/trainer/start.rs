@@ -21,7 +21,10 @@ impl Start {
             return Ok(Self {
                 tokenizer: base.tokenizer.clone(),
                 shape: base.shape.clone(),
-                weights: base.weights.clone(),
+                weights: match &recipe.lora {
+                    None => base.weights.clone(),
+                    Some(lora) => base.weights.clone().into_iter().chain(lora.initialise(&base.shape, seed)).collect(),
+                },
             });
         }
         let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::Engine;
-use crate::model::Architecture;
+use crate::model::{Architecture, Lora};
 
 const ENGINES: [Engine; 2] = [Engine::Cpu, Engine::Candle];
 
@@ -85,9 +85,13 @@ impl Place {
 fn bytes(trained: &Trained) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     trained.save(folder.path()).unwrap();
-    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+    let entries = walkdir::WalkDir::new(folder.path()).into_iter().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.file_type().is_file());
     files
-        .map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap()))
+        .map(|file| {
+            let name = file.path().strip_prefix(folder.path()).unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(file.path()).unwrap())
+        })
         .collect()
 }
 
@@ -203,6 +207,47 @@ fn a_training_from_a_base_begins_where_that_ended_and_can_be_stopped() {
     assert!(matches!(place.train_from(&recipe, &from), Err(TrainError::Stopped)));
     place.until = u64::MAX;
     assert!(bytes(&place.train_from(&recipe, &from).unwrap()) == bytes(&straight));
+}
+
+#[test]
+fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes() {
+    let base = base();
+    let all = rows();
+    let lora = Lora {
+        rank: 4,
+        ..Lora::default()
+    };
+    let recipe = Recipe {
+        model: None,
+        lora: Some(lora.clone()),
+        learning_rate: 1e-2,
+        ..recipe()
+    };
+    let from = Material {
+        base: Some(&base.model),
+        ..material(&all)
+    };
+    for engine in ENGINES {
+        let recipe = Recipe { engine, ..recipe.clone() };
+        let trained = Place::new(1, u64::MAX).train_from(&recipe, &from).unwrap();
+        let adapters = trained.adapters.as_ref().unwrap();
+        assert!(adapters.weights.len() == 2 * lora.adapted(&base.model.shape).len());
+        let mut merged = base.model.weights.clone();
+        lora.merge(&mut merged, &adapters.weights);
+        assert_eq!(merged, trained.model.weights, "{engine:?}");
+        assert_ne!(merged, base.model.weights, "{engine:?}");
+        // What is not adapted stays.
+        assert_eq!(merged["model.norm.weight"], base.model.weights["model.norm.weight"]);
+    }
+    let dropped = Recipe {
+        lora: Some(Lora { dropout: 0.1, ..lora }),
+        ..recipe
+    };
+    let straight = bytes(&Place::new(1, u64::MAX).train_from(&dropped, &from).unwrap());
+    let mut place = Place::new(2, 2);
+    assert!(matches!(place.train_from(&dropped, &from), Err(TrainError::Stopped)));
+    place.until = u64::MAX;
+    assert_eq!(straight, bytes(&place.train_from(&dropped, &from).unwrap()));
 }
 
 #[test]
@@ -324,7 +369,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
             progress: &|_| {},
             stop: &|| false,
         };
-        memory::fit(&recipe, &shape, &batches, 1, &run).map(|training| training.recompute)
+        memory::fit(&recipe, &shape, &batches, (1, 0), &run).map(|training| training.recompute)
     };
     let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
     assert_eq!(fit(least).ok(), Some(true));

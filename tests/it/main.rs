@@ -3,10 +3,8 @@
 mod ablations;
 mod architecture;
 mod browser;
-mod commands;
 mod config;
 mod dag;
-mod endpoint;
 mod imports;
 mod keys;
 mod kinds;
@@ -19,8 +17,6 @@ mod reference;
 mod report;
 mod reports;
 mod runs;
-mod server;
-mod sources;
 mod table;
 mod tasks;
 

@@ -131,7 +131,7 @@ fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(
     Ok(Box::new(Fake { params, draws: DRAWS }))
 }
 
-const fn input(name: &'static str, port: PortType) -> Input<'static> {
+const fn input(name: &'static str, port: PortType) -> Input {
     Input {
         name,
         port,
@@ -141,22 +141,18 @@ const fn input(name: &'static str, port: PortType) -> Input<'static> {
 }
 
 const fn output(name: &'static str, port: PortType) -> Output {
-    Output {
-        name: std::borrow::Cow::Borrowed(name),
-        port,
-    }
+    Output { name, port }
 }
 
 const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRAWS: bool>(
     name: &'static str,
-    inputs: &'static [Input<'static>],
+    inputs: &'static [Input],
     outputs: &'static [Output],
 ) -> Kind {
     Kind {
         name,
         version: 1,
         inputs,
-        free: false,
         outputs,
         named: &[],
         parse: parse::<P, DRAWS>,
@@ -172,15 +168,13 @@ static GENERATE: Kind = Kind {
     ..kind::<Generate, true>(
         "generate",
         &[],
-        const {
-            &[
-                output("train", Dataset),
-                output("skipped", Dataset),
-                output("in_domain", Dataset),
-                output("ood_easy", Dataset),
-                output("ood_hard", Dataset),
-            ]
-        },
+        &[
+            output("train", Dataset),
+            output("skipped", Dataset),
+            output("in_domain", Dataset),
+            output("ood_easy", Dataset),
+            output("ood_hard", Dataset),
+        ],
     )
 };
 static MIX: Kind = kind::<Mix, true>(
@@ -192,18 +186,18 @@ static MIX: Kind = kind::<Mix, true>(
             ..input("skips", Dataset)
         },
     ],
-    const { &[output("data", Dataset)] },
+    &[output("data", Dataset)],
 );
 static TRAIN: Kind = Kind {
     named: &[("model", "models"), ("prompt", "prompts")],
-    ..kind::<Train, true>("train", &[input("data", Dataset)], const { &[output("model", Model)] })
+    ..kind::<Train, true>("train", &[input("data", Dataset)], &[output("model", Model)])
 };
 static SAMPLE: Kind = kind::<Sample, false>(
     "sample",
     &[input("model", Model), input("data", Dataset)],
-    const { &[output("answers", Answers)] },
+    &[output("answers", Answers)],
 );
-static FILTER: Kind = kind::<Nothing, false>("filter", &[input("answers", Answers)], const { &[output("data", Dataset)] });
+static FILTER: Kind = kind::<Nothing, false>("filter", &[input("answers", Answers)], &[output("data", Dataset)]);
 static EVAL: Kind = kind::<Nothing, false>(
     "eval",
     &[
@@ -213,7 +207,7 @@ static EVAL: Kind = kind::<Nothing, false>(
             ..input("data", Dataset)
         },
     ],
-    const { &[output("metrics", Metrics)] },
+    &[output("metrics", Metrics)],
 );
 
 static KINDS: [&Kind; 6] = [&EVAL, &FILTER, &GENERATE, &MIX, &SAMPLE, &TRAIN];

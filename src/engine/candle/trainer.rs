@@ -8,7 +8,8 @@ use super::adamw::AdamW;
 use super::network::Network;
 use super::{loss, named, pool, tensor, tensors};
 use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train};
-use crate::model::{Shape, Weights};
+use crate::model::lora::names;
+use crate::model::{Lora, Shape, Weights};
 
 /// Trains one decoder on a candle device.
 pub struct Trainer {
@@ -18,6 +19,29 @@ pub struct Trainer {
     weights: BTreeMap<String, Var>,
     network: Network,
     optimizer: AdamW,
+    adapted: Option<Adapted>,
+}
+
+/// What stays as it is where adapters are trained.
+struct Adapted {
+    lora: Lora,
+    shape: Shape,
+    base: BTreeMap<String, Tensor>,
+}
+
+impl Adapted {
+    /// The decoder with the adapters merged, in a way that gradients find back to them.
+    fn network(&self, adapters: &BTreeMap<String, Var>, device: &Device) -> Result<Network, EngineError> {
+        Network::new(&self.shape, device, |name| {
+            let missing = || EngineError::Missing(name.to_owned());
+            let weight = self.base.get(name).ok_or_else(missing)?;
+            let (a, b) = names(name);
+            match (adapters.get(&a), adapters.get(&b)) {
+                (Some(a), Some(b)) => Ok((weight + (b.matmul(a)? * self.lora.scale())?)?),
+                _ => Ok(weight.clone()),
+            }
+        })
+    }
 }
 
 impl Trainer {
@@ -40,6 +64,43 @@ impl Trainer {
             optimizer: AdamW::new(optimizer, &weights)?,
             weights,
             network,
+            adapted: None,
+        })
+    }
+
+    /// A trainer of the adapters that stand among `weights`; the others stay as they are.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn adapting(
+        shape: &Shape,
+        weights: &Weights,
+        (lora, optimizer): (&Lora, Optimizer),
+        device: &Device,
+        threads: usize,
+    ) -> Result<Self, EngineError> {
+        let adapters = lora.adapted(shape).into_iter().flat_map(|(name, (out, inner))| {
+            let (a, b) = names(&name);
+            [(a, [lora.rank, inner]), (b, [out, lora.rank])]
+        });
+        let adapters = adapters.map(|(name, expected)| {
+            let array = weights.get(&name).ok_or_else(|| EngineError::Missing(name.clone()))?;
+            let variable = Var::from_tensor(&tensor(array, &name, &expected, device)?)?;
+            Ok((name, variable))
+        });
+        let adapters = adapters.collect::<Result<BTreeMap<_, _>, EngineError>>()?;
+        let adapted = Adapted {
+            lora: lora.clone(),
+            shape: shape.clone(),
+            base: tensors(shape, weights, device)?,
+        };
+        Ok(Self {
+            device: device.clone(),
+            pool: pool(threads)?,
+            optimizer: AdamW::new(optimizer, &adapters)?,
+            network: adapted.network(&adapters, device)?,
+            weights: adapters,
+            adapted: Some(adapted),
         })
     }
 
@@ -47,10 +108,14 @@ impl Trainer {
     pub(super) fn gradients(&self, batches: &[Batch]) -> Result<(f64, BTreeMap<String, Tensor>), EngineError> {
         let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|&&target| target != IGNORED);
         let share = 1.0 / trained.count().max(1) as f64;
+        // Merged anew: the adapters have changed since.
+        let merged = self.adapted.as_ref().map(|adapted| adapted.network(&self.weights, &self.device));
+        let merged = merged.transpose()?;
+        let network = merged.as_ref().unwrap_or(&self.network);
         let mut mean = 0.0;
         let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
         for batch in batches {
-            let Some(loss) = loss::summed(&self.network, batch, &self.device)? else {
+            let Some(loss) = loss::summed(network, batch, &self.device)? else {
                 continue;
             };
             let loss = (loss * share)?;

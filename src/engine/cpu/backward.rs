@@ -1,12 +1,15 @@
 //! The backward pass of a span through one layer: gradients of the rows, and the operands of the weights' gradients.
 
+use super::adapter::{Draw, Low};
 use super::attention;
+use super::kernel::Instructions;
 use super::kernel::number::Number;
 use super::kernel::panels::pack;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, norm};
+use super::layout::{DOWN, GATES, OUTPUT, QKV};
 use super::operand::keep_columns;
-use super::parameters::Parameters;
+use super::parameters::{Packed, Parameters};
 use super::span::Span;
 
 impl<T: Number> Span<T> {
@@ -62,22 +65,35 @@ impl<T: Number> Span<T> {
             &parameters.layers[layer],
         );
         let trained = parameters.trained.layers[layer];
+        let draws = self.draws(layer);
         let (kept, back) = (&mut self.layers[parameters.kept_layer(layer)], &mut self.back);
         let (output, middle) = (&back.output[..rows * width], &mut back.middle[..rows * width]);
         let (normed, activation) = (&mut self.normed[..rows * width], &mut self.hidden[..rows * hidden]);
         packed.down.apply_back(cpu, output, width, rows, activation, &mut self.room);
+        if let Some(adapter) = &packed.down.adapter {
+            let low = &mut back.low[DOWN];
+            adapter.shrink_back(cpu, (output, width), rows, low, &mut self.room);
+            adapter.apply_back(cpu, rows, draws[DOWN], activation, low, &mut self.room);
+        }
         activation::backward(cpu, &mut kept.gates, hidden, activation);
         if trained.down {
             keep_columns(cpu, output, width, (width, rows), &mut back.output_columns);
-            pack(cpu, activation, hidden, rows, hidden, &mut back.hidden_panels);
+            let (panels, low) = (&mut back.hidden_panels, &mut back.low[DOWN]);
+            keep(cpu, &packed.down, activation, rows, draws[DOWN], panels, low, &mut self.room);
         }
         let weight = parameters.slice(place.feed_forward_norm.clone());
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
         if trained.gates {
-            pack(cpu, normed, width, rows, width, &mut back.middle_panels);
+            let (panels, low) = (&mut back.middle_panels, &mut back.low[GATES]);
+            keep(cpu, &packed.gates, normed, rows, draws[GATES], panels, low, &mut self.room);
             keep_columns(cpu, &kept.gates, 2 * hidden, (2 * hidden, rows), &mut back.gates_columns);
         }
         packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed, &mut self.room);
+        if let Some(adapter) = &packed.gates.adapter {
+            let low = &mut back.low[GATES];
+            adapter.shrink_back(cpu, (&kept.gates, 2 * hidden), rows, low, &mut self.room);
+            adapter.apply_back(cpu, rows, draws[GATES], normed, low, &mut self.room);
+        }
         let pass = norm::Backward {
             x: &kept.middle,
             weight,
@@ -97,6 +113,7 @@ impl<T: Number> Span<T> {
             &parameters.layers[layer],
         );
         let trained = parameters.trained.layers[layer];
+        let draws = self.draws(layer);
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
         let last = layer + 1 == shape.layers;
         let (input, kept) = (
@@ -105,12 +122,28 @@ impl<T: Number> Span<T> {
         );
         let back = &mut self.back;
         if trained.output {
-            pack(cpu, &kept.attended, attended, rows, attended, &mut back.attended_panels);
+            let (panels, low) = (&mut back.attended_panels, &mut back.low[OUTPUT]);
+            keep(
+                cpu,
+                &packed.output,
+                &kept.attended,
+                rows,
+                draws[OUTPUT],
+                panels,
+                low,
+                &mut self.room,
+            );
             keep_columns(cpu, &back.middle, width, (width, rows), &mut back.middle_columns);
         }
         packed
             .output
             .apply_back(cpu, &back.middle, width, rows, &mut back.attended, &mut self.room);
+        if let Some(adapter) = &packed.output.adapter {
+            let low = &mut back.low[OUTPUT];
+            adapter.shrink_back(cpu, (&back.middle, width), rows, low, &mut self.room);
+            let dx = &mut back.attended[..rows * attended];
+            adapter.apply_back(cpu, rows, draws[OUTPUT], dx, low, &mut self.room);
+        }
         if last {
             scatter(&mut back.attended, attended, &self.trained);
         }
@@ -127,12 +160,18 @@ impl<T: Number> Span<T> {
         let weight = parameters.slice(place.attention_norm.clone());
         if trained.qkv {
             norm::again(cpu, input, weight, &kept.input_scales, &mut self.normed);
-            pack(cpu, &self.normed, width, tokens, width, &mut back.input_panels);
+            let (panels, low) = (&mut back.input_panels, &mut back.low[QKV]);
+            keep(cpu, &packed.qkv, &self.normed, tokens, draws[QKV], panels, low, &mut self.room);
             keep_columns(cpu, &back.qkv, stride, (stride, tokens), &mut back.qkv_columns);
         }
         packed
             .qkv
             .apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed, &mut self.room);
+        if let Some(adapter) = &packed.qkv.adapter {
+            let low = &mut back.low[QKV];
+            adapter.shrink_back(cpu, (&back.qkv, stride), tokens, low, &mut self.room);
+            adapter.apply_back(cpu, tokens, draws[QKV], &mut self.normed, low, &mut self.room);
+        }
         back.input[..rows * width].copy_from_slice(&back.middle[..rows * width]);
         if last {
             scatter(&mut back.input, width, &self.trained);
@@ -144,6 +183,24 @@ impl<T: Number> Span<T> {
             dy: &self.normed,
         };
         norm::backward(cpu, pass, &mut back.input, &mut back.norms[2 * layer * width..][..width]);
+    }
+}
+
+/// The panels of a product's input, for the gradient of its matrix or of its adapters.
+#[expect(clippy::too_many_arguments, reason = "a product has as many")]
+fn keep<T: Number>(
+    cpu: Instructions,
+    matrix: &Packed<T>,
+    x: &[f32],
+    rows: usize,
+    draw: Draw,
+    panels: &mut [T],
+    low: &mut Low<T>,
+    room: &mut Vec<T>,
+) {
+    match &matrix.adapter {
+        Some(adapter) => adapter.keep(cpu, x, rows, draw, panels, low, room),
+        None => pack(cpu, x, matrix.matrix.columns, rows, matrix.matrix.columns, panels),
     }
 }
 

@@ -4,6 +4,7 @@ use super::attention;
 use super::kernel::number::Number;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
+use super::layout::{DOWN, GATES, OUTPUT, QKV};
 use super::parameters::Parameters;
 use super::span::Span;
 use crate::engine::Batch;
@@ -66,6 +67,7 @@ impl<T: Number> Span<T> {
     fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
+        let draws = self.draws(layer);
         let (input, kept) = (
             &self.inputs[parameters.kept_input(layer)],
             &mut self.layers[parameters.kept_layer(layer)],
@@ -82,6 +84,10 @@ impl<T: Number> Span<T> {
         parameters.layers[layer]
             .qkv
             .apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride, &mut self.room);
+        if let Some(adapter) = &parameters.layers[layer].qkv.adapter {
+            let (low, y) = (&mut self.back.low[QKV], (kept.qkv.as_mut_slice(), stride));
+            adapter.apply(cpu, &self.normed, tokens, draws[QKV], y, low, &mut self.room);
+        }
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;
@@ -98,6 +104,7 @@ impl<T: Number> Span<T> {
     fn open_gates(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (rows, width, packed) = (self.rows(parameters, layer), shape.width, &parameters.layers[layer]);
+        let draws = self.draws(layer);
         let (input, kept) = (
             &self.inputs[parameters.kept_input(layer)],
             &mut self.layers[parameters.kept_layer(layer)],
@@ -113,6 +120,10 @@ impl<T: Number> Span<T> {
         packed
             .output
             .apply(cpu, &kept.attended, rows, true, &mut kept.middle, width, &mut self.room);
+        if let Some(adapter) = &packed.output.adapter {
+            let (low, y) = (&mut self.back.low[OUTPUT], (kept.middle.as_mut_slice(), width));
+            adapter.apply(cpu, &kept.attended, rows, draws[OUTPUT], y, low, &mut self.room);
+        }
         let norm_weight = parameters.slice(place.feed_forward_norm.clone());
         let normed = &mut self.normed[..rows * width];
         norm::forward(
@@ -126,11 +137,16 @@ impl<T: Number> Span<T> {
         packed
             .gates
             .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward, &mut self.room);
+        if let Some(adapter) = &packed.gates.adapter {
+            let (low, y) = (&mut self.back.low[GATES], (kept.gates.as_mut_slice(), 2 * shape.feed_forward));
+            adapter.apply(cpu, normed, rows, draws[GATES], y, low, &mut self.room);
+        }
     }
 
     /// The rest of the feed-forward layer: leaves the next layer's input, or the final norm's.
     fn contract(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, rows) = (parameters.cpu, &parameters.shape, self.rows(parameters, layer));
+        let draws = self.draws(layer);
         let kept = &self.layers[parameters.kept_layer(layer)];
         let output = if layer + 1 == shape.layers {
             &mut self.output
@@ -142,6 +158,10 @@ impl<T: Number> Span<T> {
         parameters.layers[layer]
             .down
             .apply(cpu, &self.hidden, rows, true, output, shape.width, &mut self.room);
+        if let Some(adapter) = &parameters.layers[layer].down.adapter {
+            let (low, y) = (&mut self.back.low[DOWN], (output.as_mut_slice(), shape.width));
+            adapter.apply(cpu, &self.hidden, rows, draws[DOWN], y, low, &mut self.room);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::head::{Head, logits_stride};
 use super::kernel::number::Number;
 use super::kernel::product::{Left, Product, Reach, multiply};
-use super::layout::{Layer, Layout, Matrix};
+use super::layout::{DOWN, GATES, Layer, Layout, Matrix, OUTPUT, QKV};
 use super::operand::by_columns;
 use super::parameters::Parameters;
 use super::span::Span;
@@ -23,6 +23,17 @@ enum Which {
     Output(usize),
     Gates(usize),
     Down(usize),
+    /// The adapters of the matrix at this place: all `A`.
+    A {
+        layer: usize,
+        place: usize,
+    },
+    /// The `B` of one of its parts.
+    B {
+        layer: usize,
+        place: usize,
+        part: usize,
+    },
 }
 
 /// The output layer.
@@ -39,6 +50,8 @@ struct Job<W> {
     stride: usize,
     /// Rows of the whole matrix.
     matrix_rows: usize,
+    /// Of them, those before the first of the matrix that `rows` count in.
+    before: usize,
     /// Where the rows start in the gradient.
     start: usize,
 }
@@ -57,6 +70,7 @@ impl<W: Copy> Job<W> {
                 columns: matrix.columns,
                 stride,
                 matrix_rows: matrix.rows,
+                before: 0,
                 start: start + (first - rows.start) * matrix.columns,
             })
         })
@@ -89,7 +103,7 @@ impl<W: Copy> Job<W> {
 
     /// The transpose of `dy` from the job's first row on.
     fn left<'a, T: Number>(&self, dy: &'a [f32], columns: &'a [T]) -> Left<'a, T> {
-        by_columns(dy, self.stride, self.matrix_rows, self.rows.start, columns)
+        by_columns(dy, self.stride, self.matrix_rows, self.before + self.rows.start, columns)
     }
 }
 
@@ -100,18 +114,43 @@ trait Source<T, W>: Sync {
 
 impl<T: Number> Source<T, Which> for Span<T> {
     fn operands(&self, parameters: &Parameters<T>, job: &Job<Which>) -> Operands<'_, T> {
-        let back = &self.back;
-        let (dy, columns, panels, layer) = match job.which {
-            // Keys and values have a row for each token, also in the last layer.
-            Which::Qkv(_) => return (job.left(&back.qkv, &back.qkv_columns), &back.input_panels, self.tokens.len()),
-            Which::Output(layer) => (&back.middle, &back.middle_columns, &back.attended_panels, layer),
-            Which::Gates(layer) => {
-                let gates = &self.layers[parameters.kept_layer(layer)].gates;
-                (gates, &back.gates_columns, &back.middle_panels, layer)
-            }
-            Which::Down(layer) => (&back.output, &back.output_columns, &back.hidden_panels, layer),
+        let (layer, place) = match job.which {
+            Which::Qkv(layer) => (layer, QKV),
+            Which::Output(layer) => (layer, OUTPUT),
+            Which::Gates(layer) => (layer, GATES),
+            Which::Down(layer) => (layer, DOWN),
+            Which::A { layer, place } | Which::B { layer, place, .. } => (layer, place),
         };
-        (job.left(dy, columns), panels, self.rows(parameters, layer))
+        // Keys and values have a row for each token, also in the last layer.
+        let rows = if place == QKV {
+            self.tokens.len()
+        } else {
+            self.rows(parameters, layer)
+        };
+        if rows == 0 {
+            let nothing = Left {
+                data: &[],
+                row: 1,
+                step: 1,
+            };
+            return (nothing, &[], 0);
+        }
+        let back = &self.back;
+        let (dy, columns, panels) = match place {
+            QKV => (&back.qkv, &back.qkv_columns, &back.input_panels),
+            OUTPUT => (&back.middle, &back.middle_columns, &back.attended_panels),
+            GATES => {
+                let gates = &self.layers[parameters.kept_layer(layer)].gates;
+                (gates, &back.gates_columns, &back.middle_panels)
+            }
+            _ => (&back.output, &back.output_columns, &back.hidden_panels),
+        };
+        let low = &back.low[place];
+        match job.which {
+            Which::A { .. } => (job.left(&low.gradient, &low.columns), panels, rows),
+            Which::B { part, .. } => (job.left(dy, columns), &low.panels[part], rows),
+            _ => (job.left(dy, columns), panels, rows),
+        }
     }
 }
 
@@ -134,11 +173,9 @@ impl Jobs {
     pub fn new(layout: &Layout, trained: &Trained) -> Self {
         let layer = |(index, layer): (usize, &Layer)| {
             let which = [Which::Qkv(index), Which::Output(index), Which::Gates(index), Which::Down(index)];
-            which
-                .into_iter()
-                .zip(layer.matrices())
-                .flat_map(|(which, matrix)| Job::cut(which, matrix, matrix.rows, trained))
-                .collect()
+            let matrices = which.into_iter().zip(layer.matrices());
+            let matrices = matrices.flat_map(|(which, matrix)| Job::cut(which, matrix, matrix.rows, trained));
+            matrices.chain(adapters(index, layer, trained)).collect()
         };
         Self {
             layers: layout.layers.iter().enumerate().map(layer).collect(),
@@ -155,6 +192,28 @@ impl Jobs {
     pub fn head<T: Number>(&self, parameters: &Parameters<T>, heads: &[Head<T>], gradient: &mut [f32]) {
         run(&self.head, parameters, heads, gradient);
     }
+}
+
+/// The jobs of a layer's adapters, in the order of the layout.
+fn adapters<'a>(index: usize, layer: &'a Layer, trained: &'a Trained) -> impl Iterator<Item = Job<Which>> + 'a {
+    let places = layer.adapters.iter().zip(layer.matrices()).enumerate();
+    let adapted = places.filter_map(|(place, (adapter, matrix))| Some((place, adapter.as_ref()?, matrix.rows)));
+    adapted.flat_map(move |(place, adapter, rows)| {
+        let a = Which::A { layer: index, place };
+        let parts = adapter.parts.iter().enumerate().flat_map(move |(number, part)| {
+            let b = Which::B {
+                layer: index,
+                place,
+                part: number,
+            };
+            Job::cut(b, part.b, rows, trained).map(move |job| Job {
+                matrix_rows: rows,
+                before: part.row,
+                ..job
+            })
+        });
+        Job::cut(a, adapter.a, adapter.a.rows, trained).chain(parts)
+    })
 }
 
 /// Runs jobs that lie end to end, on the threads of the pool.

@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use crate::engine::{EngineError, check};
-use crate::model::{Shape, Weights};
+use crate::model::lora::names;
+use crate::model::{Lora, Shape, Weights};
 
 /// A matrix [rows, columns] in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +24,33 @@ impl Matrix {
     }
 }
 
+/// The adapters of one matrix of the products. Its named parts (queries, keys and values) have some each, or none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// All `A`, end to end. [ranks, in]
+    pub a: Matrix,
+    pub parts: Vec<AdaptedPart>,
+    /// α / r
+    pub scale: f32,
+}
+
+/// A part of a matrix that is adapted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdaptedPart {
+    /// The part's first row in the matrix.
+    pub row: usize,
+    /// Its first row in `a`.
+    pub rank: usize,
+    /// [rows, rank]
+    pub b: Matrix,
+}
+
+/// The matrices' places among [`Layer::matrices`].
+pub const QKV: usize = 0;
+pub const OUTPUT: usize = 1;
+pub const GATES: usize = 2;
+pub const DOWN: usize = 3;
+
 /// The weights of one layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
@@ -36,6 +64,8 @@ pub struct Layer {
     pub down: Matrix,
     pub attention_norm: Range<usize>,
     pub feed_forward_norm: Range<usize>,
+    /// In the order of [`Layer::matrices`].
+    pub adapters: [Option<Adapter>; 4],
 }
 
 impl Layer {
@@ -73,8 +103,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of `shape`.
-    pub fn new(shape: &Shape) -> Self {
+    /// The layout of `shape`, with the adapters that `lora` asks for.
+    pub fn new(shape: &Shape, lora: Option<&Lora>) -> Self {
         let mut places = Places::default();
         let width = shape.width;
         let (queries, keys) = (shape.heads * shape.head(), shape.kv_heads * shape.head());
@@ -107,12 +137,15 @@ impl Layout {
         };
         let lines = places.matrix("model.embed_lines.weight".into(), shape.lines, width);
         let columns = places.matrix("model.embed_columns.weight".into(), shape.columns, width);
+        let adapters: Vec<_> = (0..shape.layers).map(|layer| places.adapters(shape, layer, lora)).collect();
         let decayed = places.length;
-        let layers = blocks.into_iter().enumerate().map(|(layer, (qkv, output, gates, down))| Layer {
+        let blocks = blocks.into_iter().zip(adapters).enumerate();
+        let layers = blocks.map(|(layer, ((qkv, output, gates, down), adapters))| Layer {
             qkv,
             output,
             gates,
             down,
+            adapters,
             attention_norm: places.vector(format!("model.layers.{layer}.input_layernorm.weight"), width),
             feed_forward_norm: places.vector(format!("model.layers.{layer}.post_attention_layernorm.weight"), width),
         });
@@ -132,13 +165,14 @@ impl Layout {
         }
     }
 
-    /// The flat buffer of named weights.
+    /// A part of the flat buffer of named weights: whole tensors.
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn flatten(&self, weights: &Weights) -> Result<Vec<f32>, EngineError> {
-        let mut flat = Vec::with_capacity(self.length);
-        for (name, shape, _) in self.tensors() {
+    pub fn flatten(&self, weights: &Weights, part: Range<usize>) -> Result<Vec<f32>, EngineError> {
+        let mut flat = Vec::with_capacity(part.len());
+        let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
+        for (name, shape, _) in self.tensors().filter(|(.., range)| inside(range)) {
             let array = weights.get(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
             check::tensor(name, shape, array)?;
             flat.extend_from_slice(&array.data);
@@ -174,6 +208,51 @@ impl Places {
             self.add(name, vec![rows, columns]);
         }
         matrix
+    }
+
+    /// The adapters of a layer's matrices.
+    fn adapters(&mut self, shape: &Shape, layer: usize, lora: Option<&Lora>) -> [Option<Adapter>; 4] {
+        let Some(lora) = lora else { return [const { None }; 4] };
+        let (queries, keys, hidden) = (shape.heads * shape.head(), shape.kv_heads * shape.head(), shape.feed_forward);
+        let attention = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
+        let mut adapter = |module: &str, parts: &[(&str, usize)], inner| {
+            let name = |part: &str| names(&format!("model.layers.{layer}.{module}.{part}.weight"));
+            self.adapter(lora, parts, inner, &name)
+        };
+        [
+            adapter("self_attn", &attention, shape.width),
+            adapter("self_attn", &[("o_proj", shape.width)], queries),
+            adapter("mlp", &[("gate_proj", hidden), ("up_proj", hidden)], shape.width),
+            adapter("mlp", &[("down_proj", shape.width)], hidden),
+        ]
+    }
+
+    /// The adapters of a matrix with these parts, of so many rows each.
+    fn adapter(&mut self, lora: &Lora, parts: &[(&str, usize)], inner: usize, name: &dyn Fn(&str) -> (String, String)) -> Option<Adapter> {
+        let adapted = || parts.iter().filter(|(part, _)| lora.adapts(part));
+        let start = self.length;
+        for (part, _) in adapted() {
+            self.matrix(name(part).0, lora.rank, inner);
+        }
+        let (mut row, mut found) = (0, Vec::new());
+        for (part, rows) in parts {
+            if lora.adapts(part) {
+                let b = self.matrix(name(part).1, *rows, lora.rank);
+                let rank = found.len() * lora.rank;
+                found.push(AdaptedPart { row, rank, b });
+            }
+            row += rows;
+        }
+        let a = Matrix {
+            start,
+            rows: found.len() * lora.rank,
+            columns: inner,
+        };
+        (!found.is_empty()).then_some(Adapter {
+            a,
+            parts: found,
+            scale: lora.scale() as f32,
+        })
     }
 
     fn vector(&mut self, name: String, length: usize) -> Range<usize> {

@@ -1,5 +1,6 @@
 //! How much memory a training will take, told before it takes it: the sizes of the engine's buffers, added up.
 
+use super::adapter;
 use super::attention;
 use super::head::{chunk, logits_stride};
 use super::kernel::number::Number;
@@ -16,11 +17,11 @@ const FLOAT: usize = size_of::<f32>();
 
 /// What training on `batches` takes at most, with `threads` threads.
 pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
-    let layout = Layout::new(shape);
-    let trained = Trained::new(&layout, &|name| !training.frozen.holds(name));
+    let layout = Layout::new(shape, training.lora.as_ref());
+    let trained = Trained::new(&layout, &|name| training.trains(name));
     Need {
         weights: weights::<T>(&layout, &trained) + Rope::size(shape.head(), shape.context) * FLOAT,
-        activations: activations::<T>(shape, &trained, training.recompute, threads.max(1), batches),
+        activations: activations::<T>(shape, &layout, &trained, training, threads.max(1), batches),
     }
 }
 
@@ -36,7 +37,11 @@ fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
         matrices.map(|(matrix, back)| packed(matrix, back)).sum::<usize>()
     });
     let head = packed(layout.head, trained.before_head());
-    (layout.length + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+    let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
+    let has_adapters = adapters.clone().next().is_some();
+    let layers = layers.chain(adapters.map(adapter::packed::<T>));
+    let from = if has_adapters { layout.embedding.start } else { 0 };
+    (layout.length - from + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
 }
 
 /// The most that one of the spans in work at a time has been: its buffers do not shrink.
@@ -53,8 +58,9 @@ struct Largest {
 
 fn activations<'a, T: Number>(
     shape: &Shape,
+    layout: &Layout,
     trained: &Trained,
-    again: bool,
+    training: &Training,
     threads: usize,
     batches: impl Iterator<Item = &'a [Sequence]>,
 ) -> usize {
@@ -85,7 +91,10 @@ fn activations<'a, T: Number>(
     }
     let spans: usize = spans
         .iter()
-        .map(|span| self::span::<T>(shape, trained, again, *span) + head::<T>(shape, trained, span.scored))
+        .map(|span| {
+            let low = low::<T>(layout, training, span.tokens);
+            self::span::<T>(shape, trained, training.recompute, *span) + low + head::<T>(shape, trained, span.scored)
+        })
         .sum();
     let chunks = chunks.into_iter().map(|rows| head::<T>(shape, trained, rows));
     spans + chunks.sum::<usize>()
@@ -114,6 +123,13 @@ fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Large
         0
     };
     floats * FLOAT + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
+}
+
+/// The adapters' buffers, which the layers share.
+fn low<T: Number>(layout: &Layout, training: &Training, rows: usize) -> usize {
+    let dropout = training.lora.as_ref().map_or(0.0, |lora| lora.dropout);
+    let adapters = layout.layers.iter().take(1).flat_map(|layer| layer.adapters.iter().flatten());
+    adapters.map(|adapter| adapter::memory::<T>(adapter, dropout, rows)).sum()
 }
 
 /// The output layer's buffers for some rows.

@@ -4,6 +4,7 @@
 //! products once a step ([`parameters`]); a batch cut into spans of whole sequences that the threads take ([`span`], [`forward`],
 //! [`backward`]); the weights' gradients added up matrix by matrix ([`gradient`]); all loops over floats in [`kernel`].
 
+mod adapter;
 mod attention;
 mod backward;
 mod cache;

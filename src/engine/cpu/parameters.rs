@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::adapter::PackedAdapter;
 use super::kernel::Instructions;
 use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
@@ -11,34 +12,36 @@ use super::layout::{Layout, Matrix};
 use super::operand::by_rows;
 use super::trained::Trained;
 use crate::engine::EngineError;
-use crate::model::{Shape, Weights};
+use crate::model::{Lora, Shape, Weights};
 
 /// A matrix [out, in], packed for products.
 #[derive(Clone, Debug)]
 pub struct Packed<T> {
-    matrix: Matrix,
+    pub matrix: Matrix,
     /// Of the transpose, [in, out]: for `y = x · Wᵀ`.
     forward: Vec<T>,
     /// Of the matrix itself, [out, in]: for `dx = dy · W`. Empty where the backward pass does not come.
     backward: Vec<T>,
     /// Whether the matrix changes, at least in part.
     trained: bool,
+    /// What is added to the product, where the matrix is adapted.
+    pub adapter: Option<Box<PackedAdapter<T>>>,
 }
 
 impl<T: Number> Packed<T> {
-    fn new(matrix: Matrix, trained: bool, backward: bool) -> Self {
+    pub fn new(matrix: Matrix, trained: bool, backward: bool, adapter: Option<Box<PackedAdapter<T>>>) -> Self {
         let Matrix { rows, columns, .. } = matrix;
         Self {
             matrix,
             forward: vec![T::default(); size::<T>(columns, rows)],
             backward: vec![T::default(); if backward { size::<T>(rows, columns) } else { 0 }],
             trained,
+            adapter,
         }
     }
 
-    fn fill(&mut self, cpu: Instructions, flat: &[f32]) {
+    pub fn fill(&mut self, cpu: Instructions, weights: &[f32]) {
         let Matrix { rows, columns, .. } = self.matrix;
-        let weights = &flat[self.matrix.range()];
         pack_transposed(cpu, weights, columns, columns, rows, &mut self.forward);
         if !self.backward.is_empty() {
             pack(cpu, weights, columns, rows, columns, &mut self.backward);
@@ -48,15 +51,32 @@ impl<T: Number> Packed<T> {
     /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart; `room` is working memory.
     #[expect(clippy::too_many_arguments, reason = "a product has as many")]
     pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize, room: &mut Vec<T>) {
+        self.multiply(cpu, (x, self.matrix.columns), rows, add, (y, stride), room);
+    }
+
+    /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in]; `room` is working memory.
+    pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32], room: &mut Vec<T>) {
+        self.multiply_back(cpu, (dy, stride), rows, false, (dx, self.matrix.columns), room);
+    }
+
+    /// [`Self::apply`] with `x` and `y` each with how far its rows are apart.
+    pub fn multiply(
+        &self,
+        cpu: Instructions,
+        (x, row): (&[f32], usize),
+        rows: usize,
+        add: bool,
+        (y, stride): (&mut [f32], usize),
+        room: &mut Vec<T>,
+    ) {
         let Matrix {
             rows: out, columns: inner, ..
         } = self.matrix;
-        let left = by_rows(cpu, x, inner, (rows, inner), room);
         let product = Product {
             rows,
             columns: out,
             inner,
-            left,
+            left: by_rows(cpu, x, row, (rows, inner), room),
             right: &self.forward,
             reach: Reach::Full,
             add,
@@ -65,21 +85,28 @@ impl<T: Number> Packed<T> {
         multiply(cpu, product, y);
     }
 
-    /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in]; `room` is working memory.
-    pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32], room: &mut Vec<T>) {
+    /// [`Self::apply_back`], added to `dx` where `add`, with `dy` and `dx` each with how far its rows are apart.
+    pub fn multiply_back(
+        &self,
+        cpu: Instructions,
+        (dy, row): (&[f32], usize),
+        rows: usize,
+        add: bool,
+        (dx, stride): (&mut [f32], usize),
+        room: &mut Vec<T>,
+    ) {
         let Matrix {
             rows: inner, columns: out, ..
         } = self.matrix;
-        let left = by_rows(cpu, dy, stride, (rows, inner), room);
         let product = Product {
             rows,
             columns: out,
             inner,
-            left,
+            left: by_rows(cpu, dy, row, (rows, inner), room),
             right: &self.backward,
             reach: Reach::Full,
-            add: false,
-            stride: out,
+            add,
+            stride,
         };
         multiply(cpu, product, dx);
     }
@@ -94,6 +121,12 @@ pub struct PackedLayer<T> {
     pub down: Packed<T>,
 }
 
+impl<T> PackedLayer<T> {
+    fn matrices(&mut self) -> [&mut Packed<T>; 4] {
+        [&mut self.qkv, &mut self.output, &mut self.gates, &mut self.down]
+    }
+}
+
 /// All that a pass over the decoder reads and does not change.
 #[derive(Clone, Debug)]
 pub struct Parameters<T> {
@@ -101,8 +134,10 @@ pub struct Parameters<T> {
     pub shape: Shape,
     pub layout: Layout,
     pub rope: Rope,
-    /// All weights, as the layout says.
+    /// The weights as the layout says, from place `from` on.
     pub flat: Vec<f32>,
+    /// 0, or the end of the layers' matrices: where these do not change, they are there packed alone.
+    pub from: usize,
     pub layers: Vec<PackedLayer<T>>,
     pub head: Packed<T>,
     pub trained: Trained,
@@ -116,43 +151,50 @@ impl<T: Number> Parameters<T> {
     /// # Errors
     /// When a weight is missing or has another shape.
     pub fn new(shape: &Shape, weights: &Weights, trained: bool) -> Result<Self, EngineError> {
-        Self::of(shape, weights, &|_| trained)
+        Self::of(shape, weights, None, &|_| trained)
     }
 
     /// The parameters of `weights`, packed; for the backward pass too as far as it comes for the weights that `is_trained`.
     ///
     /// # Errors
     /// As [`Parameters::new`].
-    pub fn of(shape: &Shape, weights: &Weights, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
-        let layout = Layout::new(shape);
-        let flat = layout.flatten(weights)?;
+    pub fn of(shape: &Shape, weights: &Weights, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
+        let layout = Layout::new(shape, lora);
+        // Matrices that adapters stand beside do not change: they are packed one by one, and there are no floats of them.
+        let from = if lora.is_some() { layout.embedding.start } else { 0 };
+        let flat = layout.flatten(weights, from..layout.length)?;
         let trained = Trained::new(&layout, is_trained);
-        let layers = layout
-            .layers
-            .iter()
-            .zip(&trained.layers)
-            .enumerate()
-            .map(|(index, (layer, changes))| {
-                let [qkv, output, gates, down] = trained.way_back(index);
-                PackedLayer {
-                    qkv: Packed::new(layer.qkv, changes.qkv, qkv),
-                    output: Packed::new(layer.output, changes.output, output),
-                    gates: Packed::new(layer.gates, changes.gates, gates),
-                    down: Packed::new(layer.down, changes.down, down),
-                }
+        let dropout = lora.map_or(0.0, |lora| lora.dropout);
+        let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
+            let (matrices, back) = (layer.matrices(), trained.way_back(index));
+            let [qkv, output, gates, down] = std::array::from_fn(|place| {
+                let adapter = layer.adapters[place].as_ref();
+                let adapter = adapter.map(|adapter| Box::new(PackedAdapter::new(adapter, dropout)));
+                Packed::new(matrices[place], trained.has(matrices[place].range()), back[place], adapter)
             });
+            PackedLayer { qkv, output, gates, down }
+        });
         let mut parameters = Self {
             cpu: Instructions::best(),
             shape: shape.clone(),
             rope: Rope::new(shape.head(), shape.context, shape.rope_theta),
             flat,
+            from,
             layers: layers.collect(),
-            head: Packed::new(layout.head, trained.head, trained.before_head()),
+            head: Packed::new(layout.head, trained.head, trained.before_head(), None),
             layout,
             trained,
             again: false,
         };
-        parameters.pack(|_| true);
+        parameters.pack(|packed| packed.matrix.start >= from);
+        let Self { cpu, layout, layers, .. } = &mut parameters;
+        for packed in layers
+            .iter_mut()
+            .flat_map(PackedLayer::matrices)
+            .filter(|packed| packed.matrix.start < from)
+        {
+            packed.fill(*cpu, &layout.flatten(weights, packed.matrix.range())?);
+        }
         Ok(parameters)
     }
 
@@ -164,19 +206,32 @@ impl<T: Number> Parameters<T> {
     /// Packs the matrices that `is_due`.
     pub fn pack(&mut self, is_due: impl Fn(&Packed<T>) -> bool + Sync) {
         let Self {
-            cpu, flat, layers, head, ..
+            cpu,
+            flat,
+            from,
+            layers,
+            head,
+            ..
         } = self;
+        let weights = |matrix: Matrix| &flat[matrix.range().start - *from..matrix.range().end - *from];
         let fill = |packed: &mut Packed<T>| {
             if is_due(packed) {
-                packed.fill(*cpu, flat);
+                packed.fill(*cpu, weights(packed.matrix));
+            }
+            if let Some(adapter) = &mut packed.adapter {
+                adapter.fill(*cpu, &weights);
             }
         };
         let layer = |layer: &mut PackedLayer<T>| {
-            [&mut layer.qkv, &mut layer.output, &mut layer.gates, &mut layer.down]
-                .into_iter()
-                .for_each(fill);
+            layer.matrices().into_iter().for_each(fill);
         };
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
+    }
+
+    /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
+    pub fn changing(&self) -> impl Iterator<Item = (&str, &[usize], std::ops::Range<usize>)> {
+        let tensors = self.layout.tensors();
+        tensors.filter(|(.., range)| self.from == 0 || self.trained.has(range.clone()))
     }
 
     /// The width of a row of queries, keys and values.
@@ -211,6 +266,6 @@ impl<T: Number> Parameters<T> {
 
     /// One weight or a part of it.
     pub fn slice(&self, range: std::ops::Range<usize>) -> &[f32] {
-        &self.flat[range]
+        &self.flat[range.start - self.from..range.end - self.from]
     }
 }

@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use super::adapter::{Draw, Low, mix};
 use super::attention::Scratch;
 use super::kernel::number::Number;
 use super::kernel::panels::size;
@@ -64,6 +65,8 @@ pub struct Backward<T> {
     pub output_columns: Vec<T>,
     /// Gradients of the norms' weights, in the order of the layout. [norms, width]
     pub norms: Vec<f32>,
+    /// Of the adapters of a layer's matrices, in their order.
+    pub low: [Low<T>; 4],
 }
 
 /// A few whole sequences.
@@ -71,6 +74,8 @@ pub struct Backward<T> {
 pub struct Span<T> {
     /// The span's tokens within the batch.
     pub tokens: Range<usize>,
+    /// What the adapters' dropout of this batch is drawn from.
+    pub draw: u64,
     /// The lengths of its sequences.
     pub lengths: Vec<usize>,
     /// Tokens of the span that are trained on, ascending.
@@ -104,6 +109,14 @@ impl<T: Number> Span<T> {
         } else {
             self.tokens.len()
         }
+    }
+
+    /// What the dropout of each matrix of a layer is drawn from.
+    pub fn draws(&self, layer: usize) -> [Draw; 4] {
+        std::array::from_fn(|place| Draw {
+            key: mix(self.draw ^ mix((4 * layer + place) as u64)),
+            first: self.tokens.start,
+        })
     }
 
     /// Takes a piece of `batch`, and sizes the buffers for it.

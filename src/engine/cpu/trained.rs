@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::layout::{Layout, Matrix};
 
-/// What of one layer's matrices is trained, at least in part.
+/// What of one layer's matrices is trained, at least in part, or adapted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainedLayer {
     pub qkv: bool,
@@ -67,12 +67,15 @@ impl Trained {
             final_norm: false,
             lowest: 0,
         };
-        let has = |range: Range<usize>| trained.within(range).next().is_some();
+        let has = |range: Range<usize>| trained.has(range);
         let layers: Vec<TrainedLayer> = layout
             .layers
             .iter()
             .map(|layer| {
-                let [qkv, output, gates, down] = layer.matrices().map(|matrix| has(matrix.range()));
+                let mut adapters = layer.adapters.iter().map(Option::is_some);
+                let [qkv, output, gates, down] = layer
+                    .matrices()
+                    .map(|matrix| has(matrix.range()) | adapters.next().unwrap_or_default());
                 TrainedLayer {
                     qkv,
                     output,
@@ -103,6 +106,11 @@ impl Trained {
             let part = trained.start.max(range.start)..trained.end.min(range.end);
             (part.start < part.end).then(|| (part.clone(), start + part.start - trained.start))
         })
+    }
+
+    /// Whether a range of the flat weights is trained, at least in part.
+    pub fn has(&self, range: Range<usize>) -> bool {
+        self.within(range).next().is_some()
     }
 
     /// Whether anything is trained that the output layer's rows come from.

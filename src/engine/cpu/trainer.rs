@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::adapter::mix;
 use super::gradient::Jobs;
 use super::head::{Head, chunk};
 use super::kernel::adamw::{self, State, Update};
@@ -35,6 +36,8 @@ pub(super) struct Learner<T> {
     first: Vec<f32>,
     second: Vec<f32>,
     steps: u64,
+    /// What the adapters' dropout is drawn from.
+    seed: u64,
     /// Kept from batch to batch for their memory.
     pieces: Vec<Piece>,
     spans: Vec<Span<T>>,
@@ -55,7 +58,7 @@ impl<T: Number> Trainer<T> {
         let training = training.into();
         training.frozen.check(shape)?;
         let pool = pool(threads)?;
-        let parameters = pool.install(|| Parameters::of(shape, weights, &|name| !training.frozen.holds(name)))?;
+        let parameters = pool.install(|| Parameters::of(shape, weights, training.lora.as_ref(), &|name| training.trains(name)))?;
         Ok(Self {
             pool,
             learner: Learner::new(parameters, &training),
@@ -68,6 +71,7 @@ impl<T: Number> Learner<T> {
         let length = parameters.trained.length;
         Self {
             optimizer: training.optimizer,
+            seed: training.seed,
             jobs: Jobs::new(&parameters.layout, &parameters.trained),
             gradient: vec![0.0; length],
             first: vec![0.0; length],
@@ -94,7 +98,10 @@ impl<T: Number> Learner<T> {
             .count();
         let weight = 1.0 / trained.max(1) as f64;
         self.gradient.fill(0.0);
-        let losses = batches.iter().map(|batch| self.add_gradient(batch, weight as f32));
+        let losses = batches.iter().enumerate().map(|(number, batch)| {
+            let draw = mix(mix(self.seed ^ mix(self.steps)) ^ number as u64);
+            self.add_gradient(batch, weight as f32, draw)
+        });
         losses.sum::<f64>() * weight
     }
 
@@ -105,13 +112,13 @@ impl<T: Number> Learner<T> {
     }
 
     /// Adds the gradient of one batch; gives its summed loss.
-    fn add_gradient(&mut self, batch: &Batch, weight: f32) -> f64 {
+    fn add_gradient(&mut self, batch: &Batch, weight: f32, draw: u64) -> f64 {
         let mut pieces = std::mem::take(&mut self.pieces);
         cut(&batch.lengths, &mut pieces);
         let block = block(batch.tokens.len(), pieces.len(), rayon::current_num_threads());
         let mut loss = 0.0;
         for pieces in pieces.chunks(block) {
-            self.add_block(batch, pieces, weight);
+            self.add_block(batch, pieces, weight, draw);
             // One by one, not block by block: the sum is in one order whatever the block.
             loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.loss);
         }
@@ -120,7 +127,7 @@ impl<T: Number> Learner<T> {
     }
 
     /// Adds the gradient of a block of spans.
-    fn add_block(&mut self, batch: &Batch, pieces: &[Piece], weight: f32) {
+    fn add_block(&mut self, batch: &Batch, pieces: &[Piece], weight: f32, draw: u64) {
         let count = pieces.len();
         if self.spans.len() < count {
             self.spans.resize_with(count, Span::default);
@@ -131,6 +138,7 @@ impl<T: Number> Learner<T> {
         let work = spans.par_iter_mut().zip(heads.par_iter_mut()).zip(pieces).with_max_len(1);
         work.for_each(|((span, head), piece)| {
             span.take(parameters, batch, piece);
+            span.draw = draw;
             span.forward(parameters, batch);
             if is_short(span) {
                 head.score(parameters, span.scored(parameters.shape.width), weight);
@@ -223,6 +231,7 @@ impl<T: Number> Learner<T> {
         } = self;
         let Parameters {
             flat,
+            from,
             trained,
             layout,
             cpu,
@@ -232,7 +241,7 @@ impl<T: Number> Learner<T> {
             for (weights, start) in trained.within(range) {
                 let part = start..start + weights.len();
                 let pieces = (
-                    flat[weights].par_chunks_mut(PIECE),
+                    flat[weights.start - *from..weights.end - *from].par_chunks_mut(PIECE),
                     gradient[part.clone()].par_chunks(PIECE),
                     first[part.clone()].par_chunks_mut(PIECE),
                     second[part].par_chunks_mut(PIECE),
@@ -342,11 +351,11 @@ impl<T: Number> Train for Trainer<T> {
 
     fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
         let learner = &self.learner;
-        let Parameters { layout, flat, .. } = &learner.parameters;
+        let parameters = &learner.parameters;
         Ok(match part {
-            Part::Weights => layout
-                .tensors()
-                .map(|(name, shape, range)| Named::borrowed(name, shape, &flat[range]))
+            Part::Weights => parameters
+                .changing()
+                .map(|(name, shape, range)| Named::borrowed(name, shape, parameters.slice(range)))
                 .collect(),
             Part::First => learner.named(&learner.first),
             Part::Second => learner.named(&learner.second),
@@ -357,15 +366,21 @@ impl<T: Number> Train for Trainer<T> {
         let Learner {
             parameters, first, second, ..
         } = &mut self.learner;
-        let Parameters { layout, flat, trained, .. } = parameters;
-        for (name, shape, range) in layout.tensors() {
+        let Parameters {
+            layout,
+            flat,
+            from,
+            trained,
+            ..
+        } = parameters;
+        for (name, shape, range) in layout.tensors().filter(|(.., range)| *from == 0 || trained.has(range.clone())) {
             let mut fill = |part, to: &mut [f32]| {
                 let array = read(part, name)?;
                 check::tensor(name, shape, &array)?;
                 to.copy_from_slice(&array.data);
                 Ok::<_, EngineError>(())
             };
-            fill(Part::Weights, &mut flat[range.clone()])?;
+            fill(Part::Weights, &mut flat[range.start - *from..range.end - *from])?;
             for (range, start) in trained.within(range) {
                 let part = start..start + range.len();
                 fill(Part::First, &mut first[part.clone()])?;
@@ -373,7 +388,8 @@ impl<T: Number> Train for Trainer<T> {
             }
         }
         self.learner.steps = steps;
-        self.learner.parameters.pack(|_| true);
+        let whole = self.learner.parameters.from == 0;
+        self.learner.parameters.pack(|_| whole);
         Ok(())
     }
 }

@@ -40,7 +40,7 @@ pub fn shape(stream: &mut Stream) -> Shape {
 
 /// Weights of a size that no part of the decoder is idle.
 pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
-    let layout = Layout::new(shape);
+    let layout = Layout::new(shape, None);
     let flat: Vec<f32> = (0..layout.length)
         .map(|index| {
             if index < layout.decayed {

@@ -29,6 +29,8 @@ fn freezing(patterns: &[&str]) -> Training {
         },
         frozen: Frozen::new(patterns.iter().map(ToString::to_string)),
         recompute: false,
+        lora: None,
+        seed: 0,
     }
 }
 

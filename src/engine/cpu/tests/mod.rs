@@ -3,6 +3,7 @@
 mod candle;
 mod cases;
 mod kernels;
+mod lora;
 mod memory;
 mod reference;
 

@@ -1,0 +1,47 @@
+//! Trained adapters in PEFT's format: `adapter_config.json` and `adapter_model.safetensors`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{Lora, ModelError, Weights, files, weights_file};
+
+const CONFIG: &str = "adapter_config.json";
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// The adapters of a model, with PEFT's names.
+#[derive(Clone, Debug)]
+pub struct Adapters {
+    pub lora: Lora,
+    pub weights: Weights,
+}
+
+impl Adapters {
+    /// Writes the folder `folder`, as `PeftModel.from_pretrained` reads it for the base that was adapted.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
+            path: folder.to_owned(),
+            error,
+        })?;
+        let config = json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": null,
+            "r": self.lora.rank,
+            "lora_alpha": self.lora.alpha,
+            "lora_dropout": self.lora.dropout,
+            "target_modules": self.lora.targets,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+            "modules_to_save": null,
+            "use_rslora": false,
+            "use_dora": false,
+        });
+        files::write_json(&config, &folder.join(CONFIG))?;
+        weights_file::write(&self.weights, &folder.join(WEIGHTS))
+    }
+}
