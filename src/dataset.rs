@@ -1,5 +1,6 @@
 //! Data sets: JSON Lines with the published field names.
 
+pub mod foreign;
 mod lines;
 
 pub use lines::{DatasetError, Lines, Writer, open, read, write};

@@ -32,6 +32,15 @@ pub enum Event {
         jobs: usize,
         threads: usize,
     },
+    /// A source is on its way to this machine.
+    Fetching { source: String, file: String, progress: Progress },
+    /// It is there, and is what its pin says; where there is none, this is the one to write.
+    Fetched {
+        source: String,
+        bytes: u64,
+        seconds: f64,
+        pin: Option<String>,
+    },
     /// The store had the stage's record.
     Cached {
         #[serde(flatten)]

@@ -1,5 +1,6 @@
 //! A plan for the tests of what commands print: problems and a model that two seeds share or not, in every state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -83,23 +84,25 @@ impl Builder {
         };
         let mut links: BTreeMap<String, Vec<Link>> = BTreeMap::new();
         for (port, from, output) in inputs {
-            links
-                .entry((*port).to_owned())
-                .or_default()
-                .push(Link { from: *from, port: output });
+            links.entry((*port).to_owned()).or_default().push(Link {
+                from: *from,
+                port: Cow::Borrowed(output),
+            });
         }
+        let known = stage::kinds()
+            .iter()
+            .copied()
+            .find(|known: &&'static Kind| known.name == kind)
+            .unwrap();
         let node = self.graph.add_node(Node {
             name: if members.len() == 1 { members[0].clone() } else { shared },
             base: name.split('[').next().unwrap_or(name).to_owned(),
             index: None,
             members,
-            kind: stage::kinds()
-                .iter()
-                .copied()
-                .find(|known: &&'static Kind| known.name == kind)
-                .unwrap(),
+            kind: known,
             canonical: Nothing.params(),
             numerics: Nothing.numerics(),
+            outputs: known.outputs.to_vec(),
             stage: Box::new(Nothing),
             params: figment::value::Value::from(figment::value::Dict::new()),
             seed: None,

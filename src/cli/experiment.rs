@@ -43,6 +43,10 @@ pub struct ExecutionArgs {
     #[arg(long)]
     pub device: Option<String>,
 
+    /// Fetch nothing: sources must be on this machine
+    #[arg(long)]
+    pub offline: bool,
+
     /// Run the stages that do not depend on a failed one
     #[arg(long)]
     pub keep_going: bool,
@@ -59,6 +63,7 @@ impl ExecutionArgs {
             ("jobs", number(self.jobs)),
             ("threads", number(self.threads)),
             ("device", self.device.clone()),
+            ("offline", self.offline.then(|| "true".to_owned())),
             ("keep_going", self.keep_going.then(|| "true".to_owned())),
         ];
         given

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::Exit;
 use super::diagnostics::{Rejected, Style};
 use crate::exec;
+use crate::fetch::FetchError;
 use crate::report::{Color, Paint};
 use crate::store::StoreError;
 
@@ -22,6 +23,10 @@ pub enum Failed {
     Output(io::Error),
     /// A file that was asked for cannot be written.
     Write(PathBuf, io::Error),
+    /// Sources that are missing, cannot be fetched or are not what they should be.
+    Sources(Vec<FetchError>),
+    /// It was stopped before the run began.
+    Interrupted,
     /// The arguments do not fit together; a message with what to do.
     Usage(String),
     /// No stage is what was asked for; a message with those there are.
@@ -53,7 +58,8 @@ impl Failed {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Experiment(_) | Self::Usage(_) => Exit::Usage,
+            Self::Experiment(_) | Self::Usage(_) | Self::Sources(_) => Exit::Usage,
+            Self::Interrupted => Exit::Interrupted,
             Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
             Self::Program(_) => Exit::StageFailed,
@@ -67,6 +73,8 @@ impl Failed {
     pub fn render(&self, color: bool) -> String {
         let message = match self {
             Self::Experiment(rejected) => return rejected.render(Style::of_terminal(color)),
+            Self::Sources(errors) => return sources(errors, color),
+            Self::Interrupted => "interrupted (the same command goes on from here)".to_owned(),
             Self::Store(error) => error.to_string(),
             Self::Program(error) => format!("cannot start a worker: {error}"),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
@@ -76,4 +84,14 @@ impl Failed {
         };
         format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))
     }
+}
+
+/// Each source with what to do about it.
+fn sources(errors: &[FetchError], color: bool) -> String {
+    let paint = Paint::new(color);
+    let one = |error: &FetchError| {
+        let help = error.help().map_or_else(String::new, |help| format!("  help: {help}\n"));
+        format!("{} {error}\n{help}", paint.paint(Color::Red, "error:"))
+    };
+    errors.iter().map(one).collect()
 }

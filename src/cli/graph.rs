@@ -102,9 +102,9 @@ fn links(node: &Node) -> impl Iterator<Item = &Link> {
 }
 
 /// The output port, where there are several to choose from.
-fn label(plan: &Plan, link: &Link) -> Option<&'static str> {
+fn label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
     let from = plan.dag.graph.node_weight(link.from)?;
-    (from.kind.outputs.len() > 1).then_some(link.port)
+    (from.outputs.len() > 1).then_some(link.port.as_ref())
 }
 
 #[cfg(test)]

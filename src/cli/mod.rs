@@ -11,12 +11,14 @@ mod exit;
 pub mod experiment;
 mod failed;
 mod graph;
+mod pin;
 mod plan;
 mod report;
 mod run;
 pub mod schema;
 mod selection;
 mod session;
+mod sources;
 mod worker;
 
 use std::io::{self, Write};
@@ -45,6 +47,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
+    Pin(pin::PinArgs),
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Diff(diff::DiffArgs),
@@ -71,6 +74,7 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
     match command {
         Command::Run(args) => run::run(args, colors.paint_stderr()),
         Command::Plan(args) => plan::plan(args, colors.paint_stdout()),
+        Command::Pin(args) => pin::pin(args, colors.paint_stderr()),
         Command::Graph(args) => graph::graph(args),
         Command::Report(args) => report::report(args, colors.paint_stdout()),
         Command::Diff(args) => diff::diff(args, colors.paint_stdout()),

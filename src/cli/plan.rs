@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
+use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
 use crate::plan::{Entry, Node, Plan, State};
 use crate::report::{Align, Color, Paint, Table, duration};
@@ -33,7 +34,9 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let (_, missing) = Access::new(&session.settings).look(&session.dag, &session.store);
     let (plan, _) = session.plan(&args.selection)?;
+    sources::check(&plan, missing)?;
     if args.json {
         super::print_json(&as_json(&plan))?;
     } else {
@@ -75,7 +78,10 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
     let input = |(port, link): (&String, &crate::plan::Link)| {
-        let digest = plan.entries.get(link.from.index()).and_then(|from| from.outputs.get(link.port));
+        let digest = plan
+            .entries
+            .get(link.from.index())
+            .and_then(|from| from.outputs.get(link.port.as_ref()));
         json!({
             "port": port,
             "stage": plan.dag.graph.node_weight(link.from).map(|from| &from.name.name),

@@ -2,16 +2,20 @@
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::report::collect::data_sets;
 use super::selection::Selection;
+use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
 use crate::event::{Event, Reporter};
 use crate::exec::{self, Limits, Local};
-use crate::report::{EventLog, Json, Paint, Plain, SystemClock, Terminal};
+use crate::plan::{Plan, Resolver};
+use crate::report::{EventLog, Json, Paint, Plain, SystemClock, TensorBoard, Terminal};
+use crate::store::Store;
 
 /// Run the stages of an experiment that are not in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -24,6 +28,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub execution: ExecutionArgs,
+
+    /// Write training curves and scores below DIR, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 
     /// Print events as JSON lines on standard output
     #[arg(long)]
@@ -44,8 +52,11 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         dag,
         strict,
     } = session;
-    let resolver = crate::plan::Resolver::new(&store, strict);
-    let plan = resolver.plan(dag, &targets)?;
+    let access = Access::new(&settings);
+    let (mut contents, missing) = access.look(&dag, &store);
+    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone());
+    let mut plan = resolver.plan(dag, &targets)?;
+    sources::check(&plan, missing)?;
     let cores = exec::cores();
     let limits = Limits {
         jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
@@ -58,11 +69,19 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         run: run_name(),
         rerun: command(args),
     };
-    let program = std::env::current_exe().map_err(Failed::Program)?;
     let mut reporters = Reporters(vec![
         reporter(args.json, paint),
         Box::new(EventLog::new(store.clone(), options.run.clone())),
     ]);
+    if !sources::wanted(&plan).is_empty() {
+        sources::bring(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
+        resolver = Resolver::new(&store, strict).knowing(contents);
+        plan = resolver.plan(plan.dag, &targets)?;
+    }
+    if let Some(folder) = &args.tensorboard {
+        reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
+    }
+    let program = std::env::current_exe().map_err(Failed::Program)?;
     let mut local = Local::new(program);
     let summary = exec::run(&plan, &store, &resolver, &options, &mut local, &interrupts, &mut reporters)?;
     Ok(match summary {
@@ -70,6 +89,12 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         summary if summary.failed > 0 => Exit::StageFailed,
         _ => Exit::Done,
     })
+}
+
+/// The reporter for TensorBoard, which knows the names of what is scored.
+fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, Failed> {
+    let sets = plan.stages().map(|(_, node, _)| (node.name.clone(), data_sets(&plan.dag, node)));
+    TensorBoard::new(folder, store.clone(), sets.collect(), SystemClock::start()).map_err(|error| Failed::Write(folder.to_owned(), error))
 }
 
 /// Several reporters as one.
@@ -85,7 +110,8 @@ impl Reporter for Reporters {
     }
 }
 
-fn reporter(json: bool, paint: Paint) -> Box<dyn Reporter> {
+/// What shows the run to whoever started it.
+pub fn reporter(json: bool, paint: Paint) -> Box<dyn Reporter> {
     let clock = SystemClock::start();
     if json {
         Box::new(Json::new(io::stdout(), clock))
@@ -97,7 +123,7 @@ fn reporter(json: bool, paint: Paint) -> Box<dyn Reporter> {
 }
 
 /// Counts Ctrl-C and termination signals from now on; the third ends the process as it stands.
-fn count_interrupts() -> Arc<AtomicUsize> {
+pub fn count_interrupts() -> Arc<AtomicUsize> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&interrupts);
     // Without the handler the first Ctrl-C ends the process, and its workers with it: nothing is lost but the grace.

@@ -134,6 +134,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "type": "object",
             "additionalProperties": {"type": "string"},
         },
+        "sources": {
+            "description": "Files and folders from outside, by name; a text is a path.",
+            "type": "object",
+            "additionalProperties": {"anyOf": [entries("sources"), {"type": "string"}]},
+        },
         "stages": {
             "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
             "type": "object",
@@ -229,6 +234,11 @@ impl KindSchema {
         for input in kind.inputs {
             fields.insert(input.name.to_owned(), references(input));
         }
+        if kind.free {
+            let any = json!({"anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}}]});
+            let table = json!({"description": "Its inputs, by name.", "type": "object", "additionalProperties": any});
+            fields.insert("inputs".to_owned(), table);
+        }
         definitions.values_mut().for_each(within);
         let description = params.get("description").cloned().unwrap_or_else(|| kind.name.into());
         let stage = json!({"description": description, "type": "object", "properties": fields, "additionalProperties": false});
@@ -237,7 +247,7 @@ impl KindSchema {
     }
 }
 
-fn references(input: &Input) -> Value {
+fn references(input: &Input<'_>) -> Value {
     let one = json!({"$ref": "#/$defs/reference"});
     if input.many {
         json!({"anyOf": [one, {"type": "array", "items": one}]})

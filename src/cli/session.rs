@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
+use super::sources::Access;
 use crate::config::Settings;
 use crate::exec;
 use crate::plan::{Dag, Plan, Resolver};
@@ -47,7 +48,8 @@ impl Session {
     /// When no stage is selected, or the store is damaged or cannot be read.
     pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), Failed> {
         let targets = selection.targets(&self.dag)?;
-        let plan = Resolver::new(&self.store, self.strict).plan(self.dag, &targets)?;
+        let (contents, _) = Access::new(&self.settings).look(&self.dag, &self.store);
+        let plan = Resolver::new(&self.store, self.strict).knowing(contents).plan(self.dag, &targets)?;
         Ok((plan, self.store))
     }
 }

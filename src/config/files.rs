@@ -131,13 +131,24 @@ impl Reader<'_> {
     }
 }
 
-/// A folder named in a file's settings, or in those of a profile, is meant from that file.
+/// The paths in a file's settings and sources, or in those of a profile, are meant from that file.
 fn anchor(tree: &mut Dict, path: &Path) {
     let folder = path.parent().unwrap_or(Path::new(""));
     if let Some(Value::Dict(_, settings)) = tree.get_mut("settings")
         && let Some(Value::String(_, store)) = settings.get_mut("store")
     {
         *store = folder.join(&*store).to_string_lossy().into_owned();
+    }
+    if let Some(Value::Dict(_, sources)) = tree.get_mut("sources") {
+        for source in sources.values_mut() {
+            let path = match source {
+                Value::Dict(_, fields) => fields.get_mut("path"),
+                path => Some(path),
+            };
+            if let Some(Value::String(_, path)) = path {
+                *path = folder.join(&*path).to_string_lossy().into_owned();
+            }
+        }
     }
     if let Some(Value::Dict(_, profiles)) = tree.get_mut("profile") {
         for profile in profiles.values_mut() {

@@ -13,7 +13,7 @@ use super::overrides::{self, Assignment};
 use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "name",
     "description",
     "extends",
@@ -24,6 +24,7 @@ pub const KEYS: [&str; 12] = [
     "defaults",
     "models",
     "prompts",
+    "sources",
     "stages",
     "profile",
 ];
@@ -151,7 +152,7 @@ impl Layers {
         let profiles = tree.get("profile").and_then(Value::as_dict);
         for (name, profile) in profiles.into_iter().flatten() {
             match profile.as_dict() {
-                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..11], origins, problems),
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..12], origins, problems),
                 None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
             }
         }

@@ -68,6 +68,8 @@ pub struct Settings {
     pub device: Option<String>,
     /// Whether stages that do not depend on a failed one still run.
     pub keep_going: bool,
+    /// Whether sources are never fetched: what is not on this machine is missing.
+    pub offline: bool,
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
 }
@@ -95,7 +97,7 @@ pub struct Variant {
     pub coordinates: Coordinates,
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
-    /// The top-level tables that params refer to by name: `models`, `prompts`.
+    /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`.
     pub tables: BTreeMap<String, Dict>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
@@ -175,7 +177,7 @@ fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Cha
     }
 }
 
-/// `[models]`, with templates filled in, and `[prompts]`, whose braces are its own.
+/// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.
 fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, Dict> {
     let mut models = Dict::new();
     for (name, value) in document.entries("models") {
@@ -199,5 +201,33 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
         }
         prompts.insert(name.to_owned(), value.clone());
     }
-    BTreeMap::from([("models".to_owned(), models), ("prompts".to_owned(), prompts)])
+    let sources = sources(document, scope, problems);
+    BTreeMap::from([
+        ("models".to_owned(), models),
+        ("prompts".to_owned(), prompts),
+        ("sources".to_owned(), sources),
+    ])
+}
+
+/// `[sources]`, each a table that has its own name, for messages; a text is a path.
+fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Dict {
+    let mut sources = Dict::new();
+    for (name, value) in document.entries("sources") {
+        let filled = match value {
+            Value::String(..) => Ok(Dict::from([("path".to_owned(), value.clone())])),
+            Value::Dict(..) => {
+                scope::fill(value, &scope.indexed(None, None), &document.origins).map(|filled| filled.into_dict().unwrap_or_default())
+            }
+            _ => Err(layers::not_a_table(&format!("sources.{name}"), value, &document.origins)),
+        };
+        match filled {
+            Ok(mut fields) => {
+                fields.insert("name".to_owned(), Value::String(value.tag(), name.to_owned()));
+                sources.insert(name.to_owned(), Value::Dict(value.tag(), fields));
+            }
+            Err(problem) if scope.excuses(value) => drop(problem),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    sources
 }

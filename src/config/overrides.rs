@@ -12,9 +12,11 @@ const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
 /// Settings that are text, whatever the value looks like.
 const TEXTS: [&str; 2] = ["store", "device"];
 /// Tables whose values `--set` may change.
-const TABLES: [&str; 8] = ["params", "matrix", "ablate", "defaults", "stages", "models", "prompts", "settings"];
+const TABLES: [&str; 9] = [
+    "params", "matrix", "ablate", "defaults", "stages", "models", "prompts", "sources", "settings",
+];
 /// Tables in which `--set` makes no new entry: it would be a slip.
-const CLOSED: [&str; 4] = ["params", "stages", "models", "prompts"];
+const CLOSED: [&str; 5] = ["params", "stages", "models", "prompts", "sources"];
 
 /// A value for one key.
 pub(super) struct Assignment {
@@ -88,8 +90,13 @@ pub(super) fn command_line(options: &LoadOptions, origins: &mut Origins, problem
 
 /// A value that begins at byte `start` of `source`, after a key of `key` bytes (0: the source names it).
 fn assignment(path: Vec<String>, source: &Arc<Source>, key: usize, start: usize, origins: &mut Origins) -> Assignment {
-    let setting = path.first().is_some_and(|table| table == "settings");
-    let value = if setting && path.last().is_some_and(|key| TEXTS.contains(&key.as_str())) {
+    let is_text = match path.as_slice() {
+        [table, key] if table == "settings" => TEXTS.contains(&key.as_str()),
+        // A path, but for a whole table.
+        [table, _] if table == "sources" => !source.text.get(start..).unwrap_or_default().trim_start().starts_with('{'),
+        _ => false,
+    };
+    let value = if is_text {
         text::plain(source, start, origins)
     } else {
         text::value(source, start, origins)

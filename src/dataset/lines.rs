@@ -61,6 +61,11 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
 }
 
 impl<T: DeserializeOwned> Lines<T> {
+    /// The line read last, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
     /// The next line that is not blank, or nothing at the end.
     fn advance(&mut self) -> Result<Option<T>, DatasetError> {
         let mut text = Vec::new();
@@ -162,7 +167,7 @@ pub fn write<T: Serialize>(path: &Path, values: &[T]) -> Result<(), DatasetError
     writer.finish()
 }
 
-fn file_error(action: &'static str, path: &Path, cause: io::Error) -> DatasetError {
+pub(super) fn file_error(action: &'static str, path: &Path, cause: io::Error) -> DatasetError {
     DatasetError::File {
         action,
         path: path.to_owned(),

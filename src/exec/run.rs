@@ -14,6 +14,7 @@ use crate::event::{Event, Reporter, StageName};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
+use crate::source::SOURCE;
 use crate::store::{Acquired, Lease, Outputs, Store, StoreError};
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
@@ -268,14 +269,17 @@ impl<'a> Run<'a> {
     fn task(&self, index: usize, fingerprint: Fingerprint, threads: usize) -> Task {
         let node = self.node(index);
         let path = |link: &crate::plan::Link| {
-            let artifact = self.outputs[self.places[&link.from]].as_ref()?.get(link.port)?;
+            let artifact = self.outputs[self.places[&link.from]].as_ref()?.get(link.port.as_ref())?;
             Some(self.store.object(&artifact.digest))
         };
-        let inputs = node
+        let mut inputs: BTreeMap<String, Vec<PathBuf>> = node
             .inputs
             .iter()
             .map(|(port, links)| (port.clone(), links.iter().filter_map(path).collect()))
             .collect();
+        if let Some(place) = node.stage.source().and_then(|source| self.resolver.place(source)) {
+            inputs.insert(SOURCE.to_owned(), vec![place.to_owned()]);
+        }
         Task {
             store: self.store.folder().to_owned(),
             fingerprint,

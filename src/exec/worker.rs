@@ -12,7 +12,7 @@ use figment::value::Value;
 use super::machine;
 use super::task::{Message, Task};
 use crate::event::Progress;
-use crate::stage::{Job, Kind, StageError};
+use crate::stage::{Job, Kind, Stage, StageError};
 use crate::store::{Outputs, Record, Store, StoreError};
 
 /// Progress is told at most this often.
@@ -106,7 +106,7 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
         progress: &progress,
         stop: &|| stop.load(Ordering::Relaxed),
     })?;
-    let outputs = take(&store, kind, workspace.path())?;
+    let outputs = take(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = Record::new(task.fingerprint.clone(), outputs.clone());
     record.stage.clone_from(&task.stage.name);
     record.variant.clone_from(&task.stage.variant);
@@ -122,18 +122,19 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
 }
 
 /// Takes every output port's artifact into the store.
-fn take(store: &Store, kind: &Kind, workspace: &Path) -> Result<Outputs, Failure> {
-    kind.outputs
+fn take(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path) -> Result<Outputs, Failure> {
+    let outputs = kind.outputs_of(stage);
+    outputs
         .iter()
         .map(|port| {
-            let path = workspace.join(port.name);
+            let path = workspace.join(port.name.as_ref());
             if !path.exists() {
                 return Err(Failure::Task(format!(
                     "the stage wrote nothing at its output `{}`: this is an error in kind `{}`",
                     port.name, kind.name
                 )));
             }
-            Ok((port.name.to_owned(), store.take(&path)?))
+            Ok((port.name.to_string(), store.take(&path)?))
         })
         .collect()
 }

@@ -8,13 +8,15 @@ mod merge;
 mod params;
 mod reference;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use figment::value::Value;
 
 use super::Dag;
+use crate::config::value::describe;
 use crate::config::{Diagnostic, Diagnostics, Experiment, Origins, StageDeclaration, Variant, known, nearest};
-use crate::stage::{Kind, Stage};
+use crate::stage::{Input, Kind, Output, PortType, Stage, is_port};
 
 /// Builds the DAG of all variants; `kinds` is the table of kinds.
 ///
@@ -60,17 +62,36 @@ struct Draft<'a> {
     stage: Option<(Box<dyn Stage>, Value)>,
     seed: u64,
     /// By input port, in the order of the kind's table.
-    inputs: Vec<(&'static str, Vec<Edge>)>,
+    inputs: Vec<(String, Vec<Edge>)>,
 }
 
 /// A reference to the output of another draft.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Edge {
     /// Which draft of the variant.
     to: usize,
-    port: &'static str,
+    port: Cow<'static, str>,
     /// Leads to the reference.
     tag: figment::value::Tag,
+}
+
+/// What another stage can refer to.
+struct Ports {
+    kind: &'static Kind,
+    outputs: Vec<Output>,
+}
+
+impl Ports {
+    /// Nothing where what is wrong with the stage, which has been reported, leaves open what it would put out.
+    fn of(draft: &Draft<'_>) -> Option<Self> {
+        let kind = draft.kind?;
+        let outputs = match &draft.stage {
+            Some((stage, _)) => kind.outputs_of(stage.as_ref()),
+            None if kind.outputs.is_empty() => return None,
+            None => kind.outputs.to_vec(),
+        };
+        Some(Self { kind, outputs })
+    }
 }
 
 /// Reads the stages of one variant.
@@ -99,20 +120,21 @@ impl<'a, 'p> Reader<'a, 'p> {
         let variant = self.variant;
         let kinds: Vec<_> = variant.stages.iter().map(|stage| self.kind(stage)).collect();
         let mut drafts = Vec::with_capacity(kinds.len());
-        for (declaration, kind) in variant.stages.iter().zip(&kinds) {
-            let mut draft = Draft {
+        for (declaration, kind) in variant.stages.iter().zip(kinds) {
+            drafts.push(Draft {
                 declaration,
-                kind: *kind,
-                stage: None,
-                seed: 0,
+                kind,
+                stage: kind.and_then(|kind| self.params(declaration, kind)),
+                seed: kind.map_or(0, |kind| self.seed(declaration, kind)),
                 inputs: Vec::new(),
-            };
-            if let Some(kind) = *kind {
-                draft.stage = self.params(declaration, kind);
-                draft.seed = self.seed(declaration, kind);
-                draft.inputs = self.inputs(declaration, kind, &kinds);
+            });
+        }
+        // Only now: what a stage puts out may depend on its params.
+        let sources: Vec<Option<Ports>> = drafts.iter().map(Ports::of).collect();
+        for draft in &mut drafts {
+            if let Some(kind) = draft.kind {
+                draft.inputs = self.inputs(draft.declaration, kind, &sources);
             }
-            drafts.push(draft);
         }
         self.sources(&drafts);
         drafts
@@ -141,7 +163,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// The references at each input port.
-    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, kinds: &[Option<&'static Kind>]) -> Vec<(&'static str, Vec<Edge>)> {
+    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<Ports>]) -> Vec<(String, Vec<Edge>)> {
         let mut inputs = Vec::new();
         for input in kind.inputs {
             let Some(value) = stage.fields.get(input.name) else {
@@ -160,7 +182,45 @@ impl<'a, 'p> Reader<'a, 'p> {
             match self.references(stage, kind, input, value) {
                 // An empty list is an input left out.
                 Ok([]) => {}
-                Ok(values) => inputs.push((input.name, self.edges(stage, kind, input, values, kinds))),
+                Ok(values) => inputs.push((input.name.to_owned(), self.edges(stage, kind, input, values, sources))),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        if let Some(table) = stage.fields.get(params::FREE).filter(|_| kind.free) {
+            inputs.extend(self.free_inputs(stage, kind, table, sources));
+        }
+        inputs
+    }
+
+    /// The references in the table with which a stage names inputs of its own; each takes whatever there is.
+    fn free_inputs(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        table: &Value,
+        sources: &[Option<Ports>],
+    ) -> Vec<(String, Vec<Edge>)> {
+        let Some(table) = table.as_dict() else {
+            let message = format!("`{}` must be a table of references, not {}", params::FREE, describe(table));
+            self.problems.push(Diagnostic::new(message).at(self.origins.value(table.tag())));
+            return Vec::new();
+        };
+        let mut inputs = Vec::new();
+        for (name, value) in table {
+            if !is_port(name) {
+                let message = format!("`{name}` cannot name an input: small letters, digits and `_` only, and not `source`");
+                self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+                continue;
+            }
+            let input = Input {
+                name,
+                port: PortType::File,
+                optional: true,
+                many: true,
+            };
+            match self.references(stage, kind, &input, value) {
+                Ok([]) => {}
+                Ok(values) => inputs.push((name.clone(), self.edges(stage, kind, &input, values, sources))),
                 Err(problem) => self.problems.push(problem),
             }
         }
@@ -171,13 +231,13 @@ impl<'a, 'p> Reader<'a, 'p> {
         &mut self,
         stage: &StageDeclaration,
         kind: &'static Kind,
-        input: &crate::stage::Input,
+        input: &Input<'_>,
         values: &[Value],
-        kinds: &[Option<&'static Kind>],
+        sources: &[Option<Ports>],
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {
-            match self.resolve(stage, kind, input, value, kinds) {
+            match self.resolve(stage, kind, input, value, sources) {
                 Ok(found) => edges.extend(found),
                 Err(problem) => self.problems.push(problem),
             }

@@ -7,6 +7,7 @@ mod resolve;
 pub use build::build;
 pub use resolve::Resolver;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
-use crate::stage::{Kind, Stage};
+use crate::stage::{Kind, Output, Stage};
 use crate::store::Outputs;
 
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
@@ -36,6 +37,7 @@ pub struct Node {
     pub members: Vec<StageName>,
     pub kind: &'static Kind,
     pub stage: Box<dyn Stage>,
+    pub outputs: Vec<Output>,
     /// The params after defaults, as they enter the key.
     pub canonical: serde_json::Value,
     /// The numeric class, as it enters the key.
@@ -53,7 +55,7 @@ pub struct Node {
 pub struct Link {
     pub from: NodeIndex,
     /// The output port.
-    pub port: &'static str,
+    pub port: Cow<'static, str>,
 }
 
 /// Whether a stage has to run.

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::path::Path;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -11,6 +12,7 @@ use super::history::History;
 use super::{Dag, Entry, Node, Plan, State};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
+use crate::source::{Contents, Source};
 use crate::store::{Outputs, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
@@ -18,6 +20,8 @@ pub struct Resolver<'a> {
     store: &'a Store,
     /// The instruction set, where it is part of the key (`strict_numerics`).
     strict: Option<String>,
+    /// What is known of the sources that stages read.
+    contents: Contents,
     /// Read when the first miss asks for it: a run of hits needs no history.
     history: OnceCell<History>,
 }
@@ -28,8 +32,20 @@ impl<'a> Resolver<'a> {
         Self {
             store,
             strict,
+            contents: Contents::new(),
             history: OnceCell::new(),
         }
+    }
+
+    /// The resolver, with what is known of the sources; a stage that reads another one has no key yet.
+    #[must_use]
+    pub fn knowing(self, contents: Contents) -> Self {
+        Self { contents, ..self }
+    }
+
+    /// Where the content of a source is, if it is on this machine.
+    pub fn place(&self, source: &Source) -> Option<&Path> {
+        self.contents.get(source)?.place.as_deref()
     }
 
     /// The plan for `targets` and all that they need (all stages where there are no targets).
@@ -61,14 +77,18 @@ impl<'a> Resolver<'a> {
 
     /// The fingerprint of a stage whose inputs' outputs are all known, else nothing.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
-        let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, node.canonical.clone());
+        let mut params = node.canonical.clone();
+        if let Some(source) = node.stage.source() {
+            params["content"] = self.contents.get(source)?.identity.as_str().into();
+        }
+        let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, params);
         fingerprint.seed = node.seed;
         fingerprint.numerics.clone_from(&node.numerics);
         fingerprint.instruction_set = fingerprint.numerics.as_ref().and(self.strict.clone());
         for (port, links) in &node.inputs {
             let digests: Option<Vec<Digest>> = links
                 .iter()
-                .map(|link| outputs(link.from)?.get(link.port).map(|artifact| artifact.digest))
+                .map(|link| outputs(link.from)?.get(link.port.as_ref()).map(|artifact| artifact.digest))
                 .collect();
             fingerprint.inputs.insert(port.clone(), digests?);
         }

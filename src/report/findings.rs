@@ -85,7 +85,7 @@ pub struct Input {
     pub port: String,
     /// The number of the stage.
     pub stage: usize,
-    pub output: &'static str,
+    pub output: String,
     pub digest: Option<Digest>,
 }
 

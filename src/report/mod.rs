@@ -20,6 +20,7 @@ pub mod sheet;
 pub mod sizes;
 mod table;
 mod tally;
+mod tensorboard;
 mod terminal;
 mod wording;
 
@@ -31,6 +32,7 @@ pub use json::Json;
 pub use paint::{Color, Paint};
 pub use plain::Plain;
 pub use table::{Align, Table};
+pub use tensorboard::TensorBoard;
 pub use terminal::Terminal;
 
 use escape::{escaped, json_in_script};

@@ -108,6 +108,26 @@ impl<W: Write, C: Clock> Reporter for Plain<W, C> {
             } => {
                 self.line(&wording::opening(experiment, *stages, *jobs, *threads));
             }
+            Event::Fetching { source, progress, .. } => {
+                let name = wording::source(source);
+                if !self.live.contains_key(&name) {
+                    self.line(&format!("fetching {name}"));
+                    self.watch(&name, None);
+                }
+                if let Some(live) = self.live.get_mut(&name) {
+                    live.running.progressed(self.clock.now(), progress);
+                }
+            }
+            Event::Fetched {
+                source,
+                bytes,
+                seconds,
+                pin,
+            } => {
+                let name = wording::source(source);
+                self.live.remove(&name);
+                self.line(&format!("fetched {name}: {}", wording::fetched(*bytes, *seconds, pin.as_deref())));
+            }
             Event::Cached { stage, .. } => self.cached(stage),
             Event::Started { stage, reason, .. } => {
                 self.line(&format!("started {stage}: {reason}"));

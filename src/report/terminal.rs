@@ -153,6 +153,25 @@ impl<C: Clock> Reporter for Terminal<C> {
                 let opening = wording::opening(experiment, *stages, *jobs, *threads);
                 self.line(&self.paint.paint(Color::Bold, &opening));
             }
+            Event::Fetching { source, progress, .. } => {
+                let name = wording::source(source);
+                if !self.live.contains_key(&name) {
+                    self.watch(&name, None);
+                }
+                self.progressed(&name, progress);
+            }
+            Event::Fetched {
+                source,
+                bytes,
+                seconds,
+                pin,
+            } => {
+                let name = wording::source(source);
+                self.ended(&name);
+                // It is no stage.
+                self.ended -= 1;
+                self.done(&name, &wording::fetched(*bytes, *seconds, pin.as_deref()));
+            }
             Event::Cached { stage, .. } => {
                 if let Some(holder) = self.ended(stage) {
                     self.done(stage, &format!("computed by {holder}"));

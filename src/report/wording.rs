@@ -1,9 +1,10 @@
 //! What is said of an event, in the same words with and without a terminal.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Color, Paint, duration};
-use crate::event::Event;
+use crate::event::{Event, StageName};
 
 /// `1 stage`, `14 stages`.
 pub(super) fn stages(count: usize) -> String {
@@ -14,6 +15,23 @@ pub(super) fn stages(count: usize) -> String {
 pub(super) fn opening(experiment: &str, count: usize, jobs: usize, threads: usize) -> String {
     let threads = format!("{threads} {}", if threads == 1 { "thread" } else { "threads" });
     format!("{experiment}: {}, {jobs} at once, {threads}", stages(count))
+}
+
+/// A source among the stages, for as long as it is fetched.
+pub(super) fn source(name: &str) -> StageName {
+    StageName {
+        name: format!("source {name}"),
+        variant: BTreeMap::new(),
+    }
+}
+
+/// `4.9 MB in 2.0s; to pin it: sha256 = "…" (runner pin FILE writes it)`
+pub(super) fn fetched(bytes: u64, seconds: f64, pin: Option<&str>) -> String {
+    let size = format!("{:.1} MB in {}", bytes as f64 / 1e6, duration(seconds));
+    match pin.and_then(|pin| pin.split_once(':')) {
+        Some((algorithm, digest)) => format!("{size}; to pin it: {algorithm} = \"{digest}\" (`runner pin FILE` writes it)"),
+        None => size,
+    }
 }
 
 /// What is known of a stage that failed.

@@ -69,12 +69,7 @@ impl Asker<'_> {
 
     /// What is asked about one row: the numbers of steps, and the samples of each.
     fn questions<'r>(&self, row: &'r Row) -> Vec<(&'r Row, Option<u32>, u32)> {
-        let mut requested: Vec<Option<u32>> = self.ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
-        if requested.is_empty() {
-            requested.push(None);
-        }
-        let samples = |requested| (0..self.samples).map(move |sample| (row, requested, sample));
-        requested.into_iter().flat_map(samples).collect()
+        questions(row, self.ask, self.samples)
     }
 
     fn request(&self, (row, requested, sample): &(&Row, Option<u32>, u32)) -> Request {
@@ -84,6 +79,16 @@ impl Asker<'_> {
             stream: format!("{} {steps} {sample}", row.id),
         }
     }
+}
+
+/// What is asked about one row: the numbers of steps, `ask` more than the full solution has, and the samples of each.
+pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r Row, Option<u32>, u32)> {
+    let mut requested: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
+    if requested.is_empty() {
+        requested.push(None);
+    }
+    let samples = |requested| (0..samples).map(move |sample| (row, requested, sample));
+    requested.into_iter().flat_map(samples).collect()
 }
 
 /// The number of steps asked for: `full + shift`, or `full` where that is below 1 (METHOD, 3 a).

@@ -17,6 +17,7 @@ pub(super) static KIND: Kind = Kind {
     name: "eval",
     version: 3,
     inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
+    free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     parse,

@@ -17,6 +17,7 @@ pub(super) static KIND: Kind = Kind {
     name: "filter",
     version: 1,
     inputs: &[Input::one("answers", PortType::Answers)],
+    free: false,
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),

@@ -15,6 +15,7 @@ pub(super) static KIND: Kind = Kind {
     name: "generate",
     version: 1,
     inputs: &[],
+    free: false,
     outputs: &[
         Output::of("train", PortType::Dataset),
         Output::of("skipped", PortType::Dataset),
@@ -44,7 +45,7 @@ struct Which {
 fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let Which { task } = params.deserialize()?;
     let Some(task) = find(&task) else {
-        return Err(figment::Error::from(Wrong::UnknownVariant(task, task::names())).with_path("task"));
+        return Err(figment::Error::from(Wrong::UnknownVariant(task, task::drawn_names())).with_path("task"));
     };
     let mut others = params.clone();
     if let Value::Dict(_, fields) = &mut others {
@@ -56,6 +57,11 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
     }))
 }
 
+/// The tasks whose problems are drawn.
+fn drawn() -> impl Iterator<Item = &'static dyn Task> {
+    task::tasks().iter().copied().filter(|task| task.published().is_none())
+}
+
 fn find(name: &str) -> Option<&'static dyn Task> {
     task::tasks().iter().copied().find(|task| task.name() == name)
 }
@@ -64,7 +70,7 @@ fn find(name: &str) -> Option<&'static dyn Task> {
 fn schema() -> Schema {
     let mut params: BTreeMap<String, Vec<(&str, serde_json::Value)>> = BTreeMap::new();
     let mut definitions = serde_json::Map::new();
-    for task in task::tasks() {
+    for task in drawn() {
         let mut schema = task.schema().to_value();
         // Tasks that share a type share its definition; a test sees to it that no two types share a name.
         definitions.extend(fields(&mut schema, "$defs"));
@@ -73,7 +79,7 @@ fn schema() -> Schema {
         }
     }
     let mut properties: serde_json::Map<_, _> = params.into_iter().map(|(name, by_task)| (name, either(by_task))).collect();
-    let task = json!({"description": "Which task's problems.", "enum": task::names()});
+    let task = json!({"description": "Which task's problems.", "enum": task::drawn_names()});
     properties.insert("task".to_owned(), task);
     let all = json!({
         "type": "object",
@@ -147,7 +153,7 @@ impl Stage for Generate {
             ood_easy,
             ood_hard,
         } = &splits;
-        let ports = KIND.outputs.iter().map(|output| output.name);
+        let ports = KIND.outputs.iter().map(|output| output.name.as_ref());
         let sets = [train, skipped, development, in_domain, ood_easy, ood_hard];
         let total = sets.iter().map(|rows| rows.len() as u64).sum();
         let mut done = 0;

@@ -1,5 +1,6 @@
 //! What every kind does with its [`Job`]: find its inputs and outputs, tell how far it is, stop.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::{Input, Job, Output, PortType, StageError};
 use crate::dataset::{self, DatasetError, Row};
 use crate::event::Progress;
 
-impl Input {
+impl Input<'static> {
     /// One artifact, without which the stage cannot be.
     pub(super) const fn one(name: &'static str, port: PortType) -> Self {
         Self {
@@ -44,7 +45,10 @@ impl Input {
 
 impl Output {
     pub(super) const fn of(name: &'static str, port: PortType) -> Self {
-        Self { name, port }
+        Self {
+            name: Cow::Borrowed(name),
+            port,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) static KIND: Kind = Kind {
     name: "measure",
     version: 1,
     inputs: &[Input::list("answers", PortType::Answers, false)],
+    free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),

@@ -19,6 +19,7 @@ pub(super) static KIND: Kind = Kind {
         Input::list("full", PortType::Dataset, true),
         Input::list("skips", PortType::Dataset, true),
     ],
+    free: false,
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),

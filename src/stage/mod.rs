@@ -3,28 +3,37 @@
 //! A stage knows nothing of keys, stores, executors or terminals. A new kind is one file and one line in [`kinds`].
 
 mod answering;
+mod command;
+mod endpoint;
 mod eval;
 mod filter;
 mod generate;
+mod import;
 mod job;
 mod measure;
 mod mix;
 mod sample;
+mod split;
 mod train;
 
 pub use answering::judge;
+pub use command::is_port;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use schemars::Schema;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{self, Dtype, Engine};
 use crate::event::Progress;
+use crate::source::Source;
 
 /// What an artifact at a port is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum PortType {
     /// A JSON Lines file of [`crate::dataset::Row`].
     Dataset,
@@ -34,12 +43,21 @@ pub enum PortType {
     Answers,
     /// A folder: `metrics.json` and the answers it was computed from.
     Metrics,
+    /// A file or a folder of any kind.
+    File,
+}
+
+impl PortType {
+    /// Whether an input of this type takes what an output of type `given` puts out.
+    pub fn takes(self, given: Self) -> bool {
+        self == Self::File || self == given
+    }
 }
 
 /// An input port of a kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Input {
-    pub name: &'static str,
+pub struct Input<'a> {
+    pub name: &'a str,
     pub port: PortType,
     /// Whether a stage may leave it out.
     pub optional: bool,
@@ -48,9 +66,9 @@ pub struct Input {
 }
 
 /// An output port of a kind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub port: PortType,
 }
 
@@ -63,7 +81,10 @@ pub struct Kind {
     pub name: &'static str,
     /// Raised whenever the same params, seed and inputs may give other bytes than before.
     pub version: u32,
-    pub inputs: &'static [Input],
+    pub inputs: &'static [Input<'static>],
+    /// Whether a stage may have further inputs, which it names in a table `inputs`.
+    pub free: bool,
+    /// None for kinds whose params say what they put out: see [`Stage::outputs`].
     pub outputs: &'static [Output],
     /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
     pub named: &'static [(&'static str, &'static str)],
@@ -77,10 +98,27 @@ pub struct Kind {
     pub follows_seed: bool,
 }
 
+impl Kind {
+    /// What a stage of this kind puts out.
+    pub fn outputs_of(&self, stage: &dyn Stage) -> Vec<Output> {
+        stage.outputs().unwrap_or_else(|| self.outputs.to_vec())
+    }
+}
+
 /// One stage with its params read and checked.
 pub trait Stage {
     /// The params after defaults, as they enter the key.
     fn params(&self) -> Value;
+
+    /// What this stage puts out, for kinds whose params say so; nothing for those of which the table says it.
+    fn outputs(&self) -> Option<Vec<Output>> {
+        None
+    }
+
+    /// What it reads from outside the DAG: its content is part of the key.
+    fn source(&self) -> Option<&Source> {
+        None
+    }
 
     /// Whether the output depends on the seed.
     fn draws(&self) -> bool;
@@ -149,13 +187,16 @@ fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
 
 /// The table of kinds, by name.
 pub fn kinds() -> &'static [&'static Kind] {
-    static KINDS: [&Kind; 7] = [
+    static KINDS: [&Kind; 10] = [
+        &command::KIND,
         &eval::KIND,
         &filter::KIND,
         &generate::KIND,
+        &import::KIND,
         &measure::KIND,
         &mix::KIND,
         &sample::KIND,
+        &split::KIND,
         &train::KIND,
     ];
     &KINDS

@@ -5,18 +5,22 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answering::{Asker, load, task_of};
+use super::answering::{Asker, load, questions, task_of};
+use super::endpoint::{Endpoint, Question};
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
+use crate::dataset::{Answer, Prompt, Row};
 use crate::engine::{self, Dtype, Engine};
 use crate::sampler::Sampling;
+use crate::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
     version: 3,
-    inputs: &[Input::one("model", PortType::Model), Input::one("data", PortType::Dataset)],
+    inputs: &[Input::maybe("model", PortType::Model), Input::one("data", PortType::Dataset)],
+    free: false,
     outputs: &[Output::of("answers", PortType::Answers)],
-    named: &[],
+    named: &[("prompt", "prompts")],
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,
@@ -50,6 +54,19 @@ struct Sample {
     engine: Engine,
     /// In which numbers.
     dtype: Dtype,
+    /// The address of an OpenAI-compatible server that computes in place of an engine: `http://localhost:8080/v1`.
+    #[serde(skip_serializing)]
+    endpoint: Option<String>,
+    /// The name under which the server serves the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<String>,
+    /// What a served model reads: as in `train`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    /// Requests to the server at once.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 1))]
+    concurrency: usize,
 }
 
 impl Default for Sample {
@@ -64,13 +81,18 @@ impl Default for Sample {
             max_tokens: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
+            endpoint: None,
+            served: None,
+            prompt: None,
+            concurrency: 4,
         }
     }
 }
 
-fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let sample: Sample = params.deserialize()?;
+fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let mut sample: Sample = params.deserialize()?;
     sample.check()?;
+    sample.check_endpoint(given.contains(&"model"))?;
     Ok(Box::new(sample))
 }
 
@@ -95,6 +117,102 @@ impl Sample {
             Self { top_p: Some(sum), .. } if !(*sum > 0.0 && *sum <= 1.0) => {
                 wrong("top_p", format!("{sum} is out of range, it must be above 0 and at most 1"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what only a served model has; a prompt that is named becomes its text.
+    fn check_endpoint(&mut self, has_model: bool) -> Result<(), figment::Error> {
+        let wrong = |path: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(path));
+        let Some(endpoint) = &self.endpoint else {
+            return match self {
+                Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
+                Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
+                _ if !has_model => Err("a model is needed: give the input `model`, or an `endpoint`".to_owned().into()),
+                _ => Ok(()),
+            };
+        };
+        if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
+            return wrong("endpoint", "an address begins with `http://` or `https://`");
+        }
+        match self {
+            _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
+            Self { served: None, .. } => return wrong("endpoint", "which model? say its name on the server: `served = \"…\"`"),
+            Self { max_tokens: 0, .. } => {
+                return wrong(
+                    "endpoint",
+                    "the longest response of a served model must be given: `max_tokens = 400`",
+                );
+            }
+            Self { top_k: Some(_), .. } => return wrong("top_k", "a served model draws with `temperature` and `top_p` alone"),
+            Self { concurrency: 0, .. } => return wrong("concurrency", "0 is too small, it must be at least 1"),
+            _ => {}
+        }
+        let template = match self.prompt.as_deref() {
+            Some("numbered") => Prompt::NUMBERED,
+            None | Some("plain") => Prompt::PLAIN,
+            Some(template) if template.contains("{question}") => template,
+            Some(_) => {
+                return wrong(
+                    "prompt",
+                    "a prompt is `plain`, `numbered`, an entry of `[prompts]`, or a text with `{question}`",
+                );
+            }
+        };
+        self.prompt = Some(template.to_owned());
+        Ok(())
+    }
+
+    /// Asks the server.
+    fn ask_server(&self, endpoint: &str, job: &Job<'_>) -> Result<(), StageError> {
+        let prompt = Prompt {
+            template: self.prompt.clone().unwrap_or_default(),
+        };
+        self.check_prompt(&prompt)?;
+        let rows = job.rows("data")?;
+        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
+        let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, &self.ask, self.samples)).collect();
+        let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
+            let steps = requested.unwrap_or(row.step_num);
+            let label = format!("{} {steps} {sample}", row.id);
+            Question {
+                prompt: prompt.render(&row.prompt, steps),
+                // Servers take 32 bits.
+                seed: Stream::new(job.seed, &label).below(1 << 31),
+            }
+        };
+        let common = json!({
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p.unwrap_or(1.0),
+            "stop": self.stop,
+        });
+        let server = Endpoint {
+            address: endpoint,
+            served: self.served.as_deref().unwrap_or_default(),
+            concurrency: self.concurrency,
+            common: common.as_object().cloned().unwrap_or_default(),
+        };
+        let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
+        let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
+            problem: row.clone(),
+            requested,
+            sample,
+            response: written.text,
+            tokens: written.tokens,
+        });
+        job.write("answers", &answers.collect::<Vec<_>>())
+    }
+
+    /// Refuses a prompt that does not say what `ask` asks.
+    fn check_prompt(&self, prompt: &Prompt) -> Result<(), StageError> {
+        match (prompt.is_numbered(), self.ask.is_empty()) {
+            (false, false) => Err(failed(
+                "the model's prompt names no number of steps; train it with `prompt = \"numbered\"`, or set `ask = []`",
+            )),
+            (true, true) => Err(failed(
+                "the model's prompt names the number of steps, and `ask = []` gives none; `ask = [0]` is the full number",
+            )),
             _ => Ok(()),
         }
     }
@@ -143,24 +261,16 @@ impl Stage for Sample {
     }
 
     fn numerics(&self) -> Option<String> {
-        Some(engine::numerics(self.engine, self.dtype))
+        self.endpoint.is_none().then(|| engine::numerics(self.engine, self.dtype))
     }
 
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
-        let model = load(job.input("model")?)?;
-        match (model.prompt.is_numbered(), self.ask.is_empty()) {
-            (false, false) => {
-                return Err(failed(
-                    "the model's prompt names no number of steps; train it with `prompt = \"numbered\"`, or set `ask = []`",
-                ));
-            }
-            (true, true) => {
-                return Err(failed(
-                    "the model's prompt names the number of steps, and `ask = []` gives none; `ask = [0]` is the full number",
-                ));
-            }
-            _ => {}
+        if let Some(endpoint) = &self.endpoint {
+            return self.ask_server(endpoint, job);
         }
+        let model = job.list("model").first();
+        let model = load(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
+        self.check_prompt(&model.prompt)?;
         let rows = job.rows("data")?;
         // Rows of no task are found now rather than when their answers are judged.
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;

@@ -21,6 +21,7 @@ pub(super) static KIND: Kind = Kind {
         Input::maybe("base", PortType::Model),
         Input::list("vocabulary", PortType::Dataset, true),
     ],
+    free: false,
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
     parse,
@@ -28,10 +29,18 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
 };
 
+/// The `model` of a stage that has the shape of its base.
+const BASE: &str = "base";
+
 /// A training.
 struct Train(Recipe);
 
 fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let mut params = params.clone();
+    if let (true, Value::Dict(_, fields)) = (given.contains(&"base"), &mut params) {
+        // As if it were left out, for files that give it to stages with and without a base.
+        fields.retain(|field, value| field != "model" || value.as_str() != Some(BASE));
+    }
     let mut recipe: Recipe = params.deserialize()?;
     check_numbers(recipe.engine, recipe.dtype)?;
     let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));

@@ -7,6 +7,7 @@
 //! v1/tmp/                    work in progress, named after its process; renamed into place when it is whole
 //! v1/scratch/<key>/          checkpoints of stages that have not ended yet
 //! v1/leases/<key>.json       who is computing what; the file's time is its heartbeat
+//! v1/sources/<digest>/        what was fetched for experiments, by the digest of where it came from
 //! v1/files/<path's digest>.json   digests of files outside the store, by size and times (stat cache)
 //! ```
 //!
@@ -91,7 +92,7 @@ impl Store {
     /// When the folder cannot be made or is not a folder.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let root = folder.join(LAYOUT);
-        for part in ["objects", "records", "runs", "tmp", "scratch", "leases", "files"] {
+        for part in ["objects", "records", "runs", "tmp", "scratch", "leases", "sources", "files"] {
             let path = root.join(part);
             std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
         }
@@ -128,6 +129,11 @@ impl Store {
         let path = self.root.join("scratch").join(key.to_string());
         std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
         Ok(path)
+    }
+
+    /// The folder for what is fetched from one place, named by that place's digest; it need not exist.
+    pub fn sources(&self, place: &Digest) -> PathBuf {
+        self.root.join("sources").join(place.to_string())
     }
 
     /// Removes the checkpoints of a stage that has ended.

@@ -5,6 +5,7 @@ mod addition;
 mod algebra;
 mod basics;
 mod direction;
+mod gsm8k;
 mod pool;
 // The example of docs/extending.md: a task for the tests alone.
 #[cfg(test)]
@@ -41,11 +42,43 @@ pub trait Task: Sync {
     /// Reads and checks the params of `generate` for this task: all but `task`.
     ///
     /// # Errors
-    /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist.
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error>;
+    /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist; and for a task whose
+    /// problems are published.
+    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+        let _ = params;
+        let name = self.name();
+        let message = format!("the problems of `{name}` are published, and not drawn: `import` them with `task = \"{name}\"`");
+        Err(figment::Error::from(message).with_path("task"))
+    }
 
     /// The JSON Schema of these params.
-    fn schema(&self) -> Schema;
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    /// How the task's problems are published, for a task whose problems are not drawn.
+    fn published(&self) -> Option<&'static dyn Published> {
+        None
+    }
+}
+
+/// How `import` reads the problems of a task that others have published.
+pub trait Published {
+    /// What the question and the solution are called there.
+    fn fields(&self) -> PublishedFields;
+
+    /// The row of a question and its solution as they are published.
+    ///
+    /// # Errors
+    /// When the solution is not in the published form.
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String>;
+}
+
+/// Names of fields in published records; nothing where they are those of a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishedFields {
+    pub prompt: Option<&'static str>,
+    pub completion: Option<&'static str>,
 }
 
 /// What to generate: a task's params, checked.
@@ -81,6 +114,7 @@ pub fn tasks() -> &'static [&'static dyn Task] {
         &algebra::Algebra,
         &basics::Basics,
         &direction::Direction,
+        &gsm8k::Gsm8k,
         #[cfg(test)]
         &reversal::Reversal,
     ]
@@ -90,6 +124,23 @@ pub fn tasks() -> &'static [&'static dyn Task] {
 pub fn names() -> &'static [&'static str] {
     static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| tasks().iter().map(|task| task.name()).collect());
     &NAMES
+}
+
+/// The names of the tasks whose problems are drawn.
+pub fn drawn_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| chosen(|task| task.published().is_none()));
+    &NAMES
+}
+
+/// The names of the tasks whose problems are published.
+pub fn published_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| chosen(|task| task.published().is_some()));
+    &NAMES
+}
+
+fn chosen(belongs: impl Fn(&dyn Task) -> bool) -> Vec<&'static str> {
+    let tasks = tasks().iter().filter(|task| belongs(**task));
+    tasks.map(|task| task.name()).collect()
 }
 
 /// The task that the row's question belongs to.

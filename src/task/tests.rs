@@ -61,7 +61,7 @@ fn a_question_of_another_task_has_no_steps_that_follow() {
 #[test]
 fn a_share_draws_so_many_skips_and_a_cold_start_none() {
     // The basics have one step each, and none to skip.
-    for task in tasks().iter().filter(|task| task.name() != "basics") {
+    for task in tasks().iter().filter(|task| task.name() != "basics" && task.published().is_none()) {
         let skips = |toml: &str| {
             let sizes = "train = 1000\ndevelopment = 0\nin_domain = 0\nood_easy = 0\nood_hard = 0";
             generate(*task, &format!("{sizes}\n{toml}"), 3).skipped.len()

@@ -3,8 +3,10 @@
 mod ablations;
 mod architecture;
 mod browser;
+mod commands;
 mod config;
 mod dag;
+mod endpoint;
 mod imports;
 mod keys;
 mod kinds;
@@ -17,6 +19,8 @@ mod reference;
 mod report;
 mod reports;
 mod runs;
+mod server;
+mod sources;
 mod table;
 mod tasks;
 

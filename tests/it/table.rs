@@ -131,7 +131,7 @@ fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(
     Ok(Box::new(Fake { params, draws: DRAWS }))
 }
 
-const fn input(name: &'static str, port: PortType) -> Input {
+const fn input(name: &'static str, port: PortType) -> Input<'static> {
     Input {
         name,
         port,
@@ -141,18 +141,22 @@ const fn input(name: &'static str, port: PortType) -> Input {
 }
 
 const fn output(name: &'static str, port: PortType) -> Output {
-    Output { name, port }
+    Output {
+        name: std::borrow::Cow::Borrowed(name),
+        port,
+    }
 }
 
 const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRAWS: bool>(
     name: &'static str,
-    inputs: &'static [Input],
+    inputs: &'static [Input<'static>],
     outputs: &'static [Output],
 ) -> Kind {
     Kind {
         name,
         version: 1,
         inputs,
+        free: false,
         outputs,
         named: &[],
         parse: parse::<P, DRAWS>,
@@ -168,13 +172,15 @@ static GENERATE: Kind = Kind {
     ..kind::<Generate, true>(
         "generate",
         &[],
-        &[
-            output("train", Dataset),
-            output("skipped", Dataset),
-            output("in_domain", Dataset),
-            output("ood_easy", Dataset),
-            output("ood_hard", Dataset),
-        ],
+        const {
+            &[
+                output("train", Dataset),
+                output("skipped", Dataset),
+                output("in_domain", Dataset),
+                output("ood_easy", Dataset),
+                output("ood_hard", Dataset),
+            ]
+        },
     )
 };
 static MIX: Kind = kind::<Mix, true>(
@@ -186,18 +192,18 @@ static MIX: Kind = kind::<Mix, true>(
             ..input("skips", Dataset)
         },
     ],
-    &[output("data", Dataset)],
+    const { &[output("data", Dataset)] },
 );
 static TRAIN: Kind = Kind {
     named: &[("model", "models"), ("prompt", "prompts")],
-    ..kind::<Train, true>("train", &[input("data", Dataset)], &[output("model", Model)])
+    ..kind::<Train, true>("train", &[input("data", Dataset)], const { &[output("model", Model)] })
 };
 static SAMPLE: Kind = kind::<Sample, false>(
     "sample",
     &[input("model", Model), input("data", Dataset)],
-    &[output("answers", Answers)],
+    const { &[output("answers", Answers)] },
 );
-static FILTER: Kind = kind::<Nothing, false>("filter", &[input("answers", Answers)], &[output("data", Dataset)]);
+static FILTER: Kind = kind::<Nothing, false>("filter", &[input("answers", Answers)], const { &[output("data", Dataset)] });
 static EVAL: Kind = kind::<Nothing, false>(
     "eval",
     &[
@@ -207,7 +213,7 @@ static EVAL: Kind = kind::<Nothing, false>(
             ..input("data", Dataset)
         },
     ],
-    &[output("metrics", Metrics)],
+    const { &[output("metrics", Metrics)] },
 );
 
 static KINDS: [&Kind; 6] = [&EVAL, &FILTER, &GENERATE, &MIX, &SAMPLE, &TRAIN];

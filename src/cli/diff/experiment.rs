@@ -49,12 +49,12 @@ fn facts(plan: &Plan, index: NodeIndex, node: &Node, entry: &Entry, scores: &Sco
         add(&mut facts, About::Numbers, "", &Value::from(numbers));
     }
     for (port, links) in &node.inputs {
-        let from = |link: &crate::plan::Link| Some(plan.entries.get(link.from.index())?.outputs.get(link.port)?.digest);
+        let from = |link: &crate::plan::Link| Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest);
         add_digests(&mut facts, About::Input, port, &links.iter().map(from).collect::<Vec<_>>());
     }
-    for output in node.kind.outputs {
-        let digest = entry.outputs.get(output.name).map(|artifact| artifact.digest);
-        add_digests(&mut facts, About::Output, output.name, &[digest]);
+    for output in &node.outputs {
+        let digest = entry.outputs.get(output.name.as_ref()).map(|artifact| artifact.digest);
+        add_digests(&mut facts, About::Output, &output.name, &[digest]);
     }
     for score in scores.scores.iter().filter(|score| score.place.source == index.index()) {
         if let Some(metrics) = &score.metrics {

@@ -67,8 +67,8 @@ pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Pl
     reason = "a stage without metrics is another thing than one whose metrics are to come"
 )]
 fn folder(node: &Node, entry: &Entry, store: &Store) -> Option<Option<std::path::PathBuf>> {
-    let port = node.kind.outputs.iter().find(|output| output.port == PortType::Metrics)?;
-    let artifact = entry.outputs.get(port.name).filter(|_| entry.state == State::Hit);
+    let port = node.outputs.iter().find(|output| output.port == PortType::Metrics)?;
+    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == State::Hit);
     Some(artifact.map(|artifact| store.object(&artifact.digest)))
 }
 
@@ -87,7 +87,7 @@ fn iteration(name: &str) -> Option<i64> {
 }
 
 /// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
-pub(super) fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
+pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
     let links: Vec<&Link> = data_links(dag, node);
     let short: Vec<String> = links.iter().map(|link| short_name(dag, link)).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -116,7 +116,7 @@ fn data_links<'a>(dag: &'a Dag, node: &'a Node) -> Vec<&'a Link> {
 
 fn short_name(dag: &Dag, link: &Link) -> String {
     match dag.graph.node_weight(link.from) {
-        Some(from) if from.kind.outputs.len() > 1 => link.port.to_owned(),
+        Some(from) if from.outputs.len() > 1 => link.port.to_string(),
         _ => stage_name(dag, link.from).to_owned(),
     }
 }

@@ -70,9 +70,9 @@ impl<'a> Gathering<'a> {
     fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
         let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
         hits.flat_map(move |(index, node, entry)| {
-            let outputs = node.kind.outputs.iter().filter(move |output| output.port == port);
+            let outputs = node.outputs.iter().filter(move |output| output.port == port);
             outputs
-                .filter_map(|output| Some((index, node, self.path(entry, output.name)?)))
+                .filter_map(|output| Some((index, node, self.path(entry, &output.name)?)))
                 .collect::<Vec<_>>()
         })
     }
@@ -101,7 +101,7 @@ impl<'a> Gathering<'a> {
             let mut outcomes: Vec<Outcome> = Vec::new();
             for link in node.inputs.values().flatten() {
                 let entry = self.plan.entries.get(link.from.index());
-                if let Some(answered) = entry.and_then(|entry| self.path(entry, link.port)) {
+                if let Some(answered) = entry.and_then(|entry| self.path(entry, &link.port)) {
                     answers::read(&answered, |_, outcome| outcomes.push(outcome))?;
                 }
             }

@@ -58,25 +58,20 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
         .inputs
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
-    let digest = |link: &plan::Link| -> Option<Digest> { Some(plan.entries.get(link.from.index())?.outputs.get(link.port)?.digest) };
+    let digest =
+        |link: &plan::Link| -> Option<Digest> { Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest) };
     links
         .map(|(port, link)| Input {
             port: port.clone(),
             stage: link.from.index(),
-            output: link.port,
+            output: link.port.to_string(),
             digest: digest(link),
         })
         .collect()
 }
 
 fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
-    let type_of = |port: &str| {
-        node.kind
-            .outputs
-            .iter()
-            .find(|output| output.name == port)
-            .map(|output| output.port)
-    };
+    let type_of = |port: &str| node.outputs.iter().find(|output| output.name == port).map(|output| output.port);
     let output = |(port, artifact): (&String, &crate::store::Artifact)| {
         let path = store.object(&artifact.digest);
         let steps = match type_of(port) {

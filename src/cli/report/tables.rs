@@ -55,7 +55,7 @@ impl Tables<'_> {
 
     fn table(&self, table: Table) -> Result<Option<Sheet>, Failed> {
         Ok(match table {
-            Table::Results => Some(self.scores.results()).filter(|_| !self.scores.scores.is_empty()),
+            Table::Results => Some(self.scores.results()).filter(|table| !table.rows.is_empty()),
             Table::Differences => match self.baseline {
                 Some(baseline) => Some(self.scores.compared(baseline).map_err(Failed::Usage)?).filter(|table| !table.rows.is_empty()),
                 None => None,

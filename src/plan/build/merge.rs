@@ -12,9 +12,10 @@ use crate::config::value::text;
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
+use crate::stage::Stage;
 
-/// All that makes two stages equal: kind, params after defaults with the numeric class, the seed where it is drawn from, and the same inputs.
-type Identity = (&'static str, Digest, Option<u64>, Vec<(&'static str, Vec<Link>)>);
+/// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
+type Identity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
 
 /// Collects the stages of one variant after the other.
 pub(super) struct Merger {
@@ -61,17 +62,19 @@ impl Merger {
         let link = |edge: &super::Edge| {
             Some(Link {
                 from: *placed.get(&edge.to)?,
-                port: edge.port,
+                port: edge.port.clone(),
             })
         };
-        let links = |(port, edges): &(&'static str, Vec<_>)| Some((*port, edges.iter().map(link).collect::<Option<Vec<_>>>()?));
-        let inputs: Vec<(&'static str, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
+        let links = |(port, edges): &(String, Vec<_>)| Some((port.clone(), edges.iter().map(link).collect::<Option<Vec<_>>>()?));
+        let inputs: Vec<(String, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
         let seed = stage.draws().then_some(draft.seed);
         let (canonical, numerics) = (stage.params(), stage.numerics());
-        match self
-            .nodes
-            .entry((kind.name, identity(&canonical, numerics.as_deref()), seed, inputs.clone()))
-        {
+        match self.nodes.entry((
+            kind.name,
+            identity(stage.as_ref(), &canonical, numerics.as_deref()),
+            seed,
+            inputs.clone(),
+        )) {
             Entry::Occupied(entry) => {
                 let node = *entry.get();
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
@@ -88,12 +91,13 @@ impl Merger {
                     base: draft.declaration.base.clone(),
                     index: draft.declaration.index,
                     kind,
+                    outputs: kind.outputs_of(stage.as_ref()),
                     stage,
                     canonical,
                     numerics,
                     params,
                     seed,
-                    inputs: inputs.iter().map(|(port, links)| ((*port).to_owned(), links.clone())).collect(),
+                    inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
                 });
                 entry.insert(node);
                 let mut sources: Vec<NodeIndex> = inputs.iter().flat_map(|(_, links)| links).map(|link| link.from).collect();
@@ -112,9 +116,11 @@ impl Merger {
     }
 }
 
-fn identity(params: &Value, numerics: Option<&str>) -> Digest {
+fn identity(stage: &dyn Stage, params: &Value, numerics: Option<&str>) -> Digest {
     let mut encoder = Encoder::default();
     encoder.value(params);
     encoder.value(&numerics.into());
+    // The content takes its place in the key; before that is known, what is read from two places is two stages.
+    encoder.value(&serde_json::json!(stage.source()));
     encoder.digest()
 }

@@ -7,6 +7,8 @@ use crate::config::value::{describe, integer};
 use crate::config::{Diagnostic, StageDeclaration, invalid, nearest};
 use crate::stage::{Kind, Stage};
 
+/// The table in which a stage names inputs of its own, for kinds that let it.
+pub(super) const FREE: &str = "inputs";
 /// Fields of every stage.
 const COMMON: [&str; 3] = ["kind", "for", "seed"];
 
@@ -16,7 +18,7 @@ impl Reader<'_, '_> {
         if !stage.broken.is_empty() {
             return None;
         }
-        let own = |field: &str| !COMMON.contains(&field) && !kind.inputs.iter().any(|input| input.name == field);
+        let own = |field: &str| !COMMON.contains(&field) && !inputs(kind).any(|input| input == field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
         let params: Dict = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
@@ -34,7 +36,7 @@ impl Reader<'_, '_> {
 
     /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
     fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind, given: &[&str]) {
-        let others: Vec<&str> = COMMON.into_iter().chain(kind.inputs.iter().map(|input| input.name)).collect();
+        let others: Vec<&str> = COMMON.into_iter().chain(inputs(kind)).collect();
         let whole = format!("stage `{}` ({})", stage.name, kind.name);
         let mut removed: Vec<String> = Vec::new();
         let mut next = Some(error);
@@ -65,7 +67,7 @@ impl Reader<'_, '_> {
             let edges = draft
                 .inputs
                 .iter()
-                .flat_map(|(port, edges)| edges.iter().map(|edge| (*port, edge.to)));
+                .flat_map(|(port, edges)| edges.iter().map(|edge| (port.as_str(), edge.to)));
             for (port, from) in edges {
                 let from = drafts.get(from).and_then(|from| from.stage.as_ref());
                 if let Some(Err(error)) = from.map(|(from, _)| stage.accepts(port, from.as_ref())) {
@@ -118,6 +120,12 @@ impl Reader<'_, '_> {
             0
         })
     }
+}
+
+/// The fields that hold references.
+fn inputs(kind: &Kind) -> impl Iterator<Item = &'static str> {
+    let table = kind.free.then_some(FREE);
+    kind.inputs.iter().map(|input| input.name).chain(table)
 }
 
 /// The input ports at which the stage is given something.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use figment::value::{Tag, Value};
 
-use super::{Edge, Reader};
+use super::{Edge, Ports, Reader};
 use crate::config::value::describe;
 use crate::config::{self, Diagnostic, Location, StageDeclaration, known, nearest};
 use crate::stage::{Input, Kind, Output, PortType};
@@ -60,7 +60,7 @@ fn bounds(text: &str, span: Range<usize>) -> Option<(Range<usize>, Range<usize>,
 }
 
 /// What an input takes, in words.
-pub(super) fn takes(input: &Input) -> String {
+pub(super) fn takes(input: &Input<'_>) -> String {
     let what = noun(input.port);
     if input.many {
         format!("{what} or a list of them")
@@ -75,6 +75,7 @@ fn noun(port: PortType) -> &'static str {
         PortType::Model => "a model",
         PortType::Answers => "answers",
         PortType::Metrics => "metrics",
+        PortType::File => "a file or folder",
     }
 }
 
@@ -84,7 +85,7 @@ impl Reader<'_, '_> {
         &self,
         stage: &StageDeclaration,
         kind: &Kind,
-        input: &Input,
+        input: &Input<'_>,
         value: &'v Value,
     ) -> Result<&'v [Value], Diagnostic> {
         let wrong = |message: String| Err(Diagnostic::new(message).at(self.origins.value(value.tag())));
@@ -114,9 +115,9 @@ impl Reader<'_, '_> {
         &self,
         stage: &StageDeclaration,
         kind: &Kind,
-        input: &Input,
+        input: &Input<'_>,
         value: &Value,
-        kinds: &[Option<&'static Kind>],
+        sources: &[Option<Ports>],
     ) -> Result<Vec<Edge>, Diagnostic> {
         let tag = value.tag();
         let parts = value.as_str().and_then(|text| Some((text, Parts::of(text)?)));
@@ -131,13 +132,19 @@ impl Reader<'_, '_> {
         }
         let mut edges = Vec::new();
         for index in self.indices(stage, kind, input, &written)? {
-            edges.extend(self.edge(kind, input, &written, index, kinds)?);
+            edges.extend(self.edge(kind, input, &written, index, sources)?);
         }
         Ok(edges)
     }
 
     /// The indices that a reference names: one, or none for a stage without, or all of a range.
-    fn indices(&self, stage: &StageDeclaration, kind: &Kind, input: &Input, written: &Written<'_>) -> Result<Vec<Option<i64>>, Diagnostic> {
+    fn indices(
+        &self,
+        stage: &StageDeclaration,
+        kind: &Kind,
+        input: &Input<'_>,
+        written: &Written<'_>,
+    ) -> Result<Vec<Option<i64>>, Diagnostic> {
         let Some(span) = written.parts.index.clone() else {
             return Ok(vec![None]);
         };
@@ -168,14 +175,14 @@ impl Reader<'_, '_> {
         Ok(values.into_iter().map(Some).collect())
     }
 
-    /// The edge to the stage of that index; nothing where its kind has been reported as wrong.
+    /// The edge to the stage of that index; nothing where its kind or what it puts out has been reported as wrong.
     fn edge(
         &self,
         kind: &Kind,
-        input: &Input,
+        input: &Input<'_>,
         written: &Written<'_>,
         index: Option<i64>,
-        kinds: &[Option<&'static Kind>],
+        sources: &[Option<Ports>],
     ) -> Result<Option<Edge>, Diagnostic> {
         let at = |part: Range<usize>| self.place(written, part);
         let Written { text, parts, tag } = written;
@@ -184,7 +191,7 @@ impl Reader<'_, '_> {
             let name = 0..parts.port.as_ref().map_or(text.len(), |port| port.start - 1);
             return Err(self.unknown(base, index, at(name)));
         };
-        let Some(source) = kinds.get(position).copied().flatten() else {
+        let Some(source) = sources.get(position).and_then(Option::as_ref) else {
             return Ok(None);
         };
         let name = self.variant.stages.get(position).map_or(base, |stage| stage.name.as_str());
@@ -192,7 +199,7 @@ impl Reader<'_, '_> {
             Some(span) => port(source, name, &text[span.clone()], at(span.clone()))?,
             None => only_port(source, name, at(0..text.len()))?,
         };
-        if port.port != input.port {
+        if !input.port.takes(port.port) {
             let (gives, takes) = (noun(port.port), takes(input));
             let message = format!(
                 "input `{}` of {} takes {takes}; `{name}.{}` is {gives}",
@@ -202,7 +209,7 @@ impl Reader<'_, '_> {
         }
         Ok(Some(Edge {
             to: position,
-            port: port.name,
+            port: port.name.clone(),
             tag: *tag,
         }))
     }
@@ -253,21 +260,21 @@ fn listed(indices: &[i64]) -> String {
     }
 }
 
-fn port(kind: &'static Kind, stage: &str, name: &str, at: Option<Location>) -> Result<&'static Output, Diagnostic> {
-    let names = || kind.outputs.iter().map(|output| output.name);
-    let found = kind.outputs.iter().find(|output| output.name == name);
+fn port<'p>(ports: &'p Ports, stage: &str, name: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
+    let names = || ports.outputs.iter().map(|output| output.name.as_ref());
+    let found = ports.outputs.iter().find(|output| output.name == name);
     found.ok_or_else(|| {
-        let message = format!("stage `{stage}` ({}) has no output `{name}` ({})", kind.name, known(names()));
+        let message = format!("stage `{stage}` ({}) has no output `{name}` ({})", ports.kind.name, known(names()));
         Diagnostic::new(message).at(at).suggest(nearest(name, names()))
     })
 }
 
-fn only_port(kind: &'static Kind, stage: &str, at: Option<Location>) -> Result<&'static Output, Diagnostic> {
-    match kind.outputs {
+fn only_port<'p>(ports: &'p Ports, stage: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
+    match ports.outputs.as_slice() {
         [output] => Ok(output),
         outputs => {
-            let names: Vec<&str> = outputs.iter().map(|output| output.name).collect();
-            let message = format!("stage `{stage}` ({}) has several outputs: {}", kind.name, names.join(", "));
+            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_ref()).collect();
+            let message = format!("stage `{stage}` ({}) has several outputs: {}", ports.kind.name, names.join(", "));
             let help = names.first().map(|first| format!("say which, as in `{stage}.{first}`"));
             Err(help.into_iter().fold(Diagnostic::new(message).at(at), Diagnostic::help))
         }

@@ -20,7 +20,8 @@ pub fn kind(name: &str) -> &'static Kind {
 
 /// A stage from the TOML of its params, with nothing at its inputs.
 pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, figment::Error> {
-    parse_given(name, params, &[])
+    let given: &[&str] = if name == "sample" { &["model"] } else { &[] };
+    parse_given(name, params, given)
 }
 
 /// A stage from the TOML of its params, with something at these inputs.

@@ -7,20 +7,23 @@
 use std::fs;
 use std::path::Path;
 
-use runner::dataset::{Answer, Prompt};
+use runner::dataset::{Answer, Prompt, Row};
 use runner::hash;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, gibberish, kind, row, two_rows};
 
 /// By kind: its version, and the start of the digest of what it puts out for the input below.
-const OUTPUTS: [(&str, u32, &str); 7] = [
+const OUTPUTS: [(&str, u32, &str); 10] = [
+    ("command", 1, "7e3464d5892d"),
     ("eval", 3, "921db0c309f4"),
     ("filter", 1, "a610c7f4a056"),
     ("generate", 1, "ff8249015230"),
+    ("import", 1, "a2178cc7ddc5"),
     ("measure", 1, "cc705904ba2f"),
     ("mix", 1, "dd5d5f159322"),
     ("sample", 3, "64e5a222b71a"),
+    ("split", 1, "423b57def72e"),
     ("train", 1, "6f0b90de41a7"),
 ];
 
@@ -38,11 +41,13 @@ const LOSSES: [f64; 4] = [3.72813, 3.64970, 3.57714, 3.52799];
 fn stage(kind: &str) -> Bench {
     let rows = two_rows();
     match kind {
+        "command" => Bench::new(kind, "run = ['sh', '-c', 'cp $RUNNER_INPUT_DATA $RUNNER_OUTPUT_DATA; echo $RUNNER_SEED > $RUNNER_OUTPUT_NOTE']\noutputs = { data = 'dataset', note = 'file' }").rows("data", &rows),
         "eval" => Bench::new(kind, "max_tokens = 12")
             .model("model", &gibberish(Prompt::PLAIN))
             .rows("data", &rows),
         "filter" => Bench::new(kind, "").text("answers", &answers()),
         "generate" => problems("addition", "swapped = true"),
+        "import" => Bench::new(kind, "source = { path = 'x' }\ntask = 'gsm8k'").text("source", PUBLISHED),
         "measure" => Bench::new(kind, "").text("answers", &answers()),
         "mix" => Bench::new(kind, "mode = 'cont'")
             .rows("full", &rows)
@@ -50,9 +55,19 @@ fn stage(kind: &str) -> Bench {
         "sample" => Bench::new(kind, "max_tokens = 12\ntemperature = 2\nsamples = 2")
             .model("model", &gibberish(Prompt::NUMBERED))
             .rows("data", &rows),
+        "split" => Bench::new(kind, "steps = 1\ntrain = 1\ndevelopment = 1")
+            .rows("training", &[rows.clone(), four_rows()].concat())
+            .rows("testing", &rows),
         "train" => Bench::new(kind, TRAINING).rows("data", &rows),
         other => panic!("kind `{other}` has no input here; give it one, and a line in `OUTPUTS`"),
     }
+}
+
+/// A problem in the published form of GSM8K, made up.
+const PUBLISHED: &str = r#"{"question": "Tom has 3 bags of 4 nuts. How many?", "answer": "He has 3*4 = <<3*4=12>>12 nuts.\n#### 12"}"#;
+
+fn four_rows() -> Vec<Row> {
+    (0..4).map(|i| row(&format!("1_1/{i}"), (i, 1), "1. a", 1)).collect()
 }
 
 fn problems(task: &str, more: &str) -> Bench {
@@ -117,7 +132,7 @@ fn equal_stages_put_out_what_they_always_did() {
 
 #[test]
 fn every_task_draws_the_problems_it_always_did() {
-    let found = runner::task::names().iter().map(|task| {
+    let found = runner::task::drawn_names().iter().map(|task| {
         let more = if *task == "addition" { "swapped = true" } else { "" };
         (*task, digest(&problems(task, more)))
     });

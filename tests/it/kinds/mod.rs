@@ -5,6 +5,8 @@ mod computing;
 mod filtering;
 mod generating;
 mod guard;
+mod importing;
 mod measuring;
 mod mixing;
 mod params;
+mod splitting;

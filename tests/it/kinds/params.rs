@@ -197,11 +197,12 @@ fn the_table_is_in_order_and_its_schemas_describe_every_param() {
     assert!(names.is_sorted(), "{names:?}");
     for kind in stage::kinds() {
         let schema = json!((kind.schema)());
-        let tasks = runner::task::names().iter().map(|task| format!("task = '{task}'"));
-        let params: Vec<String> = if kind.name == "generate" {
-            tasks.collect()
-        } else {
-            vec![String::new()]
+        let tasks = runner::task::drawn_names().iter().map(|task| format!("task = '{task}'"));
+        let params: Vec<String> = match kind.name {
+            "generate" => tasks.collect(),
+            "command" => vec!["run = ['true']\noutputs = { data = 'file' }".to_owned()],
+            "import" => vec!["source = { path = 'x' }".to_owned()],
+            _ => vec![String::new()],
         };
         for params in params {
             let Value::Object(params) = parse(kind.name, &params).unwrap().params() else {

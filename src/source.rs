@@ -1,0 +1,336 @@
+//! Sources: what an experiment reads from outside, and how it is told whether it is the right thing.
+//!
+//! A source is a file or some files: at a path, at an address, or in a repository of the Hugging Face Hub. What decides is content: the
+//! key of a stage that reads a source has the source's pin, or where there is none the digest of what was found, and never its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use walkdir::WalkDir;
+
+/// The param that names a source, and the input at which a stage finds it.
+pub const SOURCE: &str = "source";
+
+/// Where something is, and what it must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Source {
+    /// Its name under `[sources]`; the configuration fills it in.
+    #[schemars(skip)]
+    pub name: String,
+    /// A file, or a folder of files, from the file that says it.
+    pub path: Option<PathBuf>,
+    /// An `https` address: of the file, or with `files` of the folder they are in.
+    pub url: Option<String>,
+    /// A repository of the Hugging Face Hub: `openai/gsm8k`.
+    pub hub: Option<String>,
+    /// A branch, tag or commit of the repository (left out: `main`).
+    pub revision: Option<String>,
+    /// Which files: one or a list, with folders where there are some.
+    #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany")]
+    pub files: Vec<String>,
+    /// What `sha256sum` prints of the file; of several, what it prints of its own output for them, by name.
+    pub sha256: Option<String>,
+    /// The same by `b3sum`.
+    pub blake3: Option<String>,
+    /// Whether it is a model: the hub keeps models and data sets apart.
+    #[serde(skip)]
+    pub is_model: bool,
+}
+
+/// A text or a list of texts, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// A name, or a list of names.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    struct Names;
+    impl<'de> serde::de::Visitor<'de> for Names {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text or a list of texts")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+            Ok(vec![name.to_owned()])
+        }
+
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+            let mut names = Vec::new();
+            while let Some(name) = items.next_element()? {
+                names.push(name);
+            }
+            Ok(names)
+        }
+    }
+    deserializer.deserialize_any(Names)
+}
+
+/// Where a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    Path(&'a Path),
+    Url(&'a str),
+    Hub { repository: &'a str, revision: &'a str },
+}
+
+/// How a pin was computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Sha256,
+    Blake3,
+}
+
+/// What a source must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    pub algorithm: Algorithm,
+    /// 64 hexadecimal digits in small letters.
+    pub digest: String,
+}
+
+impl fmt::Display for Pin {
+    /// `sha256:17f3…`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithm = match self.algorithm {
+            Algorithm::Sha256 => "sha256",
+            Algorithm::Blake3 => "blake3",
+        };
+        write!(f, "{algorithm}:{}", self.digest)
+    }
+}
+
+/// What is known of a source's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The pin, or the digest of what was found, as it enters the key.
+    pub identity: String,
+    /// Where it is on this machine; nothing where it was not fetched, or not needed so far.
+    pub place: Option<PathBuf>,
+}
+
+/// What is known of all sources.
+pub type Contents = BTreeMap<Source, Content>;
+
+impl Source {
+    /// Where it is.
+    pub fn place(&self) -> Place<'_> {
+        match (&self.path, &self.url, &self.hub) {
+            (_, Some(url), _) => Place::Url(url),
+            (_, _, Some(repository)) => Place::Hub {
+                repository,
+                revision: self.revision.as_deref().unwrap_or("main"),
+            },
+            (path, None, None) => Place::Path(path.as_deref().unwrap_or(Path::new(""))),
+        }
+    }
+
+    /// What it must be, if that is said.
+    pub fn pin(&self) -> Option<Pin> {
+        let pin = |algorithm, digest: &String| Pin {
+            algorithm,
+            digest: digest.to_ascii_lowercase(),
+        };
+        let sha256 = self.sha256.as_ref().map(|digest| pin(Algorithm::Sha256, digest));
+        sha256.or_else(|| self.blake3.as_ref().map(|digest| pin(Algorithm::Blake3, digest)))
+    }
+
+    /// Refuses what cannot be a source, which is the value of `field`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the way to it.
+    pub fn check_at(&self, field: &str) -> Result<(), figment::Error> {
+        self.check().map_err(|mut error| {
+            error.path.insert(0, field.to_owned());
+            error
+        })
+    }
+
+    /// Refuses what cannot be a source.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the field.
+    pub fn check(&self) -> Result<(), figment::Error> {
+        let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+        let name = &self.name;
+        let places = [self.path.is_some(), self.url.is_some(), self.hub.is_some()];
+        match places.iter().filter(|given| **given).count() {
+            0 => return Err(format!("source `{name}` says no place: give `path`, `url` or `hub`").into()),
+            1 => {}
+            _ => return Err(format!("source `{name}` has several places: give one of `path`, `url` and `hub`").into()),
+        }
+        if let Some(url) = self
+            .url
+            .as_ref()
+            .filter(|url| !(url.starts_with("https://") || url.starts_with("http://")))
+        {
+            return wrong("url", format!("`{url}` is no address: it begins with `https://`"));
+        }
+        if let Some(hub) = &self.hub {
+            let parts: Vec<&str> = hub.split('/').collect();
+            if parts.len() > 2 || !parts.iter().all(|part| is_name(part)) {
+                return wrong("hub", format!("`{hub}` is no repository: write `owner/name`"));
+            }
+            if self.files.is_empty() {
+                return wrong("hub", format!("source `{name}` does not say which `files` of the repository"));
+            }
+        }
+        if let Some(revision) = self
+            .revision
+            .as_ref()
+            .filter(|revision| self.hub.is_none() || !revision.split('/').all(is_name))
+        {
+            return wrong(
+                "revision",
+                format!("`{revision}` is no branch, tag or commit of a `hub` repository"),
+            );
+        }
+        if let Some(file) = self.files.iter().find(|file| !is_inside(file)) {
+            return wrong("files", format!("`{file}` is no file within the source"));
+        }
+        if self.sha256.is_some() && self.blake3.is_some() {
+            return wrong("blake3", "one pin is enough: give `sha256` or `blake3`".to_owned());
+        }
+        for (field, digest) in [("sha256", &self.sha256), ("blake3", &self.blake3)] {
+            let is_digest = |digest: &&String| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
+            if let Some(digest) = digest.as_ref().filter(|digest| !is_digest(digest)) {
+                return wrong(field, format!("`{digest}` is no digest (64 hexadecimal digits)"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of the source, which is at `place`: those it names, or the file that it is, or all in the folder that are not hidden; by
+    /// name.
+    ///
+    /// # Errors
+    /// When a file is missing, or a folder cannot be read.
+    pub fn list(&self, place: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+        if !std::fs::metadata(place)?.is_dir() {
+            let name = place
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            return Ok(vec![(name, place.to_owned())]);
+        }
+        let mut files = Vec::new();
+        if self.files.is_empty() {
+            let is_shown = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+            for entry in WalkDir::new(place).follow_links(true).into_iter().filter_entry(is_shown) {
+                let entry = entry?;
+                if entry.file_type().is_file() {
+                    let name = entry.path().strip_prefix(place).unwrap_or(entry.path());
+                    files.push((name.to_string_lossy().into_owned(), entry.path().to_owned()));
+                }
+            }
+        }
+        for name in &self.files {
+            let path = place.join(name);
+            std::fs::metadata(&path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+            files.push((name.clone(), path));
+        }
+        files.sort();
+        files.dedup();
+        Ok(files)
+    }
+}
+
+fn is_name(part: &str) -> bool {
+    !part.is_empty() && part != "." && part != ".." && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// Whether a file's name stays within its folder.
+fn is_inside(file: &str) -> bool {
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    !file.is_empty()
+        && !file.ends_with('/')
+        && Path::new(file).components().all(plain)
+        && !file.chars().any(|c| c.is_control() || "?#%\\".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(toml: &str) -> String {
+        let table: toml::Table = toml::from_str(toml).unwrap();
+        let value = figment::value::Value::serialize(table).unwrap();
+        let source = value.deserialize::<Source>().and_then(|source| source.check().map(|()| source));
+        source.map_or_else(|error| error.to_string(), |source| format!("{:?}", source.place()))
+    }
+
+    #[test]
+    fn a_source_has_one_place_and_one_pin() {
+        let digest = "ab".repeat(32);
+        let cases = [
+            "path = 'x'",
+            "url = 'https://a.org/x'",
+            "hub = 'openai/gsm8k'\nfiles = 'a/b.parquet'",
+            "hub = 'gpt2'\nfiles = ['a']\nrevision = 'refs/pr/1'",
+            "",
+            "path = 'x'\nurl = 'https://a.org/x'",
+            "url = 'ftp://a.org/x'",
+            "hub = 'openai/../x'\nfiles = 'a'",
+            "hub = 'openai/gsm8k'",
+            "hub = 'openai/gsm8k'\nfiles = ['../a']",
+            "hub = 'openai/gsm8k'\nfiles = 'a'\nrevision = '..'",
+            "path = 'x'\nrevision = 'main'",
+            "path = 'x'\nsha256 = '12'",
+            &format!("path = 'x'\nsha256 = '{digest}'\nblake3 = '{digest}'"),
+            "path = 'x'\nfiles = 3",
+            "path = 'x'\nfile = 'a'",
+        ];
+        insta::assert_snapshot!(cases.map(refusal).join("\n"), @r#"
+        Path("x")
+        Url("https://a.org/x")
+        Hub { repository: "openai/gsm8k", revision: "main" }
+        Hub { repository: "gpt2", revision: "refs/pr/1" }
+        source `` says no place: give `path`, `url` or `hub`
+        source `` has several places: give one of `path`, `url` and `hub`
+        `ftp://a.org/x` is no address: it begins with `https://`
+        `openai/../x` is no repository: write `owner/name`
+        source `` does not say which `files` of the repository
+        `../a` is no file within the source
+        `..` is no branch, tag or commit of a `hub` repository
+        `main` is no branch, tag or commit of a `hub` repository
+        `12` is no digest (64 hexadecimal digits)
+        one pin is enough: give `sha256` or `blake3`
+        invalid type: found signed int `3`, expected a text or a list of texts
+        unknown field: found `file`, expected `one of `name`, `path`, `url`, `hub`, `revision`, `files`, `sha256`, `blake3``
+        "#);
+    }
+
+    #[test]
+    fn files_are_listed_by_name_and_hidden_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b", "a/c", ".git/x", "a/.y"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let names = |files: &[&str], place: &Path| {
+            let files = files.iter().map(|&name| name.to_owned()).collect();
+            let listed = Source {
+                files,
+                ..Source::default()
+            }
+            .list(place);
+            listed.map(|files| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(names(&[], folder.path()).unwrap(), "a/c b");
+        assert_eq!(names(&["b", "a/c"], folder.path()).unwrap(), "a/c b");
+        assert_eq!(names(&["a/c"], &folder.path().join("b")).unwrap(), "b", "a file in place of some");
+        assert!(names(&["a/d"], folder.path()).unwrap_err().to_string().starts_with("a/d: "));
+    }
+}

@@ -1,0 +1,328 @@
+//! `command`: runs a program of one's own as a stage.
+//!
+//! The program runs in an empty folder, with the files of its source and an environment that holds what the stage declares and nothing else. It is
+//! told by the variables below where its inputs are and where its outputs go.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command as Process, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use figment::value::Value;
+use rustix::process::{Pid, Signal, kill_process};
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::job::failed;
+use super::{Job, Kind, Output, PortType, Stage, StageError};
+use crate::dataset::{self, Answer, Row};
+use crate::event::Progress;
+use crate::metrics::Metrics;
+use crate::source::{SOURCE, Source};
+
+pub(super) static KIND: Kind = Kind {
+    name: "command",
+    version: 1,
+    inputs: &[],
+    free: true,
+    outputs: &[],
+    named: &[(SOURCE, "sources")],
+    parse,
+    schema: || schema_for!(Command),
+    follows_seed: true,
+};
+
+/// Where programs are looked for, unless `env` says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How often the program is looked at.
+const PULSE: Duration = Duration::from_millis(50);
+/// A program that was asked to end is killed after so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program, what it is given, and what it puts out.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    /// The program and its arguments.
+    #[schemars(length(min = 1))]
+    run: Vec<String>,
+    /// An entry of `[sources]`: files that are put into the folder in which the program runs, such as its scripts.
+    #[serde(default, skip_serializing)]
+    source: Option<Source>,
+    /// What it puts out: the type of each output, by name.
+    #[schemars(extend("minProperties" = 1))]
+    outputs: BTreeMap<String, PortType>,
+    /// Values for the program, in the file that `RUNNER_PARAMS` names.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    params: serde_json::Map<String, serde_json::Value>,
+    /// Environment variables; there are no others but `PATH`, `HOME`, `TMPDIR` and those that begin with `RUNNER_`.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// Whether more than one thread helps.
+    #[serde(default, skip_serializing)]
+    threaded: bool,
+}
+
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
+        return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
+    }
+    let command: Command = params.deserialize()?;
+    let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    if let Some(source) = &command.source {
+        source.check_at(SOURCE)?;
+    }
+    if command.run.first().is_none_or(String::is_empty) {
+        return wrong("run", "the list is empty; its first item is the program".to_owned());
+    }
+    if command.outputs.is_empty() {
+        return wrong(
+            "outputs",
+            "a stage puts out something: `outputs = { data = \"dataset\" }`".to_owned(),
+        );
+    }
+    if let Some(name) = command.outputs.keys().find(|name| !is_port(name)) {
+        return wrong(
+            "outputs",
+            format!("`{name}` cannot name an output: small letters, digits and `_` only, and not `source`"),
+        );
+    }
+    if let Some(name) = command
+        .env
+        .keys()
+        .find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("RUNNER_"))
+    {
+        return wrong(
+            "env",
+            format!("`{name}` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours"),
+        );
+    }
+    Ok(Box::new(command))
+}
+
+/// Whether a program's input or output may be called so.
+pub fn is_port(name: &str) -> bool {
+    name != SOURCE
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+impl Stage for Command {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn outputs(&self) -> Option<Vec<Output>> {
+        let output = |(name, port): (&String, &PortType)| Output {
+            name: name.clone().into(),
+            port: *port,
+        };
+        Some(self.outputs.iter().map(output).collect())
+    }
+
+    fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn threaded(&self) -> bool {
+        self.threaded
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
+        let place = Place::new(job)?;
+        if let Some(source) = &self.source {
+            place.fill(source, job.input(SOURCE)?)?;
+        }
+        let mut child = self.start(job, &place)?;
+        let ended = attend(&mut child, &place, job);
+        // Whatever ended the attention: nothing goes on behind the stage's back.
+        let _ = child.kill();
+        let status = ended?;
+        if !status.success() {
+            return Err(failed(format!("`{}` failed: {status}", self.run.join(" "))));
+        }
+        for (name, port) in &self.outputs {
+            check(&job.outputs.join(name), *port).map_err(|problem| failed(format!("output `{name}`: {problem}")))?;
+        }
+        Ok(())
+    }
+}
+
+impl Command {
+    fn start(&self, job: &Job<'_>, place: &Place) -> Result<Child, StageError> {
+        let (program, arguments) = self.run.split_first().ok_or_else(|| failed("no program"))?;
+        let params = place.private.join("params.json");
+        let text = serde_json::to_string_pretty(&self.params).map_err(failed)?;
+        fs::write(&params, text).map_err(failed)?;
+        let mut process = Process::new(program);
+        process
+            .args(arguments)
+            .current_dir(&place.folder)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", &place.folder)
+            .env("TMPDIR", &place.private)
+            .envs(&self.env)
+            .env("RUNNER_PARAMS", params)
+            .env("RUNNER_PROGRESS", &place.progress)
+            .env("RUNNER_SCRATCH", &place.kept)
+            .env("RUNNER_SEED", job.seed.to_string())
+            .env("RUNNER_THREADS", job.threads.to_string())
+            .env("RUNNER_DEVICE", job.device)
+            // All that it says goes to the stage's log.
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(std::io::stderr()));
+        for (name, paths) in job.inputs.iter().filter(|(name, _)| *name != SOURCE) {
+            let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            process.env(format!("RUNNER_INPUT_{}", name.to_uppercase()), paths.join("\n"));
+        }
+        for name in self.outputs.keys() {
+            process.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), job.outputs.join(name));
+        }
+        process.spawn().map_err(|error| {
+            let searched = self.env.get("PATH").map_or(PATH, String::as_str);
+            failed(format!("cannot start `{program}`: {error} (programs are looked for in {searched})"))
+        })
+    }
+}
+
+/// Where a program runs.
+struct Place {
+    /// Its working folder; empty but for the files of its source.
+    folder: PathBuf,
+    /// What it need not see.
+    private: PathBuf,
+    /// Lines of JSON that tell how far it is.
+    progress: PathBuf,
+    /// A folder that outlives a killed stage: for checkpoints.
+    kept: PathBuf,
+}
+
+impl Place {
+    fn new(job: &Job<'_>) -> Result<Self, StageError> {
+        let scratch = std::path::absolute(job.scratch).map_err(failed)?;
+        let (folder, private, kept) = (scratch.join("work"), scratch.join("private"), scratch.join("kept"));
+        for folder in [&folder, &private] {
+            // What an earlier try left is no part of this one.
+            let _ = fs::remove_dir_all(folder);
+        }
+        for folder in [&folder, &private, &kept] {
+            fs::create_dir_all(folder).map_err(|error| failed(format!("cannot create {}: {error}", folder.display())))?;
+        }
+        let progress = private.join("progress.jsonl");
+        File::create(&progress).map_err(failed)?;
+        Ok(Self {
+            folder,
+            private,
+            progress,
+            kept,
+        })
+    }
+
+    /// Puts the files of the source into the folder.
+    fn fill(&self, source: &Source, from: &Path) -> Result<(), StageError> {
+        for (name, path) in source.list(from).map_err(failed)? {
+            let to = self.folder.join(&name);
+            let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(&path, &to));
+            copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for the program to end, telling how far it is, and ends it when the stage is asked to stop.
+fn attend(child: &mut Child, place: &Place, job: &Job<'_>) -> Result<ExitStatus, StageError> {
+    let mut told = 0;
+    let mut asked: Option<Instant> = None;
+    loop {
+        told = tell(&place.progress, told, job).unwrap_or(told);
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return if asked.is_some() { Err(StageError::Stopped) } else { Ok(status) };
+        }
+        match asked {
+            None if (job.stop)() => {
+                asked = Some(Instant::now());
+                if let Some(process) = Pid::from_raw(child.id().cast_signed()) {
+                    // It may have ended at this moment.
+                    let _ = kill_process(process, Signal::TERM);
+                }
+            }
+            Some(since) if since.elapsed() > PATIENCE => drop(child.kill()),
+            _ => {}
+        }
+        std::thread::sleep(PULSE);
+    }
+}
+
+/// What a line of progress says; all but `done` may be left out.
+#[derive(Deserialize)]
+struct Line {
+    done: u64,
+    #[serde(default)]
+    total: u64,
+    #[serde(default)]
+    unit: Option<String>,
+    #[serde(default)]
+    readings: BTreeMap<String, f64>,
+}
+
+/// Tells the whole lines from byte `from` on; how many bytes have been read. What is no progress is passed over.
+fn tell(path: &Path, from: u64, job: &Job<'_>) -> std::io::Result<u64> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() <= from {
+        return Ok(from);
+    }
+    file.seek(SeekFrom::Start(from))?;
+    let (mut reader, mut read) = (BufReader::new(file), from);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        read += line.len() as u64;
+        if let Ok(said) = serde_json::from_slice::<Line>(&line) {
+            (job.progress)(Progress {
+                done: said.done,
+                total: said.total,
+                unit: said.unit.unwrap_or_else(|| "steps".to_owned()),
+                readings: said.readings,
+            });
+        }
+        line.clear();
+    }
+    Ok(read)
+}
+
+/// Whether what the program wrote is what the port is for.
+fn check(path: &Path, port: PortType) -> Result<(), String> {
+    if !path.exists() {
+        return Err(format!("the program wrote nothing to {}", path.display()));
+    }
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    match port {
+        PortType::Dataset => dataset::open::<Row>(path)
+            .and_then(|mut rows| rows.try_for_each(|row| row.map(drop)))
+            .map_err(|error| text(&error)),
+        PortType::Answers => {
+            let answers = dataset::open::<Answer>(path);
+            answers
+                .and_then(|mut answers| answers.try_for_each(|answer| answer.map(drop)))
+                .map_err(|error| text(&error))
+        }
+        PortType::Model if !path.join("config.json").is_file() => {
+            Err("a model is a folder with `config.json`, weights and tokenizer".to_owned())
+        }
+        PortType::Metrics => {
+            let read = fs::read(path.join("metrics.json")).map_err(|error| format!("metrics.json: {error}"))?;
+            serde_json::from_slice::<Metrics>(&read)
+                .map(drop)
+                .map_err(|error| format!("metrics.json: {error}"))
+        }
+        PortType::Model | PortType::File => Ok(()),
+    }
+}

@@ -1,0 +1,210 @@
+//! The equations within a sentence: `She earns 12/60 = $0.20 a minute.`
+//!
+//! Numbers, operators and brackets between words are read as arithmetic, the words are left out. Where two sides of an `=` can be read and one
+//! of them calculates, they must agree.
+
+/// Brackets within brackets are read so deep.
+const DEPTH: usize = 32;
+
+/// A piece of a sentence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Token {
+    Number(Number),
+    /// `+`, `-`, `*`, `/`
+    Operator(char),
+    Open,
+    Close,
+    Equals,
+    /// A word, or any other character.
+    Break,
+}
+
+/// A number as it is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Number {
+    value: f64,
+    decimals: i32,
+    percent: bool,
+}
+
+/// Whether every equation in the step holds, as far as they can be read.
+pub(super) fn all_hold(step: &str) -> bool {
+    let tokens = tokens(step);
+    let runs = tokens.split(|token| *token == Token::Break);
+    runs.filter(|run| run.contains(&Token::Equals)).all(holds)
+}
+
+/// Whether all sides of the equations in a run agree, each with the next.
+fn holds(run: &[Token]) -> bool {
+    let sides: Vec<&[Token]> = run.split(|token| *token == Token::Equals).collect();
+    sides.windows(2).all(|pair| match pair {
+        [left, right] => agree(left, right),
+        _ => true,
+    })
+}
+
+/// Whether two sides agree, or cannot be held against each other.
+fn agree(left: &[Token], right: &[Token]) -> bool {
+    let calculates = |side: &[Token]| side.iter().any(|token| matches!(token, Token::Operator(_)));
+    if !calculates(left) && !calculates(right) {
+        return true;
+    }
+    let (lefts, rights) = (values(left), values(right));
+    let exact = exactness(right);
+    lefts.is_empty() || rights.is_empty() || lefts.iter().any(|l| rights.iter().any(|r| are_near(*l, *r, exact)))
+}
+
+/// What a side comes to: with per cents as parts of 100 or as a unit, and with a dash before it or without.
+fn values(side: &[Token]) -> Vec<f64> {
+    let without_dash = match side {
+        [Token::Operator('-'), rest @ ..] => Some(rest),
+        _ => None,
+    };
+    let sides = [Some(side), without_dash].into_iter().flatten();
+    sides
+        .flat_map(|side| {
+            [0.01, 1.0].map(|percent| {
+                Reader {
+                    tokens: side,
+                    at: 0,
+                    percent,
+                }
+                .whole()
+            })
+        })
+        .flatten()
+        .filter(|value| value.is_finite())
+        .collect()
+}
+
+/// The decimals of a side that is one number.
+fn exactness(side: &[Token]) -> i32 {
+    let number = side.iter().find_map(|token| match token {
+        Token::Number(number) => Some(number.decimals),
+        _ => None,
+    });
+    number.unwrap_or(0)
+}
+
+/// Whether a result that was written with so many decimals, rounded or cut off, is `value`.
+fn are_near(value: f64, written: f64, decimals: i32) -> bool {
+    let unit = 10f64.powi(-decimals);
+    let is_exact = (value / unit - (value / unit).round()).abs() < 1e-6;
+    let tolerance = if is_exact { 0.0 } else { unit };
+    (value - written).abs() <= tolerance + 1e-6 * value.abs().max(1.0)
+}
+
+/// Reads arithmetic by recursive descent; products before sums.
+struct Reader<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    /// What a per cent counts.
+    percent: f64,
+}
+
+impl Reader<'_> {
+    fn whole(mut self) -> Option<f64> {
+        let value = self.sum(0)?;
+        (self.at == self.tokens.len()).then_some(value)
+    }
+
+    fn peek(&self) -> Option<Token> {
+        self.tokens.get(self.at).copied()
+    }
+
+    fn sum(&mut self, depth: usize) -> Option<f64> {
+        let mut value = self.product(depth)?;
+        while let Some(Token::Operator(operator @ ('+' | '-'))) = self.peek() {
+            self.at += 1;
+            let next = self.product(depth)?;
+            value = if operator == '+' { value + next } else { value - next };
+        }
+        Some(value)
+    }
+
+    fn product(&mut self, depth: usize) -> Option<f64> {
+        let mut value = self.factor(depth)?;
+        while let Some(Token::Operator(operator @ ('*' | '/'))) = self.peek() {
+            self.at += 1;
+            let next = self.factor(depth)?;
+            value = if operator == '*' { value * next } else { value / next };
+        }
+        Some(value)
+    }
+
+    fn factor(&mut self, depth: usize) -> Option<f64> {
+        let token = self.peek()?;
+        self.at += 1;
+        match token {
+            Token::Number(number) if number.percent => Some(number.value * self.percent),
+            Token::Number(number) => Some(number.value),
+            Token::Operator('-') if depth < DEPTH => Some(-self.factor(depth + 1)?),
+            Token::Open if depth < DEPTH => {
+                let value = self.sum(depth + 1)?;
+                self.at += 1;
+                (self.tokens.get(self.at - 1) == Some(&Token::Close)).then_some(value)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn tokens(step: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = step;
+    while let Some(first) = rest.chars().next() {
+        let (token, length) = match first {
+            c if c.is_ascii_digit() || (c == '.' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) => number(rest),
+            '+' => (Token::Operator('+'), 1),
+            '-' | '−' | '–' => (Token::Operator('-'), first.len_utf8()),
+            '*' | '×' | '·' => (Token::Operator('*'), first.len_utf8()),
+            '/' | '÷' => (Token::Operator('/'), first.len_utf8()),
+            '(' | '[' => (Token::Open, 1),
+            ')' | ']' => (Token::Close, 1),
+            '=' => (Token::Equals, 1),
+            c if c.is_alphabetic() => {
+                let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+                let is_times = matches!(&rest[..length], "x" | "X");
+                (if is_times { Token::Operator('*') } else { Token::Break }, length)
+            }
+            c if c.is_whitespace() || "$€£¥".contains(c) => {
+                rest = &rest[c.len_utf8()..];
+                continue;
+            }
+            other => (Token::Break, other.len_utf8()),
+        };
+        tokens.push(token);
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// The number that `text` begins with, and its length.
+fn number(text: &str) -> (Token, usize) {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let (mut digits, mut decimals, mut end, mut is_decimal) = (String::new(), 0, 0, false);
+    loop {
+        match bytes.get(end) {
+            Some(byte) if byte.is_ascii_digit() => {
+                digits.push(char::from(*byte));
+                decimals += i32::from(is_decimal);
+            }
+            Some(b'.') if !is_decimal && digit(end + 1) => {
+                digits.push('.');
+                is_decimal = true;
+            }
+            // A comma between thousands; one between numbers ends this one.
+            Some(b',') if !is_decimal && (1..=3).all(|ahead| digit(end + ahead)) && !digit(end + 4) => {}
+            _ => break,
+        }
+        end += 1;
+    }
+    let percent = bytes.get(end) == Some(&b'%');
+    let number = Number {
+        value: digits.parse().unwrap_or(f64::NAN),
+        decimals,
+        percent,
+    };
+    (Token::Number(number), end + usize::from(percent))
+}

@@ -1,0 +1,212 @@
+//! `command`: programs of one's own as stages.
+
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+
+use super::lab::{Lab, count};
+
+const EXPERIMENT: &str = r#"
+[params]
+factor = 2
+
+[sources.scripts]
+path  = "scripts"
+files = "double.sh"
+
+[stages.problems]
+kind = "generate"
+task = "addition"
+train = 3
+development = 0
+in_domain = 0
+ood_easy = 0
+ood_hard = 0
+
+[stages.doubled]
+kind    = "command"
+run     = ["sh", "double.sh", "a b"]
+source  = "scripts"
+inputs  = { data = "problems.train" }
+outputs = { data = "dataset", note = "file" }
+params  = { factor = "{factor}" }
+env     = { GREETING = "hello" }
+
+[stages.counted]
+kind    = "command"
+run     = ["sh", "-c", "cat $RUNNER_INPUT_BOTH | wc -l > $RUNNER_OUTPUT_LINES"]
+inputs  = { both = ["doubled.data", "problems.train"] }
+outputs = { lines = "file" }
+
+[stages.mixed]
+kind = "mix"
+full = "doubled.data"
+"#;
+
+const SCRIPT: &str = r#"set -e
+cat "$RUNNER_INPUT_DATA" > "$RUNNER_OUTPUT_DATA"
+echo '{"done": 1, "total": 2, "readings": {"loss": 0.5}}' >> "$RUNNER_PROGRESS"
+{ echo "$GREETING $1 $RUNNER_SEED"; ls; cat "$RUNNER_PARAMS"; echo; env | cut -d= -f1 | grep -vE '^(PWD|OLDPWD|SHLVL|_)$' | sort | tr '\n' ' '; } > "$RUNNER_OUTPUT_NOTE"
+echo said to the log
+sleep 0.3
+"#;
+
+fn lab() -> Lab {
+    let lab = Lab::new(EXPERIMENT);
+    std::fs::create_dir(lab.path().join("scripts")).unwrap();
+    lab.write("scripts/double.sh", SCRIPT);
+    lab.write("scripts/other.sh", "");
+    lab
+}
+
+/// The file that a stage put out.
+fn output(lab: &Lab, stage: &str, port: &str) -> String {
+    for entry in walkdir::WalkDir::new(lab.path().join("cache/v1/records")) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let record: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
+            if record["stage"] == stage {
+                let digest = record["outputs"][port]["digest"].as_str().unwrap();
+                return std::fs::read_to_string(lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
+            }
+        }
+    }
+    panic!("no record of {stage}")
+}
+
+#[test]
+fn a_program_is_a_stage_among_others() {
+    let lab = lab();
+    let out = lab.command("run x.toml --json").env("SECRET", "no").output().unwrap();
+    let events = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.success(), "{events}");
+    assert!(events.contains(r#""readings":{"loss":0.5}"#), "{events}");
+    assert_snapshot!(output(&lab, "doubled", "note"), @r#"
+    hello a b 0
+    double.sh
+    {
+      "factor": 2
+    }
+    GREETING HOME PATH RUNNER_DEVICE RUNNER_INPUT_DATA RUNNER_OUTPUT_DATA RUNNER_OUTPUT_NOTE RUNNER_PARAMS RUNNER_PROGRESS RUNNER_SCRATCH RUNNER_SEED RUNNER_THREADS TMPDIR
+    "#);
+    assert_eq!(output(&lab, "counted", "lines").trim(), "6");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 4);
+}
+
+#[test]
+fn scripts_params_and_environment_are_in_the_key_and_paths_are_not() {
+    let lab = lab();
+    lab.summary("run x.toml", 0);
+    let reason = |words: &str| {
+        let stage = lab.plan(words)["doubled {}"].clone();
+        stage["reason"].as_str().unwrap_or("hit").to_owned()
+    };
+    std::fs::rename(lab.path().join("scripts"), lab.path().join("moved")).unwrap();
+    assert_eq!(reason("x.toml --set sources.scripts.path=moved"), "hit");
+    assert_eq!(
+        reason("x.toml --set sources.scripts.path=moved --set factor=3"),
+        "param `params.factor` changed: 2 → 3"
+    );
+    assert_eq!(
+        reason("x.toml --set sources.scripts.path=moved --set stages.doubled.env.GREETING=hi"),
+        "param `env.GREETING` changed: \"hello\" → \"hi\""
+    );
+    lab.write("moved/other.sh", "not ours");
+    assert_eq!(reason("x.toml --set sources.scripts.path=moved"), "hit");
+    lab.write("moved/double.sh", &format!("{SCRIPT}# another\n"));
+    let changed = reason("x.toml --set sources.scripts.path=moved");
+    assert!(changed.starts_with("param `content` changed"), "{changed}");
+    // What comes after is not disturbed by a script that does the same.
+    assert_eq!(count(&lab.summary("run x.toml --set sources.scripts.path=moved", 0), "ran"), 1);
+}
+
+#[test]
+fn what_goes_wrong_is_said() {
+    let said = |run: &str| {
+        let lab = Lab::new(&format!(
+            "[stages.x]\nkind = 'command'\nrun = {run}\noutputs = {{ data = 'dataset' }}\n"
+        ));
+        let out = lab.stdout("run x.toml --json", 1);
+        let failed = out.lines().find(|line| line.contains("\"failed\"")).unwrap();
+        let event: serde_json::Value = serde_json::from_str(failed).unwrap();
+        let error = event["error"].as_str().unwrap().replace(&lab.path().display().to_string(), "LAB");
+        format!("{} {}", error.split("/v1/tmp/").next().unwrap(), event["log_tail"])
+    };
+    let all = [
+        said("['sh', '-c', 'echo why; exit 3']"),
+        said("['no-such-program']"),
+        said("['true']"),
+        said("['sh', '-c', 'echo {{}} > $RUNNER_OUTPUT_DATA']"),
+    ];
+    assert_snapshot!(all.join("\n"), @"");
+}
+
+#[test]
+fn params_and_inputs_are_checked_before_anything_runs() {
+    let said = |text: &str| {
+        let lab = Lab::new(text);
+        let out = lab.output("plan x.toml --color never");
+        assert_eq!(out.status.code(), Some(2));
+        let err = String::from_utf8(out.stderr).unwrap();
+        err.lines()
+            .filter(|line| line.contains('×'))
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    let stage = |fields: &str| format!("[stages.x]\nkind = 'command'\n{fields}\n");
+    let all = [
+        said(&stage("outputs = { data = 'dataset' }")),
+        said(&stage("run = []\noutputs = { data = 'dataset' }")),
+        said(&stage("run = ['true']\noutputs = {}")),
+        said(&stage("run = ['true']\noutputs = { data = 'table' }")),
+        said(&stage("run = ['true']\noutputs = { Data = 'file' }")),
+        said(&stage("run = ['true']\noutputs = { data = 'file' }\ninputs = { a = 'nothing' }")),
+        said(&stage("run = ['true']\noutputs = { data = 'file' }\ninputs = { source = 'x' }")),
+        said(&stage("run = ['true']\noutputs = { data = 'file' }\ninputs = 'x'")),
+        said(&stage("run = ['true']\noutputs = { data = 'file' }\nenv = { RUNNER_SEED = '1' }")),
+        said(&(stage("run = ['true']\noutputs = { data = 'file' }") + "[stages.y]\nkind = 'mix'\nfull = 'x.data'\n")),
+    ];
+    assert_snapshot!(all.join("\n"), @r#"
+    × stage `x` (command) needs a field `run`
+    × the list is empty; its first item is the program
+    × a stage puts out something: `outputs = { data = "dataset" }`
+    × no outputs.data `table` (known: dataset, model, answers, metrics, file)
+    × `Data` cannot name an output: small letters, digits and `_` only, and not `source`
+    × no stage `nothing` (known: x)
+    × `source` cannot name an input: small letters, digits and `_` only, and not `source`
+    × `inputs` must be a table of references, not the text "x"
+    × `RUNNER_SEED` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours
+    × input `full` of mix takes a data set or a list of them; `x.data` is a file or folder
+    "#);
+}
+
+#[test]
+fn a_stopped_stage_ends_its_program() {
+    let lab = Lab::new(
+        "[stages.x]\nkind = 'command'\nrun = ['sh', '-c', 'echo $$ > $RUNNER_SCRATCH/pid; exec sleep 60']\noutputs = { data = 'file' }\n",
+    );
+    let mut run = lab.start("run x.toml");
+    let pid = || {
+        let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
+            .into_iter()
+            .map_while(Result::ok);
+        let file = files.into_iter().find(|entry| entry.file_name() == "pid")?;
+        std::fs::read_to_string(file.path()).ok().filter(|text| text.ends_with('\n'))
+    };
+    let begun = Instant::now();
+    let pid = loop {
+        if let Some(pid) = pid() {
+            break pid.trim().to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(std::path::Path::new("/proc").join(&pid).exists());
+    std::process::Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status()
+        .unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(!std::path::Path::new("/proc").join(&pid).exists(), "the program goes on");
+}

@@ -1,0 +1,87 @@
+//! `import`.
+
+use insta::assert_snapshot;
+use runner::dataset::Row;
+
+use super::bench::{Bench, parse};
+
+fn bench(params: &str, text: &str) -> Bench {
+    Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{params}")).text("source", text)
+}
+
+fn shown(rows: &[Row]) -> String {
+    let lines = rows.iter().map(|row| serde_json::to_string(row).unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn fields_are_mapped_to_those_of_a_row() {
+    let rows = |params: &str, text: &str| shown(&bench(params, text).output("data"));
+    let full = r#"{"id": "a", "prompt": "1 + 1", "completion": "1. x\nThus, the answer is 2.", "step_num": 7, "answer": 2}"#;
+    assert_snapshot!(rows("", full), @r#"{"id":"a","prompt":"1 + 1","completion":"1. x\nThus, the answer is 2.","step_num":7,"answer":2}"#);
+    let fields = "fields = { prompt = 'q', completion = 's', answer = 'n' }";
+    assert_snapshot!(rows(fields, "q,s,n\n1 + 1,\"x\ny\",2\n"), @r#"{"id":"1","prompt":"1 + 1","completion":"x\ny","step_num":2,"answer":"2"}"#);
+    assert_snapshot!(rows("", r#"[{"prompt": "1 + 1", "completion": "x\nThus, the answer is 2."}]"#), @r#"{"id":"1","prompt":"1 + 1","completion":"x\nThus, the answer is 2.","step_num":1,"answer":"2"}"#);
+}
+
+#[test]
+fn what_no_row_can_be_made_of_is_named_with_its_place() {
+    let refused = |params: &str, text: &str| bench(params, text).run().unwrap_err();
+    let row = r#""completion": "Thus, the answer is 2.", "id": 1}"#;
+    let said = [
+        refused("", r#"{"question": "1 + 1"}"#),
+        refused("fields = { prompt = 'q' }", "p,completion\na,b\n"),
+        refused("", "prompt,completion\na,b\n"),
+        refused("", r#"{"prompt": ["a"], "completion": ""}"#),
+        refused("", &format!("{{\"prompt\": \"a\", {row}\n{{\"prompt\": \"b\", {row}")),
+        refused("", &format!("[{{\"prompt\": \"a\", \"step_num\": -1, {row}]")),
+        refused("task = 'gsm8k'", r#"{"question": "1 + 1", "answer": "2"}"#),
+        refused("file = 'test*'", "{}"),
+        refused("", ""),
+        refused("format = 'parquet'", "{}"),
+    ];
+    assert_snapshot!(said.join("\n"), @r"
+    /source-0.jsonl:1: no field `prompt` (there are: question); `fields` says what they are called
+    /source-0.jsonl:2: no field `q` (there are: completion, p); `fields` says what they are called
+    /source-0.jsonl:2: the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`
+    /source-0.jsonl:1: field `prompt` is a list, and must be a text or a number
+    /source-0.jsonl:2: the id `1` stands twice
+    /source-0.jsonl:1: record 1 of the list: the number of steps is -1, and must be a whole number from 0
+    /source-0.jsonl:1: the solution has no line `#### …` with the answer
+    source `data` has no file `test*` (there are: source-0.jsonl)
+    source `data` has no records
+    /source-0.jsonl:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 2 but need 8
+    ");
+}
+
+#[test]
+fn params_are_checked_before_anything_runs() {
+    let refusal = |params: &str| {
+        let error = parse("import", params).err().unwrap();
+        format!("{}: {}", error.path.join("."), error.kind)
+    };
+    let said = [
+        refusal(""),
+        refusal("source = 'data'"),
+        refusal("source = { name = 'data' }"),
+        refusal("source = { path = 'x', sha256 = '1' }"),
+        refusal("source = { path = 'x' }\ntask = 'addition'"),
+        refusal("source = { path = 'x' }\nformat = 'xml'"),
+        refusal("source = { path = 'x' }\nfields = { question = 'q' }"),
+    ];
+    assert_snapshot!(said.join("\n"), @r"
+    : missing field `source`
+    source: no source `data`
+    source: source `data` says no place: give `path`, `url` or `hub`
+    source.sha256: `1` is no digest (64 hexadecimal digits)
+    task: unknown variant: found `addition`, expected ``gsm8k``
+    format: unknown variant: found `xml`, expected `one of `auto`, `jsonl`, `json`, `csv`, `parquet``
+    fields.question: unknown field: found `question`, expected `one of `id`, `prompt`, `completion`, `step_num`, `answer``
+    ");
+}
+
+#[test]
+fn the_place_is_not_in_the_params() {
+    let params = |source: &str| parse("import", &format!("source = {source}")).unwrap().params();
+    assert_eq!(params("{ path = 'x' }"), params("{ url = 'https://a.org/b' }"));
+}

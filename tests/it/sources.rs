@@ -1,0 +1,325 @@
+//! Sources, brought in by the program: from paths, and from a server with the paths of the Hugging Face Hub.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use insta::assert_snapshot;
+use runner::dataset::{self, Row};
+use sha2::{Digest, Sha256};
+
+use super::lab::{Lab, count};
+use super::server::{Reply, Request, Server};
+
+const LINES: &str = r#"{"question": "Tom has 3 bags of 4 nuts. How many nuts?", "answer": "He has 3*4 = <<3*4=12>>12 nuts.\n#### 12"}
+{"question": "Ann had 10 cups and gave 4 away. How many are left?", "answer": "She gave 4 away.\nThere are 10-4 = <<10-4=6>>6 left.\n#### 6"}
+"#;
+
+fn experiment(source: &str) -> String {
+    format!("[sources.nuts]\n{source}\n\n[stages.data]\nkind = 'import'\nsource = 'nuts'\ntask = 'gsm8k'\n")
+}
+
+fn hub(more: &str) -> String {
+    experiment(&format!("hub = 'lab/nuts'\nfiles = 'main/train.jsonl'\n{more}"))
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Runs with the server as the hub; the exit code, and what is said.
+fn run(lab: &Lab, server: &Server, words: &str) -> (i32, String) {
+    let mut command = lab.command(words);
+    command
+        .env("HF_ENDPOINT", &server.address)
+        .env("HF_HOME", lab.path().join("hf"))
+        .env_remove("HF_TOKEN")
+        .env_remove("HF_HUB_OFFLINE");
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = text
+        .replace(&server.address, "http://hub")
+        .replace(&lab.path().display().to_string(), "LAB");
+    (output.status.code().unwrap_or(-1), text)
+}
+
+/// The rows of the one import in the store.
+fn rows(lab: &Lab) -> Vec<Row> {
+    let digests = lab.digests("cache");
+    let digest = digests.values().next().unwrap()["data"]["digest"].as_str().unwrap().to_owned();
+    let object: PathBuf = lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..]);
+    dataset::read(&object).unwrap()
+}
+
+fn errors(text: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.starts_with("error"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_path_is_keyed_by_its_content_alone() {
+    let lab = Lab::new(&experiment("path = 'nuts.jsonl'"));
+    lab.write("nuts.jsonl", LINES);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(
+        rows(&lab)[1].completion,
+        "She gave 4 away.\nThere are 10-4 = 6 left.\nThus, the answer is 6."
+    );
+    let keys = lab.keys("x.toml");
+    lab.write("other.jsonl", LINES);
+    assert_eq!(lab.keys("x.toml --set sources.nuts=other.jsonl"), keys, "another path");
+    lab.write("other.jsonl", &LINES.replace("cups", "jugs"));
+    let plan = lab.plan("x.toml --set sources.nuts=other.jsonl");
+    let reason = plan["data {}"]["reason"].as_str().unwrap().to_owned();
+    assert!(reason.starts_with("param `content` changed: "), "{reason}");
+}
+
+#[test]
+fn what_is_missing_is_said_at_once_with_what_to_do() {
+    let lab = Lab::new(&experiment("path = 'nuts.jsonl'"));
+    let said = |words: &str| {
+        let begun = Instant::now();
+        let output = lab.output(words);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_snapshot!(said("run x.toml"), @r"
+    error: source `nuts`: no file or folder nuts.jsonl
+      help: supply it: `--set sources.nuts=PATH`
+    ");
+    assert_eq!(said("plan x.toml"), said("run x.toml"));
+    lab.write("x.toml", &hub(""));
+    assert_snapshot!(said("run x.toml --offline"), @r"
+    error: source `nuts` is not on this machine, and nothing is fetched offline
+      help: run without `--offline`, or supply it: `--set sources.nuts=PATH`
+    ");
+    let nobody = Server::absent();
+    let begun = Instant::now();
+    assert_snapshot!(run(&lab, &nobody, "run x.toml").1, @r"
+    error: source `nuts`: cannot reach http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl: Connection refused (os error 111)
+      help: supply it: `--set sources.nuts=PATH`
+    ");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    lab.write("x.toml", &experiment("path = 'a'").replace("source = 'nuts'", "source = 'nutz'"));
+    assert_snapshot!(said("plan x.toml"), @"");
+}
+
+#[test]
+fn a_download_goes_on_where_it_was_cut_and_is_made_once() {
+    let server = Server::start(|request, before| match request.method.as_str() {
+        "HEAD" => Reply::of(200, LINES),
+        _ if before < 3 => Reply::file(request, LINES.as_bytes(), "\"v1\"").cut(40),
+        _ => Reply::file(request, LINES.as_bytes(), "\"v1\""),
+    });
+    let lab = Lab::new(&hub(&format!("sha256 = '{}'", sha256(LINES))));
+    let (code, said) = run(&lab, &server, "run x.toml");
+    assert_eq!((code, rows(&lab).len()), (0, 2), "{said}");
+    let ranges: Vec<_> = server
+        .asked()
+        .iter()
+        .map(|request| request.headers.get("range").cloned().unwrap_or_default())
+        .collect();
+    assert_eq!(ranges, ["", "", "bytes=40-", "bytes=80-"], "{:?}", server.log());
+    assert_eq!(server.log()[1], "GET /datasets/lab/nuts/resolve/main/main/train.jsonl");
+    // Read another way, it is not fetched again; nor where it is pinned otherwise.
+    lab.write(
+        "x.toml",
+        &hub(&format!("sha256 = '{}'", sha256(LINES))).replace(
+            "task = 'gsm8k'",
+            "fields = { prompt = 'question', completion = 'answer', answer = 'answer' }",
+        ),
+    );
+    assert_eq!(run(&lab, &server, "run x.toml --offline").0, 0);
+    assert_eq!(server.log().len(), 4);
+}
+
+#[test]
+fn another_file_by_now_is_fetched_from_its_start() {
+    let server = Server::start(|request, before| match (request.method.as_str(), before) {
+        ("HEAD", _) => Reply::of(200, LINES),
+        (_, 1) => Reply::file(request, &LINES.as_bytes().to_ascii_uppercase(), "\"v1\"").cut(40),
+        _ => Reply::file(request, LINES.as_bytes(), "\"v2\""),
+    });
+    let lab = Lab::new(&hub(&format!("sha256 = '{}'", sha256(LINES))));
+    let (code, said) = run(&lab, &server, "run x.toml");
+    assert_eq!((code, rows(&lab).len()), (0, 2), "{said}");
+}
+
+#[test]
+fn without_a_pin_the_run_says_which_to_write_and_pin_writes_it() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/api/datasets/lab/nuts/revision/main" => Reply::of(200, r#"{"sha": "12ab"}"#),
+        _ => Reply::file(request, LINES.as_bytes(), "\"v1\""),
+    });
+    let lab = Lab::new(&hub(""));
+    let (code, said) = run(&lab, &server, "run x.toml");
+    let said = said.replace(&sha256(LINES), "SHA256");
+    let line = said.lines().find(|line| line.starts_with("fetched")).unwrap().to_owned();
+    assert_eq!(code, 0);
+    assert!(line.starts_with("fetched source nuts: 0.0 MB in "), "{line}");
+    assert!(
+        line.ends_with("; to pin it: sha256 = \"SHA256\" (`runner pin FILE` writes it)"),
+        "{line}"
+    );
+    let before = rows(&lab);
+    assert_eq!(run(&lab, &server, "pin x.toml").0, 0);
+    let pinned = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
+    assert_snapshot!(pinned.replace(&sha256(LINES), "SHA256"), @r#"
+    [sources.nuts]
+    hub = 'lab/nuts'
+    files = 'main/train.jsonl'
+    revision = "12ab"
+    sha256 = "SHA256"
+
+
+    [stages.data]
+    kind = 'import'
+    source = 'nuts'
+    task = 'gsm8k'
+    "#);
+    assert_eq!(run(&lab, &server, "run x.toml").0, 0);
+    assert!(
+        server
+            .log()
+            .contains(&"GET /datasets/lab/nuts/resolve/12ab/main/train.jsonl".to_owned())
+    );
+    assert_eq!(lab.digests("cache").len(), 2);
+    assert_eq!(rows(&lab), before, "what comes after is the same");
+}
+
+#[test]
+fn servers_that_refuse_are_named_with_what_to_do() {
+    let digest = sha256(LINES);
+    let cases: [(u16, &str); 4] = [(401, ""), (403, ""), (404, ""), (418, "")];
+    let mut said = String::new();
+    for (status, body) in cases {
+        let server = Server::start(move |_, _| Reply::of(status, body));
+        let lab = Lab::new(&hub(&format!("sha256 = '{digest}'")));
+        let (code, text) = run(&lab, &server, "run x.toml");
+        said += &format!("{code} {}\n", errors(&text));
+    }
+    assert_snapshot!(said, @r"
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not for everybody (401 Unauthorized)
+      help: set `HF_TOKEN` if it needs an account with the right to it, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not for everybody (403 Forbidden)
+      help: set `HF_TOKEN` if it needs an account with the right to it, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not there (404)
+      help: correct the place or the revision, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl answers 418 I'm a teapot
+      help: supply it: `--set sources.nuts=PATH`
+    ");
+}
+
+#[test]
+fn a_server_that_is_ill_is_asked_again_and_given_up_on() {
+    let well = |request: &Request| Reply::file(request, LINES.as_bytes(), "\"v1\"");
+    let server = Server::start(move |request, before| match before {
+        1 | 2 => Reply {
+            headers: vec![("retry-after", "0".to_owned())],
+            ..Reply::of(503, "")
+        },
+        _ => well(request),
+    });
+    let lab = Lab::new(&hub(&format!("sha256 = '{}'", sha256(LINES))));
+    let (code, text) = run(&lab, &server, "run x.toml");
+    assert_eq!((code, server.log().len()), (0, 4), "{text}");
+    let server = Server::start(|request, _| Reply {
+        headers: vec![("retry-after", "0".to_owned())],
+        ..Reply::of(if request.method == "HEAD" { 200 } else { 500 }, "")
+    });
+    let lab = Lab::new(&hub(""));
+    let (code, text) = run(&lab, &server, "run x.toml");
+    assert_snapshot!(format!("{code} {}", errors(&text)), @r"
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl broke off 5 times: it answers 500 Internal Server Error
+      help: supply it: `--set sources.nuts=PATH`
+    ");
+}
+
+#[test]
+fn a_slow_server_and_redirects_are_followed_and_the_token_stays_with_the_hub() {
+    let elsewhere = Server::start(|request, _| Reply {
+        pause: Duration::from_millis(60),
+        ..Reply::file(request, LINES.as_bytes(), "\"v1\"")
+    });
+    let target = elsewhere.address.replace("127.0.0.1", "localhost");
+    let server = Server::start(move |_, _| Reply {
+        headers: vec![("location", format!("{target}/blob"))],
+        ..Reply::of(302, "")
+    });
+    let lab = Lab::new(&hub(&format!("sha256 = '{}'", sha256(LINES))));
+    let mut command = lab.command("run x.toml --json");
+    command
+        .env("HF_ENDPOINT", &server.address)
+        .env("HF_HOME", lab.path())
+        .env("HF_TOKEN", "secret");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    assert!(
+        text.lines().filter(|line| line.contains("\"fetching\"")).count() >= 2,
+        "progress: {text}"
+    );
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|request| request.headers.get("authorization").is_some_and(|token| token == "Bearer secret"))
+    );
+    assert!(!elsewhere.asked().is_empty());
+    assert!(
+        elsewhere
+            .asked()
+            .iter()
+            .all(|request| !request.headers.contains_key("authorization"))
+    );
+}
+
+#[test]
+fn what_is_not_as_pinned_is_refused_and_set_aside() {
+    let server = Server::start(|request, _| Reply::file(request, LINES.as_bytes(), "\"v1\""));
+    let lab = Lab::new(&hub(&format!("sha256 = '{}'", "ab".repeat(32))));
+    let (code, text) = run(&lab, &server, "run x.toml");
+    let text = errors(&text).replace(&sha256(LINES), "SHA256").replace(&"ab".repeat(32), "PIN");
+    let (text, aside) = text.rsplit_once("found is ").unwrap();
+    assert_eq!(code, 2);
+    assert_snapshot!(text, @r"
+    error: source `nuts` is not what it was: its digest is sha256:SHA256, and the experiment says sha256:PIN
+      help: if that is meant, write the new digest; what was 
+    ");
+    assert!(aside.starts_with("LAB/cache/v1/sources/") && aside.ends_with(".wrong"), "{aside}");
+    lab.write("x.toml", &hub(&format!("sha256 = '{}'", sha256(LINES))));
+    assert_eq!(run(&lab, &server, "run x.toml").0, 0);
+    assert!(lab.digests("cache").len() == 1);
+}
+
+#[test]
+fn the_hub_s_own_cache_is_used_where_it_has_the_files() {
+    let server = Server::start(|_, _| Reply::of(500, ""));
+    let lab = Lab::new(&hub(""));
+    let folder = lab.path().join("hf/hub/datasets--lab--nuts");
+    std::fs::create_dir_all(folder.join("snapshots/12ab/main")).unwrap();
+    std::fs::create_dir_all(folder.join("refs")).unwrap();
+    std::fs::write(folder.join("refs/main"), "12ab").unwrap();
+    std::fs::write(folder.join("snapshots/12ab/main/train.jsonl"), LINES).unwrap();
+    let (code, said) = run(&lab, &server, "run x.toml");
+    assert_eq!((code, rows(&lab).len()), (0, 2), "{said}");
+    assert!(server.log().is_empty(), "{:?}", server.log());
+}
+
+#[test]
+fn several_files_are_pinned_by_what_sha256sum_prints_of_them() {
+    let lab = Lab::new("");
+    std::fs::create_dir_all(lab.path().join("nuts")).unwrap();
+    lab.write("nuts/train.jsonl", LINES);
+    lab.write("nuts/test.jsonl", LINES);
+    // sha256sum test.jsonl train.jsonl | sha256sum
+    let one = sha256(LINES);
+    let pin = sha256(&format!("{one}  test.jsonl\n{one}  train.jsonl\n"));
+    lab.write(
+        "x.toml",
+        &experiment(&format!("path = 'nuts'\nfiles = ['train.jsonl', 'test.jsonl']\nsha256 = '{pin}'"))
+            .replace("task", "file = 'train*'\ntask"),
+    );
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(rows(&lab).len(), 2);
+}
