@@ -138,7 +138,12 @@ fn what_goes_wrong_is_said() {
         said("['true']"),
         said("['sh', '-c', 'echo {{}} > $RUNNER_OUTPUT_DATA']"),
     ];
-    assert_snapshot!(all.join("\n"), @"");
+    assert_snapshot!(all.join("\n"), @r#"
+    `sh -c echo why; exit 3` failed: exit status: 3 ["why"]
+    cannot start `no-such-program`: No such file or directory (os error 2) (programs are looked for in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin) []
+    output `data`: the program wrote nothing to LAB/cache []
+    output `data`: LAB/cache []
+    "#);
 }
 
 #[test]

@@ -101,7 +101,17 @@ fn what_is_missing_is_said_at_once_with_what_to_do() {
     ");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     lab.write("x.toml", &experiment("path = 'a'").replace("source = 'nuts'", "source = 'nutz'"));
-    assert_snapshot!(said("plan x.toml"), @"");
+    assert_snapshot!(said("plan x.toml"), @r"
+      × no source `nutz`
+       ╭─[x.toml:6:10]
+     6 │ source = 'nutz'
+       ·          ───┬──
+       ·             ╰── did you mean `nuts`?
+       ╰────
+      help: `[sources]` has nuts
+
+    1 error in x.toml
+    ");
 }
 
 #[test]

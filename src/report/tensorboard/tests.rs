@@ -71,5 +71,9 @@ fn curves_and_scores_get_files_that_tensorboard_finds() {
     reporter.event(&finished("standard[0]", "model", model));
     reporter.event(&finished("numbered[0]", "model", model));
     reporter.event(&finished("score[2]", "metrics", put("metrics", "metrics.json", &metrics)));
-    insta::assert_snapshot!(files(&board), @"");
+    insta::assert_snapshot!(files(&board), @r"
+    numbered[0] seed=1/events.out.tfevents.0.runner.curve 148
+    score seed=1/events.out.tfevents.0.runner.scores 193
+    standard[0] seed=1/events.out.tfevents.1700000000.runner.PID 170
+    ");
 }
