@@ -69,6 +69,12 @@ pub enum Event {
         key: Digest,
         holder: String,
     },
+    /// Outputs of the stage have gone from the store since it was looked up; it is looked up again, and `needed_by` waits for it.
+    Lost {
+        #[serde(flatten)]
+        stage: StageName,
+        needed_by: StageName,
+    },
     /// The stage ended well and its record is in the store.
     Finished {
         #[serde(flatten)]

@@ -18,7 +18,10 @@ mod run;
 pub mod schema;
 mod selection;
 mod session;
+mod show;
 mod sources;
+mod user;
+mod why;
 mod worker;
 
 use std::io::{self, Write};
@@ -51,6 +54,8 @@ enum Command {
     Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Diff(diff::DiffArgs),
+    Show(show::ShowArgs),
+    Why(why::WhyArgs),
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
@@ -78,6 +83,8 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         Command::Graph(args) => graph::graph(args),
         Command::Report(args) => report::report(args, colors.paint_stdout()),
         Command::Diff(args) => diff::diff(args, colors.paint_stdout()),
+        Command::Show(args) => show::show(args),
+        Command::Why(args) => why::why(args),
         Command::Config(args) => {
             config::run(args, crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
             Ok(Exit::Done)

@@ -58,6 +58,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let mut plan = resolver.plan(dag, &targets)?;
     sources::check(&plan, missing)?;
     let cores = exec::cores();
+    let program = std::env::current_exe().map_err(Failed::Program)?;
     let limits = Limits {
         jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
         threads: settings.threads.map_or(cores, NonZeroUsize::get),
@@ -68,6 +69,11 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         device: settings.device.unwrap_or_else(|| "cpu".to_owned()),
         run: run_name(),
         rerun: command(args),
+        origin: exec::Origin {
+            experiment: args.experiment.file.clone(),
+            program: program.clone(),
+            user: super::user::name(),
+        },
     };
     let mut reporters = Reporters(vec![
         reporter(args.json, paint),

@@ -61,7 +61,8 @@ impl Selection {
     }
 }
 
-fn coordinate(text: &str) -> Result<(String, String), String> {
+/// Reads `AXIS=VALUE`.
+pub(super) fn coordinate(text: &str) -> Result<(String, String), String> {
     let pair = text
         .split_once('=')
         .map(|(axis, value)| (axis.trim().to_owned(), value.trim().to_owned()));
@@ -108,7 +109,7 @@ fn asked(meant: Option<&str>) -> String {
 }
 
 /// Whether `pattern`, in which `*` stands for anything, is the stage's name or the part of it before the index.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let base = name.split('[').next().unwrap_or(name);
     pattern::matches(pattern, name) || pattern::matches(pattern, base)
 }

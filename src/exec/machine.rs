@@ -19,6 +19,23 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// The seconds that this process's threads have computed so far.
+pub fn cpu_seconds() -> Option<f64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    (seconds > 0.0).then_some(seconds)
+}
+
+/// The most memory that this process has held at once, in bytes. Nothing where there is no `/proc`.
+pub fn peak_memory() -> Option<u64> {
+    peak(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// `VmHWM` of a text like `/proc/self/status`, in bytes.
+fn peak(text: &str) -> Option<u64> {
+    kilobytes(text, "VmHWM:")
+}
+
 /// The bytes that this process may still take: what the system has left, and the limits of its control groups. Nothing where the system
 /// does not say.
 pub fn memory() -> Option<u64> {
@@ -29,7 +46,12 @@ pub fn memory() -> Option<u64> {
 
 /// `MemAvailable` of a text like `/proc/meminfo`, in bytes.
 fn available(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kilobytes(text, "MemAvailable:")
+}
+
+/// A line `<name> <number> kB`, in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     number.checked_mul(1024)
 }
@@ -92,6 +114,9 @@ mod tests {
             Some(16 << 10)
         );
         assert_eq!(available("MemTotal: 32 kB\n"), None);
+        assert_eq!(peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
+        assert!(cpu_seconds().is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod local;
 mod machine;
+mod origin;
 mod run;
 mod scheduler;
 mod task;
@@ -12,6 +13,7 @@ mod worker;
 
 pub use local::Local;
 pub use machine::{cores, instruction_set};
+pub use origin::Origin;
 pub use run::{Failure, Options, Summary, run};
 pub use scheduler::Limits;
 pub use task::{Message, Task};

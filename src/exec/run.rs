@@ -1,6 +1,6 @@
 //! The run: the loop that carries messages between scheduler, executor, store and reporter.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use petgraph::graph::NodeIndex;
 
 use super::Executor;
+use super::origin::Origin;
 use super::scheduler::{Job, Limits, Scheduler};
 use super::task::{Message, Task};
 use crate::event::{Event, Reporter, StageName};
@@ -15,7 +16,7 @@ use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
 use crate::source::SOURCE;
-use crate::store::{Acquired, Lease, Outputs, Store, StoreError};
+use crate::store::{Acquired, Lease, Outputs, Provenance, Store, StoreError};
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
 const TICK: Duration = Duration::from_millis(200);
@@ -38,6 +39,7 @@ pub struct Options {
     pub run: String,
     /// The command that runs a stage alone, but for the stage: `runner run experiments/x.toml`.
     pub rerun: String,
+    pub origin: Origin,
 }
 
 /// How the run ended.
@@ -127,6 +129,11 @@ struct Run<'a> {
     /// Who holds the stages that are waited for, as last told.
     holders: BTreeMap<usize, String>,
     summary: Summary,
+    /// What all records of the run have in common; known from the first start on.
+    provenance: Option<Provenance>,
+    /// The stages that ran here, and those whose outputs were lost after they were looked up.
+    made: BTreeSet<usize>,
+    lost: BTreeSet<usize>,
     /// Whether the running stages were killed on request: then their end is no failure.
     killed: bool,
     beaten: Instant,
@@ -155,6 +162,9 @@ impl<'a> Run<'a> {
             running: BTreeMap::new(),
             holders: BTreeMap::new(),
             summary,
+            provenance: None,
+            made: BTreeSet::new(),
+            lost: BTreeSet::new(),
             killed: false,
             beaten: Instant::now(),
         }
@@ -203,7 +213,8 @@ impl<'a> Run<'a> {
         while let Some(index) = self.scheduler.next_unblocked() {
             // The plan has asked the store already about the stages that it knew enough of.
             let planned = self.entry(index);
-            if planned.state == State::Hit {
+            let is_lost = self.lost.contains(&index);
+            if planned.state == State::Hit && !is_lost {
                 let (key, outputs) = (planned.key, planned.outputs.clone());
                 self.cached(index, key, outputs);
                 continue;
@@ -213,7 +224,7 @@ impl<'a> Run<'a> {
             let Some(fingerprint) = self.resolver.fingerprint(node, outputs) else {
                 continue;
             };
-            let entry = if planned.key == Some(fingerprint.key()) {
+            let entry = if planned.key == Some(fingerprint.key()) && !is_lost {
                 planned.clone()
             } else {
                 self.resolver.look_up(node, &fingerprint)?
@@ -234,6 +245,10 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let key = fingerprint.key();
+        if let Some(lost) = self.lost_inputs(index)? {
+            self.take_back(index, &lost);
+            return Ok(());
+        }
         let lease = match self.store.lease(&key, index as u64)? {
             Acquired::Mine(lease) => lease,
             Acquired::Held(holder) => {
@@ -266,7 +281,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn task(&self, index: usize, fingerprint: Fingerprint, threads: usize) -> Task {
+    fn task(&mut self, index: usize, fingerprint: Fingerprint, threads: usize) -> Task {
+        let origin = &self.options.origin;
+        let provenance = self.provenance.get_or_insert_with(|| origin.provenance(self.store)).clone();
         let node = self.node(index);
         let path = |link: &crate::plan::Link| {
             let artifact = self.outputs[self.places[&link.from]].as_ref()?.get(link.port.as_ref())?;
@@ -290,6 +307,7 @@ impl<'a> Run<'a> {
             stage: node.name.clone(),
             experiment: self.plan.dag.experiment.clone(),
             run: self.options.run.clone(),
+            provenance,
         }
     }
 
@@ -306,8 +324,13 @@ impl<'a> Run<'a> {
         let stage = self.name(index);
         match message {
             Message::Failed { .. } if self.killed => self.scheduler.held(index),
+            Message::Failed { .. } if matches!(self.lost_inputs(index), Ok(Some(_))) => {
+                let lost = self.lost_inputs(index).ok().flatten().unwrap_or_default();
+                self.take_back(index, &lost);
+            }
             Message::Done { outputs, seconds } => {
                 self.summary.ran += 1;
+                self.made.insert(index);
                 let digests = outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect();
                 self.reporter.event(&Event::Finished {
                     stage,
@@ -343,6 +366,41 @@ impl<'a> Run<'a> {
             }
         }
         drop(lease);
+    }
+
+    /// The stages whose outputs this one needs and which have gone from the store since they were looked up; none of them where they
+    /// are being made again already. Nothing where all inputs are there.
+    fn lost_inputs(&self, index: usize) -> Result<Option<Vec<usize>>, StoreError> {
+        let (mut lost, mut waits) = (Vec::new(), false);
+        for link in self.node(index).inputs.values().flatten() {
+            let from = self.places[&link.from];
+            let Some(artifact) = self.outputs[from].as_ref().and_then(|outputs| outputs.get(link.port)) else {
+                waits = true;
+                continue;
+            };
+            if !lost.contains(&from) && !self.store.has(artifact)? {
+                lost.push(from);
+            }
+        }
+        Ok((waits || !lost.is_empty()).then_some(lost))
+    }
+
+    /// An artifact lost from the store is a miss, however late it is noticed: the stages that made it run again before the one that
+    /// needs it.
+    fn take_back(&mut self, index: usize, lost: &[usize]) {
+        for &stage in lost {
+            self.outputs[stage] = None;
+            self.lost.insert(stage);
+            let counted = if self.made.remove(&stage) {
+                &mut self.summary.ran
+            } else {
+                &mut self.summary.cached
+            };
+            *counted -= 1;
+            let (stage, needed_by) = (self.name(stage), self.name(index));
+            self.reporter.event(&Event::Lost { stage, needed_by });
+        }
+        self.scheduler.lost(lost, index);
     }
 
     fn wait(&mut self, index: usize, key: Digest, holder: String) {
@@ -427,7 +485,7 @@ impl<'a> Run<'a> {
 }
 
 fn job(node: &Node, entry: &Entry, places: &HashMap<NodeIndex, usize>) -> Job {
-    let needs: std::collections::BTreeSet<usize> = node.inputs.values().flatten().map(|link| places[&link.from]).collect();
+    let needs: BTreeSet<usize> = node.inputs.values().flatten().map(|link| places[&link.from]).collect();
     let threaded = node.stage.threaded();
     let seconds = entry
         .estimate

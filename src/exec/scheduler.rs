@@ -63,6 +63,7 @@ pub struct Scheduler {
     running: usize,
     used: usize,
     waiting: usize,
+    needs: Vec<Vec<usize>>,
     needed_by: Vec<Vec<usize>>,
     missing: Vec<usize>,
     threaded: Vec<bool>,
@@ -98,6 +99,7 @@ impl Scheduler {
             used: 0,
             waiting: status.iter().filter(|status| status.waits()).count(),
             status,
+            needs: jobs.iter().map(|job| job.needs.clone()).collect(),
             needed_by,
             missing,
             threaded,
@@ -150,11 +152,33 @@ impl Scheduler {
     pub fn done(&mut self, index: usize) {
         self.set(index, Status::Done);
         for next in self.needed_by[index].clone() {
+            // One that went on although this stage was lost waits for nothing.
+            if self.status[next] != Status::Blocked {
+                continue;
+            }
             self.missing[next] -= 1;
-            if self.missing[next] == 0 && self.status[next] == Status::Blocked {
+            if self.missing[next] == 0 {
                 self.set(next, Status::Unblocked);
                 self.unblocked.push(next);
             }
+        }
+    }
+
+    /// Outputs of the stages `lost`, which were done, are gone, and the stage `index` needs them: they are to be looked up again, and it
+    /// and all others that have not begun wait for them.
+    pub fn lost(&mut self, lost: &[usize], index: usize) {
+        for &stage in lost {
+            self.set(stage, Status::Unblocked);
+            self.unblocked.push(stage);
+        }
+        let waiting = lost.iter().flat_map(|&stage| self.needed_by[stage].clone());
+        let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == Status::Blocked);
+        let waiting: Vec<usize> = waiting.chain([index]).collect();
+        for next in waiting {
+            self.missing[next] = self.needs[next].iter().filter(|&&need| self.status[need] != Status::Done).count();
+            self.set(next, Status::Blocked);
+            self.unblocked.retain(|&other| other != next);
+            self.ready.retain(|&other| other != next);
         }
     }
 
@@ -290,6 +314,33 @@ mod tests {
             assert_eq!(scheduler.is_over(), !keep_going);
             assert_eq!(scheduler.start().is_some(), keep_going);
         }
+    }
+
+    #[test]
+    fn a_lost_stage_runs_again_before_what_needs_it() {
+        let jobs = [job(&[], 1.0), job(&[0], 1.0), job(&[1], 1.0), job(&[0], 1.0), job(&[1], 1.0)];
+        let mut scheduler = Scheduler::new(&jobs, LIMITS);
+        for expected in [0, 1] {
+            miss(&mut scheduler);
+            assert_eq!(scheduler.start().unwrap().0, expected);
+            scheduler.done(expected);
+        }
+        miss(&mut scheduler);
+        assert_eq!(scheduler.start().unwrap().0, 2, "3 and 4 are ready");
+        // What 2 was to read is gone, and what that was made from, too.
+        scheduler.lost(&[1], 2);
+        miss(&mut scheduler);
+        assert_eq!(scheduler.start().unwrap().0, 1, "3 is less urgent, 4 waits");
+        scheduler.lost(&[0], 1);
+        miss(&mut scheduler);
+        let mut order = Vec::new();
+        while let Some((index, _)) = scheduler.start() {
+            order.push(index);
+            scheduler.done(index);
+            miss(&mut scheduler);
+        }
+        order.sort_unstable();
+        assert_eq!((order, scheduler.is_over()), (vec![0, 1, 2, 3, 4], true));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::event::{Progress, StageName};
 use crate::fingerprint::Fingerprint;
-use crate::store::Outputs;
+use crate::store::{Outputs, Provenance};
 
 /// One stage to run, with all that a worker needs to know: the first line on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +26,7 @@ pub struct Task {
     pub stage: StageName,
     pub experiment: String,
     pub run: String,
+    pub provenance: Provenance,
 }
 
 /// What a worker says, one JSON object a line on its standard output. The last is not `Progress`.

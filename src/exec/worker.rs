@@ -13,7 +13,7 @@ use super::machine;
 use super::task::{Message, Task};
 use crate::event::Progress;
 use crate::stage::{Job, Kind, Stage, StageError};
-use crate::store::{Outputs, Record, Store, StoreError};
+use crate::store::{Outputs, Provenance, Record, Store, StoreError};
 
 /// Progress is told at most this often.
 const PULSE: Duration = Duration::from_millis(100);
@@ -116,6 +116,11 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
     record.seconds = begun.1.elapsed().as_secs_f64();
     record.threads = task.threads;
     record.machine = machine::this();
+    record.provenance = Provenance {
+        cpu_seconds: machine::cpu_seconds(),
+        peak_memory: machine::peak_memory(),
+        ..task.provenance.clone()
+    };
     store.write_record(&record)?;
     store.clear_scratch(&key);
     Ok(outputs)

@@ -139,6 +139,10 @@ impl<W: Write, C: Clock> Reporter for Plain<W, C> {
                 }
             }
             Event::Waiting { stage, holder, .. } => self.waiting(stage, holder),
+            Event::Lost { stage, needed_by } => {
+                self.live.remove(needed_by);
+                self.line(&wording::lost(stage, needed_by));
+            }
             Event::Finished { stage, seconds, .. } => {
                 self.live.remove(stage);
                 self.line(&format!("finished {stage} in {}", duration(*seconds)));

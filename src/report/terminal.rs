@@ -184,6 +184,12 @@ impl<C: Clock> Reporter for Terminal<C> {
                     self.watch(stage, Some(holder));
                 }
             }
+            Event::Lost { stage, needed_by } => {
+                // Both are still to come.
+                self.ended(needed_by);
+                self.ended = self.ended.saturating_sub(2);
+                self.line(&self.paint.paint(Color::Yellow, &wording::lost(stage, needed_by)));
+            }
             Event::Finished { stage, seconds, .. } => {
                 self.ended(stage);
                 self.done(stage, &duration(*seconds));

@@ -34,6 +34,11 @@ pub(super) fn fetched(bytes: u64, seconds: f64, pin: Option<&str>) -> String {
     }
 }
 
+/// What is said when outputs of a stage have gone from the store.
+pub(super) fn lost(stage: &StageName, needed_by: &StageName) -> String {
+    format!("{stage} is looked up again: an output has gone from the store, and {needed_by} needs it")
+}
+
 /// What is known of a stage that failed.
 pub(super) struct Failure<'a> {
     pub(super) name: &'a str,

@@ -17,16 +17,20 @@
 mod atomic;
 mod files;
 mod lease;
+mod listing;
 mod object;
 mod process;
+mod provenance;
 mod record;
 #[cfg(test)]
 mod tests;
 mod work;
 
 pub use lease::{Acquired, Lease};
-pub use object::Artifact;
+pub use listing::Named;
+pub use object::{Artifact, files_of};
 pub use process::host;
+pub use provenance::{Code, Provenance};
 pub use record::{Machine, Outputs, Record};
 
 use std::ffi::OsString;

@@ -92,6 +92,14 @@ pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
     })
 }
 
+/// All files of the object at `path`, sorted by path; an object that is a file is its only one.
+///
+/// # Errors
+/// When something in it cannot be read.
+pub fn files_of(path: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    files(path).collect::<io::Result<_>>().map_err(StoreError::io("read", path))
+}
+
 /// All files below `folder` (or `folder` itself, where it is a file), sorted by path.
 fn files(folder: &Path) -> impl Iterator<Item = io::Result<std::path::PathBuf>> {
     WalkDir::new(folder)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::object::Artifact;
-use super::{Store, StoreError, atomic};
+use super::{Provenance, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -36,6 +36,8 @@ pub struct Record {
     pub machine: Machine,
     /// The run it was part of: its folder has the events and the stage's log.
     pub run: String,
+    #[serde(default)]
+    pub provenance: Provenance,
 }
 
 /// Where a stage ran: not in the key, but worth knowing when last bits differ.
@@ -76,6 +78,7 @@ impl Record {
             threads: 1,
             machine: Machine::default(),
             run: String::new(),
+            provenance: Provenance::default(),
         }
     }
 }

@@ -87,7 +87,7 @@ fn iteration(name: &str) -> Option<i64> {
 }
 
 /// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
-pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
+pub(in crate::cli) fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
     let links: Vec<&Link> = data_links(dag, node);
     let short: Vec<String> = links.iter().map(|link| short_name(dag, link)).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

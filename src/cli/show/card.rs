@@ -1,0 +1,47 @@
+//! Facts as lines, each with its label.
+
+/// The labels' column.
+const WIDTH: usize = 10;
+
+/// Lines of `label      value`; a label that goes on is written once.
+#[derive(Default)]
+pub struct Card(String);
+
+impl Card {
+    /// Adds a line, if there is something to say.
+    pub fn line(&mut self, label: &str, value: &str) {
+        if !value.is_empty() {
+            let line = format!("{label:<WIDTH$}  {value}");
+            self.0 += line.trim_end();
+            self.0.push('\n');
+        }
+    }
+
+    /// Adds a line for each value, the label on the first.
+    pub fn lines(&mut self, label: &str, values: impl IntoIterator<Item = String>) {
+        let mut label = label;
+        for value in values {
+            self.line(label, &value);
+            label = "";
+        }
+    }
+
+    /// The text.
+    pub fn text(self) -> String {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Card;
+
+    #[test]
+    fn a_label_is_written_once() {
+        let mut card = Card::default();
+        card.line("key", "ab");
+        card.line("empty", "");
+        card.lines("inputs", ["one".to_owned(), "two".to_owned()]);
+        assert_eq!(card.text(), "key         ab\ninputs      one\n            two\n");
+    }
+}

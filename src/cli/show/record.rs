@@ -1,0 +1,182 @@
+//! One record.
+
+use serde_json::{Value, json};
+
+use super::Makers;
+use super::card::Card;
+use crate::cli::cache::bytes;
+use crate::cli::{Exit, Failed, print, print_json};
+use crate::event::StageName;
+use crate::hash::Digest;
+use crate::report::duration;
+use crate::store::{Record, Store};
+
+/// Prints what the record says.
+pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
+    let Some(record) = store.record(key)? else {
+        return Err(Failed::NothingSelected(format!("the record {} is gone", key.short())));
+    };
+    if json {
+        print_json(&as_json(store, key, &record))
+    } else {
+        print(&as_text(store, key, &record, makers))
+    }
+}
+
+/// The record as it is stored, with its key and the paths of its outputs (`null` for those that are not in the store).
+fn as_json(store: &Store, key: &Digest, record: &Record) -> Value {
+    let path = |digest: &Digest| Some(store.object(digest)).filter(|path| path.exists());
+    let paths = record
+        .outputs
+        .iter()
+        .map(|(port, artifact)| (port.clone(), json!(path(&artifact.digest))));
+    json!({"key": key, "record": record, "paths": paths.collect::<serde_json::Map<_, _>>()})
+}
+
+fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> String {
+    let fingerprint = &record.fingerprint;
+    let name = StageName {
+        name: record.stage.clone(),
+        variant: record.variant.clone(),
+    };
+    let mut card = Card::default();
+    card.line("stage", &format!("{name} of {}", record.experiment));
+    card.line("kind", &format!("{}, version {}", fingerprint.kind, fingerprint.version));
+    card.line("key", &key.to_string());
+    card.line("made", &made(record));
+    card.line("on", &machine(record));
+    card.line("with", &program(record));
+    card.line("took", &took(record));
+    card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
+    card.line("run", &record.run);
+    card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
+    card.lines("params", params(&fingerprint.params));
+    for (port, digests) in &fingerprint.inputs {
+        card.lines("input", digests.iter().map(|digest| format!("{port}  {}", origin(digest, makers))));
+    }
+    for (port, artifact) in &record.outputs {
+        let path = store.object(&artifact.digest);
+        let place = if path.exists() {
+            path.display().to_string()
+        } else {
+            "not in this store".to_owned()
+        };
+        card.line(
+            "output",
+            &format!("{port}  {}, {}: {place}", artifact.digest.short(), bytes(artifact.bytes)),
+        );
+    }
+    card.text()
+}
+
+/// `3c4d5e6f7a8b, from problems.train`
+pub(crate) fn origin(digest: &Digest, makers: &Makers) -> String {
+    let from = makers.made(digest).next();
+    from.map_or_else(|| digest.short(), |place| format!("{}, from {place}", digest.short()))
+}
+
+/// `2026-11-24 13:50:12 UTC by ada`
+pub(crate) fn made(record: &Record) -> String {
+    let time = i64::try_from(record.started)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time = time.map_or_else(
+        || "at an unknown time".to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    );
+    match record.provenance.user.as_str() {
+        "" => time,
+        user => format!("{time} by {user}"),
+    }
+}
+
+/// `node3: 8 cores, avx512; 2 threads`
+fn machine(record: &Record) -> String {
+    let machine = &record.machine;
+    format!(
+        "{}: {} cores, {}; {} threads",
+        machine.host, machine.cores, machine.instruction_set, record.threads
+    )
+}
+
+/// `runner 0.1.0, build 1a2b3c4d5e6f; commit 1a2b3c4d5e6f with changes`
+pub(crate) fn program(record: &Record) -> String {
+    let mut text = format!("runner {}", record.machine.runner);
+    if let Some(build) = &record.provenance.build {
+        text += &format!(", build {}", build.short());
+    }
+    if let Some(code) = &record.provenance.code {
+        text += &format!("; experiment of commit {}", code.commit.get(..12).unwrap_or(&code.commit));
+        text += if code.dirty { ", with changes" } else { "" };
+    }
+    text
+}
+
+/// `41.2s, 80.1s of CPU, 512.0 MB of memory`
+fn took(record: &Record) -> String {
+    let mut text = duration(record.seconds);
+    if let Some(seconds) = record.provenance.cpu_seconds {
+        text += &format!(", {} of CPU", duration(seconds));
+    }
+    if let Some(memory) = record.provenance.peak_memory {
+        text += &format!(", {} of memory", bytes(memory));
+    }
+    text
+}
+
+/// A line for each value of the params: `model.width = 64`.
+pub(crate) fn params(params: &Value) -> Vec<String> {
+    fn walk(path: &str, value: &Value, lines: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                walk(&path, value, lines);
+            }),
+            Value::Null => {}
+            value => lines.push(format!("{path} = {value}")),
+        }
+    }
+    let mut lines = Vec::new();
+    walk("", params, &mut lines);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use crate::store::{Code, Outputs, Provenance};
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_shown_without_what_it_lacks() {
+        let record = Record::new(Fingerprint::new("mix", 1, json!({"mode": "new"})), Outputs::new());
+        assert_eq!(made(&record), "1970-01-01 00:00:00 UTC");
+        assert_eq!(program(&record), "runner ");
+        assert_eq!(took(&record), "0.0s");
+    }
+
+    #[test]
+    fn what_a_record_says_is_a_line_each() {
+        let mut record = Record::new(Fingerprint::new("mix", 1, Value::Null), Outputs::new());
+        record.machine.runner = "0.1.0".into();
+        record.started = 1_700_000_000;
+        record.seconds = 41.24;
+        record.provenance = Provenance {
+            user: "ada".into(),
+            code: Some(Code {
+                commit: "5f".repeat(20),
+                dirty: true,
+            }),
+            build: Some(Digest::of(b"")),
+            cpu_seconds: Some(80.1),
+            peak_memory: Some(512_000_000),
+        };
+        assert_eq!(made(&record), "2023-11-14 22:13:20 UTC by ada");
+        assert_eq!(
+            program(&record),
+            "runner 0.1.0, build af1349b9f5f9; experiment of commit 5f5f5f5f5f5f, with changes"
+        );
+        assert_eq!(took(&record), "41.2s, 1m20s of CPU, 512.0 MB of memory");
+        assert_eq!(params(&json!({"a": {"b": 1, "c": null}, "d": [1, 2]})), ["a.b = 1", "d = [1,2]"]);
+    }
+}

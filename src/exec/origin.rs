@@ -1,0 +1,92 @@
+//! Where a run comes from, for the records of what it computes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::store::{Code, Provenance, Store};
+
+/// What only the command line knows of a run's origin.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The experiment's file.
+    pub experiment: PathBuf,
+    /// The program of the workers.
+    pub program: PathBuf,
+    /// The user's name.
+    pub user: String,
+}
+
+impl Origin {
+    /// What all records of the run have in common. It takes as long as `git status`, so it is asked for when the first stage starts.
+    pub(super) fn provenance(&self, store: &Store) -> Provenance {
+        Provenance {
+            user: self.user.clone(),
+            code: code(&self.experiment),
+            // A program that cannot be read has run all the same.
+            build: store.file_digest(&self.program).ok(),
+            ..Provenance::default()
+        }
+    }
+}
+
+/// The state of the repository that `file` is in; nothing where there is none, or no `git`.
+fn code(file: &Path) -> Option<Code> {
+    let file = file.canonicalize().ok()?;
+    let status = git(&file, &["status", "--porcelain=v2", "--branch", "--untracked-files=no"])?;
+    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    let commit = text.lines().find_map(|line| line.strip_prefix("# branch.oid "))?;
+    let is_commit = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_changed = text.lines().any(|line| !line.starts_with('#'));
+    let name = file.file_name()?.to_str()?;
+    let is_known = || git(&file, &["ls-files", "--error-unmatch", "--", name]).is_some();
+    is_commit.then(|| Code {
+        commit: commit.to_owned(),
+        dirty: is_changed || !is_known(),
+    })
+}
+
+/// What git says in the folder of `file`, if it is content. It changes nothing there, and starts no program that a repository names.
+fn git(file: &Path, words: &[&str]) -> Option<Output> {
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(file.parent()?)
+        .args(["-c", "core.fsmonitor=false"])
+        .args(words)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then_some(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_clean_until_something_differs_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        std::fs::write(&file, "a").unwrap();
+        let run = |words: &[&str]| {
+            let name = ["-c", "user.name=n", "-c", "user.email=n@example.org"];
+            let mut command = Command::new("git");
+            let command = command.arg("-C").arg(folder.path()).args(name).args(words).stdout(Stdio::null());
+            command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+        };
+        if !run(&["init"]) {
+            return; // No git here: then no record has a commit.
+        }
+        assert_eq!(code(&file), None, "there is no commit yet");
+        assert!(run(&["add", "x.toml"]) && run(&["commit", "-m", "one"]));
+        let clean = code(&file).unwrap();
+        assert!(!clean.dirty && clean.commit.len() == 40, "{clean:?}");
+        std::fs::write(folder.path().join("cache"), "what is not in the repository does not count").unwrap();
+        assert_eq!(code(&file), Some(clean.clone()));
+        let other = folder.path().join("y.toml");
+        std::fs::write(&other, "an experiment that nobody can find again").unwrap();
+        assert!(code(&other).unwrap().dirty);
+        std::fs::write(&file, "b").unwrap();
+        assert_eq!(code(&file), Some(Code { dirty: true, ..clean }));
+    }
+}
