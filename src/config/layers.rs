@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::files::{self, File};
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin};
+use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin, remote};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 13] = [
@@ -115,6 +115,9 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
 
     let mut tree = layers.tree();
     tree.retain(|key, _| key != "extends" && key != "profile");
+    if let Some(settings) = tree.get_mut("settings") {
+        remote::mask(settings);
+    }
     if !problems.is_empty() {
         problems.extend(wrong_keys.into_vec());
         return Err(problems.into_vec());

@@ -15,6 +15,7 @@ mod nearest;
 mod origin;
 mod overrides;
 mod range;
+mod remote;
 mod scope;
 mod stages;
 mod template;
@@ -28,6 +29,7 @@ pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 pub use origin::Origins;
 pub use range::{RangeError, span};
+pub use remote::{Access, Remote};
 pub use scope::{Indexed, Scope};
 pub use stages::index;
 
@@ -72,6 +74,8 @@ pub struct Settings {
     pub offline: bool,
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
+    /// Stores elsewhere, asked in this order for what the store has not.
+    pub remotes: Vec<Remote>,
 }
 
 /// An experiment with all layers merged and all templates filled in.
@@ -159,10 +163,12 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
     let Some(settings) = document.tree.get("settings") else {
         return Settings::default();
     };
-    settings.deserialize().unwrap_or_else(|error: figment::Error| {
+    let read: Settings = settings.deserialize().unwrap_or_else(|error: figment::Error| {
         problems.extend(invalid(error, settings, "a setting", &[], &document.origins));
         Settings::default()
-    })
+    });
+    remote::check(&read.remotes, settings, &document.origins, problems);
+    read
 }
 
 fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Change), problems: &mut Diagnostics) -> Variant {

@@ -14,6 +14,7 @@
 //! Several processes and hosts may use one store at once, and any of them may be killed at any instant: everything appears by
 //! rename (or link) of a file that is already whole and synced, objects before the record that names them. Nothing locks.
 
+mod admit;
 mod atomic;
 mod files;
 mod lease;
@@ -26,6 +27,7 @@ mod record;
 mod tests;
 mod work;
 
+pub use admit::Refused;
 pub use lease::{Acquired, Lease};
 pub use listing::Named;
 pub use object::{Artifact, files_of};

@@ -13,7 +13,7 @@ use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
 /// The version of the record's format; a reader refuses a later one.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// A stage's artifacts by output port.
 pub type Outputs = BTreeMap<String, Artifact>;
@@ -52,8 +52,8 @@ pub struct Machine {
 
 /// What every version of a record begins with.
 #[derive(Deserialize)]
-struct Format {
-    format: u32,
+pub(super) struct Format {
+    pub(super) format: u32,
 }
 
 /// The part of a record that a hit needs; the rest is passed over when read.
