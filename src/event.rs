@@ -100,6 +100,24 @@ pub enum Event {
         stage: StageName,
         because: String,
     },
+    /// Inputs of the stage that were not in the store came from a remote.
+    Brought {
+        #[serde(flatten)]
+        stage: StageName,
+        artifacts: usize,
+        bytes: u64,
+        seconds: f64,
+    },
+    /// Something that does not stop the run but should be known: a remote cannot be used.
+    Warned { message: String },
+    /// What the run brought to the remotes; `finish` is the command that brings the rest.
+    Uploaded {
+        stages: usize,
+        of: usize,
+        bytes: u64,
+        failed: Vec<String>,
+        finish: String,
+    },
     /// Ctrl-C (or a termination signal) was seen: running stages are asked to stop.
     Interrupted,
     /// The last event of every run.

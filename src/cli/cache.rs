@@ -1,4 +1,4 @@
-//! `runner cache`: where the store is, and what is in it.
+//! `runner cache`: where the store is, what is in it, and bringing it to remotes and back.
 
 use std::path::PathBuf;
 
@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::session::folder;
-use super::{Exit, Failed};
+use super::{Exit, Failed, transfer};
 use crate::config::{self, Settings};
+use crate::report::bytes;
 use crate::store::{Size, Store};
 
 /// Say where the store is and what it holds
@@ -31,6 +32,8 @@ pub enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
+    Push(transfer::PushArgs),
+    Pull(transfer::PullArgs),
 }
 
 /// Which store.
@@ -71,6 +74,8 @@ impl StoreArgs {
 pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
     match &args.command {
         CacheCommand::Dir(store) => super::print(&format!("{}\n", store.folder()?.display())),
+        CacheCommand::Push(args) => transfer::push(args),
+        CacheCommand::Pull(args) => transfer::pull(args),
         CacheCommand::Size { store, json } => {
             let size = Store::open(&store.folder()?)?.size()?;
             if *json {
@@ -94,33 +99,4 @@ fn as_text(size: &Size) -> String {
         bytes(*object_bytes),
         bytes(*other_bytes)
     )
-}
-
-/// `830 B`, `1.2 kB`, `3.4 GB`: in thousands, as disks are sold.
-pub(super) fn bytes(count: u64) -> String {
-    let units = ["kB", "MB", "GB", "TB", "PB"];
-    if count < 1000 {
-        return format!("{count} B");
-    }
-    let mut size = count as f64 / 1000.0;
-    let mut unit = units[0];
-    for next in &units[1..] {
-        if size < 999.95 {
-            break;
-        }
-        size /= 1000.0;
-        unit = next;
-    }
-    format!("{size:.1} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_for_people() {
-        let texts = [0, 999, 1000, 999_949, 999_950, 3_400_000_000].map(bytes);
-        assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "3.4 GB"]);
-    }
 }

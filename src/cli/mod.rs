@@ -20,6 +20,7 @@ mod selection;
 mod session;
 mod show;
 mod sources;
+mod transfer;
 mod user;
 mod why;
 mod worker;
@@ -59,6 +60,7 @@ enum Command {
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
+    Fetch(transfer::FetchArgs),
     /// Run one stage, told through pipes by a runner
     #[command(hide = true)]
     Worker,
@@ -94,6 +96,7 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
             Ok(Exit::Done)
         }
         Command::Cache(args) => cache::cache(args),
+        Command::Fetch(args) => transfer::fetch(args),
         Command::Worker => Ok(if worker::worker() { Exit::Done } else { Exit::StageFailed }),
     }
 }

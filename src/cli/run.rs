@@ -51,10 +51,11 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         settings,
         dag,
         strict,
+        remotes,
     } = session;
     let access = Access::new(&settings);
     let (mut contents, missing) = access.look(&dag, &store);
-    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone());
+    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
     let mut plan = resolver.plan(dag, &targets)?;
     sources::check(&plan, missing)?;
     let cores = exec::cores();
@@ -68,7 +69,9 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         limits,
         device: settings.device.unwrap_or_else(|| "cpu".to_owned()),
         run: run_name(),
-        rerun: command(args),
+        rerun: command("run", &args.experiment),
+        push: command("cache push", &args.experiment),
+        remotes: remotes.clone(),
         origin: exec::Origin {
             experiment: args.experiment.file.clone(),
             program: program.clone(),
@@ -81,7 +84,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     ]);
     if !sources::wanted(&plan).is_empty() {
         sources::bring(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
-        resolver = Resolver::new(&store, strict).knowing(contents);
+        resolver = Resolver::new(&store, strict).knowing(contents).asking(&remotes);
         plan = resolver.plan(plan.dag, &targets)?;
     }
     if let Some(folder) = &args.tensorboard {
@@ -148,15 +151,15 @@ fn run_name() -> String {
     format!("{now}-{}", std::process::id())
 }
 
-/// The command that was given, without the stages: what a failed stage's own command begins with.
-fn command(args: &RunArgs) -> String {
+/// The command of this name for the experiment as it was given, without stages.
+fn command(name: &str, experiment: &ExperimentArgs) -> String {
     let ExperimentArgs {
         file,
         profiles,
         set,
         store,
-    } = &args.experiment;
-    let mut words = vec!["runner".to_owned(), "run".to_owned(), quoted(&file.to_string_lossy())];
+    } = experiment;
+    let mut words = vec!["runner".to_owned(), name.to_owned(), quoted(&file.to_string_lossy())];
     words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
     words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
     words.extend(

@@ -1,16 +1,21 @@
 //! An experiment with the store that it uses: what most commands begin with.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
+
+use petgraph::graph::NodeIndex;
 
 use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
 use super::sources::Access;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::exec;
-use crate::plan::{Dag, Plan, Resolver};
-use crate::stage;
-use crate::store::Store;
+use crate::fingerprint::Reason;
+use crate::plan::{Dag, Node, Plan, Resolver, State};
+use crate::stage::{self, Output};
+use crate::store::remote::{Environment, Place, Remotes};
+use crate::store::{Artifact, Store, StoreError};
 
 /// The store where no setting names one.
 const STORE: &str = "cache";
@@ -22,6 +27,8 @@ pub struct Session {
     pub dag: Dag,
     /// This machine's instruction set, where it is part of the keys.
     pub strict: Option<String>,
+    /// Stores elsewhere; none is opened before it is asked something.
+    pub remotes: Remotes,
 }
 
 impl Session {
@@ -30,8 +37,10 @@ impl Session {
     /// # Errors
     /// When anything is wrong with the experiment, or the store cannot be opened.
     pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, Failed> {
-        let (experiment, dag) = experiment.load(execution, stage::kinds())?;
-        let settings = experiment.settings;
+        let environment = || experiment.options(execution).environment.into_iter().collect();
+        let (loaded, dag) = experiment.load(execution, stage::kinds())?;
+        let settings = loaded.settings;
+        let remotes = remotes(&settings, environment);
         let store = Store::open(&folder(&settings))?;
         let strict = settings.strict_numerics.then(|| exec::instruction_set().to_owned());
         Ok(Self {
@@ -39,19 +48,78 @@ impl Session {
             settings,
             dag,
             strict,
+            remotes,
         })
     }
 
     /// The plan for the selected stages, and the store.
     ///
     /// # Errors
-    /// When no stage is selected, or the store is damaged or cannot be read.
+    /// When no stage is selected, the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), Failed> {
+        self.plan_with(selection, |_, _| false)
+    }
+
+    /// The plan, and the store in which there are the outputs of hits that are `wanted`: those that it had not come from the remotes.
+    /// A stage of which one cannot be had is to run.
+    ///
+    /// # Errors
+    /// As [`Session::plan`], and when the store cannot be written.
+    pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<(Plan, Store), Failed> {
         let targets = selection.targets(&self.dag)?;
         let (contents, _) = Access::new(&self.settings).look(&self.dag, &self.store);
-        let plan = Resolver::new(&self.store, self.strict).knowing(contents).plan(self.dag, &targets)?;
+        let mut plan = Resolver::new(&self.store, self.strict)
+            .knowing(contents)
+            .asking(&self.remotes)
+            .plan(self.dag, &targets)?;
+        if !self.remotes.is_empty() {
+            bring(&mut plan, &self.store, &self.remotes, wanted)?;
+        }
         Ok((plan, self.store))
     }
+}
+
+fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Node, &Output) -> bool) -> Result<(), StoreError> {
+    let mut asked: Vec<(NodeIndex, String, Artifact)> = Vec::new();
+    for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {
+        let outputs = node.outputs.iter().filter(|output| wanted(node, output));
+        let found = outputs.filter_map(|output| Some((index, output.name.to_string(), *entry.outputs.get(output.name.as_ref())?)));
+        asked.extend(found);
+    }
+    let artifacts: Vec<Artifact> = asked.iter().map(|(_, _, artifact)| *artifact).collect();
+    let fetched = remotes.fetch(store, &artifacts, &mut |_| ())?;
+    for (index, port, artifact) in asked {
+        if fetched.missing.contains(&artifact.digest) {
+            let entry = &mut plan.entries[index.index()];
+            entry.state = State::Run;
+            let digest = artifact.digest;
+            entry.reason = Some(Reason::OutputMissing { port, digest });
+        }
+    }
+    warn(remotes);
+    Ok(())
+}
+
+/// Says on standard error what is wrong with remotes.
+pub fn warn(remotes: &Remotes) {
+    for note in remotes.notes() {
+        // There is nowhere to say that standard error is gone.
+        let _ = writeln!(io::stderr(), "warning: {note}");
+    }
+}
+
+/// The remotes that the settings name; `environment` is asked for where there are any.
+pub fn remotes(settings: &Settings, environment: impl FnOnce() -> Environment) -> Remotes {
+    let place = |remote: &config::Remote| Place {
+        url: remote.url.clone(),
+        writes: remote.access == config::Access::ReadWrite,
+        required: remote.required,
+        endpoint: remote.endpoint.clone(),
+        region: remote.region.clone(),
+    };
+    let places: Vec<Place> = settings.remotes.iter().map(place).collect();
+    let environment = if places.is_empty() { Environment::new() } else { environment() };
+    Remotes::new(places, environment)
 }
 
 /// The folder of the store.

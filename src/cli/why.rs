@@ -99,7 +99,7 @@ impl Number {
 fn numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Number>, StoreError> {
     let (node, entry) = (&plan.dag.graph[index], &plan.entries[index.index()]);
     let port = node.kind.outputs.iter().find(|output| output.port == PortType::Metrics);
-    let Some(artifact) = port.and_then(|port| entry.outputs.get(port.name)) else {
+    let Some(artifact) = port.and_then(|port| entry.outputs.get(port.name.as_ref())) else {
         return Ok(Vec::new());
     };
     if entry.state != State::Hit {
@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
 
     /// `data 3c4d5e6f7a8b ← `
     fn input(&self, port: &str, link: &crate::plan::Link) -> String {
-        let artifact = self.plan.entries[link.from.index()].outputs.get(link.port);
+        let artifact = self.plan.entries[link.from.index()].outputs.get(link.port.as_ref());
         let digest = artifact.map_or_else(|| "not known yet".to_owned(), |artifact| artifact.digest.short());
         let from = if self.node(link.from).kind.outputs.len() > 1 {
             format!("{} of ", link.port)
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
                 for link in links {
                     let digest = self.plan.entries[link.from.index()]
                         .outputs
-                        .get(link.port)
+                        .get(link.port.as_ref())
                         .map(|artifact| artifact.digest);
                     let from = &self.node(link.from).name;
                     inputs.push(json!({"port": port, "stage": from.name, "variant": from.variant, "output": link.port, "digest": digest}));

@@ -76,7 +76,10 @@ fn masked(text: &str) -> Option<String> {
 
 /// Reports what is wrong with the addresses.
 pub(super) fn check(remotes: &[Remote], settings: &Value, origins: &Origins, problems: &mut Diagnostics) {
-    let places = settings.as_dict().and_then(|fields| fields.get("remotes")).and_then(Value::as_array);
+    let places = settings
+        .as_dict()
+        .and_then(|fields| fields.get("remotes"))
+        .and_then(Value::as_array);
     for (number, remote) in remotes.iter().enumerate() {
         let fields = places.and_then(|places| places.get(number)).and_then(Value::as_dict);
         let urls = [("url", Some(&remote.url)), ("endpoint", remote.endpoint.as_ref())];
@@ -104,7 +107,11 @@ fn wrong(field: &str, text: &str) -> Option<Diagnostic> {
         }
     };
     if !schemes.contains(&url.scheme()) {
-        let message = format!("no {field} of a remote begins with `{}:` ({})", url.scheme(), known(schemes.iter().copied()));
+        let message = format!(
+            "no {field} of a remote begins with `{}:` ({})",
+            url.scheme(),
+            known(schemes.iter().copied())
+        );
         return Some(Diagnostic::new(message).suggest(nearest(url.scheme(), schemes.iter().copied())));
     }
     let is_folder = url.scheme() == "file";

@@ -11,12 +11,13 @@ use super::Executor;
 use super::origin::Origin;
 use super::scheduler::{Job, Limits, Scheduler};
 use super::task::{Message, Task};
-use crate::event::{Event, Reporter, StageName};
+use crate::event::{Event, Progress, Reporter, StageName};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
 use crate::source::SOURCE;
-use crate::store::{Acquired, Lease, Outputs, Provenance, Store, StoreError};
+use crate::store::remote::{Remotes, Uploaded, Uploads};
+use crate::store::{Acquired, Artifact, Lease, Outputs, Provenance, Store, StoreError};
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
 const TICK: Duration = Duration::from_millis(200);
@@ -39,6 +40,9 @@ pub struct Options {
     pub run: String,
     /// The command that runs a stage alone, but for the stage: `runner run experiments/x.toml`.
     pub rerun: String,
+    /// Where inputs may come from and results go; and the command that brings there what the run did not.
+    pub remotes: Remotes,
+    pub push: String,
     pub origin: Origin,
 }
 
@@ -86,6 +90,7 @@ pub fn run(
         running.into_iter().for_each(|index| executor.kill(index));
     }
     ended?;
+    run.finish_uploads(interrupts);
     let Summary {
         stages,
         cached,
@@ -128,6 +133,8 @@ struct Run<'a> {
     running: BTreeMap<usize, Running>,
     /// Who holds the stages that are waited for, as last told.
     holders: BTreeMap<usize, String>,
+    /// Under way beside the run.
+    uploads: Option<Uploads>,
     summary: Summary,
     /// What all records of the run have in common; known from the first start on.
     provenance: Option<Provenance>,
@@ -161,6 +168,7 @@ impl<'a> Run<'a> {
             fingerprints: BTreeMap::new(),
             running: BTreeMap::new(),
             holders: BTreeMap::new(),
+            uploads: None,
             summary,
             provenance: None,
             made: BTreeSet::new(),
@@ -182,6 +190,7 @@ impl<'a> Run<'a> {
         });
         loop {
             self.look_up()?;
+            self.warn();
             while let Some((index, threads)) = self.scheduler.start() {
                 self.start(index, threads, executor)?;
                 self.look_up()?;
@@ -245,6 +254,7 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let key = fingerprint.key();
+        self.fetch_inputs(index)?;
         if let Some(lost) = self.lost_inputs(index)? {
             self.take_back(index, &lost);
             return Ok(());
@@ -331,6 +341,7 @@ impl<'a> Run<'a> {
             Message::Done { outputs, seconds } => {
                 self.summary.ran += 1;
                 self.made.insert(index);
+                self.upload(key);
                 let digests = outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect();
                 self.reporter.event(&Event::Finished {
                     stage,
@@ -368,13 +379,86 @@ impl<'a> Run<'a> {
         drop(lease);
     }
 
+    /// Brings the inputs that only a remote has. What no remote has is lost, as if it had gone from the store.
+    fn fetch_inputs(&mut self, index: usize) -> Result<(), Failure> {
+        let remotes = &self.options.remotes;
+        if remotes.is_empty() {
+            return Ok(());
+        }
+        let links = self.node(index).inputs.values().flatten();
+        let inputs = links.filter_map(|link| self.outputs[self.places[&link.from]].as_ref()?.get(link.port.as_ref()).copied());
+        let absent: Vec<Artifact> = inputs.filter(|artifact| !self.store.has(artifact).unwrap_or(false)).collect();
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let (begun, stage) = (Instant::now(), self.name(index));
+        let total: u64 = absent.iter().map(|artifact| artifact.bytes).sum();
+        let fetched = remotes.fetch(self.store, &absent, &mut |done| {
+            let (unit, readings) = ("bytes".to_owned(), BTreeMap::new());
+            let progress = Progress {
+                done,
+                total,
+                unit,
+                readings,
+            };
+            let stage = stage.clone();
+            self.reporter.event(&Event::Progressed { stage, progress });
+            self.reporter.tick();
+            if self.beaten.elapsed() >= BEAT {
+                self.beaten = Instant::now();
+                self.running.values().for_each(|running| running.lease.beat());
+            }
+        })?;
+        if fetched.artifacts > 0 {
+            self.reporter.event(&Event::Brought {
+                stage,
+                artifacts: fetched.artifacts,
+                bytes: fetched.bytes,
+                seconds: begun.elapsed().as_secs_f64(),
+            });
+        }
+        self.warn();
+        Ok(())
+    }
+
+    /// Brings a stage that ran to the remotes, beside the run.
+    fn upload(&mut self, key: Digest) {
+        let remotes = &self.options.remotes;
+        if remotes.writes() {
+            let start = || Uploads::start(remotes.clone(), self.store.clone());
+            self.uploads.get_or_insert_with(start).add(key);
+        }
+    }
+
+    /// Waits for the uploads, unless the run is to stop.
+    fn finish_uploads(&mut self, interrupts: &AtomicUsize) {
+        let Some(uploads) = self.uploads.take() else { return };
+        let Uploaded { of, stages, bytes, failed } = uploads.finish(|| interrupts.load(Ordering::Relaxed) > 0, || self.reporter.tick());
+        self.warn();
+        let finish = self.options.push.clone();
+        self.reporter.event(&Event::Uploaded {
+            stages,
+            of,
+            bytes,
+            failed,
+            finish,
+        });
+    }
+
+    /// Says what is wrong with remotes.
+    fn warn(&mut self) {
+        for message in self.options.remotes.notes() {
+            self.reporter.event(&Event::Warned { message });
+        }
+    }
+
     /// The stages whose outputs this one needs and which have gone from the store since they were looked up; none of them where they
     /// are being made again already. Nothing where all inputs are there.
     fn lost_inputs(&self, index: usize) -> Result<Option<Vec<usize>>, StoreError> {
         let (mut lost, mut waits) = (Vec::new(), false);
         for link in self.node(index).inputs.values().flatten() {
             let from = self.places[&link.from];
-            let Some(artifact) = self.outputs[from].as_ref().and_then(|outputs| outputs.get(link.port)) else {
+            let Some(artifact) = self.outputs[from].as_ref().and_then(|outputs| outputs.get(link.port.as_ref())) else {
                 waits = true;
                 continue;
             };

@@ -167,19 +167,28 @@ impl Scheduler {
     /// Outputs of the stages `lost`, which were done, are gone, and the stage `index` needs them: they are to be looked up again, and it
     /// and all others that have not begun wait for them.
     pub fn lost(&mut self, lost: &[usize], index: usize) {
+        lost.iter().for_each(|&stage| self.set(stage, Status::Blocked));
         for &stage in lost {
-            self.set(stage, Status::Unblocked);
-            self.unblocked.push(stage);
+            // What it needs may be lost itself, and is waited for then.
+            self.missing[stage] = self.open_needs(stage);
+            if self.missing[stage] == 0 {
+                self.set(stage, Status::Unblocked);
+                self.unblocked.push(stage);
+            }
         }
         let waiting = lost.iter().flat_map(|&stage| self.needed_by[stage].clone());
         let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == Status::Blocked);
         let waiting: Vec<usize> = waiting.chain([index]).collect();
         for next in waiting {
-            self.missing[next] = self.needs[next].iter().filter(|&&need| self.status[need] != Status::Done).count();
+            self.missing[next] = self.open_needs(next);
             self.set(next, Status::Blocked);
             self.unblocked.retain(|&other| other != next);
             self.ready.retain(|&other| other != next);
         }
+    }
+
+    fn open_needs(&self, stage: usize) -> usize {
+        self.needs[stage].iter().filter(|&&need| self.status[need] != Status::Done).count()
     }
 
     /// The stage failed: what needs it is skipped, and unless `keep_going` nothing new is started. Returns the skipped stages.

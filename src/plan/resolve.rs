@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
 
 use petgraph::Direction;
@@ -13,7 +13,8 @@ use super::{Dag, Entry, Node, Plan, State};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
 use crate::source::{Contents, Source};
-use crate::store::{Outputs, Store, StoreError};
+use crate::store::remote::Remotes;
+use crate::store::{Outputs, Record, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
@@ -24,6 +25,8 @@ pub struct Resolver<'a> {
     contents: Contents,
     /// Read when the first miss asks for it: a run of hits needs no history.
     history: OnceCell<History>,
+    /// Asked for what the store has not.
+    remotes: Option<&'a Remotes>,
 }
 
 impl<'a> Resolver<'a> {
@@ -34,6 +37,7 @@ impl<'a> Resolver<'a> {
             strict,
             contents: Contents::new(),
             history: OnceCell::new(),
+            remotes: None,
         }
     }
 
@@ -46,6 +50,13 @@ impl<'a> Resolver<'a> {
     /// Where the content of a source is, if it is on this machine.
     pub fn place(&self, source: &Source) -> Option<&Path> {
         self.contents.get(source)?.place.as_deref()
+    }
+
+    /// Asks these, too.
+    #[must_use]
+    pub fn asking(self, remotes: &'a Remotes) -> Self {
+        let remotes = Some(remotes).filter(|remotes| !remotes.is_empty());
+        Self { remotes, ..self }
     }
 
     /// The plan for `targets` and all that they need (all stages where there are no targets).
@@ -62,15 +73,37 @@ impl<'a> Resolver<'a> {
         };
         let mut entries = vec![unknown; dag.graph.node_count()];
         let order = order(&dag, targets);
-        for &index in &order {
-            let node = &dag.graph[index];
-            entries[index.index()] = match self.fingerprint(node, |from| known(&entries[from.index()])) {
-                Some(fingerprint) => self.look_up(node, &fingerprint)?,
-                None => Entry {
-                    estimate: self.history().estimate(node),
-                    ..entries[index.index()].clone()
-                },
-            };
+        let mut open = order.clone();
+        loop {
+            // What the store knows, as far as it leads; then all that it misses is asked for at once, and what is found leads on.
+            let (mut unknown, mut missed) = (Vec::new(), Vec::new());
+            for &index in &open {
+                let node = &dag.graph[index];
+                match self.fingerprint(node, |from| known(&entries[from.index()])) {
+                    Some(fingerprint) => match self.outputs(&fingerprint.key())? {
+                        Found::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
+                        found => missed.push((index, fingerprint, found)),
+                    },
+                    None => unknown.push(index),
+                }
+            }
+            let keys: Vec<Digest> = missed.iter().map(|(_, fingerprint, _)| fingerprint.key()).collect();
+            let mut remote = self.remote(&keys)?;
+            let leads_on = !remote.is_empty();
+            for (index, fingerprint, found) in missed {
+                let key = fingerprint.key();
+                entries[index.index()] = match remote.remove(&key) {
+                    Some(record) => hit(key, record.outputs),
+                    None => self.miss(&dag.graph[index], &fingerprint, found),
+                };
+            }
+            open = unknown;
+            if !leads_on {
+                break;
+            }
+        }
+        for index in open {
+            entries[index.index()].estimate = self.history().estimate(&dag.graph[index]);
         }
         Ok(Plan { dag, order, entries })
     }
@@ -98,30 +131,43 @@ impl<'a> Resolver<'a> {
     /// Hit or run, with the reason.
     ///
     /// # Errors
-    /// When the store is damaged or cannot be read.
+    /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<Entry, StoreError> {
         let key = fingerprint.key();
-        let reason = match self.outputs(&key)? {
-            Found::Hit(outputs) => {
-                return Ok(Entry {
-                    state: State::Hit,
-                    key: Some(key),
-                    reason: None,
-                    outputs,
-                    estimate: None,
-                });
-            }
-            Found::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            Found::Nothing => self.history().reason(node, fingerprint),
+        let found = match self.outputs(&key)? {
+            Found::Hit(outputs) => return Ok(hit(key, outputs)),
+            found => found,
         };
-        let estimate = self.history().estimate(node);
-        Ok(Entry {
+        Ok(match self.remote(&[key])?.remove(&key) {
+            Some(record) => hit(key, record.outputs),
+            None => self.miss(node, fingerprint, found),
+        })
+    }
+
+    fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: Found) -> Entry {
+        let reason = match found {
+            Found::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
+            Found::Hit(_) | Found::Nothing => self.history().reason(node, fingerprint),
+        };
+        Entry {
             state: State::Run,
-            key: Some(key),
+            key: Some(fingerprint.key()),
             reason: Some(reason),
             outputs: Outputs::new(),
-            estimate,
-        })
+            estimate: self.history().estimate(node),
+        }
+    }
+
+    /// The records that remotes have. Those whose outputs are all in the store become records of the store.
+    fn remote(&self, keys: &[Digest]) -> Result<BTreeMap<Digest, Record>, StoreError> {
+        let Some(remotes) = self.remotes.filter(|_| !keys.is_empty()) else {
+            return Ok(BTreeMap::new());
+        };
+        let found = remotes.find(self.store, keys);
+        remotes.check()?;
+        let here = |record: &&Record| record.outputs.values().all(|artifact| self.store.has(artifact).unwrap_or(false));
+        self.store.adopt(&found.values().filter(here).collect::<Vec<_>>())?;
+        Ok(found)
     }
 
     /// The outputs of the stage `key`, if it has a record and all of them are in the store.
@@ -133,6 +179,14 @@ impl<'a> Resolver<'a> {
             Found::Hit(outputs) => Some(outputs),
             Found::OutputMissing { .. } | Found::Nothing => None,
         })
+    }
+
+    /// Makes records of remotes records of the store, where all their outputs are in it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn adopt(&self, keys: &[Digest]) -> Result<(), StoreError> {
+        self.remote(keys).map(drop)
     }
 
     fn outputs(&self, key: &Digest) -> Result<Found, StoreError> {
@@ -160,6 +214,16 @@ enum Found {
     Hit(Outputs),
     OutputMissing { port: String, digest: Digest },
     Nothing,
+}
+
+fn hit(key: Digest, outputs: Outputs) -> Entry {
+    Entry {
+        state: State::Hit,
+        key: Some(key),
+        reason: None,
+        outputs,
+        estimate: None,
+    }
 }
 
 fn known(entry: &Entry) -> Option<&Outputs> {

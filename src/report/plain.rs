@@ -169,6 +169,18 @@ impl<W: Write, C: Clock> Reporter for Plain<W, C> {
                 failure.lines("", Paint::default()).iter().for_each(|line| self.line(line));
             }
             Event::Skipped { stage, because } => self.skipped.entry(because.clone()).or_default().add(stage),
+            Event::Brought {
+                stage,
+                artifacts,
+                bytes,
+                seconds,
+            } => self.line(&wording::brought(stage, *artifacts, *bytes, *seconds)),
+            Event::Warned { message } => self.line(&format!("warning: {message}")),
+            Event::Uploaded { .. } => {
+                if let Some(uploaded) = wording::uploaded(event) {
+                    self.line(&uploaded);
+                }
+            }
             Event::Interrupted => self.line(wording::INTERRUPTED),
             Event::Summary { .. } => {
                 self.say_skipped();

@@ -219,6 +219,21 @@ impl<C: Clock> Reporter for Terminal<C> {
                 self.ended += 1;
                 self.skipped.entry(because.clone()).or_default().add(stage);
             }
+            Event::Brought {
+                stage,
+                artifacts,
+                bytes,
+                seconds,
+            } => {
+                let fetched = wording::brought(stage, *artifacts, *bytes, *seconds);
+                self.line(&self.paint.paint(Color::Dim, &fetched));
+            }
+            Event::Warned { message } => self.line(&format!("{} {message}", self.paint.paint(Color::Yellow, "warning:"))),
+            Event::Uploaded { .. } => {
+                if let Some(uploaded) = wording::uploaded(event) {
+                    self.line(&uploaded);
+                }
+            }
             Event::Interrupted => self.line(&self.paint.paint(Color::Yellow, wording::INTERRUPTED)),
             Event::Summary { .. } => self.summary(event),
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Color, Paint, duration};
+use super::{Color, Paint, bytes, duration};
 use crate::event::{Event, StageName};
 
 /// `1 stage`, `14 stages`.
@@ -122,6 +122,31 @@ pub(super) fn summary(event: &Event, paint: Paint) -> Option<String> {
     Some(line)
 }
 
+/// `fetched 3 artifacts, 1.2 MB, for score[0] in 0.3s`.
+pub(super) fn brought(stage: &StageName, artifacts: usize, size: u64, seconds: f64) -> String {
+    let artifacts = format!("{artifacts} {}", if artifacts == 1 { "artifact" } else { "artifacts" });
+    format!("fetched {artifacts}, {}, for {stage} in {}", bytes(size), duration(seconds))
+}
+
+/// ``uploaded 41 of 42 stages, 1.2 GB; 1 failed: it cannot be reached; `runner cache push x.toml` finishes it``.
+pub(super) fn uploaded(event: &Event) -> Option<String> {
+    let Event::Uploaded {
+        stages: count,
+        of,
+        bytes: size,
+        failed,
+        finish,
+    } = event
+    else {
+        return None;
+    };
+    let mut line = format!("uploaded {count} of {}, {}", stages(*of), bytes(*size));
+    if count < of {
+        line += &format!("; {} failed: {}; `{finish}` finishes it", of - count, failed.join("; "));
+    }
+    Some(line)
+}
+
 /// What is said when Ctrl-C is seen.
 pub(super) const INTERRUPTED: &str = "interrupted: the running stages are asked to stop; Ctrl-C again kills them";
 
@@ -145,6 +170,27 @@ mod tests {
             interrupted,
         };
         summary(&event, Paint::default()).unwrap()
+    }
+
+    #[test]
+    fn what_went_to_and_came_from_remotes() {
+        let stage = StageName {
+            name: "score[0]".into(),
+            ..StageName::default()
+        };
+        assert_eq!(brought(&stage, 1, 1200, 0.31), "fetched 1 artifact, 1.2 kB, for score[0] in 0.3s");
+        let event = |stages, failed: &[&str]| Event::Uploaded {
+            stages,
+            of: 42,
+            bytes: 1200,
+            failed: failed.iter().map(|&why| why.to_owned()).collect(),
+            finish: "runner cache push x.toml".into(),
+        };
+        assert_eq!(uploaded(&event(42, &[])).unwrap(), "uploaded 42 of 42 stages, 1.2 kB");
+        assert_eq!(
+            uploaded(&event(41, &["the disk is full"])).unwrap(),
+            "uploaded 41 of 42 stages, 1.2 kB; 1 failed: the disk is full; `runner cache push x.toml` finishes it"
+        );
     }
 
     #[test]

@@ -142,11 +142,7 @@ mod tests {
             let said = said(|record| record["outputs"][port] = record["outputs"]["data"].clone());
             assert!(said.ends_with("has a name that no port has"), "{said}");
         }
-        for (field, value) in [
-            ("seconds", json!(-1.0)),
-            ("seconds", json!(1e300)),
-            ("started", u64::MAX.into()),
-        ] {
+        for (field, value) in [("seconds", json!(-1.0)), ("seconds", json!(1e300)), ("started", u64::MAX.into())] {
             assert_eq!(said(|record| record[field] = value), "its times are not a stage's");
         }
         assert!(said(|record| record["run"] = "../x".into()).contains("no run has"));

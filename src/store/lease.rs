@@ -4,8 +4,9 @@
 //! one whose holder is dead (same host) or silent for a minute (another host) may be taken over. A lease saves work, it does not guard
 //! the store: two holders of one lease would compute the same bytes and put them in the same place.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -112,6 +113,8 @@ fn claim(tmp: &Path, path: &Path, holder: &Holder) -> io::Result<bool> {
     let mut file = work::builder().tempfile_in(tmp)?;
     serde_json::to_writer(&mut file, holder)?;
     file.flush()?;
+    // Who shares the store may read who holds it.
+    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     match std::fs::hard_link(file.path(), path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

@@ -3,6 +3,8 @@
 //! ```text
 //! v1/objects/ab/cdef…        content, read-only, named by its digest: a file, or a folder of files
 //! v1/records/ab/cdef….json   by stage key; written last, by rename: a record exists only if all its outputs do
+//! v1/remote/ab/cdef….json    records that a remote has, whose objects need not be here
+//! v1/partial/<digest>        large files on their way from a remote, with a list of the parts that are there
 //! v1/runs/<run>/             events.jsonl and the stages' logs
 //! v1/tmp/                    work in progress, named after its process; renamed into place when it is whole
 //! v1/scratch/<key>/          checkpoints of stages that have not ended yet
@@ -23,6 +25,7 @@ mod object;
 mod process;
 mod provenance;
 mod record;
+pub mod remote;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -68,6 +71,9 @@ pub enum StoreError {
     /// Written by a later version of the runner.
     #[error("{} has format {found}, and this runner reads up to {known}: use a newer runner, or another store (--store)", path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
+    /// A remote that the settings require cannot be used.
+    #[error("{0}")]
+    Remote(String),
 }
 
 impl StoreError {
@@ -98,9 +104,12 @@ impl Store {
     /// When the folder cannot be made or is not a folder.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let root = folder.join(LAYOUT);
-        for part in ["objects", "records", "runs", "tmp", "scratch", "leases", "sources", "files"] {
+        std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        for part in [
+            "objects", "records", "remote", "partial", "runs", "tmp", "scratch", "leases", "sources", "files",
+        ] {
             let path = root.join(part);
-            std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+            atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         }
         let root = root.canonicalize().map_err(StoreError::io("open", &root))?;
         Ok(Self { root })
@@ -114,6 +123,11 @@ impl Store {
     /// Where the object named `digest` is, or would be.
     pub fn object(&self, digest: &Digest) -> PathBuf {
         self.sharded("objects", digest, "")
+    }
+
+    /// Where the record of the stage `key` is, or would be.
+    fn record_path(&self, key: &Digest) -> PathBuf {
+        self.sharded("records", key, ".json")
     }
 
     /// A new folder for the outputs of a stage; removed when dropped.
@@ -133,7 +147,7 @@ impl Store {
     /// When it cannot be made.
     pub fn scratch(&self, key: &Digest) -> Result<PathBuf, StoreError> {
         let path = self.root.join("scratch").join(key.to_string());
-        std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         Ok(path)
     }
 
@@ -154,7 +168,7 @@ impl Store {
     /// When it cannot be made.
     pub fn run_folder(&self, run: &str) -> Result<PathBuf, StoreError> {
         let path = self.root.join("runs").join(run);
-        std::fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?;
+        atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         Ok(path)
     }
 

@@ -30,10 +30,54 @@ impl Store {
         let artifact = measure(path)?;
         let place = self.object(&artifact.digest);
         if !place.exists() {
-            seal(path).map_err(StoreError::io("sync", path))?;
+            seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
             put(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
         Ok(artifact)
+    }
+
+    /// Copies an artifact to `to`, which must not be there, or links its files to the store's.
+    ///
+    /// # Errors
+    /// When the file system says no.
+    pub fn copy_out(&self, artifact: &Artifact, to: &Path, link: bool) -> io::Result<()> {
+        copy_with(&self.object(&artifact.digest), to, if link { link_file } else { copy_file })
+    }
+
+    /// The permissions of the store's folders.
+    fn folders(&self) -> Result<Permissions, StoreError> {
+        let about = std::fs::metadata(&self.root).map_err(StoreError::io("read", &self.root))?;
+        Ok(Permissions::from_mode(about.permissions().mode() & 0o7777))
+    }
+
+    /// Puts the file or folder at `path`, which is in a workspace of this store and has this digest, into the store.
+    ///
+    /// # Errors
+    /// When it cannot be synced or moved; the store is as it was.
+    pub(super) fn place(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+        seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
+        put(path, &self.object(digest)).map_err(StoreError::io("move into the store", path))
+    }
+
+    /// Puts many at once, with one sync of the file system before and one after instead of several for each.
+    ///
+    /// # Errors
+    /// When they cannot be synced or moved; those that were moved are whole.
+    pub(super) fn place_all(&self, objects: &[(std::path::PathBuf, Digest)]) -> Result<(), StoreError> {
+        if let [(path, digest)] = objects {
+            return self.place(path, digest);
+        }
+        let sync = || atomic::sync_all(&self.root).map_err(StoreError::io("sync", &self.root));
+        let folders = self.folders()?;
+        for (path, _) in objects {
+            protect(path, &folders).map_err(StoreError::io("protect", path))?;
+        }
+        sync()?;
+        for (path, digest) in objects {
+            let place = self.object(digest);
+            rename(path, &place).map_err(StoreError::io("move into the store", path))?;
+        }
+        sync()
     }
 
     /// Whether an artifact is in the store, whole as far as a glance can tell.
@@ -62,6 +106,75 @@ impl Store {
     }
 }
 
+/// The manifest of the folder at `path`: a line for each file, sorted by path, `<digest> <bytes> <path>`.
+///
+/// # Errors
+/// When something in it cannot be read.
+pub(super) fn manifest(path: &Path) -> Result<String, StoreError> {
+    listed(path).map(|(manifest, _)| manifest)
+}
+
+/// The manifest of a folder, and the bytes of all its files.
+fn listed(path: &Path) -> Result<(String, u64), StoreError> {
+    let (mut manifest, mut total) = (String::new(), 0);
+    for file in files(path) {
+        let file = file.map_err(StoreError::io("read", path))?;
+        let bytes = std::fs::metadata(&file).map_err(StoreError::io("read", &file))?.len();
+        let digest = hash::file(&file).map_err(StoreError::io("read", &file))?;
+        let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+        manifest.push_str(&format!("{digest} {bytes} {name}\n"));
+        total += bytes;
+    }
+    Ok((manifest, total))
+}
+
+/// Copies the file or folder at `from` to `to`, which must not be there.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    copy_with(from, to, copy_file)
+}
+
+fn link_file(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::hard_link(from, to)
+}
+
+fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let inside = entry.path().strip_prefix(from).unwrap_or(entry.path());
+        let target = if inside.as_os_str().is_empty() {
+            to.to_owned()
+        } else {
+            to.join(inside)
+        };
+        if entry.file_type().is_dir() {
+            std::fs::create_dir(&target)?;
+        } else {
+            file(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is at `path`, if anything is: work that is not used.
+pub(super) fn discard(path: &Path) {
+    // What stays is in a workspace, which is removed as a whole.
+    let _ = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+}
+
+/// Copies a file: shares its blocks where the file system can, else copies its bytes.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let (mut source, mut target) = (File::open(from)?, File::options().write(true).create_new(true).open(to)?);
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
+        return Ok(());
+    }
+    io::copy(&mut source, &mut target).map(drop)
+}
+
 /// The digest and size of the file or folder at `path`. A folder's digest is that of its manifest: a line for each file, sorted by
 /// path, `<digest> <bytes> <path>`.
 ///
@@ -76,15 +189,7 @@ pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
             folder: false,
         });
     }
-    let (mut manifest, mut total) = (String::new(), 0);
-    for file in files(path) {
-        let file = file.map_err(StoreError::io("read", path))?;
-        let bytes = std::fs::metadata(&file).map_err(StoreError::io("read", &file))?.len();
-        let digest = hash::file(&file).map_err(StoreError::io("read", &file))?;
-        let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-        manifest.push_str(&format!("{digest} {bytes} {name}\n"));
-        total += bytes;
-    }
+    let (manifest, total) = listed(path)?;
     Ok(Artifact {
         digest: Digest::of(manifest.as_bytes()),
         bytes: total,
@@ -112,26 +217,43 @@ fn files(folder: &Path) -> impl Iterator<Item = io::Result<std::path::PathBuf>> 
         })
 }
 
-/// Syncs every file and folder at `path` and makes the files read-only.
-fn seal(path: &Path) -> io::Result<()> {
+/// Syncs every file and folder at `path` after [`protect`].
+fn seal(path: &Path, folders: &Permissions) -> io::Result<()> {
+    protect(path, folders)?;
     for entry in WalkDir::new(path).contents_first(true) {
+        File::open(entry?.path())?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Makes every file at `path` read-only for all, and its folders such as those of the store: a mask of the process that made them
+/// must not keep others out, who share the store.
+fn protect(path: &Path, folders: &Permissions) -> io::Result<()> {
+    for entry in WalkDir::new(path) {
         let entry = entry?;
-        if entry.file_type().is_file() {
-            std::fs::set_permissions(entry.path(), Permissions::from_mode(0o444))?;
-        }
-        File::open(entry.path())?.sync_all()?;
+        let is_folder = entry.file_type().is_dir();
+        let permissions = if is_folder {
+            folders.clone()
+        } else {
+            Permissions::from_mode(0o444)
+        };
+        std::fs::set_permissions(entry.path(), permissions)?;
     }
     Ok(())
 }
 
 /// Renames `path` to `place`. Another process may have put the same content there at the same moment: then that one serves.
 fn put(path: &Path, place: &Path) -> io::Result<()> {
+    rename(path, place)?;
     let folder = place.parent().unwrap_or(place);
-    std::fs::create_dir_all(folder)?;
+    atomic::sync_folder(folder)?;
+    folder.parent().map_or(Ok(()), atomic::sync_folder)
+}
+
+fn rename(path: &Path, place: &Path) -> io::Result<()> {
+    atomic::make_folder(place.parent().unwrap_or(place))?;
     match std::fs::rename(path, place) {
         Err(_) if place.is_dir() => Ok(()),
         renamed => renamed,
-    }?;
-    atomic::sync_folder(folder)?;
-    folder.parent().map_or(Ok(()), atomic::sync_folder)
+    }
 }

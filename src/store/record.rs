@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::listing::shard;
 use super::object::Artifact;
 use super::{Provenance, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
@@ -140,6 +141,53 @@ impl Store {
         let path = self.sharded("records", &record.fingerprint.key(), ".json");
         let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
         atomic::write(&self.root.join("tmp"), &path, &bytes).map_err(StoreError::io("write", &path))
+    }
+}
+
+/// Records that remotes have: kept so that they are not asked for again, and admitted again whenever they are read. Their objects
+/// need not be here, so that they are no records of this store.
+impl Store {
+    /// The record that a remote had under `key`, if one is known.
+    pub(super) fn known(&self, key: &Digest) -> Option<Record> {
+        let bytes = std::fs::read(self.sharded("remote", key, ".json")).ok()?;
+        self.admit(key, &bytes).ok()
+    }
+
+    /// Remembers a record that a remote has.
+    pub(super) fn know(&self, key: &Digest, bytes: &[u8]) {
+        // What is not remembered is asked for again.
+        let _ = atomic::write_unsynced(&self.root.join("tmp"), &self.sharded("remote", key, ".json"), bytes);
+    }
+
+    /// Writes records that a remote had and whose outputs are all here now.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn adopt(&self, records: &[&Record]) -> Result<(), StoreError> {
+        let tmp = self.root.join("tmp");
+        let file = |record: &&Record| {
+            let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
+            (self.record_path(&record.fingerprint.key()), bytes)
+        };
+        let files: Vec<_> = records.iter().map(file).collect();
+        match files.as_slice() {
+            [] => Ok(()),
+            [(path, bytes)] => atomic::write(&tmp, path, bytes).map_err(StoreError::io("write", path)),
+            files => atomic::write_all(&tmp, files).map_err(StoreError::io("write to", &tmp)),
+        }
+    }
+
+    /// The keys of all records.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn keys(&self) -> Result<Vec<Digest>, StoreError> {
+        let mut keys = Vec::new();
+        for folder in self.shards("records")? {
+            keys.extend(shard(&folder)?.into_iter().map(|(key, _)| key));
+        }
+        keys.sort();
+        Ok(keys)
     }
 }
 

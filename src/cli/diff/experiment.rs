@@ -12,10 +12,11 @@ use crate::event::StageName;
 use crate::plan::{Entry, Node, Plan};
 use crate::report::diff::{About, Facts, Side};
 use crate::report::scores::Scores;
+use crate::stage::PortType;
 
 pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
     let session = Session::open(experiment, &ExecutionArgs::default())?;
-    let (plan, store) = session.plan(selection)?;
+    let (plan, store) = session.plan_with(selection, |_, output| output.port == PortType::Metrics)?;
     let mut side = Side {
         name: name.to_owned(),
         stages: Vec::new(),

@@ -17,11 +17,12 @@ use super::selection::Selection;
 use super::{Exit, Failed, Session};
 use crate::config::ablate::{AXIS, BASELINE};
 use crate::event::StageName;
-use crate::plan::Dag;
+use crate::plan::{Dag, Node};
 use crate::report::Paint;
 use crate::report::findings::Kept;
 use crate::report::scores::{Baseline, Scores};
 use crate::report::sheet::Sheet;
+use crate::stage::{Output, PortType};
 use tables::{Table, Tables};
 
 /// Print the scores of the evaluations that are in the store
@@ -93,6 +94,17 @@ impl ReportArgs {
         self.html.is_some() || self.plots.is_some()
     }
 
+    /// Whether an output of a stage is read for what is asked for: then it must be here. Curves are drawn of the models that are here.
+    fn reads(&self, node: &Node, output: &Output) -> bool {
+        let scores_alone = self.format() == Format::Csv && !self.writes_files();
+        match output.port {
+            PortType::Metrics => true,
+            PortType::Answers => !scores_alone,
+            PortType::Dataset => !scores_alone && (node.kind.name == "filter" || self.writes_files() || self.tables.contains(&Table::Data)),
+            PortType::Model | PortType::File => false,
+        }
+    }
+
     /// What is compared with: the baseline asked for, which is one of the ablation's baseline where there is an ablation; left out there,
     /// each row's own.
     fn baseline(&self, dag: &Dag) -> Option<Baseline> {
@@ -114,7 +126,7 @@ impl ReportArgs {
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let (plan, store) = session.plan(&args.selection)?;
+    let (plan, store) = session.plan_with(&args.selection, |node, output| args.reads(node, output))?;
     let baseline = args.baseline(&plan.dag);
     let with_answers = baseline.is_some() || args.writes_files();
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;

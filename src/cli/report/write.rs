@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::ReportArgs;
 use crate::cli::Failed;
-use crate::cli::cache::bytes;
 use crate::report::Findings;
+use crate::report::bytes;
 use crate::report::figure::{Figure, figures, png};
 use crate::report::page::page;
 use crate::report::sheet::Sheet;

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::Makers;
 use super::card::Card;
 use super::makers::Place;
-use crate::cli::cache::bytes;
 use crate::cli::{Exit, Failed, print, print_json};
 use crate::hash::Digest;
+use crate::report::bytes;
 use crate::store::{Store, StoreError, files_of};
 
 /// So many files of a folder, and stages that use it, are listed for people.

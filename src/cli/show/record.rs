@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::Makers;
 use super::card::Card;
-use crate::cli::cache::bytes;
 use crate::cli::{Exit, Failed, print, print_json};
 use crate::event::StageName;
 use crate::hash::Digest;
+use crate::report::bytes;
 use crate::report::duration;
 use crate::store::{Record, Store};
 

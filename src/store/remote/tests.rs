@@ -1,0 +1,306 @@
+//! What holds of remotes, whatever they answer.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::server::{Fault, Server};
+use super::*;
+use crate::fingerprint::Fingerprint;
+use crate::store::{Artifact, Outputs};
+
+fn store() -> (TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cache")).unwrap();
+    (folder, store)
+}
+
+fn place(url: &str, writes: bool) -> Place {
+    Place {
+        url: url.to_owned(),
+        writes,
+        required: false,
+        endpoint: None,
+        region: None,
+    }
+}
+
+fn remotes(urls: &[&str]) -> Remotes {
+    Remotes::new(urls.iter().map(|url| place(url, true)).collect(), Environment::new())
+}
+
+/// Runs a stage that puts out a file and a folder; the key.
+fn ran(store: &Store, number: u64, rows: &[u8]) -> Record {
+    let workspace = store.workspace().unwrap();
+    std::fs::write(workspace.path().join("data"), rows).unwrap();
+    std::fs::create_dir_all(workspace.path().join("model/deep")).unwrap();
+    std::fs::write(workspace.path().join("model/config.json"), format!("{{{number}}}")).unwrap();
+    std::fs::write(workspace.path().join("model/deep/weights"), rows).unwrap();
+    let take = |port: &str| (port.to_owned(), store.take(&workspace.path().join(port)).unwrap());
+    let mut fingerprint = Fingerprint::new("mix", 1, json!({"mode": "new"}));
+    fingerprint.seed = Some(number);
+    let record = Record::new(fingerprint, Outputs::from([take("data"), take("model")]));
+    store.write_record(&record).unwrap();
+    record
+}
+
+fn key(record: &Record) -> Digest {
+    record.fingerprint.key()
+}
+
+fn artifacts(record: &Record) -> Vec<Artifact> {
+    record.outputs.values().copied().collect()
+}
+
+fn path(digest: &Digest) -> String {
+    let name = digest.to_string();
+    format!("v1/objects/{}/{}", &name[..2], &name[2..])
+}
+
+fn nothing() -> impl FnMut(u64) {
+    |_| ()
+}
+
+/// Two stores on one remote of each kind that needs no server of its own.
+#[test]
+fn what_one_store_pushes_another_finds_and_fetches() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    for url in [server.url.clone(), format!("file://{}", folder.path().display())] {
+        let ((_one, one), (_two, two)) = (store(), store());
+        let records = [ran(&one, 1, b"rows"), ran(&one, 2, b"other rows")];
+        let keys = records.each_ref().map(key);
+        let pushed = remotes(&[&url]).push(&one, &keys, &mut nothing());
+        assert_eq!(
+            (pushed.stages, pushed.new, pushed.failed.as_slice()),
+            (2, 2, [].as_slice()),
+            "{url}"
+        );
+        let again = remotes(&[&url]).push(&one, &keys, &mut nothing());
+        assert_eq!((again.stages, again.new), (2, 0), "{url}");
+
+        let remote = remotes(&[&url]);
+        let found = remote.find(&two, &[keys[0], Digest::of(b"no stage"), keys[1]]);
+        assert_eq!(found.values().cloned().collect::<Vec<_>>().len(), 2, "{url}");
+        assert_eq!(found[&keys[0]], records[0]);
+        assert!(!two.has(&artifacts(&records[0])[0]).unwrap(), "a record alone brings no object");
+        let wanted = artifacts(&records[0]);
+        let fetched = remote.fetch(&two, &wanted, &mut nothing()).unwrap();
+        assert_eq!((fetched.artifacts, fetched.missing.len()), (2, 0), "{url}");
+        for artifact in &wanted {
+            assert_eq!(crate::store::object::measure(&two.object(&artifact.digest)).unwrap(), *artifact);
+        }
+        assert!(std::fs::metadata(two.object(&wanted[0].digest)).unwrap().permissions().readonly());
+        assert_eq!(remote.notes(), [""; 0], "{url}");
+    }
+}
+
+#[test]
+fn a_known_record_is_not_asked_for_again_and_what_is_here_is_not_fetched() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let record = ran(&one, 1, b"rows");
+    remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    remotes(&[&server.url]).find(&two, &[key(&record)]);
+    server.asked();
+    let remote = remotes(&[&server.url]);
+    assert_eq!(remote.find(&two, &[key(&record)]).len(), 1);
+    assert_eq!(server.asked(), [""; 0]);
+    remote.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+    server.asked();
+    let again = remote.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+    assert_eq!((again.artifacts, server.asked()), (0, vec![]));
+}
+
+#[test]
+fn objects_come_before_their_record() {
+    let server = Server::start();
+    let (_folder, store) = store();
+    let record = ran(&store, 1, b"rows");
+    remotes(&[&server.url]).push(&store, &[key(&record)], &mut nothing());
+    let puts: Vec<String> = server.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
+    assert!(puts.last().unwrap().contains("/records/"), "{puts:?}");
+    let manifest = record.outputs["model"].digest;
+    let last_file = puts
+        .iter()
+        .rposition(|put| put.contains("/objects/") && !put.ends_with(&path(&manifest)));
+    assert!(
+        puts.iter().position(|put| put.ends_with(&path(&manifest))) > last_file || puts.len() < 4,
+        "{puts:?}"
+    );
+}
+
+#[test]
+fn other_bytes_are_refused_said_and_asked_for_elsewhere() {
+    let (bad, good) = (Server::start(), Server::start());
+    let ((_one, one), (_two, two)) = (store(), store());
+    let record = ran(&one, 1, b"rows");
+    remotes(&[&bad.url, &good.url]).push(&one, &[key(&record)], &mut nothing());
+    bad.fault(Fault::OtherBytes);
+    let both = remotes(&[&bad.url, &good.url]);
+    let fetched = both.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+    assert_eq!(fetched.artifacts, 2);
+    let notes = both.notes();
+    assert!(
+        notes.len() == 2 && notes[0].contains("other bytes") && notes[0].contains(&bad.url),
+        "{notes:?}"
+    );
+
+    let (_three, three) = store();
+    let alone = remotes(&[&bad.url]);
+    assert_eq!(alone.find(&three, &[key(&record)]).len(), 1);
+    let fetched = alone.fetch(&three, &artifacts(&record), &mut nothing()).unwrap();
+    assert_eq!((fetched.artifacts, fetched.missing.len()), (0, 2));
+    assert!(!three.has(&artifacts(&record)[0]).unwrap());
+    assert_eq!(
+        alone.find(&three, &[key(&record)]).len(),
+        0,
+        "a record without its objects is no hit"
+    );
+}
+
+/// The same objects are right again after whoever noticed computed and pushed them.
+#[test]
+fn damage_at_a_remote_is_repaired_by_who_noticed_it() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let record = ran(&one, 1, b"rows");
+    remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    let damaged = path(&record.outputs["data"].digest);
+    server.put(&damaged, b"ROWS");
+    let remote = remotes(&[&server.url]);
+    remote.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+    ran(&two, 1, b"rows");
+    remote.push(&two, &[key(&record)], &mut nothing());
+    assert_eq!(server.files()[&damaged], b"rows");
+}
+
+#[test]
+fn a_planted_record_is_refused() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let (record, other) = (ran(&one, 1, b"rows"), ran(&one, 2, b"other"));
+    let name = key(&record).to_string();
+    let planted = serde_json::to_vec(&other).unwrap();
+    server.put(&format!("v1/records/{}/{}.json", &name[..2], &name[2..]), &planted);
+    let remote = remotes(&[&server.url]);
+    assert_eq!(remote.find(&two, &[key(&record)]).len(), 0);
+    let notes = remote.notes();
+    assert!(notes[0].contains("the record of another stage"), "{notes:?}");
+}
+
+#[test]
+fn a_folder_s_list_that_leads_outside_is_refused() {
+    let server = Server::start();
+    let (_two, two) = store();
+    let manifest = format!("{} 4 ../../escaped\n", Digest::of(b"rows"));
+    let artifact = Artifact {
+        digest: Digest::of(manifest.as_bytes()),
+        bytes: 4,
+        folder: true,
+    };
+    server.put(&path(&artifact.digest), manifest.as_bytes());
+    server.put(&path(&Digest::of(b"rows")), b"rows");
+    let remote = remotes(&[&server.url]);
+    let fetched = remote.fetch(&two, &[artifact], &mut nothing()).unwrap();
+    assert_eq!(fetched.missing.len(), 1);
+    assert!(remote.notes()[0].contains("the path `../../escaped`"));
+}
+
+#[test]
+fn a_remote_that_cannot_be_used_is_said_once_and_is_no_hit() {
+    let server = Server::start();
+    let missing = "file:///nowhere/at/all".to_owned();
+    // A port that nobody listens at any more.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = format!("http://{closed}/cache");
+    for (url, fault, says) in [
+        (&server.url, Fault::Forbidden, "refuses access"),
+        (&missing, Fault::None, "no such bucket or folder"),
+        (&closed, Fault::None, "cannot be reached"),
+    ] {
+        server.fault(fault);
+        let (_two, two) = store();
+        let remote = remotes(&[url]);
+        for number in 0..3u8 {
+            assert_eq!(remote.find(&two, &[Digest::of(&[number])]).len(), 0);
+        }
+        remote.fetch(&two, &[], &mut nothing()).unwrap();
+        let notes = remote.notes();
+        assert!(notes.len() == 1 && notes[0].contains(says), "{notes:?}");
+        let required = Place {
+            required: true,
+            ..place(url, false)
+        };
+        let required = Remotes::new(vec![required], Environment::new());
+        required.find(&two, &[Digest::of(b"")]);
+        assert!(required.check().unwrap_err().to_string().contains(says));
+    }
+}
+
+#[test]
+fn a_page_about_everything_is_no_record() {
+    let server = Server::start();
+    server.fault(Fault::Page);
+    let (_two, two) = store();
+    let remote = remotes(&[&server.url]);
+    assert_eq!(remote.find(&two, &[Digest::of(b"stage")]).len(), 0);
+    assert!(remote.notes()[0].contains("it is not a record"));
+}
+
+#[test]
+fn a_full_disk_there_and_damage_here_are_told_apart() {
+    let server = Server::start();
+    let (_one, one) = store();
+    let record = ran(&one, 1, b"rows");
+    server.fault(Fault::Full);
+    let pushed = remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    assert_eq!(pushed.stages, 0);
+    assert!(pushed.failed[0].contains("507 Insufficient Storage"), "{pushed:?}");
+    server.fault(Fault::None);
+    let object = one.object(&record.outputs["data"].digest);
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "ROWS").unwrap();
+    let pushed = remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    assert!(pushed.failed[0].contains("damaged here"), "{pushed:?}");
+    assert!(
+        server.files().keys().all(|path| !path.contains("/records/")),
+        "no record without its objects"
+    );
+}
+
+/// A file of several parts, cut after the second: the next attempt fetches the others only.
+#[test]
+fn a_large_file_goes_on_after_a_cut() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let rows: Vec<u8> = (0..cloud::PART * 3 + 5).map(|byte| (byte % 251) as u8).collect();
+    let workspace = one.workspace().unwrap();
+    std::fs::write(workspace.path().join("data"), &rows).unwrap();
+    let artifact = one.take(&workspace.path().join("data")).unwrap();
+    server.put(&path(&artifact.digest), &rows);
+    server.fault(Fault::Cut);
+    let fetched = remotes(&[&server.url]).fetch(&two, &[artifact], &mut nothing()).unwrap();
+    assert_eq!(fetched.missing.len(), 1);
+    let list = two.root.join("partial").join(format!("{}.parts", artifact.digest));
+    let there = std::fs::read_to_string(&list).unwrap().lines().count();
+    assert!(there > 0, "what came is kept");
+    server.fault(Fault::None);
+    server.asked();
+    let fetched = remotes(&[&server.url]).fetch(&two, &[artifact], &mut nothing()).unwrap();
+    assert_eq!((fetched.artifacts, fetched.bytes), (1, artifact.bytes));
+    let parts = server.asked().iter().filter(|asked| asked.starts_with("GET v1/objects")).count();
+    assert_eq!(parts, 4 - there);
+    assert!(!list.exists());
+}
+
+#[test]
+fn uploads_run_beside_and_say_what_is_left() {
+    let server = Server::start();
+    let (_one, one) = store();
+    let records = [ran(&one, 1, b"rows"), ran(&one, 2, b"other rows")];
+    let mut uploads = Uploads::start(remotes(&[&server.url]), one.clone());
+    records.iter().for_each(|record| uploads.add(key(record)));
+    uploads.add(Digest::of(b"a stage without a record"));
+    let uploaded = uploads.finish(|| false, || ());
+    assert_eq!((uploaded.stages, uploaded.of, uploaded.failed.len()), (2, 3, 1), "{uploaded:?}");
+}
