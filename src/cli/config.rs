@@ -9,7 +9,7 @@ use serde_json::json;
 use super::diagnostics::Rejected;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::config::value::{key_text, toml};
-use crate::config::{Document, Experiment, KEYS, expand};
+use crate::config::{Document, Experiment, KEYS, TRUST, expand};
 use crate::plan::{self, Dag};
 use crate::stage::Kind;
 
@@ -165,6 +165,10 @@ fn as_toml(values: &[Effective]) -> String {
         let (section, key) = effective.key.split_at(depth.min(effective.key.len() - 1));
         let dotted = |keys: &[String]| keys.iter().map(|key| key_text(key)).collect::<Vec<_>>().join(".");
         let line = match &effective.value {
+            // What is printed is an experiment again, and none may say whom to believe.
+            Some(value) if effective.key.first().is_some_and(|key| key == "settings") && TRUST.contains(&dotted(key).as_str()) => {
+                format!("# {} = {}", dotted(key), toml(value))
+            }
             Some(value) => format!("{} = {}", dotted(key), toml(value)),
             None => format!("# {} is chosen for the machine", dotted(key)),
         };

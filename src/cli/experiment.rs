@@ -80,11 +80,7 @@ impl ExperimentArgs {
             .store
             .as_ref()
             .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
-        let variable =
-            |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
-        let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
-        environment.sort();
+        let environment = environment();
         LoadOptions {
             file: self.file.clone(),
             profiles: self.profiles.clone(),
@@ -120,8 +116,22 @@ impl ExperimentArgs {
     }
 }
 
-/// `$XDG_CONFIG_HOME/runner/config.toml`, or below `~/.config`.
+/// The variables of this process, those that are text, by name.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
+    let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
+    environment.sort();
+    environment
+}
+
+/// The user's file of settings.
 fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
+    Some(config_folder(environment)?.join("config.toml"))
+}
+
+/// `$XDG_CONFIG_HOME/runner`, or below `~/.config`.
+pub(super) fn config_folder(environment: &[(String, String)]) -> Option<PathBuf> {
     let variable = |name: &str| {
         environment
             .iter()
@@ -129,5 +139,5 @@ fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
             .map(|(_, value)| PathBuf::from(value))
     };
     let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
-    Some(base.join("runner").join("config.toml"))
+    Some(base.join("runner"))
 }

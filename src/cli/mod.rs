@@ -1,5 +1,6 @@
 //! The command line: one file per command, each parses, asks the library and prints.
 
+mod bundle;
 mod cache;
 mod color;
 pub mod config;
@@ -11,6 +12,7 @@ mod exit;
 pub mod experiment;
 mod failed;
 mod graph;
+mod key;
 mod pin;
 mod plan;
 mod report;
@@ -61,6 +63,9 @@ enum Command {
     Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
     Fetch(transfer::FetchArgs),
+    Key(key::KeyArgs),
+    Bundle(bundle::BundleArgs),
+    Unbundle(bundle::UnbundleArgs),
     /// Run one stage, told through pipes by a runner
     #[command(hide = true)]
     Worker,
@@ -97,6 +102,9 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         }
         Command::Cache(args) => cache::cache(args),
         Command::Fetch(args) => transfer::fetch(args),
+        Command::Key(args) => key::key(args),
+        Command::Bundle(args) => bundle::bundle(args),
+        Command::Unbundle(args) => bundle::unbundle(args),
         Command::Worker => Ok(if worker::worker() { Exit::Done } else { Exit::StageFailed }),
     }
 }

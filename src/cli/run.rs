@@ -53,10 +53,12 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         strict,
         remotes,
     } = session;
+    let sign = super::key::to_sign_with(&settings)?;
     let access = Access::new(&settings);
     let (mut contents, missing) = access.look(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
     let mut plan = resolver.plan(dag, &targets)?;
+    super::key::warn(&store, paint);
     sources::check(&plan, missing)?;
     let cores = exec::cores();
     let program = std::env::current_exe().map_err(Failed::Program)?;
@@ -77,6 +79,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
             program: program.clone(),
             user: super::user::name(),
         },
+        sign,
     };
     let mut reporters = Reporters(vec![
         reporter(args.json, paint),
@@ -90,7 +93,6 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     if let Some(folder) = &args.tensorboard {
         reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
     }
-    let program = std::env::current_exe().map_err(Failed::Program)?;
     let mut local = Local::new(program);
     let summary = exec::run(&plan, &store, &resolver, &options, &mut local, &interrupts, &mut reporters)?;
     Ok(match summary {

@@ -7,12 +7,14 @@ use petgraph::graph::NodeIndex;
 
 use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::key;
 use super::selection::Selection;
 use super::sources::Access;
 use crate::config::{self, Settings};
 use crate::exec;
 use crate::fingerprint::Reason;
 use crate::plan::{Dag, Node, Plan, Resolver, State};
+use crate::report::Paint;
 use crate::stage::{self, Output};
 use crate::store::remote::{Environment, Place, Remotes};
 use crate::store::{Artifact, Store, StoreError};
@@ -41,7 +43,7 @@ impl Session {
         let (loaded, dag) = experiment.load(execution, stage::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
-        let store = Store::open(&folder(&settings))?;
+        let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
         let strict = settings.strict_numerics.then(|| exec::instruction_set().to_owned());
         Ok(Self {
             store,
@@ -75,6 +77,7 @@ impl Session {
         if !self.remotes.is_empty() {
             bring(&mut plan, &self.store, &self.remotes, wanted)?;
         }
+        key::warn(&self.store, Paint::default());
         Ok((plan, self.store))
     }
 }

@@ -15,10 +15,11 @@ pub(super) struct File {
     pub tree: Dict,
     /// Whether it is a user or project file, which hold `[settings]` alone.
     pub settings_only: bool,
+    pub path: PathBuf,
 }
 
-/// Reads all files, the ones that win last.
-pub(super) fn read(options: &LoadOptions, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<File> {
+/// Reads all files, the ones that win last; without the experiment's, the settings of user and project alone.
+pub(super) fn read(options: &LoadOptions, experiment: bool, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<File> {
     let mut reader = Reader {
         origins,
         problems,
@@ -29,10 +30,16 @@ pub(super) fn read(options: &LoadOptions, origins: &mut Origins, problems: &mut 
     let user = options.user_file.as_deref().filter(|path| path.exists());
     for path in user.map(Path::to_path_buf).into_iter().chain(project(&options.file)) {
         if let Some(tree) = reader.parse(&path, None) {
-            reader.files.push(File { tree, settings_only: true });
+            reader.files.push(File {
+                tree,
+                settings_only: true,
+                path,
+            });
         }
     }
-    reader.experiment(&options.file, None);
+    if experiment {
+        reader.experiment(&options.file, None);
+    }
     reader.files
 }
 
@@ -87,6 +94,7 @@ impl Reader<'_> {
         self.files.push(File {
             tree,
             settings_only: false,
+            path: path.to_owned(),
         });
     }
 

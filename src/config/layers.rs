@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::files::{self, File};
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{Diagnostic, Diagnostics, LoadOptions, Origins, origin, remote};
+use super::{Diagnostic, Diagnostics, LoadOptions, Origins, Settings, origin, remote};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 13] = [
@@ -29,12 +29,16 @@ pub const KEYS: [&str; 13] = [
     "profile",
 ];
 const TEXTS: [&str; 2] = ["name", "description"];
+/// Settings that no experiment may have.
+pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
 
 /// An experiment with all layers merged, templates and matrix as written.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The experiment's file, as given.
     pub file: PathBuf,
+    /// All files of the experiment: those that it extends, then its own.
+    pub files: Vec<PathBuf>,
     /// All keys but `extends` and `profile`.
     pub tree: Dict,
     /// The place of every value.
@@ -96,11 +100,34 @@ impl Order {
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
 pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
+    merge(options, true)
+}
+
+/// What the user's file, the project's, the environment and the command line set, without an experiment.
+///
+/// # Errors
+/// When a file cannot be read or is not TOML, or a setting is wrong.
+pub fn settings_alone(options: &LoadOptions) -> Result<Settings, Vec<Diagnostic>> {
+    let mut document = merge(options, false)?;
+    let mut problems = std::mem::take(&mut document.problems);
+    let settings = super::settings(&document, &mut problems);
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems.into_vec())
+    }
+}
+
+fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagnostic>> {
     let mut origins = Origins::default();
     let mut problems = Diagnostics::default();
     let mut layers = Layers::default();
     let mut wrong_keys = Diagnostics::default();
-    for mut file in files::read(options, &mut origins, &mut problems) {
+    let mut files = Vec::new();
+    for mut file in files::read(options, experiment, &mut origins, &mut problems) {
+        if !file.settings_only {
+            files.push(file.path.clone());
+        }
         check_file(&mut file, &origins, &mut wrong_keys);
         layers.add(file.tree);
     }
@@ -124,6 +151,7 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
     }
     Ok(Document {
         file: options.file.clone(),
+        files,
         tree,
         origins,
         order: layers.order,
@@ -202,6 +230,7 @@ fn check_file(file: &mut File, origins: &Origins, problems: &mut Diagnostics) {
         check_keys(&file.tree, "a user or project file", &["settings"], origins, problems);
     } else {
         check_keys(&file.tree, "an experiment", &KEYS, origins, problems);
+        check_trust(&file.tree, origins, problems);
     }
     file.tree.retain(|key, value| {
         let text = TEXTS.contains(&key.as_str());
@@ -218,6 +247,20 @@ fn check_file(file: &mut File, origins: &Origins, problems: &mut Diagnostics) {
         }
         fits && KEYS.contains(&key.as_str())
     });
+}
+
+/// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not say whom to believe.
+fn check_trust(tree: &Dict, origins: &Origins, problems: &mut Diagnostics) {
+    let profiles = tree.get("profile").and_then(Value::as_dict).into_iter().flatten();
+    let profiles = profiles.filter_map(|(_, profile)| profile.as_dict()?.get("settings"));
+    let settings = tree.get("settings").into_iter().chain(profiles);
+    for (key, value) in settings.filter_map(Value::as_dict).flatten() {
+        if TRUST.contains(&key.as_str()) {
+            let message = format!("`{key}` cannot be set by an experiment: it says whose records this machine believes");
+            let help = "set it in `~/.config/runner/config.toml` or the project's `runner.toml`";
+            problems.push(Diagnostic::new(message).at(origins.key(value.tag())).help(help));
+        }
+    }
 }
 
 fn check_keys(tree: &Dict, whole: &str, keys: &[&'static str], origins: &Origins, problems: &mut Diagnostics) {

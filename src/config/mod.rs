@@ -24,7 +24,7 @@ pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Source};
 pub use invalid::invalid;
-pub use layers::{Document, KEYS, layer};
+pub use layers::{Document, KEYS, TRUST, layer, settings_alone};
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 pub use origin::Origins;
@@ -76,6 +76,12 @@ pub struct Settings {
     pub strict_numerics: bool,
     /// Stores elsewhere, asked in this order for what the store has not.
     pub remotes: Vec<Remote>,
+    /// Public keys (`ed25519:…`) of those whose records count where a signature is required.
+    pub trusted: Vec<String>,
+    /// Whether records are signed with the key of `runner key new`.
+    pub sign: bool,
+    /// Whether a record without a trusted signature counts as a miss.
+    pub require_signature: bool,
 }
 
 /// An experiment with all layers merged and all templates filled in.

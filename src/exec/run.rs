@@ -17,7 +17,7 @@ use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
 use crate::source::SOURCE;
 use crate::store::remote::{Remotes, Uploaded, Uploads};
-use crate::store::{Acquired, Artifact, Lease, Outputs, Provenance, Store, StoreError};
+use crate::store::{Acquired, Artifact, Lease, Outputs, Provenance, Store, StoreError, Use};
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
 const TICK: Duration = Duration::from_millis(200);
@@ -44,6 +44,8 @@ pub struct Options {
     pub remotes: Remotes,
     pub push: String,
     pub origin: Origin,
+    /// The file of the secret key that signs the records.
+    pub sign: Option<PathBuf>,
 }
 
 /// How the run ended.
@@ -138,6 +140,8 @@ struct Run<'a> {
     summary: Summary,
     /// What all records of the run have in common; known from the first start on.
     provenance: Option<Provenance>,
+    /// Says what the run needs; from the first start on.
+    needed: Option<Use>,
     /// The stages that ran here, and those whose outputs were lost after they were looked up.
     made: BTreeSet<usize>,
     lost: BTreeSet<usize>,
@@ -171,6 +175,7 @@ impl<'a> Run<'a> {
             uploads: None,
             summary,
             provenance: None,
+            needed: None,
             made: BTreeSet::new(),
             lost: BTreeSet::new(),
             killed: false,
@@ -272,6 +277,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.holders.remove(&index);
+        self.say_needed()?;
         let log = self
             .store
             .run_folder(&self.options.run)?
@@ -289,6 +295,22 @@ impl<'a> Run<'a> {
         });
         self.running.insert(index, Running { key, lease, log });
         Ok(())
+    }
+
+    /// Tells housekeeping what the run has found so far: it is not to be removed before the run ends.
+    fn say_needed(&mut self) -> Result<(), StoreError> {
+        if self.needed.is_none() {
+            let planned = self.plan.stages().map(|(_, _, entry)| &entry.outputs);
+            let known = planned.chain(self.outputs.iter().flatten());
+            let digests: Vec<Digest> = known.flat_map(|outputs| outputs.values().map(|artifact| artifact.digest)).collect();
+            self.needed = Some(self.store.begin_use(&self.options.run, &digests)?);
+        }
+        Ok(())
+    }
+
+    fn need(&mut self, outputs: &Outputs) {
+        let digests: Vec<Digest> = outputs.values().map(|artifact| artifact.digest).collect();
+        self.needed.iter_mut().for_each(|needed| needed.add(&digests));
     }
 
     fn task(&mut self, index: usize, fingerprint: Fingerprint, threads: usize) -> Task {
@@ -318,6 +340,7 @@ impl<'a> Run<'a> {
             experiment: self.plan.dag.experiment.clone(),
             run: self.options.run.clone(),
             provenance,
+            sign: self.options.sign.clone(),
         }
     }
 
@@ -349,6 +372,7 @@ impl<'a> Run<'a> {
                     seconds,
                     outputs: digests,
                 });
+                self.need(&outputs);
                 self.outputs[index] = Some(outputs);
                 self.scheduler.done(index);
             }
@@ -517,6 +541,7 @@ impl<'a> Run<'a> {
         if self.beaten.elapsed() >= BEAT {
             self.beaten = Instant::now();
             self.running.values().for_each(|running| running.lease.beat());
+            self.needed.iter().for_each(Use::beat);
         }
     }
 
@@ -538,6 +563,7 @@ impl<'a> Run<'a> {
 
     fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Outputs) {
         self.summary.cached += 1;
+        self.need(&outputs);
         self.outputs[index] = Some(outputs);
         self.scheduler.done(index);
         if let Some(key) = key {

@@ -27,6 +27,8 @@ pub struct Task {
     pub experiment: String,
     pub run: String,
     pub provenance: Provenance,
+    /// The file of the secret key that signs the record.
+    pub sign: Option<PathBuf>,
 }
 
 /// What a worker says, one JSON object a line on its standard output. The last is not `Progress`.

@@ -13,7 +13,7 @@ use super::machine;
 use super::task::{Message, Task};
 use crate::event::Progress;
 use crate::stage::{Job, Kind, Stage, StageError};
-use crate::store::{Outputs, Provenance, Record, Store, StoreError};
+use crate::store::{NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
 
 /// Progress is told at most this often.
 const PULSE: Duration = Duration::from_millis(100);
@@ -121,9 +121,19 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
         peak_memory: machine::peak_memory(),
         ..task.provenance.clone()
     };
+    if let Some(path) = &task.sign {
+        record.sign(&secret(path)?);
+    }
     store.write_record(&record)?;
     store.clear_scratch(&key);
     Ok(outputs)
+}
+
+/// The key in the file.
+fn secret(path: &Path) -> Result<SecretKey, Failure> {
+    let cannot = |why: String| Failure::Task(format!("cannot sign the record with the key in {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
+    text.parse().map_err(|error: NotAKey| cannot(error.to_string()))
 }
 
 /// Takes every output port's artifact into the store.

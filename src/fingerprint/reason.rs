@@ -16,6 +16,8 @@ pub enum Reason {
     Changed(Vec<Change>),
     /// Its record is there, but an output is not.
     OutputMissing { port: String, digest: Digest },
+    /// Its record is there, but must not be believed: why.
+    Distrusted(String),
 }
 
 /// One difference between a stage and the nearest earlier one.
@@ -125,6 +127,7 @@ impl fmt::Display for Reason {
                 f.write_str(&texts.join(", "))
             }
             Self::OutputMissing { port, digest } => write!(f, "output `{port}` ({}) is missing from the store", digest.short()),
+            Self::Distrusted(why) => write!(f, "its record is ignored: {why}"),
         }
     }
 }

@@ -147,7 +147,10 @@ impl<'a> Resolver<'a> {
     fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: Found) -> Entry {
         let reason = match found {
             Found::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            Found::Hit(_) | Found::Nothing => self.history().reason(node, fingerprint),
+            Found::Hit(_) | Found::Nothing => match self.store.ignored().get(&fingerprint.key()) {
+                Some(distrust) => Reason::Distrusted(distrust.to_string()),
+                None => self.history().reason(node, fingerprint),
+            },
         };
         Entry {
             state: State::Run,

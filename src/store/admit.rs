@@ -1,7 +1,7 @@
 //! Records that come from elsewhere: nothing in them is believed before it is checked.
 
 use super::record::{FORMAT, Format};
-use super::{Record, Store};
+use super::{Distrust, Record, Store};
 use crate::hash::Digest;
 
 /// A longer record is refused unread: one of a thousand params has 100 kB.
@@ -22,6 +22,9 @@ pub enum Refused {
     /// A record of another stage, put where this one's belongs.
     #[error("it is the record of another stage ({})", .0.short())]
     OtherStage(Digest),
+    /// Nobody who is trusted vouches for it, or its signature is wrong.
+    #[error(transparent)]
+    Distrusted(#[from] Distrust),
     /// A value that no stage has.
     #[error("its {0}")]
     Unsound(String),
@@ -36,7 +39,7 @@ impl Refused {
 
 impl Store {
     /// Checks the record that somebody else has under `key`: that it can be read, that its fingerprint is the one that the key is
-    /// made of, and that names and numbers in it are such as a stage has. Nothing is written.
+    /// made of, that names and numbers in it are such as a stage has, and that it is signed where that is required. Nothing is written.
     ///
     /// # Errors
     /// When it must not be used.
@@ -50,12 +53,17 @@ impl Store {
         if found > FORMAT {
             return Err(Refused::Newer { found, known: FORMAT });
         }
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(not_a_record)?;
         let record: Record = serde_json::from_slice(bytes).map_err(not_a_record)?;
         let found = record.fingerprint.key();
         if found != *key {
             return Err(Refused::OtherStage(found));
         }
-        sound(&record).map_or(Ok(record), |problem| Err(Refused::Unsound(problem)))
+        if let Some(problem) = sound(&record) {
+            return Err(Refused::Unsound(problem));
+        }
+        self.trust().check(&value)?;
+        Ok(record)
     }
 }
 

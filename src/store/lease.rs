@@ -36,7 +36,7 @@ pub enum Acquired {
 
 /// A process, named so that a reused process number is not taken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+pub(super) struct Holder {
     host: String,
     process: u32,
     /// When the process began, in the kernel's ticks since boot (0 where the kernel does not tell).
@@ -140,7 +140,7 @@ fn remove(path: &Path, holder: &Holder) {
 }
 
 impl Holder {
-    fn this_process(number: u64) -> Self {
+    pub(super) fn this_process(number: u64) -> Self {
         let process = std::process::id();
         Self {
             host: host(),
@@ -150,7 +150,8 @@ impl Holder {
         }
     }
 
-    fn is_alive(&self, tmp: &Path, path: &Path) -> bool {
+    /// Whether it still works: asked on its own host, judged by its last heartbeat elsewhere.
+    pub(super) fn is_alive(&self, tmp: &Path, path: &Path) -> bool {
         if self.host == host() {
             return is_alive(self.process, self.began);
         }

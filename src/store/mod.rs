@@ -10,6 +10,8 @@
 //! v1/scratch/<key>/          checkpoints of stages that have not ended yet
 //! v1/leases/<key>.json       who is computing what; the file's time is its heartbeat
 //! v1/sources/<digest>/        what was fetched for experiments, by the digest of where it came from
+//! v1/uses/<run>              what a run needs that has stages to run: not to be removed before it ends
+//! v1/pins/<name>.json        what is kept for an experiment, whatever its age
 //! v1/files/<path's digest>.json   digests of files outside the store, by size and times (stat cache)
 //! ```
 //!
@@ -18,25 +20,37 @@
 
 mod admit;
 mod atomic;
+mod bundle;
 mod files;
+mod gc;
 mod lease;
 mod listing;
 mod object;
+mod pin;
 mod process;
 mod provenance;
 mod record;
 pub mod remote;
 #[cfg(test)]
 mod tests;
+mod trust;
+mod uses;
+mod verify;
 mod work;
 
 pub use admit::Refused;
+pub use bundle::{BundleError, Contents, Files};
+pub use gc::{Rules, Sweep, Victim};
 pub use lease::{Acquired, Lease};
 pub use listing::Named;
 pub use object::{Artifact, files_of};
+pub use pin::Pin;
 pub use process::host;
 pub use provenance::{Code, Provenance};
 pub use record::{Machine, Outputs, Record};
+pub use trust::{Distrust, NotAKey, PublicKey, SecretKey, Signature, Trust};
+pub use uses::Use;
+pub use verify::{Damage, Verified};
 
 use std::ffi::OsString;
 use std::io;
@@ -53,6 +67,7 @@ const LAYOUT: &str = "v1";
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    trust: Trust,
 }
 
 /// Why the store could not do as asked.
@@ -106,13 +121,14 @@ impl Store {
         let root = folder.join(LAYOUT);
         std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
         for part in [
-            "objects", "records", "remote", "partial", "runs", "tmp", "scratch", "leases", "sources", "files",
+            "objects", "records", "remote", "partial", "runs", "tmp", "scratch", "leases", "uses", "pins", "sources", "files",
         ] {
             let path = root.join(part);
             atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         }
         let root = root.canonicalize().map_err(StoreError::io("open", &root))?;
-        Ok(Self { root })
+        let trust = Trust::default();
+        Ok(Self { root, trust })
     }
 
     /// The folder it was opened with.

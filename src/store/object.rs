@@ -29,7 +29,7 @@ impl Store {
     pub fn take(&self, path: &Path) -> Result<Artifact, StoreError> {
         let artifact = measure(path)?;
         let place = self.object(&artifact.digest);
-        if !place.exists() {
+        if !renew(&place) {
             seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
             put(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
@@ -241,6 +241,25 @@ fn protect(path: &Path, folders: &Permissions) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether the object is there; if so, it counts as new from now on: housekeeping leaves alone what a record is about to name.
+fn renew(place: &Path) -> bool {
+    let now = rustix::fs::Timestamps {
+        last_access: NOW,
+        last_modification: NOW,
+    };
+    match File::open(place) {
+        // Another user's object cannot be renewed. Should it be removed at this moment, that is a miss.
+        Ok(file) => rustix::fs::futimens(&file, &now).is_ok() || place.exists(),
+        Err(_) => false,
+    }
+}
+
+/// By the clock of the file server.
+const NOW: rustix::fs::Timespec = rustix::fs::Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_NOW,
+};
 
 /// Renames `path` to `place`. Another process may have put the same content there at the same moment: then that one serves.
 fn put(path: &Path, place: &Path) -> io::Result<()> {

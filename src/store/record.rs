@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::shard;
 use super::object::Artifact;
-use super::{Provenance, Store, StoreError, atomic};
+use super::{Provenance, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -39,6 +39,8 @@ pub struct Record {
     pub run: String,
     #[serde(default)]
     pub provenance: Provenance,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 /// Where a stage ran: not in the key, but worth knowing when last bits differ.
@@ -80,12 +82,13 @@ impl Record {
             machine: Machine::default(),
             run: String::new(),
             provenance: Provenance::default(),
+            signature: None,
         }
     }
 }
 
 impl Store {
-    /// The outputs of the stage `key`, if it was ever run; whether they are still there is for [`Store::has`].
+    /// The outputs of the stage `key`, if it was ever run and its record is to be believed; whether they are still there is for [`Store::has`].
     ///
     /// # Errors
     /// When the record cannot be read or is damaged.
@@ -94,6 +97,7 @@ impl Store {
         let mut buffer = Buffer::new();
         let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
         match serde_json::from_slice(bytes) {
+            Ok(Head { format, .. }) if format <= FORMAT && self.trust.required && !self.believes(key, bytes) => Ok(None),
             Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
             // What a later version wrote may look different in all but its first field.
             read => Err(match (serde_json::from_slice(bytes), read) {
@@ -138,9 +142,14 @@ impl Store {
     /// # Errors
     /// When it cannot be written; the store is as it was.
     pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
-        let path = self.sharded("records", &record.fingerprint.key(), ".json");
         let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
-        atomic::write(&self.root.join("tmp"), &path, &bytes).map_err(StoreError::io("write", &path))
+        self.write_record_bytes(&record.fingerprint.key(), &bytes)
+    }
+
+    /// Writes a record as it came, so that its signature stays right.
+    pub(super) fn write_record_bytes(&self, key: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.sharded("records", key, ".json");
+        atomic::write(&self.root.join("tmp"), &path, bytes).map_err(StoreError::io("write", &path))
     }
 }
 

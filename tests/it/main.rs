@@ -3,10 +3,13 @@
 mod ablations;
 mod architecture;
 mod browser;
+mod bundles;
 mod commands;
 mod config;
 mod dag;
 mod endpoint;
+mod faults;
+mod housekeeping;
 mod imports;
 mod keys;
 mod kinds;
@@ -27,6 +30,7 @@ mod servers;
 mod sources;
 mod table;
 mod tasks;
+mod trust;
 
 #[test]
 fn no_file_is_forgotten() {

@@ -47,6 +47,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> Str
     card.line("on", &machine(record));
     card.line("with", &program(record));
     card.line("took", &took(record));
+    card.line("signed", &signed(store, record));
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
@@ -110,6 +111,15 @@ pub(crate) fn program(record: &Record) -> String {
         text += if code.dirty { ", with changes" } else { "" };
     }
     text
+}
+
+/// `by ed25519:…`, and what is wrong with that.
+fn signed(store: &Store, record: &Record) -> String {
+    let Some(signature) = &record.signature else { return String::new() };
+    match store.trust().check(&json!(record)) {
+        Ok(()) => format!("by {}", signature.key),
+        Err(distrust) => distrust.to_string(),
+    }
 }
 
 /// `41.2s, 80.1s of CPU, 512.0 MB of memory`

@@ -1,17 +1,22 @@
-//! `runner cache`: where the store is, what is in it, and bringing it to remotes and back.
+//! `runner cache`: where the store is, what is in it, keeping house there, and bringing artifacts to remotes and back.
+
+mod amounts;
+mod gc;
+mod pin;
+mod verify;
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::session::folder;
-use super::{Exit, Failed, transfer};
+use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
+use crate::cli::session::folder;
+use crate::cli::{Exit, Failed, print, print_json, transfer};
 use crate::config::{self, Settings};
 use crate::report::bytes;
 use crate::store::{Size, Store};
 
-/// Say where the store is and what it holds
+/// Say where the store is and what it holds, and keep house there
 #[derive(Clone, Debug, clap::Args)]
 pub struct CacheArgs {
     #[command(subcommand)]
@@ -34,6 +39,16 @@ pub enum CacheCommand {
     },
     Push(transfer::PushArgs),
     Pull(transfer::PullArgs),
+    /// Say which artifacts nobody needs any more and what losing each costs; remove them with `--delete`
+    Gc(gc::GcArgs),
+    /// Hash everything again and say what is not what its name says
+    Verify(verify::VerifyArgs),
+    /// Throw out what is damaged; the next run makes it again
+    Repair(verify::VerifyArgs),
+    /// Keep what the store has of an experiment, whatever its age
+    Pin(pin::PinArgs),
+    /// List the experiments that are kept
+    Pins(pin::PinsArgs),
 }
 
 /// Which store.
@@ -73,17 +88,18 @@ impl StoreArgs {
 /// When the experiment is wrong, or the store cannot be read.
 pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
     match &args.command {
-        CacheCommand::Dir(store) => super::print(&format!("{}\n", store.folder()?.display())),
+        CacheCommand::Dir(store) => print(&format!("{}\n", store.folder()?.display())),
         CacheCommand::Push(args) => transfer::push(args),
         CacheCommand::Pull(args) => transfer::pull(args),
         CacheCommand::Size { store, json } => {
             let size = Store::open(&store.folder()?)?.size()?;
-            if *json {
-                super::print_json(&json!(size))
-            } else {
-                super::print(&as_text(&size))
-            }
+            if *json { print_json(&json!(size)) } else { print(&as_text(&size)) }
         }
+        CacheCommand::Gc(args) => gc::gc(args),
+        CacheCommand::Verify(args) => verify::verify(args, false),
+        CacheCommand::Repair(args) => verify::verify(args, true),
+        CacheCommand::Pin(args) => pin::pin(args),
+        CacheCommand::Pins(args) => pin::pins(args),
     }
 }
 

@@ -1,0 +1,350 @@
+//! Bundles: an experiment's files, records and artifacts in one archive (tar) that another machine checks before it believes anything.
+//!
+//! ```text
+//! bundle.json                 first: what is in it, so that everything after can be held against it
+//! files/<path>                the experiment and the files that it extends
+//! objects/<digest>            an artifact that is a file
+//! objects/<digest>/<path>     a file of one that is a folder
+//! records/<key>.json          last: a record is written when its objects are
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tar::{Archive, Builder, EntryType, Header};
+
+use super::object::measure;
+use super::{Artifact, Refused, Store, StoreError};
+use crate::hash::Digest;
+
+/// The version of the archive's layout.
+const FORMAT: u32 = 1;
+
+/// A longer table of contents is refused unread.
+const LONGEST: u64 = 64 << 20;
+
+/// What a bundle holds: its first entry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    format: u32,
+    /// The experiment's file, a path of `files`.
+    pub experiment: String,
+    /// Sizes of the experiment's files, by path.
+    pub files: BTreeMap<String, u64>,
+    pub objects: BTreeMap<Digest, Size>,
+    /// Sizes of the records, by key.
+    pub records: BTreeMap<Digest, u64>,
+}
+
+/// How large an artifact is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    pub bytes: u64,
+    pub folder: bool,
+}
+
+/// Why a bundle was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive ends too early, or is none.
+    #[error("cannot read the bundle: {0}")]
+    Read(#[from] io::Error),
+    /// Something in it must not be believed or unpacked.
+    #[error("the bundle is refused: {0}")]
+    Refused(String),
+}
+
+/// The experiment's files, each with the path that it has in the bundle.
+pub type Files = BTreeMap<String, PathBuf>;
+
+impl Store {
+    /// Writes a bundle: the same experiment, records and artifacts give the same bytes.
+    ///
+    /// # Errors
+    /// When something cannot be read or written.
+    pub fn bundle(
+        &self,
+        out: impl Write,
+        experiment: &str,
+        files: &Files,
+        keys: &BTreeSet<Digest>,
+        artifacts: &[Artifact],
+    ) -> Result<Contents, BundleError> {
+        let mut contents = Contents {
+            format: FORMAT,
+            experiment: experiment.to_owned(),
+            ..Contents::default()
+        };
+        for (name, path) in files {
+            contents.files.insert(name.clone(), std::fs::metadata(path)?.len());
+        }
+        let record = |key: &Digest| self.sharded("records", key, ".json");
+        for key in keys {
+            contents.records.insert(*key, std::fs::metadata(record(key))?.len());
+        }
+        for artifact in artifacts {
+            let Artifact { digest, bytes, folder } = *artifact;
+            contents.objects.insert(digest, Size { bytes, folder });
+        }
+        let mut archive = Builder::new(out);
+        let table = serde_json::to_vec(&contents).map_err(io::Error::other)?;
+        append(&mut archive, "bundle.json", table.len() as u64, table.as_slice())?;
+        for (name, path) in files {
+            append(&mut archive, &format!("files/{name}"), contents.files[name], File::open(path)?)?;
+        }
+        for digest in contents.objects.keys() {
+            let path = self.object(digest);
+            for file in super::files_of(&path)? {
+                let inside = file.strip_prefix(&path).unwrap_or(Path::new("")).to_string_lossy().into_owned();
+                let name = if inside.is_empty() {
+                    format!("objects/{digest}")
+                } else {
+                    format!("objects/{digest}/{inside}")
+                };
+                let opened = File::open(&file)?;
+                append(&mut archive, &name, opened.metadata()?.len(), opened)?;
+            }
+        }
+        for (key, bytes) in &contents.records {
+            append(&mut archive, &format!("records/{key}.json"), *bytes, File::open(record(key))?)?;
+        }
+        archive.into_inner()?.flush()?;
+        Ok(contents)
+    }
+
+    /// Takes in a bundle: checks everything, puts artifacts and records into the store, and the experiment's files into `folder`. Files
+    /// that are there already must have the same content. Nothing is written outside store and folder.
+    ///
+    /// # Errors
+    /// When anything in it is not as it must be. Artifacts that were right are kept; no file of the experiment is written.
+    pub fn unbundle(&self, bundle: impl Read, folder: &Path) -> Result<Contents, BundleError> {
+        let workspace = self.workspace()?;
+        let mut archive = Archive::new(bundle);
+        let mut entries = archive.entries()?;
+        let mut unpacking = Unpacking::of(first(&mut entries)?, workspace.path());
+        for entry in entries {
+            unpacking.entry(&mut entry?)?;
+        }
+        unpacking.is_whole()?;
+        let Unpacking { contents, root, .. } = &unpacking;
+        for (digest, size) in &contents.objects {
+            let path = root.join("objects").join(digest.to_string());
+            let found = measure(&path)?;
+            if found.digest != *digest || found.bytes != size.bytes || found.folder != size.folder {
+                return Err(refused(format!(
+                    "the artifact {} has other content than its name says",
+                    digest.short()
+                )));
+            }
+        }
+        // All records are checked before anything is taken: a bundle is refused as a whole.
+        let mut records = Vec::new();
+        for key in contents.records.keys() {
+            let bytes = std::fs::read(root.join("records").join(format!("{key}.json")))?;
+            let record = self
+                .admit(key, &bytes)
+                .map_err(|error: Refused| refused(format!("the record {}: {error}", key.short())))?;
+            records.push((record, bytes));
+        }
+        check_files(contents, root, folder)?;
+        for digest in contents.objects.keys() {
+            self.take(&root.join("objects").join(digest.to_string()))?;
+        }
+        for (record, bytes) in &records {
+            let mut is_whole = true;
+            for artifact in record.outputs.values() {
+                is_whole &= self.has(artifact)?;
+            }
+            // What was left out of the bundle is a miss here: a record exists only if all its outputs do.
+            if is_whole && self.outputs(&record.fingerprint.key())?.is_none() {
+                self.write_record_bytes(&record.fingerprint.key(), bytes)?;
+            }
+        }
+        write_files(contents, root, folder)?;
+        Ok(contents.clone())
+    }
+}
+
+fn refused(why: impl Into<String>) -> BundleError {
+    BundleError::Refused(why.into())
+}
+
+/// Adds a file; its times and owner are nobody's.
+fn append(archive: &mut Builder<impl Write>, name: &str, bytes: u64, content: impl Read) -> io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_size(bytes);
+    archive.append_data(&mut header, name, content.take(bytes))
+}
+
+/// The table of contents.
+fn first<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Contents, BundleError> {
+    let no_bundle = || refused("it does not begin with `bundle.json`: it is no bundle of runner");
+    let entry = entries.next().ok_or_else(no_bundle)?.map_err(|_| no_bundle())?;
+    if entry.path_bytes().as_ref() != b"bundle.json" || entry.header().entry_type() != EntryType::Regular {
+        return Err(no_bundle());
+    }
+    if entry.size() > LONGEST {
+        return Err(refused("its table of contents is longer than any"));
+    }
+    let mut text = Vec::new();
+    entry.take(LONGEST).read_to_end(&mut text)?;
+    let contents: Contents =
+        serde_json::from_slice(&text).map_err(|error| refused(format!("its table of contents cannot be read: {error}")))?;
+    if contents.format > FORMAT {
+        return Err(refused(format!(
+            "it has format {}, and this runner reads up to {FORMAT}",
+            contents.format
+        )));
+    }
+    for name in contents.files.keys().chain([&contents.experiment]) {
+        safe(name)?;
+    }
+    if !contents.files.contains_key(&contents.experiment) {
+        return Err(refused("the experiment's file is not in it"));
+    }
+    Ok(contents)
+}
+
+/// A path that leads nowhere but down.
+fn safe(name: &str) -> Result<PathBuf, BundleError> {
+    let path = PathBuf::from(name);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    // What the components leave out, such as `a//b` or `./a`, is no name that a bundle has.
+    let is_clean = path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
+    let is_short = name.len() <= 4096 && !name.is_empty() && !name.chars().any(char::is_control) && !name.contains('\\');
+    if is_plain && is_clean && is_short {
+        Ok(path)
+    } else {
+        Err(refused(format!("`{}` is no path that may be unpacked", name.escape_debug())))
+    }
+}
+
+/// What was unpacked so far, in a folder of its own.
+struct Unpacking {
+    contents: Contents,
+    root: PathBuf,
+    seen: BTreeSet<String>,
+    /// Bytes of each object so far.
+    bytes: BTreeMap<Digest, u64>,
+}
+
+impl Unpacking {
+    fn of(contents: Contents, root: &Path) -> Self {
+        Self {
+            contents,
+            root: root.to_owned(),
+            seen: BTreeSet::new(),
+            bytes: BTreeMap::new(),
+        }
+    }
+
+    /// Unpacks one entry, if it is a file that the table of contents has, and no larger.
+    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), BundleError> {
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| refused("a path is no text"))?;
+        if entry.header().entry_type() != EntryType::Regular {
+            return Err(refused(format!(
+                "`{}` is a link, a device or a folder, and no file",
+                name.escape_debug()
+            )));
+        }
+        let path = safe(&name)?;
+        let limit = self.limit(&name)?;
+        if entry.size() > limit {
+            return Err(refused(format!(
+                "`{}` is larger than the table of contents says",
+                name.escape_debug()
+            )));
+        }
+        if !self.seen.insert(name.clone()) {
+            return Err(refused(format!("`{}` is there twice", name.escape_debug())));
+        }
+        if let Some(digest) = object(&name) {
+            *self.bytes.entry(digest).or_default() += entry.size();
+        }
+        let target = self.root.join(path);
+        let nested = |error: io::Error| refused(format!("`{}` cannot be unpacked beside the others: {error}", name.escape_debug()));
+        std::fs::create_dir_all(target.parent().unwrap_or(&self.root)).map_err(nested)?;
+        let mut file = File::options().write(true).create_new(true).open(&target).map_err(nested)?;
+        let size = entry.size();
+        if io::copy(&mut entry.take(size), &mut file)? != size {
+            return Err(refused(format!("`{}` ends too early", name.escape_debug())));
+        }
+        Ok(())
+    }
+
+    /// The most bytes that an entry may have.
+    fn limit(&self, name: &str) -> Result<u64, BundleError> {
+        let unknown = || refused(format!("`{}` is not in the table of contents", name.escape_debug()));
+        let (part, rest) = name.split_once('/').ok_or_else(unknown)?;
+        let limit = match part {
+            "files" => self.contents.files.get(rest).copied(),
+            "records" => rest
+                .strip_suffix(".json")
+                .and_then(|key| self.contents.records.get(&key.parse().ok()?))
+                .copied(),
+            "objects" => object(name).and_then(|digest| {
+                let size = self.contents.objects.get(&digest)?;
+                let so_far = self.bytes.get(&digest).copied().unwrap_or(0);
+                (size.folder == rest.contains('/')).then_some(size.bytes.saturating_sub(so_far))
+            }),
+            _ => None,
+        };
+        limit.ok_or_else(unknown)
+    }
+
+    /// Everything in the table of contents was there.
+    fn is_whole(&self) -> Result<(), BundleError> {
+        let files = self.contents.files.keys().map(|name| format!("files/{name}"));
+        let records = self.contents.records.keys().map(|key| format!("records/{key}.json"));
+        if let Some(missing) = files.chain(records).find(|name| !self.seen.contains(name)) {
+            return Err(refused(format!("`{}` is missing", missing.escape_debug())));
+        }
+        let missing = self.contents.objects.keys().find(|digest| !self.bytes.contains_key(*digest));
+        missing.map_or(Ok(()), |digest| Err(refused(format!("the artifact {} is missing", digest.short()))))
+    }
+}
+
+/// The artifact that an entry is of.
+fn object(name: &str) -> Option<Digest> {
+    name.strip_prefix("objects/")?.split('/').next()?.parse().ok()
+}
+
+/// No file of the experiment takes the place of another content.
+fn check_files(contents: &Contents, root: &Path, folder: &Path) -> Result<(), BundleError> {
+    for name in contents.files.keys() {
+        let target = folder.join(name);
+        // A link in the folder would lead out of it.
+        let mut inside = folder.to_owned();
+        for part in Path::new(name).components() {
+            inside.push(part);
+            if std::fs::symlink_metadata(&inside).is_ok_and(|about| about.file_type().is_symlink()) {
+                return Err(refused(format!("{} is a link", inside.display())));
+            }
+        }
+        let is_other = target.exists() && std::fs::read(&target)? != std::fs::read(root.join("files").join(name))?;
+        if is_other {
+            return Err(refused(format!(
+                "{} is there already with other content: choose another folder",
+                target.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn write_files(contents: &Contents, root: &Path, folder: &Path) -> io::Result<()> {
+    for name in contents.files.keys() {
+        let target = folder.join(name);
+        std::fs::create_dir_all(target.parent().unwrap_or(folder))?;
+        std::fs::copy(root.join("files").join(name), &target)?;
+    }
+    Ok(())
+}

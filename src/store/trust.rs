@@ -1,0 +1,367 @@
+//! Whose records are believed: signatures (ed25519) over all that a record says.
+//!
+//! What is signed is the digest of the canonical encoding of the whole record but the signature: fingerprint, outputs, provenance and
+//! whatever a later version adds. A key's holder so vouches for "this stage gave these bytes", and nobody else can say it in their name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Record, Store};
+use crate::hash::{Digest, Encoder};
+
+/// What public keys begin with, so that nobody takes another number for one.
+const PUBLIC: &str = "ed25519:";
+/// What secret keys begin with.
+const SECRET: &str = "ed25519-secret:";
+
+/// Whose signatures are believed, as text `ed25519:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey([u8; 32]);
+
+/// Signs records.
+#[derive(Clone)]
+pub struct SecretKey(SigningKey);
+
+/// A text is no key.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a {kind} key (`{prefix}` and 64 hexadecimal digits)")]
+pub struct NotAKey {
+    kind: &'static str,
+    prefix: &'static str,
+}
+
+/// Who signed a record, and the signature in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    pub key: PublicKey,
+    signature: String,
+}
+
+/// Which records of a store count.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Whose records count where a signature is required.
+    pub trusted: BTreeSet<PublicKey>,
+    /// Whether a record without a trusted signature is ignored.
+    pub required: bool,
+    /// The records that were ignored, and why.
+    ignored: Arc<Mutex<BTreeMap<Digest, Distrust>>>,
+}
+
+/// Why a record is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// Nobody vouches for it.
+    #[error("it is not signed")]
+    Unsigned,
+    /// By a key that the settings do not name.
+    #[error("it is signed by {0}, which is not trusted")]
+    Foreign(PublicKey),
+    /// The signature is not one of this record: it was changed, or forged.
+    #[error("its signature is not one of {0} for this record: it was changed after it was signed")]
+    Forged(PublicKey),
+}
+
+impl Trust {
+    /// Trusts these keys; where `required`, nobody else.
+    pub fn new(trusted: impl IntoIterator<Item = PublicKey>, required: bool) -> Self {
+        Self {
+            trusted: trusted.into_iter().collect(),
+            required,
+            ignored: Arc::default(),
+        }
+    }
+
+    /// Whether a record, as it is stored, is to be believed. A signature that is there must be right, required or not.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self, record: &Value) -> Result<(), Distrust> {
+        let signature = record.get("signature").filter(|signature| !signature.is_null());
+        let Some(signature) = signature.and_then(|signature| Signature::deserialize(signature).ok()) else {
+            return if self.required { Err(Distrust::Unsigned) } else { Ok(()) };
+        };
+        let key = signature.key;
+        if !signature.is_of(record) {
+            Err(Distrust::Forged(key))
+        } else if self.required && !self.trusted.contains(&key) {
+            Err(Distrust::Foreign(key))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Store {
+    /// This store, with rules about whose records count.
+    #[must_use]
+    pub fn trusting(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// The rules.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// The records that were asked for and ignored so far, by key.
+    pub fn ignored(&self) -> BTreeMap<Digest, Distrust> {
+        self.trust
+            .ignored
+            .lock()
+            .map_or_else(|_| BTreeMap::new(), |ignored| ignored.clone())
+    }
+
+    /// Whether the bytes of a record of this store count; one that does not is remembered.
+    pub(super) fn believes(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
+            return false;
+        };
+        let Err(distrust) = self.trust.check(&value) else { return true };
+        if let Ok(mut ignored) = self.trust.ignored.lock() {
+            ignored.insert(*key, distrust);
+        }
+        false
+    }
+}
+
+impl Record {
+    /// Signs all that the record says.
+    pub fn sign(&mut self, key: &SecretKey) {
+        self.signature = None;
+        let value = serde_json::to_value(&*self).expect("a record is a plain tree of values");
+        let signature = key.0.sign(message(&value).as_bytes());
+        self.signature = Some(Signature {
+            key: key.public(),
+            signature: hex(&signature.to_bytes()),
+        });
+    }
+}
+
+impl Signature {
+    /// Whether it is this record's.
+    fn is_of(&self, record: &Value) -> bool {
+        let bytes = bytes::<64>(&self.signature).map(|bytes| ed25519_dalek::Signature::from_bytes(&bytes));
+        let key = VerifyingKey::from_bytes(&self.key.0).ok();
+        let (Some(signature), Some(key)) = (bytes, key) else { return false };
+        key.verify_strict(message(record).as_bytes(), &signature).is_ok()
+    }
+}
+
+/// What is signed: the digest of the record's canonical encoding, which begins with what it is.
+fn message(record: &Value) -> Digest {
+    let mut record = record.clone();
+    if let Value::Object(fields) = &mut record {
+        fields.remove("signature");
+    }
+    let mut encoder = Encoder::default();
+    encoder.text("a record of runner");
+    encoder.value(&record);
+    encoder.digest()
+}
+
+impl SecretKey {
+    /// From 32 random bytes.
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// The key that others check its signatures with.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The text that is kept in a file. (No `Display`: it must not be printed by mistake.)
+    pub fn to_text(&self) -> String {
+        format!("{SECRET}{}\n", hex(&self.0.to_bytes()))
+    }
+}
+
+impl FromStr for SecretKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let bytes = text.trim().strip_prefix(SECRET).and_then(bytes::<32>);
+        bytes.map(|bytes| Self::from_seed(&bytes)).ok_or(NotAKey {
+            kind: "secret",
+            prefix: SECRET,
+        })
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        text.strip_prefix(PUBLIC).and_then(bytes::<32>).map(Self).ok_or(NotAKey {
+            kind: "public",
+            prefix: PUBLIC,
+        })
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PUBLIC}{}", hex(&self.0))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the secret of {}", self.public())
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (place, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fingerprint::Fingerprint;
+    use crate::store::{Artifact, Outputs, Provenance};
+
+    fn record() -> Record {
+        let artifact = Artifact {
+            digest: Digest::of(b"rows"),
+            bytes: 4,
+            folder: false,
+        };
+        let fingerprint = Fingerprint::new("mix", 1, json!({"rate": 0.1, "tiny": 3e-3, "mode": "new"}));
+        let mut record = Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]));
+        record.seconds = 0.123_456_789_012_345_67;
+        record.provenance = Provenance {
+            cpu_seconds: Some(1.0 / 3.0),
+            ..Provenance::default()
+        };
+        record
+    }
+
+    fn signed(seed: u8) -> (SecretKey, Value) {
+        let key = SecretKey::from_seed(&[seed; 32]);
+        let mut record = record();
+        record.sign(&key);
+        // As it comes back from a file.
+        (key, serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap())
+    }
+
+    #[test]
+    fn keys_are_texts_that_come_back() {
+        // RFC 8032, 7.1, test 1.
+        let secret = "ed25519-secret:9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\n";
+        let key: SecretKey = secret.parse().unwrap();
+        assert_eq!(key.to_text(), secret);
+        let public = "ed25519:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        assert_eq!(key.public().to_string(), public);
+        assert_eq!(public.parse(), Ok(key.public()));
+        for wrong in [
+            "",
+            "ed25519:",
+            &public[..70],
+            "d75a",
+            secret.trim(),
+            &public.replace("d75a", "+75a"),
+        ] {
+            assert!(wrong.parse::<PublicKey>().is_err(), "{wrong}");
+        }
+        assert!(!format!("{key:?}").contains("9d61"), "a secret is never printed");
+    }
+
+    #[test]
+    fn who_is_trusted_is_believed_and_nobody_else_where_it_is_required() {
+        let ((key, record), (other, foreign)) = (signed(1), signed(2));
+        let trust = Trust::new([key.public()], true);
+        assert_eq!(trust.check(&record), Ok(()));
+        assert_eq!(trust.check(&foreign), Err(Distrust::Foreign(other.public())));
+        let mut unsigned = record.clone();
+        unsigned.as_object_mut().unwrap().remove("signature");
+        assert_eq!(trust.check(&unsigned), Err(Distrust::Unsigned));
+        for record in [record, foreign, unsigned] {
+            assert_eq!(Trust::default().check(&record), Ok(()));
+        }
+    }
+
+    #[test]
+    fn whatever_is_changed_breaks_the_signature() {
+        let (key, record) = signed(1);
+        let trust = Trust::new([key.public()], true);
+        let forged = Err(Distrust::Forged(key.public()));
+        for (path, value) in [
+            ("/fingerprint/params/rate", json!(0.100_000_000_000_000_02)),
+            ("/fingerprint/kind", json!("filter")),
+            ("/outputs/data/digest", json!(Digest::of(b"planted"))),
+            ("/outputs/data/bytes", json!(5)),
+            ("/provenance/user", json!("ada")),
+            ("/seconds", json!(0.0)),
+            ("/signature/signature", json!("00".repeat(64))),
+        ] {
+            let mut changed = record.clone();
+            *changed.pointer_mut(path).unwrap() = value;
+            assert_eq!(trust.check(&changed), forged, "{path}");
+            assert_eq!(Trust::default().check(&changed), forged, "{path}: wrong is wrong, required or not");
+        }
+        let mut added = record.clone();
+        added["by_a_later_version"] = json!(true);
+        assert_eq!(trust.check(&added), forged);
+        let (other, _) = signed(2);
+        let mut renamed = record;
+        renamed["signature"]["key"] = json!(other.public());
+        assert_eq!(trust.check(&renamed), Err(Distrust::Forged(other.public())));
+    }
+
+    #[test]
+    fn a_record_that_is_not_believed_is_a_miss_and_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::from_seed(&[1; 32]);
+        let store = Store::open(folder.path()).unwrap();
+        let strict = store.clone().trusting(Trust::new([key.public()], true));
+        let (mut record, stage) = (record(), record().fingerprint.key());
+        store.write_record(&record).unwrap();
+        assert!(store.outputs(&stage).unwrap().is_some());
+        assert_eq!(strict.outputs(&stage).unwrap(), None);
+        assert_eq!(strict.ignored(), BTreeMap::from([(stage, Distrust::Unsigned)]));
+        record.sign(&key);
+        strict.write_record(&record).unwrap();
+        assert_eq!(strict.outputs(&stage).unwrap(), Some(record.outputs.clone()));
+        assert_eq!(strict.record(&stage).unwrap(), Some(record));
+    }
+}

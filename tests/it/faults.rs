@@ -1,0 +1,215 @@
+//! What a store goes through: kills, many processes, a full disk, a read-only one. The outcomes are in `docs/housekeeping.md`.
+//!
+//! A short form runs with all tests. The long forms run on request, each with a seed:
+//!
+//! ```sh
+//! RUNNER_FAULTS=7 cargo test --test it -- --ignored faults
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+
+use crate::lab::{LOOP, Lab, count};
+
+/// Stages that end at once, and trainings of two steps.
+fn lab() -> Lab {
+    Lab::new(&LOOP.replace("steps = 30", "steps = 2"))
+}
+
+/// Numbers from a seed, which a failure names.
+struct Numbers(u64);
+
+impl Numbers {
+    fn of_the_environment() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test that runs on request is told its seed")]
+        let seed = std::env::var("RUNNER_FAULTS");
+        Self(seed.ok().and_then(|seed| seed.parse().ok()).unwrap_or(1))
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// Every record's objects are there and right.
+fn is_sound(lab: &Lab, store: &str) {
+    let said = lab.stdout(&format!("cache verify --json --store {store}"), 0);
+    let verified: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(verified["damaged"], Value::Array(Vec::new()));
+    for (key, outputs) in lab.digests(store) {
+        for artifact in outputs.as_object().unwrap().values() {
+            let digest = artifact["digest"].as_str().unwrap();
+            let object = lab.path().join(store).join("v1/objects").join(&digest[..2]).join(&digest[2..]);
+            assert!(object.exists(), "{key} has no {digest}");
+        }
+    }
+}
+
+/// Kills runs at random instants over one store: the runner alone, or with the group of a worker.
+fn kills(rounds: u64) {
+    let (lab, mut numbers) = (lab(), Numbers::of_the_environment());
+    let seed = numbers.0;
+    let begun = Instant::now();
+    lab.stdout("run x.toml --store quiet", 0);
+    let whole = begun.elapsed().as_millis() as u64;
+    let digests = lab.digests("quiet");
+    for round in 0..rounds {
+        let mut run = lab.start("run x.toml --store killed");
+        std::thread::sleep(Duration::from_millis(numbers.below(whole)));
+        let process = run.id();
+        let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+        let workers = children.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?));
+        if round % 2 == 0 {
+            let _ = kill_process(Pid::from_raw(process.cast_signed()).unwrap(), Signal::KILL);
+        }
+        if round % 3 != 0 {
+            // It may have ended by itself.
+            workers.for_each(|worker| {
+                let _ = kill_process_group(worker, Signal::KILL);
+            });
+        }
+        run.wait().unwrap();
+        let found = lab.digests("killed");
+        assert!(
+            found.iter().all(|(key, outputs)| digests.get(key) == Some(outputs)),
+            "seed {seed}, round {round}"
+        );
+        if found.len() == digests.len() || round + 1 == rounds {
+            is_sound(&lab, "killed");
+            std::fs::remove_dir_all(lab.path().join("killed")).unwrap();
+        }
+    }
+    lab.stdout("run x.toml --store killed", 0);
+    is_sound(&lab, "killed");
+    assert_eq!(lab.digests("killed"), digests, "seed {seed}");
+}
+
+#[test]
+fn twenty_kills_lose_and_change_nothing() {
+    kills(20);
+}
+
+#[test]
+#[ignore = "an hour"]
+fn a_thousand_kills_lose_and_change_nothing() {
+    kills(1000);
+}
+
+/// Several runs on one store, which begin again with a fresh store until the time is over: nothing is computed twice.
+fn crowd(processes: usize, time: Duration) {
+    let lab = lab();
+    lab.stdout("run x.toml --store quiet", 0);
+    let (digests, begun) = (lab.digests("quiet"), Instant::now());
+    loop {
+        let runs: Vec<_> = (0..processes).map(|_| lab.start("run x.toml --jobs 1 --store crowd")).collect();
+        let mut ran = 0;
+        for run in runs {
+            let output = run.wait_with_output().unwrap();
+            let out = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{out}");
+            ran += count(&serde_json::from_str(out.lines().last().unwrap()).unwrap(), "ran");
+        }
+        assert_eq!(ran, digests.len() as u64, "nothing is computed twice");
+        is_sound(&lab, "crowd");
+        assert_eq!(lab.digests("crowd"), digests);
+        std::fs::remove_dir_all(lab.path().join("crowd")).unwrap();
+        if begun.elapsed() >= time {
+            break;
+        }
+    }
+}
+
+#[test]
+fn four_processes_on_one_store_compute_nothing_twice() {
+    crowd(4, Duration::ZERO);
+}
+
+#[test]
+#[ignore = "five minutes"]
+fn eight_processes_on_one_store_compute_nothing_twice() {
+    crowd(8, Duration::from_secs(300));
+}
+
+/// A file system in memory; unmounted when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Nothing where this user may not mount one.
+    fn new(path: &Path, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(path).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(path)
+            .output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path.to_owned()))
+    }
+
+    fn change(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(
+            Command::new("mount")
+                .args(["-o", &options])
+                .arg(&self.0)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_run_goes_on_when_there_is_room() {
+    let lab = lab();
+    lab.stdout("run x.toml --store quiet", 0);
+    let Some(disk) = Disk::new(&lab.path().join("small"), "size=64k") else {
+        return;
+    };
+    let output = lab.output("run x.toml --store small");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        matches!(output.status.code(), Some(1 | 5)) && said.contains("No space left"),
+        "{said}"
+    );
+    let records = lab.digests("small");
+    let quiet = lab.digests("quiet");
+    assert!(
+        records.iter().all(|(key, outputs)| quiet.get(key) == Some(outputs)),
+        "what was recorded is right"
+    );
+    disk.change("size=64m");
+    lab.stdout("run x.toml --store small", 0);
+    assert_eq!(lab.digests("small"), quiet);
+    is_sound(&lab, "small");
+}
+
+#[test]
+fn a_read_only_store_serves_hits_and_says_why_it_cannot_run() {
+    let lab = lab();
+    let Some(disk) = Disk::new(&lab.path().join("shelf"), "size=64m") else {
+        return;
+    };
+    lab.stdout("run x.toml --store shelf", 0);
+    disk.change("ro");
+    assert_eq!(count(&lab.summary("run x.toml --store shelf", 0), "ran"), 0);
+    lab.stdout("report x.toml --store shelf", 0);
+    lab.stdout("why x.toml score[1] --store shelf", 0);
+    lab.stdout("cache verify --store shelf", 0);
+    let output = lab.output("run x.toml --store shelf --set steps=3");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+}

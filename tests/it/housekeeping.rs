@@ -1,0 +1,112 @@
+//! Keeping house: what goes, what stays, what is damaged; and never a failed run.
+
+use serde_json::Value;
+
+use crate::lab::{LOOP, Lab, count};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
+    let lab = Lab::new(LOOP);
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    let young = json(&lab.stdout("cache gc --older-than 0s --json", 0));
+    assert_eq!(young["records"].as_array().unwrap().len(), 0, "an hour of grace");
+    let all = json(&lab.stdout("cache gc --older-than 0s --grace 0s --json", 0));
+    assert_eq!(all["records"].as_array().unwrap().len(), digests.len());
+    assert_eq!(lab.digests("cache"), digests, "nothing is removed unless it is asked for");
+    let text = lab.stdout("cache gc --older-than 0s --grace 0s", 0);
+    assert!(text.contains("would go") && text.contains("--delete"), "{text}");
+    lab.write("y.toml", &LOOP.replace("rate = 3e-3", "rate = 2e-3"));
+    lab.stdout("cache gc --keep y.toml --grace 0s --delete", 0);
+    assert_eq!(
+        count(&lab.summary("run x.toml", 0), "ran"),
+        4,
+        "the two standard models and their scores"
+    );
+    lab.stdout("cache pin x.toml", 0);
+    assert!(lab.stdout("cache pins", 0).contains("x.toml: 10 stages"));
+    lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+    lab.stdout("cache pin x.toml --remove", 0);
+    lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 10);
+    assert_eq!(lab.digests("cache"), digests);
+}
+
+#[test]
+fn gc_beside_a_run_fails_nothing() {
+    let lab = Lab::new(&LOOP.replace("steps = 30", "steps = 200"));
+    lab.stdout("run x.toml --store quiet", 0);
+    let mut run = lab.start("run x.toml --store shared");
+    let out = run.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::read_to_string(out).unwrap());
+    // Without grace: what a worker has put into the store a moment ago may go before its record is written.
+    while run.try_wait().unwrap().is_none() {
+        lab.stdout("cache gc --older-than 0s --grace 0s --delete --store shared", 0);
+    }
+    let events = reader.join().unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{events}");
+    assert_eq!(count(&lab.summary("run x.toml --store shared", 0), "failed"), 0);
+    assert_eq!(lab.digests("shared"), lab.digests("quiet"));
+}
+
+#[test]
+fn what_is_damaged_is_found_thrown_out_and_made_again() {
+    let lab = Lab::new(LOOP);
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    assert!(lab.stdout("cache verify", 0).contains("all are what their names say"));
+    let object = |outputs: &Value, port: &str| {
+        let digest = outputs[port]["digest"].as_str().unwrap();
+        lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])
+    };
+    let with = |port: &str| {
+        digests
+            .values()
+            .filter(|outputs| outputs.get(port).is_some())
+            .map(|outputs| object(outputs, port))
+            .next()
+            .unwrap()
+    };
+    let replace = |path: &std::path::Path, change: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        let bytes = change(std::fs::read(path).unwrap());
+        std::fs::remove_file(path).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    replace(&with("train"), &|bytes| bytes[..bytes.len() / 2].to_vec());
+    let flip = |mut bytes: Vec<u8>| {
+        bytes[100] ^= 1;
+        bytes
+    };
+    replace(&with("model").join("model.safetensors"), &flip);
+    let records: Vec<std::path::PathBuf> = digests
+        .keys()
+        .map(|key| lab.path().join("cache/v1/records").join(&key[..2]).join(&key[2..]))
+        .collect();
+    replace(&records[0], &|bytes| bytes[..bytes.len() / 2].to_vec());
+    let other = std::fs::read(&records[2]).unwrap();
+    replace(&records[1], &|_| other.clone());
+    let found = json(&lab.stdout("cache verify --json", 5));
+    let problems: Vec<String> = found["damaged"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|damage| damage["problem"].to_string())
+        .collect();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    for expected in ["not a record", "the record of another stage", "its content is another"] {
+        assert!(
+            problems.iter().any(|problem| problem.contains(expected)),
+            "{expected}: {problems:?}"
+        );
+    }
+    lab.stdout("cache repair", 0);
+    lab.stdout("cache verify", 0);
+    let summary = lab.summary("run x.toml", 0);
+    assert!((2..=4).contains(&count(&summary, "ran")), "{summary}");
+    assert_eq!(lab.digests("cache"), digests);
+}
