@@ -154,14 +154,22 @@ impl Disk {
 
     fn change(&self, options: &str) {
         let options = format!("remount,{options}");
-        assert!(
+        let changed = || {
             Command::new("mount")
                 .args(["-o", &options])
                 .arg(&self.0)
                 .status()
                 .unwrap()
                 .success()
-        );
+        };
+        // A disk is busy while a worker that has nothing more to do is still on its way out.
+        for _ in 0..50 {
+            if changed() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("cannot remount {}", self.0.display());
     }
 }
 

@@ -152,7 +152,7 @@ fn wrong_params_are_refused() {
     }
     assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
     assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
-    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `engine`, `dtype``");
+    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `lora`, `engine`, `dtype``");
 }
 
 #[test]
