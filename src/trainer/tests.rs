@@ -466,6 +466,6 @@ fn a_bad_recipe_is_refused_with_the_path() {
     learning_rate: -1 is out of range, it must be a number from 0 on
     beta2: 1 is out of range, it must be a number from 0 to 1, without 1
     schedule: unknown variant: found `cosin`, expected `one of `cosine`, `linear`, `constant``
-    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `engine`, `dtype``
+    lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `lora`, `engine`, `dtype``
     ");
 }

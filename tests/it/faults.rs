@@ -167,7 +167,7 @@ impl Disk {
             if changed() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            std::thread::sleep(Duration::from_millis(100));
         }
         panic!("cannot remount {}", self.0.display());
     }
