@@ -33,6 +33,9 @@ fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
     lab.stdout("cache pin x.toml --remove", 0);
     lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
+    assert_eq!(json(&lab.stdout("cache size --json", 0))["object_bytes"], 0);
+    // What is left then, if anything, is the record of an empty data set.
+    lab.stdout("cache gc --older-than 0s --grace 0s --delete", 0);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 10);
     assert_eq!(lab.digests("cache"), digests);
 }
