@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::hash::{self, Digest};
+use crate::hash::{self, Digest, hex};
 use crate::source::{Algorithm, Pin, Source};
 use crate::store::{Store, StoreError};
 
@@ -47,10 +47,6 @@ fn sha256(path: &Path) -> io::Result<String> {
             read => hasher.update(buffer.get(..read).unwrap_or_default()),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A name for what comes from one place: where its download is kept.

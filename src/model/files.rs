@@ -24,8 +24,19 @@ const PROMPT: &str = "prompt.json";
 /// tensor's fault, the tensor.
 pub fn load(folder: &Path) -> Result<Model, ModelError> {
     let Config { shape, ends } = config_file::read(&folder.join(CONFIG))?;
+    let tokenizer = tokenizer(folder, &shape, &ends)?;
+    Ok(Model {
+        weights: weights_file::read(&shape, &folder.join(WEIGHTS))?,
+        prompt: read_json(&folder.join(PROMPT))?,
+        shape,
+        tokenizer,
+    })
+}
+
+/// Reads the tokenizer of the model of `shape` in a folder of ours or of Hugging Face's; `ends` are its end-of-sequence tokens.
+pub(super) fn tokenizer(folder: &Path, shape: &Shape, ends: &[u32]) -> Result<Tokenizer, ModelError> {
     let path = folder.join(TOKENIZER);
-    let tokenizer = Tokenizer::load(&path, &ends)?;
+    let tokenizer = Tokenizer::load(&path, ends)?;
     // Models of other programs pad the embedding: more rows than tokens do no harm.
     if tokenizer.vocabulary() > shape.vocabulary {
         return Err(ModelError::Vocabulary {
@@ -34,12 +45,7 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
             expected: shape.vocabulary,
         });
     }
-    Ok(Model {
-        weights: weights_file::read(&shape, &folder.join(WEIGHTS))?,
-        prompt: read_json(&folder.join(PROMPT))?,
-        shape,
-        tokenizer,
-    })
+    Ok(tokenizer)
 }
 
 impl Model {

@@ -97,17 +97,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fingerprint::Fingerprint;
-    use crate::store::{Artifact, Outputs};
+    use crate::store::tests;
 
     fn record() -> Record {
-        let artifact = Artifact {
-            digest: Digest::of(b"rows"),
-            bytes: 4,
-            folder: false,
-        };
-        let fingerprint = Fingerprint::new("mix", 1, json!({"mode": "new"}));
-        Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]))
+        tests::record(json!({"mode": "new"}))
     }
 
     /// What is said of the record after a change, under the key that it has.

@@ -11,12 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::object::measure;
+use super::object::{leads_down, measure};
 use super::{Artifact, Refused, Store, StoreError};
 use crate::hash::Digest;
 
@@ -215,13 +215,8 @@ fn first<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Contents, BundleE
 
 /// A path that leads nowhere but down.
 fn safe(name: &str) -> Result<PathBuf, BundleError> {
-    let path = PathBuf::from(name);
-    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    // What the components leave out, such as `a//b` or `./a`, is no name that a bundle has.
-    let is_clean = path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
-    let is_short = name.len() <= 4096 && !name.is_empty() && !name.chars().any(char::is_control) && !name.contains('\\');
-    if is_plain && is_clean && is_short {
-        Ok(path)
+    if leads_down(name) && name.len() <= 4096 && !name.chars().any(char::is_control) {
+        Ok(PathBuf::from(name))
     } else {
         Err(refused(format!("`{}` is no path that may be unpacked", name.escape_debug())))
     }

@@ -3,7 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
@@ -63,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be synced or moved; those that were moved are whole.
-    pub(super) fn place_all(&self, objects: &[(std::path::PathBuf, Digest)]) -> Result<(), StoreError> {
+    pub(super) fn place_all(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
         if let [(path, digest)] = objects {
             return self.place(path, digest);
         }
@@ -126,6 +126,15 @@ fn listed(path: &Path) -> Result<(String, u64), StoreError> {
         total += bytes;
     }
     Ok((manifest, total))
+}
+
+/// Whether a path that comes from elsewhere leads nowhere but down, and is written in the one way that a path has.
+pub(super) fn leads_down(name: &str) -> bool {
+    let path = Path::new(name);
+    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    // What the components leave out, such as `a//b` or `./a`, is another way to write a path.
+    let is_clean = path.components().collect::<PathBuf>().as_os_str() == name;
+    is_plain && is_clean && !name.is_empty() && !name.contains(['\0', '\\'])
 }
 
 /// Copies the file or folder at `from` to `to`, which must not be there.
@@ -201,12 +210,12 @@ pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
 ///
 /// # Errors
 /// When something in it cannot be read.
-pub fn files_of(path: &Path) -> Result<Vec<std::path::PathBuf>, StoreError> {
+pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     files(path).collect::<io::Result<_>>().map_err(StoreError::io("read", path))
 }
 
 /// All files below `folder` (or `folder` itself, where it is a file), sorted by path.
-fn files(folder: &Path) -> impl Iterator<Item = io::Result<std::path::PathBuf>> {
+fn files(folder: &Path) -> impl Iterator<Item = io::Result<PathBuf>> {
     WalkDir::new(folder)
         .sort_by_file_name()
         .into_iter()

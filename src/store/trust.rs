@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Record, Store};
-use crate::hash::{Digest, Encoder};
+use crate::hash::{Digest, Encoder, hex};
 
 /// What public keys begin with, so that nobody takes another number for one.
 const PUBLIC: &str = "ed25519:";
@@ -237,10 +237,6 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
@@ -257,17 +253,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::fingerprint::Fingerprint;
-    use crate::store::{Artifact, Outputs, Provenance};
+    use crate::store::{Provenance, tests};
 
     fn record() -> Record {
-        let artifact = Artifact {
-            digest: Digest::of(b"rows"),
-            bytes: 4,
-            folder: false,
-        };
-        let fingerprint = Fingerprint::new("mix", 1, json!({"rate": 0.1, "tiny": 3e-3, "mode": "new"}));
-        let mut record = Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]));
+        let mut record = tests::record(json!({"rate": 0.1, "tiny": 3e-3, "mode": "new"}));
         record.seconds = 0.123_456_789_012_345_67;
         record.provenance = Provenance {
             cpu_seconds: Some(1.0 / 3.0),

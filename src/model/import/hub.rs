@@ -9,9 +9,8 @@ use serde::Deserialize;
 use super::tensor::{Encoding, Tensor};
 use super::write;
 use crate::model::config_file::{self, Config, Ends};
-use crate::model::files::read_json;
+use crate::model::files::{read_json, tokenizer};
 use crate::model::{ModelError, Shape, TensorFile};
-use crate::tokenizer::Tokenizer;
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -40,15 +39,7 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
             }
         }
     }
-    let path = source.join("tokenizer.json");
-    let tokenizer = Tokenizer::load(&path, &ends)?;
-    if tokenizer.vocabulary() > shape.vocabulary {
-        return Err(ModelError::Vocabulary {
-            path,
-            found: tokenizer.vocabulary(),
-            expected: shape.vocabulary,
-        });
-    }
+    let tokenizer = tokenizer(source, &shape, &ends)?;
     let files = open(source)?;
     write(&shape, &tokenizer, &tensors(&shape, source, &files)?, out)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt, stream};
@@ -11,6 +11,7 @@ use futures_util::{StreamExt, stream};
 use super::cloud::{AT_ONCE, Cloud, PART};
 use super::{Backend, Remote, Remotes, Shared, Trouble, folder, lock};
 use crate::hash::{self, Digest};
+use crate::store::object::leads_down;
 use crate::store::{Acquired, Artifact, Store, StoreError};
 
 /// Artifacts that are fetched together, and put into the store with one sync.
@@ -271,8 +272,7 @@ pub(super) fn files(manifest: &[u8], total: u64) -> Result<Vec<(Digest, u64, Pat
         let (digest, bytes, name) = (word()?, word()?, word()?);
         let digest: Digest = digest.parse().map_err(|error| format!("{error}"))?;
         let bytes: u64 = bytes.parse().map_err(|_| format!("a file has `{}` bytes", bytes.escape_debug()))?;
-        let inside = !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        if !inside || name.contains(['\0', '\\']) || Path::new(name).components().collect::<PathBuf>().as_os_str() != name {
+        if !leads_down(name) {
             return Err(format!("a file has the path `{}`", name.escape_debug()));
         }
         if name == last {

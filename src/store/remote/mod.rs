@@ -99,6 +99,11 @@ enum Backend {
 }
 
 impl Remotes {
+    /// No remotes at all.
+    pub fn none() -> Self {
+        Self::new(Vec::new(), Environment::new())
+    }
+
     /// Opens nothing yet. `environment` is where credentials are looked for.
     pub fn new(places: Vec<Place>, environment: Environment) -> Self {
         let remote = |place| Remote {
