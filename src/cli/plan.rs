@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
-use super::sources::{self, Access};
-use super::{Exit, Failed, Session};
+use super::session::Resolved;
+use super::{Exit, Failed, Session, sources};
 use crate::plan::{Entry, Node, Plan, State};
 use crate::report::{Align, Color, Paint, Table, duration};
 
@@ -34,8 +34,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let (_, missing) = Access::new(&session.settings).look(&session.dag, &session.store);
-    let (plan, _) = session.plan(&args.selection)?;
+    let Resolved { plan, missing, .. } = session.plan_with(&args.selection, |_, _| false)?;
     sources::check(&plan, missing)?;
     if args.json {
         super::print_json(&as_json(&plan))?;

@@ -1,5 +1,6 @@
 //! An experiment with the store that it uses: what most commands begin with.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -12,9 +13,11 @@ use super::selection::Selection;
 use super::sources::Access;
 use crate::config::{self, Settings};
 use crate::exec;
+use crate::fetch::FetchError;
 use crate::fingerprint::Reason;
 use crate::plan::{Dag, Node, Plan, Resolver, State};
 use crate::report::Paint;
+use crate::source::Source;
 use crate::stage::{self, Output};
 use crate::store::remote::{Environment, Place, Remotes};
 use crate::store::{Artifact, Store, StoreError};
@@ -31,6 +34,15 @@ pub struct Session {
     pub strict: Option<String>,
     /// Stores elsewhere; none is opened before it is asked something.
     pub remotes: Remotes,
+}
+
+/// A plan, and what it was made with.
+pub struct Resolved {
+    pub plan: Plan,
+    pub store: Store,
+    pub remotes: Remotes,
+    /// The sources of which nothing can be known, and why.
+    pub missing: Vec<(Source, FetchError)>,
 }
 
 impl Session {
@@ -54,12 +66,28 @@ impl Session {
         })
     }
 
+    /// The plan for `targets`, for which remotes are asked too.
+    ///
+    /// # Errors
+    /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
+    pub fn resolve(self, targets: &BTreeSet<NodeIndex>) -> Result<Resolved, StoreError> {
+        let (contents, missing) = Access::new(&self.settings).look(&self.dag, &self.store);
+        let resolver = Resolver::new(&self.store, self.strict).knowing(contents).asking(&self.remotes);
+        Ok(Resolved {
+            plan: resolver.plan(self.dag, targets)?,
+            store: self.store,
+            remotes: self.remotes,
+            missing,
+        })
+    }
+
     /// The plan for the selected stages, and the store.
     ///
     /// # Errors
     /// When no stage is selected, the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), Failed> {
-        self.plan_with(selection, |_, _| false)
+        let Resolved { plan, store, .. } = self.plan_with(selection, |_, _| false)?;
+        Ok((plan, store))
     }
 
     /// The plan, and the store in which there are the outputs of hits that are `wanted`: those that it had not come from the remotes.
@@ -67,18 +95,14 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::plan`], and when the store cannot be written.
-    pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<(Plan, Store), Failed> {
+    pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<Resolved, Failed> {
         let targets = selection.targets(&self.dag)?;
-        let (contents, _) = Access::new(&self.settings).look(&self.dag, &self.store);
-        let mut plan = Resolver::new(&self.store, self.strict)
-            .knowing(contents)
-            .asking(&self.remotes)
-            .plan(self.dag, &targets)?;
-        if !self.remotes.is_empty() {
-            bring(&mut plan, &self.store, &self.remotes, wanted)?;
+        let mut resolved = self.resolve(&targets)?;
+        if !resolved.remotes.is_empty() {
+            bring(&mut resolved.plan, &resolved.store, &resolved.remotes, wanted)?;
         }
-        key::warn(&self.store, Paint::default());
-        Ok((plan, self.store))
+        key::warn(&resolved.store, Paint::default());
+        Ok(resolved)
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
-use super::session::warn;
-use super::sources::Access;
+use super::session::{Resolved, warn};
 use super::{Exit, Failed, Session};
 use crate::config::known;
 use crate::hash::Digest;
@@ -73,20 +72,19 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failed> {
         ));
     }
     let begun = Instant::now();
-    let (contents, _) = Access::new(&session.settings).look(&session.dag, &session.store);
-    let Session {
-        store,
-        dag,
-        strict,
-        remotes,
-        ..
-    } = session;
-    let keys: Vec<Digest> = if args.all {
-        store.keys()?
+    let remotes = session.remotes.clone();
+    let (store, keys) = if args.all {
+        let keys = session.store.keys()?;
+        (session.store, keys)
     } else {
-        let plan = Resolver::new(&store, strict).knowing(contents).plan(dag, &BTreeSet::new())?;
+        // What is to be pushed is what is here.
+        let here = Session {
+            remotes: Remotes::none(),
+            ..session
+        };
+        let Resolved { plan, store, .. } = here.resolve(&BTreeSet::new())?;
         let hits = plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
-        hits.filter_map(|(_, _, entry)| entry.key).collect()
+        (store, hits.filter_map(|(_, _, entry)| entry.key).collect())
     };
     let pushed = remotes.push(&store, &keys, &mut progress("sent"));
     warn(&remotes);
@@ -112,16 +110,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
     needs_remote(&session.remotes)?;
     let begun = Instant::now();
     let targets = args.selection.targets(&session.dag)?;
-    let (contents, _) = Access::new(&session.settings).look(&session.dag, &session.store);
-    let Session {
-        store,
-        dag,
-        strict,
-        remotes,
-        ..
-    } = session;
-    let resolver = Resolver::new(&store, strict).knowing(contents).asking(&remotes);
-    let plan = resolver.plan(dag, &targets)?;
+    let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
     let artifacts: Vec<Artifact> = hits().flat_map(|(_, _, entry)| entry.outputs.values().copied()).collect();
     let fetched = remotes.fetch(&store, &artifacts, &mut progress("fetched"))?;
@@ -130,7 +119,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
         .into_iter()
         .filter(|key| store.outputs(key).is_ok_and(|found| found.is_none()))
         .collect();
-    resolver.adopt(&absent)?;
+    Resolver::new(&store, None).asking(&remotes).adopt(&absent)?;
     warn(&remotes);
     let stages = hits().count();
     super::print(&format!(
@@ -167,18 +156,7 @@ pub fn fetch(args: &FetchArgs) -> Result<Exit, Failed> {
         );
         return Err(Failed::NothingSelected(message));
     };
-    let (contents, _) = Access::new(&session.settings).look(&session.dag, &session.store);
-    let Session {
-        store,
-        dag,
-        strict,
-        remotes,
-        ..
-    } = session;
-    let plan = Resolver::new(&store, strict)
-        .knowing(contents)
-        .asking(&remotes)
-        .plan(dag, &targets)?;
+    let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
     let (node, entry) = (&plan.dag.graph[*target], &plan.entries[target.index()]);
     let (port, artifact) = output(node, entry, port, &args.experiment.file)?;
     let fetched = remotes.fetch(&store, &[artifact], &mut progress("fetched"))?;

@@ -7,6 +7,7 @@ use super::{add, add_digests, add_metrics};
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::report::collect;
 use crate::cli::selection::Selection;
+use crate::cli::session::Resolved;
 use crate::cli::{Failed, Session};
 use crate::event::StageName;
 use crate::plan::{Entry, Node, Plan};
@@ -16,7 +17,7 @@ use crate::stage::PortType;
 
 pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
     let session = Session::open(experiment, &ExecutionArgs::default())?;
-    let (plan, store) = session.plan_with(selection, |_, output| output.port == PortType::Metrics)?;
+    let Resolved { plan, store, .. } = session.plan_with(selection, |_, output| output.port == PortType::Metrics)?;
     let mut side = Side {
         name: name.to_owned(),
         stages: Vec::new(),

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
+use super::session::Resolved;
 use super::{Exit, Failed, Session};
 use crate::config::ablate::{AXIS, BASELINE};
 use crate::event::StageName;
@@ -126,7 +127,7 @@ impl ReportArgs {
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let (plan, store) = session.plan_with(&args.selection, |node, output| args.reads(node, output))?;
+    let Resolved { plan, store, .. } = session.plan_with(&args.selection, |node, output| args.reads(node, output))?;
     let baseline = args.baseline(&plan.dag);
     let with_answers = baseline.is_some() || args.writes_files();
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
