@@ -1,5 +1,7 @@
 //! The params of training: how a model comes from rows.
 
+use std::fmt;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -163,7 +165,7 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc
     impl<'de> Visitor<'de> for NameOrTable {
         type Value = Architecture;
 
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(
                 f,
                 "a preset ({}), the name of a table under `[models]`, or a table",
@@ -193,16 +195,33 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Reads `plain`, `numbered` or a text with `{question}`.
+/// Reads `plain`, `numbered` or a text with `{question}`; and a prompt as it stands in records, from which a stage may be run again.
 fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let template = match text.as_str() {
-        "plain" => Prompt::PLAIN.to_owned(),
-        "numbered" => Prompt::NUMBERED.to_owned(),
-        template if template.contains("{question}") => text,
-        other => return Err(D::Error::unknown_variant(other, &["numbered", "plain"])),
-    };
-    Ok(Prompt { template })
+    struct Written;
+    impl<'de> Visitor<'de> for Written {
+        type Value = Prompt;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Prompt, E> {
+            let template = match text {
+                "plain" => Prompt::PLAIN,
+                "numbered" => Prompt::NUMBERED,
+                template if template.contains("{question}") => template,
+                other => return Err(E::unknown_variant(other, &["numbered", "plain"])),
+            };
+            Ok(Prompt {
+                template: template.to_owned(),
+            })
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Prompt, A::Error> {
+            self.visit_str(&Prompt::deserialize(MapAccessDeserializer::new(fields))?.template)
+        }
+    }
+    deserializer.deserialize_any(Written)
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {

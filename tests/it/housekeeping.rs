@@ -113,3 +113,36 @@ fn what_is_damaged_is_found_thrown_out_and_made_again() {
     assert!((2..=4).contains(&count(&summary, "ran")), "{summary}");
     assert_eq!(lab.digests("cache"), digests);
 }
+
+#[test]
+fn stages_run_again_put_out_the_same_and_a_record_of_something_else_is_told() {
+    let lab = Lab::new(LOOP);
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    let all = json(&lab.stdout("cache verify --rerun 100 --json", 0));
+    let outcomes = all["stages"].as_array().unwrap();
+    assert_eq!(outcomes.len(), digests.len());
+    assert!(outcomes.iter().all(|stage| stage["outcome"] == "identical"), "{all}");
+    assert_eq!(lab.digests("cache"), digests, "nothing is written to the store");
+    assert!(lab.stdout("cache verify --rerun 2", 0).contains("2 stages run again: 2 identical"));
+
+    let filtered = outcomes
+        .iter()
+        .find(|stage| stage["stage"].as_str().unwrap().starts_with("skips"))
+        .unwrap();
+    let key = filtered["key"].as_str().unwrap();
+    let path = lab
+        .path()
+        .join("cache/v1/records")
+        .join(&key[..2])
+        .join(format!("{}.json", &key[2..]));
+    let mut record = json(&std::fs::read_to_string(&path).unwrap());
+    let data = digests.values().find_map(|outputs| outputs.get("train")).unwrap();
+    let (port, artifact) = record["outputs"].as_object_mut().unwrap().iter_mut().next().unwrap();
+    assert_ne!(artifact, data, "{port}");
+    *artifact = data.clone();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, record.to_string()).unwrap();
+    let text = lab.stdout(&format!("cache verify --rerun 1 {}", &key[..12]), 5);
+    assert!(text.contains("1 different"), "{text}");
+}

@@ -1,8 +1,10 @@
 //! `runner cache`: where the store is, what is in it, keeping house there, and bringing artifacts to remotes and back.
 
+mod alike;
 mod amounts;
 mod gc;
 mod pin;
+mod rerun;
 mod verify;
 
 use std::path::PathBuf;
@@ -42,7 +44,14 @@ pub enum CacheCommand {
     /// Say which artifacts nobody needs any more and what losing each costs; remove them with `--delete`
     Gc(gc::GcArgs),
     /// Hash everything again and say what is not what its name says
-    Verify(verify::VerifyArgs),
+    Verify {
+        #[command(flatten)]
+        what: verify::VerifyArgs,
+
+        /// Run so many stages again instead, drawn by lot (or the records named), and say whether they put out the same
+        #[arg(long, value_name = "N")]
+        rerun: Option<std::num::NonZeroUsize>,
+    },
     /// Throw out what is damaged; the next run makes it again
     Repair(verify::VerifyArgs),
     /// Keep what the store has of an experiment, whatever its age
@@ -96,7 +105,8 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
             if *json { print_json(&json!(size)) } else { print(&as_text(&size)) }
         }
         CacheCommand::Gc(args) => gc::gc(args),
-        CacheCommand::Verify(args) => verify::verify(args, false),
+        CacheCommand::Verify { what, rerun: Some(count) } => verify::rerun(what, count.get()),
+        CacheCommand::Verify { what, rerun: None } => verify::verify(what, false),
         CacheCommand::Repair(args) => verify::verify(args, true),
         CacheCommand::Pin(args) => pin::pin(args),
         CacheCommand::Pins(args) => pin::pins(args),

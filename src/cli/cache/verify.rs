@@ -32,22 +32,7 @@ pub struct VerifyArgs {
 
 /// Looks, says what is damaged, and takes it out where `repair` is asked for.
 pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
-    let folder = StoreArgs {
-        file: None,
-        store: args.store.clone(),
-    };
-    let store = Store::open(&folder.folder()?)?;
-    let mut named: Vec<Named> = Vec::new();
-    for digits in &args.named {
-        let found = store.named(digits)?;
-        if found.is_empty() {
-            return Err(Failed::NothingSelected(format!(
-                "nothing in {} begins with `{digits}`",
-                store.folder().display()
-            )));
-        }
-        named.extend(found);
-    }
+    let (store, named) = open(args)?;
     let progress = Progress::new();
     let verified = store.verify((!args.named.is_empty()).then_some(named.as_slice()), &|bytes| progress.seen(bytes))?;
     progress.end();
@@ -66,6 +51,33 @@ pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
     } else {
         Exit::Store
     })
+}
+
+/// Runs stages again and says whether they put out the same.
+pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, Failed> {
+    let (store, named) = open(args)?;
+    super::rerun::rerun(&store, &named, count, args.json)
+}
+
+/// The store, and what is named in it.
+fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), Failed> {
+    let folder = StoreArgs {
+        file: None,
+        store: args.store.clone(),
+    };
+    let store = Store::open(&folder.folder()?)?;
+    let mut named: Vec<Named> = Vec::new();
+    for digits in &args.named {
+        let found = store.named(digits)?;
+        if found.is_empty() {
+            return Err(Failed::NothingSelected(format!(
+                "nothing in {} begins with `{digits}`",
+                store.folder().display()
+            )));
+        }
+        named.extend(found);
+    }
+    Ok((store, named))
 }
 
 fn as_json(verified: &Verified, repaired: bool) -> Value {

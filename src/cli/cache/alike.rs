@@ -1,0 +1,162 @@
+//! How near two artifacts are that should be the same: to the byte, in their numbers, or not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use walkdir::WalkDir;
+
+use crate::model::TensorFile;
+
+/// The largest difference of numbers that count as equal, relative to the largest of their tensor, or to themselves in text: what another order
+/// of additions makes of f32 in a training of some thousand steps is far below, another result far above.
+pub(super) const TOLERANCE: f64 = 1e-3;
+
+/// How near two artifacts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Likeness {
+    Identical,
+    /// The same but for numbers, which differ by no more than [`TOLERANCE`].
+    Equal,
+    Different,
+}
+
+/// Compares the artifacts at two places by their files. What cannot be read or understood is compared by bytes.
+pub(super) fn compare(one: &Path, other: &Path) -> Likeness {
+    let (these, those) = (files(one), files(other));
+    if these.is_empty() || !these.keys().eq(those.keys()) {
+        return Likeness::Different;
+    }
+    let pairs = these.values().zip(those.values());
+    pairs
+        .map(|(one, other)| compare_files(one, other))
+        .max()
+        .unwrap_or(Likeness::Different)
+}
+
+/// All files of an artifact, by their paths in it.
+fn files(artifact: &Path) -> BTreeMap<PathBuf, PathBuf> {
+    let entries = WalkDir::new(artifact).into_iter().filter_map(Result::ok);
+    let files = entries.filter(|entry| entry.file_type().is_file());
+    files
+        .filter_map(|entry| Some((entry.path().strip_prefix(artifact).ok()?.to_owned(), entry.path().to_owned())))
+        .collect()
+}
+
+fn compare_files(one: &Path, other: &Path) -> Likeness {
+    let (Ok(these), Ok(those)) = (std::fs::read(one), std::fs::read(other)) else {
+        return Likeness::Different;
+    };
+    if these == those {
+        return Likeness::Identical;
+    }
+    let near = tensors_near(one, other).unwrap_or_else(|| texts_near(&these, &those));
+    if near { Likeness::Equal } else { Likeness::Different }
+}
+
+/// Whether two files of tensors are equal within the tolerance; nothing where they are none.
+fn tensors_near(one: &Path, other: &Path) -> Option<bool> {
+    let (one, other) = (TensorFile::open(one).ok()?, TensorFile::open(other).ok()?);
+    let (mut these, mut those) = (one.names(), other.names());
+    these.sort();
+    those.sort();
+    if these != those {
+        return Some(false);
+    }
+    Some(these.iter().all(|name| tensor_near(&one, &other, name).unwrap_or(false)))
+}
+
+fn tensor_near(one: &TensorFile, other: &TensorFile, name: &str) -> Option<bool> {
+    let shape = &one.info(name)?.shape;
+    let (these, those) = (one.numbers(name, shape).ok()?, other.numbers(name, shape).ok()?);
+    let largest = these.iter().fold(0f32, |largest, number| largest.max(number.abs()));
+    let near = |(a, b): (&f32, &f32)| f64::from((a - b).abs()) <= TOLERANCE * f64::from(largest);
+    Some(these.iter().zip(&those).all(near))
+}
+
+/// Whether JSON, or each line of it, is the same but for numbers that are near.
+fn texts_near(one: &[u8], other: &[u8]) -> bool {
+    let values = |bytes: &[u8]| -> Option<Vec<Value>> {
+        serde_json::Deserializer::from_slice(bytes)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .ok()
+    };
+    let (Some(these), Some(those)) = (values(one), values(other)) else {
+        return false;
+    };
+    these.len() == those.len() && these.iter().zip(&those).all(|(a, b)| values_near(a, b))
+}
+
+fn values_near(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() <= TOLERANCE * a.abs().max(b.abs()),
+            _ => a == b,
+        },
+        (Value::Array(these), Value::Array(those)) => these.len() == those.len() && these.iter().zip(those).all(|(a, b)| values_near(a, b)),
+        (Value::Object(these), Value::Object(those)) => {
+            these.len() == those.len() && these.iter().all(|(name, a)| those.get(name).is_some_and(|b| values_near(a, b)))
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn likeness(name: &str, one: &[u8], other: &[u8]) -> Likeness {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |part: &str, bytes: &[u8]| {
+            let part = folder.path().join(part);
+            std::fs::create_dir(&part).unwrap();
+            std::fs::write(part.join(name), bytes).unwrap();
+            part
+        };
+        compare(&write("one", one), &write("other", other))
+    }
+
+    #[test]
+    fn numbers_may_differ_a_little_and_nothing_else_may() {
+        let metrics = br#"{"right": 0.5, "by": [1, 2.0], "name": "a"}"#;
+        assert_eq!(likeness("metrics.json", metrics, metrics), Likeness::Identical);
+        let near = br#"{"right": 0.5002, "by": [1, 2.0], "name": "a"}"#;
+        assert_eq!(likeness("metrics.json", metrics, near), Likeness::Equal);
+        for far in [
+            &br#"{"right": 0.51, "by": [1, 2.0], "name": "a"}"#[..],
+            br#"{"right": 0.5, "by": [1, 2.0], "name": "b"}"#,
+            b"{}",
+            b"no JSON",
+        ] {
+            assert_eq!(likeness("metrics.json", metrics, far), Likeness::Different);
+        }
+    }
+
+    #[test]
+    fn tensors_are_compared_by_their_numbers() {
+        let file = |numbers: [f32; 2]| {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &bytes).unwrap();
+            safetensors::serialize([("weight", view)], None).unwrap()
+        };
+        let tensors = file([1.0, -8.0]);
+        assert_eq!(likeness("model.safetensors", &tensors, &file([1.004, -8.0])), Likeness::Equal);
+        assert_eq!(likeness("model.safetensors", &tensors, &file([1.02, -8.0])), Likeness::Different);
+        assert_eq!(
+            likeness("model.safetensors", &tensors, &file([f32::NAN, -8.0])),
+            Likeness::Different
+        );
+    }
+
+    #[test]
+    fn other_files_are_another_artifact() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("one"), "a").unwrap();
+        std::fs::create_dir(path("other")).unwrap();
+        assert_eq!(compare(&path("one"), &path("other")), Likeness::Different);
+        assert_eq!(compare(&path("one"), &path("none")), Likeness::Different);
+        assert_eq!(compare(&path("one"), &path("one")), Likeness::Identical);
+    }
+}

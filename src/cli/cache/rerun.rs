@@ -1,0 +1,219 @@
+//! `runner cache verify --rerun N`: runs stages again, from what their records say, and holds what they put out against the store.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use figment::value::Value;
+use serde_json::json;
+
+use super::alike::{self, Likeness, TOLERANCE};
+use crate::cli::{Exit, Failed, print, print_json};
+use crate::event::StageName;
+use crate::exec::{self, Executor, Local, Message, Task};
+use crate::hash::Digest;
+use crate::report::duration;
+use crate::stage::{Kind, kinds};
+use crate::store::{Named, Provenance, Record, Store};
+
+/// How long to wait for a word of the worker before looking again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What came of one stage.
+struct Outcome {
+    key: Digest,
+    name: StageName,
+    seconds: f64,
+    found: Result<Likeness, String>,
+}
+
+/// Runs `count` stages again: of those named, or drawn by lot from all that can be.
+pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool) -> Result<Exit, Failed> {
+    let chosen = choose(store, named, count);
+    if chosen.is_empty() {
+        return Err(Failed::NothingSelected(
+            "no stage can be run again: its inputs and outputs must be in the store, its kind of this version, and it may read nothing from outside"
+                .to_owned(),
+        ));
+    }
+    let program = std::env::current_exe().map_err(Failed::Program)?;
+    let mut outcomes = Vec::new();
+    for (key, record) in chosen {
+        let name = StageName {
+            name: record.stage.clone(),
+            variant: record.variant.clone(),
+        };
+        announce(&format!("running {name} again, which took {}", duration(record.seconds)));
+        let (found, seconds) = again(store, &record, &program)?;
+        let outcome = Outcome { key, name, seconds, found };
+        if !as_json {
+            print(&line(&outcome))?;
+        }
+        outcomes.push(outcome);
+    }
+    if as_json {
+        let list: Vec<_> = outcomes.iter().map(as_value).collect();
+        print_json(&json!({"tolerance": TOLERANCE, "stages": list}))?;
+    } else {
+        print(&summary(&outcomes))?;
+    }
+    let good = |outcome: &Outcome| outcome.found.as_ref().is_ok_and(|found| *found < Likeness::Different);
+    Ok(if outcomes.iter().all(good) { Exit::Done } else { Exit::Store })
+}
+
+/// The records to run again, in the order of their lots: other ones each time.
+fn choose(store: &Store, named: &[Named], count: usize) -> Vec<(Digest, Record)> {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_nanos());
+    let lot = |key: &Digest| Digest::of(format!("{now} {key}").as_bytes());
+    let records = store.records().map(|record| (record.fingerprint.key(), record));
+    let wanted = records.filter(|(key, _)| named.is_empty() || named.contains(&Named::Record(*key)));
+    let mut all: Vec<(Digest, Digest)> = wanted
+        .filter(|(_, record)| can_run(store, record))
+        .map(|(key, _)| (lot(&key), key))
+        .collect();
+    all.sort();
+    let read = |(_, key): (Digest, Digest)| Some((key, store.record(&key).ok()??));
+    all.into_iter().take(count).filter_map(read).collect()
+}
+
+/// Whether the stage can be run from its record alone, here: the same params are read from it, and all that it reads and wrote is there.
+fn can_run(store: &Store, record: &Record) -> bool {
+    let fingerprint = &record.fingerprint;
+    let is_here = |digest: &Digest| store.object(digest).exists();
+    let same_numbers = fingerprint
+        .instruction_set
+        .as_deref()
+        .is_none_or(|set| set == exec::instruction_set());
+    let Some(kind) = kind_of(record) else { return false };
+    let given: Vec<&str> = fingerprint
+        .inputs
+        .iter()
+        .filter(|(_, digests)| !digests.is_empty())
+        .map(|(port, _)| port.as_str())
+        .collect();
+    let stage = Value::serialize(&fingerprint.params)
+        .ok()
+        .and_then(|params| (kind.parse)(&params, &given).ok());
+    stage.is_some_and(|stage| stage.source().is_none() && stage.params() == fingerprint.params)
+        && same_numbers
+        && fingerprint.inputs.values().flatten().all(is_here)
+        && record.outputs.values().all(|artifact| is_here(&artifact.digest))
+}
+
+/// The kind that made the record, if this binary's makes the same bytes.
+fn kind_of(record: &Record) -> Option<&'static Kind> {
+    let fingerprint = &record.fingerprint;
+    kinds()
+        .iter()
+        .copied()
+        .find(|kind| kind.name == fingerprint.kind && kind.version == fingerprint.version)
+}
+
+/// Runs a stage into a store of its own, which is gone afterwards, and compares its outputs with those of the record.
+fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), Failed> {
+    let workspace = store.workspace()?;
+    let made = record.outputs.values().map(|artifact| artifact.digest);
+    let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
+    let _kept = store.begin_use(&format!("rerun-{}", record.fingerprint.key()), &needed)?;
+    let aside = Store::open(workspace.path())?;
+    let paths = |digests: &Vec<Digest>| digests.iter().map(|digest| store.object(digest)).collect();
+    let task = Task {
+        store: aside.folder().to_owned(),
+        fingerprint: record.fingerprint.clone(),
+        params: record.fingerprint.params.clone(),
+        inputs: record
+            .fingerprint
+            .inputs
+            .iter()
+            .map(|(port, digests)| (port.clone(), paths(digests)))
+            .collect(),
+        threads: exec::cores(),
+        device: "cpu".to_owned(),
+        stage: StageName::default(),
+        experiment: String::new(),
+        run: String::new(),
+        provenance: Provenance::default(),
+        sign: None,
+    };
+    let mut worker = Local::new(program.to_owned());
+    worker.start(0, &task, &workspace.path().join("log")).map_err(Failed::Program)?;
+    loop {
+        match worker.next(PATIENCE) {
+            None => {}
+            Some((_, Message::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
+            Some((_, Message::Done { outputs, seconds })) => {
+                let digests = |outputs: &crate::store::Outputs| -> BTreeMap<String, Digest> {
+                    outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect()
+                };
+                let (old, new) = (digests(&record.outputs), digests(&outputs));
+                return Ok((Ok(compare(store, &old, &aside, &new)), seconds));
+            }
+            Some((_, Message::Failed { error, seconds })) => return Ok((Err(error), seconds)),
+            Some((_, Message::Stopped)) => return Ok((Err("stopped".to_owned()), 0.0)),
+        }
+    }
+}
+
+/// How near two stages' outputs are: as near as the least near of them.
+fn compare(store: &Store, old: &BTreeMap<String, Digest>, aside: &Store, new: &BTreeMap<String, Digest>) -> Likeness {
+    if old == new {
+        return Likeness::Identical;
+    }
+    if !old.keys().eq(new.keys()) {
+        return Likeness::Different;
+    }
+    let pairs = old.values().zip(new.values());
+    let likeness = pairs.map(|(old, new)| alike::compare(&store.object(old), &aside.object(new)));
+    likeness.max().unwrap_or(Likeness::Different)
+}
+
+fn word(found: &Result<Likeness, String>) -> &str {
+    match found {
+        Ok(Likeness::Identical) => "identical",
+        Ok(Likeness::Equal) => "equal within tolerance",
+        Ok(Likeness::Different) => "different",
+        Err(_) => "failed",
+    }
+}
+
+fn line(outcome: &Outcome) -> String {
+    let Outcome { key, name, seconds, found } = outcome;
+    announce("");
+    let why = found.as_ref().err().map_or_else(String::new, |error| format!(": {error}"));
+    format!("{}  {}  {name}, {}{why}\n", key.short(), word(found), duration(*seconds))
+}
+
+fn summary(outcomes: &[Outcome]) -> String {
+    let count = |likeness| outcomes.iter().filter(|outcome| outcome.found == Ok(likeness)).count();
+    let failed = outcomes.iter().filter(|outcome| outcome.found.is_err()).count();
+    let mut text = format!(
+        "{} stages run again: {} identical, {} equal within {TOLERANCE}, {} different, {failed} failed\n",
+        outcomes.len(),
+        count(Likeness::Identical),
+        count(Likeness::Equal),
+        count(Likeness::Different),
+    );
+    if count(Likeness::Different) > 0 {
+        text +=
+            "what is different was made by another program or on another machine, or by an error in one: `runner show KEY` says where\n";
+    }
+    text
+}
+
+fn as_value(outcome: &Outcome) -> serde_json::Value {
+    json!({
+        "key": outcome.key, "stage": outcome.name.name, "variant": outcome.name.variant, "seconds": outcome.seconds,
+        "outcome": word(&outcome.found), "error": outcome.found.as_ref().err(),
+    })
+}
+
+/// Says on a terminal what is going on; nothing clears the line.
+fn announce(text: &str) {
+    if io::stderr().is_terminal() {
+        // There is nowhere to say that standard error is gone.
+        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+    }
+}
