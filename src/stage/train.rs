@@ -5,13 +5,12 @@ use schemars::schema_for;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answering::load;
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::engine;
-use crate::model::Architecture;
+use crate::model::{self, Architecture};
 use crate::tokenizer::Style;
-use crate::trainer::{self, Material, Reading, Recipe, Run, TrainError};
+use crate::trainer::{self, Material, Reading, Reads, Recipe, Run, TrainError};
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
@@ -112,7 +111,7 @@ impl Stage for Train {
 
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
         let rows = job.rows("data")?;
-        let base = job.list("base").first().map(|folder| load(folder)).transpose()?;
+        let base = job.list("base").first().map(|folder| || model::load(folder));
         let run = Run {
             scratch: job.scratch,
             threads: job.threads,
@@ -124,7 +123,7 @@ impl Stage for Train {
         let material = Material {
             rows: &rows,
             vocabulary: &job.rows("vocabulary")?,
-            base: base.as_ref(),
+            base: base.as_ref().map(|read| read as &Reads<'_>),
         };
         let trained = trainer::train(&self.0, &material, job.seed, &run)?;
         Ok(trained.save(&job.outputs.join("model"))?)

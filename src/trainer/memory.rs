@@ -23,17 +23,11 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Orde
 }
 
 /// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. Beside the
-/// engine's own there are `copies` of the weights.
+/// engine's own there is a copy of the weights: of the start, later of the result.
 ///
 /// # Errors
 /// When it is too much either way.
-pub(super) fn fit(
-    recipe: &Recipe,
-    shape: &Shape,
-    batches: &[Vec<Sequence>],
-    (copies, seed): (usize, u64),
-    run: &Run<'_>,
-) -> Result<Training, TrainError> {
+pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], seed: u64, run: &Run<'_>) -> Result<Training, TrainError> {
     let training = |recompute| Training {
         optimizer: recipe.optimizer(),
         frozen: recipe.frozen.clone(),
@@ -48,7 +42,7 @@ pub(super) fn fit(
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
         let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights + REST + copies * shape.size() * size_of::<f32>();
+        let weights = need.weights + REST + shape.size() * size_of::<f32>();
         Some(Need { weights, ..need })
     };
     let Some(kept) = need(recipe.dtype, threads, false) else {

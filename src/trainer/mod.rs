@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::dataset::Row;
 use crate::engine;
 use crate::model::lora::is_adapter;
-use crate::model::{Adapters, Architecture, Model, Shape, Weights};
+use crate::model::{Adapters, Architecture, Model, ModelError, Shape, Weights};
 use crate::seed::Stream;
 
 pub use error::TrainError;
@@ -29,6 +29,9 @@ use order::Order;
 use session::Session;
 use start::Start;
 
+/// Reads a model, the same each time.
+pub type Reads<'a> = dyn Fn() -> Result<Model, ModelError> + 'a;
+
 /// What a training is given.
 #[derive(Clone, Copy)]
 pub struct Material<'a> {
@@ -36,8 +39,9 @@ pub struct Material<'a> {
     pub rows: &'a [Row],
     /// Rows whose texts the tokenizer can tell as well, though nothing is trained on them; without effect where there is a base.
     pub vocabulary: &'a [Row],
-    /// The model to start from, instead of random weights: its tokenizer and shape are the new model's.
-    pub base: Option<&'a Model>,
+    /// Reads the model to start from, instead of random weights: its tokenizer and shape are the new model's. Asked once more where adapters
+    /// are merged into it in the end, so that its weights need not lie in memory all the time.
+    pub base: Option<&'a Reads<'a>>,
 }
 
 /// Where and how a training runs; nothing of it changes the result.
@@ -141,15 +145,13 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     recipe.frozen.check(&start.shape)?;
     let mut order = Order::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps));
     let batches = memory::batches(recipe, &examples, &mut order, steps);
-    // One of the start, later of the result, and the base's own.
-    let copies = 1 + usize::from(material.base.is_some());
     // Rotary positions are tables: those of a long context that no row fills are not made.
     let longest = examples.lengths().into_iter().max().unwrap_or(1);
     let read = Shape {
         context: start.shape.context.min(longest),
         ..start.shape.clone()
     };
-    let training = memory::fit(recipe, &read, &batches, (copies, Stream::new(seed, "dropout").bits()), run)?;
+    let training = memory::fit(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
     let Start { tokenizer, shape, weights } = start;
     let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, &weights, training, run.threads)?;
@@ -165,29 +167,32 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     };
     session.resume()?;
     session.go_on(steps)?;
-    let (weights, adapters) = finished(recipe, material, session.engine.weights()?);
+    let Session { engine, history, .. } = session;
+    let trained = engine.weights()?;
+    drop(engine);
+    let (weights, adapters) = finished(recipe, material, trained)?;
     let model = Model {
         weights,
         prompt: recipe.prompt.clone(),
         shape,
         tokenizer,
     };
-    let curve = history::curve(&session.history, recipe, steps);
+    let curve = history::curve(&history, recipe, steps);
     Ok(Trained { model, adapters, curve })
 }
 
 /// The weights of the trained model, and what was added to them: the adapters, where such were trained.
-fn finished(recipe: &Recipe, material: &Material<'_>, trained: Weights) -> (Weights, Option<Adapters>) {
+fn finished(recipe: &Recipe, material: &Material<'_>, trained: Weights) -> Result<(Weights, Option<Adapters>), TrainError> {
     let (Some(lora), Some(base)) = (&recipe.lora, material.base) else {
-        return (trained, None);
+        return Ok((trained, None));
     };
     let adapters = Adapters {
         lora: lora.clone(),
         weights: trained.into_iter().filter(|(name, _)| is_adapter(name)).collect(),
     };
-    let mut merged = base.weights.clone();
+    let mut merged = base()?.weights;
     lora.merge(&mut merged, &adapters.weights);
-    (merged, Some(adapters))
+    Ok((merged, Some(adapters)))
 }
 
 #[cfg(test)]

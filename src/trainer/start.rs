@@ -1,7 +1,7 @@
 //! Where a training starts: at random, or from another model.
 
 use super::{Material, Recipe, TrainError, examples};
-use crate::model::{self, Architecture, Shape, Weights};
+use crate::model::{self, Architecture, Model, Shape, Weights};
 use crate::tokenizer::Tokenizer;
 
 /// What there is before the first step.
@@ -15,17 +15,19 @@ impl Start {
     /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
     pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64) -> Result<Self, TrainError> {
         if let Some(base) = material.base {
+            let Model {
+                tokenizer,
+                shape,
+                mut weights,
+                ..
+            } = base()?;
             if let Some(written) = &recipe.model {
-                check(written, &base.shape)?;
+                check(written, &shape)?;
             }
-            return Ok(Self {
-                tokenizer: base.tokenizer.clone(),
-                shape: base.shape.clone(),
-                weights: match &recipe.lora {
-                    None => base.weights.clone(),
-                    Some(lora) => base.weights.clone().into_iter().chain(lora.initialise(&base.shape, seed)).collect(),
-                },
-            });
+            if let Some(lora) = &recipe.lora {
+                weights.extend(lora.initialise(&shape, seed));
+            }
+            return Ok(Self { tokenizer, shape, weights });
         }
         let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
