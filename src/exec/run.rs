@@ -355,6 +355,9 @@ impl<'a> Run<'a> {
             return;
         };
         let stage = self.name(index);
+        if matches!(message, Message::Failed { .. }) && !self.killed {
+            self.discard_damaged_inputs(index);
+        }
         match message {
             Message::Failed { .. } if self.killed => self.scheduler.held(index),
             Message::Failed { .. } if matches!(self.lost_inputs(index), Ok(Some(_))) => {
@@ -491,6 +494,17 @@ impl<'a> Run<'a> {
             }
         }
         Ok((waits || !lost.is_empty()).then_some(lost))
+    }
+
+    /// A stage that failed may have read damaged bytes: then these count as lost, and not the stage as failed.
+    fn discard_damaged_inputs(&self, index: usize) {
+        for link in self.node(index).inputs.values().flatten() {
+            let from = self.outputs[self.places[&link.from]].as_ref();
+            if let Some(artifact) = from.and_then(|outputs| outputs.get(link.port.as_ref())) {
+                // What cannot be removed stays, and the stage has failed.
+                let _ = self.store.discard_damaged(artifact);
+            }
+        }
     }
 
     /// An artifact lost from the store is a miss, however late it is noticed: the stages that made it run again before the one that

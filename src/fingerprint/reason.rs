@@ -126,7 +126,7 @@ impl fmt::Display for Reason {
                 let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join(", "))
             }
-            Self::OutputMissing { port, digest } => write!(f, "output `{port}` ({}) is missing from the store", digest.short()),
+            Self::OutputMissing { port, digest } => write!(f, "output `{port}` ({}) is missing from the store, or damaged", digest.short()),
             Self::Distrusted(why) => write!(f, "its record is ignored: {why}"),
         }
     }

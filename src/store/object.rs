@@ -29,7 +29,9 @@ impl Store {
     pub fn take(&self, path: &Path) -> Result<Artifact, StoreError> {
         let artifact = measure(path)?;
         let place = self.object(&artifact.digest);
-        if !renew(&place) {
+        if !(self.has(&artifact)? && renew(&place)) {
+            // What is there under this name and is not whole makes room.
+            self.set_aside(&place)?;
             seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
             put(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
@@ -82,24 +84,14 @@ impl Store {
 
     /// Whether an artifact is in the store, whole as far as a glance can tell.
     ///
+    /// What is damaged counts as lost: the stage that made it runs again, and puts it in its place.
+    ///
     /// # Errors
-    /// When it is there, but a file of another size or not a file.
+    /// When the store cannot be read.
     pub fn has(&self, artifact: &Artifact) -> Result<bool, StoreError> {
         let path = self.object(&artifact.digest);
         match std::fs::metadata(&path) {
-            Ok(about) if about.is_dir() == artifact.folder && (artifact.folder || about.len() == artifact.bytes) => Ok(true),
-            Ok(about) => {
-                let problem = if about.is_dir() == artifact.folder {
-                    format!(
-                        "has {} bytes instead of {}: remove it, and the stage that made it runs again",
-                        about.len(),
-                        artifact.bytes
-                    )
-                } else {
-                    "is a folder instead of a file or the other way round: remove it, and the stage that made it runs again".to_owned()
-                };
-                Err(StoreError::Damaged { path, problem })
-            }
+            Ok(about) => Ok(about.is_dir() == artifact.folder && (artifact.folder || about.len() == artifact.bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(StoreError::io("read", &path)(error)),
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::listing::shard;
 use super::object::Artifact;
-use super::{Provenance, Signature, Store, StoreError, atomic};
+use super::{Distrust, Provenance, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -89,9 +89,10 @@ impl Record {
 
 impl Store {
     /// The outputs of the stage `key`, if it was ever run and its record is to be believed; whether they are still there is for [`Store::has`].
+    /// A record that is damaged counts for nothing: see [`Store::ignored`].
     ///
     /// # Errors
-    /// When the record cannot be read or is damaged.
+    /// When the record cannot be read, or is of a newer runner's format.
     pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         let path = self.sharded("records", key, ".json");
         let mut buffer = Buffer::new();
@@ -100,15 +101,18 @@ impl Store {
             Ok(Head { format, .. }) if format <= FORMAT && self.trust.required && !self.believes(key, bytes) => Ok(None),
             Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
             // What a later version wrote may look different in all but its first field.
-            read => Err(match (serde_json::from_slice(bytes), read) {
-                (Ok(Format { format }), _) if format > FORMAT => StoreError::Newer {
+            read => match (serde_json::from_slice(bytes), read) {
+                (Ok(Format { format }), _) if format > FORMAT => Err(StoreError::Newer {
                     path,
                     found: format,
                     known: FORMAT,
-                },
-                (_, Err(error)) => damaged(path, &error.to_string()),
-                (_, Ok(_)) => damaged(path, "no format"),
-            }),
+                }),
+                (_, read) => {
+                    let why = read.err().map_or_else(|| "no format".to_owned(), |error| error.to_string());
+                    self.ignore(key, Distrust::Damaged(why));
+                    Ok(None)
+                }
+            },
         }
     }
 

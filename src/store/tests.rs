@@ -90,15 +90,22 @@ fn damage_is_named_and_a_newer_format_is_refused() {
     let path = store.sharded("records", &fingerprint().key(), ".json");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() / 2]).unwrap();
-    let message = store.outputs(&fingerprint().key()).unwrap_err().to_string();
-    assert!(message.contains("is damaged") && message.contains("remove it"), "{message}");
+    assert_eq!(store.outputs(&fingerprint().key()).unwrap(), None);
+    let why = store.ignored()[&fingerprint().key()].to_string();
+    assert!(why.contains("it is damaged"), "{why}");
     std::fs::write(&path, r#"{"format": 2, "outputs": 3}"#).unwrap();
     let message = store.outputs(&fingerprint().key()).unwrap_err().to_string();
     assert!(message.contains("format 2") && message.contains("newer runner"), "{message}");
     replace(&store.object(&artifact.digest), "row");
-    assert!(matches!(store.has(&artifact), Err(StoreError::Damaged { .. })));
-    std::fs::remove_file(store.object(&artifact.digest)).unwrap();
-    assert!(!store.has(&artifact).unwrap());
+    assert!(!store.has(&artifact).unwrap(), "what is damaged counts as lost");
+    assert!(
+        put(&store, "rows") == artifact && store.has(&artifact).unwrap(),
+        "and is put in its place again"
+    );
+    replace(&store.object(&artifact.digest), "sowr");
+    assert!(store.has(&artifact).unwrap(), "a glance does not tell");
+    assert!(store.discard_damaged(&artifact).unwrap() && !store.has(&artifact).unwrap());
+    assert!(!store.discard_damaged(&put(&store, "rows")).unwrap());
 }
 
 fn replace(path: &Path, text: &str) {

@@ -54,7 +54,7 @@ pub struct Trust {
     ignored: Arc<Mutex<BTreeMap<Digest, Distrust>>>,
 }
 
-/// Why a record is not believed.
+/// Why a record is ignored: its stage counts as one that was never run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
     /// Nobody vouches for it.
@@ -66,6 +66,9 @@ pub enum Distrust {
     /// The signature is not one of this record: it was changed, or forged.
     #[error("its signature is not one of {0} for this record: it was changed after it was signed")]
     Forged(PublicKey),
+    /// It cannot be read; the next record of the stage takes its place.
+    #[error("it is damaged ({0})")]
+    Damaged(String),
 }
 
 impl Trust {
@@ -125,10 +128,15 @@ impl Store {
             return false;
         };
         let Err(distrust) = self.trust.check(&value) else { return true };
-        if let Ok(mut ignored) = self.trust.ignored.lock() {
-            ignored.insert(*key, distrust);
-        }
+        self.ignore(key, distrust);
         false
+    }
+
+    /// Remembers that a record is ignored, and why.
+    pub(super) fn ignore(&self, key: &Digest, why: Distrust) {
+        if let Ok(mut ignored) = self.trust.ignored.lock() {
+            ignored.insert(*key, why);
+        }
     }
 }
 

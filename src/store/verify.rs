@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::listing::{Named, shard};
-use super::object::measure;
+use super::object::{Artifact, measure};
 use super::{Store, StoreError};
 
 /// Something that is not what its name says.
@@ -59,12 +59,30 @@ impl Store {
     /// # Errors
     /// When it cannot be removed.
     pub fn discard(&self, damage: &Damage) -> Result<(), StoreError> {
-        // Aside first, so that nobody sees half a folder.
+        self.set_aside(&damage.path)
+    }
+
+    /// Hashes an artifact again, and takes it out of the store if it is not what its name says. Whether it was.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn discard_damaged(&self, artifact: &Artifact) -> Result<bool, StoreError> {
+        let (named, path) = (Named::Object(artifact.digest), self.object(&artifact.digest));
+        match self.look(named, path, &|_| ()) {
+            (_, Some(damage)) => self.discard(&damage).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Removes what is at `path`, if anything is: at once, so that nobody sees half a folder.
+    pub(super) fn set_aside(&self, path: &Path) -> Result<(), StoreError> {
+        if std::fs::symlink_metadata(path).is_err() {
+            return Ok(());
+        }
         let workspace = self.workspace()?;
-        let aside = workspace.path().join("damaged");
-        match std::fs::rename(&damage.path, &aside) {
+        match std::fs::rename(path, workspace.path().join("damaged")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            moved => moved.map_err(StoreError::io("remove", &damage.path)),
+            moved => moved.map_err(StoreError::io("remove", path)),
         }
     }
 

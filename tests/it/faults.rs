@@ -224,3 +224,50 @@ fn a_read_only_store_serves_hits_and_says_why_it_cannot_run() {
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("Read-only file system"), "{said}");
 }
+
+#[test]
+fn what_is_damaged_counts_as_lost_and_the_run_makes_it_again() {
+    let lab = Lab::new(LOOP);
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    let object = |artifact: &Value| {
+        let digest = artifact["digest"].as_str().unwrap();
+        lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])
+    };
+    let record = |key: &str| lab.path().join("cache/v1/records").join(&key[..2]).join(&key[2..]);
+    let cut = |path: &Path| {
+        let bytes = std::fs::read(path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    };
+    let (mut models, mut scores) = (0, 0);
+    for (key, outputs) in &digests {
+        if let Some(problems) = outputs.get("in_domain") {
+            cut(&object(problems));
+        }
+        if let Some(model) = outputs.get("model") {
+            cut(&object(model).join("model.safetensors"));
+            models += 1;
+        }
+        // So that something reads the models.
+        if outputs.get("metrics").is_some() {
+            std::fs::remove_file(record(key)).unwrap();
+            scores += 1;
+        }
+        if outputs.get("answers").is_some() && outputs.get("metrics").is_none() {
+            cut(&record(key));
+        }
+    }
+    assert!(models > 0 && scores > 0);
+    let output = lab.output("run x.toml --json");
+    let (events, warnings) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{events}{warnings}");
+    assert!(
+        warnings.contains("ignored record") && warnings.contains("it is damaged"),
+        "{warnings}"
+    );
+    assert!(events.contains("\"lost\"") && !events.contains("\"event\":\"failed\""), "{events}");
+    assert_eq!(lab.digests("cache"), digests);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+    lab.stdout("cache verify", 0);
+}

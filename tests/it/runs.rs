@@ -155,8 +155,11 @@ fn exit_codes_are_the_contract_s() {
         .into_iter()
         .map(Result::unwrap)
         .find(|entry| entry.file_type().is_file());
-    std::fs::write(record.unwrap().path(), "{").unwrap();
+    let record = record.unwrap();
+    std::fs::write(record.path(), r#"{"format": 2}"#).unwrap();
     lab.stdout("run x.toml", 5);
+    std::fs::write(record.path(), "{").unwrap();
+    lab.stdout("run x.toml", 0);
 }
 
 #[test]

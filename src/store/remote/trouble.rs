@@ -37,7 +37,8 @@ impl Trouble {
 pub(super) fn of(error: &object_store::Error) -> Option<Trouble> {
     let text = innermost(error);
     match error {
-        object_store::Error::NotFound { .. } if text.contains("NoSuchBucket") => Some(Trouble::NoSuchPlace),
+        // Some clients' calls make another error of it than `NotFound`.
+        _ if text.contains("NoSuchBucket") => Some(Trouble::NoSuchPlace),
         object_store::Error::NotFound { .. } => None,
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Some(Trouble::Denied(text)),
         _ => Some(match transport(error) {
@@ -69,5 +70,40 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ");
     let text = text.trim_start_matches("Server returned non-2xx status code: ");
+    let text = xml_error(text).unwrap_or_else(|| text.to_owned());
     text.chars().filter(|letter| !letter.is_control()).take(200).collect()
+}
+
+/// `code: message` of an error as S3, Google and Azure write it.
+fn xml_error(text: &str) -> Option<String> {
+    let between = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once(&format!("</{tag}>"))?.0.trim())
+    };
+    Some(format!("{}: {}", between("Code")?, between("Message")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> Option<Trouble> {
+        let source = std::io::Error::other(text.to_owned()).into();
+        of(&object_store::Error::Generic { store: "S3", source })
+    }
+
+    #[test]
+    fn what_a_server_answers_is_said_without_its_xml() {
+        let answer = |code: &str| {
+            format!(
+                "Server returned non-2xx status code: 404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>{code}</Code>\n<Message>Please\nslow down</Message></Error>"
+            )
+        };
+        assert_eq!(generic(&answer("NoSuchBucket")), Some(Trouble::NoSuchPlace));
+        assert_eq!(
+            generic(&answer("SlowDown")),
+            Some(Trouble::Answer("SlowDown: Please slow down".to_owned()))
+        );
+        assert_eq!(generic("no <Code>x"), Some(Trouble::Answer("no <Code>x".to_owned())));
+    }
 }
