@@ -1,4 +1,4 @@
-//! What a store goes through: kills, many processes, a full disk, a read-only one. The outcomes are in `docs/housekeeping.md`.
+//! What a store goes through: kills, many processes, a full disk, a read-only one. The outcomes are in `docs/store.md`.
 //!
 //! A short form runs with all tests. The long forms run on request, each with a seed:
 //!
