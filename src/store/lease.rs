@@ -8,12 +8,12 @@ use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::process::{began, host, is_alive};
-use super::{Store, StoreError, work};
+use super::{Store, StoreError, atomic, work};
 use crate::hash::Digest;
 
 /// A holder on another host that has been silent for longer is taken for dead.
@@ -95,10 +95,7 @@ impl Lease {
     /// Tells the others that the holder is alive.
     pub fn beat(&self) {
         // A missed beat is made up by the next one.
-        let _ = File::options()
-            .write(true)
-            .open(&self.path)
-            .and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = File::options().write(true).open(&self.path).and_then(|file| atomic::touch(&file));
     }
 }
 

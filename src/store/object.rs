@@ -245,22 +245,12 @@ fn protect(path: &Path, folders: &Permissions) -> io::Result<()> {
 
 /// Whether the object is there; if so, it counts as new from now on: housekeeping leaves alone what a record is about to name.
 fn renew(place: &Path) -> bool {
-    let now = rustix::fs::Timestamps {
-        last_access: NOW,
-        last_modification: NOW,
-    };
     match File::open(place) {
         // Another user's object cannot be renewed. Should it be removed at this moment, that is a miss.
-        Ok(file) => rustix::fs::futimens(&file, &now).is_ok() || place.exists(),
+        Ok(file) => atomic::touch(&file).is_ok() || place.exists(),
         Err(_) => false,
     }
 }
-
-/// By the clock of the file server.
-const NOW: rustix::fs::Timespec = rustix::fs::Timespec {
-    tv_sec: 0,
-    tv_nsec: rustix::fs::UTIME_NOW,
-};
 
 /// Renames `path` to `place`. Another process may have put the same content there at the same moment: then that one serves.
 fn put(path: &Path, place: &Path) -> io::Result<()> {

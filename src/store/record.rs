@@ -64,6 +64,7 @@ pub(super) struct Format {
 struct Head {
     format: u32,
     outputs: Outputs,
+    fingerprint: Fingerprint,
 }
 
 impl Record {
@@ -99,7 +100,11 @@ impl Store {
         let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
         match serde_json::from_slice(bytes) {
             Ok(Head { format, .. }) if format <= FORMAT && self.trust.required && !self.believes(key, bytes) => Ok(None),
-            Ok(Head { format, outputs }) if format <= FORMAT => Ok(Some(outputs)),
+            Ok(head) if head.format <= FORMAT && head.fingerprint.key() == *key => Ok(Some(head.outputs)),
+            Ok(head) if head.format <= FORMAT => {
+                self.ignore(key, Distrust::Damaged("it is the record of another stage".to_owned()));
+                Ok(None)
+            }
             // What a later version wrote may look different in all but its first field.
             read => match (serde_json::from_slice(bytes), read) {
                 (Ok(Format { format }), _) if format > FORMAT => Err(StoreError::Newer {

@@ -108,6 +108,40 @@ fn damage_is_named_and_a_newer_format_is_refused() {
     assert!(!store.discard_damaged(&put(&store, "rows")).unwrap());
 }
 
+#[test]
+fn the_record_of_another_stage_is_no_hit() {
+    let (_folder, store) = store();
+    let artifact = put(&store, "rows");
+    let outputs = Outputs::from([("data".to_owned(), artifact)]);
+    let mut other = fingerprint();
+    other.version += 1;
+    store.write_record(&Record::new(other.clone(), outputs.clone())).unwrap();
+    let (mine, its) = [fingerprint(), other]
+        .map(|stage| store.sharded("records", &stage.key(), ".json"))
+        .into();
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::copy(its, mine).unwrap();
+    assert_eq!(store.outputs(&fingerprint().key()).unwrap(), None);
+    assert!(store.ignored()[&fingerprint().key()].to_string().contains("another stage"));
+    store.write_record(&Record::new(fingerprint(), outputs.clone())).unwrap();
+    assert_eq!(store.outputs(&fingerprint().key()).unwrap(), Some(outputs));
+}
+
+#[test]
+fn heartbeats_have_the_time_of_the_file_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, beside) = (folder.path().join("lease"), folder.path().join("beside"));
+    let file = std::fs::File::create(&path).unwrap();
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    file.set_modified(hour_ago).unwrap();
+    atomic::touch(&file).unwrap();
+    std::fs::write(&beside, "").unwrap();
+    let time = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
+    // The kernel's clock of files stands still between ticks; a host's own does not.
+    let apart = time(&beside).duration_since(time(&path)).unwrap();
+    assert!(apart < std::time::Duration::from_secs(5), "{apart:?}");
+}
+
 fn replace(path: &Path, text: &str) {
     std::fs::remove_file(path).unwrap();
     std::fs::write(path, text).unwrap();
