@@ -67,7 +67,7 @@ fn output(lab: &Lab, stage: &str, port: &str) -> String {
             let record: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
             if record["stage"] == stage {
                 let digest = record["outputs"][port]["digest"].as_str().unwrap();
-                return std::fs::read_to_string(lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
+                return std::fs::read_to_string(lab.object("cache", digest)).unwrap();
             }
         }
     }

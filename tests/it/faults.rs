@@ -48,7 +48,7 @@ fn is_sound(lab: &Lab, store: &str) {
     for (key, outputs) in lab.digests(store) {
         for artifact in outputs.as_object().unwrap().values() {
             let digest = artifact["digest"].as_str().unwrap();
-            let object = lab.path().join(store).join("v1/objects").join(&digest[..2]).join(&digest[2..]);
+            let object = lab.object(store, digest);
             assert!(object.exists(), "{key} has no {digest}");
         }
     }
@@ -230,11 +230,7 @@ fn what_is_damaged_counts_as_lost_and_the_run_makes_it_again() {
     let lab = Lab::new(LOOP);
     lab.stdout("run x.toml", 0);
     let digests = lab.digests("cache");
-    let object = |artifact: &Value| {
-        let digest = artifact["digest"].as_str().unwrap();
-        lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])
-    };
-    let record = |key: &str| lab.path().join("cache/v1/records").join(&key[..2]).join(&key[2..]);
+    let object = |artifact: &Value| lab.object("cache", artifact["digest"].as_str().unwrap());
     let cut = |path: &Path| {
         let bytes = std::fs::read(path).unwrap();
         std::fs::remove_file(path).unwrap();
@@ -251,11 +247,11 @@ fn what_is_damaged_counts_as_lost_and_the_run_makes_it_again() {
         }
         // So that something reads the models.
         if outputs.get("metrics").is_some() {
-            std::fs::remove_file(record(key)).unwrap();
+            std::fs::remove_file(lab.record("cache", key)).unwrap();
             scores += 1;
         }
         if outputs.get("answers").is_some() && outputs.get("metrics").is_none() {
-            cut(&record(key));
+            cut(&lab.record("cache", key));
         }
     }
     assert!(models > 0 && scores > 0);

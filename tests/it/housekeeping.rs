@@ -63,10 +63,7 @@ fn what_is_damaged_is_found_thrown_out_and_made_again() {
     lab.stdout("run x.toml", 0);
     let digests = lab.digests("cache");
     assert!(lab.stdout("cache verify", 0).contains("all are what their names say"));
-    let object = |outputs: &Value, port: &str| {
-        let digest = outputs[port]["digest"].as_str().unwrap();
-        lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])
-    };
+    let object = |outputs: &Value, port: &str| lab.object("cache", outputs[port]["digest"].as_str().unwrap());
     let with = |port: &str| {
         digests
             .values()
@@ -86,10 +83,7 @@ fn what_is_damaged_is_found_thrown_out_and_made_again() {
         bytes
     };
     replace(&with("model").join("model.safetensors"), &flip);
-    let records: Vec<std::path::PathBuf> = digests
-        .keys()
-        .map(|key| lab.path().join("cache/v1/records").join(&key[..2]).join(&key[2..]))
-        .collect();
+    let records: Vec<std::path::PathBuf> = digests.keys().map(|key| lab.record("cache", key)).collect();
     replace(&records[0], &|bytes| bytes[..bytes.len() / 2].to_vec());
     let other = std::fs::read(&records[2]).unwrap();
     replace(&records[1], &|_| other.clone());
@@ -131,11 +125,7 @@ fn stages_run_again_put_out_the_same_and_a_record_of_something_else_is_told() {
         .find(|stage| stage["stage"].as_str().unwrap().starts_with("skips"))
         .unwrap();
     let key = filtered["key"].as_str().unwrap();
-    let path = lab
-        .path()
-        .join("cache/v1/records")
-        .join(&key[..2])
-        .join(format!("{}.json", &key[2..]));
+    let path = lab.record("cache", &format!("{key}.json"));
     let mut record = json(&std::fs::read_to_string(&path).unwrap());
     let data = digests.values().find_map(|outputs| outputs.get("train")).unwrap();
     let (port, artifact) = record["outputs"].as_object_mut().unwrap().iter_mut().next().unwrap();

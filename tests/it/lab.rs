@@ -1,7 +1,7 @@
 //! A temporary folder with an experiment and a store, and the real program to run in it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -161,6 +161,16 @@ impl Lab {
             (name, stage["key"].clone())
         };
         self.plan(words).into_iter().map(hit).collect()
+    }
+
+    /// Where a store keeps the object of this digest.
+    pub fn object(&self, store: &str, digest: &str) -> PathBuf {
+        self.path().join(store).join("v1/objects").join(&digest[..2]).join(&digest[2..])
+    }
+
+    /// Where a store keeps a record: its key as [`Self::digests`] has it, `.json` included.
+    pub fn record(&self, store: &str, key: &str) -> PathBuf {
+        self.path().join(store).join("v1/records").join(&key[..2]).join(&key[2..])
     }
 
     /// The digests of every stage's outputs, by key, as the records have them.

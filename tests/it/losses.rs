@@ -20,7 +20,7 @@ fn an_artifact_lost_during_a_run_is_made_again_and_the_run_ends_well() {
     // The trained models are to be evaluated on these, which nobody reads before.
     for port in ["in_domain", "ood_easy"] {
         let digest = problems[port]["digest"].as_str().unwrap();
-        std::fs::remove_file(lab.path().join("shared/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
+        std::fs::remove_file(lab.object("shared", digest)).unwrap();
     }
     let rest: Vec<Value> = events.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
     assert_eq!(run.wait().unwrap().code(), Some(0), "{rest:?}");

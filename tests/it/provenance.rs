@@ -29,7 +29,7 @@ fn a_record_is_shown_by_its_key_its_stage_and_its_output() {
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
-    std::fs::remove_dir_all(lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
+    std::fs::remove_dir_all(lab.object("cache", digest)).unwrap();
     let text = lab.stdout(&format!("show {digest}"), 0);
     assert!(
         text.contains("not in this store") && text.contains("run `numbered[0] (seed=1)` of experiment `loop` again"),

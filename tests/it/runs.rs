@@ -168,7 +168,7 @@ fn a_missing_output_is_made_again() {
     lab.stdout("run x.toml", 0);
     let digests = lab.digests("cache");
     let digest = digests.values().find_map(|outputs| outputs["model"]["digest"].as_str()).unwrap();
-    std::fs::remove_dir_all(lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..])).unwrap();
+    std::fs::remove_dir_all(lab.object("cache", digest)).unwrap();
     let reasons: Vec<Value> = lab
         .plan("x.toml")
         .into_values()

@@ -1,6 +1,5 @@
 //! Sources, brought in by the program: from paths, and from a server with the paths of the Hugging Face Hub.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -45,8 +44,8 @@ fn run(lab: &Lab, server: &Server, words: &str) -> (i32, String) {
 /// The rows of the one import in the store.
 fn rows(lab: &Lab) -> Vec<Row> {
     let digests = lab.digests("cache");
-    let digest = digests.values().next().unwrap()["data"]["digest"].as_str().unwrap().to_owned();
-    let object: PathBuf = lab.path().join("cache/v1/objects").join(&digest[..2]).join(&digest[2..]);
+    let digest = digests.values().next().unwrap()["data"]["digest"].as_str().unwrap();
+    let object = lab.object("cache", digest);
     dataset::read(&object).unwrap()
 }
 

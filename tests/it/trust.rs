@@ -92,7 +92,7 @@ fn a_forged_record_is_a_miss() {
     lab.stdout("run x.toml problems", 0);
     let digests = lab.digests("cache");
     let (key, outputs) = digests.first_key_value().unwrap();
-    let path = lab.path().join("cache/v1/records").join(&key[..2]).join(&key[2..]);
+    let path = lab.record("cache", key);
     let text = std::fs::read_to_string(&path).unwrap();
     let [train, other] = ["train", "in_domain"].map(|port| outputs[port]["digest"].as_str().unwrap().to_owned());
     std::fs::remove_file(&path).unwrap();
