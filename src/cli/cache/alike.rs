@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use walkdir::WalkDir;
 
+use crate::hash;
 use crate::model::TensorFile;
 
 /// The largest difference of numbers that count as equal, relative to the largest of their tensor, or to themselves in text: what another order
@@ -44,14 +45,14 @@ fn files(artifact: &Path) -> BTreeMap<PathBuf, PathBuf> {
 }
 
 fn compare_files(one: &Path, other: &Path) -> Likeness {
-    let (Ok(these), Ok(those)) = (std::fs::read(one), std::fs::read(other)) else {
+    let (Ok(this), Ok(that)) = (hash::file(one), hash::file(other)) else {
         return Likeness::Different;
     };
-    if these == those {
+    if this == that {
         return Likeness::Identical;
     }
-    let near = tensors_near(one, other).unwrap_or_else(|| texts_near(&these, &those));
-    if near { Likeness::Equal } else { Likeness::Different }
+    let near = tensors_near(one, other).or_else(|| texts_near(&std::fs::read(one).ok()?, &std::fs::read(other).ok()?));
+    if near == Some(true) { Likeness::Equal } else { Likeness::Different }
 }
 
 /// Whether two files of tensors are equal within the tolerance; nothing where they are none.
@@ -74,18 +75,16 @@ fn tensor_near(one: &TensorFile, other: &TensorFile, name: &str) -> Option<bool>
     Some(these.iter().zip(&those).all(near))
 }
 
-/// Whether JSON, or each line of it, is the same but for numbers that are near.
-fn texts_near(one: &[u8], other: &[u8]) -> bool {
+/// Whether JSON, or each line of it, is the same but for numbers that are near; nothing where they are none.
+fn texts_near(one: &[u8], other: &[u8]) -> Option<bool> {
     let values = |bytes: &[u8]| -> Option<Vec<Value>> {
         serde_json::Deserializer::from_slice(bytes)
             .into_iter()
             .collect::<Result<_, _>>()
             .ok()
     };
-    let (Some(these), Some(those)) = (values(one), values(other)) else {
-        return false;
-    };
-    these.len() == those.len() && these.iter().zip(&those).all(|(a, b)| values_near(a, b))
+    let (these, those) = (values(one)?, values(other)?);
+    Some(these.len() == those.len() && these.iter().zip(&those).all(|(a, b)| values_near(a, b)))
 }
 
 fn values_near(one: &Value, other: &Value) -> bool {

@@ -15,7 +15,7 @@ use crate::exec::{self, Executor, Local, Message, Task};
 use crate::hash::Digest;
 use crate::report::duration;
 use crate::stage::{Kind, kinds};
-use crate::store::{Named, Provenance, Record, Store};
+use crate::store::{Named, Outputs, Provenance, Record, Store, StoreError};
 
 /// How long to wait for a word of the worker before looking again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ struct Outcome {
 
 /// Runs `count` stages again: of those named, or drawn by lot from all that can be.
 pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool) -> Result<Exit, Failed> {
-    let chosen = choose(store, named, count);
+    let chosen = choose(store, named, count)?;
     if chosen.is_empty() {
         return Err(Failed::NothingSelected(
             "no stage can be run again: its inputs and outputs must be in the store, its kind of this version, and it may read nothing from outside"
@@ -62,21 +62,21 @@ pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool)
     Ok(if outcomes.iter().all(good) { Exit::Done } else { Exit::Store })
 }
 
-/// The records to run again, in the order of their lots: other ones each time.
-fn choose(store: &Store, named: &[Named], count: usize) -> Vec<(Digest, Record)> {
+/// The records to run again, in the order of their lots: other ones each time. No more are read than it takes to find them.
+///
+/// # Errors
+/// When a folder of the store cannot be read.
+fn choose(store: &Store, named: &[Named], count: usize) -> Result<Vec<(Digest, Record)>, StoreError> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_nanos());
     let lot = |key: &Digest| Digest::of(format!("{now} {key}").as_bytes());
-    let records = store.records().map(|record| (record.fingerprint.key(), record));
-    let wanted = records.filter(|(key, _)| named.is_empty() || named.contains(&Named::Record(*key)));
-    let mut all: Vec<(Digest, Digest)> = wanted
-        .filter(|(_, record)| can_run(store, record))
-        .map(|(key, _)| (lot(&key), key))
-        .collect();
-    all.sort();
-    let read = |(_, key): (Digest, Digest)| Some((key, store.record(&key).ok()??));
-    all.into_iter().take(count).filter_map(read).collect()
+    let mut keys = store.keys()?;
+    keys.retain(|key| named.is_empty() || named.contains(&Named::Record(*key)));
+    keys.sort_by_cached_key(lot);
+    let read = |key: Digest| Some((key, store.record(&key).ok()??));
+    let records = keys.into_iter().filter_map(read).filter(|(_, record)| can_run(store, record));
+    Ok(records.take(count).collect())
 }
 
 /// Whether the stage can be run from its record alone, here: the same params are read from it, and all that it reads and wrote is there.
@@ -145,7 +145,7 @@ fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Liken
             None => {}
             Some((_, Message::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
             Some((_, Message::Done { outputs, seconds })) => {
-                let digests = |outputs: &crate::store::Outputs| -> BTreeMap<String, Digest> {
+                let digests = |outputs: &Outputs| -> BTreeMap<String, Digest> {
                     outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect()
                 };
                 let (old, new) = (digests(&record.outputs), digests(&outputs));
