@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -27,7 +27,7 @@ pub fn write(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn write_unsynced(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(tmp, bytes)?;
     make_folder(path.parent().unwrap_or(Path::new(".")))?;
-    file.persist(path).map(drop).map_err(|failure| failure.error)
+    rename(file.path(), path)
 }
 
 /// Writes `bytes` to `path` if nothing is there. Returns whether it did.
@@ -39,10 +39,41 @@ pub fn create(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
     file.as_file().sync_all()?;
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
-    match std::fs::hard_link(file.path(), path) {
-        Ok(()) => sync_folder(folder).map(|()| true),
+    let is_new = link(file.path(), path)?;
+    if is_new {
+        sync_folder(folder)?;
+    }
+    Ok(is_new)
+}
+
+/// Renames `from` to `to`, where a file makes room.
+///
+/// # Errors
+/// When the file system says no, and `from` is not at `to` all the same ([`arrives`]).
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    arrives(from, to, || std::fs::rename(from, to))
+}
+
+/// Makes `to` another name of the file `from`. Returns whether it did: where something else is, that stays.
+///
+/// # Errors
+/// When the file system says no, and `to` is not that file all the same ([`arrives`]).
+pub fn link(from: &Path, to: &Path) -> io::Result<bool> {
+    match arrives(from, to, || std::fs::hard_link(from, to)) {
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// A file server may do as asked and its answer be lost: the client asks again, and is told that there is nothing to rename, or that the
+/// name is taken. So what an error says is only believed where `what` did not arrive at `to`.
+fn arrives(what: &Path, to: &Path, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    let identity = |path: &Path| std::fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()));
+    let before = identity(what);
+    match (act(), before) {
+        (Err(_), Ok(before)) if identity(to).is_ok_and(|after| after == before) => Ok(()),
+        (ended, _) => ended,
     }
 }
 
@@ -55,7 +86,7 @@ pub fn write_all(tmp: &Path, files: &[(std::path::PathBuf, Vec<u8>)]) -> io::Res
     sync_all(tmp)?;
     for (file, (path, _)) in temporary?.into_iter().zip(files) {
         make_folder(path.parent().unwrap_or(Path::new(".")))?;
-        file.persist(path).map_err(|failure| failure.error)?;
+        rename(file.path(), path)?;
     }
     sync_all(tmp)
 }
@@ -108,7 +139,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
-    file.persist(path).map_err(|failure| failure.error)?;
+    rename(file.path(), path)?;
     sync_folder(folder)
 }
 
@@ -133,4 +164,44 @@ pub fn sync_all(folder: &Path) -> io::Result<()> {
         rustix::fs::sync();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does as asked, and its answer is lost: what comes back is what the second request finds.
+    fn lost(act: io::Result<()>, again: io::Result<()>) -> io::Result<()> {
+        act.unwrap();
+        assert!(again.is_err());
+        again
+    }
+
+    #[test]
+    fn a_lost_reply_does_not_hide_what_took_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::write(&to, "old").unwrap();
+        std::fs::write(&from, "new").unwrap();
+        let rename = || std::fs::rename(&from, &to);
+        arrives(&from, &to, || lost(rename(), rename())).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        let name = folder.path().join("name");
+        let link = || std::fs::hard_link(&to, &name);
+        arrives(&to, &name, || lost(link(), link())).unwrap();
+        assert!(!super::link(&from, &name).is_ok_and(|is_new| is_new), "nothing to link");
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_an_error_and_what_is_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        std::fs::write(&to, "old").unwrap();
+        assert_eq!(rename(&from, &to).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::write(&from, "new").unwrap();
+        assert!(!link(&from, &to).unwrap());
+        let refused = || Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert_eq!(arrives(&from, &to, refused).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(std::fs::read(&to).unwrap(), b"old");
+    }
 }

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::listing::shard;
-use super::{Artifact, Store, StoreError};
+use super::{Artifact, Store, StoreError, atomic};
 use crate::hash::Digest;
 
 /// So many ancestors of a stage are counted into its cost; more make no difference for anybody's decision.
@@ -168,13 +168,13 @@ impl Store {
         let path = self.object(digest);
         let workspace = self.workspace()?;
         let aside = workspace.path().join("removed");
-        match std::fs::rename(&path, &aside) {
+        match atomic::rename(&path, &aside) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             moved => moved.map_err(StoreError::io("remove", &path))?,
         }
         let is_new = self.since(std::fs::metadata(&aside).and_then(|about| about.modified()), &aside)? < grace;
         if is_new {
-            std::fs::rename(&aside, &path).map_err(StoreError::io("put back", &path))?;
+            atomic::rename(&aside, &path).map_err(StoreError::io("put back", &path))?;
             return Ok(false);
         }
         Ok(true)

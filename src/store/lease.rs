@@ -112,11 +112,7 @@ fn claim(tmp: &Path, path: &Path, holder: &Holder) -> io::Result<bool> {
     file.flush()?;
     // Who shares the store may read who holds it.
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
-    match std::fs::hard_link(file.path(), path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
+    atomic::link(file.path(), path)
 }
 
 fn read(path: &Path) -> Option<Holder> {
@@ -127,11 +123,11 @@ fn read(path: &Path) -> Option<Holder> {
 /// is put back.
 fn remove(path: &Path, holder: &Holder) {
     let aside = path.with_extension(format!("{}-{}", std::process::id(), holder.number));
-    if std::fs::rename(path, &aside).is_err() {
+    if atomic::rename(path, &aside).is_err() {
         return;
     }
     if read(&aside).is_some_and(|found| found != *holder) {
-        let _ = std::fs::hard_link(&aside, path);
+        let _ = atomic::link(&aside, path);
     }
     let _ = std::fs::remove_file(&aside);
 }

@@ -262,7 +262,7 @@ fn put(path: &Path, place: &Path) -> io::Result<()> {
 
 fn rename(path: &Path, place: &Path) -> io::Result<()> {
     atomic::make_folder(place.parent().unwrap_or(place))?;
-    match std::fs::rename(path, place) {
+    match atomic::rename(path, place) {
         Err(_) if place.is_dir() => Ok(()),
         renamed => renamed,
     }

@@ -4,12 +4,13 @@
 //! it is, as in a lease, then a digest a line. The file's time is its heartbeat.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::lease::Holder;
-use super::{Store, StoreError, atomic};
+use super::{Store, StoreError, atomic, work};
 use crate::hash::Digest;
 
 /// Keeps what a run needs until it is dropped.
@@ -32,9 +33,14 @@ impl Store {
         // Whole from the start: who reads it must not think that nothing is needed.
         let mut said = BTreeSet::new();
         let lines = lines(digests, &mut said);
-        let whole = || {
-            atomic::write(&self.root.join("tmp"), &path, format!("{holder}\n{lines}").as_bytes())?;
-            File::options().append(true).open(&path)
+        let whole = || -> io::Result<File> {
+            let mut file = work::builder().tempfile_in(self.root.join("tmp"))?;
+            file.write_all(format!("{holder}\n{lines}").as_bytes())?;
+            // Housekeeping by others of the group reads it.
+            file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            let (file, from) = file.into_parts();
+            atomic::rename(&from, &path)?;
+            Ok(file)
         };
         let file = whole().map_err(write)?;
         Ok(Use { path, file, said })

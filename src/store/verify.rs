@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::listing::{Named, shard};
 use super::object::{Artifact, measure};
-use super::{Store, StoreError};
+use super::{Store, StoreError, atomic};
 
 /// Something that is not what its name says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Store {
             return Ok(());
         }
         let workspace = self.workspace()?;
-        match std::fs::rename(path, workspace.path().join("damaged")) {
+        match atomic::rename(path, &workspace.path().join("damaged")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             moved => moved.map_err(StoreError::io("remove", path)),
         }

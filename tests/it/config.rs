@@ -242,7 +242,7 @@ fn settings_files_hold_settings_alone() {
     );
 }
 
-/// Runs `runner config` on every layer, with the folder's name taken out.
+/// Runs `runner config` on every layer, with the folder's name taken out, and with it the room that its length takes.
 fn printed(json: bool) -> String {
     let folder = folder(&EVERY_LAYER);
     let given = every_layer(folder.path());
@@ -250,7 +250,12 @@ fn printed(json: bool) -> String {
     let mut out = Vec::new();
     let rejected = config_command::print(&document, &given.file, json, kinds(), &mut out).unwrap();
     assert!(rejected.is_ok());
-    String::from_utf8(out).unwrap().replace(folder.path().to_str().unwrap(), "")
+    let out = String::from_utf8(out).unwrap().replace(folder.path().to_str().unwrap(), "");
+    let narrow = |line: &str| match line.split_once("  #") {
+        Some((value, origin)) if !json => format!("{}  #{origin}\n", value.trim_end()),
+        _ => format!("{line}\n"),
+    };
+    out.lines().map(narrow).collect()
 }
 
 #[test]

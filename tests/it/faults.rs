@@ -7,8 +7,11 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -223,6 +226,70 @@ fn a_read_only_store_serves_hits_and_says_why_it_cannot_run() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(5), "{said}");
     assert!(said.contains("Read-only file system"), "{said}");
+}
+
+/// `words` run by another account; nothing where this one may not become another.
+fn by(lab: &Lab, user: u32, group: u32, words: &str) -> Option<Output> {
+    // Only the system's first account may.
+    std::os::unix::fs::chown(lab.path(), Some(0), None).ok()?;
+    std::fs::set_permissions(lab.path(), Permissions::from_mode(0o755)).unwrap();
+    // What is run lies where the other account may not look: it gets a copy.
+    let program = lab.path().join("runner");
+    if !program.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_runner"), &program).unwrap();
+    }
+    let mut other = Command::new(program);
+    other.args(lab.command(words).get_args()).current_dir(lab.path()).uid(user).gid(group);
+    other.env("HOME", lab.path()).env("XDG_CONFIG_HOME", lab.path());
+    Some(other.output().unwrap())
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_store_of_another_account_serves_hits_and_says_why_it_cannot_run() {
+    let lab = lab();
+    lab.stdout("run x.toml --store theirs", 0);
+    let Some(hits) = by(&lab, 4001, 4001, "run x.toml --store theirs --json") else {
+        return;
+    };
+    assert_eq!(hits.status.code(), Some(0), "{}", said(&hits));
+    let output = by(&lab, 4001, 4001, "run x.toml --store theirs --set steps=3").unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(said(&output).contains("Permission denied") && said(&output).contains("theirs"), "{}", said(&output));
+    let output = by(&lab, 4001, 4001, "run x.toml --store none").unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    assert!(said(&output).contains("Permission denied"), "{}", said(&output));
+    is_sound(&lab, "theirs");
+}
+
+#[test]
+fn two_accounts_of_one_group_share_a_store() {
+    const GROUP: u32 = 4100;
+    let lab = lab();
+    let shared = lab.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    if std::os::unix::fs::chown(&shared, None, Some(GROUP)).is_err() {
+        return;
+    }
+    std::fs::set_permissions(&shared, Permissions::from_mode(0o2775)).unwrap();
+    let Some(first) = by(&lab, 4001, GROUP, "run x.toml problems mixed[0] numbered[0] --store shared --json") else {
+        return;
+    };
+    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
+    let second = by(&lab, 4002, GROUP, "run x.toml --store shared --json").unwrap();
+    assert_eq!(second.status.code(), Some(0), "{}", said(&second));
+    let summary = String::from_utf8_lossy(&second.stdout).into_owned();
+    let summary = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
+    assert_eq!((count(&summary, "cached"), count(&summary, "ran")), (3, 7));
+    let third = by(&lab, 4001, GROUP, "run x.toml --store shared --set steps=3 --json").unwrap();
+    assert_eq!(third.status.code(), Some(0), "{}", said(&third));
+    // Each may tidy up what the other made.
+    let swept = by(&lab, 4001, GROUP, "cache gc --store shared --older-than 0s --grace 0s --delete").unwrap();
+    assert_eq!(swept.status.code(), Some(0), "{}", said(&swept));
+    assert_eq!(lab.digests("shared"), BTreeMap::new(), "{}", said(&swept));
 }
 
 #[test]

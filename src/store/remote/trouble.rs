@@ -9,6 +9,11 @@ pub enum Trouble {
     NoSuchPlace,
     #[error("it refuses access ({0}): check the credentials in the environment or the provider's files, and what they allow")]
     Denied(String),
+    #[error(
+        "there are no credentials for it: set them in the environment (docs/store.md says which), or in the provider's files; \
+         `AWS_SKIP_SIGNATURE=true` reads a public bucket without any"
+    )]
+    NoCredentials,
     #[error("it cannot be reached ({0}): check the address and the network")]
     Unreachable(String),
     #[error("it does not answer within {0} s")]
@@ -35,18 +40,30 @@ impl Trouble {
 
 /// What an error says; nothing where it says that there is no such object.
 pub(super) fn of(error: &object_store::Error) -> Option<Trouble> {
-    let text = innermost(error);
+    let raw = innermost(error);
+    let text = xml_error(&raw).unwrap_or_else(|| raw.clone());
+    let text: String = text.chars().filter(|letter| !letter.is_control()).take(200).collect();
     match error {
         // Some clients' calls make another error of it than `NotFound`.
         _ if text.contains("NoSuchBucket") => Some(Trouble::NoSuchPlace),
+        _ if is_of_the_machine(error) => Some(Trouble::NoCredentials),
         object_store::Error::NotFound { .. } => None,
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Some(Trouble::Denied(text)),
         _ => Some(match transport(error) {
+            _ if raw.starts_with("401 ") || raw.starts_with("403 ") => Trouble::Denied(text),
             Some(HttpErrorKind::Connect) => Trouble::Unreachable(text),
             Some(HttpErrorKind::Timeout) => Trouble::Slow(super::cloud::PATIENCE.as_secs()),
             _ => Trouble::Answer(text),
         }),
     }
+}
+
+/// Whether it was the service that hands credentials to a cloud's own machines which failed. It is asked where no others are found, and
+/// away from the cloud there is none.
+fn is_of_the_machine(error: &(dyn std::error::Error + 'static)) -> bool {
+    let services = ["169.254.169.254", "metadata.google.internal"];
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).any(|text| services.iter().any(|service| text.contains(service)))
 }
 
 fn transport(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind> {
@@ -60,7 +77,7 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind>
     None
 }
 
-/// The last error of the chain, which says most, in one line of moderate length; addresses and headers stand further outside.
+/// The last error of the chain, which says most, in one line; addresses and headers stand further outside.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -69,18 +86,17 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let text = last.to_string();
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ");
-    let text = text.trim_start_matches("Server returned non-2xx status code: ");
-    let text = xml_error(text).unwrap_or_else(|| text.to_owned());
-    text.chars().filter(|letter| !letter.is_control()).take(200).collect()
+    text.trim_start_matches("Server returned non-2xx status code: ").to_owned()
 }
 
-/// `code: message` of an error as S3, Google and Azure write it.
+/// `code: message` of an error as S3, Google and Azure write it; some servers leave out the message.
 fn xml_error(text: &str) -> Option<String> {
     let between = |tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;
         Some(rest.split_once(&format!("</{tag}>"))?.0.trim())
     };
-    Some(format!("{}: {}", between("Code")?, between("Message")?))
+    let (code, message) = (between("Code")?, between("Message"));
+    Some(message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")))
 }
 
 #[cfg(test)]
@@ -104,6 +120,14 @@ mod tests {
             generic(&answer("SlowDown")),
             Some(Trouble::Answer("SlowDown: Please slow down".to_owned()))
         );
+        assert_eq!(
+            generic("Error performing PUT http://169.254.169.254/latest/api/token in 5 s"),
+            Some(Trouble::NoCredentials)
+        );
         assert_eq!(generic("no <Code>x"), Some(Trouble::Answer("no <Code>x".to_owned())));
+        assert_eq!(
+            generic("Server returned non-2xx status code: 403 Forbidden: <Error><Code>SignatureDoesNotMatch</Code></Error>"),
+            Some(Trouble::Denied("SignatureDoesNotMatch".to_owned()))
+        );
     }
 }
