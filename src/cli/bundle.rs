@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::{Selection, matches};
-use super::{Exit, Failed, Session, key, print};
-use crate::config::{self, Settings};
+use super::{Exit, Failed, Session, key, print, session};
 use crate::plan::{Plan, State};
 use crate::report::bytes;
+use crate::source::Source;
 use crate::store::{Artifact, BundleError, Contents, Files, Store};
 
 /// Pack an experiment, its records and its artifacts into one archive for another machine
@@ -68,6 +68,15 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
         .bundle(BufWriter::new(&file), &experiment, &files, &keys, &artifacts)
         .map_err(|error| failed(&out, error))?;
     file.persist(&out).map_err(|error| cannot(error.error))?;
+    let sources: BTreeSet<&Source> = plan.stages().filter_map(|(_, node, _)| node.stage.source()).collect();
+    for source in sources.into_iter().filter(|source| source.pin().is_none()) {
+        let (name, file) = (&source.name, args.experiment.file.display());
+        let note = format!(
+            "the source `{name}` is not in the bundle and has no pin, so who takes it in must have it; `runner pin {file}` pins it"
+        );
+        // There is nowhere to say that standard error is gone.
+        let _ = writeln!(std::io::stderr(), "warning: {note}");
+    }
     let missing = plan.order.len() - contents.records.len();
     let mut text = said("packed", &contents);
     if missing > 0 {
@@ -81,8 +90,9 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
 /// # Errors
 /// When something in the bundle is not as it must be.
 pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, Failed> {
-    let settings = settings(args)?;
-    let store = Store::open(&super::session::folder(&settings))?.trusting(key::trust(&settings)?);
+    // A bundle's own settings say nothing here.
+    let settings = session::settings(&args.folder, args.store.as_deref())?;
+    let store = Store::open(&session::folder(&settings))?.trusting(key::trust(&settings)?);
     let cannot = |error: std::io::Error| Failed::Usage(format!("cannot read {}: {error}", args.bundle.display()));
     let file = File::open(&args.bundle).map_err(cannot)?;
     let contents = store
@@ -90,20 +100,6 @@ pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, Failed> {
         .map_err(|error| failed(&args.bundle, error))?;
     let place = args.folder.join(&contents.experiment);
     print(&format!("{}runner run {}\n", said("took in", &contents), place.display()))
-}
-
-/// The user's and the project's settings: a bundle's own say nothing here.
-fn settings(args: &UnbundleArgs) -> Result<Settings, Failed> {
-    let experiment = ExperimentArgs {
-        file: args.folder.join("bundle.toml"),
-        store: args.store.clone(),
-        ..ExperimentArgs::default()
-    };
-    let mut options = experiment.options(&ExecutionArgs::default());
-    options
-        .environment
-        .retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
-    config::settings_alone(&options).map_err(|diagnostics| experiment.rejected(diagnostics).into())
 }
 
 fn said(done: &str, contents: &Contents) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use petgraph::graph::NodeIndex;
 
@@ -152,4 +152,22 @@ pub fn remotes(settings: &Settings, environment: impl FnOnce() -> Environment) -
 /// The folder of the store.
 pub fn folder(settings: &Settings) -> PathBuf {
     settings.store.clone().unwrap_or_else(|| PathBuf::from(STORE))
+}
+
+/// The settings of the user and the project in `folder`, for commands that are about no experiment; `store` goes before what they say.
+///
+/// # Errors
+/// When a file cannot be read or a setting is wrong.
+pub fn settings(folder: &Path, store: Option<&Path>) -> Result<Settings, Failed> {
+    let experiment = ExperimentArgs {
+        // None is read: where it would be says which project's settings count.
+        file: folder.join("none.toml"),
+        store: store.map(Path::to_owned),
+        ..ExperimentArgs::default()
+    };
+    let mut options = experiment.options(&ExecutionArgs::default());
+    options
+        .environment
+        .retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
+    config::settings_alone(&options).map_err(|diagnostics| experiment.rejected(diagnostics).into())
 }

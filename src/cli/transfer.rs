@@ -7,24 +7,33 @@ use std::time::Instant;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
-use super::session::{Resolved, warn};
-use super::{Exit, Failed, Session};
+use super::session::{self, Resolved, warn};
+use super::{Exit, Failed, Session, experiment, key};
 use crate::config::known;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Resolver, State};
 use crate::report::{bytes, duration};
-use crate::store::Artifact;
 use crate::store::remote::Remotes;
+use crate::store::{Artifact, Store};
 
-/// Bring what the store has of an experiment to the remotes that its settings write to
+/// Bring what the store has to the remotes that the settings write to: of an experiment, or everything
 #[derive(Clone, Debug, clap::Args)]
 pub struct PushArgs {
-    #[command(flatten)]
-    pub experiment: ExperimentArgs,
+    /// The experiment; left out, everything that is in the store, to the remotes of this folder's settings
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 
-    /// Everything that is in the store, whatever experiment it belongs to
-    #[arg(long)]
-    pub all: bool,
+    /// Apply the file's `[profile.NAME]`; may be given several times, the last wins
+    #[arg(long = "profile", value_name = "NAME", requires = "file")]
+    pub profiles: Vec<String>,
+
+    /// Set a value: `iterations=2` for a param, `stages.problems.train=100` for any other; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "file")]
+    pub set: Vec<String>,
+
+    /// Folder of the store (also `RUNNER_STORE`)
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
 }
 
 /// Bring what remotes have of an experiment into the store
@@ -65,27 +74,8 @@ pub struct FetchArgs {
 /// # Errors
 /// When the experiment is wrong, no remote is written to, or something is missing there now.
 pub fn push(args: &PushArgs) -> Result<Exit, Failed> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    if !session.remotes.writes() {
-        return Err(Failed::Usage(
-            "no remote in the settings has `access = \"read-write\"`: docs/config.md says how to name one".to_owned(),
-        ));
-    }
     let begun = Instant::now();
-    let remotes = session.remotes.clone();
-    let (store, keys) = if args.all {
-        let keys = session.store.keys()?;
-        (session.store, keys)
-    } else {
-        // What is to be pushed is what is here.
-        let here = Session {
-            remotes: Remotes::none(),
-            ..session
-        };
-        let Resolved { plan, store, .. } = here.resolve(&BTreeSet::new())?;
-        let hits = plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
-        (store, hits.filter_map(|(_, _, entry)| entry.key).collect())
-    };
+    let (store, remotes, keys) = to_push(args)?;
     let pushed = remotes.push(&store, &keys, &mut progress("sent"));
     warn(&remotes);
     super::print(&format!(
@@ -99,6 +89,44 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failed> {
         return Err(Failed::Usage(format!("not everything was sent: {}", pushed.failed.join("; "))));
     }
     Ok(Exit::Done)
+}
+
+/// The store, the remotes, and the stages to bring there.
+fn to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), Failed> {
+    let is_written = |remotes: &Remotes| {
+        let advice = "no remote in the settings has `access = \"read-write\"`: docs/config.md says how to name one";
+        if remotes.writes() {
+            Ok(())
+        } else {
+            Err(Failed::Usage(advice.to_owned()))
+        }
+    };
+    let Some(file) = &args.file else {
+        let settings = session::settings(Path::new(""), args.store.as_deref())?;
+        let remotes = session::remotes(&settings, || experiment::environment().into_iter().collect());
+        is_written(&remotes)?;
+        let store = Store::open(&session::folder(&settings))?.trusting(key::trust(&settings)?);
+        let keys = store.keys()?;
+        return Ok((store, remotes, keys));
+    };
+    let experiment = ExperimentArgs {
+        file: file.clone(),
+        profiles: args.profiles.clone(),
+        set: args.set.clone(),
+        store: args.store.clone(),
+    };
+    let session = Session::open(&experiment, &ExecutionArgs::default())?;
+    is_written(&session.remotes)?;
+    let remotes = session.remotes.clone();
+    // What is to be pushed is what is here.
+    let here = Session {
+        remotes: Remotes::none(),
+        ..session
+    };
+    let Resolved { plan, store, .. } = here.resolve(&BTreeSet::new())?;
+    let hits = plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+    let keys = hits.filter_map(|(_, _, entry)| entry.key).collect();
+    Ok((store, remotes, keys))
 }
 
 /// Pulls, and says how it went.

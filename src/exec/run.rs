@@ -1,5 +1,7 @@
 //! The run: the loop that carries messages between scheduler, executor, store and reporter.
 
+mod inputs;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,16 +13,20 @@ use super::Executor;
 use super::origin::Origin;
 use super::scheduler::{Job, Limits, Scheduler};
 use super::task::{Message, Task};
-use crate::event::{Event, Progress, Reporter, StageName};
+use crate::event::{Event, Reporter, StageName};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
 use crate::source::SOURCE;
 use crate::store::remote::{Remotes, Uploaded, Uploads};
-use crate::store::{Acquired, Artifact, Lease, Outputs, Provenance, Store, StoreError, Use};
+use crate::store::{Acquired, Lease, Outputs, Provenance, Store, StoreError, Use};
+use inputs::Inputs;
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
 const TICK: Duration = Duration::from_millis(200);
+
+/// How often news of inputs are looked for, while there may be any.
+const SOON: Duration = Duration::from_millis(5);
 
 /// How often leases are touched.
 const BEAT: Duration = Duration::from_secs(5);
@@ -145,9 +151,12 @@ struct Run<'a> {
     /// The stages that ran here, and those whose outputs were lost after they were looked up.
     made: BTreeSet<usize>,
     lost: BTreeSet<usize>,
+    /// What is done to inputs beside the run.
+    inputs: Option<Inputs>,
     /// Whether the running stages were killed on request: then their end is no failure.
     killed: bool,
     beaten: Instant,
+    polled: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -178,8 +187,10 @@ impl<'a> Run<'a> {
             needed: None,
             made: BTreeSet::new(),
             lost: BTreeSet::new(),
+            inputs: None,
             killed: false,
             beaten: Instant::now(),
+            polled: Instant::now(),
         }
     }
 
@@ -203,10 +214,13 @@ impl<'a> Run<'a> {
             if self.scheduler.is_over() {
                 break;
             }
-            match executor.next(TICK) {
+            let is_busy = self.inputs.as_ref().is_some_and(Inputs::is_busy);
+            match executor.next(if is_busy { SOON } else { TICK }) {
                 Some((index, message)) => self.hear(index, message, executor),
+                None if self.polled.elapsed() < TICK => {}
                 None => self.poll()?,
             }
+            self.hear_of_inputs()?;
             self.reporter.tick();
             self.beat();
             self.obey(interrupts.load(Ordering::Relaxed), executor);
@@ -259,7 +273,9 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let key = fingerprint.key();
-        self.fetch_inputs(index)?;
+        if self.fetch_inputs(index) {
+            return Ok(());
+        }
         if let Some(lost) = self.lost_inputs(index)? {
             self.take_back(index, &lost);
             return Ok(());
@@ -351,24 +367,23 @@ impl<'a> Run<'a> {
             return;
         }
         executor.ended(index);
-        let Some(Running { key, lease, log }) = self.running.remove(&index) else {
+        let Some(key) = self.running.get(&index).map(|running| running.key) else {
             return;
         };
-        let stage = self.name(index);
-        if matches!(message, Message::Failed { .. }) && !self.killed {
-            self.discard_damaged_inputs(index);
-        }
         match message {
             Message::Failed { .. } if self.killed => self.scheduler.held(index),
-            Message::Failed { .. } if matches!(self.lost_inputs(index), Ok(Some(_))) => {
-                let lost = self.lost_inputs(index).ok().flatten().unwrap_or_default();
-                self.take_back(index, &lost);
+            Message::Failed { error, seconds } => {
+                if !self.check_inputs(index, &error, seconds) {
+                    self.failed(index, error, seconds);
+                }
+                return;
             }
             Message::Done { outputs, seconds } => {
                 self.summary.ran += 1;
                 self.made.insert(index);
                 self.upload(key);
                 let digests = outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect();
+                let stage = self.name(index);
                 self.reporter.event(&Event::Finished {
                     stage,
                     key,
@@ -379,73 +394,43 @@ impl<'a> Run<'a> {
                 self.outputs[index] = Some(outputs);
                 self.scheduler.done(index);
             }
-            Message::Failed { error, seconds } => {
-                self.summary.failed += 1;
-                let rerun = format!("{} {}", self.options.rerun, selector(&stage));
-                let because = format!("`{stage}` failed");
-                let log_tail = tail(&log);
-                self.reporter.event(&Event::Failed {
-                    stage,
-                    key,
-                    seconds,
-                    error,
-                    log,
-                    log_tail,
-                    rerun,
-                });
-                for skipped in self.scheduler.failed(index) {
-                    self.skip(skipped, &because);
-                }
-            }
             Message::Stopped | Message::Progress(_) => {
                 // It has saved where it was; it goes on from there in the next run.
                 self.scheduler.held(index);
                 self.scheduler.close();
             }
         }
-        drop(lease);
+        // With it goes the lease.
+        self.running.remove(&index);
     }
 
-    /// Brings the inputs that only a remote has. What no remote has is lost, as if it had gone from the store.
-    fn fetch_inputs(&mut self, index: usize) -> Result<(), Failure> {
-        let remotes = &self.options.remotes;
-        if remotes.is_empty() {
-            return Ok(());
+    /// A stage failed, unless it read damaged bytes: these count as lost, and it runs again when they have been made again.
+    fn failed(&mut self, index: usize, error: String, seconds: f64) {
+        let Some(Running { key, lease, log }) = self.running.remove(&index) else {
+            return;
+        };
+        if let Ok(Some(lost)) = self.lost_inputs(index) {
+            self.take_back(index, &lost);
+            return;
         }
-        let links = self.node(index).inputs.values().flatten();
-        let inputs = links.filter_map(|link| self.outputs[self.places[&link.from]].as_ref()?.get(link.port.as_ref()).copied());
-        let absent: Vec<Artifact> = inputs.filter(|artifact| !self.store.has(artifact).unwrap_or(false)).collect();
-        if absent.is_empty() {
-            return Ok(());
+        self.summary.failed += 1;
+        let stage = self.name(index);
+        let rerun = format!("{} {}", self.options.rerun, selector(&stage));
+        let because = format!("`{stage}` failed");
+        let log_tail = tail(&log);
+        self.reporter.event(&Event::Failed {
+            stage,
+            key,
+            seconds,
+            error,
+            log,
+            log_tail,
+            rerun,
+        });
+        for skipped in self.scheduler.failed(index) {
+            self.skip(skipped, &because);
         }
-        let (begun, stage) = (Instant::now(), self.name(index));
-        let total: u64 = absent.iter().map(|artifact| artifact.bytes).sum();
-        let fetched = remotes.fetch(self.store, &absent, &mut |done| {
-            let (unit, readings) = ("bytes".to_owned(), BTreeMap::new());
-            let progress = Progress {
-                done,
-                total,
-                unit,
-                readings,
-            };
-            let stage = stage.clone();
-            self.reporter.event(&Event::Progressed { stage, progress });
-            self.reporter.tick();
-            if self.beaten.elapsed() >= BEAT {
-                self.beaten = Instant::now();
-                self.running.values().for_each(|running| running.lease.beat());
-            }
-        })?;
-        if fetched.artifacts > 0 {
-            self.reporter.event(&Event::Brought {
-                stage,
-                artifacts: fetched.artifacts,
-                bytes: fetched.bytes,
-                seconds: begun.elapsed().as_secs_f64(),
-            });
-        }
-        self.warn();
-        Ok(())
+        drop(lease);
     }
 
     /// Brings a stage that ran to the remotes, beside the run.
@@ -479,52 +464,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The stages whose outputs this one needs and which have gone from the store since they were looked up; none of them where they
-    /// are being made again already. Nothing where all inputs are there.
-    fn lost_inputs(&self, index: usize) -> Result<Option<Vec<usize>>, StoreError> {
-        let (mut lost, mut waits) = (Vec::new(), false);
-        for link in self.node(index).inputs.values().flatten() {
-            let from = self.places[&link.from];
-            let Some(artifact) = self.outputs[from].as_ref().and_then(|outputs| outputs.get(link.port.as_ref())) else {
-                waits = true;
-                continue;
-            };
-            if !lost.contains(&from) && !self.store.has(artifact)? {
-                lost.push(from);
-            }
-        }
-        Ok((waits || !lost.is_empty()).then_some(lost))
-    }
-
-    /// A stage that failed may have read damaged bytes: then these count as lost, and not the stage as failed.
-    fn discard_damaged_inputs(&self, index: usize) {
-        for link in self.node(index).inputs.values().flatten() {
-            let from = self.outputs[self.places[&link.from]].as_ref();
-            if let Some(artifact) = from.and_then(|outputs| outputs.get(link.port.as_ref())) {
-                // What cannot be removed stays, and the stage has failed.
-                let _ = self.store.discard_damaged(artifact);
-            }
-        }
-    }
-
-    /// An artifact lost from the store is a miss, however late it is noticed: the stages that made it run again before the one that
-    /// needs it.
-    fn take_back(&mut self, index: usize, lost: &[usize]) {
-        for &stage in lost {
-            self.outputs[stage] = None;
-            self.lost.insert(stage);
-            let counted = if self.made.remove(&stage) {
-                &mut self.summary.ran
-            } else {
-                &mut self.summary.cached
-            };
-            *counted -= 1;
-            let (stage, needed_by) = (self.name(stage), self.name(index));
-            self.reporter.event(&Event::Lost { stage, needed_by });
-        }
-        self.scheduler.lost(lost, index);
-    }
-
     fn wait(&mut self, index: usize, key: Digest, holder: String) {
         self.scheduler.held(index);
         if self.holders.get(&index) != Some(&holder) {
@@ -538,7 +477,11 @@ impl<'a> Run<'a> {
 
     /// Takes what others have computed in the meantime, and what they have given up.
     fn poll(&mut self) -> Result<(), Failure> {
+        self.polled = Instant::now();
         for index in self.scheduler.all_held() {
+            if self.inputs.as_ref().is_some_and(|inputs| inputs.fetches(index)) {
+                continue;
+            }
             let Some(key) = self.fingerprints.get(&index).map(|(fingerprint, _)| fingerprint.key()) else {
                 continue;
             };

@@ -31,7 +31,7 @@ enum Status {
     Unblocked,
     /// To run.
     Ready,
-    /// Another process (or an equal stage of this run) is computing it.
+    /// Another process (or an equal stage of this run) is computing it, or its inputs are on their way from a remote.
     Held,
     /// With so many threads.
     Running(usize),
@@ -138,12 +138,16 @@ impl Scheduler {
         Some((index, threads))
     }
 
-    /// A stage that was to be started is being computed elsewhere.
+    /// A stage that was to be started is being computed elsewhere, or has to wait for its inputs to come from elsewhere.
     pub fn held(&mut self, index: usize) {
         self.set(index, Status::Held);
     }
 
-    /// The stages that are being computed elsewhere.
+    pub fn is_held(&self, index: usize) -> bool {
+        self.status[index] == Status::Held
+    }
+
+    /// The stages that are being computed elsewhere, or whose inputs are.
     pub fn all_held(&self) -> Vec<usize> {
         self.indices(|status| status == Status::Held)
     }

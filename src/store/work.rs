@@ -37,7 +37,7 @@ pub(super) fn builder() -> Builder<'static, 'static> {
 }
 
 impl Store {
-    /// Removes what processes left in `tmp/` that are certainly gone.
+    /// Removes what processes left in `tmp/` that are certainly gone, and what nobody goes on to fetch or send.
     pub fn clear_abandoned_work(&self) {
         let tmp = self.root.join("tmp");
         let left = std::fs::read_dir(&tmp).into_iter().flatten().filter_map(Result::ok);
@@ -53,6 +53,12 @@ impl Store {
                     Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
                     _ => std::fs::remove_file(entry.path()),
                 };
+            }
+        }
+        let partial = std::fs::read_dir(self.root.join("partial"));
+        for entry in partial.into_iter().flatten().filter_map(Result::ok) {
+            if age(&tmp, &entry.path()).is_ok_and(|age| age > SILENCE) {
+                let _ = std::fs::remove_file(entry.path());
             }
         }
     }
@@ -161,7 +167,16 @@ mod tests {
         // A process that runs may take as long as it likes.
         leave(&store, &(this.prefix() + "f"), 8);
         std::fs::write(store.root.join("tmp").join(dead.prefix() + "g"), "a lease").unwrap();
+        let partial = |days: u64| {
+            let path = store.root.join("partial").join(format!("of {days} days"));
+            let file = std::fs::File::create(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 60 * 60))
+                .unwrap();
+            path
+        };
+        let (old, young) = (partial(8), partial(6));
         store.clear_abandoned_work();
+        assert!(!old.exists() && young.exists());
         let own = workspace.path().file_name().unwrap().to_str().unwrap().to_owned();
         let mut kept = [own, container.prefix() + "c", elsewhere.prefix() + "d", this.prefix() + "f"];
         kept.sort();

@@ -239,7 +239,11 @@ fn by(lab: &Lab, user: u32, group: u32, words: &str) -> Option<Output> {
         std::fs::copy(env!("CARGO_BIN_EXE_runner"), &program).unwrap();
     }
     let mut other = Command::new(program);
-    other.args(lab.command(words).get_args()).current_dir(lab.path()).uid(user).gid(group);
+    other
+        .args(lab.command(words).get_args())
+        .current_dir(lab.path())
+        .uid(user)
+        .gid(group);
     other.env("HOME", lab.path()).env("XDG_CONFIG_HOME", lab.path());
     Some(other.output().unwrap())
 }
@@ -258,7 +262,11 @@ fn a_store_of_another_account_serves_hits_and_says_why_it_cannot_run() {
     assert_eq!(hits.status.code(), Some(0), "{}", said(&hits));
     let output = by(&lab, 4001, 4001, "run x.toml --store theirs --set steps=3").unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
-    assert!(said(&output).contains("Permission denied") && said(&output).contains("theirs"), "{}", said(&output));
+    assert!(
+        said(&output).contains("Permission denied") && said(&output).contains("theirs"),
+        "{}",
+        said(&output)
+    );
     let output = by(&lab, 4001, 4001, "run x.toml --store none").unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
     assert!(said(&output).contains("Permission denied"), "{}", said(&output));

@@ -1,8 +1,13 @@
 //! Two machines that share a remote, as two stores and a folder.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::lab::{LOOP, Lab, count};
+use crate::server::{Reply, Server};
 
 fn lab() -> (Lab, String) {
     let lab = Lab::new(LOOP);
@@ -99,4 +104,73 @@ fn a_password_in_an_address_is_refused_and_printed_nowhere() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("***@host") && !said.contains("hush"), "{said}");
     }
+}
+
+/// A web server with what `problems` and `mixed[0]` put out, as a remote of a lab; `object` answers who asks it for an object.
+fn web(object: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> (Lab, Server) {
+    let kept: Mutex<BTreeMap<String, String>> = Mutex::default();
+    let server = Server::start(move |request, _| {
+        let mut kept = kept.lock().unwrap();
+        if request.method == "PUT" {
+            kept.insert(request.path.clone(), request.body.clone());
+            return Reply::of(201, "");
+        }
+        let found = kept.get(&request.path).map(|body| Reply::of(200, body.as_bytes()));
+        let mut reply = found.unwrap_or_else(|| Reply::of(404, ""));
+        let modified = "Tue, 24 Nov 2026 12:00:00 GMT".to_owned();
+        reply.headers.push(("last-modified", modified));
+        let is_object = request.method == "GET" && request.path.contains("/objects/");
+        if is_object { object(reply) } else { reply }
+    });
+    let lab = Lab::new(&(LOOP.to_owned() + "[stages.extra]\nkind = \"generate\"\ntask = \"addition\"\nstart = \"cold\"\ntrain = 3\n"));
+    let settings = format!(
+        "[settings]\nremotes = [{{ url = \"{}/lab\", access = \"read-write\" }}]\n",
+        server.address
+    );
+    lab.write("runner.toml", &settings);
+    lab.stdout("run x.toml problems mixed[0] --store one", 0);
+    (lab, server)
+}
+
+fn events(output: &str) -> Vec<Value> {
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn inputs_on_their_way_hold_up_nobody_else() {
+    let (lab, _server) = web(|reply| Reply {
+        pause: Duration::from_millis(250),
+        ..reply
+    });
+    let out = lab.stdout("run x.toml numbered[0] extra --store two --jobs 1 --json", 0);
+    let events = events(&out);
+    let place = |event: &str, stage: &str| {
+        let found = events.iter().position(|found| found["event"] == event && found["stage"] == stage);
+        found.unwrap_or_else(|| panic!("no {event} of {stage} in {out}"))
+    };
+    // The training is more urgent, and waits for what comes slowly.
+    assert!(place("finished", "extra") < place("brought", "numbered[0]"), "{out}");
+    assert!(place("brought", "numbered[0]") < place("started", "numbered[0]"), "{out}");
+}
+
+#[test]
+fn a_server_that_dies_amid_an_answer_is_left_aside_and_its_objects_are_made_again() {
+    let (lab, _server) = web(|reply| {
+        let half = reply.body.len() / 2;
+        reply.cut(half)
+    });
+    let out = lab.stdout("run x.toml numbered[0] --store two --json", 0);
+    let events = events(&out);
+    let said = events.iter().filter(|event| event["event"] == "warned").map(ToString::to_string);
+    let said: Vec<String> = said.collect();
+    assert!(
+        said.iter()
+            .any(|said| said.contains("cannot use the remote") && said.contains("going on without it")),
+        "{out}"
+    );
+    let summary = events.last().unwrap();
+    assert_eq!((count(summary, "ran"), count(summary, "failed")), (3, 0), "{out}");
+    assert_eq!(lab.digests("one").len(), 2);
+    let two = lab.digests("two");
+    assert!(lab.digests("one").iter().all(|(key, outputs)| two[key] == *outputs));
 }

@@ -70,6 +70,50 @@ fn moto_shares_and_a_missing_bucket_is_said() {
     let endpoint = server("MOTO");
     shares(&lab(&format!("s3://lab/{}", unused()), &endpoint));
     goes_on_without(&lab("s3://missing/x", &endpoint), "secret", "no such bucket");
+    goes_on_after_a_cut(&lab(&format!("s3://lab/{}", unused()), &endpoint));
+}
+
+/// A push that is killed amid a large file sends the parts that are missing when it is tried again.
+fn goes_on_after_a_cut(lab: &Lab) {
+    lab.write(
+        "x.toml",
+        "name = \"x\"\n[stages.large]\nkind = \"command\"\nrun = [\"sh\", \"-c\", \"head -c 320M /dev/urandom > $RUNNER_OUTPUT_LARGE\"]\n\
+         outputs = { large = \"file\" }\n",
+    );
+    let (here, aside) = (lab.path().join("runner.toml"), lab.path().join("aside"));
+    std::fs::rename(&here, &aside).unwrap();
+    let made = lab.output("run x.toml --store one");
+    std::fs::rename(&aside, &here).unwrap();
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let mut push = lab.command("cache push x.toml --store one");
+    push.env("AWS_ACCESS_KEY_ID", "lab").env("AWS_SECRET_ACCESS_KEY", "secret");
+    let mut child = push.spawn().unwrap();
+    let partial = lab.path().join("one/v1/partial");
+    let arrived = || {
+        let lists = std::fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().path());
+        let parts = lists.map(|list| std::fs::read_to_string(list).unwrap_or_default().lines().count());
+        parts.sum::<usize>()
+    };
+    while arrived() < 4 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let there = arrived();
+    assert!(there >= 4, "it ended before it was killed");
+    let again = push.output().unwrap();
+    assert_eq!(again.status.code(), Some(0), "{}", said(&again));
+    // The first line of the list is no part.
+    let missing = (320 << 20) - (there as u64 - 1) * (16 << 20);
+    assert!(
+        said(&again).contains(&format!("sent {:.1} MB", missing as f64 / 1e6)),
+        "{there}: {}",
+        said(&again)
+    );
+    assert_eq!(arrived(), 0);
+    let pulled = run(lab, "cache pull x.toml --store two", "secret");
+    assert!(said(&pulled).contains("1 of 1 stages are here"), "{}", said(&pulled));
+    assert_eq!(lab.digests("one"), lab.digests("two"));
 }
 
 #[test]

@@ -7,14 +7,14 @@ mod pin;
 mod rerun;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::cli::session::folder;
+use crate::cli::session::{folder, settings};
 use crate::cli::{Exit, Failed, print, print_json, transfer};
-use crate::config::{self, Settings};
+use crate::config;
 use crate::report::bytes;
 use crate::store::{Size, Store};
 
@@ -63,12 +63,12 @@ pub enum CacheCommand {
 /// Which store.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
-    /// The store of this experiment, as its files of settings say (else `--store`, `RUNNER_STORE` or `cache`)
+    /// The store of this experiment, as its files of settings say (else that of this folder's settings)
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
-    /// Folder of the store
-    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
+    /// Folder of the store (also `RUNNER_STORE`)
+    #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
 }
 
@@ -76,10 +76,7 @@ impl StoreArgs {
     /// The folder that a run would use.
     fn folder(&self) -> Result<PathBuf, Failed> {
         let Some(file) = &self.file else {
-            return Ok(folder(&Settings {
-                store: self.store.clone(),
-                ..Settings::default()
-            }));
+            return Ok(folder(&settings(Path::new(""), self.store.as_deref())?));
         };
         let experiment = ExperimentArgs {
             file: file.clone(),

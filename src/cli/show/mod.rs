@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::Selection;
-use super::session::folder;
+use super::session::{folder, settings};
 use super::{Exit, Failed, Session};
-use crate::config::Settings;
 use crate::hash::Digest;
 use crate::plan::State;
 use crate::store::{Named, Store};
@@ -92,16 +91,7 @@ fn wrong(what: &Path) -> String {
 
 /// The store that a command uses which is not about an experiment.
 fn store(args: &ShowArgs) -> Result<Store, Failed> {
-    #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
-    let variable = || {
-        std::env::var_os("RUNNER_STORE")
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    Ok(Store::open(&folder(&Settings {
-        store: args.store.clone().or_else(variable),
-        ..Settings::default()
-    }))?)
+    Ok(Store::open(&folder(&settings(Path::new(""), args.store.as_deref())?))?)
 }
 
 fn by_digits(store: &Store, digits: &str) -> Result<Named, Failed> {

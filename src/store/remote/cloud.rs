@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 
+use super::parts::Sending;
 use super::trouble::{self, Trouble};
 use crate::hash::Digest;
 
@@ -24,19 +26,16 @@ const CRAWL: u64 = 100_000;
 /// Files from this size on go in parts of this size.
 pub(super) const PART: u64 = 16 << 20;
 
-/// A provider takes at most 10,000 parts.
-const PARTS: u64 = 9_000;
-
 /// Parts of one file on their way at once.
 pub(super) const AT_ONCE: usize = 6;
 
 /// A bucket or a server, and where in it the store is.
 pub(super) struct Cloud {
-    pub store: Box<dyn ObjectStore>,
+    pub store: Arc<dyn ObjectStore>,
     /// Of the store in the bucket.
     pub prefix: Path,
-    /// A bucket: it can be listed, creates only what is absent, and takes large objects in parts. A plain server does none of these.
-    pub is_bucket: bool,
+    /// A bucket can be listed, creates only what is absent, and takes large objects in parts by this. A plain server does none of these.
+    pub bucket: Option<Arc<dyn MultipartStore>>,
 }
 
 impl Cloud {
@@ -60,7 +59,7 @@ impl Cloud {
 
     /// Whether the bucket is there and lets itself be read: what is not found in a bucket that is missing would look like a miss.
     pub async fn check(&self) -> Result<(), Trouble> {
-        if self.is_bucket {
+        if self.bucket.is_some() {
             let path = self.prefix.clone().join("v1").join("records").join("00");
             let first = async { self.store.list(Some(&path)).next().await.transpose() };
             match within(PATIENCE, first).await {
@@ -114,7 +113,7 @@ impl Cloud {
 
     /// Puts what is named by its digest: where it is there already, nothing changes, as it can only be the same.
     pub async fn put_object(&self, path: &Path, bytes: Bytes, replace: bool) -> Result<(), Trouble> {
-        let mode = if self.is_bucket && !replace {
+        let mode = if self.bucket.is_some() && !replace {
             PutMode::Create
         } else {
             PutMode::Overwrite
@@ -122,18 +121,18 @@ impl Cloud {
         self.put(path, bytes, mode).await.map(drop)
     }
 
-    /// Puts a record if there is none. Returns whether it did. A plain server is asked first, as it cannot create.
-    pub async fn put_record(&self, path: &Path, bytes: Bytes, replace: bool) -> Result<bool, Trouble> {
-        if replace {
-            return self.put(path, bytes, PutMode::Overwrite).await;
+    /// Puts a record if there is none. Returns whether it did. A plain server cannot create: it is asked first, unless it `was_asked`.
+    pub async fn put_record(&self, path: &Path, bytes: Bytes, replace: bool, was_asked: bool) -> Result<bool, Trouble> {
+        let is_bucket = self.bucket.is_some();
+        if !(replace || is_bucket || was_asked) && self.size(path).await?.is_some() {
+            return Ok(false);
         }
-        if self.is_bucket {
-            return self.put(path, bytes, PutMode::Create).await;
-        }
-        match self.size(path).await? {
-            Some(_) => Ok(false),
-            None => self.put(path, bytes, PutMode::Overwrite).await,
-        }
+        let mode = if is_bucket && !replace {
+            PutMode::Create
+        } else {
+            PutMode::Overwrite
+        };
+        self.put(path, bytes, mode).await
     }
 
     async fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<bool, Trouble> {
@@ -147,44 +146,26 @@ impl Cloud {
         }
     }
 
-    /// Puts a large file, telling of each part.
-    pub async fn put_file(&self, path: &Path, file: &File, bytes: u64, sent: &(dyn Fn(u64) + Sync)) -> Result<(), Trouble> {
-        if self.is_bucket {
-            self.put_parts(path, file, bytes, sent).await
-        } else {
-            self.put_mapped(path, file, bytes).await.map(|()| sent(bytes))
-        }
-    }
-
-    async fn put_parts(&self, path: &Path, file: &File, bytes: u64, sent: &(dyn Fn(u64) + Sync)) -> Result<(), Trouble> {
-        let answer = |error| trouble::of(&error).unwrap_or(Trouble::NoSuchPlace);
-        let mut upload = self.store.put_multipart(path).await.map_err(answer)?;
-        let part = PART.max(bytes.div_ceil(PARTS));
-        let parts = (0..bytes.div_ceil(part)).map(|number| {
-            let range = number * part..bytes.min((number + 1) * part);
-            let length = range.end - range.start;
-            // What is read is in memory only while its part is on the way.
-            let payload = read(file, range);
-            let sending = payload.map(|payload| upload.put_part(payload.into()));
-            async move {
-                let sending = sending?;
-                let ended = tokio::time::timeout(patience(length), sending).await;
-                let ended = ended.map_err(|_| Trouble::Slow(patience(length).as_secs()))?;
-                ended.map_err(|error| trouble::of(&error).unwrap_or(Trouble::NoSuchPlace))?;
-                sent(length);
-                Ok(())
-            }
-        });
-        let ended: Vec<Result<(), Trouble>> = stream::iter(parts).buffer_unordered(AT_ONCE).collect().await;
-        let ended: Result<(), Trouble> = ended.into_iter().collect();
-        match ended {
-            Ok(()) => upload.complete().await.map(drop).map_err(answer),
-            Err(trouble) => {
-                // What is left of it costs the bucket space until its rules remove it, and nothing else.
-                let _ = upload.abort().await;
-                Err(trouble)
-            }
-        }
+    /// Puts a large file; `sent` is told what arrived, and `list` is where a bucket's parts are written down ([`Sending`]).
+    pub async fn put_file(
+        &self,
+        to: &Path,
+        (file, bytes): (&File, u64),
+        list: Option<&std::path::Path>,
+        sent: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), Trouble> {
+        let Some(bucket) = self.bucket.as_deref() else {
+            return self.put_mapped(to, file, bytes).await.map(|()| sent(bytes));
+        };
+        let sending = Sending {
+            bucket,
+            to,
+            file,
+            bytes,
+            list,
+            sent,
+        };
+        sending.go().await
     }
 
     /// A plain server takes a file as one: it is mapped, so that it is never in memory as a whole.
@@ -197,7 +178,7 @@ impl Cloud {
 
     /// The keys of all records; nothing where the remote cannot be listed.
     pub async fn keys(&self) -> Result<Option<BTreeSet<Digest>>, Trouble> {
-        if !self.is_bucket {
+        if !self.bucket.is_some() {
             return Ok(None);
         }
         let folder = self.prefix.clone().join("v1").join("records");
@@ -215,21 +196,13 @@ impl Cloud {
     }
 }
 
-fn read(file: &File, range: Range<u64>) -> Result<Bytes, Trouble> {
-    let length = usize::try_from(range.end - range.start).map_err(|error| Trouble::here("read an object", error))?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, range.start)
-        .map_err(|error| Trouble::here("read an object", error))?;
-    Ok(bytes.into())
-}
-
 /// How long so many bytes may take.
-fn patience(bytes: u64) -> Duration {
+pub(super) fn patience(bytes: u64) -> Duration {
     PATIENCE + Duration::from_secs(bytes / CRAWL)
 }
 
 /// Waits for an answer. `Err(None)` says that what was asked for is not there.
-async fn within<T>(time: Duration, asked: impl Future<Output = object_store::Result<T>>) -> Result<T, Option<Trouble>> {
+pub(super) async fn within<T>(time: Duration, asked: impl Future<Output = object_store::Result<T>>) -> Result<T, Option<Trouble>> {
     match tokio::time::timeout(time, asked).await {
         Err(_) => Err(Some(Trouble::Slow(time.as_secs()))),
         Ok(answer) => answer.map_err(|error| trouble::of(&error)),

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use futures_util::{StreamExt, stream};
 
 use super::cloud::{AT_ONCE, Cloud, PART};
-use super::{Backend, Remote, Remotes, Shared, Trouble, folder, lock};
+use super::{Backend, Remote, Remotes, Shared, Trouble, alone, folder, lock};
 use crate::hash::{self, Digest};
 use crate::store::object::leads_down;
-use crate::store::{Acquired, Artifact, Store, StoreError};
+use crate::store::{Artifact, Lease, Store, StoreError, atomic};
 
 /// Artifacts that are fetched together, and put into the store with one sync.
 const BATCH: usize = 512;
@@ -71,6 +71,7 @@ impl Remotes {
                     let came = stream::iter(asked).buffer_unordered(FETCHED_AT_ONCE);
                     came.filter_map(|artifact| async move { artifact }).collect().await
                 },
+                &self.0.fetched,
                 tick,
             );
             missing.retain(|artifact| !came.contains(artifact));
@@ -96,7 +97,7 @@ impl Shared {
         let came = match backend {
             Backend::Folder(folder) => {
                 let came = folder::fetch(folder, artifact, &to);
-                self.moved.fetch_add(artifact.bytes, Ordering::Relaxed);
+                self.fetched.fetch_add(artifact.bytes, Ordering::Relaxed);
                 came
             }
             Backend::Cloud(cloud) if artifact.folder => self.folder(remote, cloud, store, artifact, &to).await,
@@ -144,7 +145,7 @@ impl Shared {
             return Ok(false);
         };
         remote.right(digest, &Digest::of(&content))?;
-        self.moved.fetch_add(bytes, Ordering::Relaxed);
+        self.fetched.fetch_add(bytes, Ordering::Relaxed);
         std::fs::write(to, &content).map_err(|error| Trouble::here("write an object", error))?;
         Ok(true)
     }
@@ -159,11 +160,13 @@ impl Shared {
         (digest, bytes): (&Digest, u64),
         to: &Path,
     ) -> Result<bool, Trouble> {
-        let here = |error: StoreError| Trouble::Here(error.to_string());
-        let lease = match store.lease(digest, 0).map_err(here)? {
-            Acquired::Mine(lease) => lease,
-            Acquired::Held(holder) => return Err(Trouble::Here(format!("{holder} is fetching the object {}", digest.short()))),
-        };
+        let lease = alone(store, digest).await;
+        let here = store.object(digest);
+        let came = std::fs::metadata(&here).is_ok_and(|about| about.is_file() && about.len() == bytes);
+        if came && atomic::link(&here, to).is_ok() {
+            // With another process.
+            return Ok(true);
+        }
         let mut partial = Partial::open(store, digest, bytes)?;
         let resumed = !partial.done.is_empty();
         let path = cloud.object(digest);
@@ -176,8 +179,8 @@ impl Shared {
         while let Some((number, part)) = parts.next().await {
             let Some(part) = part? else { return Ok(false) };
             partial.write(number, &part)?;
-            self.moved.fetch_add(part.len() as u64, Ordering::Relaxed);
-            lease.beat();
+            self.fetched.fetch_add(part.len() as u64, Ordering::Relaxed);
+            lease.iter().for_each(Lease::beat);
         }
         drop(parts);
         let found = hash::file(&partial.path).map_err(|error| Trouble::here("read an object", error))?;
@@ -190,7 +193,7 @@ impl Shared {
             }
             return remote.right(digest, &found).map(|()| false);
         }
-        std::fs::rename(&partial.path, to).map_err(|error| Trouble::here("move an object", error))?;
+        atomic::rename(&partial.path, to).map_err(|error| Trouble::here("move an object", error))?;
         partial.remove();
         Ok(true)
     }

@@ -11,6 +11,7 @@ mod cloud;
 mod fetch;
 mod folder;
 mod open;
+mod parts;
 mod push;
 #[cfg(test)]
 mod server;
@@ -37,7 +38,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
 use super::admit::LONGEST;
-use super::{Record, Store, StoreError};
+use super::{Acquired, Lease, Record, Store, StoreError};
 use crate::hash::Digest;
 use cloud::Cloud;
 
@@ -80,7 +81,9 @@ struct Shared {
     failure: Mutex<Option<String>>,
     /// Objects that no remote has as they should be: records that name them are no hits.
     gone: Mutex<BTreeSet<Digest>>,
-    moved: AtomicU64,
+    /// Bytes that went over the network, each way.
+    sent: AtomicU64,
+    fetched: AtomicU64,
 }
 
 struct Remote {
@@ -120,7 +123,8 @@ impl Remotes {
             notes: Mutex::default(),
             failure: Mutex::default(),
             gone: Mutex::default(),
-            moved: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
         }))
     }
 
@@ -188,15 +192,15 @@ impl Remotes {
         self.0.runtime().block_on(work)
     }
 
-    /// Waits for a long transfer, calling `tick` with the bytes that went over the network so far.
-    fn wait<T>(&self, work: impl Future<Output = T>, tick: &mut dyn FnMut(u64)) -> T {
-        let before = self.0.moved.load(Ordering::Relaxed);
+    /// Waits for a long transfer, calling `tick` with what it added to `bytes` so far.
+    fn wait<T>(&self, work: impl Future<Output = T>, bytes: &AtomicU64, tick: &mut dyn FnMut(u64)) -> T {
+        let before = bytes.load(Ordering::Relaxed);
         self.block(async {
             let mut work = std::pin::pin!(work);
             loop {
                 match tokio::time::timeout(TICK, work.as_mut()).await {
                     Ok(ended) => return ended,
-                    Err(_) => tick(self.0.moved.load(Ordering::Relaxed) - before),
+                    Err(_) => tick(bytes.load(Ordering::Relaxed) - before),
                 }
             }
         })
@@ -275,6 +279,17 @@ impl Shared {
             lock(&self.failure).get_or_insert(message);
         } else {
             lock(&self.notes).push(format!("{message}; going on without it"));
+        }
+    }
+}
+
+/// Waits until no other process of this store works at the large file `name`; nothing where the store cannot be written.
+async fn alone(store: &Store, name: &Digest) -> Option<Lease> {
+    loop {
+        match store.lease(name, 0) {
+            Ok(Acquired::Mine(lease)) => return Some(lease),
+            Ok(Acquired::Held(_)) => tokio::time::sleep(TICK).await,
+            Err(_) => return None,
         }
     }
 }

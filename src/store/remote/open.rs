@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
@@ -31,11 +33,11 @@ pub(super) fn open(place: &Place, environment: &Environment) -> Result<Backend, 
     let is_bucket = !url.scheme().starts_with("http");
     let prefix = if is_bucket { url.path() } else { "" };
     let prefix = Path::from_url_path(prefix).map_err(|error| Trouble::Answer(error.to_string()))?;
-    let store = client(&url, place, environment).map_err(|error| match error {
+    let (store, bucket) = client(&url, place, environment).map_err(|error| match error {
         object_store::Error::Generic { source, .. } => Trouble::Denied(source.to_string()),
         other => Trouble::Answer(other.to_string()),
     })?;
-    Ok(Backend::Cloud(Cloud { store, prefix, is_bucket }))
+    Ok(Backend::Cloud(Cloud { store, prefix, bucket }))
 }
 
 /// A folder that is not there may be a share that is not mounted: it is not made, but for the layout in it.
@@ -46,7 +48,15 @@ fn folder_of(folder: &std::path::Path, writes: bool) -> Result<Store, Trouble> {
     Store::open(folder).map_err(|error| Trouble::Answer(error.to_string()))
 }
 
-fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::Result<Box<dyn ObjectStore>> {
+/// What speaks to the remote, and, of a bucket, what sends large objects in parts: the same, by another trait.
+type Client = (Arc<dyn ObjectStore>, Option<Arc<dyn MultipartStore>>);
+
+fn bucket<T: ObjectStore + MultipartStore>(client: T) -> Client {
+    let client = Arc::new(client);
+    (client.clone(), Some(client))
+}
+
+fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::Result<Client> {
     let options = |address: &str| {
         ClientOptions::new()
             .with_allow_http(address.starts_with("http://"))
@@ -55,12 +65,12 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             .with_read_timeout(PATIENCE)
             .with_pool_max_idle_per_host(64)
     };
-    let bucket = url.host_str().unwrap_or_default();
+    let name = url.host_str().unwrap_or_default();
     let variables = |beginning: &'static str| environment.iter().filter(move |(name, _)| name.starts_with(beginning));
     let endpoint = place.endpoint.as_deref();
     Ok(match url.scheme() {
         "s3" => {
-            let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retry());
+            let mut builder = AmazonS3Builder::new().with_bucket_name(name).with_retry(retry());
             let files = aws_files(environment);
             let given = files.iter().chain(variables("AWS_"));
             for (key, value) in given.filter(|(key, _)| !key.to_ascii_uppercase().starts_with("AWS_ENDPOINT")) {
@@ -76,10 +86,10 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint);
             }
-            Box::new(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
         }
         "gs" => {
-            let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retry());
+            let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(name).with_retry(retry());
             for (key, value) in variables("GOOGLE_") {
                 if let Ok(key) = key.to_ascii_lowercase().parse() {
                     builder = builder.with_config(key, value);
@@ -88,10 +98,10 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_base_url(endpoint);
             }
-            Box::new(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
         }
         "az" => {
-            let mut builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_retry(retry());
+            let mut builder = MicrosoftAzureBuilder::new().with_container_name(name).with_retry(retry());
             for (key, value) in variables("AZURE_") {
                 if let Ok(key) = key.to_ascii_lowercase().parse() {
                     builder = builder.with_config(key, value);
@@ -100,11 +110,11 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint.to_owned());
             }
-            Box::new(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
         }
         _ => {
             let builder = HttpBuilder::new().with_url(url.as_str()).with_retry(retry());
-            Box::new(builder.with_client_options(options(url.as_str())).build()?)
+            (Arc::new(builder.with_client_options(options(url.as_str())).build()?), None)
         }
     })
 }

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::cloud::{AT_ONCE, Cloud, PART};
-use super::{Backend, Remote, Remotes, Shared, Trouble, folder, lock};
+use super::{Backend, Remote, Remotes, Shared, Trouble, alone, folder, lock};
 use crate::hash::{self, Digest};
-use crate::store::{Artifact, Store, object};
+use crate::store::{Artifact, Lease, Store, object};
 
 /// Stages on their way at once.
 const PUSHED_AT_ONCE: usize = 24;
@@ -40,12 +40,12 @@ enum Sent {
 impl Remotes {
     /// Brings stages to every remote that is written to; `tick` is called with the bytes so far.
     pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> Pushed {
-        let before = self.0.moved.load(Ordering::Relaxed);
+        let before = self.0.sent.load(Ordering::Relaxed);
         let mut pushed = Pushed::default();
         // By stage: whether every remote has it so far, and whether one had it not before.
         let mut stages = vec![(true, false); keys.len()];
         for remote in self.0.remotes.iter().filter(|remote| remote.place.writes) {
-            let ended = self.wait(self.0.push(remote, store, keys), tick);
+            let ended = self.wait(self.0.push(remote, store, keys), &self.0.sent, tick);
             for (stage, sent) in stages.iter_mut().zip(ended) {
                 match sent {
                     Ok(sent) => stage.1 |= matches!(sent, Sent::New),
@@ -60,7 +60,7 @@ impl Remotes {
         }
         pushed.stages = stages.iter().filter(|(all, _)| *all).count();
         pushed.new = stages.iter().filter(|(all, new)| *all && *new).count();
-        pushed.bytes = self.0.moved.load(Ordering::Relaxed) - before;
+        pushed.bytes = self.0.sent.load(Ordering::Relaxed) - before;
         pushed
     }
 }
@@ -103,16 +103,23 @@ impl Shared {
         let artifacts: Vec<Artifact> = record.outputs.values().copied().collect();
         let is_new = match backend {
             Backend::Folder(folder) => {
-                self.moved
+                self.sent
                     .fetch_add(artifacts.iter().map(|artifact| artifact.bytes).sum(), Ordering::Relaxed);
                 folder::push(folder, store, key, &bytes, &artifacts)?
             }
             Backend::Cloud(cloud) => {
+                let path = cloud.record(key);
+                // Where all that is known to be missing or damaged is nothing, what has a record there is there.
+                let is_whole = lock(&remote.damaged).is_empty() && lock(&self.gone).is_empty();
+                if is_whole && cloud.size(&path).await?.is_some() {
+                    return Ok(Sent::There);
+                }
                 let sent = artifacts.iter().map(|artifact| self.artifact(remote, cloud, store, artifact));
                 let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
                 sent.into_iter().collect::<Result<(), Trouble>>()?;
                 let replace = lock(&remote.damaged).contains(key);
-                cloud.put_record(&cloud.record(key), bytes.into(), replace).await?
+                // A plain server has just been asked.
+                cloud.put_record(&path, bytes.into(), replace, is_whole).await?
             }
         };
         Ok(if is_new { Sent::New } else { Sent::There })
@@ -121,7 +128,7 @@ impl Shared {
     async fn artifact(&self, remote: &Remote, cloud: &Cloud, store: &Store, artifact: &Artifact) -> Result<(), Trouble> {
         let path = store.object(&artifact.digest);
         if !artifact.folder {
-            return self.upload(remote, cloud, &path, (&artifact.digest, artifact.bytes)).await;
+            return self.upload(remote, cloud, store, &path, (&artifact.digest, artifact.bytes)).await;
         }
         let manifest = object::manifest(&path).map_err(|error| Trouble::Here(error.to_string()))?;
         if Digest::of(manifest.as_bytes()) != artifact.digest {
@@ -130,7 +137,7 @@ impl Shared {
         let files = super::fetch::files(manifest.as_bytes(), artifact.bytes).map_err(Trouble::Here)?;
         let sent = files.iter().map(|(digest, bytes, name)| {
             let path = path.join(name);
-            async move { self.upload(remote, cloud, &path, (digest, *bytes)).await }
+            async move { self.upload(remote, cloud, store, &path, (digest, *bytes)).await }
         });
         let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
         sent.into_iter().collect::<Result<(), Trouble>>()?;
@@ -142,7 +149,14 @@ impl Shared {
     }
 
     /// Uploads one file, whose content is checked: damage here must not spread.
-    async fn upload(&self, remote: &Remote, cloud: &Cloud, file: &Path, (digest, bytes): (&Digest, u64)) -> Result<(), Trouble> {
+    async fn upload(
+        &self,
+        remote: &Remote,
+        cloud: &Cloud,
+        store: &Store,
+        file: &Path,
+        (digest, bytes): (&Digest, u64),
+    ) -> Result<(), Trouble> {
         let place = cloud.object(digest);
         let replace = lock(&remote.damaged).contains(digest);
         if bytes <= PART {
@@ -151,10 +165,16 @@ impl Shared {
                 return Err(damaged(digest));
             }
             cloud.put_object(&place, Bytes::from(content), replace).await?;
-            self.moved.fetch_add(bytes, Ordering::Relaxed);
+            self.sent.fetch_add(bytes, Ordering::Relaxed);
             return Ok(());
         }
+        // One process of this store at a time sends it; the others find it there.
+        let name = Digest::of(format!("upload {} {digest}", remote.place.url).as_bytes());
+        let alone = alone(store, &name).await;
+        let list = store.root.join("partial").join(format!("{name}.sent"));
         if !replace && cloud.size(&place).await? == Some(bytes) {
+            // Perhaps its last part arrived, and the answer to that was lost.
+            let _ = std::fs::remove_file(list);
             return Ok(());
         }
         if hash::file(file).map_err(|error| Trouble::here("read an object", error))? != *digest {
@@ -162,9 +182,12 @@ impl Shared {
         }
         let opened = File::open(file).map_err(|error| Trouble::here("read an object", error))?;
         let sent = |part| {
-            self.moved.fetch_add(part, Ordering::Relaxed);
+            self.sent.fetch_add(part, Ordering::Relaxed);
+            alone.iter().for_each(Lease::beat);
         };
-        cloud.put_file(&place, &opened, bytes, &sent).await
+        // A store that cannot be written can be sent all the same.
+        let list = alone.is_some().then_some(list.as_path());
+        cloud.put_file(&place, (&opened, bytes), list, &sent).await
     }
 }
 

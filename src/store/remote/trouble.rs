@@ -63,7 +63,9 @@ pub(super) fn of(error: &object_store::Error) -> Option<Trouble> {
 fn is_of_the_machine(error: &(dyn std::error::Error + 'static)) -> bool {
     let services = ["169.254.169.254", "metadata.google.internal"];
     let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).any(|text| services.iter().any(|service| text.contains(service)))
+    chain
+        .map(ToString::to_string)
+        .any(|text| services.iter().any(|service| text.contains(service)))
 }
 
 fn transport(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind> {
