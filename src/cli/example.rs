@@ -131,6 +131,7 @@ fn hit(outputs: &[(&str, &[u8])]) -> Entry {
         key: Some(Digest::of(b"key")),
         reason: None,
         outputs,
+        is_here: true,
         estimate: None,
     }
 }
@@ -148,6 +149,7 @@ fn changed() -> Entry {
         key,
         reason,
         outputs: Outputs::new(),
+        is_here: false,
         estimate,
     }
 }
@@ -158,6 +160,7 @@ fn unknown() -> Entry {
         key: None,
         reason: None,
         outputs: Outputs::new(),
+        is_here: false,
         estimate: Some(Duration::from_secs(3)),
     }
 }

@@ -54,7 +54,7 @@ pub fn state_name(state: State) -> &'static str {
     }
 }
 
-/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "key", "reason", "seconds", "inputs"}]}`.
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "key", "reason", "seconds", "inputs"}]}`.
 pub fn as_json(plan: &Plan) -> Value {
     let stage = |(_, node, entry): (NodeIndex, &Node, &Entry)| {
         json!({
@@ -62,6 +62,7 @@ pub fn as_json(plan: &Plan) -> Value {
             "variant": node.name.variant,
             "kind": node.kind.name,
             "state": state_name(entry.state),
+            "here": entry.is_here,
             "key": entry.key,
             "reason": entry.reason.as_ref().map(ToString::to_string),
             "seconds": entry.estimate.map(|time| time.as_secs_f64()),
@@ -125,6 +126,9 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
 fn why(plan: &Plan, node: &Node, entry: &Entry) -> String {
     if let Some(reason) = &entry.reason {
         return reason.to_string();
+    }
+    if entry.state == State::Hit && !entry.is_here {
+        return "at a remote".to_owned();
     }
     let mut links = node.inputs.values().flatten();
     let waits = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != State::Hit);

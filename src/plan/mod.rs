@@ -79,6 +79,8 @@ pub struct Entry {
     pub reason: Option<Reason>,
     /// The outputs, for hits.
     pub outputs: Outputs,
+    /// Whether the store has all of them; else they come from a remote when they are used.
+    pub is_here: bool,
     /// How long it took last time or is thought to take.
     pub estimate: Option<Duration>,
 }

@@ -69,6 +69,7 @@ impl<'a> Resolver<'a> {
             key: None,
             reason: None,
             outputs: Outputs::new(),
+            is_here: false,
             estimate: None,
         };
         let mut entries = vec![unknown; dag.graph.node_count()];
@@ -93,7 +94,7 @@ impl<'a> Resolver<'a> {
             for (index, fingerprint, found) in missed {
                 let key = fingerprint.key();
                 entries[index.index()] = match remote.remove(&key) {
-                    Some(record) => hit(key, record.outputs),
+                    Some(record) => self.elsewhere(key, record),
                     None => self.miss(&dag.graph[index], &fingerprint, found),
                 };
             }
@@ -139,7 +140,7 @@ impl<'a> Resolver<'a> {
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
-            Some(record) => hit(key, record.outputs),
+            Some(record) => self.elsewhere(key, record),
             None => self.miss(node, fingerprint, found),
         })
     }
@@ -157,7 +158,18 @@ impl<'a> Resolver<'a> {
             key: Some(fingerprint.key()),
             reason: Some(reason),
             outputs: Outputs::new(),
+            is_here: false,
             estimate: self.history().estimate(node),
+        }
+    }
+
+    /// A hit by the record of a remote.
+    fn elsewhere(&self, key: Digest, record: Record) -> Entry {
+        let mut outputs = record.outputs.values();
+        let is_here = outputs.all(|artifact| self.store.has(artifact).unwrap_or(false));
+        Entry {
+            is_here,
+            ..hit(key, record.outputs)
         }
     }
 
@@ -225,6 +237,7 @@ fn hit(key: Digest, outputs: Outputs) -> Entry {
         key: Some(key),
         reason: None,
         outputs,
+        is_here: true,
         estimate: None,
     }
 }

@@ -32,7 +32,7 @@ fn a_record_is_shown_by_its_key_its_stage_and_its_output() {
     std::fs::remove_dir_all(lab.object("cache", digest)).unwrap();
     let text = lab.stdout(&format!("show {digest}"), 0);
     assert!(
-        text.contains("not in this store") && text.contains("run `numbered[0] (seed=1)` of experiment `loop` again"),
+        text.contains("not in this store") && text.contains("`runner fetch FILE 'numbered[0].model'` with the file of `loop`"),
         "{text}"
     );
 }

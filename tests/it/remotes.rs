@@ -33,6 +33,8 @@ fn a_second_store_has_all_hits_and_fetches_only_what_is_used() {
     let uploaded = first.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let uploaded = uploaded.into_iter().find(|event| event["event"] == "uploaded").unwrap();
     assert_eq!((&uploaded["stages"], &uploaded["of"]), (&10.into(), &10.into()), "{uploaded}");
+    let plan = lab.stdout("plan x.toml --store two", 0);
+    assert_eq!(plan.matches("at a remote").count(), 10, "{plan}");
     let second = lab.summary("run x.toml --store two", 0);
     assert_eq!((count(&second, "cached"), count(&second, "ran")), (10, 0));
     assert_eq!(objects(&lab, "two"), 0, "a run of hits needs no object");

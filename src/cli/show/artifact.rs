@@ -54,7 +54,15 @@ pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) 
 fn get(path: &std::path::Path, is_there: bool, made: &[&Place]) -> String {
     match made.first() {
         _ if is_there => path.display().to_string(),
-        Some(place) => format!("run `{}` of experiment `{}` again", place.stage, place.experiment),
+        Some(place) => {
+            let Place {
+                stage, experiment, port, ..
+            } = place;
+            format!(
+                "`runner fetch FILE '{}.{port}'` with the file of `{experiment}`, if a remote has it; else run `{stage}` again",
+                stage.name
+            )
+        }
         None => String::new(),
     }
 }
