@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| runner_fuzz::answer("addition", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| runner_fuzz::tasks::answer("addition", data));

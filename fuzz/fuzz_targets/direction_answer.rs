@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| runner_fuzz::answer("direction", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| runner_fuzz::tasks::answer("direction", data));

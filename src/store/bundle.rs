@@ -9,8 +9,9 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -338,8 +339,13 @@ fn check_files(contents: &Contents, root: &Path, folder: &Path) -> Result<(), Bu
 fn write_files(contents: &Contents, root: &Path, folder: &Path) -> io::Result<()> {
     for name in contents.files.keys() {
         let target = folder.join(name);
-        std::fs::create_dir_all(target.parent().unwrap_or(folder))?;
-        std::fs::copy(root.join("files").join(name), &target)?;
+        let parent = target.parent().unwrap_or(folder);
+        std::fs::create_dir_all(parent)?;
+        // Whole or not at all: half a file would be in the way of another attempt.
+        let mut file = tempfile::NamedTempFile::new_in(parent)?;
+        io::copy(&mut File::open(root.join("files").join(name))?, &mut file)?;
+        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        file.persist(&target).map_err(|failure| failure.error)?;
     }
     Ok(())
 }

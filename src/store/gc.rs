@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::leftovers::Leftover;
 use super::listing::shard;
 use super::{Artifact, Store, StoreError, atomic};
 use crate::hash::Digest;
@@ -30,7 +31,7 @@ pub struct Rules {
     /// Records and objects that stay, beside the pinned ones and those that runs need.
     pub keys: HashSet<Digest>,
     pub objects: HashSet<Digest>,
-    /// Records of at least this age go.
+    /// Records of at least this age go, and what runs, stages that were stopped and downloads have left behind.
     pub older_than: Option<Duration>,
     /// The cheapest go until the objects take no more.
     pub max_bytes: Option<u64>,
@@ -65,12 +66,25 @@ pub struct Sweep {
     pub objects: BTreeMap<Digest, u64>,
     /// Those among them that no record names at all.
     pub orphans: usize,
+    /// Folders beside the artifacts.
+    pub leftovers: Vec<Leftover>,
     /// What stays.
     pub kept_records: usize,
     pub kept_bytes: u64,
     /// Records that cannot be read: as long as there are any, no orphan goes, since one of them may name it.
     pub unreadable: usize,
     grace: Duration,
+    /// The age of leftovers.
+    silence: Duration,
+}
+
+/// What went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub records: usize,
+    pub object_bytes: u64,
+    /// Of leftovers.
+    pub other_bytes: u64,
 }
 
 /// The part of a record that is needed here.
@@ -124,16 +138,21 @@ impl Store {
         records.sort_by(|a, b| a.victim.cost.total_cmp(&b.victim.cost).then(a.victim.key.cmp(&b.victim.key)));
         let total = there.named.values().sum::<u64>() + there.orphans.values().sum::<u64>();
         choose(&mut records, rules, &there.named, total);
-        Ok(gather(records, there, &objects, unreadable, rules.grace))
+        let mut sweep = gather(records, there, &objects, unreadable, rules.grace);
+        if let Some(age) = rules.older_than {
+            sweep.silence = age.max(rules.grace);
+            sweep.leftovers = self.leftovers(sweep.silence);
+        }
+        Ok(sweep)
     }
 
-    /// Removes what a sweep found, unless it is needed by now. Returns how many records and how many bytes of objects went.
+    /// Removes what a sweep found, unless it is needed by now. Returns what went.
     ///
     /// # Errors
     /// When something cannot be removed; what went before that is gone.
-    pub fn remove(&self, sweep: &Sweep) -> Result<(usize, u64), StoreError> {
+    pub fn remove(&self, sweep: &Sweep) -> Result<Removed, StoreError> {
         let (mut used, mut asked) = (self.used(), Instant::now());
-        let (mut records, mut bytes) = (0, 0);
+        let mut removed = Removed::default();
         let mut spared: HashSet<Digest> = HashSet::new();
         for victim in &sweep.victims {
             if asked.elapsed() > FRESH {
@@ -148,19 +167,24 @@ impl Store {
             }
             match std::fs::remove_file(&victim.path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.map_err(StoreError::io("remove", &victim.path))?,
+                gone => gone.map_err(StoreError::io("remove", &victim.path))?,
             }
-            records += 1;
+            removed.records += 1;
         }
         for (digest, size) in &sweep.objects {
             if asked.elapsed() > FRESH {
                 (used, asked) = (self.used(), Instant::now());
             }
             if !used.contains(digest) && !spared.contains(digest) && self.remove_object(digest, sweep.grace)? {
-                bytes += size;
+                removed.object_bytes += size;
             }
         }
-        Ok((records, bytes))
+        for leftover in &sweep.leftovers {
+            if self.remove_leftover(leftover, sweep.silence)? {
+                removed.other_bytes += leftover.bytes;
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes an object, unless somebody has just taken it for the output of another stage.
@@ -483,7 +507,12 @@ mod tests {
         store.write_record(&same).unwrap();
         let sweep = store.sweep(&Rules { all: true, ..rules() }).unwrap();
         assert!(!sweep.objects.contains_key(&problems.digest), "a young record names it");
-        assert_eq!(store.remove(&sweep).unwrap(), (4, 15));
+        let removed = Removed {
+            records: 4,
+            object_bytes: 15,
+            other_bytes: 0,
+        };
+        assert_eq!(store.remove(&sweep).unwrap(), removed);
         assert!(store.has(&problems).unwrap());
     }
 
@@ -502,7 +531,12 @@ mod tests {
         let sweep = store.sweep(&Rules { all: true, ..rules() }).unwrap();
         assert_eq!(names(&sweep), [("cheap", 0.5), ("model", 100.0)]);
         let _other = store.begin_use("second", &[model.digest]).unwrap();
-        assert_eq!(store.remove(&sweep).unwrap(), (1, 5));
+        let removed = Removed {
+            records: 1,
+            object_bytes: 5,
+            other_bytes: 0,
+        };
+        assert_eq!(store.remove(&sweep).unwrap(), removed);
         assert_eq!(
             [problems, model, score, cheap].map(|artifact| store.has(&artifact).unwrap()),
             [true, true, true, false]

@@ -24,6 +24,7 @@ mod bundle;
 mod files;
 mod gc;
 mod lease;
+mod leftovers;
 mod listing;
 mod object;
 mod pin;
@@ -40,8 +41,9 @@ mod work;
 
 pub use admit::Refused;
 pub use bundle::{BundleError, Contents, Files};
-pub use gc::{Rules, Sweep, Victim};
+pub use gc::{Removed, Rules, Sweep, Victim};
 pub use lease::{Acquired, Lease};
+pub use leftovers::{Kind as LeftoverKind, Leftover};
 pub use listing::Named;
 pub use object::{Artifact, files_of};
 pub use pin::Pin;

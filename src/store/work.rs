@@ -65,7 +65,7 @@ impl Store {
 }
 
 /// How long nothing at `path` has changed, by the clock of the file server.
-fn age(tmp: &Path, path: &Path) -> io::Result<Duration> {
+pub(super) fn age(tmp: &Path, path: &Path) -> io::Result<Duration> {
     let now = tempfile::tempfile_in(tmp)?.metadata()?.modified()?;
     let mut latest = SystemTime::UNIX_EPOCH;
     for entry in WalkDir::new(path) {

@@ -10,7 +10,7 @@ use super::{StoreArgs, amounts, bytes, pin};
 use crate::cli::experiment::ExperimentArgs;
 use crate::cli::{Exit, Failed, print, print_json};
 use crate::report::{Align, Paint, Table, duration};
-use crate::store::{Rules, Store, Sweep, Victim};
+use crate::store::{LeftoverKind, Removed, Rules, Store, Sweep, Victim};
 
 /// So many records are listed for people: the dearest of those that would go.
 const LISTED: usize = 20;
@@ -29,7 +29,7 @@ pub struct GcArgs {
     #[arg(long = "keep-profile", value_name = "NAME")]
     pub keep_profiles: Vec<String>,
 
-    /// Artifacts made longer ago may go: `30d`, `12h`, `2w`
+    /// Artifacts made longer ago may go: `30d`, `12h`, `2w`; also logs of runs, checkpoints of stages that were stopped, and downloads
     #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
     pub older_than: Option<Duration>,
 
@@ -88,7 +88,7 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
     }
 }
 
-fn as_json(sweep: &Sweep, removed: Option<(usize, u64)>) -> Value {
+fn as_json(sweep: &Sweep, removed: Option<Removed>) -> Value {
     let victim = |victim: &Victim| {
         json!({
             "key": victim.key, "stage": victim.stage, "experiment": victim.experiment, "bytes": victim.bytes,
@@ -100,13 +100,18 @@ fn as_json(sweep: &Sweep, removed: Option<(usize, u64)>) -> Value {
         "objects": sweep.objects.len(),
         "object_bytes": sweep.objects.values().sum::<u64>(),
         "orphans": sweep.orphans,
+        "leftovers": sweep.leftovers.len(),
+        "leftover_bytes": sweep.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>(),
         "kept": {"records": sweep.kept_records, "object_bytes": sweep.kept_bytes},
         "unreadable": sweep.unreadable,
-        "removed": removed.map(|(records, bytes)| json!({"records": records, "object_bytes": bytes})),
+        "removed": removed.map(|removed| {
+            let Removed { records, object_bytes, other_bytes } = removed;
+            json!({"records": records, "object_bytes": object_bytes, "leftover_bytes": other_bytes})
+        }),
     })
 }
 
-fn as_text(sweep: &Sweep, removed: Option<(usize, u64)>) -> String {
+fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = Table::new([
         title("cost", Align::Right),
@@ -137,11 +142,17 @@ fn as_text(sweep: &Sweep, removed: Option<(usize, u64)>) -> String {
     let (count, size) = (sweep.objects.len(), bytes(sweep.objects.values().sum()));
     text += &match removed {
         None => format!(
-            "{} records and {count} artifacts, {size}, would go ({} of them no record names); --delete removes them\n",
+            "{} records and {count} artifacts, {size}, would go ({} of them no record names){}; --delete removes them\n",
             sweep.victims.len(),
-            sweep.orphans
+            sweep.orphans,
+            leftovers(sweep)
         ),
-        Some((records, gone)) => format!("removed {records} records and {} of artifacts\n", bytes(gone)),
+        Some(removed) => format!(
+            "removed {} records, {} of artifacts and {} beside them\n",
+            removed.records,
+            bytes(removed.object_bytes),
+            bytes(removed.other_bytes)
+        ),
     };
     text += &format!("{} records and {} of artifacts stay\n", sweep.kept_records, bytes(sweep.kept_bytes));
     if sweep.unreadable > 0 {
@@ -151,4 +162,26 @@ fn as_text(sweep: &Sweep, removed: Option<(usize, u64)>) -> String {
         );
     }
     text
+}
+
+/// `, and 3 folders of runs, 1 checkpoint, 1.2 GB`.
+fn leftovers(sweep: &Sweep) -> String {
+    if sweep.leftovers.is_empty() {
+        return String::new();
+    }
+    let count = |kind, one: &str, several: &str| {
+        let count = sweep.leftovers.iter().filter(|leftover| leftover.kind == kind).count();
+        match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {several}")),
+        }
+    };
+    let parts = [
+        count(LeftoverKind::Run, "folder of a run", "folders of runs"),
+        count(LeftoverKind::Checkpoint, "checkpoint", "checkpoints"),
+        count(LeftoverKind::Download, "download", "downloads"),
+    ];
+    let size = bytes(sweep.leftovers.iter().map(|leftover| leftover.bytes).sum());
+    format!(", and {}, {size}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }

@@ -294,6 +294,13 @@ async fn alone(store: &Store, name: &Digest) -> Option<Lease> {
     }
 }
 
+/// The paths of a folder's list, for the fuzzer, which has no remote to send one.
+#[cfg(fuzzing)]
+pub fn listed(manifest: &[u8], total: u64) -> Option<Vec<std::path::PathBuf>> {
+    let files = fetch::files(manifest, total).ok()?;
+    Some(files.into_iter().map(|(_, _, path)| path).collect())
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
