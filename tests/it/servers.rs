@@ -66,7 +66,7 @@ fn goes_on_without(lab: &Lab, secret: &str, says: &str) {
 
 #[test]
 #[ignore = "needs moto, which tests/servers/run starts"]
-fn moto_shares_and_a_missing_bucket_is_said() {
+fn moto_shares_a_missing_bucket_is_said_and_a_cut_push_goes_on() {
     let endpoint = server("MOTO");
     shares(&lab(&format!("s3://lab/{}", unused()), &endpoint));
     goes_on_without(&lab("s3://missing/x", &endpoint), "secret", "no such bucket");

@@ -73,20 +73,21 @@ impl Shared {
         let Some(backend) = self.backend(remote).await else {
             return keys.iter().map(|_| unusable()).collect();
         };
+        // Nothing where it cannot be listed.
         let listed = match backend {
-            Backend::Cloud(cloud) if keys.len() >= LISTED => cloud.keys().await.unwrap_or_default().unwrap_or_default(),
-            _ => std::collections::BTreeSet::new(),
+            Backend::Cloud(cloud) if keys.len() >= LISTED => cloud.keys().await.unwrap_or_default(),
+            _ => None,
         };
         let sent = keys.iter().map(|key| {
-            let listed = &listed;
+            let listed = listed.as_ref();
             async move {
-                if listed.contains(key) && !lock(&remote.damaged).contains(key) {
+                if listed.is_some_and(|listed| listed.contains(key)) && !lock(&remote.damaged).contains(key) {
                     return Ok(Sent::There);
                 }
                 if remote.off.load(Ordering::Relaxed) {
                     return unusable();
                 }
-                self.stage(remote, backend, store, key).await.map_err(|trouble| {
+                self.stage(remote, backend, store, key, listed.is_some()).await.map_err(|trouble| {
                     self.note(remote, &trouble);
                     format!("{url}: {trouble}")
                 })
@@ -95,13 +96,14 @@ impl Shared {
         stream::iter(sent).buffered(PUSHED_AT_ONCE).collect().await
     }
 
-    async fn stage(&self, remote: &Remote, backend: &Backend, store: &Store, key: &Digest) -> Result<Sent, Trouble> {
+    /// Sends a stage; one that `is_new` is known not to be there.
+    async fn stage(&self, remote: &Remote, backend: &Backend, store: &Store, key: &Digest, is_new: bool) -> Result<Sent, Trouble> {
         let bytes = std::fs::read(store.record_path(key)).map_err(|error| Trouble::here("read a record", error))?;
         let record = store
             .admit(key, &bytes)
             .map_err(|refused| Trouble::Here(format!("a record here is damaged: {refused}")))?;
         let artifacts: Vec<Artifact> = record.outputs.values().copied().collect();
-        let is_new = match backend {
+        let was_created = match backend {
             Backend::Folder(folder) => {
                 self.sent
                     .fetch_add(artifacts.iter().map(|artifact| artifact.bytes).sum(), Ordering::Relaxed);
@@ -111,7 +113,7 @@ impl Shared {
                 let path = cloud.record(key);
                 // Where all that is known to be missing or damaged is nothing, what has a record there is there.
                 let is_whole = lock(&remote.damaged).is_empty() && lock(&self.gone).is_empty();
-                if is_whole && cloud.size(&path).await?.is_some() {
+                if is_whole && !is_new && cloud.size(&path).await?.is_some() {
                     return Ok(Sent::There);
                 }
                 let sent = artifacts.iter().map(|artifact| self.artifact(remote, cloud, store, artifact));
@@ -122,7 +124,7 @@ impl Shared {
                 cloud.put_record(&path, bytes.into(), replace, is_whole).await?
             }
         };
-        Ok(if is_new { Sent::New } else { Sent::There })
+        Ok(if was_created { Sent::New } else { Sent::There })
     }
 
     async fn artifact(&self, remote: &Remote, cloud: &Cloud, store: &Store, artifact: &Artifact) -> Result<(), Trouble> {
