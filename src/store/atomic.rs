@@ -17,7 +17,7 @@ use super::work;
 pub fn write(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(tmp, bytes)?;
     file.as_file().sync_all()?;
-    persist(file, path)
+    persist(&file, path)
 }
 
 /// Writes `bytes` to `path` as [`write`] does, for what may be lost or cut in a power cut.
@@ -136,7 +136,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn persist(file: NamedTempFile, path: &Path) -> io::Result<()> {
+fn persist(file: &NamedTempFile, path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     make_folder(folder)?;
     rename(file.path(), path)?;

@@ -178,7 +178,7 @@ impl Cloud {
 
     /// The keys of all records; nothing where the remote cannot be listed.
     pub async fn keys(&self) -> Result<Option<BTreeSet<Digest>>, Trouble> {
-        if !self.bucket.is_some() {
+        if self.bucket.is_none() {
             return Ok(None);
         }
         let folder = self.prefix.clone().join("v1").join("records");
