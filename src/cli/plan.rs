@@ -189,6 +189,7 @@ mod tests {
         assert_eq!(json["stages"][3]["reason"], "param `learning_rate` changed: 1e-3 → 2e-3");
         insta::assert_json_snapshot!(json["stages"][4], @r#"
         {
+          "here": false,
           "inputs": [
             {
               "digest": "e9c0ba08015769a0c4354594b96ce0dfbf27c9eb534a2f8378508985f732ff6d",

@@ -26,6 +26,9 @@ const CRAWL: u64 = 100_000;
 /// Files from this size on go in parts of this size.
 pub(super) const PART: u64 = 16 << 20;
 
+/// What is handed to a connection at once of a large file that goes as one: little enough to stay in the processor's caches.
+const SLICE: usize = 256 << 10;
+
 /// Parts of one file on their way at once.
 pub(super) const AT_ONCE: usize = 6;
 
@@ -118,7 +121,7 @@ impl Cloud {
         } else {
             PutMode::Overwrite
         };
-        self.put(path, bytes, mode).await.map(drop)
+        self.put(path, bytes.into(), mode).await.map(drop)
     }
 
     /// Puts a record if there is none. Returns whether it did. A plain server cannot create: it is asked first, unless it `was_asked`.
@@ -132,12 +135,12 @@ impl Cloud {
         } else {
             PutMode::Overwrite
         };
-        self.put(path, bytes, mode).await
+        self.put(path, bytes.into(), mode).await
     }
 
-    async fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<bool, Trouble> {
-        let length = bytes.len() as u64;
-        let sent = self.store.put_opts(path, PutPayload::from(bytes), mode.into());
+    async fn put(&self, path: &Path, content: PutPayload, mode: PutMode) -> Result<bool, Trouble> {
+        let length = content.content_length() as u64;
+        let sent = self.store.put_opts(path, content, mode.into());
         match tokio::time::timeout(patience(length), sent).await {
             Err(_) => Err(Trouble::Slow(patience(length).as_secs())),
             Ok(Ok(_)) => Ok(true),
@@ -173,7 +176,11 @@ impl Cloud {
         // SAFETY: objects of a store are read-only and only ever removed, not cut; hashing maps them too.
         let map = unsafe { memmap2::Mmap::map(file) }.map_err(|error| Trouble::here("read an object", error))?;
         debug_assert_eq!(map.len() as u64, bytes);
-        self.put(path, Bytes::from_owner(map), PutMode::Overwrite).await.map(drop)
+        let whole = Bytes::from_owner(map);
+        let slices = (0..whole.len())
+            .step_by(SLICE)
+            .map(|from| whole.slice(from..whole.len().min(from + SLICE)));
+        self.put(path, slices.collect(), PutMode::Overwrite).await.map(drop)
     }
 
     /// The keys of all records; nothing where the remote cannot be listed.
