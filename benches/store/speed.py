@@ -2,7 +2,8 @@
 
     python3 benches/store/speed.py RUNNER [hash] [remote] [records] [--url http://127.0.0.1:5903/] [--folder DIR]
 
-All need the Python package `blake3`; `hash` the program `b3sum`, `remote` the programs `curl` and `rclone`, and the address of a server with PUT.
+All need the Python package `blake3`; `hash` the program `b3sum`, `remote` the programs `curl` and `rclone`, and an address: of a server with PUT, or
+`s3://BUCKET/` with `AWS_ENDPOINT_URL` and credentials in the environment.
 The stores are made here: records as a run would write them, with the right keys. Nothing of the runner is imported.
 """
 
@@ -154,24 +155,33 @@ def transfers(runner, folder, url, what, prepare):
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     names = folder / "names"
     flags = [f"--transfers={TRANSFERS}", f"--checkers={TRANSFERS}", "--config=/dev/null", "--no-traverse", "--files-from-raw", names]
-    times = {name: [] for name in ("push", "curl", "pull", "rclone")}
+    times = {name: [] for name in ("push", "copy", "pull", "rclone")}
+    is_bucket = url.startswith("s3://")
+    plain = "rclone copy" if is_bucket else "curl --parallel"
     for turn in range(TURNS):
         base = f"{url.rstrip('/')}/{what}-{time.time_ns()}"
         experiment(folder, stages, f"{base}/ours")
-        # rclone wants listings (PROPFIND) for a copy to a server, which nginx does not give.
-        names.write_text("".join(f'upload-file = "{source / file}"\nurl = "{base}/theirs/{file}"\n' for file in files))
-        times["curl"].append(timed(["curl", "-sSf", "--parallel", "--parallel-max", TRANSFERS, "--config", names]))
-        times["push"].append(timed([runner, "cache", "push", "x.toml", "--store", "one"], folder))
+        theirs = f":s3,provider=Other,env_auth=true,endpoint='{os.environ['AWS_ENDPOINT_URL']}':{base[5:]}/theirs" if is_bucket else ""
+        if is_bucket:
+            names.write_text("".join(f"{file}\n" for file in files))
+            copy = ["rclone", "copy", *flags, "--s3-no-check-bucket", source, theirs]
+        else:
+            # rclone wants listings (PROPFIND) for a copy to a server, which nginx does not give.
+            names.write_text("".join(f'upload-file = "{source / file}"\nurl = "{base}/theirs/{file}"\n' for file in files))
+            copy = ["curl", "-sSf", "--parallel", "--parallel-max", TRANSFERS, "--config", names]
+        # Neither is always first: a disk may be fast for a while only.
+        for name in ("copy", "push") if turn % 2 else ("push", "copy"):
+            command = copy if name == "copy" else [runner, "cache", "push", "x.toml", "--store", "one"]
+            times[name].append(timed(command, folder))
         names.write_text("".join(f"{file}\n" for file in files))
         target, two = folder / "fetched", folder / "two"
-        http = f":http,url='{base}/theirs',no_head=true:"
-        times["rclone"].append(timed(["rclone", "copy", *flags, http, target]))
+        times["rclone"].append(timed(["rclone", "copy", *flags, theirs or f":http,url='{base}/theirs',no_head=true:", target]))
         times["pull"].append(timed([runner, "cache", "pull", "x.toml", "--store", "two"], folder))
         assert len(list(two.glob("v1/objects/*/*"))) > stages, "not everything came"
         shutil.rmtree(target)
         shutil.rmtree(two)
-    row(f"push {what}", min(times["push"]), min(times["curl"])[0], f"curl --parallel --parallel-max {TRANSFERS}", 1.5)
-    row(f"pull {what}", min(times["pull"]), min(times["rclone"])[0], f"rclone copy --transfers {TRANSFERS}", 1.5)
+    row(f"push {what}", min(times["push"]), min(times["copy"])[0], plain, 1.5)
+    row(f"pull {what}", min(times["pull"]), min(times["rclone"])[0], "rclone copy", 1.5)
 
 
 def many(runner, folder, stages):
