@@ -59,8 +59,11 @@ impl Case {
             layers,
             heads,
             kv_heads: heads,
+            head_dim: 32,
             feed_forward,
+            qkv_bias: false,
             rope_theta: 1e4,
+            rope_scaling: None,
             norm_epsilon: 1e-5,
             tied: true,
             lines: 8,
@@ -99,19 +102,20 @@ impl Case {
 
     /// Holds what is said against what is counted, and sees that a step takes nothing anew.
     fn check(&self, training: &Training, dtype: Dtype, threads: usize) {
-        let mut weights = initialise(&self.shape, 0);
-        if let Some(lora) = &training.lora {
-            weights.append(&mut lora.initialise(&self.shape, 0));
-        }
         let batches: Vec<Batch> = self.lengths.iter().map(|lengths| self.batch(lengths)).collect();
         let sequences: Vec<Vec<Sequence>> = self.lengths.iter().map(|lengths| self.sequences(lengths)).collect();
         let sequences = sequences.iter().map(Vec::as_slice);
         let said = memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
             .unwrap()
             .total();
+        // The weights the engine starts from are given back as it takes them, so they are none beside its own.
         let before = HELD.load(Relaxed);
-        MOST.store(before, Relaxed);
-        let mut engine = trainer(Engine::Cpu, dtype, "cpu", &self.shape, &weights, training.clone(), threads).unwrap();
+        let mut weights = initialise(&self.shape, 0);
+        if let Some(lora) = &training.lora {
+            weights.append(&mut lora.initialise(&self.shape, 0));
+        }
+        MOST.store(HELD.load(Relaxed), Relaxed);
+        let mut engine = trainer(Engine::Cpu, dtype, "cpu", &self.shape, weights, training.clone(), threads).unwrap();
         let what = format!("{:?} {dtype:?} {threads} {training:?}", self.shape);
         engine.step(&batches, 1e-3).unwrap();
         let mut takes_nothing = || {

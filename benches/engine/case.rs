@@ -65,8 +65,11 @@ pub fn all() -> [Case; 6] {
         layers: 2,
         heads: 4,
         kv_heads: 4,
+        head_dim: 16,
         feed_forward: 176,
+        qkv_bias: false,
         rope_theta: 10_000.0,
+        rope_scaling: None,
         norm_epsilon: 1e-5,
         tied: true,
         lines: 64,
@@ -77,6 +80,7 @@ pub fn all() -> [Case; 6] {
         vocabulary: 128,
         width: 128,
         layers: 4,
+        head_dim: 32,
         feed_forward: 384,
         lines: 0,
         columns: 0,
@@ -88,6 +92,7 @@ pub fn all() -> [Case; 6] {
         layers: 6,
         heads: 6,
         kv_heads: 6,
+        head_dim: 64,
         feed_forward: 1024,
         ..small
     };
@@ -97,6 +102,7 @@ pub fn all() -> [Case; 6] {
         layers: 30,
         heads: 9,
         kv_heads: 3,
+        head_dim: 64,
         feed_forward: 1536,
         ..small
     };
@@ -226,7 +232,7 @@ impl Case {
     /// attention's.
     pub fn operations(&self) -> f64 {
         let (shape, batch) = (&self.shape, self.batch());
-        let (width, keys) = (shape.width as f64, (shape.kv_heads * shape.head()) as f64);
+        let (width, keys) = (shape.width as f64, (shape.kv_heads * shape.head_dim) as f64);
         let (projections, rest) = (
             width * (width + 2.0 * keys),
             width * width + 3.0 * width * shape.feed_forward as f64,

@@ -110,7 +110,7 @@ impl Setup {
             recompute: case.again,
             ..OPTIMIZER.into()
         };
-        let trainer = runner::engine::trainer(self.engine, self.dtype, "cpu", &case.shape, &case.weights(), training, self.threads);
+        let trainer = runner::engine::trainer(self.engine, self.dtype, "cpu", &case.shape, case.weights(), training, self.threads);
         trainer.expect("the weights have the shape")
     }
 

@@ -42,7 +42,7 @@ pub fn numerics(engine: Engine, dtype: Dtype) -> String {
     format!("{engine} {dtype}")
 }
 
-/// A trainer of the decoder of `shape` that starts from `weights`, on `device` with `threads` threads.
+/// A trainer of the decoder of `shape` that starts from `weights` and gives back their memory as it goes, on `device` with `threads` threads.
 ///
 /// # Errors
 /// When the device is unknown, fails or is not for this engine, or a weight is missing or has another shape.
@@ -51,7 +51,7 @@ pub fn trainer(
     dtype: Dtype,
     device: &str,
     shape: &Shape,
-    weights: &Weights,
+    weights: Weights,
     training: impl Into<Training>,
     threads: usize,
 ) -> Result<Box<dyn Train>, EngineError> {
@@ -66,10 +66,10 @@ pub fn trainer(
             check_frozen(engine, &training.frozen)?;
             let device = open(device)?;
             Ok(Box::new(match &training.lora {
-                None => candle::Trainer::new(shape, weights, training.optimizer, &device, threads)?,
+                None => candle::Trainer::new(shape, &weights, training.optimizer, &device, threads)?,
                 Some(lora) => {
                     check_lora(engine, lora)?;
-                    candle::Trainer::adapting(shape, weights, (lora, training.optimizer), &device, threads)?
+                    candle::Trainer::adapting(shape, &weights, (lora, training.optimizer), &device, threads)?
                 }
             }))
         }

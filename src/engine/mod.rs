@@ -54,7 +54,7 @@ pub struct Optimizer {
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
-    /// Decoupled: weights shrink by `learning_rate * weight_decay`. Applies to matrices and embeddings, not to norms.
+    /// Decoupled: weights shrink by `learning_rate * weight_decay`. Applies to matrices and embeddings, not to norms and biases.
     pub weight_decay: f64,
     /// The largest gradient norm that is left as it is (infinite: never clipped).
     pub clip: f64,
@@ -159,6 +159,12 @@ pub trait Train {
     fn weights(&self) -> Result<Weights, EngineError> {
         Ok(arrays(self.tensors(Part::Weights)?))
     }
+
+    /// The weights at the end; all else is given back first, where that is possible.
+    ///
+    /// # Errors
+    /// When the engine's device fails.
+    fn finish(self: Box<Self>) -> Result<Weights, EngineError>;
 
     /// A copy of the optimizer's memory as it is now.
     ///

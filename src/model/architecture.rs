@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Shape;
+use super::{RopeScaling, Shape};
 
 /// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,14 +13,23 @@ pub struct Architecture {
     pub width: usize,
     /// Number of decoder layers.
     pub layers: usize,
-    /// Number of query heads; divides `width`.
+    /// Number of query heads; divides `width` unless `head_dim` is given.
     pub heads: usize,
     /// Number of key/value heads; divides `heads` (0: as many as `heads`).
     pub kv_heads: usize,
+    /// Width of one head (0: `width` / `heads`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub head_dim: usize,
     /// Width of the SwiGLU feed-forward layer (0: 8/3 of `width`, rounded up to a multiple of 16).
     pub feed_forward: usize,
+    /// Whether queries, keys and values have biases, as in Qwen2.
+    #[serde(skip_serializing_if = "is_false")]
+    pub qkv_bias: bool,
     /// Base of the rotary position embedding.
     pub rope_theta: f64,
+    /// Llama 3's scaling of the rotary positions; none where it is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeScaling>,
     /// Epsilon of the RMS norms.
     pub norm_epsilon: f64,
     /// Whether the output layer shares the embedding's weights.
@@ -41,8 +50,11 @@ impl Default for Architecture {
             layers: 2,
             heads: 4,
             kv_heads: 0,
+            head_dim: 0,
             feed_forward: 0,
+            qkv_bias: false,
             rope_theta: 10_000.0,
+            rope_scaling: None,
             norm_epsilon: 1e-5,
             tied: true,
             lines: 64,
@@ -72,8 +84,10 @@ pub enum ArchitectureError {
         field: &'static str,
         number: usize,
     },
-    #[error("`width` / `heads` = {head} must be even: rotary positions turn pairs")]
-    OddHead { head: usize },
+    #[error("`{field}` = {head} must be even: rotary positions turn pairs")]
+    OddHead { field: &'static str, head: usize },
+    #[error("`rope_scaling.low_freq_factor` = {low} must be less than `rope_scaling.high_freq_factor` = {high}")]
+    Frequencies { low: f64, high: f64 },
     #[error("`{field}` = {number} must be a positive number")]
     NotPositive { field: &'static str, number: f64 },
 }
@@ -109,31 +123,33 @@ impl Architecture {
             ("heads", self.heads, 1),
             ("context", self.context, 1),
             ("kv_heads", self.kv_heads, 0),
+            ("head_dim", self.head_dim, 0),
             ("feed_forward", self.feed_forward, 0),
             ("lines", self.lines, 0),
             ("columns", self.columns, 0),
         ] {
-            if number < least {
-                return Err(ArchitectureError::Zero { field });
-            }
-            if number > LARGEST {
-                return Err(ArchitectureError::TooLarge { field, number });
-            }
+            in_range(field, number, least)?;
         }
-        divides("heads", self.heads, "width", self.width)?;
+        if self.head_dim == 0 {
+            divides("heads", self.heads, "width", self.width)?;
+        }
         if self.kv_heads > 0 {
             divides("kv_heads", self.kv_heads, "heads", self.heads)?;
         }
-        let head = self.width / self.heads;
+        let (field, head) = match self.head_dim {
+            0 => ("width` / `heads", self.width / self.heads),
+            head => ("head_dim", head),
+        };
         if !head.is_multiple_of(2) {
-            return Err(ArchitectureError::OddHead { head });
+            return Err(ArchitectureError::OddHead { field, head });
         }
-        for (field, number) in [("rope_theta", self.rope_theta), ("norm_epsilon", self.norm_epsilon)] {
-            if !(number > 0.0 && number.is_finite()) {
-                return Err(ArchitectureError::NotPositive { field, number });
-            }
+        if self.heads.saturating_mul(head) > LARGEST {
+            let (field, number) = ("heads` · `head_dim", self.heads.saturating_mul(head));
+            return Err(ArchitectureError::TooLarge { field, number });
         }
-        Ok(())
+        positive("rope_theta", self.rope_theta)?;
+        positive("norm_epsilon", self.norm_epsilon)?;
+        self.rope_scaling.as_ref().map_or(Ok(()), RopeScaling::check)
     }
 
     /// The shape over a vocabulary of `vocabulary` tokens.
@@ -148,12 +164,19 @@ impl Architecture {
             layers: self.layers,
             heads: self.heads,
             kv_heads: if self.kv_heads == 0 { self.heads } else { self.kv_heads },
+            head_dim: if self.head_dim == 0 {
+                self.width / self.heads
+            } else {
+                self.head_dim
+            },
             feed_forward: if self.feed_forward == 0 {
                 (self.width * 8).div_ceil(3).next_multiple_of(16)
             } else {
                 self.feed_forward
             },
+            qkv_bias: self.qkv_bias,
             rope_theta: self.rope_theta,
+            rope_scaling: self.rope_scaling,
             norm_epsilon: self.norm_epsilon,
             tied: self.tied,
             lines: self.lines,
@@ -161,6 +184,33 @@ impl Architecture {
             context: self.context,
         })
     }
+}
+
+pub(super) fn in_range(field: &'static str, number: usize, least: usize) -> Result<(), ArchitectureError> {
+    if number < least {
+        return Err(ArchitectureError::Zero { field });
+    }
+    if number > LARGEST {
+        return Err(ArchitectureError::TooLarge { field, number });
+    }
+    Ok(())
+}
+
+pub(super) fn positive(field: &'static str, number: f64) -> Result<(), ArchitectureError> {
+    if number > 0.0 && number.is_finite() {
+        return Ok(());
+    }
+    Err(ArchitectureError::NotPositive { field, number })
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn divides(divisor: &'static str, by: usize, field: &'static str, number: usize) -> Result<(), ArchitectureError> {
@@ -191,7 +241,7 @@ mod tests {
             Architecture::preset(name).unwrap().check().unwrap();
         }
         let shape = Architecture::preset("tiny").unwrap().shape(50).unwrap();
-        assert_eq!((shape.kv_heads, shape.feed_forward, shape.head()), (4, 176, 16));
+        assert_eq!((shape.kv_heads, shape.feed_forward, shape.head_dim), (4, 176, 16));
     }
 
     #[test]
@@ -201,6 +251,18 @@ mod tests {
         insta::assert_snapshot!(problem(|a| a.heads = 5), @"`heads` = 5 must divide `width` = 64");
         insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
         insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even: rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.head_dim = LARGEST), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
+        let scaling = RopeScaling {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        };
+        let scaled = |scaling| problem(|a| a.rope_scaling = Some(scaling));
+        insta::assert_snapshot!(scaled(RopeScaling { factor: 0.0, ..scaling }), @"`rope_scaling.factor` = 0 must be a positive number");
+        insta::assert_snapshot!(scaled(RopeScaling { low_freq_factor: 4.0, ..scaling }), @"`rope_scaling.low_freq_factor` = 4 must be less than `rope_scaling.high_freq_factor` = 4");
+        insta::assert_snapshot!(scaled(RopeScaling { original_context: 0, ..scaling }), @"`rope_scaling.original_context` must be at least 1");
         insta::assert_snapshot!(problem(|a| a.rope_theta = -1.0), @"`rope_theta` = -1 must be a positive number");
         assert_eq!(Architecture::preset("huge"), None);
     }

@@ -1,19 +1,24 @@
-//! `config.json`: Hugging Face's `LlamaConfig`, with two fields of ours for the learned positions.
+//! `config.json`: Hugging Face's `LlamaConfig` or `Qwen2Config`. A model with learned positions is neither: it has fields and a name of our own, so
+//! that no other program takes it for one.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Architecture, ModelError, Shape};
+use super::{Architecture, ModelError, RopeScaling, Shape};
 use crate::tokenizer::Tokenizer;
 
 /// The newest format this program writes and reads.
 const FORMAT: u32 = 1;
 
 /// What this program writes; the others compute the same, but for what [`ConfigFile::unsupported`] and [`ConfigFile::context`] see to.
-const ARCHITECTURE: &str = "LlamaForCausalLM";
-const ARCHITECTURES: [&str; 3] = [ARCHITECTURE, "MistralForCausalLM", "Phi3ForCausalLM"];
+const LLAMA: &str = "LlamaForCausalLM";
+/// A Llama with biases of queries, keys and values.
+const QWEN2: &str = "Qwen2ForCausalLM";
+/// What no other program computes.
+const OURS: &str = "RunnerForCausalLM";
+const ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, OURS, "MistralForCausalLM", "Phi3ForCausalLM"];
+const LLAMA3: &str = "llama3";
 const ACTIVATION: &str = "silu";
 
 /// The fields of `config.json` that this program writes or must heed; others are left alone.
@@ -37,18 +42,25 @@ struct ConfigFile {
     #[serde(default)]
     rope_theta: Option<f64>,
     #[serde(default)]
-    rope_scaling: Option<Value>,
+    rope_scaling: Option<Rope>,
     /// What Transformers 5 writes in place of the two fields above.
     #[serde(default, skip_serializing)]
-    rope_parameters: Option<RopeParameters>,
+    rope_parameters: Option<Rope>,
     /// A token sees as many before it, itself included.
     #[serde(default, skip_serializing)]
     sliding_window: Option<usize>,
+    /// Whether it does: in Qwen2 no, unless it is said.
+    #[serde(default, skip_serializing)]
+    use_sliding_window: Option<bool>,
     /// Which share of a head is turned.
     #[serde(default, skip_serializing)]
     partial_rotary_factor: Option<f64>,
-    #[serde(default)]
-    attention_bias: bool,
+    /// Of all four projections; in Qwen2 those of three are a matter of course.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attention_bias: Option<bool>,
+    /// Of queries, keys and values, in a model of our own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    qkv_bias: bool,
     #[serde(default)]
     mlp_bias: bool,
     #[serde(default)]
@@ -89,14 +101,48 @@ impl Ends {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct RopeParameters {
-    #[serde(default)]
-    rope_theta: Option<f64>,
-    #[serde(default)]
+/// How rotary positions are scaled, and in Transformers 5 all else about them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Rope {
+    #[serde(alias = "type")]
     rope_type: Option<String>,
-    #[serde(default)]
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    #[serde(skip_serializing)]
+    rope_theta: Option<f64>,
+    #[serde(skip_serializing)]
     partial_rotary_factor: Option<f64>,
+}
+
+impl Rope {
+    fn of(scaling: RopeScaling) -> Self {
+        Self {
+            rope_type: Some(LLAMA3.to_owned()),
+            factor: Some(scaling.factor),
+            low_freq_factor: Some(scaling.low_freq_factor),
+            high_freq_factor: Some(scaling.high_freq_factor),
+            original_max_position_embeddings: Some(scaling.original_context),
+            ..Self::default()
+        }
+    }
+
+    /// The type of the scaling, where there is one.
+    fn scaled(&self) -> Option<&str> {
+        self.rope_type.as_deref().filter(|name| *name != "default")
+    }
+
+    /// What Llama 3's scaling needs; without it, the field that is missing.
+    fn llama3(&self) -> Result<RopeScaling, &'static str> {
+        Ok(RopeScaling {
+            factor: self.factor.ok_or("factor")?,
+            low_freq_factor: self.low_freq_factor.ok_or("low_freq_factor")?,
+            high_freq_factor: self.high_freq_factor.ok_or("high_freq_factor")?,
+            original_context: self.original_max_position_embeddings.ok_or("original_max_position_embeddings")?,
+        })
+    }
 }
 
 /// What a `config.json` says.
@@ -123,31 +169,43 @@ fn is_zero(rows: &usize) -> bool {
     *rows == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl ConfigFile {
     fn of(shape: &Shape, tokenizer: &Tokenizer, dtype: &str) -> Self {
         let ends = match tokenizer.ends() {
             [end] => Ends::One(*end),
             ends => Ends::Several(ends.to_vec()),
         };
+        let (architecture, model_type) = match shape {
+            Shape { lines: 1.., .. } | Shape { columns: 1.., .. } => (OURS, "runner"),
+            Shape { qkv_bias: true, .. } => (QWEN2, "qwen2"),
+            _ => (LLAMA, "llama"),
+        };
         Self {
-            architectures: vec![ARCHITECTURE.to_owned()],
-            model_type: "llama".to_owned(),
+            architectures: vec![architecture.to_owned()],
+            model_type: model_type.to_owned(),
             vocab_size: shape.vocabulary,
             hidden_size: shape.width,
             intermediate_size: shape.feed_forward,
             num_hidden_layers: shape.layers,
             num_attention_heads: shape.heads,
             num_key_value_heads: Some(shape.kv_heads),
-            head_dim: Some(shape.head()),
+            head_dim: Some(shape.head_dim),
             hidden_act: silu(),
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
             rope_theta: Some(shape.rope_theta),
-            rope_scaling: None,
+            rope_scaling: shape.rope_scaling.map(Rope::of),
             rope_parameters: None,
             sliding_window: None,
+            use_sliding_window: None,
             partial_rotary_factor: None,
-            attention_bias: false,
+            attention_bias: (!shape.qkv_bias).then_some(false),
+            qkv_bias: shape.qkv_bias && architecture == OURS,
             mlp_bias: false,
             tie_word_embeddings: shape.tied,
             pad_token_id: tokenizer.is_ours().then_some(0),
@@ -162,26 +220,25 @@ impl ConfigFile {
 
     /// The first thing about the model that this program does not do: field, value, what it does.
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
-        let head = self.hidden_size.checked_div(self.num_attention_heads);
-        let rope_type = self.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref());
         let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
+        let scaled = |rope: &Option<Rope>| {
+            let kind = rope.as_ref()?.scaled()?;
+            (kind != LLAMA3).then(|| format!("{kind:?}"))
+        };
         let rotary = rotary.or(self.partial_rotary_factor).unwrap_or(1.0);
         if !self.architectures.iter().any(|name| ARCHITECTURES.contains(&name.as_str())) {
-            let known = "LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM";
+            let known = "LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM";
             Some(("architectures", format!("{:?}", self.architectures), known))
         } else if rotary != 1.0 {
             Some(("partial_rotary_factor", rotary.to_string(), "1"))
         } else if self.hidden_act != ACTIVATION {
             Some(("hidden_act", format!("{:?}", self.hidden_act), "\"silu\""))
-        } else if let Some(scaling) = &self.rope_scaling {
-            Some(("rope_scaling", scaling.to_string(), "null"))
-        } else if let Some(scaling) = rope_type.filter(|name| *name != "default") {
-            Some(("rope_parameters.rope_type", format!("{scaling:?}"), "\"default\""))
-        } else if self.attention_bias || self.mlp_bias {
+        } else if let Some(kind) = scaled(&self.rope_scaling) {
+            Some(("rope_scaling.rope_type", kind, "\"default\" or \"llama3\""))
+        } else if let Some(kind) = scaled(&self.rope_parameters) {
+            Some(("rope_parameters.rope_type", kind, "\"default\" or \"llama3\""))
+        } else if self.attention_bias == Some(true) || self.mlp_bias {
             Some(("attention_bias or mlp_bias", "true".to_owned(), "false"))
-        } else if self.head_dim.is_some_and(|width| Some(width) != head) {
-            let found = self.head_dim.unwrap_or_default().to_string();
-            Some(("head_dim", found, "hidden_size / num_attention_heads"))
         } else {
             None
         }
@@ -189,19 +246,38 @@ impl ConfigFile {
 
     /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model.
     fn context(&self) -> usize {
-        let window = self.sliding_window.filter(|window| *window > 0);
+        let used = self.use_sliding_window.unwrap_or(!self.is_qwen2());
+        let window = self.sliding_window.filter(|window| used && *window > 0);
         window.unwrap_or(usize::MAX).min(self.max_position_embeddings)
     }
 
-    fn architecture(&self) -> Architecture {
+    fn is_qwen2(&self) -> bool {
+        self.architectures.iter().any(|name| name == QWEN2)
+    }
+
+    /// Llama 3's scaling; where a field of it is missing, its name.
+    fn rope_scaling(&self) -> Result<Option<RopeScaling>, String> {
+        let both = [("rope_scaling", &self.rope_scaling), ("rope_parameters", &self.rope_parameters)];
+        let scaled = both.into_iter().find_map(|(place, rope)| {
+            let rope = rope.as_ref()?;
+            rope.scaled().is_some().then_some((place, rope))
+        });
+        let read = |(place, rope): (&str, &Rope)| rope.llama3().map_err(|field| format!("{place}.{field}"));
+        scaled.map(read).transpose()
+    }
+
+    fn architecture(&self, rope_scaling: Option<RopeScaling>) -> Architecture {
         let rope = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         Architecture {
             width: self.hidden_size,
             layers: self.num_hidden_layers,
             heads: self.num_attention_heads,
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
+            head_dim: self.head_dim.unwrap_or(0),
             feed_forward: self.intermediate_size,
+            qkv_bias: self.qkv_bias || self.is_qwen2(),
             rope_theta: rope.or(self.rope_theta).unwrap_or(Architecture::default().rope_theta),
+            rope_scaling,
             norm_epsilon: self.rms_norm_eps,
             tied: self.tie_word_embeddings,
             lines: self.line_positions,
@@ -234,7 +310,12 @@ pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
             known,
         });
     }
-    let shape = config.architecture().shape(config.vocab_size);
+    let rope_scaling = config.rope_scaling().map_err(|field| ModelError::Field {
+        path: path.to_owned(),
+        field,
+        problem: "is missing".to_owned(),
+    })?;
+    let shape = config.architecture(rope_scaling).shape(config.vocab_size);
     let shape = shape.map_err(|error| ModelError::Architecture {
         path: path.to_owned(),
         error,

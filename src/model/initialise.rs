@@ -8,7 +8,7 @@ const DEVIATION: f64 = 0.02;
 
 /// The weights that `seed` stands for.
 ///
-/// Norms are 1; all else is normal with deviation 0.02, divided by √(2 · layers) for the two projections of a layer that add to the
+/// Norms are 1, biases 0; all else is normal with deviation 0.02, divided by √(2 · layers) for the two projections of a layer that add to the
 /// residual stream, so that its variance does not grow with depth (GPT-2). Each tensor has a random stream of its own, named
 /// after it: a tensor more or less leaves the others as they are.
 pub fn initialise(shape: &Shape, seed: u64) -> Weights {
@@ -17,7 +17,9 @@ pub fn initialise(shape: &Shape, seed: u64) -> Weights {
     parameters
         .map(|(name, dimensions)| {
             let count = dimensions.iter().product();
-            let data = if dimensions.len() == 1 {
+            let data = if name.ends_with(".bias") {
+                vec![0.0; count]
+            } else if dimensions.len() == 1 {
                 vec![1.0; count]
             } else {
                 let projects_back = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");

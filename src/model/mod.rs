@@ -8,6 +8,7 @@ mod files;
 mod import;
 mod initialise;
 pub mod lora;
+mod rotary;
 mod stored;
 mod tensor_file;
 mod weights_file;
@@ -24,6 +25,7 @@ pub use files::load;
 pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
+pub use rotary::RopeScaling;
 pub use stored::{Stored, le_bytes, store};
 pub use tensor_file::TensorFile;
 
@@ -45,8 +47,13 @@ pub struct Shape {
     pub layers: usize,
     pub heads: usize,
     pub kv_heads: usize,
+    /// The width of one head.
+    pub head_dim: usize,
     pub feed_forward: usize,
+    /// Whether queries, keys and values have biases, as in Qwen2.
+    pub qkv_bias: bool,
     pub rope_theta: f64,
+    pub rope_scaling: Option<RopeScaling>,
     pub norm_epsilon: f64,
     pub tied: bool,
     pub lines: usize,
@@ -55,11 +62,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The width of one head.
-    pub fn head(&self) -> usize {
-        self.width / self.heads
-    }
-
     /// How many numbers all weights have.
     pub fn size(&self) -> usize {
         self.parameters().values().map(|shape| shape.iter().product::<usize>()).sum()
@@ -67,21 +69,26 @@ impl Shape {
 
     /// Name and shape of every weight.
     pub fn parameters(&self) -> BTreeMap<String, Vec<usize>> {
-        let kv_width = self.kv_heads * self.head();
+        let (q_width, kv_width) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let mut parameters = BTreeMap::new();
         for layer in 0..self.layers {
             for (name, shape) in [
                 ("input_layernorm", vec![self.width]),
-                ("self_attn.q_proj", vec![self.width, self.width]),
+                ("self_attn.q_proj", vec![q_width, self.width]),
                 ("self_attn.k_proj", vec![kv_width, self.width]),
                 ("self_attn.v_proj", vec![kv_width, self.width]),
-                ("self_attn.o_proj", vec![self.width, self.width]),
+                ("self_attn.o_proj", vec![self.width, q_width]),
                 ("post_attention_layernorm", vec![self.width]),
                 ("mlp.gate_proj", vec![self.feed_forward, self.width]),
                 ("mlp.up_proj", vec![self.feed_forward, self.width]),
                 ("mlp.down_proj", vec![self.width, self.feed_forward]),
             ] {
                 parameters.insert(format!("model.layers.{layer}.{name}.weight"), shape);
+            }
+            if self.qkv_bias {
+                for (name, width) in [("q_proj", q_width), ("k_proj", kv_width), ("v_proj", kv_width)] {
+                    parameters.insert(format!("model.layers.{layer}.self_attn.{name}.bias"), vec![width]);
+                }
             }
         }
         for (name, rows) in [
@@ -107,6 +114,6 @@ pub struct Array {
 }
 
 /// The weights by name, with Hugging Face's Llama names (`model.embed_tokens.weight`, `model.layers.0.self_attn.q_proj.weight`
-/// as [out, in], …, `lm_head.weight` where not tied) and, for the learned positions, `model.embed_lines.weight` [lines, width] and
+/// as [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] where there are biases, `lm_head.weight` where not tied) and, for the learned positions, `model.embed_lines.weight` [lines, width] and
 /// `model.embed_columns.weight` [columns, width].
 pub type Weights = BTreeMap<String, Array>;

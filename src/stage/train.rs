@@ -14,7 +14,7 @@ use crate::trainer::{self, Material, Reading, Reads, Recipe, Run, TrainError};
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
-    version: 1,
+    version: 2,
     inputs: &[
         Input::one("data", PortType::Dataset),
         Input::maybe("base", PortType::Model),

@@ -150,6 +150,10 @@ mod tests {
             }])
         }
 
+        fn finish(self: Box<Self>) -> Result<crate::model::Weights, EngineError> {
+            self.weights()
+        }
+
         fn restore(&mut self, _: u64, _: &mut Read<'_>) -> Result<(), EngineError> {
             Err(EngineError::AllFrozen)
         }

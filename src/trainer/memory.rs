@@ -22,8 +22,8 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Orde
     pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
 }
 
-/// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. Beside the
-/// engine's own there is a copy of the weights: of the start, later of the result.
+/// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. The weights go
+/// into the engine and come out of it one by one; when they come out they are there twice, and all else is gone.
 ///
 /// # Errors
 /// When it is too much either way.
@@ -42,7 +42,7 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], see
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
         let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights + REST + shape.size() * size_of::<f32>();
+        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + REST;
         Some(Need { weights, ..need })
     };
     let Some(kept) = need(recipe.dtype, threads, false) else {

@@ -154,8 +154,7 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     let training = memory::fit(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
     let Start { tokenizer, shape, weights } = start;
-    let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, &weights, training, run.threads)?;
-    drop(weights);
+    let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, weights, training, run.threads)?;
     let mut session = Session {
         engine,
         order,
@@ -168,8 +167,7 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     session.resume()?;
     session.go_on(steps)?;
     let Session { engine, history, .. } = session;
-    let trained = engine.weights()?;
-    drop(engine);
+    let trained = engine.finish()?;
     let (weights, adapters) = finished(recipe, material, trained)?;
     let model = Model {
         weights,

@@ -48,13 +48,19 @@ pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainEr
 }
 
 /// All that a shape has beside the vocabulary, by the names that an experiment uses.
-fn sizes(shape: &Shape) -> [(&'static str, String); 11] {
+fn sizes(shape: &Shape) -> [(&'static str, String); 14] {
     [
         ("width", shape.width.to_string()),
         ("layers", shape.layers.to_string()),
         ("heads", shape.heads.to_string()),
         ("kv_heads", shape.kv_heads.to_string()),
         ("feed_forward", shape.feed_forward.to_string()),
+        ("head_dim", shape.head_dim.to_string()),
+        ("qkv_bias", shape.qkv_bias.to_string()),
+        (
+            "rope_scaling",
+            shape.rope_scaling.map_or("none".to_owned(), |scaling| scaling.to_string()),
+        ),
         ("rope_theta", shape.rope_theta.to_string()),
         ("norm_epsilon", shape.norm_epsilon.to_string()),
         ("tied", shape.tied.to_string()),

@@ -374,7 +374,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
     assert_eq!(fit(least).ok(), Some(true));
     assert_eq!(fit(1000).ok(), Some(false));
-    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 141 MB of memory (135 MB for the program, weights, gradient and moments, 6 MB for activations), and 1 MB are there (with `dtype = "bf16"` 132 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
+    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 131 MB of memory (125 MB for the program, weights, gradient and moments, 6 MB for activations), and 1 MB are there (with `dtype = "bf16"` 122 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
     let mut place = Place::new(1, u64::MAX);
     let plenty = bytes(&place.train(&recipe, &rows).unwrap());
     place.memory = Some(least * 1_000_000);
@@ -410,7 +410,7 @@ fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     wide.model.as_mut().unwrap().feed_forward = 40;
     let rows = rows();
     let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3).unwrap();
-    let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, &weights, wide.optimizer(), 1).unwrap();
+    let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, weights, wide.optimizer(), 1).unwrap();
     let start = Start::of(&recipe(), &material(&rows), 3).unwrap();
     let identity = checkpoint::identity(&recipe(), &rows, &start, 3).unwrap();
     checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
@@ -458,7 +458,7 @@ fn a_bad_recipe_is_refused_with_the_path() {
     insta::assert_snapshot!(messages.join("\n"), @r"
     model: unknown variant: found `tinny`, expected `one of `tiny`, `small`, `medium``
     model: `heads` = 7 must divide `width` = 60
-    model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `feed_forward`, `rope_theta`, `norm_epsilon`, `tied`, `lines`, `columns`, `context``
+    model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `head_dim`, `feed_forward`, `qkv_bias`, `rope_theta`, `rope_scaling`, `norm_epsilon`, `tied`, `lines`, `columns`, `context``
     model: invalid type: found signed int `3`, expected a preset (tiny, small, medium), the name of a table under `[models]`, or a table
     prompt: unknown variant: found `plian`, expected ``numbered` or `plain``
     batch: 0 is too small, it must be at least 1

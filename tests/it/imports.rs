@@ -7,7 +7,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Model, Shape, Weights, initialise};
+use runner::model::{self, Architecture, Array, Model, RopeScaling, Shape, Weights, initialise};
 use runner::seed::Stream;
 use runner::tokenizer::{Style, Tokenizer};
 use serde_json::json;
@@ -86,11 +86,13 @@ fn gguf(path: &Path, weights: &Weights, dtype: GgmlDType, edit: impl FnOnce(&mut
         ("tokenizer.ggml.tokens", texts(&tokens)),
     ];
     edit(&mut fields);
+    let llama = fields[0].1.to_string().is_ok_and(|family| family == "llama");
+    let head = weights["model.layers.0.self_attn.k_proj.weight"].shape[0];
     let tensors: Vec<(String, QTensor)> = weights
         .iter()
         .map(|(name, array)| {
-            let data = if name.contains("q_proj") || name.contains("k_proj") {
-                paired(&array.data, array.shape[1], 32)
+            let data = if llama && (name.contains("q_proj") || name.contains("k_proj")) {
+                paired(&array.data, array.shape[1], head)
             } else {
                 array.data.clone()
             };
@@ -143,6 +145,104 @@ fn a_gguf_files_weights_and_tokens_are_read() {
         }
         fs::remove_dir_all(out).unwrap();
     }
+}
+
+#[test]
+fn a_gguf_file_of_qwen2_has_biases_and_its_rows_in_order() {
+    let architecture = Architecture {
+        qkv_bias: true,
+        ..architecture()
+    };
+    let shape = architecture.shape(tokens().len()).unwrap();
+    let mut weights = initialise(&shape, 1);
+    let mut stream = Stream::new(1, "biases");
+    for (_, array) in weights.iter_mut().filter(|(name, _)| name.ends_with(".bias")) {
+        array.data.iter_mut().for_each(|bias| *bias = stream.normal() as f32);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    gguf(&path, &weights, GgmlDType::F32, |fields| {
+        fields[0].1 = Value::String("qwen2".to_owned());
+        for (name, _) in &mut *fields {
+            *name = match *name {
+                "llama.embedding_length" => "qwen2.embedding_length",
+                "llama.block_count" => "qwen2.block_count",
+                "llama.attention.head_count" => "qwen2.attention.head_count",
+                "llama.attention.head_count_kv" => "qwen2.attention.head_count_kv",
+                "llama.feed_forward_length" => "qwen2.feed_forward_length",
+                "llama.context_length" => "qwen2.context_length",
+                "llama.rope.freq_base" => "qwen2.rope.freq_base",
+                "llama.attention.layer_norm_rms_epsilon" => "qwen2.attention.layer_norm_rms_epsilon",
+                other => other,
+            };
+        }
+    });
+    model::import(&path, &out).unwrap();
+    let model = model::load(&out).unwrap();
+    assert_eq!((&model.shape, &model.weights), (&shape, &weights));
+}
+
+#[test]
+fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
+    let scaling = RopeScaling {
+        factor: 32.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context: 8192,
+    };
+    let architecture = Architecture {
+        head_dim: 48,
+        rope_theta: 500_000.0,
+        rope_scaling: Some(scaling),
+        ..architecture()
+    };
+    let shape = architecture.shape(tokens().len()).unwrap();
+    let mut weights = initialise(&shape, 1);
+    let plain = Shape {
+        rope_scaling: None,
+        ..shape.clone()
+    };
+    let factors: Vec<f32> = plain.frequencies().iter().map(|pair| scaling.slowdown(*pair) as f32).collect();
+    assert!(factors.iter().any(|factor| *factor > 1.0 && *factor < 32.0));
+    let mut with = |data: Vec<f32>| weights.insert("rope_freqs.weight".to_owned(), Array { shape: vec![24], data });
+    let edit = |fields: &mut Vec<(&'static str, Value)>| {
+        fields[7].1 = Value::F32(500_000.0);
+        let lengths = [
+            "llama.attention.key_length",
+            "llama.attention.value_length",
+            "llama.rope.dimension_count",
+        ];
+        fields.extend(lengths.map(|name| (name, Value::U32(48))));
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    with(factors.clone());
+    gguf(&path, &weights, GgmlDType::F32, edit);
+    model::import(&path, &out).unwrap();
+    let model = model::load(&out).unwrap();
+    weights.remove("rope_freqs.weight");
+    assert_eq!((&model.shape, &model.weights), (&shape, &weights));
+    let mut with = |data: Vec<f32>| {
+        weights.insert(
+            "rope_freqs.weight".to_owned(),
+            Array {
+                shape: vec![data.len()],
+                data,
+            },
+        );
+        gguf(&path, &weights, GgmlDType::F32, edit);
+    };
+    with(vec![1.0; 24]);
+    model::import(&path, &out).unwrap();
+    assert_eq!(model::load(&out).unwrap().shape, plain);
+    with(factors.iter().map(|factor| factor + 0.5).collect());
+    let mut messages = vec![message(&path)];
+    with(vec![1.0; 7]);
+    messages.push(message(&path));
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    model.gguf: tensor `rope_freqs.weight` does not hold the divisors of Llama 3 (32.5 (1 to 4 in 8192)), and only those are supported
+    model.gguf: tensor `rope_freqs.weight` has shape [7] where the model needs [24]
+    ");
 }
 
 #[test]
@@ -264,9 +364,9 @@ fn mistral_and_phi_are_llamas_within_their_window() {
     set(json!({ "architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.5 }));
     insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, and only 1 is supported");
     set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "longrope" } }));
-    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling is {"type":"longrope"}, and only null is supported"#);
+    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "longrope", and only "default" or "llama3" is supported"#);
     set(json!({ "architectures": ["Qwen2ForCausalLM"] }));
-    insta::assert_snapshot!(message(&out), @r#"config.json: architectures is ["Qwen2ForCausalLM"], and only LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported"#);
+    insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Model, initialise};
+use runner::model::{self, Architecture, Model, RopeScaling, initialise};
 use runner::tokenizer::{Style, Tokenizer};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -81,9 +81,9 @@ fn the_config_is_hugging_faces() {
     insta::assert_snapshot!(std::fs::read_to_string(folder.path().join("config.json")).unwrap(), @r#"
     {
       "architectures": [
-        "LlamaForCausalLM"
+        "RunnerForCausalLM"
       ],
-      "model_type": "llama",
+      "model_type": "runner",
       "vocab_size": 33,
       "hidden_size": 8,
       "intermediate_size": 32,
@@ -108,6 +108,111 @@ fn the_config_is_hugging_faces() {
       "runner_format": 1
     }
     "#);
+}
+
+#[test]
+fn biases_make_a_qwen2_and_scaled_positions_and_wide_heads_stay() {
+    let architecture = Architecture {
+        head_dim: 6,
+        qkv_bias: true,
+        rope_scaling: Some(RopeScaling {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        }),
+        lines: 0,
+        columns: 0,
+        ..small()
+    };
+    let model = model(&architecture);
+    assert_eq!(model.weights["model.layers.0.self_attn.q_proj.bias"].data, [0.0; 12]);
+    let folder = tempfile::tempdir().unwrap();
+    model.save(folder.path()).unwrap();
+    let loaded = model::load(folder.path()).unwrap();
+    assert_eq!((&loaded.shape, &loaded.weights), (&model.shape, &model.weights));
+    // As Transformers 5 writes it: all about positions in one place, and the window that is not used.
+    edit(
+        folder.path(),
+        &json!({
+            "rope_theta": null,
+            "rope_scaling": null,
+            "rope_parameters": {
+                "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 8192,
+            },
+            "sliding_window": 16,
+        }),
+    );
+    assert_eq!(model::load(folder.path()).unwrap().shape, model.shape);
+    model.save(folder.path()).unwrap();
+    insta::assert_snapshot!(std::fs::read_to_string(folder.path().join("config.json")).unwrap(), @r#"
+    {
+      "architectures": [
+        "Qwen2ForCausalLM"
+      ],
+      "model_type": "qwen2",
+      "vocab_size": 33,
+      "hidden_size": 8,
+      "intermediate_size": 32,
+      "num_hidden_layers": 1,
+      "num_attention_heads": 2,
+      "num_key_value_heads": 2,
+      "head_dim": 6,
+      "hidden_act": "silu",
+      "max_position_embeddings": 1024,
+      "rms_norm_eps": 0.00001,
+      "rope_theta": 10000.0,
+      "rope_scaling": {
+        "rope_type": "llama3",
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192
+      },
+      "mlp_bias": false,
+      "tie_word_embeddings": true,
+      "pad_token_id": 0,
+      "bos_token_id": null,
+      "eos_token_id": 1,
+      "torch_dtype": "float32",
+      "runner_format": 1
+    }
+    "#);
+}
+
+#[test]
+fn only_without_learned_positions_is_a_model_a_llama_or_a_qwen2() {
+    let name = |lines, columns, qkv_bias| {
+        let architecture = Architecture {
+            lines,
+            columns,
+            qkv_bias,
+            ..small()
+        };
+        let (folder, model) = (tempfile::tempdir().unwrap(), model(&architecture));
+        model.save(folder.path()).unwrap();
+        assert_eq!(model::load(folder.path()).unwrap().shape, model.shape);
+        let config: Value = serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
+        format!(
+            "{} {}",
+            config["architectures"][0].as_str().unwrap(),
+            config["model_type"].as_str().unwrap()
+        )
+    };
+    assert_eq!(name(0, 0, false), "LlamaForCausalLM llama");
+    assert_eq!(name(0, 0, true), "Qwen2ForCausalLM qwen2");
+    for (lines, columns, qkv_bias) in [(64, 0, false), (0, 64, false), (64, 64, true)] {
+        assert_eq!(name(lines, columns, qkv_bias), "RunnerForCausalLM runner");
+    }
+    // As they were called before.
+    let folder = saved();
+    let shape = model::load(folder.path()).unwrap().shape;
+    edit(
+        folder.path(),
+        &json!({"architectures": ["LlamaForCausalLM"], "model_type": "llama"}),
+    );
+    assert_eq!(model::load(folder.path()).unwrap().shape, shape);
 }
 
 #[test]
@@ -155,7 +260,12 @@ fn what_the_config_asks_for_in_vain_is_named() {
         json!({"architectures": ["GPT2LMHeadModel"]}),
         json!({"hidden_act": "gelu"}),
         json!({"rope_scaling": {"type": "linear"}}),
+        json!({"rope_parameters": {"rope_type": "yarn"}}),
+        json!({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}}),
         json!({"head_dim": 64}),
+        json!({"head_dim": 3}),
+        json!({"attention_bias": true}),
+        json!({"architectures": ["Qwen2ForCausalLM"]}),
         json!({"num_attention_heads": 3, "head_dim": null}),
         json!({"hidden_size": 16, "head_dim": null}),
         json!({"runner_format": 2}),
@@ -167,14 +277,19 @@ fn what_the_config_asks_for_in_vain_is_named() {
         message(folder.path())
     });
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    config.json: architectures is ["GPT2LMHeadModel"], and only LlamaForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
+    config.json: architectures is ["GPT2LMHeadModel"], and only LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
     config.json: hidden_act is "gelu", and only "silu" is supported
-    config.json: rope_scaling is {"type":"linear"}, and only null is supported
-    config.json: head_dim is 64, and only hidden_size / num_attention_heads is supported
+    config.json: rope_scaling.rope_type is "linear", and only "default" or "llama3" is supported
+    config.json: rope_parameters.rope_type is "yarn", and only "default" or "llama3" is supported
+    config.json: `rope_scaling.original_max_position_embeddings` is missing
+    model.safetensors: tensor `model.layers.0.self_attn.k_proj.weight` has shape [8, 8] where the model needs [128, 8]
+    config.json: `head_dim` = 3 must be even: rotary positions turn pairs
+    config.json: attention_bias or mlp_bias is true, and only false is supported
+    model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing
     config.json: `heads` = 3 must divide `width` = 8
     model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8] where the model needs [64, 16]
     config.json is of format 2, newer than 1, the newest this program reads; use a newer `runner`
-    config.json cannot be understood: invalid type: string "many", expected usize at line 1 column 520
+    config.json cannot be understood: invalid type: string "many", expected usize at line 1 column 522
     "#);
 }
 

@@ -40,10 +40,10 @@ def prompts(path, count):
         yield json.loads(row)["question"] + "\nAnswer:\n"
 
 
-def ask(folder, source, texts, asked, dtype):
+def ask(folder, source, texts, asked, dtype, profile="release"):
     question = {"source": str(source), "lines": texts, "prompts": asked, "tokens": TOKENS, "dtype": dtype}
     (folder / "asked.json").write_text(json.dumps(question))
-    command = ["cargo", "test", "-q", "--release", "--test", "it", "pretrained", "--", "--ignored"]
+    command = ["cargo", "test", "-q", "--profile", profile, "--test", "it", "pretrained", "--", "--ignored"]
     environment = os.environ | {"RUNNER_REFERENCE": str(folder)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     given = json.loads((folder / "given.json").read_text())

@@ -34,7 +34,7 @@ impl AdamW {
     /// One step along `gradients`; returns their norm before clipping.
     ///
     /// `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `w ← w - η·λ·w - η · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)`, with `g` scaled down to the
-    /// norm `clip` where it is larger, and λ = 0 for norms.
+    /// norm `clip` where it is larger, and λ = 0 for norms and biases.
     pub(super) fn step(
         &mut self,
         weights: &BTreeMap<String, Var>,

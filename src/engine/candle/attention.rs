@@ -36,7 +36,7 @@ impl Causal {
     /// One layer over the stream x: [sequences · length, width]
     pub(super) fn layer(&self, network: &Network, layer: &Layer, x: &Tensor) -> Result<Tensor> {
         let shape = &network.shape;
-        let (batch, length, head) = (self.sequences, self.length, shape.head());
+        let (batch, length, head) = (self.sequences, self.length, shape.head_dim);
         let (q, k, v) = layer.project(x)?;
         let q = rotate(&q.reshape((batch, length, shape.heads, head))?, &self.cosine, &self.sine)?;
         let k = rotate(&k.reshape((batch, length, shape.kv_heads, head))?, &self.cosine, &self.sine)?;
@@ -47,6 +47,6 @@ impl Causal {
         let (k, v) = (k.transpose(1, 2)?.contiguous()?, v.transpose(1, 2)?.contiguous()?);
         let attended = attend(&q, &k, &v, &self.mask)?; // [batch, kv_heads, group · length, head]
         let attended = attended.reshape((batch, shape.heads, length, head))?.transpose(1, 2)?;
-        layer.finish(x, &attended.reshape((batch * length, shape.width))?)
+        layer.finish(x, &attended.reshape((batch * length, shape.heads * head))?)
     }
 }

@@ -33,12 +33,12 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new(shape: &Shape, slots: usize, device: &Device) -> Result<Self> {
         let rows = shape.context.next_multiple_of(STRIDE) * slots;
-        let zeros = || Tensor::zeros((rows, shape.kv_heads * shape.head()), DType::F32, device);
+        let zeros = || Tensor::zeros((rows, shape.kv_heads * shape.head_dim), DType::F32, device);
         Ok(Self {
             slots,
             kv_heads: shape.kv_heads,
             heads: shape.heads,
-            head: shape.head(),
+            head: shape.head_dim,
             keys: zeros()?,
             values: zeros()?,
         })

@@ -97,8 +97,8 @@ impl Decoder {
         let sine = self.network.sine.index_select(&positions, 0)?.unsqueeze(1)?;
         for (layer, cache) in self.network.layers.iter().zip(&self.caches) {
             let (q, k, v) = layer.project(&x)?;
-            let q = rotate(&q.reshape((ROWS, shape.heads, shape.head()))?, &cosine, &sine)?;
-            let k = rotate(&k.reshape((ROWS, shape.kv_heads, shape.head()))?, &cosine, &sine)?;
+            let q = rotate(&q.reshape((ROWS, shape.heads, shape.head_dim))?, &cosine, &sine)?;
+            let k = rotate(&k.reshape((ROWS, shape.kv_heads, shape.head_dim))?, &cosine, &sine)?;
             let real = |t: &Tensor| t.narrow(0, 0, rows.len());
             cache.store(&places, &real(&k.flatten_from(1)?)?, &real(&v)?)?;
             let attended = cache.attend(&places, &real(&q)?)?;

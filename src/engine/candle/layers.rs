@@ -13,7 +13,7 @@ pub(super) fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     x.matmul(&weight.t()?)
 }
 
-/// Rotary positions (Su et al. 2021), Hugging Face's halves: the pair (i, i + head/2) turns by position · θ^(-2i/head).
+/// Rotary positions (Su et al. 2021), Hugging Face's halves: the pair (i, i + head/2) turns by its angle.
 /// x: […, head]; cosine, sine: broadcastable to […, head/2]
 pub(super) fn rotate(x: &Tensor, cosine: &Tensor, sine: &Tensor) -> Result<Tensor> {
     let half = x.dim(D::Minus1)? / 2;

@@ -28,6 +28,8 @@ pub(super) struct Layer {
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    /// Of queries, keys and values.
+    biases: Option<[Tensor; 3]>,
     output: Tensor,
     mlp_norm: Tensor,
     gate: Tensor,
@@ -52,7 +54,7 @@ impl Network {
             lines: when(shape.lines, "model.embed_lines.weight")?,
             columns: when(shape.columns, "model.embed_columns.weight")?,
             layers: (0..shape.layers)
-                .map(|layer| Layer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}.weight"))))
+                .map(|layer| Layer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}"))))
                 .collect::<Result<_, _>>()?,
             norm: weight("model.norm.weight")?,
             head: if shape.tied { tokens.clone() } else { weight("lm_head.weight")? },
@@ -82,8 +84,13 @@ impl Network {
 }
 
 impl Layer {
-    fn new(shape: &Shape, weight: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+    /// The layer with the tensors that `tensor` knows by name.
+    fn new(shape: &Shape, tensor: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+        let weight = |name: &str| tensor(&format!("{name}.weight"));
+        let bias = |part: &str| tensor(&format!("self_attn.{part}.bias"));
+        let biases = || Ok::<_, EngineError>([bias("q_proj")?, bias("k_proj")?, bias("v_proj")?]);
         Ok(Self {
+            biases: shape.qkv_bias.then(biases).transpose()?,
             epsilon: shape.norm_epsilon,
             attention_norm: weight("input_layernorm")?,
             query: weight("self_attn.q_proj")?,
@@ -97,14 +104,18 @@ impl Layer {
         })
     }
 
-    /// Queries [rows, width], keys and values [rows, kv_heads · head], before rotation.
+    /// Queries [rows, heads · head], keys and values [rows, kv_heads · head], before rotation.
     pub(super) fn project(&self, x: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
         let x = rms_norm(x, &self.attention_norm, self.epsilon)?;
-        Ok((linear(&x, &self.query)?, linear(&x, &self.key)?, linear(&x, &self.value)?))
+        let (q, k, v) = (linear(&x, &self.query)?, linear(&x, &self.key)?, linear(&x, &self.value)?);
+        match &self.biases {
+            None => Ok((q, k, v)),
+            Some([query, key, value]) => Ok((q.broadcast_add(query)?, k.broadcast_add(key)?, v.broadcast_add(value)?)),
+        }
     }
 
     /// The rest of the layer: adds the projected `attended` to the stream, then the SwiGLU feed-forward `down(silu(gate x) · up x)`
-    /// (Shazeer 2020). x, attended: [rows, width]
+    /// (Shazeer 2020). x: [rows, width], attended: [rows, heads · head]
     pub(super) fn finish(&self, x: &Tensor, attended: &Tensor) -> candle_core::Result<Tensor> {
         let x = (x + linear(attended, &self.output)?)?;
         let normed = rms_norm(&x, &self.mlp_norm, self.epsilon)?;
@@ -113,11 +124,9 @@ impl Layer {
     }
 }
 
-/// Cosine and sine of `position · θ^(-2i/head)`, in f64 with `libm` so that they are the same on every platform. [context, head/2]
+/// Cosine and sine of how far each pair has turned, in f64 with `libm` so that they are the same on every platform. [context, head/2]
 fn rotary(shape: &Shape, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
-    let half = shape.head() / 2;
-    let frequency = |i: usize| libm::pow(shape.rope_theta, -2.0 * i as f64 / shape.head() as f64);
-    let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+    let (half, frequencies) = (shape.head_dim / 2, shape.frequencies());
     let table = |function: fn(f64) -> f64| {
         let angles = (0..shape.context).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
         let values: Vec<f32> = angles.map(|angle| function(angle) as f32).collect();

@@ -2,13 +2,14 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use candle_transformers::models::llama::{Cache, Config, Llama};
+use candle_transformers::models::llama::{Cache, Config, Llama, Llama3RopeConfig, Llama3RopeType};
+use candle_transformers::models::qwen2;
 
 use super::attention::Causal;
 use super::network::{Input, Network};
 use super::{Decoder, Trainer, tensors};
 use crate::engine::{Batch, Decode, Feed, IGNORED, Optimizer, Train, reader};
-use crate::model::{Architecture, Shape, Weights, initialise};
+use crate::model::{Architecture, RopeScaling, Shape, Weights, initialise};
 use crate::seed::Stream;
 
 const VOCABULARY: usize = 23;
@@ -37,9 +38,30 @@ fn shape(lines: usize, columns: usize, tied: bool) -> Shape {
     architecture.shape(VOCABULARY).unwrap()
 }
 
-/// Ten times the usual start: at that one, attention and norms hardly matter yet.
+/// Biases, heads of a width of their own, and slower pairs.
+fn qwen(shape: &Shape) -> Shape {
+    Shape {
+        qkv_bias: true,
+        head_dim: 12,
+        rope_scaling: Some(SCALING),
+        ..shape.clone()
+    }
+}
+
+/// So that some pairs of a head of 8 stay as they are, some are slower and some blended.
+const SCALING: RopeScaling = RopeScaling {
+    factor: 8.0,
+    low_freq_factor: 1.0,
+    high_freq_factor: 4.0,
+    original_context: 128,
+};
+
+/// Ten times the usual start: at that one, attention and norms hardly matter yet. Biases are no longer 0.
 fn lively(shape: &Shape) -> Weights {
     let mut weights = initialise(shape, 5);
+    let mut stream = Stream::new(5, "biases");
+    let biases = weights.iter_mut().filter(|(name, _)| name.ends_with(".bias"));
+    biases.for_each(|(_, array)| array.data.iter_mut().for_each(|x| *x = stream.normal() as f32));
     for array in weights.values_mut().filter(|array| array.shape.len() > 1) {
         array.data.iter_mut().for_each(|x| *x *= 10.0);
     }
@@ -94,8 +116,7 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn every_gradient_is_the_slope_of_the_loss() {
-    for tied in [true, false] {
-        let shape = shape(7, 9, tied);
+    for shape in [shape(7, 9, true), shape(7, 9, false), qwen(&shape(7, 9, true))] {
         let weights = lively(&shape);
         // Two batches: accumulated gradients are those of the mean over all trained tokens.
         let batches = [batch(&shape, &[5, 11, 8], 1), batch(&shape, &[14], 2)];
@@ -122,8 +143,18 @@ fn every_gradient_is_the_slope_of_the_loss() {
 
 #[test]
 fn logits_are_those_of_candle_transformers() {
-    for tied in [true, false] {
-        let shape = shape(0, 0, tied);
+    let scaled = Llama3RopeConfig {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_position_embeddings: 128,
+        rope_type: Llama3RopeType::Llama3,
+    };
+    for (tied, rope_scaling) in [(true, None), (false, Some(scaled))] {
+        let shape = Shape {
+            rope_scaling: rope_scaling.as_ref().map(|_| SCALING),
+            ..shape(0, 0, tied)
+        };
         let weights = lively(&shape);
         let config = Config {
             hidden_size: shape.width,
@@ -137,7 +168,7 @@ fn logits_are_those_of_candle_transformers() {
             rope_theta: shape.rope_theta as f32,
             bos_token_id: None,
             eos_token_id: None,
-            rope_scaling: None,
+            rope_scaling,
             max_position_embeddings: shape.context,
             tie_word_embeddings: tied,
         };
@@ -157,6 +188,40 @@ fn logits_are_those_of_candle_transformers() {
     }
 }
 
+#[test]
+fn logits_with_biases_are_those_of_candle_transformers() {
+    let shape = Shape {
+        qkv_bias: true,
+        ..shape(0, 0, true)
+    };
+    let weights = lively(&shape);
+    let config = qwen2::Config {
+        vocab_size: shape.vocabulary,
+        hidden_size: shape.width,
+        intermediate_size: shape.feed_forward,
+        num_hidden_layers: shape.layers,
+        num_attention_heads: shape.heads,
+        num_key_value_heads: shape.kv_heads,
+        max_position_embeddings: shape.context,
+        sliding_window: shape.context,
+        max_window_layers: 0,
+        tie_word_embeddings: true,
+        rope_theta: shape.rope_theta,
+        rms_norm_eps: shape.norm_epsilon,
+        use_sliding_window: false,
+        hidden_act: candle_nn::Activation::Silu,
+    };
+    let named: HashMap<_, _> = tensors(&shape, &weights, &Device::Cpu).unwrap().into_iter().collect();
+    let builder = VarBuilder::from_tensors(named, DType::F32, &Device::Cpu);
+    let mut qwen = qwen2::ModelForCausalLM::new(&config, builder).unwrap();
+    let batch = batch(&shape, &[40], 3);
+    let ours = full(&shape, &weights, &batch);
+    let tokens = Tensor::new(batch.tokens.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let theirs: Vec<f32> = qwen.forward(&tokens, 0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    assert!(theirs.iter().any(|logit| logit.abs() > 1.0));
+    assert!(distance(&theirs, &ours[39]) < 1e-4);
+}
+
 fn feed<'a>(batch: &'a Batch, slot: usize, start: usize, end: usize) -> Feed<'a> {
     Feed {
         slot,
@@ -169,7 +234,7 @@ fn feed<'a>(batch: &'a Batch, slot: usize, start: usize, end: usize) -> Feed<'a>
 
 #[test]
 fn cached_decoding_gives_the_logits_of_a_full_pass() {
-    let shape = shape(7, 9, true);
+    let shape = qwen(&shape(7, 9, true));
     let weights = lively(&shape);
     let batch = batch(&shape, &[80], 4);
     let expected = full(&shape, &weights, &batch);

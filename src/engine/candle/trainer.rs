@@ -159,6 +159,10 @@ impl Train for Trainer {
         }
     }
 
+    fn finish(self: Box<Self>) -> Result<Weights, EngineError> {
+        self.weights()
+    }
+
     fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {
         for (name, weight) in &self.weights {
             let mut read = |part| tensor(&read(part, name)?, name, weight.dims(), &self.device);

@@ -34,9 +34,9 @@ impl Heads {
         Self {
             heads: shape.heads,
             kv_heads: shape.kv_heads,
-            head: shape.head(),
+            head: shape.head_dim,
             stride: parameters.qkv_width(),
-            scale: 1.0 / (shape.head() as f32).sqrt(),
+            scale: 1.0 / (shape.head_dim as f32).sqrt(),
         }
     }
 

@@ -15,7 +15,7 @@ use super::span::Span;
 impl<T: Number> Span<T> {
     /// From the gradient of the final norm's rows, where the output layer left it, to that of the last layer's output, in `back.output`.
     fn enter(&mut self, parameters: &Parameters<T>) {
-        let (shape, width, rows) = (&parameters.shape, parameters.shape.width, self.trained.len());
+        let (width, rows) = (parameters.shape.width, self.trained.len());
         let back = &mut self.back;
         let pass = norm::Backward {
             x: &self.output,
@@ -24,8 +24,8 @@ impl<T: Number> Span<T> {
             dy: &self.normed[..rows * width],
         };
         back.output.fill(0.0);
-        let norms = &mut back.norms[2 * shape.layers * width..];
-        norm::backward(parameters.cpu, pass, &mut back.output[..rows * width], norms);
+        let place = parameters.layout.vectors(&parameters.layout.final_norm);
+        norm::backward(parameters.cpu, pass, &mut back.output[..rows * width], &mut back.vectors[place]);
     }
 
     /// From the output layer through the last layer, as far as anything before is trained.
@@ -101,7 +101,8 @@ impl<T: Number> Span<T> {
             dy: normed,
         };
         middle.copy_from_slice(output);
-        norm::backward(cpu, pass, middle, &mut back.norms[(2 * layer + 1) * width..][..width]);
+        let place = parameters.layout.vectors(&place.feed_forward_norm);
+        norm::backward(cpu, pass, middle, &mut back.vectors[place]);
     }
 
     fn attend_back(&mut self, parameters: &Parameters<T>, layer: usize) {
@@ -157,6 +158,10 @@ impl<T: Number> Span<T> {
             turn(cpu, &parameters.rope, Turn::Back, dqkv, stride, shape.heads + shape.kv_heads, 0);
             start = end;
         }
+        let biases = &mut back.vectors[parameters.layout.vectors(&place.qkv_bias)];
+        if !biases.is_empty() {
+            back.qkv.chunks_exact(stride).for_each(|row| add(biases, row));
+        }
         let weight = parameters.slice(place.attention_norm.clone());
         if trained.qkv {
             norm::again(cpu, input, weight, &kept.input_scales, &mut self.normed);
@@ -182,7 +187,8 @@ impl<T: Number> Span<T> {
             scales: &kept.input_scales,
             dy: &self.normed,
         };
-        norm::backward(cpu, pass, &mut back.input, &mut back.norms[2 * layer * width..][..width]);
+        let place = parameters.layout.vectors(&place.attention_norm);
+        norm::backward(cpu, pass, &mut back.input, &mut back.vectors[place]);
     }
 }
 
@@ -202,6 +208,10 @@ fn keep<T: Number>(
         Some(adapter) => adapter.keep(cpu, x, rows, draw, panels, low, room),
         None => pack(cpu, x, matrix.matrix.columns, rows, matrix.matrix.columns, panels),
     }
+}
+
+fn add(sums: &mut [f32], row: &[f32]) {
+    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
 }
 
 /// Moves the rows at the front to the places they were kept from, and makes the others 0.

@@ -41,7 +41,7 @@ impl<T: Number> Slot<T> {
 
     /// The elements of one layer's and head's keys, and of its values.
     fn size(shape: &Shape) -> usize {
-        Self::capacity(shape) * shape.head() / T::STEPS
+        Self::capacity(shape) * shape.head_dim / T::STEPS
     }
 
     /// The floats of working memory that [`Slot::attend`] needs.
@@ -51,7 +51,7 @@ impl<T: Number> Slot<T> {
 
     /// Writes the keys and values of a row of queries, keys and values to `position`.
     pub fn write(&mut self, shape: &Shape, layer: usize, position: usize, row: &[T]) {
-        let (head, size) = (shape.head(), Self::size(shape));
+        let (head, size) = (shape.head_dim, Self::size(shape));
         let elements = head / T::STEPS;
         let (keys, values) = row[shape.heads * elements..].split_at(shape.kv_heads * elements);
         for (index, (key, value)) in keys.chunks_exact(elements).zip(values.chunks_exact(elements)).enumerate() {
@@ -69,8 +69,8 @@ impl<T: Number> Slot<T> {
     pub fn copy(&mut self, shape: &Shape, other: &Self, count: usize) {
         let size = Self::size(shape);
         let (keys, values) = (
-            count.next_multiple_of(LANES) * shape.head() / T::STEPS,
-            count.div_ceil(T::STEPS) * shape.head(),
+            count.next_multiple_of(LANES) * shape.head_dim / T::STEPS,
+            count.div_ceil(T::STEPS) * shape.head_dim,
         );
         for start in (0..shape.layers * shape.kv_heads).map(|head| head * size) {
             self.keys[start..start + keys].copy_from_slice(&other.keys[start..start + keys]);
@@ -90,7 +90,7 @@ impl<T: Number> Slot<T> {
         scores: &mut [f32],
         out: &mut [f32],
     ) {
-        let (shape, head, size) = (&parameters.shape, parameters.shape.head(), Self::size(&parameters.shape));
+        let (shape, head, size) = (&parameters.shape, parameters.shape.head_dim, Self::size(&parameters.shape));
         let group = shape.heads / shape.kv_heads;
         for index in 0..shape.kv_heads {
             let cache = (layer * shape.kv_heads + index) * size;

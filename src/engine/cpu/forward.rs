@@ -81,9 +81,11 @@ impl<T: Number> Span<T> {
             &mut self.normed,
             &mut kept.input_scales,
         );
+        let add = shape.qkv_bias;
+        parameters.set_biases(layer, &mut kept.qkv);
         parameters.layers[layer]
             .qkv
-            .apply(cpu, &self.normed, tokens, false, &mut kept.qkv, stride, &mut self.room);
+            .apply(cpu, &self.normed, tokens, add, &mut kept.qkv, stride, &mut self.room);
         if let Some(adapter) = &parameters.layers[layer].qkv.adapter {
             let (low, y) = (&mut self.back.low[QKV], (kept.qkv.as_mut_slice(), stride));
             adapter.apply(cpu, &self.normed, tokens, draws[QKV], y, low, &mut self.room);

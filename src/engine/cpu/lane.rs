@@ -135,9 +135,11 @@ impl<T: Number> Lane<T> {
     fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
+        parameters.set_biases(layer, &mut self.qkv);
+        let add = shape.qkv_bias;
         parameters.layers[layer]
             .qkv
-            .apply(cpu, &self.normed, self.tokens.len(), false, &mut self.qkv, stride, &mut self.room);
+            .apply(cpu, &self.normed, self.tokens.len(), add, &mut self.qkv, stride, &mut self.room);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             let heads = shape.heads + shape.kv_heads;

@@ -1,13 +1,32 @@
 //! Where each weight lies in the flat buffer of parameters, gradients and moments.
 //!
-//! Matrices first, layer by layer, then the embeddings, then the norms, so that weight decay is one range. Query, key and value
+//! Matrices first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
 //! matrices lie end to end, and so do gate and up: each group is one matrix to the products.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::engine::{EngineError, check};
 use crate::model::lora::names;
-use crate::model::{Lora, Shape, Weights};
+use crate::model::{Array, Lora, Shape, Weights};
+
+/// Where weights come from: read where they are, or taken out one by one, so that they are never there twice.
+pub trait Take {
+    /// The weight `name`, for the last time.
+    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>>;
+}
+
+impl Take for &Weights {
+    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>> {
+        self.get(name).map(Cow::Borrowed)
+    }
+}
+
+impl Take for Weights {
+    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>> {
+        self.remove(name).map(Cow::Owned)
+    }
+}
 
 /// A matrix [rows, columns] in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -64,6 +83,8 @@ pub struct Layer {
     pub down: Matrix,
     pub attention_norm: Range<usize>,
     pub feed_forward_norm: Range<usize>,
+    /// Biases of queries, keys and values; empty where there are none. [(heads + 2 · kv_heads) · head]
+    pub qkv_bias: Range<usize>,
     /// In the order of [`Layer::matrices`].
     pub adapters: [Option<Adapter>; 4],
 }
@@ -97,7 +118,7 @@ pub struct Layout {
     /// [columns, width]
     pub columns: Matrix,
     pub final_norm: Range<usize>,
-    /// Where the norms start: what lies before decays.
+    /// Where norms and biases start: what lies before decays.
     pub decayed: usize,
     pub length: usize,
 }
@@ -107,7 +128,7 @@ impl Layout {
     pub fn new(shape: &Shape, lora: Option<&Lora>) -> Self {
         let mut places = Places::default();
         let width = shape.width;
-        let (queries, keys) = (shape.heads * shape.head(), shape.kv_heads * shape.head());
+        let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         let blocks: Vec<_> = (0..shape.layers)
             .map(|layer| {
                 let mut matrix = |part: &str, rows, columns| places.matrix(format!("model.layers.{layer}.{part}.weight"), rows, columns);
@@ -148,6 +169,7 @@ impl Layout {
             adapters,
             attention_norm: places.vector(format!("model.layers.{layer}.input_layernorm.weight"), width),
             feed_forward_norm: places.vector(format!("model.layers.{layer}.post_attention_layernorm.weight"), width),
+            qkv_bias: places.biases(shape, layer),
         });
         let layers = layers.collect();
         let final_norm = places.vector("model.norm.weight".into(), width);
@@ -165,16 +187,21 @@ impl Layout {
         }
     }
 
+    /// The place of norms or biases in a buffer of theirs alone.
+    pub fn vectors(&self, range: &Range<usize>) -> Range<usize> {
+        range.start - self.decayed..range.end - self.decayed
+    }
+
     /// A part of the flat buffer of named weights: whole tensors.
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn flatten(&self, weights: &Weights, part: Range<usize>) -> Result<Vec<f32>, EngineError> {
+    pub fn flatten(&self, weights: &mut impl Take, part: Range<usize>) -> Result<Vec<f32>, EngineError> {
         let mut flat = Vec::with_capacity(part.len());
         let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
         for (name, shape, _) in self.tensors().filter(|(.., range)| inside(range)) {
-            let array = weights.get(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
-            check::tensor(name, shape, array)?;
+            let array = weights.take(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
+            check::tensor(name, shape, &array)?;
             flat.extend_from_slice(&array.data);
         }
         Ok(flat)
@@ -213,7 +240,7 @@ impl Places {
     /// The adapters of a layer's matrices.
     fn adapters(&mut self, shape: &Shape, layer: usize, lora: Option<&Lora>) -> [Option<Adapter>; 4] {
         let Some(lora) = lora else { return [const { None }; 4] };
-        let (queries, keys, hidden) = (shape.heads * shape.head(), shape.kv_heads * shape.head(), shape.feed_forward);
+        let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
         let attention = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
         let mut adapter = |module: &str, parts: &[(&str, usize)], inner| {
             let name = |part: &str| names(&format!("model.layers.{layer}.{module}.{part}.weight"));
@@ -253,6 +280,19 @@ impl Places {
             parts: found,
             scale: lora.scale() as f32,
         })
+    }
+
+    /// The biases of a layer's queries, keys and values, end to end.
+    fn biases(&mut self, shape: &Shape, layer: usize) -> Range<usize> {
+        let start = self.length;
+        let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+        for (part, length) in [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)]
+            .into_iter()
+            .filter(|_| shape.qkv_bias)
+        {
+            self.vector(format!("model.layers.{layer}.self_attn.{part}.bias"), length);
+        }
+        start..self.length
     }
 
     fn vector(&mut self, name: String, length: usize) -> Range<usize> {

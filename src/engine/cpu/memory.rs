@@ -20,7 +20,7 @@ pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usiz
     let layout = Layout::new(shape, training.lora.as_ref());
     let trained = Trained::new(&layout, &|name| training.trains(name));
     Need {
-        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head(), shape.context) * FLOAT,
+        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
         activations: activations::<T>(shape, &layout, &trained, training, threads.max(1), batches),
     }
 }
@@ -67,9 +67,10 @@ fn activations<'a, T: Number>(
     let mut spans: Vec<Largest> = Vec::new();
     // The most rows that each of a longer span's chunks has been.
     let mut chunks = vec![0; threads];
-    let mut pieces = Vec::new();
+    let (mut pieces, mut longest_batch) = (Vec::new(), 0);
     for batch in batches {
         let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.tokens).collect();
+        longest_batch = lengths.iter().sum::<usize>().max(longest_batch);
         cut(&lengths, &mut pieces);
         let block = block(lengths.iter().sum(), pieces.len(), threads);
         spans.resize(spans.len().max(block.min(pieces.len())), Largest::default());
@@ -97,13 +98,18 @@ fn activations<'a, T: Number>(
         })
         .sum();
     let chunks = chunks.into_iter().map(|rows| head::<T>(shape, trained, rows));
-    spans + chunks.sum::<usize>()
+    let embedded = if trained.embeddings {
+        longest_batch * shape.width * FLOAT
+    } else {
+        0
+    };
+    spans + chunks.sum::<usize>() + embedded
 }
 
 /// A span's buffers, as `Span::take` sizes them.
 fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Largest) -> usize {
     let Largest { tokens, kept, longest, .. } = largest;
-    let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head());
+    let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head_dim);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * head, shape.heads * head);
     let inputs = trained.reached().max(1);
     let layers = if again { 1 } else { inputs };
@@ -114,7 +120,8 @@ fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Large
         + rows * (width + 1 + 2 * hidden)
         + kept * (width + 1)
         + tokens * (4 * width + qkv + attended + hidden)
-        + (2 * shape.layers + 1) * width;
+        + (2 * shape.layers + 1) * width
+        + if shape.qkv_bias { shape.layers * qkv } else { 0 };
     let panels = 2 * size::<T>(tokens, width) + size::<T>(tokens, attended) + size::<T>(tokens, hidden);
     let converted = if T::STEPS > 1 {
         let columns = tokens.div_ceil(T::STEPS) * (2 * width + 2 * hidden + qkv);

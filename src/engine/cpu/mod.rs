@@ -35,7 +35,7 @@ use trainer::Trainer;
 ///
 /// # Errors
 /// When a weight is missing or has another shape, or the threads cannot be started.
-pub fn trainer(shape: &Shape, weights: &Weights, training: Training, dtype: Dtype, threads: usize) -> Result<Box<dyn Train>, EngineError> {
+pub fn trainer(shape: &Shape, weights: Weights, training: Training, dtype: Dtype, threads: usize) -> Result<Box<dyn Train>, EngineError> {
     Ok(match dtype {
         Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, training, threads)?),
         Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, training, threads)?),

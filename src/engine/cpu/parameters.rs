@@ -8,11 +8,11 @@ use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::rope::Rope;
-use super::layout::{Layout, Matrix};
+use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV, Take};
 use super::operand::by_rows;
 use super::trained::Trained;
 use crate::engine::EngineError;
-use crate::model::{Lora, Shape, Weights};
+use crate::model::{Lora, Shape};
 
 /// A matrix [out, in], packed for products.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ impl<T: Number> Parameters<T> {
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn new(shape: &Shape, weights: &Weights, trained: bool) -> Result<Self, EngineError> {
+    pub fn new(shape: &Shape, weights: impl Take, trained: bool) -> Result<Self, EngineError> {
         Self::of(shape, weights, None, &|_| trained)
     }
 
@@ -158,43 +158,47 @@ impl<T: Number> Parameters<T> {
     ///
     /// # Errors
     /// As [`Parameters::new`].
-    pub fn of(shape: &Shape, weights: &Weights, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
+    pub fn of(shape: &Shape, mut weights: impl Take, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
+        let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
         // Matrices that adapters stand beside do not change: they are packed one by one, and there are no floats of them.
         let from = if lora.is_some() { layout.embedding.start } else { 0 };
-        let flat = layout.flatten(weights, from..layout.length)?;
+        let flat = layout.flatten(&mut weights, from..layout.length)?;
         let trained = Trained::new(&layout, is_trained);
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
             let (matrices, back) = (layer.matrices(), trained.way_back(index));
-            let [qkv, output, gates, down] = std::array::from_fn(|place| {
+            let mut packed = |place: usize| {
                 let adapter = layer.adapters[place].as_ref();
                 let adapter = adapter.map(|adapter| Box::new(PackedAdapter::new(adapter, dropout)));
-                Packed::new(matrices[place], trained.has(matrices[place].range()), back[place], adapter)
-            });
-            PackedLayer { qkv, output, gates, down }
+                let matrix: Matrix = matrices[place];
+                let mut packed = Packed::new(matrix, trained.has(matrix.range()), back[place], adapter);
+                if matrix.start < from {
+                    packed.fill(cpu, &layout.flatten(&mut weights, matrix.range())?);
+                }
+                Ok::<_, EngineError>(packed)
+            };
+            Ok(PackedLayer {
+                qkv: packed(QKV)?,
+                output: packed(OUTPUT)?,
+                gates: packed(GATES)?,
+                down: packed(DOWN)?,
+            })
         });
+        let layers = layers.collect::<Result<_, EngineError>>()?;
         let mut parameters = Self {
-            cpu: Instructions::best(),
+            cpu,
             shape: shape.clone(),
-            rope: Rope::new(shape.head(), shape.context, shape.rope_theta),
+            rope: Rope::new(&shape.frequencies(), shape.context),
             flat,
             from,
-            layers: layers.collect(),
+            layers,
             head: Packed::new(layout.head, trained.head, trained.before_head(), None),
             layout,
             trained,
             again: false,
         };
         parameters.pack(|packed| packed.matrix.start >= from);
-        let Self { cpu, layout, layers, .. } = &mut parameters;
-        for packed in layers
-            .iter_mut()
-            .flat_map(PackedLayer::matrices)
-            .filter(|packed| packed.matrix.start < from)
-        {
-            packed.fill(*cpu, &layout.flatten(weights, packed.matrix.range())?);
-        }
         Ok(parameters)
     }
 
@@ -236,12 +240,12 @@ impl<T: Number> Parameters<T> {
 
     /// The width of a row of queries, keys and values.
     pub fn qkv_width(&self) -> usize {
-        (self.shape.heads + 2 * self.shape.kv_heads) * self.shape.head()
+        (self.shape.heads + 2 * self.shape.kv_heads) * self.shape.head_dim
     }
 
     /// The width of a row of the heads' results.
     pub fn attended_width(&self) -> usize {
-        self.shape.heads * self.shape.head()
+        self.shape.heads * self.shape.head_dim
     }
 
     /// How many layers' inputs a span keeps: those of the layers that the backward pass reaches, and one for the forward pass at least.
@@ -262,6 +266,14 @@ impl<T: Number> Parameters<T> {
     /// The place of a layer among them.
     pub fn kept_layer(&self, layer: usize) -> usize {
         if self.again { 0 } else { self.kept_input(layer) }
+    }
+
+    /// Gives each row of queries, keys and values the layer's biases, where it has some: the product is added to them.
+    pub fn set_biases(&self, layer: usize, rows: &mut [f32]) {
+        let biases = self.slice(self.layout.layers[layer].qkv_bias.clone());
+        if !biases.is_empty() {
+            rows.chunks_exact_mut(biases.len()).for_each(|row| row.copy_from_slice(biases));
+        }
     }
 
     /// One weight or a part of it.

@@ -63,8 +63,8 @@ pub struct Backward<T> {
     pub middle_columns: Vec<T>,
     pub gates_columns: Vec<T>,
     pub output_columns: Vec<T>,
-    /// Gradients of the norms' weights, in the order of the layout. [norms, width]
-    pub norms: Vec<f32>,
+    /// Gradients of norms and biases, in the order of the layout.
+    pub vectors: Vec<f32>,
     /// Of the adapters of a layer's matrices, in their order.
     pub low: [Low<T>; 4],
 }
@@ -156,8 +156,8 @@ impl<T: Number> Span<T> {
         fit(&mut back.attended_panels, size::<T>(tokens, attended));
         fit(&mut back.middle_panels, size::<T>(tokens, width));
         fit(&mut back.hidden_panels, size::<T>(tokens, hidden));
-        back.norms.clear();
-        fit(&mut back.norms, (2 * shape.layers + 1) * width);
+        back.vectors.clear();
+        fit(&mut back.vectors, parameters.layout.length - parameters.layout.decayed);
         fit(&mut self.hidden, tokens * hidden);
     }
 

@@ -14,12 +14,13 @@ pub struct TrainedLayer {
     pub gates: bool,
     pub down: bool,
     attention_norm: bool,
+    qkv_bias: bool,
     feed_forward_norm: bool,
 }
 
 impl TrainedLayer {
     fn attention(self) -> bool {
-        self.qkv || self.output || self.attention_norm
+        self.qkv || self.output || self.attention_norm || self.qkv_bias
     }
 
     fn any(self) -> bool {
@@ -82,6 +83,7 @@ impl Trained {
                     gates,
                     down,
                     attention_norm: has(layer.attention_norm.clone()),
+                    qkv_bias: has(layer.qkv_bias.clone()),
                     feed_forward_norm: has(layer.feed_forward_norm.clone()),
                 }
             })

@@ -8,11 +8,12 @@ use super::head::{Head, chunk};
 use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
 use super::kernel::number::Number;
+use super::layout::Take;
 use super::parameters::Parameters;
 use super::pool;
-use super::span::{Piece, Span, cut};
+use super::span::{Piece, Span, cut, fit};
 use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train, Training, check};
-use crate::model::{Shape, Weights};
+use crate::model::{Array, Shape, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.
 const PIECE: usize = 1 << 14;
@@ -40,6 +41,8 @@ pub(super) struct Learner<T> {
     seed: u64,
     /// Kept from batch to batch for their memory.
     pieces: Vec<Piece>,
+    /// Gradients of the rows of a batch as they come from the embeddings, where these are trained. [tokens, width]
+    embedded: Vec<f32>,
     spans: Vec<Span<T>>,
     /// Of the spans whose rows are in work all at once.
     heads: Vec<Head<T>>,
@@ -54,11 +57,12 @@ impl<T: Number> Trainer<T> {
     ///
     /// # Errors
     /// When a weight is missing or has another shape, what is frozen is not there, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: &Weights, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &Shape, weights: impl Take + Send, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
         let training = training.into();
         training.frozen.check(shape)?;
         let pool = pool(threads)?;
-        let parameters = pool.install(|| Parameters::of(shape, weights, training.lora.as_ref(), &|name| training.trains(name)))?;
+        let (lora, is_trained) = (training.lora.as_ref(), |name: &str| training.trains(name));
+        let parameters = pool.install(|| Parameters::of(shape, weights, lora, &is_trained))?;
         Ok(Self {
             pool,
             learner: Learner::new(parameters, &training),
@@ -79,6 +83,7 @@ impl<T: Number> Learner<T> {
             squares: vec![0.0; length.div_ceil(PIECE)],
             steps: 0,
             pieces: Vec::new(),
+            embedded: Vec::new(),
             spans: Vec::new(),
             heads: Vec::new(),
             chunks: Vec::new(),
@@ -116,6 +121,9 @@ impl<T: Number> Learner<T> {
         let mut pieces = std::mem::take(&mut self.pieces);
         cut(&batch.lengths, &mut pieces);
         let block = block(batch.tokens.len(), pieces.len(), rayon::current_num_threads());
+        if self.parameters.trained.embeddings {
+            fit(&mut self.embedded, batch.tokens.len() * self.parameters.shape.width);
+        }
         let mut loss = 0.0;
         for pieces in pieces.chunks(block) {
             self.add_block(batch, pieces, weight, draw);
@@ -123,6 +131,8 @@ impl<T: Number> Learner<T> {
             loss = self.spans[..pieces.len()].iter().fold(loss, |loss, span| loss + span.loss);
         }
         self.pieces = pieces;
+        // Not block by block: a tied embedding's gradient is added up here and in the output layer.
+        add_tables(&self.parameters, batch, &self.embedded, &mut self.gradient);
         loss
     }
 
@@ -152,6 +162,7 @@ impl<T: Number> Learner<T> {
             jobs,
             gradient,
             spans,
+            embedded,
             ..
         } = self;
         let (parameters, spans) = (&*parameters, &mut spans[..count]);
@@ -165,7 +176,11 @@ impl<T: Number> Learner<T> {
             jobs.layer(parameters, layer, spans, gradient);
         }
         for span in &*spans {
-            add_tables(parameters, batch, span, gradient);
+            add_vectors(parameters, span, gradient);
+            if parameters.trained.embeddings {
+                let width = parameters.shape.width;
+                embedded[span.tokens.start * width..span.tokens.end * width].copy_from_slice(&span.back.input);
+            }
         }
     }
 
@@ -312,8 +327,8 @@ fn add_long<T: Number>(
     span.loss = loss;
 }
 
-/// Adds what a span gives to the gradients of the embeddings and the norms.
-fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, span: &Span<T>, gradient: &mut [f32]) {
+/// Adds what a batch gives to the gradients of the embeddings, token by token.
+fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, embedded: &[f32], gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
     let tables = [
         (layout.embedding, &batch.tokens),
@@ -322,12 +337,16 @@ fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, span: &Span<
     ];
     for (table, indices) in tables {
         if let Some((range, start)) = parameters.trained.within(table.range()).next() {
-            let indices = &indices[span.tokens.clone()];
-            scatter_rows(&span.back.input, width, indices, &mut gradient[start..start + range.len()]);
+            scatter_rows(embedded, width, indices, &mut gradient[start..start + range.len()]);
         }
     }
+}
+
+/// Adds what a span gives to the gradients of the norms and the biases.
+fn add_vectors<T: Number>(parameters: &Parameters<T>, span: &Span<T>, gradient: &mut [f32]) {
+    let layout = &parameters.layout;
     for (range, start) in parameters.trained.within(layout.decayed..layout.length) {
-        let part = &span.back.norms[range.start - layout.decayed..range.end - layout.decayed];
+        let part = &span.back.vectors[layout.vectors(&range)];
         gradient[start..].iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
 }
@@ -360,6 +379,24 @@ impl<T: Number> Train for Trainer<T> {
             Part::First => learner.named(&learner.first),
             Part::Second => learner.named(&learner.second),
         })
+    }
+
+    fn finish(self: Box<Self>) -> Result<Weights, EngineError> {
+        // All but the weights goes first: they are not there twice beside the optimizer's memory.
+        let Parameters {
+            layout,
+            flat,
+            from,
+            trained,
+            ..
+        } = { *self }.learner.parameters;
+        let changed = layout.tensors().filter(|(.., range)| from == 0 || trained.has(range.clone()));
+        let arrays = changed.map(|(name, shape, range)| {
+            let data = flat[range.start - from..range.end - from].to_vec();
+            let shape = shape.to_vec();
+            (name.to_owned(), Array { shape, data })
+        });
+        Ok(arrays.collect())
     }
 
     fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {

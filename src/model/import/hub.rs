@@ -114,7 +114,7 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
 /// The matrix that Phi-3 has in place of the weight `name` and others: its name, the weight's first row in it, and all its rows.
 fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
-    let (queries, keys, hidden) = (shape.width, shape.kv_heads * shape.head(), shape.feed_forward);
+    let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
     let (whole, first, rows) = match part {
         "q_proj" => ("qkv_proj", 0, queries + 2 * keys),
         "k_proj" => ("qkv_proj", queries, queries + 2 * keys),

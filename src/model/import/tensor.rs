@@ -73,6 +73,15 @@ impl Tensor<'_> {
         self.shape.iter().product::<usize>() * self.encoding.written().bitsize() / 8
     }
 
+    /// All its numbers, of a type of 16 or 32 bits or quantised.
+    pub(super) fn numbers(&self) -> Result<Vec<f32>, ModelError> {
+        let bytes = self.read(0, self.shape.iter().product())?;
+        let mut numbers = Vec::new();
+        let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("is not of floating-point numbers"))?;
+        widen(&bytes, &mut numbers);
+        Ok(numbers)
+    }
+
     /// Writes its numbers.
     fn copy(&self, out: &mut impl Write, to: &Path) -> Result<(), ModelError> {
         let (rows, columns) = self.rows();

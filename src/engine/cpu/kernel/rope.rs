@@ -15,13 +15,11 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// The angles `position · theta^(-2i / head)` of `positions` positions.
-    pub fn new(head: usize, positions: usize, theta: f64) -> Self {
-        let pairs = head / 2;
-        let angle = |index: usize| (index / pairs) as f64 * libm::pow(theta, -2.0 * (index % pairs) as f64 / head as f64);
-        let angles = || (0..positions * pairs).map(angle);
+    /// The angles of `positions` positions: each times how far the pairs turn from one to the next. frequencies: [head / 2]
+    pub fn new(frequencies: &[f64], positions: usize) -> Self {
+        let angles = || (0..positions).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
         Self {
-            head,
+            head: 2 * frequencies.len(),
             cosines: angles().map(|angle| libm::cos(angle) as f32).collect(),
             sines: angles().map(|angle| libm::sin(angle) as f32).collect(),
         }

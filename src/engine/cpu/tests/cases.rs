@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, Shape, Weights};
+use crate::model::{Array, RopeScaling, Shape, Weights};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -17,23 +17,38 @@ fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
     low + stream.below((high - low + 1) as u64) as usize
 }
 
-/// A small shape: widths off the vector's, grouped heads, tied or not, with and without learned positions.
+/// A small shape: widths off the vector's, grouped heads, tied or not, with and without learned positions, biases, heads of a width of
+/// their own and scaled positions.
 pub fn shape(stream: &mut Stream) -> Shape {
     let kv_heads = between(stream, 1, 2);
     let heads = kv_heads * between(stream, 1, 3);
     let head = 2 * between(stream, 1, 5);
+    let (vocabulary, layers, feed_forward) = (between(stream, 5, 40), between(stream, 1, 3), between(stream, 3, 40));
+    let tied = stream.below(2) == 0;
+    let (lines, columns) = (between(stream, 0, 1) * 5, between(stream, 0, 1) * 7);
+    // From a stream of their own: a shape is otherwise what it is without them.
+    let mut more = Stream::new((64 * vocabulary + feed_forward) as u64, "features");
+    let scaling = RopeScaling {
+        factor: 4.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context: 64,
+    };
     Shape {
-        vocabulary: between(stream, 5, 40),
-        width: heads * head,
-        layers: between(stream, 1, 3),
+        vocabulary,
+        width: heads * head + between(&mut more, 0, 1) * 3,
+        layers,
         heads,
         kv_heads,
-        feed_forward: between(stream, 3, 40),
+        head_dim: head,
+        feed_forward,
+        qkv_bias: more.below(2) == 0,
         rope_theta: 10_000.0,
+        rope_scaling: (more.below(2) == 0).then_some(scaling),
         norm_epsilon: 1e-5,
-        tied: stream.below(2) == 0,
-        lines: between(stream, 0, 1) * 5,
-        columns: between(stream, 0, 1) * 7,
+        tied,
+        lines,
+        columns,
         context: 100,
     }
 }
@@ -50,6 +65,11 @@ pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
             }
         })
         .collect();
+    // Biases as small as matrices: where all keys have a large one, attention is sharp.
+    let mut flat = flat;
+    for (_, _, range) in layout.tensors().filter(|(name, ..)| name.ends_with(".bias")) {
+        flat[range].iter_mut().for_each(|bias| *bias -= 1.0);
+    }
     let array = |(name, shape, range): (&str, &[usize], std::ops::Range<usize>)| {
         let (shape, data) = (shape.to_vec(), flat[range].to_vec());
         (name.to_owned(), Array { shape, data })

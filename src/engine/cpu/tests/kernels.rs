@@ -223,7 +223,8 @@ proptest! {
             [once, again, back, sums].concat()
         })?;
         let head = 2 * half;
-        let rope = Rope::new(head, 70, 10_000.0);
+        let frequencies: Vec<f64> = (0..half).map(|pair| libm::pow(10_000.0, -(pair as f64) / half as f64)).collect();
+        let rope = Rope::new(&frequencies, 70);
         let x = Numbers::new(&mut stream, rows * 3 * head);
         agree(|set| {
             let mut turned = x.get().to_vec();

@@ -216,7 +216,7 @@ fn a_restored_trainer_with_frozen_weights_goes_on_with_the_same_bits() {
     let mut whole = Trainer::<f32>::new(&shape, &weights, training.clone(), 1).unwrap();
     whole.step(&batches, 1e-2).unwrap();
     let (after, moments) = (whole.weights().unwrap(), whole.moments().unwrap());
-    let mut resumed = Trainer::<f32>::new(&shape, &cases::weights(&mut stream, &shape), training, 1).unwrap();
+    let mut resumed = Trainer::<f32>::new(&shape, cases::weights(&mut stream, &shape), training, 1).unwrap();
     resumed
         .restore(moments.steps, &mut crate::engine::reader(&after, &moments))
         .unwrap();

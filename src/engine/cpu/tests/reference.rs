@@ -68,7 +68,16 @@ fn embed(shape: &Shape, weights: &Exact, batch: &Batch, token: usize) -> Vec<f64
 fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) {
     let weight = |part: &str| &weights[&format!("model.layers.{layer}.{part}.weight")];
     let normed: Vec<_> = stream.iter().map(|row| norm(shape, row, weight("input_layernorm"))).collect();
-    let project = |part| normed.iter().map(|row| apply(weight(part), row)).collect::<Vec<_>>();
+    let project = |part| {
+        let project = |row: &Vec<f64>| {
+            let mut row = apply(weight(part), row);
+            if shape.qkv_bias {
+                add(&mut row, &weights[&format!("model.layers.{layer}.{part}.bias")]);
+            }
+            row
+        };
+        normed.iter().map(project).collect::<Vec<_>>()
+    };
     let (mut queries, mut keys, values) = (
         project("self_attn.q_proj"),
         project("self_attn.k_proj"),
@@ -88,7 +97,7 @@ fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) 
 }
 
 fn attend(shape: &Shape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
-    let (head, group) = (shape.head(), shape.heads / shape.kv_heads);
+    let (head, group) = (shape.head_dim, shape.heads / shape.kv_heads);
     let mut out = Vec::new();
     for (index, query) in query.chunks(head).enumerate() {
         let part = index / group * head..(index / group + 1) * head;
@@ -101,14 +110,32 @@ fn attend(shape: &Shape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) 
 }
 
 fn turn(shape: &Shape, position: usize, row: &mut [f64]) {
-    let (head, half) = (shape.head(), shape.head() / 2);
+    let (head, half) = (shape.head_dim, shape.head_dim / 2);
     for row in row.chunks_mut(head) {
         for pair in 0..half {
-            let angle = position as f64 * shape.rope_theta.powf(-2.0 * pair as f64 / head as f64);
+            let mut angle = position as f64 * shape.rope_theta.powf(-2.0 * pair as f64 / head as f64);
+            angle /= slowdown(
+                shape,
+                shape.rope_theta.powf(2.0 * pair as f64 / head as f64) * std::f64::consts::TAU,
+            );
             let (a, b) = (row[pair], row[pair + half]);
             row[pair] = a * angle.cos() - b * angle.sin();
             row[pair + half] = b * angle.cos() + a * angle.sin();
         }
+    }
+}
+
+/// By how much Llama 3 slows down a pair that turns round in `wavelength` positions.
+fn slowdown(shape: &Shape, wavelength: f64) -> f64 {
+    let Some(scaling) = shape.rope_scaling else { return 1.0 };
+    let context = scaling.original_context as f64;
+    if wavelength < context / scaling.high_freq_factor {
+        1.0
+    } else if wavelength > context / scaling.low_freq_factor {
+        scaling.factor
+    } else {
+        let smooth = (context / wavelength - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+        1.0 / ((1.0 - smooth) / scaling.factor + smooth)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The fields of a GGUF file that say what the model is.
 
 use super::header::{Header, List, Value};
+use super::{LLAMA, QWEN2};
 use crate::model::{Architecture, ModelError, Shape};
 
-/// The architectures that our decoder is.
-const ARCHITECTURES: &[&str] = &["llama"];
+const ARCHITECTURES: [&str; 2] = [LLAMA, QWEN2];
 
 impl Header {
     fn required(&self, field: &str) -> Result<&Value, ModelError> {
@@ -84,13 +84,14 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
         return Err(header.wrong(&scaling, format!("is `{kind}` (known: none)")));
     }
     let (width, heads) = (needed("embedding_length")?, needed("attention.head_count")?);
-    let head = width.checked_div(heads).unwrap_or(0);
-    for part in ["rope.dimension_count", "attention.key_length", "attention.value_length"] {
+    let key_length = header.number(&field("attention.key_length"))?;
+    let head = key_length.unwrap_or_else(|| width.checked_div(heads).unwrap_or(0));
+    for part in ["rope.dimension_count", "attention.value_length"] {
         let found = header.number(&field(part))?.unwrap_or(head);
         if found != head {
             return Err(header.wrong(
                 &field(part),
-                format!("is {found}, and only embedding_length / head_count = {head} is supported"),
+                format!("is {found}, and only the width of a head, {head}, is supported"),
             ));
         }
     }
@@ -100,7 +101,10 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
         layers: needed("block_count")?,
         heads,
         kv_heads: header.number(&field("attention.head_count_kv"))?.unwrap_or(heads),
+        head_dim: key_length.unwrap_or(0),
         feed_forward: needed("feed_forward_length")?,
+        qkv_bias: family == QWEN2,
+        rope_scaling: None,
         rope_theta: shortest(header.float(&field("rope.freq_base"))?.unwrap_or(defaults.rope_theta)),
         norm_epsilon: shortest(
             header

@@ -3,6 +3,7 @@
 mod fields;
 mod header;
 mod names;
+mod rope;
 mod vocabulary;
 
 use std::fs::File;
@@ -16,14 +17,19 @@ use super::write;
 use crate::model::{ModelError, Shape};
 use header::{Header, Placed};
 
+/// The architectures that our decoder is.
+const LLAMA: &str = "llama";
+const QWEN2: &str = "qwen2";
+
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     let header = Header::read(source)?;
-    let shape = fields::shape(&header)?;
+    let mut shape = fields::shape(&header)?;
     let tokenizer = vocabulary::tokenizer(&header, &shape)?;
     let file = File::open(source).map_err(|error| ModelError::Read {
         path: source.to_owned(),
         error,
     })?;
+    shape.rope_scaling = rope::scaling(&header, &shape, &file)?;
     write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
 }
 
@@ -36,11 +42,12 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
     }
     let parameters = shape.parameters();
     let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::theirs(name), name.clone())).collect();
-    let known = |name: &&String| wanted.iter().any(|(theirs, _)| theirs == *name);
+    let known = |name: &&String| name.as_str() == rope::FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
     if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
         let (path, name) = (path.clone(), name.clone());
         return Err(ModelError::Stranger { path, name });
     }
+    let turns_neighbours = header.text("general.architecture")? == Some(LLAMA);
     let tensors = wanted.into_iter().map(|(theirs, name)| {
         let expected = parameters.get(&name).cloned().unwrap_or_default();
         let Some(placed) = header.tensors.get(&theirs) else {
@@ -49,7 +56,7 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
         };
         let encoding = place(header, &theirs, &expected, placed)?;
         Ok(Tensor {
-            paired: names::is_paired(&name).then(|| shape.head()),
+            paired: (turns_neighbours && names::is_paired(&name)).then_some(shape.head_dim),
             name,
             shape: expected,
             path,

@@ -1,0 +1,69 @@
+//! Scaled rotary positions in GGUF files: not Llama 3's settings, but what each pair's frequency is divided by.
+
+use std::fs::File;
+
+use safetensors::tensor::Dtype;
+
+use super::header::Header;
+use super::place;
+use crate::model::import::tensor::{Encoding, Tensor};
+use crate::model::{ModelError, RopeScaling, Shape};
+
+/// The tensor of the divisors. [head / 2]
+pub(super) const FACTORS: &str = "rope_freqs.weight";
+
+/// How far a divisor may be from what the settings give: files hold f32, worked out in f32.
+const TOLERANCE: f64 = 1e-4;
+
+/// The settings of all of Meta's models, but for the factor.
+fn llama3(factor: f64) -> RopeScaling {
+    RopeScaling {
+        factor,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context: 8192,
+    }
+}
+
+/// The settings that the divisors of a file come from; nothing where it has none, or where they change nothing.
+pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Option<RopeScaling>, ModelError> {
+    let Some(placed) = header.tensors.get(FACTORS) else {
+        return Ok(None);
+    };
+    let expected = vec![shape.head_dim / 2];
+    let encoding = place(header, FACTORS, &expected, placed)?;
+    let wrong = |problem: String| ModelError::Place {
+        path: header.path.clone(),
+        name: FACTORS.to_owned(),
+        problem,
+    };
+    if encoding != Encoding::Plain(Dtype::F32) {
+        return Err(wrong("is not of 32-bit numbers".to_owned()));
+    }
+    let tensor = Tensor {
+        name: FACTORS.to_owned(),
+        shape: expected,
+        path: &header.path,
+        file,
+        start: placed.start,
+        encoding,
+        paired: None,
+    };
+    let factors: Vec<f64> = tensor.numbers()?.into_iter().map(f64::from).collect();
+    if factors.iter().all(|factor| *factor == 1.0) {
+        return Ok(None);
+    }
+    // The slowest pair comes last; with the settings above it is slowed down in full.
+    let scaling = llama3(factors.last().copied().unwrap_or(1.0));
+    let plain = Shape {
+        rope_scaling: None,
+        ..shape.clone()
+    };
+    let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < TOLERANCE;
+    if factors.iter().zip(plain.frequencies()).all(fits) {
+        return Ok(Some(scaling));
+    }
+    Err(wrong(format!(
+        "does not hold the divisors of Llama 3 ({scaling}), and only those are supported"
+    )))
+}

@@ -1,0 +1,124 @@
+//! Rotary positions: how fast the pairs of a head turn.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::architecture::{in_range, positive};
+use super::{ArchitectureError, Shape};
+
+/// Llama 3's way to positions beyond those of its first training: pairs that turn slowly turn slower by `factor`.
+///
+/// A pair whose turn takes more than `original_context / low_freq_factor` positions is slowed down, one whose turn takes fewer than
+/// `original_context / high_freq_factor` stays as it is, and those between are blended.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RopeScaling {
+    /// By how much slow pairs are slowed down.
+    pub factor: f64,
+    pub low_freq_factor: f64,
+    pub high_freq_factor: f64,
+    /// The context of the first training, in tokens.
+    pub original_context: usize,
+}
+
+impl std::fmt::Display for RopeScaling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_context,
+        } = self;
+        write!(f, "{factor} ({low_freq_factor} to {high_freq_factor} in {original_context})")
+    }
+}
+
+impl RopeScaling {
+    pub(super) fn check(&self) -> Result<(), ArchitectureError> {
+        let Self {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_context,
+        } = *self;
+        for (field, number) in [
+            ("rope_scaling.factor", factor),
+            ("rope_scaling.low_freq_factor", low_freq_factor),
+            ("rope_scaling.high_freq_factor", high_freq_factor),
+        ] {
+            positive(field, number)?;
+        }
+        if low_freq_factor >= high_freq_factor {
+            return Err(ArchitectureError::Frequencies {
+                low: low_freq_factor,
+                high: high_freq_factor,
+            });
+        }
+        in_range("rope_scaling.original_context", original_context, 1)
+    }
+
+    /// By how much a pair is slowed down that turns by this angle from one position to the next: from 1 for fast ones to `factor`.
+    pub fn slowdown(&self, frequency: f64) -> f64 {
+        let (low, high) = (self.low_freq_factor, self.high_freq_factor);
+        // How often the pair has turned round within the original context.
+        let turns = self.original_context as f64 * frequency / std::f64::consts::TAU;
+        let share = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+        1.0 / ((1.0 - share) / self.factor + share)
+    }
+}
+
+impl Shape {
+    /// By which angle each pair of a head turns from one position to the next: `θ^(-2i/head)` (Su et al. 2021), scaled where the shape
+    /// says so. In f64 with `libm`, so that they are the same on every platform. [head / 2]
+    pub fn frequencies(&self) -> Vec<f64> {
+        let frequency = |pair: usize| libm::pow(self.rope_theta, -2.0 * pair as f64 / self.head_dim as f64);
+        let plain = (0..self.head_dim / 2).map(frequency);
+        match self.rope_scaling {
+            None => plain.collect(),
+            Some(scaling) => plain.map(|frequency| frequency / scaling.slowdown(frequency)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Architecture;
+
+    fn found(rope_scaling: Option<RopeScaling>) -> Vec<f64> {
+        let architecture = Architecture {
+            head_dim: 16,
+            rope_theta: 500_000.0,
+            rope_scaling,
+            ..Architecture::default()
+        };
+        architecture.shape(5).unwrap().frequencies()
+    }
+
+    /// By hand, with the three cases of Meta's published code: fast pairs as they were, slow ones divided, one of those between.
+    #[test]
+    fn slow_pairs_turn_slower() {
+        let scaling = RopeScaling {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        };
+        let expected = [
+            1.0,
+            0.193_922_745,
+            0.037_606_031,
+            0.007_292_664_7,
+            5.248_461_6e-4,
+            3.428_102_2e-5,
+            6.647_869_9e-6,
+            1.289_173_2e-6,
+        ];
+        for (found, expected) in found(Some(scaling)).into_iter().zip(expected) {
+            assert!((found / expected - 1.0).abs() < 1e-6, "{found}, not {expected}");
+        }
+        let (plain, scaled) = (found(None), found(Some(scaling)));
+        assert_eq!(plain[..4], scaled[..4]);
+        assert!((plain[7] / scaled[7] - 8.0).abs() < 1e-12);
+    }
+}
