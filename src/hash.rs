@@ -90,6 +90,11 @@ pub fn file(path: &Path) -> io::Result<Digest> {
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
+/// The digest of content that is mapped into memory, by several threads.
+pub fn large(content: &[u8]) -> Digest {
+    Digest(*blake3::Hasher::new().update_rayon(content).finalize().as_bytes())
+}
+
 /// The digest of a value's canonical encoding.
 pub fn value(value: &Value) -> Digest {
     let mut encoder = Encoder::default();

@@ -12,22 +12,24 @@ use futures_util::StreamExt;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
+use url::Url;
 
 use super::parts::Sending;
 use super::trouble::{self, Trouble};
-use crate::hash::Digest;
+use super::whole;
+use crate::hash::{self, Digest};
 
 /// A remote that says nothing for so long is taken for broken.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a connection may take to be made.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Bytes a second below which a transfer is given up.
 const CRAWL: u64 = 100_000;
 
 /// Files from this size on go in parts of this size.
 pub(super) const PART: u64 = 16 << 20;
-
-/// What is handed to a connection at once of a large file that goes as one: little enough to stay in the processor's caches.
-const SLICE: usize = 256 << 10;
 
 /// Parts of one file on their way at once.
 pub(super) const AT_ONCE: usize = 6;
@@ -39,6 +41,8 @@ pub(super) struct Cloud {
     pub prefix: Path,
     /// A bucket can be listed, creates only what is absent, and takes large objects in parts by this. A plain server does none of these.
     pub bucket: Option<Arc<dyn MultipartStore>>,
+    /// As the settings have it; of a plain server, that of the store.
+    pub url: Url,
 }
 
 impl Cloud {
@@ -121,7 +125,7 @@ impl Cloud {
         } else {
             PutMode::Overwrite
         };
-        self.put(path, bytes.into(), mode).await.map(drop)
+        self.put(path, bytes, mode).await.map(drop)
     }
 
     /// Puts a record if there is none. Returns whether it did. A plain server cannot create: it is asked first, unless it `was_asked`.
@@ -135,12 +139,12 @@ impl Cloud {
         } else {
             PutMode::Overwrite
         };
-        self.put(path, bytes.into(), mode).await
+        self.put(path, bytes, mode).await
     }
 
-    async fn put(&self, path: &Path, content: PutPayload, mode: PutMode) -> Result<bool, Trouble> {
-        let length = content.content_length() as u64;
-        let sent = self.store.put_opts(path, content, mode.into());
+    async fn put(&self, path: &Path, bytes: Bytes, mode: PutMode) -> Result<bool, Trouble> {
+        let length = bytes.len() as u64;
+        let sent = self.store.put_opts(path, PutPayload::from(bytes), mode.into());
         match tokio::time::timeout(patience(length), sent).await {
             Err(_) => Err(Trouble::Slow(patience(length).as_secs())),
             Ok(Ok(_)) => Ok(true),
@@ -149,17 +153,24 @@ impl Cloud {
         }
     }
 
-    /// Puts a large file; `sent` is told what arrived, and `list` is where a bucket's parts are written down ([`Sending`]).
+    /// Puts a large file, if its digest is the right one; `sent` is told what is on the way or there, and `list` is where a bucket's parts are
+    /// written down ([`Sending`]).
     pub async fn put_file(
         &self,
-        to: &Path,
+        digest: &Digest,
         (file, bytes): (&File, u64),
         list: Option<&std::path::Path>,
         sent: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Trouble> {
+        // SAFETY: objects of a store are read-only and only ever removed, not cut; hashing maps them elsewhere too.
+        let map = unsafe { memmap2::Mmap::map(file) }.map_err(|error| Trouble::here("read an object", error))?;
         let Some(bucket) = self.bucket.as_deref() else {
-            return self.put_mapped(to, file, bytes).await.map(|()| sent(bytes));
+            return whole::put(&self.url, &self.object(digest), digest, Bytes::from_owner(map), sent).await;
         };
+        if hash::large(&map) != *digest {
+            return Err(Trouble::damaged(digest));
+        }
+        let to = &self.object(digest);
         let sending = Sending {
             bucket,
             to,
@@ -169,18 +180,6 @@ impl Cloud {
             sent,
         };
         sending.go().await
-    }
-
-    /// A plain server takes a file as one: it is mapped, so that it is never in memory as a whole.
-    async fn put_mapped(&self, path: &Path, file: &File, bytes: u64) -> Result<(), Trouble> {
-        // SAFETY: objects of a store are read-only and only ever removed, not cut; hashing maps them too.
-        let map = unsafe { memmap2::Mmap::map(file) }.map_err(|error| Trouble::here("read an object", error))?;
-        debug_assert_eq!(map.len() as u64, bytes);
-        let whole = Bytes::from_owner(map);
-        let slices = (0..whole.len())
-            .step_by(SLICE)
-            .map(|from| whole.slice(from..whole.len().min(from + SLICE)));
-        self.put(path, slices.collect(), PutMode::Overwrite).await.map(drop)
     }
 
     /// The keys of all records; nothing where the remote cannot be listed.

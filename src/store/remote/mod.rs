@@ -19,6 +19,7 @@ mod server;
 mod tests;
 mod trouble;
 mod uploads;
+mod whole;
 
 pub use fetch::Fetched;
 pub use open::Environment;

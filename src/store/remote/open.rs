@@ -15,7 +15,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
-use super::cloud::{Cloud, PATIENCE};
+use super::cloud::{CONNECT, Cloud, PATIENCE};
 use super::trouble::Trouble;
 use super::{Backend, Place};
 use crate::store::Store;
@@ -37,7 +37,12 @@ pub(super) fn open(place: &Place, environment: &Environment) -> Result<Backend, 
         object_store::Error::Generic { source, .. } => Trouble::Denied(source.to_string()),
         other => Trouble::Answer(other.to_string()),
     })?;
-    Ok(Backend::Cloud(Cloud { store, prefix, bucket }))
+    Ok(Backend::Cloud(Cloud {
+        store,
+        prefix,
+        bucket,
+        url,
+    }))
 }
 
 /// A folder that is not there may be a share that is not mounted: it is not made, but for the layout in it.
@@ -48,27 +53,34 @@ fn folder_of(folder: &std::path::Path, writes: bool) -> Result<Store, Trouble> {
     Store::open(folder).map_err(|error| Trouble::Answer(error.to_string()))
 }
 
-/// What speaks to the remote, and, of a bucket, what sends large objects in parts: the same, by another trait.
+/// A bucket may be silent for so long while it puts the parts of an object together: S3 speaks of minutes.
+const ASSEMBLY: Duration = Duration::from_secs(600);
+
+/// What speaks to the remote, and, of a bucket, what sends large objects in parts: it waits for longer.
 type Client = (Arc<dyn ObjectStore>, Option<Arc<dyn MultipartStore>>);
 
-fn bucket<T: ObjectStore + MultipartStore>(client: T) -> Client {
-    let client = Arc::new(client);
-    (client.clone(), Some(client))
+fn bucket<T>(endpoint: Option<&str>, build: impl Fn(ClientOptions) -> object_store::Result<T>) -> object_store::Result<Client>
+where
+    T: ObjectStore + MultipartStore,
+{
+    let build = |silence| build(options(endpoint.unwrap_or_default(), silence));
+    Ok((Arc::new(build(PATIENCE)?), Some(Arc::new(build(ASSEMBLY)?))))
+}
+
+fn options(address: &str, silence: Duration) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(address.starts_with("http://"))
+        .with_connect_timeout(CONNECT)
+        .with_timeout_disabled()
+        .with_read_timeout(silence)
+        .with_pool_max_idle_per_host(64)
 }
 
 fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::Result<Client> {
-    let options = |address: &str| {
-        ClientOptions::new()
-            .with_allow_http(address.starts_with("http://"))
-            .with_connect_timeout(Duration::from_secs(5))
-            .with_timeout_disabled()
-            .with_read_timeout(PATIENCE)
-            .with_pool_max_idle_per_host(64)
-    };
     let name = url.host_str().unwrap_or_default();
     let variables = |beginning: &'static str| environment.iter().filter(move |(name, _)| name.starts_with(beginning));
     let endpoint = place.endpoint.as_deref();
-    Ok(match url.scheme() {
+    match url.scheme() {
         "s3" => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(name).with_retry(retry());
             let files = aws_files(environment);
@@ -86,7 +98,7 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint);
             }
-            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(endpoint, |options| builder.clone().with_client_options(options).build())
         }
         "gs" => {
             let mut builder = GoogleCloudStorageBuilder::new().with_bucket_name(name).with_retry(retry());
@@ -98,7 +110,7 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_base_url(endpoint);
             }
-            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(endpoint, |options| builder.clone().with_client_options(options).build())
         }
         "az" => {
             let mut builder = MicrosoftAzureBuilder::new().with_container_name(name).with_retry(retry());
@@ -110,13 +122,14 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint.to_owned());
             }
-            bucket(builder.with_client_options(options(endpoint.unwrap_or_default())).build()?)
+            bucket(endpoint, |options| builder.clone().with_client_options(options).build())
         }
         _ => {
             let builder = HttpBuilder::new().with_url(url.as_str()).with_retry(retry());
-            (Arc::new(builder.with_client_options(options(url.as_str())).build()?), None)
+            let client = builder.with_client_options(options(url.as_str(), PATIENCE)).build()?;
+            Ok((Arc::new(client), None))
         }
-    })
+    }
 }
 
 fn retry() -> RetryConfig {

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 
 use super::cloud::{AT_ONCE, Cloud, PART};
 use super::{Backend, Remote, Remotes, Shared, Trouble, alone, folder, lock};
-use crate::hash::{self, Digest};
+use crate::hash::Digest;
 use crate::store::{Artifact, Lease, Store, object};
 
 /// Stages on their way at once.
@@ -139,7 +139,7 @@ impl Shared {
         }
         let manifest = object::manifest(&path).map_err(|error| Trouble::Here(error.to_string()))?;
         if Digest::of(manifest.as_bytes()) != artifact.digest {
-            return Err(damaged(&artifact.digest));
+            return Err(Trouble::damaged(&artifact.digest));
         }
         let files = super::fetch::files(manifest.as_bytes(), artifact.bytes).map_err(Trouble::Here)?;
         let sent = files.iter().map(|(digest, bytes, name)| {
@@ -170,7 +170,7 @@ impl Shared {
         if bytes <= PART {
             let content = std::fs::read(file).map_err(|error| Trouble::here("read an object", error))?;
             if Digest::of(&content) != *digest {
-                return Err(damaged(digest));
+                return Err(Trouble::damaged(digest));
             }
             cloud.put_object(&place, Bytes::from(content), replace).await?;
             self.sent.fetch_add(bytes, Ordering::Relaxed);
@@ -185,9 +185,6 @@ impl Shared {
             let _ = std::fs::remove_file(list);
             return Ok(());
         }
-        if hash::file(file).map_err(|error| Trouble::here("read an object", error))? != *digest {
-            return Err(damaged(digest));
-        }
         let opened = File::open(file).map_err(|error| Trouble::here("read an object", error))?;
         let sent = |part| {
             self.sent.fetch_add(part, Ordering::Relaxed);
@@ -195,10 +192,6 @@ impl Shared {
         };
         // A store that cannot be written can be sent all the same.
         let list = alone.is_some().then_some(list.as_path());
-        cloud.put_file(&place, (&opened, bytes), list, &sent).await
+        cloud.put_file(digest, (&opened, bytes), list, &sent).await
     }
-}
-
-fn damaged(digest: &Digest) -> Trouble {
-    Trouble::Here(format!("the object {} is damaged here, and is not sent", digest.short()))
 }

@@ -294,6 +294,39 @@ fn a_large_file_goes_on_after_a_cut() {
 }
 
 #[test]
+fn a_large_file_that_is_damaged_never_arrives_whole() {
+    let server = Server::start();
+    let (_one, one) = store();
+    let rows: Vec<u8> = (0..cloud::PART * 2 + 5).map(|byte| (byte % 251) as u8).collect();
+    let workspace = one.workspace().unwrap();
+    std::fs::write(workspace.path().join("data"), &rows).unwrap();
+    let artifact = one.take(&workspace.path().join("data")).unwrap();
+    let record = Record::new(
+        Fingerprint::new("mix", 1, json!({})),
+        Outputs::from([("data".to_owned(), artifact)]),
+    );
+    one.write_record(&record).unwrap();
+    let place = one.object(&artifact.digest);
+    let damage = |byte| {
+        let mut permissions = std::fs::metadata(&place).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+        std::fs::set_permissions(&place, permissions).unwrap();
+        let mut rows = rows.clone();
+        rows[7] = byte;
+        std::fs::write(&place, rows).unwrap();
+    };
+    damage(rows[7] ^ 1);
+    let pushed = remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    assert_eq!((pushed.stages, pushed.failed.len()), (0, 1));
+    assert!(pushed.failed[0].contains("is damaged here"), "{:?}", pushed.failed);
+    assert!(server.files().is_empty(), "nothing of it is there");
+    damage(rows[7]);
+    let pushed = remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    assert_eq!((pushed.stages, pushed.bytes, pushed.failed), (1, rows.len() as u64, Vec::new()));
+    assert!(server.files()[&path(&artifact.digest)] == rows);
+}
+
+#[test]
 fn uploads_run_beside_and_say_what_is_left() {
     let server = Server::start();
     let (_one, one) = store();

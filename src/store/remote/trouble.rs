@@ -1,6 +1,9 @@
 //! Why a remote could not do as asked, in words that say what to do.
 
 use object_store::client::{HttpError, HttpErrorKind};
+use reqwest::StatusCode;
+
+use crate::hash::Digest;
 
 /// What went wrong with a remote. Never a miss: that the remote has not what was asked for is no trouble.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +38,21 @@ impl Trouble {
 
     pub(super) fn here(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Here(format!("cannot {what}: {error}"))
+    }
+
+    /// An object of this store has not the bytes that it is named after.
+    pub(super) fn damaged(digest: &Digest) -> Self {
+        Self::Here(format!("the object {} is damaged here, and is not sent", digest.short()))
+    }
+
+    /// What a plain server's answer says, where it is no success.
+    pub(super) fn of_status(status: StatusCode) -> Option<Self> {
+        match status {
+            _ if status.is_success() => None,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(Self::Denied(status.to_string())),
+            StatusCode::NOT_FOUND => Some(Self::NoSuchPlace),
+            _ => Some(Self::Answer(status.to_string())),
+        }
     }
 }
 
@@ -80,7 +98,7 @@ fn transport(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind>
 }
 
 /// The last error of the chain, which says most, in one line; addresses and headers stand further outside.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;
