@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -45,8 +44,8 @@ impl Remotes {
         let mut pushed = Pushed::default();
         // By stage: whether every remote has it so far, and whether one had it not before.
         let mut stages = vec![(true, false); keys.len()];
-        for at in (0..self.0.remotes.len()).filter(|&at| self.0.remotes[at].place.writes) {
-            let ended = self.wait(push(&self.0, at, store, keys), &self.0.sent, tick);
+        for remote in self.0.remotes.iter().filter(|remote| remote.place.writes) {
+            let ended = self.wait(self.0.push(remote, store, keys), &self.0.sent, tick);
             for (stage, sent) in stages.iter_mut().zip(ended) {
                 match sent {
                     Ok(sent) => stage.1 |= matches!(sent, Sent::New),
@@ -66,38 +65,37 @@ impl Remotes {
     }
 }
 
-/// How each stage ended at the remote `at`, in the order of the keys. Stages are tasks of their own, so that several cores send.
-async fn push(shared: &Arc<Shared>, at: usize, store: &Store, keys: &[Digest]) -> Vec<Result<Sent, String>> {
-    let remote = &shared.remotes[at];
-    // Nothing where it cannot be listed.
-    let listed = match shared.backend(remote).await {
-        Some(Backend::Cloud(cloud)) if keys.len() >= LISTED => cloud.keys().await.unwrap_or_default(),
-        _ => None,
-    };
-    let is_listed = listed.is_some();
-    let sent = keys.iter().map(|&key| {
-        let there = listed.as_ref().is_some_and(|listed| listed.contains(&key));
-        let (shared, store) = (Arc::clone(shared), store.clone());
-        async move {
-            let remote = &shared.remotes[at];
-            let url = &remote.place.url;
-            if there && !lock(&remote.damaged).contains(&key) {
-                return Ok(Sent::There);
-            }
-            let Some(backend) = shared.backend(remote).await else {
-                return Err(format!("{url}: {}", lock(&remote.why)));
-            };
-            shared.stage(remote, backend, &store, &key, is_listed).await.map_err(|trouble| {
-                shared.note(remote, &trouble);
-                format!("{url}: {trouble}")
-            })
-        }
-    });
-    let tasks = sent.map(|stage| async { tokio::spawn(stage).await.expect("sending a stage panicked") });
-    stream::iter(tasks).buffered(PUSHED_AT_ONCE).collect().await
-}
-
 impl Shared {
+    /// How each stage ended, in the order of the keys.
+    async fn push(&self, remote: &Remote, store: &Store, keys: &[Digest]) -> Vec<Result<Sent, String>> {
+        let url = &remote.place.url;
+        let unusable = || Err(format!("{url}: {}", lock(&remote.why)));
+        let Some(backend) = self.backend(remote).await else {
+            return keys.iter().map(|_| unusable()).collect();
+        };
+        // Nothing where it cannot be listed.
+        let listed = match backend {
+            Backend::Cloud(cloud) if keys.len() >= LISTED => cloud.keys().await.unwrap_or_default(),
+            _ => None,
+        };
+        let sent = keys.iter().map(|key| {
+            let listed = listed.as_ref();
+            async move {
+                if listed.is_some_and(|listed| listed.contains(key)) && !lock(&remote.damaged).contains(key) {
+                    return Ok(Sent::There);
+                }
+                if remote.off.load(Ordering::Relaxed) {
+                    return unusable();
+                }
+                self.stage(remote, backend, store, key, listed.is_some()).await.map_err(|trouble| {
+                    self.note(remote, &trouble);
+                    format!("{url}: {trouble}")
+                })
+            }
+        });
+        stream::iter(sent).buffered(PUSHED_AT_ONCE).collect().await
+    }
+
     /// Sends a stage; one that `is_new` is known not to be there.
     async fn stage(&self, remote: &Remote, backend: &Backend, store: &Store, key: &Digest, is_new: bool) -> Result<Sent, Trouble> {
         let bytes = std::fs::read(store.record_path(key)).map_err(|error| Trouble::here("read a record", error))?;
@@ -118,10 +116,7 @@ impl Shared {
                 if is_whole && !is_new && cloud.size(&path).await?.is_some() {
                     return Ok(Sent::There);
                 }
-                let sent: Vec<_> = artifacts
-                    .iter()
-                    .map(|artifact| self.artifact(remote, cloud, store, artifact))
-                    .collect();
+                let sent = artifacts.iter().map(|artifact| self.artifact(remote, cloud, store, artifact));
                 let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
                 sent.into_iter().collect::<Result<(), Trouble>>()?;
                 let replace = lock(&remote.damaged).contains(key);
@@ -146,7 +141,6 @@ impl Shared {
             let path = path.join(name);
             async move { self.upload(remote, cloud, store, &path, (digest, *bytes)).await }
         });
-        let sent: Vec<_> = sent.collect();
         let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
         sent.into_iter().collect::<Result<(), Trouble>>()?;
         // Last: who finds the list finds the files.
