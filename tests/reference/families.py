@@ -145,7 +145,7 @@ def out_of(label, binary, steps, profile):
         file.write_text(EXPERIMENT.format(model=OURS[label], steps=steps))
         for words in [("run", file), ("fetch", file, "model", "--to", folder)]:
             subprocess.run([binary, *words, "--store", folder / "store"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        return compare(label, folder / "model", 1e-4, profile, "out of ours")
+        return compare(label, folder / "model-model", 1e-4, profile, "out of ours")
 
 
 def main():
