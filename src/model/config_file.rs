@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::architecture::{is_false, is_zero};
 use super::{Architecture, ModelError, RopeScaling, Shape};
 use crate::tokenizer::Tokenizer;
 
@@ -162,16 +163,6 @@ fn float32() -> String {
 
 fn first_format() -> u32 {
     1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(rows: &usize) -> bool {
-    *rows == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 impl ConfigFile {

@@ -164,13 +164,13 @@ impl Cloud {
     ) -> Result<(), Trouble> {
         // SAFETY: objects of a store are read-only and only ever removed, not cut; hashing maps them elsewhere too.
         let map = unsafe { memmap2::Mmap::map(file) }.map_err(|error| Trouble::here("read an object", error))?;
+        let to = &self.object(digest);
         let Some(bucket) = self.bucket.as_deref() else {
-            return whole::put(&self.url, &self.object(digest), digest, Bytes::from_owner(map), sent).await;
+            return whole::put(&self.url, to, digest, Bytes::from_owner(map), sent).await;
         };
         if hash::large(&map) != *digest {
             return Err(Trouble::damaged(digest));
         }
-        let to = &self.object(digest);
         let sending = Sending {
             bucket,
             to,

@@ -1,5 +1,7 @@
 //! Why a remote could not do as asked, in words that say what to do.
 
+use std::error::Error;
+
 use object_store::client::{HttpError, HttpErrorKind};
 use reqwest::StatusCode;
 
@@ -67,7 +69,7 @@ pub(super) fn of(error: &object_store::Error) -> Option<Trouble> {
         _ if is_of_the_machine(error) => Some(Trouble::NoCredentials),
         object_store::Error::NotFound { .. } => None,
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => Some(Trouble::Denied(text)),
-        _ => Some(match transport(error) {
+        _ => Some(match cause(error).map(HttpError::kind) {
             _ if raw.starts_with("401 ") || raw.starts_with("403 ") => Trouble::Denied(text),
             Some(HttpErrorKind::Connect) => Trouble::Unreachable(text),
             Some(HttpErrorKind::Timeout) => Trouble::Slow(super::cloud::PATIENCE.as_secs()),
@@ -78,32 +80,26 @@ pub(super) fn of(error: &object_store::Error) -> Option<Trouble> {
 
 /// Whether it was the service that hands credentials to a cloud's own machines which failed. It is asked where no others are found, and
 /// away from the cloud there is none.
-fn is_of_the_machine(error: &(dyn std::error::Error + 'static)) -> bool {
+fn is_of_the_machine(error: &(dyn Error + 'static)) -> bool {
     let services = ["169.254.169.254", "metadata.google.internal"];
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain
+    chain(error)
         .map(ToString::to_string)
         .any(|text| services.iter().any(|service| text.contains(service)))
 }
 
-fn transport(error: &(dyn std::error::Error + 'static)) -> Option<HttpErrorKind> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(http) = error.downcast_ref::<HttpError>() {
-            return Some(http.kind());
-        }
-        next = error.source();
-    }
-    None
+/// An error and what led to it, from the outside in.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// The first error of the chain that is a `T`.
+pub(super) fn cause<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(<dyn Error>::downcast_ref)
 }
 
 /// The last error of the chain, which says most, in one line; addresses and headers stand further outside.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = last.to_string();
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let text = chain(error).last().unwrap_or(error).to_string();
     let text: Vec<&str> = text.split_whitespace().collect();
     let text = text.join(" ");
     text.trim_start_matches("Server returned non-2xx status code: ").to_owned()

@@ -89,7 +89,7 @@ pub(super) async fn put(url: &Url, to: &Path, digest: &Digest, content: Bytes, s
         sent(more);
         match ended {
             Ok(Ok(answer)) => return Trouble::of_status(answer.status()).map_or(Ok(()), Err),
-            Ok(Err(error)) if is_damaged(&error) => return Err(Trouble::damaged(digest)),
+            Ok(Err(error)) if trouble::cause::<Damaged>(&error).is_some() => return Err(Trouble::damaged(digest)),
             Ok(Err(error)) if error.is_connect() => return Err(Trouble::Unreachable(trouble::innermost(&error))),
             Ok(Err(error)) => return Err(Trouble::Answer(trouble::innermost(&error))),
             Err(_) => silence = if more > 0 { Duration::ZERO } else { silence + TICK },
@@ -100,15 +100,4 @@ pub(super) async fn put(url: &Url, to: &Path, digest: &Digest, content: Bytes, s
             return Err(Trouble::Slow(allowed.as_secs()));
         }
     }
-}
-
-fn is_damaged(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if error.is::<Damaged>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
 }
