@@ -6,6 +6,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use parquet::basic::Compression;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field as Cell, Row};
@@ -44,6 +45,15 @@ fn check(about: &ParquetMetaData, bytes: u64) -> Result<(), String> {
     let columns = about.row_groups().iter().flat_map(RowGroupMetaData::columns);
     let mut unpacked = 0u64;
     for column in columns {
+        let unread = match column.compression() {
+            Compression::BROTLI(_) => Some("brotli"),
+            Compression::LZO => Some("lzo"),
+            _ => None,
+        };
+        if let Some(packing) = unread {
+            let name = column.column_path().string();
+            return Err(format!("column `{name}` is packed with {packing}, which is not read: write the file again with zstd, gzip or snappy"));
+        }
         let size = |size: i64| u64::try_from(size).map_err(|_| "a column's size is below 0".to_owned());
         unpacked = unpacked.saturating_add(size(column.uncompressed_size())?);
         let (start, length) = (

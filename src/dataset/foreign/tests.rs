@@ -95,6 +95,22 @@ fn parquet_is_read_by_rows() {
     "#);
 }
 
+/// The same table, with `compression="gzip"`, `"zstd"` and `"lz4"`.
+#[test]
+fn packed_parquet_is_unpacked() {
+    let packed: [&[u8]; 3] =
+        [include_bytes!("small-gzip.parquet"), include_bytes!("small-zstd.parquet"), include_bytes!("small-lz4.parquet")];
+    for file in packed {
+        assert_eq!(read(file), read(PARQUET));
+    }
+}
+
+/// The same table with `compression="brotli"`.
+#[test]
+fn another_packing_is_named() {
+    insta::assert_snapshot!(read(include_bytes!("small-brotli.parquet")), @"/x:0: column `question` is packed with brotli, which is not read: write the file again with zstd, gzip or snappy");
+}
+
 proptest! {
     /// Whatever is changed in a file, the answer is rows or an error that names it, and never a panic.
     #[test]
