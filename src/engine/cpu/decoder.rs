@@ -5,6 +5,7 @@ use super::kernel::number::Number;
 use super::lane::Lane;
 use super::parameters::Parameters;
 use super::pool;
+use super::team::each;
 use crate::engine::{Decode, EngineError, Feed, check};
 use crate::model::{Shape, Weights};
 
@@ -25,12 +26,17 @@ const MEMORY: usize = 2 << 30;
 pub fn slots<T: Number>(shape: &Shape) -> usize {
     let slot = Slot::<T>::bytes(shape).max(1);
     // Weights that come from memory at each step are shared by as many sequences as possible.
-    let wanted = if shape.size() / T::STEPS * size_of::<T>() > CACHED {
-        MOST
-    } else {
+    let wanted = if are_cached::<T>(shape) {
         (CACHED / slot).clamp(LEAST, MOST)
+    } else {
+        MOST
     };
     wanted.min(MEMORY / slot).max(1)
+}
+
+/// Whether the weights stay in the cache from step to step.
+fn are_cached<T: Number>(shape: &Shape) -> bool {
+    shape.size() / T::STEPS * size_of::<T>() <= CACHED
 }
 
 /// Decodes on the processor, in the numbers `T`. A row of logits is the same bits whatever else is in the call, whatever the number of
@@ -40,7 +46,7 @@ pub struct Decoder<T> {
     parameters: Parameters<T>,
     /// A slot that is being fed lies in a lane.
     slots: Vec<Slot<T>>,
-    /// One to a thread.
+    /// One to a thread, where each has its weights in the cache; else one for all threads.
     lanes: Vec<Lane<T>>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
@@ -52,13 +58,22 @@ impl<T: Number> Decoder<T> {
     /// # Errors
     /// When a weight is missing or has another shape, or the threads cannot be started.
     pub fn new(shape: &Shape, weights: &Weights, slots: usize, threads: usize) -> Result<Self, EngineError> {
+        Self::dealing(shape, weights, slots, threads, are_cached::<T>(shape))
+    }
+
+    /// [`Decoder::new`]: threads have feeds of their own where `apart`, and else work on all together.
+    ///
+    /// # Errors
+    /// As [`Decoder::new`].
+    pub fn dealing(shape: &Shape, weights: &Weights, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
         let pool = pool(threads)?;
         let parameters = pool.install(|| Parameters::new(shape, weights, false))?;
-        let lanes = pool.current_num_threads().min(slots.max(1));
+        let threads = pool.current_num_threads();
+        let (lanes, team) = if apart { (threads.min(slots.max(1)), 1) } else { (1, threads) };
         Ok(Self {
             pool,
             slots: (0..slots).map(|_| Slot::new(shape)).collect(),
-            lanes: (0..lanes).map(|_| Lane::new(&parameters)).collect(),
+            lanes: (0..lanes).map(|_| Lane::new(&parameters, team)).collect(),
             parameters,
             logits: Vec::new(),
         })
@@ -101,19 +116,10 @@ impl<T: Number> Decoder<T> {
         }
     }
 
-    /// Runs every lane: the first one here, the others on the pool.
+    /// Runs every lane.
     fn run(&mut self) {
-        let parameters = &self.parameters;
-        let Some((first, others)) = self.lanes.split_first_mut() else {
-            return;
-        };
-        if others.is_empty() {
-            return first.run(parameters);
-        }
-        self.pool.in_place_scope(|scope| {
-            others.iter_mut().for_each(|lane| scope.spawn(move |_| lane.run(parameters)));
-            first.run(parameters);
-        });
+        let (parameters, pool) = (&self.parameters, &self.pool);
+        each(pool, &mut self.lanes, &|_, lane| lane.run(parameters, pool));
     }
 }
 

@@ -1,4 +1,6 @@
-//! One thread's part of a decoder's call: some of the feeds, with their slots, and the memory to run them.
+//! A part of a decoder's call: some of the feeds, with their slots, and the memory to run them.
+
+use rayon::ThreadPool;
 
 use super::cache::Slot;
 use super::kernel::number::Number;
@@ -7,6 +9,7 @@ use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::operand::by_rows;
 use super::parameters::Parameters;
+use super::team::Team;
 use crate::engine::Feed;
 
 /// One feed of a call.
@@ -34,17 +37,16 @@ pub struct Lane<T> {
     attended: Vec<f32>,
     gates: Vec<f32>,
     hidden: Vec<f32>,
-    /// A few queries' scores.
-    scores: Vec<f32>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
-    /// A product's left operand, where it is converted.
+    /// Queries, keys and values, where they are converted.
     room: Vec<T>,
+    team: Team<T>,
 }
 
 impl<T: Number> Lane<T> {
-    /// A lane without work.
-    pub fn new(parameters: &Parameters<T>) -> Self {
+    /// A lane without work, for so many threads.
+    pub fn new(parameters: &Parameters<T>, threads: usize) -> Self {
         Self {
             work: Vec::new(),
             tokens: Vec::new(),
@@ -57,9 +59,9 @@ impl<T: Number> Lane<T> {
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
-            scores: vec![0.0; Slot::<T>::scores(&parameters.shape)],
             logits: Vec::new(),
             room: Vec::new(),
+            team: Team::new(threads, Slot::<T>::scores(&parameters.shape)),
         }
     }
 
@@ -95,21 +97,21 @@ impl<T: Number> Lane<T> {
         &self.logits
     }
 
-    /// Runs the decoder over the feeds taken.
-    pub fn run(&mut self, parameters: &Parameters<T>) {
+    /// Runs the decoder over the feeds taken; `pool` has the threads beside this one.
+    pub fn run(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
         self.logits.clear();
         if self.work.is_empty() {
             return;
         }
         self.embed(parameters);
         for layer in 0..parameters.shape.layers {
-            self.attend(parameters, layer);
+            self.attend(parameters, pool, layer);
             if layer + 1 == parameters.shape.layers {
                 self.keep_last(parameters);
             }
-            self.feed_forward(parameters, layer);
+            self.feed_forward(parameters, pool, layer);
         }
-        self.score(parameters);
+        self.score(parameters, pool);
     }
 
     fn embed(&mut self, parameters: &Parameters<T>) {
@@ -132,36 +134,43 @@ impl<T: Number> Lane<T> {
     }
 
     /// Norm, queries, keys and values, the cache, and the heads' results.
-    fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
+    fn attend(&mut self, parameters: &Parameters<T>, pool: &ThreadPool, layer: usize) {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
         parameters.set_biases(layer, &mut self.qkv);
-        let add = shape.qkv_bias;
-        parameters.layers[layer]
-            .qkv
-            .apply(cpu, &self.normed, self.tokens.len(), add, &mut self.qkv, stride, &mut self.room);
+        let (tokens, add) = (self.tokens.len(), shape.qkv_bias);
+        let packed = &parameters.layers[layer].qkv;
+        self.team
+            .apply((cpu, pool), packed, &self.normed, tokens, add, (&mut self.qkv, stride));
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             let heads = shape.heads + shape.kv_heads;
             turn(cpu, &parameters.rope, Turn::Forward, rows, stride, heads, work.start);
         }
-        let all = by_rows(cpu, &self.qkv, stride, (self.tokens.len(), stride), &mut self.room);
+        let all = by_rows(cpu, &self.qkv, stride, (tokens, stride), &mut self.room);
         let width = parameters.attended_width();
-        for work in &mut self.work {
+        let mut attended = &mut self.attended[..];
+        let feeds = self.work.iter_mut().map(|work| {
+            let (out, rest) = std::mem::take(&mut attended).split_at_mut(work.count * width);
+            attended = rest;
+            (work, out)
+        });
+        let mut feeds: Vec<_> = feeds.collect();
+        self.team.deal(pool, &mut feeds, &|(work, out), scores| {
             let rows = &all.data[work.first * all.row..];
             for (index, row) in rows.chunks(all.row).take(work.count).enumerate() {
                 work.slot.write(shape, layer, work.start + index, row);
             }
             // Nothing reads the last layer's results but those of the last token.
             let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
-            let out = &mut self.attended[(work.first + skipped) * width..(work.first + work.count) * width];
             let rows = Left {
                 data: &rows[skipped * all.row..],
                 ..all
             };
             let positions = (work.start + skipped, work.count - skipped);
-            work.slot.attend(parameters, layer, positions, rows, &mut self.scores, out);
-        }
+            work.slot
+                .attend(parameters, layer, positions, rows, scores, &mut out[skipped * width..]);
+        });
     }
 
     /// Past the last attention only the last token of each feed counts: its row moves to the front.
@@ -176,40 +185,30 @@ impl<T: Number> Lane<T> {
     }
 
     /// The output projection and the feed-forward layer.
-    fn feed_forward(&mut self, parameters: &Parameters<T>, layer: usize) {
-        let (cpu, width, hidden, packed) = (
-            parameters.cpu,
+    fn feed_forward(&mut self, parameters: &Parameters<T>, pool: &ThreadPool, layer: usize) {
+        let (threads, width, hidden, packed) = (
+            (parameters.cpu, pool),
             parameters.shape.width,
             parameters.shape.feed_forward,
             &parameters.layers[layer],
         );
         let rows = self.stream.len() / width;
-        packed
-            .output
-            .apply(cpu, &self.attended, rows, true, &mut self.stream, width, &mut self.room);
+        self.team
+            .apply(threads, &packed.output, &self.attended, rows, true, (&mut self.stream, width));
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
-        packed
-            .gates
-            .apply(cpu, &self.normed, rows, false, &mut self.gates, 2 * hidden, &mut self.room);
-        activation::forward(cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
-        packed
-            .down
-            .apply(cpu, &self.hidden, rows, true, &mut self.stream, width, &mut self.room);
+        self.team
+            .apply(threads, &packed.gates, &self.normed, rows, false, (&mut self.gates, 2 * hidden));
+        activation::forward(parameters.cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
+        self.team
+            .apply(threads, &packed.down, &self.hidden, rows, true, (&mut self.stream, width));
     }
 
-    fn score(&mut self, parameters: &Parameters<T>) {
+    fn score(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
         let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        parameters.head.apply(
-            parameters.cpu,
-            &self.normed,
-            rows,
-            false,
-            &mut self.logits,
-            vocabulary,
-            &mut self.room,
-        );
+        let (threads, logits) = ((parameters.cpu, pool), (&mut self.logits[..], vocabulary));
+        self.team.apply(threads, &parameters.head, &self.normed, rows, false, logits);
     }
 
     /// Norms the residual stream.

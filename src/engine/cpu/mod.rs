@@ -19,6 +19,7 @@ mod memory;
 mod operand;
 mod parameters;
 mod span;
+mod team;
 mod trained;
 mod trainer;
 

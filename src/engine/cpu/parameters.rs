@@ -48,6 +48,11 @@ impl<T: Number> Packed<T> {
         }
     }
 
+    /// The panels of `y = x · Wᵀ` from column `first` of `y` on, which begins a panel.
+    pub fn panels(&self, first: usize) -> &[T] {
+        &self.forward[first * self.matrix.columns.div_ceil(T::STEPS)..]
+    }
+
     /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart; `room` is working memory.
     #[expect(clippy::too_many_arguments, reason = "a product has as many")]
     pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize, room: &mut Vec<T>) {
@@ -161,10 +166,10 @@ impl<T: Number> Parameters<T> {
     pub fn of(shape: &Shape, mut weights: impl Take, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
         let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
-        // Matrices that adapters stand beside do not change: they are packed one by one, and there are no floats of them.
-        let from = if lora.is_some() { layout.embedding.start } else { 0 };
-        let flat = layout.flatten(&mut weights, from..layout.length)?;
         let trained = Trained::new(&layout, is_trained);
+        // Where no matrix changes, because adapters do or nothing at all, they are packed one by one, and there are no floats of them.
+        let from = if lora.is_some() || trained.length == 0 { layout.embedding.start } else { 0 };
+        let flat = layout.flatten(&mut weights, from..layout.length)?;
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
             let (matrices, back) = (layer.matrices(), trained.way_back(index));

@@ -198,7 +198,11 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
 
 /// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
 fn decode<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
-    let mut decoder = Decoder::<T>::new(shape, weights, together, threads).unwrap();
+    let decoder = Decoder::<T>::new(shape, weights, together, threads);
+    decode_with(decoder.unwrap(), shape, batch, piece, together)
+}
+
+fn decode_with<T: Number>(mut decoder: Decoder<T>, shape: &Shape, batch: &Batch, piece: usize, together: usize) -> Vec<Vec<f32>> {
     let starts: Vec<usize> = batch
         .lengths
         .iter()
@@ -297,8 +301,11 @@ fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
     fn check<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch) {
         let alone = decode::<T>(shape, weights, batch, 1, 1, 1);
         for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
-            let found = decode::<T>(shape, weights, batch, piece, together, threads);
-            assert_eq!(alone, found, "{piece} {together} {threads}");
+            for apart in [true, false] {
+                let decoder = Decoder::<T>::dealing(shape, weights, together, threads, apart).unwrap();
+                let found = decode_with(decoder, shape, batch, piece, together);
+                assert_eq!(alone, found, "{piece} {together} {threads} {apart}");
+            }
         }
     }
     check::<f32>(&shape, &weights, &batch);
