@@ -102,10 +102,11 @@ def llama(task):
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = task["threads"]
     params.warmup = True
     server = xllamacpp.Server(params)
-    address = server.listening_address + "/completion"
 
     def ask(text):
         body = {"prompt": text, "n_predict": task["tokens"], "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+        # The server lives as long as something holds it.
+        address = server.listening_address + "/completion"
         request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)["tokens_predicted"]
