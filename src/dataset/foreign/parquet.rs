@@ -52,7 +52,9 @@ fn check(about: &ParquetMetaData, bytes: u64) -> Result<(), String> {
         };
         if let Some(packing) = unread {
             let name = column.column_path().string();
-            return Err(format!("column `{name}` is packed with {packing}, which is not read: write the file again with zstd, gzip or snappy"));
+            return Err(format!(
+                "column `{name}` is packed with {packing}, which is not read: write the file again with zstd, gzip or snappy"
+            ));
         }
         let size = |size: i64| u64::try_from(size).map_err(|_| "a column's size is below 0".to_owned());
         unpacked = unpacked.saturating_add(size(column.uncompressed_size())?);

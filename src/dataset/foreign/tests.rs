@@ -98,8 +98,11 @@ fn parquet_is_read_by_rows() {
 /// The same table, with `compression="gzip"`, `"zstd"` and `"lz4"`.
 #[test]
 fn packed_parquet_is_unpacked() {
-    let packed: [&[u8]; 3] =
-        [include_bytes!("small-gzip.parquet"), include_bytes!("small-zstd.parquet"), include_bytes!("small-lz4.parquet")];
+    let packed: [&[u8]; 3] = [
+        include_bytes!("small-gzip.parquet"),
+        include_bytes!("small-zstd.parquet"),
+        include_bytes!("small-lz4.parquet"),
+    ];
     for file in packed {
         assert_eq!(read(file), read(PARQUET));
     }

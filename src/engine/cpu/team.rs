@@ -88,7 +88,9 @@ impl<T: Number> Team<T> {
     pub fn deal<I: Send>(&mut self, pool: &ThreadPool, items: &mut [I], work: &(impl Fn(&mut I, &mut [f32]) + Sync)) {
         let share = items.len().div_ceil(self.scores.len()).max(1);
         let mut runs: Vec<_> = items.chunks_mut(share).zip(&mut self.scores).collect();
-        each(pool, &mut runs, &|_, (items, scores)| items.iter_mut().for_each(|item| work(item, scores)));
+        each(pool, &mut runs, &|_, (items, scores)| {
+            items.iter_mut().for_each(|item| work(item, scores))
+        });
     }
 }
 
