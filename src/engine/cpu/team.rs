@@ -89,7 +89,7 @@ impl<T: Number> Team<T> {
         let share = items.len().div_ceil(self.scores.len()).max(1);
         let mut runs: Vec<_> = items.chunks_mut(share).zip(&mut self.scores).collect();
         each(pool, &mut runs, &|_, (items, scores)| {
-            items.iter_mut().for_each(|item| work(item, scores))
+            items.iter_mut().for_each(|item| work(item, scores));
         });
     }
 }
