@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use walkdir::WalkDir;
 
+use crate::hash::Digest;
+
 /// The param that names a source, and the input at which a stage finds it.
 pub const SOURCE: &str = "source";
 
@@ -116,6 +118,8 @@ impl fmt::Display for Pin {
 pub struct Content {
     /// The pin, or the digest of what was found, as it enters the key.
     pub identity: String,
+    /// What was found, file by file; nothing for what a pin identifies.
+    pub files: BTreeMap<String, Digest>,
     /// Where it is on this machine; nothing where it was not fetched, or not needed so far.
     pub place: Option<PathBuf>,
 }

@@ -77,6 +77,15 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
         // There is nowhere to say that standard error is gone.
         let _ = writeln!(std::io::stderr(), "warning: {note}");
     }
+    let words: BTreeSet<&Source> = plan.stages().flat_map(|(_, node, _)| node.stage.files()).collect();
+    for file in words {
+        // As above.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: `{}` is not in the bundle, so who takes it in must have it where the experiment says",
+            file.name
+        );
+    }
     let missing = plan.order.len() - contents.records.len();
     let mut text = said("packed", &contents);
     if missing > 0 {

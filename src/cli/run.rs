@@ -13,7 +13,7 @@ use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
 use crate::event::{Event, Reporter};
 use crate::exec::{self, Limits, Local};
-use crate::plan::{Plan, Resolver};
+use crate::plan::{Plan, Resolver, State};
 use crate::report::{EventLog, Json, Paint, Plain, SystemClock, TensorBoard, Terminal};
 use crate::store::Store;
 
@@ -60,6 +60,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let mut plan = resolver.plan(dag, &targets)?;
     super::key::warn(&store, paint);
     sources::check(&plan, missing)?;
+    check_secrets(&plan)?;
     let cores = exec::cores();
     let program = std::env::current_exe().map_err(Failed::Program)?;
     let limits = Limits {
@@ -100,6 +101,28 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         summary if summary.failed > 0 => Exit::StageFailed,
         _ => Exit::Done,
     })
+}
+
+/// Says which variables that stages to run need are not set, before any of them runs.
+fn check_secrets(plan: &Plan) -> Result<(), Failed> {
+    let environment = super::experiment::environment();
+    let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
+    let to_run = plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
+    let needs = to_run.filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
+    let lacks: Vec<String> = needs
+        .filter(|(_, variable)| !is_set(variable))
+        .map(|(node, variable)| {
+            format!(
+                "stage `{}` needs the environment variable `{variable}` (`api_key_env`), which is not set",
+                node.name
+            )
+        })
+        .collect();
+    if lacks.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::Usage(lacks.join("\n")))
+    }
 }
 
 /// The reporter for TensorBoard, which knows the names of what is scored.

@@ -9,7 +9,7 @@ use super::Failed;
 use crate::config::Settings;
 use crate::event::{Event, Progress, Reporter};
 use crate::fetch::{Coming, DownloadError, FetchError, Hub, Supplier};
-use crate::plan::{Dag, Plan, State};
+use crate::plan::{Dag, Node, Plan, State};
 use crate::source::{Content, Contents, Source};
 use crate::store::Store;
 
@@ -63,7 +63,7 @@ impl Access {
     /// What is known of the sources of an experiment, and of which of them nothing can be known.
     pub fn look(&self, dag: &Dag, store: &Store) -> (Contents, Vec<(Source, FetchError)>) {
         let (mut contents, mut missing) = (Contents::new(), Vec::new());
-        let sources: BTreeSet<&Source> = dag.graph.node_weights().filter_map(|node| node.stage.source()).collect();
+        let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(reads).collect();
         for source in sources {
             match self.supplier(store).look(source) {
                 Ok(Some(content)) => drop(contents.insert(source.clone(), content)),
@@ -78,7 +78,12 @@ impl Access {
 /// The sources that the stages of a plan have to read, each once.
 pub fn wanted(plan: &Plan) -> BTreeSet<&Source> {
     let to_run = plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
-    to_run.filter_map(|(_, node, _)| node.stage.source()).collect()
+    to_run.flat_map(|(_, node, _)| reads(node)).collect()
+}
+
+/// All that a stage reads from outside.
+fn reads(node: &Node) -> impl Iterator<Item = &Source> {
+    node.stage.source().into_iter().chain(node.stage.files())
 }
 
 /// Says which of the sources that a plan needs are missing.

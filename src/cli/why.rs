@@ -171,14 +171,20 @@ impl<'a> Walk<'a> {
             self.text += &format!("{indent}{port}{} (above)\n", node.name);
             return Ok(());
         }
-        let about = match self.record(index)? {
-            Some(record) => about(&record),
-            None => "not in the store".to_owned(),
+        let record = self.record(index)?;
+        let about = match &record {
+            Some(record) => about(record),
+            None => self.plan.entries[index.index()]
+                .reason
+                .as_ref()
+                .map_or_else(|| "not in the store".to_owned(), |reason| format!("not in the store ({reason})")),
         };
         self.text += &format!("{indent}{port}{}: {}, {about}\n", node.name, node.kind.name);
         let params = record::params(&node.canonical);
         let seed = node.seed.map(|seed| format!("seed = {seed}"));
-        let values: Vec<String> = seed.into_iter().chain(params).collect();
+        let files = record.iter().flat_map(|record| &record.fingerprint.files);
+        let files = files.map(|(name, digest)| format!("{name} {}", digest.short()));
+        let values: Vec<String> = seed.into_iter().chain(params).chain(files).collect();
         if !values.is_empty() {
             self.text += &format!("{indent}    {}\n", values.join(", "));
         }

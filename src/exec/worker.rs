@@ -33,8 +33,13 @@ enum Failure {
 }
 
 /// Reads a task from `input`, runs it, and writes messages to `output`. The end of `input` asks the stage to stop, so that no worker
-/// outlives its runner. Returns whether the stage ended well.
-pub fn work(kinds: &[&'static Kind], mut input: impl BufRead + Send + 'static, mut output: impl Write) -> bool {
+/// outlives its runner. `secret` reads the environment: what is secret never comes with the task. Returns whether the stage ended well.
+pub fn work(
+    kinds: &[&'static Kind],
+    secret: impl Fn(&str) -> Option<String>,
+    mut input: impl BufRead + Send + 'static,
+    mut output: impl Write,
+) -> bool {
     let begun = Instant::now();
     let mut line = String::new();
     let task: Result<Task, String> = input
@@ -44,7 +49,7 @@ pub fn work(kinds: &[&'static Kind], mut input: impl BufRead + Send + 'static, m
     let stop = Arc::new(AtomicBool::new(false));
     watch(input, Arc::clone(&stop));
     let ended = match &task {
-        Ok(task) => run(kinds, task, &stop, &mut output),
+        Ok(task) => run(kinds, task, &secret, &stop, &mut output),
         Err(problem) => Err(Failure::Task(format!("cannot read the task: {problem}"))),
     };
     let seconds = begun.elapsed().as_secs_f64();
@@ -72,7 +77,13 @@ fn watch(mut input: impl Read + Send + 'static, stop: Arc<AtomicBool>) {
     });
 }
 
-fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut impl Write) -> Result<Outputs, Failure> {
+fn run(
+    kinds: &[&'static Kind],
+    task: &Task,
+    secret_of: &dyn Fn(&str) -> Option<String>,
+    stop: &AtomicBool,
+    output: &mut impl Write,
+) -> Result<Outputs, Failure> {
     let begun = (jiff::Timestamp::now(), Instant::now());
     let name = &task.fingerprint.kind;
     let kind = kinds
@@ -83,6 +94,7 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
     let given = task.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
     let stage = (kind.parse)(&params, &given).map_err(|error| Failure::Task(error.to_string()))?;
+    let held = stage.secret().and_then(secret_of);
     let store = Store::open(&task.store)?;
     let key = task.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
@@ -99,6 +111,8 @@ fn run(kinds: &[&'static Kind], task: &Task, stop: &AtomicBool, output: &mut imp
         inputs: &task.inputs,
         outputs: workspace.path(),
         scratch: &scratch,
+        files: &task.fingerprint.files,
+        secret: held.as_deref(),
         seed: task.fingerprint.seed.unwrap_or(0),
         threads: task.threads,
         device: &task.device,

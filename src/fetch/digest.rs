@@ -1,8 +1,9 @@
 //! Digests of sources.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -36,6 +37,17 @@ pub(super) fn of(source: &Source, place: &Path, algorithm: Algorithm, store: &St
         }
     };
     Ok(Pin { algorithm, digest })
+}
+
+/// The digest of each file of the source, by name.
+pub(super) fn by_name(source: &Source, place: &Path, store: &Store) -> Result<BTreeMap<String, Digest>, StoreError> {
+    let files = source.list(place).map_err(|source| StoreError::Io {
+        action: "read",
+        path: place.to_owned(),
+        source,
+    })?;
+    let one = |(name, path): (String, PathBuf)| Ok((name, store.file_digest(&path)?));
+    files.into_iter().map(one).collect()
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -11,6 +11,7 @@ mod hub;
 pub use download::DownloadError;
 pub use hub::Hub;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -83,7 +84,11 @@ impl Supplier<'_> {
     pub fn look(&self, source: &Source) -> Result<Option<Content>, FetchError> {
         if let Some(pin) = source.pin() {
             let identity = pin.to_string();
-            return Ok(Some(Content { identity, place: None }));
+            return Ok(Some(Content {
+                identity,
+                files: BTreeMap::new(),
+                place: None,
+            }));
         }
         match self.found(source) {
             Some(place) => self.identified(source, place).map(Some),
@@ -139,6 +144,7 @@ impl Supplier<'_> {
         }
         Ok(Content {
             identity: expected.to_string(),
+            files: BTreeMap::new(),
             place: Some(place),
         })
     }
@@ -178,8 +184,11 @@ impl Supplier<'_> {
 
     fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, FetchError> {
         let identity = digest::of(source, &place, Algorithm::Blake3, self.store)?.to_string();
-        let place = Some(place);
-        Ok(Content { identity, place })
+        Ok(Content {
+            identity,
+            files: digest::by_name(source, &place, self.store)?,
+            place: Some(place),
+        })
     }
 
     /// Fetches all files of the source that are not there yet. Two processes do not fetch one source at once.

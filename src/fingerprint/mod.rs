@@ -10,6 +10,7 @@
 //! | params, after defaults | yes | writing a default out changes nothing |
 //! | seed | only of kinds that draw random numbers | a greedy evaluation is the same for all seeds |
 //! | inputs | by port and content digest, in order | a stage redone with the same result disturbs nothing (early cutoff) |
+//! | files that a program is started with | by name and content digest, of `command` | a script that was edited does something else |
 //! | numeric class (engine, dtype) | yes, of kinds that compute | other rounding is another result |
 //! | instruction set | only with `strict_numerics` | changes the last bits only; a lab's machines share artifacts |
 //! | stage name, experiment name, variant | never | names are for people |
@@ -17,7 +18,7 @@
 //! | paths, times, threads, jobs, device index, where it ran | never | results do not depend on them |
 //! | store, remotes and other settings | never | they say how to run, not what to compute |
 //!
-//! One test per row is in `tests/it/keys.rs`.
+//! One test per row is in `tests/it/keys.rs`, that of files in `tests/it/commands.rs`.
 
 mod reason;
 
@@ -47,6 +48,9 @@ pub struct Fingerprint {
     pub seed: Option<u64>,
     /// Content digests by input port, in the order of the references.
     pub inputs: BTreeMap<String, Vec<Digest>>,
+    /// Content digests of the files that a program is started with, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
     /// Engine and dtype, for kinds that compute.
     pub numerics: Option<String>,
     /// With `strict_numerics`, for kinds that compute.
@@ -63,6 +67,7 @@ impl Fingerprint {
             params,
             seed: None,
             inputs: BTreeMap::new(),
+            files: BTreeMap::new(),
             numerics: None,
             instruction_set: None,
         }
@@ -77,12 +82,21 @@ impl Fingerprint {
             params,
             seed,
             inputs,
+            files,
             numerics,
             instruction_set,
         } = self;
         let mut encoder = Encoder::default();
         // By name, as for every object; a test holds this against the encoding of the struct as serde writes it.
-        encoder.object(8);
+        encoder.object(8 + usize::from(!files.is_empty()));
+        if !files.is_empty() {
+            encoder.text("files");
+            encoder.object(files.len());
+            for (name, digest) in files {
+                encoder.text(name);
+                encoder.text(&digest.to_string());
+            }
+        }
         field(&mut encoder, "format", &(*format).into());
         encoder.text("inputs");
         encoder.object(inputs.len());
@@ -121,6 +135,7 @@ mod tests {
         full.inputs.insert("model".to_owned(), vec![Digest::of(b"a")]);
         full.inputs.insert("data".to_owned(), vec![Digest::of(b"b"), Digest::of(b"c")]);
         full.inputs.insert("none".to_owned(), Vec::new());
+        full.files.insert("train.py".to_owned(), Digest::of(b"d"));
         full.numerics = Some("cpu f32".to_owned());
         full.instruction_set = Some("avx2".to_owned());
         for fingerprint in [bare, full] {

@@ -43,6 +43,12 @@ pub enum Change {
         before: Vec<Digest>,
         now: Vec<Digest>,
     },
+    /// A file that a program is started with.
+    File {
+        name: String,
+        before: Option<Digest>,
+        now: Option<Digest>,
+    },
     Numerics {
         before: Option<String>,
         now: Option<String>,
@@ -79,6 +85,20 @@ impl Change {
             if old != new {
                 changes.push(Self::Input {
                     port: port.clone(),
+                    before: old,
+                    now: new,
+                });
+            }
+        }
+        let names = before
+            .files
+            .keys()
+            .chain(now.files.keys().filter(|name| !before.files.contains_key(*name)));
+        for name in names {
+            let (old, new) = (before.files.get(name).copied(), now.files.get(name).copied());
+            if old != new {
+                changes.push(Self::File {
+                    name: name.clone(),
                     before: old,
                     now: new,
                 });
@@ -139,6 +159,10 @@ impl fmt::Display for Change {
             Self::Param { name, before, now } => write!(f, "param `{name}` changed: {} → {}", shown(before), shown(now)),
             Self::Seed { before, now } => write!(f, "seed changed: {} → {}", optional(before.as_ref()), optional(now.as_ref())),
             Self::Input { port, before, now } => write!(f, "input `{port}` changed: {} → {}", digests(before), digests(now)),
+            Self::File { name, before, now } => {
+                let [before, now] = [before, now].map(|digest| digest.map(|digest| digest.short()));
+                write!(f, "`{name}` changed: {} → {}", optional(before.as_ref()), optional(now.as_ref()))
+            }
             Self::Numerics { before, now } => {
                 write!(
                     f,
@@ -195,6 +219,7 @@ mod tests {
         now.params = json!({"learning_rate": 2e-3, "model": {"width": 128}, "steps": 10});
         now.seed = None;
         now.inputs.insert("data".to_owned(), vec![Digest::of(b"b")]);
+        now.files.insert("train.py".to_owned(), Digest::of(b"c"));
         now.numerics = Some("cpu f32".to_owned());
         let reason = Reason::Changed(Change::between(&fingerprint(), &now));
         insta::assert_snapshot!(reason.to_string().replace(", ", ",\n"), @r"
@@ -204,6 +229,7 @@ mod tests {
         param `steps` changed: none → 10,
         seed changed: 1 → none,
         input `data` changed: 17762fddd969 → 10e5cf3d3c8a,
+        `train.py` changed: none → ea7aa1fc9efd,
         numeric class changed: none → cpu f32
         ");
     }

@@ -4,6 +4,7 @@
 //! merged into the graph, dependencies first. All that is wrong in all variants is reported at once.
 
 mod cycle;
+mod files;
 mod merge;
 mod params;
 mod reference;

@@ -111,11 +111,21 @@ impl<'a> Resolver<'a> {
 
     /// The fingerprint of a stage whose inputs' outputs are all known, else nothing.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
-        let mut params = node.canonical.clone();
+        let (mut params, mut files) = (node.canonical.clone(), BTreeMap::new());
         if let Some(source) = node.stage.source() {
-            params["content"] = self.contents.get(source)?.identity.as_str().into();
+            let content = self.contents.get(source)?;
+            // Where the files lie open to a program it matters what they are called, and which of them changed is worth saying.
+            if node.kind.words.is_some() && !content.files.is_empty() {
+                files.clone_from(&content.files);
+            } else {
+                params["content"] = content.identity.as_str().into();
+            }
+        }
+        for file in node.stage.files() {
+            files.extend(self.contents.get(file)?.files.clone());
         }
         let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, params);
+        fingerprint.files = files;
         fingerprint.seed = node.seed;
         fingerprint.numerics.clone_from(&node.numerics);
         fingerprint.instruction_set = fingerprint.numerics.as_ref().and(self.strict.clone());

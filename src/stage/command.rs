@@ -1,11 +1,12 @@
 //! `command`: runs a program of one's own as a stage.
 //!
 //! The program runs in an empty folder, with the files of its source and an environment that holds what the stage declares and nothing else. It is
-//! told by the variables below where its inputs are and where its outputs go.
+//! told by the variables below where its inputs are and where its outputs go. Words of the command line that are files are put into the folder,
+//! too: what else lies beside them is not there, so that a script which needs it fails rather than depends on what is in no key.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -17,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::job::failed;
-use super::{Job, Kind, Output, PortType, Stage, StageError};
+use super::{Job, Kind, Output, PortType, Stage, StageError, Word};
 use crate::dataset::{self, Answer, Row};
 use crate::event::Progress;
+use crate::hash;
 use crate::metrics::Metrics;
 use crate::source::{SOURCE, Source};
 
@@ -30,6 +32,7 @@ pub(super) static KIND: Kind = Kind {
     free: true,
     outputs: &[],
     named: &[(SOURCE, "sources")],
+    words: Some("run"),
     parse,
     schema: || schema_for!(Command),
     follows_seed: true,
@@ -46,9 +49,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Command {
-    /// The program and its arguments.
-    #[schemars(length(min = 1))]
-    run: Vec<String>,
+    /// The program and its arguments. Those that are paths of files are these files.
+    #[schemars(length(min = 1), with = "Vec<String>")]
+    run: Vec<Word>,
+    /// The files among them.
+    #[serde(skip)]
+    files: Vec<Source>,
     /// An entry of `[sources]`: files that are put into the folder in which the program runs, such as its scripts.
     #[serde(default, skip_serializing)]
     source: Option<Source>,
@@ -71,12 +77,12 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
     if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
         return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
     }
-    let command: Command = params.deserialize()?;
+    let mut command: Command = params.deserialize()?;
     let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
     if let Some(source) = &command.source {
         source.check_at(SOURCE)?;
     }
-    if command.run.first().is_none_or(String::is_empty) {
+    if command.run.first().is_none_or(|word| *word == Word::Text(String::new())) {
         return wrong("run", "the list is empty; its first item is the program".to_owned());
     }
     if command.outputs.is_empty() {
@@ -101,6 +107,7 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
             format!("`{name}` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours"),
         );
     }
+    command.files = command.run.iter().filter_map(Word::source).collect();
     Ok(Box::new(command))
 }
 
@@ -128,6 +135,10 @@ impl Stage for Command {
         self.source.as_ref()
     }
 
+    fn files(&self) -> &[Source] {
+        &self.files
+    }
+
     fn draws(&self) -> bool {
         true
     }
@@ -139,7 +150,11 @@ impl Stage for Command {
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
         let place = Place::new(job)?;
         if let Some(source) = &self.source {
-            place.fill(source, job.input(SOURCE)?)?;
+            place.fill(&source.list(job.input(SOURCE)?).map_err(failed)?, job)?;
+        }
+        for file in &self.files {
+            let path = file.path.clone().unwrap_or_default();
+            place.fill(&[(file.name.clone(), path)], job)?;
         }
         let mut child = self.start(job, &place)?;
         let ended = attend(&mut child, &place, job);
@@ -147,7 +162,8 @@ impl Stage for Command {
         let _ = child.kill();
         let status = ended?;
         if !status.success() {
-            return Err(failed(format!("`{}` failed: {status}", self.run.join(" "))));
+            let words: Vec<String> = self.run.iter().map(ToString::to_string).collect();
+            return Err(failed(format!("`{}` failed: {status}", words.join(" "))));
         }
         for (name, port) in &self.outputs {
             check(&job.outputs.join(name), *port).map_err(|problem| failed(format!("output `{name}`: {problem}")))?;
@@ -162,9 +178,14 @@ impl Command {
         let params = place.private.join("params.json");
         let text = serde_json::to_string_pretty(&self.params).map_err(failed)?;
         fs::write(&params, text).map_err(failed)?;
-        let mut process = Process::new(program);
+        let program = match program {
+            // What is no script needs what it was installed with.
+            Word::File { path, .. } if !is_script(path) => path.display().to_string(),
+            word => word.to_string(),
+        };
+        let mut process = Process::new(&program);
         process
-            .args(arguments)
+            .args(arguments.iter().map(ToString::to_string))
             .current_dir(&place.folder)
             .env_clear()
             .env("PATH", PATH)
@@ -189,7 +210,12 @@ impl Command {
         }
         process.spawn().map_err(|error| {
             let searched = self.env.get("PATH").map_or(PATH, String::as_str);
-            failed(format!("cannot start `{program}`: {error} (programs are looked for in {searched})"))
+            let searched = if program.contains('/') {
+                String::new()
+            } else {
+                format!(" (programs are looked for in {searched})")
+            };
+            failed(format!("cannot start `{program}`: {error}{searched}"))
         })
     }
 }
@@ -227,15 +253,27 @@ impl Place {
         })
     }
 
-    /// Puts the files of the source into the folder.
-    fn fill(&self, source: &Source, from: &Path) -> Result<(), StageError> {
-        for (name, path) in source.list(from).map_err(failed)? {
-            let to = self.folder.join(&name);
-            let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(&path, &to));
+    /// Puts files into the folder under their names.
+    fn fill(&self, files: &[(String, PathBuf)], job: &Job<'_>) -> Result<(), StageError> {
+        for (name, path) in files {
+            let to = self.folder.join(name);
+            let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(path, &to));
             copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
+            // The copy: people go on editing while stages before this one run.
+            let digest = hash::file(&to).map_err(failed)?;
+            if job.files.get(name).is_some_and(|expected| *expected != digest) {
+                let message = format!("`{name}` was changed after the run had begun ({}); run again", path.display());
+                return Err(failed(message));
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a file is one that another program reads, which its first line names.
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
 /// Waits for the program to end, telling how far it is, and ends it when the stage is asked to stop.

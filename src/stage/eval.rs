@@ -20,6 +20,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
+    words: None,
     parse,
     schema: || schema_for!(Eval),
     follows_seed: true,

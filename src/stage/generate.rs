@@ -25,6 +25,7 @@ pub(super) static KIND: Kind = Kind {
         Output::of("ood_hard", PortType::Dataset),
     ],
     named: &[],
+    words: None,
     parse,
     schema,
     follows_seed: false,

@@ -26,6 +26,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[],
     named: &[(SOURCE, "sources")],
+    words: None,
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,

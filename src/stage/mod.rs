@@ -15,9 +15,11 @@ mod mix;
 mod sample;
 mod split;
 mod train;
+mod word;
 
 pub use answering::judge;
 pub use command::is_port;
+pub use word::Word;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use serde_json::Value;
 
 use crate::engine::{self, Dtype, Engine};
 use crate::event::Progress;
+use crate::hash::Digest;
 use crate::source::Source;
 
 /// What an artifact at a port is.
@@ -88,6 +91,9 @@ pub struct Kind {
     pub outputs: &'static [Output],
     /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
     pub named: &'static [(&'static str, &'static str)],
+    /// The param whose items are the words of a command line, for kinds that start a program: those that are paths of files are
+    /// [`Word`]s of these when the params are read.
+    pub words: Option<&'static str>,
     /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
     /// ports at which there is something.
     pub parse: Parse,
@@ -117,6 +123,16 @@ pub trait Stage {
 
     /// What it reads from outside the DAG: its content is part of the key.
     fn source(&self) -> Option<&Source> {
+        None
+    }
+
+    /// The files that a program is started with, each by the name that it has for the program: their content is part of the key.
+    fn files(&self) -> &[Source] {
+        &[]
+    }
+
+    /// The environment variable that holds what the stage needs and nobody may see: no part of the key, the record or a message.
+    fn secret(&self) -> Option<&str> {
         None
     }
 
@@ -157,6 +173,10 @@ pub struct Job<'a> {
     pub outputs: &'a Path,
     /// A folder of the stage's key that outlives a killed worker: for checkpoints.
     pub scratch: &'a Path,
+    /// What the files that a program is started with were when the key was computed, by name.
+    pub files: &'a BTreeMap<String, Digest>,
+    /// What the variable of [`Stage::secret`] holds.
+    pub secret: Option<&'a str>,
     pub seed: u64,
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answering::{Asker, load, questions, task_of};
-use super::endpoint::{Endpoint, Question};
+use super::endpoint::{Endpoint, Key, Question};
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
 use crate::dataset::{Answer, Prompt, Row};
@@ -21,6 +21,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[("prompt", "prompts")],
+    words: None,
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,
@@ -57,6 +58,9 @@ struct Sample {
     /// The address of an OpenAI-compatible server that computes in place of an engine: `http://localhost:8080/v1`.
     #[serde(skip_serializing)]
     endpoint: Option<String>,
+    /// The environment variable that holds the server's key, for servers that want one: `OPENAI_API_KEY`.
+    #[serde(skip_serializing)]
+    api_key_env: Option<String>,
     /// The name under which the server serves the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     served: Option<String>,
@@ -82,6 +86,7 @@ impl Default for Sample {
             engine: Engine::default(),
             dtype: Dtype::default(),
             endpoint: None,
+            api_key_env: None,
             served: None,
             prompt: None,
             concurrency: 4,
@@ -127,6 +132,7 @@ impl Sample {
         let Some(endpoint) = &self.endpoint else {
             return match self {
                 Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
+                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "without an `endpoint` nobody wants a key"),
                 Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
                 _ if !has_model => Err("a model is needed: give the input `model`, or an `endpoint`".to_owned().into()),
                 _ => Ok(()),
@@ -134,6 +140,13 @@ impl Sample {
         };
         if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
             return wrong("endpoint", "an address begins with `http://` or `https://`");
+        }
+        if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
+            // Not shown here: it may be the key itself.
+            return wrong(
+                "api_key_env",
+                "this is the name of an environment variable (letters, digits and `_`), not the key itself",
+            );
         }
         match self {
             _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
@@ -185,13 +198,22 @@ impl Sample {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "top_p": self.top_p.unwrap_or(1.0),
-            "stop": self.stop,
         });
+        let mut common = common.as_object().cloned().unwrap_or_default();
+        if !self.stop.is_empty() {
+            common.insert("stop".to_owned(), json!(self.stop));
+        }
+        let key = match (&self.api_key_env, job.secret.map(str::trim)) {
+            (Some(variable), Some(key)) if !key.is_empty() => Some(Key { variable, key }),
+            (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
+            (None, _) => None,
+        };
         let server = Endpoint {
             address: endpoint,
             served: self.served.as_deref().unwrap_or_default(),
             concurrency: self.concurrency,
-            common: common.as_object().cloned().unwrap_or_default(),
+            key,
+            common,
         };
         let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
         let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
@@ -231,6 +253,10 @@ impl Sample {
     }
 }
 
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
 /// Refuses to ask the same twice.
 pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
     let again = ask
@@ -254,6 +280,10 @@ pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
 impl Stage for Sample {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn secret(&self) -> Option<&str> {
+        self.api_key_env.as_deref()
     }
 
     fn draws(&self) -> bool {

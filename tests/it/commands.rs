@@ -1,5 +1,6 @@
 //! `command`: programs of one's own as stages.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -115,9 +116,164 @@ fn scripts_params_and_environment_are_in_the_key_and_paths_are_not() {
     assert_eq!(reason("x.toml --set sources.scripts.path=moved"), "hit");
     lab.write("moved/double.sh", &format!("{SCRIPT}# another\n"));
     let changed = reason("x.toml --set sources.scripts.path=moved");
-    assert!(changed.starts_with("param `content` changed"), "{changed}");
+    assert!(changed.starts_with("`double.sh` changed: "), "{changed}");
     // What comes after is not disturbed by a script that does the same.
     assert_eq!(count(&lab.summary("run x.toml --set sources.scripts.path=moved", 0), "ran"), 1);
+}
+
+/// An experiment whose stage starts `run` and copies what it says into its output.
+fn starts(run: &str) -> String {
+    format!("[stages.x]\nkind = 'command'\nrun = {run}\noutputs = {{ note = 'file' }}\n")
+}
+
+fn program(lab: &Lab, name: &str, text: &str) {
+    let path = lab.path().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn files_among_the_words_are_in_the_key_by_content() {
+    for (run, script) in [
+        ("['scripts/go.sh', 'a b']", "scripts/go.sh"),
+        ("['sh', 'scripts/go.sh']", "scripts/go.sh"),
+        ("['sh', 'go.sh']", "go.sh"),
+        (
+            "['sh', '-c', '. $(echo $1 | cut -d= -f2)', 'x', '--from=scripts/go.sh']",
+            "scripts/go.sh",
+        ),
+    ] {
+        let lab = Lab::new(&starts(run));
+        let write = |lab: &Lab, end: &str| program(lab, script, &format!("#!/bin/sh\necho $0 $(ls) > $RUNNER_OUTPUT_NOTE\n{end}"));
+        write(&lab, "");
+        assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1, "{run}");
+        assert!(
+            output(&lab, "x", "note").ends_with(" go.sh\n"),
+            "{run}: {}",
+            output(&lab, "x", "note")
+        );
+        assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 1, "{run}");
+        // The same bytes beside the same experiment in another folder.
+        let other = Lab::new(&starts(run));
+        write(&other, "");
+        let store = lab.path().join("cache").display().to_string();
+        assert_eq!(
+            count(&other.summary(&format!("run x.toml --store {store}"), 0), "cached"),
+            1,
+            "{run}"
+        );
+        // Written as a whole path, it is the same file; what the program is given is `./go.sh`.
+        if run.contains("'scripts/go.sh'") {
+            let path = other.path().join(script).display().to_string();
+            other.write("x.toml", &starts(&run.replace("scripts/go.sh", &path)));
+            assert_eq!(
+                count(&other.summary(&format!("run x.toml --store {store}"), 0), "cached"),
+                1,
+                "{run}"
+            );
+        }
+        write(&lab, "# edited\n");
+        let why = lab.stdout("why x.toml x", 0);
+        assert!(why.contains("not in the store (`go.sh` changed: "), "{run}: {why}");
+        assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1, "{run}");
+        let why = lab.stdout("why x.toml x", 0);
+        assert!(why.contains("go.sh "), "{run}: {why}");
+        write(&lab, "");
+        assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 1, "{run}: as it was before");
+    }
+}
+
+#[test]
+fn a_program_that_is_no_script_runs_where_it_is() {
+    let lab = Lab::new(&starts("['bin/shell', '-c', 'echo $0 $(ls) > $RUNNER_OUTPUT_NOTE']"));
+    std::fs::create_dir(lab.path().join("bin")).unwrap();
+    std::fs::copy("/bin/sh", lab.path().join("bin/shell")).unwrap();
+    lab.summary("run x.toml", 0);
+    assert!(output(&lab, "x", "note").starts_with(&lab.path().join("bin/shell").display().to_string()));
+    std::fs::copy("/bin/ls", lab.path().join("bin/shell")).unwrap();
+    let reason = lab.plan("x.toml")["x {}"]["reason"].clone();
+    assert!(reason.as_str().unwrap().starts_with("`shell` changed: "), "{reason}");
+}
+
+#[test]
+fn what_a_script_needs_beside_it_is_not_there_unless_it_is_declared() {
+    let lab = Lab::new(&starts("['sh', 'scripts/go.sh']"));
+    program(&lab, "scripts/go.sh", "set -e\n. ./other.sh\necho $OTHER > $RUNNER_OUTPUT_NOTE\n");
+    program(&lab, "scripts/other.sh", "OTHER=1\n");
+    lab.stdout("run x.toml", 1);
+    let declared = "[sources.scripts]\npath = 'scripts'\n".to_owned() + &starts("['sh', 'go.sh']\nsource = 'scripts'");
+    lab.write("x.toml", &declared);
+    lab.summary("run x.toml", 0);
+    // From the record alone it cannot be run again: it has no scripts.
+    let checked = lab.output("cache verify --rerun 5");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    assert!(said.contains("no stage can be run again"), "{said}");
+    program(&lab, "scripts/other.sh", "OTHER=2\n");
+    let reason = lab.plan("x.toml")["x {}"]["reason"].clone();
+    assert!(reason.as_str().unwrap().starts_with("`other.sh` changed: "), "{reason}");
+}
+
+#[test]
+fn a_script_that_is_edited_while_the_run_goes_on_is_no_hit_later() {
+    let lab = Lab::new(&format!(
+        "{}\n[stages.y]\nkind = 'command'\nrun = ['sh', 'go.sh']\ninputs = {{ note = 'x' }}\noutputs = {{ note = 'file' }}\n",
+        starts("['sh', '-c', 'sleep 2; echo > $RUNNER_OUTPUT_NOTE']")
+    ));
+    program(&lab, "go.sh", "echo 1 > $RUNNER_OUTPUT_NOTE\n");
+    let run = lab.start("run x.toml");
+    std::thread::sleep(Duration::from_secs(1));
+    program(&lab, "go.sh", "echo 2 > $RUNNER_OUTPUT_NOTE\n");
+    let out = run.wait_with_output().unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(said.contains("`go.sh` was changed after the run had begun"), "{said}");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(output(&lab, "y", "note"), "2\n");
+}
+
+#[test]
+fn files_that_are_missing_are_said_before_anything_runs() {
+    let said = |run: &str| {
+        let lab = Lab::new(&starts(run));
+        lab.write("script", "");
+        std::fs::create_dir(lab.path().join("folder")).unwrap();
+        lab.write("folder/a.sh", "");
+        let out = lab.output("run x.toml --color never");
+        assert_eq!(out.status.code(), Some(2), "{run}");
+        assert!(!lab.path().join("cache/v1/records").exists() || lab.digests("cache").is_empty());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    assert_snapshot!(said("['python3', 'scripts/train.py']"), @"
+      × no file `scripts/train.py`
+       ╭─[x.toml:3:19]
+     3 │ run = ['python3', 'scripts/train.py']
+       ·                   ─────────┬────────
+       ·                            ╰── scripts/train.py is not there
+       ╰────
+      help: a path is meant from the file that says it; further files come with a `source`
+
+    1 error in x.toml
+    ");
+    let first = |run: &str| said(run).lines().find(|line| line.contains('×')).unwrap().trim().to_owned();
+    let all = [
+        first("['./go.sh']"),
+        first("['./folder']"),
+        first("['./script']"),
+        first("['cat', '../conf.toml']"),
+        first("['sh', 'folder/a.sh', '/bin/../bin/sh', 'folder/../folder/a.sh', './folder/none.sh']"),
+        first("['sh', {{ path = 'script' }}]".replace("{{", "{").replace("}}", "}").as_str()),
+        first("['sh', 3]"),
+    ];
+    assert_snapshot!(all.join("\n"), @"
+    × no file `./go.sh`
+    × no file `./folder`
+    × `./script` is no program
+    × no file `../conf.toml`
+    × two files are called `a.sh`, and the program finds both in one folder
+    × a word of a command line is a text, not a table
+    × `run.1` must be a text, not 3
+    ");
 }
 
 #[test]

@@ -38,7 +38,7 @@ answers = "answers"
 }
 
 fn models() -> Reply {
-    Reply::of(200, json!({"data": [{"id": "tiny"}]}).to_string())
+    Reply::of(200, json!({"data": [{"id": "a", "aliases": ["a", "tiny"]}]}).to_string())
 }
 
 /// What the served model writes: how long its prompt is.
@@ -154,11 +154,128 @@ fn what_is_wrong_with_a_server_is_said() {
                 Reply::of(400, "the prompt is too long")
             }
         })),
+        said(&Server::start(|request, _| {
+            if request.path == "/v1/models" {
+                models()
+            } else {
+                let answer = json!({"model": "other", "choices": [{"text": "1"}], "usage": {"completion_tokens": 1}});
+                Reply::of(200, answer.to_string())
+            }
+        })),
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
     cannot reach http://server/v1/models: Connection refused (os error 111)
     http://server/v1/models answers 404 Not Found, and no list of models
     http://server/v1/models has no model `tiny` (it serves: other)
     http://server/v1/completions answers 400 Bad Request: the prompt is too long
+    http://server/v1/completions answers as the model `other`, and not as `tiny`: another one is served there now
     ");
+}
+
+const KEY: &str = "hush-hush-0815";
+
+fn with_key(server: &Server) -> String {
+    experiment(server).replace("concurrency = 3", "concurrency = 3\napi_key_env = \"LAB_KEY\"")
+}
+
+/// Whether any file of the lab has the key in it.
+fn leaks(lab: &Lab) -> bool {
+    let files = walkdir::WalkDir::new(lab.path()).into_iter().map_while(Result::ok);
+    let mut files = files.filter(|entry| entry.file_type().is_file());
+    files.any(|entry| String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).contains(KEY))
+}
+
+#[test]
+fn the_key_of_a_server_comes_from_the_environment_and_stays_there() {
+    let server = Server::start(|request, _| {
+        let is_known = request
+            .headers
+            .get("authorization")
+            .is_some_and(|held| *held == format!("Bearer {KEY}"));
+        match request.path.as_str() {
+            _ if !is_known => Reply::of(401, "who are you?"),
+            "/v1/models" => models(),
+            _ => completion(request),
+        }
+    });
+    let lab = Lab::new(&with_key(&server));
+    let out = lab.output("run x.toml");
+    assert_eq!(out.status.code(), Some(2));
+    insta::assert_snapshot!(
+        String::from_utf8(out.stderr).unwrap(),
+        @"error: stage `answers` needs the environment variable `LAB_KEY` (`api_key_env`), which is not set"
+    );
+    assert!(server.asked().is_empty() && lab.digests("cache").is_empty(), "nothing ran");
+    let out = lab
+        .command("run x.toml --json")
+        .env("LAB_KEY", format!("{KEY}\n"))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stdout));
+    assert!(!String::from_utf8_lossy(&out.stdout).contains(KEY) && !String::from_utf8_lossy(&out.stderr).contains(KEY));
+    assert!(!leaks(&lab));
+    // Who asks, and whether with a key, is no part of the key; what is there needs none.
+    assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 3);
+    lab.write("x.toml", &experiment(&server));
+    assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 3);
+}
+
+#[test]
+fn a_server_that_refuses_says_so_and_the_key_is_not_repeated() {
+    let said = |text: &str, answer: fn(&Request) -> Reply| {
+        let server = Server::start(move |request, _| answer(request));
+        let lab = Lab::new(&text.replace("SERVER", &server.address));
+        let out = lab.command("run x.toml --json").env("LAB_KEY", KEY).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        let out = String::from_utf8(out.stdout).unwrap();
+        assert!(!out.contains(KEY) && !leaks(&lab), "{out}");
+        let failed = out.lines().find(|line| line.contains("\"failed\"")).unwrap();
+        let event: Value = serde_json::from_str(failed).unwrap();
+        event["error"].as_str().unwrap().replace(&server.address, "http://server")
+    };
+    let absent = Server::absent();
+    let address = |text: String| text.replace(&absent.address, "SERVER");
+    let (with, without) = (address(with_key(&absent)), address(experiment(&absent)));
+    let all = [
+        said(&with, |_| Reply::of(401, format!("no such key: {KEY}"))),
+        said(&with, |request| match request.path.as_str() {
+            "/v1/models" => models(),
+            _ => Reply::of(403, format!("not for {KEY}")),
+        }),
+        said(&with, |request| match request.path.as_str() {
+            "/v1/models" => models(),
+            _ => Reply::of(400, format!("{KEY} asks too much")),
+        }),
+        said(&without, |_| Reply::of(401, "{}")),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @r#"
+    http://server/v1/models answers 401 Unauthorized: it refuses the key in `LAB_KEY`
+    http://server/v1/completions answers 403 Forbidden: it refuses the key in `LAB_KEY`
+    http://server/v1/completions answers 400 Bad Request: … asks too much
+    http://server/v1/models answers 401 Unauthorized: it wants a key: say which environment variable holds it, `api_key_env = "…"`
+    "#);
+}
+
+#[test]
+fn a_key_in_place_of_its_variable_is_refused() {
+    let lab = Lab::new(&with_key(&Server::absent()).replace("LAB_KEY", "sk-0815"));
+    let out = lab.output("plan x.toml --color never");
+    assert_eq!(out.status.code(), Some(2));
+    let err = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        err.contains("the name of an environment variable (letters, digits and `_`), not the key itself"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_server_that_loads_its_model_is_waited_for() {
+    let server = Server::start(|request, before| match request.path.as_str() {
+        "/v1/models" if before < 3 => Reply::of(503, json!({"error": {"message": "Loading model"}}).to_string()),
+        "/v1/models" => models(),
+        _ => completion(request),
+    });
+    let lab = Lab::new(&experiment(&server));
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
+    assert_eq!(server.log().iter().filter(|asked| *asked == "GET /v1/models").count(), 4);
 }

@@ -25,6 +25,7 @@ mod remotes;
 mod report;
 mod reports;
 mod runs;
+mod served;
 mod server;
 mod servers;
 mod sources;

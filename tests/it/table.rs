@@ -159,6 +159,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         free: false,
         outputs,
         named: &[],
+        words: None,
         parse: parse::<P, DRAWS>,
         schema: || schemars::schema_for!(P),
         follows_seed: true,

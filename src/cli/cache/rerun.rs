@@ -99,6 +99,8 @@ fn can_run(store: &Store, record: &Record) -> bool {
         .and_then(|params| (kind.parse)(&params, &given).ok());
     stage.is_some_and(|stage| stage.source().is_none() && stage.params() == fingerprint.params)
         && same_numbers
+        // Which files they were is known, and not where they are.
+        && fingerprint.files.is_empty()
         && fingerprint.inputs.values().flatten().all(is_here)
         && record.outputs.values().all(|artifact| is_here(&artifact.digest))
 }

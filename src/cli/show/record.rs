@@ -52,6 +52,10 @@ fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> Str
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
     card.lines("params", params(&fingerprint.params));
+    card.lines(
+        "file",
+        fingerprint.files.iter().map(|(name, digest)| format!("{name}  {}", digest.short())),
+    );
     for (port, digests) in &fingerprint.inputs {
         card.lines("input", digests.iter().map(|digest| format!("{port}  {}", origin(digest, makers))));
     }

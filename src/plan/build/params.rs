@@ -23,7 +23,7 @@ impl Reader<'_, '_> {
         let params: Dict = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
-        let params = Value::Dict(stage.tag, params);
+        let params = Value::Dict(stage.tag, self.with_files(kind, params));
         let given = given(stage, kind);
         match (kind.parse)(&params, &given) {
             Ok(stage) => Some((stage, params)),

@@ -49,6 +49,8 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             inputs,
             outputs: &outputs,
             scratch: folder,
+            files: &BTreeMap::new(),
+            secret: None,
             seed: 1,
             threads: 1,
             device: "cpu",

@@ -113,6 +113,8 @@ impl Bench {
             inputs: &self.inputs,
             outputs: &outputs,
             scratch: &self.folder.path().join("scratch"),
+            files: &BTreeMap::new(),
+            secret: None,
             seed: self.seed,
             threads: self.threads,
             device: "cpu",
