@@ -41,7 +41,7 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         super::print(&as_text(&plan, paint))?;
     }
-    let work = plan.stages().any(|(_, _, entry)| entry.state != State::Hit);
+    let work = plan.to_run().next().is_some();
     Ok(if args.check && work { Exit::WorkToDo } else { Exit::Done })
 }
 

@@ -13,7 +13,7 @@ use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
 use crate::event::{Event, Reporter};
 use crate::exec::{self, Limits, Local};
-use crate::plan::{Plan, Resolver, State};
+use crate::plan::{Plan, Resolver};
 use crate::report::{EventLog, Json, Paint, Plain, SystemClock, TensorBoard, Terminal};
 use crate::store::Store;
 
@@ -107,8 +107,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
 fn check_secrets(plan: &Plan) -> Result<(), Failed> {
     let environment = super::experiment::environment();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
-    let to_run = plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
-    let needs = to_run.filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
+    let needs = plan.to_run().filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
     let lacks: Vec<String> = needs
         .filter(|(_, variable)| !is_set(variable))
         .map(|(node, variable)| {

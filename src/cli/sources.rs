@@ -9,7 +9,7 @@ use super::Failed;
 use crate::config::Settings;
 use crate::event::{Event, Progress, Reporter};
 use crate::fetch::{Coming, DownloadError, FetchError, Hub, Supplier};
-use crate::plan::{Dag, Node, Plan, State};
+use crate::plan::{Dag, Node, Plan};
 use crate::source::{Content, Contents, Source};
 use crate::store::Store;
 
@@ -77,8 +77,7 @@ impl Access {
 
 /// The sources that the stages of a plan have to read, each once.
 pub fn wanted(plan: &Plan) -> BTreeSet<&Source> {
-    let to_run = plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
-    to_run.flat_map(|(_, node, _)| reads(node)).collect()
+    plan.to_run().flat_map(|(_, node, _)| reads(node)).collect()
 }
 
 /// All that a stage reads from outside.

@@ -1,9 +1,10 @@
 //! Digests of sources.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,41 +14,49 @@ use crate::store::{Store, StoreError};
 
 /// The digest of a source's content: of the file, or where the source is several of what `sha256sum` prints for them, by name.
 pub(super) fn of(source: &Source, place: &Path, algorithm: Algorithm, store: &Store) -> Result<Pin, StoreError> {
-    let read = |source: io::Error| StoreError::Io {
+    match algorithm {
+        Algorithm::Blake3 => Ok(by_name(source, place, store)?.0),
+        Algorithm::Sha256 => {
+            let digests = each(source, place, |path| sha256(path).map_err(cannot_read(place)))?;
+            Ok(together(source, place, algorithm, &digests))
+        }
+    }
+}
+
+/// [`of`] by BLAKE3, and the digest of each file by name.
+pub(super) fn by_name(source: &Source, place: &Path, store: &Store) -> Result<(Pin, BTreeMap<String, Digest>), StoreError> {
+    let digests = each(source, place, |path| store.file_digest(path))?;
+    Ok((together(source, place, Algorithm::Blake3, &digests), digests))
+}
+
+fn cannot_read(place: &Path) -> impl Fn(io::Error) -> StoreError {
+    |source| StoreError::Io {
         action: "read",
         path: place.to_owned(),
         source,
-    };
-    let files = source.list(place).map_err(read)?;
-    let one = |path: &Path| match algorithm {
-        Algorithm::Sha256 => sha256(path).map_err(read),
-        Algorithm::Blake3 => store.file_digest(path).map(|digest| digest.to_string()),
-    };
-    let digest = match files.as_slice() {
-        [(_, path)] if !place.is_dir() || source.files.len() == 1 => one(path)?,
-        files => {
-            let mut lines = String::new();
-            for (name, path) in files {
-                lines.push_str(&format!("{}  {name}\n", one(path)?));
-            }
+    }
+}
+
+/// What `digest` makes of each file of the source, by name.
+fn each<D>(source: &Source, place: &Path, digest: impl Fn(&Path) -> Result<D, StoreError>) -> Result<BTreeMap<String, D>, StoreError> {
+    let files = source.list(place).map_err(cannot_read(place))?;
+    files.into_iter().map(|(name, path)| Ok((name, digest(&path)?))).collect()
+}
+
+/// The digest of a source whose files have these.
+fn together<D: Display>(source: &Source, place: &Path, algorithm: Algorithm, digests: &BTreeMap<String, D>) -> Pin {
+    let is_file = !place.is_dir() || source.files.len() == 1;
+    let digest = match digests.first_key_value() {
+        Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
+        _ => {
+            let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
             match algorithm {
                 Algorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
                 Algorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
             }
         }
     };
-    Ok(Pin { algorithm, digest })
-}
-
-/// The digest of each file of the source, by name.
-pub(super) fn by_name(source: &Source, place: &Path, store: &Store) -> Result<BTreeMap<String, Digest>, StoreError> {
-    let files = source.list(place).map_err(|source| StoreError::Io {
-        action: "read",
-        path: place.to_owned(),
-        source,
-    })?;
-    let one = |(name, path): (String, PathBuf)| Ok((name, store.file_digest(&path)?));
-    files.into_iter().map(one).collect()
+    Pin { algorithm, digest }
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -183,10 +183,10 @@ impl Supplier<'_> {
     }
 
     fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, FetchError> {
-        let identity = digest::of(source, &place, Algorithm::Blake3, self.store)?.to_string();
+        let (pin, files) = digest::by_name(source, &place, self.store)?;
         Ok(Content {
-            identity,
-            files: digest::by_name(source, &place, self.store)?,
+            identity: pin.to_string(),
+            files,
             place: Some(place),
         })
     }

@@ -102,6 +102,11 @@ impl Plan {
             .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
     }
 
+    /// Those of them whose outputs are not in the store.
+    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+        self.stages().filter(|(_, _, entry)| entry.state != State::Hit)
+    }
+
     /// How many stages are in `state`.
     pub fn count(&self, state: State) -> usize {
         self.stages().filter(|(_, _, entry)| entry.state == state).count()

@@ -193,8 +193,10 @@ impl Endpoint<'_> {
 
     /// The beginning of what a server says of a failure, without the key.
     fn said(&self, response: Response) -> String {
-        let text = text(response);
-        let text = self.key.as_ref().map_or(text.clone(), |key| text.replace(key.key, "…"));
+        let mut text = text(response);
+        if let Some(Key { key, .. }) = self.key {
+            text = text.replace(key, "…");
+        }
         text.trim().chars().take(200).collect()
     }
 

@@ -24,7 +24,7 @@ pub enum Word {
 
 impl Word {
     /// The file that a word names, called `name` by the program.
-    pub(super) fn source(&self) -> Option<Source> {
+    pub fn source(&self) -> Option<Source> {
         let Self::File { path, .. } = self else { return None };
         Some(Source {
             name: name(path),

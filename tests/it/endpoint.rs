@@ -55,7 +55,8 @@ fn completion(request: &Request) -> Reply {
     )
 }
 
-fn prompts(server: &Server) -> Vec<String> {
+/// The prompts of all requests for completions.
+pub fn prompts(server: &Server) -> Vec<String> {
     let asked = server.asked();
     let bodies = asked.iter().filter(|request| request.path == "/v1/completions");
     let prompts = bodies.map(|request| {

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::endpoint::prompts;
 use super::lab::{Lab, count};
-use super::server::{Reply, Request, Server};
+use super::server::{Reply, Server};
 
 const ROWS: usize = 24;
 const MODEL: &str = "SmolLM2-135M-Instruct-Q4_1";
@@ -81,16 +82,6 @@ concurrency = 3
 "#,
         server.address
     )
-}
-
-fn prompt(request: &Request) -> Option<String> {
-    let body = (request.path == "/v1/completions").then(|| serde_json::from_str::<Value>(&request.body).unwrap())?;
-    Some(body["prompt"].as_str().unwrap().to_owned())
-}
-
-/// The prompts of all requests for completions.
-fn prompts(server: &Server) -> Vec<String> {
-    server.asked().iter().filter_map(prompt).collect()
 }
 
 /// What a stage that has not ended keeps: how many answers.

@@ -44,7 +44,11 @@ impl Reader<'_, '_> {
         match look(place == 0, text, folder.unwrap_or(Path::new("")), provided) {
             Ok(None) => word,
             Ok(Some((before, path))) => {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let word = Word::File {
+                    before,
+                    path: path.clone(),
+                };
+                let name = word.source().map(|source| source.name).unwrap_or_default();
                 let other = named.insert(name.clone(), path.clone()).filter(|other| *other != path);
                 if other.is_some() || provided.has(&name) {
                     let message = format!("two files are called `{name}`, and the program finds both in one folder");
@@ -54,7 +58,7 @@ impl Reader<'_, '_> {
                     };
                     self.problems.push(Diagnostic::new(message).at(at).help(help));
                 }
-                Word::File { before, path }.into_value(*tag)
+                word.into_value(*tag)
             }
             Err((message, label, help)) => {
                 self.problems.push(Diagnostic::new(message).at(at).label(label).help(help));
