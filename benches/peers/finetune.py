@@ -10,7 +10,6 @@ Both train the same model on the same rows. A pass over the rows is timed as the
 loading do not count; the two sides work in turn. Tokens are those of the rows, end of sequence included, and no padding.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -19,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pretrained import arguments, run, runner, took
+
 KINDS = {
     "full f32": {"dtype": "f32", "lora": False, "asked": 1.2},
     "full bf16": {"dtype": "bf16", "lora": False, "asked": 1.5},
@@ -56,26 +56,12 @@ def experiment(options, kind, passes):
     return EXPERIMENT.format(**values, batch=options.batch, steps=steps, prompt=PROMPT.replace("\n", "\\n"))
 
 
-def runner(options, folder, *words):
-    command = [options.runner.resolve(), *words, "--store", folder / "store"]
-    done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if done.returncode:
-        sys.exit(f"runner {' '.join(map(str, words))}: {done.stderr}")
-    return done.stdout
-
-
 def ours(options, folder, name, passes):
-    """Seconds of the training, by the clock that is asked for, and the peak memory of its process, in bytes. Nothing is kept, so that every round trains."""
+    """Seconds of the training, by the clock that is asked for, and the peak memory of its process, in bytes."""
     file = folder / "tuned.toml"
     file.write_text(experiment(options, KINDS[name], passes))
-    runner(options, folder, "run", file, "--threads", str(options.threads), "--jobs", "1")
-    for path in (folder / "store/v1/records").glob("*/*.json"):
-        stage = json.loads(path.read_text())
-        if stage["stage"] == "tuned":
-            path.unlink()
-            provenance = stage["provenance"]
-            return stage["seconds"] if options.clock == "wall" else provenance["cpu_seconds"], provenance["peak_memory"]
-    sys.exit("the store has no record of the training")
+    run(options, folder, file)
+    return took(options, folder, "tuned")
 
 
 def theirs(options, folder, name, passes):
@@ -182,16 +168,10 @@ def compare(options):
 def main():
     if sys.argv[1:2] == ["--peer"]:
         return peer(sys.argv[2], int(sys.argv[3]), pathlib.Path(sys.argv[4]))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("data", type=pathlib.Path)
+    parser = arguments(__doc__)
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], help="of " + ", ".join(KINDS))
-    parser.add_argument("--runner", type=pathlib.Path, default=ROOT / "target/release/runner")
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu where others use the machine: all threads' time")
     return compare(parser.parse_args())
 
 

@@ -12,7 +12,6 @@ prompts do not count; the contestants work in turn, a process each. llama.cpp co
 weights in f32 or bf16.
 """
 
-import argparse
 import concurrent.futures
 import json
 import os
@@ -22,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from pretrained import arguments, run, runner, took
+
 OURS = {"ours f32": "f32", "ours bf16": "bf16"}
 THEIRS = ["llama.cpp", "generate f32", "generate bf16"]
 
@@ -47,33 +47,18 @@ def prompt(row):
     return row["question"] + "\nAnswer:\n"
 
 
-def runner(options, folder, *words):
-    command = [options.runner.resolve(), *words, "--store", folder / "store", "--threads", str(options.threads), "--jobs", "1"]
-    done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    if done.returncode:
-        sys.exit(f"runner {' '.join(map(str, words))}: {done.stderr}")
-
-
 def ours(options, folder, rows, dtype, tokens):
-    """Seconds by the clock and of the processor, and peak memory in bytes, of the answers to `rows`; and these."""
+    """Seconds of the answers to `rows`, by the clock that is asked for, and the peak memory of their process, in bytes; and the answers."""
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     file = folder / "generate.toml"
     values = {"rows": folder / "rows.jsonl", "model": options.model.resolve(), "dtype": dtype, "tokens": tokens}
     file.write_text(EXPERIMENT.format(**values))
-    runner(options, folder, "run", file)
+    run(options, folder, file)
     answers = folder / "answers-answers"
     answers.unlink(missing_ok=True)
-    command = [options.runner.resolve(), "fetch", file, "answers", "--to", folder, "--store", folder / "store"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    runner(options, folder, "fetch", file, "answers", "--to", folder)
     written = [json.loads(line) for line in answers.read_text().splitlines()]
-    # Nothing is kept, so that every round computes.
-    for path in (folder / "store/v1/records").glob("*/*.json"):
-        stage = json.loads(path.read_text())
-        if stage["stage"] == "answers":
-            path.unlink()
-            provenance = stage["provenance"]
-            return (stage["seconds"], provenance["cpu_seconds"], provenance["peak_memory"]), written
-    sys.exit("the store has no record of the answers")
+    return took(options, folder, "answers"), written
 
 
 def theirs(options, folder, name, rows, tokens):
@@ -85,7 +70,7 @@ def theirs(options, folder, name, rows, tokens):
     if done.returncode:
         sys.exit(f"{name}: {done.stderr}")
     answer = json.loads(done.stdout.splitlines()[-1])
-    return answer["wall"], answer["cpu"], answer["memory"]
+    return answer[options.clock], answer["memory"]
 
 
 def llama(task):
@@ -169,10 +154,8 @@ def compare(options):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         questions = lasting(options, folder, max(options.batches))
-        command = [options.runner.resolve(), "fetch", folder / "generate.toml", "base", "--to", folder, "--store", folder / "store"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        runner(options, folder, "fetch", folder / "generate.toml", "base", "--to", folder)
         contestants = [*OURS, *THEIRS]
-        clock = {"wall": 0, "cpu": 1}[options.clock]
         for batch in options.batches:
             rows = questions[:batch]
             print(f"batch {batch}, {options.tokens} new tokens each, {options.threads} threads, {options.rounds} rounds, by {options.clock} time")
@@ -185,9 +168,9 @@ def compare(options):
                             return ours(options, folder, rows, OURS[name], tokens)[0]
                         return theirs(options, folder, name, rows, tokens)
 
-                    short, long = time(1), time(options.tokens)
-                    rates[name].append(batch * (options.tokens - 1) / max(long[clock] - short[clock], 1e-9))
-                    memory[name] = max(memory[name], long[2])
+                    (short, _), (long, peak) = time(1), time(options.tokens)
+                    rates[name].append(batch * (options.tokens - 1) / max(long - short, 1e-9))
+                    memory[name] = max(memory[name], peak)
             for name in contestants:
                 ratios = (statistics.median(a / b for a, b in zip(rates[mine], rates[name])) for mine in OURS)
                 told = "  ".join(f"{mine} ÷ {ratio:5.2f}" for mine, ratio in zip(OURS, ratios))
@@ -197,15 +180,9 @@ def compare(options):
 def main():
     if sys.argv[1:2] == ["--peer"]:
         return peer(sys.argv[2])
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("data", type=pathlib.Path)
+    parser = arguments(__doc__)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--runner", type=pathlib.Path, default=ROOT / "target/release/runner")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu where others use the machine: all threads' time")
     return compare(parser.parse_args())
 
 
