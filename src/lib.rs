@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod contained;
 pub mod dataset;
 pub mod engine;
 pub mod event;

@@ -4,5 +4,11 @@
 //! cargo +nightly fuzz run algebra_answer -- -max_total_time=600
 //! ```
 
+mod change;
+pub mod files;
+mod memory;
 pub mod store;
 pub mod tasks;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counted = memory::Counted;

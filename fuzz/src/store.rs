@@ -10,6 +10,8 @@ use serde_json::json;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
+use crate::change::changed;
+
 const ROWS: &[u8] = b"rows";
 
 /// A folder with a store in it, beside a file that nothing may touch.
@@ -30,27 +32,6 @@ static RECORD: LazyLock<Record> = LazyLock::new(|| {
     let fingerprint = Fingerprint::new("mix", 1, json!({"mode": "new", "rate": 0.5, "names": ["a", "b"]}));
     Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]))
 });
-
-/// The fuzzer's bytes where the first is even; else `whole`, with some of its bytes changed, or a piece of it cut out or doubled.
-fn changed(whole: &[u8], data: &[u8]) -> Vec<u8> {
-    let [first, rest @ ..] = data else { return Vec::new() };
-    if first % 2 == 0 {
-        return rest.to_vec();
-    }
-    let mut bytes = whole.to_vec();
-    for change in rest.chunks_exact(4) {
-        let length = bytes.len().max(1);
-        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % length;
-        let to = (at + usize::from(change[3]) + 1).min(bytes.len());
-        match change[2] % 4 {
-            0 if at < bytes.len() => bytes[at] = change[3],
-            1 => drop(bytes.drain(at..to)),
-            2 => bytes.extend_from_within(at..to),
-            _ => bytes.insert(at, change[3]),
-        }
-    }
-    bytes
-}
 
 /// A record that is admitted is the one that was asked for, and is so again when it is written anew.
 pub fn record(data: &[u8]) {

@@ -155,9 +155,10 @@ impl Architecture {
     /// The shape over a vocabulary of `vocabulary` tokens.
     ///
     /// # Errors
-    /// As [`Architecture::check`].
+    /// As [`Architecture::check`], and when the vocabulary is out of range.
     pub fn shape(&self, vocabulary: usize) -> Result<Shape, ArchitectureError> {
         self.check()?;
+        in_range("vocabulary", vocabulary, 1)?;
         Ok(Shape {
             vocabulary,
             width: self.width,
@@ -264,6 +265,9 @@ mod tests {
         insta::assert_snapshot!(scaled(RopeScaling { low_freq_factor: 4.0, ..scaling }), @"`rope_scaling.low_freq_factor` = 4 must be less than `rope_scaling.high_freq_factor` = 4");
         insta::assert_snapshot!(scaled(RopeScaling { original_context: 0, ..scaling }), @"`rope_scaling.original_context` must be at least 1");
         insta::assert_snapshot!(problem(|a| a.rope_theta = -1.0), @"`rope_theta` = -1 must be a positive number");
+        let vocabulary = |tokens| Architecture::default().shape(tokens).unwrap_err().to_string();
+        insta::assert_snapshot!(vocabulary(0), @"`vocabulary` must be at least 1");
+        insta::assert_snapshot!(vocabulary(1 << 40), @"`vocabulary` = 1099511627776 is too large, it must be at most 1048576");
         assert_eq!(Architecture::preset("huge"), None);
     }
 }

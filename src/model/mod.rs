@@ -61,7 +61,18 @@ pub struct Shape {
     pub context: usize,
 }
 
+/// The fewest tensors of a layer: two norms, and four matrices where some are joined.
+const TENSORS_PER_LAYER: usize = 6;
+
+/// So many layers are nothing for the memory.
+const FEW_LAYERS: usize = 1 << 10;
+
 impl Shape {
+    /// Whether a file of so many tensors cannot have all layers. Asked before they are listed: a shape may name more layers than any file has.
+    fn is_deeper_than(&self, tensors: usize) -> bool {
+        self.layers > tensors || self.layers > FEW_LAYERS.max(tensors / TENSORS_PER_LAYER)
+    }
+
     /// How many numbers all weights have.
     pub fn size(&self) -> usize {
         self.parameters().values().map(|shape| shape.iter().product::<usize>()).sum()

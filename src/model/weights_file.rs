@@ -24,8 +24,7 @@ pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
 pub(super) fn read(shape: &Shape, path: &Path) -> Result<Weights, ModelError> {
     let file = TensorFile::open(path)?;
     let names = file.names();
-    // Asked first: a shape may name more layers than any file has.
-    if shape.layers > names.len() {
+    if shape.is_deeper_than(names.len()) {
         let (path, name) = (path.to_owned(), format!("model.layers.{}.input_layernorm.weight", shape.layers - 1));
         return Err(ModelError::Missing { path, name });
     }

@@ -17,6 +17,7 @@
 
 mod byte_level;
 mod cut;
+mod foreign;
 mod positions;
 mod vocabulary;
 
@@ -27,6 +28,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
+
+use crate::contained;
 
 pub use byte_level::{ByteLevel, PRE_TOKENIZERS, TokenKind};
 use cut::Cut;
@@ -79,6 +82,8 @@ pub enum TokenizerError {
     Read { path: PathBuf, error: std::io::Error },
     #[error("{path} is not a tokenizer: {error}", path = path.display())]
     Format { path: PathBuf, error: tokenizers::Error },
+    #[error("{path} is not a tokenizer: {problem}", path = path.display())]
+    Unsound { path: PathBuf, problem: String },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
     #[error("{path} has no token `{END}` to end a completion with", path = path.display())]
@@ -162,10 +167,30 @@ impl Tokenizer {
     /// # Errors
     /// When the text is no tokenizer, or has no such tokens.
     pub fn parse(json: &[u8], ends: &[u32], path: &Path) -> Result<Self, TokenizerError> {
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| TokenizerError::Format {
+        let unsound = |problem: String| TokenizerError::Unsound {
+            path: path.to_owned(),
+            problem,
+        };
+        foreign::check(json).map_err(unsound)?;
+        let read = || {
+            let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
+            // A text is as long as it is: neither cut off nor filled up.
+            inner.with_padding(None).with_truncation(None)?;
+            Ok(inner)
+        };
+        let read = contained::call(read).map_err(|panicked| unsound(panicked.to_string()))?;
+        let inner = read.map_err(|error| TokenizerError::Format {
             path: path.to_owned(),
             error,
         })?;
+        // A token takes more than a byte of the file, and numbers have no gaps to speak of.
+        let last = inner.get_vocab(true).into_values().max().unwrap_or_default();
+        if last as usize >= json.len() {
+            return Err(unsound(format!(
+                "its last token has the number {last}, and the file is of {} bytes",
+                json.len()
+            )));
+        }
         if let Some(end) = ends.iter().find(|end| inner.id_to_token(**end).is_none()) {
             let (path, end) = (path.to_owned(), *end);
             return Err(TokenizerError::StrangeEnd { path, end });
@@ -175,7 +200,7 @@ impl Tokenizer {
             end.ok_or_else(|| TokenizerError::NoEnd { path: path.to_owned() })
         };
         let ends = if ends.is_empty() { vec![ours()?] } else { ends.to_vec() };
-        Self::new(inner, ends)
+        contained::call(|| Self::new(inner, ends)).map_err(|panicked| unsound(panicked.to_string()))?
     }
 
     /// Reads `tokenizer.json`; one of `ends` ends a completion (`<eos>`, where none is given).
@@ -214,7 +239,7 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn stranger<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
-        let encoding = self.inner.encode(text, false).map_err(TokenizerError::Encode)?;
+        let encoding = contained(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
         let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown());
         let (start, end) = match place.and_then(|place| encoding.get_offsets().get(place)) {
             Some(offsets) => *offsets,
@@ -228,7 +253,7 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(TokenizerError::Encode)?;
+        let encoding = contained(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -241,7 +266,7 @@ impl Tokenizer {
         let Some(marked) = &self.marked else {
             return self.encode(text);
         };
-        let encoding = marked.encode_fast(text, false).map_err(TokenizerError::Encode)?;
+        let encoding = contained(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         let mut tokens = encoding.get_ids().to_vec();
         // A template may begin as the tokenizer would have it begin.
         if !tokens.starts_with(&self.begin) {
@@ -255,7 +280,7 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        self.inner.decode(tokens, false).map_err(TokenizerError::Decode)
+        contained(|| self.inner.decode(tokens, false)).map_err(TokenizerError::Decode)
     }
 
     /// How many tokens there are.
@@ -297,6 +322,11 @@ impl Tokenizer {
     pub fn resets(&self, token: u32) -> bool {
         self.resets.get(token as usize).copied().unwrap_or(false)
     }
+}
+
+/// What the `tokenizers` crate makes of a text; some of its parts panic when a file has settings that contradict each other.
+fn contained<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    contained::call(work).unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
 /// Whether the special tokens are [`SPECIALS`].

@@ -5,7 +5,9 @@
 
 mod csv;
 mod json;
+mod layout;
 mod parquet;
+mod thrift;
 
 use std::collections::BTreeMap;
 use std::fmt;

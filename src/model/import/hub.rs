@@ -76,7 +76,7 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
     };
     let missing = |name: String| ModelError::Missing { path: place.clone(), name };
     let names: Vec<String> = files.iter().flat_map(TensorFile::names).collect();
-    if shape.layers > names.len() {
+    if shape.is_deeper_than(names.len()) {
         let last = shape.layers - 1;
         return Err(missing(format!("model.layers.{last}.input_layernorm.weight")));
     }

@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use crate::model::ModelError;
 use crate::model::tensor_file::widening;
 
-/// Numbers in memory at a time, but for one row, or one head.
+/// Numbers in memory at a time, but for one row.
 const CHUNK: usize = 1 << 18;
 
 /// How a file holds numbers.
@@ -82,20 +82,31 @@ impl Tensor<'_> {
         Ok(numbers)
     }
 
+    /// Where its bytes end, of a tensor that was found to lie within its file.
+    pub(super) fn end(&self) -> u64 {
+        let bytes = self.encoding.bytes(self.shape.iter().product());
+        self.start.saturating_add(bytes.unwrap_or_default() as u64)
+    }
+
     /// Writes its numbers.
     fn copy(&self, out: &mut impl Write, to: &Path) -> Result<(), ModelError> {
         let (rows, columns) = self.rows();
-        let step = self.paired.unwrap_or((CHUNK / columns.max(1)).max(1));
-        for first in (0..rows).step_by(step) {
-            let numbers = self.read(first * columns, step.min(rows - first) * columns)?;
-            let turned = match self.paired {
-                Some(_) => halves(&numbers, numbers.len() / step),
-                None => numbers,
-            };
-            out.write_all(&turned).map_err(|error| ModelError::Write {
+        let mut write = |first: usize, count: usize| {
+            let numbers = self.read(first * columns, count * columns)?;
+            out.write_all(&numbers).map_err(|error| ModelError::Write {
                 path: to.to_owned(),
                 error,
-            })?;
+            })
+        };
+        let Some(head) = self.paired else {
+            let step = (CHUNK / columns.max(1)).max(1);
+            return (0..rows).step_by(step).try_for_each(|first| write(first, step.min(rows - first)));
+        };
+        // What stands at 2i moves to i, and what stands at 2i + 1 to the second half of the head.
+        for first in (0..rows).step_by(head) {
+            let head = first..first + head;
+            let (even, odd) = (head.clone().step_by(2), head.skip(1).step_by(2));
+            even.chain(odd).try_for_each(|row| write(row, 1))?;
         }
         Ok(())
     }
@@ -149,13 +160,6 @@ fn dequantise(dtype: GgmlDType, bytes: &[u8], count: usize) -> candle_core::Resu
     qtensor_from_ggml(dtype, bytes, vec![count], &Device::Cpu)?
         .dequantize(&Device::Cpu)?
         .to_vec1()
-}
-
-/// The rows of a head, of `row` bytes each, with what stands at 2i moved to i and what stands at 2i + 1 to the second half.
-fn halves(head: &[u8], row: usize) -> Vec<u8> {
-    let even = head.chunks(row).step_by(2);
-    let odd = head.chunks(row).skip(1).step_by(2);
-    even.chain(odd).flatten().copied().collect()
 }
 
 /// What Hugging Face calls the type that the matrices are written in.

@@ -2,6 +2,7 @@
 //! anything is made of it, and lists stay in the file until they are asked for.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ const MAGIC: &[u8; 4] = b"GGUF";
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
 /// The most dimensions of a tensor.
 const DIMENSIONS: u32 = 4;
+/// Files have some dozens of fields, and some hundreds of tensors.
+const FIELDS: u64 = 1 << 16;
+const TENSORS: u64 = 1 << 20;
 /// Where nothing else is said, the numbers start at a multiple of this.
 const ALIGNMENT: u64 = 32;
 
@@ -69,14 +73,22 @@ impl Header {
         // A field takes 13 bytes at least, and a tensor 24.
         reader.has("fields", fields, 13)?;
         reader.has("tensors", tensors, 24)?;
-        let fields = (0..fields).map(|_| {
-            let name = reader.text()?;
-            let kind = reader.number32()?;
-            Ok((name, reader.value(kind)?))
-        });
-        let fields = fields.collect::<Result<BTreeMap<_, _>, ModelError>>()?;
-        let placed = (0..tensors).map(|_| reader.placed());
-        let mut tensors = placed.collect::<Result<BTreeMap<_, _>, ModelError>>()?;
+        for (what, count, most) in [("fields", fields, FIELDS), ("tensors", tensors, TENSORS)] {
+            if count > most {
+                return Err(reader.wrong(8, format!("{count} {what}, and at most {most} make sense")));
+            }
+        }
+        let (mut found, mut placed) = (BTreeMap::new(), BTreeMap::new());
+        for _ in 0..fields {
+            let (at, name, kind) = (reader.at, reader.text()?, reader.number32()?);
+            let value = reader.value(kind)?;
+            reader.once(at, &mut found, name, value)?;
+        }
+        for _ in 0..tensors {
+            let (at, (name, tensor)) = (reader.at, reader.placed()?);
+            reader.once(at, &mut placed, name, tensor)?;
+        }
+        let (fields, mut tensors) = (found, placed);
         let alignment = match fields.get("general.alignment") {
             Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => *alignment,
             _ => ALIGNMENT,
@@ -202,6 +214,15 @@ impl Reader {
             return Ok(());
         }
         Err(self.wrong(self.at, format!("{count} {what} where {left} bytes are left")))
+    }
+
+    /// Keeps what the file has at `at` under a name of its own.
+    fn once<T>(&self, at: u64, all: &mut BTreeMap<String, T>, name: String, value: T) -> Result<(), ModelError> {
+        match all.entry(name) {
+            Entry::Vacant(place) => drop(place.insert(value)),
+            Entry::Occupied(place) => return Err(self.wrong(at, format!("`{}` stands twice", place.key()))),
+        }
+        Ok(())
     }
 
     fn seek(&mut self, at: u64) -> Result<(), ModelError> {

@@ -36,7 +36,7 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
 /// The tensors that `shape` needs, each at its place in the file.
 fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<Tensor<'a>>, ModelError> {
     let path = &header.path;
-    if shape.layers > header.tensors.len() {
+    if shape.is_deeper_than(header.tensors.len()) {
         let (path, name) = (path.clone(), format!("blk.{}.attn_norm.weight", shape.layers - 1));
         return Err(ModelError::Missing { path, name });
     }
@@ -65,7 +65,29 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
             encoding,
         })
     });
-    tensors.collect()
+    let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+    apart(header, &tensors)?;
+    Ok(tensors)
+}
+
+/// Whether no tensor begins within another: they would be damaged, and few bytes would make a large model.
+fn apart(header: &Header, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+    let mut places: Vec<(u64, u64, &str)> = tensors
+        .iter()
+        .map(|tensor| (tensor.start, tensor.end(), tensor.name.as_str()))
+        .collect();
+    places.sort_unstable();
+    let lapped = places
+        .windows(2)
+        .find(|pair| matches!(pair, [(_, end, _), (start, ..)] if start < end));
+    match lapped {
+        Some([(_, end, before), (start, _, name)]) => Err(ModelError::Place {
+            path: header.path.clone(),
+            name: names::theirs(name),
+            problem: format!("begins at byte {start}, where `{}` ends at byte {end}", names::theirs(before)),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The encoding of a tensor that has the shape `expected` and lies within the file.

@@ -1,0 +1,363 @@
+//! What comes from other programs: models, tokenizers and data sets. Each function takes the fuzzer's bytes, makes a file of them as it
+//! is or damages a small whole one, and reads it as an import does; it says whether that went well. Also compiled into
+//! `tests/malformed.rs`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use runner::dataset::foreign::{self, Format};
+use runner::model::{self, TensorFile};
+use runner::tokenizer::{ByteLevel, TokenKind, Tokenizer};
+use serde_json::{Value, json};
+
+use crate::change::changed;
+use crate::memory::within;
+
+/// What reading one of these files may take, in bytes. Files have a few KB, so that all of it is beyond the file's size.
+const BOUND: usize = 64 << 20;
+
+/// Rows that are read of a file: runs of one value are short however many rows they stand for.
+const ROWS: u64 = 10_000;
+
+/// Width, heads and layers of the model.
+const WIDTH: usize = 32;
+const HIDDEN: usize = 32;
+
+fn tokens() -> Vec<String> {
+    let printable = ('!'..='~').map(String::from);
+    let more = ["Ġ", "Ċ", "on", "one", "<|start|>", "<|end|>"].map(str::to_owned);
+    printable.chain(more).collect()
+}
+
+/// `tokenizer.json` of a byte-level BPE.
+static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let tokens = tokens();
+    let kind = |token: &String| match token.starts_with("<|") {
+        true => TokenKind::Special,
+        false => TokenKind::Ordinary,
+    };
+    let parts = ByteLevel {
+        kinds: tokens.iter().map(kind).collect(),
+        merges: vec!["o n".to_owned(), "on e".to_owned()],
+        pre_tokenizer: "llama-bpe".to_owned(),
+        begin: Some(tokens.len() as u32 - 2),
+        tokens,
+    };
+    parts.json().expect("the parts of a tokenizer")
+});
+
+/// A `tokenizer.json` with what programs write that the other has not.
+static OTHER_TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let value = json!({
+        "version": "1.0",
+        "truncation": { "direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0 },
+        "padding": { "strategy": { "Fixed": 9 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "<eos>" },
+        "added_tokens": [],
+        "normalizer": { "type": "Sequence", "normalizers": [
+            { "type": "Prepend", "prepend": "▁" }, { "type": "Replace", "pattern": { "String": " " }, "content": "▁" }, { "type": "NFKC" },
+        ] },
+        "pre_tokenizer": { "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": false },
+        "post_processor": { "type": "TemplateProcessing", "single": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "SpecialToken": { "id": "<eos>", "type_id": 0 } }],
+            "pair": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "Sequence": { "id": "B", "type_id": 1 } }],
+            "special_tokens": { "<eos>": { "id": "<eos>", "ids": [1], "tokens": ["<eos>"] } } },
+        "decoder": { "type": "Sequence", "decoders": [
+            { "type": "Replace", "pattern": { "String": "▁" }, "content": " " }, { "type": "ByteFallback" }, { "type": "Fuse" }, { "type": "Strip", "content": " ", "start": 1, "stop": 0 },
+        ] },
+        "model": { "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["<eos>", 0.0], ["▁", -2.0], ["on", -3.0], ["o", -4.0], ["n", -5.0], ["e", -6.0]], "byte_fallback": false },
+    });
+    value.to_string().into_bytes()
+});
+
+static CONFIG: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let value = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": tokens().len(), "hidden_size": WIDTH,
+        "intermediate_size": HIDDEN, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": WIDTH / 2,
+        "hidden_act": "silu", "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": true,
+        "eos_token_id": tokens().len() - 1,
+    });
+    value.to_string().into_bytes()
+});
+
+const GENERATION: &[u8] = b"{\n  \"_from_model_config\": true,\n  \"bos_token_id\": 98,\n  \"eos_token_id\": [98, 99],\n  \"transformers_version\": \"4.40.1\"\n}\n";
+
+/// Names and shapes of a model's weights, by Hugging Face's names.
+static SHAPES: LazyLock<BTreeMap<String, Vec<usize>>> = LazyLock::new(|| {
+    let architecture = model::Architecture {
+        width: WIDTH,
+        heads: 2,
+        kv_heads: 1,
+        layers: 1,
+        feed_forward: HIDDEN,
+        lines: 0,
+        columns: 0,
+        context: 64,
+        ..model::Architecture::default()
+    };
+    architecture.shape(tokens().len()).expect("the shape of a model").parameters()
+});
+
+/// The header of a safetensors file with the weights in f16, and the bytes that follow it.
+static TENSORS: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
+    let (mut header, mut end) = (serde_json::Map::new(), 0);
+    for (name, shape) in &*SHAPES {
+        let start = end;
+        end += shape.iter().product::<usize>() * 2;
+        header.insert(
+            name.clone(),
+            json!({ "dtype": "F16", "shape": shape, "data_offsets": [start, end] }),
+        );
+    }
+    (Value::Object(header).to_string().into_bytes(), end)
+});
+
+/// A safetensors file whose header is changed, and of which the length is said as it is.
+fn safetensors(data: &[u8]) -> Vec<u8> {
+    let (whole, rest) = &*TENSORS;
+    match data {
+        // All of the file may be changed, its length too.
+        [0, data @ ..] => changed(&safetensors(&[1]), data),
+        data => {
+            let header = changed(whole, data);
+            let length = (header.len() as u64).to_le_bytes();
+            [&length, header.as_slice(), &vec![0; *rest]].concat()
+        }
+    }
+}
+
+/// GGUF's name for a weight.
+fn theirs(name: &str) -> String {
+    let renamed = [
+        ("model.layers.", "blk."),
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.", "attn_"),
+        ("mlp.", "ffn_"),
+        ("_proj", ""),
+    ];
+    renamed
+        .iter()
+        .fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+/// A GGUF file: matrices of `Q8_0`, the rest in f32.
+static GGUF: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let tokens = tokens();
+    let mut fields: Vec<(&str, u32, Vec<u8>)> = Vec::new();
+    let text = |text: &str| {
+        let mut out = Vec::new();
+        put_text(&mut out, text);
+        out
+    };
+    let number = |number: usize| (number as u32).to_le_bytes().to_vec();
+    let list = |kind: u32, count: usize, items: Vec<u8>| [kind.to_le_bytes().as_slice(), &(count as u64).to_le_bytes(), &items].concat();
+    fields.push(("general.architecture", 8, text("llama")));
+    for (name, value) in [
+        ("llama.embedding_length", WIDTH),
+        ("llama.block_count", 1),
+        ("llama.attention.head_count", 2),
+        ("llama.attention.head_count_kv", 1),
+        ("llama.feed_forward_length", HIDDEN),
+        ("llama.context_length", 64),
+        ("tokenizer.ggml.eos_token_id", tokens.len() - 1),
+        ("tokenizer.ggml.bos_token_id", tokens.len() - 2),
+    ] {
+        fields.push((name, 4, number(value)));
+    }
+    fields.push(("llama.rope.freq_base", 6, 10_000_f32.to_le_bytes().to_vec()));
+    fields.push(("llama.attention.layer_norm_rms_epsilon", 6, 1e-5_f32.to_le_bytes().to_vec()));
+    fields.push(("tokenizer.ggml.model", 8, text("gpt2")));
+    fields.push(("tokenizer.ggml.pre", 8, text("smollm")));
+    let kinds = tokens
+        .iter()
+        .flat_map(|token| if token.starts_with("<|") { 3_u32 } else { 1 }.to_le_bytes());
+    fields.push(("tokenizer.ggml.token_type", 9, list(5, tokens.len(), kinds.collect())));
+    fields.push(("tokenizer.ggml.merges", 9, list(8, 2, [text("o n"), text("on e")].concat())));
+    let texts = tokens.iter().flat_map(|token| text(token));
+    fields.push(("tokenizer.ggml.tokens", 9, list(8, tokens.len(), texts.collect())));
+    let mut out = b"GGUF\x03\0\0\0".to_vec();
+    out.extend((SHAPES.len() as u64).to_le_bytes());
+    out.extend((fields.len() as u64).to_le_bytes());
+    for (name, kind, value) in fields {
+        put_text(&mut out, name);
+        out.extend(kind.to_le_bytes());
+        out.extend(value);
+    }
+    let mut end = 0_u64;
+    for (name, shape) in &*SHAPES {
+        put_text(&mut out, &theirs(name));
+        out.extend((shape.len() as u32).to_le_bytes());
+        shape.iter().rev().for_each(|side| out.extend((*side as u64).to_le_bytes()));
+        let (kind, bytes) = match shape.len() {
+            1 => (0_u32, shape[0] * 4),
+            _ => (8, shape.iter().product::<usize>() / 32 * 34),
+        };
+        out.extend(kind.to_le_bytes());
+        out.extend(end.to_le_bytes());
+        end += (bytes as u64).next_multiple_of(32);
+    }
+    out.resize(out.len().next_multiple_of(32) + end as usize, 0);
+    out
+});
+
+/// Imports the model at `source`. What was imported can be loaded, and is imported again as it is.
+fn import(source: &Path, folder: &Path) -> bool {
+    let imported = folder.join("imported");
+    let is_model = model::import(source, &imported).is_ok();
+    if is_model {
+        let loaded = model::load(&imported).expect("what was imported can be loaded");
+        let again = folder.join("again");
+        model::import(&imported, &again).expect("what was imported can be imported");
+        assert_eq!(model::load(&again).expect("it can be loaded").weights, loaded.weights);
+    }
+    is_model
+}
+
+fn put(folder: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(folder.join(name), bytes).expect("a file can be written");
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}
+
+/// A safetensors file alone: all that its header says can be read.
+pub fn model_safetensors(data: &[u8]) -> bool {
+    let folder = folder();
+    put(folder.path(), "x.safetensors", &safetensors(data));
+    within(BOUND, || {
+        let Ok(file) = TensorFile::open(&folder.path().join("x.safetensors")) else {
+            return false;
+        };
+        for name in file.names() {
+            let info = file.info(&name).expect("a name of the file's");
+            file.bytes(info).expect("a tensor lies within the file");
+            let _ = file.numbers(&name, &info.shape);
+        }
+        true
+    })
+}
+
+/// A Hugging Face folder: a part of the bytes for each of its files, as long as the first four say.
+pub fn model_folder(data: &[u8]) -> bool {
+    let Some((lengths, mut rest)) = data.split_first_chunk::<4>() else {
+        return false;
+    };
+    let mut part = |length: u8| {
+        let (part, after) = rest.split_at(usize::from(length).min(rest.len()));
+        rest = after;
+        part
+    };
+    let folder = folder();
+    let source = folder.path().join("source");
+    std::fs::create_dir(&source).expect("a folder can be made");
+    put(&source, "config.json", &changed(&CONFIG, &[&[1], part(lengths[0])].concat()));
+    put(&source, "tokenizer.json", &changed(&TOKENIZER, &[&[1], part(lengths[1])].concat()));
+    let index = part(lengths[2]);
+    if !index.is_empty() {
+        let whole = json!({ "weight_map": { "model.norm.weight": "model.safetensors" } });
+        put(
+            &source,
+            "model.safetensors.index.json",
+            &changed(whole.to_string().as_bytes(), &[&[1], index].concat()),
+        );
+    }
+    put(
+        &source,
+        "generation_config.json",
+        &changed(GENERATION, &[&[1], part(lengths[3])].concat()),
+    );
+    put(&source, "model.safetensors", &safetensors(&[&[1], rest].concat()));
+    within(BOUND, || import(&source, folder.path()))
+}
+
+/// A GGUF file.
+pub fn model_gguf(data: &[u8]) -> bool {
+    let folder = folder();
+    put(folder.path(), "x.gguf", &changed(&GGUF, data));
+    within(BOUND, || import(&folder.path().join("x.gguf"), folder.path()))
+}
+
+/// A `tokenizer.json`, and texts that it cuts and puts together.
+pub fn tokenizer(data: &[u8]) -> bool {
+    let whole = match data.first() {
+        Some(first) if first % 4 == 1 => &OTHER_TOKENIZER,
+        _ => &TOKENIZER,
+    };
+    within(BOUND, || {
+        let ends = if data.first().is_some_and(|first| first % 4 == 1) {
+            1
+        } else {
+            tokens().len() as u32 - 1
+        };
+        let Ok(tokenizer) = Tokenizer::parse(&changed(whole, data), &[ends], Path::new("tokenizer.json")) else {
+            return false;
+        };
+        for text in ["one 12\n", "", " <|start|>on ❤ ﬁ\0"] {
+            let _ = tokenizer.stranger(text);
+            for tokens in [tokenizer.encode(text), tokenizer.prompt(text)].into_iter().flatten() {
+                assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocabulary()), "{tokens:?}");
+                let _ = tokenizer.decode(&tokens);
+            }
+        }
+        let _ = tokenizer.decode(&[0, 1, 2, u32::MAX]);
+        true
+    })
+}
+
+/// The same table in a Parquet file, plain and packed.
+const PARQUET: [&[u8]; 4] = [
+    include_bytes!("../../src/dataset/foreign/small.parquet"),
+    include_bytes!("../../src/dataset/foreign/small-gzip.parquet"),
+    include_bytes!("../../src/dataset/foreign/small-zstd.parquet"),
+    include_bytes!("../../src/dataset/foreign/small-lz4.parquet"),
+];
+
+fn rows(format: Format, bytes: &[u8]) -> bool {
+    let folder = folder();
+    put(folder.path(), "x", bytes);
+    let mut count = 0;
+    within(BOUND, || {
+        let read = foreign::records(&folder.path().join("x"), format, &mut |record, _| {
+            record.into_values().map(foreign::Field::value).for_each(drop);
+            count += 1;
+            if count < ROWS { Ok(()) } else { Err("enough".to_owned()) }
+        });
+        if let Err(error) = &read {
+            assert!(error.to_string().contains("/x"), "{error}");
+        }
+        read.is_ok()
+    })
+}
+
+/// A Parquet file.
+pub fn data_parquet(data: &[u8]) -> bool {
+    let whole = PARQUET[data.first().map_or(0, |first| usize::from(first / 2) % PARQUET.len())];
+    rows(Format::Parquet, &changed(whole, data))
+}
+
+/// JSON Lines, a JSON list or CSV, and what the first bytes look like.
+pub fn data_json(data: &[u8]) -> bool {
+    let [first, rest @ ..] = data else { return false };
+    let (format, whole): (_, &[u8]) = match first % 4 {
+        0 => (Format::Auto, b"{\"question\": \"a\", \"n\": [1.5, {}]}\n"),
+        1 => (
+            Format::Jsonl,
+            b"{\"question\": \"a\", \"n\": 1}\n\n{\"question\": \"\\ud835\\udefc\", \"n\": null}\n",
+        ),
+        2 => (
+            Format::Json,
+            b"[{\"question\": \"a\", \"n\": 1},\n {\"question\": \"b\", \"n\": {\"m\": [true]}}]",
+        ),
+        _ => (Format::Csv, b"question,n\n\"a, \"\"b\"\"\n c\",1\nd,\n"),
+    };
+    rows(format, &changed(whole, rest))
+}

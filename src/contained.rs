@@ -1,0 +1,54 @@
+//! Calls into readers of other people's files that may panic on what is malformed: the panic becomes a value, and says nothing by itself.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    /// How many calls this thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// What the last panic within them was about.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What a reader said when it gave up.
+#[derive(Debug, thiserror::Error)]
+#[error("the file contradicts itself ({0})")]
+pub struct Panicked(String);
+
+/// What `read` gives.
+///
+/// What it has changed when it panics must not be used any more.
+///
+/// # Errors
+/// When it panics, on this thread.
+pub fn call<T>(read: impl FnOnce() -> T) -> Result<T, Panicked> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = panic::take_hook();
+        panic::set_hook(Box::new(move |info| match DEPTH.get() {
+            0 => others(info),
+            _ => {
+                let said = info.payload_as_str().unwrap_or("no reason given");
+                SAID.set(said.lines().next().unwrap_or_default().to_owned());
+            }
+        }));
+    });
+    DEPTH.set(DEPTH.get() + 1);
+    let result = panic::catch_unwind(AssertUnwindSafe(read));
+    DEPTH.set(DEPTH.get() - 1);
+    result.map_err(|_| Panicked(SAID.take()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_value_with_its_reason() {
+        assert_eq!(call(|| 1).unwrap(), 1);
+        let inner = call(|| call(|| panic!("row {}\nof 3", 7)).unwrap_err().to_string()).unwrap();
+        assert_eq!(inner, "the file contradicts itself (row 7)");
+        assert_eq!(DEPTH.get(), 0);
+    }
+}
