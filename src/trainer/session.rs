@@ -9,8 +9,16 @@ use super::order::Order;
 use super::{Reading, Recipe, Run, TrainError, schedule};
 use crate::engine::{Batch, Step, Train};
 
-/// Time between checkpoints: what a killed process loses at most. It decides nothing about the result.
+/// Time between checkpoints at least: what a killed process loses. It decides nothing about the result.
 const INTERVAL: Duration = Duration::from_secs(30);
+
+/// A training may work so many times as long as it writes checkpoints: large ones are written less often.
+const WORK_PER_CHECKPOINT: u32 = 30;
+
+/// Time until the next checkpoint, after one that took so long to write.
+fn interval(took: Duration) -> Duration {
+    INTERVAL.max(took * WORK_PER_CHECKPOINT)
+}
 
 /// One training under way.
 pub(super) struct Session<'a> {
@@ -44,7 +52,7 @@ impl Session<'_> {
     /// Trains until `steps` steps are done.
     pub(super) fn go_on(&mut self, steps: u64) -> Result<(), TrainError> {
         let begun = Instant::now();
-        let mut saved = begun;
+        let mut due = begun + INTERVAL;
         let mut tokens = 0.0;
         while (self.history.len() as u64) < steps {
             if (self.run.stop)() {
@@ -63,9 +71,10 @@ impl Session<'_> {
                 learning_rate,
                 tokens_per_second: tokens / begun.elapsed().as_secs_f64().max(1e-9),
             });
-            if saved.elapsed() >= INTERVAL {
+            let before = Instant::now();
+            if before >= due {
                 self.save()?;
-                saved = Instant::now();
+                due = Instant::now() + interval(before.elapsed());
             }
         }
         Ok(())
@@ -99,5 +108,16 @@ impl Session<'_> {
 
     fn save(&self) -> Result<(), TrainError> {
         checkpoint::write(&*self.engine, &self.history, self.run.scratch, &self.identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writing_checkpoints_takes_a_small_part_of_the_time() {
+        assert_eq!(interval(Duration::from_millis(20)), Duration::from_secs(30));
+        assert_eq!(interval(Duration::from_secs(4)), Duration::from_secs(120));
     }
 }

@@ -15,6 +15,13 @@ use super::number::Number;
 /// first-level cache, so that the result is read and written rarely.
 pub const BLOCK: usize = 384;
 
+/// What a block of the right matrix may take, in bytes, before its columns are cut: more than the second-level cache has, so that all of it would
+/// come from further away for every tile of rows.
+const LARGE: usize = 2 << 20;
+
+/// What it takes once its columns are cut, in bytes: half a second-level cache.
+const CUT: usize = 512 << 10;
+
 /// Rows of the largest tile of any level.
 const TALLEST: usize = 12;
 
@@ -83,26 +90,29 @@ kernel! {
         assert!(columns.div_ceil(LANES) * inner * LANES <= right.len(), "the right matrix is too short");
         assert!((rows - 1) * stride + columns <= out.len(), "the result is too short");
         let mut copy = [const { MaybeUninit::<T>::uninit() }; TALLEST * COPY_STRIDE];
-        for start in (0..inner).step_by(BLOCK) {
+        let width = block_columns::<T>(columns, inner);
+        let blocks = (0..columns).step_by(width).flat_map(|column| (0..inner).step_by(BLOCK).map(move |start| (column, start)));
+        for (column, start) in blocks {
             let end = (start + BLOCK).min(inner);
             let mut row = 0;
             while row < rows {
                 let count = tile_rows::<L>(rows - row);
                 let (first, last) = inner_range::<T>(reach, row, count, inner);
                 let (from, to) = (start.max(first), end.min(last));
-                let columns = read_columns(reach, row, count, columns);
-                if from < to {
-                    // SAFETY: row + count <= rows and to <= inner, so by the assertions above every element of the tile's operands
-                    // and of its result lies within the slices; `L` is the level this variant is compiled for.
+                let columns = read_columns(reach, row, count, columns).min(column + width).saturating_sub(column);
+                if from < to && columns > 0 {
+                    // SAFETY: row + count <= rows and to <= inner, and a panel begins at `column`, so by the assertions above every
+                    // element of the tile's operands and of its result lies within the slices; `L` is the level this variant is
+                    // compiled for.
                     unsafe {
                         let mut tile = Tile {
                             inner: to - from,
                             left: left.data.as_ptr().add(row * left.row + from * left.step),
                             row: left.row,
                             step: left.step,
-                            right: right.as_ptr().add(from * LANES),
+                            right: right.as_ptr().add(column * inner + from * LANES),
                             panel: inner * LANES,
-                            out: out.as_mut_ptr().add(row * stride),
+                            out: out.as_mut_ptr().add(row * stride + column),
                             stride,
                             columns,
                             // A block before this one has written the tile.
@@ -117,6 +127,17 @@ kernel! {
                 row += count;
             }
         }
+    }
+}
+
+/// How many columns are in work at a time: all, or a multiple of two panels.
+#[inline(always)]
+fn block_columns<T>(columns: usize, inner: usize) -> usize {
+    let column = inner.min(BLOCK) * size_of::<T>();
+    if columns * column > LARGE {
+        (CUT / column).next_multiple_of(2 * LANES)
+    } else {
+        columns
     }
 }
 

@@ -268,6 +268,42 @@ proptest! {
     }
 }
 
+/// Of a right matrix that is too large for the cache, columns are in work a part at a time: the bits are those of the parts alone.
+#[test]
+#[cfg_attr(miri, ignore = "minutes under an interpreter")]
+fn large_products_are_products_of_parts() {
+    let (rows, inner, columns, stride) = (14, 700, 1399, 1402);
+    let mut stream = Stream::new(1, "large");
+    let (left, right) = (Numbers::new(&mut stream, rows * inner), Numbers::new(&mut stream, inner * columns));
+    let before = Numbers::new(&mut stream, rows * stride);
+    let mut panels = vec![0.0; size::<f32>(inner, columns)];
+    pack(plain(), right.get(), columns, inner, columns, &mut panels);
+    for (set, add) in Instructions::available().into_iter().flat_map(|set| [(set, false), (set, true)]) {
+        let left = Left {
+            data: left.get(),
+            row: inner,
+            step: 1,
+        };
+        let whole = Product {
+            rows,
+            columns,
+            inner,
+            left,
+            right: &panels,
+            reach: Reach::Full,
+            add,
+            stride,
+        };
+        let (mut found, mut expected) = (before.get().to_vec(), before.get().to_vec());
+        multiply(set, whole, &mut found);
+        for first in (0..columns).step_by(LANES) {
+            let (columns, right) = (LANES.min(columns - first), &panels[first * inner..]);
+            multiply(set, Product { columns, right, ..whole }, &mut expected[first..]);
+        }
+        assert!(found == expected, "{set}, add: {add}");
+    }
+}
+
 /// Sizes of a cached attention.
 struct Attention {
     tokens: usize,
