@@ -1,11 +1,11 @@
-//! What the engine takes, counted at the allocator: a step takes nothing anew, and what is said before a training is what it takes.
+//! What the engine takes, counted at the allocator: a step takes nothing anew, and what is said before a training or a decoding is what it takes.
 //!
 //! A program of its own, with one test: what else allocates would be counted too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use runner::engine::{Batch, Dtype, Engine, Frozen, IGNORED, Optimizer, Sequence, Training, memory, trainer};
+use runner::engine::{Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding, memory, trainer};
 use runner::model::{Lora, Shape, initialise};
 use runner::seed::Stream;
 
@@ -129,9 +129,51 @@ impl Case {
         let ratio = said as f64 / taken as f64;
         assert!((0.98..1.02).contains(&ratio), "{what}: {said}, not {taken}");
     }
+
+    /// Holds what is said of decoding against what is counted, with all slots full.
+    fn check_decoder(&self, dtype: Dtype, slots: usize, threads: usize) {
+        let weights = initialise(&self.shape, 0);
+        let (prompt, context) = (40, 64);
+        let shape = Shape {
+            context,
+            ..self.shape.clone()
+        };
+        let said = decoding(Engine::Cpu, dtype, &shape, slots, prompt, threads).unwrap().total();
+        let before = HELD.load(Relaxed);
+        MOST.store(before, Relaxed);
+        let mut engine = decoder(Engine::Cpu, dtype, "cpu", &shape, &weights, slots, threads).unwrap();
+        for start in [0, prompt] {
+            let tokens = vec![1; if start == 0 { prompt } else { context - prompt }];
+            let lines = vec![0; tokens.len()];
+            let feed = |slot| Feed {
+                slot,
+                start,
+                tokens: &tokens,
+                lines: &lines,
+                columns: &[],
+            };
+            engine.feed(&(0..slots).map(feed).collect::<Vec<_>>()).unwrap();
+        }
+        let taken = MOST.load(Relaxed) - before;
+        let ratio = said as f64 / taken as f64;
+        let what = format!("{shape:?} {dtype:?} {slots} {threads}");
+        assert!((0.98..1.1).contains(&ratio), "{what}: {said}, not {taken}");
+    }
 }
 
 #[test]
+fn decoding_and_training_take_what_was_said_and_a_step_nothing_anew() {
+    let large = Case::new((4096, 256, 4, 1024), Vec::new(), 0.0);
+    let small = Case::new((512, 128, 3, 384), Vec::new(), 0.0);
+    for dtype in [Dtype::F32, Dtype::Bf16] {
+        large.check_decoder(dtype, 8, 2);
+        large.check_decoder(dtype, 1, 1);
+        small.check_decoder(dtype, 32, 1);
+        small.check_decoder(dtype, 32, 2);
+    }
+    training_takes_what_was_said_and_a_step_nothing_anew();
+}
+
 fn training_takes_what_was_said_and_a_step_nothing_anew() {
     let training = Training::from(Optimizer {
         beta1: 0.9,

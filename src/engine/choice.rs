@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Decode, EngineError, Frozen, Need, Sequence, Train, Training, candle, cpu};
-use crate::model::{Lora, Shape, Weights};
+use crate::model::{Lora, Shape, Take, Weights};
 
 /// The engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +85,7 @@ pub fn decoder(
     dtype: Dtype,
     device: &str,
     shape: &Shape,
-    weights: &Weights,
+    weights: impl Take,
     slots: usize,
     threads: usize,
 ) -> Result<Box<dyn Decode>, EngineError> {
@@ -112,6 +112,14 @@ pub fn memory<'a>(
 ) -> Option<Need> {
     match engine {
         Engine::Cpu => Some(cpu::memory(shape, training, dtype, threads, batches)),
+        Engine::Candle => None,
+    }
+}
+
+/// What decoding with `slots` slots will take at most, for prompts of at most `prompt` tokens; nothing where the engine cannot tell.
+pub fn decoding(engine: Engine, dtype: Dtype, shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Option<Need> {
+    match engine {
+        Engine::Cpu => Some(cpu::decoding(shape, dtype, slots, prompt, threads)),
         Engine::Candle => None,
     }
 }
@@ -194,7 +202,7 @@ mod tests {
     #[test]
     fn the_cpu_engine_is_not_run_elsewhere() {
         let shape = crate::model::Architecture::default().shape(5).unwrap();
-        let error = decoder(Engine::Cpu, Dtype::F32, "cuda:0", &shape, &Weights::new(), 1, 1)
+        let error = decoder(Engine::Cpu, Dtype::F32, "cuda:0", &shape, Weights::new(), 1, 1)
             .err()
             .unwrap();
         insta::assert_snapshot!(error, @r#"the engine `cpu` computes on the processor, not on `cuda:0`; set `engine = "candle"` to use that device"#);

@@ -11,10 +11,12 @@ pub mod cpu;
 mod frozen;
 mod state;
 
-use crate::model::lora::is_adapter;
-use crate::model::{Lora, Weights};
+use std::fmt;
 
-pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, memory, numerics, slots, trainer};
+use crate::model::lora::is_adapter;
+use crate::model::{Lora, ModelError, Weights};
+
+pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, decoding, memory, numerics, slots, trainer};
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
@@ -125,6 +127,24 @@ pub struct Need {
 impl Need {
     pub fn total(self) -> usize {
         self.weights + self.activations
+    }
+}
+
+/// What a program with an engine takes beside it, in bytes: code, tokens and files.
+pub const REST: usize = 64 << 20;
+
+/// Bytes for people: `1.2 GB`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bytes(pub usize);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mega = self.0 as f64 / 1e6;
+        if mega >= 1000.0 {
+            write!(f, "{:.1} GB", mega / 1e3)
+        } else {
+            write!(f, "{mega:.0} MB")
+        }
     }
 }
 
@@ -262,6 +282,9 @@ pub enum EngineError {
     /// The engine does not compute in these numbers.
     #[error("the engine `candle` computes in f32 alone; set `engine = \"cpu\"` for bf16")]
     WrongDtype,
+    /// A weight could not be read from the model's file.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The device or candle failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

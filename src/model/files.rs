@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::config_file::Config;
+use super::weights_file::WeightsFile;
 use super::{Model, ModelError, Shape, config_file, weights_file};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
@@ -20,13 +21,32 @@ const PROMPT: &str = "prompt.json";
 /// Reads the model in the folder `folder`.
 ///
 /// # Errors
+/// As [`open`], and when a weight cannot be read or is not finite.
+pub fn load(folder: &Path) -> Result<Model, ModelError> {
+    let Model {
+        shape,
+        weights,
+        tokenizer,
+        prompt,
+    } = open(folder)?;
+    Ok(Model {
+        weights: weights.read()?,
+        shape,
+        tokenizer,
+        prompt,
+    })
+}
+
+/// Opens the model in the folder `folder`: its weights stay in their file.
+///
+/// # Errors
 /// When a file is missing, damaged, of a newer format, or does not fit the others; the message names the file and, where it is a
 /// tensor's fault, the tensor.
-pub fn load(folder: &Path) -> Result<Model, ModelError> {
+pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
     let Config { shape, ends } = config_file::read(&folder.join(CONFIG))?;
     let tokenizer = tokenizer(folder, &shape, &ends)?;
     Ok(Model {
-        weights: weights_file::read(&shape, &folder.join(WEIGHTS))?,
+        weights: WeightsFile::open(&shape, &folder.join(WEIGHTS))?,
         prompt: read_json(&folder.join(PROMPT))?,
         shape,
         tokenizer,

@@ -10,6 +10,7 @@ mod initialise;
 pub mod lora;
 mod rotary;
 mod stored;
+mod take;
 mod tensor_file;
 mod weights_file;
 
@@ -21,19 +22,21 @@ use crate::tokenizer::Tokenizer;
 pub use adapters::Adapters;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
-pub use files::load;
+pub use files::{load, open};
 pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
 pub use rotary::RopeScaling;
 pub use stored::{Stored, le_bytes, store};
+pub use take::Take;
 pub use tensor_file::TensorFile;
+pub use weights_file::WeightsFile;
 
-/// A trained decoder with what turns text into its tokens and back.
+/// A trained decoder with what turns text into its tokens and back; its weights are there, or in their file.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub struct Model<W = Weights> {
     pub shape: Shape,
-    pub weights: Weights,
+    pub weights: W,
     pub tokenizer: Tokenizer,
     /// The prompt it was trained with.
     pub prompt: Prompt,

@@ -85,11 +85,11 @@ impl TensorFile {
         self.start + info.data_offsets.0 as u64
     }
 
-    /// The numbers of the tensor `name`, which must have the shape `expected`, in f32.
+    /// The tensor `name`, which must have the shape `expected`, and how its numbers are read.
     ///
     /// # Errors
-    /// When it is missing, has another shape, is not of floating-point numbers of 16 or 32 bits, or one of them is not finite.
-    pub fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+    /// When it is missing, has another shape, or is not of floating-point numbers of 16 or 32 bits.
+    pub(super) fn expect(&self, name: &str, expected: &[usize]) -> Result<(&TensorInfo, Widen), ModelError> {
         let (path, name) = (self.path.clone(), name.to_owned());
         let Some(info) = self.info(&name) else {
             return Err(ModelError::Missing { path, name });
@@ -107,6 +107,15 @@ impl TensorFile {
             let found = info.dtype.to_string();
             return Err(ModelError::Type { path, name, found });
         };
+        Ok((info, widen))
+    }
+
+    /// The numbers of the tensor `name`, which must have the shape `expected`, in f32.
+    ///
+    /// # Errors
+    /// When it is missing, has another shape, is not of floating-point numbers of 16 or 32 bits, or one of them is not finite.
+    pub fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let (info, widen) = self.expect(name, expected)?;
         let size = info.dtype.bitsize() / 8;
         let count = expected.iter().product();
         let (mut numbers, mut bytes) = (Vec::with_capacity(count), vec![0; CHUNK.min(count) * size]);
@@ -114,12 +123,15 @@ impl TensorFile {
             let part = &mut bytes[..CHUNK.min(count - numbers.len()) * size];
             let at = self.place(info) + (numbers.len() * size) as u64;
             let read = self.file.read_exact_at(part, at);
-            read.map_err(|error| ModelError::Read { path: path.clone(), error })?;
+            read.map_err(|error| ModelError::Read {
+                path: self.path.clone(),
+                error,
+            })?;
             let before = numbers.len();
             widen(part, &mut numbers);
             if let Some(index) = numbers[before..].iter().position(|number| !number.is_finite()) {
                 let index = before + index;
-                let number = numbers[index];
+                let (path, name, number) = (self.path.clone(), name.to_owned(), numbers[index]);
                 return Err(ModelError::NotFinite { path, name, index, number });
             }
         }

@@ -1,6 +1,6 @@
 //! `model.safetensors`: the weights in f32, with Hugging Face's names.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::stored::{Stored, store};
@@ -20,26 +20,58 @@ pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
     })
 }
 
-/// Reads the weights of a decoder of `shape`, and no others; half-precision tensors are widened.
-pub(super) fn read(shape: &Shape, path: &Path) -> Result<Weights, ModelError> {
-    let file = TensorFile::open(path)?;
-    let names = file.names();
-    if shape.is_deeper_than(names.len()) {
-        let (path, name) = (path.to_owned(), format!("model.layers.{}.input_layernorm.weight", shape.layers - 1));
-        return Err(ModelError::Missing { path, name });
+/// The file of a decoder's weights, which are read one by one.
+#[derive(Debug)]
+pub struct WeightsFile {
+    file: TensorFile,
+    /// Names and shapes of the weights.
+    parameters: BTreeMap<String, Vec<usize>>,
+}
+
+impl WeightsFile {
+    /// Opens the file of a decoder of `shape`, which has its weights and no others.
+    pub(super) fn open(shape: &Shape, path: &Path) -> Result<Self, ModelError> {
+        let file = TensorFile::open(path)?;
+        let names = file.names();
+        if shape.is_deeper_than(names.len()) {
+            let (path, name) = (path.to_owned(), format!("model.layers.{}.input_layernorm.weight", shape.layers - 1));
+            return Err(ModelError::Missing { path, name });
+        }
+        let parameters = shape.parameters();
+        // A tied model's file may repeat the embedding as its head.
+        let known = |name: &String| parameters.contains_key(name) || (shape.tied && name == "lm_head.weight");
+        if let Some(name) = names.into_iter().filter(|name| !known(name)).min() {
+            let path = path.to_owned();
+            return Err(ModelError::Stranger { path, name });
+        }
+        for (name, shape) in &parameters {
+            file.expect(name, shape)?;
+        }
+        Ok(Self { file, parameters })
     }
-    let parameters = shape.parameters();
-    // A tied model's file may repeat the embedding as its head.
-    let known = |name: &String| parameters.contains_key(name) || (shape.tied && name == "lm_head.weight");
-    if let Some(name) = names.into_iter().filter(|name| !known(name)).min() {
-        let path = path.to_owned();
-        return Err(ModelError::Stranger { path, name });
+
+    /// The weight `name` in f32, where the decoder has one.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a number of it is not finite.
+    pub fn get(&self, name: &str) -> Result<Option<Array>, ModelError> {
+        let shape = self.parameters.get(name);
+        shape.map(|shape| self.array(name, shape)).transpose()
     }
-    let tensors = parameters.into_iter();
-    tensors
-        .map(|(name, shape)| {
-            let data = file.numbers(&name, &shape)?;
-            Ok((name, Array { shape, data }))
+
+    /// All weights.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::get`].
+    pub fn read(&self) -> Result<Weights, ModelError> {
+        let weights = self.parameters.iter();
+        weights.map(|(name, shape)| Ok((name.clone(), self.array(name, shape)?))).collect()
+    }
+
+    fn array(&self, name: &str, shape: &[usize]) -> Result<Array, ModelError> {
+        Ok(Array {
+            data: self.file.numbers(name, shape)?,
+            shape: shape.to_vec(),
         })
-        .collect()
+    }
 }

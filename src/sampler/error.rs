@@ -1,6 +1,6 @@
 //! Why there are no responses.
 
-use crate::engine::EngineError;
+use crate::engine::{Bytes, EngineError};
 use crate::tokenizer::TokenizerError;
 
 /// Why there are no responses.
@@ -12,6 +12,16 @@ pub enum SampleError {
     PromptTooLong { stream: String, tokens: usize, context: usize },
     #[error("the prompt of `{stream}` is empty")]
     EmptyPrompt { stream: String },
+    #[error(
+        "sampling needs {needed} of memory ({weights} for the program and the weights, {cache} for one sequence), and {available} are there{advice}; shorten responses (`max_tokens`), use a smaller model, or free memory"
+    )]
+    Memory {
+        needed: Bytes,
+        weights: Bytes,
+        cache: Bytes,
+        available: Bytes,
+        advice: String,
+    },
     #[error("the model's logits for `{stream}` are not numbers; its weights are damaged or its training diverged")]
     NotANumber { stream: String },
     #[error(transparent)]

@@ -2,12 +2,13 @@
 
 mod choose;
 mod error;
+mod memory;
 mod queue;
 mod slots;
 mod stop;
 
 use crate::engine::{self, Dtype, Engine};
-use crate::model::{Model, Shape};
+use crate::model::{Model, Shape, Take};
 
 pub use error::SampleError;
 
@@ -74,6 +75,8 @@ pub struct Run<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
+    /// Bytes that the sampling may take; nothing where they are not known.
+    pub memory: Option<u64>,
     /// Told as requests are done.
     pub progress: &'a dyn Fn(Reading),
     /// Asked after each step: whether to end with [`SampleError::Stopped`].
@@ -94,14 +97,20 @@ pub struct Reading {
 /// The model's responses to `requests`, in their order. A response depends on its request, the model and `sampling` alone.
 ///
 /// # Errors
-/// When a prompt leaves no room in the model's context, the logits are not numbers, or the engine or the tokenizer fails;
+/// When a prompt leaves no room in the model's context, memory does not suffice, the logits are not numbers, or the engine or the tokenizer fails;
 /// [`SampleError::Stopped`] when `run.stop` says so.
-pub fn sample(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError> {
+pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError>
+where
+    for<'w> &'w W: Take,
+{
     answer(model, requests, sampling, run, usize::MAX)
 }
 
 /// [`sample`] with a cache of at most `slots` slots.
-fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError> {
+fn answer<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError>
+where
+    for<'w> &'w W: Take,
+{
     let waiting = tokenise(model, requests)?;
     let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
     // The cache need not be longer than the longest response.
@@ -111,6 +120,7 @@ fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_
     };
     let best = engine::slots(sampling.engine, sampling.dtype, &shape);
     let slots = slots.min(requests.len()).min(best).max(1);
+    let slots = memory::fit(sampling, &shape, slots, longest, run)?;
     let decoder = engine::decoder(
         sampling.engine,
         sampling.dtype,
@@ -120,13 +130,18 @@ fn answer(model: &Model, requests: &[Request], sampling: &Sampling, run: &Run<'_
         slots,
         run.threads,
     )?;
-    let asked = Asked { model, requests, sampling };
+    let asked = Asked {
+        shape: &model.shape,
+        tokenizer: &model.tokenizer,
+        requests,
+        sampling,
+    };
     let mut done = Slots::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-fn tokenise(model: &Model, requests: &[Request]) -> Result<Vec<Waiting>, SampleError> {
+fn tokenise<W>(model: &Model<W>, requests: &[Request]) -> Result<Vec<Waiting>, SampleError> {
     let requests = requests.iter().enumerate();
     requests
         .map(|(number, request)| {

@@ -7,13 +7,14 @@ use super::queue::{Queue, Start};
 use super::stop::Stops;
 use super::{Reading, Request, Response, Run, SampleError, Sampling};
 use crate::engine::{Decode, Feed};
-use crate::model::Model;
-use crate::tokenizer::Cursor;
+use crate::model::Shape;
+use crate::tokenizer::{Cursor, Tokenizer};
 
 /// What is asked.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) model: &'a Model,
+    pub(super) shape: &'a Shape,
+    pub(super) tokenizer: &'a Tokenizer,
     pub(super) requests: &'a [Request],
     pub(super) sampling: &'a Sampling,
 }
@@ -98,7 +99,7 @@ impl<'a> Slots<'a> {
         let active = self.active.iter().enumerate();
         let feeds: Vec<Feed<'_>> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
         let logits = self.decoder.feed(&feeds)?;
-        let rows = logits.chunks(self.asked.model.shape.vocabulary);
+        let rows = logits.chunks(self.asked.shape.vocabulary);
         let active = self.active.iter_mut().enumerate().filter(|(_, slot)| slot.is_some());
         for ((slot, place), logits) in active.zip(rows) {
             let Some(active) = place else { continue };
@@ -132,15 +133,15 @@ impl Active {
             response: Vec::new(),
         };
         let (shared, rest) = start.request.tokens.split_at(start.shared);
-        active.queue(asked.model, shared);
-        active.queue(asked.model, rest);
+        active.queue(asked, shared);
+        active.queue(asked, rest);
         active
     }
 
     /// Has `tokens` fed next.
-    fn queue(&mut self, model: &Model, tokens: &[u32]) {
-        let shape = &model.shape;
-        (self.lines, self.columns) = self.cursor.positions(&model.tokenizer, tokens, shape.lines, shape.columns);
+    fn queue(&mut self, asked: Asked<'_>, tokens: &[u32]) {
+        let (lines, columns) = (asked.shape.lines, asked.shape.columns);
+        (self.lines, self.columns) = self.cursor.positions(asked.tokenizer, tokens, lines, columns);
         self.next.clear();
         self.next.extend_from_slice(tokens);
     }
@@ -157,22 +158,27 @@ impl Active {
 
     /// Adds the next token to the response; returns the response where that was its last.
     fn extend(&mut self, asked: Asked<'_>, logits: &[f32], candidates: &mut Candidates) -> Result<Option<Response>, SampleError> {
-        let Asked { model, sampling, .. } = asked;
+        let Asked {
+            shape,
+            tokenizer,
+            sampling,
+            ..
+        } = asked;
         // Rows of the embedding beyond the tokenizer's tokens stand for nothing.
-        let known = logits.get(..model.tokenizer.vocabulary()).unwrap_or(logits);
+        let known = logits.get(..tokenizer.vocabulary()).unwrap_or(logits);
         let token = self.chooser.choose(sampling, known, candidates, asked.stream(self.number))?;
         self.held += self.next.len();
         self.response.push(token);
-        let ended = model.tokenizer.ends().contains(&token);
-        let full = self.response.len() >= sampling.max_tokens || self.held >= model.shape.context;
+        let ended = tokenizer.ends().contains(&token);
+        let full = self.response.len() >= sampling.max_tokens || self.held >= shape.context;
         let stops = Stops(&sampling.stop);
-        if ended || full || stops.reached(&model.tokenizer, &self.response)? {
+        if ended || full || stops.reached(tokenizer, &self.response)? {
             let text = self
                 .response
                 .split_last()
                 .filter(|_| ended)
                 .map_or(self.response.as_slice(), |(_, text)| text);
-            let mut text = model.tokenizer.decode(text)?;
+            let mut text = tokenizer.decode(text)?;
             let stop = stops.first(&text);
             text.truncate(stop.unwrap_or(text.len()));
             let finished = ended || stop.is_some();
@@ -181,7 +187,7 @@ impl Active {
                 return Ok(Some(Response { text, tokens, finished }));
             }
         }
-        self.queue(model, &[token]);
+        self.queue(asked, &[token]);
         Ok(None)
     }
 }

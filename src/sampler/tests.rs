@@ -41,6 +41,7 @@ fn requests(count: usize) -> Vec<Request> {
 const RUN: Run<'_> = Run {
     threads: 1,
     device: "cpu",
+    memory: None,
     progress: &|_| (),
     stop: &|| false,
 };
@@ -174,6 +175,50 @@ fn progress_counts_responses_and_stopping_stops() {
         Err(SampleError::Stopped)
     ));
     assert_eq!(sample(&model(64), &[], &drawn(), &RUN).unwrap(), []);
+}
+
+#[test]
+fn little_memory_means_fewer_slots_and_none_a_refusal() {
+    let (model, requests) = (model(64), requests(20));
+    let need = |slots| {
+        engine::decoding(Engine::Cpu, Dtype::F32, &model.shape, slots, 24, 1)
+            .unwrap()
+            .total()
+            + engine::REST
+    };
+    let within = |bytes: usize| Run {
+        memory: Some(bytes as u64),
+        ..RUN
+    };
+    let fit = |run: &Run<'_>| memory::fit(&drawn(), &model.shape, 20, 24, run);
+    assert_eq!(fit(&RUN).unwrap(), 20);
+    assert_eq!(fit(&within(need(20))).unwrap(), 20);
+    assert_eq!(fit(&within(need(20) - 1)).unwrap(), 19);
+    assert_eq!(
+        sample(&model, &requests, &drawn(), &within(need(3))).unwrap(),
+        sample(&model, &requests, &drawn(), &RUN).unwrap()
+    );
+    let error = sample(&model, &requests, &drawn(), &within(need(1) - 1)).unwrap_err();
+    insta::assert_snapshot!(error, @r#"sampling needs 67 MB of memory (67 MB for the program and the weights, 0 MB for one sequence), and 67 MB are there (with `dtype = "bf16"` 67 MB); shorten responses (`max_tokens`), use a smaller model, or free memory"#);
+}
+
+#[test]
+fn a_model_in_its_file_answers_as_one_in_memory() {
+    let (model, requests, folder) = (model(64), requests(9), tempfile::tempdir().unwrap());
+    model.save(folder.path()).unwrap();
+    let opened = crate::model::open(folder.path()).unwrap();
+    for sampling in [
+        drawn(),
+        Sampling {
+            engine: Engine::Candle,
+            ..drawn()
+        },
+    ] {
+        assert_eq!(
+            sample(&opened, &requests, &sampling, &RUN).unwrap(),
+            sample(&model, &requests, &sampling, &RUN).unwrap()
+        );
+    }
 }
 
 #[test]

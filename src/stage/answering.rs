@@ -6,14 +6,14 @@ use super::job::failed;
 use super::{Job, StageError};
 use crate::dataset::{Answer, Row};
 use crate::metrics::{self, Outcome};
-use crate::model::{self, Model};
+use crate::model::{self, Model, WeightsFile};
 use crate::sampler::{self, Request, Run, SampleError, Sampling};
 use crate::task::{self, Task};
 
 /// A model, and how it is asked.
 pub(super) struct Asker<'a> {
     pub job: &'a Job<'a>,
-    pub model: Model,
+    pub model: Model<WeightsFile>,
     /// What is added to the full number of steps; nothing for prompts that name none.
     pub ask: &'a [i32],
     /// How many answers to each request.
@@ -45,6 +45,7 @@ impl Asker<'_> {
         let run = Run {
             threads: self.job.threads,
             device: self.job.device,
+            memory: self.job.memory,
             progress: &|reading| {
                 let done = self.done + reading.done as u64;
                 let speed = [("tokens_per_second", reading.tokens_per_second)];
@@ -97,7 +98,7 @@ fn requested(full: u32, shift: i32) -> u32 {
 }
 
 /// The longest response that is of use, in tokens: half as long again as the longest full solution, and 16 more.
-fn room(model: &Model, rows: &[Row]) -> Result<usize, StageError> {
+fn room<W>(model: &Model<W>, rows: &[Row]) -> Result<usize, StageError> {
     let mut longest = 0;
     for row in rows {
         longest = longest.max(model.tokenizer.encode(&row.completion).map_err(failed)?.len());
@@ -106,8 +107,8 @@ fn room(model: &Model, rows: &[Row]) -> Result<usize, StageError> {
 }
 
 /// The model of the port `model`.
-pub(super) fn load(folder: &Path) -> Result<Model, StageError> {
-    model::load(folder).map_err(failed)
+pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
+    model::open(folder).map_err(failed)
 }
 
 /// The task that the row belongs to.

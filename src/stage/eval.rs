@@ -5,7 +5,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answering::{Asker, load, task_of};
+use super::answering::{Asker, open, task_of};
 use super::measure::Report;
 use super::sample::{check_ask, check_stop};
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
@@ -82,7 +82,7 @@ impl Stage for Eval {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
-        let model = load(job.input("model")?)?;
+        let model = open(job.input("model")?)?;
         let sets = sets(job)?;
         let mut asker = Asker {
             job,

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answering::{Asker, load, questions, task_of};
+use super::answering::{Asker, open, questions, task_of};
 use super::endpoint::{Endpoint, Key, Question};
 use super::job::failed;
 use super::{Input, Job, Kind, Output, PortType, Stage, StageError, check_numbers};
@@ -299,7 +299,7 @@ impl Stage for Sample {
             return self.ask_server(endpoint, job);
         }
         let model = job.list("model").first();
-        let model = load(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
+        let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
         self.check_prompt(&model.prompt)?;
         let rows = job.rows("data")?;
         // Rows of no task are found now rather than when their answers are judged.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::EngineError;
+use crate::engine::{Bytes, EngineError};
 use crate::model::{ArchitectureError, ModelError};
 use crate::tokenizer::TokenizerError;
 
@@ -45,10 +45,10 @@ pub enum TrainError {
         "training needs {needed} of memory ({weights} for the program, weights, gradient and moments, {activations} for activations), and {available} are there{advice}; train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = \"bf16\"`, or free memory"
     )]
     Memory {
-        needed: String,
-        weights: String,
-        activations: String,
-        available: String,
+        needed: Bytes,
+        weights: Bytes,
+        activations: Bytes,
+        available: Bytes,
         advice: String,
     },
     #[error("cannot write {path}: {error}", path = path.display())]

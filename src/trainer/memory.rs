@@ -3,11 +3,8 @@
 use super::examples::Examples;
 use super::order::{Order, per_epoch};
 use super::{Recipe, Run, TrainError};
-use crate::engine::{self, Dtype, Need, Sequence, Training};
+use crate::engine::{self, Bytes, Dtype, Need, Sequence, Training};
 use crate::model::Shape;
-
-/// What the program takes beside the engine: code, tokens and files.
-const REST: usize = 64 << 20;
 
 /// The batches of a training, as far as their memory goes: those of the first pass over the data, which have each row once, and one
 /// of the longest rows, which a later pass or a curriculum may put together.
@@ -42,7 +39,7 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], see
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
         let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + REST;
+        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + engine::REST;
         Some(Need { weights, ..need })
     };
     let Some(kept) = need(recipe.dtype, threads, false) else {
@@ -63,28 +60,18 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], see
     ] {
         if let Some(less) = need(dtype, threads, true).filter(|less| less.total() < least) {
             least = less.total();
-            advice.push(format!("{what} {}", size(least)));
+            advice.push(format!("{what} {}", Bytes(least)));
         }
     }
     Err(TrainError::Memory {
-        needed: size(again.total()),
-        weights: size(again.weights),
-        activations: size(again.activations),
-        available: size(available),
+        needed: Bytes(again.total()),
+        weights: Bytes(again.weights),
+        activations: Bytes(again.activations),
+        available: Bytes(available),
         advice: if advice.is_empty() {
             String::new()
         } else {
             format!(" (with {})", advice.join(", with "))
         },
     })
-}
-
-/// Bytes for people: `1.2 GB`.
-fn size(bytes: usize) -> String {
-    let mega = bytes as f64 / 1e6;
-    if mega >= 1000.0 {
-        format!("{:.1} GB", mega / 1e3)
-    } else {
-        format!("{mega:.0} MB")
-    }
 }

@@ -101,6 +101,7 @@ fn greedy(model: &Model, asked: &Asked) -> Vec<String> {
     let run = Run {
         threads: 2,
         device: "cpu",
+        memory: None,
         progress: &|_| {},
         stop: &|| false,
     };

@@ -7,7 +7,7 @@ use super::layers::rotate;
 use super::network::{Input, Network};
 use super::{pool, tensors};
 use crate::engine::{Decode, EngineError, Feed, check};
-use crate::model::{Shape, Weights};
+use crate::model::{Shape, Take};
 
 /// All products are over exactly this many rows (filled up where there are fewer): how a product sums depends on its size, and a
 /// row's result must not depend on how many other rows there are.
@@ -41,7 +41,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When a weight is missing or has another shape, or the device fails.
-    pub fn new(shape: &Shape, weights: &Weights, slots: usize, device: &Device, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &Shape, weights: impl Take, slots: usize, device: &Device, threads: usize) -> Result<Self, EngineError> {
         let tensors = tensors(shape, weights, device)?;
         let network = Network::new(shape, device, |name| {
             tensors.get(name).cloned().ok_or_else(|| EngineError::Missing(name.to_owned()))

@@ -27,15 +27,15 @@ use std::collections::BTreeMap;
 use candle_core::{Device, Tensor};
 
 use super::{EngineError, Named, check};
-use crate::model::{Array, Shape, Weights};
+use crate::model::{Array, Shape, Take};
 
 /// The tensors of the decoder of `shape`, by name, on `device`; others in `weights` are left out.
-fn tensors(shape: &Shape, weights: &Weights, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
+fn tensors(shape: &Shape, mut weights: impl Take, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
     let parameters = shape.parameters().into_iter();
     parameters
         .map(|(name, expected)| {
-            let array = weights.get(&name).ok_or_else(|| EngineError::Missing(name.clone()))?;
-            let tensor = tensor(array, &name, &expected, device)?;
+            let array = weights.take(&name)?.ok_or_else(|| EngineError::Missing(name.clone()))?;
+            let tensor = tensor(&array, &name, &expected, device)?;
             Ok((name, tensor))
         })
         .collect()

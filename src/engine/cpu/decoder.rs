@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 use super::pool;
 use super::team::each;
 use crate::engine::{Decode, EngineError, Feed, check};
-use crate::model::{Shape, Weights};
+use crate::model::{Shape, Take};
 
 /// The most sequences worth decoding at once.
 const MOST: usize = 64;
@@ -35,7 +35,7 @@ pub fn slots<T: Number>(shape: &Shape) -> usize {
 }
 
 /// Whether the weights stay in the cache from step to step.
-fn are_cached<T: Number>(shape: &Shape) -> bool {
+pub fn are_cached<T: Number>(shape: &Shape) -> bool {
     shape.size() / T::STEPS * size_of::<T>() <= CACHED
 }
 
@@ -57,7 +57,7 @@ impl<T: Number> Decoder<T> {
     ///
     /// # Errors
     /// When a weight is missing or has another shape, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: &Weights, slots: usize, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &Shape, weights: impl Take, slots: usize, threads: usize) -> Result<Self, EngineError> {
         Self::dealing(shape, weights, slots, threads, are_cached::<T>(shape))
     }
 
@@ -65,7 +65,7 @@ impl<T: Number> Decoder<T> {
     ///
     /// # Errors
     /// As [`Decoder::new`].
-    pub fn dealing(shape: &Shape, weights: &Weights, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
+    pub fn dealing(shape: &Shape, weights: impl Take, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
         let pool = pool(threads)?;
         let parameters = pool.install(|| Parameters::new(shape, weights, false))?;
         let threads = pool.current_num_threads();

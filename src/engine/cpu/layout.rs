@@ -3,30 +3,11 @@
 //! Matrices first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
 //! matrices lie end to end, and so do gate and up: each group is one matrix to the products.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::engine::{EngineError, check};
 use crate::model::lora::names;
-use crate::model::{Array, Lora, Shape, Weights};
-
-/// Where weights come from: read where they are, or taken out one by one, so that they are never there twice.
-pub trait Take {
-    /// The weight `name`, for the last time.
-    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>>;
-}
-
-impl Take for &Weights {
-    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>> {
-        self.get(name).map(Cow::Borrowed)
-    }
-}
-
-impl Take for Weights {
-    fn take(&mut self, name: &str) -> Option<Cow<'_, Array>> {
-        self.remove(name).map(Cow::Owned)
-    }
-}
+use crate::model::{Lora, Shape, Take};
 
 /// A matrix [rows, columns] in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -200,7 +181,7 @@ impl Layout {
         let mut flat = Vec::with_capacity(part.len());
         let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
         for (name, shape, _) in self.tensors().filter(|(.., range)| inside(range)) {
-            let array = weights.take(name).ok_or_else(|| EngineError::Missing(name.to_owned()))?;
+            let array = weights.take(name)?.ok_or_else(|| EngineError::Missing(name.to_owned()))?;
             check::tensor(name, shape, &array)?;
             flat.extend_from_slice(&array.data);
         }

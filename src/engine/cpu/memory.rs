@@ -1,12 +1,14 @@
-//! How much memory a training will take, told before it takes it: the sizes of the engine's buffers, added up.
+//! How much memory a training or a decoder will take, told before it takes it: the sizes of the engine's buffers, added up.
 
 use super::adapter;
 use super::attention;
+use super::cache::Slot;
+use super::decoder::are_cached;
 use super::head::{chunk, logits_stride};
 use super::kernel::number::Number;
 use super::kernel::panels::size;
 use super::kernel::rope::Rope;
-use super::layout::{Layout, Matrix};
+use super::layout::{Layer, Layout, Matrix};
 use super::span::{Piece, cut};
 use super::trained::Trained;
 use super::trainer::block;
@@ -25,6 +27,38 @@ pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usiz
     }
 }
 
+/// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens: when all slots are full, and all have read their prompts
+/// at once.
+pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Need {
+    let layout = Layout::new(shape, None);
+    let trained = Trained::new(&layout, &|_| false);
+    let matrices = layout.layers.iter().flat_map(Layer::matrices);
+    // A matrix is packed from floats, which were read from elsewhere; the output layer comes last.
+    let largest = matrices.map(|matrix| matrix.rows * matrix.columns).max().unwrap_or(0);
+    let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
+    let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
+    let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden);
+    let logits = 2 * slots * shape.vocabulary;
+    // Of a team, each thread has its columns of a result.
+    let parts = if threads > 1 && !are_cached::<T>(shape) {
+        (tokens * qkv.max(2 * hidden)).max(slots * shape.vocabulary)
+    } else {
+        0
+    };
+    let converted = if T::STEPS > 1 {
+        tokens * (qkv.div_ceil(T::STEPS) + hidden.max(width).max(attended).div_ceil(T::STEPS)) * size_of::<T>()
+    } else {
+        0
+    };
+    let head = size::<T>(layout.head.columns, layout.head.rows) * size_of::<T>();
+    let scores = threads.max(1) * Slot::<T>::scores(shape);
+    let work = (rows + logits + parts + scores) * FLOAT + converted;
+    Need {
+        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
+        activations: (slots * Slot::<T>::bytes(shape) + work).max((2 * largest * FLOAT).saturating_sub(head)),
+    }
+}
+
 /// The weights, flat and packed, their gradient and their moments.
 fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
     let packed = |matrix: Matrix, backward| {
@@ -40,7 +74,11 @@ fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
     let has_adapters = adapters.clone().next().is_some();
     let layers = layers.chain(adapters.map(adapter::packed::<T>));
-    let from = if has_adapters { layout.embedding.start } else { 0 };
+    let from = if has_adapters || trained.length == 0 {
+        layout.embedding.start
+    } else {
+        0
+    };
     (layout.length - from + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
 }
 

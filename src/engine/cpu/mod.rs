@@ -27,7 +27,7 @@ mod trainer;
 mod tests;
 
 use super::{Decode, Dtype, EngineError, Need, Sequence, Train, Training};
-use crate::model::{Shape, Weights};
+use crate::model::{Shape, Take, Weights};
 use decoder::Decoder;
 use kernel::number::Pair;
 use trainer::Trainer;
@@ -55,11 +55,19 @@ pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usi
 ///
 /// # Errors
 /// As [`trainer`].
-pub fn decoder(shape: &Shape, weights: &Weights, slots: usize, dtype: Dtype, threads: usize) -> Result<Box<dyn Decode>, EngineError> {
+pub fn decoder(shape: &Shape, weights: impl Take, slots: usize, dtype: Dtype, threads: usize) -> Result<Box<dyn Decode>, EngineError> {
     Ok(match dtype {
         Dtype::F32 => Box::new(Decoder::<f32>::new(shape, weights, slots, threads)?),
         Dtype::Bf16 => Box::new(Decoder::<Pair>::new(shape, weights, slots, threads)?),
     })
+}
+
+/// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens.
+pub fn decoding(shape: &Shape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> Need {
+    match dtype {
+        Dtype::F32 => memory::decoding::<f32>(shape, slots, prompt, threads),
+        Dtype::Bf16 => memory::decoding::<Pair>(shape, slots, prompt, threads),
+    }
 }
 
 /// How many sequences of a whole context to decode at once. No result depends on it.

@@ -8,11 +8,11 @@ use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::rope::Rope;
-use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV, Take};
+use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV};
 use super::operand::by_rows;
 use super::trained::Trained;
 use crate::engine::EngineError;
-use crate::model::{Lora, Shape};
+use crate::model::{Lora, Shape, Take};
 
 /// A matrix [out, in], packed for products.
 #[derive(Clone, Debug)]

@@ -8,12 +8,11 @@ use super::head::{Head, chunk};
 use super::kernel::adamw::{self, State, Update};
 use super::kernel::lookup::scatter_rows;
 use super::kernel::number::Number;
-use super::layout::Take;
 use super::parameters::Parameters;
 use super::pool;
 use super::span::{Piece, Span, cut, fit};
 use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train, Training, check};
-use crate::model::{Array, Shape, Weights};
+use crate::model::{Array, Shape, Take, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.
 const PIECE: usize = 1 << 14;
@@ -57,7 +56,7 @@ impl<T: Number> Trainer<T> {
     ///
     /// # Errors
     /// When a weight is missing or has another shape, what is frozen is not there, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: impl Take + Send, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &Shape, weights: impl Take, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
         let training = training.into();
         training.frozen.check(shape)?;
         let pool = pool(threads)?;

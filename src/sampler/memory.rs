@@ -1,0 +1,33 @@
+//! Whether a sampling fits into the memory that is there: decided before it begins.
+
+use super::{Run, SampleError, Sampling};
+use crate::engine::{self, Bytes, Dtype, Need};
+use crate::model::Shape;
+
+/// How many of `slots` slots fit; `prompt` is the longest prompt, in tokens.
+///
+/// # Errors
+/// When not even one does.
+pub(super) fn fit(sampling: &Sampling, shape: &Shape, slots: usize, prompt: usize, run: &Run<'_>) -> Result<usize, SampleError> {
+    let need = |dtype, slots| {
+        let need = engine::decoding(sampling.engine, dtype, shape, slots, prompt, run.threads)?;
+        let weights = need.weights + engine::REST;
+        Some(Need { weights, ..need })
+    };
+    let available = run.memory.and_then(|bytes| usize::try_from(bytes).ok());
+    let (Some(available), Some(one)) = (available, need(sampling.dtype, 1)) else {
+        return Ok(slots);
+    };
+    let fits = |slots: &usize| need(sampling.dtype, *slots).is_some_and(|need| need.total() <= available);
+    if let Some(slots) = (1..=slots).rev().find(fits) {
+        return Ok(slots);
+    }
+    let less = need(Dtype::Bf16, 1).filter(|less| less.total() < one.total());
+    Err(SampleError::Memory {
+        needed: Bytes(one.total()),
+        weights: Bytes(one.weights),
+        cache: Bytes(one.activations),
+        available: Bytes(available),
+        advice: less.map_or(String::new(), |less| format!(" (with `dtype = \"bf16\"` {})", Bytes(less.total()))),
+    })
+}
