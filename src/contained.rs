@@ -29,7 +29,11 @@ pub fn call<T>(read: impl FnOnce() -> T) -> Result<T, Panicked> {
         panic::set_hook(Box::new(move |info| match DEPTH.get() {
             0 => others(info),
             _ => {
-                let said = info.payload_as_str().unwrap_or("no reason given");
+                let payload = info.payload();
+                let text = payload.downcast_ref::<String>().map(String::as_str);
+                let said = text
+                    .or_else(|| payload.downcast_ref::<&str>().copied())
+                    .unwrap_or("no reason given");
                 SAID.set(said.lines().next().unwrap_or_default().to_owned());
             }
         }));

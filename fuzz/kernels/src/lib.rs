@@ -12,8 +12,11 @@ pub mod engine {
         pub mod kernel;
 
         #[cfg(test)]
-        #[path = "../../../src/engine/cpu/tests/kernels.rs"]
-        mod tests;
+        #[path = "../../../src/engine/cpu/tests"]
+        mod tests {
+            mod amx;
+            mod kernels;
+        }
     }
 }
 

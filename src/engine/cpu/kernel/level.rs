@@ -20,6 +20,8 @@ pub trait Level {
     const ROWS: usize;
     /// Panels side by side in such a tile, 1 or 2.
     const PANELS: usize;
+    /// Whether products of pairs are AMX's.
+    const HAS_TILES: bool = false;
     /// `a * b + c`, rounded once where the set has such an instruction.
     fn fma(a: f32, b: f32, c: f32) -> f32;
     unsafe fn zero() -> Self::Vector;
@@ -232,13 +234,20 @@ mod x86 {
         }
     }
 
-    /// AVX-512 with its bf16 instructions.
-    pub struct Avx512Bf16;
+    /// AVX-512 with its bf16 instructions, and perhaps AMX's tiles.
+    pub struct Bf16<const TILES: bool>;
 
-    impl Level for Avx512Bf16 {
+    /// AVX-512 with its bf16 instructions.
+    pub type Avx512Bf16 = Bf16<false>;
+
+    /// AVX-512 with its bf16 instructions, and AMX's tiles.
+    pub type Amx = Bf16<true>;
+
+    impl<const TILES: bool> Level for Bf16<TILES> {
         type Vector = __m512;
         const ROWS: usize = Avx512::ROWS;
         const PANELS: usize = Avx512::PANELS;
+        const HAS_TILES: bool = TILES;
         #[inline(always)]
         fn fma(a: f32, b: f32, c: f32) -> f32 {
             Avx512::fma(a, b, c)
@@ -306,4 +315,4 @@ mod x86 {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512, Avx512Bf16};
+pub use x86::{Amx, Avx2, Avx512, Avx512Bf16};

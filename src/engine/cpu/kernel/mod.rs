@@ -1,10 +1,13 @@
-//! The kernels: loops over slices, each compiled for plain, AVX2 + FMA and AVX-512 processors from one source.
+//! The kernels: loops over slices, each compiled for plain, AVX2 + FMA and AVX-512 processors from one source; the product's innermost loop also for
+//! AMX.
 //!
 //! All unsafe code of the engine is here: the matrix product's tiles, and the call from the dispatcher into a variant whose
 //! instructions the processor was found to have.
 
 pub mod activation;
 pub mod adamw;
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub mod attend;
 pub mod cross_entropy;
 pub mod level;
@@ -30,6 +33,8 @@ enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 impl Instructions {
@@ -44,6 +49,9 @@ impl Instructions {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bw");
             if avx2 && avx512 && is_x86_feature_detected!("avx512bf16") {
+                if amx::is_allowed() {
+                    sets.push(Self(Set::Amx));
+                }
                 sets.push(Self(Set::Avx512Bf16));
             }
             if avx2 && avx512 {
@@ -55,6 +63,12 @@ impl Instructions {
         }
         sets.push(Self(Set::Plain));
         sets
+    }
+
+    /// AMX on a processor that has all else it needs: for tests, which see to its instructions.
+    #[cfg(all(test, target_arch = "x86_64"))]
+    pub fn amx() -> Option<Self> {
+        Self::available().contains(&Self(Set::Avx512Bf16)).then_some(Self(Set::Amx))
     }
 
     /// The best set of this processor.
@@ -73,6 +87,8 @@ impl std::fmt::Display for Instructions {
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512Bf16 => "avx512bf16",
+            #[cfg(target_arch = "x86_64")]
+            Set::Amx => "amx",
         })
     }
 }
@@ -97,7 +113,7 @@ macro_rules! kernel {
             match cpu.0 {
                 // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512 | Set::Avx512Bf16 => unsafe { avx512($($argument),*) },
+                Set::Avx512 | Set::Avx512Bf16 | Set::Amx => unsafe { avx512($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx2 => unsafe { avx2($($argument),*) },
@@ -117,6 +133,9 @@ macro_rules! kernel {
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
             fn avx512_bf16<$number: number::Number>($($argument: $type),*) { body::<level::Avx512Bf16, $number>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
+            fn amx<$number: number::Number>($($argument: $type),*) { body::<level::Amx, $number>($($argument),*) }
+            #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
             fn avx512<$number: number::Number>($($argument: $type),*) { body::<level::Avx512, $number>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
@@ -124,6 +143,9 @@ macro_rules! kernel {
             fn avx2<$number: number::Number>($($argument: $type),*) { body::<level::Avx2, $number>($($argument),*) }
             match cpu.0 {
                 // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
+                #[cfg(target_arch = "x86_64")]
+                Set::Amx => unsafe { amx::<$number>($($argument),*) },
+                // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Set::Avx512Bf16 => unsafe { avx512_bf16::<$number>($($argument),*) },
                 // SAFETY: as above.

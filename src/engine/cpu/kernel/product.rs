@@ -7,6 +7,8 @@
 
 use std::mem::MaybeUninit;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::kernel;
 use super::level::{LANES, Level};
 use super::number::Number;
@@ -27,6 +29,14 @@ const TALLEST: usize = 12;
 
 /// From one row to the next in a copy of a tile's rows: neighbouring rows begin in different sets of the cache.
 const COPY_STRIDE: usize = BLOCK + LANES;
+
+/// Elements that a copy of a tile's rows takes at most, and the rows that AMX takes at a time.
+#[cfg(target_arch = "x86_64")]
+use amx::{ROOM, ROWS as AMX_ROWS};
+#[cfg(not(target_arch = "x86_64"))]
+const ROOM: usize = TALLEST * COPY_STRIDE;
+#[cfg(not(target_arch = "x86_64"))]
+const AMX_ROWS: usize = TALLEST;
 
 /// With fewer panels, copying a tile's part of `left` does not pay.
 const WORTH_COPYING: usize = 4;
@@ -89,15 +99,21 @@ kernel! {
         assert!((rows - 1) * left.row + (inner - 1) * left.step < left.data.len(), "the left matrix is too short");
         assert!(columns.div_ceil(LANES) * inner * LANES <= right.len(), "the right matrix is too short");
         assert!((rows - 1) * stride + columns <= out.len(), "the result is too short");
-        let mut copy = [const { MaybeUninit::<T>::uninit() }; TALLEST * COPY_STRIDE];
+        let mut copy = [const { MaybeUninit::<T>::uninit() }; ROOM];
+        let has_tiles = L::HAS_TILES && T::STEPS == 2;
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `L` is the level this variant is compiled for, of an `Instructions` that exists only where AMX is allowed.
+        let _tiles = has_tiles.then(|| unsafe { amx::Tiles::new() });
         let width = block_columns::<T>(columns, inner);
         let blocks = (0..columns).step_by(width).flat_map(|column| (0..inner).step_by(BLOCK).map(move |start| (column, start)));
         for (column, start) in blocks {
             let end = (start + BLOCK).min(inner);
             let mut row = 0;
             while row < rows {
-                let count = tile_rows::<L>(rows - row);
+                let count = if has_tiles { AMX_ROWS.min(rows - row) } else { tile_rows::<L>(rows - row) };
                 let (first, last) = inner_range::<T>(reach, row, count, inner);
+                // What an instruction adds up must not depend on the row that is the first.
+                let first = if has_tiles { first / LANES * LANES } else { first };
                 let (from, to) = (start.max(first), end.min(last));
                 let columns = read_columns(reach, row, count, columns).min(column + width).saturating_sub(column);
                 if from < to && columns > 0 {
@@ -118,7 +134,14 @@ kernel! {
                             // A block before this one has written the tile.
                             add: add || first < start,
                         };
-                        if columns > WORTH_COPYING * LANES && left.lies_badly() {
+                        let is_copied = columns > WORTH_COPYING * LANES && left.lies_badly();
+                        #[cfg(target_arch = "x86_64")]
+                        if has_tiles {
+                            amx::run(tile, count, is_copied || left.step != 1, &mut copy);
+                            row += count;
+                            continue;
+                        }
+                        if is_copied {
                             tile.copy(count, &mut copy);
                         }
                         tile.run::<L>(count);
@@ -172,20 +195,20 @@ fn tile_rows<L: Level>(left: usize) -> usize {
 
 /// A few rows of a product, and a block of its inner dimension.
 #[derive(Clone, Copy)]
-struct Tile<T> {
+pub struct Tile<T> {
     /// Elements along the inner dimension.
-    inner: usize,
-    left: *const T,
-    row: usize,
-    step: usize,
+    pub inner: usize,
+    pub left: *const T,
+    pub row: usize,
+    pub step: usize,
     /// The first panel.
-    right: *const T,
+    pub right: *const T,
     /// From one panel to the next.
-    panel: usize,
-    out: *mut f32,
-    stride: usize,
-    columns: usize,
-    add: bool,
+    pub panel: usize,
+    pub out: *mut f32,
+    pub stride: usize,
+    pub columns: usize,
+    pub add: bool,
 }
 
 impl<T: Number> Tile<T> {
@@ -194,7 +217,7 @@ impl<T: Number> Tile<T> {
     /// # Safety
     /// `left` reaches as far as `count` rows of the tile's sizes say; `inner` is at most [`BLOCK`], `count` at most [`TALLEST`].
     #[inline(always)]
-    unsafe fn copy(&mut self, count: usize, room: &mut [MaybeUninit<T>; TALLEST * COPY_STRIDE]) {
+    unsafe fn copy(&mut self, count: usize, room: &mut [MaybeUninit<T>; ROOM]) {
         let to = room.as_mut_ptr().cast::<T>();
         // SAFETY: the caller's promise; the copy takes at most TALLEST · BLOCK or TALLEST · COPY_STRIDE elements.
         unsafe {

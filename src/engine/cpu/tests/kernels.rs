@@ -17,26 +17,26 @@ use crate::seed::Stream;
 const CASES: u32 = if cfg!(miri) { 2 } else { 64 };
 
 /// `length` numbers of the normal distribution, at an address that is off by `shift` floats.
-struct Numbers(Vec<f32>, usize);
+pub struct Numbers(Vec<f32>, usize);
 
 impl Numbers {
-    fn new(stream: &mut Stream, length: usize) -> Self {
+    pub fn new(stream: &mut Stream, length: usize) -> Self {
         let shift = stream.below(16) as usize;
         Self((0..length + shift).map(|_| stream.normal() as f32).collect(), shift)
     }
 
-    fn get(&self) -> &[f32] {
+    pub fn get(&self) -> &[f32] {
         &self.0[self.1..]
     }
 }
 
 /// The set that every processor has.
-fn plain() -> Instructions {
+pub fn plain() -> Instructions {
     Instructions::available().pop().unwrap()
 }
 
 /// `x` as bf16.
-fn rounded(x: f32) -> f64 {
+pub fn rounded(x: f32) -> f64 {
     f64::from(f32::from_bits(u32::from(narrow(x)) << 16))
 }
 

@@ -1,5 +1,6 @@
 //! The engine against the reference in f64, and the promises about bits.
 
+mod amx;
 mod candle;
 mod cases;
 mod kernels;

@@ -1,0 +1,326 @@
+//! The matrix product's inner loop on AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18): an instruction adds
+//! to 16 rows of 16 sums the products of 16 pairs of bf16 each.
+//!
+//! Its right operand is a piece of a packed panel as it is, and its left one 16 rows of `left` where they lie, or a copy of them, filled up with
+//! zeros. Within an instruction the first and the second numbers of pairs are added up apart, so that the last bits are not those of AVX512_BF16.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+use super::level::LANES;
+use super::product::{BLOCK, Tile};
+
+/// Rows and columns of a tile of sums, and the pairs that an instruction takes of each.
+const TILE: usize = LANES;
+
+/// The rows that are in work at a time: those of two tiles.
+pub const ROWS: usize = 2 * TILE;
+
+/// From one row to the next in a copy: neighbouring rows begin in different sets of the cache.
+const COPY_STRIDE: usize = BLOCK + TILE;
+
+/// What a copy takes.
+pub const ROOM: usize = ROWS * COPY_STRIDE;
+
+/// Bytes from one row of a panel to the next.
+const PANEL_ROW: usize = TILE * size_of::<u32>();
+
+/// In place of a panel beyond the last.
+static NOTHING: Piece = Piece([0; TILE * TILE]);
+
+/// What an instruction takes of a panel.
+#[repr(align(64))]
+struct Piece([u32; TILE * TILE]);
+
+/// Whether the processor has the instructions, and the system lets this process use them.
+pub fn is_allowed() -> bool {
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        // Bits of AMX_BF16 and AMX_TILE.
+        let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (1 << 22 | 1 << 24) == (1 << 22 | 1 << 24);
+        has && permission()
+    })
+}
+
+/// Asks the system for the tiles' registers, which it does not save unless asked.
+#[cfg(target_os = "linux")]
+fn permission() -> bool {
+    use std::ffi::c_long;
+    /// `arch_prctl`, its request for a part of the processor's state, and the tiles' data as that part.
+    const ARCH_PRCTL: c_long = 158;
+    const ARCH_REQ_XCOMP_PERM: c_long = 0x1023;
+    const XFEATURE_XTILEDATA: c_long = 18;
+    unsafe extern "C" {
+        fn syscall(number: c_long, ...) -> c_long;
+    }
+    // SAFETY: the C library's function; the request reads and writes no memory of ours.
+    unsafe { syscall(ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn permission() -> bool {
+    false
+}
+
+/// The tiles of this thread, of 16 rows of 64 bytes each, as long as it is there.
+pub struct Tiles(());
+
+/// What `ldtilecfg` reads.
+#[repr(C, align(64))]
+struct Config {
+    palette: u8,
+    start: u8,
+    reserved: [u8; 14],
+    bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+impl Tiles {
+    /// # Safety
+    /// [`is_allowed`] has said so.
+    pub unsafe fn new() -> Self {
+        let first_eight = |index: usize, value: u8| if index < 8 { value } else { 0 };
+        let config = Config {
+            palette: 1,
+            start: 0,
+            reserved: [0; 14],
+            bytes: std::array::from_fn(|index| first_eight(index, PANEL_ROW as u8).into()),
+            rows: std::array::from_fn(|index| first_eight(index, TILE as u8)),
+        };
+        // SAFETY: the caller's promise; the 64 bytes are read.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly)) };
+        Self(())
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: there are tiles. Without them, changing to another task need not save their 8 KB.
+        unsafe { asm!("tilerelease", options(nostack, nomem)) };
+    }
+}
+
+/// Computes `count` rows of a product.
+///
+/// # Safety
+/// There are [`Tiles`] and AVX-512. The pointers reach as far as `count` rows, at most [`ROWS`], of the tile's sizes say; its elements are pairs, its
+/// `inner` at most [`BLOCK`].
+#[inline(always)]
+pub unsafe fn run<T: Copy>(tile: Tile<T>, count: usize, copy: bool, room: &mut [MaybeUninit<T>; ROOM]) {
+    const { assert!(size_of::<T>() == size_of::<u32>()) };
+    let (tiles, pieces) = (count.div_ceil(TILE), tile.inner.div_ceil(TILE));
+    // The last pairs, where they do not fill an instruction.
+    let rest = tile.inner % TILE;
+    let mut left = tile.left.cast::<u32>();
+    let mut row = tile.row;
+    // SAFETY: the caller's promise: rows and pairs that are read lie within the operands, or were copied into `room`, which has space for
+    // ROWS rows of BLOCK pairs; what is beyond `columns` or `count` goes by way of memory of its own.
+    unsafe {
+        if copy || rest > 0 || count < tiles * TILE {
+            let to = room.as_mut_ptr().cast::<u32>();
+            fill(left, (tile.row, tile.step), (count, tile.inner), to);
+            (left, row) = (to, COPY_STRIDE);
+        }
+        for column in (0..tile.columns).step_by(2 * TILE) {
+            let width = (tile.columns - column).min(2 * TILE);
+            let right = tile.right.cast::<u32>().add(column / TILE * tile.panel);
+            // From one piece to the next.
+            let step = TILE * TILE;
+            let (second, second_step) = match width > TILE {
+                true => (right.add(tile.panel), step),
+                false => (NOTHING.0.as_ptr(), 0),
+            };
+            let out = tile.out.add(column);
+            let is_whole = width == 2 * TILE && count == tiles * TILE;
+            let mut sums = MaybeUninit::<[f32; ROWS * 2 * TILE]>::uninit();
+            let (to, stride) = match is_whole {
+                true => (out, tile.stride),
+                false => (sums.as_mut_ptr().cast::<f32>(), 2 * TILE),
+            };
+            if !is_whole && tile.add {
+                to.write_bytes(0, ROWS * 2 * TILE);
+                (0..count).for_each(|i| std::ptr::copy_nonoverlapping(out.add(i * tile.stride), to.add(i * stride), width));
+            }
+            let mut part = Part {
+                left,
+                row,
+                right,
+                second,
+                second_step,
+                pieces: tile.inner / TILE,
+                to,
+                stride,
+                add: tile.add,
+            };
+            if part.pieces > 0 {
+                part.run(tiles);
+                part.add = true;
+            }
+            if rest > 0 {
+                let whole = pieces - 1;
+                let mut panels = [const { Piece([0; TILE * TILE]) }; 2];
+                let sources = [right, second].into_iter().take(width.div_ceil(TILE));
+                for (panel, from) in panels.iter_mut().zip(sources) {
+                    std::ptr::copy_nonoverlapping(from.add(whole * step), panel.0.as_mut_ptr(), rest * TILE);
+                }
+                let [right, second] = &panels;
+                let last = Part {
+                    left: left.add(whole * TILE),
+                    right: right.0.as_ptr(),
+                    second: second.0.as_ptr(),
+                    pieces: 1,
+                    ..part
+                };
+                last.run(tiles);
+            }
+            if !is_whole {
+                (0..count).for_each(|i| std::ptr::copy_nonoverlapping(to.add(i * stride), out.add(i * tile.stride), width));
+            }
+        }
+    }
+}
+
+/// Copies the left operand, element `(i, k)` at `i * row + k * step`, to rows [`COPY_STRIDE`] apart, and fills up tiles with zeros.
+///
+/// # Safety
+/// The processor has AVX-512; the sizes lie within the operand, and ROWS and BLOCK.
+#[inline(always)]
+unsafe fn fill(from: *const u32, (row, step): (usize, usize), (count, inner): (usize, usize), to: *mut u32) {
+    // SAFETY: the caller's promise; of what is written, a row's last piece ends within COPY_STRIDE.
+    unsafe {
+        for first in (0..count).step_by(TILE) {
+            let rows = (count - first).min(TILE);
+            for start in (0..inner).step_by(TILE) {
+                let pairs = (inner - start).min(TILE);
+                let (from, to) = (from.add(first * row + start * step), to.add(first * COPY_STRIDE + start));
+                if (rows, pairs, row) == (TILE, TILE, 1) {
+                    transpose(from, step, to);
+                    continue;
+                }
+                for i in 0..TILE {
+                    for k in 0..TILE {
+                        let number = if i < rows && k < pairs {
+                            from.add(i * row + k * step).read()
+                        } else {
+                            0
+                        };
+                        to.add(i * COPY_STRIDE + k).write(number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Makes 16 rows of 16, [`COPY_STRIDE`] apart, of as many columns, `step` apart.
+///
+/// # Safety
+/// The processor has AVX-512; there is as much to read and room to write.
+#[inline(always)]
+unsafe fn transpose(from: *const u32, step: usize, to: *mut u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let a: [__m512i; TILE] = std::array::from_fn(|k| _mm512_loadu_si512(from.add(k * step).cast()));
+        // Pairs of rows, then fours, then the quarters of registers.
+        let b: [__m512i; TILE] = std::array::from_fn(|i| match i % 2 {
+            0 => _mm512_unpacklo_epi32(a[i], a[i + 1]),
+            _ => _mm512_unpackhi_epi32(a[i - 1], a[i]),
+        });
+        let c: [__m512i; TILE] = std::array::from_fn(|i| {
+            let (four, place) = (i / 4 * 4, i % 4);
+            let (first, second) = (b[four + place / 2], b[four + 2 + place / 2]);
+            match place % 2 {
+                0 => _mm512_unpacklo_epi64(first, second),
+                _ => _mm512_unpackhi_epi64(first, second),
+            }
+        });
+        // Of c[4 f + j], quarter q holds column 4 q + j of the rows 4 f to 4 f + 3.
+        for j in 0..4 {
+            let low = [
+                _mm512_shuffle_i32x4::<0x88>(c[j], c[4 + j]),
+                _mm512_shuffle_i32x4::<0xdd>(c[j], c[4 + j]),
+            ];
+            let high = [
+                _mm512_shuffle_i32x4::<0x88>(c[8 + j], c[12 + j]),
+                _mm512_shuffle_i32x4::<0xdd>(c[8 + j], c[12 + j]),
+            ];
+            for (odd, (low, high)) in low.into_iter().zip(high).enumerate() {
+                let (first, second) = (_mm512_shuffle_i32x4::<0x88>(low, high), _mm512_shuffle_i32x4::<0xdd>(low, high));
+                _mm512_storeu_si512(to.add((4 * odd + j) * COPY_STRIDE).cast(), first);
+                _mm512_storeu_si512(to.add((4 * odd + 8 + j) * COPY_STRIDE).cast(), second);
+            }
+        }
+    }
+}
+
+/// One or two tiles of rows by two panels, over whole instructions along the inner dimension.
+#[derive(Clone, Copy)]
+struct Part {
+    left: *const u32,
+    /// From one row of `left` to the next.
+    row: usize,
+    right: *const u32,
+    /// The other panel.
+    second: *const u32,
+    /// From one piece of it to the next.
+    second_step: usize,
+    pieces: usize,
+    to: *mut f32,
+    stride: usize,
+    add: bool,
+}
+
+impl Part {
+    /// # Safety
+    /// There are [`Tiles`], and the pointers reach as far as the sizes say; `pieces` is at least 1.
+    #[inline(always)]
+    unsafe fn run(self, tiles: usize) {
+        let row = self.row * size_of::<u32>();
+        let stride = self.stride * size_of::<f32>();
+        let second_step = self.second_step * size_of::<u32>();
+        // SAFETY: the caller's promise; what the loop reads and writes is what its operands say. No other code uses the tiles.
+        unsafe {
+            if tiles == 1 {
+                asm!(
+                    "tilezero tmm0", "tilezero tmm1",
+                    "test {add:e}, {add:e}", "jz 3f",
+                    "tileloadd tmm0, [{to} + {stride}*1]", "tileloadd tmm1, [{to} + {stride}*1 + 64]",
+                    "3:",
+                    "tileloadd tmm4, [{left} + {row}*1]",
+                    "tileloadd tmm6, [{right} + {panel}*1]", "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm7, [{second} + {panel}*1]", "tdpbf16ps tmm1, tmm4, tmm7",
+                    "add {left}, 64", "add {right}, 1024", "add {second}, {second_step}",
+                    "dec {pieces}", "jnz 3b",
+                    "tilestored [{to} + {stride}*1], tmm0", "tilestored [{to} + {stride}*1 + 64], tmm1",
+                    add = in(reg) u32::from(self.add), to = in(reg) self.to, stride = in(reg) stride, row = in(reg) row,
+                    panel = in(reg) PANEL_ROW, second_step = in(reg) second_step,
+                    left = inout(reg) self.left => _, right = inout(reg) self.right => _, second = inout(reg) self.second => _,
+                    pieces = inout(reg) self.pieces => _, options(nostack),
+                );
+                return;
+            }
+            asm!(
+                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                "test {add:e}, {add:e}", "jz 3f",
+                "tileloadd tmm0, [{to} + {stride}*1]", "tileloadd tmm1, [{to} + {stride}*1 + 64]",
+                "tileloadd tmm2, [{below} + {stride}*1]", "tileloadd tmm3, [{below} + {stride}*1 + 64]",
+                "3:",
+                "tileloadd tmm4, [{left} + {row}*1]",
+                "tileloadd tmm6, [{right} + {panel}*1]", "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{second} + {panel}*1]", "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{lower} + {row}*1]", "tdpbf16ps tmm2, tmm5, tmm6", "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left}, 64", "add {lower}, 64", "add {right}, 1024", "add {second}, {second_step}",
+                "dec {pieces}", "jnz 3b",
+                "tilestored [{to} + {stride}*1], tmm0", "tilestored [{to} + {stride}*1 + 64], tmm1",
+                "tilestored [{below} + {stride}*1], tmm2", "tilestored [{below} + {stride}*1 + 64], tmm3",
+                add = in(reg) u32::from(self.add), to = in(reg) self.to, below = in(reg) self.to.add(TILE * self.stride), stride = in(reg) stride,
+                row = in(reg) row, panel = in(reg) PANEL_ROW, second_step = in(reg) second_step,
+                left = inout(reg) self.left => _, lower = inout(reg) self.left.add(TILE * self.row) => _,
+                right = inout(reg) self.right => _, second = inout(reg) self.second => _,
+                pieces = inout(reg) self.pieces => _, options(nostack),
+            );
+        }
+    }
+}
