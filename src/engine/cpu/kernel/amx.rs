@@ -10,19 +10,10 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 use super::level::LANES;
-use super::product::{BLOCK, Tile};
+use super::product::{AMX_ROWS, COPY_STRIDE, ROOM, Tile};
 
 /// Rows and columns of a tile of sums, and the pairs that an instruction takes of each.
 const TILE: usize = LANES;
-
-/// The rows that are in work at a time: those of two tiles.
-pub const ROWS: usize = 2 * TILE;
-
-/// From one row to the next in a copy: neighbouring rows begin in different sets of the cache.
-const COPY_STRIDE: usize = BLOCK + TILE;
-
-/// What a copy takes.
-pub const ROOM: usize = ROWS * COPY_STRIDE;
 
 /// Bytes from one row of a panel to the next.
 const PANEL_ROW: usize = TILE * size_of::<u32>();
@@ -105,8 +96,8 @@ impl Drop for Tiles {
 /// Computes `count` rows of a product.
 ///
 /// # Safety
-/// There are [`Tiles`] and AVX-512. The pointers reach as far as `count` rows, at most [`ROWS`], of the tile's sizes say; its elements are pairs, its
-/// `inner` at most [`BLOCK`].
+/// There are [`Tiles`] and AVX-512. The pointers reach as far as `count` rows, at most [`AMX_ROWS`], of the tile's sizes say; its elements are pairs, its
+/// `inner` at most [`super::product::BLOCK`].
 #[inline(always)]
 pub unsafe fn run<T: Copy>(tile: Tile<T>, count: usize, copy: bool, room: &mut [MaybeUninit<T>; ROOM]) {
     const { assert!(size_of::<T>() == size_of::<u32>()) };
@@ -116,7 +107,7 @@ pub unsafe fn run<T: Copy>(tile: Tile<T>, count: usize, copy: bool, room: &mut [
     let mut left = tile.left.cast::<u32>();
     let mut row = tile.row;
     // SAFETY: the caller's promise: rows and pairs that are read lie within the operands, or were copied into `room`, which has space for
-    // ROWS rows of BLOCK pairs; what is beyond `columns` or `count` goes by way of memory of its own.
+    // AMX_ROWS rows of BLOCK pairs; what is beyond `columns` or `count` goes by way of memory of its own.
     unsafe {
         if copy || rest > 0 || count < tiles * TILE {
             let to = room.as_mut_ptr().cast::<u32>();
@@ -134,13 +125,13 @@ pub unsafe fn run<T: Copy>(tile: Tile<T>, count: usize, copy: bool, room: &mut [
             };
             let out = tile.out.add(column);
             let is_whole = width == 2 * TILE && count == tiles * TILE;
-            let mut sums = MaybeUninit::<[f32; ROWS * 2 * TILE]>::uninit();
+            let mut sums = MaybeUninit::<[f32; AMX_ROWS * 2 * TILE]>::uninit();
             let (to, stride) = match is_whole {
                 true => (out, tile.stride),
                 false => (sums.as_mut_ptr().cast::<f32>(), 2 * TILE),
             };
             if !is_whole && tile.add {
-                to.write_bytes(0, ROWS * 2 * TILE);
+                to.write_bytes(0, AMX_ROWS * 2 * TILE);
                 (0..count).for_each(|i| std::ptr::copy_nonoverlapping(out.add(i * tile.stride), to.add(i * stride), width));
             }
             let mut part = Part {
@@ -185,30 +176,37 @@ pub unsafe fn run<T: Copy>(tile: Tile<T>, count: usize, copy: bool, room: &mut [
 /// Copies the left operand, element `(i, k)` at `i * row + k * step`, to rows [`COPY_STRIDE`] apart, and fills up tiles with zeros.
 ///
 /// # Safety
-/// The processor has AVX-512; the sizes lie within the operand, and ROWS and BLOCK.
+/// The processor has AVX-512; the sizes lie within the operand, and AMX_ROWS and BLOCK.
 #[inline(always)]
 unsafe fn fill(from: *const u32, (row, step): (usize, usize), (count, inner): (usize, usize), to: *mut u32) {
+    let (tiles, pieces) = (count.div_ceil(TILE), inner.div_ceil(TILE));
     // SAFETY: the caller's promise; of what is written, a row's last piece ends within COPY_STRIDE.
     unsafe {
-        for first in (0..count).step_by(TILE) {
-            let rows = (count - first).min(TILE);
-            for start in (0..inner).step_by(TILE) {
-                let pairs = (inner - start).min(TILE);
-                let (from, to) = (from.add(first * row + start * step), to.add(first * COPY_STRIDE + start));
-                if (rows, pairs, row) == (TILE, TILE, 1) {
-                    transpose(from, step, to);
-                    continue;
+        if step == 1 {
+            for i in 0..tiles * TILE {
+                let (to, inner) = (to.add(i * COPY_STRIDE), if i < count { inner } else { 0 });
+                if inner > 0 {
+                    std::ptr::copy_nonoverlapping(from.add(i * row), to, inner);
                 }
-                for i in 0..TILE {
-                    for k in 0..TILE {
-                        let number = if i < rows && k < pairs {
-                            from.add(i * row + k * step).read()
-                        } else {
-                            0
-                        };
-                        to.add(i * COPY_STRIDE + k).write(number);
-                    }
-                }
+                to.add(inner).write_bytes(0, pieces * TILE - inner);
+            }
+            return;
+        }
+        for (tile, piece) in (0..tiles).flat_map(|tile| (0..pieces).map(move |piece| (tile, piece))) {
+            let (first, start) = (tile * TILE, piece * TILE);
+            let (rows, pairs) = ((count - first).min(TILE), (inner - start).min(TILE));
+            let (from, to) = (from.add(first * row + start * step), to.add(first * COPY_STRIDE + start));
+            if (rows, pairs, row) == (TILE, TILE, 1) {
+                transpose(from, step, to);
+                continue;
+            }
+            for (i, k) in (0..TILE).flat_map(|i| (0..TILE).map(move |k| (i, k))) {
+                let number = if i < rows && k < pairs {
+                    from.add(i * row + k * step).read()
+                } else {
+                    0
+                };
+                to.add(i * COPY_STRIDE + k).write(number);
             }
         }
     }

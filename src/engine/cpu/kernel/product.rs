@@ -28,15 +28,13 @@ const CUT: usize = 512 << 10;
 const TALLEST: usize = 12;
 
 /// From one row to the next in a copy of a tile's rows: neighbouring rows begin in different sets of the cache.
-const COPY_STRIDE: usize = BLOCK + LANES;
+pub const COPY_STRIDE: usize = BLOCK + LANES;
 
-/// Elements that a copy of a tile's rows takes at most, and the rows that AMX takes at a time.
-#[cfg(target_arch = "x86_64")]
-use amx::{ROOM, ROWS as AMX_ROWS};
-#[cfg(not(target_arch = "x86_64"))]
-const ROOM: usize = TALLEST * COPY_STRIDE;
-#[cfg(not(target_arch = "x86_64"))]
-const AMX_ROWS: usize = TALLEST;
+/// Rows that AMX has in work at a time: those of two of its tiles.
+pub const AMX_ROWS: usize = 2 * LANES;
+
+/// Elements of a copy of as many rows as are in work at a time.
+pub const ROOM: usize = AMX_ROWS * COPY_STRIDE;
 
 /// With fewer panels, copying a tile's part of `left` does not pay.
 const WORTH_COPYING: usize = 4;
