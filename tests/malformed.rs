@@ -9,6 +9,8 @@ mod change;
 mod files;
 #[path = "../fuzz/src/memory.rs"]
 mod memory;
+#[path = "../fuzz/src/small.rs"]
+mod small;
 
 use runner::seed::Stream;
 

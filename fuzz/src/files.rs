@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::change::changed;
 use crate::memory::within;
+use crate::small::{theirs, tokens};
 
 /// What reading one of these files may take, in bytes. Files have a few KB, so that all of it is beyond the file's size.
 const BOUND: usize = 64 << 20;
@@ -23,12 +24,6 @@ const ROWS: u64 = 10_000;
 /// Width, heads and layers of the model.
 const WIDTH: usize = 32;
 const HIDDEN: usize = 32;
-
-fn tokens() -> Vec<String> {
-    let printable = ('!'..='~').map(String::from);
-    let more = ["Ġ", "Ċ", "on", "one", "<|start|>", "<|end|>"].map(str::to_owned);
-    printable.chain(more).collect()
-}
 
 /// `tokenizer.json` of a byte-level BPE.
 static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -123,24 +118,6 @@ fn safetensors(data: &[u8]) -> Vec<u8> {
             [&length, header.as_slice(), &vec![0; *rest]].concat()
         }
     }
-}
-
-/// GGUF's name for a weight.
-fn theirs(name: &str) -> String {
-    let renamed = [
-        ("model.layers.", "blk."),
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("self_attn.o_proj", "attn_output"),
-        ("self_attn.", "attn_"),
-        ("mlp.", "ffn_"),
-        ("_proj", ""),
-    ];
-    renamed
-        .iter()
-        .fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

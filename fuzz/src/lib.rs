@@ -7,6 +7,7 @@
 mod change;
 pub mod files;
 mod memory;
+mod small;
 pub mod store;
 pub mod tasks;
 

@@ -111,7 +111,13 @@ fn answer<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &
 where
     for<'w> &'w W: Take,
 {
-    let waiting = tokenise(model, requests)?;
+    let asked = Asked {
+        shape: &model.shape,
+        tokenizer: &model.tokenizer,
+        requests,
+        sampling,
+    };
+    let waiting = tokenise(asked)?;
     let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
     // The cache need not be longer than the longest response.
     let shape = Shape {
@@ -130,31 +136,25 @@ where
         slots,
         run.threads,
     )?;
-    let asked = Asked {
-        shape: &model.shape,
-        tokenizer: &model.tokenizer,
-        requests,
-        sampling,
-    };
     let mut done = Slots::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-fn tokenise<W>(model: &Model<W>, requests: &[Request]) -> Result<Vec<Waiting>, SampleError> {
-    let requests = requests.iter().enumerate();
+fn tokenise(asked: Asked<'_>) -> Result<Vec<Waiting>, SampleError> {
+    let (context, requests) = (asked.shape.context, asked.requests.iter().enumerate());
     requests
         .map(|(number, request)| {
-            let tokens = model.tokenizer.prompt(&request.prompt)?;
+            let tokens = asked.tokenizer.prompt(&request.prompt)?;
             let stream = || request.stream.clone();
             if tokens.is_empty() {
                 return Err(SampleError::EmptyPrompt { stream: stream() });
             }
-            if tokens.len() > model.shape.context {
+            if tokens.len() > context {
                 return Err(SampleError::PromptTooLong {
                     stream: stream(),
                     tokens: tokens.len(),
-                    context: model.shape.context,
+                    context,
                 });
             }
             Ok(Waiting { number, tokens })

@@ -9,6 +9,7 @@ use crate::metrics::{self, Outcome};
 use crate::model::{self, Model, WeightsFile};
 use crate::sampler::{self, Request, Run, SampleError, Sampling};
 use crate::task::{self, Task};
+use crate::tokenizer::Tokenizer;
 
 /// A model, and how it is asked.
 pub(super) struct Asker<'a> {
@@ -37,7 +38,7 @@ impl Asker<'_> {
         let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
         let sampling = Sampling {
             max_tokens: match self.sampling.max_tokens {
-                0 => room(&self.model, rows)?,
+                0 => room(&self.model.tokenizer, rows)?,
                 given => given,
             },
             ..self.sampling.clone()
@@ -98,10 +99,10 @@ fn requested(full: u32, shift: i32) -> u32 {
 }
 
 /// The longest response that is of use, in tokens: half as long again as the longest full solution, and 16 more.
-fn room<W>(model: &Model<W>, rows: &[Row]) -> Result<usize, StageError> {
+fn room(tokenizer: &Tokenizer, rows: &[Row]) -> Result<usize, StageError> {
     let mut longest = 0;
     for row in rows {
-        longest = longest.max(model.tokenizer.encode(&row.completion).map_err(failed)?.len());
+        longest = longest.max(tokenizer.encode(&row.completion).map_err(failed)?.len());
     }
     Ok(longest + longest / 2 + 16)
 }

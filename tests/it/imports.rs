@@ -12,6 +12,11 @@ use runner::seed::Stream;
 use runner::tokenizer::{Style, Tokenizer};
 use serde_json::json;
 
+#[path = "../../fuzz/src/small.rs"]
+mod small;
+
+use small::{theirs, tokens};
+
 fn architecture() -> Architecture {
     Architecture {
         width: 64,
@@ -26,13 +31,6 @@ fn architecture() -> Architecture {
     }
 }
 
-/// The bytes as GPT-2 writes those that it can write as they are, two merges and two special tokens.
-fn tokens() -> Vec<String> {
-    let printable = ('!'..='~').map(String::from);
-    let more = ["Ġ", "Ċ", "on", "one", "<|start|>", "<|end|>"].map(str::to_owned);
-    printable.chain(more).collect()
-}
-
 fn shape() -> Shape {
     architecture().shape(tokens().len()).unwrap()
 }
@@ -43,23 +41,6 @@ fn paired(data: &[f32], columns: usize, head: usize) -> Vec<f32> {
     let heads = rows.chunks(head);
     let rows = heads.flat_map(|rows| (0..head).map(|row| rows[row % 2 * head / 2 + row / 2]));
     rows.flatten().copied().collect()
-}
-
-fn theirs(name: &str) -> String {
-    let renamed = [
-        ("model.layers.", "blk."),
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("self_attn.o_proj", "attn_output"),
-        ("self_attn.", "attn_"),
-        ("mlp.", "ffn_"),
-        ("_proj", ""),
-    ];
-    renamed
-        .iter()
-        .fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs))
 }
 
 /// Writes a GGUF file of the weights, its fields changed by `edit`.

@@ -72,14 +72,8 @@ fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
     });
     let head = packed(layout.head, trained.before_head());
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
-    let has_adapters = adapters.clone().next().is_some();
     let layers = layers.chain(adapters.map(adapter::packed::<T>));
-    let from = if has_adapters || trained.length == 0 {
-        layout.embedding.start
-    } else {
-        0
-    };
-    (layout.length - from + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+    (layout.length - trained.floats(layout) + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
 }
 
 /// The most that one of the spans in work at a time has been: its buffers do not shrink.

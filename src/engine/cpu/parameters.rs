@@ -167,12 +167,7 @@ impl<T: Number> Parameters<T> {
         let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
         let trained = Trained::new(&layout, is_trained);
-        // Where no matrix changes, because adapters do or nothing at all, they are packed one by one, and there are no floats of them.
-        let from = if lora.is_some() || trained.length == 0 {
-            layout.embedding.start
-        } else {
-            0
-        };
+        let from = trained.floats(&layout);
         let flat = layout.flatten(&mut weights, from..layout.length)?;
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {

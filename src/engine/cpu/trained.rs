@@ -120,6 +120,17 @@ impl Trained {
         self.final_norm || self.lowest < self.layers.len()
     }
 
+    /// From which place on the weights stay as floats: behind the layers' matrices where none of them changes, because adapters do or nothing at
+    /// all; these are there packed alone.
+    pub fn floats(&self, layout: &Layout) -> usize {
+        let mut adapters = layout.layers.iter().flat_map(|layer| &layer.adapters);
+        if self.length == 0 || adapters.any(Option::is_some) {
+            layout.embedding.start
+        } else {
+            0
+        }
+    }
+
     /// How many layers the backward pass reaches.
     pub fn reached(&self) -> usize {
         self.layers.len() - self.lowest
