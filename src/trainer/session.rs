@@ -7,7 +7,7 @@ use super::examples::Examples;
 use super::history::Moment;
 use super::order::Order;
 use super::{Reading, Recipe, Run, TrainError, schedule};
-use crate::engine::{Batch, Step, Train};
+use crate::engine::{Batch, Part, Step, Train};
 
 /// Time between checkpoints at least: what a killed process loses. It decides nothing about the result.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -15,9 +15,17 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// A training may work so many times as long as it writes checkpoints: large ones are written less often.
 const WORK_PER_CHECKPOINT: u32 = 30;
 
-/// Time until the next checkpoint, after one that took so long to write.
-fn interval(took: Duration) -> Duration {
-    INTERVAL.max(took * WORK_PER_CHECKPOINT)
+/// What a disk is taken to write in a second, in bytes, until a checkpoint was written.
+const WRITTEN_PER_SECOND: f64 = 400e6;
+
+/// Time until the next checkpoint, where one takes so long to write.
+fn interval(takes: Duration) -> Duration {
+    INTERVAL.max(takes * WORK_PER_CHECKPOINT)
+}
+
+/// How long it presumably takes to write a checkpoint of so many changing weights: each with two moments, in f32.
+fn presumed(weights: usize) -> Duration {
+    Duration::from_secs_f64(weights as f64 * 12.0 / WRITTEN_PER_SECOND)
 }
 
 /// One training under way.
@@ -52,7 +60,8 @@ impl Session<'_> {
     /// Trains until `steps` steps are done.
     pub(super) fn go_on(&mut self, steps: u64) -> Result<(), TrainError> {
         let begun = Instant::now();
-        let mut due = begun + INTERVAL;
+        let weights = (self.engine.tensors(Part::Weights)?.iter()).map(|tensor| tensor.data.len()).sum();
+        let mut due = begun + interval(presumed(weights));
         let mut tokens = 0.0;
         while (self.history.len() as u64) < steps {
             if (self.run.stop)() {
@@ -119,5 +128,7 @@ mod tests {
     fn writing_checkpoints_takes_a_small_part_of_the_time() {
         assert_eq!(interval(Duration::from_millis(20)), Duration::from_secs(30));
         assert_eq!(interval(Duration::from_secs(4)), Duration::from_secs(120));
+        assert_eq!(interval(presumed(100_000)), INTERVAL);
+        assert_eq!(interval(presumed(100_000_000)), Duration::from_secs(90));
     }
 }
