@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RopeScaling, Shape};
+use super::{Llama3Scaling, RopeScaling, Shape};
 
 /// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct Architecture {
     pub rope_theta: f64,
     /// Llama 3's scaling of the rotary positions; none where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rope_scaling: Option<RopeScaling>,
+    pub rope_scaling: Option<Llama3Scaling>,
     /// Epsilon of the RMS norms.
     pub norm_epsilon: f64,
     /// Whether the output layer shares the embedding's weights.
@@ -149,7 +149,7 @@ impl Architecture {
         }
         positive("rope_theta", self.rope_theta)?;
         positive("norm_epsilon", self.norm_epsilon)?;
-        self.rope_scaling.as_ref().map_or(Ok(()), RopeScaling::check)
+        self.rope_scaling.as_ref().map_or(Ok(()), Llama3Scaling::check)
     }
 
     /// The shape over a vocabulary of `vocabulary` tokens.
@@ -177,7 +177,7 @@ impl Architecture {
             },
             qkv_bias: self.qkv_bias,
             rope_theta: self.rope_theta,
-            rope_scaling: self.rope_scaling,
+            rope_scaling: self.rope_scaling.map(RopeScaling::Llama3),
             norm_epsilon: self.norm_epsilon,
             tied: self.tied,
             lines: self.lines,
@@ -254,16 +254,16 @@ mod tests {
         insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
         insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even: rotary positions turn pairs");
         insta::assert_snapshot!(problem(|a| a.head_dim = LARGEST), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
-        let scaling = RopeScaling {
+        let scaling = Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
             original_context: 8192,
         };
         let scaled = |scaling| problem(|a| a.rope_scaling = Some(scaling));
-        insta::assert_snapshot!(scaled(RopeScaling { factor: 0.0, ..scaling }), @"`rope_scaling.factor` = 0 must be a positive number");
-        insta::assert_snapshot!(scaled(RopeScaling { low_freq_factor: 4.0, ..scaling }), @"`rope_scaling.low_freq_factor` = 4 must be less than `rope_scaling.high_freq_factor` = 4");
-        insta::assert_snapshot!(scaled(RopeScaling { original_context: 0, ..scaling }), @"`rope_scaling.original_context` must be at least 1");
+        insta::assert_snapshot!(scaled(Llama3Scaling { factor: 0.0, ..scaling }), @"`rope_scaling.factor` = 0 must be a positive number");
+        insta::assert_snapshot!(scaled(Llama3Scaling { low_freq_factor: 4.0, ..scaling }), @"`rope_scaling.low_freq_factor` = 4 must be less than `rope_scaling.high_freq_factor` = 4");
+        insta::assert_snapshot!(scaled(Llama3Scaling { original_context: 0, ..scaling }), @"`rope_scaling.original_context` must be at least 1");
         insta::assert_snapshot!(problem(|a| a.rope_theta = -1.0), @"`rope_theta` = -1 must be a positive number");
         let vocabulary = |tokens| Architecture::default().shape(tokens).unwrap_err().to_string();
         insta::assert_snapshot!(vocabulary(0), @"`vocabulary` must be at least 1");

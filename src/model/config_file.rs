@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{is_false, is_zero};
-use super::{Architecture, ModelError, RopeScaling, Shape};
+use super::{Architecture, Llama3Scaling, LongRope, ModelError, RopeScaling, Shape};
 use crate::tokenizer::Tokenizer;
 
 /// The newest format this program writes and reads.
@@ -20,6 +20,9 @@ const QWEN2: &str = "Qwen2ForCausalLM";
 const OURS: &str = "RunnerForCausalLM";
 const ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, OURS, "MistralForCausalLM", "Phi3ForCausalLM"];
 const LLAMA3: &str = "llama3";
+const LONGROPE: &str = "longrope";
+/// The names of what is done to rotary positions; Phi-3's first files have the last for the one before it.
+const SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
 const ACTIVATION: &str = "silu";
 
 /// The fields of `config.json` that this program writes or must heed; others are left alone.
@@ -44,7 +47,10 @@ struct ConfigFile {
     rope_theta: Option<f64>,
     #[serde(default)]
     rope_scaling: Option<Rope>,
-    /// What Transformers 5 writes in place of the two fields above.
+    /// Of Phi-3; other models have it with what else is said of the scaling.
+    #[serde(default, skip_serializing)]
+    original_max_position_embeddings: Option<usize>,
+    /// What Transformers 5 writes in place of `rope_theta` and `rope_scaling`.
     #[serde(default, skip_serializing)]
     rope_parameters: Option<Rope>,
     /// A token sees as many before it, itself included.
@@ -108,9 +114,18 @@ impl Ends {
 struct Rope {
     #[serde(alias = "type")]
     rope_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     low_freq_factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     high_freq_factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_factor: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    long_factor: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention_factor: Option<f64>,
     original_max_position_embeddings: Option<usize>,
     #[serde(skip_serializing)]
     rope_theta: Option<f64>,
@@ -119,14 +134,25 @@ struct Rope {
 }
 
 impl Rope {
-    fn of(scaling: RopeScaling) -> Self {
-        Self {
-            rope_type: Some(LLAMA3.to_owned()),
-            factor: Some(scaling.factor),
-            low_freq_factor: Some(scaling.low_freq_factor),
-            high_freq_factor: Some(scaling.high_freq_factor),
-            original_max_position_embeddings: Some(scaling.original_context),
-            ..Self::default()
+    fn of(scaling: &RopeScaling, context: usize) -> Self {
+        match scaling {
+            RopeScaling::Llama3(scaling) => Self {
+                rope_type: Some(LLAMA3.to_owned()),
+                factor: Some(scaling.factor),
+                low_freq_factor: Some(scaling.low_freq_factor),
+                high_freq_factor: Some(scaling.high_freq_factor),
+                original_max_position_embeddings: Some(scaling.original_context),
+                ..Self::default()
+            },
+            // No sequence is longer than the context, so the second list is never used.
+            RopeScaling::LongRope(LongRope { divisors, magnitude }) => Self {
+                rope_type: Some(LONGROPE.to_owned()),
+                short_factor: Some(divisors.clone()),
+                long_factor: Some(divisors.clone()),
+                attention_factor: Some(*magnitude),
+                original_max_position_embeddings: Some(context),
+                ..Self::default()
+            },
         }
     }
 
@@ -136,8 +162,8 @@ impl Rope {
     }
 
     /// What Llama 3's scaling needs; without it, the field that is missing.
-    fn llama3(&self) -> Result<RopeScaling, &'static str> {
-        Ok(RopeScaling {
+    fn llama3(&self) -> Result<Llama3Scaling, &'static str> {
+        Ok(Llama3Scaling {
             factor: self.factor.ok_or("factor")?,
             low_freq_factor: self.low_freq_factor.ok_or("low_freq_factor")?,
             high_freq_factor: self.high_freq_factor.ok_or("high_freq_factor")?,
@@ -190,7 +216,8 @@ impl ConfigFile {
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
             rope_theta: Some(shape.rope_theta),
-            rope_scaling: shape.rope_scaling.map(Rope::of),
+            rope_scaling: shape.rope_scaling.as_ref().map(|scaling| Rope::of(scaling, shape.context)),
+            original_max_position_embeddings: None,
             rope_parameters: None,
             sliding_window: None,
             use_sliding_window: None,
@@ -214,7 +241,7 @@ impl ConfigFile {
         let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
         let scaled = |rope: &Option<Rope>| {
             let kind = rope.as_ref()?.scaled()?;
-            (kind != LLAMA3).then(|| format!("{kind:?}"))
+            (!SCALINGS.contains(&kind)).then(|| format!("{kind:?}"))
         };
         let rotary = rotary.or(self.partial_rotary_factor).unwrap_or(1.0);
         if !self.architectures.iter().any(|name| ARCHITECTURES.contains(&name.as_str())) {
@@ -225,9 +252,9 @@ impl ConfigFile {
         } else if self.hidden_act != ACTIVATION {
             Some(("hidden_act", format!("{:?}", self.hidden_act), "\"silu\""))
         } else if let Some(kind) = scaled(&self.rope_scaling) {
-            Some(("rope_scaling.rope_type", kind, "\"default\" or \"llama3\""))
+            Some(("rope_scaling.rope_type", kind, "\"default\", \"llama3\" or \"longrope\""))
         } else if let Some(kind) = scaled(&self.rope_parameters) {
-            Some(("rope_parameters.rope_type", kind, "\"default\" or \"llama3\""))
+            Some(("rope_parameters.rope_type", kind, "\"default\", \"llama3\" or \"longrope\""))
         } else if self.attention_bias == Some(true) || self.mlp_bias {
             Some(("attention_bias or mlp_bias", "true".to_owned(), "false"))
         } else {
@@ -235,29 +262,68 @@ impl ConfigFile {
         }
     }
 
-    /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model.
+    /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model; with LongRoPE it is
+    /// another beyond the context of the first training.
     fn context(&self) -> usize {
         let used = self.use_sliding_window.unwrap_or(!self.is_qwen2());
         let window = self.sliding_window.filter(|window| used && *window > 0);
-        window.unwrap_or(usize::MAX).min(self.max_position_embeddings)
+        let first = self.long_rope().and_then(|(_, rope)| self.first_context(rope));
+        let bounds = [window, first].into_iter().flatten();
+        bounds.fold(self.max_position_embeddings, usize::min)
+    }
+
+    /// The context of the first training.
+    fn first_context(&self, rope: &Rope) -> Option<usize> {
+        rope.original_max_position_embeddings.or(self.original_max_position_embeddings)
     }
 
     fn is_qwen2(&self) -> bool {
         self.architectures.iter().any(|name| name == QWEN2)
     }
 
-    /// Llama 3's scaling; where a field of it is missing, its name.
-    fn rope_scaling(&self) -> Result<Option<RopeScaling>, String> {
+    /// How positions are scaled, and the name of the field that says it.
+    fn scaling(&self) -> Option<(&'static str, &Rope)> {
         let both = [("rope_scaling", &self.rope_scaling), ("rope_parameters", &self.rope_parameters)];
-        let scaled = both.into_iter().find_map(|(place, rope)| {
+        both.into_iter().find_map(|(place, rope)| {
             let rope = rope.as_ref()?;
             rope.scaled().is_some().then_some((place, rope))
-        });
-        let read = |(place, rope): (&str, &Rope)| rope.llama3().map_err(|field| format!("{place}.{field}"));
-        scaled.map(read).transpose()
+        })
     }
 
-    fn architecture(&self, rope_scaling: Option<RopeScaling>) -> Architecture {
+    fn long_rope(&self) -> Option<(&'static str, &Rope)> {
+        self.scaling().filter(|(_, rope)| rope.scaled() != Some(LLAMA3))
+    }
+
+    /// LongRoPE's scaling, for heads of `head` numbers; what is wrong with which field of it.
+    fn long_scaling(&self, place: &str, rope: &Rope, head: usize) -> Result<LongRope, (String, String)> {
+        let field = |name: &str| format!("{place}.{name}");
+        let missing = |name: &str| (field(name), "is missing".to_owned());
+        let is_positive = |number: &f64| number.is_finite() && *number > 0.0;
+        let divisors = rope.short_factor.clone().ok_or_else(|| missing("short_factor"))?;
+        if divisors.len() != head / 2 || !divisors.iter().all(is_positive) {
+            let problem = format!("must be {} positive numbers, one for each pair of a head", head / 2);
+            return Err((field("short_factor"), problem));
+        }
+        let first = self
+            .first_context(rope)
+            .ok_or_else(|| missing("original_max_position_embeddings"))?;
+        let factor = rope.factor.unwrap_or(self.max_position_embeddings as f64 / first as f64);
+        // As Transformers works it out.
+        let magnitude = match rope.attention_factor {
+            Some(written) => written,
+            None if factor <= 1.0 => 1.0,
+            None => (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt(),
+        };
+        if !is_positive(&magnitude) {
+            return Err((
+                field("attention_factor"),
+                format!("comes to {magnitude}, which is no positive number"),
+            ));
+        }
+        Ok(LongRope { divisors, magnitude })
+    }
+
+    fn architecture(&self, rope_scaling: Option<Llama3Scaling>) -> Architecture {
         let rope = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta);
         Architecture {
             width: self.hidden_size,
@@ -301,16 +367,25 @@ pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
             known,
         });
     }
-    let rope_scaling = config.rope_scaling().map_err(|field| ModelError::Field {
+    let wrong = |(field, problem)| ModelError::Field {
         path: path.to_owned(),
         field,
-        problem: "is missing".to_owned(),
-    })?;
-    let shape = config.architecture(rope_scaling).shape(config.vocab_size);
-    let shape = shape.map_err(|error| ModelError::Architecture {
+        problem,
+    };
+    let llama3 = config.scaling().filter(|_| config.long_rope().is_none());
+    let llama3 = llama3.map(|(place, rope)| {
+        rope.llama3()
+            .map_err(|field| wrong((format!("{place}.{field}"), "is missing".to_owned())))
+    });
+    let shape = config.architecture(llama3.transpose()?).shape(config.vocab_size);
+    let mut shape = shape.map_err(|error| ModelError::Architecture {
         path: path.to_owned(),
         error,
     })?;
+    if let Some((place, rope)) = config.long_rope() {
+        let scaling = config.long_scaling(place, rope, shape.head_dim).map_err(wrong)?;
+        shape.rope_scaling = Some(RopeScaling::LongRope(scaling));
+    }
     let ends = config.eos_token_id.map(Ends::list).unwrap_or_default();
     Ok(Config { shape, ends })
 }

@@ -26,7 +26,7 @@ pub use files::{load, open};
 pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
-pub use rotary::RopeScaling;
+pub use rotary::{Llama3Scaling, LongRope, RopeScaling};
 pub use stored::{Stored, le_bytes, store};
 pub use take::Take;
 pub use tensor_file::TensorFile;

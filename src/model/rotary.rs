@@ -6,13 +6,30 @@ use serde::{Deserialize, Serialize};
 use super::architecture::{in_range, positive};
 use super::{ArchitectureError, Shape};
 
+/// How rotary positions are scaled, for positions beyond those of a first training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    Llama3(Llama3Scaling),
+    LongRope(LongRope),
+}
+
+/// Each pair has a divisor of its own (LongRoPE, Ding et al. 2024; Phi-3). Of its two lists this is the one for sequences within the context of the
+/// first training, to which the context is held: beyond it, each position of a sequence would be another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongRope {
+    /// What the angle of each pair is divided by. [head / 2]
+    pub divisors: Vec<f64>,
+    /// How many times as long turned queries and keys are.
+    pub magnitude: f64,
+}
+
 /// Llama 3's way to positions beyond those of its first training: pairs that turn slowly turn slower by `factor`.
 ///
 /// A pair whose turn takes more than `original_context / low_freq_factor` positions is slowed down, one whose turn takes fewer than
 /// `original_context / high_freq_factor` stays as it is, and those between are blended.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RopeScaling {
+pub struct Llama3Scaling {
     /// By how much slow pairs are slowed down.
     pub factor: f64,
     pub low_freq_factor: f64,
@@ -22,6 +39,18 @@ pub struct RopeScaling {
 }
 
 impl std::fmt::Display for RopeScaling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Llama3(scaling) => scaling.fmt(f),
+            Self::LongRope(LongRope { divisors, magnitude }) => {
+                let last = divisors.last().copied().unwrap_or(1.0);
+                write!(f, "longrope (slowest pair by {last}, magnitude {magnitude})")
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Llama3Scaling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
             factor,
@@ -33,7 +62,7 @@ impl std::fmt::Display for RopeScaling {
     }
 }
 
-impl RopeScaling {
+impl Llama3Scaling {
     pub(super) fn check(&self) -> Result<(), ArchitectureError> {
         let Self {
             factor,
@@ -73,10 +102,28 @@ impl Shape {
     pub fn frequencies(&self) -> Vec<f64> {
         let frequency = |pair: usize| libm::pow(self.rope_theta, -2.0 * pair as f64 / self.head_dim as f64);
         let plain = (0..self.head_dim / 2).map(frequency);
-        match self.rope_scaling {
+        match &self.rope_scaling {
             None => plain.collect(),
-            Some(scaling) => plain.map(|frequency| frequency / scaling.slowdown(frequency)).collect(),
+            Some(RopeScaling::Llama3(scaling)) => plain.map(|frequency| frequency / scaling.slowdown(frequency)).collect(),
+            Some(RopeScaling::LongRope(LongRope { divisors, .. })) => plain.zip(divisors).map(|(frequency, by)| frequency / by).collect(),
         }
+    }
+
+    /// How many times as long queries and keys are after their turn.
+    fn magnitude(&self) -> f64 {
+        match &self.rope_scaling {
+            Some(RopeScaling::LongRope(long)) => long.magnitude,
+            Some(RopeScaling::Llama3(_)) | None => 1.0,
+        }
+    }
+
+    /// Cosines and sines of how far each pair has turned at each position, times the turn's magnitude. In f64 with `libm`, as the
+    /// frequencies. Both [context, head / 2]
+    pub fn turns(&self) -> (Vec<f32>, Vec<f32>) {
+        let (frequencies, magnitude) = (self.frequencies(), self.magnitude());
+        let angles = || (0..self.context).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
+        let table = |function: fn(f64) -> f64| angles().map(|angle| (function(angle) * magnitude) as f32).collect();
+        (table(libm::cos), table(libm::sin))
     }
 }
 
@@ -85,7 +132,7 @@ mod tests {
     use super::*;
     use crate::model::Architecture;
 
-    fn found(rope_scaling: Option<RopeScaling>) -> Vec<f64> {
+    fn found(rope_scaling: Option<Llama3Scaling>) -> Vec<f64> {
         let architecture = Architecture {
             head_dim: 16,
             rope_theta: 500_000.0,
@@ -98,7 +145,7 @@ mod tests {
     /// By hand, with the three cases of Meta's published code: fast pairs as they were, slow ones divided, one of those between.
     #[test]
     fn slow_pairs_turn_slower() {
-        let scaling = RopeScaling {
+        let scaling = Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,

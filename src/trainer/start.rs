@@ -59,7 +59,7 @@ fn sizes(shape: &Shape) -> [(&'static str, String); 14] {
         ("qkv_bias", shape.qkv_bias.to_string()),
         (
             "rope_scaling",
-            shape.rope_scaling.map_or("none".to_owned(), |scaling| scaling.to_string()),
+            shape.rope_scaling.as_ref().map_or("none".to_owned(), ToString::to_string),
         ),
         ("rope_theta", shape.rope_theta.to_string()),
         ("norm_epsilon", shape.norm_epsilon.to_string()),

@@ -7,7 +7,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Array, Model, RopeScaling, Shape, Weights, initialise};
+use runner::model::{self, Architecture, Array, Llama3Scaling, Model, Shape, Weights, initialise};
 use runner::seed::Stream;
 use runner::tokenizer::{Style, Tokenizer};
 use serde_json::json;
@@ -165,7 +165,7 @@ fn a_gguf_file_of_qwen2_has_biases_and_its_rows_in_order() {
 
 #[test]
 fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
-    let scaling = RopeScaling {
+    let scaling = Llama3Scaling {
         factor: 32.0,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
@@ -344,8 +344,8 @@ fn mistral_and_phi_are_llamas_within_their_window() {
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.mlp.down_proj.weight` has shape [64, 32] where the model needs [64, 48]");
     set(json!({ "architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.5 }));
     insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, and only 1 is supported");
-    set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "longrope" } }));
-    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "longrope", and only "default" or "llama3" is supported"#);
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "yarn" } }));
+    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "yarn", and only "default", "llama3" or "longrope" is supported"#);
     set(json!({ "architectures": ["Qwen2ForCausalLM"] }));
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing");
 }

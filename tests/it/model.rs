@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Model, RopeScaling, initialise};
+use runner::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
 use runner::tokenizer::{Style, Tokenizer};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ fn biases_make_a_qwen2_and_scaled_positions_and_wide_heads_stay() {
     let architecture = Architecture {
         head_dim: 6,
         qkv_bias: true,
-        rope_scaling: Some(RopeScaling {
+        rope_scaling: Some(Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
@@ -179,6 +179,55 @@ fn biases_make_a_qwen2_and_scaled_positions_and_wide_heads_stay() {
       "runner_format": 1
     }
     "#);
+}
+
+/// Within the context of the first training, which is what is written.
+#[test]
+fn long_rope_is_that_of_the_first_context() {
+    let model = model(&Architecture {
+        lines: 0,
+        columns: 0,
+        ..small()
+    });
+    let folder = tempfile::tempdir().unwrap();
+    model.save(folder.path()).unwrap();
+    let read = |magnitude: f64| {
+        let loaded = model::load(folder.path()).unwrap();
+        let divisors = vec![1.05, 1.9];
+        let scaling = Some(RopeScaling::LongRope(LongRope { divisors, magnitude }));
+        assert_eq!((loaded.shape.context, &loaded.shape.rope_scaling), (64, &scaling));
+        loaded
+    };
+    // As Phi-3 has it, and as Transformers 5 writes it; the magnitude by hand: √(1 + ln 16 / ln 64) = √(5/3).
+    let lists = json!({"type": "longrope", "short_factor": [1.05, 1.9], "long_factor": [4.0, 30.0]});
+    edit(
+        folder.path(),
+        &json!({"rope_scaling": lists, "max_position_embeddings": 1024, "original_max_position_embeddings": 64}),
+    );
+    let loaded = read((5.0f64 / 3.0).sqrt());
+    let again = tempfile::tempdir().unwrap();
+    loaded.save(again.path()).unwrap();
+    assert_eq!(model::load(again.path()).unwrap().shape, loaded.shape);
+    let config: Value = serde_json::from_slice(&std::fs::read(again.path().join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["max_position_embeddings"], json!(64));
+    assert_eq!(
+        config["rope_scaling"],
+        json!({
+            "rope_type": "longrope", "short_factor": [1.05, 1.9], "long_factor": [1.05, 1.9], "attention_factor": (5.0f64 / 3.0).sqrt(),
+            "original_max_position_embeddings": 64,
+        })
+    );
+    edit(
+        folder.path(),
+        &json!({
+            "rope_theta": null, "rope_scaling": null, "original_max_position_embeddings": null,
+            "rope_parameters": {
+                "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.05, 1.9], "long_factor": [4.0, 30.0],
+                "attention_factor": 1.25, "original_max_position_embeddings": 64,
+            },
+        }),
+    );
+    read(1.25);
 }
 
 #[test]
@@ -262,6 +311,12 @@ fn what_the_config_asks_for_in_vain_is_named() {
         json!({"rope_scaling": {"type": "linear"}}),
         json!({"rope_parameters": {"rope_type": "yarn"}}),
         json!({"rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}}),
+        json!({"rope_scaling": {"type": "longrope"}}),
+        json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 2, 3]}}),
+        json!({"rope_scaling": {"type": "longrope", "short_factor": [1, -2]}}),
+        json!({"rope_scaling": {"type": "su", "short_factor": [1, 2]}}),
+        json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 2]}, "original_max_position_embeddings": 1}),
+        json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 2], "original_max_position_embeddings": 0}}),
         json!({"head_dim": 64}),
         json!({"head_dim": 3}),
         json!({"attention_bias": true}),
@@ -279,9 +334,15 @@ fn what_the_config_asks_for_in_vain_is_named() {
     insta::assert_snapshot!(messages.join("\n"), @r#"
     config.json: architectures is ["GPT2LMHeadModel"], and only LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
     config.json: hidden_act is "gelu", and only "silu" is supported
-    config.json: rope_scaling.rope_type is "linear", and only "default" or "llama3" is supported
-    config.json: rope_parameters.rope_type is "yarn", and only "default" or "llama3" is supported
+    config.json: rope_scaling.rope_type is "linear", and only "default", "llama3" or "longrope" is supported
+    config.json: rope_parameters.rope_type is "yarn", and only "default", "llama3" or "longrope" is supported
     config.json: `rope_scaling.original_max_position_embeddings` is missing
+    config.json: `rope_scaling.short_factor` is missing
+    config.json: `rope_scaling.short_factor` must be 2 positive numbers, one for each pair of a head
+    config.json: `rope_scaling.short_factor` must be 2 positive numbers, one for each pair of a head
+    config.json: `rope_scaling.original_max_position_embeddings` is missing
+    config.json: `rope_scaling.attention_factor` comes to inf, which is no positive number
+    config.json: `context` must be at least 1
     model.safetensors: tensor `model.layers.0.self_attn.k_proj.weight` has shape [8, 8] where the model needs [128, 8]
     config.json: `head_dim` = 3 must be even: rotary positions turn pairs
     config.json: attention_bias or mlp_bias is true, and only false is supported

@@ -25,6 +25,9 @@ PROMPTS = [f"Question: {a} + {b}\nAnswer:\n" for a, b in [(1, 2), (35, 7), (123,
 
 # A context of 64 before: within 256 tokens some pairs are slowed down, some not, and some are between.
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+# Prompt and answer stay within the context before.
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0], "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 40.0, 60.0]}
+LONGROPE |= {"original_max_position_embeddings": 256}
 SHAPE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
 SHAPE |= {"max_position_embeddings": 256, "rms_norm_eps": 1e-5, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
 
@@ -38,6 +41,7 @@ THEIRS = {
     "Mistral": ("MistralConfig", {"sliding_window": 200}),
     "Mistral, heads of 24": ("MistralConfig", {"sliding_window": None, "head_dim": 24}),
     "Phi-3": ("Phi3Config", {"sliding_window": None}),
+    "Phi-3, long positions": ("Phi3Config", {"sliding_window": None, "rope": LONGROPE, "max_position_embeddings": 4096, "original_max_position_embeddings": 256}),
 }
 
 PLAIN = "width = 64, layers = 2, heads = 4, kv_heads = 2, lines = 0, columns = 0, context = 256"
@@ -76,7 +80,7 @@ def config(kind, changes, vocabulary):
         changes["rope_parameters"] = rope | {"rope_theta": 10000.0}
     elif rope["rope_type"] != "default":
         changes["rope_scaling"] = rope
-    return getattr(transformers, kind)(vocab_size=vocabulary, **SHAPE, **changes)
+    return getattr(transformers, kind)(vocab_size=vocabulary, **(SHAPE | changes))
 
 
 def lively(model):

@@ -124,13 +124,9 @@ impl Layer {
     }
 }
 
-/// Cosine and sine of how far each pair has turned, in f64 with `libm` so that they are the same on every platform. [context, head/2]
+/// The tables of [`Shape::turns`]. Both [context, head / 2]
 fn rotary(shape: &Shape, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
-    let (half, frequencies) = (shape.head_dim / 2, shape.frequencies());
-    let table = |function: fn(f64) -> f64| {
-        let angles = (0..shape.context).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
-        let values: Vec<f32> = angles.map(|angle| function(angle) as f32).collect();
-        Tensor::from_vec(values, (shape.context, half), device)
-    };
-    Ok((table(libm::cos)?, table(libm::sin)?))
+    let (cosines, sines) = shape.turns();
+    let table = |values| Tensor::from_vec(values, (shape.context, shape.head_dim / 2), device);
+    Ok((table(cosines)?, table(sines)?))
 }

@@ -9,7 +9,7 @@ use super::attention::Causal;
 use super::network::{Input, Network};
 use super::{Decoder, Trainer, tensors};
 use crate::engine::{Batch, Decode, Feed, IGNORED, Optimizer, Train, reader};
-use crate::model::{Architecture, RopeScaling, Shape, Weights, initialise};
+use crate::model::{Architecture, Llama3Scaling, RopeScaling, Shape, Weights, initialise};
 use crate::seed::Stream;
 
 const VOCABULARY: usize = 23;
@@ -43,13 +43,13 @@ fn qwen(shape: &Shape) -> Shape {
     Shape {
         qkv_bias: true,
         head_dim: 12,
-        rope_scaling: Some(SCALING),
+        rope_scaling: Some(RopeScaling::Llama3(SCALING)),
         ..shape.clone()
     }
 }
 
 /// So that some pairs of a head of 8 stay as they are, some are slower and some blended.
-const SCALING: RopeScaling = RopeScaling {
+const SCALING: Llama3Scaling = Llama3Scaling {
     factor: 8.0,
     low_freq_factor: 1.0,
     high_freq_factor: 4.0,
@@ -152,7 +152,7 @@ fn logits_are_those_of_candle_transformers() {
     };
     for (tied, rope_scaling) in [(true, None), (false, Some(scaled))] {
         let shape = Shape {
-            rope_scaling: rope_scaling.as_ref().map(|_| SCALING),
+            rope_scaling: rope_scaling.as_ref().map(|_| RopeScaling::Llama3(SCALING)),
             ..shape(0, 0, tied)
         };
         let weights = lively(&shape);

@@ -193,7 +193,7 @@ impl<T: Number> Parameters<T> {
         let mut parameters = Self {
             cpu,
             shape: shape.clone(),
-            rope: Rope::new(&shape.frequencies(), shape.context),
+            rope: Rope::new(shape.head_dim, shape.turns()),
             flat,
             from,
             layers,

@@ -15,14 +15,9 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// The angles of `positions` positions: each times how far the pairs turn from one to the next. frequencies: [head / 2]
-    pub fn new(frequencies: &[f64], positions: usize) -> Self {
-        let angles = || (0..positions).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));
-        Self {
-            head: 2 * frequencies.len(),
-            cosines: angles().map(|angle| libm::cos(angle) as f32).collect(),
-            sines: angles().map(|angle| libm::sin(angle) as f32).collect(),
-        }
+    /// For heads of width `head`. cosines, sines: [positions, head / 2]
+    pub fn new(head: usize, (cosines, sines): (Vec<f32>, Vec<f32>)) -> Self {
+        Self { head, cosines, sines }
     }
 
     /// How many floats its tables have.

@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, RopeScaling, Shape, Weights};
+use crate::model::{Array, Llama3Scaling, LongRope, RopeScaling, Shape, Weights};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -28,23 +28,32 @@ pub fn shape(stream: &mut Stream) -> Shape {
     let (lines, columns) = (between(stream, 0, 1) * 5, between(stream, 0, 1) * 7);
     // From a stream of their own: a shape is otherwise what it is without them.
     let mut more = Stream::new((64 * vocabulary + feed_forward) as u64, "features");
-    let scaling = RopeScaling {
-        factor: 4.0,
-        low_freq_factor: 1.0,
-        high_freq_factor: 4.0,
-        original_context: 64,
+    let width = heads * head + between(&mut more, 0, 1) * 3;
+    let qkv_bias = more.below(2) == 0;
+    let rope_scaling = match (more.below(2), more.below(2)) {
+        (0, 0) => Some(RopeScaling::Llama3(Llama3Scaling {
+            factor: 4.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 64,
+        })),
+        (0, _) => Some(RopeScaling::LongRope(LongRope {
+            divisors: (0..head / 2).map(|pair| 1.1 + pair as f64 / 4.0).collect(),
+            magnitude: 1.2,
+        })),
+        _ => None,
     };
     Shape {
         vocabulary,
-        width: heads * head + between(&mut more, 0, 1) * 3,
+        width,
         layers,
         heads,
         kv_heads,
         head_dim: head,
         feed_forward,
-        qkv_bias: more.below(2) == 0,
+        qkv_bias,
         rope_theta: 10_000.0,
-        rope_scaling: (more.below(2) == 0).then_some(scaling),
+        rope_scaling,
         norm_epsilon: 1e-5,
         tied,
         lines,

@@ -224,7 +224,8 @@ proptest! {
         })?;
         let head = 2 * half;
         let frequencies: Vec<f64> = (0..half).map(|pair| libm::pow(10_000.0, -(pair as f64) / half as f64)).collect();
-        let rope = Rope::new(&frequencies, 70);
+        let angles = || (0..70).flat_map(|position| frequencies.iter().map(move |frequency| f64::from(position) * frequency));
+        let rope = Rope::new(head, (angles().map(|angle| libm::cos(angle) as f32).collect(), angles().map(|angle| libm::sin(angle) as f32).collect()));
         let x = Numbers::new(&mut stream, rows * 3 * head);
         agree(|set| {
             let mut turned = x.get().to_vec();

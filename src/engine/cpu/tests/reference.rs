@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{Batch, IGNORED};
-use crate::model::{Shape, Weights};
+use crate::model::{Llama3Scaling, RopeScaling, Shape, Weights};
 
 /// The weights in f64 by name.
 pub type Exact = BTreeMap<String, Vec<f64>>;
@@ -114,20 +114,25 @@ fn turn(shape: &Shape, position: usize, row: &mut [f64]) {
     for row in row.chunks_mut(head) {
         for pair in 0..half {
             let mut angle = position as f64 * shape.rope_theta.powf(-2.0 * pair as f64 / head as f64);
-            angle /= slowdown(
-                shape,
-                shape.rope_theta.powf(2.0 * pair as f64 / head as f64) * std::f64::consts::TAU,
-            );
+            let wavelength = shape.rope_theta.powf(2.0 * pair as f64 / head as f64) * std::f64::consts::TAU;
+            let mut longer = 1.0;
+            match &shape.rope_scaling {
+                None => {}
+                Some(RopeScaling::Llama3(scaling)) => angle /= slowdown(scaling, wavelength),
+                Some(RopeScaling::LongRope(scaling)) => {
+                    angle /= scaling.divisors[pair];
+                    longer = scaling.magnitude;
+                }
+            }
             let (a, b) = (row[pair], row[pair + half]);
-            row[pair] = a * angle.cos() - b * angle.sin();
-            row[pair + half] = b * angle.cos() + a * angle.sin();
+            row[pair] = longer * (a * angle.cos() - b * angle.sin());
+            row[pair + half] = longer * (b * angle.cos() + a * angle.sin());
         }
     }
 }
 
 /// By how much Llama 3 slows down a pair that turns round in `wavelength` positions.
-fn slowdown(shape: &Shape, wavelength: f64) -> f64 {
-    let Some(scaling) = shape.rope_scaling else { return 1.0 };
+fn slowdown(scaling: &Llama3Scaling, wavelength: f64) -> f64 {
     let context = scaling.original_context as f64;
     if wavelength < context / scaling.high_freq_factor {
         1.0

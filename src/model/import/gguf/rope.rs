@@ -7,7 +7,7 @@ use safetensors::tensor::Dtype;
 use super::header::Header;
 use super::place;
 use crate::model::import::tensor::{Encoding, Tensor};
-use crate::model::{ModelError, RopeScaling, Shape};
+use crate::model::{Llama3Scaling, ModelError, RopeScaling, Shape};
 
 /// The tensor of the divisors. [head / 2]
 pub(super) const FACTORS: &str = "rope_freqs.weight";
@@ -16,8 +16,8 @@ pub(super) const FACTORS: &str = "rope_freqs.weight";
 const TOLERANCE: f64 = 1e-4;
 
 /// The settings of all of Meta's models, but for the factor.
-fn llama3(factor: f64) -> RopeScaling {
-    RopeScaling {
+fn llama3(factor: f64) -> Llama3Scaling {
+    Llama3Scaling {
         factor,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
@@ -61,7 +61,7 @@ pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Opt
     };
     let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < TOLERANCE;
     if factors.iter().zip(plain.frequencies()).all(fits) {
-        return Ok(Some(scaling));
+        return Ok(Some(RopeScaling::Llama3(scaling)));
     }
     Err(wrong(format!(
         "does not hold the divisors of Llama 3 ({scaling}), and only those are supported"
