@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM
 
 def main():
     base, model = map(pathlib.Path, sys.argv[1:3])
-    merged = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    # In f64: what differs is then how the merged weights were rounded, and not how Transformers adds up.
+    merged = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64).eval()
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float64).eval()
     tokens = torch.arange(3, 43)[None] % plain.config.vocab_size
     with torch.no_grad():
         before = plain(tokens).logits
