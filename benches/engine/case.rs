@@ -84,7 +84,7 @@ pub fn all() -> [Case; 6] {
         feed_forward: 384,
         lines: 0,
         columns: 0,
-        ..quick
+        ..quick.clone()
     };
     let medium = Shape {
         vocabulary: 2048,
@@ -94,7 +94,7 @@ pub fn all() -> [Case; 6] {
         kv_heads: 6,
         head_dim: 64,
         feed_forward: 1024,
-        ..small
+        ..small.clone()
     };
     let smol = Shape {
         vocabulary: 49_152,
@@ -104,7 +104,7 @@ pub fn all() -> [Case; 6] {
         kv_heads: 3,
         head_dim: 64,
         feed_forward: 1536,
-        ..small
+        ..small.clone()
     };
     let case = |name, shape, sequences, lengths, ignored| Case {
         name,
@@ -114,7 +114,10 @@ pub fn all() -> [Case; 6] {
         ignored,
         again: false,
     };
-    let long = Shape { context: 2048, ..medium };
+    let long = Shape {
+        context: 2048,
+        ..medium.clone()
+    };
     let [q, s, m, l, kept, again] = NAMES;
     let kept = case(kept, long.clone(), 1, 2048..=2048, 0.0);
     let again = Case {
