@@ -302,10 +302,22 @@ impl<T: Number> Tile<T> {
                     }
                 }
             }
+            let out = self.out.add(column);
+            if self.columns - column >= P * LANES {
+                // Unrolled, so that the sums are in registers from the first to the last; of the other way they have a copy in memory.
+                for (i, sums) in sums.iter().enumerate() {
+                    for (p, sum) in sums.iter().enumerate() {
+                        let out = out.add(i * self.stride + p * LANES);
+                        L::store(if self.add { L::add(L::load(out), *sum) } else { *sum }, out);
+                    }
+                }
+                return;
+            }
+            let sums = sums;
             for (i, sums) in sums.iter().enumerate() {
                 for (p, sum) in sums.iter().enumerate() {
-                    let column = column + p * LANES;
-                    self.put::<L>(*sum, self.out.add(i * self.stride + column), self.columns - column);
+                    let done = p * LANES;
+                    self.put::<L>(*sum, out.add(i * self.stride + done), self.columns - column - done);
                 }
             }
         }
