@@ -159,6 +159,9 @@ pub trait Train {
     /// How many optimizer steps were taken.
     fn steps(&self) -> u64;
 
+    /// How many numbers are trained.
+    fn trained(&self) -> usize;
+
     /// Weights or moments as they are now, where they lie if that is possible. Frozen weights have no moments; where adapters are
     /// trained, they are the weights that are meant.
     ///

@@ -161,6 +161,10 @@ impl Rope {
         self.rope_type.as_deref().filter(|name| *name != "default")
     }
 
+    fn is_llama3(&self) -> bool {
+        self.scaled() == Some(LLAMA3)
+    }
+
     /// What Llama 3's scaling needs; without it, the field that is missing.
     fn llama3(&self) -> Result<Llama3Scaling, &'static str> {
         Ok(Llama3Scaling {
@@ -291,7 +295,7 @@ impl ConfigFile {
     }
 
     fn long_rope(&self) -> Option<(&'static str, &Rope)> {
-        self.scaling().filter(|(_, rope)| rope.scaled() != Some(LLAMA3))
+        self.scaling().filter(|(_, rope)| !rope.is_llama3())
     }
 
     /// LongRoPE's scaling, for heads of `head` numbers; what is wrong with which field of it.
@@ -372,7 +376,7 @@ pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
         field,
         problem,
     };
-    let llama3 = config.scaling().filter(|_| config.long_rope().is_none());
+    let llama3 = config.scaling().filter(|(_, rope)| rope.is_llama3());
     let llama3 = llama3.map(|(place, rope)| {
         rope.llama3()
             .map_err(|field| wrong((format!("{place}.{field}"), "is missing".to_owned())))

@@ -138,6 +138,10 @@ mod tests {
             1
         }
 
+        fn trained(&self) -> usize {
+            self.0.len()
+        }
+
         fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
             let factor = match part {
                 Part::Weights => return Ok(vec![Named::borrowed("a.b", &[2, 1], &self.0)]),

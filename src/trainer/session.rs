@@ -7,7 +7,7 @@ use super::examples::Examples;
 use super::history::Moment;
 use super::order::Order;
 use super::{Reading, Recipe, Run, TrainError, schedule};
-use crate::engine::{Batch, Part, Step, Train};
+use crate::engine::{Batch, Step, Train};
 
 /// Time between checkpoints at least: what a killed process loses. It decides nothing about the result.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -23,9 +23,9 @@ fn interval(takes: Duration) -> Duration {
     INTERVAL.max(takes * WORK_PER_CHECKPOINT)
 }
 
-/// How long it presumably takes to write a checkpoint of so many changing weights: each with two moments, in f32.
-fn presumed(weights: usize) -> Duration {
-    Duration::from_secs_f64(weights as f64 * 12.0 / WRITTEN_PER_SECOND)
+/// How long it presumably takes to write a checkpoint of so many trained numbers: each with two moments, in f32.
+fn presumed(trained: usize) -> Duration {
+    Duration::from_secs_f64(trained as f64 * 12.0 / WRITTEN_PER_SECOND)
 }
 
 /// One training under way.
@@ -60,8 +60,7 @@ impl Session<'_> {
     /// Trains until `steps` steps are done.
     pub(super) fn go_on(&mut self, steps: u64) -> Result<(), TrainError> {
         let begun = Instant::now();
-        let weights = (self.engine.tensors(Part::Weights)?.iter()).map(|tensor| tensor.data.len()).sum();
-        let mut due = begun + interval(presumed(weights));
+        let mut due = begun + interval(presumed(self.engine.trained()));
         let mut tokens = 0.0;
         while (self.history.len() as u64) < steps {
             if (self.run.stop)() {

@@ -151,6 +151,10 @@ impl Train for Trainer {
         self.optimizer.steps
     }
 
+    fn trained(&self) -> usize {
+        self.weights.values().map(|weight| weight.elem_count()).sum()
+    }
+
     fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
         match part {
             Part::Weights => named(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor()))),

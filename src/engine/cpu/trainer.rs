@@ -367,6 +367,10 @@ impl<T: Number> Train for Trainer<T> {
         self.learner.steps
     }
 
+    fn trained(&self) -> usize {
+        self.learner.parameters.trained.length
+    }
+
     fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
         let learner = &self.learner;
         let parameters = &learner.parameters;

@@ -307,8 +307,7 @@ impl<T: Number> Tile<T> {
                 // Unrolled, so that the sums are in registers from the first to the last; of the other way they have a copy in memory.
                 for (i, sums) in sums.iter().enumerate() {
                     for (p, sum) in sums.iter().enumerate() {
-                        let out = out.add(i * self.stride + p * LANES);
-                        L::store(if self.add { L::add(L::load(out), *sum) } else { *sum }, out);
+                        self.put::<L>(*sum, out.add(i * self.stride + p * LANES), LANES);
                     }
                 }
                 return;
