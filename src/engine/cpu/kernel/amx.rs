@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-use super::level::LANES;
+use super::level::{Avx512, LANES, Level};
 use super::product::{AMX_ROWS, COPY_STRIDE, ROOM, Tile};
 
 /// Rows and columns of a tile of sums, and the pairs that an instruction takes of each.
@@ -197,7 +197,7 @@ unsafe fn fill(from: *const u32, (row, step): (usize, usize), (count, inner): (u
             let (rows, pairs) = ((count - first).min(TILE), (inner - start).min(TILE));
             let (from, to) = (from.add(first * row + start * step), to.add(first * COPY_STRIDE + start));
             if (rows, pairs, row) == (TILE, TILE, 1) {
-                transpose(from, step, to);
+                Avx512::transpose(from, step, to, COPY_STRIDE);
                 continue;
             }
             for (i, k) in (0..TILE).flat_map(|i| (0..TILE).map(move |k| (i, k))) {
@@ -207,47 +207,6 @@ unsafe fn fill(from: *const u32, (row, step): (usize, usize), (count, inner): (u
                     0
                 };
                 to.add(i * COPY_STRIDE + k).write(number);
-            }
-        }
-    }
-}
-
-/// Makes 16 rows of 16, [`COPY_STRIDE`] apart, of as many columns, `step` apart.
-///
-/// # Safety
-/// The processor has AVX-512; there is as much to read and room to write.
-#[inline(always)]
-unsafe fn transpose(from: *const u32, step: usize, to: *mut u32) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let a: [__m512i; TILE] = std::array::from_fn(|k| _mm512_loadu_si512(from.add(k * step).cast()));
-        // Pairs of rows, then fours, then the quarters of registers.
-        let b: [__m512i; TILE] = std::array::from_fn(|i| match i % 2 {
-            0 => _mm512_unpacklo_epi32(a[i], a[i + 1]),
-            _ => _mm512_unpackhi_epi32(a[i - 1], a[i]),
-        });
-        let c: [__m512i; TILE] = std::array::from_fn(|i| {
-            let (four, place) = (i / 4 * 4, i % 4);
-            let (first, second) = (b[four + place / 2], b[four + 2 + place / 2]);
-            match place % 2 {
-                0 => _mm512_unpacklo_epi64(first, second),
-                _ => _mm512_unpackhi_epi64(first, second),
-            }
-        });
-        // Of c[4 f + j], quarter q holds column 4 q + j of the rows 4 f to 4 f + 3.
-        for j in 0..4 {
-            let low = [
-                _mm512_shuffle_i32x4::<0x88>(c[j], c[4 + j]),
-                _mm512_shuffle_i32x4::<0xdd>(c[j], c[4 + j]),
-            ];
-            let high = [
-                _mm512_shuffle_i32x4::<0x88>(c[8 + j], c[12 + j]),
-                _mm512_shuffle_i32x4::<0xdd>(c[8 + j], c[12 + j]),
-            ];
-            for (odd, (low, high)) in low.into_iter().zip(high).enumerate() {
-                let (first, second) = (_mm512_shuffle_i32x4::<0x88>(low, high), _mm512_shuffle_i32x4::<0xdd>(low, high));
-                _mm512_storeu_si512(to.add((4 * odd + j) * COPY_STRIDE).cast(), first);
-                _mm512_storeu_si512(to.add((4 * odd + 8 + j) * COPY_STRIDE).cast(), second);
             }
         }
     }

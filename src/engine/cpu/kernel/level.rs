@@ -35,25 +35,48 @@ pub trait Level {
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::number::Pair`]); `b` holds their bits.
     unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// Writes pairs of bf16: lane by lane, one of each row.
+    /// Writes `count` pairs of bf16, at most [`LANES`]: lane by lane, one of each row.
     #[inline(always)]
-    unsafe fn interleave(low: *const f32, high: *const f32, to: *mut u32) {
-        // SAFETY: the caller promises LANES floats behind both, and room for as many pairs.
-        unsafe {
-            for lane in 0..LANES {
+    unsafe fn interleave(low: *const f32, high: *const f32, count: usize, to: *mut u32) {
+        let put = |lane| {
+            // SAFETY: the caller promises `count` floats behind both, and room for as many pairs.
+            unsafe {
                 let pair = u32::from(narrow(*low.add(lane))) | u32::from(narrow(*high.add(lane))) << 16;
                 to.add(lane).write_unaligned(pair);
             }
+        };
+        // A known number of lanes makes vectors.
+        if count == LANES {
+            (0..LANES).for_each(put);
+        } else {
+            (0..count).for_each(put);
         }
     }
-    /// Writes pairs of bf16: neighbours in a row of 2 · [`LANES`] floats.
+    /// Writes pairs of bf16: neighbours in a row of `count` floats, at most 2 · [`LANES`], and 0 beside the last where they are odd.
     #[inline(always)]
-    unsafe fn narrow(row: *const f32, to: *mut u32) {
-        // SAFETY: the caller promises 2 · LANES floats, and room for half as many pairs.
-        unsafe {
-            for lane in 0..LANES {
-                let pair = u32::from(narrow(*row.add(2 * lane))) | u32::from(narrow(*row.add(2 * lane + 1))) << 16;
+    unsafe fn narrow(row: *const f32, count: usize, to: *mut u32) {
+        let put = |lane| {
+            // SAFETY: the caller promises `count` floats, and room for half as many pairs, rounded up.
+            unsafe {
+                let second = if 2 * lane + 1 < count { *row.add(2 * lane + 1) } else { 0.0 };
+                let pair = u32::from(narrow(*row.add(2 * lane))) | u32::from(narrow(second)) << 16;
                 to.add(lane).write_unaligned(pair);
+            }
+        };
+        if count == 2 * LANES {
+            (0..LANES).for_each(put);
+        } else {
+            (0..count.div_ceil(2)).for_each(put);
+        }
+    }
+    /// Makes [`LANES`] rows of `to`, `stride` apart, of the columns of as many rows `step` apart.
+    #[inline(always)]
+    unsafe fn transpose(from: *const u32, step: usize, to: *mut u32, stride: usize) {
+        // SAFETY: the caller promises LANES numbers in each of LANES rows, and as much room.
+        unsafe {
+            for (row, column) in (0..LANES).flat_map(|row| (0..LANES).map(move |column| (row, column))) {
+                to.add(row * stride + column)
+                    .write_unaligned(from.add(column * step + row).read_unaligned());
             }
         }
     }
@@ -211,6 +234,42 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_ET0>(to.cast()) }
         }
         #[inline(always)]
+        unsafe fn transpose(from: *const u32, step: usize, to: *mut u32, stride: usize) {
+            // SAFETY: as in `zero`; the caller promises LANES numbers in each of LANES rows, and as much room.
+            unsafe {
+                let a: [__m512i; LANES] = std::array::from_fn(|k| _mm512_loadu_si512(from.add(k * step).cast()));
+                // Pairs of rows, then fours, then the quarters of registers.
+                let b: [__m512i; LANES] = std::array::from_fn(|i| match i % 2 {
+                    0 => _mm512_unpacklo_epi32(a[i], a[i + 1]),
+                    _ => _mm512_unpackhi_epi32(a[i - 1], a[i]),
+                });
+                let c: [__m512i; LANES] = std::array::from_fn(|i| {
+                    let (four, place) = (i / 4 * 4, i % 4);
+                    let (first, second) = (b[four + place / 2], b[four + 2 + place / 2]);
+                    match place % 2 {
+                        0 => _mm512_unpacklo_epi64(first, second),
+                        _ => _mm512_unpackhi_epi64(first, second),
+                    }
+                });
+                // Of c[4 f + j], quarter q holds column 4 q + j of the rows 4 f to 4 f + 3.
+                for j in 0..4 {
+                    let low = [
+                        _mm512_shuffle_i32x4::<0x88>(c[j], c[4 + j]),
+                        _mm512_shuffle_i32x4::<0xdd>(c[j], c[4 + j]),
+                    ];
+                    let high = [
+                        _mm512_shuffle_i32x4::<0x88>(c[8 + j], c[12 + j]),
+                        _mm512_shuffle_i32x4::<0xdd>(c[8 + j], c[12 + j]),
+                    ];
+                    for (odd, (low, high)) in low.into_iter().zip(high).enumerate() {
+                        let (first, second) = (_mm512_shuffle_i32x4::<0x88>(low, high), _mm512_shuffle_i32x4::<0xdd>(low, high));
+                        _mm512_storeu_si512(to.add((4 * odd + j) * stride).cast(), first);
+                        _mm512_storeu_si512(to.add((4 * odd + 8 + j) * stride).cast(), second);
+                    }
+                }
+            }
+        }
+        #[inline(always)]
         unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
             // SAFETY: as in `zero`.
             unsafe { _mm512_add_ps(a, b) }
@@ -232,6 +291,12 @@ mod x86 {
                 _mm512_fmadd_ps(_mm512_set1_ps(low), b_low, sum)
             }
         }
+    }
+
+    /// The first `count` lanes of a vector; all where it has fewer.
+    #[inline(always)]
+    fn first_lanes(count: usize) -> __mmask16 {
+        if count >= LANES { !0 } else { (1 << count) - 1 }
     }
 
     /// AVX-512 with its bf16 instructions, and perhaps AMX's tiles.
@@ -292,23 +357,32 @@ mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn interleave(low: *const f32, high: *const f32, to: *mut u32) {
-            // SAFETY: as in `zero`, and the caller promises LANES floats and room for as many pairs; a vector of bf16 is as many u16.
+        unsafe fn transpose(from: *const u32, step: usize, to: *mut u32, stride: usize) {
+            // SAFETY: as in `zero`, and the caller promises what `transpose` needs.
+            unsafe { Avx512::transpose(from, step, to, stride) }
+        }
+        #[inline(always)]
+        unsafe fn interleave(low: *const f32, high: *const f32, count: usize, to: *mut u32) {
+            let lanes = first_lanes(count);
+            // SAFETY: as in `zero`, and the caller promises `count` floats and room for as many pairs, beyond which nothing is touched; a vector
+            // of bf16 is as many u16.
             unsafe {
                 let narrow = |row| {
-                    let row = _mm512_cvtneps_pbh(_mm512_loadu_ps(row));
+                    let row = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(lanes, row));
                     _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(row))
                 };
                 let pairs = _mm512_or_si512(narrow(low), _mm512_slli_epi32::<16>(narrow(high)));
-                _mm512_storeu_si512(to.cast(), pairs);
+                _mm512_mask_storeu_epi32(to.cast(), lanes, pairs);
             }
         }
         #[inline(always)]
-        unsafe fn narrow(row: *const f32, to: *mut u32) {
-            // SAFETY: as in `interleave`, of 2 · LANES floats; a vector of bf16 is half as many u32.
+        unsafe fn narrow(row: *const f32, count: usize, to: *mut u32) {
+            // SAFETY: as in `interleave`; a vector of bf16 is half as many u32.
             unsafe {
-                let pairs = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(row.add(LANES)), _mm512_loadu_ps(row));
-                _mm512_storeu_si512(to.cast(), std::mem::transmute::<__m512bh, __m512i>(pairs));
+                let low = _mm512_maskz_loadu_ps(first_lanes(count), row);
+                let high = _mm512_maskz_loadu_ps(first_lanes(count.saturating_sub(LANES)), row.wrapping_add(LANES));
+                let pairs = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_mask_storeu_epi32(to.cast(), first_lanes(count.div_ceil(2)), pairs);
             }
         }
     }

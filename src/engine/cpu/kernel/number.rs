@@ -18,21 +18,18 @@ pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// Floats as they are, where they need no conversion.
     fn view(floats: &[f32]) -> Option<&[Self]>;
 
-    /// The element of `STEPS` neighbours.
-    fn of<L: Level>(first: f32, second: f32) -> Self;
-
-    /// Writes [`LANES`] elements, of as many first and as many second neighbours.
+    /// Writes `count` elements, at most [`LANES`], of as many first and as many second neighbours.
     ///
     /// # Safety
-    /// The processor has the level's instructions; [`LANES`] floats lie behind `first`, and behind `second` where `STEPS` is 2, and
-    /// there is room for [`LANES`] elements behind `to`.
-    unsafe fn put_across<L: Level>(first: *const f32, second: *const f32, to: *mut Self);
+    /// The processor has the level's instructions; `count` floats lie behind `first`, and behind `second` where `STEPS` is 2, and
+    /// there is room for `count` elements behind `to`.
+    unsafe fn put_across<L: Level>(first: *const f32, second: *const f32, count: usize, to: *mut Self);
 
-    /// Writes [`LANES`] elements, of neighbours that lie side by side.
+    /// Writes the elements of `count` floats, at most `LANES * STEPS`: neighbours lie side by side, and beside an odd last one is 0.
     ///
     /// # Safety
-    /// As for [`Self::put_across`], with `LANES * STEPS` floats behind `from`.
-    unsafe fn put_along<L: Level>(from: *const f32, to: *mut Self);
+    /// As for [`Self::put_across`], with `count` floats behind `from`.
+    unsafe fn put_along<L: Level>(from: *const f32, count: usize, to: *mut Self);
 
     /// Makes elements of `count` floats where they lie: those of neighbours, from the start.
     ///
@@ -61,20 +58,21 @@ impl Number for f32 {
     }
 
     #[inline(always)]
-    fn of<L: Level>(first: f32, _: f32) -> Self {
-        first
+    unsafe fn put_across<L: Level>(first: *const f32, _: *const f32, count: usize, to: *mut Self) {
+        // SAFETY: the caller promises `count` floats and room for them.
+        unsafe {
+            if count == LANES {
+                L::store(L::load(first), to);
+            } else {
+                std::ptr::copy_nonoverlapping(first, to, count);
+            }
+        }
     }
 
     #[inline(always)]
-    unsafe fn put_across<L: Level>(first: *const f32, _: *const f32, to: *mut Self) {
-        // SAFETY: the caller promises LANES floats and room for them.
-        unsafe { L::store(L::load(first), to) }
-    }
-
-    #[inline(always)]
-    unsafe fn put_along<L: Level>(from: *const f32, to: *mut Self) {
+    unsafe fn put_along<L: Level>(from: *const f32, count: usize, to: *mut Self) {
         // SAFETY: as above.
-        unsafe { L::store(L::load(from), to) }
+        unsafe { Self::put_across::<L>(from, from, count, to) }
     }
 
     #[inline(always)]
@@ -99,20 +97,15 @@ impl Number for Pair {
     }
 
     #[inline(always)]
-    fn of<L: Level>(first: f32, second: f32) -> Self {
-        Self(u32::from(narrow(first)) | u32::from(narrow(second)) << 16)
+    unsafe fn put_across<L: Level>(first: *const f32, second: *const f32, count: usize, to: *mut Self) {
+        // SAFETY: the caller's promise, passed on; a pair is a u32.
+        unsafe { L::interleave(first, second, count, to.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn put_across<L: Level>(first: *const f32, second: *const f32, to: *mut Self) {
+    unsafe fn put_along<L: Level>(from: *const f32, count: usize, to: *mut Self) {
         // SAFETY: the caller's promise, passed on; a pair is a u32.
-        unsafe { L::interleave(first, second, to.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn put_along<L: Level>(from: *const f32, to: *mut Self) {
-        // SAFETY: the caller's promise, passed on; a pair is a u32.
-        unsafe { L::narrow(from, to.cast()) }
+        unsafe { L::narrow(from, count, to.cast()) }
     }
 
     #[inline(always)]
@@ -120,7 +113,7 @@ impl Number for Pair {
         for vector in 0..count.div_ceil(2 * LANES) {
             // SAFETY: the caller promises the floats and the instructions. What is written lies before what is still to be read: a
             // pair takes the place of the float before its own two, or of the first of them.
-            unsafe { L::narrow(floats.add(vector * 2 * LANES), floats.add(vector * LANES).cast()) }
+            unsafe { L::narrow(floats.add(vector * 2 * LANES), 2 * LANES, floats.add(vector * LANES).cast()) }
         }
     }
 

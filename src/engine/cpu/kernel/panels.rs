@@ -43,19 +43,19 @@ kernel! {
         let height = inner.div_ceil(T::STEPS);
         for (index, panel) in panels.chunks_exact_mut(height * LANES).enumerate().take(columns.div_ceil(LANES)) {
             let first = index * LANES;
-            let width = (columns - first).min(LANES);
-            if width < LANES {
-                panel.fill(T::default());
-            }
-            for (j, row) in matrix[first * stride..].chunks(stride).take(width).enumerate() {
-                let row = &row[..inner];
-                let pairs = row.chunks_exact(T::STEPS);
-                if let ([last], Some(out)) = (pairs.remainder(), panel.last_chunk_mut::<LANES>()) {
-                    out[j] = T::of::<L>(*last, 0.0);
+            let rows = matrix[first * stride..].chunks(stride).take((columns - first).min(LANES));
+            for (start, out) in (0..inner).step_by(LANES * T::STEPS).zip(panel.chunks_mut(LANES * LANES)) {
+                let end = inner.min(start + LANES * T::STEPS);
+                let mut block = [T::default(); LANES * LANES];
+                for (row, to) in rows.clone().zip(block.as_chunks_mut::<LANES>().0) {
+                    let row = &row[start..end];
+                    // SAFETY: a row of the block has LANES elements, and this one at most LANES · STEPS floats; `L` is the level of this variant.
+                    unsafe { T::put_along::<L>(row.as_ptr(), row.len(), to.as_mut_ptr()) };
                 }
-                for (pair, out) in pairs.zip(panel.as_chunks_mut::<LANES>().0) {
-                    out[j] = T::of::<L>(pair[0], pair[T::STEPS - 1]);
-                }
+                let mut turned = [T::default(); LANES * LANES];
+                // SAFETY: both have LANES rows of LANES elements, each of which is a float or a pair, of 4 bytes.
+                unsafe { L::transpose(block.as_ptr().cast(), LANES, turned.as_mut_ptr().cast(), LANES) };
+                out.copy_from_slice(&turned[..out.len()]);
             }
         }
     }
@@ -66,15 +66,9 @@ kernel! {
     pub fn left_rows<L, T>(matrix: &[f32], stride: usize, inner: usize, out: &mut [T]) {
         let width = inner.div_ceil(T::STEPS);
         for (row, out) in matrix.chunks(stride).zip(out.chunks_exact_mut(width)) {
-            let wholes = row[..inner].chunks_exact(LANES * T::STEPS);
-            let rest = wholes.remainder();
-            let (out, tail) = out.split_at_mut(width - rest.len().div_ceil(T::STEPS));
-            for (row, out) in wholes.zip(out.chunks_exact_mut(LANES)) {
-                // SAFETY: a chunk has LANES · STEPS floats and its place LANES elements; `L` is the level of this variant.
-                unsafe { T::put_along::<L>(row.as_ptr(), out.as_mut_ptr()) };
-            }
-            for (pair, out) in rest.chunks(T::STEPS).zip(tail) {
-                *out = T::of::<L>(pair[0], *pair.get(1).unwrap_or(&0.0));
+            for (row, out) in row[..inner].chunks(LANES * T::STEPS).zip(out.chunks_mut(LANES)) {
+                // SAFETY: a chunk has at most LANES · STEPS floats, and its place as many elements as they make; `L` is the level of this variant.
+                unsafe { T::put_along::<L>(row.as_ptr(), row.len(), out.as_mut_ptr()) };
             }
         }
     }
@@ -104,14 +98,8 @@ fn across<L: Level, T: Number>(matrix: &[f32], stride: usize, rows: usize, out: 
     let second = if T::STEPS > 1 && rows > 1 {
         &matrix[stride..stride + width]
     } else {
-        &[]
+        &[0.0; LANES][..width]
     };
-    if width == LANES && (T::STEPS == 1 || rows > 1) {
-        // SAFETY: both rows and `out` have LANES elements; the processor has the instructions of the variant.
-        unsafe { T::put_across::<L>(first.as_ptr(), second.as_ptr(), out.as_mut_ptr()) };
-        return;
-    }
-    for (lane, out) in out.iter_mut().enumerate() {
-        *out = T::of::<L>(first[lane], *second.get(lane).unwrap_or(&0.0));
-    }
+    // SAFETY: both rows have as many elements as `out`, at most LANES; the processor has the instructions of the variant.
+    unsafe { T::put_across::<L>(first.as_ptr(), second.as_ptr(), width, out.as_mut_ptr()) };
 }
