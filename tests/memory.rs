@@ -73,6 +73,12 @@ impl Case {
         Self { shape, lengths, ignored }
     }
 
+    /// The same with an output layer of its own.
+    fn untied(mut self) -> Self {
+        self.shape.tied = false;
+        self
+    }
+
     fn first(&self, length: usize) -> usize {
         (self.ignored * length as f64) as usize
     }
@@ -165,11 +171,15 @@ impl Case {
 fn decoding_and_training_take_what_was_said_and_a_step_nothing_anew() {
     let large = Case::new((4096, 256, 4, 1024), Vec::new(), 0.0);
     let small = Case::new((512, 128, 3, 384), Vec::new(), 0.0);
+    // The output layer is most of the weights.
+    let wordy = Case::new((8192, 128, 2, 384), Vec::new(), 0.0).untied();
     for dtype in [Dtype::F32, Dtype::Bf16] {
         large.check_decoder(dtype, 8, 2);
         large.check_decoder(dtype, 1, 1);
         small.check_decoder(dtype, 32, 1);
         small.check_decoder(dtype, 32, 2);
+        wordy.check_decoder(dtype, 8, 1);
+        wordy.check_decoder(dtype, 1, 2);
     }
     training_takes_what_was_said_and_a_step_nothing_anew();
 }
@@ -211,6 +221,9 @@ fn training_takes_what_was_said_and_a_step_nothing_anew() {
         ..training.clone()
     };
     medium.check(&adapted(0.0), Dtype::Bf16, 1);
+    Case::new((2048, 128, 3, 384), vec![vec![200; 2]], 0.3)
+        .untied()
+        .check(&adapted(0.0), Dtype::Bf16, 1);
     ragged.check(&adapted(0.1), Dtype::F32, 2);
     medium.check(&again, Dtype::F32, 1);
 }

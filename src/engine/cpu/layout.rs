@@ -3,6 +3,7 @@
 //! Matrices first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
 //! matrices lie end to end, and so do gate and up: each group is one matrix to the products.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::engine::{EngineError, check};
@@ -173,19 +174,25 @@ impl Layout {
         range.start - self.decayed..range.end - self.decayed
     }
 
-    /// A part of the flat buffer of named weights: whole tensors.
+    /// Adds a part of the flat buffer of named weights, whole tensors, to `flat`.
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn flatten(&self, weights: &mut impl Take, part: Range<usize>) -> Result<Vec<f32>, EngineError> {
-        let mut flat = Vec::with_capacity(part.len());
+    pub fn flatten(&self, weights: &mut impl Take, part: Range<usize>, flat: &mut Vec<f32>) -> Result<(), EngineError> {
         let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
-        for (name, shape, _) in self.tensors().filter(|(.., range)| inside(range)) {
+        for (name, shape, range) in self.tensors().filter(|(.., range)| inside(range)) {
             let array = weights.take(name)?.ok_or_else(|| EngineError::Missing(name.to_owned()))?;
             check::tensor(name, shape, &array)?;
-            flat.extend_from_slice(&array.data);
+            match array {
+                // A weight that is all there is to it is not copied.
+                Cow::Owned(array) if flat.is_empty() && array.data.len() == part.len() => *flat = array.data,
+                array => {
+                    flat.reserve_exact(part.end - range.start);
+                    flat.extend_from_slice(&array.data);
+                }
+            }
         }
-        Ok(flat)
+        Ok(())
     }
 
     /// Name, shape and place of each weight, in the order of their places.

@@ -33,8 +33,16 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     let layout = Layout::new(shape, None);
     let trained = Trained::new(&layout, &|_| false);
     let matrices = layout.layers.iter().flat_map(Layer::matrices);
-    // A matrix is packed from floats, which were read from elsewhere; the output layer comes last.
-    let largest = matrices.map(|matrix| matrix.rows * matrix.columns).max().unwrap_or(0);
+    // A matrix is packed from floats, which were read from elsewhere, for some of them tensor by tensor: the output layer before the layers, or from
+    // the embeddings after them.
+    let largest = matrices.clone().map(|matrix| matrix.rows * matrix.columns).max().unwrap_or(0);
+    let packed = |matrix: Matrix| size::<T>(matrix.columns, matrix.rows) * size_of::<T>();
+    let head = layout.head.rows * layout.head.columns;
+    let packing = if shape.tied {
+        (2 * largest * FLOAT).saturating_sub(packed(layout.head))
+    } else {
+        (2 * largest * FLOAT).max((head * FLOAT).saturating_sub(matrices.map(packed).sum()))
+    };
     let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
     let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden);
@@ -50,12 +58,11 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     } else {
         0
     };
-    let head = size::<T>(layout.head.columns, layout.head.rows) * size_of::<T>();
     let scores = threads.max(1) * Slot::<T>::scores(shape);
     let work = (rows + logits + parts + scores) * FLOAT + converted;
     Need {
         weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
-        activations: (slots * Slot::<T>::bytes(shape) + work).max((2 * largest * FLOAT).saturating_sub(head)),
+        activations: (slots * Slot::<T>::bytes(shape) + work).max(packing),
     }
 }
 
@@ -73,7 +80,8 @@ fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
     let head = packed(layout.head, trained.before_head());
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
     let layers = layers.chain(adapters.map(adapter::packed::<T>));
-    (layout.length - trained.floats(layout) + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+    let alone: usize = trained.packed_alone(layout).iter().map(ExactSizeIterator::len).sum();
+    (layout.length - alone + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
 }
 
 /// The most that one of the spans in work at a time has been: its buffers do not shrink.

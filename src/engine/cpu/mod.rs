@@ -9,6 +9,7 @@ mod attention;
 mod backward;
 mod cache;
 mod decoder;
+mod floats;
 mod forward;
 mod gradient;
 mod head;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::adapter::PackedAdapter;
+use super::floats::Floats;
 use super::kernel::Instructions;
 use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
@@ -139,10 +140,7 @@ pub struct Parameters<T> {
     pub shape: Shape,
     pub layout: Layout,
     pub rope: Rope,
-    /// The weights as the layout says, from place `from` on.
-    pub flat: Vec<f32>,
-    /// 0, or the end of the layers' matrices: where these do not change, they are there packed alone.
-    pub from: usize,
+    pub floats: Floats,
     pub layers: Vec<PackedLayer<T>>,
     pub head: Packed<T>,
     pub trained: Trained,
@@ -167,9 +165,20 @@ impl<T: Number> Parameters<T> {
         let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
         let trained = Trained::new(&layout, is_trained);
-        let from = trained.floats(&layout);
-        let flat = layout.flatten(&mut weights, from..layout.length)?;
+        let floats = Floats::new(&layout, trained.packed_alone(&layout), &mut weights)?;
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
+        // What is packed alone is packed as it is read, from floats that are gone then: the output layer, often the largest, while little else is there.
+        let mut pack_alone = |packed: &mut Packed<T>| {
+            let part = packed.matrix.range();
+            if !floats.has(&part) {
+                let mut weight = Vec::new();
+                layout.flatten(&mut weights, part, &mut weight)?;
+                packed.fill(cpu, &weight);
+            }
+            Ok::<_, EngineError>(())
+        };
+        let mut head = Packed::new(layout.head, trained.head, trained.before_head(), None);
+        pack_alone(&mut head)?;
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
             let (matrices, back) = (layer.matrices(), trained.way_back(index));
             let mut packed = |place: usize| {
@@ -177,9 +186,7 @@ impl<T: Number> Parameters<T> {
                 let adapter = adapter.map(|adapter| Box::new(PackedAdapter::new(adapter, dropout)));
                 let matrix: Matrix = matrices[place];
                 let mut packed = Packed::new(matrix, trained.has(matrix.range()), back[place], adapter);
-                if matrix.start < from {
-                    packed.fill(cpu, &layout.flatten(&mut weights, matrix.range())?);
-                }
+                pack_alone(&mut packed)?;
                 Ok::<_, EngineError>(packed)
             };
             Ok(PackedLayer {
@@ -194,15 +201,14 @@ impl<T: Number> Parameters<T> {
             cpu,
             shape: shape.clone(),
             rope: Rope::new(shape.head_dim, shape.turns()),
-            flat,
-            from,
+            floats,
             layers,
-            head: Packed::new(layout.head, trained.head, trained.before_head(), None),
+            head,
             layout,
             trained,
             again: false,
         };
-        parameters.pack(|packed| packed.matrix.start >= from);
+        parameters.pack(|_| true);
         Ok(parameters)
     }
 
@@ -211,19 +217,14 @@ impl<T: Number> Parameters<T> {
         self.pack(|packed| packed.trained);
     }
 
-    /// Packs the matrices that `is_due`.
+    /// Packs the matrices that are there as floats and that `is_due`.
     pub fn pack(&mut self, is_due: impl Fn(&Packed<T>) -> bool + Sync) {
         let Self {
-            cpu,
-            flat,
-            from,
-            layers,
-            head,
-            ..
+            cpu, floats, layers, head, ..
         } = self;
-        let weights = |matrix: Matrix| &flat[matrix.range().start - *from..matrix.range().end - *from];
+        let weights = |matrix: Matrix| floats.part(matrix.range());
         let fill = |packed: &mut Packed<T>| {
-            if is_due(packed) {
+            if floats.has(&packed.matrix.range()) && is_due(packed) {
                 packed.fill(*cpu, weights(packed.matrix));
             }
             if let Some(adapter) = &mut packed.adapter {
@@ -239,7 +240,7 @@ impl<T: Number> Parameters<T> {
     /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
     pub fn changing(&self) -> impl Iterator<Item = (&str, &[usize], std::ops::Range<usize>)> {
         let tensors = self.layout.tensors();
-        tensors.filter(|(.., range)| self.from == 0 || self.trained.has(range.clone()))
+        tensors.filter(|(.., range)| self.floats.are_all() || self.trained.has(range.clone()))
     }
 
     /// The width of a row of queries, keys and values.
@@ -280,8 +281,8 @@ impl<T: Number> Parameters<T> {
         }
     }
 
-    /// One weight or a part of it.
+    /// One weight or a part of it, which is there as floats.
     pub fn slice(&self, range: std::ops::Range<usize>) -> &[f32] {
-        &self.flat[range.start - self.from..range.end - self.from]
+        self.floats.part(range)
     }
 }

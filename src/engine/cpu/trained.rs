@@ -120,15 +120,21 @@ impl Trained {
         self.final_norm || self.lowest < self.layers.len()
     }
 
-    /// From which place on the weights stay as floats: behind the layers' matrices where none of them changes, because adapters do or nothing at
-    /// all; these are there packed alone.
-    pub fn floats(&self, layout: &Layout) -> usize {
+    /// The parts of the layout that are there packed alone, ascending: the layers' matrices where none of them changes, because adapters do or
+    /// nothing at all, and then the output layer, where it does not change and is not the embeddings.
+    pub fn packed_alone(&self, layout: &Layout) -> [Range<usize>; 2] {
         let mut adapters = layout.layers.iter().flat_map(|layer| &layer.adapters);
-        if self.length == 0 || adapters.any(Option::is_some) {
-            layout.embedding.start
-        } else {
-            0
+        if self.length > 0 && !adapters.any(Option::is_some) {
+            return [0..0, 0..0];
         }
+        let matrices = 0..layout.embedding.start;
+        let end = layout.embedding.range().end;
+        let head = if layout.head == layout.embedding || self.head {
+            end..end
+        } else {
+            layout.head.range()
+        };
+        [matrices, head]
     }
 
     /// How many layers the backward pass reaches.

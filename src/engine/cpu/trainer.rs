@@ -244,8 +244,7 @@ impl<T: Number> Learner<T> {
             ..
         } = self;
         let Parameters {
-            flat,
-            from,
+            floats,
             trained,
             layout,
             cpu,
@@ -255,7 +254,7 @@ impl<T: Number> Learner<T> {
             for (weights, start) in trained.within(range) {
                 let part = start..start + weights.len();
                 let pieces = (
-                    flat[weights.start - *from..weights.end - *from].par_chunks_mut(PIECE),
+                    floats.part_mut(weights).par_chunks_mut(PIECE),
                     gradient[part.clone()].par_chunks(PIECE),
                     first[part.clone()].par_chunks_mut(PIECE),
                     second[part].par_chunks_mut(PIECE),
@@ -387,15 +386,13 @@ impl<T: Number> Train for Trainer<T> {
     fn finish(self: Box<Self>) -> Result<Weights, EngineError> {
         // All but the weights goes first: they are not there twice beside the optimizer's memory.
         let Parameters {
-            layout,
-            flat,
-            from,
-            trained,
-            ..
+            layout, floats, trained, ..
         } = { *self }.learner.parameters;
-        let changed = layout.tensors().filter(|(.., range)| from == 0 || trained.has(range.clone()));
+        let changed = layout
+            .tensors()
+            .filter(|(.., range)| floats.are_all() || trained.has(range.clone()));
         let arrays = changed.map(|(name, shape, range)| {
-            let data = flat[range.start - from..range.end - from].to_vec();
+            let data = floats.part(range).to_vec();
             let shape = shape.to_vec();
             (name.to_owned(), Array { shape, data })
         });
@@ -407,20 +404,17 @@ impl<T: Number> Train for Trainer<T> {
             parameters, first, second, ..
         } = &mut self.learner;
         let Parameters {
-            layout,
-            flat,
-            from,
-            trained,
-            ..
+            layout, floats, trained, ..
         } = parameters;
-        for (name, shape, range) in layout.tensors().filter(|(.., range)| *from == 0 || trained.has(range.clone())) {
+        let whole = floats.are_all();
+        for (name, shape, range) in layout.tensors().filter(|(.., range)| whole || trained.has(range.clone())) {
             let mut fill = |part, to: &mut [f32]| {
                 let array = read(part, name)?;
                 check::tensor(name, shape, &array)?;
                 to.copy_from_slice(&array.data);
                 Ok::<_, EngineError>(())
             };
-            fill(Part::Weights, &mut flat[range.start - *from..range.end - *from])?;
+            fill(Part::Weights, floats.part_mut(range.clone()))?;
             for (range, start) in trained.within(range) {
                 let part = start..start + range.len();
                 fill(Part::First, &mut first[part.clone()])?;
@@ -428,8 +422,7 @@ impl<T: Number> Train for Trainer<T> {
             }
         }
         self.learner.steps = steps;
-        let whole = self.learner.parameters.from == 0;
-        self.learner.parameters.pack(|_| whole);
+        self.learner.parameters.pack(|_| true);
         Ok(())
     }
 }

@@ -1,0 +1,61 @@
+//! The weights that are there as floats.
+
+use std::ops::Range;
+
+use super::layout::Layout;
+use crate::engine::EngineError;
+use crate::model::Take;
+
+/// The weights of a layout, end to end, but for those that are there packed alone.
+#[derive(Clone, Debug)]
+pub struct Floats {
+    values: Vec<f32>,
+    /// Where in the layout those lie, ascending.
+    packed: [Range<usize>; 2],
+}
+
+impl Floats {
+    /// The weights of `layout`, but for the `packed` parts: whole tensors, ascending.
+    ///
+    /// # Errors
+    /// When a weight is missing or has another shape.
+    pub fn new(layout: &Layout, packed: [Range<usize>; 2], weights: &mut impl Take) -> Result<Self, EngineError> {
+        let [first, second] = &packed;
+        let parts = [0..first.start, first.end..second.start, second.end..layout.length];
+        let mut values = Vec::with_capacity(parts.iter().map(ExactSizeIterator::len).sum());
+        for part in parts {
+            layout.flatten(weights, part, &mut values)?;
+        }
+        Ok(Self { values, packed })
+    }
+
+    /// Whether all weights are here.
+    pub fn are_all(&self) -> bool {
+        self.packed.iter().all(Range::is_empty)
+    }
+
+    /// Whether a part of the layout is here.
+    pub fn has(&self, part: &Range<usize>) -> bool {
+        self.packed
+            .iter()
+            .all(|packed| part.end <= packed.start || packed.end <= part.start)
+    }
+
+    /// A part of the layout that is here.
+    pub fn part(&self, part: Range<usize>) -> &[f32] {
+        &self.values[self.place(part)]
+    }
+
+    /// [`Self::part`], to be changed.
+    pub fn part_mut(&mut self, part: Range<usize>) -> &mut [f32] {
+        let place = self.place(part);
+        &mut self.values[place]
+    }
+
+    fn place(&self, part: Range<usize>) -> Range<usize> {
+        debug_assert!(self.has(&part), "{part:?} is there packed alone");
+        let before = |packed: &&Range<usize>| packed.end <= part.start;
+        let left_out: usize = self.packed.iter().filter(before).map(ExactSizeIterator::len).sum();
+        part.start - left_out..part.end - left_out
+    }
+}
