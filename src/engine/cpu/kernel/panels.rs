@@ -53,7 +53,8 @@ kernel! {
                     unsafe { T::put_along::<L>(row.as_ptr(), row.len(), to.as_mut_ptr()) };
                 }
                 let mut turned = [T::default(); LANES * LANES];
-                // SAFETY: both have LANES rows of LANES elements, each of which is a float or a pair, of 4 bytes.
+                const { assert!(size_of::<T>() == size_of::<u32>()) };
+                // SAFETY: both have LANES rows of LANES elements, each as large as a u32 and readable as one: a float or a pair.
                 unsafe { L::transpose(block.as_ptr().cast(), LANES, turned.as_mut_ptr().cast(), LANES) };
                 out.copy_from_slice(&turned[..out.len()]);
             }
