@@ -19,7 +19,7 @@ impl<T: Number> Span<T> {
         let back = &mut self.back;
         let pass = norm::Backward {
             x: &self.output,
-            weight: parameters.slice(parameters.layout.final_norm.clone()),
+            weight: parameters.floats.part(parameters.layout.final_norm.clone()),
             scales: &self.output_scales,
             dy: &self.normed[..rows * width],
         };
@@ -81,7 +81,7 @@ impl<T: Number> Span<T> {
             let (panels, low) = (&mut back.hidden_panels, &mut back.low[DOWN]);
             keep(cpu, &packed.down, activation, rows, draws[DOWN], panels, low, &mut self.room);
         }
-        let weight = parameters.slice(place.feed_forward_norm.clone());
+        let weight = parameters.floats.part(place.feed_forward_norm.clone());
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
         if trained.gates {
             let (panels, low) = (&mut back.middle_panels, &mut back.low[GATES]);
@@ -162,7 +162,7 @@ impl<T: Number> Span<T> {
         if !biases.is_empty() {
             back.qkv.chunks_exact(stride).for_each(|row| add(biases, row));
         }
-        let weight = parameters.slice(place.attention_norm.clone());
+        let weight = parameters.floats.part(place.attention_norm.clone());
         if trained.qkv {
             norm::again(cpu, input, weight, &kept.input_scales, &mut self.normed);
             let (panels, low) = (&mut back.input_panels, &mut back.low[QKV]);

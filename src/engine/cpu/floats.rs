@@ -29,11 +29,6 @@ impl Floats {
         Ok(Self { values, packed })
     }
 
-    /// Whether all weights are here.
-    pub fn are_all(&self) -> bool {
-        self.packed.iter().all(Range::is_empty)
-    }
-
     /// Whether a part of the layout is here.
     pub fn has(&self, part: &Range<usize>) -> bool {
         self.packed

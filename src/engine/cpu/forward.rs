@@ -21,7 +21,7 @@ impl<T: Number> Span<T> {
         norm::forward(
             parameters.cpu,
             &self.output,
-            parameters.slice(parameters.layout.final_norm.clone()),
+            parameters.floats.part(parameters.layout.final_norm.clone()),
             shape.norm_epsilon as f32,
             &mut self.normed[..self.trained.len() * shape.width],
             &mut self.output_scales,
@@ -40,14 +40,14 @@ impl<T: Number> Span<T> {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
         let input = &mut self.inputs[0];
         lookup::copy_rows(
-            parameters.slice(layout.embedding.range()),
+            parameters.floats.part(layout.embedding.range()),
             width,
             &batch.tokens[self.tokens.clone()],
             input,
         );
         if layout.lines.rows > 0 {
             lookup::add_rows(
-                parameters.slice(layout.lines.range()),
+                parameters.floats.part(layout.lines.range()),
                 width,
                 &batch.lines[self.tokens.clone()],
                 input,
@@ -55,7 +55,7 @@ impl<T: Number> Span<T> {
         }
         if layout.columns.rows > 0 {
             lookup::add_rows(
-                parameters.slice(layout.columns.range()),
+                parameters.floats.part(layout.columns.range()),
                 width,
                 &batch.columns[self.tokens.clone()],
                 input,
@@ -72,7 +72,7 @@ impl<T: Number> Span<T> {
             &self.inputs[parameters.kept_input(layer)],
             &mut self.layers[parameters.kept_layer(layer)],
         );
-        let norm_weight = parameters.slice(place.attention_norm.clone());
+        let norm_weight = parameters.floats.part(place.attention_norm.clone());
         norm::forward(
             cpu,
             input,
@@ -126,7 +126,7 @@ impl<T: Number> Span<T> {
             let (low, y) = (&mut self.back.low[OUTPUT], (kept.middle.as_mut_slice(), width));
             adapter.apply(cpu, &kept.attended, rows, draws[OUTPUT], y, low, &mut self.room);
         }
-        let norm_weight = parameters.slice(place.feed_forward_norm.clone());
+        let norm_weight = parameters.floats.part(place.feed_forward_norm.clone());
         let normed = &mut self.normed[..rows * width];
         norm::forward(
             cpu,

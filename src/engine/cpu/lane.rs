@@ -118,12 +118,22 @@ impl<T: Number> Lane<T> {
         let (layout, width, tokens) = (&parameters.layout, parameters.shape.width, self.tokens.len());
         self.stream.clear();
         self.stream.resize(tokens * width, 0.0);
-        lookup::add_rows(parameters.slice(layout.embedding.range()), width, &self.tokens, &mut self.stream);
+        lookup::add_rows(
+            parameters.floats.part(layout.embedding.range()),
+            width,
+            &self.tokens,
+            &mut self.stream,
+        );
         if layout.lines.rows > 0 {
-            lookup::add_rows(parameters.slice(layout.lines.range()), width, &self.lines, &mut self.stream);
+            lookup::add_rows(parameters.floats.part(layout.lines.range()), width, &self.lines, &mut self.stream);
         }
         if layout.columns.rows > 0 {
-            lookup::add_rows(parameters.slice(layout.columns.range()), width, &self.columns, &mut self.stream);
+            lookup::add_rows(
+                parameters.floats.part(layout.columns.range()),
+                width,
+                &self.columns,
+                &mut self.stream,
+            );
         }
         self.normed.resize(tokens * width, 0.0);
         self.scales.resize(tokens, 0.0);
@@ -217,7 +227,7 @@ impl<T: Number> Lane<T> {
         norm::forward(
             parameters.cpu,
             &self.stream,
-            parameters.slice(weight),
+            parameters.floats.part(weight),
             epsilon,
             &mut self.normed,
             &mut self.scales,

@@ -33,15 +33,14 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     let layout = Layout::new(shape, None);
     let trained = Trained::new(&layout, &|_| false);
     let matrices = layout.layers.iter().flat_map(Layer::matrices);
-    // A matrix is packed from floats, which were read from elsewhere, for some of them tensor by tensor: the output layer before the layers, or from
-    // the embeddings after them.
-    let largest = matrices.clone().map(|matrix| matrix.rows * matrix.columns).max().unwrap_or(0);
-    let packed = |matrix: Matrix| size::<T>(matrix.columns, matrix.rows) * size_of::<T>();
-    let head = layout.head.rows * layout.head.columns;
+    // A layer's matrix is packed from floats that its tensors are read into one by one. The output layer comes before the layers, from floats as they are
+    // read, or after them, from the embeddings.
+    let largest = 2 * matrices.clone().map(|matrix| matrix.range().len()).max().unwrap_or(0) * FLOAT;
+    let forward = |matrix| packed::<T>(matrix, false);
     let packing = if shape.tied {
-        (2 * largest * FLOAT).saturating_sub(packed(layout.head))
+        largest.saturating_sub(forward(layout.head))
     } else {
-        (2 * largest * FLOAT).max((head * FLOAT).saturating_sub(matrices.map(packed).sum()))
+        largest.max((layout.head.range().len() * FLOAT).saturating_sub(matrices.map(forward).sum()))
     };
     let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
@@ -66,18 +65,19 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     }
 }
 
+/// A matrix, packed for the forward pass, and for the backward pass too where that comes.
+fn packed<T: Number>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> usize {
+    let back = if backward { size::<T>(rows, columns) } else { 0 };
+    (size::<T>(columns, rows) + back) * size_of::<T>()
+}
+
 /// The weights, flat and packed, their gradient and their moments.
 fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
-    let packed = |matrix: Matrix, backward| {
-        let Matrix { rows, columns, .. } = matrix;
-        let back = if backward { size::<T>(rows, columns) } else { 0 };
-        (size::<T>(columns, rows) + back) * size_of::<T>()
-    };
     let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
         let matrices = layer.matrices().into_iter().zip(trained.way_back(index));
-        matrices.map(|(matrix, back)| packed(matrix, back)).sum::<usize>()
+        matrices.map(|(matrix, back)| packed::<T>(matrix, back)).sum::<usize>()
     });
-    let head = packed(layout.head, trained.before_head());
+    let head = packed::<T>(layout.head, trained.before_head());
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
     let layers = layers.chain(adapters.map(adapter::packed::<T>));
     let alone: usize = trained.packed_alone(layout).iter().map(ExactSizeIterator::len).sum();

@@ -237,12 +237,6 @@ impl<T: Number> Parameters<T> {
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
     }
 
-    /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
-    pub fn changing(&self) -> impl Iterator<Item = (&str, &[usize], std::ops::Range<usize>)> {
-        let tensors = self.layout.tensors();
-        tensors.filter(|(.., range)| self.floats.are_all() || self.trained.has(range.clone()))
-    }
-
     /// The width of a row of queries, keys and values.
     pub fn qkv_width(&self) -> usize {
         (self.shape.heads + 2 * self.shape.kv_heads) * self.shape.head_dim
@@ -275,14 +269,9 @@ impl<T: Number> Parameters<T> {
 
     /// Gives each row of queries, keys and values the layer's biases, where it has some: the product is added to them.
     pub fn set_biases(&self, layer: usize, rows: &mut [f32]) {
-        let biases = self.slice(self.layout.layers[layer].qkv_bias.clone());
+        let biases = self.floats.part(self.layout.layers[layer].qkv_bias.clone());
         if !biases.is_empty() {
             rows.chunks_exact_mut(biases.len()).for_each(|row| row.copy_from_slice(biases));
         }
-    }
-
-    /// One weight or a part of it, which is there as floats.
-    pub fn slice(&self, range: std::ops::Range<usize>) -> &[f32] {
-        self.floats.part(range)
     }
 }

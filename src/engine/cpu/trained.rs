@@ -137,6 +137,12 @@ impl Trained {
         [matrices, head]
     }
 
+    /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
+    pub fn changing<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, &'a [usize], Range<usize>)> {
+        let whole = self.packed_alone(layout).iter().all(Range::is_empty);
+        layout.tensors().filter(move |(.., range)| whole || self.has(range.clone()))
+    }
+
     /// How many layers the backward pass reaches.
     pub fn reached(&self) -> usize {
         self.layers.len() - self.lowest

@@ -375,8 +375,9 @@ impl<T: Number> Train for Trainer<T> {
         let parameters = &learner.parameters;
         Ok(match part {
             Part::Weights => parameters
-                .changing()
-                .map(|(name, shape, range)| Named::borrowed(name, shape, parameters.slice(range)))
+                .trained
+                .changing(&parameters.layout)
+                .map(|(name, shape, range)| Named::borrowed(name, shape, parameters.floats.part(range)))
                 .collect(),
             Part::First => learner.named(&learner.first),
             Part::Second => learner.named(&learner.second),
@@ -388,10 +389,7 @@ impl<T: Number> Train for Trainer<T> {
         let Parameters {
             layout, floats, trained, ..
         } = { *self }.learner.parameters;
-        let changed = layout
-            .tensors()
-            .filter(|(.., range)| floats.are_all() || trained.has(range.clone()));
-        let arrays = changed.map(|(name, shape, range)| {
+        let arrays = trained.changing(&layout).map(|(name, shape, range)| {
             let data = floats.part(range).to_vec();
             let shape = shape.to_vec();
             (name.to_owned(), Array { shape, data })
@@ -406,8 +404,7 @@ impl<T: Number> Train for Trainer<T> {
         let Parameters {
             layout, floats, trained, ..
         } = parameters;
-        let whole = floats.are_all();
-        for (name, shape, range) in layout.tensors().filter(|(.., range)| whole || trained.has(range.clone())) {
+        for (name, shape, range) in trained.changing(layout) {
             let mut fill = |part, to: &mut [f32]| {
                 let array = read(part, name)?;
                 check::tensor(name, shape, &array)?;
