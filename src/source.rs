@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
-use crate::hash::Digest;
+use crate::hash::{self, Digest, hex};
 
 /// The param that names a source, and the input at which a stage finds it.
 pub const SOURCE: &str = "source";
@@ -247,6 +249,48 @@ impl Source {
         files.sort();
         files.dedup();
         Ok(files)
+    }
+
+    /// The digest of what is at `place`, read now.
+    ///
+    /// # Errors
+    /// When a file is missing or cannot be read.
+    pub fn digest(&self, place: &Path, algorithm: Algorithm) -> io::Result<Pin> {
+        let digest = |path: &Path| match algorithm {
+            Algorithm::Sha256 => sha256(path),
+            Algorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
+        };
+        let files = self.list(place)?.into_iter();
+        let digests = files.map(|(name, path)| Ok((name, digest(&path)?)));
+        Ok(self.together(place, algorithm, &digests.collect::<io::Result<_>>()?))
+    }
+
+    /// The digest of the source at `place` whose files have these, by name: that of the file, or where it is several that of what
+    /// `sha256sum` or `b3sum` prints for them.
+    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: Algorithm, digests: &BTreeMap<String, D>) -> Pin {
+        let is_file = !place.is_dir() || self.files.len() == 1;
+        let digest = match digests.first_key_value() {
+            Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
+            _ => {
+                let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
+                match algorithm {
+                    Algorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
+                    Algorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
+                }
+            }
+        };
+        Pin { algorithm, digest }
+    }
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+        }
     }
 }
 

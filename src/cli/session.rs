@@ -56,7 +56,9 @@ impl Session {
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
         let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
-        let strict = settings.strict_numerics.then(|| exec::instruction_set().to_owned());
+        let strict = settings
+            .strict_numerics
+            .then(|| exec::instruction_set(settings.device.as_deref().unwrap_or("cpu")));
         Ok(Self {
             store,
             settings,

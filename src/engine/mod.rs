@@ -17,6 +17,7 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, decoding, memory, numerics, slots, trainer};
+pub use cpu::instructions;
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]

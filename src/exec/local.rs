@@ -114,14 +114,29 @@ impl Executor for Local {
 
     fn kill(&mut self, index: usize) {
         if let Some(group) = self.workers.get(&index).and_then(|worker| worker.group) {
-            // It may have ended by itself.
-            let _ = kill_process_group(group, Signal::KILL);
+            // It may have ended by itself. A program that it runs is the head of a group.
+            let programs = children(group);
+            for group in programs.into_iter().chain([group]) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
         }
     }
 
     fn ended(&mut self, index: usize) {
         self.workers.remove(&index);
     }
+}
+
+/// The processes that a process has started. None where there is no `/proc`.
+fn children(of: Pid) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let child = |name: &str| {
+        let process = Pid::from_raw(name.parse().ok()?)?;
+        let status = std::fs::read_to_string(format!("/proc/{name}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        (Pid::from_raw(parent.trim().parse().ok()?) == Some(of)).then_some(process)
+    };
+    processes.filter_map(|entry| child(entry.file_name().to_str()?)).collect()
 }
 
 fn describe(status: ExitStatus) -> String {

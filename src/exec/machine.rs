@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::engine;
 use crate::store::{Machine, host};
 
 /// This machine.
@@ -9,7 +10,7 @@ pub fn this() -> Machine {
     Machine {
         host: host(),
         cores: cores(),
-        instruction_set: instruction_set().to_owned(),
+        instruction_set: engine::instructions(),
         runner: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
@@ -89,18 +90,13 @@ fn left(groups: &str, root: &Path) -> Option<u64> {
     left.min()
 }
 
-/// The widest vector instructions that the engines may use: results on machines of the same class have the same bits.
-pub fn instruction_set() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
+/// What decides the last bits of what is computed on `device`: the instructions that the engine uses on the processor, or another device's
+/// sort.
+pub fn instruction_set(device: &str) -> String {
+    match device.split_once(':').map_or(device, |(sort, _)| sort) {
+        "cpu" => engine::instructions(),
+        sort => sort.to_owned(),
     }
-    if cfg!(target_arch = "aarch64") { "neon" } else { "plain" }
 }
 
 #[cfg(test)]
@@ -117,6 +113,13 @@ mod tests {
         assert_eq!(peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
         assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
         assert!(cpu_seconds().is_some());
+    }
+
+    #[test]
+    fn other_devices_compute_other_last_bits() {
+        assert_eq!(instruction_set("cpu"), this().instruction_set);
+        assert_eq!(instruction_set("cuda:1"), "cuda");
+        assert_eq!(instruction_set("metal"), "metal");
     }
 
     #[test]

@@ -18,8 +18,11 @@ use crate::store::{NotAKey, Outputs, Provenance, Record, SecretKey, Store, Store
 /// Progress is told at most this often.
 const PULSE: Duration = Duration::from_millis(100);
 
-/// A stage that does not stop within this time after it was asked to is ended: whoever asked may be gone.
+/// A stage that has not noticed within this time that it is to stop is ended: whoever asked may be gone.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One that has noticed saves what helps to go on later: gigabytes, where the model is large.
+const SAVING: Duration = Duration::from_secs(10 * 60);
 
 /// Why a task ended without outputs.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +49,7 @@ pub fn work(
         .read_line(&mut line)
         .map_err(|error| error.to_string())
         .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()));
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(Stop::default());
     watch(input, Arc::clone(&stop));
     let ended = match &task {
         Ok(task) => run(kinds, task, &secret, &stop, &mut output),
@@ -65,13 +68,33 @@ pub fn work(
     matches!(message, Message::Done { .. })
 }
 
-/// Sets `stop` when `input` ends, and ends the process if the stage does not care.
-fn watch(mut input: impl Read + Send + 'static, stop: Arc<AtomicBool>) {
+/// The wish that the stage should stop.
+#[derive(Default)]
+struct Stop {
+    said: AtomicBool,
+    noticed: AtomicBool,
+}
+
+impl Stop {
+    fn asked(&self) -> bool {
+        let said = self.said.load(Ordering::Relaxed);
+        if said {
+            self.noticed.store(true, Ordering::Relaxed);
+        }
+        said
+    }
+}
+
+/// Says to `stop` when `input` ends, and ends the process if the stage does not care.
+fn watch(mut input: impl Read + Send + 'static, stop: Arc<Stop>) {
     std::thread::spawn(move || {
         // Nothing follows the task; what counts is the end.
         let _ = std::io::copy(&mut input, &mut std::io::sink());
-        stop.store(true, Ordering::Relaxed);
+        stop.said.store(true, Ordering::Relaxed);
         std::thread::sleep(PATIENCE);
+        if stop.noticed.load(Ordering::Relaxed) {
+            std::thread::sleep(SAVING);
+        }
         #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and nobody waits for it any more")]
         std::process::exit(1);
     });
@@ -81,7 +104,7 @@ fn run(
     kinds: &[&'static Kind],
     task: &Task,
     secret_of: &dyn Fn(&str) -> Option<String>,
-    stop: &AtomicBool,
+    stop: &Stop,
     output: &mut impl Write,
 ) -> Result<Outputs, Failure> {
     let begun = (jiff::Timestamp::now(), Instant::now());
@@ -112,13 +135,14 @@ fn run(
         outputs: workspace.path(),
         scratch: &scratch,
         files: &task.fingerprint.files,
+        content: task.fingerprint.params.get("content").and_then(serde_json::Value::as_str),
         secret: held.as_deref(),
         seed: task.fingerprint.seed.unwrap_or(0),
         threads: task.threads,
         device: &task.device,
         memory: machine::memory(),
         progress: &progress,
-        stop: &|| stop.load(Ordering::Relaxed),
+        stop: &|| stop.asked(),
     })?;
     let outputs = take(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = Record::new(task.fingerprint.clone(), outputs.clone());

@@ -193,8 +193,10 @@ impl Supplier<'_> {
 
     /// Fetches all files of the source that are not there yet. Two processes do not fetch one source at once.
     fn fetch(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<PathBuf, FetchError> {
-        let Some(lease) = self.lease(source, progress)? else {
-            return self.fetch(source, progress);
+        let lease = loop {
+            if let Some(lease) = self.lease(source, progress)? {
+                break lease;
+            }
         };
         let folder = self.folder(source);
         let downloader = Downloader::new().map_err(|error| download_failed(source, error))?;

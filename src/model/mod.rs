@@ -78,7 +78,9 @@ impl Shape {
 
     /// How many numbers all weights have.
     pub fn size(&self) -> usize {
-        self.parameters().values().map(|shape| shape.iter().product::<usize>()).sum()
+        let sizes = self.parameters();
+        let sizes = sizes.values().map(|shape| shape.iter().copied().fold(1, usize::saturating_mul));
+        sizes.fold(0, usize::saturating_add)
     }
 
     /// Name and shape of every weight.

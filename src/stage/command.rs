@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use figment::value::Value;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -151,6 +152,7 @@ impl Stage for Command {
         let place = Place::new(job)?;
         if let Some(source) = &self.source {
             place.fill(&source.list(job.input(SOURCE)?).map_err(failed)?, job)?;
+            job.check_source(source)?;
         }
         for file in &self.files {
             let path = file.path.clone().unwrap_or_default();
@@ -158,8 +160,8 @@ impl Stage for Command {
         }
         let mut child = self.start(job, &place)?;
         let ended = attend(&mut child, &place, job);
-        // Whatever ended the attention: nothing goes on behind the stage's back.
-        let _ = child.kill();
+        // Whatever ended the attention: nothing goes on behind the stage's back, neither the program nor what it started.
+        end(&mut child);
         let status = ended?;
         if !status.success() {
             let words: Vec<String> = self.run.iter().map(ToString::to_string).collect();
@@ -198,6 +200,8 @@ impl Command {
             .env("RUNNER_SEED", job.seed.to_string())
             .env("RUNNER_THREADS", job.threads.to_string())
             .env("RUNNER_DEVICE", job.device)
+            // With all that it starts it can be ended as one.
+            .process_group(0)
             // All that it says goes to the stage's log.
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
@@ -288,15 +292,28 @@ fn attend(child: &mut Child, place: &Place, job: &Job<'_>) -> Result<ExitStatus,
         match asked {
             None if (job.stop)() => {
                 asked = Some(Instant::now());
-                if let Some(process) = Pid::from_raw(child.id().cast_signed()) {
-                    // It may have ended at this moment.
-                    let _ = kill_process(process, Signal::TERM);
-                }
+                // It may have ended at this moment.
+                let _ = signal(child, Signal::TERM);
             }
-            Some(since) if since.elapsed() > PATIENCE => drop(child.kill()),
+            Some(since) if since.elapsed() > PATIENCE => drop(signal(child, Signal::KILL)),
             _ => {}
         }
         std::thread::sleep(PULSE);
+    }
+}
+
+/// Sends a signal to the program and all that it has started.
+fn signal(child: &Child, signal: Signal) -> rustix::io::Result<()> {
+    let group = Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
+    kill_process_group(group, signal)
+}
+
+/// Ends the program and all that it has started, and waits a moment until nothing of it is left.
+fn end(child: &mut Child) {
+    let asked = Instant::now();
+    while signal(child, Signal::KILL).is_ok() && asked.elapsed() < Duration::from_secs(1) {
+        let _ = child.try_wait();
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

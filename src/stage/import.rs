@@ -133,13 +133,42 @@ impl Stage for Import {
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
         let place = job.input(SOURCE)?;
         match self.what {
-            What::Model => Ok(model::import(place, &job.outputs.join("model")).map_err(failed)?),
-            What::Dataset => self.rows(place, job),
+            What::Model => self.model(place, job)?,
+            What::Dataset => self.rows(place, job)?,
         }
+        job.check_source(&self.source)
     }
 }
 
 impl Import {
+    fn model(&self, place: &Path, job: &Job<'_>) -> Result<(), StageError> {
+        let out = job.outputs.join("model");
+        if !place.is_dir() {
+            return model::import(place, &out).map_err(failed);
+        }
+        // A folder may hold more than the source has. None of that is in the key, so none of it is there to be read.
+        let shown = job.scratch.join("source");
+        let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
+        // Links alone: what stays is removed with the stage's folder.
+        let _ = std::fs::remove_dir_all(&shown);
+        let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
+        imported.map_err(|error| failed(error.to_string().replace(&*shown.to_string_lossy(), &place.to_string_lossy())))
+    }
+
+    /// Makes the folder `shown`, in which there are links to the source's files and nothing else.
+    fn show(&self, place: &Path, shown: &Path) -> std::io::Result<()> {
+        if shown.exists() {
+            std::fs::remove_dir_all(shown)?;
+        }
+        std::fs::create_dir_all(shown)?;
+        for (name, path) in self.source.list(place)? {
+            let link = shown.join(name);
+            std::fs::create_dir_all(link.parent().unwrap_or(shown))?;
+            std::os::unix::fs::symlink(std::path::absolute(path)?, link)?;
+        }
+        Ok(())
+    }
+
     fn rows(&self, place: &Path, job: &Job<'_>) -> Result<(), StageError> {
         let files = self
             .source

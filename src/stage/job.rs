@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Input, Job, Output, PortType, StageError};
 use crate::dataset::{self, DatasetError, Row};
 use crate::event::Progress;
+use crate::source::{Algorithm, SOURCE, Source};
 
 impl Input<'static> {
     /// One artifact, without which the stage cannot be.
@@ -76,6 +77,23 @@ impl Job<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// Holds a source that was read against what the key says of it: people go on editing while stages before this one run.
+    pub(super) fn check_source(&self, source: &Source) -> Result<(), StageError> {
+        let (Some(expected), place) = (self.content, self.input(SOURCE)?) else {
+            return Ok(());
+        };
+        let algorithm = source.pin().map_or(Algorithm::Blake3, |pin| pin.algorithm);
+        let found = source.digest(place, algorithm);
+        let found = found.map_err(|error| failed(format!("{}: {error}", place.display())))?;
+        if found.to_string() != expected {
+            let (name, place) = (&source.name, place.display());
+            return Err(failed(format!(
+                "source `{name}` was changed after the run had begun ({place}); run again"
+            )));
+        }
+        Ok(())
     }
 
     /// Writes the data set of an output port.

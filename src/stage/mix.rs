@@ -14,7 +14,7 @@ use crate::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "mix",
-    version: 1,
+    version: 2,
     inputs: &[
         Input::list("full", PortType::Dataset, true),
         Input::list("skips", PortType::Dataset, true),
@@ -63,7 +63,8 @@ impl Stage for Mix {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<(), StageError> {
-        let (mut full, skips) = (job.rows("full")?, once(job.rows("skips")?));
+        let skips = once(job.rows("skips")?, []);
+        let mut full = once(job.rows("full")?, &skips);
         if self.mode != Mode::OnlySkip && job.list("full").is_empty() {
             return Err(failed("`full` is missing; give it, or set `mode = \"only-skip\"`"));
         }
@@ -75,17 +76,18 @@ impl Stage for Mix {
             }
             Mode::OnlySkip => full.clear(),
         }
-        full.extend(skips);
-        let mut mixed = once(full);
+        let mut mixed = full;
+        mixed.extend(skips);
         Stream::new(job.seed, "mix order").shuffle(&mut mixed);
         job.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
         job.write("data", &mixed)
     }
 }
 
-/// The rows without those whose question and solution came before.
-fn once(mut rows: Vec<Row>) -> Vec<Row> {
-    let mut seen = HashSet::new();
-    rows.retain(|row| seen.insert((row.prompt.clone(), row.completion.clone())));
+/// The rows without those whose question and solution came before, or are those of one of the `others`.
+fn once<'a>(mut rows: Vec<Row>, others: impl IntoIterator<Item = &'a Row>) -> Vec<Row> {
+    let texts = |row: &Row| (row.prompt.clone(), row.completion.clone());
+    let mut seen: HashSet<_> = others.into_iter().map(texts).collect();
+    rows.retain(|row| seen.insert(texts(row)));
     rows
 }

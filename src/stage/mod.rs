@@ -175,6 +175,8 @@ pub struct Job<'a> {
     pub scratch: &'a Path,
     /// What the files that a program is started with were when the key was computed, by name.
     pub files: &'a BTreeMap<String, Digest>,
+    /// What the content of its source was then.
+    pub content: Option<&'a str>,
     /// What the variable of [`Stage::secret`] holds.
     pub secret: Option<&'a str>,
     pub seed: u64,

@@ -1,8 +1,8 @@
 //! Leases: who is computing which stage, so that nobody computes it twice.
 //!
 //! A lease is a file that appears by `link` (which fails when the name is taken, on NFS too). Its holder touches it every few seconds;
-//! one whose holder is dead (same host) or silent for a minute (another host) may be taken over. A lease saves work, it does not guard
-//! the store: two holders of one lease would compute the same bytes and put them in the same place.
+//! one whose holder is dead (same host) or silent for a minute (another host or container) may be taken over. A lease saves work, it does
+//! not guard the store: two holders of one lease would compute the same bytes and put them in the same place.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::process::{began, host, is_alive};
+use super::process::{began, host, is_alive, namespace};
 use super::{Store, StoreError, atomic, work};
 use crate::hash::Digest;
 
@@ -35,9 +35,12 @@ pub enum Acquired {
 }
 
 /// A process, named so that a reused process number is not taken for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Holder {
     host: String,
+    /// Within which the number of the process means anything: containers of one host have their own.
+    namespace: u64,
     process: u32,
     /// When the process began, in the kernel's ticks since boot (0 where the kernel does not tell).
     began: u64,
@@ -110,13 +113,16 @@ fn claim(tmp: &Path, path: &Path, holder: &Holder) -> io::Result<bool> {
     let mut file = work::builder().tempfile_in(tmp)?;
     serde_json::to_writer(&mut file, holder)?;
     file.flush()?;
+    // A power failure must not leave one that says nothing.
+    file.as_file().sync_data()?;
     // Who shares the store may read who holds it.
     file.as_file().set_permissions(Permissions::from_mode(0o644))?;
     atomic::link(file.path(), path)
 }
 
+/// Who holds the lease at `path`, if there is one. One that cannot be read is nobody's, whom nothing but heartbeats show alive.
 fn read(path: &Path) -> Option<Holder> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    Some(serde_json::from_slice(&std::fs::read(path).ok()?).unwrap_or_default())
 }
 
 /// Removes the lease if it is still `holder`'s. It is moved aside first: should it turn out to be a new holder's, who was quicker, it
@@ -137,15 +143,16 @@ impl Holder {
         let process = std::process::id();
         Self {
             host: host(),
+            namespace: namespace(),
             process,
             began: began(process).unwrap_or(0),
             number,
         }
     }
 
-    /// Whether it still works: asked on its own host, judged by its last heartbeat elsewhere.
+    /// Whether it still works: asked where it can be, judged by its last heartbeat elsewhere.
     pub(super) fn is_alive(&self, tmp: &Path, path: &Path) -> bool {
-        if self.host == host() {
+        if self.host == host() && self.namespace == namespace() {
             return is_alive(self.process, self.began);
         }
         // The file server's clock tells both times: hosts' clocks differ.
@@ -159,6 +166,9 @@ impl Holder {
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on {}", self.process, self.host)
+        match self.host.as_str() {
+            "" => f.write_str("another process"),
+            host => write!(f, "process {} on {host}", self.process),
+        }
     }
 }

@@ -85,6 +85,9 @@ pub enum StoreError {
     /// What is there is not what it should be.
     #[error("the store is damaged: {} {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
+    /// A link, or what else is neither a file nor a folder, in what is to be kept.
+    #[error("{} is neither a file nor a folder: write a copy of what a link leads to", path.display())]
+    NoFile { path: PathBuf },
     /// Written by a later version of the runner.
     #[error("{} has format {found}, and this runner reads up to {known}: use a newer runner, or another store (--store)", path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },

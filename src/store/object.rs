@@ -25,8 +25,9 @@ impl Store {
     /// Takes the file or folder at `path` (in a workspace of this store) into the store by rename. What is in it is synced first.
     ///
     /// # Errors
-    /// When it cannot be read, synced or moved; the store is as it was.
+    /// When it has anything but files and folders, or cannot be read, synced or moved; the store is as it was.
     pub fn take(&self, path: &Path) -> Result<Artifact, StoreError> {
+        refuse_links(path)?;
         let artifact = measure(path)?;
         let place = self.object(&artifact.digest);
         if !(self.has(&artifact)? && renew(&place)) {
@@ -164,6 +165,17 @@ pub(super) fn discard(path: &Path) {
     } else {
         std::fs::remove_file(path)
     };
+}
+
+/// An artifact is all that it is made of: what a link leads to may change or go, and other things have no content.
+fn refuse_links(path: &Path) -> Result<(), StoreError> {
+    for entry in WalkDir::new(path).follow_root_links(false) {
+        let entry = entry.map_err(|error| StoreError::io("read", path)(error.into()))?;
+        if !(entry.file_type().is_file() || entry.file_type().is_dir()) {
+            return Err(StoreError::NoFile { path: entry.into_path() });
+        }
+    }
+    Ok(())
 }
 
 /// Copies a file: shares its blocks where the file system can, else copies its bytes.

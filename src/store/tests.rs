@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::process::namespace;
 use super::*;
 use crate::fingerprint::Fingerprint;
 use crate::hash;
@@ -175,7 +176,7 @@ fn a_dead_holders_lease_is_taken_over_and_a_reused_number_does_not_keep_it() {
     for (process, began) in [(child.id(), 5), (std::process::id(), 1)] {
         std::fs::write(
             &path,
-            json!({"host": host(), "process": process, "began": began, "number": 0}).to_string(),
+            json!({"host": host(), "namespace": namespace(), "process": process, "began": began, "number": 0}).to_string(),
         )
         .unwrap();
         assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Mine(_)));
@@ -183,24 +184,33 @@ fn a_dead_holders_lease_is_taken_over_and_a_reused_number_does_not_keep_it() {
 }
 
 #[test]
-fn a_silent_holder_on_another_host_loses_its_lease() {
+fn a_silent_holder_that_cannot_be_asked_loses_its_lease() {
     let (_folder, store) = store();
     let key = Digest::of(b"stage");
     let path = store.root.join("leases").join(format!("{key}.json"));
-    std::fs::write(
-        &path,
-        json!({"host": "elsewhere", "process": 1, "began": 1, "number": 0}).to_string(),
-    )
-    .unwrap();
-    assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Held(_)));
-    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
-    std::fs::File::options()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_modified(long_ago)
-        .unwrap();
-    assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Mine(_)));
+    let elsewhere = json!({"host": "elsewhere", "process": 1, "began": 1, "number": 0});
+    // Another container's process of a number that nobody has here.
+    let container = json!({"host": host(), "namespace": 1, "process": u32::MAX, "began": 1, "number": 0});
+    // A power failure may leave an empty file.
+    for text in [elsewhere.to_string(), container.to_string(), String::new()] {
+        std::fs::write(&path, &text).unwrap();
+        assert!(store.is_held(&key));
+        assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Held(_)));
+        store.clear_dead_leases();
+        assert!(path.exists());
+        let silent = || {
+            let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(long_ago).unwrap();
+        };
+        silent();
+        assert!(!store.is_held(&key));
+        assert!(matches!(store.lease(&key, 1).unwrap(), Acquired::Mine(_)), "{text}");
+        std::fs::write(&path, &text).unwrap();
+        silent();
+        store.clear_dead_leases();
+        assert!(!path.exists(), "{text}");
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Checkpoints: all that a training needs to go on as if it had never stopped. They are written from where the engine holds its
 //! numbers, and read tensor by tensor: neither takes memory to speak of.
 
-use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use safetensors::View;
 use safetensors::tensor::Dtype;
 
 use super::history::Moment;
@@ -15,7 +16,7 @@ use crate::engine::{EngineError, Part, Train};
 use crate::model::{Array, Stored, TensorFile, le_bytes, store};
 
 const FILE: &str = "checkpoint.safetensors";
-/// Overwritten by the next checkpoint, should a killed process leave one.
+/// The folder in which a checkpoint is written; what a killed process left there makes room for the next.
 const UNFINISHED: &str = "checkpoint.unfinished";
 
 /// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
@@ -50,12 +51,44 @@ pub(super) fn write(engine: &dyn Train, history: &[Moment], scratch: &Path, iden
         let named = named.iter();
         tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), Stored::f32(&tensor.shape, &tensor.data))));
     }
-    let metadata = HashMap::from([("identity".to_owned(), identity.to_owned())]);
-    let (unfinished, finished) = (scratch.join(UNFINISHED), path(scratch));
-    std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
+    tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
+    let mut sum = Sum::new();
+    tensors.iter().for_each(|(name, tensor)| sum.add(name, &tensor.data()));
+    let metadata = [("identity", identity.to_owned()), ("sum", sum.finish())];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    let (folder, finished) = (scratch.join(UNFINISHED), path(scratch));
+    let unfinished = folder.join(FILE);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
+    }
+    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
     store(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
-    // Renamed when complete: a process killed meanwhile leaves the earlier one.
-    std::fs::rename(&unfinished, &finished).map_err(failed(&finished))
+    // Renamed when complete, on the disk too: a process killed meanwhile or a power failure leave the earlier one.
+    let synced = File::open(&unfinished).and_then(|file| file.sync_all());
+    synced.map_err(failed(&unfinished))?;
+    std::fs::rename(&unfinished, &finished).map_err(failed(&finished))?;
+    std::fs::remove_dir(&folder).map_err(failed(&folder))
+}
+
+/// A digest of named tensors: the length of a file does not tell whether its numbers have reached the disk.
+struct Sum(blake3::Hasher);
+
+impl Sum {
+    fn new() -> Self {
+        Self(blake3::Hasher::new_derive_key("runner 2026 training checkpoint sum v1"))
+    }
+
+    /// Adds the next tensor by name.
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.0.update(&(name.len() as u64).to_le_bytes());
+        self.0.update(name.as_bytes());
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update_rayon(bytes);
+    }
+
+    fn finish(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
 }
 
 /// Where a training's checkpoint lies.
@@ -85,6 +118,15 @@ impl Checkpoint {
     pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
         let file = TensorFile::open(&path(scratch)).ok()?;
         if file.note("identity")? != identity {
+            return None;
+        }
+        let mut names = file.names();
+        names.sort();
+        let mut sum = Sum::new();
+        for name in names {
+            sum.add(&name, &file.bytes(file.info(&name)?).ok()?);
+        }
+        if file.note("sum")? != sum.finish() {
             return None;
         }
         let (_, bytes) = bytes(&file, "history", Dtype::F64)?.ok()?;
@@ -204,6 +246,13 @@ mod tests {
             std::fs::write(&path, &bytes[..length]).unwrap();
             assert!(Checkpoint::open(folder.path(), "mine").is_none(), "{length}");
         }
+        // Of full length, but its end never reached the disk.
+        let mut torn = bytes.clone();
+        torn[bytes.len() - 4..].fill(0);
+        std::fs::write(&path, torn).unwrap();
+        assert!(Checkpoint::open(folder.path(), "mine").is_none());
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Checkpoint::open(folder.path(), "mine").is_some());
         std::fs::write(&path, [u8::MAX; 100]).unwrap();
         assert!(Checkpoint::open(folder.path(), "mine").is_none());
     }
@@ -228,7 +277,7 @@ mod tests {
             vocabulary: &[],
             base: None,
         };
-        let start = || Start::of(&recipe, &material, 1).unwrap();
+        let start = || Start::of(&recipe, &material, 1, None).unwrap();
         let named = |recipe: &Recipe, rows: &[Row], start: &Start, seed| identity(recipe, rows, start, seed).unwrap();
         let mine = named(&recipe, &rows, &start(), 1);
         assert_eq!(mine, named(&recipe, &rows, &start(), 1));

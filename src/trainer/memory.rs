@@ -19,6 +19,27 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Orde
     pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
 }
 
+/// Whether the weights of this shape have room at all, asked before they are made: with all else that a training needs, [`fit`] asks.
+///
+/// # Errors
+/// When they have not.
+pub(super) fn fits(shape: &Shape, memory: Option<u64>) -> Result<(), TrainError> {
+    let Some(available) = memory.and_then(|bytes| usize::try_from(bytes).ok()) else {
+        return Ok(());
+    };
+    let weights = shape.size().saturating_mul(size_of::<f32>()).saturating_add(engine::REST);
+    if weights <= available {
+        return Ok(());
+    }
+    Err(TrainError::Memory {
+        needed: Bytes(weights),
+        weights: Bytes(weights),
+        activations: Bytes(0),
+        available: Bytes(available),
+        advice: String::new(),
+    })
+}
+
 /// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. The weights go
 /// into the engine and come out of it one by one; when they come out they are there twice, and all else is gone.
 ///

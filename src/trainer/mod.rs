@@ -136,7 +136,7 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     if rows.is_empty() {
         return Err(TrainError::NoRows);
     }
-    let start = Start::of(recipe, material, seed)?;
+    let start = Start::of(recipe, material, seed, run.memory)?;
     let examples = Examples::new(rows, &recipe.prompt, &start.tokenizer, &start.shape)?;
     if material.base.is_some() {
         examples.check_known(&recipe.prompt, &start.tokenizer)?;

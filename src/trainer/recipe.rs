@@ -34,12 +34,12 @@ pub struct Recipe {
     /// Passes over the data; where not 0, they take the place of `steps`.
     pub epochs: u64,
     /// Sequences in a batch.
-    #[serde(deserialize_with = "at_least_one")]
-    #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 65536))]
     pub batch: usize,
     /// Batches whose gradients are added up for one optimizer step.
-    #[serde(deserialize_with = "at_least_one")]
-    #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
     /// Share of the steps before the first pass over the data, in which the longest rows admitted grow from the shortest to all.
     #[serde(deserialize_with = "share")]
@@ -224,12 +224,15 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
     deserializer.deserialize_any(Written)
 }
 
-fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let number = usize::deserialize(deserializer)?;
-    if number == 0 {
-        return Err(D::Error::custom("0 is too small, it must be at least 1"));
+/// More rows or batches than anybody wants at once.
+const MANY: usize = 1 << 16;
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(D::Error::custom("0 is too small, it must be at least 1")),
+        number if number > MANY => Err(D::Error::custom(format!("{number} is too large, it must be at most {MANY}"))),
+        number => Ok(number),
     }
-    Ok(number)
 }
 
 fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -1,6 +1,6 @@
 //! Where a training starts: at random, or from another model.
 
-use super::{Material, Recipe, TrainError, examples};
+use super::{Material, Recipe, TrainError, examples, memory};
 use crate::model::{self, Architecture, Model, Shape, Weights};
 use crate::tokenizer::Tokenizer;
 
@@ -13,7 +13,8 @@ pub(super) struct Start {
 
 impl Start {
     /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
-    pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64) -> Result<Self, TrainError> {
+    /// `memory` is how many bytes it may take, where that is known.
+    pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
         if let Some(base) = material.base {
             let Model {
                 tokenizer,
@@ -32,6 +33,7 @@ impl Start {
         let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
         let shape = architecture.shape(tokenizer.vocabulary())?;
+        memory::fits(&shape, memory)?;
         let weights = model::initialise(&shape, seed);
         Ok(Self { tokenizer, shape, weights })
     }

@@ -355,7 +355,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
         ..recipe()
     };
     let rows = rows();
-    let Start { tokenizer, shape, .. } = Start::of(&recipe, &material(&rows), 3).unwrap();
+    let Start { tokenizer, shape, .. } = Start::of(&recipe, &material(&rows), 3, None).unwrap();
     let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
     let mut order = Order::new(3, recipe.batch, examples.lengths(), 0);
     let batches = memory::batches(&recipe, &examples, &mut order, 2);
@@ -381,6 +381,10 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     assert!(bytes(&place.train(&recipe, &rows).unwrap()) == plenty);
     place.memory = Some((least - 1) * 1_000_000);
     assert!(matches!(place.train(&recipe, &rows), Err(TrainError::Memory { .. })));
+    // Petabytes of weights are refused before they are made.
+    let mut vast = recipe;
+    vast.model.as_mut().unwrap().width = 1 << 24;
+    assert!(matches!(place.train(&vast, &rows), Err(TrainError::Memory { .. })));
 }
 
 #[test]
@@ -409,9 +413,9 @@ fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     let mut wide = recipe();
     wide.model.as_mut().unwrap().feed_forward = 40;
     let rows = rows();
-    let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3).unwrap();
+    let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3, None).unwrap();
     let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, weights, wide.optimizer(), 1).unwrap();
-    let start = Start::of(&recipe(), &material(&rows), 3).unwrap();
+    let start = Start::of(&recipe(), &material(&rows), 3, None).unwrap();
     let identity = checkpoint::identity(&recipe(), &rows, &start, 3).unwrap();
     checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
     let message = place.train(&recipe(), &rows).unwrap_err().to_string();
@@ -435,6 +439,13 @@ fn a_recipe_names_its_model_or_spells_it_out() {
     let spelt = read("model = { width = 96, heads = 6 }\nprompt = 'numbered'\nclip = 1").unwrap();
     assert_eq!(spelt.model.map(|model| (model.width, model.layers)), Some((96, 2)));
     assert_eq!(spelt.prompt.template, crate::dataset::Prompt::NUMBERED);
+}
+
+#[test]
+fn more_rows_than_anybody_wants_are_refused() {
+    assert_eq!(read("batch = 65536\naccumulate = 1").unwrap().batch, 1 << 16);
+    insta::assert_snapshot!(read("batch = 1152921504606846976").unwrap_err(), @"batch: 1152921504606846976 is too large, it must be at most 65536");
+    insta::assert_snapshot!(read("accumulate = 65537").unwrap_err(), @"accumulate: 65537 is too large, it must be at most 65536");
 }
 
 #[test]

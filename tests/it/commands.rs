@@ -343,31 +343,81 @@ fn params_and_inputs_are_checked_before_anything_runs() {
 }
 
 #[test]
-fn a_stopped_stage_ends_its_program() {
-    let lab = Lab::new(
-        "[stages.x]\nkind = 'command'\nrun = ['sh', '-c', 'echo $$ > $RUNNER_SCRATCH/pid; exec sleep 60']\noutputs = { data = 'file' }\n",
-    );
-    let mut run = lab.start("run x.toml");
-    let pid = || {
-        let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
-            .into_iter()
-            .map_while(Result::ok);
-        let file = files.into_iter().find(|entry| entry.file_name() == "pid")?;
-        std::fs::read_to_string(file.path()).ok().filter(|text| text.ends_with('\n'))
-    };
-    let begun = Instant::now();
-    let pid = loop {
-        if let Some(pid) = pid() {
-            break pid.trim().to_owned();
+fn a_stopped_stage_ends_its_program_and_all_that_it_started() {
+    for (trap, interrupts) in [("", 1), ("trap '' TERM; ", 2)] {
+        let run = format!("{trap}sleep 60 & echo $! > $RUNNER_SCRATCH/pid; wait; wait");
+        let lab = Lab::new(&format!(
+            "[stages.x]\nkind = 'command'\nrun = ['sh', '-c', \"{run}\"]\noutputs = {{ data = 'file' }}\n"
+        ));
+        let mut run = lab.start("run x.toml");
+        let pid = || {
+            let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
+                .into_iter()
+                .map_while(Result::ok);
+            let file = files.into_iter().find(|entry| entry.file_name() == "pid")?;
+            std::fs::read_to_string(file.path()).ok().filter(|text| text.ends_with('\n'))
+        };
+        let mut read = None;
+        assert!(in_time(|| {
+            read = pid();
+            read.is_some()
+        }));
+        let pid = read.unwrap().trim().to_owned();
+        assert!(runs(&pid));
+        for _ in 0..interrupts {
+            std::process::Command::new("kill")
+                .args(["-INT", &run.id().to_string()])
+                .status()
+                .unwrap();
+            // Two signals at once would be one.
+            std::thread::sleep(Duration::from_millis(500));
         }
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert_eq!(run.wait().unwrap().code(), Some(130));
+        assert!(in_time(|| !runs(&pid)), "the program goes on");
+    }
+}
+
+/// Whether it is so within some seconds.
+fn in_time(mut so: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(15) {
+        if so() {
+            return true;
+        }
         std::thread::sleep(Duration::from_millis(20));
-    };
-    assert!(std::path::Path::new("/proc").join(&pid).exists());
-    std::process::Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
-        .status()
-        .unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(130));
-    assert!(!std::path::Path::new("/proc").join(&pid).exists(), "the program goes on");
+    }
+    false
+}
+
+/// Whether there is a process of this number that has not ended.
+fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+#[test]
+fn what_a_program_leaves_running_ends_with_it() {
+    let lab = Lab::new(&starts("['sh', '-c', 'sleep 60 & echo $! > $RUNNER_OUTPUT_NOTE']"));
+    lab.summary("run x.toml", 0);
+    assert!(in_time(|| !runs(output(&lab, "x", "note").trim())));
+}
+
+#[test]
+fn a_link_is_no_output() {
+    let lab = Lab::new("");
+    lab.write("kept.txt", "kept");
+    let kept = lab.path().join("kept.txt");
+    let mode = || std::fs::metadata(&kept).unwrap().permissions().mode();
+    let before = mode();
+    let link = format!("ln -s {} $RUNNER_OUTPUT_NOTE", kept.display());
+    for run in [link.clone(), format!("mkdir $RUNNER_OUTPUT_NOTE; {link}/a")] {
+        lab.write("x.toml", &starts(&format!("['sh', '-c', '{run}']")));
+        let said = lab.output("run x.toml");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+        assert!(
+            said.contains("is neither a file nor a folder: write a copy of what a link leads to"),
+            "{said}"
+        );
+        assert_eq!(mode(), before);
+    }
 }

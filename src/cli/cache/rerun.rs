@@ -86,7 +86,7 @@ fn can_run(store: &Store, record: &Record) -> bool {
     let same_numbers = fingerprint
         .instruction_set
         .as_deref()
-        .is_none_or(|set| set == exec::instruction_set());
+        .is_none_or(|set| set == exec::instruction_set("cpu"));
     let Some(kind) = kind_of(record) else { return false };
     let given: Vec<&str> = fingerprint
         .inputs

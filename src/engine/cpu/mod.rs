@@ -79,9 +79,14 @@ pub fn slots(shape: &Shape, dtype: Dtype) -> usize {
     }
 }
 
-/// The instruction set this processor's kernels run with, as it stands in records: `avx512`, `avx2` or `plain`.
+/// The instructions that this processor's kernels run with, as they stand in records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, and on other
+/// processors what they are called.
 pub fn instructions() -> String {
-    kernel::Instructions::best().to_string()
+    if cfg!(target_arch = "x86_64") {
+        kernel::Instructions::best().to_string()
+    } else {
+        std::env::consts::ARCH.to_owned()
+    }
 }
 
 /// Threads of an engine's own (0 counts as 1).

@@ -50,6 +50,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             outputs: &outputs,
             scratch: folder,
             files: &BTreeMap::new(),
+            content: None,
             secret: None,
             seed: 1,
             threads: 1,

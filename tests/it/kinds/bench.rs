@@ -38,6 +38,8 @@ pub struct Bench {
     inputs: BTreeMap<String, Vec<PathBuf>>,
     pub seed: u64,
     pub threads: usize,
+    /// What the stage's source was when its key was computed.
+    pub content: Option<String>,
     /// How often the stage may ask whether to stop before it is told to.
     pub patience: Option<u64>,
     /// What the stage told of its progress.
@@ -53,6 +55,7 @@ impl Bench {
             inputs: BTreeMap::new(),
             seed: 1,
             threads: 1,
+            content: None,
             patience: None,
             told: RefCell::default(),
         }
@@ -71,6 +74,16 @@ impl Bench {
     pub fn patience(mut self, patience: u64) -> Self {
         self.patience = Some(patience);
         self
+    }
+
+    pub fn content(mut self, content: &str) -> Self {
+        self.content = Some(content.to_owned());
+        self
+    }
+
+    /// Where the first artifact at an input port is.
+    pub fn input(&self, port: &str) -> &Path {
+        &self.inputs[port][0]
     }
 
     /// Adds an artifact at an input port: a file of this text.
@@ -114,6 +127,7 @@ impl Bench {
             outputs: &outputs,
             scratch: &self.folder.path().join("scratch"),
             files: &BTreeMap::new(),
+            content: self.content.as_deref(),
             secret: None,
             seed: self.seed,
             threads: self.threads,

@@ -21,7 +21,7 @@ const OUTPUTS: [(&str, u32, &str); 10] = [
     ("generate", 1, "ff8249015230"),
     ("import", 1, "a2178cc7ddc5"),
     ("measure", 1, "cc705904ba2f"),
-    ("mix", 1, "dd5d5f159322"),
+    ("mix", 2, "dd5d5f159322"),
     ("sample", 3, "64e5a222b71a"),
     ("split", 1, "423b57def72e"),
     ("train", 2, "e657526055ae"),

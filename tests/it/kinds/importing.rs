@@ -1,9 +1,9 @@
 //! `import`.
 
 use insta::assert_snapshot;
-use runner::dataset::Row;
+use runner::dataset::{Prompt, Row};
 
-use super::bench::{Bench, parse};
+use super::bench::{Bench, gibberish, parse};
 
 fn bench(params: &str, text: &str) -> Bench {
     Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{params}")).text("source", text)
@@ -84,4 +84,35 @@ fn params_are_checked_before_anything_runs() {
 fn the_place_is_not_in_the_params() {
     let params = |source: &str| parse("import", &format!("source = {source}")).unwrap().params();
     assert_eq!(params("{ path = 'x' }"), params("{ url = 'https://a.org/b' }"));
+}
+
+#[test]
+fn what_changes_while_it_waits_is_not_stored_under_the_old_name() {
+    let text = "{\"id\": \"1\", \"prompt\": \"a\", \"completion\": \"b\\nThus, the answer is 1.\"}\n";
+    let pin = format!("blake3:{}", runner::hash::Digest::of(text.as_bytes()));
+    assert_eq!(bench("", text).content(&pin).output("data").len(), 1);
+    let error = bench("", &text.replace("\"a\"", "\"c\"")).content(&pin).run().unwrap_err();
+    assert_snapshot!(error, @"source `data` was changed after the run had begun (/source-0.jsonl); run again");
+}
+
+#[test]
+fn a_model_is_made_of_the_files_that_are_listed_and_no_others() {
+    let files = "'config.json', 'model.safetensors', 'tokenizer.json'";
+    let params = format!("type = 'model'\nsource = {{ path = 'x', files = [{files}] }}");
+    let bench = Bench::new("import", &params).model("source", &gibberish(Prompt::PLAIN));
+    let config = || std::fs::read_to_string(bench.run().unwrap().join("model/config.json")).unwrap();
+    let before = config();
+    let beside = bench.input("source").join("generation_config.json");
+    std::fs::write(&beside, "{\"eos_token_id\": [1, 5]}").unwrap();
+    assert_eq!(config(), before);
+    let whole = Bench::new(
+        "import",
+        &params.replace("tokenizer.json'", "tokenizer.json', 'generation_config.json'"),
+    );
+    let whole = whole.model("source", &gibberish(Prompt::PLAIN));
+    std::fs::copy(&beside, whole.input("source").join("generation_config.json")).unwrap();
+    let with = std::fs::read_to_string(whole.run().unwrap().join("model/config.json")).unwrap();
+    assert_ne!(with, before, "what is listed matters");
+    std::fs::remove_file(bench.input("source").join("config.json")).unwrap();
+    assert_snapshot!(bench.run().unwrap_err(), @"/source: config.json: No such file or directory (os error 2)");
 }

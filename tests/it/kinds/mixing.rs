@@ -66,6 +66,15 @@ fn equal_rows_are_kept_once() {
 }
 
 #[test]
+fn as_many_full_rows_as_skips_means_different_ones() {
+    for seed in 1..10 {
+        let bench = Bench::new("mix", "mode = 'cont'").seed(seed);
+        let bench = bench.rows("full", &full()).rows("full", &full()).rows("skips", &skips());
+        assert_eq!(bench.output("data").len(), 2 + 2);
+    }
+}
+
+#[test]
 fn either_input_may_be_missing_or_empty() {
     assert_eq!(Bench::new("mix", "").rows("full", &full()).output("data").len(), 6);
     assert_eq!(
