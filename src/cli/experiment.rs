@@ -1,10 +1,11 @@
 //! The arguments of every command that takes an experiment, and its loading.
 
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::diagnostics::Rejected;
-use crate::config::{self, Document, Experiment, LoadOptions};
+use crate::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use crate::plan::{self, Dag};
 use crate::stage::Kind;
 
@@ -99,18 +100,23 @@ impl ExperimentArgs {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment and builds its DAG with the given table of kinds.
+    /// Loads the experiment and builds its DAG with the given table of kinds. What is probably not meant is said on standard error.
     ///
     /// # Errors
     /// When anything is wrong with the experiment: all of it.
     pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag), Rejected> {
         let experiment = config::expand(&self.document(execution)?);
         let dag = plan::build(&experiment, kinds).map_err(|diagnostics| self.rejected(diagnostics))?;
+        for Diagnostic { message, at, help, .. } in &experiment.warnings {
+            let place = at.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
+            let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+            let _ = writeln!(std::io::stderr(), "warning: {message}{place}{help}");
+        }
         Ok((experiment, dag))
     }
 
     /// The error that this experiment has `diagnostics`.
-    pub fn rejected(&self, diagnostics: Vec<config::Diagnostic>) -> Rejected {
+    pub fn rejected(&self, diagnostics: Vec<Diagnostic>) -> Rejected {
         let file = self.file.clone();
         Rejected { file, diagnostics }
     }

@@ -176,7 +176,7 @@ fn run_name() -> String {
 }
 
 /// The command of this name for the experiment as it was given, without stages.
-fn command(name: &str, experiment: &ExperimentArgs) -> String {
+pub(super) fn command(name: &str, experiment: &ExperimentArgs) -> String {
     let ExperimentArgs {
         file,
         profiles,

@@ -20,6 +20,7 @@ mod scope;
 mod stages;
 mod template;
 mod text;
+mod unused;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Source};
@@ -96,6 +97,8 @@ pub struct Experiment {
     pub defaults: BTreeMap<String, Tag>,
     /// The place of every value, by its tag.
     pub origins: Origins,
+    /// What is not wrong and probably not meant.
+    pub warnings: Vec<Diagnostic>,
     /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
     pub(crate) problems: Diagnostics,
 }
@@ -161,6 +164,7 @@ pub fn expand(document: &Document) -> Experiment {
         variants,
         defaults: stages::defaults(document, &mut problems),
         origins: document.origins.clone(),
+        warnings: unused::unused(document),
         problems,
     }
 }

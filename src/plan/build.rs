@@ -147,7 +147,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             if !stage.broken.contains("kind") {
                 let message = format!("stage `{}` needs a `kind` ({})", stage.name, known(names()));
                 let at = self.origins.key(stage.tag);
-                self.problems.push(Diagnostic::new(message).at(at));
+                // A field for a stage that is declared elsewhere, under a name with a slip.
+                let others = self.variant.stages.iter().map(|other| other.name.as_str());
+                let meant = nearest(&stage.name, others.filter(|name| *name != stage.name));
+                self.problems.push(Diagnostic::new(message).at(at).suggest(meant));
             }
             return None;
         };

@@ -158,6 +158,8 @@ pub struct Sample {
     pub steps: u32,
     pub requested: Option<u32>,
     pub right: bool,
+    /// Whether every step follows from what stands before it.
+    pub valid: bool,
     pub complete: bool,
 }
 

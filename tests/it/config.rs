@@ -8,6 +8,7 @@ use runner::cli::schema::schema;
 use runner::config::{self, LoadOptions};
 use runner::stage::Kind;
 
+use super::lab::Lab;
 use crate::table::{build, draw, kinds, options, write};
 
 /// Every file of `tests/bad` is refused, with the message beside it in `tests/it/snapshots`. The first line may name profiles and
@@ -367,4 +368,24 @@ fn the_program_prints_the_schema_of_its_kinds() {
     let result = program.arg("schema").assert().success();
     let printed: serde_json::Value = serde_json::from_slice(&result.get_output().stdout).unwrap();
     assert_eq!(printed, schema(runner::stage::kinds()));
+}
+
+#[test]
+fn what_nothing_uses_is_probably_a_slip() {
+    let lab = Lab::new(
+        "extends = 'parts.toml'\n\
+         [params]\niteration = 5\nfew = 3\nby_task = { by = 'which', x = 1, else = 2 }\nmore = '{by_task}'\n\
+         [matrix]\nseed = [1, 2]\nwhich = ['x', 'y']\nstarts = ['cold', 'warm']\n\
+         [stages.p]\nkind = 'generate'\ntask = 'addition'\ntrain = '{few}'\n",
+    );
+    lab.write(
+        "parts.toml",
+        "[params]\nelsewhere = 1\niterations = 3\n[stages.q]\nkind = 'generate'\ntask = 'addition'\ntrain = '{iterations}'\n",
+    );
+    let said = String::from_utf8(lab.output("plan x.toml").stderr).unwrap();
+    insta::assert_snapshot!(said, @r"
+    warning: nothing uses the param `iteration` (x.toml:3); did you mean `iterations`?
+    warning: nothing uses the param `more` (x.toml:6)
+    warning: nothing uses the axis `starts` (x.toml:10)
+    ");
 }

@@ -94,6 +94,7 @@ fn filters(browser: &mut Browser) {
     for (name, value, condition) in [
         ("verdict", "wrong", "!answer.right"),
         ("verdict", "right", "answer.right"),
+        ("verdict", "luck", "answer.right && !answer.valid"),
         ("verdict", "incomplete", "!answer.complete"),
         ("data", "ood_easy", "answer.data === 'ood_easy'"),
         ("steps", "fewer", "answer.steps < samples.problems[answer.problem].steps"),

@@ -13,6 +13,7 @@ mod write;
 use std::path::PathBuf;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::run::command;
 use super::selection::Selection;
 use super::session::Resolved;
 use super::{Exit, Failed, Session};
@@ -210,7 +211,7 @@ fn text(args: &ReportArgs, scores: &Scores, tables: &[Sheet], written: &[String]
         text += &table.text(paint);
     }
     if let Some(note) = scores.note() {
-        text += &format!("\n{note}: runner run {}\n", args.experiment.file.display());
+        text += &format!("\n{note}: {}\n", command("run", &args.experiment));
     }
     if !written.is_empty() {
         text += &format!("\nwrote {}\n", written.join(", "));

@@ -26,8 +26,8 @@ pub(super) struct Chooser {
     samples: Samples,
 }
 
-/// Answers that are alike: right or wrong, complete or not, fewer or more steps.
-type Kind = (bool, bool, std::cmp::Ordering);
+/// Answers that are alike: right or wrong, with valid steps or without, complete or not, fewer or more steps.
+type Kind = (bool, bool, bool, std::cmp::Ordering);
 
 /// The answers of one data set that may be chosen.
 pub(super) struct Candidates {
@@ -97,6 +97,7 @@ impl Chooser {
             steps: outcome.steps,
             requested: outcome.requested,
             right: outcome.right,
+            valid: outcome.valid,
             complete: outcome.complete,
         });
     }
@@ -109,7 +110,12 @@ impl Chooser {
 impl Candidates {
     pub(super) fn add(&mut self, answer: &Answer, outcome: Outcome) {
         self.count += 1;
-        let kind = (outcome.right, outcome.complete, outcome.steps.cmp(&outcome.full_steps));
+        let kind = (
+            outcome.right,
+            outcome.valid,
+            outcome.complete,
+            outcome.steps.cmp(&outcome.full_steps),
+        );
         let alike = self.kinds.entry(kind).or_default();
         if alike.len() < self.most {
             alike.push((answer.clone(), outcome));

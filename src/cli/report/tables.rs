@@ -15,6 +15,8 @@ pub enum Table {
     Differences,
     /// Right answers whose steps are all valid
     Valid,
+    /// Answers with fewer steps than the full solution, as many, and more
+    Answers,
     /// How numbered models follow the number of steps asked for
     Following,
     /// What was asked for, and what was kept
@@ -61,6 +63,7 @@ impl Tables<'_> {
                 None => None,
             },
             Table::Valid => self.scores.validity(),
+            Table::Answers => Some(self.scores.answers()).filter(|table| !table.rows.is_empty()),
             Table::Following => self.scores.followings(),
             Table::Skips => skips(self.kept),
             Table::Data => sizes(self.stages),
@@ -72,7 +75,7 @@ impl Table {
     /// What there has to be for it.
     fn missing(self) -> &'static str {
         match self {
-            Self::Results => "no stage that is selected gives metrics (kinds `eval` and `measure`)",
+            Self::Results | Self::Answers => "no stage that is selected gives metrics (kinds `eval` and `measure`)",
             Self::Differences => "there are no differences without a `--baseline`",
             Self::Valid => "no evaluation that is selected has run",
             Self::Following => "no evaluation of a numbered model that is selected has run",

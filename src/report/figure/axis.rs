@@ -26,6 +26,9 @@ pub(super) struct Tick {
     pub label: String,
 }
 
+/// On a logarithmic axis, at most: a loss that is rounded to 0 has no place of its own.
+const DECADES: f64 = 12.0;
+
 impl Axis {
     /// From `low` to `high`, whatever the data.
     pub(super) fn fixed(title: &str, low: f64, high: f64) -> Self {
@@ -45,13 +48,15 @@ impl Axis {
         Self::fixed(title, 0.0, (most / step - 1e-9).ceil() * step)
     }
 
-    /// Whole decades around the positive ones of `values`.
+    /// Whole decades around the positive ones of `values`, down from the greatest for [`DECADES`] at most.
     pub(super) fn log(title: &str, values: impl Iterator<Item = f64>) -> Self {
         let decades = values.filter(|value| value.is_finite() && *value > 0.0).map(f64::log10);
         let (low, high) = decades.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), decade| {
             (low.min(decade.floor()), high.max(decade.ceil()))
         });
         let (low, high) = if low.is_finite() { (low, high.max(low + 1.0)) } else { (0.0, 1.0) };
+        let high = high.min(f64::MAX.log10().floor());
+        let low = low.max(high - DECADES);
         Self {
             scale: Scale::Log,
             ..Self::fixed(title, 10f64.powf(low), 10f64.powf(high))
@@ -173,6 +178,7 @@ mod tests {
             ["0.001", "0.01", "0.1", "1", "10"].map(String::from)[..].to_vec()
         );
         assert_eq!(labels(&Axis::log("", [0.000_004, 0.2].into_iter())), ["1e-6", "1e-4", "0.01", "1"]);
+        assert_eq!(labels(&Axis::log("", [f64::MIN_POSITIVE, f64::MAX].into_iter())).len(), 5);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::alike::Alike;
 use super::axis::Axis;
 use super::series::{self, Names, bare, point, reference};
-use super::{Figure, Form, Panel, Series};
+use super::{Figure, Form, Panel, Point, Series};
 use crate::report::scores::{Row, Scores};
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
@@ -36,7 +36,7 @@ pub(super) fn steps(scores: &Scores) -> Option<Figure> {
         scale: 1.0,
         y: |series| {
             let tops = series.iter().flat_map(|series| &series.points);
-            Axis::from_zero("steps", tops.map(|point| point.y + point.deviation.unwrap_or_default()))
+            Axis::from_zero("steps", tops.map(Point::top))
         },
         full: true,
     };

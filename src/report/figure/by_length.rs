@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::axis::Axis;
 use super::series::{bare, full, point};
-use super::{Figure, Form, Panel, Series, Style};
+use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::report::scores::{Row, Score, Scores, distinct, group_text};
 
 const CAPTION: &str = "By the number of steps of the full solution; means over the seeds, with a band of one standard deviation";
@@ -19,7 +19,7 @@ pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
 pub(super) fn steps(scores: &Scores) -> Option<Figure> {
     let y = |series: &[Series]| {
         let tops = series.iter().flat_map(|series| &series.points);
-        Axis::from_zero("steps", tops.map(|point| point.y + point.deviation.unwrap_or_default()))
+        Axis::from_zero("steps", tops.map(Point::top))
     };
     let panels = panels(scores, "average_steps", 1.0, y, true);
     let caption = format!("{CAPTION}. Dotted: as many steps as the full solution.");

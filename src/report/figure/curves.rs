@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::series::point;
-use super::{Figure, Form, Panel, Series, Style};
+use super::{Figure, Form, Panel, Point, Series, Spread, Style};
 use crate::report::findings::Curve;
 use crate::report::scores::{distinct, group_text};
 
@@ -26,7 +26,7 @@ pub(super) fn losses(curves: &[Curve]) -> Option<Figure> {
     Figure::of(
         "training",
         "Training curves",
-        "Cross-entropy of the tokens trained on, by optimizer step; means over the seeds, with a band of one standard deviation.",
+        "Cross-entropy of the tokens trained on, by optimizer step; geometric means over the seeds, with a band of one standard deviation of the logarithms.",
         panels.collect(),
     )
 }
@@ -54,8 +54,23 @@ fn panel(title: String, curves: &[&Curve]) -> Panel {
     }
 }
 
+/// What smaller losses are taken for.
+const LEAST: f64 = 1e-12;
+
+/// The geometric mean of losses, by source, as a point.
+fn geometric(x: f64, losses: &BTreeMap<usize, f64>) -> Option<Point> {
+    // A loss may be so small as to be rounded to 0.
+    let logs = losses.iter().map(|(source, loss)| (*source, loss.max(LEAST).ln()));
+    let Point { y, spread, sources, .. } = point(x, &logs.collect(), 1.0)?;
+    let spread = spread.map(|spread| match spread {
+        Spread::Deviation(deviation) | Spread::Factor(deviation) => Spread::Factor(deviation.exp()),
+    });
+    let y = y.exp();
+    Some(Point { x, y, spread, sources })
+}
+
 /// Means over the seeds where their points have the same steps.
-fn means(curves: &[&&Curve]) -> Vec<super::Point> {
+fn means(curves: &[&&Curve]) -> Vec<Point> {
     let mut by_step: BTreeMap<u64, BTreeMap<usize, f64>> = BTreeMap::new();
     for curve in curves {
         for (step, loss) in &curve.points {
@@ -64,6 +79,6 @@ fn means(curves: &[&&Curve]) -> Vec<super::Point> {
     }
     by_step
         .iter()
-        .filter_map(|(step, losses)| point(*step as f64, losses, 1.0))
+        .filter_map(|(step, losses)| geometric(*step as f64, losses))
         .collect()
 }

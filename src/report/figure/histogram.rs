@@ -63,7 +63,7 @@ fn panel(title: String, rows: &[&Row<'_>], data: &str) -> Panel {
     Panel {
         title,
         x: Axis::whole("steps", points().map(|point| point.x)),
-        y: Axis::from_zero("answers, %", points().map(|point| point.y + point.deviation.unwrap_or_default())),
+        y: Axis::from_zero("answers, %", points().map(Point::top)),
         series,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::alike::{Alike, Group};
 use super::axis::Axis;
 use super::series::{Names, point};
-use super::{Figure, Form, Panel, Series, Style};
+use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::metrics::BySkip;
 use crate::report::findings::Kept;
 use crate::report::scores::distinct;
@@ -46,7 +46,7 @@ fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
     });
     let series: Vec<Series> = series.collect();
     let tops = series.iter().flat_map(|series| &series.points);
-    let y = Axis::from_zero("rows", tops.map(|point| point.y + point.deviation.unwrap_or_default()));
+    let y = Axis::from_zero("rows", tops.map(Point::top));
     Panel {
         title,
         x: iterations(kept),

@@ -85,9 +85,32 @@ impl Style {
 struct Point {
     x: f64,
     y: f64,
-    /// The sample standard deviation over the seeds.
-    deviation: Option<f64>,
+    spread: Option<Spread>,
     sources: Vec<usize>,
+}
+
+/// How far the seeds scatter around their mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spread {
+    /// The sample standard deviation.
+    Deviation(f64),
+    /// Around a geometric mean: e to the power of the logarithms' sample standard deviation.
+    Factor(f64),
+}
+
+impl Point {
+    /// The ends of what lies one deviation around the mean.
+    fn ends(&self) -> Option<[f64; 2]> {
+        Some(match self.spread? {
+            Spread::Deviation(deviation) => [self.y - deviation, self.y + deviation],
+            Spread::Factor(factor) => [self.y / factor, self.y * factor],
+        })
+    }
+
+    /// The highest that is drawn of it.
+    fn top(&self) -> f64 {
+        self.ends().map_or(self.y, |[_, high]| high)
+    }
 }
 
 impl Figure {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Form, Point, Series, Style};
+use super::{Form, Point, Series, Spread, Style};
 use crate::report::scores::{Mean, distinct, group_text};
 
 /// The mean of `numbers`, by source, as a point.
@@ -12,7 +12,7 @@ pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Optio
     Some(Point {
         x,
         y: mean.mean,
-        deviation: mean.deviation,
+        spread: mean.deviation.map(Spread::Deviation),
         sources: numbers.keys().copied().collect(),
     })
 }
@@ -22,7 +22,7 @@ pub(super) fn bare(x: f64, y: f64) -> Point {
     Point {
         x,
         y,
-        deviation: None,
+        spread: None,
         sources: Vec::new(),
     }
 }

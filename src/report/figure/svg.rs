@@ -6,11 +6,11 @@ use std::fmt::Write;
 
 use super::axis::{Axis, Scale};
 use super::legend::{Entry, entries};
-use super::{Figure, Form, Panel, Point, Series, Style};
+use super::{Figure, Form, Panel, Point, Series, Spread, Style};
 use crate::report::escaped;
 
 /// Of one panel, in SVG's pixels.
-const WIDTH: f64 = 340.0;
+const WIDTH: f64 = 348.0;
 const HEIGHT: f64 = 236.0;
 /// The place of the axes within it.
 const LEFT: f64 = 56.0;
@@ -155,15 +155,12 @@ impl Panel {
 
     /// One deviation above and below the means.
     fn band(&self, points: &[&Point]) -> String {
-        let deviating: Vec<(&Point, f64)> = points.iter().filter_map(|point| Some((*point, point.deviation?))).collect();
+        let deviating: Vec<(f64, [f64; 2])> = points.iter().filter_map(|point| Some((point.x, point.ends()?))).collect();
         if deviating.len() < 2 {
             return String::new();
         }
-        let above = deviating.iter().map(|(point, deviation)| self.at(point.x, point.y + deviation));
-        let below = deviating
-            .iter()
-            .rev()
-            .map(|(point, deviation)| self.at(point.x, point.y - deviation));
+        let above = deviating.iter().map(|(x, [_, high])| self.at(*x, *high));
+        let below = deviating.iter().rev().map(|(x, [low, _])| self.at(*x, *low));
         format!(
             "<path class=\"band\" d=\"M{}Z\"/>",
             above.chain(below).collect::<Vec<_>>().join("L")
@@ -172,9 +169,9 @@ impl Panel {
 
     /// The deviation as a bar from end to end.
     fn whisker(&self, x: f64, point: &Point) -> String {
-        let ends = |deviation: f64| (down(&self.y, point.y - deviation), down(&self.y, point.y + deviation));
-        let bar = |(low, high): (f64, f64)| format!("<path class=\"whisker\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>");
-        point.deviation.map(ends).map_or_else(String::new, bar)
+        let bar = |[low, high]: [f64; 2]| format!("<path class=\"whisker\" d=\"M{x:.1} {low:.1}V{high:.1}\"/>");
+        let ends = point.ends().map(|ends| ends.map(|end| down(&self.y, end)));
+        ends.map_or_else(String::new, bar)
     }
 
     fn mark(&self, series: &Series, point: &Point) -> String {
@@ -227,17 +224,20 @@ fn marked(point: &Point, name: &str, drawn: &str) -> String {
     format!("<g{attribute}><title>{}</title>{drawn}</g>", escaped(name))
 }
 
-/// `98.6 ± 0.1`
+/// `98.6 ± 0.1`, `0.012 ×÷ 1.3`
 pub(super) fn value(point: &Point) -> String {
-    match point.deviation {
-        Some(deviation) => format!("{} ± {}", number(point.y), number(deviation)),
-        None => number(point.y),
+    let mean = number(point.y);
+    match point.spread {
+        Some(Spread::Deviation(deviation)) => format!("{mean} ± {}", number(deviation)),
+        Some(Spread::Factor(factor)) => format!("{mean} ×÷ {}", number(factor)),
+        None => mean,
     }
 }
 
 /// Three figures at least, and no zeros at the end.
 pub(super) fn number(number: f64) -> String {
     let text = match number.abs() {
+        tiny if tiny > 0.0 && tiny < 1e-4 => return format!("{number:.1e}"),
         ..0.1 => format!("{number:.4}"),
         ..10.0 => format!("{number:.2}"),
         ..1000.0 => format!("{number:.1}"),

@@ -125,9 +125,29 @@ fn place(boxes: &mut [Box<'_>]) -> (f64, f64) {
     (right + MARGIN, (top - BETWEEN + MARGIN).max(2.0 * MARGIN))
 }
 
-/// From the right side to the left where that is forwards, else from below to above.
+/// From the right side to the left where that is forwards, else from below to above. On its way past other boxes it goes between their lines.
 fn curve(from: &Box<'_>, to: &Box<'_>) -> String {
-    if to.x > from.x {
+    if to.column > from.column + 1 {
+        let (x0, y0, x1, y1) = (from.x + WIDTH, from.y + HEIGHT / 2.0, to.x, to.y + HEIGHT / 2.0);
+        let gap = if to.y < from.y {
+            to.y + HEIGHT + DOWN / 2.0
+        } else {
+            to.y - DOWN / 2.0
+        };
+        let (first, last, bend) = (x0 + ACROSS, x1 - ACROSS, ACROSS / 2.0);
+        format!(
+            "M{x0:.0} {y0:.0}C{:.0} {y0:.0} {:.0} {gap:.0} {first:.0} {gap:.0}H{last:.0}C{:.0} {gap:.0} {:.0} {y1:.0} {x1:.0} {y1:.0}",
+            x0 + bend,
+            first - bend,
+            last + bend,
+            x1 - bend
+        )
+    } else if to.column == from.column && from.column == 0 {
+        // Beside the boxes between.
+        let (x, y0, y1) = (from.x, from.y + HEIGHT / 2.0, to.y + HEIGHT / 2.0);
+        let beside = x - 0.6 * MARGIN;
+        format!("M{x:.0} {y0:.0}H{beside:.0}V{y1:.0}H{x:.0}")
+    } else if to.x > from.x {
         let (x0, y0, x1, y1) = (from.x + WIDTH, from.y + HEIGHT / 2.0, to.x, to.y + HEIGHT / 2.0);
         let bend = (x1 - x0) / 2.0;
         format!("M{x0:.0} {y0:.0}C{:.0} {y0:.0} {:.0} {y1:.0} {x1:.0} {y1:.0}", x0 + bend, x1 - bend)
@@ -159,10 +179,11 @@ impl Box<'_> {
             State::Unknown => ("open", "to run after others"),
         };
         let kind = self.stages.first().map_or("", |stage| stage.kind);
-        let many = if self.stages.len() > 1 {
-            format!(" × {}", self.stages.len())
-        } else {
-            String::new()
+        let is_there = |stage: &&&Stage| matches!(stage.state, State::Ran | State::Cached);
+        let many = match (self.stages.iter().filter(is_there).count(), self.stages.len()) {
+            (_, 1) => String::new(),
+            (there, all) if there == 0 || there == all => format!(" × {all}"),
+            (there, all) => format!(" × {all}, {there} there"),
         };
         let ids: Vec<String> = self.stages.iter().map(|stage| stage.id.to_string()).collect();
         let (x, y, name, short) = (self.x, self.y, escaped(self.name), escaped(&shortened(self.name)));

@@ -127,10 +127,11 @@
   const article = (answer) => {
     const problem = problems[answer.problem];
     const verdict = answer.right ? "right" : "wrong";
+    const luck = answer.right && !answer.valid;
     const asked = answer.requested === null ? "" : ", asked for " + answer.requested;
     const stage = stages.get(answer.stage);
     const head = element("header", null,
-      element("span", { class: verdict }, verdict),
+      element("span", { class: luck ? "luck" : verdict }, luck ? "right, though steps do not follow" : verdict),
       element("span", null, answer.steps + " of " + problem.steps + " steps" + asked),
       answer.complete ? null : element("span", null, "without an end"),
       element("span", null, answer.data),
@@ -151,17 +152,27 @@
     more.hidden = shown >= found.length;
     document.getElementById("count").textContent = found.length + (found.length === 1 ? " answer" : " answers");
   };
+  // First what was skipped, then what is wrong.
+  const rank = (answer) => (relation(answer) < 0 ? 0 : answer.right ? 2 : 1);
+  const order = answers.map((_, i) => i).sort((i, j) => rank(answers[i]) - rank(answers[j]) || i - j);
+  const verdicts = {
+    "": () => true,
+    right: (answer) => answer.right,
+    luck: (answer) => answer.right && !answer.valid,
+    wrong: (answer) => !answer.right,
+    incomplete: (answer) => !answer.complete,
+  };
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
-    const text = wanted.text.trim().toLowerCase();
+    const words = wanted.text.toLowerCase().split(/\s+/).filter((word) => word);
     const sign = { fewer: -1, same: 0, more: 1 }[wanted.steps];
     const fits = (answer, i) =>
-      (!text || searched[i].includes(text)) &&
+      words.every((word) => searched[i].includes(word)) &&
       (!wanted.stage || String(answer.stage) === wanted.stage) &&
       (!wanted.data || answer.data === wanted.data) &&
-      (!wanted.verdict || (wanted.verdict === "incomplete" ? !answer.complete : answer.right === (wanted.verdict === "right"))) &&
+      verdicts[wanted.verdict](answer) &&
       (sign === undefined || relation(answer) === sign);
-    found = answers.map((answer, i) => (fits(answer, i) ? i : -1)).filter((i) => i >= 0);
+    found = order.filter((i) => fits(answers[i], i));
     shown = 0;
     document.getElementById("list").replaceChildren();
     extend();

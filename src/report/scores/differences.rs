@@ -1,6 +1,6 @@
 //! Differences to a baseline, answer by answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ impl Scores {
         spans.extend(data.iter().map(|name| Span::of(name, &["Δ %", "Δ steps"], Align::Right)));
         let rows = self.differences(baseline);
         let lines = rows.iter().map(|(row, found)| {
-            let mut cells = lead.cells(row);
+            let mut cells = lead.counted(row, seeds(found));
             cells.extend(found.iter().flat_map(|(name, difference)| cells_of(row, name, difference.as_ref())));
             (row, cells)
         });
@@ -229,6 +229,20 @@ fn numbered(answers: &[Judged]) -> impl Iterator<Item = ((Digest, usize), Outcom
     })
 }
 
+/// Under how many seeds a row is compared: `3`, or `2–3` where that depends on the data set.
+fn seeds(found: &[(&str, Option<Difference>)]) -> Cell {
+    let seeds = || found.iter().filter_map(|(_, difference)| Some(difference.as_ref()?.seeds));
+    let text = match (seeds().min(), seeds().max()) {
+        (Some(least), Some(most)) if least < most => format!("{least}–{most}"),
+        (_, most) => most.unwrap_or(0).to_string(),
+    };
+    let sources = found
+        .iter()
+        .flat_map(|(_, difference)| difference.iter().flat_map(|found| &found.sources));
+    let sources: BTreeSet<usize> = sources.copied().collect();
+    Cell::from(text, sources)
+}
+
 fn cells_of(row: &Row<'_>, data: &str, difference: Option<&Difference>) -> [Cell; 2] {
     let Some(found) = difference else {
         return [0, 1].map(|_| {
@@ -240,7 +254,8 @@ fn cells_of(row: &Row<'_>, data: &str, difference: Option<&Difference>) -> [Cell
         });
     };
     let text = |interval: Interval, scale: f64, decimals: usize| {
-        let [mean, low, high] = [interval.mean, interval.low, interval.high].map(|part| signed(part * scale, decimals));
+        let mean = signed(interval.mean * scale, decimals);
+        let [low, high] = [interval.low, interval.high].map(|part| end(part * scale, decimals));
         Cell::from(format!("{mean} [{low}, {high}]"), found.sources.iter().copied())
     };
     [text(found.accuracy, 100.0, 1), text(found.steps, 1.0, 2)]
@@ -254,6 +269,15 @@ fn signed(number: f64, decimals: usize) -> String {
         text.trim_start_matches(['+', '-']).to_owned()
     } else {
         text
+    }
+}
+
+/// An end of an interval: as [`signed`], but what is not quite 0 keeps its sign, which says whether 0 lies within.
+fn end(number: f64, decimals: usize) -> String {
+    if number == 0.0 {
+        signed(number, decimals)
+    } else {
+        format!("{number:+.decimals$}")
     }
 }
 
@@ -296,7 +320,7 @@ mod tests {
         insta::assert_snapshot!(sheet.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %            Δ steps      ood_easy Δ %            Δ steps
         warm start   warm   score[0]  3  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]  0.00 [0.00, 0.00]
-        iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +7.5]  0.00 [0.00, 0.00]
+        iteration 1  warm   score[1]  2  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +7.5]  0.00 [0.00, 0.00]
         ");
         let scores = example();
         assert!(scores.has(&baseline) && !scores.has(&Baseline::like("start", "hot")));
@@ -322,5 +346,26 @@ mod tests {
             [1.25, -0.04, 0.0, -0.06].map(|number| signed(number, 1)),
             ["+1.2", "0.0", "0.0", "-0.1"]
         );
+        assert_eq!(
+            [1.25, -0.04, 0.0, 0.04].map(|number| end(number, 1)),
+            ["+1.2", "-0.0", "0.0", "+0.0"]
+        );
+    }
+
+    #[test]
+    fn n_is_that_of_what_is_compared() {
+        let mut scores = example();
+        // Of the three seeds of iteration 1 (warm), one has lost its baseline.
+        let lost = |score: &&mut Score| {
+            let variant = &score.place.variant;
+            score.place.stage == "score[0]" && variant["start"] == "warm" && variant["seed"] == "1"
+        };
+        scores.scores.iter_mut().filter(lost).for_each(|score| {
+            score.metrics = None;
+            score.answers = [].into();
+        });
+        let sheet = scores.compared(&"score[0]".parse().unwrap()).unwrap();
+        let row = sheet.rows.last().unwrap();
+        assert_eq!((row.cells[1].text.as_str(), row.cells[3].text.as_str()), ("warm", "2"));
     }
 }

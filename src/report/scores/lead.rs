@@ -33,11 +33,16 @@ impl<'a> Lead<'a> {
 
     pub(super) fn cells(&self, row: &Row<'_>) -> Vec<Cell> {
         let finished = row.finished();
+        self.counted(row, Cell::from(finished.len().to_string(), finished))
+    }
+
+    /// The cells where `count` of the row's evaluations matter.
+    pub(super) fn counted(&self, row: &Row<'_>, count: Cell) -> Vec<Cell> {
         let mut cells = Vec::new();
         cells.extend(self.phases.then(|| Cell::text(row.phase)));
         cells.extend(self.coordinates(&row.group));
         cells.push(Cell::text(row.stage));
-        cells.push(Cell::from(finished.len().to_string(), finished));
+        cells.push(count);
         cells
     }
 

@@ -58,8 +58,11 @@ pub struct Judged {
 
 impl Score {
     /// A metric that is a number.
+    /// A metric, or with a point in its name a part of one: `fewer.share`.
     pub(in crate::report) fn number(&self, metric: &str) -> Option<f64> {
-        self.metrics.as_ref()?.get(metric)?.as_f64()
+        let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
+        let found = self.metrics.as_ref()?.get(metric)?;
+        if part.is_empty() { found } else { found.get(part)? }.as_f64()
     }
 
     /// How a numbered model followed the number of steps asked for.

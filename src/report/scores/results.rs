@@ -18,27 +18,22 @@ pub(super) struct Column {
     pub decimals: usize,
 }
 
-const COLUMNS: [Column; 2] = [
-    Column {
-        title: "%",
-        metric: "accuracy",
-        scale: 100.0,
-        decimals: 1,
-    },
-    Column {
-        title: "steps",
-        metric: "average_steps",
-        scale: 1.0,
-        decimals: 2,
-    },
-];
+const COLUMNS: [Column; 2] = [Column::of("%", "accuracy", 100.0, 1), Column::of("steps", "average_steps", 1.0, 2)];
 
-const VALID: [Column; 1] = [Column {
-    title: "valid %",
-    metric: "valid_right",
-    scale: 100.0,
-    decimals: 1,
-}];
+const VALID: [Column; 1] = [Column::of("valid %", "valid_right", 100.0, 1)];
+
+/// What answers are like. (METHOD 6.1 as far as the main table has not got it.)
+const ANSWERS: [Column; 9] = [
+    Column::of("right: steps", "average_steps_right", 1.0, 2),
+    Column::of("fewer %", "fewer.share", 100.0, 1),
+    Column::of("right %", "fewer.accuracy", 100.0, 1),
+    Column::of("same %", "same.share", 100.0, 1),
+    Column::of("right %", "same.accuracy", 100.0, 1),
+    Column::of("more %", "more.share", 100.0, 1),
+    Column::of("right %", "more.accuracy", 100.0, 1),
+    Column::of("no end %", "incomplete", 100.0, 1),
+    Column::of("tokens", "average_tokens", 1.0, 1),
+];
 
 /// What the row of the full solutions is called.
 const FULL: &str = "full solutions";
@@ -62,6 +57,28 @@ impl Scores {
         let mut scores = rows.iter().flat_map(|row| &row.scores);
         let is_known = scores.any(|score| score.number("valid_right").is_some());
         is_known.then(|| self.sheet("Right answers whose steps are all valid (%)", &rows, &VALID))
+    }
+
+    /// A row for each row of the main table and data set: the average steps of the right answers, the share of answers with fewer, as many and
+    /// more steps than the full solution, how many of each are right, the share without an end, and the average number of tokens.
+    pub fn answers(&self) -> Sheet {
+        let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
+        let mut spans = lead.spans();
+        spans.push(Span::alone("data", Align::Left));
+        spans.extend(ANSWERS.iter().map(|column| Span::alone(column.title, Align::Right)));
+        let rows = all.iter().filter(|row| !row.is_numbered());
+        let lines = rows.flat_map(|row| data.iter().map(move |name| (row, *name)));
+        let lines = lines.filter(|(row, name)| !row.on(name).is_empty()).map(|(row, name)| {
+            let mut cells = lead.cells(row);
+            cells.push(Cell::text(name));
+            cells.extend(scored(row, name, &ANSWERS));
+            (row, cells)
+        });
+        Sheet {
+            title: "Answers with fewer steps than the full solution, as many, and more".to_owned(),
+            spans,
+            rows: lead::rows(lines),
+        }
     }
 
     fn sheet(&self, title: &str, rows: &[&Row<'_>], columns: &'static [Column]) -> Sheet {
@@ -92,27 +109,32 @@ fn scored<'a>(row: &'a Row<'_>, data: &str, columns: &'static [Column]) -> impl 
 /// Puts the steps of the full solutions before the rows: once for groups that follow each other and have the same.
 fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut Vec<sheet::Row>) {
     let groups = distinct(rows.iter().map(|row| &row.group));
-    let steps = |group: &Group<'_>| -> Vec<String> {
+    let steps = |group: &Group<'_>| -> Vec<Cell> {
         let rows = || rows.iter().filter(|row| row.group == *group);
         data.iter().map(|name| full_steps(rows().map(|row| row.on(name)))).collect()
     };
-    let mut runs: Vec<(Vec<String>, Vec<&Group<'_>>)> = Vec::new();
+    let mut runs: Vec<(Vec<Cell>, Vec<&Group<'_>>)> = Vec::new();
     for group in groups {
         let steps = steps(group);
-        match runs.last_mut().filter(|(before, _)| *before == steps) {
+        let texts = |cells: &[Cell]| cells.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+        match runs.last_mut().filter(|(before, _)| texts(before) == texts(&steps)) {
             Some((_, groups)) => groups.push(group),
             None => runs.push((steps, vec![group])),
         }
     }
     let is_only = runs.len() == 1;
     // From the last to the first, so that places stay.
-    for (steps, groups) in runs.iter().rev().filter(|(steps, _)| !steps.iter().all(String::is_empty)) {
+    for (steps, groups) in runs
+        .iter()
+        .rev()
+        .filter(|(steps, _)| !steps.iter().all(|cell| cell.text.is_empty()))
+    {
         let Some(first) = groups.first() else { continue };
         let at = rows.iter().position(|row| row.group == **first).unwrap_or(0);
         let mut shared: Group<'_> = if is_only { Group::new() } else { (*first).clone() };
         shared.retain(|axis, value| groups.iter().all(|group| group.get(axis) == Some(value)));
         let mut cells = lead.named(FULL, &shared);
-        cells.extend(steps.iter().flat_map(|steps| [Cell::default(), Cell::text(steps)]));
+        cells.extend(steps.iter().flat_map(|steps| [Cell::default(), steps.clone()]));
         if let Some(first) = lines.get_mut(at).filter(|_| groups.len() == 1) {
             first.begins = false;
         }
@@ -121,13 +143,28 @@ fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut
 }
 
 /// The mean number of steps of the full solutions, over the scores of all rows.
-fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> String {
+fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> Cell {
     let scores: BTreeMap<usize, &Score> = scores.flatten().collect();
-    let numbers: Vec<f64> = scores.values().filter_map(|score| score.number("average_full_steps")).collect();
-    Mean::of(&numbers).map_or_else(String::new, |mean| format!("{:.2}", mean.mean))
+    let found = scores
+        .iter()
+        .filter_map(|(source, score)| Some((*source, score.number("average_full_steps")?)));
+    let (sources, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
+    match Mean::of(&numbers) {
+        Some(mean) => Cell::from(format!("{:.2}", mean.mean), sources),
+        None => Cell::default(),
+    }
 }
 
 impl Column {
+    const fn of(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Self {
+        Self {
+            title,
+            metric,
+            scale,
+            decimals,
+        }
+    }
+
     /// A count that is the same for all seeds is just that.
     fn text(&self, mean: &Mean) -> String {
         let is_one_count = self.decimals == 0 && mean.deviation == Some(0.0);

@@ -51,14 +51,21 @@ fn rules(spans: &[Span]) -> String {
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {
-    format!("    {} \\\\\n", cells.collect::<Vec<_>>().join(" & "))
+    let line = cells.collect::<Vec<_>>().join(" & ");
+    // After the end of a line they would be its options.
+    let guard = if line.starts_with(['[', '*']) { "{}" } else { "" };
+    format!("    {guard}{line} \\\\\n")
 }
 
 /// Text in which LaTeX sees nothing but text.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        let begins = std::mem::replace(&mut before, character);
         match character {
+            '-' if " [(=,".contains(begins) && characters.peek().is_some_and(char::is_ascii_digit) => out += "$-$",
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', character]),
             '\\' => out += "\\textbackslash{}",
             '~' => out += "\\textasciitilde{}",
@@ -78,6 +85,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::example;
+    use super::*;
 
     #[test]
     fn a_floating_table_with_rules_between_groups() {
@@ -99,5 +107,14 @@ mod tests {
           \end{tabular}
         \end{table}
         ");
+    }
+
+    #[test]
+    fn a_line_has_no_options_and_numbers_have_a_minus() {
+        assert_eq!(line(["[-1, 2]", "a-1"].map(escaped).into_iter()), "    {}[$-$1, 2] & a-1 \\\\\n");
+        assert_eq!(
+            line(["*", "-0.02 [-0.03, +0.00]"].map(escaped).into_iter()),
+            "    {}* & $-$0.02 [$-$0.03, +0.00] \\\\\n"
+        );
     }
 }

@@ -1,0 +1,49 @@
+//! Params and axes that nothing uses: slips, most of the time. An experiment that extends another one may leave what that declares unused,
+//! so that only what the experiment itself says is looked at.
+
+use std::collections::BTreeSet;
+
+use figment::value::Value;
+
+use super::nearest::nearest;
+use super::scope::used;
+use super::{Diagnostic, Document};
+
+/// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
+const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
+
+/// A warning for each of them.
+pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
+    let mut names = BTreeSet::new();
+    document.tree.values().for_each(|value| collect(value, &mut names));
+    let file = document.file.display().to_string();
+    let declared = ["params", "matrix"].into_iter().flat_map(|table| {
+        let what = if table == "params" { "param" } else { "axis" };
+        document.entries(table).into_iter().map(move |(name, value)| (what, name, value))
+    });
+    let warning = |(what, name, value): (&str, &str, &Value)| {
+        let at = document.origins.key(value.tag())?;
+        if names.contains(name) || OTHERS.contains(&name) || at.source.name != file {
+            return None;
+        }
+        let known = names.iter().map(String::as_str);
+        Some(
+            Diagnostic::new(format!("nothing uses the {what} `{name}`"))
+                .suggest(nearest(name, known))
+                .at(Some(at)),
+        )
+    };
+    declared.filter_map(warning).collect()
+}
+
+/// Adds the names that templates within a value use, and those by which cases are chosen.
+fn collect(value: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Dict(_, fields) => {
+            names.extend(fields.get("by").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| collect(value, names));
+        }
+        Value::Array(_, items) => items.iter().for_each(|value| collect(value, names)),
+        other => names.extend(used(other)),
+    }
+}
