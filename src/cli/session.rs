@@ -15,7 +15,7 @@ use crate::config::{self, Settings};
 use crate::exec;
 use crate::fetch::FetchError;
 use crate::fingerprint::Reason;
-use crate::plan::{Dag, Node, Plan, Resolver, State};
+use crate::plan::{Dag, Node, Plan, Resolver, State, Strict};
 use crate::report::Paint;
 use crate::source::Source;
 use crate::stage::{self, Output};
@@ -31,7 +31,7 @@ pub struct Session {
     pub settings: Settings,
     pub dag: Dag,
     /// This machine's instruction set, where it is part of the keys.
-    pub strict: Option<String>,
+    pub strict: Option<Strict>,
     /// Stores elsewhere; none is opened before it is asked something.
     pub remotes: Remotes,
 }
@@ -56,9 +56,10 @@ impl Session {
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
         let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
-        let strict = settings
-            .strict_numerics
-            .then(|| exec::instruction_set(settings.device.as_deref().unwrap_or("cpu")));
+        let strict = settings.strict_numerics.then(|| Strict {
+            processor: exec::instruction_set("cpu"),
+            device: exec::instruction_set(settings.device.as_deref().unwrap_or("cpu")),
+        });
         Ok(Self {
             store,
             settings,

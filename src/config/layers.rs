@@ -1,7 +1,7 @@
 //! The layers of an experiment, merged with figment: files, profiles, environment, `--set`; later wins.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Tag, Value};
@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use super::files::{self, File};
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{Diagnostic, Diagnostics, LoadOptions, Origins, Settings, origin, remote};
+use super::{Diagnostic, Diagnostics, LoadOptions, Origins, Settings, origin, remote, unused};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 13] = [
@@ -44,6 +44,8 @@ pub struct Document {
     /// The place of every value.
     pub origins: Origins,
     order: Order,
+    /// What templates use in any layer, that of a profile which was not chosen among them.
+    pub(super) used: BTreeSet<String>,
     /// Keys that are wrong, and left out of the tree.
     pub(super) problems: Diagnostics,
 }
@@ -155,6 +157,7 @@ fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagno
         tree,
         origins,
         order: layers.order,
+        used: layers.used,
         problems: wrong_keys,
     })
 }
@@ -163,11 +166,13 @@ fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagno
 struct Layers {
     figment: Figment,
     order: Order,
+    used: BTreeSet<String>,
 }
 
 impl Layers {
     fn add(&mut self, layer: Dict) {
         self.order.note(&layer);
+        layer.values().for_each(|value| unused::collect(value, &mut self.used));
         let figment = std::mem::take(&mut self.figment);
         self.figment = figment.merge(Layer(RefCell::new(layer)));
     }

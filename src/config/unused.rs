@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use figment::value::Value;
 
 use super::nearest::nearest;
-use super::scope::used;
+use super::template::is_name;
 use super::{Diagnostic, Document};
 
 /// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
@@ -14,8 +14,6 @@ const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
 
 /// A warning for each of them.
 pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
-    let mut names = BTreeSet::new();
-    document.tree.values().for_each(|value| collect(value, &mut names));
     let file = document.file.display().to_string();
     let declared = ["params", "matrix"].into_iter().flat_map(|table| {
         let what = if table == "params" { "param" } else { "axis" };
@@ -23,10 +21,10 @@ pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
     });
     let warning = |(what, name, value): (&str, &str, &Value)| {
         let at = document.origins.key(value.tag())?;
-        if names.contains(name) || OTHERS.contains(&name) || at.source.name != file {
+        if document.used.contains(name) || OTHERS.contains(&name) || at.source.name != file {
             return None;
         }
-        let known = names.iter().map(String::as_str);
+        let known = document.used.iter().map(String::as_str);
         Some(
             Diagnostic::new(format!("nothing uses the {what} `{name}`"))
                 .suggest(nearest(name, known))
@@ -36,14 +34,20 @@ pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
     declared.filter_map(warning).collect()
 }
 
-/// Adds the names that templates within a value use, and those by which cases are chosen.
-fn collect(value: &Value, names: &mut BTreeSet<String>) {
+/// Adds the names that a value uses: those within braces, those within brackets, as references have them, and those by which cases are
+/// chosen.
+pub(super) fn collect(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Dict(_, fields) => {
             names.extend(fields.get("by").and_then(Value::as_str).map(str::to_owned));
             fields.values().for_each(|value| collect(value, names));
         }
         Value::Array(_, items) => items.iter().for_each(|value| collect(value, names)),
-        other => names.extend(used(other)),
+        Value::String(_, text) => {
+            let inner = text.split(['{', '[']).skip(1).filter_map(|rest| rest.split(['}', ']']).next());
+            let words = inner.flat_map(|inner| inner.split(|c: char| !(c.is_alphanumeric() || c == '_')));
+            names.extend(words.filter(|word| is_name(word)).map(str::to_owned));
+        }
+        _ => {}
     }
 }

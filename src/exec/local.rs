@@ -132,7 +132,9 @@ fn children(of: Pid) -> Vec<Pid> {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     let child = |name: &str| {
         let process = Pid::from_raw(name.parse().ok()?)?;
-        let status = std::fs::read_to_string(format!("/proc/{name}/status")).ok()?;
+        let status = std::fs::read(format!("/proc/{name}/status")).ok()?;
+        // A name may be cut within a letter.
+        let status = String::from_utf8_lossy(&status);
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
         (Pid::from_raw(parent.trim().parse().ok()?) == Some(of)).then_some(process)
     };

@@ -5,7 +5,7 @@ mod history;
 mod resolve;
 
 pub use build::build;
-pub use resolve::Resolver;
+pub use resolve::{Resolver, Strict};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -19,8 +19,8 @@ use crate::store::{Outputs, Record, Store, StoreError};
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
     store: &'a Store,
-    /// The instruction set, where it is part of the key (`strict_numerics`).
-    strict: Option<String>,
+    /// What is part of the keys with `strict_numerics`.
+    strict: Option<Strict>,
     /// What is known of the sources that stages read.
     contents: Contents,
     /// Read when the first miss asks for it: a run of hits needs no history.
@@ -29,9 +29,30 @@ pub struct Resolver<'a> {
     remotes: Option<&'a Remotes>,
 }
 
+/// What decides the last bits of numbers here.
+#[derive(Clone, Debug)]
+pub struct Strict {
+    /// The instructions that the processor's own engine uses.
+    pub processor: String,
+    /// The same of the device that others compute on.
+    pub device: String,
+}
+
+impl Strict {
+    /// For stages of this numeric class.
+    fn of(&self, numerics: &str) -> String {
+        if numerics.starts_with("cpu ") {
+            &self.processor
+        } else {
+            &self.device
+        }
+        .clone()
+    }
+}
+
 impl<'a> Resolver<'a> {
-    /// `strict` is this machine's instruction set where `strict_numerics` puts it into the keys.
-    pub fn new(store: &'a Store, strict: Option<String>) -> Self {
+    /// `strict` is there where `strict_numerics` puts it into the keys.
+    pub fn new(store: &'a Store, strict: Option<Strict>) -> Self {
         Self {
             store,
             strict,
@@ -128,7 +149,8 @@ impl<'a> Resolver<'a> {
         fingerprint.files = files;
         fingerprint.seed = node.seed;
         fingerprint.numerics.clone_from(&node.numerics);
-        fingerprint.instruction_set = fingerprint.numerics.as_ref().and(self.strict.clone());
+        let numerics = fingerprint.numerics.as_deref();
+        fingerprint.instruction_set = numerics.zip(self.strict.as_ref()).map(|(numerics, strict)| strict.of(numerics));
         for (port, links) in &node.inputs {
             let digests: Option<Vec<Digest>> = links
                 .iter()

@@ -13,7 +13,7 @@ use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use figment::value::Value;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -287,7 +287,12 @@ fn attend(child: &mut Child, place: &Place, job: &Job<'_>) -> Result<ExitStatus,
     loop {
         told = tell(&place.progress, told, job).unwrap_or(told);
         if let Some(status) = child.try_wait().map_err(failed)? {
-            return if asked.is_some() { Err(StageError::Stopped) } else { Ok(status) };
+            match asked {
+                None => return Ok(status),
+                // A shell may be gone, and what it has started still saves.
+                Some(since) if since.elapsed() > PATIENCE || !is_left(child) => return Err(StageError::Stopped),
+                Some(_) => {}
+            }
         }
         match asked {
             None if (job.stop)() => {
@@ -306,6 +311,11 @@ fn attend(child: &mut Child, place: &Place, job: &Job<'_>) -> Result<ExitStatus,
 fn signal(child: &Child, signal: Signal) -> rustix::io::Result<()> {
     let group = Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
     kill_process_group(group, signal)
+}
+
+/// Whether anything runs of the program and what it has started.
+fn is_left(child: &Child) -> bool {
+    Pid::from_raw(child.id().cast_signed()).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
 /// Ends the program and all that it has started, and waits a moment until nothing of it is left.

@@ -1,6 +1,7 @@
 //! `import`: brings in a data set or a model from outside.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use figment::error::Kind as Wrong;
@@ -14,14 +15,14 @@ use super::{Job, Kind, Output, PortType, Stage, StageError};
 use crate::dataset::foreign::{self, Field, Format, Record};
 use crate::dataset::{Row, Writer};
 use crate::metrics;
-use crate::model;
+use crate::model::{self, ModelError};
 use crate::pattern;
 use crate::source::{SOURCE, Source};
 use crate::task::{self, Published};
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
-    version: 1,
+    version: 2,
     inputs: &[],
     free: false,
     outputs: &[],
@@ -152,7 +153,15 @@ impl Import {
         // Links alone: what stays is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
-        imported.map_err(|error| failed(error.to_string().replace(&*shown.to_string_lossy(), &place.to_string_lossy())))
+        imported.map_err(|error| {
+            let is_unlisted = matches!(&error, ModelError::Read { error, .. } if error.kind() == ErrorKind::NotFound);
+            let more = if is_unlisted && !self.source.files.is_empty() {
+                " (among the `files` of the source)"
+            } else {
+                ""
+            };
+            failed(error.to_string().replace(&*shown.to_string_lossy(), &place.to_string_lossy()) + more)
+        })
     }
 
     /// Makes the folder `shown`, in which there are links to the source's files and nothing else.

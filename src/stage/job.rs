@@ -81,9 +81,9 @@ impl Job<'_> {
 
     /// Holds a source that was read against what the key says of it: people go on editing while stages before this one run.
     pub(super) fn check_source(&self, source: &Source) -> Result<(), StageError> {
-        let (Some(expected), place) = (self.content, self.input(SOURCE)?) else {
-            return Ok(());
-        };
+        let Some(expected) = self.content else { return Ok(()) };
+        let place = self.input(SOURCE)?;
+        self.pause(0)?;
         let algorithm = source.pin().map_or(Algorithm::Blake3, |pin| pin.algorithm);
         let found = source.digest(place, algorithm);
         let found = found.map_err(|error| failed(format!("{}: {error}", place.display())))?;

@@ -16,7 +16,7 @@ use crate::engine::{EngineError, Part, Train};
 use crate::model::{Array, Stored, TensorFile, le_bytes, store};
 
 const FILE: &str = "checkpoint.safetensors";
-/// The folder in which a checkpoint is written; what a killed process left there makes room for the next.
+/// What the names of folders begin with in which a checkpoint is written.
 const UNFINISHED: &str = "checkpoint.unfinished";
 
 /// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
@@ -56,18 +56,28 @@ pub(super) fn write(engine: &dyn Train, history: &[Moment], scratch: &Path, iden
     tensors.iter().for_each(|(name, tensor)| sum.add(name, &tensor.data()));
     let metadata = [("identity", identity.to_owned()), ("sum", sum.finish())];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
-    let (folder, finished) = (scratch.join(UNFINISHED), path(scratch));
-    let unfinished = folder.join(FILE);
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
-    }
-    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
+    // Of its own: another process, whose runner was killed, may be writing its last one.
+    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(scratch);
+    let folder = folder.map_err(failed(scratch))?;
+    let (unfinished, finished) = (folder.path().join(FILE), path(scratch));
     store(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
     // Renamed when complete, on the disk too: a process killed meanwhile or a power failure leave the earlier one.
     let synced = File::open(&unfinished).and_then(|file| file.sync_all());
     synced.map_err(failed(&unfinished))?;
-    std::fs::rename(&unfinished, &finished).map_err(failed(&finished))?;
-    std::fs::remove_dir(&folder).map_err(failed(&folder))
+    std::fs::rename(&unfinished, &finished).map_err(failed(&finished))
+}
+
+/// Removes what killed processes began to write.
+pub(super) fn clear_unfinished(scratch: &Path) {
+    let entries = std::fs::read_dir(scratch).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
+        // What stays takes up space until the stage has ended.
+        let _ = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        };
+    }
 }
 
 /// A digest of named tensors: the length of a file does not tell whether its numbers have reached the disk.
@@ -120,13 +130,14 @@ impl Checkpoint {
         if file.note("identity")? != identity {
             return None;
         }
+        let expected = file.note("sum")?;
         let mut names = file.names();
         names.sort();
         let mut sum = Sum::new();
         for name in names {
             sum.add(&name, &file.bytes(file.info(&name)?).ok()?);
         }
-        if file.note("sum")? != sum.finish() {
+        if expected != sum.finish() {
             return None;
         }
         let (_, bytes) = bytes(&file, "history", Dtype::F64)?.ok()?;
@@ -231,6 +242,20 @@ mod tests {
             );
         }
         insta::assert_snapshot!(checkpoint.tensor(Part::First, "c").unwrap_err(), @"tensor `c` is missing");
+    }
+
+    #[test]
+    fn what_was_begun_and_not_finished_is_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        write_one(folder.path());
+        std::fs::create_dir(folder.path().join("checkpoint.unfinished1")).unwrap();
+        std::fs::write(folder.path().join("checkpoint.unfinished"), "").unwrap();
+        clear_unfinished(folder.path());
+        let names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, [FILE]);
     }
 
     #[test]

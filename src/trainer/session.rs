@@ -44,6 +44,7 @@ pub(super) struct Session<'a> {
 impl Session<'_> {
     /// Takes up the checkpoint, where there is one.
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
+        checkpoint::clear_unfinished(self.run.scratch);
         if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
             let steps = checkpoint.history.len() as u64;
             let mut read = |part, name: &str| checkpoint.tensor(part, name);

@@ -377,6 +377,28 @@ fn a_stopped_stage_ends_its_program_and_all_that_it_started() {
     }
 }
 
+#[test]
+fn what_a_stopped_program_has_started_may_finish_first() {
+    let inner = "trap 'sleep 1; echo saved > $RUNNER_SCRATCH/saved; exit' TERM; echo > $RUNNER_SCRATCH/ready; while :; do sleep 0.1; done";
+    let lab = Lab::new("[stages.x]\nkind = 'command'\nrun = ['sh', 'outer.sh']\noutputs = { data = 'file' }\n");
+    // The outer shell ends at once.
+    lab.write("outer.sh", &format!("sh -c \"{}\"\ntrue\n", inner.replace('$', "\\$")));
+    let mut run = lab.start("run x.toml");
+    let has = |name: &str| {
+        let mut files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
+            .into_iter()
+            .map_while(Result::ok);
+        files.any(|entry| entry.file_name() == name)
+    };
+    assert!(in_time(|| has("ready")));
+    std::process::Command::new("kill")
+        .args(["-INT", &run.id().to_string()])
+        .status()
+        .unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    assert!(has("saved"));
+}
+
 /// Whether it is so within some seconds.
 fn in_time(mut so: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();

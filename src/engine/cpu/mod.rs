@@ -79,13 +79,14 @@ pub fn slots(shape: &Shape, dtype: Dtype) -> usize {
     }
 }
 
-/// The instructions that this processor's kernels run with, as they stand in records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, and on other
-/// processors what they are called.
+/// The instructions that this processor's kernels run with, as they stand in records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, and `neon` on
+/// processors of ARM.
 pub fn instructions() -> String {
-    if cfg!(target_arch = "x86_64") {
-        kernel::Instructions::best().to_string()
+    if cfg!(target_arch = "aarch64") {
+        // What every compiler of theirs uses.
+        "neon".to_owned()
     } else {
-        std::env::consts::ARCH.to_owned()
+        kernel::Instructions::best().to_string()
     }
 }
 

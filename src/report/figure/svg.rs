@@ -234,7 +234,7 @@ pub(super) fn value(point: &Point) -> String {
     }
 }
 
-/// Three figures at least, and no zeros at the end.
+/// Three figures at least, but two where it is next to nothing, and no zeros at the end.
 pub(super) fn number(number: f64) -> String {
     let text = match number.abs() {
         tiny if tiny > 0.0 && tiny < 1e-4 => return format!("{number:.1e}"),

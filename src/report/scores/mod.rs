@@ -57,8 +57,7 @@ pub struct Judged {
 }
 
 impl Score {
-    /// A metric that is a number.
-    /// A metric, or with a point in its name a part of one: `fewer.share`.
+    /// A metric that is a number, or with a point in its name a part of one: `fewer.share`.
     pub(in crate::report) fn number(&self, metric: &str) -> Option<f64> {
         let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
         let found = self.metrics.as_ref()?.get(metric)?;
