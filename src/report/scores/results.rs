@@ -289,6 +289,23 @@ mod tests {
     }
 
     #[test]
+    fn answers_have_a_row_for_each_data_set() {
+        let mut scores = example();
+        for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
+            if let Some(metrics) = &mut score.metrics {
+                metrics.insert("fewer".to_owned(), serde_json::json!({"share": 0.5, "accuracy": 0.75}));
+                metrics.insert("incomplete".to_owned(), 0.125.into());
+            }
+        }
+        let sheet = scores.answers();
+        let titles: Vec<&str> = sheet.columns().map(|(_, column)| column.title.as_str()).collect();
+        assert_eq!(titles[..7], ["phase", "start", "stage", "n", "data", "right: steps", "fewer %"]);
+        let texts = |row: usize| sheet.rows[row].cells[4..].iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>();
+        assert_eq!(texts(0), ["in_domain", "–", "50.0", "75.0", "–", "–", "–", "–", "12.5", "–"]);
+        assert_eq!(texts(1)[..3], ["ood_easy", "–", "–"]);
+    }
+
+    #[test]
     fn a_number_leads_to_the_evaluations_behind_it() {
         let sheet = example().results();
         let last = sheet.rows.last().unwrap();
