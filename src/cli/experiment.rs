@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::diagnostics::Rejected;
 use crate::config::{self, Diagnostic, Document, Experiment, LoadOptions};
@@ -115,10 +115,40 @@ impl ExperimentArgs {
         Ok((experiment, dag))
     }
 
+    /// The command of this name for the experiment as it was given, without stages.
+    pub fn command(&self, name: &str) -> String {
+        let Self {
+            file,
+            profiles,
+            set,
+            store,
+        } = self;
+        let mut words = vec!["runner".to_owned(), name.to_owned(), quoted(&file.to_string_lossy())];
+        words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
+        words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
+        words.extend(
+            store
+                .as_deref()
+                .map(Path::to_string_lossy)
+                .map(|store| format!("--store {}", quoted(&store))),
+        );
+        words.join(" ")
+    }
+
     /// The error that this experiment has `diagnostics`.
     pub fn rejected(&self, diagnostics: Vec<Diagnostic>) -> Rejected {
         let file = self.file.clone();
         Rejected { file, diagnostics }
+    }
+}
+
+/// The word as a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

@@ -70,10 +70,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     };
     let options = exec::Options {
         limits,
-        device: settings.device.unwrap_or_else(|| "cpu".to_owned()),
+        device: settings.device().to_owned(),
         run: run_name(),
-        rerun: command("run", &args.experiment),
-        push: command("cache push", &args.experiment),
+        rerun: args.experiment.command("run"),
+        push: args.experiment.command("cache push"),
         remotes: remotes.clone(),
         origin: exec::Origin {
             experiment: args.experiment.file.clone(),
@@ -173,34 +173,4 @@ pub fn count_interrupts() -> Arc<AtomicUsize> {
 fn run_name() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("{now}-{}", std::process::id())
-}
-
-/// The command of this name for the experiment as it was given, without stages.
-pub(super) fn command(name: &str, experiment: &ExperimentArgs) -> String {
-    let ExperimentArgs {
-        file,
-        profiles,
-        set,
-        store,
-    } = experiment;
-    let mut words = vec!["runner".to_owned(), name.to_owned(), quoted(&file.to_string_lossy())];
-    words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
-    words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
-    words.extend(
-        store
-            .as_deref()
-            .map(Path::to_string_lossy)
-            .map(|store| format!("--store {}", quoted(&store))),
-    );
-    words.join(" ")
-}
-
-/// The word as a shell reads it as one.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }

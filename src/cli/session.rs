@@ -30,7 +30,7 @@ pub struct Session {
     pub store: Store,
     pub settings: Settings,
     pub dag: Dag,
-    /// This machine's instruction set, where it is part of the keys.
+    /// What decides the last bits here, where it is part of the keys.
     pub strict: Option<Strict>,
     /// Stores elsewhere; none is opened before it is asked something.
     pub remotes: Remotes,
@@ -58,7 +58,7 @@ impl Session {
         let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {
             processor: exec::instruction_set("cpu"),
-            device: exec::instruction_set(settings.device.as_deref().unwrap_or("cpu")),
+            device: exec::instruction_set(settings.device()),
         });
         Ok(Self {
             store,

@@ -85,6 +85,13 @@ pub struct Settings {
     pub require_signature: bool,
 }
 
+impl Settings {
+    /// The device that stages compute on.
+    pub fn device(&self) -> &str {
+        self.device.as_deref().unwrap_or("cpu")
+    }
+}
+
 /// An experiment with all layers merged and all templates filled in.
 #[derive(Clone, Debug)]
 pub struct Experiment {

@@ -163,7 +163,7 @@ impl Resolver<'_> {
 }
 
 /// Names within the templates of a value.
-fn used(value: &Value) -> Vec<String> {
+pub(super) fn used(value: &Value) -> Vec<String> {
     match value {
         Value::String(_, text) => {
             let inner = text

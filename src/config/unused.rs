@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use figment::value::Value;
 
 use super::nearest::nearest;
+use super::scope::used;
 use super::template::is_name;
 use super::{Diagnostic, Document};
 
@@ -44,7 +45,8 @@ pub(super) fn collect(value: &Value, names: &mut BTreeSet<String>) {
         }
         Value::Array(_, items) => items.iter().for_each(|value| collect(value, names)),
         Value::String(_, text) => {
-            let inner = text.split(['{', '[']).skip(1).filter_map(|rest| rest.split(['}', ']']).next());
+            names.extend(used(value));
+            let inner = text.split('[').skip(1).filter_map(|rest| rest.split(']').next());
             let words = inner.flat_map(|inner| inner.split(|c: char| !(c.is_alphanumeric() || c == '_')));
             names.extend(words.filter(|word| is_name(word)).map(str::to_owned));
         }

@@ -297,31 +297,35 @@ fn attend(child: &mut Child, place: &Place, job: &Job<'_>) -> Result<ExitStatus,
         match asked {
             None if (job.stop)() => {
                 asked = Some(Instant::now());
-                // It may have ended at this moment.
-                let _ = signal(child, Signal::TERM);
+                signal(child, Signal::TERM);
             }
-            Some(since) if since.elapsed() > PATIENCE => drop(signal(child, Signal::KILL)),
+            Some(since) if since.elapsed() > PATIENCE => signal(child, Signal::KILL),
             _ => {}
         }
         std::thread::sleep(PULSE);
     }
 }
 
-/// Sends a signal to the program and all that it has started.
-fn signal(child: &Child, signal: Signal) -> rustix::io::Result<()> {
-    let group = Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
-    kill_process_group(group, signal)
+/// The program's process group, in which is all that it has started.
+fn group(child: &Child) -> Option<Pid> {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+/// Sends a signal to the program and all that it has started. They may have ended at this moment.
+fn signal(child: &Child, signal: Signal) {
+    let _ = group(child).map(|group| kill_process_group(group, signal));
 }
 
 /// Whether anything runs of the program and what it has started.
 fn is_left(child: &Child) -> bool {
-    Pid::from_raw(child.id().cast_signed()).is_some_and(|group| test_kill_process_group(group).is_ok())
+    group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
 /// Ends the program and all that it has started, and waits a moment until nothing of it is left.
 fn end(child: &mut Child) {
     let asked = Instant::now();
-    while signal(child, Signal::KILL).is_ok() && asked.elapsed() < Duration::from_secs(1) {
+    while is_left(child) && asked.elapsed() < Duration::from_secs(1) {
+        signal(child, Signal::KILL);
         let _ = child.try_wait();
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,6 +1,8 @@
 //! `command`: programs of one's own as stages.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -351,11 +353,9 @@ fn a_stopped_stage_ends_its_program_and_all_that_it_started() {
         ));
         let mut run = lab.start("run x.toml");
         let pid = || {
-            let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
-                .into_iter()
-                .map_while(Result::ok);
-            let file = files.into_iter().find(|entry| entry.file_name() == "pid")?;
-            std::fs::read_to_string(file.path()).ok().filter(|text| text.ends_with('\n'))
+            std::fs::read_to_string(scratch(&lab, "pid")?)
+                .ok()
+                .filter(|text| text.ends_with('\n'))
         };
         let mut read = None;
         assert!(in_time(|| {
@@ -365,10 +365,7 @@ fn a_stopped_stage_ends_its_program_and_all_that_it_started() {
         let pid = read.unwrap().trim().to_owned();
         assert!(runs(&pid));
         for _ in 0..interrupts {
-            std::process::Command::new("kill")
-                .args(["-INT", &run.id().to_string()])
-                .status()
-                .unwrap();
+            interrupt(&run);
             // Two signals at once would be one.
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -384,19 +381,23 @@ fn what_a_stopped_program_has_started_may_finish_first() {
     // The outer shell ends at once.
     lab.write("outer.sh", &format!("sh -c \"{}\"\ntrue\n", inner.replace('$', "\\$")));
     let mut run = lab.start("run x.toml");
-    let has = |name: &str| {
-        let mut files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch"))
-            .into_iter()
-            .map_while(Result::ok);
-        files.any(|entry| entry.file_name() == name)
-    };
+    let has = |name: &str| scratch(&lab, name).is_some();
     assert!(in_time(|| has("ready")));
-    std::process::Command::new("kill")
-        .args(["-INT", &run.id().to_string()])
-        .status()
-        .unwrap();
+    interrupt(&run);
     assert_eq!(run.wait().unwrap().code(), Some(130));
     assert!(has("saved"));
+}
+
+/// A file of this name that a stage keeps in its scratch folder.
+fn scratch(lab: &Lab, name: &str) -> Option<PathBuf> {
+    let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch")).into_iter();
+    let mut files = files.map_while(Result::ok);
+    Some(files.find(|entry| entry.file_name() == name)?.into_path())
+}
+
+fn interrupt(run: &Child) {
+    let process = run.id().to_string();
+    std::process::Command::new("kill").args(["-INT", &process]).status().unwrap();
 }
 
 /// Whether it is so within some seconds.

@@ -13,7 +13,6 @@ mod write;
 use std::path::PathBuf;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::run::command;
 use super::selection::Selection;
 use super::session::Resolved;
 use super::{Exit, Failed, Session};
@@ -211,7 +210,7 @@ fn text(args: &ReportArgs, scores: &Scores, tables: &[Sheet], written: &[String]
         text += &table.text(paint);
     }
     if let Some(note) = scores.note() {
-        text += &format!("\n{note}: {}\n", command("run", &args.experiment));
+        text += &format!("\n{note}: {}\n", args.experiment.command("run"));
     }
     if !written.is_empty() {
         text += &format!("\nwrote {}\n", written.join(", "));

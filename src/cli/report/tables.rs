@@ -63,7 +63,7 @@ impl Tables<'_> {
                 None => None,
             },
             Table::Valid => self.scores.validity(),
-            Table::Answers => Some(self.scores.answers()).filter(|table| !table.rows.is_empty()),
+            Table::Answers => self.scores.answers(),
             Table::Following => self.scores.followings(),
             Table::Skips => skips(self.kept),
             Table::Data => sizes(self.stages),

@@ -127,7 +127,7 @@
   const article = (answer) => {
     const problem = problems[answer.problem];
     const verdict = answer.right ? "right" : "wrong";
-    const luck = answer.right && !answer.valid;
+    const luck = verdicts.luck(answer);
     const asked = answer.requested === null ? "" : ", asked for " + answer.requested;
     const stage = stages.get(answer.stage);
     const head = element("header", null,

@@ -2,63 +2,37 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use super::lead::{self, Lead};
-use super::results::Column;
-use super::{Row, Score, Scores};
-use crate::report::Align;
+use super::results::{Column, Heading, by_data, lines_of};
+use super::{Score, Scores};
 use crate::report::findings::Kept;
-use crate::report::sheet::{Cell, Sheet, Span};
-
-/// Columns under one heading, which may be empty.
-type Heading = (&'static str, &'static [Column]);
-
-const fn count(title: &'static str, metric: &'static str) -> Column {
-    column(title, metric, 1.0, 0)
-}
-
-const fn share(title: &'static str, metric: &'static str) -> Column {
-    column(title, metric, 100.0, 1)
-}
-
-const fn column(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Column {
-    Column {
-        title,
-        metric,
-        scale,
-        decimals,
-    }
-}
+use crate::report::sheet::Sheet;
 
 const FOLLOWING: [Heading; 5] = [
-    ("", &[count("requests", "requests")]),
-    ("", &[count("skips", "real_skips")]),
+    ("", &[Column::count("requests", "requests")]),
+    ("", &[Column::count("skips", "real_skips")]),
     (
         "consistent",
         &[
-            share("%", "consistency"),
-            share("skips %", "consistency_real_skips"),
-            share("right %", "accuracy_consistent"),
+            Column::share("%", "consistency"),
+            Column::share("skips %", "consistency_real_skips"),
+            Column::share("right %", "accuracy_consistent"),
         ],
     ),
-    ("", &[column("steps", "average_steps", 1.0, 2)]),
-    ("kept", &[count("skips", "kept"), share("valid %", "kept_valid")]),
+    ("", &[Column::of("steps", "average_steps", 1.0, 2)]),
+    ("kept", &[Column::count("skips", "kept"), Column::share("valid %", "kept_valid")]),
 ];
 
-const ROWS: [Heading; 1] = [("", &[count("rows", "rows")])];
+const ROWS: [Heading; 1] = [("", &[Column::count("rows", "rows")])];
 
 impl Scores {
     /// A row for each evaluation of a numbered model and each data set; nothing where there is none.
     pub fn followings(&self) -> Option<Sheet> {
         let (data, rows) = (self.data(), self.rows());
-        let numbered = rows.iter().filter(|row| row.is_numbered());
-        let lines = numbered.flat_map(|row| {
-            let data = data.iter().filter(|name| !row.on(name).is_empty());
-            data.map(move |name| (row, Some(*name)))
-        });
+        let lines = by_data(rows.iter().filter(|row| row.is_numbered()), &data);
         let title = "Numbered models: do they take as many steps as asked for?";
-        sheet(self, title, &lines.collect::<Vec<_>>(), &FOLLOWING)
+        lines_of(self, title, &lines, &FOLLOWING, follows)
     }
 }
 
@@ -70,7 +44,8 @@ pub fn skips(kept: &[Kept]) -> Option<Sheet> {
     };
     let (rows, headings) = (scores.rows(), [&FOLLOWING[..], &ROWS[..]].concat());
     let title = "Skips: what the numbered models were asked for, and what was kept of their answers";
-    sheet(&scores, title, &rows.iter().map(|row| (row, None)).collect::<Vec<_>>(), &headings)
+    let lines: Vec<_> = rows.iter().map(|row| (row, None)).collect();
+    lines_of(&scores, title, &lines, &headings, follows)
 }
 
 /// A filter as a score on one data set without a name.
@@ -85,35 +60,9 @@ fn as_score(kept: &Kept) -> Score {
     }
 }
 
-/// A line for each row, on the data set that is named, or on the only one.
-fn sheet(scores: &Scores, title: &str, rows: &[(&Row<'_>, Option<&str>)], headings: &[Heading]) -> Option<Sheet> {
-    let lead = Lead::of(scores);
-    let mut spans = lead.spans();
-    if rows.iter().any(|(_, data)| data.is_some()) {
-        spans.push(Span::alone("data", Align::Left));
-    }
-    for (heading, columns) in headings {
-        let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        spans.push(Span::of(heading, &titles, Align::Right));
-    }
-    let line = |(row, data): &(&Row<'_>, Option<&str>)| {
-        let found = row.on(data.unwrap_or_default());
-        let columns = headings.iter().flat_map(|(_, columns)| columns.iter());
-        let mut cells = lead.cells(row);
-        cells.extend(data.map(Cell::text));
-        cells.extend(columns.map(|column| column.cell(&found, |score| value(score.following()?, column.metric))));
-        cells
-    };
-    let lines = rows.iter().map(|pair| (pair.0, line(pair)));
-    (!rows.is_empty()).then(|| Sheet {
-        title: title.to_owned(),
-        spans,
-        rows: lead::rows(lines),
-    })
-}
-
 /// A number among those on following; what is kept is added up over the numbers of steps left out.
-fn value(following: &Map<String, Value>, metric: &str) -> Option<f64> {
+fn follows(score: &Score, metric: &str) -> Option<f64> {
+    let following = score.following()?;
     let sum = |metric: &str| -> Option<f64> {
         let skips = following.get("by_skip")?.as_array()?.iter();
         skips.map(|skip| skip.get(metric)?.as_f64()).sum()

@@ -18,22 +18,28 @@ pub(super) struct Column {
     pub decimals: usize,
 }
 
-const COLUMNS: [Column; 2] = [Column::of("%", "accuracy", 100.0, 1), Column::of("steps", "average_steps", 1.0, 2)];
+/// Columns under one heading, which may be empty.
+pub(super) type Heading = (&'static str, &'static [Column]);
 
-const VALID: [Column; 1] = [Column::of("valid %", "valid_right", 100.0, 1)];
+const COLUMNS: [Column; 2] = [Column::share("%", "accuracy"), Column::of("steps", "average_steps", 1.0, 2)];
+
+const VALID: [Column; 1] = [Column::share("valid %", "valid_right")];
 
 /// What answers are like. (METHOD 6.1 as far as the main table has not got it.)
-const ANSWERS: [Column; 9] = [
-    Column::of("right: steps", "average_steps_right", 1.0, 2),
-    Column::of("fewer %", "fewer.share", 100.0, 1),
-    Column::of("right %", "fewer.accuracy", 100.0, 1),
-    Column::of("same %", "same.share", 100.0, 1),
-    Column::of("right %", "same.accuracy", 100.0, 1),
-    Column::of("more %", "more.share", 100.0, 1),
-    Column::of("right %", "more.accuracy", 100.0, 1),
-    Column::of("no end %", "incomplete", 100.0, 1),
-    Column::of("tokens", "average_tokens", 1.0, 1),
-];
+const ANSWERS: [Heading; 1] = [(
+    "",
+    &[
+        Column::of("right: steps", "average_steps_right", 1.0, 2),
+        Column::share("fewer %", "fewer.share"),
+        Column::share("right %", "fewer.accuracy"),
+        Column::share("same %", "same.share"),
+        Column::share("right %", "same.accuracy"),
+        Column::share("more %", "more.share"),
+        Column::share("right %", "more.accuracy"),
+        Column::share("no end %", "incomplete"),
+        Column::of("tokens", "average_tokens", 1.0, 1),
+    ],
+)];
 
 /// What the row of the full solutions is called.
 const FULL: &str = "full solutions";
@@ -60,25 +66,13 @@ impl Scores {
     }
 
     /// A row for each row of the main table and data set: the average steps of the right answers, the share of answers with fewer, as many and
-    /// more steps than the full solution, how many of each are right, the share without an end, and the average number of tokens.
-    pub fn answers(&self) -> Sheet {
-        let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
-        let mut spans = lead.spans();
-        spans.push(Span::alone("data", Align::Left));
-        spans.extend(ANSWERS.iter().map(|column| Span::alone(column.title, Align::Right)));
-        let rows = all.iter().filter(|row| !row.is_numbered());
-        let lines = rows.flat_map(|row| data.iter().map(move |name| (row, *name)));
-        let lines = lines.filter(|(row, name)| !row.on(name).is_empty()).map(|(row, name)| {
-            let mut cells = lead.cells(row);
-            cells.push(Cell::text(name));
-            cells.extend(scored(row, name, &ANSWERS));
-            (row, cells)
-        });
-        Sheet {
-            title: "Answers with fewer steps than the full solution, as many, and more".to_owned(),
-            spans,
-            rows: lead::rows(lines),
-        }
+    /// more steps than the full solution, how many of each are right, the share without an end, and the average number of tokens. Nothing where
+    /// there is no row.
+    pub fn answers(&self) -> Option<Sheet> {
+        let (data, rows) = (self.data(), self.rows());
+        let lines = by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
+        let title = "Answers with fewer steps than the full solution, as many, and more";
+        lines_of(self, title, &lines, &ANSWERS, Score::number)
     }
 
     fn sheet(&self, title: &str, rows: &[&Row<'_>], columns: &'static [Column]) -> Sheet {
@@ -99,6 +93,48 @@ impl Scores {
     }
 }
 
+/// Each of the rows on each of the data sets that it has.
+pub(super) fn by_data<'a>(rows: impl Iterator<Item = &'a Row<'a>>, data: &[&'a str]) -> Vec<(&'a Row<'a>, Option<&'a str>)> {
+    let lines = rows.flat_map(|row| {
+        let data = data.iter().filter(|name| !row.on(name).is_empty());
+        data.map(move |name| (row, Some(*name)))
+    });
+    lines.collect()
+}
+
+/// A line for each row, on the data set that is named, or on the only one; `number` reads a metric. Nothing where there are no rows.
+pub(super) fn lines_of(
+    scores: &Scores,
+    title: &str,
+    rows: &[(&Row<'_>, Option<&str>)],
+    headings: &[Heading],
+    number: fn(&Score, &str) -> Option<f64>,
+) -> Option<Sheet> {
+    let lead = Lead::of(scores);
+    let mut spans = lead.spans();
+    if rows.iter().any(|(_, data)| data.is_some()) {
+        spans.push(Span::alone("data", Align::Left));
+    }
+    for (heading, columns) in headings {
+        let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+        spans.push(Span::of(heading, &titles, Align::Right));
+    }
+    let line = |(row, data): &(&Row<'_>, Option<&str>)| {
+        let found = row.on(data.unwrap_or_default());
+        let columns = headings.iter().flat_map(|(_, columns)| columns.iter());
+        let mut cells = lead.cells(row);
+        cells.extend(data.map(Cell::text));
+        cells.extend(columns.map(|column| column.cell(&found, |score| number(score, column.metric))));
+        cells
+    };
+    let lines = rows.iter().map(|pair| (pair.0, line(pair)));
+    (!rows.is_empty()).then(|| Sheet {
+        title: title.to_owned(),
+        spans,
+        rows: lead::rows(lines),
+    })
+}
+
 fn scored<'a>(row: &'a Row<'_>, data: &str, columns: &'static [Column]) -> impl Iterator<Item = Cell> + use<'a> {
     let scores = row.on(data);
     columns
@@ -116,8 +152,8 @@ fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut
     let mut runs: Vec<(Vec<Cell>, Vec<&Group<'_>>)> = Vec::new();
     for group in groups {
         let steps = steps(group);
-        let texts = |cells: &[Cell]| cells.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
-        match runs.last_mut().filter(|(before, _)| texts(before) == texts(&steps)) {
+        let is_same = |before: &[Cell]| before.iter().map(|cell| &cell.text).eq(steps.iter().map(|cell| &cell.text));
+        match runs.last_mut().filter(|(before, _)| is_same(before)) {
             Some((_, groups)) => groups.push(group),
             None => runs.push((steps, vec![group])),
         }
@@ -156,13 +192,23 @@ fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> C
 }
 
 impl Column {
-    const fn of(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Self {
+    pub(super) const fn of(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Self {
         Self {
             title,
             metric,
             scale,
             decimals,
         }
+    }
+
+    /// A share, in percent.
+    pub(super) const fn share(title: &'static str, metric: &'static str) -> Self {
+        Self::of(title, metric, 100.0, 1)
+    }
+
+    /// A whole number.
+    pub(super) const fn count(title: &'static str, metric: &'static str) -> Self {
+        Self::of(title, metric, 1.0, 0)
     }
 
     /// A count that is the same for all seeds is just that.
@@ -297,7 +343,7 @@ mod tests {
                 metrics.insert("incomplete".to_owned(), 0.125.into());
             }
         }
-        let sheet = scores.answers();
+        let sheet = scores.answers().unwrap();
         let titles: Vec<&str> = sheet.columns().map(|(_, column)| column.title.as_str()).collect();
         assert_eq!(titles[..7], ["phase", "start", "stage", "n", "data", "right: steps", "fewer %"]);
         let texts = |row: usize| sheet.rows[row].cells[4..].iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>();
