@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::Rejected;
+use super::report::Exhibit;
 use crate::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use crate::plan::{self, Dag};
 use crate::stage::Kind;
@@ -100,19 +101,26 @@ impl ExperimentArgs {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment and builds its DAG with the given table of kinds. What is probably not meant is said on standard error.
+    /// Loads the experiment, builds its DAG with the given table of kinds, and reads what its report begins with. What is probably not
+    /// meant is said on standard error.
     ///
     /// # Errors
     /// When anything is wrong with the experiment: all of it.
-    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag), Rejected> {
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<Exhibit>), Rejected> {
         let experiment = config::expand(&self.document(execution)?);
-        let dag = plan::build(&experiment, kinds).map_err(|diagnostics| self.rejected(diagnostics))?;
+        let (dag, shows) = match (plan::build(&experiment, kinds), Exhibit::named(&experiment)) {
+            (Ok(dag), Ok(shows)) => (dag, shows),
+            (dag, shows) => {
+                let wrong = dag.err().into_iter().chain(shows.err()).flatten();
+                return Err(self.rejected(wrong.collect()));
+            }
+        };
         for Diagnostic { message, at, help, .. } in &experiment.warnings {
             let place = at.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
             let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
             let _ = writeln!(std::io::stderr(), "warning: {message}{place}{help}");
         }
-        Ok((experiment, dag))
+        Ok((experiment, dag, shows))
     }
 
     /// The command of this name for the experiment as it was given, without stages.

@@ -52,6 +52,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         dag,
         strict,
         remotes,
+        ..
     } = session;
     let sign = super::key::to_sign_with(&settings)?;
     let access = Access::new(&settings);

@@ -5,8 +5,10 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::report::Exhibit;
 use crate::config::Settings;
 use crate::stage::{Input, Kind};
 
@@ -46,6 +48,14 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     whole.insert(
         "description".to_owned(),
         json!({"type": "string", "description": "What it is for."}),
+    );
+    let exhibits: Vec<String> = Exhibit::value_variants().iter().map(|exhibit| exhibit.name()).collect();
+    whole.insert(
+        "shows".to_owned(),
+        json!({
+            "description": "The tables and figures that its report begins with.",
+            "anyOf": [{"enum": exhibits}, {"type": "array", "items": {"enum": exhibits}}],
+        }),
     );
     whole.insert(
         "extends".to_owned(),

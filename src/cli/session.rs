@@ -9,6 +9,7 @@ use petgraph::graph::NodeIndex;
 use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::key;
+use super::report::Exhibit;
 use super::selection::Selection;
 use super::sources::Access;
 use crate::config::{self, Settings};
@@ -30,6 +31,8 @@ pub struct Session {
     pub store: Store,
     pub settings: Settings,
     pub dag: Dag,
+    /// What a report begins with.
+    pub shows: Vec<Exhibit>,
     /// What decides the last bits here, where it is part of the keys.
     pub strict: Option<Strict>,
     /// Stores elsewhere; none is opened before it is asked something.
@@ -52,7 +55,7 @@ impl Session {
     /// When anything is wrong with the experiment, or the store cannot be opened.
     pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, Failed> {
         let environment = || experiment.options(execution).environment.into_iter().collect();
-        let (loaded, dag) = experiment.load(execution, stage::kinds())?;
+        let (loaded, dag, shows) = experiment.load(execution, stage::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
         let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
@@ -64,6 +67,7 @@ impl Session {
             store,
             settings,
             dag,
+            shows,
             strict,
             remotes,
         })

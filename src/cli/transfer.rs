@@ -186,13 +186,13 @@ pub fn fetch(args: &FetchArgs) -> Result<Exit, Failed> {
     };
     let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
     let (node, entry) = (&plan.dag.graph[*target], &plan.entries[target.index()]);
-    let (port, artifact) = output(node, entry, port, &args.experiment.file)?;
+    let (port, artifact) = output(node, entry, port, &args.experiment)?;
     let fetched = remotes.fetch(&store, &[artifact], &mut progress("fetched"))?;
     warn(&remotes);
     if !store.has(&artifact)? || fetched.missing.contains(&artifact.digest) {
         let message = format!(
-            "no remote has `{stage}.{port}` any more: `runner run {} {stage}` makes it again",
-            args.experiment.file.display()
+            "no remote has `{stage}.{port}` any more: `{} '{stage}'` makes it again",
+            args.experiment.command("run")
         );
         return Err(Failed::NothingSelected(message));
     }
@@ -219,7 +219,7 @@ fn named(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The output of a stage that is meant.
-fn output(node: &Node, entry: &Entry, port: Option<&str>, file: &Path) -> Result<(String, Artifact), Failed> {
+fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), Failed> {
     let names: Vec<&str> = node.outputs.iter().map(|output| output.name.as_ref()).collect();
     let name = match (port, names.as_slice()) {
         (Some(port), names) if names.contains(&port) => port,
@@ -236,9 +236,9 @@ fn output(node: &Node, entry: &Entry, port: Option<&str>, file: &Path) -> Result
     let found = entry.outputs.get(name).filter(|_| entry.state == State::Hit);
     found.map(|artifact| (name.to_owned(), *artifact)).ok_or_else(|| {
         let message = format!(
-            "`{}` has not run yet: runner run {} '{}'",
+            "`{}` has not run yet: {} '{}'",
             node.name,
-            file.display(),
+            experiment.command("run"),
             node.name.name
         );
         Failed::NothingSelected(message)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use figment::value::{Dict, Value};
 
+use super::layers::OWN;
 use super::{Diagnostic, Diagnostics, LoadOptions, Location, Origins, Source, text, value};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
@@ -89,7 +90,7 @@ impl Reader<'_> {
         self.open.pop();
         self.done.push(identity);
         if !top {
-            tree.retain(|key, _| key != "name" && key != "description");
+            tree.retain(|key, _| !OWN.contains(&key.as_str()));
         }
         self.files.push(File {
             tree,

@@ -13,9 +13,10 @@ use super::overrides::{self, Assignment};
 use super::{Diagnostic, Diagnostics, LoadOptions, Origins, Settings, origin, remote, unused};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "name",
     "description",
+    "shows",
     "extends",
     "settings",
     "params",
@@ -29,6 +30,8 @@ pub const KEYS: [&str; 13] = [
     "profile",
 ];
 const TEXTS: [&str; 2] = ["name", "description"];
+/// What is about one experiment alone: those that extend it have none of it.
+pub(super) const OWN: [&str; 3] = ["name", "description", "shows"];
 /// Settings that no experiment may have.
 pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
 
@@ -188,7 +191,7 @@ impl Layers {
         let profiles = tree.get("profile").and_then(Value::as_dict);
         for (name, profile) in profiles.into_iter().flatten() {
             match profile.as_dict() {
-                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[3..12], origins, problems),
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[4..13], origins, problems),
                 None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
             }
         }
@@ -239,10 +242,10 @@ fn check_file(file: &mut File, origins: &Origins, problems: &mut Diagnostics) {
     }
     file.tree.retain(|key, value| {
         let text = TEXTS.contains(&key.as_str());
-        let fits = if text {
-            value.as_str().is_some()
-        } else {
-            key == "extends" || value.as_dict().is_some()
+        let fits = match key.as_str() {
+            _ if text => value.as_str().is_some(),
+            "extends" | "shows" => true,
+            _ => value.as_dict().is_some(),
         };
         if text && !fits {
             let message = format!("`{key}` must be a text, not {}", super::value::describe(value));

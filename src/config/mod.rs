@@ -104,6 +104,8 @@ pub struct Experiment {
     pub defaults: BTreeMap<String, Tag>,
     /// The place of every value, by its tag.
     pub origins: Origins,
+    /// The tables and figures that a report begins with, and what leads to each name.
+    pub shows: Vec<(String, Tag)>,
     /// What is not wrong and probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
@@ -171,9 +173,29 @@ pub fn expand(document: &Document) -> Experiment {
         variants,
         defaults: stages::defaults(document, &mut problems),
         origins: document.origins.clone(),
+        shows: shows(document, &mut problems),
         warnings: unused::unused(document),
         problems,
     }
+}
+
+/// The names in `shows`; which there are is the report's to say.
+fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, Tag)> {
+    let Some(shows) = document.tree.get("shows") else {
+        return Vec::new();
+    };
+    let items = shows.as_array().unwrap_or(std::slice::from_ref(shows));
+    let mut names = Vec::new();
+    for item in items {
+        match item.as_str() {
+            Some(name) => names.push((name.to_owned(), item.tag())),
+            None => {
+                let message = format!("`shows` names a table, a figure, or a list of these, not {}", value::describe(item));
+                problems.push(Diagnostic::new(message).at(document.origins.value(item.tag())));
+            }
+        }
+    }
+    names
 }
 
 fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {

@@ -15,8 +15,6 @@ pub struct Findings {
     pub scores: Scores,
     /// In the order of the plan.
     pub stages: Vec<Stage>,
-    pub kept: Vec<Kept>,
-    pub curves: Vec<Curve>,
     pub samples: Samples,
 }
 

@@ -128,6 +128,8 @@ fn figures_are_written_as_svg_and_png() {
                 text.starts_with("<svg xmlns") && text.ends_with("</svg>\n") && text.contains("class=\"tick"),
                 "{name}"
             );
+            let numbers = lab.stdout(&format!("report x.toml --table {}", name.trim_end_matches(".svg")), 0);
+            assert!(numbers.lines().nth(1).unwrap().starts_with("panel"), "{name}: {numbers}");
         }
     }
     let again = lab.stdout("report x.toml --plots figures --html a.html", 0);
@@ -135,6 +137,57 @@ fn figures_are_written_as_svg_and_png() {
     lab.stdout("report x.toml --html b.html", 0);
     let page = |name: &str| std::fs::read(lab.path().join(name)).unwrap();
     assert!(page("a.html") == page("b.html"), "the same store gives the same page");
+}
+
+#[test]
+fn a_report_begins_with_what_the_experiment_shows() {
+    let lab = lab();
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skips\", \"data\"]\n");
+    lab.write("z.toml", "extends = \"y.toml\"\n");
+    let text = lab.stdout("report y.toml --html y.html", 0);
+    assert!(text.starts_with("Kept skips by iteration\npanel"), "{text}");
+    assert!(
+        text.contains("\n\nData sets: rows") && text.contains("\n\nmore with --table: results, skips\n"),
+        "{text}"
+    );
+    let page = std::fs::read_to_string(lab.path().join("y.html")).unwrap();
+    let at = |part: &str| page.find(part).unwrap();
+    assert!(
+        at("<figure id=\"kept-skips\">") < at("<section id=\"figures\">"),
+        "among the results"
+    );
+    assert!(
+        at("<section id=\"figures\">") < at("<figure id=\"training\">"),
+        "the others are where they always are"
+    );
+    assert_eq!(page.matches("<figure id=\"kept-skips\">").count(), 1);
+
+    let compared = lab.stdout("report y.toml --baseline score[0]", 0);
+    assert!(
+        compared.contains("\nDifferences to `score[0]`"),
+        "who asks for differences sees them: {compared}"
+    );
+    let usual = lab.stdout("report x.toml", 0);
+    assert_eq!(lab.stdout("report z.toml", 0), usual, "not taken over");
+    assert_eq!(
+        lab.stdout("report y.toml --table results", 0),
+        lab.stdout("report x.toml --table results", 0)
+    );
+
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skip\"]\n");
+    let output = lab.output("plan y.toml");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && text.contains("did you mean `kept-skips`?"),
+        "{text}"
+    );
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = 3\n");
+    let output = lab.output("plan y.toml");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("`shows` names a table, a figure, or a list of these, not 3"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What figures and page are made of, from plan and store.
+//! What tables, figures and page are made of, from plan and store.
 
 use std::path::PathBuf;
 
@@ -23,23 +23,25 @@ pub(super) fn findings(
     plan: &Plan,
     store: &Store,
     selection: &Selection,
-    (scores, kept): (Scores, Vec<Kept>),
+    scores: Scores,
     question: String,
 ) -> Result<Findings, StoreError> {
-    let gathering = Gathering::of(plan, store, selection);
     Ok(Findings {
         question,
         scores,
         stages: stages::stages(plan, store)?,
-        kept,
-        curves: gathering.curves()?,
-        samples: gathering.samples()?,
+        samples: Gathering::of(plan, store, selection).samples()?,
     })
 }
 
 /// What the selected filters kept, and how good the answers were that they were given.
 pub(super) fn kept(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<Kept>, StoreError> {
     Gathering::of(plan, store, selection).kept()
+}
+
+/// How the losses of the selected models went.
+pub(super) fn curves(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<Curve>, StoreError> {
+    Gathering::of(plan, store, selection).curves()
 }
 
 struct Gathering<'a> {

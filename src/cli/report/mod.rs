@@ -2,13 +2,15 @@
 
 mod answers;
 pub(in crate::cli) mod collect;
+mod exhibits;
 mod gather;
 mod phase;
 mod question;
 mod samples;
 mod stages;
-mod tables;
 mod write;
+
+pub use exhibits::Exhibit;
 
 use std::path::PathBuf;
 
@@ -20,11 +22,13 @@ use crate::config::ablate::{AXIS, BASELINE};
 use crate::event::StageName;
 use crate::plan::{Dag, Node};
 use crate::report::Paint;
+use crate::report::figure::figures;
 use crate::report::findings::Kept;
+use crate::report::page::Shown;
 use crate::report::scores::{Baseline, Scores};
 use crate::report::sheet::Sheet;
 use crate::stage::{Output, PortType};
-use tables::{Table, Tables};
+use exhibits::Exhibits;
 
 /// Print the scores of the evaluations that are in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -52,9 +56,10 @@ pub struct ReportArgs {
     #[arg(long, value_name = "STAGE")]
     pub baseline: Option<Baseline>,
 
-    /// Print this table; may be given several times, in the order wanted
+    /// Print this table, or the numbers of this figure; may be given several times, in the order wanted. Left out, what the experiment
+    /// `shows`, else the usual tables
     #[arg(long = "table", value_enum, value_name = "TABLE")]
-    pub tables: Vec<Table>,
+    pub tables: Vec<Exhibit>,
 
     /// Write a page with tables, figures, stages and samples
     #[arg(long, value_name = "FILE")]
@@ -96,14 +101,26 @@ impl ReportArgs {
     }
 
     /// Whether an output of a stage is read for what is asked for: then it must be here. Curves are drawn of the models that are here.
-    fn reads(&self, node: &Node, output: &Output) -> bool {
+    fn reads(&self, wanted: &[Exhibit], node: &Node, output: &Output) -> bool {
         let scores_alone = self.format() == Format::Csv && !self.writes_files();
         match output.port {
             PortType::Metrics => true,
             PortType::Answers => !scores_alone,
-            PortType::Dataset => !scores_alone && (node.kind.name == "filter" || self.writes_files() || self.tables.contains(&Table::Data)),
+            PortType::Dataset => !scores_alone && (node.kind.name == "filter" || self.writes_files() || wanted.contains(&Exhibit::Data)),
             PortType::Model | PortType::File => false,
         }
+    }
+
+    /// What is to be printed, where it is not the usual: what is asked for, or what the experiment shows.
+    fn wanted(&self, shows: &[Exhibit]) -> Vec<Exhibit> {
+        if !self.tables.is_empty() {
+            return self.tables.clone();
+        }
+        let mut wanted = shows.to_vec();
+        if !wanted.is_empty() && self.baseline.is_some() && !wanted.contains(&Exhibit::Differences) {
+            wanted.push(Exhibit::Differences);
+        }
+        wanted
     }
 
     /// What is compared with: the baseline asked for, which is one of the ablation's baseline where there is an ablation; left out there,
@@ -127,9 +144,11 @@ impl ReportArgs {
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let Resolved { plan, store, .. } = session.plan_with(&args.selection, |node, output| args.reads(node, output))?;
+    let shows = session.shows.clone();
+    let wanted = args.wanted(&shows);
+    let Resolved { plan, store, .. } = session.plan_with(&args.selection, |node, output| args.reads(&wanted, node, output))?;
     let baseline = args.baseline(&plan.dag);
-    let with_answers = baseline.is_some() || args.writes_files();
+    let with_answers = baseline.is_some() || args.writes_files() || wanted.contains(&Exhibit::Steps);
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
     // One that nobody asked for may not be selected.
     let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
@@ -139,42 +158,60 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         gather::kept(&plan, &store, &args.selection)?
     };
-    let stages = if scores.scores.is_empty() || args.tables.contains(&Table::Data) {
+    let stages = if scores.scores.is_empty() || wanted.contains(&Exhibit::Data) {
         stages::stages(&plan, &store)?
     } else {
         Vec::new()
     };
-    let tables = Tables {
+    let figures = if args.writes_files() || wanted.iter().any(|exhibit| exhibit.is_figure()) {
+        figures(&scores, &kept, &gather::curves(&plan, &store, &args.selection)?)
+    } else {
+        Vec::new()
+    };
+    let exhibits = Exhibits {
         scores: &scores,
         baseline: baseline.as_ref(),
         kept: &kept,
         stages: &stages,
+        figures: &figures,
     };
-    let usual = tables.usual()?;
-    if usual.is_empty() {
+    // The page has the usual tables too.
+    let others: Vec<Exhibit> = exhibits.usual().iter().copied().filter(|usual| !shows.contains(usual)).collect();
+    let results = exhibits.there(&[shows, others.clone()].concat())?;
+    if results.is_empty() {
         return Err(Failed::Usage(format!(
             "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`), and no data set is there yet",
             plan.dag.experiment
         )));
     }
-    let printed = if args.tables.is_empty() {
-        &usual
+    let mut printed = if args.tables.is_empty() {
+        exhibits.there(&wanted)?
     } else {
-        &tables.chosen(&args.tables)?
+        exhibits.chosen(&wanted)?
     };
+    let more = args.tables.is_empty() && !printed.is_empty();
+    if printed.is_empty() {
+        printed = exhibits.there(exhibits.usual())?;
+    }
     let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
-        let findings = gather::findings(&plan, &store, &args.selection, (scores.clone(), kept.clone()), question)?;
-        write::files(args, &findings, &usual)?
+        let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
+        write::files(args, &findings, &results, &figures)?
     } else {
         Vec::new()
     };
     let text = match args.format() {
         Format::Json => format!("{}\n", json(&scores, &kept, baseline.as_ref())?),
         Format::Csv => scores.csv(),
-        Format::Markdown => printed.iter().map(Sheet::markdown).collect::<Vec<_>>().join("\n"),
-        Format::Latex => printed.iter().map(Sheet::latex).collect::<Vec<_>>().join("\n"),
-        Format::Text => text(args, &scores, printed, &written, paint),
+        Format::Markdown => sheets(printed, Sheet::markdown),
+        Format::Latex => sheets(printed, Sheet::latex),
+        Format::Text => {
+            let mut text = text(printed, paint);
+            if more {
+                text += &format!("\nmore with --table: {}\n", exhibits.names(&others)?.join(", "));
+            }
+            text + &notes(args, &scores, &written)
+        }
     };
     super::print(&text)
 }
@@ -200,15 +237,29 @@ fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<s
     Ok(json)
 }
 
-/// The tables, each but the first with its title; then what is still to run and what was written.
-fn text(args: &ReportArgs, scores: &Scores, tables: &[Sheet], written: &[String], paint: Paint) -> String {
+/// The tables, one after the other, as `format` lays them out.
+fn sheets(shown: Vec<Shown>, format: fn(&Sheet) -> String) -> String {
+    let texts = shown.into_iter().map(|shown| format(&shown.into_sheet()));
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// The tables with their titles, but for a table at the top: its columns say what it is.
+fn text(shown: Vec<Shown>, paint: Paint) -> String {
     let mut text = String::new();
-    for (i, table) in tables.iter().enumerate() {
-        if i > 0 {
-            text += &format!("\n{}\n", table.title);
+    for (i, shown) in shown.into_iter().enumerate() {
+        let titled = i > 0 || matches!(shown, Shown::Figure(_));
+        let sheet = shown.into_sheet();
+        if titled {
+            text += &format!("{}{}\n", if i > 0 { "\n" } else { "" }, sheet.title);
         }
-        text += &table.text(paint);
+        text += &sheet.text(paint);
     }
+    text
+}
+
+/// What is still to run, and what was written.
+fn notes(args: &ReportArgs, scores: &Scores, written: &[String]) -> String {
+    let mut text = String::new();
     if let Some(note) = scores.note() {
         text += &format!("\n{note}: {}\n", args.experiment.command("run"));
     }

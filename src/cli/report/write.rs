@@ -6,21 +6,25 @@ use super::ReportArgs;
 use crate::cli::Failed;
 use crate::report::Findings;
 use crate::report::bytes;
-use crate::report::figure::{Figure, figures, png};
-use crate::report::page::page;
-use crate::report::sheet::Sheet;
+use crate::report::figure::{Figure, png};
+use crate::report::page::{Shown, page};
 
-/// Writes what is asked for, and says what was written.
-pub(super) fn files(args: &ReportArgs, findings: &Findings, tables: &[Sheet]) -> Result<Vec<String>, Failed> {
-    let figures = figures(findings);
+/// Writes what is asked for, and says what was written; `findings` and `results` are those of the page.
+pub(super) fn files(args: &ReportArgs, findings: &Findings, results: &[Shown], figures: &[Figure]) -> Result<Vec<String>, Failed> {
     let mut written = Vec::new();
     if let Some(path) = &args.html {
-        let page = page(findings, tables, &figures);
+        let among = |figure: &&Figure| {
+            !results
+                .iter()
+                .any(|shown| matches!(shown, Shown::Figure(other) if other.name == figure.name))
+        };
+        let others: Vec<Figure> = figures.iter().filter(among).cloned().collect();
+        let page = page(findings, results, &others);
         write(path, page.as_bytes())?;
         written.push(format!("{} ({})", path.display(), bytes(page.len() as u64)));
     }
     if let Some(folder) = &args.plots {
-        plots(folder, &figures)?;
+        plots(folder, figures)?;
         written.push(format!("{} figures as SVG and PNG in {}", figures.len(), folder.display()));
     }
     Ok(written)

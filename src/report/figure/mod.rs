@@ -12,7 +12,8 @@ mod png;
 mod series;
 mod svg;
 
-use super::Findings;
+use super::findings::{Curve, Kept};
+use super::scores::Scores;
 
 pub use png::{PngError, png};
 
@@ -133,8 +134,7 @@ impl Figure {
 }
 
 /// All figures that there is something to show in.
-pub fn figures(findings: &Findings) -> Vec<Figure> {
-    let scores = &findings.scores;
+pub fn figures(scores: &Scores, kept: &[Kept], curves: &[Curve]) -> Vec<Figure> {
     let figures = [
         by_iteration::accuracy(scores),
         by_iteration::steps(scores),
@@ -142,8 +142,8 @@ pub fn figures(findings: &Findings) -> Vec<Figure> {
         by_length::accuracy(scores),
         by_length::steps(scores),
         histogram::steps(scores),
-        kept::skips(&findings.kept),
-        curves::losses(&findings.curves),
+        kept::skips(kept),
+        curves::losses(curves),
     ];
     figures.into_iter().flatten().collect()
 }

@@ -15,10 +15,34 @@ const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page of an experiment; `tables` are those of its scores.
-pub fn page(findings: &Findings, tables: &[Sheet], figures: &[Figure]) -> String {
+/// A table or a figure.
+#[derive(Clone, Debug)]
+pub enum Shown {
+    Table(Sheet),
+    Figure(Figure),
+}
+
+impl Shown {
+    /// The table; of a figure, its numbers.
+    pub fn into_sheet(self) -> Sheet {
+        match self {
+            Self::Table(sheet) => sheet,
+            Self::Figure(figure) => figure.numbers(),
+        }
+    }
+
+    fn html(&self) -> String {
+        match self {
+            Self::Table(sheet) => sheet.html(),
+            Self::Figure(figure) => figure.html(),
+        }
+    }
+}
+
+/// The page of an experiment: what its results show, and figures that are not among these.
+pub fn page(findings: &Findings, results: &[Shown], figures: &[Figure]) -> String {
     let content = json!({"stages": findings.stages, "samples": findings.samples});
-    let results: String = tables.iter().map(Sheet::html).collect();
+    let results: String = results.iter().map(Shown::html).collect();
     let drawn: String = figures.iter().map(Figure::html).collect();
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),

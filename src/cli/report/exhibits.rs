@@ -1,0 +1,163 @@
+//! Which tables and figures a report has.
+
+use clap::ValueEnum;
+
+use super::Failed;
+use crate::config::{Diagnostic, Experiment, known, nearest};
+use crate::report::figure::Figure;
+use crate::report::findings::{Kept, Stage};
+use crate::report::page::Shown;
+use crate::report::scores::{Baseline, Scores, skips};
+use crate::report::sizes::sizes;
+
+/// The tables and figures there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exhibit {
+    /// Accuracy and steps by start and iteration
+    Results,
+    /// Differences to the baseline
+    Differences,
+    /// Right answers whose steps are all valid
+    Valid,
+    /// Answers with fewer steps than the full solution, as many, and more
+    Answers,
+    /// How numbered models follow the number of steps asked for
+    Following,
+    /// What was asked for, and what was kept
+    Skips,
+    /// Rows of the data sets, and the steps of their solutions
+    Data,
+    /// Figure: accuracy by iteration
+    AccuracyByIteration,
+    /// Figure: average steps by iteration
+    StepsByIteration,
+    /// Figure: share of the right answers with valid steps, by iteration
+    ValidByIteration,
+    /// Figure: accuracy by the steps of the full solution
+    AccuracyByLength,
+    /// Figure: average steps by the steps of the full solution
+    StepsByLength,
+    /// Figure: how many answers take how many steps
+    Steps,
+    /// Figure: kept skips, and how right answers with 1, 2 … fewer steps are, by iteration
+    KeptSkips,
+    /// Figure: training loss by optimizer step
+    Training,
+}
+
+use Exhibit::{
+    AccuracyByIteration, AccuracyByLength, Answers, Data, Differences, Following, KeptSkips, Results, Skips, Steps, StepsByIteration,
+    StepsByLength, Training, Valid, ValidByIteration,
+};
+
+/// The usual tables of evaluations.
+const USUAL: [Exhibit; 5] = [Results, Differences, Valid, Following, Skips];
+
+/// What the exhibits are made of.
+pub(super) struct Exhibits<'a> {
+    pub scores: &'a Scores,
+    pub baseline: Option<&'a Baseline>,
+    pub kept: &'a [Kept],
+    pub stages: &'a [Stage],
+    pub figures: &'a [Figure],
+}
+
+impl Exhibits<'_> {
+    /// What stands in a report unless others are asked for: without evaluations, the data sets' sizes.
+    pub(super) fn usual(&self) -> &'static [Exhibit] {
+        if self.scores.scores.is_empty() { &[Data] } else { &USUAL }
+    }
+
+    /// Those among `wanted` that there is something to say in.
+    pub(super) fn there(&self, wanted: &[Exhibit]) -> Result<Vec<Shown>, Failed> {
+        let there = wanted.iter().map(|exhibit| self.shown(*exhibit)).collect::<Result<Vec<_>, _>>()?;
+        Ok(there.into_iter().flatten().collect())
+    }
+
+    /// The names of those among `wanted` that there is something to say in.
+    pub(super) fn names(&self, wanted: &[Exhibit]) -> Result<Vec<String>, Failed> {
+        let there = |exhibit: &Exhibit| Ok(self.shown(*exhibit)?.map(|_| exhibit.name()));
+        let names = wanted.iter().map(there).collect::<Result<Vec<_>, Failed>>()?;
+        Ok(names.into_iter().flatten().collect())
+    }
+
+    /// Those that are asked for.
+    pub(super) fn chosen(&self, chosen: &[Exhibit]) -> Result<Vec<Shown>, Failed> {
+        let shown = |exhibit: &Exhibit| {
+            let nothing = || Failed::Usage(exhibit.missing().to_owned());
+            self.shown(*exhibit)?.ok_or_else(nothing)
+        };
+        chosen.iter().map(shown).collect()
+    }
+
+    fn shown(&self, exhibit: Exhibit) -> Result<Option<Shown>, Failed> {
+        let table = match exhibit {
+            Results => Some(self.scores.results()),
+            Differences => match self.baseline {
+                Some(baseline) => Some(self.scores.compared(baseline).map_err(Failed::Usage)?),
+                None => None,
+            },
+            Valid => self.scores.validity(),
+            Answers => self.scores.answers(),
+            Following => self.scores.followings(),
+            Skips => skips(self.kept),
+            Data => sizes(self.stages),
+            _ => {
+                let figure = self.figures.iter().find(|figure| figure.name == exhibit.name());
+                return Ok(figure.cloned().map(Shown::Figure));
+            }
+        };
+        Ok(table.filter(|table| !table.rows.is_empty()).map(Shown::Table))
+    }
+}
+
+impl Exhibit {
+    /// Those that `shows` of an experiment names.
+    ///
+    /// # Errors
+    /// When there is none of a name: all such names.
+    pub fn named(experiment: &Experiment) -> Result<Vec<Self>, Vec<Diagnostic>> {
+        let (mut named, mut wrong) = (Vec::new(), Vec::new());
+        for (name, tag) in &experiment.shows {
+            match Self::from_str(name, false) {
+                Ok(exhibit) => named.push(exhibit),
+                Err(_) => {
+                    let names: Vec<String> = Self::value_variants().iter().map(|exhibit| exhibit.name()).collect();
+                    let names = || names.iter().map(String::as_str);
+                    let message = format!("no table or figure `{name}` ({})", known(names()));
+                    let diagnostic = Diagnostic::new(message).suggest(nearest(name, names()));
+                    wrong.push(diagnostic.at(experiment.origins.value(*tag)));
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(named) } else { Err(wrong) }
+    }
+
+    /// As `--table` and `shows` have it: of a figure, its name.
+    pub fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Whether it is drawn.
+    pub(super) fn is_figure(self) -> bool {
+        matches!(
+            self,
+            AccuracyByIteration | StepsByIteration | ValidByIteration | AccuracyByLength | StepsByLength | Steps | KeptSkips | Training
+        )
+    }
+
+    /// What there has to be for it.
+    fn missing(self) -> &'static str {
+        match self {
+            Results | Answers => "no stage that is selected gives metrics (kinds `eval` and `measure`)",
+            Differences => "there are no differences without a `--baseline`",
+            Valid | AccuracyByLength | StepsByLength | Steps => "no evaluation that is selected has run",
+            AccuracyByIteration | StepsByIteration | ValidByIteration => "no evaluation of an iteration that is selected has run",
+            Following => "no evaluation of a numbered model that is selected has run",
+            Skips | KeptSkips => "no `filter` that is selected has run",
+            Data => "no stage that is selected has put out a data set yet",
+            Training => "no training that is selected has run",
+        }
+    }
+}
