@@ -174,6 +174,12 @@ fn a_report_begins_with_what_the_experiment_shows() {
         lab.stdout("report x.toml --table results", 0)
     );
 
+    assert_eq!(
+        lab.stdout("report y.toml --csv", 0),
+        lab.stdout("report x.toml --csv", 0),
+        "numbers are for programs"
+    );
+
     lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skip\"]\n");
     let output = lab.output("plan y.toml");
     let text = String::from_utf8(output.stderr).unwrap();

@@ -111,9 +111,9 @@ impl ReportArgs {
         }
     }
 
-    /// What is to be printed, where it is not the usual: what is asked for, or what the experiment shows.
+    /// The tables to be printed, where these are not the usual ones: what is asked for, or what the experiment shows.
     fn wanted(&self, shows: &[Exhibit]) -> Vec<Exhibit> {
-        if !self.tables.is_empty() {
+        if !self.tables.is_empty() || matches!(self.format(), Format::Csv | Format::Json) {
             return self.tables.clone();
         }
         let mut wanted = shows.to_vec();
@@ -206,7 +206,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         Format::Markdown => sheets(printed, Sheet::markdown),
         Format::Latex => sheets(printed, Sheet::latex),
         Format::Text => {
-            let mut text = text(printed, paint);
+            let mut text = text(printed, width(), paint);
             if more {
                 text += &format!("\nmore with --table: {}\n", exhibits.names(&others)?.join(", "));
             }
@@ -243,8 +243,8 @@ fn sheets(shown: Vec<Shown>, format: fn(&Sheet) -> String) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// The tables with their titles, but for a table at the top: its columns say what it is.
-fn text(shown: Vec<Shown>, paint: Paint) -> String {
+/// The tables with their titles, but for a table at the top: its columns say what it is. What is wider than the terminal stands in parts.
+fn text(shown: Vec<Shown>, width: Option<usize>, paint: Paint) -> String {
     let mut text = String::new();
     for (i, shown) in shown.into_iter().enumerate() {
         let titled = i > 0 || matches!(shown, Shown::Figure(_));
@@ -252,9 +252,20 @@ fn text(shown: Vec<Shown>, paint: Paint) -> String {
         if titled {
             text += &format!("{}{}\n", if i > 0 { "\n" } else { "" }, sheet.title);
         }
-        text += &sheet.text(paint);
+        let parts = match width {
+            Some(width) => sheet.parts(width),
+            None => vec![sheet],
+        };
+        let parts = parts.iter().map(|part| part.text(paint));
+        text += &parts.collect::<Vec<_>>().join("\n");
     }
     text
+}
+
+/// Of the terminal, where there is one.
+fn width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(width.0))
 }
 
 /// What is still to run, and what was written.

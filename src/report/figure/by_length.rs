@@ -66,13 +66,11 @@ fn panels(scores: &Scores, metric: &str, scale: f64, y: impl Fn(&[Series]) -> Ax
         let lengths = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
         let x = Axis::whole("steps of the full solution", lengths());
         if diagonal {
-            let (low, high) = (lengths().fold(f64::INFINITY, f64::min), lengths().fold(0.0, f64::max));
-            let ends = if low < high {
-                vec![bare(low, low), bare(high, high)]
-            } else {
-                Vec::new()
-            };
-            series.push(full(ends));
+            let mut places: Vec<f64> = lengths().collect();
+            places.sort_by(f64::total_cmp);
+            places.dedup();
+            let line = if places.len() > 1 { places } else { Vec::new() };
+            series.push(full(line.iter().map(|length| bare(*length, *length)).collect()));
         }
         Panel {
             title: title(group, data),

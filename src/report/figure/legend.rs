@@ -67,7 +67,11 @@ impl Figure {
             ],
             names => {
                 let columns = names.iter().map(|name| Span::alone(name, Align::Right));
-                let first = [Span::alone("panel", Align::Left), Span::alone(x, Align::Right)];
+                let place = Span {
+                    leads: true,
+                    ..Span::alone(x, Align::Right)
+                };
+                let first = [Span::alone("panel", Align::Left), place];
                 first.into_iter().chain(columns).collect()
             }
         };

@@ -224,25 +224,36 @@ fn marked(point: &Point, name: &str, drawn: &str) -> String {
     format!("<g{attribute}><title>{}</title>{drawn}</g>", escaped(name))
 }
 
-/// `98.6 ± 0.1`, `0.012 ×÷ 1.3`
+/// `98.6 ± 0.1`: as many decimals as the greater of both has; `0.012 ×÷ 1.3`
 pub(super) fn value(point: &Point) -> String {
-    let mean = number(point.y);
     match point.spread {
-        Some(Spread::Deviation(deviation)) => format!("{mean} ± {}", number(deviation)),
-        Some(Spread::Factor(factor)) => format!("{mean} ×÷ {}", number(factor)),
-        None => mean,
+        Some(Spread::Deviation(deviation)) => {
+            let decimals = decimals(point.y.abs().max(deviation));
+            format!("{:.decimals$} ± {deviation:.decimals$}", point.y)
+        }
+        Some(Spread::Factor(factor)) => format!("{} ×÷ {}", number(point.y), number(factor)),
+        None => number(point.y),
+    }
+}
+
+/// How many decimals of a number help.
+fn decimals(number: f64) -> usize {
+    match number.abs() {
+        0.0 => 0,
+        ..0.1 => 4,
+        ..10.0 => 2,
+        ..1000.0 => 1,
+        _ => 0,
     }
 }
 
 /// Three figures at least, but two where it is next to nothing, and no zeros at the end.
 pub(super) fn number(number: f64) -> String {
-    let text = match number.abs() {
-        tiny if tiny > 0.0 && tiny < 1e-4 => return format!("{number:.1e}"),
-        ..0.1 => format!("{number:.4}"),
-        ..10.0 => format!("{number:.2}"),
-        ..1000.0 => format!("{number:.1}"),
-        _ => format!("{number:.0}"),
-    };
+    if number != 0.0 && number.abs() < 1e-4 {
+        return format!("{number:.1e}");
+    }
+    let decimals = decimals(number);
+    let text = format!("{number:.decimals$}");
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
@@ -330,6 +341,7 @@ impl Figure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::series::bare;
     use super::*;
 
     #[test]
@@ -338,5 +350,13 @@ mod tests {
             [0.0, 0.01234, 2.5, 98.64, 1234.5].map(number),
             ["0", "0.0123", "2.5", "98.6", "1234"]
         );
+        let with = |y, deviation| {
+            let spread = Some(Spread::Deviation(deviation));
+            value(&Point { spread, ..bare(0.0, y) })
+        };
+        assert_eq!(with(99.96, 0.03), "100.0 ± 0.0");
+        assert_eq!(with(7104.2, 3.5), "7104 ± 4");
+        assert_eq!(with(0.0, 0.0), "0 ± 0");
+        assert_eq!(with(1.4756, 0.0041), "1.48 ± 0.00");
     }
 }

@@ -25,6 +25,8 @@ pub struct Span {
     /// Empty for columns that stand alone.
     pub title: String,
     pub columns: Vec<Column>,
+    /// Whether it says what a row is about.
+    pub leads: bool,
 }
 
 /// The heading of one column.
@@ -73,9 +75,12 @@ impl Sheet {
 }
 
 impl Span {
-    /// A column of its own.
+    /// A column of its own; words say what a row is about.
     pub fn alone(title: &str, align: Align) -> Self {
-        Self::of("", &[title], align)
+        Self {
+            leads: align == Align::Left,
+            ..Self::of("", &[title], align)
+        }
     }
 
     /// Columns with one heading.
@@ -87,6 +92,7 @@ impl Span {
         Self {
             title: title.to_owned(),
             columns: columns.iter().map(column).collect(),
+            leads: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A sheet as aligned text.
 
-use super::{NONE, Sheet};
+use super::{NONE, Row, Sheet, Span};
 use crate::report::{Color, Paint, Table};
 
 impl Sheet {
@@ -18,12 +18,91 @@ impl Sheet {
         }
         table.render(paint)
     }
+
+    /// The table in as many parts as make each at most `width` characters wide, where columns are not wider themselves. Every part has the
+    /// columns that say what a row is about.
+    pub fn parts(self, width: usize) -> Vec<Self> {
+        let wide = self.widths();
+        let leads: usize = self
+            .spans
+            .iter()
+            .zip(&wide)
+            .filter(|(span, _)| span.leads)
+            .map(|(_, wide)| wide)
+            .sum();
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        let mut taken = 0;
+        for (i, wide) in wide.iter().enumerate().filter(|(i, _)| !self.spans[*i].leads) {
+            match parts.last_mut() {
+                Some(part) if leads + taken + wide <= width + GAP => part.push(i),
+                _ => {
+                    parts.push(vec![i]);
+                    taken = 0;
+                }
+            }
+            taken += wide;
+        }
+        if parts.len() < 2 {
+            return vec![self];
+        }
+        parts
+            .iter()
+            .map(|part| self.of_spans(|i| self.spans[i].leads || part.contains(&i)))
+            .collect()
+    }
+
+    /// How wide each span is, with the gaps behind its columns.
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.titles().iter().map(|(title, _)| GAP + title.chars().count()).collect();
+        for row in &self.rows {
+            for (widest, cell) in widths.iter_mut().zip(&row.cells) {
+                *widest = (*widest).max(GAP + cell.text.chars().count());
+            }
+        }
+        let mut rest = widths.as_slice();
+        let span = |span: &Span| {
+            let (own, others) = rest.split_at(span.columns.len());
+            rest = others;
+            own.iter().sum()
+        };
+        self.spans.iter().map(span).collect()
+    }
+
+    /// The table with these of its spans alone.
+    fn of_spans(&self, stays: impl Fn(usize) -> bool) -> Self {
+        let columns = self
+            .spans
+            .iter()
+            .enumerate()
+            .flat_map(|(i, span)| std::iter::repeat_n(stays(i), span.columns.len()));
+        let columns: Vec<bool> = columns.collect();
+        let spans = self.spans.iter().enumerate().filter(|(i, _)| stays(*i));
+        let row = |row: &Row| Row {
+            cells: row
+                .cells
+                .iter()
+                .zip(&columns)
+                .filter(|(_, stays)| **stays)
+                .map(|(cell, _)| cell.clone())
+                .collect(),
+            begins: row.begins,
+        };
+        Self {
+            title: self.title.clone(),
+            spans: spans.map(|(_, span)| span.clone()).collect(),
+            rows: self.rows.iter().map(row).collect(),
+        }
+    }
 }
+
+/// Spaces between two columns.
+const GAP: usize = 2;
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::example;
-    use crate::report::Paint;
+    use super::super::{Cell, Span};
+    use crate::report::{Align, Paint};
 
     #[test]
     fn a_span_s_first_column_carries_its_title() {
@@ -34,5 +113,37 @@ mod tests {
 
         cold start                 1.00  \
         ");
+    }
+
+    #[test]
+    fn a_wide_table_becomes_several() {
+        let mut sheet = example();
+        let more = Span::of("ood", &["%", "steps"], Align::Right);
+        sheet.spans.push(more);
+        let cells = ["0.0", "4.00"].map(Cell::text);
+        sheet.rows.iter_mut().for_each(|row| row.cells.extend(cells.clone()));
+        let whole = sheet.text(Paint::default());
+        let longest = whole.lines().map(|line| line.chars().count()).max().unwrap();
+        assert_eq!(sheet.clone().parts(longest), [sheet.clone()], "as wide as it may be");
+        let parts: Vec<String> = sheet
+            .clone()
+            .parts(longest - 1)
+            .iter()
+            .map(|part| part.text(Paint::default()))
+            .collect();
+        insta::assert_snapshot!(parts.join("\n"), @r"
+        phase        in_domain %  steps  a|b
+        warm start    98.6 ± 0.1   2.60  x_1
+        iteration 1            –      –  <b>
+
+        cold start                 1.00  \
+
+        phase        a|b  ood %  steps
+        warm start   x_1    0.0   4.00
+        iteration 1  <b>    0.0   4.00
+
+        cold start   \      0.0   4.00
+        ");
+        assert_eq!(sheet.parts(3).len(), 2, "what is too wide is as narrow as it can be");
     }
 }
