@@ -54,7 +54,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
         "shows".to_owned(),
         json!({
             "description": "The tables and figures that its report begins with.",
-            "anyOf": [{"enum": exhibits}, {"type": "array", "items": {"enum": exhibits}}],
+            "anyOf": [{"enum": exhibits}, {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": exhibits}}],
         }),
     );
     whole.insert(

@@ -191,7 +191,7 @@ impl Layers {
         let profiles = tree.get("profile").and_then(Value::as_dict);
         for (name, profile) in profiles.into_iter().flatten() {
             match profile.as_dict() {
-                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &KEYS[4..13], origins, problems),
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &in_profiles(), origins, problems),
                 None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
             }
         }
@@ -279,6 +279,12 @@ fn check_keys(tree: &Dict, whole: &str, keys: &[&'static str], origins: &Origins
             problems.push(Diagnostic::new(message).at(origins.key(value.tag())).suggest(suggestion));
         }
     }
+}
+
+/// The keys that a profile may have.
+fn in_profiles() -> Vec<&'static str> {
+    let others = ["extends", "profile"];
+    KEYS.into_iter().filter(|key| !OWN.contains(key) && !others.contains(key)).collect()
 }
 
 /// The message for a value where a table must be.

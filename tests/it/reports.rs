@@ -129,7 +129,7 @@ fn figures_are_written_as_svg_and_png() {
                 "{name}"
             );
             let numbers = lab.stdout(&format!("report x.toml --table {}", name.trim_end_matches(".svg")), 0);
-            assert!(numbers.lines().nth(1).unwrap().starts_with("panel"), "{name}: {numbers}");
+            assert!(numbers.lines().nth(3).unwrap().starts_with("panel"), "{name}: {numbers}");
         }
     }
     let again = lab.stdout("report x.toml --plots figures --html a.html", 0);
@@ -145,7 +145,10 @@ fn a_report_begins_with_what_the_experiment_shows() {
     lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skips\", \"data\"]\n");
     lab.write("z.toml", "extends = \"y.toml\"\n");
     let text = lab.stdout("report y.toml --html y.html", 0);
-    assert!(text.starts_with("Kept skips by iteration\npanel"), "{text}");
+    assert!(
+        text.starts_with("Kept skips by iteration\nFirst: rows that the filter kept."),
+        "with its caption: {text}"
+    );
     assert!(
         text.contains("\n\nData sets: rows") && text.contains("\n\nmore with --table: results, skips\n"),
         "{text}"
@@ -167,6 +170,21 @@ fn a_report_begins_with_what_the_experiment_shows() {
         compared.contains("\nDifferences to `score[0]`"),
         "who asks for differences sees them: {compared}"
     );
+    assert!(
+        compared.contains("\nmore with --table: results, skips\n"),
+        "and is not offered them: {compared}"
+    );
+    let also = lab.stdout("report y.toml --table results --html y.html", 0);
+    assert!(!also.contains("more with --table"), "{also}");
+    let page = std::fs::read_to_string(lab.path().join("y.html")).unwrap();
+    let results = page.split("<section id=\"figures\">").next().unwrap();
+    assert!(
+        results.contains("Data sets: rows"),
+        "the page has what the experiment shows, whatever is printed"
+    );
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"valid-by-iteration\"]\n");
+    let nothing = lab.stdout("report y.toml", 0);
+    assert!(nothing.contains("nothing to show yet: valid-by-iteration"), "{nothing}");
     let usual = lab.stdout("report x.toml", 0);
     assert_eq!(lab.stdout("report z.toml", 0), usual, "not taken over");
     assert_eq!(
@@ -187,6 +205,10 @@ fn a_report_begins_with_what_the_experiment_shows() {
         output.status.code() == Some(2) && text.contains("did you mean `kept-skips`?"),
         "{text}"
     );
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"skips\", \"skips\"]\n");
+    let output = lab.output("plan y.toml");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("`shows` has `skips` twice"), "{text}");
     lab.write("y.toml", "extends = \"x.toml\"\nshows = 3\n");
     let output = lab.output("plan y.toml");
     let text = String::from_utf8(output.stderr).unwrap();

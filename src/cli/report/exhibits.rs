@@ -4,9 +4,9 @@ use clap::ValueEnum;
 
 use super::Failed;
 use crate::config::{Diagnostic, Experiment, known, nearest};
+use crate::report::Shown;
 use crate::report::figure::Figure;
 use crate::report::findings::{Kept, Stage};
-use crate::report::page::Shown;
 use crate::report::scores::{Baseline, Scores, skips};
 use crate::report::sizes::sizes;
 
@@ -53,8 +53,8 @@ use Exhibit::{
 /// The usual tables of evaluations.
 const USUAL: [Exhibit; 5] = [Results, Differences, Valid, Following, Skips];
 
-/// What the exhibits are made of.
-pub(super) struct Exhibits<'a> {
+/// What exhibits are made of.
+pub(super) struct Material<'a> {
     pub scores: &'a Scores,
     pub baseline: Option<&'a Baseline>,
     pub kept: &'a [Kept],
@@ -62,32 +62,10 @@ pub(super) struct Exhibits<'a> {
     pub figures: &'a [Figure],
 }
 
-impl Exhibits<'_> {
+impl Material<'_> {
     /// What stands in a report unless others are asked for: without evaluations, the data sets' sizes.
     pub(super) fn usual(&self) -> &'static [Exhibit] {
         if self.scores.scores.is_empty() { &[Data] } else { &USUAL }
-    }
-
-    /// Those among `wanted` that there is something to say in.
-    pub(super) fn there(&self, wanted: &[Exhibit]) -> Result<Vec<Shown>, Failed> {
-        let there = wanted.iter().map(|exhibit| self.shown(*exhibit)).collect::<Result<Vec<_>, _>>()?;
-        Ok(there.into_iter().flatten().collect())
-    }
-
-    /// The names of those among `wanted` that there is something to say in.
-    pub(super) fn names(&self, wanted: &[Exhibit]) -> Result<Vec<String>, Failed> {
-        let there = |exhibit: &Exhibit| Ok(self.shown(*exhibit)?.map(|_| exhibit.name()));
-        let names = wanted.iter().map(there).collect::<Result<Vec<_>, Failed>>()?;
-        Ok(names.into_iter().flatten().collect())
-    }
-
-    /// Those that are asked for.
-    pub(super) fn chosen(&self, chosen: &[Exhibit]) -> Result<Vec<Shown>, Failed> {
-        let shown = |exhibit: &Exhibit| {
-            let nothing = || Failed::Usage(exhibit.missing().to_owned());
-            self.shown(*exhibit)?.ok_or_else(nothing)
-        };
-        chosen.iter().map(shown).collect()
     }
 
     fn shown(&self, exhibit: Exhibit) -> Result<Option<Shown>, Failed> {
@@ -111,6 +89,31 @@ impl Exhibits<'_> {
     }
 }
 
+/// Exhibits that were made, each once; those that there is nothing to say in are not there.
+pub(super) struct Exhibits(Vec<(Exhibit, Shown)>);
+
+impl Exhibits {
+    pub(super) fn of(wanted: impl IntoIterator<Item = Exhibit>, material: &Material<'_>) -> Result<Self, Failed> {
+        let mut made: Vec<(Exhibit, Option<Shown>)> = Vec::new();
+        for exhibit in wanted {
+            if !made.iter().any(|(other, _)| *other == exhibit) {
+                made.push((exhibit, material.shown(exhibit)?));
+            }
+        }
+        let there = made.into_iter().filter_map(|(exhibit, shown)| Some((exhibit, shown?)));
+        Ok(Self(there.collect()))
+    }
+
+    pub(super) fn get(&self, exhibit: Exhibit) -> Option<&Shown> {
+        self.0.iter().find(|(other, _)| *other == exhibit).map(|(_, shown)| shown)
+    }
+
+    /// Those among `wanted` that are there, in that order.
+    pub(super) fn among(&self, wanted: &[Exhibit]) -> Vec<&Shown> {
+        wanted.iter().filter_map(|exhibit| self.get(*exhibit)).collect()
+    }
+}
+
 impl Exhibit {
     /// Those that `shows` of an experiment names.
     ///
@@ -120,6 +123,10 @@ impl Exhibit {
         let (mut named, mut wrong) = (Vec::new(), Vec::new());
         for (name, tag) in &experiment.shows {
             match Self::from_str(name, false) {
+                Ok(exhibit) if named.contains(&exhibit) => {
+                    let diagnostic = Diagnostic::new(format!("`shows` has `{name}` twice"));
+                    wrong.push(diagnostic.at(experiment.origins.value(*tag)));
+                }
                 Ok(exhibit) => named.push(exhibit),
                 Err(_) => {
                     let names: Vec<String> = Self::value_variants().iter().map(|exhibit| exhibit.name()).collect();
@@ -148,16 +155,18 @@ impl Exhibit {
     }
 
     /// What there has to be for it.
-    fn missing(self) -> &'static str {
+    pub(super) fn missing(self) -> &'static str {
         match self {
             Results | Answers => "no stage that is selected gives metrics (kinds `eval` and `measure`)",
             Differences => "there are no differences without a `--baseline`",
-            Valid | AccuracyByLength | StepsByLength | Steps => "no evaluation that is selected has run",
-            AccuracyByIteration | StepsByIteration | ValidByIteration => "no evaluation of an iteration that is selected has run",
+            Valid | AccuracyByLength | StepsByLength | Steps => "no evaluation of a standard model that is selected has run",
+            AccuracyByIteration | StepsByIteration | ValidByIteration => {
+                "no evaluation of an iteration's standard model that is selected has run"
+            }
             Following => "no evaluation of a numbered model that is selected has run",
             Skips | KeptSkips => "no `filter` that is selected has run",
             Data => "no stage that is selected has put out a data set yet",
-            Training => "no training that is selected has run",
+            Training => "no model that is selected is in the store",
         }
     }
 }

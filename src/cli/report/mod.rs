@@ -21,14 +21,13 @@ use super::{Exit, Failed, Session};
 use crate::config::ablate::{AXIS, BASELINE};
 use crate::event::StageName;
 use crate::plan::{Dag, Node};
-use crate::report::Paint;
 use crate::report::figure::figures;
 use crate::report::findings::Kept;
-use crate::report::page::Shown;
 use crate::report::scores::{Baseline, Scores};
 use crate::report::sheet::Sheet;
+use crate::report::{Paint, Shown};
 use crate::stage::{Output, PortType};
-use exhibits::Exhibits;
+use exhibits::{Exhibits, Material};
 
 /// Print the scores of the evaluations that are in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -100,27 +99,35 @@ impl ReportArgs {
         self.html.is_some() || self.plots.is_some()
     }
 
-    /// Whether an output of a stage is read for what is asked for: then it must be here. Curves are drawn of the models that are here.
-    fn reads(&self, wanted: &[Exhibit], node: &Node, output: &Output) -> bool {
+    /// Whether what the experiment shows is wanted: tables of its own choice are for people.
+    fn shows(&self) -> bool {
+        self.html.is_some() || (self.tables.is_empty() && !matches!(self.format(), Format::Csv | Format::Json))
+    }
+
+    /// What is printed: what is asked for; left out, what the experiment shows, with the differences where there is a baseline; where it does
+    /// not say, the usual tables.
+    fn printed(&self, shows: &[Exhibit], usual: &[Exhibit], differs: bool) -> Vec<Exhibit> {
+        match (self.tables.as_slice(), shows) {
+            ([], []) => usual.to_vec(),
+            ([], shows) => {
+                let differences = [Exhibit::Differences]
+                    .into_iter()
+                    .filter(|exhibit| differs && !shows.contains(exhibit));
+                shows.iter().copied().chain(differences).collect()
+            }
+            (tables, _) => tables.to_vec(),
+        }
+    }
+
+    /// Whether an output of a stage is read for what is asked for (the sizes of the `data` sets among it): then it must be here. Curves are drawn of the models that are here.
+    fn reads(&self, data: bool, node: &Node, output: &Output) -> bool {
         let scores_alone = self.format() == Format::Csv && !self.writes_files();
         match output.port {
             PortType::Metrics => true,
             PortType::Answers => !scores_alone,
-            PortType::Dataset => !scores_alone && (node.kind.name == "filter" || self.writes_files() || wanted.contains(&Exhibit::Data)),
+            PortType::Dataset => !scores_alone && (node.kind.name == "filter" || self.writes_files() || data),
             PortType::Model | PortType::File => false,
         }
-    }
-
-    /// The tables to be printed, where these are not the usual ones: what is asked for, or what the experiment shows.
-    fn wanted(&self, shows: &[Exhibit]) -> Vec<Exhibit> {
-        if !self.tables.is_empty() || matches!(self.format(), Format::Csv | Format::Json) {
-            return self.tables.clone();
-        }
-        let mut wanted = shows.to_vec();
-        if !wanted.is_empty() && self.baseline.is_some() && !wanted.contains(&Exhibit::Differences) {
-            wanted.push(Exhibit::Differences);
-        }
-        wanted
     }
 
     /// What is compared with: the baseline asked for, which is one of the ablation's baseline where there is an ablation; left out there,
@@ -144,11 +151,12 @@ impl ReportArgs {
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let shows = session.shows.clone();
-    let wanted = args.wanted(&shows);
-    let Resolved { plan, store, .. } = session.plan_with(&args.selection, |node, output| args.reads(&wanted, node, output))?;
+    let shows = if args.shows() { session.shows.clone() } else { Vec::new() };
+    let wanted = |exhibit| args.tables.contains(&exhibit) || shows.contains(&exhibit);
+    let Resolved { plan, store, .. } =
+        session.plan_with(&args.selection, |node, output| args.reads(wanted(Exhibit::Data), node, output))?;
     let baseline = args.baseline(&plan.dag);
-    let with_answers = baseline.is_some() || args.writes_files() || wanted.contains(&Exhibit::Steps);
+    let with_answers = baseline.is_some() || args.writes_files() || wanted(Exhibit::Steps);
     let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
     // One that nobody asked for may not be selected.
     let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
@@ -158,59 +166,57 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         gather::kept(&plan, &store, &args.selection)?
     };
-    let stages = if scores.scores.is_empty() || wanted.contains(&Exhibit::Data) {
+    let stages = if scores.scores.is_empty() || wanted(Exhibit::Data) {
         stages::stages(&plan, &store)?
     } else {
         Vec::new()
     };
-    let figures = if args.writes_files() || wanted.iter().any(|exhibit| exhibit.is_figure()) {
+    let figures = if args.writes_files() || args.tables.iter().chain(&shows).any(|exhibit| exhibit.is_figure()) {
         figures(&scores, &kept, &gather::curves(&plan, &store, &args.selection)?)
     } else {
         Vec::new()
     };
-    let exhibits = Exhibits {
+    let material = Material {
         scores: &scores,
         baseline: baseline.as_ref(),
         kept: &kept,
         stages: &stages,
         figures: &figures,
     };
-    // The page has the usual tables too.
-    let others: Vec<Exhibit> = exhibits.usual().iter().copied().filter(|usual| !shows.contains(usual)).collect();
-    let results = exhibits.there(&[shows, others.clone()].concat())?;
-    if results.is_empty() {
+    let usual = material.usual();
+    let exhibits = Exhibits::of(args.tables.iter().chain(&shows).chain(usual).copied(), &material)?;
+    let others = usual.iter().filter(|exhibit| !shows.contains(exhibit));
+    let results: Vec<Exhibit> = shows.iter().chain(others).copied().collect();
+    if exhibits.among(&results).is_empty() {
         return Err(Failed::Usage(format!(
             "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`), and no data set is there yet",
             plan.dag.experiment
         )));
     }
-    let mut printed = if args.tables.is_empty() {
-        exhibits.there(&wanted)?
-    } else {
-        exhibits.chosen(&wanted)?
-    };
-    let more = args.tables.is_empty() && !printed.is_empty();
-    if printed.is_empty() {
-        printed = exhibits.there(exhibits.usual())?;
-    }
     let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
         let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
-        write::files(args, &findings, &results, &figures)?
+        write::files(args, &findings, &exhibits, &results, &figures)?
     } else {
         Vec::new()
+    };
+    let printed = args.printed(&shows, usual, baseline.is_some());
+    if let Some(nothing) = args.tables.iter().find(|exhibit| exhibits.get(**exhibit).is_none()) {
+        return Err(Failed::Usage(nothing.missing().to_owned()));
+    }
+    let sheets = |format: fn(&Sheet) -> String| {
+        let shown = exhibits.among(&printed).into_iter();
+        shown.map(|shown| format(&shown.sheet())).collect::<Vec<_>>().join("\n")
     };
     let text = match args.format() {
         Format::Json => format!("{}\n", json(&scores, &kept, baseline.as_ref())?),
         Format::Csv => scores.csv(),
-        Format::Markdown => sheets(printed, Sheet::markdown),
-        Format::Latex => sheets(printed, Sheet::latex),
+        Format::Markdown => sheets(Sheet::markdown),
+        Format::Latex => sheets(Sheet::latex),
         Format::Text => {
-            let mut text = text(printed, width(), paint);
-            if more {
-                text += &format!("\nmore with --table: {}\n", exhibits.names(&others)?.join(", "));
-            }
-            text + &notes(args, &scores, &written)
+            let tables = tables(&exhibits.among(&printed), width(), paint);
+            let others = if args.tables.is_empty() { results } else { Vec::new() };
+            tables + &notes(args, &scores, &exhibits, (&printed, &others), &written)
         }
     };
     super::print(&text)
@@ -237,27 +243,21 @@ fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<s
     Ok(json)
 }
 
-/// The tables, one after the other, as `format` lays them out.
-fn sheets(shown: Vec<Shown>, format: fn(&Sheet) -> String) -> String {
-    let texts = shown.into_iter().map(|shown| format(&shown.into_sheet()));
-    texts.collect::<Vec<_>>().join("\n")
-}
-
 /// The tables with their titles, but for a table at the top: its columns say what it is. What is wider than the terminal stands in parts.
-fn text(shown: Vec<Shown>, width: Option<usize>, paint: Paint) -> String {
+fn tables(shown: &[&Shown], width: Option<usize>, paint: Paint) -> String {
     let mut text = String::new();
-    for (i, shown) in shown.into_iter().enumerate() {
-        let titled = i > 0 || matches!(shown, Shown::Figure(_));
-        let sheet = shown.into_sheet();
-        if titled {
-            text += &format!("{}{}\n", if i > 0 { "\n" } else { "" }, sheet.title);
+    for (i, shown) in shown.iter().enumerate() {
+        let sheet = shown.sheet();
+        if i > 0 {
+            text.push('\n');
         }
-        let parts = match width {
-            Some(width) => sheet.parts(width),
-            None => vec![sheet],
-        };
-        let parts = parts.iter().map(|part| part.text(paint));
-        text += &parts.collect::<Vec<_>>().join("\n");
+        match shown {
+            Shown::Figure(figure) => text += &format!("{}\n{}\n\n", sheet.title, figure.caption),
+            Shown::Table(_) if i > 0 => text += &format!("{}\n", sheet.title),
+            Shown::Table(_) => {}
+        }
+        let parts = width.map_or_else(|| vec![sheet.clone().into_owned()], |width| sheet.parts(width));
+        text += &parts.iter().map(|part| part.text(paint)).collect::<Vec<_>>().join("\n");
     }
     text
 }
@@ -268,9 +268,25 @@ fn width() -> Option<usize> {
     Some(usize::from(width.0))
 }
 
-/// What is still to run, and what was written.
-fn notes(args: &ReportArgs, scores: &Scores, written: &[String]) -> String {
+/// What is not there yet, what else there is, what is still to run, and what was written.
+fn notes(
+    args: &ReportArgs,
+    scores: &Scores,
+    exhibits: &Exhibits,
+    (printed, others): (&[Exhibit], &[Exhibit]),
+    written: &[String],
+) -> String {
+    let names = |exhibits: &mut dyn Iterator<Item = &Exhibit>| exhibits.map(|exhibit| exhibit.name()).collect::<Vec<_>>().join(", ");
+    let there = |exhibit: &&Exhibit| exhibits.get(**exhibit).is_some();
     let mut text = String::new();
+    let more = names(&mut others.iter().filter(|exhibit| !printed.contains(exhibit)).filter(there));
+    if !more.is_empty() {
+        text += &format!("\nmore with --table: {more}\n");
+    }
+    let nothing = names(&mut printed.iter().filter(|exhibit| exhibit.is_figure() && !there(exhibit)));
+    if !nothing.is_empty() {
+        text += &format!("\nnothing to show yet: {nothing}\n");
+    }
     if let Some(note) = scores.note() {
         text += &format!("\n{note}: {}\n", args.experiment.command("run"));
     }

@@ -2,24 +2,28 @@
 
 use std::path::Path;
 
-use super::ReportArgs;
+use super::exhibits::Exhibits;
+use super::{Exhibit, ReportArgs};
 use crate::cli::Failed;
 use crate::report::Findings;
 use crate::report::bytes;
 use crate::report::figure::{Figure, png};
-use crate::report::page::{Shown, page};
+use crate::report::page::page;
 
-/// Writes what is asked for, and says what was written; `findings` and `results` are those of the page.
-pub(super) fn files(args: &ReportArgs, findings: &Findings, results: &[Shown], figures: &[Figure]) -> Result<Vec<String>, Failed> {
+/// Writes what is asked for, and says what was written; the page has `results` of the exhibits before the other figures.
+pub(super) fn files(
+    args: &ReportArgs,
+    findings: &Findings,
+    exhibits: &Exhibits,
+    results: &[Exhibit],
+    figures: &[Figure],
+) -> Result<Vec<String>, Failed> {
     let mut written = Vec::new();
     if let Some(path) = &args.html {
-        let among = |figure: &&Figure| {
-            !results
-                .iter()
-                .any(|shown| matches!(shown, Shown::Figure(other) if other.name == figure.name))
-        };
-        let others: Vec<Figure> = figures.iter().filter(among).cloned().collect();
-        let page = page(findings, results, &others);
+        let others = figures
+            .iter()
+            .filter(|figure| !results.iter().any(|exhibit| exhibit.name() == figure.name && exhibit.is_figure()));
+        let page = page(findings, &exhibits.among(results), &others.collect::<Vec<_>>());
         write(path, page.as_bytes())?;
         written.push(format!("{} ({})", path.display(), bytes(page.len() as u64)));
     }

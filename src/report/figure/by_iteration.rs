@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::alike::Alike;
 use super::axis::Axis;
-use super::series::{self, Names, bare, point, reference};
+use super::series::{self, Names, bare, point, reference, sorted};
 use super::{Figure, Form, Panel, Point, Series};
-use crate::report::scores::{Row, Scores};
+use crate::report::scores::{Row, Scores, group_text};
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 
@@ -88,24 +88,42 @@ impl Drawn {
     fn panel(&self, title: String, rows: &[Row<'_>], data: &str) -> Panel {
         let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
         let iterations = || in_loop().filter_map(|row| row.iteration).map(|k| k as f64);
-        let (first, last) = (iterations().fold(f64::INFINITY, f64::min), iterations().fold(0.0, f64::max));
+        let places = sorted(iterations());
+        let level = |at: &Point| places.iter().map(|x| Point { x: *x, ..at.clone() }).collect();
         let mut series = self.by_iteration(rows, data);
-        let outside = rows.iter().filter(|row| row.iteration.is_none());
-        series.extend(outside.filter_map(|row| {
-            let level = point(0.0, &means(row, data, self.metric), self.scale)?;
-            let mut line = reference(row.stage, vec![bare(first, level.y), bare(last, level.y)]);
-            line.points.iter_mut().for_each(|point| point.sources.clone_from(&level.sources));
-            Some(line)
-        }));
+        series.extend(self.outside(rows, data).iter().map(|(name, at)| reference(name, level(at))));
         let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
         let full = point(0.0, &full, 1.0).filter(|_| self.full);
-        series.extend(full.map(|steps| series::full(vec![bare(first, steps.y), bare(last, steps.y)])));
+        series.extend(full.map(|steps| series::full(level(&bare(0.0, steps.y)))));
         Panel {
             title,
             x: Axis::whole("iteration", iterations()),
             y: (self.y)(&series),
             series,
         }
+    }
+
+    /// The evaluations outside of the loop, each once, whichever variants share it; with the coordinates in its name where there are others.
+    fn outside(&self, rows: &[Row<'_>], data: &str) -> Vec<(String, Point)> {
+        let outside = rows.iter().filter(|row| row.iteration.is_none());
+        let mut found: Vec<(&Row<'_>, Point)> = Vec::new();
+        for row in outside {
+            let at = point(0.0, &means(row, data, self.metric), self.scale);
+            let new = at.filter(|at| {
+                !found
+                    .iter()
+                    .any(|(other, known)| other.stage == row.stage && known.sources == at.sources)
+            });
+            found.extend(new.map(|at| (row, at)));
+        }
+        let name = |row: &Row<'_>| {
+            let alone = found.iter().filter(|(other, _)| other.stage == row.stage).count() == 1;
+            match group_text(&row.group).as_str() {
+                group if !alone && !group.is_empty() => format!("{}, {group}", row.stage),
+                _ => row.stage.to_owned(),
+            }
+        };
+        found.iter().map(|(row, at)| (name(row), at.clone())).collect()
     }
 
     fn by_iteration(&self, rows: &[Row<'_>], data: &str) -> Vec<Series> {

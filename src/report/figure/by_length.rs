@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::axis::Axis;
-use super::series::{bare, full, point};
+use super::series::{bare, full, point, sorted};
 use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::report::scores::{Row, Score, Scores, distinct, group_text};
 
@@ -66,10 +66,7 @@ fn panels(scores: &Scores, metric: &str, scale: f64, y: impl Fn(&[Series]) -> Ax
         let lengths = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
         let x = Axis::whole("steps of the full solution", lengths());
         if diagonal {
-            let mut places: Vec<f64> = lengths().collect();
-            places.sort_by(f64::total_cmp);
-            places.dedup();
-            let line = if places.len() > 1 { places } else { Vec::new() };
+            let line = sorted(lengths());
             series.push(full(line.iter().map(|length| bare(*length, *length)).collect()));
         }
         Panel {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::by_length::title;
-use super::series::{bare, point};
+use super::series::{bare, point, sorted};
 use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::metrics::Outcome;
 use crate::report::scores::{Row, Scores, distinct};
@@ -59,6 +59,13 @@ fn panel(title: String, rows: &[&Row<'_>], data: &str) -> Panel {
         form: Form::Bars,
         points: bars(row, data),
     }));
+    let places = sorted(series.iter().flat_map(|series| &series.points).map(|point| point.x));
+    for series in series.iter_mut().filter(|series| !series.points.is_empty()) {
+        let missing = |x: &&f64| !series.points.iter().any(|point| point.x.total_cmp(x).is_eq());
+        let none: Vec<Point> = places.iter().filter(missing).map(|x| bare(*x, 0.0)).collect();
+        series.points.extend(none);
+        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    }
     let points = || series.iter().flat_map(|series| &series.points);
     Panel {
         title,

@@ -1,6 +1,7 @@
 //! What the colours and marks of a figure mean, and its numbers as a table.
 
-use super::svg::{COLOURS, number, swatch, value};
+use super::series::sorted;
+use super::svg::{number, swatch, value};
 use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::report::scores::distinct;
 use crate::report::sheet::{Cell, NONE, Row, Sheet, Span};
@@ -52,32 +53,24 @@ impl Figure {
         text
     }
 
-    /// Its numbers: a row for each place on a panel's axis, a column for each series; where these are too many for columns, a row for each
-    /// point.
+    /// Its numbers: a row for each place on a panel's axis, a column for each series. Curves, of which the ends are told, and series of one
+    /// name in one panel have a row for each point instead.
     pub(in crate::report) fn numbers(&self) -> Sheet {
         let names = distinct(entries(self).iter().map(|entry| entry.name));
-        let across = if names.len() <= COLOURS { names.as_slice() } else { &[] };
+        let columns = !self.panels.iter().any(|panel| panel.repeats() || panel.series.iter().any(is_curve));
         let x = self.panels.first().map_or("", |panel| &panel.x.title);
-        let spans = match across {
-            [] => vec![
-                Span::alone("panel", Align::Left),
-                Span::alone("series", Align::Left),
-                Span::alone(x, Align::Right),
-                Span::alone("value", Align::Right),
-            ],
-            names => {
-                let columns = names.iter().map(|name| Span::alone(name, Align::Right));
-                let place = Span {
-                    leads: true,
-                    ..Span::alone(x, Align::Right)
-                };
-                let first = [Span::alone("panel", Align::Left), place];
-                first.into_iter().chain(columns).collect()
-            }
-        };
-        let rows = self.panels.iter().flat_map(|panel| match across {
-            [] => panel.series.iter().flat_map(|series| by_point(panel, series)).collect(),
-            names => by_place(panel, names),
+        let mut spans = vec![Span::alone("panel", Align::Left)];
+        if columns {
+            spans.push(Span::alone(x, Align::Right).leading());
+            spans.extend(names.iter().map(|name| Span::alone(name, Align::Right)));
+        } else {
+            spans.push(Span::alone("series", Align::Left));
+            spans.push(Span::alone(x, Align::Right).leading());
+            spans.push(Span::alone("value", Align::Right));
+        }
+        let rows = self.panels.iter().flat_map(|panel| match columns {
+            true => by_place(panel, &names),
+            false => panel.series.iter().flat_map(|series| by_point(panel, series)).collect(),
         });
         Sheet {
             title: self.title.to_owned(),
@@ -87,16 +80,24 @@ impl Figure {
     }
 }
 
-/// The points of a series that its table has: all; of a curve, the ends.
-fn told(series: &Series) -> impl Iterator<Item = &Point> {
-    let last = series.points.len().saturating_sub(1);
-    let points = series.points.iter().enumerate();
-    points
-        .filter(move |(i, _)| last < CURVE || *i == 0 || *i == last)
-        .map(|(_, point)| point)
+impl Panel {
+    /// Whether several series have one name.
+    fn repeats(&self) -> bool {
+        distinct(self.series.iter().map(|series| &series.name)).len() < self.series.len()
+    }
+}
+
+fn is_curve(series: &Series) -> bool {
+    series.points.len() > CURVE
 }
 
 fn by_point(panel: &Panel, series: &Series) -> Vec<Row> {
+    let last = series.points.len().saturating_sub(1);
+    let told = series
+        .points
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| !is_curve(series) || *i == 0 || *i == last);
     let row = |(i, point): (usize, &Point)| Row {
         cells: vec![
             Cell::text(&panel.title),
@@ -106,19 +107,29 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<Row> {
         ],
         begins: i == 0,
     };
-    told(series).enumerate().map(row).collect()
+    told.map(row).collect()
 }
 
 fn by_place(panel: &Panel, names: &[&str]) -> Vec<Row> {
-    let series = |name: &str| panel.series.iter().find(|series| series.name == *name);
-    let mut places: Vec<f64> = panel.series.iter().flat_map(told).map(|point| point.x).collect();
-    places.sort_by(f64::total_cmp);
-    places.dedup();
-    let row = |(i, x): (usize, &f64)| {
-        let at = |name: &&str| series(name).and_then(|series| told(series).find(|point| point.x.total_cmp(x).is_eq()));
-        let cells = names
+    let places = sorted(panel.series.iter().flat_map(|series| &series.points).map(|point| point.x));
+    let named = |name: &&str| {
+        panel
+            .series
             .iter()
-            .map(|name| at(name).map_or_else(|| Cell::text(NONE), |point| cell(panel, point)));
+            .find(|series| series.name == **name && !series.points.is_empty())
+    };
+    let row = |(i, x): (usize, &f64)| {
+        let at = |series: &Series| {
+            series
+                .points
+                .iter()
+                .find(|point| point.x.total_cmp(x).is_eq())
+                .map(|point| cell(panel, point))
+        };
+        let cells = names.iter().map(|name| match named(name) {
+            Some(series) => at(series).unwrap_or_else(|| Cell::text(NONE)),
+            None => Cell::default(),
+        });
         let first = [Cell::text(&panel.title), Cell::text(number(*x))];
         Row {
             cells: first.into_iter().chain(cells).collect(),
@@ -135,4 +146,58 @@ fn cell(panel: &Panel, point: &Point) -> Cell {
 /// ` %` where the axis counts shares.
 fn unit(panel: &Panel) -> &'static str {
     if panel.y.title.ends_with('%') { " %" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::axis::Axis;
+    use super::super::series::bare;
+    use super::*;
+    use crate::report::Paint;
+
+    /// A name and values.
+    type Named<'a> = (&'a str, &'a [f64]);
+
+    /// Two panels, `a` and `b`, with these series.
+    fn figure(panels: [&[Named<'_>]; 2]) -> Figure {
+        let series = |(name, values): &Named<'_>| Series {
+            name: (*name).to_owned(),
+            style: Style::Colour(0),
+            form: Form::Marked,
+            points: values.iter().enumerate().map(|(x, y)| bare(x as f64, *y)).collect(),
+        };
+        let panel = |(title, all): (&str, &[Named<'_>])| Panel {
+            title: title.to_owned(),
+            x: Axis::fixed("iteration", 0.0, 2.0),
+            y: Axis::fixed("answers, %", 0.0, 100.0),
+            series: all.iter().map(series).collect(),
+        };
+        let panels = ["a", "b"].into_iter().zip(panels).map(panel).collect();
+        Figure::of("accuracy-by-iteration", "Accuracy", "", panels).unwrap()
+    }
+
+    #[test]
+    fn a_column_for_each_series() {
+        let numbers = figure([&[("narrow", &[99.5, 98.0]), ("wide", &[97.0])], &[("wide", &[1.0])]]).numbers();
+        insta::assert_snapshot!(numbers.text(Paint::default()), @r"
+        panel  iteration  narrow  wide
+        a              0  99.5 %  97 %
+        a              1    98 %     –
+
+        b              0           1 %
+        ");
+    }
+
+    #[test]
+    fn series_of_one_name_are_all_told() {
+        let numbers = figure([&[("score", &[99.5]), ("score", &[97.0])], &[("score", &[1.0])]]).numbers();
+        insta::assert_snapshot!(numbers.text(Paint::default()), @r"
+        panel  series  iteration   value
+        a      score           0  99.5 %
+
+        a      score           0    97 %
+
+        b      score           0     1 %
+        ");
+    }
 }

@@ -17,6 +17,14 @@ pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Optio
     })
 }
 
+/// The places, each once, in their order.
+pub(super) fn sorted(places: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut places: Vec<f64> = places.collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    places
+}
+
 /// A point that comes from no stage.
 pub(super) fn bare(x: f64, y: f64) -> Point {
     Point {

@@ -7,50 +7,29 @@ use serde_json::json;
 
 use super::figure::{Figure, SHAPES};
 use super::findings::{Findings, State};
-use super::sheet::Sheet;
 use super::sizes::sizes;
-use super::{escaped, json_in_script, wording};
+use super::{Shown, escaped, json_in_script, wording};
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// A table or a figure.
-#[derive(Clone, Debug)]
-pub enum Shown {
-    Table(Sheet),
-    Figure(Figure),
-}
-
-impl Shown {
-    /// The table; of a figure, its numbers.
-    pub fn into_sheet(self) -> Sheet {
-        match self {
-            Self::Table(sheet) => sheet,
-            Self::Figure(figure) => figure.numbers(),
-        }
-    }
-
-    fn html(&self) -> String {
-        match self {
-            Self::Table(sheet) => sheet.html(),
-            Self::Figure(figure) => figure.html(),
-        }
-    }
-}
-
 /// The page of an experiment: what its results show, and figures that are not among these.
-pub fn page(findings: &Findings, results: &[Shown], figures: &[Figure]) -> String {
+pub fn page(findings: &Findings, results: &[&Shown], figures: &[&Figure]) -> String {
     let content = json!({"stages": findings.stages, "samples": findings.samples});
-    let results: String = results.iter().map(Shown::html).collect();
-    let drawn: String = figures.iter().map(Figure::html).collect();
+    let among = results.iter().any(|shown| matches!(shown, Shown::Figure(_)));
+    let results: String = results.iter().map(|shown| shown.html()).collect();
+    let mut drawn: String = figures.iter().map(|figure| figure.html()).collect();
+    if drawn.is_empty() {
+        drawn = if among { ALL_ABOVE } else { NOTHING }.to_owned();
+    }
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
         ("title", escaped(&findings.scores.experiment)),
         ("question", question::html(&findings.question)),
         ("summary", escaped(&summary(findings))),
         ("results", results),
-        ("figures", if drawn.is_empty() { NOTHING.to_owned() } else { drawn }),
+        ("figures", drawn),
         ("graph", graph::html(&findings.stages)),
         (
             "data",
@@ -65,6 +44,8 @@ pub fn page(findings: &Findings, results: &[Shown], figures: &[Figure]) -> Strin
 }
 
 const NOTHING: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
+
+const ALL_ABOVE: &str = "<p class=\"quiet\">All are among the results.</p>";
 
 const NOTHING_YET: &str = "<p class=\"quiet\">No data sets yet.</p>";
 

@@ -27,7 +27,7 @@ impl<'a> Lead<'a> {
         spans.extend(self.phases.then(|| Span::alone("phase", Align::Left)));
         spans.extend(self.axes.iter().map(|axis| Span::alone(axis, Align::Left)));
         spans.push(Span::alone("stage", Align::Left));
-        spans.push(Span::alone("n", Align::Right));
+        spans.push(Span::alone("n", Align::Right).leading());
         spans
     }
 

@@ -73,6 +73,8 @@ fn escaped(text: &str) -> String {
             '<' => out += "\\textless{}",
             '>' => out += "\\textgreater{}",
             '±' => out += "$\\pm$",
+            '×' => out += "$\\times$",
+            '÷' => out += "$\\div$",
             'Δ' => out += "$\\Delta$",
             '–' => out += "--",
             '\n' | '\r' => out.push(' '),

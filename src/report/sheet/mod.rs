@@ -83,6 +83,11 @@ impl Span {
         }
     }
 
+    /// The same, saying what a row is about.
+    pub fn leading(self) -> Self {
+        Self { leads: true, ..self }
+    }
+
     /// Columns with one heading.
     pub fn of(title: &str, columns: &[&str], align: Align) -> Self {
         let column = |title: &&str| Column {

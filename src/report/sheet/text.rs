@@ -19,22 +19,22 @@ impl Sheet {
         table.render(paint)
     }
 
-    /// The table in as many parts as make each at most `width` characters wide, where columns are not wider themselves. Every part has the
-    /// columns that say what a row is about.
-    pub fn parts(self, width: usize) -> Vec<Self> {
-        let wide = self.widths();
-        let leads: usize = self
+    /// The table in as many parts as make each at most `width` characters wide, where columns under one heading are not wider themselves.
+    /// Every part has the columns that say what a row is about; where these take more than half the width, the table stays whole.
+    pub fn parts(&self, width: usize) -> Vec<Self> {
+        let widths = self.widths();
+        let leading: usize = self
             .spans
             .iter()
-            .zip(&wide)
+            .zip(&widths)
             .filter(|(span, _)| span.leads)
             .map(|(_, wide)| wide)
             .sum();
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut taken = 0;
-        for (i, wide) in wide.iter().enumerate().filter(|(i, _)| !self.spans[*i].leads) {
+        for (i, wide) in widths.iter().enumerate().filter(|(i, _)| !self.spans[*i].leads) {
             match parts.last_mut() {
-                Some(part) if leads + taken + wide <= width + GAP => part.push(i),
+                Some(part) if leading + taken + wide <= width + GAP => part.push(i),
                 _ => {
                     parts.push(vec![i]);
                     taken = 0;
@@ -42,8 +42,8 @@ impl Sheet {
             }
             taken += wide;
         }
-        if parts.len() < 2 {
-            return vec![self];
+        if parts.len() < 2 || 2 * leading > width {
+            return vec![self.clone()];
         }
         parts
             .iter()
@@ -124,13 +124,8 @@ mod tests {
         sheet.rows.iter_mut().for_each(|row| row.cells.extend(cells.clone()));
         let whole = sheet.text(Paint::default());
         let longest = whole.lines().map(|line| line.chars().count()).max().unwrap();
-        assert_eq!(sheet.clone().parts(longest), [sheet.clone()], "as wide as it may be");
-        let parts: Vec<String> = sheet
-            .clone()
-            .parts(longest - 1)
-            .iter()
-            .map(|part| part.text(Paint::default()))
-            .collect();
+        assert_eq!(sheet.parts(longest), [sheet.clone()], "as wide as it may be");
+        let parts: Vec<String> = sheet.parts(longest - 1).iter().map(|part| part.text(Paint::default())).collect();
         insta::assert_snapshot!(parts.join("\n"), @r"
         phase        in_domain %  steps  a|b
         warm start    98.6 ± 0.1   2.60  x_1
@@ -144,6 +139,6 @@ mod tests {
 
         cold start   \      0.0   4.00
         ");
-        assert_eq!(sheet.parts(3).len(), 2, "what is too wide is as narrow as it can be");
+        assert_eq!(sheet.parts(3).len(), 1, "what would mostly be leads stays whole");
     }
 }
