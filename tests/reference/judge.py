@@ -4,7 +4,7 @@
 Reads JSON Lines of {"task", "prompt", "gold", "answer", "steps"} and writes one {"right", "follows"} for each.
 
     pip install sympy
-    cargo test --test it reference -- --ignored
+    cargo test --test it reference:: -- --ignored
 """
 
 import ast
