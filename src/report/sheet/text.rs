@@ -19,36 +19,30 @@ impl Sheet {
         table.render(paint)
     }
 
-    /// The table in as many parts as make each at most `width` characters wide, where columns under one heading are not wider themselves.
-    /// Every part has the columns that say what a row is about; where these take more than half the width, the table stays whole.
+    /// The table in as many parts as make each at most `width` characters wide. Every part has the columns that say what a row is about; where
+    /// beside these there is no room for each of the others (those under one heading together), the table stays whole.
     pub fn parts(&self, width: usize) -> Vec<Self> {
         let widths = self.widths();
-        let leading: usize = self
-            .spans
-            .iter()
-            .zip(&widths)
-            .filter(|(span, _)| span.leads)
-            .map(|(_, wide)| wide)
-            .sum();
+        let (leads, others): (Vec<usize>, Vec<usize>) = (0..widths.len()).partition(|i| self.spans[*i].leads);
+        let leading: usize = leads.iter().map(|i| widths[*i]).sum();
+        let room = (width + GAP).saturating_sub(leading);
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut taken = 0;
-        for (i, wide) in widths.iter().enumerate().filter(|(i, _)| !self.spans[*i].leads) {
+        for i in &others {
             match parts.last_mut() {
-                Some(part) if leading + taken + wide <= width + GAP => part.push(i),
+                Some(part) if taken + widths[*i] <= room => part.push(*i),
                 _ => {
-                    parts.push(vec![i]);
+                    parts.push(vec![*i]);
                     taken = 0;
                 }
             }
-            taken += wide;
+            taken += widths[*i];
         }
-        if parts.len() < 2 || 2 * leading > width {
+        if parts.len() < 2 || others.iter().any(|i| widths[*i] > room) {
             return vec![self.clone()];
         }
-        parts
-            .iter()
-            .map(|part| self.of_spans(|i| self.spans[i].leads || part.contains(&i)))
-            .collect()
+        let spans = |part: &Vec<usize>| self.of_spans(|i| leads.contains(&i) || part.contains(&i));
+        parts.iter().map(spans).collect()
     }
 
     /// How wide each span is, with the gaps behind its columns.
@@ -139,6 +133,6 @@ mod tests {
 
         cold start   \      0.0   4.00
         ");
-        assert_eq!(sheet.parts(3).len(), 1, "what would mostly be leads stays whole");
+        assert_eq!(sheet.parts(3).len(), 1, "there is no room beside the leads");
     }
 }
