@@ -119,7 +119,8 @@ impl ReportArgs {
         }
     }
 
-    /// Whether an output of a stage is read for what is asked for (the sizes of the `data` sets among it): then it must be here. Curves are drawn of the models that are here.
+    /// Whether an output of a stage is read for what is asked for (the sizes of the `data` sets among it): then it must be here. Curves are
+    /// drawn of the models that are here.
     fn reads(&self, data: bool, node: &Node, output: &Output) -> bool {
         let scores_alone = self.format() == Format::Csv && !self.writes_files();
         match output.port {
@@ -193,6 +194,13 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
             plan.dag.experiment
         )));
     }
+    if let Some(nothing) = args.tables.iter().find(|exhibit| exhibits.get(**exhibit).is_none()) {
+        return Err(Failed::Usage(nothing.missing().to_owned()));
+    }
+    let mut printed = args.printed(&shows, usual, baseline.is_some());
+    if exhibits.among(&printed).is_empty() {
+        printed.extend(usual);
+    }
     let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
         let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
@@ -200,10 +208,6 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         Vec::new()
     };
-    let printed = args.printed(&shows, usual, baseline.is_some());
-    if let Some(nothing) = args.tables.iter().find(|exhibit| exhibits.get(**exhibit).is_none()) {
-        return Err(Failed::Usage(nothing.missing().to_owned()));
-    }
     let sheets = |format: fn(&Sheet) -> String| {
         let shown = exhibits.among(&printed).into_iter();
         shown.map(|shown| format(&shown.sheet())).collect::<Vec<_>>().join("\n")
