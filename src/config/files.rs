@@ -102,9 +102,8 @@ impl Reader<'_> {
     /// What `extends` names, and where.
     fn extended(&mut self, tree: &Dict) -> Vec<(String, Location)> {
         let Some(extends) = tree.get("extends") else { return Vec::new() };
-        let items = extends.as_array().unwrap_or(std::slice::from_ref(extends));
         let mut names = Vec::new();
-        for item in items {
+        for item in value::items(extends) {
             let at = self.origins.value(item.tag());
             match (item.as_str(), at) {
                 (Some(name), Some(at)) => names.push((name.to_owned(), at)),

@@ -184,9 +184,8 @@ fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, Tag)> 
     let Some(shows) = document.tree.get("shows") else {
         return Vec::new();
     };
-    let items = shows.as_array().unwrap_or(std::slice::from_ref(shows));
     let mut names = Vec::new();
-    for item in items {
+    for item in value::items(shows) {
         match item.as_str() {
             Some(name) => names.push((name.to_owned(), item.tag())),
             None => {

@@ -15,6 +15,11 @@ pub fn describe(value: &Value) -> String {
     }
 }
 
+/// The items of a list; any other value is the only item.
+pub fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or(std::slice::from_ref(value))
+}
+
 /// A value as a coordinate or within a text: texts bare, all else as in TOML.
 pub fn text(value: &Value) -> String {
     match value {

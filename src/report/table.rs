@@ -32,14 +32,20 @@ impl Table {
         self.rows.push(cells.into_iter().take(self.columns.len()).collect());
     }
 
-    /// The text, each line with its line feed, columns two spaces apart, no spaces at the ends of lines.
-    pub fn render(&self, paint: Paint) -> String {
+    /// How wide each column is, in characters.
+    pub fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|(title, _)| width(title)).collect();
         for row in &self.rows {
             for (widest, (cell, _)) in widths.iter_mut().zip(row) {
                 *widest = (*widest).max(width(cell));
             }
         }
+        widths
+    }
+
+    /// The text, each line with its line feed, columns `GAP` apart, no spaces at the ends of lines.
+    pub fn render(&self, paint: Paint) -> String {
+        let widths = self.widths();
         let heading: Vec<_> = self.columns.iter().map(|(title, _)| (title.clone(), Some(Color::Bold))).collect();
         std::iter::once(&heading)
             .chain(&self.rows)
@@ -55,17 +61,20 @@ impl Table {
             let padding = wide.saturating_sub(width(cell));
             let (before, after) = if *align == Align::Right { (padding, 0) } else { (0, padding) };
             if cell.is_empty() {
-                owed += wide + 2;
+                owed += wide + GAP;
                 continue;
             }
             line.extend(std::iter::repeat_n(' ', owed + before));
             line += &color.map_or_else(|| cell.clone(), |color| paint.paint(color, cell));
-            owed = after + 2;
+            owed = after + GAP;
         }
         line.push('\n');
         line
     }
 }
+
+/// Spaces between two columns.
+pub(super) const GAP: usize = 2;
 
 /// Characters are taken for one column each: the tables hold names and numbers.
 fn width(text: &str) -> usize {

@@ -172,8 +172,13 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     } else {
         Vec::new()
     };
+    let curves = if args.writes_files() || wanted(Exhibit::Training) {
+        gather::curves(&plan, &store, &args.selection)?
+    } else {
+        Vec::new()
+    };
     let figures = if args.writes_files() || args.tables.iter().chain(&shows).any(|exhibit| exhibit.is_figure()) {
-        figures(&scores, &kept, &gather::curves(&plan, &store, &args.selection)?)
+        figures(&scores, &kept, &curves)
     } else {
         Vec::new()
     };
@@ -204,7 +209,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
         let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
-        write::files(args, &findings, &exhibits, &results, &figures)?
+        write::files(args, &findings, &exhibits.among(&results), &figures)?
     } else {
         Vec::new()
     };
@@ -248,7 +253,7 @@ fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<s
 }
 
 /// The tables with their titles, but for a table at the top: its columns say what it is. What is wider than the terminal stands in parts.
-fn tables(shown: &[&Shown], width: Option<usize>, paint: Paint) -> String {
+fn tables(shown: &[&Shown], width: usize, paint: Paint) -> String {
     let mut text = String::new();
     for (i, shown) in shown.iter().enumerate() {
         let sheet = shown.sheet();
@@ -260,16 +265,19 @@ fn tables(shown: &[&Shown], width: Option<usize>, paint: Paint) -> String {
             Shown::Table(_) if i > 0 => text += &format!("{}\n", sheet.title),
             Shown::Table(_) => {}
         }
-        let parts = width.map_or_else(|| vec![sheet.clone().into_owned()], |width| sheet.parts(width));
-        text += &parts.iter().map(|part| part.text(paint)).collect::<Vec<_>>().join("\n");
+        text += &sheet
+            .parts(width)
+            .iter()
+            .map(|part| part.text(paint))
+            .collect::<Vec<_>>()
+            .join("\n");
     }
     text
 }
 
-/// Of the terminal, where there is one.
-fn width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
-    Some(usize::from(width.0))
+/// Of the terminal; a pipe is as wide as it takes.
+fn width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
 /// What is not there yet, what else there is, what is still to run, and what was written.
@@ -280,17 +288,22 @@ fn notes(
     (printed, others): (&[Exhibit], &[Exhibit]),
     written: &[String],
 ) -> String {
-    let names = |exhibits: &mut dyn Iterator<Item = &Exhibit>| exhibits.map(|exhibit| exhibit.name()).collect::<Vec<_>>().join(", ");
-    let there = |exhibit: &&Exhibit| exhibits.get(**exhibit).is_some();
+    let there = |exhibit: Exhibit| exhibits.get(exhibit).is_some();
     let mut text = String::new();
-    let more = names(&mut others.iter().filter(|exhibit| !printed.contains(exhibit)).filter(there));
-    if !more.is_empty() {
-        text += &format!("\nmore with --table: {more}\n");
-    }
-    let nothing = names(&mut printed.iter().filter(|exhibit| exhibit.is_figure() && !there(exhibit)));
-    if !nothing.is_empty() {
-        text += &format!("\nnothing to show yet: {nothing}\n");
-    }
+    let mut say = |what: &str, exhibits: &[Exhibit], which: &dyn Fn(Exhibit) -> bool| {
+        let names: Vec<String> = exhibits
+            .iter()
+            .filter(|exhibit| which(**exhibit))
+            .map(|exhibit| exhibit.name())
+            .collect();
+        if !names.is_empty() {
+            text += &format!("\n{what}: {}\n", names.join(", "));
+        }
+    };
+    say("more with --table", others, &|exhibit| {
+        !printed.contains(&exhibit) && there(exhibit)
+    });
+    say("nothing to show yet", printed, &|exhibit| exhibit.is_figure() && !there(exhibit));
     if let Some(note) = scores.note() {
         text += &format!("\n{note}: {}\n", args.experiment.command("run"));
     }

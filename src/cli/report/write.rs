@@ -2,28 +2,17 @@
 
 use std::path::Path;
 
-use super::exhibits::Exhibits;
-use super::{Exhibit, ReportArgs};
+use super::ReportArgs;
 use crate::cli::Failed;
-use crate::report::Findings;
-use crate::report::bytes;
 use crate::report::figure::{Figure, png};
 use crate::report::page::page;
+use crate::report::{Findings, Shown, bytes};
 
-/// Writes what is asked for, and says what was written; the page has `results` of the exhibits before the other figures.
-pub(super) fn files(
-    args: &ReportArgs,
-    findings: &Findings,
-    exhibits: &Exhibits,
-    results: &[Exhibit],
-    figures: &[Figure],
-) -> Result<Vec<String>, Failed> {
+/// Writes what is asked for, and says what was written; the page has `results` before the other figures.
+pub(super) fn files(args: &ReportArgs, findings: &Findings, results: &[&Shown], figures: &[Figure]) -> Result<Vec<String>, Failed> {
     let mut written = Vec::new();
     if let Some(path) = &args.html {
-        let others = figures
-            .iter()
-            .filter(|figure| !results.iter().any(|exhibit| exhibit.name() == figure.name && exhibit.is_figure()));
-        let page = page(findings, &exhibits.among(results), &others.collect::<Vec<_>>());
+        let page = page(findings, results, figures);
         write(path, page.as_bytes())?;
         written.push(format!("{} ({})", path.display(), bytes(page.len() as u64)));
     }

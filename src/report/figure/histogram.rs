@@ -1,10 +1,10 @@
 //! How many answers take how many steps: the full solutions, the first and the last phase.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::axis::Axis;
 use super::by_length::title;
-use super::series::{bare, point, sorted};
+use super::series::{bare, point};
 use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::metrics::Outcome;
 use crate::report::scores::{Row, Scores, distinct};
@@ -47,25 +47,26 @@ fn ends<'a, 'b>(rows: &[&'a Row<'b>]) -> Vec<&'a Row<'b>> {
 }
 
 fn panel(title: String, rows: &[&Row<'_>], data: &str) -> Panel {
+    let full = full(rows, data);
+    let taken: Vec<BySource> = rows.iter().map(|row| taken(row, data)).collect();
+    let all = taken.iter().flat_map(BTreeMap::values).chain([&full]);
+    let places: BTreeSet<u32> = all.flat_map(|shares| shares.keys().copied()).collect();
     let mut series = vec![Series {
         name: "full solutions".to_owned(),
         style: Style::Full,
         form: Form::Bars,
-        points: full(rows, data),
+        points: places
+            .iter()
+            .filter(|_| !full.is_empty())
+            .map(|steps| bare(f64::from(*steps), share(&full, *steps)))
+            .collect(),
     }];
-    series.extend(rows.iter().enumerate().map(|(i, row)| Series {
+    series.extend(rows.iter().zip(&taken).enumerate().map(|(i, (row, taken))| Series {
         name: row.phase.to_owned(),
         style: Style::Colour(i),
         form: Form::Bars,
-        points: bars(row, data),
+        points: places.iter().filter_map(|steps| bar(taken, *steps)).collect(),
     }));
-    let places = sorted(series.iter().flat_map(|series| &series.points).map(|point| point.x));
-    for series in series.iter_mut().filter(|series| !series.points.is_empty()) {
-        let missing = |x: &&f64| !series.points.iter().any(|point| point.x.total_cmp(x).is_eq());
-        let none: Vec<Point> = places.iter().filter(missing).map(|x| bare(*x, 0.0)).collect();
-        series.points.extend(none);
-        series.points.sort_by(|a, b| a.x.total_cmp(&b.x));
-    }
     let points = || series.iter().flat_map(|series| &series.points);
     Panel {
         title,
@@ -75,33 +76,38 @@ fn panel(title: String, rows: &[&Row<'_>], data: &str) -> Panel {
     }
 }
 
-fn full(rows: &[&Row<'_>], data: &str) -> Vec<Point> {
+/// By number of steps, the share of the answers.
+type Shares = BTreeMap<u32, f64>;
+
+/// The shares of each evaluation.
+type BySource = BTreeMap<usize, Shares>;
+
+fn full(rows: &[&Row<'_>], data: &str) -> Shares {
     let answers = rows.iter().flat_map(|row| row.on(data).into_values());
-    let counts = shares(answers.flat_map(|score| score.answers.iter().map(|judged| judged.outcome.full_steps)));
-    counts
-        .into_iter()
-        .map(|(steps, share)| bare(f64::from(steps), 100.0 * share))
-        .collect()
+    shares(answers.flat_map(|score| score.answers.iter().map(|judged| judged.outcome.full_steps)))
 }
 
-/// By number of steps, the mean share over the seeds; a seed without such answers counts as 0.
-fn bars(row: &Row<'_>, data: &str) -> Vec<Point> {
+fn taken(row: &Row<'_>, data: &str) -> BySource {
     let taken = |outcome: Outcome| outcome.steps.min(MOST);
-    let by_source: BTreeMap<usize, BTreeMap<u32, f64>> = row
-        .on(data)
+    row.on(data)
         .into_iter()
         .filter(|(_, score)| !score.answers.is_empty())
         .map(|(source, score)| (source, shares(score.answers.iter().map(|judged| taken(judged.outcome)))))
-        .collect();
-    let steps = distinct(by_source.values().flat_map(|shares| shares.keys().copied()));
-    let bar = |steps: u32| {
-        let share = |(source, shares): (&usize, &BTreeMap<u32, f64>)| (*source, shares.get(&steps).copied().unwrap_or_default());
-        point(f64::from(steps), &by_source.iter().map(share).collect(), 100.0)
-    };
-    steps.into_iter().filter_map(bar).collect()
+        .collect()
 }
 
-fn shares(steps: impl Iterator<Item = u32>) -> BTreeMap<u32, f64> {
+/// The mean share over the seeds; a seed without such answers counts as 0.
+fn bar(taken: &BySource, steps: u32) -> Option<Point> {
+    let shares = taken.iter().map(|(source, shares)| (*source, share(shares, steps)));
+    point(f64::from(steps), &shares.collect(), 1.0)
+}
+
+/// In per cent.
+fn share(shares: &Shares, steps: u32) -> f64 {
+    100.0 * shares.get(&steps).copied().unwrap_or_default()
+}
+
+fn shares(steps: impl Iterator<Item = u32>) -> Shares {
     let (mut counts, mut all) = (BTreeMap::new(), 0.0);
     for steps in steps {
         *counts.entry(steps).or_insert(0.0) += 1.0;

@@ -119,15 +119,8 @@ fn by_place(panel: &Panel, names: &[&str]) -> Vec<Row> {
             .find(|series| series.name == **name && !series.points.is_empty())
     };
     let row = |(i, x): (usize, &f64)| {
-        let at = |series: &Series| {
-            series
-                .points
-                .iter()
-                .find(|point| point.x.total_cmp(x).is_eq())
-                .map(|point| cell(panel, point))
-        };
         let cells = names.iter().map(|name| match named(name) {
-            Some(series) => at(series).unwrap_or_else(|| Cell::text(NONE)),
+            Some(series) => series.at(*x).map_or_else(|| Cell::text(NONE), |point| cell(panel, point)),
             None => Cell::default(),
         });
         let first = [Cell::text(&panel.title), Cell::text(number(*x))];

@@ -52,6 +52,12 @@ struct Series {
     points: Vec<Point>,
 }
 
+impl Series {
+    fn at(&self, x: f64) -> Option<&Point> {
+        self.points.iter().find(|point| point.x.total_cmp(&x).is_eq())
+    }
+}
+
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {

@@ -14,21 +14,24 @@ const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page of an experiment: what its results show, and figures that are not among these.
-pub fn page(findings: &Findings, results: &[&Shown], figures: &[&Figure]) -> String {
+/// The page of an experiment: what its results show, then the figures that are not among these.
+pub fn page(findings: &Findings, results: &[&Shown], figures: &[Figure]) -> String {
     let content = json!({"stages": findings.stages, "samples": findings.samples});
-    let among = results.iter().any(|shown| matches!(shown, Shown::Figure(_)));
-    let results: String = results.iter().map(|shown| shown.html()).collect();
-    let mut drawn: String = figures.iter().map(|figure| figure.html()).collect();
+    let among = |figure: &Figure| {
+        results
+            .iter()
+            .any(|shown| matches!(shown, Shown::Figure(other) if other.name == figure.name))
+    };
+    let mut drawn: String = figures.iter().filter(|figure| !among(figure)).map(Figure::html).collect();
     if drawn.is_empty() {
-        drawn = if among { ALL_ABOVE } else { NOTHING }.to_owned();
+        drawn = if figures.is_empty() { NOTHING } else { ALL_ABOVE }.to_owned();
     }
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
         ("title", escaped(&findings.scores.experiment)),
         ("question", question::html(&findings.question)),
         ("summary", escaped(&summary(findings))),
-        ("results", results),
+        ("results", results.iter().map(|shown| shown.html()).collect()),
         ("figures", drawn),
         ("graph", graph::html(&findings.stages)),
         (

@@ -1,11 +1,16 @@
 //! A sheet as aligned text.
 
 use super::{NONE, Row, Sheet, Span};
+use crate::report::table::GAP;
 use crate::report::{Color, Paint, Table};
 
 impl Sheet {
     /// One line of headings, one for each row, an empty one between groups.
     pub fn text(&self, paint: Paint) -> String {
+        self.table().render(paint)
+    }
+
+    fn table(&self) -> Table {
         let mut table = Table::new(self.titles());
         for (i, row) in self.rows.iter().enumerate() {
             if i > 0 && row.begins {
@@ -16,7 +21,7 @@ impl Sheet {
                 (cell.text.clone(), color)
             }));
         }
-        table.render(paint)
+        table
     }
 
     /// The table in as many parts as make each at most `width` characters wide. Every part has the columns that say what a row is about; where
@@ -25,7 +30,7 @@ impl Sheet {
         let widths = self.widths();
         let (leads, others): (Vec<usize>, Vec<usize>) = (0..widths.len()).partition(|i| self.spans[*i].leads);
         let leading: usize = leads.iter().map(|i| widths[*i]).sum();
-        let room = (width + GAP).saturating_sub(leading);
+        let room = width.saturating_add(GAP).saturating_sub(leading);
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut taken = 0;
         for i in &others {
@@ -47,17 +52,12 @@ impl Sheet {
 
     /// How wide each span is, with the gaps behind its columns.
     fn widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.titles().iter().map(|(title, _)| GAP + title.chars().count()).collect();
-        for row in &self.rows {
-            for (widest, cell) in widths.iter_mut().zip(&row.cells) {
-                *widest = (*widest).max(GAP + cell.text.chars().count());
-            }
-        }
+        let widths = self.table().widths();
         let mut rest = widths.as_slice();
         let span = |span: &Span| {
             let (own, others) = rest.split_at(span.columns.len());
             rest = others;
-            own.iter().sum()
+            own.iter().map(|width| width + GAP).sum()
         };
         self.spans.iter().map(span).collect()
     }
@@ -88,9 +88,6 @@ impl Sheet {
         }
     }
 }
-
-/// Spaces between two columns.
-const GAP: usize = 2;
 
 #[cfg(test)]
 mod tests {
