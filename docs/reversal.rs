@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pool::{Demand, Group, Named, Pool, Sizes};
 use super::{Problems, Splits, Start, Task, check_share};
-use crate::dataset::Row;
-use crate::seed::Stream;
+use learn::dataset::Row;
+use learn::seed::Stream;
 
 /// The task `reversal`.
 pub(super) struct Reversal;

@@ -12,7 +12,7 @@ mod memory;
 #[path = "../fuzz/src/small.rs"]
 mod small;
 
-use runner::seed::Stream;
+use learn::seed::Stream;
 
 #[global_allocator]
 static ALLOCATOR: memory::Counted = memory::Counted;

@@ -5,9 +5,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use runner::engine::{Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding, memory, trainer};
-use runner::model::{Lora, Shape, initialise};
-use runner::seed::Stream;
+use learn::engine::{Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding, memory, trainer};
+use learn::model::{Lora, Shape, initialise};
+use learn::seed::Stream;
 
 /// The system's allocator, with what it gives out counted.
 struct Counted;

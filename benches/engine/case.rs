@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use runner::engine::{Batch, IGNORED, Optimizer};
-use runner::model::{Shape, Weights, initialise};
-use runner::seed::Stream;
+use learn::engine::{Batch, IGNORED, Optimizer};
+use learn::model::{Shape, Weights, initialise};
+use learn::seed::Stream;
 use safetensors::tensor::{Dtype, TensorView};
 
 pub const OPTIMIZER: Optimizer = Optimizer {

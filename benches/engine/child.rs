@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use runner::engine::{Decode, Dtype, Engine, Feed, Train, Training, numerics};
-use runner::model::Shape;
+use learn::engine::{Decode, Dtype, Engine, Feed, Train, Training, numerics};
+use learn::model::Shape;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -
         "decode" => decode(&case, &setup),
         other => return Err(format!("no task `{other}` (known: train, decode)")),
     };
-    let program = format!("{} {}", numerics(setup.engine, setup.dtype), runner::engine::cpu::instructions());
+    let program = format!("{} {}", numerics(setup.engine, setup.dtype), learn::engine::cpu::instructions());
     say(&Ready { program, imported });
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
@@ -110,7 +110,7 @@ impl Setup {
             recompute: case.again,
             ..OPTIMIZER.into()
         };
-        let trainer = runner::engine::trainer(self.engine, self.dtype, "cpu", &case.shape, case.weights(), training, self.threads);
+        let trainer = learn::engine::trainer(self.engine, self.dtype, "cpu", &case.shape, case.weights(), training, self.threads);
         trainer.expect("the weights have the shape")
     }
 
@@ -121,8 +121,8 @@ impl Setup {
             context,
             ..case.shape.clone()
         };
-        let slots = runner::engine::slots(self.engine, self.dtype, &shape).min(SLOTS);
-        let decoder = runner::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
+        let slots = learn::engine::slots(self.engine, self.dtype, &shape).min(SLOTS);
+        let decoder = learn::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
         (decoder.expect("the weights have the shape"), slots)
     }
 }

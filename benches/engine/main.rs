@@ -45,7 +45,7 @@ fn compare(words: &[&str]) {
     let peak = machine::peak();
     println!(
         "{}; one core: {:.1} GFLOP/s of f32 fused multiply-adds in registers",
-        runner::engine::cpu::instructions(),
+        learn::engine::cpu::instructions(),
         peak / 1e9
     );
     for case in case::all().iter().filter(|case| chosen(case.name, &case::NAMES)) {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use runner::dataset::foreign::{self, Format};
-use runner::model::{self, TensorFile};
-use runner::tokenizer::{ByteLevel, TokenKind, Tokenizer};
+use kinds::foreign::{self, Format};
+use learn::model::{self, TensorFile};
+use learn::tokenizer::{ByteLevel, TokenKind, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::change::changed;
@@ -292,10 +292,10 @@ pub fn tokenizer(data: &[u8]) -> bool {
 
 /// The same table in a Parquet file, plain and packed.
 const PARQUET: [&[u8]; 4] = [
-    include_bytes!("../../src/dataset/foreign/small.parquet"),
-    include_bytes!("../../src/dataset/foreign/small-gzip.parquet"),
-    include_bytes!("../../src/dataset/foreign/small-zstd.parquet"),
-    include_bytes!("../../src/dataset/foreign/small-lz4.parquet"),
+    include_bytes!("../../src/kinds/foreign/small.parquet"),
+    include_bytes!("../../src/kinds/foreign/small-gzip.parquet"),
+    include_bytes!("../../src/kinds/foreign/small-zstd.parquet"),
+    include_bytes!("../../src/kinds/foreign/small-lz4.parquet"),
 ];
 
 fn rows(format: Format, bytes: &[u8]) -> bool {

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use runner::fingerprint::Fingerprint;
-use runner::hash::Digest;
-use runner::store::{Artifact, Outputs, Record, Store, remote};
+use lab::fingerprint::Fingerprint;
+use lab::hash::Digest;
+use lab::store::{Artifact, Outputs, Record, Store, remote};
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! Answers and steps: a question of the task, and a text made of the fuzzer's bytes.
 
-use runner::dataset::Row;
-use runner::task::{self, Task};
+use learn::dataset::Row;
+use kinds::task::{self, Task};
 
 /// A task with one of its questions, and pieces that its answers and steps are made of.
 struct Target {

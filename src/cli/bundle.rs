@@ -6,12 +6,12 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::selection::{Selection, matches};
 use super::{Exit, Failed, Session, key, print, session};
-use crate::plan::{Plan, State};
-use crate::report::bytes;
-use crate::source::Source;
-use crate::store::{Artifact, BundleError, Contents, Files, Store};
+use lab::plan::{Plan, State};
+use lab::plan::{Selection, matches};
+use lab::source::Source;
+use lab::store::{Artifact, BundleError, Contents, Files, Store};
+use lab::text::bytes;
 
 /// Pack an experiment, its records and its artifacts into one archive for another machine
 #[derive(Clone, Debug, clap::Args)]
@@ -143,7 +143,7 @@ fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, Files), Failed
 }
 
 /// The records of all hits, and their artifacts: all, or those that are asked for.
-fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<crate::hash::Digest>, Vec<Artifact>), Failed> {
+fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), Failed> {
     let (mut keys, mut artifacts) = (BTreeSet::new(), Vec::new());
     let mut used = vec![false; with.len()];
     for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {

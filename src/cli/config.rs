@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::diagnostics::Rejected;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::config::value::{key_text, toml};
-use crate::config::{Document, Experiment, KEYS, TRUST, expand};
-use crate::plan::{self, Dag};
-use crate::stage::Kind;
+use lab::config::value::{key_text, toml};
+use lab::config::{Document, Experiment, KEYS, TRUST, expand};
+use lab::plan::{self, Dag};
+use lab::stage::Kind;
 
 /// Print an experiment's effective values, each with where it comes from
 #[derive(Clone, Debug, clap::Args)]

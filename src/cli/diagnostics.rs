@@ -8,7 +8,7 @@ use miette::{
     ThemeStyles,
 };
 
-use crate::config::Diagnostic;
+use lab::config::Diagnostic;
 
 /// Diagnostics drawn before the rest is counted only.
 const SHOWN: usize = 30;

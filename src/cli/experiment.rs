@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::Rejected;
-use super::report::Exhibit;
-use crate::config::{self, Diagnostic, Document, Experiment, LoadOptions};
-use crate::plan::{self, Dag};
-use crate::stage::Kind;
+use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
+use lab::plan::{self, Dag};
+use lab::stage::Kind;
+use report::exhibits::Exhibit;
 
 /// Which experiment, and what to change in it.
 #[derive(Clone, Debug, Default, clap::Args)]

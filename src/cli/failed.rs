@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::diagnostics::{Rejected, Style};
-use crate::exec;
-use crate::fetch::FetchError;
-use crate::report::{Color, Paint};
-use crate::store::StoreError;
+use lab::download::FetchError;
+use lab::exec;
+use lab::plan::NothingSelected;
+use lab::store::StoreError;
+use lab::text::{Color, Paint};
 
 /// A command that could not go on.
 #[derive(Debug)]
@@ -42,6 +43,12 @@ impl From<Rejected> for Failed {
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<NothingSelected> for Failed {
+    fn from(nothing: NothingSelected) -> Self {
+        Self::NothingSelected(nothing.0)
     }
 }
 

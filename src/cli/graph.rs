@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::plan::state_name;
-use super::selection::Selection;
+use super::selection::SelectionArgs;
 use super::{Exit, Failed, Session};
-use crate::plan::{Link, Node, Plan, State};
+use lab::plan::{Link, Node, Plan, State};
 
 /// Print the DAG in a language of drawings, its stages coloured by state
 #[derive(Clone, Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub struct GraphArgs {
     pub experiment: ExperimentArgs,
 
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
 
     /// The language
     #[arg(long, value_enum, default_value_t)]
@@ -38,7 +38,7 @@ pub enum Format {
 /// When the experiment is wrong, or the store is damaged.
 pub fn graph(args: &GraphArgs) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let (plan, _) = session.plan(&args.selection)?;
+    let (plan, _) = session.plan(&args.selection.selection())?;
     super::print(&match args.format {
         Format::Dot => dot(&plan),
         Format::Mermaid => mermaid(&plan),
@@ -110,7 +110,7 @@ fn label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::example::plan as example;
+    use report::example::plan as example;
 
     #[test]
     fn graphviz() {

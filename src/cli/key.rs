@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::experiment::{config_folder, environment};
 use super::{Exit, Failed};
-use crate::config::Settings;
-use crate::report::{Color, Paint};
-use crate::store::{NotAKey, PublicKey, SecretKey, Store, Trust};
+use lab::config::Settings;
+use lab::store::{NotAKey, PublicKey, SecretKey, Store, Trust};
+use lab::text::{Color, Paint};
 
 /// Make and show the key that signs records
 #[derive(Clone, Debug, clap::Args)]

@@ -6,8 +6,6 @@ mod color;
 pub mod config;
 pub mod diagnostics;
 mod diff;
-#[cfg(test)]
-mod example;
 mod exit;
 pub mod experiment;
 mod failed;
@@ -93,11 +91,11 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         Command::Show(args) => show::show(args),
         Command::Why(args) => why::why(args),
         Command::Config(args) => {
-            config::run(args, crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
+            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
             Ok(Exit::Done)
         }
         Command::Schema(_) => {
-            schema::run(crate::stage::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)?;
+            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)?;
             Ok(Exit::Done)
         }
         Command::Cache(args) => cache::cache(args),

@@ -11,8 +11,8 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::run::{count_interrupts, reporter};
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
-use crate::report::Paint;
-use crate::source::{Pin, Source};
+use lab::source::{Pin, Source};
+use lab::text::Paint;
 
 /// Fetch the sources that have no digest yet, and write their digests into the experiment's file
 #[derive(Clone, Debug, clap::Args)]
@@ -112,7 +112,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Algorithm;
+    use lab::source::Algorithm;
 
     #[test]
     fn a_pin_is_written_where_the_source_is_and_nothing_else_changes() {

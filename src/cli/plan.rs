@@ -4,11 +4,11 @@ use petgraph::graph::NodeIndex;
 use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::selection::Selection;
+use super::selection::SelectionArgs;
 use super::session::Resolved;
 use super::{Exit, Failed, Session, sources};
-use crate::plan::{Entry, Node, Plan, State};
-use crate::report::{Align, Color, Paint, Table, duration};
+use lab::plan::{Entry, Node, Plan, State};
+use lab::text::{Align, Color, Paint, Table, duration};
 
 /// Print which stages are in the store, which have to run, and why
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +17,7 @@ pub struct PlanArgs {
     pub experiment: ExperimentArgs,
 
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
 
     /// Print JSON
     #[arg(long)]
@@ -34,7 +34,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let Resolved { plan, missing, .. } = session.plan_with(&args.selection, |_, _| false)?;
+    let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::check(&plan, missing)?;
     if args.json {
         super::print_json(&as_json(&plan))?;
@@ -77,7 +77,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
         .inputs
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
-    let input = |(port, link): (&String, &crate::plan::Link)| {
+    let input = |(port, link): (&String, &lab::plan::Link)| {
         let digest = plan
             .entries
             .get(link.from.index())
@@ -164,7 +164,7 @@ fn totals(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::example::plan as example;
+    use report::example::plan as example;
 
     #[test]
     fn text_says_state_time_and_why() {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::report::collect::data_sets;
-use super::selection::Selection;
+use super::selection::SelectionArgs;
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
-use crate::event::{Event, Reporter};
-use crate::exec::{self, Limits, Local};
-use crate::plan::{Plan, Resolver};
-use crate::report::{EventLog, Json, Paint, Plain, SystemClock, TensorBoard, Terminal};
-use crate::store::Store;
+use lab::event::{Event, Reporter};
+use lab::exec::{self, Limits, Local};
+use lab::plan::{Plan, Resolver};
+use lab::reporter::{EventLog, Json, Plain, SystemClock, TensorBoard, Terminal};
+use lab::store::Store;
+use lab::text::Paint;
+use report::gather::collect::data_sets;
 
 /// Run the stages of an experiment that are not in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -24,7 +25,7 @@ pub struct RunArgs {
     pub experiment: ExperimentArgs,
 
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
 
     #[command(flatten)]
     pub execution: ExecutionArgs,
@@ -45,7 +46,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &args.execution)?;
-    let targets = args.selection.targets(&session.dag)?;
+    let targets = args.selection.selection().targets(&session.dag)?;
     let Session {
         store,
         settings,
@@ -128,7 +129,14 @@ fn check_secrets(plan: &Plan) -> Result<(), Failed> {
 /// The reporter for TensorBoard, which knows the names of what is scored.
 fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, Failed> {
     let sets = plan.stages().map(|(_, node, _)| (node.name.clone(), data_sets(&plan.dag, node)));
-    TensorBoard::new(folder, store.clone(), sets.collect(), SystemClock::start()).map_err(|error| Failed::Write(folder.to_owned(), error))
+    TensorBoard::new(
+        folder,
+        store.clone(),
+        kinds::artifact::TENSORBOARD,
+        sets.collect(),
+        SystemClock::start(),
+    )
+    .map_err(|error| Failed::Write(folder.to_owned(), error))
 }
 
 /// Several reporters as one.

@@ -5,12 +5,11 @@
 
 use std::io::{self, Write};
 
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::report::Exhibit;
-use crate::config::Settings;
-use crate::stage::{Input, Kind};
+use lab::config::Settings;
+use lab::stage::{Input, Kind};
+use report::exhibits::Exhibit;
 
 /// Print the JSON Schema of experiment files (draft 2020-12)
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -49,7 +48,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
         "description".to_owned(),
         json!({"type": "string", "description": "What it is for."}),
     );
-    let exhibits: Vec<String> = Exhibit::value_variants().iter().map(|exhibit| exhibit.name()).collect();
+    let exhibits = Exhibit::ALL.map(Exhibit::name);
     whole.insert(
         "shows".to_owned(),
         json!({

@@ -9,19 +9,18 @@ use petgraph::graph::NodeIndex;
 use super::Failed;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::key;
-use super::report::Exhibit;
-use super::selection::Selection;
 use super::sources::Access;
-use crate::config::{self, Settings};
-use crate::exec;
-use crate::fetch::FetchError;
-use crate::fingerprint::Reason;
-use crate::plan::{Dag, Node, Plan, Resolver, State, Strict};
-use crate::report::Paint;
-use crate::source::Source;
-use crate::stage::{self, Output};
-use crate::store::remote::{Environment, Place, Remotes};
-use crate::store::{Artifact, Store, StoreError};
+use lab::config::{self, Settings};
+use lab::download::FetchError;
+use lab::fingerprint::Reason;
+use lab::plan::Selection;
+use lab::plan::{Dag, Node, Plan, Resolver, State, Strict};
+use lab::source::Source;
+use lab::stage::Output;
+use lab::store::remote::{Environment, Place, Remotes};
+use lab::store::{Artifact, Store, StoreError};
+use lab::text::Paint;
+use report::exhibits::Exhibit;
 
 /// The store where no setting names one.
 const STORE: &str = "cache";
@@ -55,13 +54,13 @@ impl Session {
     /// When anything is wrong with the experiment, or the store cannot be opened.
     pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, Failed> {
         let environment = || experiment.options(execution).environment.into_iter().collect();
-        let (loaded, dag, shows) = experiment.load(execution, stage::kinds())?;
+        let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
         let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {
-            processor: exec::instruction_set("cpu"),
-            device: exec::instruction_set(settings.device()),
+            processor: learn::engine::instruction_set("cpu"),
+            device: learn::engine::instruction_set(settings.device()),
         });
         Ok(Self {
             store,

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Failed;
-use crate::config::Settings;
-use crate::event::{Event, Progress, Reporter};
-use crate::fetch::{Coming, DownloadError, FetchError, Hub, Supplier};
-use crate::plan::{Dag, Node, Plan};
-use crate::source::{Content, Contents, Source};
-use crate::store::Store;
+use lab::config::Settings;
+use lab::download::{Coming, DownloadError, FetchError, Hub, Supplier};
+use lab::event::{Event, Progress, Reporter};
+use lab::plan::{Dag, Node, Plan};
+use lab::source::{Content, Contents, Source};
+use lab::store::Store;
 
 /// Where the hub is, unless the environment says otherwise.
 const ENDPOINT: &str = "https://huggingface.co";

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::selection::Selection;
+use super::selection::SelectionArgs;
 use super::session::{self, Resolved, warn};
 use super::{Exit, Failed, Session, experiment, key};
-use crate::config::known;
-use crate::hash::Digest;
-use crate::plan::{Entry, Node, Resolver, State};
-use crate::report::{bytes, duration};
-use crate::store::remote::Remotes;
-use crate::store::{Artifact, Store};
+use lab::config::known;
+use lab::hash::Digest;
+use lab::plan::Selection;
+use lab::plan::{Entry, Node, Resolver, State};
+use lab::store::remote::Remotes;
+use lab::store::{Artifact, Store};
+use lab::text::{bytes, duration};
 
 /// Bring what the store has to the remotes that the settings write to: of an experiment, or everything
 #[derive(Clone, Debug, clap::Args)]
@@ -43,7 +44,7 @@ pub struct PullArgs {
     pub experiment: ExperimentArgs,
 
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
 }
 
 /// Print where the artifact of a stage is, after bringing it from a remote if need be
@@ -137,7 +138,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     needs_remote(&session.remotes)?;
     let begun = Instant::now();
-    let targets = args.selection.targets(&session.dag)?;
+    let targets = args.selection.selection().targets(&session.dag)?;
     let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
     let artifacts: Vec<Artifact> = hits().flat_map(|(_, _, entry)| entry.outputs.values().copied()).collect();

@@ -6,15 +6,15 @@ use petgraph::graph::NodeIndex;
 use serde_json::{Map, Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::report::collect;
-use super::selection::{Selection, matches};
 use super::show::record;
 use super::{Exit, Failed, Session};
-use crate::config::known;
-use crate::plan::{Node, Plan, State};
-use crate::report::duration;
-use crate::stage::PortType;
-use crate::store::{Record, Store, StoreError};
+use lab::config::known;
+use lab::plan::{Node, Plan, State};
+use lab::plan::{Selection, matches};
+use lab::stage::PortType;
+use lab::store::{Record, Store, StoreError};
+use lab::text::duration;
+use report::gather::collect;
 
 /// Walk from a number in the report, or from a stage, back to the params and data behind it
 #[derive(Clone, Debug, clap::Args)]
@@ -192,7 +192,7 @@ impl<'a> Walk<'a> {
     }
 
     /// `data 3c4d5e6f7a8b ← `
-    fn input(&self, port: &str, link: &crate::plan::Link) -> String {
+    fn input(&self, port: &str, link: &lab::plan::Link) -> String {
         let artifact = self.plan.entries[link.from.index()].outputs.get(link.port.as_ref());
         let digest = artifact.map_or_else(|| "not known yet".to_owned(), |artifact| artifact.digest.short());
         let from = if self.node(link.from).kind.outputs.len() > 1 {

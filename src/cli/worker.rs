@@ -2,12 +2,18 @@
 
 use std::io::{self, BufReader};
 
-use crate::exec;
-use crate::stage;
+use lab::exec;
+use learn::engine;
 
 /// Runs the task on standard input; whether it ended well.
 pub fn worker() -> bool {
     #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
     let secret = |name: &str| std::env::var(name).ok();
-    exec::work(stage::kinds(), secret, BufReader::new(io::stdin()), io::stdout().lock())
+    exec::work(
+        kinds::kinds(),
+        &engine::instruction_set("cpu"),
+        secret,
+        BufReader::new(io::stdin()),
+        io::stdout().lock(),
+    )
 }

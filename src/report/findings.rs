@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::scores::{Place, Scores};
-use crate::hash::Digest;
-use crate::metrics::{BySkip, Following};
+use kinds::metrics::{BySkip, Following};
+use lab::hash::Digest;
 
 /// The scores of an experiment, what lies behind them, and the stages that they come from.
 #[derive(Clone, Debug, Default)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Align;
 use super::findings::{Output, Stage, Steps};
 use super::scores::{Mean, SEED, distinct};
 use super::sheet::{Cell, Row, Sheet, Span};
+use lab::text::Align;
 
 /// The stages of one name in variants that differ in their seeds alone, and one of their ports.
 #[derive(Clone, PartialEq)]
@@ -89,9 +89,9 @@ fn text(numbers: &[f64], decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::Digest;
-    use crate::report::Paint;
-    use crate::report::findings::State;
+    use crate::findings::State;
+    use lab::hash::Digest;
+    use lab::text::Paint;
 
     fn stage(id: usize, name: &str, variant: &[(&str, &str)], outputs: &[(&str, u64, Option<Steps>)]) -> Stage {
         let output = |(port, rows, steps): &(&str, u64, Option<Steps>)| Output {

@@ -1,24 +1,38 @@
-//! Who imports whom: the table in `docs/architecture.md`, held against the source.
+//! Who imports whom: the tables in `docs/architecture.md`, held against the manifests and the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Which modules each module may import, as the document says; `all` allows everything.
-fn table() -> BTreeMap<String, BTreeSet<String>> {
+/// A module of a wing.
+type Module = (String, String);
+
+/// The rows of the table of the document that has these columns, cell by cell.
+fn rows(columns: &str) -> Vec<Vec<String>> {
     let document = std::fs::read_to_string(format!("{ROOT}/docs/architecture.md")).unwrap();
-    let lines = document.lines().skip_while(|line| *line != "| module | may import |").skip(2);
-    let rows = lines.take_while(|line| line.starts_with('|'));
-    rows.map(|row| {
-        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-        let imports = cells[2]
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty());
-        (cells[1].to_owned(), imports.collect())
-    })
-    .collect()
+    let lines = document.lines().skip_while(|line| *line != columns).skip(2);
+    let rows: Vec<Vec<String>> = lines
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect();
+    assert!(!rows.is_empty(), "no table {columns}");
+    rows
+}
+
+/// The names in a cell.
+fn names(cell: &str) -> BTreeSet<String> {
+    cell.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Which modules of its wing each module may import.
+fn table() -> BTreeMap<Module, BTreeSet<String>> {
+    let rows = rows("| wing | module | may import |").into_iter();
+    rows.map(|cells| ((cells[0].clone(), cells[1].clone()), names(&cells[2]))).collect()
 }
 
 /// All Rust files under `folder`.
@@ -28,18 +42,21 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
 }
 
-/// The top-level module that a file in `src/` belongs to.
-fn module_of(path: &Path) -> String {
-    let inside = path.strip_prefix(format!("{ROOT}/src")).unwrap();
-    inside
-        .components()
-        .next()
+/// The modules at the top of a wing.
+fn modules(wing: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(format!("{ROOT}/src/{wing}"))
         .unwrap()
-        .as_os_str()
-        .to_str()
-        .unwrap()
-        .trim_end_matches(".rs")
-        .to_owned()
+        .map(|entry| entry.unwrap().path());
+    let modules = entries.filter(|path| path.is_dir() || path.extension().is_some_and(|end| end == "rs"));
+    let names = modules.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+    names.filter(|name| name != "lib").collect()
+}
+
+/// The module at the top of its wing that a file belongs to.
+fn module_of(wing: &str, path: &Path) -> String {
+    let inside = path.strip_prefix(format!("{ROOT}/src/{wing}")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
 }
 
 /// Tests may use whatever helps: they are no part of what a module depends on.
@@ -95,28 +112,74 @@ fn identifier(text: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+/// What each module with a row imports from its wing; modules without a row are `*`.
+fn imports(table: &BTreeMap<Module, BTreeSet<String>>) -> BTreeMap<Module, BTreeMap<String, PathBuf>> {
+    let mut found: BTreeMap<Module, BTreeMap<String, PathBuf>> = BTreeMap::new();
+    for wing in table.keys().map(|(wing, _)| wing.clone()).collect::<BTreeSet<_>>() {
+        let modules = modules(&wing);
+        let row = |module: String| {
+            let own = (wing.clone(), module);
+            if table.contains_key(&own) {
+                own
+            } else {
+                (wing.clone(), "*".to_owned())
+            }
+        };
+        for path in sources(Path::new(&format!("{ROOT}/src/{wing}"))) {
+            let module = module_of(&wing, &path);
+            if module == "lib" || is_test(&path) {
+                continue;
+            }
+            let from = row(module);
+            let imports = found.entry(from.clone()).or_default();
+            for import in named(without_tests(&std::fs::read_to_string(&path).unwrap())) {
+                // Any other name is an item of the wing's root.
+                let to = row(import.clone());
+                if modules.contains(&import) && to != from {
+                    imports.insert(to.1, path.clone());
+                }
+            }
+        }
+    }
+    found
+}
+
 #[test]
-fn modules_import_only_what_the_document_allows() {
+fn wings_use_only_the_wings_that_the_document_allows() {
+    let rows = rows("| wing | uses |");
+    let wings: BTreeSet<&str> = rows.iter().map(|cells| cells[0].as_str()).filter(|wing| *wing != "cli").collect();
+    for cells in &rows {
+        let manifest = match cells[0].as_str() {
+            "cli" => format!("{ROOT}/Cargo.toml"),
+            wing => format!("{ROOT}/src/{wing}/Cargo.toml"),
+        };
+        let text = std::fs::read_to_string(manifest).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let dependencies = manifest["dependencies"].as_table().unwrap().keys();
+        let used: BTreeSet<String> = dependencies.filter(|name| wings.contains(name.as_str())).cloned().collect();
+        assert_eq!(used, names(&cells[1]), "the wings that `{}` uses", cells[0]);
+    }
+}
+
+#[test]
+fn modules_import_what_the_document_allows_and_nothing_is_allowed_in_vain() {
     let table = table();
     let mut problems = Vec::new();
-    for path in sources(&Path::new(ROOT).join("src")) {
-        let module = module_of(&path);
-        if module == "lib" || module == "main" {
-            continue;
-        }
-        let Some(allowed) = table.get(&module) else {
-            problems.push(format!("src/{module} is not in the table"));
+    let found = imports(&table);
+    for (module, imports) in &found {
+        let Some(allowed) = table.get(module) else {
+            let (wing, _) = module;
+            problems.push(format!("a module in src/{wing} has no row"));
             continue;
         };
-        if is_test(&path) {
-            continue;
+        for (import, path) in imports.iter().filter(|(import, _)| !allowed.contains(*import)) {
+            problems.push(format!("{} imports `{import}`", path.strip_prefix(ROOT).unwrap().display()));
         }
-        for import in named(without_tests(&std::fs::read_to_string(&path).unwrap())) {
-            // What is not a module of the table is a macro or an item of the crate's root.
-            let known = table.contains_key(&import);
-            if known && import != module && !allowed.contains(&import) && !allowed.contains("all") {
-                problems.push(format!("{} imports `{import}`", path.strip_prefix(ROOT).unwrap().display()));
-            }
+    }
+    for ((wing, module), allowed) in &table {
+        let used = found.get(&(wing.clone(), module.clone())).cloned().unwrap_or_default();
+        for import in allowed.iter().filter(|import| !used.contains_key(*import)) {
+            problems.push(format!("{wing}/{module} may import `{import}`, and does not"));
         }
     }
     assert!(
@@ -129,30 +192,22 @@ fn modules_import_only_what_the_document_allows() {
 #[test]
 fn the_table_has_no_module_that_is_gone_and_no_cycle() {
     let table = table();
-    for module in table.keys() {
-        let file = format!("{ROOT}/src/{module}.rs");
-        assert!(
-            Path::new(&file).exists() || Path::new(&format!("{ROOT}/src/{module}/mod.rs")).exists(),
-            "{module}"
-        );
+    for (wing, module) in table.keys().filter(|(_, module)| module != "*") {
+        assert!(modules(wing).contains(module), "src/{wing}/{module} is gone");
     }
-    // Whatever imports only what was placed can be placed; a cycle can never be.
+    // A module whose imports are all placed can be placed; a cycle can never be.
     let mut placed = BTreeSet::new();
-    while let Some(next) = table
-        .keys()
-        .find(|name| !placed.contains(*name) && free(&table[*name], &placed, table.len()))
-    {
+    while let Some(next) = table.keys().find(|name| !placed.contains(*name) && is_free(name, &table, &placed)) {
         placed.insert(next.clone());
     }
     let rest: Vec<_> = table.keys().filter(|name| !placed.contains(*name)).collect();
     assert!(rest.is_empty(), "these import each other in a circle: {rest:?}");
 }
 
-/// Whether all of `imports` are placed; `all` comes last.
-fn free(imports: &BTreeSet<String>, placed: &BTreeSet<String>, modules: usize) -> bool {
-    imports
-        .iter()
-        .all(|name| placed.contains(name) || (name == "all" && placed.len() == modules - 1))
+/// Whether everything that a module may import is placed.
+fn is_free(module: &Module, table: &BTreeMap<Module, BTreeSet<String>>, placed: &BTreeSet<Module>) -> bool {
+    let (wing, _) = module;
+    table[module].iter().all(|name| placed.contains(&(wing.clone(), name.clone())))
 }
 
 #[test]

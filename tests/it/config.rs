@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use lab::config::{self, LoadOptions};
+use lab::stage::Kind;
 use runner::cli::config as config_command;
 use runner::cli::schema::schema;
-use runner::config::{self, LoadOptions};
-use runner::stage::Kind;
 
 use super::lab::Lab;
 use crate::table::{build, draw, kinds, options, write};
@@ -179,7 +179,7 @@ task = "{task}"
         read(&|options| options.set.push("params.steps.else=7".to_owned())),
         ["7 0.1", "300 0.01"]
     );
-    validate_with(&folder.path().join("base.toml"), runner::stage::kinds()).unwrap();
+    validate_with(&folder.path().join("base.toml"), kinds::kinds()).unwrap();
 }
 
 /// A stage takes the fields that it leaves out from the defaults of its kind, with its own index in their templates.
@@ -208,7 +208,7 @@ steps = 7
     let (_, dag) = build(&options(&file)).unwrap();
     let mut read: Vec<_> = dag.graph.node_weights().filter(|node| node.name.name != "problems").collect();
     read.sort_by(|a, b| a.name.name.cmp(&b.name.name));
-    let steps = |node: &&runner::plan::Node| format!("{} {} {}", node.name.name, node.canonical["steps"], node.canonical["learning_rate"]);
+    let steps = |node: &&lab::plan::Node| format!("{} {} {}", node.name.name, node.canonical["steps"], node.canonical["learning_rate"]);
     assert_eq!(
         read.iter().map(steps).collect::<Vec<_>>(),
         ["model[3] 3 0.5", "model[5] 5 0.5", "other 7 0.5"]
@@ -336,7 +336,7 @@ fn shipped_experiments_are_right() {
         if file.extension().is_none_or(|end| end != "toml") {
             continue;
         }
-        let kinds = runner::stage::kinds();
+        let kinds = kinds::kinds();
         validate_with(&file, kinds).unwrap();
         let text: toml::Table = std::fs::read_to_string(&file).unwrap().parse().unwrap();
         let profiles = text.get("profile").and_then(toml::Value::as_table).into_iter().flatten();
@@ -346,7 +346,7 @@ fn shipped_experiments_are_right() {
                 ..options(&file)
             })
             .unwrap();
-            assert!(runner::plan::build(&experiment, kinds).unwrap().graph.node_count() > 0);
+            assert!(lab::plan::build(&experiment, kinds).unwrap().graph.node_count() > 0);
         }
     }
 }
@@ -367,7 +367,7 @@ fn the_program_prints_the_schema_of_its_kinds() {
     let mut program = assert_cmd::Command::cargo_bin("runner").unwrap();
     let result = program.arg("schema").assert().success();
     let printed: serde_json::Value = serde_json::from_slice(&result.get_output().stdout).unwrap();
-    assert_eq!(printed, schema(runner::stage::kinds()));
+    assert_eq!(printed, schema(kinds::kinds()));
 }
 
 #[test]

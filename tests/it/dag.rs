@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use runner::plan::Dag;
+use lab::plan::Dag;
 
 use crate::table::{build, options, write};
 
@@ -112,7 +112,7 @@ fn exclude_and_include_change_the_matrix() {
             let coordinates = variant
                 .coordinates
                 .iter()
-                .map(|(axis, value)| format!("{axis}={}", runner::config::value::text(value)));
+                .map(|(axis, value)| format!("{axis}={}", lab::config::value::text(value)));
             coordinates.collect::<Vec<_>>().join(" ")
         })
         .collect();
@@ -148,10 +148,10 @@ const ABLATION: &str = r#"
 "#;
 
 /// The changes with the steps, rate and mode of each, and how many variants share its model.
-fn changes(options: &runner::config::LoadOptions) -> Vec<String> {
+fn changes(options: &lab::config::LoadOptions) -> Vec<String> {
     let (_, dag) = build(options).map_err(|rejected| crate::table::draw(&rejected)).unwrap();
     let models = dag.graph.node_weights().filter(|node| node.base == "model" && node.seed == Some(1));
-    let change = |node: &runner::plan::Node| {
+    let change = |node: &lab::plan::Node| {
         let (params, mixed) = (&node.canonical, &dag.graph[node.inputs["data"][0].from].canonical);
         let (steps, rate, mode) = (&params["steps"], &params["learning_rate"], &mixed["mode"]);
         format!("{} {steps} {rate} {mode} x{}", node.name.variant["ablate"], node.members.len())
@@ -313,9 +313,9 @@ fn how_long_ten_thousand_stages_take() {
         let (_folder, file) = write(&chain(10_000, literal));
         for _ in 0..3 {
             let start = Instant::now();
-            let experiment = runner::config::load(&options(&file)).unwrap();
+            let experiment = lab::config::load(&options(&file)).unwrap();
             let loaded = start.elapsed();
-            let dag = runner::plan::build(&experiment, crate::table::kinds()).unwrap();
+            let dag = lab::plan::build(&experiment, crate::table::kinds()).unwrap();
             let report = format!(
                 "literal={literal} {} stages: load {loaded:?}, build {:?}",
                 dag.graph.node_count(),

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Array, Llama3Scaling, Model, Shape, Weights, initialise};
-use runner::seed::Stream;
-use runner::tokenizer::{Style, Tokenizer};
+use learn::dataset::Prompt;
+use learn::model::{self, Architecture, Array, Llama3Scaling, Model, Shape, Weights, initialise};
+use learn::seed::Stream;
+use learn::tokenizer::{Style, Tokenizer};
 use serde_json::json;
 
 #[path = "../../fuzz/src/small.rs"]

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use runner::dataset::Prompt;
-use runner::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
-use runner::tokenizer::{Style, Tokenizer};
+use learn::dataset::Prompt;
+use learn::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
+use learn::tokenizer::{Style, Tokenizer};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::engine::{self, Dtype, Engine, Feed};
-use runner::model::{self, Model};
-use runner::sampler::{self, Request, Run, Sampling};
+use learn::engine::{self, Dtype, Engine, Feed};
+use learn::model::{self, Model};
+use learn::sampler::{self, Request, Run, Sampling};
 use serde::{Deserialize, Serialize};
 
 /// What the script asks for.

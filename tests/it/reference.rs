@@ -6,10 +6,11 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use figment::value::Value;
-use runner::dataset::Row;
-use runner::seed::Stream;
-use runner::task::{self, Task};
-use runner::{dataset, metrics};
+use kinds::metrics;
+use kinds::task::{self, Task};
+use learn::dataset;
+use learn::dataset::Row;
+use learn::seed::Stream;
 use serde::{Deserialize, Serialize};
 
 /// Mutated answers for each task.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
-use runner::dataset::{self, Row};
+use learn::dataset::{self, Row};
 use sha2::{Digest, Sha256};
 
 use super::lab::{Lab, count};

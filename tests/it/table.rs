@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use figment::value::Value;
+use lab::config::{self, Experiment, LoadOptions};
+use lab::plan::{self, Dag};
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use runner::cli::diagnostics::{Rejected, Style};
-use runner::config::{self, Experiment, LoadOptions};
-use runner::plan::{self, Dag};
-use runner::stage::{Input, Job, Kind, Output, PortType, Stage, StageError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ impl Stage for Fake {
         self.draws
     }
 
-    fn run(&self, _: &Job<'_>) -> Result<(), StageError> {
+    fn run(&self, _: &StageContext<'_>) -> Result<(), StageError> {
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The tables of params in `docs/tasks.md`, held against the tasks' schemas.
 
-use runner::task;
+use kinds::task;
 use serde_json::Value;
 
 /// A default as an experiment would write it.

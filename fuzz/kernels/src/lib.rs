@@ -8,11 +8,11 @@
 pub mod engine {
     #[path = "."]
     pub mod cpu {
-        #[path = "../../../src/engine/cpu/kernel/mod.rs"]
+        #[path = "../../../src/learn/engine/cpu/kernel/mod.rs"]
         pub mod kernel;
 
         #[cfg(test)]
-        #[path = "../../../src/engine/cpu/tests"]
+        #[path = "../../../src/learn/engine/cpu/tests"]
         mod tests {
             mod amx;
             mod kernels;
@@ -20,5 +20,5 @@ pub mod engine {
     }
 }
 
-#[path = "../../../src/seed.rs"]
+#[path = "../../../src/learn/seed.rs"]
 pub mod seed;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use crate::hash;
-use crate::model::TensorFile;
+use lab::hash;
+use learn::model::TensorFile;
 
 /// The largest difference of numbers that count as equal, relative to the largest of their tensor, or to themselves in text: what another order
 /// of additions makes of f32 in a training of some thousand steps is far below, another result far above.

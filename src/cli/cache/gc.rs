@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::{StoreArgs, amounts, bytes, pin};
 use crate::cli::experiment::ExperimentArgs;
 use crate::cli::{Exit, Failed, print, print_json};
-use crate::report::{Align, Paint, Table, duration};
-use crate::store::{LeftoverKind, Removed, Rules, Store, Sweep, Victim};
+use lab::store::{LeftoverKind, Removed, Rules, Store, Sweep, Victim};
+use lab::text::{Align, Paint, Table, duration};
 
 /// So many records are listed for people: the dearest of those that would go.
 const LISTED: usize = 20;

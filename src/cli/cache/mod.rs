@@ -14,9 +14,9 @@ use serde_json::json;
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::session::{folder, settings};
 use crate::cli::{Exit, Failed, print, print_json, transfer};
-use crate::config;
-use crate::report::bytes;
-use crate::store::{Size, Store};
+use lab::config;
+use lab::store::{Size, Store};
+use lab::text::bytes;
 
 /// Say where the store is and what it holds, and keep house there
 #[derive(Clone, Debug, clap::Args)]

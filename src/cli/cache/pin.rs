@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::cli::selection::Selection;
 use crate::cli::{Exit, Failed, Session, print, print_json};
-use crate::plan::State;
-use crate::store::{Pin, Store};
+use lab::plan::Selection;
+use lab::plan::State;
+use lab::store::{Pin, Store};
 
 /// Which experiment to keep.
 #[derive(Clone, Debug, clap::Args)]

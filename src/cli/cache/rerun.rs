@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::alike::{self, Likeness, TOLERANCE};
 use crate::cli::{Exit, Failed, print, print_json};
-use crate::event::StageName;
-use crate::exec::{self, Executor, Local, Message, Task};
-use crate::hash::Digest;
-use crate::report::duration;
-use crate::stage::{Kind, kinds};
-use crate::store::{Named, Outputs, Provenance, Record, Store, StoreError};
+use kinds::kinds;
+use lab::event::StageName;
+use lab::exec::{self, Executor, Local, Message, Task};
+use lab::hash::Digest;
+use lab::stage::Kind;
+use lab::store::{Named, Outputs, Provenance, Record, Store, StoreError};
+use lab::text::duration;
 
 /// How long to wait for a word of the worker before looking again.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -86,7 +87,7 @@ fn can_run(store: &Store, record: &Record) -> bool {
     let same_numbers = fingerprint
         .instruction_set
         .as_deref()
-        .is_none_or(|set| set == exec::instruction_set("cpu"));
+        .is_none_or(|set| set == learn::engine::instruction_set("cpu"));
     let Some(kind) = kind_of(record) else { return false };
     let given: Vec<&str> = fingerprint
         .inputs

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{StoreArgs, bytes};
 use crate::cli::{Exit, Failed, print, print_json};
-use crate::store::{Damage, Named, Store, Verified};
+use lab::store::{Damage, Named, Store, Verified};
 
 /// How often progress is said.
 const PULSE: Duration = Duration::from_millis(500);

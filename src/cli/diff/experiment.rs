@@ -5,15 +5,15 @@ use serde_json::Value;
 
 use super::{add, add_digests, add_metrics};
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::cli::report::collect;
-use crate::cli::selection::Selection;
 use crate::cli::session::Resolved;
 use crate::cli::{Failed, Session};
-use crate::event::StageName;
-use crate::plan::{Entry, Node, Plan};
-use crate::report::diff::{About, Facts, Side};
-use crate::report::scores::Scores;
-use crate::stage::PortType;
+use lab::event::StageName;
+use lab::plan::Selection;
+use lab::plan::{Entry, Node, Plan};
+use lab::stage::PortType;
+use report::diff::{About, Facts, Side};
+use report::gather::collect;
+use report::scores::Scores;
 
 pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
     let session = Session::open(experiment, &ExecutionArgs::default())?;
@@ -51,7 +51,7 @@ fn facts(plan: &Plan, index: NodeIndex, node: &Node, entry: &Entry, scores: &Sco
         add(&mut facts, About::Numbers, "", &Value::from(numbers));
     }
     for (port, links) in &node.inputs {
-        let from = |link: &crate::plan::Link| Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest);
+        let from = |link: &lab::plan::Link| Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest);
         add_digests(&mut facts, About::Input, port, &links.iter().map(from).collect::<Vec<_>>());
     }
     for output in &node.outputs {

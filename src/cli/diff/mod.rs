@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::experiment::ExperimentArgs;
-use super::selection::Selection;
 use super::{Exit, Failed};
-use crate::event::coordinates;
-use crate::report::Paint;
-use crate::report::diff::{About, Diff, Fact, Facts, Side};
+use lab::event::coordinates;
+use lab::plan::Selection;
+use lab::text::Paint;
+use report::diff::{About, Diff, Fact, Facts, Side};
 
 /// Compare two experiments, variants or runs: params, digests, metrics
 #[derive(Clone, Debug, clap::Args)]
@@ -140,7 +140,7 @@ fn add_metrics(facts: &mut Facts, data: &str, metrics: &serde_json::Map<String, 
 }
 
 /// Adds digests in their short form.
-fn add_digests(facts: &mut Facts, about: About, port: &str, digests: &[Option<crate::hash::Digest>]) {
+fn add_digests(facts: &mut Facts, about: About, port: &str, digests: &[Option<lab::hash::Digest>]) {
     let digests: Vec<String> = digests
         .iter()
         .map(|digest| digest.map_or_else(|| "not there yet".to_owned(), |digest| digest.short()))

@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use super::{add, add_digests, add_metrics};
 use crate::cli::Failed;
 use crate::cli::experiment::ExperimentArgs;
-use crate::cli::report::collect;
-use crate::cli::selection::Selection;
 use crate::cli::session::folder;
-use crate::config::Settings;
-use crate::event::StageName;
-use crate::report::diff::{About, Facts, Side};
-use crate::store::{Record, Store, StoreError};
+use lab::config::Settings;
+use lab::event::StageName;
+use lab::plan::Selection;
+use lab::store::{Record, Store, StoreError};
+use report::diff::{About, Facts, Side};
+use report::gather::collect;
 
 /// The run of which `experiment.file` is the name; nothing if the store has no stage of it.
 pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result<Option<Side>, Failed> {

@@ -1,33 +1,28 @@
 //! `runner report`: the scores of an experiment, as tables, figures and a page.
 
-mod answers;
-pub(in crate::cli) mod collect;
-mod exhibits;
-mod gather;
-mod phase;
 mod question;
-mod samples;
-mod stages;
 mod write;
-
-pub use exhibits::Exhibit;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::selection::Selection;
+use super::selection::SelectionArgs;
 use super::session::Resolved;
 use super::{Exit, Failed, Session};
-use crate::config::ablate::{AXIS, BASELINE};
-use crate::event::StageName;
-use crate::plan::{Dag, Node};
-use crate::report::figure::figures;
-use crate::report::findings::Kept;
-use crate::report::scores::{Baseline, Scores};
-use crate::report::sheet::Sheet;
-use crate::report::{Paint, Shown};
-use crate::stage::{Output, PortType};
-use exhibits::{Exhibits, Material};
+use lab::config::ablate::{AXIS, BASELINE};
+use lab::event::StageName;
+use lab::plan::{Dag, Node};
+use lab::stage::{Output, PortType};
+use lab::text::Paint;
+use report::Shown;
+use report::exhibits::{Exhibit, Exhibits, Material};
+use report::figure::figures;
+use report::findings::Kept;
+use report::gather::{self, collect, stages};
+use report::scores::{Baseline, Scores};
+use report::sheet::Sheet;
 
 /// Print the scores of the evaluations that are in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +31,7 @@ pub struct ReportArgs {
     pub experiment: ExperimentArgs,
 
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: SelectionArgs,
 
     /// How the scores are printed
     #[arg(long, value_enum, default_value_t)]
@@ -57,7 +52,7 @@ pub struct ReportArgs {
 
     /// Print this table, or the numbers of this figure; may be given several times, in the order wanted. Left out, what the experiment
     /// `shows`, else the usual tables
-    #[arg(long = "table", value_enum, value_name = "TABLE")]
+    #[arg(long = "table", value_parser = exhibit_parser(), value_name = "TABLE")]
     pub tables: Vec<Exhibit>,
 
     /// Write a page with tables, figures, stages and samples
@@ -67,6 +62,15 @@ pub struct ReportArgs {
     /// Write the figures as SVG and PNG
     #[arg(long, value_name = "DIR")]
     pub plots: Option<PathBuf>,
+}
+
+/// Reads the name of a table or figure; help lists them.
+fn exhibit_parser() -> impl TypedValueParser<Value = Exhibit> {
+    let values = Exhibit::ALL.map(|exhibit| PossibleValue::new(exhibit.name()).help(exhibit.about()));
+    PossibleValuesParser::new(values).try_map(|name| {
+        let named = Exhibit::ALL.into_iter().find(|exhibit| exhibit.name() == name);
+        named.ok_or("no such table or figure")
+    })
 }
 
 /// Formats of the scores.
@@ -154,18 +158,19 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let shows = if args.shows() { session.shows.clone() } else { Vec::new() };
     let wanted = |exhibit| args.tables.contains(&exhibit) || shows.contains(&exhibit);
-    let Resolved { plan, store, .. } =
-        session.plan_with(&args.selection, |node, output| args.reads(wanted(Exhibit::Data), node, output))?;
+    let Resolved { plan, store, .. } = session.plan_with(&args.selection.selection(), |node, output| {
+        args.reads(wanted(Exhibit::Data), node, output)
+    })?;
     let baseline = args.baseline(&plan.dag);
     let with_answers = baseline.is_some() || args.writes_files() || wanted(Exhibit::Steps);
-    let scores = collect::scores(&plan, &store, &args.selection, with_answers)?;
+    let scores = collect::scores(&plan, &store, &args.selection.selection(), with_answers)?;
     // One that nobody asked for may not be selected.
     let baseline = baseline.filter(|baseline| args.baseline.is_some() || scores.has(baseline));
     // CSV has the scores alone: then no filter's answers need be read and judged.
     let kept = if args.format() == Format::Csv && !args.writes_files() {
         Vec::new()
     } else {
-        gather::kept(&plan, &store, &args.selection)?
+        gather::kept(&plan, &store, &args.selection.selection())?
     };
     let stages = if scores.scores.is_empty() || wanted(Exhibit::Data) {
         stages::stages(&plan, &store)?
@@ -173,7 +178,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         Vec::new()
     };
     let curves = if args.writes_files() || wanted(Exhibit::Training) {
-        gather::curves(&plan, &store, &args.selection)?
+        gather::curves(&plan, &store, &args.selection.selection())?
     } else {
         Vec::new()
     };
@@ -190,7 +195,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         figures: &figures,
     };
     let usual = material.usual();
-    let exhibits = Exhibits::of(args.tables.iter().chain(&shows).chain(usual).copied(), &material)?;
+    let exhibits = Exhibits::of(args.tables.iter().chain(&shows).chain(usual).copied(), &material).map_err(Failed::Usage)?;
     let others = usual.iter().filter(|exhibit| !shows.contains(exhibit));
     let results: Vec<Exhibit> = shows.iter().chain(others).copied().collect();
     if exhibits.among(&results).is_empty() {
@@ -208,7 +213,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     }
     let written = if args.writes_files() {
         let question = question::of(&args.experiment)?;
-        let findings = gather::findings(&plan, &store, &args.selection, scores.clone(), question)?;
+        let findings = gather::findings(&plan, &store, &args.selection.selection(), scores.clone(), question)?;
         write::files(args, &findings, &exhibits.among(&results), &figures)?
     } else {
         Vec::new()
@@ -291,7 +296,7 @@ fn notes(
     let there = |exhibit: Exhibit| exhibits.get(exhibit).is_some();
     let mut text = String::new();
     let mut say = |what: &str, exhibits: &[Exhibit], which: &dyn Fn(Exhibit) -> bool| {
-        let names: Vec<String> = exhibits
+        let names: Vec<&str> = exhibits
             .iter()
             .filter(|exhibit| which(**exhibit))
             .map(|exhibit| exhibit.name())

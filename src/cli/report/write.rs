@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::ReportArgs;
 use crate::cli::Failed;
-use crate::report::figure::{Figure, png};
-use crate::report::page::page;
-use crate::report::{Findings, Shown, bytes};
+use lab::text::bytes;
+use report::figure::{Figure, png};
+use report::page::page;
+use report::{Findings, Shown};
 
 /// Writes what is asked for, and says what was written; the page has `results` before the other figures.
 pub(super) fn files(args: &ReportArgs, findings: &Findings, results: &[&Shown], figures: &[Figure]) -> Result<Vec<String>, Failed> {

@@ -6,9 +6,9 @@ use super::Makers;
 use super::card::Card;
 use super::makers::Place;
 use crate::cli::{Exit, Failed, print, print_json};
-use crate::hash::Digest;
-use crate::report::bytes;
-use crate::store::{Store, StoreError, files_of};
+use lab::hash::Digest;
+use lab::store::{Store, StoreError, files_of};
+use lab::text::bytes;
 
 /// So many files of a folder, and stages that use it, are listed for people.
 const MANY: usize = 12;

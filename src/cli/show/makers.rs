@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::StageName;
-use crate::hash::Digest;
-use crate::store::{Artifact, Store};
+use lab::event::StageName;
+use lab::hash::Digest;
+use lab::store::{Artifact, Store};
 
 /// A stage at one of its ports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,12 +10,12 @@ use makers::Makers;
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::selection::Selection;
 use super::session::{folder, settings};
 use super::{Exit, Failed, Session};
-use crate::hash::Digest;
-use crate::plan::State;
-use crate::store::{Named, Store};
+use lab::hash::Digest;
+use lab::plan::Selection;
+use lab::plan::State;
+use lab::store::{Named, Store};
 
 /// So many digits of a name are needed to look it up.
 const DIGITS: usize = 4;

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::Makers;
 use super::card::Card;
 use crate::cli::{Exit, Failed, print, print_json};
-use crate::event::StageName;
-use crate::hash::Digest;
-use crate::report::bytes;
-use crate::report::duration;
-use crate::store::{Record, Store};
+use lab::event::StageName;
+use lab::hash::Digest;
+use lab::store::{Record, Store};
+use lab::text::bytes;
+use lab::text::duration;
 
 /// Prints what the record says.
 pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
@@ -158,8 +158,8 @@ pub(crate) fn params(params: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::Fingerprint;
-    use crate::store::{Code, Outputs, Provenance};
+    use lab::fingerprint::Fingerprint;
+    use lab::store::{Code, Outputs, Provenance};
 
     #[test]
     fn a_record_of_an_earlier_version_is_shown_without_what_it_lacks() {

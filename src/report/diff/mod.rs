@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::event::StageName;
+use lab::event::StageName;
 
 /// What is known of an experiment, a variant or a run.
 #[derive(Clone, Debug, Default)]
@@ -159,7 +159,7 @@ fn compared(name: &StageName, sides: [Option<Facts>; 2]) -> Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Paint;
+    use lab::text::Paint;
 
     fn stage(name: &str, rate: f64, accuracy: f64) -> (StageName, Facts) {
         let name = StageName {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Compared, Diff};
-use crate::report::{Align, Color, Paint, Table};
+use lab::text::{Align, Color, Paint, Table};
 
 /// Longer values are cut.
 const LONGEST: usize = 40;

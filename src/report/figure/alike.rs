@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::by_length::title;
-use crate::report::scores::{Mean, Row, Score};
+use crate::scores::{Mean, Row, Score};
 
 /// The coordinates that separate series.
 pub(super) type Group<'a> = BTreeMap<&'a str, &'a str>;

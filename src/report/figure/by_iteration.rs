@@ -6,7 +6,7 @@ use super::alike::Alike;
 use super::axis::Axis;
 use super::series::{self, Names, bare, point, reference, sorted};
 use super::{Figure, Form, Panel, Point, Series};
-use crate::report::scores::{Row, Scores, group_text};
+use crate::scores::{Row, Scores, group_text};
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 

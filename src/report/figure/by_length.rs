@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::axis::Axis;
 use super::series::{bare, full, point, sorted};
 use super::{Figure, Form, Panel, Point, Series, Style};
-use crate::report::scores::{Row, Score, Scores, distinct, group_text};
+use crate::scores::{Row, Score, Scores, distinct, group_text};
 
 const CAPTION: &str = "By the number of steps of the full solution; means over the seeds, with a band of one standard deviation";
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::axis::Axis;
 use super::series::point;
 use super::{Figure, Form, Panel, Point, Series, Spread, Style};
-use crate::report::findings::Curve;
-use crate::report::scores::{distinct, group_text};
+use crate::findings::Curve;
+use crate::scores::{distinct, group_text};
 
 pub(super) fn losses(curves: &[Curve]) -> Option<Figure> {
     let keys = distinct(curves.iter().map(|curve| (curve.place.base(), curve.place.group())));

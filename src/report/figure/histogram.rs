@@ -6,8 +6,8 @@ use super::axis::Axis;
 use super::by_length::title;
 use super::series::{bare, point};
 use super::{Figure, Form, Panel, Point, Series, Style};
-use crate::metrics::Outcome;
-use crate::report::scores::{Row, Scores, distinct};
+use crate::scores::{Row, Scores, distinct};
+use kinds::metrics::Outcome;
 
 /// Answers with more steps are counted with these: a model that never ends would make the axis as long as it likes.
 const MOST: u32 = 40;

@@ -6,9 +6,9 @@ use super::alike::{Alike, Group};
 use super::axis::Axis;
 use super::series::{Names, point};
 use super::{Figure, Form, Panel, Point, Series, Style};
-use crate::metrics::BySkip;
-use crate::report::findings::Kept;
-use crate::report::scores::distinct;
+use crate::findings::Kept;
+use crate::scores::distinct;
+use kinds::metrics::BySkip;
 
 /// A share of the answers to requests for a number of steps fewer than the full solution has.
 type Share = fn(&BySkip) -> (u64, u64);

@@ -3,9 +3,10 @@
 use super::series::sorted;
 use super::svg::{number, swatch, value};
 use super::{Figure, Form, Panel, Point, Series, Style};
-use crate::report::scores::distinct;
-use crate::report::sheet::{Cell, NONE, Row, Sheet, Span};
-use crate::report::{Align, escaped};
+use crate::escaped;
+use crate::scores::distinct;
+use crate::sheet::{Cell, NONE, Row, Sheet, Span};
+use lab::text::Align;
 
 /// More points than these are a curve: the table has its ends.
 const CURVE: usize = 40;
@@ -30,7 +31,7 @@ pub(super) fn entries(figure: &Figure) -> Vec<Entry<'_>> {
 
 impl Figure {
     /// The figure within the page: legend, panels, caption, and its numbers as a table.
-    pub(in crate::report) fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let mut text = format!(
             "<figure id=\"{}\">\n<h3>{}</h3>\n<ul class=\"legend\">\n",
             self.name,
@@ -55,7 +56,7 @@ impl Figure {
 
     /// Its numbers: a row for each place on a panel's axis, a column for each series. Curves, of which the ends are told, and series of one
     /// name in one panel have a row for each point instead.
-    pub(in crate::report) fn numbers(&self) -> Sheet {
+    pub(crate) fn numbers(&self) -> Sheet {
         let names = distinct(entries(self).iter().map(|entry| entry.name));
         let columns = !self.panels.iter().any(|panel| panel.repeats() || panel.series.iter().any(is_curve));
         let x = self.panels.first().map_or("", |panel| &panel.x.title);
@@ -146,7 +147,7 @@ mod tests {
     use super::super::axis::Axis;
     use super::super::series::bare;
     use super::*;
-    use crate::report::Paint;
+    use lab::text::Paint;
 
     /// A name and values.
     type Named<'a> = (&'a str, &'a [f64]);

@@ -17,7 +17,7 @@ use super::scores::Scores;
 
 pub use png::{PngError, png};
 
-pub(in crate::report) use svg::SHAPES;
+pub(crate) use svg::SHAPES;
 
 use axis::Axis;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Form, Point, Series, Spread, Style};
-use crate::report::scores::{Mean, distinct, group_text};
+use crate::scores::{Mean, distinct, group_text};
 
 /// The mean of `numbers`, by source, as a point.
 pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Option<Point> {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::axis::{Axis, Scale};
 use super::legend::{Entry, entries};
 use super::{Figure, Form, Panel, Point, Series, Spread, Style};
-use crate::report::escaped;
+use crate::escaped;
 
 /// Of one panel, in SVG's pixels.
 const WIDTH: f64 = 348.0;
@@ -27,7 +27,7 @@ const LEGEND_LINE: f64 = 20.0;
 pub(super) const COLOURS: usize = 8;
 
 /// What shapes look like, in the page and in files.
-pub(in crate::report) const SHAPES: &str = include_str!("shapes.css");
+pub(crate) const SHAPES: &str = include_str!("shapes.css");
 
 /// The colours in files: those of the light page.
 const FILE_COLOURS: &str = include_str!("colours.css");
@@ -45,7 +45,7 @@ impl Style {
 
 impl Panel {
     /// The panel alone, for the page. Its title is what is read out.
-    pub(in crate::report) fn svg(&self, figure: &str) -> String {
+    pub(crate) fn svg(&self, figure: &str) -> String {
         let title = match self.title.as_str() {
             "" => figure.to_owned(),
             title => format!("{figure}: {title}"),

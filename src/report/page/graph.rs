@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::report::escaped;
-use crate::report::findings::{Stage, State};
+use crate::escaped;
+use crate::findings::{Stage, State};
 
 /// Of a box, and between boxes.
 const WIDTH: f64 = 128.0;

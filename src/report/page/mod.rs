@@ -8,7 +8,8 @@ use serde_json::json;
 use super::figure::{Figure, SHAPES};
 use super::findings::{Findings, State};
 use super::sizes::sizes;
-use super::{Shown, escaped, json_in_script, wording};
+use super::{Shown, escaped, json_in_script};
+use lab::text;
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -71,7 +72,7 @@ fn summary(findings: &Findings) -> String {
     let count = |state: State| findings.stages.iter().filter(|stage| stage.state == state).count();
     let (ran, cached) = (count(State::Ran), count(State::Cached));
     let open = count(State::Run) + count(State::Unknown);
-    let mut text = format!("{}: {} in the store", wording::stages(findings.stages.len()), ran + cached);
+    let mut text = format!("{}: {} in the store", text::stages(findings.stages.len()), ran + cached);
     if ran > 0 && cached > 0 {
         text += &format!(" ({ran} from the latest run, {cached} from earlier ones)");
     }

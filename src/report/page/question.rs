@@ -1,6 +1,6 @@
 //! The comment that an experiment begins with, as paragraphs.
 
-use crate::report::escaped;
+use crate::escaped;
 
 /// Blank lines part paragraphs, lines within are joined. Lines that begin with a word and at least two spaces (`cost    6 minutes`)
 /// are an entry of a list, up to the next.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::seed::Stream;
+use learn::seed::Stream;
 
 /// So many times problems and seeds are drawn.
 pub const RESAMPLES: usize = 2000;

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::lead::{self, Lead};
 use super::{Interval, Judged, Pair, Row, Score, Scores, interval};
-use crate::event::coordinates;
-use crate::hash::Digest;
-use crate::metrics::Outcome;
-use crate::report::Align;
-use crate::report::sheet::{Cell, NONE, Sheet, Span};
+use crate::sheet::{Cell, NONE, Sheet, Span};
+use kinds::metrics::Outcome;
+use lab::event::coordinates;
+use lab::hash::Digest;
+use lab::text::Align;
 
 /// The evaluation that others are compared with: `score[0]`, or `score[0] (start=cold)` to compare across variants, or `(start=cold)` to
 /// compare each with its like there.
@@ -285,7 +285,7 @@ fn end(number: f64, decimals: usize) -> String {
 mod tests {
     use super::super::tests::example;
     use super::*;
-    use crate::report::Paint;
+    use lab::text::Paint;
 
     #[test]
     fn rows_are_compared_with_the_baseline_of_their_variant() {

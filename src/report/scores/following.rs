@@ -6,8 +6,8 @@ use serde_json::{Map, json};
 
 use super::results::{Column, Heading, by_data, lines_of};
 use super::{Score, Scores};
-use crate::report::findings::Kept;
-use crate::report::sheet::Sheet;
+use crate::findings::Kept;
+use crate::sheet::Sheet;
 
 const FOLLOWING: [Heading; 5] = [
     ("", &[Column::count("requests", "requests")]),
@@ -78,8 +78,8 @@ fn follows(score: &Score, metric: &str) -> Option<f64> {
 mod tests {
     use super::super::tests::example;
     use super::*;
-    use crate::metrics::{BySkip, Following};
-    use crate::report::Paint;
+    use kinds::metrics::{BySkip, Following};
+    use lab::text::Paint;
 
     fn following(kept: u64) -> Following {
         let skip = |skip, kept| BySkip {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Row, Scores, place};
-use crate::report::Align;
-use crate::report::sheet::{self, Cell, Span};
+use crate::sheet::{self, Cell, Span};
+use lab::text::Align;
 
 /// What says which row it is: the phase of the loop, the coordinates, the stage, and how many evaluations are finished.
 pub(super) struct Lead<'a> {

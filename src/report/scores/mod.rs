@@ -21,11 +21,11 @@ pub use following::skips;
 pub use mean::Mean;
 pub use place::Place;
 
-pub(in crate::report) use place::{SEED, group_text};
-pub(in crate::report) use rows::Row;
+pub(crate) use place::{SEED, group_text};
+pub(crate) use rows::Row;
 
-use crate::hash::Digest;
-use crate::metrics::Outcome;
+use kinds::metrics::Outcome;
+use lab::hash::Digest;
 
 /// All scores of an experiment, those to come included.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ pub struct Judged {
 
 impl Score {
     /// A metric that is a number, or with a point in its name a part of one: `fewer.share`.
-    pub(in crate::report) fn number(&self, metric: &str) -> Option<f64> {
+    pub(crate) fn number(&self, metric: &str) -> Option<f64> {
         let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
         let found = self.metrics.as_ref()?.get(metric)?;
         if part.is_empty() { found } else { found.get(part)? }.as_f64()
@@ -69,7 +69,7 @@ impl Score {
         self.metrics.as_ref()?.get("following")?.as_object()
     }
 
-    pub(in crate::report) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.metrics.is_some()
     }
 }
@@ -103,7 +103,7 @@ impl Scores {
     /// What the tables leave open: how many evaluations are still to come.
     pub fn note(&self) -> Option<String> {
         let (all, missing) = self.evaluations();
-        (missing > 0).then(|| format!("{missing} of {} with scores not run yet", super::wording::stages(all)))
+        (missing > 0).then(|| format!("{missing} of {} with scores not run yet", lab::text::stages(all)))
     }
 
     /// The axes of the matrix.
@@ -121,7 +121,7 @@ impl Scores {
 }
 
 /// The distinct items, in the order of their first appearance.
-pub(in crate::report) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+pub(crate) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut seen = Vec::new();
     for item in items {
         if !seen.contains(&item) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The axis over whose values means are taken; every other axis separates what is shown.
-pub(in crate::report) const SEED: &str = "seed";
+pub(crate) const SEED: &str = "seed";
 
 /// A stage of one variant, as a report speaks of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Place {
 }
 
 /// `start=warm, width=64`; empty where there are no axes but the seed.
-pub(in crate::report) fn group_text(group: &BTreeMap<&str, &str>) -> String {
+pub(crate) fn group_text(group: &BTreeMap<&str, &str>) -> String {
     let parts: Vec<String> = group.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     parts.join(", ")
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::lead::{self, Lead};
 use super::{Mean, Row, Score, Scores, distinct};
-use crate::report::Align;
-use crate::report::sheet::{self, Cell, NONE, Sheet, Span};
+use crate::sheet::{self, Cell, NONE, Sheet, Span};
+use lab::text::Align;
 
 /// The coordinates that separate rows.
 type Group<'a> = BTreeMap<&'a str, &'a str>;
@@ -236,7 +236,7 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::super::tests::example;
-    use crate::report::Paint;
+    use lab::text::Paint;
 
     #[test]
     fn a_row_for_each_start_and_iteration() {
@@ -299,7 +299,7 @@ mod tests {
         scores.scores.extend(example().scores.split_off(12));
         scores.scores.extend(others);
         let sheet = scores.results();
-        let first = |row: &crate::report::sheet::Row| format!("{} {}", row.cells[0].text, row.cells[1].text);
+        let first = |row: &crate::sheet::Row| format!("{} {}", row.cells[0].text, row.cells[1].text);
         let rows: Vec<String> = sheet.rows.iter().map(first).collect();
         assert_eq!(
             rows,

@@ -6,7 +6,7 @@ use super::{Score, Scores, distinct};
 
 /// The scores of one stage in the variants that differ in their seeds alone.
 #[derive(Clone)]
-pub(in crate::report) struct Row<'a> {
+pub(crate) struct Row<'a> {
     pub stage: &'a str,
     pub base: &'a str,
     pub phase: &'a str,
@@ -17,7 +17,7 @@ pub(in crate::report) struct Row<'a> {
 
 impl Scores {
     /// The rows, those with equal coordinates together.
-    pub(in crate::report) fn rows(&self) -> Vec<Row<'_>> {
+    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
         let mut rows: Vec<Row<'_>> = Vec::new();
         let mut places: BTreeMap<(BTreeMap<&str, &str>, &str), usize> = BTreeMap::new();
         for score in &self.scores {
@@ -35,7 +35,7 @@ impl Scores {
     }
 
     /// The data sets, in the order of their first appearance.
-    pub(in crate::report) fn data(&self) -> Vec<&str> {
+    pub(crate) fn data(&self) -> Vec<&str> {
         distinct(self.scores.iter().map(|score| score.data.as_str()))
     }
 }

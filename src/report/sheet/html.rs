@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::{Cell, Column, Sheet};
-use crate::report::{Align, escaped};
+use crate::escaped;
+use lab::text::Align;
 
 impl Sheet {
     /// A real table: a caption, headings with their scope, and a button for every number, which leads to its stages.

@@ -1,7 +1,7 @@
 //! A sheet as a LaTeX table, for `booktabs`.
 
 use super::{Sheet, Span};
-use crate::report::Align;
+use lab::text::Align;
 
 impl Sheet {
     /// A floating table with its caption; it needs the package `booktabs`.

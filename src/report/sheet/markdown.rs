@@ -1,7 +1,7 @@
 //! A sheet as a Markdown table.
 
 use super::Sheet;
-use crate::report::Align;
+use lab::text::Align;
 
 impl Sheet {
     /// The title in bold, then the table.

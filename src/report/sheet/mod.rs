@@ -5,7 +5,7 @@ mod latex;
 mod markdown;
 mod text;
 
-use super::Align;
+use lab::text::Align;
 
 /// What stands where there is no number yet.
 pub const NONE: &str = "–";

@@ -1,8 +1,8 @@
 //! A sheet as aligned text.
 
 use super::{NONE, Row, Sheet, Span};
-use crate::report::table::GAP;
-use crate::report::{Color, Paint, Table};
+use lab::text::GAP;
+use lab::text::{Color, Paint, Table};
 
 impl Sheet {
     /// One line of headings, one for each row, an empty one between groups.
@@ -93,7 +93,7 @@ impl Sheet {
 mod tests {
     use super::super::tests::example;
     use super::super::{Cell, Span};
-    use crate::report::{Align, Paint};
+    use lab::text::{Align, Paint};
 
     #[test]
     fn a_span_s_first_column_carries_its_title() {

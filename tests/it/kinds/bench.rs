@@ -6,16 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use figment::value::Value;
-use runner::dataset::{self, Row};
-use runner::event::Progress;
-use runner::model::{self, Architecture, Model};
-use runner::stage::{self, Job, Kind, Stage, StageError};
-use runner::tokenizer::{Style, Tokenizer};
+use lab::event::Progress;
+use lab::stage::{Kind, Stage, StageContext, StageError};
+use learn::dataset::{self, Row};
+use learn::model::{self, Architecture, Model};
+use learn::tokenizer::{Style, Tokenizer};
 use tempfile::TempDir;
 
 /// A kind by name.
 pub fn kind(name: &str) -> &'static Kind {
-    stage::kinds().iter().find(|kind| kind.name == name).unwrap()
+    ::kinds::kinds().iter().find(|kind| kind.name == name).unwrap()
 }
 
 /// A stage from the TOML of its params, with nothing at its inputs.
@@ -122,7 +122,7 @@ impl Bench {
         let _ = fs::remove_dir_all(&outputs);
         fs::create_dir_all(&outputs).unwrap();
         let asked = Cell::new(0);
-        let job = Job {
+        let job = StageContext {
             inputs: &self.inputs,
             outputs: &outputs,
             scratch: &self.folder.path().join("scratch"),

@@ -3,8 +3,8 @@
 use std::fs;
 
 use insta::assert_snapshot;
-use runner::dataset::{self, Answer, Prompt, Row};
-use runner::metrics::Metrics;
+use kinds::metrics::Metrics;
+use learn::dataset::{self, Answer, Prompt, Row};
 
 use super::bench::{Bench, gibberish, row, two_rows};
 

@@ -1,7 +1,7 @@
 //! `filter`.
 
 use insta::assert_snapshot;
-use runner::dataset::{Answer, Row};
+use learn::dataset::{Answer, Row};
 
 use super::bench::{Bench, row};
 

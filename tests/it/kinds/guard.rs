@@ -7,8 +7,8 @@
 use std::fs;
 use std::path::Path;
 
-use runner::dataset::{Answer, Prompt, Row};
-use runner::hash;
+use lab::hash;
+use learn::dataset::{Answer, Prompt, Row};
 use serde_json::{Value, json};
 
 use super::bench::{Bench, gibberish, kind, row, two_rows};
@@ -114,7 +114,7 @@ fn digest(bench: &Bench) -> String {
 #[test]
 fn equal_stages_put_out_what_they_always_did() {
     let mut changed = Vec::new();
-    for kind in runner::stage::kinds() {
+    for kind in kinds::kinds() {
         let known = OUTPUTS.iter().find(|(name, ..)| *name == kind.name);
         let found = digest(&stage(kind.name));
         if known.is_none_or(|(_, version, digest)| (*version, *digest) != (kind.version, &found)) {
@@ -132,7 +132,7 @@ fn equal_stages_put_out_what_they_always_did() {
 
 #[test]
 fn every_task_draws_the_problems_it_always_did() {
-    let found = runner::task::drawn_names().iter().map(|task| {
+    let found = kinds::task::drawn_names().iter().map(|task| {
         let more = if *task == "addition" { "swapped = true" } else { "" };
         (*task, digest(&problems(task, more)))
     });
@@ -185,5 +185,5 @@ fn every_kind_is_held_to_its_version() {
     for (name, ..) in OUTPUTS {
         assert_eq!(kind(name).name, name);
     }
-    assert_eq!(OUTPUTS.len(), runner::stage::kinds().len());
+    assert_eq!(OUTPUTS.len(), kinds::kinds().len());
 }

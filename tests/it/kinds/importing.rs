@@ -1,7 +1,7 @@
 //! `import`.
 
 use insta::assert_snapshot;
-use runner::dataset::{Prompt, Row};
+use learn::dataset::{Prompt, Row};
 
 use super::bench::{Bench, gibberish, parse};
 
@@ -89,7 +89,7 @@ fn the_place_is_not_in_the_params() {
 #[test]
 fn what_changes_while_it_waits_is_not_stored_under_the_old_name() {
     let text = "{\"id\": \"1\", \"prompt\": \"a\", \"completion\": \"b\\nThus, the answer is 1.\"}\n";
-    let pin = format!("blake3:{}", runner::hash::Digest::of(text.as_bytes()));
+    let pin = format!("blake3:{}", lab::hash::Digest::of(text.as_bytes()));
     assert_eq!(bench("", text).content(&pin).output("data").len(), 1);
     let error = bench("", &text.replace("\"a\"", "\"c\"")).content(&pin).run().unwrap_err();
     assert_snapshot!(error, @"source `data` was changed after the run had begun (/source-0.jsonl); run again");

@@ -3,8 +3,8 @@
 use std::fs;
 
 use insta::assert_json_snapshot;
-use runner::dataset::{Answer, Row};
-use runner::metrics::Metrics;
+use kinds::metrics::Metrics;
+use learn::dataset::{Answer, Row};
 
 use super::bench::Bench;
 

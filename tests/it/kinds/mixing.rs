@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
-use runner::dataset::Row;
+use learn::dataset::Row;
 
 use super::bench::{Bench, row};
 

@@ -1,7 +1,6 @@
 //! The params of the kinds: defaults, what is refused, the schema.
 
 use insta::{allow_duplicates, assert_json_snapshot, assert_snapshot};
-use runner::stage;
 use serde_json::{Value, json};
 
 use super::bench::{kind, parse, parse_given};
@@ -193,11 +192,11 @@ fn a_base_brings_its_tokenizer_and_its_shape() {
 
 #[test]
 fn the_table_is_in_order_and_its_schemas_describe_every_param() {
-    let names: Vec<&str> = stage::kinds().iter().map(|kind| kind.name).collect();
+    let names: Vec<&str> = ::kinds::kinds().iter().map(|kind| kind.name).collect();
     assert!(names.is_sorted(), "{names:?}");
-    for kind in stage::kinds() {
+    for kind in ::kinds::kinds() {
         let schema = json!((kind.schema)());
-        let tasks = runner::task::drawn_names().iter().map(|task| format!("task = '{task}'"));
+        let tasks = kinds::task::drawn_names().iter().map(|task| format!("task = '{task}'"));
         let params: Vec<String> = match kind.name {
             "generate" => tasks.collect(),
             "command" => vec!["run = ['true']\noutputs = { data = 'file' }".to_owned()],

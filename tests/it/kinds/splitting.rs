@@ -1,6 +1,6 @@
 //! `split`.
 
-use runner::dataset::Row;
+use learn::dataset::Row;
 
 use super::bench::{Bench, row};
 

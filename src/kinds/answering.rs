@@ -1,0 +1,163 @@
+//! Asking a model: what `sample` and `eval` share.
+
+use std::path::Path;
+
+use crate::metrics::{self, Outcome};
+use crate::task::{self, Task};
+use lab::stage::failed;
+use lab::stage::{StageContext, StageError};
+use learn::dataset::{Answer, Row};
+use learn::model::{self, Model, WeightsFile};
+use learn::sampler::{self, Request, Run, SampleError, Sampling};
+use learn::tokenizer::Tokenizer;
+
+/// A model, and how it is asked.
+pub(super) struct Asker<'a> {
+    pub job: &'a StageContext<'a>,
+    pub model: Model<WeightsFile>,
+    /// What is added to the full number of steps; nothing for prompts that name none.
+    pub ask: &'a [i32],
+    /// How many answers to each request.
+    pub samples: u32,
+    /// `max_tokens = 0`: from the data, see [`room`].
+    pub sampling: Sampling,
+    /// Requests done before, and in all, over all data sets.
+    pub done: u64,
+    pub total: u64,
+}
+
+impl Asker<'_> {
+    /// How many answers `rows` will get.
+    pub(super) fn requests(&self, rows: &[Row]) -> u64 {
+        rows.len() as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
+    }
+
+    /// The model's answers, by row, then by request, then by sample.
+    pub(super) fn answers(&mut self, rows: &[Row]) -> Result<Vec<Answer>, StageError> {
+        let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
+        let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
+        let sampling = Sampling {
+            max_tokens: match self.sampling.max_tokens {
+                0 => room(&self.model.tokenizer, rows)?,
+                given => given,
+            },
+            ..self.sampling.clone()
+        };
+        let run = Run {
+            threads: self.job.threads,
+            device: self.job.device,
+            memory: self.job.memory,
+            progress: &|reading| {
+                let done = self.done + reading.done as u64;
+                let speed = [("tokens_per_second", reading.tokens_per_second)];
+                self.job.tell(done, self.total, "requests", speed);
+            },
+            stop: self.job.stop,
+        };
+        let responses = sampler::sample(&self.model, &requests, &sampling, &run).map_err(sample_failed)?;
+        self.done += questions.len() as u64;
+        let answers = questions
+            .into_iter()
+            .zip(responses)
+            .map(|((row, requested, sample), response)| Answer {
+                problem: row.clone(),
+                requested,
+                sample,
+                response: response.text,
+                tokens: response.tokens,
+            });
+        Ok(answers.collect())
+    }
+
+    /// What is asked about one row: the numbers of steps, and the samples of each.
+    fn questions<'r>(&self, row: &'r Row) -> Vec<(&'r Row, Option<u32>, u32)> {
+        questions(row, self.ask, self.samples)
+    }
+
+    fn request(&self, (row, requested, sample): &(&Row, Option<u32>, u32)) -> Request {
+        let steps = requested.unwrap_or(row.step_num);
+        Request {
+            prompt: self.model.prompt.render(&row.prompt, steps),
+            stream: format!("{} {steps} {sample}", row.id),
+        }
+    }
+}
+
+/// What is asked about one row: the numbers of steps, `ask` more than the full solution has, and the samples of each.
+pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r Row, Option<u32>, u32)> {
+    let mut requested: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
+    if requested.is_empty() {
+        requested.push(None);
+    }
+    let samples = |requested| (0..samples).map(move |sample| (row, requested, sample));
+    requested.into_iter().flat_map(samples).collect()
+}
+
+/// The number of steps asked for: `full + shift`, or `full` where that is below 1 (METHOD, 3 a).
+fn requested(full: u32, shift: i32) -> u32 {
+    full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
+}
+
+/// The longest response that is of use, in tokens: half as long again as the longest full solution, and 16 more.
+fn room(tokenizer: &Tokenizer, rows: &[Row]) -> Result<usize, StageError> {
+    let mut longest = 0;
+    for row in rows {
+        longest = longest.max(tokenizer.encode(&row.completion).map_err(failed)?.len());
+    }
+    Ok(longest + longest / 2 + 16)
+}
+
+/// The model of the port `model`.
+pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
+    model::open(folder).map_err(failed)
+}
+
+/// The task that the row belongs to.
+pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
+    task::of(row).ok_or_else(|| {
+        let known = task::names().join(", ");
+        failed(format!(
+            "the question of row `{}` is not of a task we know ({known}): {:?}",
+            row.id, row.prompt
+        ))
+    })
+}
+
+/// The answer, judged.
+///
+/// # Errors
+/// When its question is of no task that is known.
+pub fn judge(answer: &Answer) -> Result<Outcome, StageError> {
+    let (problem, reading) = (&answer.problem, metrics::read(&answer.response));
+    let steps: Vec<&str> = metrics::steps(&answer.response).collect();
+    let task = task_of(problem)?;
+    Ok(Outcome {
+        steps: reading.steps,
+        full_steps: problem.step_num,
+        requested: answer.requested,
+        right: reading.answer.is_some_and(|text| task.is_right(problem, text)),
+        valid: !steps.is_empty() && task.follows(problem, &steps).into_iter().all(|follows| follows),
+        complete: reading.complete,
+        tokens: answer.tokens,
+    })
+}
+
+/// A failure to sample, as the stage's.
+fn sample_failed(error: SampleError) -> StageError {
+    match error {
+        SampleError::Stopped => StageError::Stopped,
+        other => failed(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_below_one_step_ask_for_the_full_number() {
+        for (full, shift, steps) in [(3, -1, 2), (3, -2, 1), (2, -2, 2), (1, -1, 1), (3, 0, 3), (3, 2, 5)] {
+            assert_eq!(requested(full, shift), steps, "{full} {shift}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `eval`: answers data sets with a model, and measures the answers.
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answering::{Asker, open, task_of};
+use super::check_numbers;
+use super::measure::Report;
+use super::sample::{check_ask, check_stop};
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
+use learn::dataset::{self, Row};
+use learn::engine::{self, Dtype, Engine};
+use learn::sampler::Sampling;
+
+pub(super) static KIND: Kind = Kind {
+    name: "eval",
+    version: 3,
+    inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
+    free: false,
+    outputs: &[Output::of("metrics", PortType::Metrics)],
+    named: &[],
+    words: None,
+    parse,
+    schema: || schema_for!(Eval),
+    follows_seed: true,
+};
+
+/// How a model is evaluated; always greedily.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Eval {
+    /// What is added to each row's full number of steps to get the number asked for, as in `sample`; without effect on models whose
+    /// prompt names no number of steps.
+    #[schemars(length(min = 1))]
+    ask: Vec<i32>,
+    /// A response ends before the first of these texts.
+    #[schemars(inner(length(min = 1)))]
+    stop: Vec<String>,
+    /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
+    max_tokens: usize,
+    /// What computes.
+    engine: Engine,
+    /// In which numbers.
+    dtype: Dtype,
+}
+
+impl Default for Eval {
+    fn default() -> Self {
+        Self {
+            ask: vec![0],
+            stop: Vec::new(),
+            max_tokens: 0,
+            engine: Engine::default(),
+            dtype: Dtype::default(),
+        }
+    }
+}
+
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let eval: Eval = params.deserialize()?;
+    check_ask(&eval.ask)?;
+    check_numbers(eval.engine, eval.dtype)?;
+    check_stop(&eval.stop)?;
+    if eval.ask.is_empty() {
+        return Err(figment::Error::from("the list is empty; `[0]` asks for the full number of steps".to_owned()).with_path("ask"));
+    }
+    Ok(Box::new(eval))
+}
+
+impl Stage for Eval {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn numerics(&self) -> Option<String> {
+        Some(engine::numerics(self.engine, self.dtype))
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        let model = open(job.input("model")?)?;
+        let sets = sets(job)?;
+        let mut asker = Asker {
+            job,
+            ask: if model.prompt.is_numbered() { &self.ask } else { &[] },
+            model,
+            samples: 1,
+            sampling: Sampling {
+                stop: self.stop.clone(),
+                max_tokens: self.max_tokens,
+                engine: self.engine,
+                dtype: self.dtype,
+                ..Sampling::default()
+            },
+            done: 0,
+            total: 0,
+        };
+        asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
+        let mut report = Report::begin(job)?;
+        for rows in &sets {
+            report.add(&asker.answers(rows)?)?;
+        }
+        report.finish()
+    }
+}
+
+/// The rows by data set. Rows of no task are found now rather than when their answers are judged.
+fn sets(job: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
+    let mut sets = Vec::new();
+    for path in job.list("data") {
+        job.pause(0)?;
+        let rows: Vec<Row> = dataset::read(path).map_err(failed)?;
+        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
+        sets.push(rows);
+    }
+    Ok(sets)
+}

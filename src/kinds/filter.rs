@@ -1,0 +1,121 @@
+//! `filter`: keeps the answers that skip steps as they were asked to, and are right.
+
+use std::collections::{HashMap, HashSet};
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answering::judge;
+use crate::data_sets::DataSets;
+use crate::metrics::{self, Outcome};
+use lab::stage::failed;
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::{self, Answer, Row};
+
+pub(super) static KIND: Kind = Kind {
+    name: "filter",
+    version: 1,
+    inputs: &[Input::one("answers", PortType::Answers)],
+    free: false,
+    outputs: &[Output::of("data", PortType::Dataset)],
+    named: &[],
+    words: None,
+    parse: |params, _given| Ok(Box::new(read(params)?)),
+    schema: || schema_for!(Filter),
+    follows_seed: true,
+};
+
+/// Keeps an answer when it is right, has the number of steps asked for, and has fewer than the full solution.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Filter {
+    /// What the steps must be.
+    steps: Steps,
+}
+
+/// What the steps of a kept answer must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Steps {
+    /// Whatever they are: nothing checks them.
+    #[default]
+    Any,
+    /// Each follows from what stands before it.
+    Valid,
+}
+
+fn read(params: &Value) -> Result<Filter, figment::Error> {
+    params.deserialize()
+}
+
+impl Stage for Filter {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        let answers: Vec<Answer> = dataset::read(job.input("answers")?).map_err(failed)?;
+        let mut kept = Kept::default();
+        for (done, answer) in answers.iter().enumerate() {
+            job.pause(done)?;
+            let outcome = outcome(answer)?;
+            if outcome.is_kept() && (self.steps == Steps::Any || outcome.valid) {
+                kept.add(answer);
+            }
+        }
+        job.tell(
+            answers.len() as u64,
+            answers.len() as u64,
+            "answers",
+            [("kept", kept.rows.len() as f64)],
+        );
+        job.write("data", &kept.rows)
+    }
+}
+
+/// The answer, judged; an error if its prompt names no number of steps.
+fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
+    if answer.requested.is_none() {
+        return Err(failed(format!(
+            "the prompt of answer `{}` names no number of steps; sample a model trained with a numbered prompt",
+            answer.problem.id
+        )));
+    }
+    judge(answer)
+}
+
+/// The kept rows: each pair of question and solution once, each with an id of its own.
+#[derive(Default)]
+struct Kept {
+    rows: Vec<Row>,
+    seen: HashSet<(String, String)>,
+    /// Kept rows by the problem's id.
+    counts: HashMap<String, u32>,
+}
+
+impl Kept {
+    fn add(&mut self, answer: &Answer) {
+        let (problem, solution) = (&answer.problem, answer.response.trim());
+        if !self.seen.insert((problem.prompt.clone(), solution.to_owned())) {
+            return;
+        }
+        let count = self.counts.entry(problem.id.clone()).or_default();
+        *count += 1;
+        self.rows.push(Row {
+            id: match count {
+                1 => format!("{}_skip", problem.id),
+                count => format!("{}_skip_{count}", problem.id),
+            },
+            prompt: problem.prompt.clone(),
+            completion: solution.to_owned(),
+            step_num: metrics::read(solution).steps,
+            answer: problem.answer.clone(),
+        });
+    }
+}

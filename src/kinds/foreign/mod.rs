@@ -1,0 +1,166 @@
+//! Data sets as others write them: JSON Lines, JSON, CSV and Parquet, read record by record.
+//!
+//! Which of them a file is, its content says: a path is no part of any key. Memory stays near the size of one record (of a page, for
+//! Parquet), whatever a file claims to hold.
+
+mod csv;
+mod json;
+mod layout;
+mod parquet;
+mod thrift;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize as Read, Serialize};
+use serde_json::Value;
+
+use learn::dataset::{DatasetError, file_error};
+
+/// How a file is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Read, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// What the file's first bytes look like.
+    #[default]
+    Auto,
+    /// An object a line.
+    Jsonl,
+    /// A list of objects.
+    Json,
+    /// A line of names, then a line for each record.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// The fields of one record, by name.
+pub type Record = BTreeMap<String, Field>;
+
+/// One value of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field {
+    Nothing,
+    Text(String),
+    Number(serde_json::Number),
+    /// Something that is neither: what it is.
+    Other(&'static str),
+}
+
+/// Takes the records of a file, each with the number of its line (for Parquet of its row), from 1; says whether to go on.
+pub type Take<'a> = dyn FnMut(Record, u64) -> Result<(), String> + 'a;
+
+/// Reads a file record by record.
+///
+/// # Errors
+/// When the file cannot be read or is not of the format, or `take` refuses a record; the message names the place.
+pub fn records(path: &Path, format: Format, take: &mut Take<'_>) -> Result<(), DatasetError> {
+    let format = match format {
+        Format::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
+        given => given,
+    };
+    match format {
+        Format::Jsonl | Format::Auto => json::lines(path, take),
+        Format::Json => json::list(path, take),
+        Format::Csv => csv::records(path, take),
+        Format::Parquet => parquet::records(path, take),
+    }
+}
+
+fn format_of(path: &Path) -> std::io::Result<Format> {
+    let mut file = BufReader::new(File::open(path)?);
+    let start = file.fill_buf()?;
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    Ok(match start.trim_ascii_start() {
+        [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
+        [b'[', ..] => Format::Json,
+        [b'{', ..] | [] => Format::Jsonl,
+        _ => Format::Csv,
+    })
+}
+
+fn line_error(path: &Path, line: u64, problem: impl fmt::Display) -> DatasetError {
+    DatasetError::Line {
+        path: path.to_owned(),
+        line,
+        problem: problem.to_string(),
+    }
+}
+
+impl Field {
+    /// The field as a row has it; nothing where it is missing.
+    ///
+    /// # Errors
+    /// When it is neither text nor number.
+    pub fn value(self) -> Result<Option<Value>, String> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Text(text) => Ok(Some(text.into())),
+            Self::Number(number) => Ok(Some(number.into())),
+            Self::Other(what) => Err(format!("is {what}, and must be a text or a number")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// Reads a value, and over one that no row has, without keeping it.
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Field, E> {
+        Ok(Field::Nothing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
+        Ok(Field::Other("true or false"))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Field, E> {
+        Ok(Field::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Field, E> {
+        Ok(Field::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Field, E> {
+        Ok(serde_json::Number::from_f64(number).map_or(Field::Other("no number"), Field::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Field, E> {
+        Ok(Field::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Field, E> {
+        Ok(Field::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Field::Other("a list"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Field, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Field::Other("an object"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

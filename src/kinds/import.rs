@@ -1,0 +1,314 @@
+//! `import`: brings in a data set or a model from outside.
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use figment::error::Kind as Wrong;
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wildmatch::WildMatchPattern;
+
+use crate::foreign::{self, Field, Format, Record};
+use crate::metrics;
+use crate::task::{self, Published};
+use lab::source::{SOURCE, Source};
+use lab::stage::failed;
+use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::{Row, Writer};
+use learn::model::{self, ModelError};
+
+pub(super) static KIND: Kind = Kind {
+    name: "import",
+    version: 2,
+    inputs: &[],
+    free: false,
+    outputs: &[],
+    named: &[(SOURCE, "sources")],
+    words: None,
+    parse,
+    schema: || schema_for!(Import),
+    follows_seed: true,
+};
+
+/// What is brought in, and how it is read.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Import {
+    /// Where it comes from: an entry of `[sources]`.
+    #[serde(skip_serializing)]
+    source: Source,
+    /// What it is.
+    #[serde(default, rename = "type")]
+    what: What,
+    /// Which of the source's files: a name in which `*` stands for any text; left out, all of them, one after the other.
+    #[serde(default)]
+    file: Option<String>,
+    /// How a file is laid out.
+    #[serde(default)]
+    format: Format,
+    /// The task whose published form the records have.
+    #[serde(default)]
+    task: Option<String>,
+    /// What the fields of a row are called in the records.
+    #[serde(default)]
+    fields: Fields,
+}
+
+/// What is brought in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum What {
+    /// A data set, at the port `data`.
+    #[default]
+    Dataset,
+    /// A model, at the port `model`: a folder as Hugging Face's programs write it, or a GGUF file.
+    Model,
+}
+
+/// What the fields of a row are called in the records; left out, as in a row, or as the task has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Fields {
+    /// Where there is none, records are numbered.
+    id: Option<String>,
+    prompt: Option<String>,
+    completion: Option<String>,
+    /// Where there is none, the steps of the solution are counted.
+    step_num: Option<String>,
+    /// Where there is none, it is read from the solution.
+    answer: Option<String>,
+}
+
+fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
+        return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
+    }
+    let mut import: Import = params.deserialize()?;
+    import.source.check_at(SOURCE)?;
+    import.published()?;
+    import.source.is_model = import.what == What::Model;
+    if import.what == What::Model {
+        let given = ["file", "format", "task", "fields"]
+            .into_iter()
+            .find(|field| params.find_ref(field).is_some());
+        if let Some(field) = given {
+            return Err(figment::Error::from(format!("`{field}` is for data sets, and this is a model")).with_path(field));
+        }
+    }
+    Ok(Box::new(import))
+}
+
+impl Import {
+    /// How the task's records are read, where there is a task.
+    fn published(&self) -> Result<Option<&'static dyn Published>, figment::Error> {
+        let Some(name) = &self.task else { return Ok(None) };
+        let wrong = || figment::Error::from(Wrong::UnknownVariant(name.clone(), task::published_names())).with_path("task");
+        let task = task::tasks().iter().find(|task| task.name() == name);
+        task.and_then(|task| task.published()).map(Some).ok_or_else(wrong)
+    }
+}
+
+impl Stage for Import {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
+    fn outputs(&self) -> Option<Vec<Output>> {
+        Some(vec![match self.what {
+            What::Dataset => Output::of("data", PortType::Dataset),
+            What::Model => Output::of("model", PortType::Model),
+        }])
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        let place = job.input(SOURCE)?;
+        match self.what {
+            What::Model => self.model(place, job)?,
+            What::Dataset => self.rows(place, job)?,
+        }
+        job.check_source(&self.source)
+    }
+}
+
+impl Import {
+    fn model(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
+        let out = job.outputs.join("model");
+        if !place.is_dir() {
+            return model::import(place, &out).map_err(failed);
+        }
+        // A folder may hold more than the source has. None of that is in the key, so none of it is there to be read.
+        let shown = job.scratch.join("source");
+        let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
+        // Links alone: what stays is removed with the stage's folder.
+        let _ = std::fs::remove_dir_all(&shown);
+        let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
+        imported.map_err(|error| {
+            let is_unlisted = matches!(&error, ModelError::Read { error, .. } if error.kind() == ErrorKind::NotFound);
+            let more = if is_unlisted && !self.source.files.is_empty() {
+                " (among the `files` of the source)"
+            } else {
+                ""
+            };
+            failed(error.to_string().replace(&*shown.to_string_lossy(), &place.to_string_lossy()) + more)
+        })
+    }
+
+    /// Makes the folder `shown`, in which there are links to the source's files and nothing else.
+    fn show(&self, place: &Path, shown: &Path) -> std::io::Result<()> {
+        if shown.exists() {
+            std::fs::remove_dir_all(shown)?;
+        }
+        std::fs::create_dir_all(shown)?;
+        for (name, path) in self.source.list(place)? {
+            let link = shown.join(name);
+            std::fs::create_dir_all(link.parent().unwrap_or(shown))?;
+            std::os::unix::fs::symlink(std::path::absolute(path)?, link)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
+        let files = self
+            .source
+            .list(place)
+            .map_err(|error| failed(format!("{}: {error}", place.display())))?;
+        let wanted = |name: &str| {
+            let last = name.rsplit('/').next().unwrap_or(name);
+            let pattern = self.file.as_deref().unwrap_or("*");
+            // Its other sign, for one character, is one that no name has.
+            let pattern = WildMatchPattern::<'*', '\0'>::new(pattern);
+            pattern.matches(name) || pattern.matches(last)
+        };
+        let chosen: Vec<&Path> = files
+            .iter()
+            .filter(|(name, _)| wanted(name))
+            .map(|(_, path)| path.as_path())
+            .collect();
+        if chosen.is_empty() {
+            let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+            let pattern = self.file.as_deref().unwrap_or("*");
+            return Err(failed(format!(
+                "source `{}` has no file `{pattern}` (there are: {})",
+                self.source.name,
+                names.join(", ")
+            )));
+        }
+        let mut rows = Rows {
+            import: self,
+            published: self.published().map_err(failed)?,
+            ids: HashSet::new(),
+            writer: Writer::create(&job.outputs.join("data")).map_err(failed)?,
+            stopped: false,
+        };
+        for path in chosen {
+            let read = foreign::records(path, self.format, &mut |record, _| rows.take(&record, job));
+            if rows.stopped {
+                return Err(StageError::Stopped);
+            }
+            read.map_err(failed)?;
+        }
+        if rows.ids.is_empty() {
+            return Err(failed(format!("source `{}` has no records", self.source.name)));
+        }
+        job.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
+        rows.writer.finish().map_err(failed)
+    }
+}
+
+/// The rows that have been read, and where they go.
+struct Rows<'a> {
+    import: &'a Import,
+    published: Option<&'static dyn Published>,
+    ids: HashSet<String>,
+    writer: Writer,
+    stopped: bool,
+}
+
+impl Rows<'_> {
+    fn take(&mut self, record: &Record, job: &StageContext<'_>) -> Result<(), String> {
+        if job.pause(self.ids.len()).is_err() {
+            self.stopped = true;
+            return Err("stopped".to_owned());
+        }
+        let row = self.row(record)?;
+        if !self.ids.insert(row.id.clone()) {
+            return Err(format!("the id `{}` stands twice", row.id));
+        }
+        self.writer.write(&row).map_err(|error| error.to_string())
+    }
+
+    fn row(&self, record: &Record) -> Result<Row, String> {
+        let names = &self.import.fields;
+        let by_task = self.published.map(Published::fields).unwrap_or_default();
+        let number = self.ids.len() + 1;
+        let id = field(record, names.id.as_deref(), "id")?;
+        let id = id.map_or_else(
+            || number.to_string(),
+            |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
+        );
+        let prompt = text(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
+        let completion = text(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
+        if let (Some(published), Some(task)) = (self.published, &self.import.task) {
+            return published.row(format!("{task}/{id}"), prompt, &completion);
+        }
+        let step_num = match field(record, names.step_num.as_deref(), "step_num")? {
+            Some(value) => steps(&value)?,
+            None => metrics::read(&completion).steps,
+        };
+        let answer = field(record, names.answer.as_deref(), "answer")?;
+        let answer = answer.or_else(|| metrics::read(&completion).answer.map(Into::into));
+        let answer = answer.ok_or("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")?;
+        Ok(Row {
+            id,
+            prompt,
+            completion,
+            step_num,
+            answer,
+        })
+    }
+}
+
+/// The value of a field; nothing where it is missing under the name that it has when none is given.
+fn field(record: &Record, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, String> {
+    let name = given.unwrap_or(usual);
+    let value = record.get(name).cloned().unwrap_or(Field::Nothing);
+    let value = value.value().map_err(|problem| format!("field `{name}` {problem}"))?;
+    match (value, given) {
+        (None, Some(name)) => Err(lacks(record, name)),
+        (value, _) => Ok(value),
+    }
+}
+
+/// The text of a field that every record has.
+fn text(record: &Record, given: Option<&str>, usual: &str) -> Result<String, String> {
+    match field(record, given, usual)? {
+        Some(serde_json::Value::String(text)) => Ok(text),
+        Some(other) => Ok(other.to_string()),
+        None => Err(lacks(record, given.unwrap_or(usual))),
+    }
+}
+
+fn lacks(record: &Record, name: &str) -> String {
+    let names: Vec<&str> = record.keys().map(String::as_str).collect();
+    format!(
+        "no field `{name}` (there are: {}); `fields` says what they are called",
+        names.join(", ")
+    )
+}
+
+fn steps(value: &serde_json::Value) -> Result<u32, String> {
+    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
+    let number = number.and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| format!("the number of steps is {value}, and must be a whole number from 0"))
+}

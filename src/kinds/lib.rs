@@ -1,0 +1,48 @@
+//! The kinds of stages and what each does, the tasks, and what is measured.
+//!
+//! A new kind is one file and one line in [`kinds`].
+
+mod answering;
+pub mod artifact;
+mod command;
+mod data_sets;
+mod endpoint;
+mod eval;
+mod filter;
+pub mod foreign;
+mod generate;
+mod import;
+mod measure;
+pub mod metrics;
+mod mix;
+mod sample;
+mod split;
+pub mod task;
+mod train;
+
+pub use answering::judge;
+
+use lab::stage::Kind;
+use learn::engine::{self, Dtype, Engine};
+
+/// Refuses numbers that the engine does not compute in, before anything runs.
+fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
+    engine::check_numbers(engine, dtype).map_err(|error| figment::Error::from(error.to_string()).with_path("dtype"))
+}
+
+/// The table of kinds, by name.
+pub fn kinds() -> &'static [&'static Kind] {
+    static KINDS: [&Kind; 10] = [
+        &command::KIND,
+        &eval::KIND,
+        &filter::KIND,
+        &generate::KIND,
+        &import::KIND,
+        &measure::KIND,
+        &mix::KIND,
+        &sample::KIND,
+        &split::KIND,
+        &train::KIND,
+    ];
+    &KINDS
+}

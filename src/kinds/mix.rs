@@ -1,0 +1,94 @@
+//! `mix`: puts full-step rows and skips together, in random order.
+
+use std::collections::HashSet;
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::data_sets::DataSets;
+use lab::stage::failed;
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::Row;
+use learn::seed::Stream;
+
+pub(super) static KIND: Kind = Kind {
+    name: "mix",
+    version: 2,
+    inputs: &[
+        Input::list("full", PortType::Dataset, true),
+        Input::list("skips", PortType::Dataset, true),
+    ],
+    free: false,
+    outputs: &[Output::of("data", PortType::Dataset)],
+    named: &[],
+    words: None,
+    parse: |params, _given| Ok(Box::new(read(params)?)),
+    schema: || schema_for!(Mix),
+    follows_seed: true,
+};
+
+/// How full-step rows and skips are put together.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Mix {
+    /// Which rows are taken.
+    mode: Mode,
+}
+
+/// Which rows are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Mode {
+    /// All full-step rows and all skips.
+    #[default]
+    New,
+    /// All skips, and as many full-step rows, chosen at random.
+    Cont,
+    /// All skips.
+    OnlySkip,
+}
+
+fn read(params: &Value) -> Result<Mix, figment::Error> {
+    params.deserialize()
+}
+
+impl Stage for Mix {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        let skips = once(job.rows("skips")?, []);
+        let mut full = once(job.rows("full")?, &skips);
+        if self.mode != Mode::OnlySkip && job.list("full").is_empty() {
+            return Err(failed("`full` is missing; give it, or set `mode = \"only-skip\"`"));
+        }
+        match self.mode {
+            Mode::New => {}
+            Mode::Cont => {
+                Stream::new(job.seed, "mix choice").shuffle(&mut full);
+                full.truncate(skips.len());
+            }
+            Mode::OnlySkip => full.clear(),
+        }
+        let mut mixed = full;
+        mixed.extend(skips);
+        Stream::new(job.seed, "mix order").shuffle(&mut mixed);
+        job.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
+        job.write("data", &mixed)
+    }
+}
+
+/// The rows without those whose question and solution came before, or are those of one of the `others`.
+fn once<'a>(mut rows: Vec<Row>, others: impl IntoIterator<Item = &'a Row>) -> Vec<Row> {
+    let texts = |row: &Row| (row.prompt.clone(), row.completion.clone());
+    let mut seen: HashSet<_> = others.into_iter().map(texts).collect();
+    rows.retain(|row| seen.insert(texts(row)));
+    rows
+}

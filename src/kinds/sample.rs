@@ -1,0 +1,322 @@
+//! `sample`: asks a numbered model for solutions with fewer steps.
+
+use figment::value::Value;
+use schemars::{JsonSchema, schema_for};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answering::{Asker, open, questions, task_of};
+use super::check_numbers;
+use super::endpoint::{Endpoint, Key, Question};
+use crate::data_sets::DataSets;
+use lab::stage::failed;
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::{Answer, Prompt, Row};
+use learn::engine::{self, Dtype, Engine};
+use learn::sampler::Sampling;
+use learn::seed::Stream;
+
+pub(super) static KIND: Kind = Kind {
+    name: "sample",
+    version: 3,
+    inputs: &[Input::maybe("model", PortType::Model), Input::one("data", PortType::Dataset)],
+    free: false,
+    outputs: &[Output::of("answers", PortType::Answers)],
+    named: &[("prompt", "prompts")],
+    words: None,
+    parse,
+    schema: || schema_for!(Sample),
+    follows_seed: true,
+};
+
+/// What a model is asked, and how its answers are drawn.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct Sample {
+    /// What is added to each row's full number of steps to get the number asked for; where that is below 1, the full number is
+    /// asked for. Empty for models whose prompt names no number of steps.
+    ask: Vec<i32>,
+    /// Answers to each request.
+    #[schemars(range(min = 1))]
+    samples: u32,
+    /// 0: always the likeliest token; above, drawn from the softmax of the logits divided by it.
+    #[schemars(range(min = 0.0))]
+    temperature: f64,
+    /// Draw from this many likeliest tokens only.
+    #[schemars(range(min = 1))]
+    top_k: Option<usize>,
+    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum; with `top_k`, of the tokens it leaves.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    top_p: Option<f64>,
+    /// A response ends before the first of these texts.
+    #[schemars(inner(length(min = 1)))]
+    stop: Vec<String>,
+    /// The longest response, in tokens (0: half as long again as the longest full solution, and 16 more).
+    max_tokens: usize,
+    /// What computes.
+    engine: Engine,
+    /// In which numbers.
+    dtype: Dtype,
+    /// The address of an OpenAI-compatible server that computes in place of an engine: `http://localhost:8080/v1`.
+    #[serde(skip_serializing)]
+    endpoint: Option<String>,
+    /// The environment variable that holds the server's key, for servers that want one: `OPENAI_API_KEY`.
+    #[serde(skip_serializing)]
+    api_key_env: Option<String>,
+    /// The name under which the server serves the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<String>,
+    /// What a served model reads: as in `train`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    /// Requests to the server at once.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 1))]
+    concurrency: usize,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            ask: vec![-1, -2],
+            samples: 1,
+            temperature: 0.0,
+            top_k: None,
+            top_p: None,
+            stop: Vec::new(),
+            max_tokens: 0,
+            engine: Engine::default(),
+            dtype: Dtype::default(),
+            endpoint: None,
+            api_key_env: None,
+            served: None,
+            prompt: None,
+            concurrency: 4,
+        }
+    }
+}
+
+fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let mut sample: Sample = params.deserialize()?;
+    sample.check()?;
+    sample.check_endpoint(given.contains(&"model"))?;
+    Ok(Box::new(sample))
+}
+
+impl Sample {
+    fn check(&self) -> Result<(), figment::Error> {
+        let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
+        check_ask(&self.ask)?;
+        check_numbers(self.engine, self.dtype)?;
+        check_stop(&self.stop)?;
+        let is_greedy = self.temperature == 0.0;
+        match self {
+            Self { samples: 0, .. } => wrong("samples", "0 is too small, it must be at least 1".to_owned()),
+            Self { samples, .. } if *samples > 1 && is_greedy => {
+                let message = format!("{samples} samples of a request are all equal at temperature 0; set `temperature`");
+                wrong("samples", message)
+            }
+            Self { temperature, .. } if !(*temperature >= 0.0 && temperature.is_finite()) => wrong(
+                "temperature",
+                format!("{temperature} is out of range, it must be a number from 0 on"),
+            ),
+            Self { top_k: Some(0), .. } => wrong("top_k", "0 is too small, it must be at least 1".to_owned()),
+            Self { top_p: Some(sum), .. } if !(*sum > 0.0 && *sum <= 1.0) => {
+                wrong("top_p", format!("{sum} is out of range, it must be above 0 and at most 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what only a served model has; a prompt that is named becomes its text.
+    fn check_endpoint(&mut self, has_model: bool) -> Result<(), figment::Error> {
+        let wrong = |path: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(path));
+        let Some(endpoint) = &self.endpoint else {
+            return match self {
+                Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
+                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "without an `endpoint` nobody wants a key"),
+                Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
+                _ if !has_model => Err("a model is needed: give the input `model`, or an `endpoint`".to_owned().into()),
+                _ => Ok(()),
+            };
+        };
+        if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
+            return wrong("endpoint", "an address begins with `http://` or `https://`");
+        }
+        if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
+            // Not shown here: it may be the key itself.
+            return wrong(
+                "api_key_env",
+                "this is the name of an environment variable (letters, digits and `_`), not the key itself",
+            );
+        }
+        match self {
+            _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
+            Self { served: None, .. } => return wrong("endpoint", "which model? say its name on the server: `served = \"…\"`"),
+            Self { max_tokens: 0, .. } => {
+                return wrong(
+                    "endpoint",
+                    "the longest response of a served model must be given: `max_tokens = 400`",
+                );
+            }
+            Self { top_k: Some(_), .. } => return wrong("top_k", "a served model draws with `temperature` and `top_p` alone"),
+            Self { concurrency: 0, .. } => return wrong("concurrency", "0 is too small, it must be at least 1"),
+            _ => {}
+        }
+        let template = match self.prompt.as_deref() {
+            Some("numbered") => Prompt::NUMBERED,
+            None | Some("plain") => Prompt::PLAIN,
+            Some(template) if template.contains("{question}") => template,
+            Some(_) => {
+                return wrong(
+                    "prompt",
+                    "a prompt is `plain`, `numbered`, an entry of `[prompts]`, or a text with `{question}`",
+                );
+            }
+        };
+        self.prompt = Some(template.to_owned());
+        Ok(())
+    }
+
+    /// Asks the server.
+    fn ask_server(&self, endpoint: &str, job: &StageContext<'_>) -> Result<(), StageError> {
+        let prompt = Prompt {
+            template: self.prompt.clone().unwrap_or_default(),
+        };
+        self.check_prompt(&prompt)?;
+        let rows = job.rows("data")?;
+        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
+        let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, &self.ask, self.samples)).collect();
+        let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
+            let steps = requested.unwrap_or(row.step_num);
+            let label = format!("{} {steps} {sample}", row.id);
+            Question {
+                prompt: prompt.render(&row.prompt, steps),
+                // Servers take 32 bits.
+                seed: Stream::new(job.seed, &label).below(1 << 31),
+            }
+        };
+        let common = json!({
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p.unwrap_or(1.0),
+        });
+        let mut common = common.as_object().cloned().unwrap_or_default();
+        if !self.stop.is_empty() {
+            common.insert("stop".to_owned(), json!(self.stop));
+        }
+        let key = match (&self.api_key_env, job.secret.map(str::trim)) {
+            (Some(variable), Some(key)) if !key.is_empty() => Some(Key { variable, key }),
+            (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
+            (None, _) => None,
+        };
+        let server = Endpoint {
+            address: endpoint,
+            served: self.served.as_deref().unwrap_or_default(),
+            concurrency: self.concurrency,
+            key,
+            common,
+        };
+        let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
+        let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
+            problem: row.clone(),
+            requested,
+            sample,
+            response: written.text,
+            tokens: written.tokens,
+        });
+        job.write("answers", &answers.collect::<Vec<_>>())
+    }
+
+    /// Refuses a prompt that does not say what `ask` asks.
+    fn check_prompt(&self, prompt: &Prompt) -> Result<(), StageError> {
+        match (prompt.is_numbered(), self.ask.is_empty()) {
+            (false, false) => Err(failed(
+                "the model's prompt names no number of steps; train it with `prompt = \"numbered\"`, or set `ask = []`",
+            )),
+            (true, true) => Err(failed(
+                "the model's prompt names the number of steps, and `ask = []` gives none; `ask = [0]` is the full number",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn sampling(&self, seed: u64) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            stop: self.stop.clone(),
+            max_tokens: self.max_tokens,
+            seed,
+            engine: self.engine,
+            dtype: self.dtype,
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Refuses to ask the same twice.
+pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
+    let again = ask
+        .iter()
+        .enumerate()
+        .find(|(place, shift)| ask.iter().take(*place).any(|earlier| earlier == *shift));
+    match again {
+        Some((_, shift)) => Err(figment::Error::from(format!("{shift} stands twice")).with_path("ask")),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a text that ends every response before it starts.
+pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
+    if stop.iter().any(String::is_empty) {
+        return Err(figment::Error::from("an empty text would end every response before it starts".to_owned()).with_path("stop"));
+    }
+    Ok(())
+}
+
+impl Stage for Sample {
+    fn params(&self) -> serde_json::Value {
+        json!(self)
+    }
+
+    fn secret(&self) -> Option<&str> {
+        self.api_key_env.as_deref()
+    }
+
+    fn draws(&self) -> bool {
+        self.temperature > 0.0
+    }
+
+    fn numerics(&self) -> Option<String> {
+        self.endpoint.is_none().then(|| engine::numerics(self.engine, self.dtype))
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        if let Some(endpoint) = &self.endpoint {
+            return self.ask_server(endpoint, job);
+        }
+        let model = job.list("model").first();
+        let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
+        self.check_prompt(&model.prompt)?;
+        let rows = job.rows("data")?;
+        // Rows of no task are found now rather than when their answers are judged.
+        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
+        let mut asker = Asker {
+            job,
+            model,
+            ask: &self.ask,
+            samples: self.samples,
+            sampling: self.sampling(job.seed),
+            done: 0,
+            total: 0,
+        };
+        asker.total = asker.requests(&rows);
+        let answers = asker.answers(&rows)?;
+        job.write("answers", &answers)
+    }
+}

@@ -1,0 +1,161 @@
+//! Drawing equations: how many there are, and one at random.
+//!
+//! The published ones are drawn so: the symbols in any order, and in each gap between two of them one of ✰ ❀ ✾ ♪ ↔, all equally
+//! likely, until there is a ↔ (then one of the other four); `↔ ◯` at the end if there is none; a minus before the first symbol in
+//! half of them. Left out are those that are solved already, and single terms that are ◯.
+
+use super::equation::{Equation, Factor, Sum, Term};
+use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS};
+use super::skeleton::{self, Skeleton};
+use super::symbols::{LETTERS, UNKNOWN};
+use crate::task::pool::{Group, Pool};
+use learn::seed::Stream;
+
+/// Equations by their numbers of symbols and steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub symbols: [u32; 2],
+    pub steps: [u32; 2],
+    pub letters: Letters,
+}
+
+/// Equations of one number of symbols.
+pub(super) struct Equations {
+    symbols: usize,
+    letters: Letters,
+    skeletons: Vec<Skeleton>,
+    /// The likelihoods of the skeletons, added up. [skeletons]
+    likelihoods: Vec<f64>,
+}
+
+impl Pool for Range {
+    type Group = Equations;
+
+    const MORE: &'static str = "symbols or steps";
+
+    fn check(&self) -> Result<(), String> {
+        let wrong = |name, [least, most]: [u32; 2], from, to| {
+            (least < from || most > to || least > most)
+                .then(|| format!("`{name} = [{least}, {most}]` must be the least and the most {name}, from {from} to {to}"))
+        };
+        let wrong = wrong("symbols", self.symbols, 2, MOST_SYMBOLS).or_else(|| wrong("steps", self.steps, 1, MOST_STEPS));
+        wrong.map_or(Ok(()), Err)
+    }
+
+    fn groups(&self) -> Vec<Equations> {
+        let [least, most] = self.symbols;
+        (least..=most).map(|symbols| Equations::new(symbols, *self)).collect()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let meet = |a: [u32; 2], b: [u32; 2]| a[0] <= b[1] && b[0] <= a[1];
+        meet(self.symbols, other.symbols) && meet(self.steps, other.steps)
+    }
+}
+
+impl Equations {
+    fn new(symbols: u32, range: Range) -> Self {
+        let symbols = symbols as usize;
+        let mut skeletons = skeleton::all(symbols);
+        skeletons.retain(|skeleton| (range.steps[0]..=range.steps[1]).contains(&skeleton.steps()));
+        let mut total = 0.0;
+        let add = |skeleton: &Skeleton| {
+            total += skeleton.likelihood() as f64;
+            total
+        };
+        Self {
+            symbols,
+            letters: range.letters,
+            likelihoods: skeletons.iter().map(add).collect(),
+            skeletons,
+        }
+    }
+
+    /// The letters and ❤, which is the `place`-th.
+    fn symbols(&self, place: usize, stream: &mut Stream) -> Vec<char> {
+        let mut letters = LETTERS;
+        let count = self.symbols - 1;
+        if self.letters == Letters::Any {
+            stream.shuffle(&mut letters);
+        }
+        let mut symbols: Vec<char> = letters.into_iter().take(count).collect();
+        stream.shuffle(&mut symbols);
+        symbols.insert(place.min(count), UNKNOWN);
+        symbols
+    }
+}
+
+impl Group for Equations {
+    type Problem = Equation;
+    type Identity = Equation;
+
+    fn prefix(&self) -> String {
+        format!("var{}_", self.symbols)
+    }
+
+    fn capacity(&self) -> u128 {
+        let letters = self.symbols as u128 - 1;
+        let orders: u128 = (1..=letters).product();
+        let choices = match self.letters {
+            Letters::First => 1,
+            Letters::Any => skeleton::choose(LETTERS.len() as u128, letters),
+        };
+        choices * orders * self.skeletons.iter().map(Skeleton::ways).sum::<u128>()
+    }
+
+    /// There must be some (see [`Self::capacity`]).
+    fn draw(&self, stream: &mut Stream) -> Equation {
+        let goal = stream.uniform() * self.likelihoods.last().copied().unwrap_or_default();
+        let index = self.likelihoods.partition_point(|sum| *sum <= goal);
+        let last = self.skeletons.len().saturating_sub(1);
+        let Some(skeleton) = self.skeletons.get(index.min(last)) else {
+            return Equation {
+                left: Sum::default(),
+                right: Sum::default(),
+            };
+        };
+        let signs = skeleton.fill(stream);
+        let symbols = self.symbols(skeleton.place, stream);
+        let (left, right) = symbols.split_at(skeleton.left);
+        let (left_signs, right_signs) = signs.split_at(skeleton.left);
+        Equation {
+            left: sum(left, left_signs),
+            right: sum(right, right_signs),
+        }
+    }
+
+    fn identity(equation: &Equation) -> Equation {
+        equation.clone()
+    }
+}
+
+/// What stands before a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Plus,
+    Minus,
+    Times,
+    Over,
+}
+
+/// Symbols with the signs before them; the first one's is plus or minus.
+fn sum(symbols: &[char], signs: &[Sign]) -> Sum {
+    let mut terms: Vec<Term> = Vec::new();
+    for (&symbol, &sign) in symbols.iter().zip(signs) {
+        let factor = Factor {
+            divides: sign == Sign::Over,
+            symbol,
+        };
+        match (sign, terms.last_mut()) {
+            (Sign::Times | Sign::Over, Some(term)) => term.factors.push(factor),
+            _ => terms.push(Term {
+                negative: sign == Sign::Minus,
+                factors: vec![factor],
+            }),
+        }
+    }
+    Sum(terms)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! When two equations say the same of ❤.
+//!
+//! An equation in which ❤ occurs once is solved for ❤ with numbers of a large prime field in place of the letters, at a few fixed
+//! points. Equal solutions are equal at every point. Two different ones, rational functions whose symbols number `n` in all, are
+//! equal at a random point with a probability of at most `n / 2⁶¹`, so at all points with at most `(n / 2⁶¹)³`: less than 10⁻⁴⁰ for a
+//! thousand symbols. A division by zero at one point may be chance, and the point is left out; at all points, it is one.
+
+use std::sync::LazyLock;
+
+use super::expression::{Item, Operator, Postfix, Written};
+use super::field::{Fraction, PRIME, Ratio};
+use super::symbols::LETTERS;
+use learn::seed::Stream;
+
+const POINTS: usize = 3;
+
+/// What the letters stand for.
+type Point = [u64; LETTERS.len()];
+
+/// What ❤ is at each point, where it is anything.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Solution([Option<Fraction>; POINTS]);
+
+impl Solution {
+    /// The solution of an equation in which ❤ occurs once; nothing if it has none, or any ❤ solves it.
+    pub(super) fn of(equation: &Written) -> Option<Self> {
+        static DRAWN: LazyLock<[Point; POINTS]> = LazyLock::new(|| {
+            let mut stream = Stream::new(0, "algebra points");
+            [(); POINTS].map(|()| [(); LETTERS.len()].map(|()| 1 + stream.below(PRIME - 1)))
+        });
+        if equation.unknowns() != 1 {
+            return None;
+        }
+        let solution = DRAWN.map(|point| {
+            let (left, right) = (value(&equation.left, &point)?, value(&equation.right, &point)?);
+            left.plus(right.negative()).root()
+        });
+        solution.iter().any(Option::is_some).then_some(Self(solution))
+    }
+
+    /// Whether both are the same function of the letters.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let both: Vec<(Fraction, Fraction)> = self.0.iter().zip(other.0).filter_map(|(a, b)| a.zip(b)).collect();
+        !both.is_empty() && both.iter().all(|(a, b)| a == b)
+    }
+}
+
+/// The value of an expression at a point; nothing for a division by zero.
+fn value(expression: &Postfix, point: &Point) -> Option<Ratio> {
+    let mut values: Vec<Ratio> = Vec::new();
+    for item in &expression.0 {
+        let value = match *item {
+            Item::Zero => Ratio::constant(0),
+            Item::Unknown => Ratio::UNKNOWN,
+            Item::Letter(letter) => Ratio::constant(*point.get(letter)?),
+            Item::Operator(Operator::Negative) => values.pop()?.negative(),
+            Item::Operator(operator) => {
+                let (right, left) = (values.pop()?, values.pop()?);
+                match operator {
+                    Operator::Plus => left.plus(right),
+                    Operator::Times => left.times(right),
+                    Operator::Over => left.divided_by(right)?,
+                    Operator::Minus | Operator::Negative => left.plus(right.negative()),
+                }
+            }
+        };
+        values.push(value);
+    }
+    values.pop()
+}
+
+/// Whether `answer` says what ❤ is, and the same as `gold`.
+pub(super) fn is_right(gold: &str, answer: &str) -> bool {
+    let read = |text| Written::read(text).filter(Written::isolates);
+    match (read(gold), read(answer)) {
+        (Some(gold), Some(answer)) => {
+            let (gold, answer) = (Solution::of(&gold), Solution::of(&answer));
+            gold.zip(answer).is_some_and(|(gold, answer)| gold.is(&answer))
+        }
+        _ => false,
+    }
+}
+
+/// Which of `steps` follow: those that say the same of ❤ as what stands before.
+pub(super) fn follow(question: &str, steps: &[&str]) -> Vec<bool> {
+    let solution = |text: &str| Written::read(text).and_then(|equation| Solution::of(&equation));
+    let mut before = solution(question);
+    let held = |step: &&str| {
+        let Some(new) = solution(step) else { return false };
+        before.replace(new).is_some_and(|before| before.is(&new))
+    };
+    steps.iter().map(held).collect()
+}

@@ -1,0 +1,87 @@
+//! What a language model brings before it learns to reason step by step: small sums, single turns, symbols that are copied and moved. Not
+//! the paper's: the data of a base model for those who have no language model (see `docs/tasks.md`).
+
+mod draw;
+mod params;
+mod question;
+
+use figment::value::Value;
+use schemars::{Schema, schema_for};
+
+use self::params::Params;
+use self::question::Question;
+use super::pool::Named;
+use super::{Problems, Splits, Task};
+use learn::dataset::Row;
+
+/// The task `basics`.
+pub(super) struct Basics;
+
+impl Task for Basics {
+    fn name(&self) -> &'static str {
+        "basics"
+    }
+
+    fn recognises(&self, row: &Row) -> bool {
+        Question::read(&row.prompt).is_some()
+    }
+
+    fn is_right(&self, row: &Row, answer: &str) -> bool {
+        row.answer.as_str() == Some(answer)
+    }
+
+    /// There is but one step, and it is the answer.
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
+        let work = Question::read(&row.prompt).map(|question| question.work());
+        steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
+    }
+
+    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+        let params: Params = params.deserialize()?;
+        params.check()?;
+        Ok(Box::new(params))
+    }
+
+    fn schema(&self) -> Schema {
+        schema_for!(Params)
+    }
+}
+
+impl Problems for Params {
+    fn params(&self) -> serde_json::Value {
+        serde_json::json!(self)
+    }
+
+    fn generate(&self, seed: u64) -> Splits {
+        let drawn = self.demand().draw("basics", seed);
+        let mut train = rows(&draw::facts(&self.skills));
+        train.extend(rows(&drawn.train));
+        Splits {
+            train,
+            // A single step cannot be skipped.
+            skipped: Vec::new(),
+            development: rows(&drawn.development),
+            in_domain: rows(&drawn.in_domain),
+            ood_easy: rows(&drawn.ood_easy),
+            ood_hard: rows(&drawn.ood_hard),
+        }
+    }
+}
+
+fn rows(questions: &[Named<Question>]) -> Vec<Row> {
+    questions.iter().map(|Named { id, problem }| row(id.clone(), problem)).collect()
+}
+
+fn row(id: String, question: &Question) -> Row {
+    let answer = question.answer();
+    Row {
+        id,
+        prompt: question.to_string(),
+        completion: format!("{}\nThus, the answer is {answer}.", question.work()),
+        step_num: 1,
+        answer: answer.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Walks: where does somebody look after some turns (METHOD, 5.2)?
+
+mod params;
+mod steps;
+pub(super) mod walk;
+
+use figment::value::Value;
+use schemars::{Schema, schema_for};
+
+use self::params::Params;
+use self::walk::{Facing, Walk};
+use super::pool::Named;
+use super::{Problems, Splits, Task};
+use learn::dataset::Row;
+use learn::seed::Stream;
+
+/// The task `direction`.
+pub(super) struct Direction;
+
+/// What stands before the facing in the question.
+const OPENING: &str = "Assuming an initial orientation facing ";
+/// What stands between the facing and the actions.
+const MIDDLE: &str = ", determine the final direction after executing the following actions: ";
+
+impl Task for Direction {
+    fn name(&self) -> &'static str {
+        "direction"
+    }
+
+    fn recognises(&self, row: &Row) -> bool {
+        Walk::read(&row.prompt).is_some()
+    }
+
+    fn is_right(&self, row: &Row, answer: &str) -> bool {
+        row.answer.as_str() == Some(answer)
+    }
+
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
+        match Walk::read(&row.prompt) {
+            Some(walk) => steps::follow(walk, steps),
+            None => vec![false; steps.len()],
+        }
+    }
+
+    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+        let params: Params = params.deserialize()?;
+        params.check()?;
+        Ok(Box::new(params))
+    }
+
+    fn schema(&self) -> Schema {
+        schema_for!(Params)
+    }
+}
+
+impl Walk {
+    fn read(question: &str) -> Option<Self> {
+        let (facing, actions) = question.strip_prefix(OPENING)?.split_once(MIDDLE)?;
+        Some(Self {
+            facing: Facing::read(facing)?,
+            actions: walk::read_list(actions)?,
+        })
+    }
+
+    /// The row, its solution without the line after the action at `left_out`.
+    fn row(&self, id: String, left_out: Option<usize>) -> Row {
+        let lines = (0..self.actions.len()).filter(|done| Some(*done) != left_out);
+        let lines: Vec<String> = lines.map(|done| self.line(done)).collect();
+        let answer = self.facing.after(&self.actions).to_string();
+        Row {
+            id,
+            prompt: format!("{OPENING}{}{MIDDLE}{}", self.facing, walk::list(&self.actions)),
+            completion: format!("{}\nThus, the answer is {answer}.", lines.join("\n")),
+            step_num: lines.len() as u32,
+            answer: answer.into(),
+        }
+    }
+
+    /// The line after the action at `done`: the facing, and what remains.
+    fn line(&self, done: usize) -> String {
+        let (executed, rest) = self.actions.split_at(done + 1);
+        let facing = self.facing.after(executed);
+        match rest {
+            [] => format!("{facing}."),
+            rest => format!("{facing}. {}", walk::list(rest)),
+        }
+    }
+
+    /// The same with the first two neighbouring actions that cancel done in one step, where there are some.
+    fn skipped(&self, id: &str) -> Option<Row> {
+        let pairs = self.actions.windows(2);
+        let pair = pairs.into_iter().position(|pair| matches!(pair, [a, b] if a.cancels(*b)))?;
+        Some(self.row(format!("{id}/skip"), Some(pair)))
+    }
+}
+
+impl Problems for Params {
+    fn params(&self) -> serde_json::Value {
+        serde_json::json!(self)
+    }
+
+    fn generate(&self, seed: u64) -> Splits {
+        let drawn = self.demand().draw("direction", seed);
+        let skip = |named: &Named<Walk>, _: &mut Stream| named.problem.skipped(&named.id);
+        let mut stream = Stream::new(seed, "direction skips");
+        Splits {
+            skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
+            train: rows(&drawn.train),
+            development: rows(&drawn.development),
+            in_domain: rows(&drawn.in_domain),
+            ood_easy: rows(&drawn.ood_easy),
+            ood_hard: rows(&drawn.ood_hard),
+        }
+    }
+}
+
+fn rows(walks: &[Named<Walk>]) -> Vec<Row> {
+    walks.iter().map(|Named { id, problem }| problem.row(id.clone(), None)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! The params of `generate` for walks, and drawing them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::walk::{Action, Facing, Walk};
+use crate::task::pool::{Demand, Group, Pool, Sizes};
+use crate::task::{Start, check_share};
+use learn::seed::Stream;
+
+/// Walks have at most this many actions: beyond, the solutions, which grow with their square, fit no model.
+const MOST_ACTIONS: u32 = 60;
+
+/// Which walks to draw; the defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Params {
+    /// Whether there are hand-made skips (the port `skipped`) to begin with.
+    pub start: Start,
+    /// Number of training problems.
+    pub train: u64,
+    /// Number of problems for choosing settings, drawn as the training problems are.
+    pub development: u64,
+    /// Number of test problems, drawn as the training problems are.
+    pub in_domain: u64,
+    /// Number of somewhat harder test problems.
+    pub ood_easy: u64,
+    /// Number of much harder test problems.
+    pub ood_hard: u64,
+    /// Least and most actions of `train`, `development` and `in_domain`.
+    pub actions: Lengths,
+    /// Least and most actions of `ood_easy`.
+    pub actions_easy: Lengths,
+    /// Least and most actions of `ood_hard`.
+    pub actions_hard: Lengths,
+    /// Share of the training problems that a warm start has a hand-made skip of, where two neighbouring actions cancel.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub skip_share: f64,
+}
+
+/// Least and most actions; every number in between gets equally many problems while they last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Lengths(u32, u32);
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            start: Start::Cold,
+            train: 2_080,
+            development: 1_000,
+            in_domain: 1_000,
+            ood_easy: 500,
+            ood_hard: 500,
+            actions: Lengths(1, 10),
+            actions_easy: Lengths(11, 20),
+            actions_hard: Lengths(21, 30),
+            skip_share: 1.0,
+        }
+    }
+}
+
+impl Params {
+    /// The splits and where they come from.
+    pub(super) fn demand(&self) -> Demand<Lengths> {
+        Demand {
+            sizes: Sizes {
+                train: self.train,
+                development: self.development,
+                in_domain: self.in_domain,
+                ood_easy: self.ood_easy,
+                ood_hard: self.ood_hard,
+            },
+            pool: ("actions", self.actions),
+            easy: ("actions_easy", self.actions_easy),
+            hard: ("actions_hard", self.actions_hard),
+        }
+    }
+
+    /// Whether there can be such problems.
+    pub(super) fn check(&self) -> Result<(), figment::Error> {
+        check_share(self.skip_share)?;
+        self.demand().check()
+    }
+}
+
+impl Pool for Lengths {
+    type Group = Length;
+
+    const MORE: &'static str = "actions";
+
+    fn check(&self) -> Result<(), String> {
+        let Self(least, most) = *self;
+        if least < 1 || most > MOST_ACTIONS || least > most {
+            return Err(format!(
+                "[{least}, {most}] must be the least and the most actions, from 1 to {MOST_ACTIONS}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn groups(&self) -> Vec<Length> {
+        (self.0..=self.1).map(Length).collect()
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.0 <= other.1 && other.0 <= self.1
+    }
+}
+
+/// All walks of so many actions.
+pub(super) struct Length(u32);
+
+impl Group for Length {
+    type Problem = Walk;
+    type Identity = Walk;
+
+    fn prefix(&self) -> String {
+        format!("seq{}_", self.0)
+    }
+
+    fn capacity(&self) -> u128 {
+        u128::from(Facing::COUNT) * 3u128.pow(self.0)
+    }
+
+    fn draw(&self, stream: &mut Stream) -> Walk {
+        let facing = Facing::of(stream.below(Facing::COUNT));
+        // As many kinds as there are, so one is always found.
+        let action = |_| Action::ALL.get(stream.below(3) as usize).copied();
+        Walk {
+            facing,
+            actions: (0..self.0).filter_map(action).collect(),
+        }
+    }
+
+    fn identity(problem: &Walk) -> Walk {
+        problem.clone()
+    }
+}

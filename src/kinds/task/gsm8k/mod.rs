@@ -1,0 +1,101 @@
+//! Grade-school mathematics (METHOD, 5.4): GSM8K's published problems, in words; the answer is a number.
+
+mod amount;
+mod equation;
+#[cfg(test)]
+mod tests;
+
+use self::amount::Amount;
+use super::{Published, PublishedFields, Task};
+use learn::dataset::Row;
+
+/// The task `gsm8k`.
+pub(super) struct Gsm8k;
+
+/// What the ids of its rows begin with: a question in words could be any task's.
+const PREFIX: &str = "gsm8k/";
+/// What stands before the answer in the published form.
+const ANSWER: &str = "####";
+/// What begins the line of the answer in a row, and in some published rows a step.
+const CLOSING: &str = "Thus, the";
+
+impl Task for Gsm8k {
+    fn name(&self) -> &'static str {
+        "gsm8k"
+    }
+
+    fn recognises(&self, row: &Row) -> bool {
+        row.id.starts_with(PREFIX)
+    }
+
+    fn is_right(&self, row: &Row, answer: &str) -> bool {
+        let gold = row.answer.as_str().and_then(Amount::read);
+        gold.is_some() && Amount::read(answer) == gold
+    }
+
+    /// The equations of a step must hold. One without an equation that can be read says nothing that can be checked, and passes.
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
+        let is_ours = self.recognises(row);
+        steps
+            .iter()
+            .map(|step| is_ours && !step.trim().is_empty() && equation::all_hold(step))
+            .collect()
+    }
+
+    fn published(&self) -> Option<&'static dyn Published> {
+        Some(&Self)
+    }
+}
+
+impl Published for Gsm8k {
+    fn fields(&self) -> PublishedFields {
+        PublishedFields {
+            prompt: Some("question"),
+            completion: Some("answer"),
+        }
+    }
+
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String> {
+        let (steps, answer) = solution
+            .rsplit_once(ANSWER)
+            .ok_or_else(|| format!("the solution has no line `{ANSWER} …` with the answer"))?;
+        let answer = answer.trim();
+        if Amount::read(answer).is_none() {
+            return Err(format!("the answer `{answer}` is no number"));
+        }
+        let steps: Vec<String> = without_notes(steps).lines().map(step).filter(|step| !step.is_empty()).collect();
+        if steps.is_empty() {
+            return Err("the solution has no steps".to_owned());
+        }
+        Ok(Row {
+            id,
+            prompt: question.trim().to_owned(),
+            completion: format!("{}\n{CLOSING} answer is {answer}.", steps.join("\n")),
+            step_num: steps.len() as u32,
+            answer: answer.into(),
+        })
+    }
+}
+
+/// A line as a step. One that begins as the line of the answer does would end the steps: it is worded another way.
+fn step(line: &str) -> String {
+    line.trim().replace(CLOSING, "So, the")
+}
+
+/// The text without calculator notes: `16 - 3 = <<16-3=13>>13`.
+fn without_notes(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, note)) = rest.split_once("<<") {
+        plain.push_str(before);
+        match note.split_once(">>") {
+            Some((_, after)) => rest = after,
+            // Not a note: it never ends.
+            None => {
+                plain.push_str("<<");
+                rest = note;
+            }
+        }
+    }
+    plain + rest
+}

@@ -1,0 +1,182 @@
+//! The reasoning tasks: how problems are drawn, when an answer is right, and which steps of a solution follow. A new task is one file
+//! and one line in [`tasks`].
+
+mod addition;
+mod algebra;
+mod basics;
+mod direction;
+mod gsm8k;
+mod pool;
+// The example of docs/extending.md: a task for the tests alone.
+#[cfg(test)]
+#[path = "../../../docs/reversal.rs"]
+mod reversal;
+
+use std::sync::LazyLock;
+
+use figment::value::Value;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+use learn::dataset::Row;
+use learn::seed::Stream;
+
+/// One reasoning task.
+pub trait Task: Sync {
+    /// `addition`, …
+    fn name(&self) -> &'static str;
+
+    /// Whether the row's question is one of this task's.
+    fn recognises(&self, row: &Row) -> bool;
+
+    /// Whether `answer`, as it was read from a solution, answers the row's question. Any text may come.
+    fn is_right(&self, row: &Row, answer: &str) -> bool;
+
+    /// Which of the steps of a solution to the row's question follow from what stands before them, one for each of `steps`. Any
+    /// texts may come.
+    ///
+    /// A step is held against the one before it, right or wrong, and the first against the question. One that cannot be read does
+    /// not follow, and the next is held against the last that could be.
+    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool>;
+
+    /// Reads and checks the params of `generate` for this task: all but `task`.
+    ///
+    /// # Errors
+    /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist; and for a task whose
+    /// problems are published.
+    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+        let _ = params;
+        let name = self.name();
+        let message = format!("the problems of `{name}` are published, and not drawn: `import` them with `task = \"{name}\"`");
+        Err(figment::Error::from(message).with_path("task"))
+    }
+
+    /// The JSON Schema of these params.
+    fn schema(&self) -> Schema {
+        Schema::default()
+    }
+
+    /// How the task's problems are published, for a task whose problems are not drawn.
+    fn published(&self) -> Option<&'static dyn Published> {
+        None
+    }
+}
+
+/// How `import` reads the problems of a task that others have published.
+pub trait Published {
+    /// What the question and the solution are called there.
+    fn fields(&self) -> PublishedFields;
+
+    /// The row of a question and its solution as they are published.
+    ///
+    /// # Errors
+    /// When the solution is not in the published form.
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String>;
+}
+
+/// Names of fields in published records; nothing where they are those of a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishedFields {
+    pub prompt: Option<&'static str>,
+    pub completion: Option<&'static str>,
+}
+
+/// What to generate: a task's params, checked.
+pub trait Problems {
+    /// The params after defaults, without `task`.
+    fn params(&self) -> serde_json::Value;
+
+    /// Draws all splits; the same seed gives the same rows.
+    fn generate(&self, seed: u64) -> Splits;
+}
+
+/// The data sets that `generate` puts out. No problem is in two of them, but for the hand-made skips of training problems.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Splits {
+    /// Problems with full-step solutions.
+    pub train: Vec<Row>,
+    /// Hand-made skipped solutions of training problems; empty for a cold start.
+    pub skipped: Vec<Row>,
+    /// For choosing settings.
+    pub development: Vec<Row>,
+    /// Drawn as the training problems are.
+    pub in_domain: Vec<Row>,
+    /// Somewhat harder than the training problems.
+    pub ood_easy: Vec<Row>,
+    /// Much harder.
+    pub ood_hard: Vec<Row>,
+}
+
+/// The table of tasks, by name.
+pub fn tasks() -> &'static [&'static dyn Task] {
+    &[
+        &addition::Addition,
+        &algebra::Algebra,
+        &basics::Basics,
+        &direction::Direction,
+        &gsm8k::Gsm8k,
+        #[cfg(test)]
+        &reversal::Reversal,
+    ]
+}
+
+/// The names in the table.
+pub fn names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| tasks().iter().map(|task| task.name()).collect());
+    &NAMES
+}
+
+/// The names of the tasks whose problems are drawn.
+pub fn drawn_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| chosen(|task| task.published().is_none()));
+    &NAMES
+}
+
+/// The names of the tasks whose problems are published.
+pub fn published_names() -> &'static [&'static str] {
+    static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| chosen(|task| task.published().is_some()));
+    &NAMES
+}
+
+fn chosen(belongs: impl Fn(&dyn Task) -> bool) -> Vec<&'static str> {
+    let tasks = tasks().iter().filter(|task| belongs(**task));
+    tasks.map(|task| task.name()).collect()
+}
+
+/// The task that the row's question belongs to.
+pub fn of(row: &Row) -> Option<&'static dyn Task> {
+    tasks().iter().copied().find(|task| task.recognises(row))
+}
+
+/// What the first model is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Start {
+    /// Full-step solutions only.
+    Cold,
+    /// Those and hand-made skips.
+    Warm,
+}
+
+impl Start {
+    /// The hand-made skips of a warm start: of the given share of the problems, where `skip` makes one.
+    fn skips<P>(self, share: f64, train: &[P], stream: &mut Stream, skip: impl Fn(&P, &mut Stream) -> Option<Row>) -> Vec<Row> {
+        let mut chosen = |problem: &P| match self {
+            Self::Warm if stream.uniform() < share => skip(problem, stream),
+            Self::Warm | Self::Cold => None,
+        };
+        train.iter().filter_map(&mut chosen).collect()
+    }
+}
+
+/// Refuses a `skip_share` that is no share.
+fn check_share(share: f64) -> Result<(), figment::Error> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(());
+    }
+    let message = format!("{share} is out of range, it must be a share, from 0 to 1");
+    Err(figment::Error::from(message).with_path("skip_share"))
+}
+
+#[cfg(test)]
+mod tests;

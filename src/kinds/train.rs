@@ -1,0 +1,151 @@
+//! `train`: trains a model on a data set, from random weights or from another model.
+
+use figment::value::Value;
+use schemars::schema_for;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::check_numbers;
+use crate::data_sets::DataSets;
+use lab::stage::failed;
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::engine;
+use learn::model::{self, Architecture};
+use learn::tokenizer::Style;
+use learn::trainer::{self, Material, Reading, Reads, Recipe, Run, TrainError};
+
+pub(super) static KIND: Kind = Kind {
+    name: "train",
+    version: 2,
+    inputs: &[
+        Input::one("data", PortType::Dataset),
+        Input::maybe("base", PortType::Model),
+        Input::list("vocabulary", PortType::Dataset, true),
+    ],
+    free: false,
+    outputs: &[Output::of("model", PortType::Model)],
+    named: &[("model", "models"), ("prompt", "prompts")],
+    words: None,
+    parse,
+    schema: || schema_for!(Recipe),
+    follows_seed: true,
+};
+
+/// The `model` of a stage that has the shape of its base.
+const BASE: &str = "base";
+
+/// A training.
+struct Train(Recipe);
+
+fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+    let mut params = params.clone();
+    if let (true, Value::Dict(_, fields)) = (given.contains(&"base"), &mut params) {
+        // As if it were left out, for files that give it to stages with and without a base.
+        fields.retain(|field, value| field != "model" || value.as_str() != Some(BASE));
+    }
+    let mut recipe: Recipe = params.deserialize()?;
+    check_numbers(recipe.engine, recipe.dtype)?;
+    let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));
+    if !given.contains(&"base") {
+        recipe.model.get_or_insert_default();
+    } else if recipe.tokenizer != Style::Auto {
+        return wrong(
+            "tokenizer",
+            "with a `base` the tokenizer is the base's; leave it out, or write \"auto\"",
+        );
+    } else if given.contains(&"vocabulary") {
+        return wrong(
+            "vocabulary",
+            "with a `base` the tokenizer is the base's; give `vocabulary` to the base's training",
+        );
+    }
+    check_frozen(&recipe)?;
+    check_lora(&recipe, given)?;
+    Ok(Box::new(Train(recipe)))
+}
+
+/// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
+/// base are checked when it is there.
+fn check_frozen(recipe: &Recipe) -> Result<(), figment::Error> {
+    // What is wrong with the model is said elsewhere.
+    let shape = recipe.model.as_ref().and_then(|model| model.shape(1).ok());
+    let named = engine::check_frozen(recipe.engine, &recipe.frozen);
+    let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
+    checked.map_err(|error| figment::Error::from(error.to_string()).with_path("frozen"))
+}
+
+/// Refuses adapters that cannot be trained, before anything runs.
+fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), figment::Error> {
+    let Some(lora) = &recipe.lora else { return Ok(()) };
+    let wrong = |message: String| Err(figment::Error::from(message).with_path("lora"));
+    if !given.contains(&"base") {
+        return wrong("adapters need a model to adapt; name it as `base`".to_owned());
+    }
+    if !recipe.frozen.is_empty() {
+        return wrong("with `lora` all weights of the base are frozen; leave `frozen` out".to_owned());
+    }
+    let checked = lora.check().map_err(|error| error.to_string());
+    let checked = checked.and_then(|()| engine::check_lora(recipe.engine, lora).map_err(|error| error.to_string()));
+    checked.or_else(wrong)
+}
+
+impl Stage for Train {
+    fn params(&self) -> serde_json::Value {
+        json!(self.0)
+    }
+
+    fn draws(&self) -> bool {
+        true
+    }
+
+    fn numerics(&self) -> Option<String> {
+        Some(engine::numerics(self.0.engine, self.0.dtype))
+    }
+
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+        let base = from.params().get("model").map(Architecture::deserialize);
+        // A base that has a base itself may leave its shape to that: the run will tell.
+        if let ("base", Some(written), Some(Ok(base))) = (port, &self.0.model, base) {
+            let wrong = |error: TrainError| figment::Error::from(error.to_string()).with_path("model");
+            return trainer::check_base(written, &base).map_err(wrong);
+        }
+        Ok(())
+    }
+
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+        let rows = job.rows("data")?;
+        let base = job.list("base").first().map(|folder| || model::load(folder));
+        let run = Run {
+            scratch: job.scratch,
+            threads: job.threads,
+            device: job.device,
+            memory: job.memory,
+            progress: &|reading| tell(job, &reading),
+            stop: job.stop,
+        };
+        let material = Material {
+            rows: &rows,
+            vocabulary: &job.rows("vocabulary")?,
+            base: base.as_ref().map(|read| read as &Reads<'_>),
+        };
+        let trained = trainer::train(&self.0, &material, job.seed, &run).map_err(train_failed)?;
+        trained.save(&job.outputs.join("model")).map_err(train_failed)
+    }
+}
+
+fn tell(job: &StageContext<'_>, reading: &Reading) {
+    let readings = [
+        ("loss", reading.loss),
+        ("learning_rate", reading.learning_rate),
+        ("tokens_per_second", reading.tokens_per_second),
+    ];
+    job.tell(reading.step, reading.steps, "steps", readings);
+}
+
+/// A failure to train, as the stage's.
+fn train_failed(error: TrainError) -> StageError {
+    match error {
+        TrainError::Stopped => StageError::Stopped,
+        other => failed(other),
+    }
+}

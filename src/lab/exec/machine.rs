@@ -1,0 +1,135 @@
+//! The machine, as far as a record and a plan need to know it.
+
+use std::path::Path;
+
+use crate::store::{Machine, host};
+
+/// This machine.
+pub fn this(instruction_set: &str) -> Machine {
+    Machine {
+        host: host(),
+        cores: cores(),
+        instruction_set: instruction_set.to_owned(),
+        runner: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The seconds that this process's threads have computed so far.
+pub fn cpu_seconds() -> Option<f64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    (seconds > 0.0).then_some(seconds)
+}
+
+/// The most memory that this process has held at once, in bytes. Nothing where there is no `/proc`.
+pub fn peak_memory() -> Option<u64> {
+    peak(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// `VmHWM` of a text like `/proc/self/status`, in bytes.
+fn peak(text: &str) -> Option<u64> {
+    kilobytes(text, "VmHWM:")
+}
+
+/// The bytes that this process may still take: what the system has left, and the limits of its control groups. Nothing where the system
+/// does not say.
+pub fn memory() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let free = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
+    free.into_iter().chain(left(&groups, Path::new("/sys/fs/cgroup"))).min()
+}
+
+/// `MemAvailable` of a text like `/proc/meminfo`, in bytes.
+fn available(text: &str) -> Option<u64> {
+    kilobytes(text, "MemAvailable:")
+}
+
+/// A line `<name> <number> kB`, in bytes.
+fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    number.checked_mul(1024)
+}
+
+/// What the groups of a text like `/proc/self/cgroup`, and those that they are in, leave of their limits; `root` is where groups lie.
+fn left(groups: &str, root: &Path) -> Option<u64> {
+    let lines = groups.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        rest.split_once(':')
+    });
+    let left = lines.flat_map(|(controllers, group)| {
+        // Version 2 has one tree for all controllers, version 1 one for each.
+        let (folder, limit, used) = match controllers {
+            "" => (root.to_owned(), "memory.max", "memory.current"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                (root.join("memory"), "memory.limit_in_bytes", "memory.usage_in_bytes")
+            }
+            _ => return Vec::new(),
+        };
+        let group = Path::new(group.trim_start_matches('/'));
+        let number = |path: &Path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+        let groups = group.ancestors().map(|group| folder.join(group));
+        groups
+            .filter_map(|group| {
+                let (limit, used) = (number(&group.join(limit))?, number(&group.join(used))?);
+                // Pages of files count as used, and are given up before anything fails.
+                let cached = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+                let cached = cached
+                    .lines()
+                    .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+                Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
+            })
+            .collect()
+    });
+    left.min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read_as_the_system_writes_it() {
+        assert_eq!(
+            available("MemTotal:       32 kB\nMemFree: 8 kB\nMemAvailable:     16 kB\nBuffers: 1 kB\n"),
+            Some(16 << 10)
+        );
+        assert_eq!(available("MemTotal: 32 kB\n"), None);
+        assert_eq!(peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
+        assert!(cpu_seconds().is_some());
+    }
+
+    #[test]
+    fn the_tightest_group_counts_and_its_cached_files_do_not() {
+        let root = tempfile::tempdir().unwrap();
+        let group = |path: &str, files: &[(&str, &str)]| {
+            let folder = root.path().join(path);
+            std::fs::create_dir_all(&folder).unwrap();
+            files
+                .iter()
+                .for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
+        };
+        group("a/b", &[("memory.max", "max\n"), ("memory.current", "5\n")]);
+        assert_eq!(left("0::/a/b\n", root.path()), None);
+        group(
+            "a",
+            &[
+                ("memory.max", "1000\n"),
+                ("memory.current", "300\n"),
+                ("memory.stat", "anon 7\ninactive_file 100\n"),
+            ],
+        );
+        assert_eq!(left("0::/a/b\n", root.path()), Some(800));
+        group("a/b", &[("memory.max", "20\n")]);
+        assert_eq!(left("0::/a/b\n", root.path()), Some(15));
+        group("memory/c", &[("memory.limit_in_bytes", "50\n"), ("memory.usage_in_bytes", "60\n")]);
+        assert_eq!(left("3:cpu:/\n2:memory:/c\n0::/\n", root.path()), Some(0));
+        assert_eq!(left("nonsense\n", root.path()), None);
+    }
+}

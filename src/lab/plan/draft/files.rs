@@ -1,0 +1,220 @@
+//! The words of a command line that are files: found beside the experiment, so that their content can enter the key.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Value};
+
+use super::Reader;
+use crate::config::Diagnostic;
+use crate::config::value::describe;
+use crate::source::{SOURCE, Source};
+use crate::stage::{Argument, Kind};
+
+/// What ends so is a script, and never the name of something that a program makes.
+const SCRIPTS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
+
+impl Reader<'_, '_> {
+    /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
+    pub(super) fn with_files(&mut self, kind: &Kind, mut params: Dict) -> Dict {
+        let Some(field) = kind.words else { return params };
+        // What is no list is left for the kind to refuse.
+        let Some(Value::Array(list, words)) = params.get(field).cloned() else {
+            return params;
+        };
+        let provided = Provided::of(params.get(SOURCE));
+        let mut named = BTreeMap::new();
+        let words = words.into_iter().enumerate();
+        let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
+        params.insert(field.to_owned(), Value::Array(list, words));
+        params
+    }
+
+    fn word(&mut self, place: usize, word: Value, provided: &Provided, named: &mut BTreeMap<String, PathBuf>) -> Value {
+        let Value::String(tag, text) = &word else {
+            if word.as_dict().is_some() {
+                let message = format!("a word of a command line is a text, not {}", describe(&word));
+                self.problems.push(Diagnostic::new(message).at(self.origins.value(word.tag())));
+            }
+            return word;
+        };
+        let at = self.origins.value(*tag);
+        let folder = at.as_ref().map(|at| Path::new(&at.source.name)).and_then(Path::parent);
+        match look(place == 0, text, folder.unwrap_or(Path::new("")), provided) {
+            Ok(None) => word,
+            Ok(Some((before, path))) => {
+                let word = Argument::File {
+                    before,
+                    path: path.clone(),
+                };
+                let name = word.source().map(|source| source.name).unwrap_or_default();
+                let other = named.insert(name.clone(), path.clone()).filter(|other| *other != path);
+                if other.is_some() || provided.has(&name) {
+                    let message = format!("two files are called `{name}`, and the program finds both in one folder");
+                    let help = match other {
+                        Some(other) => format!("the other is {}", other.display()),
+                        None => format!("the other is the source's: where that is meant, write `{name}`"),
+                    };
+                    self.problems.push(Diagnostic::new(message).at(at).help(help));
+                }
+                word.into_value(*tag)
+            }
+            Err((message, label, help)) => {
+                self.problems.push(Diagnostic::new(message).at(at).label(label).help(help));
+                word
+            }
+        }
+    }
+}
+
+/// The names of the files that a stage's source puts into the program's folder.
+struct Provided {
+    names: Vec<String>,
+    /// Whether these are all: of a source that is not here they are not known.
+    known: bool,
+}
+
+impl Provided {
+    fn of(source: Option<&Value>) -> Self {
+        let Some(source) = source else {
+            return Self {
+                names: Vec::new(),
+                known: true,
+            };
+        };
+        // One that is wrong is reported by the kind.
+        let source = source.deserialize::<Source>().unwrap_or_default();
+        let listed = || source.list(source.path.as_deref()?).ok();
+        match listed() {
+            Some(files) => Self {
+                names: files.into_iter().map(|(name, _)| name).collect(),
+                known: true,
+            },
+            None => Self {
+                known: !source.files.is_empty(),
+                names: source.files,
+            },
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name.trim_start_matches("./"))
+    }
+}
+
+/// What is before the file's name in the word as the program is given it, and where the file is; nothing for a word that is no file. What
+/// has to be one and is none comes back as a message, with what is there and what to do.
+fn look(is_program: bool, text: &str, folder: &Path, provided: &Provided) -> Result<Option<(String, PathBuf)>, (String, String, String)> {
+    // A bare program is looked for where programs are.
+    if provided.has(text) || (is_program && !text.contains('/')) {
+        return Ok(None);
+    }
+    let option = text.split_once('=').filter(|_| !is_program);
+    for (option, path) in [Some(("", text)), option].into_iter().flatten() {
+        let file = folder.join(path);
+        if path.is_empty() || provided.has(path) || !file.is_file() {
+            continue;
+        }
+        if is_program && file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 == 0) {
+            let help = format!("make it one (`chmod +x {}`), or name what reads it first", file.display());
+            let label = "it may not be executed".to_owned();
+            return Err((format!("`{text}` is no program"), label, help));
+        }
+        let path = std::path::absolute(&file).unwrap_or(file);
+        let option = if option.is_empty() { String::new() } else { format!("{option}=") };
+        let step = if text.contains('/') { "./" } else { "" };
+        return Ok(Some((option + step, path)));
+    }
+    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPTS.iter().any(|end| text.ends_with(end)));
+    if must && provided.known {
+        let file = folder.join(text);
+        let what = if file.is_dir() { "is a folder" } else { "is not there" };
+        let help = "a path is meant from the file that says it; further files come with a `source`".to_owned();
+        return Err((format!("no file `{text}`"), format!("{} {what}", file.display()), help));
+    }
+    Ok(None)
+}
+
+/// Whether a word is no text for a shell or an interpreter.
+fn is_plain(text: &str) -> bool {
+    !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "=:;|&<>()[]{}$*?!\"'`\\".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_file_where_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        std::fs::create_dir_all(place.join("scripts/deep")).unwrap();
+        for (name, mode) in [("scripts/train.py", 0o644), ("run", 0o755), ("a.toml", 0o644)] {
+            std::fs::write(place.join(name), "").unwrap();
+            std::fs::set_permissions(place.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let provided = |names: &[&str], known| Provided {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            known,
+        };
+        let said = |is_program, text: &str, provided: &Provided| match look(is_program, text, place, provided) {
+            Ok(None) => "text".to_owned(),
+            Ok(Some((before, path))) => format!("{before} {}", path.strip_prefix(place).unwrap_or(&path).display()),
+            Err((message, label, _)) => format!("{message}: {label}").replace(&place.display().to_string(), "LAB"),
+        };
+        let none = provided(&[], true);
+        let first = ["python3", "run", "./run", "scripts/train.py", "scripts/none", "scripts/deep"];
+        let first = first.map(|text| format!("{text} → {}", said(true, text, &none)));
+        let further = [
+            "scripts/train.py",
+            "./scripts/train.py",
+            "a.toml",
+            "--config=a.toml",
+            "--config=scripts/train.py",
+            "scripts/deep",
+            "openai/gsm8k",
+            "out/model.pt",
+            "none.py",
+            "../none.toml",
+            "cd x && ./go.sh",
+            "--script=none.py",
+            "",
+        ];
+        let further = further.map(|text| format!("{text} → {}", said(false, text, &none)));
+        let sourced = provided(&["train.py", "a.toml"], true);
+        let other = ["train.py", "./train.py", "a.toml", "--config=a.toml", "none.py"]
+            .map(|text| format!("{text} → {}", said(false, text, &sourced)));
+        let unknown = format!("none.py → {}", said(false, "none.py", &provided(&[], false)));
+        insta::assert_snapshot!([first.join("\n"), further.join("\n"), other.join("\n"), unknown].join("\n\n"), @r"
+        python3 → text
+        run → text
+        ./run → ./ run
+        scripts/train.py → `scripts/train.py` is no program: it may not be executed
+        scripts/none → no file `scripts/none`: LAB/scripts/none is not there
+        scripts/deep → no file `scripts/deep`: LAB/scripts/deep is a folder
+
+        scripts/train.py → ./ scripts/train.py
+        ./scripts/train.py → ./ scripts/train.py
+        a.toml →  a.toml
+        --config=a.toml → --config= a.toml
+        --config=scripts/train.py → --config=./ scripts/train.py
+        scripts/deep → text
+        openai/gsm8k → text
+        out/model.pt → text
+        none.py → no file `none.py`: LAB/none.py is not there
+        ../none.toml → no file `../none.toml`: LAB/../none.toml is not there
+        cd x && ./go.sh → text
+        --script=none.py → text
+         → text
+
+        train.py → text
+        ./train.py → text
+        a.toml → text
+        --config=a.toml → text
+        none.py → no file `none.py`: LAB/none.py is not there
+
+        none.py → text
+        ");
+    }
+}

@@ -1,0 +1,257 @@
+//! Experiment → [`Dag`]: kinds, params, references, checks, and equal stages made one.
+//!
+//! Each variant is read into drafts (fields split into inputs, params and seed; references resolved), checked for cycles, and then
+//! merged into the graph, dependencies first. All that is wrong in all variants is reported at once.
+
+mod cycle;
+mod files;
+mod merge;
+mod params;
+mod reference;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use figment::value::Value;
+
+use super::Dag;
+use crate::config::value::describe;
+use crate::config::{Diagnostic, Diagnostics, Experiment, Origins, StageDeclaration, Variant, known, nearest};
+use crate::stage::is_port;
+use crate::stage::{Input, Kind, Output, PortType, Stage};
+
+/// Builds the DAG of all variants; `kinds` is the table of kinds.
+///
+/// # Errors
+/// When anything in the experiment is wrong: all of it, file by file, from top to bottom.
+pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Vec<Diagnostic>> {
+    let mut problems = experiment.problems.clone();
+    problems.extend(unknown_defaults(experiment, kinds));
+    let mut merger = merge::Merger::new(&experiment.name);
+    for variant in &experiment.variants {
+        let drafts = Reader::new(variant, kinds, &experiment.origins, &mut problems).drafts();
+        match cycle::order(&drafts) {
+            Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
+            Ok(_) => {}
+            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts, &experiment.origins))),
+        }
+    }
+    if problems.is_empty() {
+        Ok(merger.into_dag())
+    } else {
+        Err(problems.into_vec())
+    }
+}
+
+/// What is said of tables of `[defaults]` for kinds that there are not.
+fn unknown_defaults(experiment: &Experiment, kinds: &[&'static Kind]) -> Vec<Diagnostic> {
+    let names = || kinds.iter().map(|kind| kind.name);
+    let unknown = experiment.defaults.iter().filter(|(name, _)| !names().any(|kind| kind == *name));
+    unknown
+        .map(|(name, tag)| {
+            let message = format!("no kind `{name}` to have defaults ({})", known(names()));
+            let problem = Diagnostic::new(message).at(experiment.origins.key(*tag));
+            problem.suggest(nearest(name, names()))
+        })
+        .collect()
+}
+
+/// One stage of one variant, its fields read as its kind means them.
+struct Draft<'a> {
+    declaration: &'a StageDeclaration,
+    kind: Option<&'static Kind>,
+    /// With its params as they are written.
+    stage: Option<(Box<dyn Stage>, Value)>,
+    seed: u64,
+    /// By input port, in the order of the kind's table.
+    inputs: Vec<(String, Vec<Edge>)>,
+}
+
+/// A reference to the output of another draft.
+#[derive(Clone, Debug)]
+struct Edge {
+    /// Which draft of the variant.
+    to: usize,
+    port: Cow<'static, str>,
+    /// Leads to the reference.
+    tag: figment::value::Tag,
+}
+
+/// What another stage can refer to.
+struct Ports {
+    kind: &'static Kind,
+    outputs: Vec<Output>,
+}
+
+impl Ports {
+    /// Nothing where what is wrong with the stage, which has been reported, leaves open what it would put out.
+    fn of(draft: &Draft<'_>) -> Option<Self> {
+        let kind = draft.kind?;
+        let outputs = match &draft.stage {
+            Some((stage, _)) => kind.outputs_of(stage.as_ref()),
+            None if kind.outputs.is_empty() => return None,
+            None => kind.outputs.to_vec(),
+        };
+        Some(Self { kind, outputs })
+    }
+}
+
+/// Reads the stages of one variant.
+struct Reader<'a, 'p> {
+    variant: &'a Variant,
+    kinds: &'a [&'static Kind],
+    origins: &'a Origins,
+    problems: &'p mut Diagnostics,
+    /// The stages' positions, by base and index.
+    positions: HashMap<(&'a str, Option<i64>), usize>,
+}
+
+impl<'a, 'p> Reader<'a, 'p> {
+    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], origins: &'a Origins, problems: &'p mut Diagnostics) -> Self {
+        let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
+        Self {
+            variant,
+            kinds,
+            origins,
+            problems,
+            positions: variant.stages.iter().enumerate().map(name).collect(),
+        }
+    }
+
+    fn drafts(&mut self) -> Vec<Draft<'a>> {
+        let variant = self.variant;
+        let kinds: Vec<_> = variant.stages.iter().map(|stage| self.kind(stage)).collect();
+        let mut drafts = Vec::with_capacity(kinds.len());
+        for (declaration, kind) in variant.stages.iter().zip(kinds) {
+            drafts.push(Draft {
+                declaration,
+                kind,
+                stage: kind.and_then(|kind| self.params(declaration, kind)),
+                seed: kind.map_or(0, |kind| self.seed(declaration, kind)),
+                inputs: Vec::new(),
+            });
+        }
+        // Only now: what a stage puts out may depend on its params.
+        let sources: Vec<Option<Ports>> = drafts.iter().map(Ports::of).collect();
+        for draft in &mut drafts {
+            if let Some(kind) = draft.kind {
+                draft.inputs = self.inputs(draft.declaration, kind, &sources);
+            }
+        }
+        self.sources(&drafts);
+        drafts
+    }
+
+    fn kind(&mut self, stage: &StageDeclaration) -> Option<&'static Kind> {
+        let names = || self.kinds.iter().map(|kind| kind.name);
+        let Some(value) = stage.fields.get("kind") else {
+            if !stage.broken.contains("kind") {
+                let message = format!("stage `{}` needs a `kind` ({})", stage.name, known(names()));
+                let at = self.origins.key(stage.tag);
+                // A field for a stage that is declared elsewhere, under a name with a slip.
+                let others = self.variant.stages.iter().map(|other| other.name.as_str());
+                let meant = nearest(&stage.name, others.filter(|name| *name != stage.name));
+                self.problems.push(Diagnostic::new(message).at(at).suggest(meant));
+            }
+            return None;
+        };
+        let name = value.as_str().unwrap_or_default();
+        let found = self.kinds.iter().find(|kind| kind.name == name).copied();
+        if found.is_none() {
+            let shown = crate::config::value::text(value);
+            let message = format!("no kind `{shown}` ({})", known(names()));
+            let problem = Diagnostic::new(message).at(self.origins.value(value.tag()));
+            let problem = problem.suggest(nearest(name, names()));
+            self.problems.push(problem);
+        }
+        found
+    }
+
+    /// The references at each input port.
+    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<Ports>]) -> Vec<(String, Vec<Edge>)> {
+        let mut inputs = Vec::new();
+        for input in kind.inputs {
+            let Some(value) = stage.fields.get(input.name) else {
+                if !input.optional && !stage.broken.contains(input.name) {
+                    let message = format!(
+                        "stage `{}` needs the input `{}`: {}",
+                        stage.name,
+                        input.name,
+                        reference::takes(input)
+                    );
+                    let at = self.origins.key(stage.tag);
+                    self.problems.push(Diagnostic::new(message).at(at));
+                }
+                continue;
+            };
+            match self.references(stage, kind, input, value) {
+                // An empty list is an input left out.
+                Ok([]) => {}
+                Ok(values) => inputs.push((input.name.to_owned(), self.edges(stage, kind, input, values, sources))),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        if let Some(table) = stage.fields.get(params::FREE).filter(|_| kind.free) {
+            inputs.extend(self.free_inputs(stage, kind, table, sources));
+        }
+        inputs
+    }
+
+    /// The references in the table with which a stage names inputs of its own; each takes whatever there is.
+    fn free_inputs(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        table: &Value,
+        sources: &[Option<Ports>],
+    ) -> Vec<(String, Vec<Edge>)> {
+        let Some(table) = table.as_dict() else {
+            let message = format!("`{}` must be a table of references, not {}", params::FREE, describe(table));
+            self.problems.push(Diagnostic::new(message).at(self.origins.value(table.tag())));
+            return Vec::new();
+        };
+        let mut inputs = Vec::new();
+        for (name, value) in table {
+            if !is_port(name) {
+                let message = format!("`{name}` cannot name an input: small letters, digits and `_` only, and not `source`");
+                self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+                continue;
+            }
+            let input = Input {
+                name,
+                port: PortType::File,
+                optional: true,
+                many: true,
+            };
+            match self.references(stage, kind, &input, value) {
+                Ok([]) => {}
+                Ok(values) => inputs.push((name.clone(), self.edges(stage, kind, &input, values, sources))),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        inputs
+    }
+
+    fn edges(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        input: &Input<'_>,
+        values: &[Value],
+        sources: &[Option<Ports>],
+    ) -> Vec<Edge> {
+        let mut edges = Vec::with_capacity(values.len());
+        for value in values {
+            match self.resolve(stage, kind, input, value, sources) {
+                Ok(found) => edges.extend(found),
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        edges
+    }
+
+    /// The stages' bases, each once, for messages.
+    fn bases(&self) -> BTreeSet<&'a str> {
+        self.positions.keys().map(|(base, _)| *base).collect()
+    }
+}

@@ -1,0 +1,116 @@
+//! Experiment → DAG → plan: which stages there are, and which of them the store already has.
+
+mod draft;
+mod history;
+mod resolve;
+mod selection;
+
+pub use draft::build;
+pub use resolve::{Resolver, Strict};
+pub use selection::{NothingSelected, Selection, matches};
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::event::StageName;
+use crate::fingerprint::Reason;
+use crate::hash::Digest;
+use crate::stage::{Kind, Output, Stage};
+use crate::store::Outputs;
+
+/// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
+pub struct Dag {
+    pub experiment: String,
+    pub graph: DiGraph<Node, ()>,
+}
+
+/// One stage, shared by every variant that has an equal one.
+pub struct Node {
+    /// The name, with the coordinates on which all variants that share the stage agree.
+    pub name: StageName,
+    /// `numbered`
+    pub base: String,
+    /// `3`
+    pub index: Option<i64>,
+    /// The full coordinates of each variant that has this stage, and the stage's name there.
+    pub members: Vec<StageName>,
+    pub kind: &'static Kind,
+    pub stage: Box<dyn Stage>,
+    pub outputs: Vec<Output>,
+    /// The params after defaults, as they enter the key.
+    pub canonical: serde_json::Value,
+    /// The numeric class, as it enters the key.
+    pub numerics: Option<String>,
+    /// The params as the experiment gives them, named tables put in: what [`Kind::parse`] reads, here and in a worker.
+    pub params: figment::value::Value,
+    /// The seed, for stages that draw.
+    pub seed: Option<u64>,
+    /// By input port, in the order written.
+    pub inputs: BTreeMap<String, Vec<Link>>,
+}
+
+/// A reference to another stage's output.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Link {
+    pub from: NodeIndex,
+    /// The output port.
+    pub port: Cow<'static, str>,
+}
+
+/// Whether a stage has to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The store has its record.
+    Hit,
+    /// It has not.
+    Run,
+    /// It depends on a stage that has to run first.
+    Unknown,
+}
+
+/// What the plan says of one node.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub state: State,
+    /// Known for hits and for stages to run.
+    pub key: Option<Digest>,
+    /// Why it has to run.
+    pub reason: Option<Reason>,
+    /// The outputs, for hits.
+    pub outputs: Outputs,
+    /// Whether the store has all of them; else they come from a remote when they are used.
+    pub is_here: bool,
+    /// How long it took last time or is thought to take.
+    pub estimate: Option<Duration>,
+}
+
+/// The DAG with an entry for each selected stage.
+pub struct Plan {
+    pub dag: Dag,
+    /// The selected stages and all that they need, each after its inputs.
+    pub order: Vec<NodeIndex>,
+    /// By node index; those not in `order` are unknown and mean nothing.
+    pub entries: Vec<Entry>,
+}
+
+impl Plan {
+    /// The selected stages, each after its inputs, with what the plan says of them.
+    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+        self.order
+            .iter()
+            .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
+    }
+
+    /// Those of them whose outputs are not in the store.
+    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+        self.stages().filter(|(_, _, entry)| entry.state != State::Hit)
+    }
+
+    /// How many stages are in `state`.
+    pub fn count(&self, state: State) -> usize {
+        self.stages().filter(|(_, _, entry)| entry.state == state).count()
+    }
+}

@@ -1,0 +1,125 @@
+//! A running stage, as a reporter remembers it.
+
+use std::time::Duration;
+
+use crate::event::Progress;
+use crate::text::duration;
+
+/// What is known of a running stage and of the time it took so far.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) since: Duration,
+    /// The first progress and when it came: a stage that goes on from a checkpoint does not start from nothing.
+    first: Option<(Duration, u64)>,
+    last: Option<(Duration, Progress)>,
+}
+
+impl Running {
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            since: now,
+            first: None,
+            last: None,
+        }
+    }
+
+    pub(super) fn progressed(&mut self, now: Duration, progress: &Progress) {
+        self.first.get_or_insert((now, progress.done));
+        self.last = Some((now, progress.clone()));
+    }
+
+    /// `1200/4000 steps, 12.0s, 28.0s left, loss 0.0312, 51.2k tokens/s`: what is known of it, the most wanted first.
+    pub(super) fn status(&self, now: Duration) -> String {
+        let progress = self.last.as_ref().map(|(_, progress)| progress);
+        let counted = progress.filter(|progress| progress.total > 0);
+        let mut parts: Vec<String> = counted
+            .map(|progress| format!("{}/{} {}", progress.done, progress.total, progress.unit))
+            .into_iter()
+            .collect();
+        parts.push(duration(now.saturating_sub(self.since).as_secs_f64()));
+        parts.extend(self.left(now).map(|left| format!("{} left", duration(left))));
+        parts.extend(progress.into_iter().flat_map(readings));
+        parts.join(", ")
+    }
+
+    /// Seconds to go at the speed since the first progress, once there is a speed.
+    fn left(&self, now: Duration) -> Option<f64> {
+        let (first, (last, progress)) = (self.first?, self.last.as_ref()?);
+        let done = progress.done.checked_sub(first.1).filter(|done| *done > 0)?;
+        let to_do = progress.total.checked_sub(progress.done)?;
+        let speed = done as f64 / last.saturating_sub(first.0).as_secs_f64();
+        let at_last = to_do as f64 / speed;
+        Some((at_last - now.saturating_sub(*last).as_secs_f64()).max(0.0)).filter(|left| left.is_finite())
+    }
+}
+
+/// The readings that tell something at a glance: the loss, and how fast it goes.
+fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
+    let loss = progress.readings.get("loss").map(|loss| format!("loss {loss:.4}"));
+    let speed = progress
+        .readings
+        .get("tokens_per_second")
+        .map(|speed| format!("{} tokens/s", thousands(*speed)));
+    loss.into_iter().chain(speed)
+}
+
+/// `830`, `51.2k`, `1.3M`.
+fn thousands(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{:.1}M", n / 1e6),
+        n if n >= 1e3 => format!("{:.1}k", n / 1e3),
+        n => format!("{n:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn at(done: u64) -> Progress {
+        let readings = BTreeMap::from([
+            ("loss".into(), 0.031_24),
+            ("tokens_per_second".into(), 51_234.0),
+            ("learning_rate".into(), 1e-3),
+        ]);
+        Progress {
+            done,
+            total: 4000,
+            unit: "steps".into(),
+            readings,
+        }
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn before_the_first_progress_there_is_only_the_time() {
+        assert_eq!(Running::new(seconds(100)).status(seconds(103)), "3.0s");
+    }
+
+    #[test]
+    fn time_left_counts_from_where_a_checkpoint_went_on() {
+        let mut running = Running::new(seconds(100));
+        running.progressed(seconds(102), &at(2000));
+        assert_eq!(running.status(seconds(102)), "2000/4000 steps, 2.0s, loss 0.0312, 51.2k tokens/s");
+        running.progressed(seconds(112), &at(2500));
+        // 500 steps in 10 s, 1,500 to go, the last word 2 s ago.
+        assert_eq!(
+            running.status(seconds(114)),
+            "2500/4000 steps, 14.0s, 28.0s left, loss 0.0312, 51.2k tokens/s"
+        );
+    }
+
+    #[test]
+    fn progress_without_a_total_or_past_it_is_no_error() {
+        let mut running = Running::new(seconds(0));
+        running.progressed(seconds(1), &Progress::default());
+        assert_eq!(running.status(seconds(1)), "1.0s");
+        running.progressed(seconds(1), &at(1));
+        running.progressed(seconds(1), &Progress { total: 1, ..at(5) });
+        assert_eq!(running.status(seconds(1)), "5/1 steps, 1.0s, loss 0.0312, 51.2k tokens/s");
+    }
+}

@@ -1,0 +1,162 @@
+//! A run for TensorBoard: training curves and scores as event files.
+//!
+//! ```text
+//! DIR/numbered[0] seed=1/events.out.tfevents.…    loss, learning_rate, … by optimizer step, as the training goes on
+//! DIR/score seed=1/events.out.tfevents.…          accuracy/in_domain, average_steps/in_domain, … by the stage's index
+//! ```
+//!
+//! A stage that the store has is shown as well: its curve from the model, its scores from the metrics.
+
+mod record;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Clock;
+use crate::event::{Event, Reporter, StageName};
+use crate::hash::Digest;
+use crate::store::Store;
+
+/// The beginning of a name that TensorBoard takes for an event file.
+const PREFIX: &str = "events.out.tfevents";
+
+/// Writes event files below a folder; a file that cannot be written is no reason to lose the run.
+pub struct TensorBoard<C> {
+    folder: PathBuf,
+    store: Store,
+    reader: ArtifactReader,
+    /// The data sets that a stage's metrics are about.
+    sets: BTreeMap<StageName, Vec<String>>,
+    clock: C,
+    files: BTreeMap<PathBuf, File>,
+}
+
+/// Readings by name at an optimizer step.
+pub type CurvePoint = (u64, Vec<(String, f64)>);
+
+/// Reads artifacts for TensorBoard. Handed in, since the lab knows no format of an artifact; each gets the artifact's path, and
+/// returns nothing for an artifact of another kind.
+#[derive(Clone, Copy)]
+pub struct ArtifactReader {
+    /// A model's training curve.
+    pub curve: fn(&Path) -> Vec<CurvePoint>,
+    /// The scores of each data set, in the order of the evaluation's inputs.
+    pub scores: fn(&Path) -> Vec<Vec<(String, f64)>>,
+}
+
+impl<C: Clock> TensorBoard<C> {
+    /// Writes below `folder`, which is made where it is missing. `sets` names the data sets of the stages that give metrics.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(folder: &Path, store: Store, reader: ArtifactReader, sets: BTreeMap<StageName, Vec<String>>, clock: C) -> io::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            store,
+            reader,
+            sets,
+            clock,
+            files: BTreeMap::new(),
+        })
+    }
+
+    fn time(&self) -> f64 {
+        self.clock.now().as_secs_f64()
+    }
+
+    /// Appends values to a file, which is begun anew when it is first written to in this run.
+    fn add<'a>(&mut self, path: &Path, step: u64, values: impl Iterator<Item = (&'a str, f64)>) {
+        let time = self.time();
+        if !self.files.contains_key(path) {
+            let begun = || {
+                std::fs::create_dir_all(path.parent()?).ok()?;
+                let mut file = File::create(path).ok()?;
+                file.write_all(&record::opening(time)).ok()?;
+                Some(file)
+            };
+            let Some(file) = begun() else { return };
+            self.files.insert(path.to_owned(), file);
+        }
+        if let Some(file) = self.files.get_mut(path) {
+            let _ = file.write_all(&record::scalars(time, step, values));
+        }
+    }
+
+    /// The file of what a stage tells while it runs.
+    fn live(&self, stage: &StageName) -> PathBuf {
+        let name = format!("{PREFIX}.{:010}.runner.{}", self.time() as u64, std::process::id());
+        let folder = self.folder.join(folder_name(&stage.name, stage));
+        let known = self.files.keys().find(|path| path.parent() == Some(&folder));
+        known.cloned().unwrap_or_else(|| folder.join(name))
+    }
+
+    /// What a stage has put out, by port.
+    fn ended(&mut self, stage: &StageName, outputs: &BTreeMap<String, Digest>) {
+        for digest in outputs.values() {
+            let place = self.store.object(digest);
+            self.curve(stage, &place);
+            self.scores(stage, &place);
+        }
+    }
+
+    /// The whole curve of a model, where none was written while it was trained.
+    fn curve(&mut self, stage: &StageName, artifact: &Path) {
+        let folder = self.folder.join(folder_name(&stage.name, stage));
+        if folder.exists() {
+            return;
+        }
+        let file = folder.join(format!("{PREFIX}.0.runner.curve"));
+        for (step, readings) in (self.reader.curve)(artifact) {
+            self.add(&file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
+        }
+        self.files.remove(&file);
+    }
+
+    fn scores(&mut self, stage: &StageName, artifact: &Path) {
+        let (base, index) = stage.name.split_once('[').unwrap_or((&stage.name, ""));
+        let step = index.trim_end_matches(']').parse().unwrap_or(0);
+        let file = self.folder.join(folder_name(base, stage)).join(format!("{PREFIX}.0.runner.scores"));
+        let names = self.sets.get(stage).cloned().unwrap_or_default();
+        for (place, scores) in (self.reader.scores)(artifact).into_iter().enumerate() {
+            let name = names.get(place).cloned().unwrap_or_else(|| place.to_string());
+            let scores: Vec<(String, f64)> = scores
+                .into_iter()
+                .map(|(metric, value)| (format!("{metric}/{name}"), value))
+                .collect();
+            self.add(&file, step, scores.iter().map(|(tag, value)| (tag.as_str(), *value)));
+        }
+    }
+}
+
+impl<C: Clock> Reporter for TensorBoard<C> {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Progressed { stage, progress } if progress.readings.contains_key("loss") => {
+                let file = self.live(stage);
+                let values = progress.readings.iter().map(|(name, value)| (name.as_str(), *value));
+                self.add(&file, progress.done, values);
+            }
+            Event::Cached { stage, key } => {
+                let outputs = self.store.outputs(key).ok().flatten().unwrap_or_default();
+                let digests = outputs.into_iter().map(|(port, artifact)| (port, artifact.digest)).collect();
+                self.ended(stage, &digests);
+            }
+            Event::Finished { stage, outputs, .. } => self.ended(stage, outputs),
+            _ => {}
+        }
+    }
+}
+
+/// `score seed=1 start=warm`, without what file systems mind.
+fn folder_name(name: &str, stage: &StageName) -> String {
+    let coordinates = stage.variant.iter().map(|(axis, value)| format!(" {axis}={value}"));
+    let plain = |c: char| if c.is_alphanumeric() || "-_.=[], ".contains(c) { c } else { '_' };
+    let whole = name.to_owned() + &coordinates.collect::<String>();
+    whole.chars().map(plain).take(120).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The words of a command line, some of which are files.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Tag, Value};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::source::Source;
+
+/// A word of a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Argument {
+    Text(String),
+    /// A file of this machine, which the program finds in its folder under the file's own name.
+    File {
+        /// What stands before the name: `./`, `--config=./`.
+        before: String,
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+impl Argument {
+    /// The file that a word names, called `name` by the program.
+    pub fn source(&self) -> Option<Source> {
+        let Self::File { path, .. } = self else { return None };
+        Some(Source {
+            name: name(path),
+            path: Some(path.clone()),
+            ..Source::default()
+        })
+    }
+
+    /// The word as a param: what is read as it again.
+    pub fn into_value(self, tag: Tag) -> Value {
+        match self {
+            Self::Text(text) => Value::String(tag, text),
+            Self::File { before, path } => {
+                let path = path.to_string_lossy().into_owned();
+                let fields = [("before", before), ("path", path)];
+                Value::Dict(
+                    tag,
+                    fields
+                        .map(|(name, text)| (name.to_owned(), Value::String(tag, text)))
+                        .into_iter()
+                        .collect::<Dict>(),
+                )
+            }
+        }
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+impl fmt::Display for Argument {
+    /// What the program is given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::File { before, path } => write!(f, "{before}{}", name(path)),
+        }
+    }
+}
+
+impl Serialize for Argument {
+    /// As the program is given it: this enters the key.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Argument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Argument;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Argument, E> {
+                Ok(Argument::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Argument, A::Error> {
+                let (mut before, mut path) = (None, None);
+                while let Some((name, text)) = fields.next_entry::<String, String>()? {
+                    match name.as_str() {
+                        "before" => before = Some(text),
+                        "path" => path = Some(text.into()),
+                        _ => return Err(A::Error::unknown_field(&name, &["before", "path"])),
+                    }
+                }
+                Ok(Argument::File {
+                    before: before.unwrap_or_default(),
+                    path: path.ok_or_else(|| A::Error::missing_field("path"))?,
+                })
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}

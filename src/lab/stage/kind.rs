@@ -1,0 +1,97 @@
+//! The contract of a kind of stage, and of one stage with its params read.
+
+use schemars::Schema;
+use serde_json::Value;
+
+use super::{Input, Output, StageContext, StageError};
+use crate::source::Source;
+
+/// Reads and checks params.
+pub type Parse = fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>;
+
+/// What the table of kinds knows of one kind.
+pub struct Kind {
+    /// `generate`, `train`, …
+    pub name: &'static str,
+    /// Raised whenever the same params, seed and inputs may give other bytes than before.
+    pub version: u32,
+    pub inputs: &'static [Input<'static>],
+    /// Whether a stage may have further inputs, which it names in a table `inputs`.
+    pub free: bool,
+    /// None for kinds whose params say what they put out: see [`Stage::outputs`].
+    pub outputs: &'static [Output],
+    /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
+    pub named: &'static [(&'static str, &'static str)],
+    /// The param whose items are the words of a command line, for kinds that start a program: those that are paths of files are
+    /// [`Argument`]s of these when the params are read.
+    pub words: Option<&'static str>,
+    /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
+    /// ports at which there is something.
+    pub parse: Parse,
+    /// The JSON Schema of the params.
+    pub schema: fn() -> Schema,
+    /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
+    /// problems seeds share unless the experiment says otherwise.
+    pub follows_seed: bool,
+}
+
+impl Kind {
+    /// What a stage of this kind puts out.
+    pub fn outputs_of(&self, stage: &dyn Stage) -> Vec<Output> {
+        stage.outputs().unwrap_or_else(|| self.outputs.to_vec())
+    }
+}
+
+/// One stage with its params read and checked.
+pub trait Stage {
+    /// The params after defaults, as they enter the key.
+    fn params(&self) -> Value;
+
+    /// What this stage puts out, for kinds whose params say so; nothing for those of which the table says it.
+    fn outputs(&self) -> Option<Vec<Output>> {
+        None
+    }
+
+    /// What it reads from outside the DAG: its content is part of the key.
+    fn source(&self) -> Option<&Source> {
+        None
+    }
+
+    /// The files that a program is started with, each by the name that it has for the program: their content is part of the key.
+    fn files(&self) -> &[Source] {
+        &[]
+    }
+
+    /// The environment variable that holds what the stage needs and nobody may see: no part of the key, the record or a message.
+    fn secret(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the output depends on the seed.
+    fn draws(&self) -> bool;
+
+    /// The engine and the dtype that compute the output, as they enter the key (`cpu f32`), for kinds that compute.
+    fn numerics(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether what `from` puts out can be taken at the input `port`, as far as their params tell.
+    ///
+    /// # Errors
+    /// When it cannot, or as params that are wrong.
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+        let _ = (port, from);
+        Ok(())
+    }
+
+    /// Whether more than one thread helps.
+    fn threaded(&self) -> bool {
+        self.numerics().is_some()
+    }
+
+    /// Computes the outputs. The same params, seed and inputs give the same bytes, whatever the number of threads.
+    ///
+    /// # Errors
+    /// When an input is not as it must be, or the machine fails; the message says what to do.
+    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError>;
+}

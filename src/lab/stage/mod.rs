@@ -1,0 +1,13 @@
+//! The contract between the lab and the kinds of stages.
+//!
+//! A stage knows nothing of keys, stores, executors or terminals: it is given typed inputs and a place for its outputs.
+
+mod argument;
+mod context;
+mod kind;
+mod port;
+
+pub use argument::Argument;
+pub use context::{StageContext, StageError, failed};
+pub use kind::{Kind, Parse, Stage};
+pub use port::{Input, Output, PortType, is_port};

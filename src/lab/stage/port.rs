@@ -1,0 +1,97 @@
+//! The inputs and outputs of a kind.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::source::SOURCE;
+
+/// What an artifact at a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PortType {
+    /// A JSON Lines file of [`learn::dataset::Row`].
+    Dataset,
+    /// A folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`, `training.jsonl`.
+    Model,
+    /// A JSON Lines file of [`learn::dataset::Answer`].
+    Answers,
+    /// A folder: `metrics.json` and the answers it was computed from.
+    Metrics,
+    /// A file or a folder of any kind.
+    File,
+}
+
+impl PortType {
+    /// Whether an input of this type takes what an output of type `given` puts out.
+    pub fn takes(self, given: Self) -> bool {
+        self == Self::File || self == given
+    }
+}
+
+/// An input port of a kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    pub name: &'a str,
+    pub port: PortType,
+    /// Whether a stage may leave it out.
+    pub optional: bool,
+    /// Whether it takes a list of references (one reference is a list of one).
+    pub many: bool,
+}
+
+/// An output port of a kind.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: Cow<'static, str>,
+    pub port: PortType,
+}
+
+impl Input<'static> {
+    /// One artifact, without which the stage cannot be.
+    pub const fn one(name: &'static str, port: PortType) -> Self {
+        Self {
+            name,
+            port,
+            optional: false,
+            many: false,
+        }
+    }
+
+    /// One artifact, or none.
+    pub const fn maybe(name: &'static str, port: PortType) -> Self {
+        Self {
+            name,
+            port,
+            optional: true,
+            many: false,
+        }
+    }
+
+    /// A list of artifacts.
+    pub const fn list(name: &'static str, port: PortType, optional: bool) -> Self {
+        Self {
+            name,
+            port,
+            optional,
+            many: true,
+        }
+    }
+}
+
+impl Output {
+    pub const fn of(name: &'static str, port: PortType) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            port,
+        }
+    }
+}
+
+/// Whether a program's input or output may be called so.
+pub fn is_port(name: &str) -> bool {
+    name != SOURCE
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}

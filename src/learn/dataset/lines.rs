@@ -1,0 +1,285 @@
+//! JSON Lines, read and written one value at a time.
+//!
+//! Written as Python's `json.dumps` does (`{"id": "2_2/435", …}`, everything but printable ASCII as `\uXXXX`), so that a
+//! generated row is byte for byte the published one.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+/// Why a JSON Lines file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// The file itself.
+    #[error("cannot {action} {}: {cause}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        cause: io::Error,
+    },
+    /// One line of it.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line { path: PathBuf, line: u64, problem: String },
+}
+
+/// The values of a file, one by one; after an error there is nothing more.
+pub struct Lines<T> {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// The line read last, from 1.
+    line: u64,
+    failed: bool,
+    value: PhantomData<fn() -> T>,
+}
+
+/// Opens a JSON Lines file.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn open<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, DatasetError> {
+    let file = File::open(path).map_err(|cause| file_error("open", path, cause))?;
+    Ok(Lines {
+        path: path.to_owned(),
+        file: BufReader::new(file),
+        line: 0,
+        failed: false,
+        value: PhantomData,
+    })
+}
+
+/// All values of a JSON Lines file.
+///
+/// # Errors
+/// When the file cannot be read, or a line is not a `T`; the message names the line.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
+    open(path)?.collect()
+}
+
+impl<T: DeserializeOwned> Lines<T> {
+    /// The line read last, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The next line that is not blank, or nothing at the end.
+    fn advance(&mut self) -> Result<Option<T>, DatasetError> {
+        let mut text = Vec::new();
+        loop {
+            text.clear();
+            let length = self
+                .file
+                .read_until(b'\n', &mut text)
+                .map_err(|cause| file_error("read", &self.path, cause))?;
+            if length == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            // Without the line break, so that a cut-off line is told from a control character in a text.
+            let value = text.trim_ascii();
+            if !value.is_empty() {
+                return serde_json::from_slice(value).map(Some).map_err(|error| self.line_error(&error));
+            }
+        }
+    }
+
+    /// `error` without its own count of lines, which is always 1 here; with the column, where it is the place of a slip.
+    fn line_error(&self, error: &serde_json::Error) -> DatasetError {
+        let text = error.to_string();
+        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+        let problem = match error.classify() {
+            Category::Data | Category::Io => what.to_owned(),
+            Category::Syntax => format!("not valid JSON: {what} at column {}", error.column()),
+            Category::Eof => "not valid JSON: the line ends in the middle of a value".to_owned(),
+        };
+        DatasetError::Line {
+            path: self.path.clone(),
+            line: self.line,
+            problem,
+        }
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for Lines<T> {
+    type Item = Result<T, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.advance().transpose();
+        self.failed = matches!(next, Some(Err(_)));
+        next
+    }
+}
+
+/// Writes a JSON Lines file, value by value.
+pub struct Writer {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Writer {
+    /// Begins a file, in place of what may stand there.
+    ///
+    /// # Errors
+    /// When the file cannot be created.
+    pub fn create(path: &Path) -> Result<Self, DatasetError> {
+        let file = File::create(path).map_err(|cause| file_error("create", path, cause))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(file),
+        })
+    }
+
+    /// Appends one line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write<T: Serialize>(&mut self, value: &T) -> Result<(), DatasetError> {
+        value
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut self.file, Published))
+            .map_err(io::Error::from)
+            .and_then(|()| self.file.write_all(b"\n"))
+            .map_err(|cause| file_error("write", &self.path, cause))
+    }
+
+    /// Hands everything over to the operating system.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn finish(mut self) -> Result<(), DatasetError> {
+        self.file.flush().map_err(|cause| file_error("write", &self.path, cause))
+    }
+}
+
+/// Writes all `values` to a JSON Lines file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write<T: Serialize>(path: &Path, values: &[T]) -> Result<(), DatasetError> {
+    let mut writer = Writer::create(path)?;
+    values.iter().try_for_each(|value| writer.write(value))?;
+    writer.finish()
+}
+
+pub fn file_error(action: &'static str, path: &Path, cause: io::Error) -> DatasetError {
+    DatasetError::File {
+        action,
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+/// Whether Python writes the character as `\uXXXX` (or, for control characters, as serde does before it comes here).
+fn is_escaped(character: char) -> bool {
+    !matches!(character, ' '..='~')
+}
+
+/// The layout of Python's `json.dumps`.
+struct Published;
+
+impl serde_json::ser::Formatter for Published {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { out.write_all(b", ") }
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for part in fragment.split_inclusive(is_escaped) {
+            let plain = part.trim_end_matches(is_escaped);
+            out.write_all(plain.as_bytes())?;
+            for escaped in part[plain.len()..].chars() {
+                for unit in escaped.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Answer, Row};
+    use serde_json::json;
+
+    fn row() -> Row {
+        Row {
+            id: "2_2/435".into(),
+            prompt: "Question: 86 + 75".into(),
+            completion: "1. \"❤\" ↔ 𝛼\u{7f}\t\u{1}\nThus, the answer is 161.".into(),
+            step_num: 1,
+            answer: json!(161),
+        }
+    }
+
+    #[test]
+    fn rows_are_written_as_python_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        write(&path, &[row()]).unwrap();
+        // json.dumps of the same row (Python 3.12)
+        let expected = r#"{"id": "2_2/435", "prompt": "Question: 86 + 75", "completion": "1. \"\u2764\" \u2194 \ud835\udefc\u007f\t\u0001\nThus, the answer is 161.", "step_num": 1, "answer": 161}"#;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{expected}\n"));
+        assert_eq!(read::<Row>(&path).unwrap(), [row()]);
+    }
+
+    #[test]
+    fn answers_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.jsonl");
+        let answers: Vec<Answer> = [None, Some(2)]
+            .map(|requested| Answer {
+                problem: row(),
+                requested,
+                sample: 3,
+                response: "…".into(),
+                tokens: 7,
+            })
+            .into();
+        write(&path, &answers).unwrap();
+        assert_eq!(read::<Answer>(&path).unwrap(), answers);
+    }
+
+    #[test]
+    fn errors_name_the_line_and_what_is_wrong_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.jsonl");
+        let good = r#"{"id": "a", "prompt": "", "completion": "", "step_num": 1, "answer": 1}"#;
+        let message = |bad: &[u8]| {
+            std::fs::write(&path, [good.as_bytes(), b"\n\n", bad, b"\n"].concat()).unwrap();
+            let mut lines = open::<Row>(&path).unwrap();
+            assert!(lines.next().unwrap().is_ok());
+            let error = lines.next().unwrap().unwrap_err().to_string();
+            assert!(lines.next().is_none());
+            error.replace(&folder.path().display().to_string(), "")
+        };
+        insta::assert_snapshot!([
+            message(br#"{"id": "a", "prompt": "", "completion": "", "step_num": 1}"#),
+            message(br#"{"id": "a", "prompt": "", "completion": "", "step_num": -1, "answer": 1}"#),
+            message(br#"{"id": "a", "prompt" "", "completion": ""}"#),
+            message(br#"{"id": "a", "prompt": ""#),
+            message(b"{\"id\": \"\xff\"}"),
+        ].join("\n"), @r"
+        /train.jsonl:3: missing field `answer`
+        /train.jsonl:3: invalid value: integer `-1`, expected u32
+        /train.jsonl:3: not valid JSON: expected `:` at column 22
+        /train.jsonl:3: not valid JSON: the line ends in the middle of a value
+        /train.jsonl:3: not valid JSON: invalid unicode code point at column 9
+        ");
+        insta::assert_snapshot!(open::<Row>(Path::new("nowhere.jsonl")).err().unwrap(), @"cannot open nowhere.jsonl: No such file or directory (os error 2)");
+    }
+}

@@ -1,0 +1,10 @@
+//! Trains and samples decoder-only transformers. It knows no stage and no store.
+
+pub mod catch_panic;
+pub mod dataset;
+pub mod engine;
+pub mod model;
+pub mod sampler;
+pub mod seed;
+pub mod tokenizer;
+pub mod trainer;

@@ -1,0 +1,183 @@
+//! A plan for the tests of what commands print: problems and a model that two seeds share or not, in every state.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::Value;
+
+use lab::event::StageName;
+use lab::fingerprint::{Change, Reason};
+use lab::hash::Digest;
+use lab::plan::{Dag, Entry, Link, Node, Plan, State};
+use lab::stage::{Kind, Stage, StageContext, StageError};
+use lab::store::{Artifact, Outputs};
+
+/// The digest of the metrics that are in the store.
+pub fn metrics() -> Digest {
+    Digest::of(b"metrics")
+}
+
+/// Six stages of two seeds: the first seed's score is there, the second one's model has to be trained again.
+pub fn plan() -> Plan {
+    let mut builder = Builder {
+        graph: DiGraph::new(),
+        entries: Vec::new(),
+    };
+    let problems = builder.stage(
+        "problems",
+        &["1", "2"],
+        "generate",
+        &[],
+        hit(&[("train", b"t"), ("in_domain", b"i"), ("ood_easy", b"o")]),
+    );
+    for (seed, there) in [("1", true), ("2", false)] {
+        let entry = if there { hit(&[("model", b"m")]) } else { changed() };
+        let model = builder.stage("standard[0]", &[seed], "train", &[("data", problems, "train")], entry);
+        let inputs = [
+            ("data", problems, "in_domain"),
+            ("data", problems, "ood_easy"),
+            ("model", model, "model"),
+        ];
+        let entry = if there { hit(&[("metrics", b"metrics")]) } else { unknown() };
+        builder.stage("score[0]", &[seed], "eval", &inputs, entry);
+    }
+    builder.stage(
+        "extra",
+        &["1", "2"],
+        "generate",
+        &[],
+        Entry {
+            reason: Some(Reason::NeverRun),
+            estimate: None,
+            ..changed()
+        },
+    );
+    let order = builder.graph.node_indices().collect();
+    let dag = Dag {
+        experiment: "addition".into(),
+        graph: builder.graph,
+    };
+    Plan {
+        dag,
+        order,
+        entries: builder.entries,
+    }
+}
+
+struct Builder {
+    graph: DiGraph<Node, ()>,
+    entries: Vec<Entry>,
+}
+
+impl Builder {
+    fn stage(&mut self, name: &str, seeds: &[&str], kind: &str, inputs: &[(&str, NodeIndex, &'static str)], entry: Entry) -> NodeIndex {
+        let member = |seed: &&str| StageName {
+            name: name.into(),
+            variant: [("seed".to_owned(), (*seed).to_owned())].into(),
+        };
+        let members: Vec<StageName> = seeds.iter().map(member).collect();
+        let shared = StageName {
+            name: name.into(),
+            variant: BTreeMap::new(),
+        };
+        let mut links: BTreeMap<String, Vec<Link>> = BTreeMap::new();
+        for (port, from, output) in inputs {
+            links.entry((*port).to_owned()).or_default().push(Link {
+                from: *from,
+                port: Cow::Borrowed(output),
+            });
+        }
+        let known = kinds::kinds()
+            .iter()
+            .copied()
+            .find(|known: &&'static Kind| known.name == kind)
+            .unwrap();
+        let node = self.graph.add_node(Node {
+            name: if members.len() == 1 { members[0].clone() } else { shared },
+            base: name.split('[').next().unwrap_or(name).to_owned(),
+            index: None,
+            members,
+            kind: known,
+            canonical: Nothing.params(),
+            numerics: Nothing.numerics(),
+            outputs: known.outputs.to_vec(),
+            stage: Box::new(Nothing),
+            params: figment::value::Value::from(figment::value::Dict::new()),
+            seed: None,
+            inputs: links,
+        });
+        for (_, from, _) in inputs {
+            self.graph.update_edge(*from, node, ());
+        }
+        self.entries.push(entry);
+        node
+    }
+}
+
+fn hit(outputs: &[(&str, &[u8])]) -> Entry {
+    let artifact = |content: &[u8]| Artifact {
+        digest: Digest::of(content),
+        bytes: 1,
+        folder: false,
+    };
+    let outputs: Outputs = outputs
+        .iter()
+        .map(|(port, content)| ((*port).to_owned(), artifact(content)))
+        .collect();
+    Entry {
+        state: State::Hit,
+        key: Some(Digest::of(b"key")),
+        reason: None,
+        outputs,
+        is_here: true,
+        estimate: None,
+    }
+}
+
+fn changed() -> Entry {
+    let change = Change::Param {
+        name: "learning_rate".into(),
+        before: 1e-3.into(),
+        now: 2e-3.into(),
+    };
+    let estimate = Some(Duration::from_millis(41_240));
+    let (state, key, reason) = (State::Run, Some(Digest::of(b"other key")), Some(Reason::Changed(vec![change])));
+    Entry {
+        state,
+        key,
+        reason,
+        outputs: Outputs::new(),
+        is_here: false,
+        estimate,
+    }
+}
+
+fn unknown() -> Entry {
+    Entry {
+        state: State::Unknown,
+        key: None,
+        reason: None,
+        outputs: Outputs::new(),
+        is_here: false,
+        estimate: Some(Duration::from_secs(3)),
+    }
+}
+
+/// A stage that does nothing.
+struct Nothing;
+
+impl Stage for Nothing {
+    fn params(&self) -> Value {
+        Value::Null
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn run(&self, _: &StageContext<'_>) -> Result<(), StageError> {
+        Ok(())
+    }
+}

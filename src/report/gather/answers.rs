@@ -1,0 +1,32 @@
+//! Answers in the store, judged.
+
+use std::path::{Path, PathBuf};
+
+use kinds::metrics::Outcome;
+use lab::hash::Digest;
+use lab::store::StoreError;
+use learn::dataset::{self, Answer, Row};
+
+/// Reads answers one after the other, each with its judgement.
+pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
+    let damaged = |error: String| StoreError::Damaged {
+        path: path.to_owned(),
+        problem: format!("is not what `sample` or `eval` writes: {error}"),
+    };
+    for answer in dataset::open(path).map_err(|error| damaged(error.to_string()))? {
+        let answer: Answer = answer.map_err(|error| damaged(error.to_string()))?;
+        let outcome = kinds::judge(&answer).map_err(|error| damaged(error.to_string()))?;
+        each(&answer, outcome);
+    }
+    Ok(())
+}
+
+/// Where an evaluation keeps the answers to the data set at `place`.
+pub fn path(folder: &Path, place: usize) -> PathBuf {
+    folder.join(format!("answers-{place}.jsonl"))
+}
+
+/// What tells problems apart: ids alone do not, where seeds draw problems of their own.
+pub fn problem(row: &Row) -> Digest {
+    Digest::of(format!("{}\n{}", row.id, row.prompt).as_bytes())
+}
