@@ -1,29 +1,58 @@
-//! The README's commands, run.
+//! The commands of the README and of `docs/`, run.
 //!
-//! Every ```` ```sh ```` block is run, line by line, in the order of the page, in a folder that has the repository's experiments and the
-//! page's own TOML files. Two things differ from what a reader does, so that it ends in seconds: `cargo run --release --` is the
-//! program that the tests were built with, and every command that takes an experiment gets `--profile smoke` as the last profile.
+//! Every ```` ```sh ```` block is run, line by line, in the order of the pages, in a folder that has the repository's experiments and the
+//! pages' own files: blocks whose first line is a comment with a file name, such as `# own-script.toml` or `# count.py`. Two things
+//! differ from what a reader does, so that it ends in seconds: `cargo run --release --` is the program that the tests were built with,
+//! and every command that takes an experiment gets `--profile smoke` as the last profile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-fn page() -> String {
-    std::fs::read_to_string(format!("{ROOT}/README.md")).unwrap()
+/// A page of the documentation.
+struct Page {
+    path: PathBuf,
+    text: String,
 }
 
-/// The blocks of the page that are written in `language`.
-fn blocks(page: &str, language: &str) -> Vec<String> {
-    let fence = format!("```{language}\n");
-    let after = page.split(&fence).skip(1);
-    after
-        .filter_map(|text| text.split_once("```"))
-        .map(|(block, _)| block.to_owned())
-        .collect()
+/// The README, then the pages in `docs/` by name.
+fn pages() -> Vec<Page> {
+    let entries = std::fs::read_dir(format!("{ROOT}/docs")).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "md"));
+    paths.sort();
+    paths.insert(0, PathBuf::from(format!("{ROOT}/README.md")));
+    let page = |path: PathBuf| Page {
+        text: std::fs::read_to_string(&path).unwrap(),
+        path,
+    };
+    paths.into_iter().map(page).collect()
 }
 
-/// The arguments that `runner` is given by a line; nothing for the command that runs the tests.
+/// The language and the text of each fenced block of a page.
+fn blocks(text: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), open.take()) {
+            (Some(_), Some(block)) => blocks.push(block),
+            (Some(language), None) => open = Some((language.to_owned(), String::new())),
+            (None, Some((language, block))) => open = Some((language, block + line + "\n")),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// The file that a block belongs into, from the comment on its first line; a block without one is part of a file.
+fn file_name(block: &str) -> Option<&str> {
+    let name = block.lines().next()?.strip_prefix("# ")?;
+    let is_name = !name.contains(' ') && Path::new(name).extension().is_some();
+    is_name.then_some(name)
+}
+
+/// The arguments of `runner` in a line; `None` for the command that runs the tests.
 fn arguments(line: &str) -> Option<Vec<String>> {
     let words = line
         .strip_prefix("cargo run --release -- ")
@@ -32,10 +61,8 @@ fn arguments(line: &str) -> Option<Vec<String>> {
         assert_eq!(line, "cargo test", "a command that this test does not know");
     }
     let mut words: Vec<String> = words?.split_whitespace().map(str::to_owned).collect();
-    if words
-        .iter()
-        .any(|word| Path::new(word).extension().is_some_and(|end| end == "toml"))
-    {
+    // `x.toml`, or one of its variants: `x.toml@seed=1`.
+    if words.iter().any(|word| word.contains(".toml")) {
         words.extend(["--profile".to_owned(), "smoke".to_owned()]);
     }
     Some(words)
@@ -56,22 +83,18 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn every_command_of_the_readme_works() {
+fn every_command_of_the_readme_and_docs_works() {
     let folder = tempfile::tempdir().unwrap();
     copy(&Path::new(ROOT).join("experiments"), &folder.path().join("experiments"));
-    for toml in blocks(&page(), "toml") {
-        // A file's name is the comment that it begins with; what has none is part of a file.
-        if let Some(name) = toml
-            .lines()
-            .next()
-            .and_then(|line| line.strip_prefix("# "))
-            .filter(|name| name.ends_with(".toml"))
-        {
-            std::fs::write(folder.path().join(name), &toml).unwrap();
+    let blocks: Vec<(String, String)> = pages().iter().flat_map(|page| blocks(&page.text)).collect();
+    for (_, text) in &blocks {
+        if let Some(name) = file_name(text) {
+            std::fs::write(folder.path().join(name), text).unwrap();
         }
     }
+    let commands = blocks.iter().filter(|(language, _)| language == "sh");
     let mut ran = 0;
-    for line in blocks(&page(), "sh").iter().flat_map(|block| block.lines()) {
+    for line in commands.flat_map(|(_, text)| text.lines()) {
         let Some(arguments) = arguments(line) else { continue };
         let out = Command::new(env!("CARGO_BIN_EXE_runner"))
             .current_dir(folder.path())
@@ -88,27 +111,34 @@ fn every_command_of_the_readme_works() {
         );
         ran += 1;
     }
-    assert!(ran >= 10, "only {ran} commands were found in the README");
+    assert!(ran >= 20, "only {ran} commands were found");
 }
 
 #[test]
 fn links_lead_to_files_and_headings() {
-    for target in page().split("](").skip(1).filter_map(|text| text.split(')').next()) {
-        if target.starts_with("http") {
-            continue;
-        }
-        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-        let path = Path::new(ROOT).join(if file.is_empty() { "README.md" } else { file });
-        assert!(path.exists(), "{target} is not there");
-        if !heading.is_empty() {
-            let text = std::fs::read_to_string(path).unwrap();
-            let headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
-            assert!(headings.into_iter().any(|anchor| anchor == heading), "{target} is not there");
+    for page in pages() {
+        for target in page.text.split("](").skip(1).filter_map(|text| text.split(')').next()) {
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() {
+                page.path.clone()
+            } else {
+                page.path.parent().unwrap().join(file)
+            };
+            let missing = format!("{}: {target} is not there", page.path.display());
+            assert!(path.exists(), "{missing}");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(path).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);
+                assert!(headings.any(|anchor| anchor == heading), "{missing}");
+            }
         }
     }
 }
 
-/// What a heading is linked by: its words in small letters, with hyphens between them.
+/// The anchor of a heading: its words in small letters, with hyphens between them.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
