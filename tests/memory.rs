@@ -5,8 +5,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use learn::engine::{Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding, memory, trainer};
-use learn::model::{Lora, Shape, initialise};
+use learn::engine::{
+    Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding_memory, trainer, training_memory,
+};
+use learn::model::{Lora, ModelShape, initialise};
 use learn::seed::Stream;
 
 /// The system's allocator, with what it gives out counted.
@@ -44,7 +46,7 @@ static ALLOCATOR: Counted = Counted;
 
 /// A shape, the lengths of the sequences of a step's batches, and the share of each that is not trained on.
 struct Case {
-    shape: Shape,
+    shape: ModelShape,
     lengths: Vec<Vec<usize>>,
     ignored: f64,
 }
@@ -53,7 +55,7 @@ impl Case {
     fn new(shape: (usize, usize, usize, usize), lengths: Vec<Vec<usize>>, ignored: f64) -> Self {
         let (vocabulary, width, layers, feed_forward) = shape;
         let heads = width / 32;
-        let shape = Shape {
+        let shape = ModelShape {
             vocabulary,
             width,
             layers,
@@ -111,7 +113,7 @@ impl Case {
         let batches: Vec<Batch> = self.lengths.iter().map(|lengths| self.batch(lengths)).collect();
         let sequences: Vec<Vec<Sequence>> = self.lengths.iter().map(|lengths| self.sequences(lengths)).collect();
         let sequences = sequences.iter().map(Vec::as_slice);
-        let said = memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
+        let said = training_memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
             .unwrap()
             .total();
         // The weights the engine starts from are given back as it takes them, so they are none beside its own.
@@ -140,11 +142,11 @@ impl Case {
     fn check_decoder(&self, dtype: Dtype, slots: usize, threads: usize) {
         let weights = initialise(&self.shape, 0);
         let (prompt, context) = (40, 64);
-        let shape = Shape {
+        let shape = ModelShape {
             context,
             ..self.shape.clone()
         };
-        let said = decoding(Engine::Cpu, dtype, &shape, slots, prompt, threads).unwrap().total();
+        let said = decoding_memory(Engine::Cpu, dtype, &shape, slots, prompt, threads).unwrap().total();
         let before = HELD.load(Relaxed);
         MOST.store(before, Relaxed);
         let mut engine = decoder(Engine::Cpu, dtype, "cpu", &shape, &weights, slots, threads).unwrap();

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use learn::engine::{Batch, IGNORED, Optimizer};
-use learn::model::{Shape, Weights, initialise};
+use learn::model::{ModelShape, Weights, initialise};
 use learn::seed::Stream;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -46,7 +46,7 @@ impl Task {
 /// A shape and how it is trained.
 pub struct Case {
     pub name: &'static str,
-    pub shape: Shape,
+    pub shape: ModelShape,
     sequences: usize,
     /// Lengths are drawn evenly from here.
     lengths: RangeInclusive<u64>,
@@ -59,7 +59,7 @@ pub struct Case {
 /// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of
 /// M's shape, with its activations kept and computed again.
 pub fn all() -> [Case; 6] {
-    let quick = Shape {
+    let quick = ModelShape {
         vocabulary: 60,
         width: 64,
         layers: 2,
@@ -76,7 +76,7 @@ pub fn all() -> [Case; 6] {
         columns: 64,
         context: 256,
     };
-    let small = Shape {
+    let small = ModelShape {
         vocabulary: 128,
         width: 128,
         layers: 4,
@@ -86,7 +86,7 @@ pub fn all() -> [Case; 6] {
         columns: 0,
         ..quick.clone()
     };
-    let medium = Shape {
+    let medium = ModelShape {
         vocabulary: 2048,
         width: 384,
         layers: 6,
@@ -96,7 +96,7 @@ pub fn all() -> [Case; 6] {
         feed_forward: 1024,
         ..small.clone()
     };
-    let smol = Shape {
+    let smol = ModelShape {
         vocabulary: 49_152,
         width: 576,
         layers: 30,
@@ -114,7 +114,7 @@ pub fn all() -> [Case; 6] {
         ignored,
         again: false,
     };
-    let long = Shape {
+    let long = ModelShape {
         context: 2048,
         ..medium.clone()
     };

@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use learn::engine::{Decode, Dtype, Engine, Feed, Train, Training, numerics};
-use learn::model::Shape;
+use learn::engine::{DecodingEngine, Dtype, Engine, Feed, Training, TrainingEngine, numeric_class};
+use learn::model::ModelShape;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,11 @@ pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -
         "decode" => decode(&case, &setup),
         other => return Err(format!("no task `{other}` (known: train, decode)")),
     };
-    let program = format!("{} {}", numerics(setup.engine, setup.dtype), learn::engine::cpu::instructions());
+    let program = format!(
+        "{} {}",
+        numeric_class(setup.engine, setup.dtype),
+        learn::engine::cpu::instructions()
+    );
     say(&Ready { program, imported });
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
@@ -105,7 +109,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn trainer(&self, case: &Case) -> Box<dyn Train> {
+    fn trainer(&self, case: &Case) -> Box<dyn TrainingEngine> {
         let training = Training {
             recompute: case.again,
             ..OPTIMIZER.into()
@@ -115,13 +119,13 @@ impl Setup {
     }
 
     /// A decoder, and how many sequences it decodes at once: as many as the sampler would.
-    fn decoder(&self, case: &Case) -> (Box<dyn Decode>, usize) {
+    fn decoder(&self, case: &Case) -> (Box<dyn DecodingEngine>, usize) {
         let context = PROMPT + NEW;
-        let shape = Shape {
+        let shape = ModelShape {
             context,
             ..case.shape.clone()
         };
-        let slots = learn::engine::slots(self.engine, self.dtype, &shape).min(SLOTS);
+        let slots = learn::engine::recommended_slots(self.engine, self.dtype, &shape).min(SLOTS);
         let decoder = learn::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
         (decoder.expect("the weights have the shape"), slots)
     }
@@ -160,7 +164,7 @@ fn decode(case: &Case, setup: &Setup) -> Work {
 }
 
 /// The likeliest [`NEW`] tokens after each of `prompts`; lines and columns are 0 where the shape has them (`placed`).
-fn greedy(decoder: &mut dyn Decode, prompts: &[Vec<u32>], vocabulary: usize, placed: bool) -> Vec<Vec<u32>> {
+fn greedy(decoder: &mut dyn DecodingEngine, prompts: &[Vec<u32>], vocabulary: usize, placed: bool) -> Vec<Vec<u32>> {
     let zeros = [0; PROMPT];
     let mut tokens = prompts.to_vec();
     let mut held = 0;

@@ -8,7 +8,7 @@ thread_local! {
     /// How many calls this thread is in.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// What the last panic within them was about.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// What a reader said when it gave up.
@@ -34,14 +34,14 @@ pub fn call<T>(read: impl FnOnce() -> T) -> Result<T, Panicked> {
                 let said = text
                     .or_else(|| payload.downcast_ref::<&str>().copied())
                     .unwrap_or("no reason given");
-                SAID.set(said.lines().next().unwrap_or_default().to_owned());
+                LAST_PANIC.set(said.lines().next().unwrap_or_default().to_owned());
             }
         }));
     });
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(read));
     DEPTH.set(DEPTH.get() - 1);
-    result.map_err(|_| Panicked(SAID.take()))
+    result.map_err(|_| Panicked(LAST_PANIC.take()))
 }
 
 #[cfg(test)]

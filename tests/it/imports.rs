@@ -7,9 +7,9 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use learn::dataset::Prompt;
-use learn::model::{self, Architecture, Array, Llama3Scaling, Model, Shape, Weights, initialise};
+use learn::model::{self, Architecture, Array, Llama3Scaling, Model, ModelShape, Weights, initialise};
 use learn::seed::Stream;
-use learn::tokenizer::{Style, Tokenizer};
+use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use serde_json::json;
 
 #[path = "../../fuzz/src/small.rs"]
@@ -31,7 +31,7 @@ fn architecture() -> Architecture {
     }
 }
 
-fn shape() -> Shape {
+fn shape() -> ModelShape {
     architecture().shape(tokens().len()).unwrap()
 }
 
@@ -179,7 +179,7 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
     };
     let shape = architecture.shape(tokens().len()).unwrap();
     let mut weights = initialise(&shape, 1);
-    let plain = Shape {
+    let plain = ModelShape {
         rope_scaling: None,
         ..shape.clone()
     };
@@ -417,7 +417,7 @@ fn no_damage_is_more_than_an_error() {
 
 #[test]
 fn ours_is_as_it_was() {
-    let tokenizer = Tokenizer::build(Style::Phrase, ["1 + 2", "3"]).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["1 + 2", "3"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let shape = architecture().shape(tokenizer.vocabulary()).unwrap();
     let prompt = Prompt {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use learn::dataset::Prompt;
 use learn::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
-use learn::tokenizer::{Style, Tokenizer};
+use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 fn model(architecture: &Architecture) -> Model {
-    let tokenizer = Tokenizer::build(Style::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
     Model {
         weights: initialise(&shape, 1),
@@ -402,7 +402,7 @@ fn a_tokenizer_that_does_not_fit_is_named() {
     let folder = saved();
     let path = folder.path().join("tokenizer.json");
     let texts = ["a larger one: abcdefghijklmnopqrstuvwxyz"];
-    Tokenizer::build(Style::Char, texts).unwrap().save(&path).unwrap();
+    Tokenizer::build(TokenizerStyle::Char, texts).unwrap().save(&path).unwrap();
     insta::assert_snapshot!(message(folder.path()), @"tokenizer.json has 41 tokens where the model needs 33");
     std::fs::write(&path, "{}").unwrap();
     assert!(message(folder.path()).starts_with("tokenizer.json is not a tokenizer: "));

@@ -28,7 +28,7 @@ pub enum DatasetError {
 }
 
 /// The values of a file, one by one; after an error there is nothing more.
-pub struct Lines<T> {
+pub struct JsonLinesReader<T> {
     path: PathBuf,
     file: BufReader<File>,
     /// The line read last, from 1.
@@ -41,9 +41,9 @@ pub struct Lines<T> {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn open<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, DatasetError> {
+pub fn open<T: DeserializeOwned>(path: &Path) -> Result<JsonLinesReader<T>, DatasetError> {
     let file = File::open(path).map_err(|cause| file_error("open", path, cause))?;
-    Ok(Lines {
+    Ok(JsonLinesReader {
         path: path.to_owned(),
         file: BufReader::new(file),
         line: 0,
@@ -60,7 +60,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
     open(path)?.collect()
 }
 
-impl<T: DeserializeOwned> Lines<T> {
+impl<T: DeserializeOwned> JsonLinesReader<T> {
     /// The line read last, from 1.
     pub fn line(&self) -> u64 {
         self.line
@@ -104,7 +104,7 @@ impl<T: DeserializeOwned> Lines<T> {
     }
 }
 
-impl<T: DeserializeOwned> Iterator for Lines<T> {
+impl<T: DeserializeOwned> Iterator for JsonLinesReader<T> {
     type Item = Result<T, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -118,12 +118,12 @@ impl<T: DeserializeOwned> Iterator for Lines<T> {
 }
 
 /// Writes a JSON Lines file, value by value.
-pub struct Writer {
+pub struct JsonLinesWriter {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
-impl Writer {
+impl JsonLinesWriter {
     /// Begins a file, in place of what may stand there.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl Writer {
     /// When the file cannot be written.
     pub fn write<T: Serialize>(&mut self, value: &T) -> Result<(), DatasetError> {
         value
-            .serialize(&mut serde_json::Serializer::with_formatter(&mut self.file, Published))
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut self.file, PythonFormatter))
             .map_err(io::Error::from)
             .and_then(|()| self.file.write_all(b"\n"))
             .map_err(|cause| file_error("write", &self.path, cause))
@@ -162,7 +162,7 @@ impl Writer {
 /// # Errors
 /// When the file cannot be written.
 pub fn write<T: Serialize>(path: &Path, values: &[T]) -> Result<(), DatasetError> {
-    let mut writer = Writer::create(path)?;
+    let mut writer = JsonLinesWriter::create(path)?;
     values.iter().try_for_each(|value| writer.write(value))?;
     writer.finish()
 }
@@ -181,9 +181,9 @@ fn is_escaped(character: char) -> bool {
 }
 
 /// The layout of Python's `json.dumps`.
-struct Published;
+struct PythonFormatter;
 
-impl serde_json::ser::Formatter for Published {
+impl serde_json::ser::Formatter for PythonFormatter {
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }

@@ -2,7 +2,7 @@
 
 mod lines;
 
-pub use lines::{DatasetError, Lines, Writer, file_error, open, read, write};
+pub use lines::{DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, read, write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Checks of what comes in, so that the passes need none.
 
 use super::{Batch, EngineError, Feed, IGNORED};
-use crate::model::{Array, Shape};
+use crate::model::{Array, ModelShape};
 
 /// Checks that the tensor `name` has the shape that the decoder needs.
 ///
@@ -22,7 +22,7 @@ pub fn tensor(name: &str, expected: &[usize], found: &Array) -> Result<(), Engin
 ///
 /// # Errors
 /// When they do not.
-pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
+pub fn batch(shape: &ModelShape, batch: &Batch) -> Result<(), EngineError> {
     let tokens = batch.tokens.len();
     count("targets", batch.targets.len(), tokens)?;
     count("tokens in all its sequences", batch.lengths.iter().sum(), tokens)?;
@@ -44,7 +44,7 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// When it does not.
-pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
+pub fn feed(shape: &ModelShape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
     slot(slots, feed.slot)?;
     if feed.tokens.is_empty() {
         return Err(EngineError::Count {
@@ -98,7 +98,7 @@ fn slot(slots: usize, slot: usize) -> Result<(), EngineError> {
     })
 }
 
-fn indices(shape: &Shape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
+fn indices(shape: &ModelShape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
     below("token", tokens.iter(), shape.vocabulary)?;
     if shape.lines > 0 {
         count("line numbers", lines.len(), tokens.len())?;

@@ -4,8 +4,8 @@ use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Decode, EngineError, Frozen, Need, Sequence, Train, Training, candle, cpu};
-use crate::model::{Lora, Shape, Take, Weights};
+use super::{DecodingEngine, EngineError, Frozen, MemoryEstimate, Sequence, Training, TrainingEngine, candle, cpu};
+use crate::model::{Lora, ModelShape, WeightSource, Weights};
 
 /// The engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -30,7 +30,7 @@ pub enum Dtype {
 }
 
 /// The numeric class of a result, as it enters the key: `candle f32`.
-pub fn numerics(engine: Engine, dtype: Dtype) -> String {
+pub fn numeric_class(engine: Engine, dtype: Dtype) -> String {
     let engine = match engine {
         Engine::Cpu => "cpu",
         Engine::Candle => "candle",
@@ -59,11 +59,11 @@ pub fn trainer(
     engine: Engine,
     dtype: Dtype,
     device: &str,
-    shape: &Shape,
+    shape: &ModelShape,
     weights: Weights,
     training: impl Into<Training>,
     threads: usize,
-) -> Result<Box<dyn Train>, EngineError> {
+) -> Result<Box<dyn TrainingEngine>, EngineError> {
     let training = training.into();
     match engine {
         Engine::Cpu => {
@@ -71,14 +71,14 @@ pub fn trainer(
             cpu::trainer(shape, weights, training, dtype, threads)
         }
         Engine::Candle => {
-            check(engine, dtype)?;
+            check_dtype(engine, dtype)?;
             check_frozen(engine, &training.frozen)?;
             let device = open(device)?;
             Ok(Box::new(match &training.lora {
-                None => candle::Trainer::new(shape, &weights, training.optimizer, &device, threads)?,
+                None => candle::CandleTrainer::new(shape, &weights, training.optimizer, &device, threads)?,
                 Some(lora) => {
                     check_lora(engine, lora)?;
-                    candle::Trainer::adapting(shape, &weights, (lora, training.optimizer), &device, threads)?
+                    candle::CandleTrainer::adapting(shape, &weights, (lora, training.optimizer), &device, threads)?
                 }
             }))
         }
@@ -93,51 +93,64 @@ pub fn decoder(
     engine: Engine,
     dtype: Dtype,
     device: &str,
-    shape: &Shape,
-    weights: impl Take,
+    shape: &ModelShape,
+    weights: impl WeightSource,
     slots: usize,
     threads: usize,
-) -> Result<Box<dyn Decode>, EngineError> {
+) -> Result<Box<dyn DecodingEngine>, EngineError> {
     match engine {
         Engine::Cpu => {
             on_processor(device)?;
             cpu::decoder(shape, weights, slots, dtype, threads)
         }
         Engine::Candle => {
-            check(engine, dtype)?;
-            Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?))
+            check_dtype(engine, dtype)?;
+            Ok(Box::new(candle::CandleDecoder::new(
+                shape,
+                weights,
+                slots,
+                &open(device)?,
+                threads,
+            )?))
         }
     }
 }
 
 /// What training on `batches` will take at most; nothing where the engine cannot tell.
-pub fn memory<'a>(
+pub fn training_memory<'a>(
     engine: Engine,
     dtype: Dtype,
-    shape: &Shape,
+    shape: &ModelShape,
     training: &Training,
     threads: usize,
     batches: impl Iterator<Item = &'a [Sequence]>,
-) -> Option<Need> {
+) -> Option<MemoryEstimate> {
     match engine {
-        Engine::Cpu => Some(cpu::memory(shape, training, dtype, threads, batches)),
+        Engine::Cpu => Some(cpu::training_memory(shape, training, dtype, threads, batches)),
         Engine::Candle => None,
     }
 }
 
 /// What decoding with `slots` slots will take at most, for prompts of at most `prompt` tokens; nothing where the engine cannot tell.
-pub fn decoding(engine: Engine, dtype: Dtype, shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Option<Need> {
+pub fn decoding_memory(
+    engine: Engine,
+    dtype: Dtype,
+    shape: &ModelShape,
+    slots: usize,
+    prompt: usize,
+    threads: usize,
+) -> Option<MemoryEstimate> {
     match engine {
-        Engine::Cpu => Some(cpu::decoding(shape, dtype, slots, prompt, threads)),
+        Engine::Cpu => Some(cpu::decoding_memory(shape, dtype, slots, prompt, threads)),
         Engine::Candle => None,
     }
 }
 
 /// How many sequences of the shape's context an engine had best decode at once. No result depends on it.
-pub fn slots(engine: Engine, dtype: Dtype, shape: &Shape) -> usize {
+pub fn recommended_slots(engine: Engine, dtype: Dtype, shape: &ModelShape) -> usize {
     match engine {
-        Engine::Cpu => cpu::slots(shape, dtype),
-        Engine::Candle => candle::SLOTS,
+        Engine::Cpu => cpu::recommended_slots(shape, dtype),
+        Engine::Candle => candle::RECOMMENDED_SLOTS,
     }
 }
 
@@ -153,7 +166,7 @@ fn on_processor(device: &str) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// When it does not.
-pub fn check(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
+pub fn check_dtype(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
     match (engine, dtype) {
         (Engine::Candle, Dtype::Bf16) => Err(EngineError::WrongDtype),
         (Engine::Cpu, _) | (Engine::Candle, Dtype::F32) => Ok(()),
@@ -219,10 +232,10 @@ mod tests {
 
     #[test]
     fn the_numeric_class_names_engine_and_dtype() {
-        assert_eq!(numerics(Engine::Cpu, Dtype::F32), "cpu f32");
-        assert_eq!(numerics(Engine::Cpu, Dtype::Bf16), "cpu bf16");
-        assert_eq!(numerics(Engine::Candle, Dtype::F32), "candle f32");
-        assert!(check(Engine::Cpu, Dtype::Bf16).is_ok() && check(Engine::Candle, Dtype::F32).is_ok());
-        insta::assert_snapshot!(check(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` computes in f32 alone; set `engine = "cpu"` for bf16"#);
+        assert_eq!(numeric_class(Engine::Cpu, Dtype::F32), "cpu f32");
+        assert_eq!(numeric_class(Engine::Cpu, Dtype::Bf16), "cpu bf16");
+        assert_eq!(numeric_class(Engine::Candle, Dtype::F32), "candle f32");
+        assert!(check_dtype(Engine::Cpu, Dtype::Bf16).is_ok() && check_dtype(Engine::Candle, Dtype::F32).is_ok());
+        insta::assert_snapshot!(check_dtype(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` computes in f32 alone; set `engine = "cpu"` for bf16"#);
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EngineError;
-use crate::model::Shape;
+use crate::model::ModelShape;
 use wildmatch::WildMatchPattern;
 
 /// Names of weights that are not trained; `*` stands for any text, also for none. Empty: all weights are trained.
@@ -32,7 +32,7 @@ impl Frozen {
     ///
     /// # Errors
     /// When not.
-    pub fn check(&self, shape: &Shape) -> Result<(), EngineError> {
+    pub fn check(&self, shape: &ModelShape) -> Result<(), EngineError> {
         let names: Vec<String> = shape.parameters().into_keys().collect();
         if let Some(pattern) = self.0.iter().find(|pattern| !names.iter().any(|name| matches(pattern, name))) {
             return Err(EngineError::UnknownWeight {

@@ -17,14 +17,15 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{
-    Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, decoding, instruction_set, memory, numerics, slots, trainer,
+    Dtype, Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
+    trainer, training_memory,
 };
 pub use cpu::instructions;
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
 pub(crate) use state::reader;
-pub use state::{Named, Part, Read};
+pub use state::{NamedTensor, ReadTensor, TensorGroup};
 
 /// The target of a token whose prediction is not trained on.
 pub const IGNORED: u32 = u32::MAX;
@@ -46,7 +47,7 @@ pub struct Batch {
 
 /// What one optimizer step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct StepResult {
     /// Mean cross-entropy over the trained tokens of all micro-batches, before the update.
     pub loss: f64,
     /// Euclidean norm of the gradient, before clipping.
@@ -120,21 +121,21 @@ pub struct Sequence {
 
 /// Bytes that an engine will take at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Need {
+pub struct MemoryEstimate {
     /// Weights in all their forms, gradient and moments.
     pub weights: usize,
     /// All else, which grows with the sequences and the threads.
     pub activations: usize,
 }
 
-impl Need {
+impl MemoryEstimate {
     pub fn total(self) -> usize {
         self.weights + self.activations
     }
 }
 
 /// What a program with an engine takes beside it, in bytes: code, tokens and files.
-pub const REST: usize = 64 << 20;
+pub const PROGRAM_MEMORY: usize = 64 << 20;
 
 /// Bytes for people: `1.2 GB`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,12 +153,12 @@ impl fmt::Display for Bytes {
 }
 
 /// Trains one decoder.
-pub trait Train {
+pub trait TrainingEngine {
     /// One optimizer step on the mean loss over all trained tokens of `batches` (gradient accumulation: their gradients add up).
     ///
     /// # Errors
     /// When the engine's device fails or a batch does not fit the shape.
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError>;
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepResult, EngineError>;
 
     /// How many optimizer steps were taken.
     fn steps(&self) -> u64;
@@ -170,20 +171,20 @@ pub trait Train {
     ///
     /// # Errors
     /// When the engine's device fails.
-    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError>;
+    fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError>;
 
     /// Goes on from a checkpoint: replaces weights and memory by what `read` gives, tensor by tensor, after `steps` steps.
     ///
     /// # Errors
     /// When `read` fails or a shape is not this decoder's; the trainer is then of no use.
-    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError>;
+    fn restore(&mut self, steps: u64, read: &mut ReadTensor<'_>) -> Result<(), EngineError>;
 
     /// A copy of the weights as they are now.
     ///
     /// # Errors
     /// When the engine's device fails.
     fn weights(&self) -> Result<Weights, EngineError> {
-        Ok(arrays(self.tensors(Part::Weights)?))
+        Ok(arrays(self.tensors(TensorGroup::Weights)?))
     }
 
     /// The weights at the end; all else is given back first, where that is possible.
@@ -199,13 +200,13 @@ pub trait Train {
     fn moments(&self) -> Result<Moments, EngineError> {
         Ok(Moments {
             steps: self.steps(),
-            first: arrays(self.tensors(Part::First)?),
-            second: arrays(self.tensors(Part::Second)?),
+            first: arrays(self.tensors(TensorGroup::First)?),
+            second: arrays(self.tensors(TensorGroup::Second)?),
         })
     }
 }
 
-/// New tokens for one slot of a [`Decode`].
+/// New tokens for one slot of a [`DecodingEngine`].
 #[derive(Clone, Copy, Debug)]
 pub struct Feed<'a> {
     /// Which slot of the cache.
@@ -221,7 +222,7 @@ pub struct Feed<'a> {
 }
 
 /// Decodes with a preallocated key/value cache of a fixed number of slots.
-pub trait Decode {
+pub trait DecodingEngine {
     /// Appends each feed's tokens to its slot (each slot at most once a call) and returns the logits of each feed's last token,
     /// in the order of the feeds: [feeds, vocabulary]. A row does not depend on the other feeds of the call.
     ///

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Lora, ModelError, Weights, files, weights_file};
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// The adapters of a model, with PEFT's names.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Adapters {
             "use_rslora": false,
             "use_dora": false,
         });
-        files::write_json(&config, &folder.join(CONFIG))?;
-        weights_file::write(&self.weights, &folder.join(WEIGHTS))
+        files::write_json(&config, &folder.join(ADAPTER_CONFIG_FILE))?;
+        weights_file::write(&self.weights, &folder.join(ADAPTER_WEIGHTS_FILE))
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Llama3Scaling, RopeScaling, Shape};
+use super::{Llama3Scaling, ModelShape, RopeScaling};
 
 /// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -68,14 +68,14 @@ impl Default for Architecture {
 pub const PRESETS: &[&str] = &["tiny", "small", "medium"];
 
 /// No size is larger: what is, is a slip of the pen.
-const LARGEST: usize = 1 << 20;
+const MAX_SIZE: usize = 1 << 20;
 
 /// Why an architecture describes no decoder; names the field.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
     #[error("`{field}` must be at least 1")]
     Zero { field: &'static str },
-    #[error("`{field}` = {number} is too large, it must be at most {LARGEST}")]
+    #[error("`{field}` = {number} is too large, it must be at most {MAX_SIZE}")]
     TooLarge { field: &'static str, number: usize },
     #[error("`{divisor}` = {by} must divide `{field}` = {number}")]
     Indivisible {
@@ -143,7 +143,7 @@ impl Architecture {
         if !head.is_multiple_of(2) {
             return Err(ArchitectureError::OddHead { field, head });
         }
-        if self.heads.saturating_mul(head) > LARGEST {
+        if self.heads.saturating_mul(head) > MAX_SIZE {
             let (field, number) = ("heads` · `head_dim", self.heads.saturating_mul(head));
             return Err(ArchitectureError::TooLarge { field, number });
         }
@@ -156,10 +156,10 @@ impl Architecture {
     ///
     /// # Errors
     /// As [`Architecture::check`], and when the vocabulary is out of range.
-    pub fn shape(&self, vocabulary: usize) -> Result<Shape, ArchitectureError> {
+    pub fn shape(&self, vocabulary: usize) -> Result<ModelShape, ArchitectureError> {
         self.check()?;
         in_range("vocabulary", vocabulary, 1)?;
-        Ok(Shape {
+        Ok(ModelShape {
             vocabulary,
             width: self.width,
             layers: self.layers,
@@ -191,7 +191,7 @@ pub(super) fn in_range(field: &'static str, number: usize, least: usize) -> Resu
     if number < least {
         return Err(ArchitectureError::Zero { field });
     }
-    if number > LARGEST {
+    if number > MAX_SIZE {
         return Err(ArchitectureError::TooLarge { field, number });
     }
     Ok(())
@@ -253,7 +253,7 @@ mod tests {
         insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
         insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
         insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even: rotary positions turn pairs");
-        insta::assert_snapshot!(problem(|a| a.head_dim = LARGEST), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
+        insta::assert_snapshot!(problem(|a| a.head_dim = MAX_SIZE), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
         let scaling = Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,

@@ -6,23 +6,23 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{is_false, is_zero};
-use super::{Architecture, Llama3Scaling, LongRope, ModelError, RopeScaling, Shape};
+use super::{Architecture, Llama3Scaling, LongRope, ModelError, ModelShape, RopeScaling};
 use crate::tokenizer::Tokenizer;
 
 /// The newest format this program writes and reads.
-const FORMAT: u32 = 1;
+const NEWEST_FORMAT: u32 = 1;
 
 /// What this program writes; the others compute the same, but for what [`ConfigFile::unsupported`] and [`ConfigFile::context`] see to.
 const LLAMA: &str = "LlamaForCausalLM";
 /// A Llama with biases of queries, keys and values.
 const QWEN2: &str = "Qwen2ForCausalLM";
 /// What no other program computes.
-const OURS: &str = "RunnerForCausalLM";
-const ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, OURS, "MistralForCausalLM", "Phi3ForCausalLM"];
+const RUNNER: &str = "RunnerForCausalLM";
+const KNOWN_ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, RUNNER, "MistralForCausalLM", "Phi3ForCausalLM"];
 const LLAMA3: &str = "llama3";
 const LONGROPE: &str = "longrope";
 /// The names of what is done to rotary positions; Phi-3's first files have the last for the one before it.
-const SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
+const KNOWN_SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
 const ACTIVATION: &str = "silu";
 
 /// The fields of `config.json` that this program writes or must heed; others are left alone.
@@ -46,13 +46,13 @@ struct ConfigFile {
     #[serde(default)]
     rope_theta: Option<f64>,
     #[serde(default)]
-    rope_scaling: Option<Rope>,
+    rope_scaling: Option<RopeFields>,
     /// Of Phi-3; other models have it with what else is said of the scaling.
     #[serde(default, skip_serializing)]
     original_max_position_embeddings: Option<usize>,
     /// What Transformers 5 writes in place of `rope_theta` and `rope_scaling`.
     #[serde(default, skip_serializing)]
-    rope_parameters: Option<Rope>,
+    rope_parameters: Option<RopeFields>,
     /// A token sees as many before it, itself included.
     #[serde(default, skip_serializing)]
     sliding_window: Option<usize>,
@@ -77,7 +77,7 @@ struct ConfigFile {
     #[serde(default)]
     bos_token_id: Option<u32>,
     #[serde(default)]
-    eos_token_id: Option<Ends>,
+    eos_token_id: Option<EndTokens>,
     #[serde(default = "float32", alias = "dtype")]
     torch_dtype: String,
     /// Rows of `model.embed_lines.weight`.
@@ -86,7 +86,7 @@ struct ConfigFile {
     /// Rows of `model.embed_columns.weight`.
     #[serde(default, skip_serializing_if = "is_zero")]
     column_positions: usize,
-    /// See [`FORMAT`]; files of other programs have none.
+    /// See [`NEWEST_FORMAT`]; files of other programs have none.
     #[serde(default = "first_format")]
     runner_format: u32,
 }
@@ -94,12 +94,12 @@ struct ConfigFile {
 /// The token that ends a completion, or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Ends {
+pub(super) enum EndTokens {
     One(u32),
     Several(Vec<u32>),
 }
 
-impl Ends {
+impl EndTokens {
     pub(super) fn list(self) -> Vec<u32> {
         match self {
             Self::One(end) => vec![end],
@@ -111,7 +111,7 @@ impl Ends {
 /// How rotary positions are scaled, and in Transformers 5 all else about them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Rope {
+struct RopeFields {
     #[serde(alias = "type")]
     rope_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ struct Rope {
     partial_rotary_factor: Option<f64>,
 }
 
-impl Rope {
+impl RopeFields {
     fn of(scaling: &RopeScaling, context: usize) -> Self {
         match scaling {
             RopeScaling::Llama3(scaling) => Self {
@@ -177,8 +177,8 @@ impl Rope {
 }
 
 /// What a `config.json` says.
-pub(super) struct Config {
-    pub(super) shape: Shape,
+pub(super) struct ModelConfig {
+    pub(super) shape: ModelShape,
     /// The tokens that end a completion.
     pub(super) ends: Vec<u32>,
 }
@@ -196,14 +196,14 @@ fn first_format() -> u32 {
 }
 
 impl ConfigFile {
-    fn of(shape: &Shape, tokenizer: &Tokenizer, dtype: &str) -> Self {
+    fn of(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str) -> Self {
         let ends = match tokenizer.ends() {
-            [end] => Ends::One(*end),
-            ends => Ends::Several(ends.to_vec()),
+            [end] => EndTokens::One(*end),
+            ends => EndTokens::Several(ends.to_vec()),
         };
         let (architecture, model_type) = match shape {
-            Shape { lines: 1.., .. } | Shape { columns: 1.., .. } => (OURS, "runner"),
-            Shape { qkv_bias: true, .. } => (QWEN2, "qwen2"),
+            ModelShape { lines: 1.., .. } | ModelShape { columns: 1.., .. } => (RUNNER, "runner"),
+            ModelShape { qkv_bias: true, .. } => (QWEN2, "qwen2"),
             _ => (LLAMA, "llama"),
         };
         Self {
@@ -220,14 +220,14 @@ impl ConfigFile {
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
             rope_theta: Some(shape.rope_theta),
-            rope_scaling: shape.rope_scaling.as_ref().map(|scaling| Rope::of(scaling, shape.context)),
+            rope_scaling: shape.rope_scaling.as_ref().map(|scaling| RopeFields::of(scaling, shape.context)),
             original_max_position_embeddings: None,
             rope_parameters: None,
             sliding_window: None,
             use_sliding_window: None,
             partial_rotary_factor: None,
             attention_bias: (!shape.qkv_bias).then_some(false),
-            qkv_bias: shape.qkv_bias && architecture == OURS,
+            qkv_bias: shape.qkv_bias && architecture == RUNNER,
             mlp_bias: false,
             tie_word_embeddings: shape.tied,
             pad_token_id: tokenizer.is_ours().then_some(0),
@@ -236,19 +236,19 @@ impl ConfigFile {
             torch_dtype: dtype.to_owned(),
             line_positions: shape.lines,
             column_positions: shape.columns,
-            runner_format: FORMAT,
+            runner_format: NEWEST_FORMAT,
         }
     }
 
     /// The first thing about the model that this program does not do: field, value, what it does.
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
         let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
-        let scaled = |rope: &Option<Rope>| {
+        let scaled = |rope: &Option<RopeFields>| {
             let kind = rope.as_ref()?.scaled()?;
-            (!SCALINGS.contains(&kind)).then(|| format!("{kind:?}"))
+            (!KNOWN_SCALINGS.contains(&kind)).then(|| format!("{kind:?}"))
         };
         let rotary = rotary.or(self.partial_rotary_factor).unwrap_or(1.0);
-        if !self.architectures.iter().any(|name| ARCHITECTURES.contains(&name.as_str())) {
+        if !self.architectures.iter().any(|name| KNOWN_ARCHITECTURES.contains(&name.as_str())) {
             let known = "LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM";
             Some(("architectures", format!("{:?}", self.architectures), known))
         } else if rotary != 1.0 {
@@ -277,7 +277,7 @@ impl ConfigFile {
     }
 
     /// The context of the first training.
-    fn first_context(&self, rope: &Rope) -> Option<usize> {
+    fn first_context(&self, rope: &RopeFields) -> Option<usize> {
         rope.original_max_position_embeddings.or(self.original_max_position_embeddings)
     }
 
@@ -286,7 +286,7 @@ impl ConfigFile {
     }
 
     /// How positions are scaled, and the name of the field that says it.
-    fn scaling(&self) -> Option<(&'static str, &Rope)> {
+    fn scaling(&self) -> Option<(&'static str, &RopeFields)> {
         let both = [("rope_scaling", &self.rope_scaling), ("rope_parameters", &self.rope_parameters)];
         both.into_iter().find_map(|(place, rope)| {
             let rope = rope.as_ref()?;
@@ -294,12 +294,12 @@ impl ConfigFile {
         })
     }
 
-    fn long_rope(&self) -> Option<(&'static str, &Rope)> {
+    fn long_rope(&self) -> Option<(&'static str, &RopeFields)> {
         self.scaling().filter(|(_, rope)| !rope.is_llama3())
     }
 
     /// LongRoPE's scaling, for heads of `head` numbers; what is wrong with which field of it.
-    fn long_scaling(&self, place: &str, rope: &Rope, head: usize) -> Result<LongRope, (String, String)> {
+    fn long_scaling(&self, place: &str, rope: &RopeFields, head: usize) -> Result<LongRope, (String, String)> {
         let field = |name: &str| format!("{place}.{name}");
         let missing = |name: &str| (field(name), "is missing".to_owned());
         let is_positive = |number: &f64| number.is_finite() && *number > 0.0;
@@ -349,18 +349,18 @@ impl ConfigFile {
 }
 
 /// Writes `config.json` for `shape`, for weights of the type that Hugging Face calls `dtype`.
-pub(super) fn write(shape: &Shape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
+pub(super) fn write(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
     super::files::write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
 }
 
 /// What the `config.json` at `path` describes.
-pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
+pub(super) fn read(path: &Path) -> Result<ModelConfig, ModelError> {
     let config: ConfigFile = super::files::read_json(path)?;
-    if config.runner_format > FORMAT {
+    if config.runner_format > NEWEST_FORMAT {
         return Err(ModelError::Newer {
             path: path.to_owned(),
             found: config.runner_format,
-            known: FORMAT,
+            known: NEWEST_FORMAT,
         });
     }
     if let Some((field, found, known)) = config.unsupported() {
@@ -390,6 +390,6 @@ pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
         let scaling = config.long_scaling(place, rope, shape.head_dim).map_err(wrong)?;
         shape.rope_scaling = Some(RopeScaling::LongRope(scaling));
     }
-    let ends = config.eos_token_id.map(Ends::list).unwrap_or_default();
-    Ok(Config { shape, ends })
+    let ends = config.eos_token_id.map(EndTokens::list).unwrap_or_default();
+    Ok(ModelConfig { shape, ends })
 }

@@ -6,17 +6,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::config_file::Config;
+use super::config_file::ModelConfig;
 use super::weights_file::WeightsFile;
-use super::{Model, ModelError, Shape, config_file, weights_file};
+use super::{Model, ModelError, ModelShape, config_file, weights_file};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
-const TOKENIZER: &str = "tokenizer.json";
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-const PROMPT: &str = "prompt.json";
+const CONFIG_FILE: &str = "config.json";
+const WEIGHTS_FILE: &str = "model.safetensors";
+const TOKENIZER_FILE: &str = "tokenizer.json";
+const TOKENIZER_CONFIG_FILE: &str = "tokenizer_config.json";
+const PROMPT_FILE: &str = "prompt.json";
 
 /// Reads the model in the folder `folder`.
 ///
@@ -43,19 +43,19 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
 /// When a file is missing, damaged, of a newer format, or does not fit the others; the message names the file and, where it is a
 /// tensor's fault, the tensor.
 pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
-    let Config { shape, ends } = config_file::read(&folder.join(CONFIG))?;
+    let ModelConfig { shape, ends } = config_file::read(&folder.join(CONFIG_FILE))?;
     let tokenizer = tokenizer(folder, &shape, &ends)?;
     Ok(Model {
-        weights: WeightsFile::open(&shape, &folder.join(WEIGHTS))?,
-        prompt: read_json(&folder.join(PROMPT))?,
+        weights: WeightsFile::open(&shape, &folder.join(WEIGHTS_FILE))?,
+        prompt: read_json(&folder.join(PROMPT_FILE))?,
         shape,
         tokenizer,
     })
 }
 
 /// Reads the tokenizer of the model of `shape` in a folder of ours or of Hugging Face's; `ends` are its end-of-sequence tokens.
-pub(super) fn tokenizer(folder: &Path, shape: &Shape, ends: &[u32]) -> Result<Tokenizer, ModelError> {
-    let path = folder.join(TOKENIZER);
+pub(super) fn tokenizer(folder: &Path, shape: &ModelShape, ends: &[u32]) -> Result<Tokenizer, ModelError> {
+    let path = folder.join(TOKENIZER_FILE);
     let tokenizer = Tokenizer::load(&path, ends)?;
     // Models of other programs pad the embedding: more rows than tokens do no harm.
     if tokenizer.vocabulary() > shape.vocabulary {
@@ -75,26 +75,26 @@ impl Model {
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
         describe(&self.shape, &self.tokenizer, &self.prompt, "float32", folder)?;
-        weights_file::write(&self.weights, &folder.join(WEIGHTS))
+        weights_file::write(&self.weights, &folder.join(WEIGHTS_FILE))
     }
 }
 
 /// Writes all files of a model's folder but its weights, which are of the type that Hugging Face calls `dtype`.
-pub(super) fn describe(shape: &Shape, tokenizer: &Tokenizer, prompt: &Prompt, dtype: &str, folder: &Path) -> Result<(), ModelError> {
+pub(super) fn describe(shape: &ModelShape, tokenizer: &Tokenizer, prompt: &Prompt, dtype: &str, folder: &Path) -> Result<(), ModelError> {
     std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
         path: folder.to_owned(),
         error,
     })?;
-    config_file::write(shape, tokenizer, dtype, &folder.join(CONFIG))?;
-    tokenizer.save(&folder.join(TOKENIZER))?;
+    config_file::write(shape, tokenizer, dtype, &folder.join(CONFIG_FILE))?;
+    tokenizer.save(&folder.join(TOKENIZER_FILE))?;
     if !tokenizer.is_ours() {
-        write_json(&tokenizer_config(shape, tokenizer), &folder.join(TOKENIZER_CONFIG))?;
+        write_json(&tokenizer_config(shape, tokenizer), &folder.join(TOKENIZER_CONFIG_FILE))?;
     }
-    write_json(prompt, &folder.join(PROMPT))
+    write_json(prompt, &folder.join(PROMPT_FILE))
 }
 
 /// What Transformers has to be told of a tokenizer, beside `tokenizer.json`.
-fn tokenizer_config(shape: &Shape, tokenizer: &Tokenizer) -> Value {
+fn tokenizer_config(shape: &ModelShape, tokenizer: &Tokenizer) -> Value {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token(token));
     json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -107,7 +107,7 @@ fn tokenizer_config(shape: &Shape, tokenizer: &Tokenizer) -> Value {
 
 /// The file of the weights in a model's folder.
 pub(super) fn weights(folder: &Path) -> PathBuf {
-    folder.join(WEIGHTS)
+    folder.join(WEIGHTS_FILE)
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Array, Shape, Weights};
+use super::{Array, ModelShape, Weights};
 use crate::seed::Stream;
 
 /// The matrices of a layer that can be adapted, by their short names.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 /// What the names of adapters start with, as PEFT has it.
-const PREFIX: &str = "base_model.model.";
+const ADAPTER_PREFIX: &str = "base_model.model.";
 
 /// How a base is adapted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -101,7 +101,7 @@ impl Lora {
     }
 
     /// The names of the adapted matrices of `shape`, and their shapes. [out, in]
-    pub fn adapted(&self, shape: &Shape) -> BTreeMap<String, (usize, usize)> {
+    pub fn adapted(&self, shape: &ModelShape) -> BTreeMap<String, (usize, usize)> {
         let matrices = shape.parameters().into_iter().filter_map(|(name, shape)| {
             let [out, inner] = shape.as_slice() else { return None };
             let target = name.strip_suffix(".weight")?.rsplit('.').next()?;
@@ -112,10 +112,10 @@ impl Lora {
 
     /// The adapters that `seed` stands for: `A` uniform as in PEFT, within 1/√in, each from a stream of its own; `B` zero, so that the
     /// start is the base.
-    pub fn initialise(&self, shape: &Shape, seed: u64) -> Weights {
+    pub fn initialise(&self, shape: &ModelShape, seed: u64) -> Weights {
         let mut adapters = Weights::new();
         for (name, (out, inner)) in self.adapted(shape) {
-            let (a, b) = names(&name);
+            let (a, b) = adapter_names(&name);
             let (mut stream, bound) = (Stream::new(seed, &format!("initialise/{a}")), 1.0 / libm::sqrt(inner as f64));
             let data = (0..self.rank * inner).map(|_| ((2.0 * stream.uniform() - 1.0) * bound) as f32);
             let (data, shape) = (data.collect(), vec![self.rank, inner]);
@@ -129,7 +129,7 @@ impl Lora {
     /// Adds the products of `adapters` to the weights they adapt.
     pub fn merge(&self, weights: &mut Weights, adapters: &Weights) {
         for (name, array) in weights.iter_mut() {
-            let (a, b) = names(name);
+            let (a, b) = adapter_names(name);
             let (Some(a), Some(b), [_, inner]) = (adapters.get(&a), adapters.get(&b), array.shape.as_slice()) else {
                 continue;
             };
@@ -147,15 +147,15 @@ impl Lora {
 }
 
 /// PEFT's names for the adapters of a matrix: of `A` and of `B`.
-pub fn names(matrix: &str) -> (String, String) {
+pub fn adapter_names(matrix: &str) -> (String, String) {
     let stem = matrix.strip_suffix(".weight").unwrap_or(matrix);
-    let part = |which: &str| format!("{PREFIX}{stem}.lora_{which}.weight");
+    let part = |which: &str| format!("{ADAPTER_PREFIX}{stem}.lora_{which}.weight");
     (part("A"), part("B"))
 }
 
 /// Whether a weight of this name is an adapter.
 pub fn is_adapter(name: &str) -> bool {
-    name.starts_with(PREFIX)
+    name.starts_with(ADAPTER_PREFIX)
 }
 
 #[cfg(test)]
@@ -192,7 +192,7 @@ mod tests {
         lora.merge(&mut merged, &adapters);
         assert_eq!(merged, base);
         let name = "model.layers.1.self_attn.v_proj.weight";
-        let (a, b) = names(name);
+        let (a, b) = adapter_names(name);
         adapters.get_mut(&b).unwrap().data[2 * 3 + 1] = 0.5;
         lora.merge(&mut merged, &adapters);
         for (index, (found, before)) in merged[name].data.iter().zip(&base[name].data).enumerate() {

@@ -9,9 +9,9 @@ mod import;
 mod initialise;
 pub mod lora;
 mod rotary;
-mod stored;
-mod take;
+mod stored_tensor;
 mod tensor_file;
+mod weight_source;
 mod weights_file;
 
 use std::collections::BTreeMap;
@@ -27,15 +27,15 @@ pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling};
-pub use stored::{Stored, le_bytes, store};
-pub use take::Take;
+pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;
+pub use weight_source::WeightSource;
 pub use weights_file::WeightsFile;
 
 /// A trained decoder with what turns text into its tokens and back; its weights are there, or in their file.
 #[derive(Clone, Debug)]
 pub struct Model<W = Weights> {
-    pub shape: Shape,
+    pub shape: ModelShape,
     pub weights: W,
     pub tokenizer: Tokenizer,
     /// The prompt it was trained with.
@@ -44,7 +44,7 @@ pub struct Model<W = Weights> {
 
 /// All that decides the shapes of the weights: the architecture with its defaults worked out, and the vocabulary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct ModelShape {
     pub vocabulary: usize,
     pub width: usize,
     pub layers: usize,
@@ -65,15 +65,15 @@ pub struct Shape {
 }
 
 /// The fewest tensors of a layer: two norms, and four matrices where some are joined.
-const TENSORS_PER_LAYER: usize = 6;
+const MIN_TENSORS_PER_LAYER: usize = 6;
 
 /// So many layers are nothing for the memory.
-const FEW_LAYERS: usize = 1 << 10;
+const ALWAYS_ALLOWED_LAYERS: usize = 1 << 10;
 
-impl Shape {
+impl ModelShape {
     /// Whether a file of so many tensors cannot have all layers. Asked before they are listed: a shape may name more layers than any file has.
     fn is_deeper_than(&self, tensors: usize) -> bool {
-        self.layers > tensors || self.layers > FEW_LAYERS.max(tensors / TENSORS_PER_LAYER)
+        self.layers > tensors || self.layers > ALWAYS_ALLOWED_LAYERS.max(tensors / MIN_TENSORS_PER_LAYER)
     }
 
     /// How many numbers all weights have.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{in_range, positive};
-use super::{ArchitectureError, Shape};
+use super::{ArchitectureError, ModelShape};
 
 /// How rotary positions are scaled, for positions beyond those of a first training.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl Llama3Scaling {
     }
 }
 
-impl Shape {
+impl ModelShape {
     /// By which angle each pair of a head turns from one position to the next: `θ^(-2i/head)` (Su et al. 2021), scaled where the shape
     /// says so. In f64 with `libm`, so that they are the same on every platform. [head / 2]
     pub fn frequencies(&self) -> Vec<f64> {

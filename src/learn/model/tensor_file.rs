@@ -12,10 +12,10 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use super::ModelError;
 
 /// The largest header of a safetensors file, as the format has it.
-const HEADER: u64 = 100_000_000;
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Numbers read at a time.
-const CHUNK: usize = 1 << 16;
+const READ_CHUNK: usize = 1 << 16;
 
 /// A safetensors file.
 #[derive(Debug)]
@@ -118,9 +118,9 @@ impl TensorFile {
         let (info, widen) = self.expect(name, expected)?;
         let size = info.dtype.bitsize() / 8;
         let count = expected.iter().product();
-        let (mut numbers, mut bytes) = (Vec::with_capacity(count), vec![0; CHUNK.min(count) * size]);
+        let (mut numbers, mut bytes) = (Vec::with_capacity(count), vec![0; READ_CHUNK.min(count) * size]);
         while numbers.len() < count {
-            let part = &mut bytes[..CHUNK.min(count - numbers.len()) * size];
+            let part = &mut bytes[..READ_CHUNK.min(count - numbers.len()) * size];
             let at = self.place(info) + (numbers.len() * size) as u64;
             let read = self.file.read_exact_at(part, at);
             read.map_err(|error| ModelError::Read {
@@ -161,7 +161,7 @@ fn header(file: &File) -> io::Result<Result<(Metadata, u64), SafeTensorError>> {
     }
     (&*file).read_exact(&mut eight)?;
     let size = u64::from_le_bytes(eight);
-    if size > HEADER {
+    if size > MAX_HEADER_BYTES {
         return Ok(Err(SafeTensorError::HeaderTooLarge));
     }
     if size > length - eight.len() as u64 {

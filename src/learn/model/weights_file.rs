@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::stored::{Stored, store};
+use super::stored_tensor::{StoredTensor, write_tensors};
 use super::tensor_file::TensorFile;
-use super::{Array, ModelError, Shape, Weights};
+use super::{Array, ModelError, ModelShape, Weights};
 
 /// Writes `weights`; equal weights give equal bytes.
 pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
@@ -13,8 +13,8 @@ pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = weights
         .iter()
-        .map(|(name, array)| (name.clone(), Stored::f32(&array.shape, &array.data)));
-    store(tensors, metadata, path).map_err(|error| ModelError::Write {
+        .map(|(name, array)| (name.clone(), StoredTensor::f32(&array.shape, &array.data)));
+    write_tensors(tensors, metadata, path).map_err(|error| ModelError::Write {
         path: path.to_owned(),
         error,
     })
@@ -30,7 +30,7 @@ pub struct WeightsFile {
 
 impl WeightsFile {
     /// Opens the file of a decoder of `shape`, which has its weights and no others.
-    pub(super) fn open(shape: &Shape, path: &Path) -> Result<Self, ModelError> {
+    pub(super) fn open(shape: &ModelShape, path: &Path) -> Result<Self, ModelError> {
         let file = TensorFile::open(path)?;
         let names = file.names();
         if shape.is_deeper_than(names.len()) {

@@ -6,10 +6,10 @@ use super::{SampleError, Sampling};
 use crate::seed::Stream;
 
 /// How many candidates `top_p` looks at first; four times as many each time they do not reach it.
-const FIRST: usize = 64;
+const FIRST_CANDIDATES: usize = 64;
 
 /// Chooses the tokens of one response.
-pub(super) enum Chooser {
+pub(super) enum TokenChooser {
     /// The likeliest.
     Greedy,
     /// Drawn, from a random stream of the response's own: one number for each token.
@@ -18,7 +18,7 @@ pub(super) enum Chooser {
 
 /// A token that may be drawn.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+struct TokenCandidate {
     token: u32,
     logit: f32,
     /// `e^((logit - largest) / temperature)`.
@@ -27,9 +27,9 @@ struct Candidate {
 
 /// Working memory of a choice.
 #[derive(Default)]
-pub(super) struct Candidates(Vec<Candidate>);
+pub(super) struct TokenCandidates(Vec<TokenCandidate>);
 
-impl Chooser {
+impl TokenChooser {
     /// For the response to the request called `stream`.
     pub(super) fn new(sampling: &Sampling, stream: &str) -> Self {
         if sampling.temperature <= 0.0 {
@@ -44,7 +44,7 @@ impl Chooser {
         &mut self,
         sampling: &Sampling,
         logits: &[f32],
-        candidates: &mut Candidates,
+        candidates: &mut TokenCandidates,
         stream: &str,
     ) -> Result<u32, SampleError> {
         let Some((best, largest)) = likeliest(logits) else {
@@ -67,12 +67,12 @@ impl Chooser {
     }
 }
 
-impl Candidates {
+impl TokenCandidates {
     fn fill(&mut self, logits: &[f32]) {
         self.0.clear();
         let candidates = (0..).zip(logits);
         self.0
-            .extend(candidates.map(|(token, &logit)| Candidate { token, logit, weight: 0.0 }));
+            .extend(candidates.map(|(token, &logit)| TokenCandidate { token, logit, weight: 0.0 }));
     }
 
     fn weigh(&mut self, largest: f32, temperature: f64) {
@@ -90,7 +90,7 @@ impl Candidates {
     /// Keeps the fewest whose weights reach `share` of all that are left.
     fn keep_share(&mut self, share: f64) {
         let enough = share * self.total();
-        let mut sorted = FIRST;
+        let mut sorted = FIRST_CANDIDATES;
         loop {
             self.sort_likeliest(sorted);
             let mut sum = 0.0;
@@ -111,11 +111,11 @@ impl Candidates {
     /// Brings the `count` likeliest to the front, in order: most tokens of a large vocabulary are never sorted.
     fn sort_likeliest(&mut self, count: usize) {
         if count > 0 && count < self.0.len() {
-            self.0.select_nth_unstable_by(count - 1, Candidate::order);
+            self.0.select_nth_unstable_by(count - 1, TokenCandidate::order);
         }
         let count = count.min(self.0.len());
         if let Some(front) = self.0.get_mut(..count) {
-            front.sort_unstable_by(Candidate::order);
+            front.sort_unstable_by(TokenCandidate::order);
         }
     }
 
@@ -134,7 +134,7 @@ impl Candidates {
     }
 }
 
-impl Candidate {
+impl TokenCandidate {
     /// The likelier first; of equally likely ones, the lower token.
     fn order(&self, other: &Self) -> Ordering {
         other.logit.total_cmp(&self.logit).then(self.token.cmp(&other.token))
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn draw(sampling: &Sampling, stream: &str, logits: &[f32], count: usize) -> Vec<u32> {
-        let (mut chooser, mut candidates) = (Chooser::new(sampling, stream), Candidates::default());
+        let (mut chooser, mut candidates) = (TokenChooser::new(sampling, stream), TokenCandidates::default());
         let mut choose = |_| chooser.choose(sampling, logits, &mut candidates, stream).unwrap();
         (0..count).map(&mut choose).collect()
     }
@@ -292,9 +292,9 @@ mod tests {
     #[test]
     fn logits_that_are_no_numbers_are_an_error() {
         for logits in [[0.0, f32::NAN], [f32::INFINITY, 0.0], [0.0, f32::NEG_INFINITY]] {
-            let mut chooser = Chooser::new(&Sampling::default(), "2_2/7");
+            let mut chooser = TokenChooser::new(&Sampling::default(), "2_2/7");
             let error = chooser
-                .choose(&Sampling::default(), &logits, &mut Candidates::default(), "2_2/7")
+                .choose(&Sampling::default(), &logits, &mut TokenCandidates::default(), "2_2/7")
                 .unwrap_err();
             insta::allow_duplicates! {
                 insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not numbers; its weights are damaged or its training diverged");

@@ -8,12 +8,12 @@ mod slots;
 mod stop;
 
 use crate::engine::{self, Dtype, Engine};
-use crate::model::{Model, Shape, Take};
+use crate::model::{Model, ModelShape, WeightSource};
 
 pub use error::SampleError;
 
-use queue::{Queue, Waiting};
-use slots::{Asked, Slots};
+use queue::{Queue, QueuedRequest};
+use slots::{BatchSampler, SamplingInput};
 
 /// One prompt to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,21 +71,21 @@ pub struct Response {
 }
 
 /// Where and how a sampling runs; nothing of it changes the result.
-pub struct Run<'a> {
+pub struct SamplingRun<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
     /// Bytes that the sampling may take; nothing where they are not known.
     pub memory: Option<u64>,
     /// Told as requests are done.
-    pub progress: &'a dyn Fn(Reading),
+    pub progress: &'a dyn Fn(SamplingProgress),
     /// Asked after each step: whether to end with [`SampleError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
 }
 
 /// How far a sampling is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct SamplingProgress {
     /// Requests answered.
     pub done: usize,
     /// Requests in all.
@@ -99,19 +99,25 @@ pub struct Reading {
 /// # Errors
 /// When a prompt leaves no room in the model's context, memory does not suffice, the logits are not numbers, or the engine or the tokenizer fails;
 /// [`SampleError::Stopped`] when `run.stop` says so.
-pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError>
+pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &SamplingRun<'_>) -> Result<Vec<Response>, SampleError>
 where
-    for<'w> &'w W: Take,
+    for<'w> &'w W: WeightSource,
 {
     answer(model, requests, sampling, run, usize::MAX)
 }
 
 /// [`sample`] with a cache of at most `slots` slots.
-fn answer<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError>
+fn answer<W>(
+    model: &Model<W>,
+    requests: &[Request],
+    sampling: &Sampling,
+    run: &SamplingRun<'_>,
+    slots: usize,
+) -> Result<Vec<Response>, SampleError>
 where
-    for<'w> &'w W: Take,
+    for<'w> &'w W: WeightSource,
 {
-    let asked = Asked {
+    let asked = SamplingInput {
         shape: &model.shape,
         tokenizer: &model.tokenizer,
         requests,
@@ -120,11 +126,11 @@ where
     let waiting = tokenise(asked)?;
     let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
     // The cache need not be longer than the longest response.
-    let shape = Shape {
+    let shape = ModelShape {
         context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
         ..model.shape.clone()
     };
-    let best = engine::slots(sampling.engine, sampling.dtype, &shape);
+    let best = engine::recommended_slots(sampling.engine, sampling.dtype, &shape);
     let slots = slots.min(requests.len()).min(best).max(1);
     let slots = memory::fit(sampling, &shape, slots, longest, run)?;
     let decoder = engine::decoder(
@@ -136,12 +142,12 @@ where
         slots,
         run.threads,
     )?;
-    let mut done = Slots::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
+    let mut done = BatchSampler::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-fn tokenise(asked: Asked<'_>) -> Result<Vec<Waiting>, SampleError> {
+fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {
     let (context, requests) = (asked.shape.context, asked.requests.iter().enumerate());
     requests
         .map(|(number, request)| {
@@ -157,7 +163,7 @@ fn tokenise(asked: Asked<'_>) -> Result<Vec<Waiting>, SampleError> {
                     context,
                 });
             }
-            Ok(Waiting { number, tokens })
+            Ok(QueuedRequest { number, tokens })
         })
         .collect()
 }

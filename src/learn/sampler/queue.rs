@@ -6,14 +6,14 @@
 //! as long as a slot holds it.
 
 /// How many waiting requests are looked at for one that need not wait.
-const WINDOW: usize = 64;
+const QUEUE_WINDOW: usize = 64;
 
 /// A request waits a step where that saves at least this many tokens: the step costs its slot one.
-const WORTH: usize = 2;
+const MIN_TOKENS_SAVED: usize = 2;
 
 /// A request as tokens, waiting for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct QueuedRequest {
     /// Its number among the requests.
     pub(super) number: usize,
     pub(super) tokens: Vec<u32>,
@@ -21,9 +21,9 @@ pub(super) struct Waiting {
 
 /// A request that starts in `slot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(super) struct SlotStart {
     pub(super) slot: usize,
-    pub(super) request: Waiting,
+    pub(super) request: QueuedRequest,
     /// Which slot holds the first `shared` tokens of the prompt; perhaps `slot` itself.
     pub(super) from: usize,
     /// Less than the whole prompt: the last token's logits are needed.
@@ -33,30 +33,30 @@ pub(super) struct Start {
 /// The requests that wait, and what the slots hold.
 pub(super) struct Queue {
     /// The next one is the last.
-    waiting: Vec<Waiting>,
-    slots: Vec<Slot>,
+    waiting: Vec<QueuedRequest>,
+    slots: Vec<QueueSlot>,
 }
 
 #[derive(Clone, Default)]
-struct Slot {
+struct QueueSlot {
     busy: bool,
     /// The tokens whose keys and values the slot's cache has.
     held: Vec<u32>,
 }
 
 impl Queue {
-    pub(super) fn new(mut waiting: Vec<Waiting>, slots: usize) -> Self {
+    pub(super) fn new(mut waiting: Vec<QueuedRequest>, slots: usize) -> Self {
         // The longest first, so that the last ones to run are short; what is alike side by side.
         waiting.sort_by(|a, b| (a.tokens.len(), &a.tokens, b.number).cmp(&(b.tokens.len(), &b.tokens, a.number)));
         Self {
             waiting,
-            slots: vec![Slot::default(); slots],
+            slots: vec![QueueSlot::default(); slots],
         }
     }
 
     /// The requests that start now, in free slots. What is shared is to be copied in their order, before any prompt is read.
-    pub(super) fn admit(&mut self) -> Vec<Start> {
-        let mut starts: Vec<Start> = Vec::new();
+    pub(super) fn admit(&mut self) -> Vec<SlotStart> {
+        let mut starts: Vec<SlotStart> = Vec::new();
         for slot in 0..self.slots.len() {
             if self.slots.get(slot).is_none_or(|slot| slot.busy) {
                 continue;
@@ -69,7 +69,7 @@ impl Queue {
                 slot.busy = true;
                 slot.held = request.tokens.get(..shared).unwrap_or_default().to_vec();
             }
-            starts.push(Start {
+            starts.push(SlotStart {
                 slot,
                 request,
                 from,
@@ -80,14 +80,14 @@ impl Queue {
     }
 
     /// Which waiting request `slot` takes: its place, the slot that holds most of its prompt, and how much.
-    fn next(&self, slot: usize, starts: &[Start]) -> Option<(usize, usize, usize)> {
-        let places = (0..self.waiting.len()).rev().take(WINDOW);
+    fn next(&self, slot: usize, starts: &[SlotStart]) -> Option<(usize, usize, usize)> {
+        let places = (0..self.waiting.len()).rev().take(QUEUE_WINDOW);
         places
             .filter_map(|place| Some((place, &self.waiting.get(place)?.tokens)))
             .find_map(|(place, tokens)| {
                 let (from, shared) = self.holder(slot, tokens);
                 let soon = starts.iter().map(|start| common(&start.request.tokens, tokens)).max();
-                (soon.unwrap_or(0) < shared + WORTH).then_some((place, from, shared))
+                (soon.unwrap_or(0) < shared + MIN_TOKENS_SAVED).then_some((place, from, shared))
             })
     }
 
@@ -135,7 +135,7 @@ mod tests {
     /// of prompts were read.
     fn run(prompts: &[Vec<u32>], lengths: &[usize], slots: usize) -> (usize, usize) {
         let waiting = prompts.iter().cloned().enumerate();
-        let waiting = waiting.map(|(number, tokens)| Waiting { number, tokens }).collect();
+        let waiting = waiting.map(|(number, tokens)| QueuedRequest { number, tokens }).collect();
         let (mut queue, mut caches) = (Queue::new(waiting, slots), vec![Vec::new(); slots]);
         let mut active: Vec<Option<(usize, usize)>> = vec![None; slots];
         let (mut answered, mut steps, mut read) = (vec![0; prompts.len()], 0, 0);
@@ -146,7 +146,7 @@ mod tests {
                 caches[start.slot] = caches[start.from][..start.shared].to_vec();
             }
             for start in starts {
-                let Waiting { number, tokens } = start.request;
+                let QueuedRequest { number, tokens } = start.request;
                 assert_eq!(prompts[number], tokens);
                 caches[start.slot].extend(&tokens[start.shared..]);
                 // What was copied is what would have been read.
@@ -217,11 +217,11 @@ mod tests {
         // The longest start first.
         let mut queue = Queue::new(
             vec![
-                Waiting {
+                QueuedRequest {
                     number: 0,
                     tokens: vec![1],
                 },
-                Waiting {
+                QueuedRequest {
                     number: 1,
                     tokens: vec![2, 3],
                 },

@@ -4,9 +4,9 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// The texts that end a response.
 #[derive(Clone, Copy)]
-pub(super) struct Stops<'a>(pub(super) &'a [String]);
+pub(super) struct StopStrings<'a>(pub(super) &'a [String]);
 
-impl Stops<'_> {
+impl StopStrings<'_> {
     /// Whether the text of `tokens` has a stop string that ends in the last of them.
     pub(super) fn reached(self, tokenizer: &Tokenizer, tokens: &[u32]) -> Result<bool, TokenizerError> {
         let Some(longest) = self.0.iter().map(String::len).max() else {

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 pub const PRE_TOKENIZERS: &[&str] = &["default", "gpt-2", "llama-bpe", "qwen2", "smollm"];
 
 /// Llama 3's pieces: contractions, words with the character before them, up to three digits, runs of symbols, line breaks, white space.
-const LLAMA: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LLAMA3_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Qwen 2's: the same, with single digits.
-const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +112,8 @@ fn pre_tokenizer(name: &str) -> Option<Value> {
     match name {
         "default" | "gpt-2" => Some(byte_level(true)),
         "smollm" => Some(sequence(json!({ "type": "Digits", "individual_digits": true }), true)),
-        "llama-bpe" => Some(sequence(split(LLAMA), false)),
-        "qwen2" => Some(sequence(split(QWEN), false)),
+        "llama-bpe" => Some(sequence(split(LLAMA3_PATTERN), false)),
+        "qwen2" => Some(sequence(split(QWEN2_PATTERN), false)),
         _ => None,
     }
 }

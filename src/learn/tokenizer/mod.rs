@@ -16,9 +16,9 @@
 //! each line, and leaves those spaces out again when it turns tokens into text.
 
 mod byte_level;
-mod cut;
-mod foreign;
+mod limits;
 mod positions;
+mod pre_tokenizer;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
@@ -32,23 +32,24 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use crate::catch_panic;
 
 pub use byte_level::{ByteLevel, PRE_TOKENIZERS, TokenKind};
-use cut::Cut;
 pub use positions::Cursor;
+use pre_tokenizer::StylePreTokenizer;
 
 /// Padding; never trained on.
-pub const PAD: &str = "<pad>";
+pub const PAD_TOKEN: &str = "<pad>";
 /// Ends a completion.
-pub const END: &str = "<eos>";
+pub const END_TOKEN: &str = "<eos>";
 /// A character that the training texts do not have.
-pub const UNKNOWN: &str = "<unk>";
+pub const UNKNOWN_TOKEN: &str = "<unk>";
 
 /// The special tokens, in the order of their numbers, from 0.
-const SPECIALS: [&str; 3] = [PAD, END, UNKNOWN];
+const SPECIAL_TOKENS: [&str; 3] = [PAD_TOKEN, END_TOKEN, UNKNOWN_TOKEN];
 
 /// How texts are cut into tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Style {
+#[schemars(rename = "Style")]
+pub enum TokenizerStyle {
     /// `phrase` where every question and every solution has digits, else `word`.
     #[default]
     Auto,
@@ -60,8 +61,8 @@ pub enum Style {
     Char,
 }
 
-impl Style {
-    /// What [`Style::Auto`] comes to for these texts.
+impl TokenizerStyle {
+    /// What [`TokenizerStyle::Auto`] comes to for these texts.
     fn settled(self, texts: &[&str]) -> Self {
         let has_digits = |text: &&str| text.contains(|c: char| c.is_ascii_digit());
         match self {
@@ -86,7 +87,7 @@ pub enum TokenizerError {
     Unsound { path: PathBuf, problem: String },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("{path} has no token `{END}` to end a completion with", path = path.display())]
+    #[error("{path} has no token `{END_TOKEN}` to end a completion with", path = path.display())]
     NoEnd { path: PathBuf },
     #[error("{path} has no token {end}, with which the model's `eos_token_id` ends a completion", path = path.display())]
     StrangeEnd { path: PathBuf, end: u32 },
@@ -118,15 +119,15 @@ impl Tokenizer {
     ///
     /// # Errors
     /// When the vocabulary is not one that the `tokenizers` crate takes.
-    pub fn build<'a>(style: Style, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenizerError> {
+    pub fn build<'a>(style: TokenizerStyle, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenizerError> {
         let texts: Vec<&str> = texts.into_iter().collect();
-        let cut = Cut::new(style.settled(&texts)).map_err(TokenizerError::Build)?;
+        let cut = StylePreTokenizer::new(style.settled(&texts)).map_err(TokenizerError::Build)?;
         let tokens = vocabulary::collect(&cut, &texts).map_err(TokenizerError::Build)?;
         let numbered = tokens.iter().cloned().zip(0..);
         let model = BPE::builder()
             .vocab_and_merges(numbered.collect::<Vocab>(), Vec::new())
             .ignore_merges(true)
-            .unk_token(UNKNOWN.to_owned())
+            .unk_token(UNKNOWN_TOKEN.to_owned())
             .build()
             .map_err(TokenizerError::Build)?;
         let mut inner = tokenizers::Tokenizer::new(model);
@@ -135,7 +136,7 @@ impl Tokenizer {
             .map_err(TokenizerError::Build)?
             .with_pre_tokenizer(Some(cut.pre_tokenizer))
             .with_decoder(Some(cut.decoder));
-        let specials = SPECIALS.map(|text| AddedToken::from(text, true));
+        let specials = SPECIAL_TOKENS.map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(specials).map_err(TokenizerError::Build)?;
         Self::new(inner, vec![1])
     }
@@ -171,7 +172,7 @@ impl Tokenizer {
             path: path.to_owned(),
             problem,
         };
-        foreign::check(json).map_err(unsound)?;
+        limits::check(json).map_err(unsound)?;
         let read = || {
             let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
             // A text is as long as it is: neither cut off nor filled up.
@@ -196,7 +197,7 @@ impl Tokenizer {
             return Err(TokenizerError::StrangeEnd { path, end });
         }
         let ours = || {
-            let end = inner.token_to_id(END);
+            let end = inner.token_to_id(END_TOKEN);
             end.ok_or_else(|| TokenizerError::NoEnd { path: path.to_owned() })
         };
         let ends = if ends.is_empty() { vec![ours()?] } else { ends.to_vec() };
@@ -290,7 +291,7 @@ impl Tokenizer {
 
     /// The token of all that no other stands for, in tokenizers that have one.
     pub fn unknown(&self) -> Option<u32> {
-        self.inner.token_to_id(UNKNOWN)
+        self.inner.token_to_id(UNKNOWN_TOKEN)
     }
 
     /// The token that ends a completion in training.
@@ -329,9 +330,12 @@ fn contained<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Res
     catch_panic::call(work).unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
-/// Whether the special tokens are [`SPECIALS`].
+/// Whether the special tokens are [`SPECIAL_TOKENS`].
 fn is_ours(inner: &tokenizers::Tokenizer) -> bool {
-    SPECIALS.iter().zip(0..).all(|(text, token)| inner.token_to_id(text) == Some(token))
+    SPECIAL_TOKENS
+        .iter()
+        .zip(0..)
+        .all(|(text, token)| inner.token_to_id(text) == Some(token))
 }
 
 /// What the tokenizer puts before a text.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::SPECIALS;
-use super::cut::Cut;
+use super::SPECIAL_TOKENS;
+use super::pre_tokenizer::StylePreTokenizer;
 
 /// How often a phrase or word must occur to be a token: one that occurs once cannot be learnt from.
-const MINIMUM: usize = 2;
+const MIN_OCCURRENCES: usize = 2;
 
-/// The special tokens, then the ten digits, the characters of `texts` and (but for [`super::Style::Char`]) their repeated pieces, sorted.
-pub(super) fn collect(cut: &Cut, texts: &[&str]) -> Result<Vec<String>, tokenizers::Error> {
+/// The special tokens, then the ten digits, the characters of `texts` and (but for [`super::TokenizerStyle::Char`]) their repeated pieces, sorted.
+pub(super) fn collect(cut: &StylePreTokenizer, texts: &[&str]) -> Result<Vec<String>, tokenizers::Error> {
     let mut characters: BTreeSet<char> = ('0'..='9').collect();
     let mut pieces: BTreeMap<String, usize> = BTreeMap::new();
     for text in texts {
@@ -19,10 +19,10 @@ pub(super) fn collect(cut: &Cut, texts: &[&str]) -> Result<Vec<String>, tokenize
             *pieces.entry(piece).or_default() += 1;
         }
     }
-    let repeated = pieces.into_iter().filter(|(_, count)| *count >= MINIMUM);
+    let repeated = pieces.into_iter().filter(|(_, count)| *count >= MIN_OCCURRENCES);
     let mut tokens: BTreeSet<String> = repeated.map(|(piece, _)| piece).collect();
     tokens.extend(characters.iter().map(char::to_string));
-    let specials = SPECIALS.iter().map(ToString::to_string);
-    let ordinary = tokens.into_iter().filter(|token| !SPECIALS.contains(&token.as_str()));
+    let specials = SPECIAL_TOKENS.iter().map(ToString::to_string);
+    let ordinary = tokens.into_iter().filter(|token| !SPECIAL_TOKENS.contains(&token.as_str()));
     Ok(specials.chain(ordinary).collect())
 }

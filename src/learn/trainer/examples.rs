@@ -1,13 +1,13 @@
 //! Rows as tokens, and batches of them.
 
-use super::{Material, TrainError};
+use super::{TrainError, TrainingData};
 use crate::dataset::{Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
-use crate::model::Shape;
-use crate::tokenizer::{Cursor, Style, Tokenizer};
+use crate::model::ModelShape;
+use crate::tokenizer::{Cursor, Tokenizer, TokenizerStyle};
 
 /// How many rows a message names.
-const NAMED: usize = 5;
+const MAX_NAMED_ROWS: usize = 5;
 
 /// The prompts of `rows` as the model reads them.
 fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
@@ -15,15 +15,15 @@ fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
     rows.map(|row| prompt.render(&row.prompt, row.step_num)).collect()
 }
 
-/// The tokenizer for training on `material`. The rows of its vocabulary are read with both prompts of the method too: what starts from
+/// The tokenizer for training on `data`. The rows of its vocabulary are read with both prompts of the method too: what starts from
 /// the model may have another prompt than it.
-pub(super) fn tokenizer(style: Style, material: &Material<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
-    let mut texts = prompts(material.rows, prompt);
+pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
+    let mut texts = prompts(data.rows, prompt);
     for template in [Prompt::PLAIN, Prompt::NUMBERED, &prompt.template] {
         let template = template.to_owned();
-        texts.extend(prompts(material.vocabulary, &Prompt { template }));
+        texts.extend(prompts(data.vocabulary, &Prompt { template }));
     }
-    let rows = material.rows.iter().chain(material.vocabulary);
+    let rows = data.rows.iter().chain(data.vocabulary);
     let completions = rows.map(|row| row.completion.as_str());
     let texts = texts.iter().map(String::as_str).chain(completions);
     Ok(Tokenizer::build(style, texts)?)
@@ -46,7 +46,7 @@ pub(super) struct Examples<'a> {
 
 impl<'a> Examples<'a> {
     /// Tokenises `rows`, prompt and completion apart.
-    pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &Shape) -> Result<Self, TrainError> {
+    pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
         let prompts = prompts(rows, prompt);
         let examples = rows.iter().zip(&prompts).map(|(row, prompt)| {
             let mut tokens = tokenizer.prompt(prompt)?;
@@ -124,9 +124,9 @@ impl<'a> Examples<'a> {
 
     /// The rows with these numbers, as a message names them: `"2_2/1", "2_2/7" and 3 more`.
     pub(super) fn ids(&self, numbers: &[usize]) -> String {
-        let named = numbers.iter().take(NAMED).filter_map(|&number| self.rows.get(number));
+        let named = numbers.iter().take(MAX_NAMED_ROWS).filter_map(|&number| self.rows.get(number));
         let named: Vec<String> = named.map(|row| format!("\"{}\"", row.id)).collect();
-        match numbers.len().saturating_sub(NAMED) {
+        match numbers.len().saturating_sub(MAX_NAMED_ROWS) {
             0 => named.join(", "),
             more => format!("{} and {more} more", named.join(", ")),
         }
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    fn material(rows: &[Row]) -> Material<'_> {
-        Material {
+    fn data(rows: &[Row]) -> TrainingData<'_> {
+        TrainingData {
             rows,
             vocabulary: &[],
             base: None,
@@ -180,7 +180,7 @@ mod tests {
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Phrase, &material(&rows), &prompt).unwrap();
+        let tokenizer = tokenizer(TokenizerStyle::Phrase, &data(&rows), &prompt).unwrap();
         let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
         let batch = Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().batch(&[1, 0]);
         let text = |tokens: &[u32]| -> Vec<String> {
@@ -211,7 +211,7 @@ mod tests {
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Char, &material(&rows), &prompt).unwrap();
+        let tokenizer = tokenizer(TokenizerStyle::Char, &data(&rows), &prompt).unwrap();
         let architecture = Architecture {
             context: 8,
             ..Architecture::default()

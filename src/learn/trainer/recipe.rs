@@ -11,7 +11,7 @@ use super::order;
 use crate::dataset::Prompt;
 use crate::engine::{Dtype, Engine, Frozen, Optimizer};
 use crate::model::{Architecture, Lora, PRESETS};
-use crate::tokenizer::Style;
+use crate::tokenizer::TokenizerStyle;
 
 /// How a model is trained: all params of `train`, after defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,7 +23,7 @@ pub struct Recipe {
     #[schemars(schema_with = "architecture_schema")]
     pub model: Option<Architecture>,
     /// How texts are cut into tokens; `auto` with a base: as the base does.
-    pub tokenizer: Style,
+    pub tokenizer: TokenizerStyle,
     /// What the model reads: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, where the
     /// number of steps is named, `{n}`.
     #[serde(deserialize_with = "prompt")]
@@ -105,7 +105,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             model: None,
-            tokenizer: Style::default(),
+            tokenizer: TokenizerStyle::default(),
             prompt: Prompt {
                 template: Prompt::PLAIN.to_owned(),
             },
@@ -160,9 +160,9 @@ impl Recipe {
 
 /// Reads a preset's name or a table.
 fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architecture>, D::Error> {
-    struct NameOrTable;
+    struct ArchitectureVisitor;
 
-    impl<'de> Visitor<'de> for NameOrTable {
+    impl<'de> Visitor<'de> for ArchitectureVisitor {
         type Value = Architecture;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +184,7 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc
         }
     }
 
-    deserializer.deserialize_any(NameOrTable).map(Some)
+    deserializer.deserialize_any(ArchitectureVisitor).map(Some)
 }
 
 fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -197,8 +197,8 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
 
 /// Reads `plain`, `numbered` or a text with `{question}`; and a prompt as it stands in records, from which a stage may be run again.
 fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
-    struct Written;
-    impl<'de> Visitor<'de> for Written {
+    struct PromptVisitor;
+    impl<'de> Visitor<'de> for PromptVisitor {
         type Value = Prompt;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,16 +221,16 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
             self.visit_str(&Prompt::deserialize(MapAccessDeserializer::new(fields))?.template)
         }
     }
-    deserializer.deserialize_any(Written)
+    deserializer.deserialize_any(PromptVisitor)
 }
 
 /// More rows or batches than anybody wants at once.
-const MANY: usize = 1 << 16;
+const MAX_COUNT: usize = 1 << 16;
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::custom("0 is too small, it must be at least 1")),
-        number if number > MANY => Err(D::Error::custom(format!("{number} is too large, it must be at most {MANY}"))),
+        number if number > MAX_COUNT => Err(D::Error::custom(format!("{number} is too large, it must be at most {MAX_COUNT}"))),
         number => Ok(number),
     }
 }

@@ -1,21 +1,21 @@
 //! Where a training starts: at random, or from another model.
 
-use super::{Material, Recipe, TrainError, examples, memory};
-use crate::model::{self, Architecture, Model, Shape, Weights};
+use super::{Recipe, TrainError, TrainingData, examples, memory};
+use crate::model::{self, Architecture, Model, ModelShape, Weights};
 use crate::tokenizer::Tokenizer;
 
 /// What there is before the first step.
-pub(super) struct Start {
+pub(super) struct TrainingStart {
     pub(super) tokenizer: Tokenizer,
-    pub(super) shape: Shape,
+    pub(super) shape: ModelShape,
     pub(super) weights: Weights,
 }
 
-impl Start {
+impl TrainingStart {
     /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
     /// `memory` is how many bytes it may take, where that is known.
-    pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
-        if let Some(base) = material.base {
+    pub(super) fn new(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
+        if let Some(base) = data.base {
             let Model {
                 tokenizer,
                 shape,
@@ -30,7 +30,7 @@ impl Start {
             }
             return Ok(Self { tokenizer, shape, weights });
         }
-        let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;
+        let tokenizer = examples::tokenizer(recipe.tokenizer, data, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
         let shape = architecture.shape(tokenizer.vocabulary())?;
         memory::fits(&shape, memory)?;
@@ -40,7 +40,7 @@ impl Start {
 }
 
 /// Whether a model of the architecture `written` has the shape `found`, whatever the vocabulary.
-pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainError> {
+pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), TrainError> {
     let written = written.shape(found.vocabulary)?;
     let (written, found) = (sizes(&written), sizes(found));
     let other = written.into_iter().zip(found).find(|((_, written), (_, found))| written != found);
@@ -50,7 +50,7 @@ pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainEr
 }
 
 /// All that a shape has beside the vocabulary, by the names that an experiment uses.
-fn sizes(shape: &Shape) -> [(&'static str, String); 14] {
+fn sizes(shape: &ModelShape) -> [(&'static str, String); 14] {
     [
         ("width", shape.width.to_string()),
         ("layers", shape.layers.to_string()),

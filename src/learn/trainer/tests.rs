@@ -37,8 +37,8 @@ fn recipe() -> Recipe {
     }
 }
 
-fn material(rows: &[Row]) -> Material<'_> {
-    Material {
+fn data(rows: &[Row]) -> TrainingData<'_> {
+    TrainingData {
         rows,
         vocabulary: &[],
         base: None,
@@ -64,13 +64,13 @@ impl Place {
         }
     }
 
-    fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<Trained, TrainError> {
-        self.train_from(recipe, &material(rows))
+    fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<TrainedModel, TrainError> {
+        self.train_from(recipe, &data(rows))
     }
 
-    fn train_from(&self, recipe: &Recipe, material: &Material<'_>) -> Result<Trained, TrainError> {
+    fn train_from(&self, recipe: &Recipe, data: &TrainingData<'_>) -> Result<TrainedModel, TrainError> {
         let done = Cell::new(0);
-        let run = Run {
+        let run = TrainingRun {
             scratch: self.scratch.path(),
             threads: self.threads,
             device: "cpu",
@@ -78,11 +78,11 @@ impl Place {
             progress: &|reading| done.set(reading.step),
             stop: &|| done.get() >= self.until,
         };
-        train(recipe, material, 3, &run)
+        train(recipe, data, 3, &run)
     }
 }
 
-fn bytes(trained: &Trained) -> BTreeMap<String, Vec<u8>> {
+fn bytes(trained: &TrainedModel) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     trained.save(folder.path()).unwrap();
     let entries = walkdir::WalkDir::new(folder.path()).into_iter().map(|entry| entry.unwrap());
@@ -110,7 +110,7 @@ fn the_loss_falls_alike_on_every_engine() {
         assert_eq!(curve.len(), 60);
         assert!(curve[0].loss > 3.0 && curve[59].loss < 1.0, "{curve:?}");
     }
-    let early = |curve: &[Point]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
+    let early = |curve: &[TrainingPoint]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
     assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
 }
 
@@ -154,7 +154,7 @@ fn a_checkpoint_of_another_training_is_ignored() {
 }
 
 /// A model that has learned something of the sums whose first number is below 5.
-fn base() -> Trained {
+fn base() -> TrainedModel {
     let recipe = Recipe {
         steps: 40,
         learning_rate: 1e-2,
@@ -175,9 +175,9 @@ fn no_further_step_leaves_the_base_as_it_is() {
         };
         let same = Place::new(1, u64::MAX).train_from(
             &recipe,
-            &Material {
+            &TrainingData {
                 base: Some(&|| Ok(base.clone())),
-                ..material(&rows())
+                ..data(&rows())
             },
         );
         let same = same.unwrap().model;
@@ -190,9 +190,9 @@ fn no_further_step_leaves_the_base_as_it_is() {
 fn a_training_from_a_base_begins_where_that_ended_and_can_be_stopped() {
     let base = base();
     let (all, recipe) = (rows(), Recipe { model: None, ..recipe() });
-    let from = Material {
+    let from = TrainingData {
         base: Some(&|| Ok(base.model.clone())),
-        ..material(&all)
+        ..data(&all)
     };
     let mut place = Place::new(1, u64::MAX);
     let straight = place.train_from(&recipe, &from).unwrap();
@@ -223,9 +223,9 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
         learning_rate: 1e-2,
         ..recipe()
     };
-    let from = Material {
+    let from = TrainingData {
         base: Some(&|| Ok(base.model.clone())),
-        ..material(&all)
+        ..data(&all)
     };
     for engine in ENGINES {
         let recipe = Recipe { engine, ..recipe.clone() };
@@ -254,11 +254,11 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
 fn a_base_that_does_not_fit_is_refused() {
     let base = base().model;
     let fails = |recipe: Recipe, rows: &[Row]| {
-        let material = Material {
+        let data = TrainingData {
             base: Some(&|| Ok(base.clone())),
-            ..material(rows)
+            ..data(rows)
         };
-        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap_err().to_string()
+        Place::new(1, u64::MAX).train_from(&recipe, &data).unwrap_err().to_string()
     };
     let wide = Recipe {
         model: Some(Architecture::default()),
@@ -278,11 +278,11 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
     all.truncate(4);
     let recipe = Recipe { steps: 1, ..recipe() };
     let with = |vocabulary: &[Row]| {
-        let material = Material {
+        let data = TrainingData {
             vocabulary,
-            ..material(&known)
+            ..data(&known)
         };
-        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap().model
+        Place::new(1, u64::MAX).train_from(&recipe, &data).unwrap().model
     };
     all[0].completion = "North, then ♋.\nNorth again.".to_owned();
     let base = with(&all);
@@ -293,11 +293,11 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
         },
         ..recipe.clone()
     };
-    let material = Material {
+    let data = TrainingData {
         base: Some(&|| Ok(base.clone())),
-        ..material(&all)
+        ..data(&all)
     };
-    Place::new(1, u64::MAX).train_from(&numbered, &material).unwrap();
+    Place::new(1, u64::MAX).train_from(&numbered, &data).unwrap();
 }
 
 #[test]
@@ -355,13 +355,13 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
         ..recipe()
     };
     let rows = rows();
-    let Start { tokenizer, shape, .. } = Start::of(&recipe, &material(&rows), 3, None).unwrap();
+    let TrainingStart { tokenizer, shape, .. } = TrainingStart::new(&recipe, &data(&rows), 3, None).unwrap();
     let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
-    let mut order = Order::new(3, recipe.batch, examples.lengths(), 0);
+    let mut order = BatchOrder::new(3, recipe.batch, examples.lengths(), 0);
     let batches = memory::batches(&recipe, &examples, &mut order, 2);
     assert_eq!(batches.len(), 8);
     let fit = |mega: u64| {
-        let run = Run {
+        let run = TrainingRun {
             scratch: Path::new(""),
             threads: 1,
             device: "cpu",
@@ -414,9 +414,9 @@ fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     let mut wide = recipe();
     wide.model.as_mut().unwrap().feed_forward = 40;
     let rows = rows();
-    let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3, None).unwrap();
+    let TrainingStart { shape, weights, .. } = TrainingStart::new(&wide, &data(&rows), 3, None).unwrap();
     let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, weights, wide.optimizer(), 1).unwrap();
-    let start = Start::of(&recipe(), &material(&rows), 3, None).unwrap();
+    let start = TrainingStart::new(&recipe(), &data(&rows), 3, None).unwrap();
     let identity = checkpoint::identity(&recipe(), &rows, &start, 3).unwrap();
     checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
     let message = place.train(&recipe(), &rows).unwrap_err().to_string();

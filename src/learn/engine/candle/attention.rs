@@ -3,10 +3,10 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::layers::{attend, rotate};
-use super::network::{Layer, Network};
+use super::network::{CandleLayer, Network};
 
 /// What the layers of one batch share.
-pub(super) struct Causal {
+pub(super) struct CausalAttention {
     sequences: usize,
     length: usize,
     /// [length, 1, head/2]
@@ -17,7 +17,7 @@ pub(super) struct Causal {
     mask: Tensor,
 }
 
-impl Causal {
+impl CausalAttention {
     /// For `sequences` sequences of `length` tokens, padding included (it comes last, so no token sees it).
     pub(super) fn new(network: &Network, sequences: usize, length: usize, device: &Device) -> Result<Self> {
         let shape = &network.shape;
@@ -34,7 +34,7 @@ impl Causal {
     }
 
     /// One layer over the stream x: [sequences · length, width]
-    pub(super) fn layer(&self, network: &Network, layer: &Layer, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn layer(&self, network: &Network, layer: &CandleLayer, x: &Tensor) -> Result<Tensor> {
         let shape = &network.shape;
         let (batch, length, head) = (self.sequences, self.length, shape.head_dim);
         let (q, k, v) = layer.project(x)?;

@@ -18,19 +18,19 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{Decoder, SLOTS};
-pub use trainer::Trainer;
+pub use decoder::{CandleDecoder, RECOMMENDED_SLOTS};
+pub use trainer::CandleTrainer;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{EngineError, Named, check};
-use crate::model::{Array, Shape, Take};
+use super::{EngineError, NamedTensor, check};
+use crate::model::{Array, ModelShape, WeightSource};
 
 /// The tensors of the decoder of `shape`, by name, on `device`; others in `weights` are left out.
-fn tensors(shape: &Shape, mut weights: impl Take, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
+fn tensors(shape: &ModelShape, mut weights: impl WeightSource, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
     let parameters = shape.parameters().into_iter();
     parameters
         .map(|(name, expected)| {
@@ -47,11 +47,11 @@ fn tensor(array: &Array, name: &str, expected: &[usize], device: &Device) -> Res
 }
 
 /// The numbers of `tensors`, copied from the device.
-fn named<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Vec<Named<'a>>, EngineError> {
+fn named<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Vec<NamedTensor<'a>>, EngineError> {
     let tensors = tensors.into_iter();
     tensors
         .map(|(name, tensor)| {
-            Ok(Named {
+            Ok(NamedTensor {
                 name: Cow::Borrowed(name),
                 shape: Cow::Borrowed(tensor.dims()),
                 data: Cow::Owned(tensor.flatten_all()?.to_vec1()?),

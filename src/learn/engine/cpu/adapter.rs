@@ -3,17 +3,17 @@
 //! A matrix of several parts (queries, keys and values) has the `A` of all of them end to end, so that they are one product.
 
 use super::kernel::Instructions;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::{pack, size};
-use super::layout::{Adapter, Matrix};
+use super::layout::{AdapterLayout, Matrix};
+use super::micro_batch::fit;
 use super::operand::keep_columns;
-use super::parameters::Packed;
-use super::span::fit;
+use super::parameters::PackedMatrix;
 
 /// The adapters of one matrix, packed.
 #[derive(Clone, Debug)]
 pub struct PackedAdapter<T> {
-    a: Packed<T>,
+    a: PackedMatrix<T>,
     parts: Vec<PackedPart<T>>,
     scale: f32,
     dropout: f64,
@@ -25,12 +25,12 @@ struct PackedPart<T> {
     row: usize,
     /// Its first column in the rows between `A` and `B`.
     rank: usize,
-    b: Packed<T>,
+    b: PackedMatrix<T>,
 }
 
 /// What an adapter's passes leave, and their working memory.
 #[derive(Clone, Debug, Default)]
-pub struct Low<T> {
+pub struct AdapterBuffers<T> {
     /// `s · x̃ · Aᵀ`. [rows, ranks]
     inner: Vec<f32>,
     /// `s · dy · B`. [rows, ranks]
@@ -45,22 +45,22 @@ pub struct Low<T> {
 
 /// Which rows of which draw a pass goes over: what dropout depends on.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Draw {
+pub struct DropoutMask {
     /// Of the step, the batch, the layer and the matrix.
     pub key: u64,
     /// The first row's number in the batch.
     pub first: usize,
 }
 
-impl<T: Number> PackedAdapter<T> {
-    pub fn new(adapter: &Adapter, dropout: f64) -> Self {
+impl<T: Element> PackedAdapter<T> {
+    pub fn new(adapter: &AdapterLayout, dropout: f64) -> Self {
         let part = |part: &super::layout::AdaptedPart| PackedPart {
             row: part.row,
             rank: part.rank,
-            b: Packed::new(part.b, true, true, None),
+            b: PackedMatrix::new(part.b, true, true, None),
         };
         Self {
-            a: Packed::new(adapter.a, true, true, None),
+            a: PackedMatrix::new(adapter.a, true, true, None),
             parts: adapter.parts.iter().map(part).collect(),
             scale: adapter.scale,
             dropout,
@@ -86,9 +86,9 @@ impl<T: Number> PackedAdapter<T> {
         cpu: Instructions,
         x: &[f32],
         rows: usize,
-        draw: Draw,
+        draw: DropoutMask,
         (y, stride): (&mut [f32], usize),
-        low: &mut Low<T>,
+        low: &mut AdapterBuffers<T>,
         room: &mut Vec<T>,
     ) {
         if rows == 0 {
@@ -102,7 +102,7 @@ impl<T: Number> PackedAdapter<T> {
     }
 
     /// `inner` from `x`; with dropout, `dropped` too.
-    fn shrink(&self, cpu: Instructions, x: &[f32], rows: usize, draw: Draw, low: &mut Low<T>, room: &mut Vec<T>) {
+    fn shrink(&self, cpu: Instructions, x: &[f32], rows: usize, draw: DropoutMask, low: &mut AdapterBuffers<T>, room: &mut Vec<T>) {
         let (width, ranks) = (self.a.matrix.columns, self.ranks());
         fit(&mut low.inner, rows * ranks);
         let x = if self.dropout > 0.0 {
@@ -118,7 +118,14 @@ impl<T: Number> PackedAdapter<T> {
     }
 
     /// From `dy`, rows `stride` apart, to `gradient`, with all that the gradient of `A` needs of it.
-    pub fn shrink_back(&self, cpu: Instructions, (dy, stride): (&[f32], usize), rows: usize, low: &mut Low<T>, room: &mut Vec<T>) {
+    pub fn shrink_back(
+        &self,
+        cpu: Instructions,
+        (dy, stride): (&[f32], usize),
+        rows: usize,
+        low: &mut AdapterBuffers<T>,
+        room: &mut Vec<T>,
+    ) {
         let ranks = self.ranks();
         fit(&mut low.gradient, rows * ranks);
         if rows == 0 {
@@ -133,7 +140,15 @@ impl<T: Number> PackedAdapter<T> {
     }
 
     /// Adds to `dx` [rows, in] what comes through the adapters, after [`Self::shrink_back`].
-    pub fn apply_back(&self, cpu: Instructions, rows: usize, draw: Draw, dx: &mut [f32], low: &mut Low<T>, room: &mut Vec<T>) {
+    pub fn apply_back(
+        &self,
+        cpu: Instructions,
+        rows: usize,
+        draw: DropoutMask,
+        dx: &mut [f32],
+        low: &mut AdapterBuffers<T>,
+        room: &mut Vec<T>,
+    ) {
         let (width, ranks) = (self.a.matrix.columns, self.ranks());
         if rows == 0 {
             return;
@@ -150,7 +165,16 @@ impl<T: Number> PackedAdapter<T> {
 
     /// The panels of `x̃` [rows, in] and of `inner`, for the gradients of `A` and `B`.
     #[expect(clippy::too_many_arguments, reason = "a product has as many")]
-    pub fn keep(&self, cpu: Instructions, x: &[f32], rows: usize, draw: Draw, panels: &mut [T], low: &mut Low<T>, room: &mut Vec<T>) {
+    pub fn keep(
+        &self,
+        cpu: Instructions,
+        x: &[f32],
+        rows: usize,
+        draw: DropoutMask,
+        panels: &mut [T],
+        low: &mut AdapterBuffers<T>,
+        room: &mut Vec<T>,
+    ) {
         let (width, ranks) = (self.a.matrix.columns, self.ranks());
         self.shrink(cpu, x, rows, draw, low, room);
         let x = if self.dropout > 0.0 { &low.dropped } else { x };
@@ -166,8 +190,8 @@ impl<T: Number> PackedAdapter<T> {
     }
 }
 
-/// The bytes that [`Low`] takes for so many rows.
-pub fn memory<T: Number>(adapter: &Adapter, dropout: f64, rows: usize) -> usize {
+/// The bytes that [`AdapterBuffers`] takes for so many rows.
+pub fn memory<T: Element>(adapter: &AdapterLayout, dropout: f64, rows: usize) -> usize {
     let ranks = adapter.a.rows;
     let dropped = if dropout > 0.0 { rows * adapter.a.columns } else { 0 };
     let panels: usize = adapter.parts.iter().map(|part| size::<T>(rows, part.b.columns)).sum();
@@ -176,14 +200,14 @@ pub fn memory<T: Number>(adapter: &Adapter, dropout: f64, rows: usize) -> usize 
 }
 
 /// The packed forms of an adapter's matrices, in bytes.
-pub fn packed<T: Number>(adapter: &Adapter) -> usize {
+pub fn packed<T: Element>(adapter: &AdapterLayout) -> usize {
     let both = |matrix: &Matrix| size::<T>(matrix.rows, matrix.columns) + size::<T>(matrix.columns, matrix.rows);
     let parts: usize = adapter.parts.iter().map(|part| both(&part.b)).sum();
     (both(&adapter.a) + parts) * size_of::<T>()
 }
 
 /// Makes a `share` of the numbers 0 and the others that much larger. Which, the draw says: the same on the way back.
-fn drop_out(rows: &mut [f32], width: usize, share: f64, draw: Draw) {
+fn drop_out(rows: &mut [f32], width: usize, share: f64, draw: DropoutMask) {
     let bound = (share * 2.0_f64.powi(32)) as u64;
     let keep = (1.0 / (1.0 - share)) as f32;
     for (row, values) in rows.chunks_exact_mut(width).enumerate() {

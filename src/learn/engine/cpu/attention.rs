@@ -5,8 +5,8 @@
 use std::ops::Range;
 
 use super::kernel::Instructions;
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
@@ -14,11 +14,11 @@ use super::operand::{by_columns, by_rows, grow, keep_columns};
 use super::parameters::Parameters;
 
 /// Rows of scores in work at a time.
-const BLOCK: usize = 64;
+const SCORE_ROWS: usize = 64;
 
 /// Where the heads of a row lie.
 #[derive(Clone, Copy, Debug)]
-struct Heads {
+struct HeadLayout {
     heads: usize,
     kv_heads: usize,
     /// Width of one head.
@@ -28,8 +28,8 @@ struct Heads {
     scale: f32,
 }
 
-impl Heads {
-    fn new<T: Number>(parameters: &Parameters<T>) -> Self {
+impl HeadLayout {
+    fn new<T: Element>(parameters: &Parameters<T>) -> Self {
         let shape = &parameters.shape;
         Self {
             heads: shape.heads,
@@ -58,7 +58,7 @@ impl Heads {
 
 /// Working memory of the attention, grown to the longest sequence seen.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch<T> {
+pub struct AttentionScratch<T> {
     /// Scores, then probabilities. [block, length rounded up]
     scores: Vec<f32>,
     /// Gradients of the same. [block, length rounded up]
@@ -75,35 +75,35 @@ pub struct Scratch<T> {
 }
 
 /// How many numbers the working memory for sequences of `length` tokens has.
-struct Sizes {
+struct ScratchSizes {
     scores: usize,
     room: usize,
     panels: usize,
     block: usize,
 }
 
-impl Sizes {
-    fn new<T: Number>(length: usize, head: usize) -> Self {
-        let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
+impl ScratchSizes {
+    fn new<T: Element>(length: usize, head: usize) -> Self {
+        let scores = SCORE_ROWS.min(length) * length.next_multiple_of(LANES);
         Self {
             scores,
             // The last row is read to its end.
             room: scores + length,
             panels: size::<T>(length, head).max(size::<T>(head, length)),
-            block: size::<T>(BLOCK.min(length), head),
+            block: size::<T>(SCORE_ROWS.min(length), head),
         }
     }
 }
 
 /// The bytes of working memory for sequences of at most `length` tokens.
-pub fn memory<T: Number>(length: usize, head: usize) -> usize {
-    let sizes = Sizes::new::<T>(length, head);
+pub fn memory<T: Element>(length: usize, head: usize) -> usize {
+    let sizes = ScratchSizes::new::<T>(length, head);
     2 * sizes.scores * size_of::<f32>() + (sizes.room + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
 }
 
-impl<T: Number> Scratch<T> {
+impl<T: Element> AttentionScratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
-        let sizes = Sizes::new::<T>(length, head);
+        let sizes = ScratchSizes::new::<T>(length, head);
         grow(&mut self.scores, sizes.scores);
         grow(&mut self.gradients, sizes.scores);
         grow(&mut self.room, sizes.room);
@@ -117,7 +117,7 @@ impl<T: Number> Scratch<T> {
 
 /// A block of rows of one head's scores.
 #[derive(Clone, Copy)]
-struct Rows {
+struct ScoreBlock {
     cpu: Instructions,
     /// Width of one head.
     head: usize,
@@ -127,14 +127,14 @@ struct Rows {
     stride: usize,
 }
 
-impl Rows {
-    fn all(cpu: Instructions, heads: Heads, length: usize) -> impl Iterator<Item = Self> {
+impl ScoreBlock {
+    fn all(cpu: Instructions, heads: HeadLayout, length: usize) -> impl Iterator<Item = Self> {
         let stride = length.next_multiple_of(LANES);
-        (0..length).step_by(BLOCK).map(move |start| Self {
+        (0..length).step_by(SCORE_ROWS).map(move |start| Self {
             cpu,
             head: heads.head,
             start,
-            count: BLOCK.min(length - start),
+            count: SCORE_ROWS.min(length - start),
             stride,
         })
     }
@@ -149,7 +149,7 @@ impl Rows {
     }
 
     /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
-    fn score<T: Number>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
+    fn score<T: Element>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
         let product = Product {
             rows: self.count,
             // Whole panels: rows of scores are as wide, and nothing reads beyond the diagonal.
@@ -165,7 +165,7 @@ impl Rows {
     }
 
     /// Probabilities times values (or their gradients times keys): [count, head].
-    fn combine<T: Number>(self, scores: &[f32], length: usize, panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+    fn combine<T: Element>(self, scores: &[f32], length: usize, panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
         let product = Product {
             rows: self.count,
             columns: self.head,
@@ -181,7 +181,7 @@ impl Rows {
 
     /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The block's own rows of `out` are
     /// replaced where nothing was added to them before, by the `first` head of its group.
-    fn spread<T: Number>(self, scores: &[f32], panels: &[T], first: bool, (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+    fn spread<T: Element>(self, scores: &[f32], panels: &[T], first: bool, (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
         keep_columns(self.cpu, scores, self.stride, (self.end(), self.count), room);
         let product = |rows: Range<usize>, reach, add| Product {
             rows: rows.len(),
@@ -200,8 +200,8 @@ impl Rows {
 }
 
 /// The heads' results `y` [length, heads · head] of one sequence's rows `qkv` [length, stride]; `sums` [heads, length].
-pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut Scratch<T>) {
-    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+pub fn forward<T: Element>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut AttentionScratch<T>) {
+    let (heads, cpu) = (HeadLayout::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
@@ -222,7 +222,7 @@ pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f
             &mut scratch.values,
         );
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
-            for rows in Rows::all(cpu, heads, length) {
+            for rows in ScoreBlock::all(cpu, heads, length) {
                 let queries = &qkv[rows.start * heads.stride + query * heads.head..];
                 let scores = rows.of(&mut scratch.scores);
                 rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
@@ -236,8 +236,15 @@ pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f
 }
 
 /// The gradient `dqkv` [length, stride] of one sequence's rows, from `dy` [length, heads · head].
-pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch<T>) {
-    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+pub fn backward<T: Element>(
+    parameters: &Parameters<T>,
+    qkv: &[f32],
+    sums: &[f32],
+    dy: &[f32],
+    dqkv: &mut [f32],
+    scratch: &mut AttentionScratch<T>,
+) {
+    let (heads, cpu) = (HeadLayout::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
@@ -248,7 +255,7 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
         let group = kv_head * heads.group()..(kv_head + 1) * heads.group();
         for query in group.clone() {
             let first = query == group.start;
-            for rows in Rows::all(cpu, heads, length) {
+            for rows in ScoreBlock::all(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
                 let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));

@@ -1,23 +1,23 @@
 //! The backward pass of a span through one layer: gradients of the rows, and the operands of the weights' gradients.
 
-use super::adapter::{Draw, Low};
+use super::adapter::{AdapterBuffers, DropoutMask};
 use super::attention;
 use super::kernel::Instructions;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::pack;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
+use super::micro_batch::MicroBatch;
 use super::operand::keep_columns;
-use super::parameters::{Packed, Parameters};
-use super::span::Span;
+use super::parameters::{PackedMatrix, Parameters};
 
-impl<T: Number> Span<T> {
+impl<T: Element> MicroBatch<T> {
     /// From the gradient of the final norm's rows, where the output layer left it, to that of the last layer's output, in `back.output`.
     fn enter(&mut self, parameters: &Parameters<T>) {
         let (width, rows) = (parameters.shape.width, self.trained.len());
         let back = &mut self.back;
-        let pass = norm::Backward {
+        let pass = norm::NormBackward {
             x: &self.output,
             weight: parameters.floats.part(parameters.layout.final_norm.clone()),
             scales: &self.output_scales,
@@ -94,7 +94,7 @@ impl<T: Number> Span<T> {
             adapter.shrink_back(cpu, (&kept.gates, 2 * hidden), rows, low, &mut self.room);
             adapter.apply_back(cpu, rows, draws[GATES], normed, low, &mut self.room);
         }
-        let pass = norm::Backward {
+        let pass = norm::NormBackward {
             x: &kept.middle,
             weight,
             scales: &kept.middle_scales,
@@ -181,7 +181,7 @@ impl<T: Number> Span<T> {
         if last {
             scatter(&mut back.input, width, &self.trained);
         }
-        let pass = norm::Backward {
+        let pass = norm::NormBackward {
             x: input,
             weight,
             scales: &kept.input_scales,
@@ -194,14 +194,14 @@ impl<T: Number> Span<T> {
 
 /// The panels of a product's input, for the gradient of its matrix or of its adapters.
 #[expect(clippy::too_many_arguments, reason = "a product has as many")]
-fn keep<T: Number>(
+fn keep<T: Element>(
     cpu: Instructions,
-    matrix: &Packed<T>,
+    matrix: &PackedMatrix<T>,
     x: &[f32],
     rows: usize,
-    draw: Draw,
+    draw: DropoutMask,
     panels: &mut [T],
-    low: &mut Low<T>,
+    low: &mut AdapterBuffers<T>,
     room: &mut Vec<T>,
 ) {
     match &matrix.adapter {

@@ -1,15 +1,15 @@
 //! The keys and values of one sequence that is being decoded.
 
-use super::kernel::attend::{Cached, Queries, attend, working_memory};
+use super::kernel::attend::{CachedHead, Queries, attend, working_memory};
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
-use super::kernel::product::Left;
+use super::kernel::product::LeftMatrix;
 use super::parameters::Parameters;
-use crate::model::Shape;
+use crate::model::ModelShape;
 
 /// One slot of a decoder.
 #[derive(Clone, Debug, Default)]
-pub struct Slot<T> {
+pub struct CacheSlot<T> {
     /// Tokens held.
     pub held: usize,
     /// Panels of positions, pairs of neighbours along the head: [layers, kv_heads, capacity / LANES, head / STEPS, LANES].
@@ -18,9 +18,9 @@ pub struct Slot<T> {
     values: Vec<T>,
 }
 
-impl<T: Number> Slot<T> {
+impl<T: Element> CacheSlot<T> {
     /// An empty slot for a whole context. Its zeros come from the system untouched: they take memory only as they are written.
-    pub fn new(shape: &Shape) -> Self {
+    pub fn new(shape: &ModelShape) -> Self {
         let size = shape.layers * shape.kv_heads * Self::size(shape);
         Self {
             held: 0,
@@ -30,27 +30,27 @@ impl<T: Number> Slot<T> {
     }
 
     /// The bytes of a slot that is full.
-    pub fn bytes(shape: &Shape) -> usize {
+    pub fn bytes(shape: &ModelShape) -> usize {
         2 * shape.layers * shape.kv_heads * Self::size(shape) * size_of::<T>()
     }
 
     /// Positions of a slot: the context, rounded up to whole panels.
-    fn capacity(shape: &Shape) -> usize {
+    fn capacity(shape: &ModelShape) -> usize {
         shape.context.next_multiple_of(LANES)
     }
 
     /// The elements of one layer's and head's keys, and of its values.
-    fn size(shape: &Shape) -> usize {
+    fn size(shape: &ModelShape) -> usize {
         Self::capacity(shape) * shape.head_dim / T::STEPS
     }
 
-    /// The floats of working memory that [`Slot::attend`] needs.
-    pub fn scores(shape: &Shape) -> usize {
+    /// The floats of working memory that [`CacheSlot::attend`] needs.
+    pub fn scores(shape: &ModelShape) -> usize {
         working_memory(Self::capacity(shape))
     }
 
     /// Writes the keys and values of a row of queries, keys and values to `position`.
-    pub fn write(&mut self, shape: &Shape, layer: usize, position: usize, row: &[T]) {
+    pub fn write(&mut self, shape: &ModelShape, layer: usize, position: usize, row: &[T]) {
         let (head, size) = (shape.head_dim, Self::size(shape));
         let elements = head / T::STEPS;
         let (keys, values) = row[shape.heads * elements..].split_at(shape.kv_heads * elements);
@@ -66,7 +66,7 @@ impl<T: Number> Slot<T> {
     }
 
     /// Holds the first `count` tokens of `other` instead of its own.
-    pub fn copy(&mut self, shape: &Shape, other: &Self, count: usize) {
+    pub fn copy(&mut self, shape: &ModelShape, other: &Self, count: usize) {
         let size = Self::size(shape);
         let (keys, values) = (
             count.next_multiple_of(LANES) * shape.head_dim / T::STEPS,
@@ -86,7 +86,7 @@ impl<T: Number> Slot<T> {
         parameters: &Parameters<T>,
         layer: usize,
         (start, tokens): (usize, usize),
-        rows: Left<'_, T>,
+        rows: LeftMatrix<'_, T>,
         scores: &mut [f32],
         out: &mut [f32],
     ) {
@@ -103,7 +103,7 @@ impl<T: Number> Slot<T> {
                 start,
                 scale: 1.0 / (head as f32).sqrt(),
             };
-            let cached = Cached {
+            let cached = CachedHead {
                 keys: &self.keys[cache..cache + size],
                 values: &self.values[cache..cache + size + LANES],
             };

@@ -1,79 +1,79 @@
 //! Decoding: the forward pass over new tokens alone, with the earlier ones' keys and values in a cache.
 
-use super::cache::Slot;
-use super::kernel::number::Number;
-use super::lane::Lane;
+use super::cache::CacheSlot;
+use super::column_parallel::each;
+use super::decode_pass::DecodePass;
+use super::kernel::element::Element;
 use super::parameters::Parameters;
 use super::pool;
-use super::team::each;
-use crate::engine::{Decode, EngineError, Feed, check};
-use crate::model::{Shape, Take};
+use crate::engine::{DecodingEngine, EngineError, Feed, check};
+use crate::model::{ModelShape, WeightSource};
 
 /// The most sequences worth decoding at once.
-const MOST: usize = 64;
+const MAX_SLOTS: usize = 64;
 
 /// The fewest: with fewer rows, reading the weights takes too large a part of the time.
-const LEAST: usize = 16;
+const MIN_SLOTS: usize = 16;
 
 /// Bytes of keys and values that stay in a processor's last cache from step to step, beside the weights. A step reads them all once:
 /// from memory, attention takes several times as long.
-const CACHED: usize = 10 << 20;
+const LAST_CACHE_BYTES: usize = 10 << 20;
 
 /// The most bytes of keys and values, but for one slot.
-const MEMORY: usize = 2 << 30;
+const MAX_SLOT_MEMORY: usize = 2 << 30;
 
 /// How many sequences of a whole context to decode at once in the numbers `T`. No result depends on it.
-pub fn slots<T: Number>(shape: &Shape) -> usize {
-    let slot = Slot::<T>::bytes(shape).max(1);
+pub fn slots<T: Element>(shape: &ModelShape) -> usize {
+    let slot = CacheSlot::<T>::bytes(shape).max(1);
     // Weights that come from memory at each step are shared by as many sequences as possible.
     let wanted = if are_cached::<T>(shape) {
-        (CACHED / slot).clamp(LEAST, MOST)
+        (LAST_CACHE_BYTES / slot).clamp(MIN_SLOTS, MAX_SLOTS)
     } else {
-        MOST
+        MAX_SLOTS
     };
-    wanted.min(MEMORY / slot).max(1)
+    wanted.min(MAX_SLOT_MEMORY / slot).max(1)
 }
 
 /// Whether the weights stay in the cache from step to step.
-pub fn are_cached<T: Number>(shape: &Shape) -> bool {
-    shape.size() / T::STEPS * size_of::<T>() <= CACHED
+pub fn are_cached<T: Element>(shape: &ModelShape) -> bool {
+    shape.size() / T::STEPS * size_of::<T>() <= LAST_CACHE_BYTES
 }
 
 /// Decodes on the processor, in the numbers `T`. A row of logits is the same bits whatever else is in the call, whatever the number of
 /// threads, and however its sequence was cut into calls.
-pub struct Decoder<T> {
+pub struct CpuDecoder<T> {
     pool: rayon::ThreadPool,
     parameters: Parameters<T>,
     /// A slot that is being fed lies in a lane.
-    slots: Vec<Slot<T>>,
+    slots: Vec<CacheSlot<T>>,
     /// One to a thread, where each has its weights in the cache; else one for all threads.
-    lanes: Vec<Lane<T>>,
+    lanes: Vec<DecodePass<T>>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
 }
 
-impl<T: Number> Decoder<T> {
+impl<T: Element> CpuDecoder<T> {
     /// A decoder with empty slots.
     ///
     /// # Errors
     /// When a weight is missing or has another shape, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: impl Take, slots: usize, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &ModelShape, weights: impl WeightSource, slots: usize, threads: usize) -> Result<Self, EngineError> {
         Self::dealing(shape, weights, slots, threads, are_cached::<T>(shape))
     }
 
-    /// [`Decoder::new`]: threads have feeds of their own where `apart`, and else work on all together.
+    /// [`CpuDecoder::new`]: threads have feeds of their own where `apart`, and else work on all together.
     ///
     /// # Errors
-    /// As [`Decoder::new`].
-    pub fn dealing(shape: &Shape, weights: impl Take, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
+    /// As [`CpuDecoder::new`].
+    pub fn dealing(shape: &ModelShape, weights: impl WeightSource, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
         let pool = pool(threads)?;
         let parameters = pool.install(|| Parameters::new(shape, weights, false))?;
         let threads = pool.current_num_threads();
         let (lanes, team) = if apart { (threads.min(slots.max(1)), 1) } else { (1, threads) };
         Ok(Self {
             pool,
-            slots: (0..slots).map(|_| Slot::new(shape)).collect(),
-            lanes: (0..lanes).map(|_| Lane::new(&parameters, team)).collect(),
+            slots: (0..slots).map(|_| CacheSlot::new(shape)).collect(),
+            lanes: (0..lanes).map(|_| DecodePass::new(&parameters, team)).collect(),
             parameters,
             logits: Vec::new(),
         })
@@ -123,7 +123,7 @@ impl<T: Number> Decoder<T> {
     }
 }
 
-impl<T: Number> Decode for Decoder<T> {
+impl<T: Element> DecodingEngine for CpuDecoder<T> {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
         self.check(feeds)?;
         self.deal(feeds);

@@ -1,16 +1,16 @@
 //! The forward pass of a span, up to the rows that the output layer reads.
 
 use super::attention;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
+use super::micro_batch::MicroBatch;
 use super::parameters::Parameters;
-use super::span::Span;
 use crate::engine::Batch;
 
-impl<T: Number> Span<T> {
-    /// Runs the decoder over the span's tokens. What is left: all that [`Span::backward`] needs, and the rows of [`Span::scored`].
+impl<T: Element> MicroBatch<T> {
+    /// Runs the decoder over the span's tokens. What is left: all that [`MicroBatch::backward`] needs, and the rows of [`MicroBatch::scored`].
     pub fn forward(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let shape = &parameters.shape;
         self.embed(parameters, batch);

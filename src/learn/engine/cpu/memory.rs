@@ -2,45 +2,50 @@
 
 use super::adapter;
 use super::attention;
-use super::cache::Slot;
+use super::cache::CacheSlot;
 use super::decoder::are_cached;
-use super::head::{chunk, logits_stride};
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::size;
-use super::kernel::rope::Rope;
-use super::layout::{Layer, Layout, Matrix};
-use super::span::{Piece, cut};
-use super::trained::Trained;
+use super::kernel::rope::RotaryTable;
+use super::layout::{LayerLayout, Layout, Matrix};
+use super::micro_batch::{MicroBatchRange, cut};
+use super::output_layer::{chunk, logits_stride};
+use super::trainable::Trainable;
 use super::trainer::block;
-use crate::engine::{Need, Sequence, Training};
-use crate::model::Shape;
+use crate::engine::{MemoryEstimate, Sequence, Training};
+use crate::model::ModelShape;
 
-const FLOAT: usize = size_of::<f32>();
+const FLOAT_BYTES: usize = size_of::<f32>();
 
 /// What training on `batches` takes at most, with `threads` threads.
-pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+pub fn training<'a, T: Element>(
+    shape: &ModelShape,
+    training: &Training,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> MemoryEstimate {
     let layout = Layout::new(shape, training.lora.as_ref());
-    let trained = Trained::new(&layout, &|name| training.trains(name));
-    Need {
-        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
+    let trained = Trainable::new(&layout, &|name| training.trains(name));
+    MemoryEstimate {
+        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
         activations: activations::<T>(shape, &layout, &trained, training, threads.max(1), batches),
     }
 }
 
 /// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens: when all slots are full, and all have read their prompts
 /// at once.
-pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Need {
+pub fn decoding<T: Element>(shape: &ModelShape, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
     let layout = Layout::new(shape, None);
-    let trained = Trained::new(&layout, &|_| false);
-    let matrices = layout.layers.iter().flat_map(Layer::matrices);
+    let trained = Trainable::new(&layout, &|_| false);
+    let matrices = layout.layers.iter().flat_map(LayerLayout::matrices);
     // A layer's matrix is packed from floats that its tensors are read into one by one. The output layer comes before the layers, from floats as they are
     // read, or after them, from the embeddings.
-    let largest = 2 * matrices.clone().map(|matrix| matrix.range().len()).max().unwrap_or(0) * FLOAT;
+    let largest = 2 * matrices.clone().map(|matrix| matrix.range().len()).max().unwrap_or(0) * FLOAT_BYTES;
     let forward = |matrix| packed::<T>(matrix, false);
     let packing = if shape.tied {
         largest.saturating_sub(forward(layout.head))
     } else {
-        largest.max((layout.head.range().len() * FLOAT).saturating_sub(matrices.map(forward).sum()))
+        largest.max((layout.head.range().len() * FLOAT_BYTES).saturating_sub(matrices.map(forward).sum()))
     };
     let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
@@ -57,22 +62,22 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     } else {
         0
     };
-    let scores = threads.max(1) * Slot::<T>::scores(shape);
-    let work = (rows + logits + parts + scores) * FLOAT + converted;
-    Need {
-        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
-        activations: (slots * Slot::<T>::bytes(shape) + work).max(packing),
+    let scores = threads.max(1) * CacheSlot::<T>::scores(shape);
+    let work = (rows + logits + parts + scores) * FLOAT_BYTES + converted;
+    MemoryEstimate {
+        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
+        activations: (slots * CacheSlot::<T>::bytes(shape) + work).max(packing),
     }
 }
 
 /// A matrix, packed for the forward pass, and for the backward pass too where that comes.
-fn packed<T: Number>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> usize {
+fn packed<T: Element>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> usize {
     let back = if backward { size::<T>(rows, columns) } else { 0 };
     (size::<T>(columns, rows) + back) * size_of::<T>()
 }
 
 /// The weights, flat and packed, their gradient and their moments.
-fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
+fn weights<T: Element>(layout: &Layout, trained: &Trainable) -> usize {
     let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
         let matrices = layer.matrices().into_iter().zip(trained.way_back(index));
         matrices.map(|(matrix, back)| packed::<T>(matrix, back)).sum::<usize>()
@@ -81,12 +86,12 @@ fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
     let layers = layers.chain(adapters.map(adapter::packed::<T>));
     let alone: usize = trained.packed_alone(layout).iter().map(ExactSizeIterator::len).sum();
-    (layout.length - alone + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+    (layout.length - alone + 3 * trained.length) * FLOAT_BYTES + layers.sum::<usize>() + head
 }
 
 /// The most that one of the spans in work at a time has been: its buffers do not shrink.
 #[derive(Clone, Copy, Default)]
-struct Largest {
+struct LargestMicroBatch {
     tokens: usize,
     /// Of them, those that are trained on.
     kept: usize,
@@ -96,15 +101,15 @@ struct Largest {
     scored: usize,
 }
 
-fn activations<'a, T: Number>(
-    shape: &Shape,
+fn activations<'a, T: Element>(
+    shape: &ModelShape,
     layout: &Layout,
-    trained: &Trained,
+    trained: &Trainable,
     training: &Training,
     threads: usize,
     batches: impl Iterator<Item = &'a [Sequence]>,
 ) -> usize {
-    let mut spans: Vec<Largest> = Vec::new();
+    let mut spans: Vec<LargestMicroBatch> = Vec::new();
     // The most rows that each of a longer span's chunks has been.
     let mut chunks = vec![0; threads];
     let (mut pieces, mut longest_batch) = (Vec::new(), 0);
@@ -113,8 +118,8 @@ fn activations<'a, T: Number>(
         longest_batch = lengths.iter().sum::<usize>().max(longest_batch);
         cut(&lengths, &mut pieces);
         let block = block(lengths.iter().sum(), pieces.len(), threads);
-        spans.resize(spans.len().max(block.min(pieces.len())), Largest::default());
-        for (index, Piece { sequences, .. }) in pieces.iter().enumerate() {
+        spans.resize(spans.len().max(block.min(pieces.len())), LargestMicroBatch::default());
+        for (index, MicroBatchRange { sequences, .. }) in pieces.iter().enumerate() {
             let (sequences, span) = (&batch[sequences.clone()], &mut spans[index % block]);
             let kept = sequences.iter().map(|sequence| sequence.trained).sum::<usize>();
             let longest = sequences.iter().map(|sequence| sequence.tokens).max();
@@ -139,16 +144,16 @@ fn activations<'a, T: Number>(
         .sum();
     let chunks = chunks.into_iter().map(|rows| head::<T>(shape, trained, rows));
     let embedded = if trained.embeddings {
-        longest_batch * shape.width * FLOAT
+        longest_batch * shape.width * FLOAT_BYTES
     } else {
         0
     };
     spans + chunks.sum::<usize>() + embedded
 }
 
-/// A span's buffers, as `Span::take` sizes them.
-fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Largest) -> usize {
-    let Largest { tokens, kept, longest, .. } = largest;
+/// A span's buffers, as `MicroBatch::take` sizes them.
+fn span<T: Element>(shape: &ModelShape, trained: &Trainable, again: bool, largest: LargestMicroBatch) -> usize {
+    let LargestMicroBatch { tokens, kept, longest, .. } = largest;
     let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head_dim);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * head, shape.heads * head);
     let inputs = trained.reached().max(1);
@@ -169,23 +174,23 @@ fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Large
     } else {
         0
     };
-    floats * FLOAT + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
+    floats * FLOAT_BYTES + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
 }
 
 /// The adapters' buffers, which the layers share.
-fn low<T: Number>(layout: &Layout, training: &Training, rows: usize) -> usize {
+fn low<T: Element>(layout: &Layout, training: &Training, rows: usize) -> usize {
     let dropout = training.lora.as_ref().map_or(0.0, |lora| lora.dropout);
     let adapters = layout.layers.iter().take(1).flat_map(|layer| layer.adapters.iter().flatten());
     adapters.map(|adapter| adapter::memory::<T>(adapter, dropout, rows)).sum()
 }
 
 /// The output layer's buffers for some rows.
-fn head<T: Number>(shape: &Shape, trained: &Trained, rows: usize) -> usize {
+fn head<T: Element>(shape: &ModelShape, trained: &Trainable, rows: usize) -> usize {
     let vocabulary = shape.vocabulary;
     let panels = if trained.head { size::<T>(rows, shape.width) } else { 0 };
     let converted = match T::STEPS {
         1 => 0,
         steps => rows * vocabulary.div_ceil(steps) + if trained.head { rows.div_ceil(steps) * vocabulary } else { 0 },
     };
-    rows * logits_stride(vocabulary) * FLOAT + (panels + converted) * size_of::<T>()
+    rows * logits_stride(vocabulary) * FLOAT_BYTES + (panels + converted) * size_of::<T>()
 }

@@ -8,47 +8,59 @@ mod adapter;
 mod attention;
 mod backward;
 mod cache;
+mod column_parallel;
+mod decode_pass;
 mod decoder;
-mod floats;
+mod float_weights;
 mod forward;
 mod gradient;
-mod head;
 mod kernel;
-mod lane;
 mod layout;
 mod memory;
+mod micro_batch;
 mod operand;
+mod output_layer;
 mod parameters;
-mod span;
-mod team;
-mod trained;
+mod trainable;
 mod trainer;
 
 #[cfg(test)]
 mod tests;
 
-use super::{Decode, Dtype, EngineError, Need, Sequence, Train, Training};
-use crate::model::{Shape, Take, Weights};
-use decoder::Decoder;
-use kernel::number::Pair;
-use trainer::Trainer;
+use super::{DecodingEngine, Dtype, EngineError, MemoryEstimate, Sequence, Training, TrainingEngine};
+use crate::model::{ModelShape, WeightSource, Weights};
+use decoder::CpuDecoder;
+use kernel::element::Bf16Pair;
+use trainer::CpuTrainer;
 
 /// A trainer that starts from `weights` with an empty memory.
 ///
 /// # Errors
 /// When a weight is missing or has another shape, or the threads cannot be started.
-pub fn trainer(shape: &Shape, weights: Weights, training: Training, dtype: Dtype, threads: usize) -> Result<Box<dyn Train>, EngineError> {
+pub fn trainer(
+    shape: &ModelShape,
+    weights: Weights,
+    training: Training,
+    dtype: Dtype,
+    threads: usize,
+) -> Result<Box<dyn TrainingEngine>, EngineError> {
     Ok(match dtype {
-        Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, training, threads)?),
-        Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, training, threads)?),
+        Dtype::F32 => Box::new(CpuTrainer::<f32>::new(shape, weights, training, threads)?),
+        Dtype::Bf16 => Box::new(CpuTrainer::<Bf16Pair>::new(shape, weights, training, threads)?),
     })
 }
 
 /// What training on `batches` takes at most.
-pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+pub fn training_memory<'a>(
+    shape: &ModelShape,
+    training: &Training,
+    dtype: Dtype,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> MemoryEstimate {
     match dtype {
         Dtype::F32 => memory::training::<f32>(shape, training, threads, batches),
-        Dtype::Bf16 => memory::training::<Pair>(shape, training, threads, batches),
+        Dtype::Bf16 => memory::training::<Bf16Pair>(shape, training, threads, batches),
     }
 }
 
@@ -56,26 +68,32 @@ pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usi
 ///
 /// # Errors
 /// As [`trainer`].
-pub fn decoder(shape: &Shape, weights: impl Take, slots: usize, dtype: Dtype, threads: usize) -> Result<Box<dyn Decode>, EngineError> {
+pub fn decoder(
+    shape: &ModelShape,
+    weights: impl WeightSource,
+    slots: usize,
+    dtype: Dtype,
+    threads: usize,
+) -> Result<Box<dyn DecodingEngine>, EngineError> {
     Ok(match dtype {
-        Dtype::F32 => Box::new(Decoder::<f32>::new(shape, weights, slots, threads)?),
-        Dtype::Bf16 => Box::new(Decoder::<Pair>::new(shape, weights, slots, threads)?),
+        Dtype::F32 => Box::new(CpuDecoder::<f32>::new(shape, weights, slots, threads)?),
+        Dtype::Bf16 => Box::new(CpuDecoder::<Bf16Pair>::new(shape, weights, slots, threads)?),
     })
 }
 
 /// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens.
-pub fn decoding(shape: &Shape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> Need {
+pub fn decoding_memory(shape: &ModelShape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
     match dtype {
         Dtype::F32 => memory::decoding::<f32>(shape, slots, prompt, threads),
-        Dtype::Bf16 => memory::decoding::<Pair>(shape, slots, prompt, threads),
+        Dtype::Bf16 => memory::decoding::<Bf16Pair>(shape, slots, prompt, threads),
     }
 }
 
 /// How many sequences of a whole context to decode at once. No result depends on it.
-pub fn slots(shape: &Shape, dtype: Dtype) -> usize {
+pub fn recommended_slots(shape: &ModelShape, dtype: Dtype) -> usize {
     match dtype {
         Dtype::F32 => decoder::slots::<f32>(shape),
-        Dtype::Bf16 => decoder::slots::<Pair>(shape),
+        Dtype::Bf16 => decoder::slots::<Bf16Pair>(shape),
     }
 }
 

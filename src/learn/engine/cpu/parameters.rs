@@ -3,21 +3,21 @@
 use rayon::prelude::*;
 
 use super::adapter::PackedAdapter;
-use super::floats::Floats;
+use super::float_weights::FloatWeights;
 use super::kernel::Instructions;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
-use super::kernel::rope::Rope;
+use super::kernel::rope::RotaryTable;
 use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV};
 use super::operand::by_rows;
-use super::trained::Trained;
+use super::trainable::Trainable;
 use crate::engine::EngineError;
-use crate::model::{Lora, Shape, Take};
+use crate::model::{Lora, ModelShape, WeightSource};
 
 /// A matrix [out, in], packed for products.
 #[derive(Clone, Debug)]
-pub struct Packed<T> {
+pub struct PackedMatrix<T> {
     pub matrix: Matrix,
     /// Of the transpose, [in, out]: for `y = x · Wᵀ`.
     forward: Vec<T>,
@@ -29,7 +29,7 @@ pub struct Packed<T> {
     pub adapter: Option<Box<PackedAdapter<T>>>,
 }
 
-impl<T: Number> Packed<T> {
+impl<T: Element> PackedMatrix<T> {
     pub fn new(matrix: Matrix, trained: bool, backward: bool, adapter: Option<Box<PackedAdapter<T>>>) -> Self {
         let Matrix { rows, columns, .. } = matrix;
         Self {
@@ -121,14 +121,14 @@ impl<T: Number> Packed<T> {
 /// The packed matrices of one layer.
 #[derive(Clone, Debug)]
 pub struct PackedLayer<T> {
-    pub qkv: Packed<T>,
-    pub output: Packed<T>,
-    pub gates: Packed<T>,
-    pub down: Packed<T>,
+    pub qkv: PackedMatrix<T>,
+    pub output: PackedMatrix<T>,
+    pub gates: PackedMatrix<T>,
+    pub down: PackedMatrix<T>,
 }
 
 impl<T> PackedLayer<T> {
-    fn matrices(&mut self) -> [&mut Packed<T>; 4] {
+    fn matrices(&mut self) -> [&mut PackedMatrix<T>; 4] {
         [&mut self.qkv, &mut self.output, &mut self.gates, &mut self.down]
     }
 }
@@ -137,23 +137,23 @@ impl<T> PackedLayer<T> {
 #[derive(Clone, Debug)]
 pub struct Parameters<T> {
     pub cpu: Instructions,
-    pub shape: Shape,
+    pub shape: ModelShape,
     pub layout: Layout,
-    pub rope: Rope,
-    pub floats: Floats,
+    pub rope: RotaryTable,
+    pub floats: FloatWeights,
     pub layers: Vec<PackedLayer<T>>,
-    pub head: Packed<T>,
-    pub trained: Trained,
+    pub head: PackedMatrix<T>,
+    pub trained: Trainable,
     /// Whether a span keeps only the layers' inputs, and the backward pass computes the rest again.
     pub again: bool,
 }
 
-impl<T: Number> Parameters<T> {
+impl<T: Element> Parameters<T> {
     /// The parameters of `weights`, packed; for the backward pass too where they are `trained`.
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn new(shape: &Shape, weights: impl Take, trained: bool) -> Result<Self, EngineError> {
+    pub fn new(shape: &ModelShape, weights: impl WeightSource, trained: bool) -> Result<Self, EngineError> {
         Self::of(shape, weights, None, &|_| trained)
     }
 
@@ -161,14 +161,19 @@ impl<T: Number> Parameters<T> {
     ///
     /// # Errors
     /// As [`Parameters::new`].
-    pub fn of(shape: &Shape, mut weights: impl Take, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
+    pub fn of(
+        shape: &ModelShape,
+        mut weights: impl WeightSource,
+        lora: Option<&Lora>,
+        is_trained: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, EngineError> {
         let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
-        let trained = Trained::new(&layout, is_trained);
-        let floats = Floats::new(&layout, trained.packed_alone(&layout), &mut weights)?;
+        let trained = Trainable::new(&layout, is_trained);
+        let floats = FloatWeights::new(&layout, trained.packed_alone(&layout), &mut weights)?;
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
         // What is packed alone is packed as it is read, from floats that are gone then: the output layer, often the largest, while little else is there.
-        let mut pack_alone = |packed: &mut Packed<T>| {
+        let mut pack_alone = |packed: &mut PackedMatrix<T>| {
             let part = packed.matrix.range();
             if !floats.has(&part) {
                 let mut weight = Vec::new();
@@ -177,7 +182,7 @@ impl<T: Number> Parameters<T> {
             }
             Ok::<_, EngineError>(())
         };
-        let mut head = Packed::new(layout.head, trained.head, trained.before_head(), None);
+        let mut head = PackedMatrix::new(layout.head, trained.head, trained.before_head(), None);
         pack_alone(&mut head)?;
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
             let (matrices, back) = (layer.matrices(), trained.way_back(index));
@@ -185,7 +190,7 @@ impl<T: Number> Parameters<T> {
                 let adapter = layer.adapters[place].as_ref();
                 let adapter = adapter.map(|adapter| Box::new(PackedAdapter::new(adapter, dropout)));
                 let matrix: Matrix = matrices[place];
-                let mut packed = Packed::new(matrix, trained.has(matrix.range()), back[place], adapter);
+                let mut packed = PackedMatrix::new(matrix, trained.has(matrix.range()), back[place], adapter);
                 pack_alone(&mut packed)?;
                 Ok::<_, EngineError>(packed)
             };
@@ -200,7 +205,7 @@ impl<T: Number> Parameters<T> {
         let mut parameters = Self {
             cpu,
             shape: shape.clone(),
-            rope: Rope::new(shape.head_dim, shape.turns()),
+            rope: RotaryTable::new(shape.head_dim, shape.turns()),
             floats,
             layers,
             head,
@@ -218,12 +223,12 @@ impl<T: Number> Parameters<T> {
     }
 
     /// Packs the matrices that are there as floats and that `is_due`.
-    pub fn pack(&mut self, is_due: impl Fn(&Packed<T>) -> bool + Sync) {
+    pub fn pack(&mut self, is_due: impl Fn(&PackedMatrix<T>) -> bool + Sync) {
         let Self {
             cpu, floats, layers, head, ..
         } = self;
         let weights = |matrix: Matrix| floats.part(matrix.range());
-        let fill = |packed: &mut Packed<T>| {
+        let fill = |packed: &mut PackedMatrix<T>| {
             if floats.has(&packed.matrix.range()) && is_due(packed) {
                 packed.fill(*cpu, weights(packed.matrix));
             }

@@ -3,34 +3,36 @@
 use rayon::prelude::*;
 
 use super::adapter::mix;
-use super::gradient::Jobs;
-use super::head::{Head, chunk};
-use super::kernel::adamw::{self, State, Update};
+use super::gradient::GradientJobs;
+use super::kernel::adamw::{self, AdamWState, AdamWUpdate};
+use super::kernel::element::Element;
 use super::kernel::lookup::scatter_rows;
-use super::kernel::number::Number;
+use super::micro_batch::{MicroBatch, MicroBatchRange, cut, fit};
+use super::output_layer::{OutputLayer, chunk};
 use super::parameters::Parameters;
 use super::pool;
-use super::span::{Piece, Span, cut, fit};
-use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train, Training, check};
-use crate::model::{Array, Shape, Take, Weights};
+use crate::engine::{
+    Batch, EngineError, IGNORED, NamedTensor, Optimizer, ReadTensor, StepResult, TensorGroup, Training, TrainingEngine, check,
+};
+use crate::model::{Array, ModelShape, WeightSource, Weights};
 
 /// Floats to one piece of the optimizer's passes. Fixed, so that the gradient's norm does not depend on the threads.
-const PIECE: usize = 1 << 14;
+const OPTIMIZER_CHUNK: usize = 1 << 14;
 
 /// Tokens in work at a time, with one thread.
-const BLOCK: usize = 400;
+const BLOCK_TOKENS: usize = 400;
 
 /// Trains one decoder on the processor, in the numbers `T`. Results are the same bits for any number of threads.
-pub struct Trainer<T> {
+pub struct CpuTrainer<T> {
     pool: rayon::ThreadPool,
-    learner: Learner<T>,
+    learner: TrainerState<T>,
 }
 
 /// All of a trainer but its threads. A step allocates nothing once it has seen the largest batch.
-pub(super) struct Learner<T> {
+pub(super) struct TrainerState<T> {
     parameters: Parameters<T>,
     optimizer: Optimizer,
-    jobs: Jobs,
+    jobs: GradientJobs,
     /// Of the trained weights, as are the moments.
     gradient: Vec<f32>,
     first: Vec<f32>,
@@ -39,24 +41,24 @@ pub(super) struct Learner<T> {
     /// What the adapters' dropout is drawn from.
     seed: u64,
     /// Kept from batch to batch for their memory.
-    pieces: Vec<Piece>,
+    pieces: Vec<MicroBatchRange>,
     /// Gradients of the rows of a batch as they come from the embeddings, where these are trained. [tokens, width]
     embedded: Vec<f32>,
-    spans: Vec<Span<T>>,
+    spans: Vec<MicroBatch<T>>,
     /// Of the spans whose rows are in work all at once.
-    heads: Vec<Head<T>>,
+    heads: Vec<OutputLayer<T>>,
     /// Of the chunks of a longer one.
-    chunks: Vec<Head<T>>,
+    chunks: Vec<OutputLayer<T>>,
     /// Sums of squares of the gradient's pieces.
     squares: Vec<f64>,
 }
 
-impl<T: Number> Trainer<T> {
+impl<T: Element> CpuTrainer<T> {
     /// A trainer that starts from `weights` with an empty memory.
     ///
     /// # Errors
     /// When a weight is missing or has another shape, what is frozen is not there, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: impl Take, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
+    pub fn new(shape: &ModelShape, weights: impl WeightSource, training: impl Into<Training>, threads: usize) -> Result<Self, EngineError> {
         let training = training.into();
         training.frozen.check(shape)?;
         let pool = pool(threads)?;
@@ -64,22 +66,22 @@ impl<T: Number> Trainer<T> {
         let parameters = pool.install(|| Parameters::of(shape, weights, lora, &is_trained))?;
         Ok(Self {
             pool,
-            learner: Learner::new(parameters, &training),
+            learner: TrainerState::new(parameters, &training),
         })
     }
 }
 
-impl<T: Number> Learner<T> {
+impl<T: Element> TrainerState<T> {
     pub(super) fn new(parameters: Parameters<T>, training: &Training) -> Self {
         let length = parameters.trained.length;
         Self {
             optimizer: training.optimizer,
             seed: training.seed,
-            jobs: Jobs::new(&parameters.layout, &parameters.trained),
+            jobs: GradientJobs::new(&parameters.layout, &parameters.trained),
             gradient: vec![0.0; length],
             first: vec![0.0; length],
             second: vec![0.0; length],
-            squares: vec![0.0; length.div_ceil(PIECE)],
+            squares: vec![0.0; length.div_ceil(OPTIMIZER_CHUNK)],
             steps: 0,
             pieces: Vec::new(),
             embedded: Vec::new(),
@@ -136,11 +138,11 @@ impl<T: Number> Learner<T> {
     }
 
     /// Adds the gradient of a block of spans.
-    fn add_block(&mut self, batch: &Batch, pieces: &[Piece], weight: f32, draw: u64) {
+    fn add_block(&mut self, batch: &Batch, pieces: &[MicroBatchRange], weight: f32, draw: u64) {
         let count = pieces.len();
         if self.spans.len() < count {
-            self.spans.resize_with(count, Span::default);
-            self.heads.resize_with(count, Head::default);
+            self.spans.resize_with(count, MicroBatch::default);
+            self.heads.resize_with(count, OutputLayer::default);
         }
         let parameters = &self.parameters;
         let (spans, heads) = (&mut self.spans[..count], &mut self.heads[..count]);
@@ -211,7 +213,7 @@ impl<T: Number> Learner<T> {
     /// One AdamW update from the gradient; gives the gradient's norm before clipping.
     fn update(&mut self, learning_rate: f64) -> f64 {
         let cpu = self.parameters.cpu;
-        let pieces = self.gradient.par_chunks(PIECE).zip(&mut self.squares);
+        let pieces = self.gradient.par_chunks(OPTIMIZER_CHUNK).zip(&mut self.squares);
         pieces.for_each(|(piece, sum)| *sum = adamw::squares(cpu, piece));
         let norm = self.squares.iter().sum::<f64>().sqrt();
         self.steps += 1;
@@ -223,7 +225,7 @@ impl<T: Number> Learner<T> {
             clip,
         } = self.optimizer;
         let steps = self.steps as f64;
-        let update = Update {
+        let update = AdamWUpdate {
             gradient_scale: if norm > clip { (clip / norm) as f32 } else { 1.0 },
             beta1: beta1 as f32,
             beta2: beta2 as f32,
@@ -232,7 +234,7 @@ impl<T: Number> Learner<T> {
             rate: (learning_rate / (1.0 - libm::pow(beta1, steps))) as f32,
             root_correction: (1.0 / (1.0 - libm::pow(beta2, steps)).sqrt()) as f32,
         };
-        let decayed = Update {
+        let decayed = AdamWUpdate {
             keep: (1.0 - learning_rate * weight_decay) as f32,
             ..update
         };
@@ -254,13 +256,13 @@ impl<T: Number> Learner<T> {
             for (weights, start) in trained.within(range) {
                 let part = start..start + weights.len();
                 let pieces = (
-                    floats.part_mut(weights).par_chunks_mut(PIECE),
-                    gradient[part.clone()].par_chunks(PIECE),
-                    first[part.clone()].par_chunks_mut(PIECE),
-                    second[part].par_chunks_mut(PIECE),
+                    floats.part_mut(weights).par_chunks_mut(OPTIMIZER_CHUNK),
+                    gradient[part.clone()].par_chunks(OPTIMIZER_CHUNK),
+                    first[part.clone()].par_chunks_mut(OPTIMIZER_CHUNK),
+                    second[part].par_chunks_mut(OPTIMIZER_CHUNK),
                 );
                 pieces.into_par_iter().for_each(|(weights, gradient, first, second)| {
-                    let state = State {
+                    let state = AdamWState {
                         weights,
                         gradient,
                         first,
@@ -275,13 +277,13 @@ impl<T: Number> Learner<T> {
     }
 
     /// A buffer of the trained weights' numbers by their names.
-    fn named<'a>(&'a self, numbers: &'a [f32]) -> Vec<Named<'a>> {
+    fn named<'a>(&'a self, numbers: &'a [f32]) -> Vec<NamedTensor<'a>> {
         let Parameters { layout, trained, .. } = &self.parameters;
         let tensors = layout.tensors();
         let named = tensors.filter_map(|(name, shape, range)| {
             let length = range.len();
             let (_, start) = trained.within(range).next()?;
-            Some(Named::borrowed(name, shape, &numbers[start..start + length]))
+            Some(NamedTensor::borrowed(name, shape, &numbers[start..start + length]))
         });
         named.collect()
     }
@@ -291,26 +293,26 @@ impl<T: Number> Learner<T> {
 /// Spans follow one another in the same order whatever the block, so it changes no bit.
 pub(super) fn block(tokens: usize, pieces: usize, threads: usize) -> usize {
     let per_span = tokens.div_ceil(pieces.max(1)).max(1);
-    BLOCK.div_ceil(per_span).next_multiple_of(threads)
+    BLOCK_TOKENS.div_ceil(per_span).next_multiple_of(threads)
 }
 
 /// Whether the output layer takes all rows of a span at once.
-fn is_short<T: Number>(span: &Span<T>) -> bool {
+fn is_short<T: Element>(span: &MicroBatch<T>) -> bool {
     span.targets.len() <= chunk::<T>()
 }
 
 /// Scores a span chunk by chunk, as many at a time as there are threads, and adds their gradients in their order.
-fn add_long<T: Number>(
+fn add_long<T: Element>(
     parameters: &Parameters<T>,
-    jobs: &Jobs,
-    span: &mut Span<T>,
-    chunks: &mut Vec<Head<T>>,
+    jobs: &GradientJobs,
+    span: &mut MicroBatch<T>,
+    chunks: &mut Vec<OutputLayer<T>>,
     weight: f32,
     gradient: &mut [f32],
 ) {
     let (width, rows, threads) = (parameters.shape.width, chunk::<T>(), rayon::current_num_threads());
     if chunks.len() < threads {
-        chunks.resize_with(threads, Head::default);
+        chunks.resize_with(threads, OutputLayer::default);
     }
     let mut loss = 0.0;
     let (normed, targets) = span.scored(width);
@@ -326,7 +328,7 @@ fn add_long<T: Number>(
 }
 
 /// Adds what a batch gives to the gradients of the embeddings, token by token.
-fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, embedded: &[f32], gradient: &mut [f32]) {
+fn add_tables<T: Element>(parameters: &Parameters<T>, batch: &Batch, embedded: &[f32], gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
     let tables = [
         (layout.embedding, &batch.tokens),
@@ -341,7 +343,7 @@ fn add_tables<T: Number>(parameters: &Parameters<T>, batch: &Batch, embedded: &[
 }
 
 /// Adds what a span gives to the gradients of the norms and the biases.
-fn add_vectors<T: Number>(parameters: &Parameters<T>, span: &Span<T>, gradient: &mut [f32]) {
+fn add_vectors<T: Element>(parameters: &Parameters<T>, span: &MicroBatch<T>, gradient: &mut [f32]) {
     let layout = &parameters.layout;
     for (range, start) in parameters.trained.within(layout.decayed..layout.length) {
         let part = &span.back.vectors[layout.vectors(&range)];
@@ -349,8 +351,8 @@ fn add_vectors<T: Number>(parameters: &Parameters<T>, span: &Span<T>, gradient: 
     }
 }
 
-impl<T: Number> Train for Trainer<T> {
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError> {
+impl<T: Element> TrainingEngine for CpuTrainer<T> {
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepResult, EngineError> {
         let Self { pool, learner } = self;
         for batch in batches {
             check::batch(&learner.parameters.shape, batch)?;
@@ -358,7 +360,7 @@ impl<T: Number> Train for Trainer<T> {
         Ok(pool.install(|| {
             let loss = learner.differentiate(batches);
             let gradient_norm = learner.update(learning_rate);
-            Step { loss, gradient_norm }
+            StepResult { loss, gradient_norm }
         }))
     }
 
@@ -370,17 +372,17 @@ impl<T: Number> Train for Trainer<T> {
         self.learner.parameters.trained.length
     }
 
-    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+    fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError> {
         let learner = &self.learner;
         let parameters = &learner.parameters;
         Ok(match part {
-            Part::Weights => parameters
+            TensorGroup::Weights => parameters
                 .trained
                 .changing(&parameters.layout)
-                .map(|(name, shape, range)| Named::borrowed(name, shape, parameters.floats.part(range)))
+                .map(|(name, shape, range)| NamedTensor::borrowed(name, shape, parameters.floats.part(range)))
                 .collect(),
-            Part::First => learner.named(&learner.first),
-            Part::Second => learner.named(&learner.second),
+            TensorGroup::First => learner.named(&learner.first),
+            TensorGroup::Second => learner.named(&learner.second),
         })
     }
 
@@ -397,8 +399,8 @@ impl<T: Number> Train for Trainer<T> {
         Ok(arrays.collect())
     }
 
-    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {
-        let Learner {
+    fn restore(&mut self, steps: u64, read: &mut ReadTensor<'_>) -> Result<(), EngineError> {
+        let TrainerState {
             parameters, first, second, ..
         } = &mut self.learner;
         let Parameters {
@@ -411,11 +413,11 @@ impl<T: Number> Train for Trainer<T> {
                 to.copy_from_slice(&array.data);
                 Ok::<_, EngineError>(())
             };
-            fill(Part::Weights, floats.part_mut(range.clone()))?;
+            fill(TensorGroup::Weights, floats.part_mut(range.clone()))?;
             for (range, start) in trained.within(range) {
                 let part = start..start + range.len();
-                fill(Part::First, &mut first[part.clone()])?;
-                fill(Part::Second, &mut second[part])?;
+                fill(TensorGroup::First, &mut first[part.clone()])?;
+                fill(TensorGroup::Second, &mut second[part])?;
             }
         }
         self.learner.steps = steps;

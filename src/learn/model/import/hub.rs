@@ -6,34 +6,34 @@ use std::path::{Component, Path};
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::Deserialize;
 
-use super::tensor::{Encoding, Tensor};
+use super::tensor::{Encoding, SourceTensor};
 use super::write;
-use crate::model::config_file::{self, Config, Ends};
+use crate::model::config_file::{self, EndTokens, ModelConfig};
 use crate::model::files::{read_json, tokenizer};
-use crate::model::{ModelError, Shape, TensorFile};
+use crate::model::{ModelError, ModelShape, TensorFile};
 
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+const WEIGHTS_FILE: &str = "model.safetensors";
+const SHARD_INDEX_FILE: &str = "model.safetensors.index.json";
 
 /// Which shard has which tensor.
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
 /// The part of `generation_config.json` that matters.
 #[derive(Deserialize)]
-struct Generation {
+struct GenerationConfig {
     #[serde(default)]
-    eos_token_id: Option<Ends>,
+    eos_token_id: Option<EndTokens>,
 }
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
-    let Config { shape, mut ends } = config_file::read(&source.join("config.json"))?;
+    let ModelConfig { shape, mut ends } = config_file::read(&source.join("config.json"))?;
     let generation = source.join("generation_config.json");
     if generation.is_file() {
-        let more: Generation = read_json(&generation)?;
-        for end in more.eos_token_id.map(Ends::list).unwrap_or_default() {
+        let more: GenerationConfig = read_json(&generation)?;
+        for end in more.eos_token_id.map(EndTokens::list).unwrap_or_default() {
             if !ends.contains(&end) {
                 ends.push(end);
             }
@@ -46,11 +46,11 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
 
 /// The files of the weights.
 fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
-    let index = source.join(INDEX);
+    let index = source.join(SHARD_INDEX_FILE);
     if !index.is_file() {
-        return Ok(vec![TensorFile::open(&source.join(WEIGHTS))?]);
+        return Ok(vec![TensorFile::open(&source.join(WEIGHTS_FILE))?]);
     }
-    let Index { weight_map } = read_json(&index)?;
+    let ShardIndex { weight_map } = read_json(&index)?;
     let mut names: Vec<String> = weight_map.into_values().collect();
     names.sort();
     names.dedup();
@@ -69,10 +69,10 @@ fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
 }
 
 /// The tensors that `shape` needs, each in its file.
-fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<Tensor<'a>>, ModelError> {
+fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let place = match files {
-        [_] => source.join(WEIGHTS),
-        _ => source.join(INDEX),
+        [_] => source.join(WEIGHTS_FILE),
+        _ => source.join(SHARD_INDEX_FILE),
     };
     let missing = |name: String| ModelError::Missing { path: place.clone(), name };
     let names: Vec<String> = files.iter().flat_map(TensorFile::names).collect();
@@ -112,7 +112,7 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
 }
 
 /// The matrix that Phi-3 has in place of the weight `name` and others: its name, the weight's first row in it, and all its rows.
-fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
+fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
     let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
     let (whole, first, rows) = match part {
@@ -127,7 +127,13 @@ fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
 }
 
 /// The tensor of a file, from number `first` on, which must have the shape `expected`.
-fn tensor<'a>(name: String, expected: Vec<usize>, first: usize, file: &'a TensorFile, info: &TensorInfo) -> Result<Tensor<'a>, ModelError> {
+fn tensor<'a>(
+    name: String,
+    expected: Vec<usize>,
+    first: usize,
+    file: &'a TensorFile,
+    info: &TensorInfo,
+) -> Result<SourceTensor<'a>, ModelError> {
     let (path, from, start) = file.source(info);
     if info.shape != expected {
         let (path, found) = (path.to_owned(), info.shape.clone());
@@ -142,7 +148,7 @@ fn tensor<'a>(name: String, expected: Vec<usize>, first: usize, file: &'a Tensor
         let (path, found) = (path.to_owned(), info.dtype.to_string());
         return Err(ModelError::Type { path, name, found });
     }
-    Ok(Tensor {
+    Ok(SourceTensor {
         name,
         shape: expected,
         path,

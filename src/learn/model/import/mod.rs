@@ -8,10 +8,10 @@ mod tensor;
 
 use std::path::{Path, PathBuf};
 
-use super::{ModelError, Shape, files};
+use super::{ModelError, ModelShape, files};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
-use tensor::Tensor;
+use tensor::SourceTensor;
 
 /// Writes the model at `source` into the folder `out`, as [`super::load`] reads it: a Hugging Face folder (`config.json`,
 /// `model.safetensors` or its shards, `tokenizer.json`), a `.gguf` file, or a folder with one. Equal sources give equal bytes.
@@ -54,7 +54,7 @@ fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
 }
 
 /// Writes the folder `out`.
-fn write(shape: &Shape, tokenizer: &Tokenizer, tensors: &[Tensor<'_>], out: &Path) -> Result<(), ModelError> {
+fn write(shape: &ModelShape, tokenizer: &Tokenizer, tensors: &[SourceTensor<'_>], out: &Path) -> Result<(), ModelError> {
     let prompt = Prompt {
         template: Prompt::PLAIN.to_owned(),
     };

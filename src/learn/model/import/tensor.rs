@@ -15,7 +15,7 @@ use crate::model::ModelError;
 use crate::model::tensor_file::widening;
 
 /// Numbers in memory at a time, but for one row.
-const CHUNK: usize = 1 << 18;
+const COPY_CHUNK: usize = 1 << 18;
 
 /// How a file holds numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +48,7 @@ impl Encoding {
 
 /// A tensor in a file of another program.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor<'a> {
+pub(super) struct SourceTensor<'a> {
     pub(super) name: String,
     /// [out, in], or [width]
     pub(super) shape: Vec<usize>,
@@ -61,7 +61,7 @@ pub(super) struct Tensor<'a> {
     pub(super) paired: Option<usize>,
 }
 
-impl Tensor<'_> {
+impl SourceTensor<'_> {
     fn rows(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [rows, columns] => (*rows, *columns),
@@ -99,7 +99,7 @@ impl Tensor<'_> {
             })
         };
         let Some(head) = self.paired else {
-            let step = (CHUNK / columns.max(1)).max(1);
+            let step = (COPY_CHUNK / columns.max(1)).max(1);
             return (0..rows).step_by(step).try_for_each(|first| write(first, step.min(rows - first)));
         };
         // What stands at 2i moves to i, and what stands at 2i + 1 to the second half of the head.
@@ -163,7 +163,7 @@ fn dequantise(dtype: GgmlDType, bytes: &[u8], count: usize) -> candle_core::Resu
 }
 
 /// What Hugging Face calls the type that the matrices are written in.
-pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
+pub(super) fn common_type(tensors: &[SourceTensor<'_>]) -> &'static str {
     let widest = tensors.iter().map(|tensor| tensor.encoding.written());
     let mut matrices = widest
         .zip(tensors)
@@ -178,13 +178,13 @@ pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
 }
 
 /// Writes `model.safetensors`.
-pub(super) fn write(tensors: &[Tensor<'_>], path: &Path) -> Result<(), ModelError> {
+pub(super) fn write(tensors: &[SourceTensor<'_>], path: &Path) -> Result<(), ModelError> {
     let failed = |error| ModelError::Write {
         path: path.to_owned(),
         error,
     };
     // As the format's own writers do: wide numbers first, so that all are aligned.
-    let mut sorted: Vec<&Tensor<'_>> = tensors.iter().collect();
+    let mut sorted: Vec<&SourceTensor<'_>> = tensors.iter().collect();
     sorted.sort_by_key(|tensor| (std::cmp::Reverse(tensor.encoding.written().bitsize()), tensor.name.clone()));
     let mut end = 0;
     let infos = sorted.iter().map(|tensor| {

@@ -3,7 +3,7 @@
 //! A level's vector is always [`LANES`] floats wide, whatever registers hold it, so that packed panels have one layout. The levels
 //! differ in the last bits (a fused multiply-add rounds once), never in the order of the additions.
 
-use super::number::narrow;
+use super::element::narrow;
 
 /// Floats in one vector and columns in one packed panel.
 pub const LANES: usize = 16;
@@ -33,7 +33,7 @@ pub trait Level {
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c` in every lane.
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::number::Pair`]); `b` holds their bits.
+    /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::element::Bf16Pair`]); `b` holds their bits.
     unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Writes `count` pairs of bf16, at most [`LANES`]: lane by lane, one of each row.
     #[inline(always)]
@@ -89,9 +89,9 @@ fn widen(pair: u32) -> (f32, f32) {
 }
 
 /// Any processor.
-pub struct Plain;
+pub struct Portable;
 
-impl Level for Plain {
+impl Level for Portable {
     type Vector = [f32; LANES];
     const ROWS: usize = 6;
     const PANELS: usize = 1;

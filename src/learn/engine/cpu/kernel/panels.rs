@@ -4,12 +4,12 @@
 //! Panel `p` holds columns `p * LANES ..`, row after row; columns beyond the matrix are zero:
 //! `[columns / LANES, inner / STEPS, LANES]`. Of pairs, a row holds two of the matrix; the one beyond the last is zero.
 
+use super::element::Element;
 use super::kernel;
 use super::level::{LANES, Level};
-use super::number::Number;
 
 /// The elements that panels of an `inner` by `columns` matrix take.
-pub fn size<T: Number>(inner: usize, columns: usize) -> usize {
+pub fn size<T: Element>(inner: usize, columns: usize) -> usize {
     columns.div_ceil(LANES) * inner.div_ceil(T::STEPS) * LANES
 }
 
@@ -93,7 +93,7 @@ kernel! {
 ///
 /// Inlined into variants of kernels alone: `L` is the level of one.
 #[inline(always)]
-fn across<L: Level, T: Number>(matrix: &[f32], stride: usize, rows: usize, out: &mut [T]) {
+fn across<L: Level, T: Element>(matrix: &[f32], stride: usize, rows: usize, out: &mut [T]) {
     let width = out.len();
     let first = &matrix[..width];
     let second = if T::STEPS > 1 && rows > 1 {

@@ -5,7 +5,7 @@ use super::level::LANES;
 
 /// Cosines and sines of every position and pair.
 #[derive(Clone, Debug)]
-pub struct Rope {
+pub struct RotaryTable {
     /// Width of one head.
     head: usize,
     /// [positions, head / 2]
@@ -14,7 +14,7 @@ pub struct Rope {
     sines: Vec<f32>,
 }
 
-impl Rope {
+impl RotaryTable {
     /// For heads of width `head`. cosines, sines: [positions, head / 2]
     pub fn new(head: usize, (cosines, sines): (Vec<f32>, Vec<f32>)) -> Self {
         Self { head, cosines, sines }
@@ -36,7 +36,7 @@ pub enum Turn {
 
 kernel! {
     /// Turns the first `heads` heads of each row in place. Rows are `stride` apart; row `i` stands at position `start + i`.
-    pub fn turn<L>(rope: &Rope, way: Turn, rows: &mut [f32], stride: usize, heads: usize, start: usize) {
+    pub fn turn<L>(rope: &RotaryTable, way: Turn, rows: &mut [f32], stride: usize, heads: usize, start: usize) {
         let pairs = rope.head / 2;
         let sign = if way == Turn::Forward { 1.0 } else { -1.0 };
         for (index, row) in rows.chunks_exact_mut(stride).enumerate() {

@@ -8,16 +8,16 @@ use super::level::LANES;
 use super::math::{dot, exponentiate, largest};
 
 /// Rows that go through each of the softmax's passes together: few enough to stay in the first-level cache.
-const ROWS: usize = 8;
+const ROWS_PER_PASS: usize = 8;
 
 kernel! {
     /// Replaces row `i`'s scores by the softmax of `scale` times them; keeps the logarithm of each row's sum of exponentials in
     /// `sums`. [rows]; rows are `stride` apart, a multiple of [`LANES`].
     pub fn forward<L>(scores: &mut [f32], stride: usize, start: usize, scale: f32, sums: &mut [f32]) {
-        let blocks = scores.chunks_mut(ROWS * stride).zip(sums.chunks_mut(ROWS));
-        for (start, (scores, kept)) in (start..).step_by(ROWS).zip(blocks) {
+        let blocks = scores.chunks_mut(ROWS_PER_PASS * stride).zip(sums.chunks_mut(ROWS_PER_PASS));
+        for (start, (scores, kept)) in (start..).step_by(ROWS_PER_PASS).zip(blocks) {
             // A row's sum waits for its exponentials, its reciprocal and its logarithm for the sum. In passes of their own, rows do not wait.
-            let mut sums = [0.0; ROWS];
+            let mut sums = [0.0; ROWS_PER_PASS];
             for (seen, ((row, shift), sum)) in (start + 1..).zip(scores.chunks_exact_mut(stride).zip(&mut *kept).zip(&mut sums)) {
                 let whole = &mut row[..seen.next_multiple_of(LANES)];
                 hide(whole, seen, f32::NEG_INFINITY);

@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, Llama3Scaling, LongRope, RopeScaling, Shape, Weights};
+use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, RopeScaling, Weights};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -19,7 +19,7 @@ fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
 
 /// A small shape: widths off the vector's, grouped heads, tied or not, with and without learned positions, biases, heads of a width of
 /// their own and scaled positions.
-pub fn shape(stream: &mut Stream) -> Shape {
+pub fn shape(stream: &mut Stream) -> ModelShape {
     let kv_heads = between(stream, 1, 2);
     let heads = kv_heads * between(stream, 1, 3);
     let head = 2 * between(stream, 1, 5);
@@ -43,7 +43,7 @@ pub fn shape(stream: &mut Stream) -> Shape {
         })),
         _ => None,
     };
-    Shape {
+    ModelShape {
         vocabulary,
         width,
         layers,
@@ -63,7 +63,7 @@ pub fn shape(stream: &mut Stream) -> Shape {
 }
 
 /// Weights of a size that no part of the decoder is idle.
-pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
+pub fn weights(stream: &mut Stream, shape: &ModelShape) -> Weights {
     let layout = Layout::new(shape, None);
     let flat: Vec<f32> = (0..layout.length)
         .map(|index| {
@@ -87,7 +87,7 @@ pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
 }
 
 /// A batch of ragged sequences, some of one token and some without a trained one.
-pub fn batch(stream: &mut Stream, shape: &Shape, sequences: usize, longest: usize) -> Batch {
+pub fn batch(stream: &mut Stream, shape: &ModelShape, sequences: usize, longest: usize) -> Batch {
     let mut batch = Batch::default();
     for _ in 0..sequences {
         let length = between(stream, 1, longest);

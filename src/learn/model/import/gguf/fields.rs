@@ -1,13 +1,13 @@
 //! The fields of a GGUF file that say what the model is.
 
-use super::header::{Header, List, Value};
+use super::header::{GgufHeader, GgufList, GgufValue};
 use super::{LLAMA, QWEN2};
-use crate::model::{Architecture, ModelError, Shape};
+use crate::model::{Architecture, ModelError, ModelShape};
 
 const ARCHITECTURES: [&str; 2] = [LLAMA, QWEN2];
 
-impl Header {
-    fn required(&self, field: &str) -> Result<&Value, ModelError> {
+impl GgufHeader {
+    fn required(&self, field: &str) -> Result<&GgufValue, ModelError> {
         self.fields.get(field).ok_or_else(|| self.wrong(field, "is missing".to_owned()))
     }
 
@@ -15,7 +15,7 @@ impl Header {
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(GgufValue::Text(text)) => Ok(Some(text)),
             Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a text"))),
         }
     }
@@ -24,8 +24,8 @@ impl Header {
     pub(super) fn number(&self, field: &str) -> Result<Option<usize>, ModelError> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
         let number = match value {
-            Value::Unsigned(number) => usize::try_from(*number).ok(),
-            Value::Signed(number) => usize::try_from(*number).ok(),
+            GgufValue::Unsigned(number) => usize::try_from(*number).ok(),
+            GgufValue::Signed(number) => usize::try_from(*number).ok(),
             _ => None,
         };
         let wrong = || self.wrong(field, format!("is {value:?}, and must be a whole number from 0 on"));
@@ -36,7 +36,7 @@ impl Header {
     pub(super) fn float(&self, field: &str) -> Result<Option<f64>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Float(number)) => Ok(Some(*number)),
+            Some(GgufValue::Float(number)) => Ok(Some(*number)),
             Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a floating-point number"))),
         }
     }
@@ -45,22 +45,22 @@ impl Header {
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Flag(flag)) => Ok(Some(*flag)),
+            Some(GgufValue::Flag(flag)) => Ok(Some(*flag)),
             Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be true or false"))),
         }
     }
 
     /// A list, which has to be there.
-    pub(super) fn listed(&self, field: &str) -> Result<List, ModelError> {
+    pub(super) fn listed(&self, field: &str) -> Result<GgufList, ModelError> {
         match self.required(field)? {
-            Value::List(list) => Ok(*list),
+            GgufValue::List(list) => Ok(*list),
             other => Err(self.wrong(field, format!("is {other:?}, and must be a list"))),
         }
     }
 }
 
 /// The shape of the decoder.
-pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
+pub(super) fn shape(header: &GgufHeader) -> Result<ModelShape, ModelError> {
     let name = "general.architecture";
     let family = header.text(name)?.ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
     if !ARCHITECTURES.contains(&family) {

@@ -12,17 +12,17 @@ use std::path::Path;
 use candle_core::quantized::GgmlDType;
 use safetensors::tensor::Dtype;
 
-use super::tensor::{Encoding, Tensor};
+use super::tensor::{Encoding, SourceTensor};
 use super::write;
-use crate::model::{ModelError, Shape};
-use header::{Header, Placed};
+use crate::model::{ModelError, ModelShape};
+use header::{GgufHeader, GgufTensor};
 
 /// The architectures that our decoder is.
 const LLAMA: &str = "llama";
 const QWEN2: &str = "qwen2";
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
-    let header = Header::read(source)?;
+    let header = GgufHeader::read(source)?;
     let mut shape = fields::shape(&header)?;
     let tokenizer = vocabulary::tokenizer(&header, &shape)?;
     let file = File::open(source).map_err(|error| ModelError::Read {
@@ -34,7 +34,7 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
 }
 
 /// The tensors that `shape` needs, each at its place in the file.
-fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<Tensor<'a>>, ModelError> {
+fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let path = &header.path;
     if shape.is_deeper_than(header.tensors.len()) {
         let (path, name) = (path.clone(), format!("blk.{}.attn_norm.weight", shape.layers - 1));
@@ -42,7 +42,7 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
     }
     let parameters = shape.parameters();
     let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::theirs(name), name.clone())).collect();
-    let known = |name: &&String| name.as_str() == rope::FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
+    let known = |name: &&String| name.as_str() == rope::ROPE_FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
     if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
         let (path, name) = (path.clone(), name.clone());
         return Err(ModelError::Stranger { path, name });
@@ -55,7 +55,7 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
             return Err(ModelError::Missing { path, name: theirs });
         };
         let encoding = place(header, &theirs, &expected, placed)?;
-        Ok(Tensor {
+        Ok(SourceTensor {
             paired: (turns_neighbours && names::is_paired(&name)).then_some(shape.head_dim),
             name,
             shape: expected,
@@ -71,7 +71,7 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
 }
 
 /// Whether no tensor begins within another: they would be damaged, and few bytes would make a large model.
-fn apart(header: &Header, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+fn apart(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelError> {
     let mut places: Vec<(u64, u64, &str)> = tensors
         .iter()
         .map(|tensor| (tensor.start, tensor.end(), tensor.name.as_str()))
@@ -91,7 +91,7 @@ fn apart(header: &Header, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
 }
 
 /// The encoding of a tensor that has the shape `expected` and lies within the file.
-fn place(header: &Header, name: &str, expected: &[usize], placed: &Placed) -> Result<Encoding, ModelError> {
+fn place(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTensor) -> Result<Encoding, ModelError> {
     let (path, name) = (header.path.clone(), name.to_owned());
     if placed.shape != expected {
         let (expected, found) = (expected.to_vec(), placed.shape.clone());

@@ -1,7 +1,7 @@
 //! The names of tensors in GGUF files.
 
 /// Hugging Face's names of a layer's parts, and GGUF's.
-const PARTS: [(&str, &str); 9] = [
+const LAYER_PARTS: [(&str, &str); 9] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
@@ -26,7 +26,7 @@ pub(super) fn theirs(name: &str) -> String {
 fn layer(name: &str) -> Option<String> {
     let (number, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (part, end) = rest.rsplit_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
+    let (_, theirs) = LAYER_PARTS.iter().find(|(ours, _)| *ours == part)?;
     Some(format!("blk.{number}.{theirs}.{end}"))
 }
 

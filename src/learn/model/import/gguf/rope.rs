@@ -4,16 +4,16 @@ use std::fs::File;
 
 use safetensors::tensor::Dtype;
 
-use super::header::Header;
+use super::header::GgufHeader;
 use super::place;
-use crate::model::import::tensor::{Encoding, Tensor};
-use crate::model::{Llama3Scaling, ModelError, RopeScaling, Shape};
+use crate::model::import::tensor::{Encoding, SourceTensor};
+use crate::model::{Llama3Scaling, ModelError, ModelShape, RopeScaling};
 
 /// The tensor of the divisors. [head / 2]
-pub(super) const FACTORS: &str = "rope_freqs.weight";
+pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
 /// How far a divisor may be from what the settings give: files hold f32, worked out in f32.
-const TOLERANCE: f64 = 1e-4;
+const DIVISOR_TOLERANCE: f64 = 1e-4;
 
 /// The settings of all of Meta's models, but for the factor.
 fn llama3(factor: f64) -> Llama3Scaling {
@@ -26,22 +26,22 @@ fn llama3(factor: f64) -> Llama3Scaling {
 }
 
 /// The settings that the divisors of a file come from; nothing where it has none, or where they change nothing.
-pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Option<RopeScaling>, ModelError> {
-    let Some(placed) = header.tensors.get(FACTORS) else {
+pub(super) fn scaling(header: &GgufHeader, shape: &ModelShape, file: &File) -> Result<Option<RopeScaling>, ModelError> {
+    let Some(placed) = header.tensors.get(ROPE_FACTORS) else {
         return Ok(None);
     };
     let expected = vec![shape.head_dim / 2];
-    let encoding = place(header, FACTORS, &expected, placed)?;
+    let encoding = place(header, ROPE_FACTORS, &expected, placed)?;
     let wrong = |problem: String| ModelError::Place {
         path: header.path.clone(),
-        name: FACTORS.to_owned(),
+        name: ROPE_FACTORS.to_owned(),
         problem,
     };
     if encoding != Encoding::Plain(Dtype::F32) {
         return Err(wrong("is not of 32-bit numbers".to_owned()));
     }
-    let tensor = Tensor {
-        name: FACTORS.to_owned(),
+    let tensor = SourceTensor {
+        name: ROPE_FACTORS.to_owned(),
         shape: expected,
         path: &header.path,
         file,
@@ -55,11 +55,11 @@ pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Opt
     }
     // The slowest pair comes last; with the settings above it is slowed down in full.
     let scaling = llama3(factors.last().copied().unwrap_or(1.0));
-    let plain = Shape {
+    let plain = ModelShape {
         rope_scaling: None,
         ..shape.clone()
     };
-    let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < TOLERANCE;
+    let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < DIVISOR_TOLERANCE;
     if factors.iter().zip(plain.frequencies()).all(fits) {
         return Ok(Some(RopeScaling::Llama3(scaling)));
     }

@@ -2,20 +2,20 @@
 
 use rayon::ThreadPool;
 
-use super::cache::Slot;
-use super::kernel::number::Number;
-use super::kernel::product::Left;
+use super::cache::CacheSlot;
+use super::column_parallel::ColumnParallel;
+use super::kernel::element::Element;
+use super::kernel::product::LeftMatrix;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::operand::by_rows;
 use super::parameters::Parameters;
-use super::team::Team;
 use crate::engine::Feed;
 
 /// One feed of a call.
 #[derive(Clone, Debug)]
-struct Work<T> {
-    slot: Slot<T>,
+struct ActiveFeed<T> {
+    slot: CacheSlot<T>,
     start: usize,
     /// Its tokens' places among the lane's.
     first: usize,
@@ -24,8 +24,8 @@ struct Work<T> {
 
 /// Some feeds and their working memory.
 #[derive(Clone, Debug)]
-pub struct Lane<T> {
-    work: Vec<Work<T>>,
+pub struct DecodePass<T> {
+    work: Vec<ActiveFeed<T>>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -41,10 +41,10 @@ pub struct Lane<T> {
     logits: Vec<f32>,
     /// Queries, keys and values, where they are converted.
     room: Vec<T>,
-    team: Team<T>,
+    team: ColumnParallel<T>,
 }
 
-impl<T: Number> Lane<T> {
+impl<T: Element> DecodePass<T> {
     /// A lane without work, for so many threads.
     pub fn new(parameters: &Parameters<T>, threads: usize) -> Self {
         Self {
@@ -61,14 +61,14 @@ impl<T: Number> Lane<T> {
             hidden: Vec::new(),
             logits: Vec::new(),
             room: Vec::new(),
-            team: Team::new(threads, Slot::<T>::scores(&parameters.shape)),
+            team: ColumnParallel::new(threads, CacheSlot::<T>::scores(&parameters.shape)),
         }
     }
 
     /// Takes a feed and its slot.
-    pub fn add(&mut self, mut slot: Slot<T>, feed: &Feed<'_>) {
+    pub fn add(&mut self, mut slot: CacheSlot<T>, feed: &Feed<'_>) {
         slot.held = feed.start + feed.tokens.len();
-        self.work.push(Work {
+        self.work.push(ActiveFeed {
             slot,
             start: feed.start,
             first: self.tokens.len(),
@@ -85,7 +85,7 @@ impl<T: Number> Lane<T> {
     }
 
     /// Gives the slots back, in the order in which they came, and forgets the feeds; the logits stay.
-    pub fn take_back(&mut self) -> impl Iterator<Item = Slot<T>> {
+    pub fn take_back(&mut self) -> impl Iterator<Item = CacheSlot<T>> {
         self.tokens.clear();
         self.lines.clear();
         self.columns.clear();
@@ -173,7 +173,7 @@ impl<T: Number> Lane<T> {
             }
             // Nothing reads the last layer's results but those of the last token.
             let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
-            let rows = Left {
+            let rows = LeftMatrix {
                 data: &rows[skipped * all.row..],
                 ..all
             };

@@ -6,7 +6,7 @@ use super::weights_file::WeightsFile;
 use super::{Array, ModelError, Weights};
 
 /// Weights by name: read where they are, taken out one by one, or read from their file one by one, so that they are never there twice.
-pub trait Take: Send {
+pub trait WeightSource: Send {
     /// The weight `name`, for the last time.
     ///
     /// # Errors
@@ -14,19 +14,19 @@ pub trait Take: Send {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError>;
 }
 
-impl Take for &Weights {
+impl WeightSource for &Weights {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.get(name).map(Cow::Borrowed))
     }
 }
 
-impl Take for Weights {
+impl WeightSource for Weights {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.remove(name).map(Cow::Owned))
     }
 }
 
-impl Take for &WeightsFile {
+impl WeightSource for &WeightsFile {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.get(name)?.map(Cow::Owned))
     }

@@ -2,23 +2,23 @@
 //! so that a large vocabulary's logits do not grow with the sequence.
 
 use super::kernel::cross_entropy;
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
 use super::kernel::panels::{pack, size};
-use super::kernel::product::BLOCK;
+use super::kernel::product::INNER_BLOCK;
+use super::micro_batch::fit;
 use super::operand::keep_columns;
 use super::parameters::Parameters;
-use super::span::fit;
 
 /// The most rows in work at a time. A multiple of the rows that a product adds up before it adds to its result: no bit depends on whether
 /// there are chunks.
-pub const fn chunk<T: Number>() -> usize {
-    BLOCK * T::STEPS
+pub const fn chunk<T: Element>() -> usize {
+    INNER_BLOCK * T::STEPS
 }
 
 /// Some rows' logits, with all that the gradient of the output layer's weights needs.
 #[derive(Clone, Debug, Default)]
-pub struct Head<T> {
+pub struct OutputLayer<T> {
     pub rows: usize,
     /// Logits, then their gradient. [rows, vocabulary rounded up]
     pub logits: Vec<f32>,
@@ -32,7 +32,7 @@ pub struct Head<T> {
     room: Vec<T>,
 }
 
-impl<T: Number> Head<T> {
+impl<T: Element> OutputLayer<T> {
     /// Scores rows of the final norm against their targets, and replaces them by the gradient of `weight` times the summed loss.
     pub fn score(&mut self, parameters: &Parameters<T>, (rows, targets): (&mut [f32], &[u32]), weight: f32) {
         let (cpu, width, vocabulary) = (parameters.cpu, parameters.shape.width, parameters.shape.vocabulary);

@@ -6,15 +6,15 @@
 use rayon::ThreadPool;
 
 use super::kernel::Instructions;
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
 use super::kernel::product::{Product, Reach, multiply};
 use super::operand::{by_rows, grow};
-use super::parameters::Packed;
+use super::parameters::PackedMatrix;
 
 /// The working memory of a team.
 #[derive(Clone, Debug)]
-pub struct Team<T> {
+pub struct ColumnParallel<T> {
     /// A product's left operand, where it is converted.
     room: Vec<T>,
     /// Of each thread: its columns of a product's result, because a row of the result has columns of all.
@@ -23,7 +23,7 @@ pub struct Team<T> {
     scores: Vec<Vec<f32>>,
 }
 
-impl<T: Number> Team<T> {
+impl<T: Element> ColumnParallel<T> {
     /// A team of so many threads, each with so many floats for scores.
     pub fn new(threads: usize, scores: usize) -> Self {
         Self {
@@ -33,11 +33,11 @@ impl<T: Number> Team<T> {
         }
     }
 
-    /// [`Packed::apply`] by all threads: `y = x · Wᵀ`, added to `y` where `add`; `x` [rows, in], `y` [rows, out] with rows `stride` apart.
+    /// [`PackedMatrix::apply`] by all threads: `y = x · Wᵀ`, added to `y` where `add`; `x` [rows, in], `y` [rows, out] with rows `stride` apart.
     pub fn apply(
         &mut self,
         (cpu, pool): (Instructions, &ThreadPool),
-        packed: &Packed<T>,
+        packed: &PackedMatrix<T>,
         x: &[f32],
         rows: usize,
         add: bool,

@@ -11,19 +11,19 @@
 
 use std::ops::Range;
 
-use super::adapter::{Draw, Low, mix};
-use super::attention::Scratch;
-use super::kernel::number::Number;
+use super::adapter::{AdapterBuffers, DropoutMask, mix};
+use super::attention::AttentionScratch;
+use super::kernel::element::Element;
 use super::kernel::panels::size;
 use super::parameters::Parameters;
 use crate::engine::{Batch, IGNORED};
 
 /// A span is closed once it has this many tokens: enough to fill the tiles, few enough for the second-level cache.
-const TOKENS: usize = 96;
+const MICRO_BATCH_TOKENS: usize = 96;
 
 /// What the forward pass leaves of one layer, beside its input.
 #[derive(Clone, Debug, Default)]
-pub struct Kept {
+pub struct LayerActivations {
     /// Scales of the norm before the attention. [tokens]
     pub input_scales: Vec<f32>,
     /// Queries, keys and values, turned. [tokens, qkv width]
@@ -42,7 +42,7 @@ pub struct Kept {
 
 /// What the backward pass of one layer leaves for the gradients of its weights, and its working memory.
 #[derive(Clone, Debug, Default)]
-pub struct Backward<T> {
+pub struct LayerGradients<T> {
     /// Gradient of the layer's output. [rows, width]
     pub output: Vec<f32>,
     /// Gradient of the residual stream after the attention. [rows, width]
@@ -66,12 +66,12 @@ pub struct Backward<T> {
     /// Gradients of norms and biases, in the order of the layout.
     pub vectors: Vec<f32>,
     /// Of the adapters of a layer's matrices, in their order.
-    pub low: [Low<T>; 4],
+    pub low: [AdapterBuffers<T>; 4],
 }
 
 /// A few whole sequences.
 #[derive(Clone, Debug, Default)]
-pub struct Span<T> {
+pub struct MicroBatch<T> {
     /// The span's tokens within the batch.
     pub tokens: Range<usize>,
     /// What the adapters' dropout of this batch is drawn from.
@@ -85,23 +85,23 @@ pub struct Span<T> {
     /// The residual stream before the attention of each layer that the backward pass reaches. [layers][tokens, width]
     pub inputs: Vec<Vec<f32>>,
     /// What else is kept of these layers, or of the one in work where the backward pass computes it again.
-    pub layers: Vec<Kept>,
+    pub layers: Vec<LayerActivations>,
     /// The residual stream after the last layer. [kept, width]
     pub output: Vec<f32>,
     /// Scales of the final norm. [kept]
     pub output_scales: Vec<f32>,
     /// The summed loss of the span's trained tokens.
     pub loss: f64,
-    pub back: Backward<T>,
+    pub back: LayerGradients<T>,
     /// Working memory: normed rows [tokens, width] and the feed-forward layer's activation [tokens, feed_forward].
     pub normed: Vec<f32>,
     pub hidden: Vec<f32>,
-    pub attention: Scratch<T>,
+    pub attention: AttentionScratch<T>,
     /// Working memory: a product's left operand, where it is converted.
     pub room: Vec<T>,
 }
 
-impl<T: Number> Span<T> {
+impl<T: Element> MicroBatch<T> {
     /// How many rows go on past the attention of `layer`.
     pub fn rows(&self, parameters: &Parameters<T>, layer: usize) -> usize {
         if layer + 1 == parameters.shape.layers {
@@ -112,15 +112,15 @@ impl<T: Number> Span<T> {
     }
 
     /// What the dropout of each matrix of a layer is drawn from.
-    pub fn draws(&self, layer: usize) -> [Draw; 4] {
-        std::array::from_fn(|place| Draw {
+    pub fn draws(&self, layer: usize) -> [DropoutMask; 4] {
+        std::array::from_fn(|place| DropoutMask {
             key: mix(self.draw ^ mix((4 * layer + place) as u64)),
             first: self.tokens.start,
         })
     }
 
     /// Takes a piece of `batch`, and sizes the buffers for it.
-    pub fn take(&mut self, parameters: &Parameters<T>, batch: &Batch, piece: &Piece) {
+    pub fn take(&mut self, parameters: &Parameters<T>, batch: &Batch, piece: &MicroBatchRange) {
         let lengths = &batch.lengths[piece.sequences.clone()];
         self.tokens = piece.start..piece.start + lengths.iter().sum::<usize>();
         self.lengths.clear();
@@ -142,7 +142,7 @@ impl<T: Number> Span<T> {
         let (width, hidden, qkv, attended) = (shape.width, shape.feed_forward, parameters.qkv_width(), parameters.attended_width());
         let (tokens, kept) = (self.tokens.len(), self.trained.len());
         self.inputs.resize_with(parameters.kept_inputs(), Vec::new);
-        self.layers.resize_with(parameters.kept_layers(), Kept::default);
+        self.layers.resize_with(parameters.kept_layers(), LayerActivations::default);
         self.inputs.iter_mut().for_each(|input| fit(input, tokens * width));
         let back = &mut self.back;
         fit(&mut self.output, kept * width);
@@ -192,7 +192,7 @@ pub fn fit<N: Copy + Default>(buffer: &mut Vec<N>, length: usize) {
 
 /// Whole sequences of a batch that make one span.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
+pub struct MicroBatchRange {
     /// Which of the batch's sequences.
     pub sequences: Range<usize>,
     /// The first token of the first one.
@@ -200,13 +200,13 @@ pub struct Piece {
 }
 
 /// Cuts a batch of sequences of these `lengths` into `pieces`, by the lengths alone.
-pub fn cut(lengths: &[usize], pieces: &mut Vec<Piece>) {
+pub fn cut(lengths: &[usize], pieces: &mut Vec<MicroBatchRange>) {
     pieces.clear();
     let (mut first, mut start, mut tokens) = (0, 0, 0);
     for (index, length) in lengths.iter().enumerate() {
         tokens += length;
-        if tokens >= TOKENS || index + 1 == lengths.len() {
-            pieces.push(Piece {
+        if tokens >= MICRO_BATCH_TOKENS || index + 1 == lengths.len() {
+            pieces.push(MicroBatchRange {
                 sequences: first..index + 1,
                 start,
             });

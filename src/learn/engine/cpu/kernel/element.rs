@@ -1,6 +1,6 @@
 //! What the operands of a product are made of: floats, or pairs of bf16.
 //!
-//! A product in bf16 takes two steps of its inner dimension at once, because processors do: an operand's element is a [`Pair`] of
+//! A product in bf16 takes two steps of its inner dimension at once, because processors do: an operand's element is a [`Bf16Pair`] of
 //! neighbours along that dimension. Sums are f32 in both.
 
 use super::level::{LANES, Level};
@@ -8,10 +8,10 @@ use super::level::{LANES, Level};
 /// Two bf16 numbers, neighbours along the inner dimension: the first in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Pair(pub u32);
+pub struct Bf16Pair(pub u32);
 
 /// What the operands of a product are made of.
-pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
+pub trait Element: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// Steps of the inner dimension in one element.
     const STEPS: usize;
 
@@ -50,7 +50,7 @@ pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     unsafe fn fma<L: Level>(left: Self, right: L::Vector, sum: L::Vector) -> L::Vector;
 }
 
-impl Number for f32 {
+impl Element for f32 {
     const STEPS: usize = 1;
 
     fn view(floats: &[f32]) -> Option<&[Self]> {
@@ -89,7 +89,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for Pair {
+impl Element for Bf16Pair {
     const STEPS: usize = 2;
 
     fn view(_: &[f32]) -> Option<&[Self]> {

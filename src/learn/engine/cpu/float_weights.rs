@@ -4,22 +4,22 @@ use std::ops::Range;
 
 use super::layout::Layout;
 use crate::engine::EngineError;
-use crate::model::Take;
+use crate::model::WeightSource;
 
 /// The weights of a layout, end to end, but for those that are there packed alone.
 #[derive(Clone, Debug)]
-pub struct Floats {
+pub struct FloatWeights {
     values: Vec<f32>,
     /// Where in the layout those lie, ascending.
     packed: [Range<usize>; 2],
 }
 
-impl Floats {
+impl FloatWeights {
     /// The weights of `layout`, but for the `packed` parts: whole tensors, ascending.
     ///
     /// # Errors
     /// When a weight is missing or has another shape.
-    pub fn new(layout: &Layout, packed: [Range<usize>; 2], weights: &mut impl Take) -> Result<Self, EngineError> {
+    pub fn new(layout: &Layout, packed: [Range<usize>; 2], weights: &mut impl WeightSource) -> Result<Self, EngineError> {
         let [first, second] = &packed;
         let parts = [0..first.start, first.end..second.start, second.end..layout.length];
         let mut values = Vec::with_capacity(parts.iter().map(ExactSizeIterator::len).sum());

@@ -4,11 +4,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// How many times as long all replacements together may make a text. Real files replace a space by a character, or a ligature by letters.
-const GROWTH: usize = 1 << 12;
+const MAX_GROWTH: usize = 1 << 12;
 
 /// The parts whose memory does not follow from the file's size.
 #[derive(Deserialize)]
-struct Parts {
+struct TokenizerParts {
     #[serde(default)]
     normalizer: Value,
     #[serde(default)]
@@ -18,13 +18,13 @@ struct Parts {
 /// Whether the tokenizer of this text takes no more memory than its size and that of the texts it is given explain.
 pub(super) fn check(json: &[u8]) -> Result<(), String> {
     // What is no JSON is left to the reader, which says so.
-    let Ok(parts) = serde_json::from_slice::<Parts>(json) else {
+    let Ok(parts) = serde_json::from_slice::<TokenizerParts>(json) else {
         return Ok(());
     };
     for (name, part) in [("normalizer", &parts.normalizer), ("decoder", &parts.decoder)] {
         let growth = growth(part).map_err(|problem| format!("its {name} {problem}"))?;
-        if growth > GROWTH {
-            return Err(format!("its {name} makes texts more than {GROWTH} times as long"));
+        if growth > MAX_GROWTH {
+            return Err(format!("its {name} makes texts more than {MAX_GROWTH} times as long"));
         }
     }
     Ok(())

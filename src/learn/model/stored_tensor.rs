@@ -8,13 +8,13 @@ use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensorError, serialize_to_file};
 
 /// A tensor on its way into a file.
-pub struct Stored<'a> {
+pub struct StoredTensor<'a> {
     dtype: Dtype,
     shape: &'a [usize],
     bytes: Cow<'a, [u8]>,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredTensor<'a> {
     pub fn f32(shape: &'a [usize], data: &'a [f32]) -> Self {
         Self {
             dtype: Dtype::F32,
@@ -41,7 +41,7 @@ pub fn le_bytes(data: &[f32]) -> Cow<'_, [u8]> {
     }
 }
 
-impl View for Stored<'_> {
+impl View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -63,8 +63,8 @@ impl View for Stored<'_> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn store<'a>(
-    tensors: impl IntoIterator<Item = (String, Stored<'a>)>,
+pub fn write_tensors<'a>(
+    tensors: impl IntoIterator<Item = (String, StoredTensor<'a>)>,
     metadata: HashMap<String, String>,
     path: &Path,
 ) -> std::io::Result<()> {

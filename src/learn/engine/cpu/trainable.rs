@@ -8,7 +8,7 @@ use super::layout::{Layout, Matrix};
 
 /// What of one layer's matrices is trained, at least in part, or adapted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TrainedLayer {
+pub struct TrainableLayer {
     pub qkv: bool,
     pub output: bool,
     pub gates: bool,
@@ -18,7 +18,7 @@ pub struct TrainedLayer {
     feed_forward_norm: bool,
 }
 
-impl TrainedLayer {
+impl TrainableLayer {
     fn attention(self) -> bool {
         self.qkv || self.output || self.attention_norm || self.qkv_bias
     }
@@ -30,13 +30,13 @@ impl TrainedLayer {
 
 /// The trained weights of a layout.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trained {
+pub struct Trainable {
     /// Ranges of the flat weights, ascending and apart, with where each starts among the trained weights.
     ranges: Vec<(Range<usize>, usize)>,
     /// How many numbers are trained.
     pub length: usize,
     /// [layers]
-    pub layers: Vec<TrainedLayer>,
+    pub layers: Vec<TrainableLayer>,
     pub head: bool,
     /// Whether any embedding is.
     pub embeddings: bool,
@@ -45,7 +45,7 @@ pub struct Trained {
     pub lowest: usize,
 }
 
-impl Trained {
+impl Trainable {
     /// The tensors of `layout` whose names `is_trained` holds for.
     pub fn new(layout: &Layout, is_trained: &dyn Fn(&str) -> bool) -> Self {
         let mut ranges: Vec<(Range<usize>, usize)> = Vec::new();
@@ -69,7 +69,7 @@ impl Trained {
             lowest: 0,
         };
         let has = |range: Range<usize>| trained.has(range);
-        let layers: Vec<TrainedLayer> = layout
+        let layers: Vec<TrainableLayer> = layout
             .layers
             .iter()
             .map(|layer| {
@@ -77,7 +77,7 @@ impl Trained {
                 let [qkv, output, gates, down] = layer
                     .matrices()
                     .map(|matrix| has(matrix.range()) | adapters.next().unwrap_or_default());
-                TrainedLayer {
+                TrainableLayer {
                     qkv,
                     output,
                     gates,
@@ -148,7 +148,7 @@ impl Trained {
         self.layers.len() - self.lowest
     }
 
-    /// Which matrices of `layer` the backward pass goes through, in the order of [`super::layout::Layer::matrices`].
+    /// Which matrices of `layer` the backward pass goes through, in the order of [`super::layout::LayerLayout::matrices`].
     pub fn way_back(&self, layer: usize) -> [bool; 4] {
         let back = layer >= self.lowest;
         let attention = back && self.attention_back(layer);
