@@ -1,4 +1,4 @@
-//! Checks of what comes in, so that the passes need none.
+//! Checks of an engine's inputs, so that the passes need none.
 
 use super::{Batch, EngineError, Feed, IGNORED};
 use crate::model::{Array, ModelShape};
@@ -18,10 +18,10 @@ pub fn tensor(name: &str, expected: &[usize], found: &Array) -> Result<(), Engin
     count("numbers in a tensor", found.data.len(), expected.iter().product())
 }
 
-/// Checks that a batch's parts belong together and that the decoder knows all that they name.
+/// Checks that the parts of a batch have matching lengths and that all indices are in range.
 ///
 /// # Errors
-/// When they do not.
+/// When one of them is not.
 pub fn batch(shape: &ModelShape, batch: &Batch) -> Result<(), EngineError> {
     let tokens = batch.tokens.len();
     count("targets", batch.targets.len(), tokens)?;
@@ -40,7 +40,7 @@ pub fn batch(shape: &ModelShape, batch: &Batch) -> Result<(), EngineError> {
     indices(shape, &batch.tokens, &batch.lines, &batch.columns)
 }
 
-/// Checks that a feed fits the decoder and its cache: `slots` of them, this one holding `held` tokens.
+/// Checks that a feed fits the decoder and its cache of `slots` slots; the feed's slot holds `held` tokens.
 ///
 /// # Errors
 /// When it does not.

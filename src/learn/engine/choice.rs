@@ -1,4 +1,4 @@
-//! Which engine computes, in which numbers, on which device.
+//! The choice of engine, dtype and device.
 
 use candle_core::Device;
 use schemars::JsonSchema;
@@ -11,25 +11,25 @@ use crate::model::{Lora, ModelShape, WeightSource, Weights};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// Our own, on the processor.
+    /// Our own engine, on the processor.
     #[default]
     Cpu,
-    /// Any device that candle knows; the reference.
+    /// The reference engine, on any candle device.
     Candle,
 }
 
-/// The numbers that an engine computes in.
+/// The number format of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// Matrix products of bf16 numbers, added up in f32; weights, moments and all else in f32. Of the engine `cpu` alone.
+    /// Matrix products of bf16 numbers with sums in f32; weights, moments and everything else in f32. Only for the engine `cpu`.
     Bf16,
 }
 
-/// The numeric class of a result, as it enters the key: `candle f32`.
+/// The numeric class of a result, which is part of the stage key: `candle f32`.
 pub fn numeric_class(engine: Engine, dtype: Dtype) -> String {
     let engine = match engine {
         Engine::Cpu => "cpu",
@@ -42,8 +42,7 @@ pub fn numeric_class(engine: Engine, dtype: Dtype) -> String {
     format!("{engine} {dtype}")
 }
 
-/// What decides the last bits of what is computed on `device`: the instructions that the engine uses on the processor, or another device's
-/// sort.
+/// The instruction set on which the last bits of a result depend: that of the processor, or else the kind of `device` (`cuda`).
 pub fn instruction_set(device: &str) -> String {
     match device.split_once(':').map_or(device, |(sort, _)| sort) {
         "cpu" => super::instructions(),
@@ -51,10 +50,11 @@ pub fn instruction_set(device: &str) -> String {
     }
 }
 
-/// A trainer of the decoder of `shape` that starts from `weights` and gives back their memory as it goes, on `device` with `threads` threads.
+/// A trainer of the decoder of `shape` that starts from `weights`, on `device` with `threads` threads. It frees the weights as it
+/// reads them.
 ///
 /// # Errors
-/// When the device is unknown, fails or is not for this engine, or a weight is missing or has another shape.
+/// When the device is unknown, fails or is not supported by the engine, or a weight is missing or has the wrong shape.
 pub fn trainer(
     engine: Engine,
     dtype: Dtype,
@@ -116,7 +116,7 @@ pub fn decoder(
     }
 }
 
-/// What training on `batches` will take at most; nothing where the engine cannot tell.
+/// An upper bound on the memory of training on `batches`; `None` if the engine cannot estimate it.
 pub fn training_memory<'a>(
     engine: Engine,
     dtype: Dtype,
@@ -131,7 +131,8 @@ pub fn training_memory<'a>(
     }
 }
 
-/// What decoding with `slots` slots will take at most, for prompts of at most `prompt` tokens; nothing where the engine cannot tell.
+/// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens; `None` if the engine cannot
+/// estimate it.
 pub fn decoding_memory(
     engine: Engine,
     dtype: Dtype,
@@ -146,7 +147,7 @@ pub fn decoding_memory(
     }
 }
 
-/// How many sequences of the shape's context an engine had best decode at once. No result depends on it.
+/// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
 pub fn recommended_slots(engine: Engine, dtype: Dtype, shape: &ModelShape) -> usize {
     match engine {
         Engine::Cpu => cpu::recommended_slots(shape, dtype),
@@ -154,7 +155,7 @@ pub fn recommended_slots(engine: Engine, dtype: Dtype, shape: &ModelShape) -> us
     }
 }
 
-/// The engine is part of the key and the device is not: another device must not quietly mean another engine, nor the reverse.
+/// The engine is part of the stage key and the device is not, so a device must not silently select another engine.
 fn on_processor(device: &str) -> Result<(), EngineError> {
     match device {
         "cpu" | "cpu:0" => Ok(()),
@@ -162,7 +163,7 @@ fn on_processor(device: &str) -> Result<(), EngineError> {
     }
 }
 
-/// Whether an engine computes in such numbers: candle's is the reference, in f32.
+/// Checks that the engine supports the dtype. candle is the reference and supports only f32.
 ///
 /// # Errors
 /// When it does not.
@@ -173,7 +174,7 @@ pub fn check_dtype(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
     }
 }
 
-/// Whether an engine can leave these weights as they are.
+/// Checks that the engine can freeze these weights.
 ///
 /// # Errors
 /// When it cannot.
@@ -184,7 +185,7 @@ pub fn check_frozen(engine: Engine, frozen: &Frozen) -> Result<(), EngineError> 
     }
 }
 
-/// Whether an engine can train such adapters.
+/// Checks that the engine can train such adapters.
 ///
 /// # Errors
 /// When it cannot.
@@ -195,7 +196,7 @@ pub fn check_lora(engine: Engine, lora: &Lora) -> Result<(), EngineError> {
     }
 }
 
-/// The candle device called `name`: `cpu`, `cuda:0`, `metal` (a GPU without a number is the first).
+/// Opens the candle device `name`: `cpu`, `cuda:0`, `metal` (the first GPU if there is no number).
 fn open(name: &str) -> Result<Device, EngineError> {
     let (family, number) = name.split_once(':').unwrap_or((name, "0"));
     let unknown = || EngineError::UnknownDevice(name.to_owned());

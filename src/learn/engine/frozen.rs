@@ -1,4 +1,4 @@
-//! Which weights stay as they are.
+//! Patterns of weights that are not trained.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,13 @@ use super::EngineError;
 use crate::model::ModelShape;
 use wildmatch::WildMatchPattern;
 
-/// Names of weights that are not trained; `*` stands for any text, also for none. Empty: all weights are trained.
+/// Names of weights that are not trained; `*` matches any text, including none. Empty: all weights are trained.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Frozen(Vec<String>);
 
 impl Frozen {
-    /// The weights whose names one of `patterns` describes.
+    /// Freezes the weights whose names match one of `patterns`.
     pub fn new(patterns: impl IntoIterator<Item = String>) -> Self {
         Self(patterns.into_iter().collect())
     }
@@ -28,7 +28,7 @@ impl Frozen {
         self.0.iter().any(|pattern| matches(pattern, name))
     }
 
-    /// Checks that each pattern describes a weight of `shape`, and that some weight is left to train.
+    /// Checks that each pattern matches a weight of `shape`, and that some weight is left to train.
     ///
     /// # Errors
     /// When not.
@@ -47,7 +47,7 @@ impl Frozen {
     }
 }
 
-/// The names, with one line for all layers.
+/// The weights' names, with one entry for all layers.
 fn known(names: &[String]) -> String {
     let names = names.iter().filter_map(|name| match name.strip_prefix("model.layers.") {
         None => Some(name.clone()),
@@ -56,9 +56,9 @@ fn known(names: &[String]) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether `pattern`, in which `*` stands for any text, is all of `name`.
+/// Whether `pattern`, in which `*` matches any text, matches all of `name`.
 fn matches(pattern: &str, name: &str) -> bool {
-    // Its other sign, for one character, is one that no name has.
+    // The wildcard for a single character is set to one that no name contains.
     WildMatchPattern::<'*', '\0'>::new(pattern).matches(name)
 }
 

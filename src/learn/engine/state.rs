@@ -1,17 +1,17 @@
-//! Weights and moments on their way to and from a file: tensor by tensor, so that none is copied more than it must be.
+//! Weights and moments as they are written to and read from a file: tensor by tensor, to avoid copies.
 
 use std::borrow::Cow;
 
 use super::EngineError;
 use crate::model::{Array, Weights};
 
-/// What a checkpoint holds of each trained weight.
+/// The three groups of tensors in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorGroup {
     Weights,
-    /// The mean gradient.
+    /// First moments: the mean gradients.
     First,
-    /// The mean squared gradient.
+    /// Second moments: the mean squared gradients.
     Second,
 }
 
@@ -33,10 +33,10 @@ impl<'a> NamedTensor<'a> {
     }
 }
 
-/// Gives a tensor of a checkpoint.
+/// Reads a tensor of a checkpoint.
 pub type ReadTensor<'a> = dyn FnMut(TensorGroup, &str) -> Result<Array, EngineError> + 'a;
 
-/// Gives tensors that are in memory.
+/// Reads tensors that are in memory.
 #[cfg(test)]
 pub(crate) fn reader<'a>(
     weights: &'a Weights,
@@ -52,7 +52,7 @@ pub(crate) fn reader<'a>(
     }
 }
 
-/// Copies of the tensors, by name.
+/// Copies of the tensors by name.
 pub(crate) fn arrays(tensors: Vec<NamedTensor<'_>>) -> Weights {
     let tensors = tensors.into_iter();
     tensors

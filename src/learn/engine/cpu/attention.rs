@@ -4,14 +4,16 @@
 
 use std::ops::Range;
 
+use super::buffer::grow;
 use super::kernel::Instructions;
 use super::kernel::element::Element;
 use super::kernel::level::LANES;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
-use super::operand::{by_columns, by_rows, grow, keep_columns};
+use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
+use super::rows::{RowView, RowViewMut};
 
 /// Rows of scores in work at a time.
 const SCORE_ROWS: usize = 64;
@@ -71,13 +73,13 @@ pub struct AttentionScratch<T> {
     queries: Vec<T>,
     outputs: Vec<T>,
     /// A product's left operand, where it is converted.
-    room: Vec<T>,
+    converted: Vec<T>,
 }
 
 /// How many numbers the working memory for sequences of `length` tokens has.
 struct ScratchSizes {
     scores: usize,
-    room: usize,
+    converted: usize,
     panels: usize,
     block: usize,
 }
@@ -88,7 +90,7 @@ impl ScratchSizes {
         Self {
             scores,
             // The last row is read to its end.
-            room: scores + length,
+            converted: scores + length,
             panels: size::<T>(length, head).max(size::<T>(head, length)),
             block: size::<T>(SCORE_ROWS.min(length), head),
         }
@@ -98,7 +100,7 @@ impl ScratchSizes {
 /// The bytes of working memory for sequences of at most `length` tokens.
 pub fn memory<T: Element>(length: usize, head: usize) -> usize {
     let sizes = ScratchSizes::new::<T>(length, head);
-    2 * sizes.scores * size_of::<f32>() + (sizes.room + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
+    2 * sizes.scores * size_of::<f32>() + (sizes.converted + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
 }
 
 impl<T: Element> AttentionScratch<T> {
@@ -106,7 +108,7 @@ impl<T: Element> AttentionScratch<T> {
         let sizes = ScratchSizes::new::<T>(length, head);
         grow(&mut self.scores, sizes.scores);
         grow(&mut self.gradients, sizes.scores);
-        grow(&mut self.room, sizes.room);
+        grow(&mut self.converted, sizes.converted);
         for panels in [&mut self.keys, &mut self.keys_transposed, &mut self.values] {
             grow(panels, sizes.panels);
         }
@@ -128,7 +130,7 @@ struct ScoreBlock {
 }
 
 impl ScoreBlock {
-    fn all(cpu: Instructions, heads: HeadLayout, length: usize) -> impl Iterator<Item = Self> {
+    fn blocks(cpu: Instructions, heads: HeadLayout, length: usize) -> impl Iterator<Item = Self> {
         let stride = length.next_multiple_of(LANES);
         (0..length).step_by(SCORE_ROWS).map(move |start| Self {
             cpu,
@@ -144,18 +146,24 @@ impl ScoreBlock {
     }
 
     /// The scores' part of a buffer.
-    fn of(self, buffer: &mut [f32]) -> &mut [f32] {
+    fn scores_in(self, buffer: &mut [f32]) -> &mut [f32] {
         &mut buffer[..self.count * self.stride]
     }
 
     /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
-    fn score<T: Element>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
+    fn score<T: Element>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], converted: &mut Vec<T>) {
+        let rows = RowView {
+            data: rows,
+            count: self.count,
+            width: self.head,
+            stride,
+        };
         let product = Product {
             rows: self.count,
             // Whole panels: rows of scores are as wide, and nothing reads beyond the diagonal.
             columns: self.end().next_multiple_of(LANES),
             inner: self.head,
-            left: by_rows(self.cpu, rows, stride, (self.count, self.head), room),
+            left: by_rows(self.cpu, rows, converted),
             right: panels,
             reach: Reach::Columns { start: self.start },
             add: false,
@@ -165,37 +173,49 @@ impl ScoreBlock {
     }
 
     /// Probabilities times values (or their gradients times keys): [count, head].
-    fn combine<T: Element>(self, scores: &[f32], length: usize, panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+    fn combine<T: Element>(self, scores: &[f32], length: usize, panels: &[T], out: RowViewMut<'_>, converted: &mut Vec<T>) {
+        let scores = RowView {
+            data: scores,
+            count: self.count,
+            width: self.end(),
+            stride: self.stride,
+        };
         let product = Product {
             rows: self.count,
             columns: self.head,
             inner: length,
-            left: by_rows(self.cpu, scores, self.stride, (self.count, self.end()), room),
+            left: by_rows(self.cpu, scores, converted),
             right: panels,
             reach: Reach::Before { start: self.start },
             add: false,
-            stride,
+            stride: out.stride,
         };
-        multiply(self.cpu, product, out);
+        multiply(self.cpu, product, out.data);
     }
 
-    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The block's own rows of `out` are
-    /// replaced where nothing was added to them before, by the `first` head of its group.
-    fn spread<T: Element>(self, scores: &[f32], panels: &[T], first: bool, (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
-        keep_columns(self.cpu, scores, self.stride, (self.end(), self.count), room);
+    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The `first` head of a group replaces the
+    /// block's own rows of `out`, since nothing was added to them before.
+    fn spread<T: Element>(self, scores: &[f32], panels: &[T], first: bool, out: RowViewMut<'_>, converted: &mut Vec<T>) {
+        let rows = RowView {
+            data: scores,
+            count: self.count,
+            width: self.end(),
+            stride: self.stride,
+        };
+        keep_columns(self.cpu, rows, converted);
         let product = |rows: Range<usize>, reach, add| Product {
             rows: rows.len(),
             columns: self.head,
             inner: self.count,
-            left: by_columns(scores, self.stride, self.end(), rows.start, room),
+            left: by_columns(scores, self.stride, self.end(), rows.start, converted),
             right: panels,
             reach,
             add,
-            stride,
+            stride: out.stride,
         };
-        multiply(self.cpu, product(0..self.start, Reach::Full, true), out);
+        multiply(self.cpu, product(0..self.start, Reach::Full, true), out.data);
         let own = product(self.start..self.end(), Reach::Below, !first);
-        multiply(self.cpu, own, &mut out[self.start * stride..]);
+        multiply(self.cpu, own, &mut out.data[self.start * out.stride..]);
     }
 }
 
@@ -222,14 +242,14 @@ pub fn forward<T: Element>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [
             &mut scratch.values,
         );
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
-            for rows in ScoreBlock::all(cpu, heads, length) {
+            for rows in ScoreBlock::blocks(cpu, heads, length) {
                 let queries = &qkv[rows.start * heads.stride + query * heads.head..];
-                let scores = rows.of(&mut scratch.scores);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
+                let scores = rows.scores_in(&mut scratch.scores);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.converted);
                 let sums = &mut sums[query * length + rows.start..][..rows.count];
                 softmax::forward(cpu, scores, rows.stride, rows.start, heads.scale, sums);
                 let y = &mut y[rows.start * width + query * heads.head..];
-                rows.combine(scores, length, &scratch.values, (y, width), &mut scratch.room);
+                rows.combine(scores, length, &scratch.values, RowViewMut::new(y, width), &mut scratch.converted);
             }
         }
     }
@@ -255,13 +275,13 @@ pub fn backward<T: Element>(
         let group = kv_head * heads.group()..(kv_head + 1) * heads.group();
         for query in group.clone() {
             let first = query == group.start;
-            for rows in ScoreBlock::all(cpu, heads, length) {
+            for rows in ScoreBlock::blocks(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
-                let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));
+                let (scores, gradients) = (rows.scores_in(&mut scratch.scores), rows.scores_in(&mut scratch.gradients));
                 pack(cpu, queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
                 pack(cpu, dy, width, rows.count, heads.head, &mut scratch.outputs);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.converted);
                 softmax::again(
                     cpu,
                     scores,
@@ -270,23 +290,23 @@ pub fn backward<T: Element>(
                     heads.scale,
                     &sums[query * length + rows.start..],
                 );
-                rows.score(dy, width, &scratch.values, gradients, &mut scratch.room);
+                rows.score(dy, width, &scratch.values, gradients, &mut scratch.converted);
                 rows.spread(
                     scores,
                     &scratch.outputs,
                     first,
-                    (&mut dqkv[value..], heads.stride),
-                    &mut scratch.room,
+                    RowViewMut::new(&mut dqkv[value..], heads.stride),
+                    &mut scratch.converted,
                 );
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
-                let queries = (&mut dqkv[start..], heads.stride);
-                rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.room);
+                let queries = RowViewMut::new(&mut dqkv[start..], heads.stride);
+                rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.converted);
                 rows.spread(
                     gradients,
                     &scratch.queries,
                     first,
-                    (&mut dqkv[key..], heads.stride),
-                    &mut scratch.room,
+                    RowViewMut::new(&mut dqkv[key..], heads.stride),
+                    &mut scratch.converted,
                 );
             }
         }

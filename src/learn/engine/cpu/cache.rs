@@ -1,5 +1,7 @@
 //! The keys and values of one sequence that is being decoded.
 
+use std::ops::Range;
+
 use super::kernel::attend::{CachedHead, Queries, attend, working_memory};
 use super::kernel::element::Element;
 use super::kernel::level::LANES;
@@ -85,7 +87,7 @@ impl<T: Element> CacheSlot<T> {
         &self,
         parameters: &Parameters<T>,
         layer: usize,
-        (start, tokens): (usize, usize),
+        positions: Range<usize>,
         rows: LeftMatrix<'_, T>,
         scores: &mut [f32],
         out: &mut [f32],
@@ -97,10 +99,10 @@ impl<T: Element> CacheSlot<T> {
             let queries = Queries {
                 data: &rows.data[index * group * head / T::STEPS..],
                 stride: rows.row,
-                tokens,
+                tokens: positions.len(),
                 group,
                 head,
-                start,
+                start: positions.start,
                 scale: 1.0 / (head as f32).sqrt(),
             };
             let cached = CachedHead {

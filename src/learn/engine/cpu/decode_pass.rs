@@ -3,13 +3,14 @@
 use rayon::ThreadPool;
 
 use super::cache::CacheSlot;
-use super::column_parallel::ColumnParallel;
+use super::column_parallel::{ColumnParallel, Processor};
 use super::kernel::element::Element;
 use super::kernel::product::LeftMatrix;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::operand::by_rows;
 use super::parameters::Parameters;
+use super::rows::{RowView, RowViewMut};
 use crate::engine::Feed;
 
 /// One feed of a call.
@@ -40,8 +41,8 @@ pub struct DecodePass<T> {
     /// [feeds, vocabulary]
     logits: Vec<f32>,
     /// Queries, keys and values, where they are converted.
-    room: Vec<T>,
-    team: ColumnParallel<T>,
+    converted: Vec<T>,
+    products: ColumnParallel<T>,
 }
 
 impl<T: Element> DecodePass<T> {
@@ -60,8 +61,8 @@ impl<T: Element> DecodePass<T> {
             gates: Vec::new(),
             hidden: Vec::new(),
             logits: Vec::new(),
-            room: Vec::new(),
-            team: ColumnParallel::new(threads, CacheSlot::<T>::scores(&parameters.shape)),
+            converted: Vec::new(),
+            products: ColumnParallel::new(threads, CacheSlot::<T>::scores(&parameters.shape)),
         }
     }
 
@@ -148,16 +149,18 @@ impl<T: Element> DecodePass<T> {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
         parameters.set_biases(layer, &mut self.qkv);
-        let (tokens, add) = (self.tokens.len(), shape.qkv_bias);
-        let packed = &parameters.layers[layer].qkv;
-        self.team
-            .apply((cpu, pool), packed, &self.normed, tokens, add, (&mut self.qkv, stride));
+        let (tokens, matrix) = (self.tokens.len(), &parameters.layers[layer].qkv.packed);
+        let (x, y) = (
+            RowView::dense(&self.normed, tokens, shape.width),
+            RowViewMut::new(&mut self.qkv, stride),
+        );
+        self.products.apply(Processor { cpu, pool }, matrix, x, y, shape.qkv_bias);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             let heads = shape.heads + shape.kv_heads;
             turn(cpu, &parameters.rope, Turn::Forward, rows, stride, heads, work.start);
         }
-        let all = by_rows(cpu, &self.qkv, stride, (tokens, stride), &mut self.room);
+        let all = by_rows(cpu, RowView::dense(&self.qkv, tokens, stride), &mut self.converted);
         let width = parameters.attended_width();
         let mut attended = &mut self.attended[..];
         let feeds = self.work.iter_mut().map(|work| {
@@ -166,7 +169,7 @@ impl<T: Element> DecodePass<T> {
             (work, out)
         });
         let mut feeds: Vec<_> = feeds.collect();
-        self.team.deal(pool, &mut feeds, &|(work, out), scores| {
+        self.products.distribute(pool, &mut feeds, &|(work, out), scores| {
             let rows = &all.data[work.first * all.row..];
             for (index, row) in rows.chunks(all.row).take(work.count).enumerate() {
                 work.slot.write(shape, layer, work.start + index, row);
@@ -177,7 +180,7 @@ impl<T: Element> DecodePass<T> {
                 data: &rows[skipped * all.row..],
                 ..all
             };
-            let positions = (work.start + skipped, work.count - skipped);
+            let positions = work.start + skipped..work.start + work.count;
             work.slot
                 .attend(parameters, layer, positions, rows, scores, &mut out[skipped * width..]);
         });
@@ -194,31 +197,31 @@ impl<T: Element> DecodePass<T> {
         self.stream.truncate(self.work.len() * width);
     }
 
-    /// The output projection and the feed-forward layer.
+    /// The output projection of the attention and the feed-forward layer.
     fn feed_forward(&mut self, parameters: &Parameters<T>, pool: &ThreadPool, layer: usize) {
-        let (threads, width, hidden, packed) = (
-            (parameters.cpu, pool),
-            parameters.shape.width,
-            parameters.shape.feed_forward,
-            &parameters.layers[layer],
-        );
+        let (cpu, shape, matrices) = (parameters.cpu, &parameters.shape, &parameters.layers[layer]);
+        let (processor, width, hidden) = (Processor { cpu, pool }, shape.width, shape.feed_forward);
         let rows = self.stream.len() / width;
-        self.team
-            .apply(threads, &packed.output, &self.attended, rows, true, (&mut self.stream, width));
+        let x = RowView::dense(&self.attended, rows, parameters.attended_width());
+        let y = RowViewMut::new(&mut self.stream, width);
+        self.products.apply(processor, &matrices.output.packed, x, y, true);
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
-        self.team
-            .apply(threads, &packed.gates, &self.normed, rows, false, (&mut self.gates, 2 * hidden));
-        activation::forward(parameters.cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
-        self.team
-            .apply(threads, &packed.down, &self.hidden, rows, true, (&mut self.stream, width));
+        let x = RowView::dense(&self.normed, rows, width);
+        let y = RowViewMut::new(&mut self.gates, 2 * hidden);
+        self.products.apply(processor, &matrices.gates.packed, x, y, false);
+        activation::forward(cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
+        let x = RowView::dense(&self.hidden, rows, hidden);
+        let y = RowViewMut::new(&mut self.stream, width);
+        self.products.apply(processor, &matrices.down.packed, x, y, true);
     }
 
     fn score(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
-        let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
+        let (cpu, rows, vocabulary) = (parameters.cpu, self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        let (threads, logits) = ((parameters.cpu, pool), (&mut self.logits[..], vocabulary));
-        self.team.apply(threads, &parameters.head, &self.normed, rows, false, logits);
+        let x = RowView::dense(&self.normed, rows, parameters.shape.width);
+        let y = RowViewMut::new(&mut self.logits, vocabulary);
+        self.products.apply(Processor { cpu, pool }, &parameters.head, x, y, false);
     }
 
     /// Norms the residual stream.

@@ -1,7 +1,7 @@
 //! Decoding: the forward pass over new tokens alone, with the earlier ones' keys and values in a cache.
 
 use super::cache::CacheSlot;
-use super::column_parallel::each;
+use super::column_parallel::for_each_parallel;
 use super::decode_pass::DecodePass;
 use super::kernel::element::Element;
 use super::parameters::Parameters;
@@ -119,7 +119,7 @@ impl<T: Element> CpuDecoder<T> {
     /// Runs every lane.
     fn run(&mut self) {
         let (parameters, pool) = (&self.parameters, &self.pool);
-        each(pool, &mut self.lanes, &|_, lane| lane.run(parameters, pool));
+        for_each_parallel(pool, &mut self.lanes, &|_, lane| lane.run(parameters, pool));
     }
 }
 

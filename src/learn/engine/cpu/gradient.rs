@@ -56,8 +56,15 @@ struct GradientJob<W> {
     start: usize,
 }
 
-/// The transposed gradient of a matrix's product, the panels of the product's input, and the number of rows of both.
-type GradientOperands<'a, T> = (LeftMatrix<'a, T>, &'a [T], usize);
+/// The operands of a matrix's gradient.
+struct GradientOperands<'a, T> {
+    /// The transposed gradient of the matrix's product.
+    left: LeftMatrix<'a, T>,
+    /// The panels of the product's input.
+    panels: &'a [T],
+    /// The rows of both.
+    tokens: usize,
+}
 
 impl<W: Copy> GradientJob<W> {
     /// The jobs of the rows of `matrix` that are trained.
@@ -83,7 +90,7 @@ impl<W: Copy> GradientJob<W> {
     /// Adds the gradients of all `sources` to `gradient`, the job's part of the buffer.
     fn run<T: Element, S: GradientSource<T, W>>(&self, parameters: &Parameters<T>, sources: &[S], gradient: &mut [f32]) {
         for source in sources {
-            let (left, panels, tokens) = source.operands(parameters, self);
+            let GradientOperands { left, panels, tokens } = source.operands(parameters, self);
             if tokens == 0 {
                 continue;
             }
@@ -133,9 +140,13 @@ impl<T: Element> GradientSource<T, LayerMatrix> for MicroBatch<T> {
                 row: 1,
                 step: 1,
             };
-            return (nothing, &[], 0);
+            return GradientOperands {
+                left: nothing,
+                panels: &[],
+                tokens: 0,
+            };
         }
-        let back = &self.back;
+        let back = &self.gradients;
         let (dy, columns, panels) = match place {
             QKV => (&back.qkv, &back.qkv_columns, &back.input_panels),
             OUTPUT => (&back.middle, &back.middle_columns, &back.attended_panels),
@@ -145,18 +156,27 @@ impl<T: Element> GradientSource<T, LayerMatrix> for MicroBatch<T> {
             }
             _ => (&back.output, &back.output_columns, &back.hidden_panels),
         };
-        let low = &back.low[place];
-        match job.which {
-            LayerMatrix::A { .. } => (job.left(&low.gradient, &low.columns), panels, rows),
-            LayerMatrix::B { part, .. } => (job.left(dy, columns), &low.panels[part], rows),
-            _ => (job.left(dy, columns), panels, rows),
+        let adapter = &back.adapters[place];
+        let (left, panels) = match job.which {
+            LayerMatrix::A { .. } => (job.left(&adapter.gradient, &adapter.columns), panels),
+            LayerMatrix::B { part, .. } => (job.left(dy, columns), &adapter.panels[part]),
+            _ => (job.left(dy, columns), panels),
+        };
+        GradientOperands {
+            left,
+            panels,
+            tokens: rows,
         }
     }
 }
 
 impl<T: Element> GradientSource<T, OutputMatrix> for OutputLayer<T> {
     fn operands(&self, _: &Parameters<T>, job: &GradientJob<OutputMatrix>) -> GradientOperands<'_, T> {
-        (job.left(&self.logits, &self.columns), &self.panels, self.rows)
+        GradientOperands {
+            left: job.left(&self.logits, &self.columns),
+            panels: &self.panels,
+            tokens: self.rows,
+        }
     }
 }
 

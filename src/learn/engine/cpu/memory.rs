@@ -8,10 +8,9 @@ use super::kernel::element::Element;
 use super::kernel::panels::size;
 use super::kernel::rope::RotaryTable;
 use super::layout::{LayerLayout, Layout, Matrix};
-use super::micro_batch::{MicroBatchRange, cut};
+use super::micro_batch::{MicroBatchRange, block_size, cut_batch};
 use super::output_layer::{chunk, logits_stride};
 use super::trainable::Trainable;
-use super::trainer::block;
 use crate::engine::{MemoryEstimate, Sequence, Training};
 use crate::model::ModelShape;
 
@@ -79,13 +78,13 @@ fn packed<T: Element>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> u
 /// The weights, flat and packed, their gradient and their moments.
 fn weights<T: Element>(layout: &Layout, trained: &Trainable) -> usize {
     let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
-        let matrices = layer.matrices().into_iter().zip(trained.way_back(index));
+        let matrices = layer.matrices().into_iter().zip(trained.backward_matrices(index));
         matrices.map(|(matrix, back)| packed::<T>(matrix, back)).sum::<usize>()
     });
-    let head = packed::<T>(layout.head, trained.before_head());
+    let head = packed::<T>(layout.head, trained.below_output_layer());
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
-    let layers = layers.chain(adapters.map(adapter::packed::<T>));
-    let alone: usize = trained.packed_alone(layout).iter().map(ExactSizeIterator::len).sum();
+    let layers = layers.chain(adapters.map(adapter::packed_memory::<T>));
+    let alone: usize = trained.packed_only(layout).iter().map(ExactSizeIterator::len).sum();
     (layout.length - alone + 3 * trained.length) * FLOAT_BYTES + layers.sum::<usize>() + head
 }
 
@@ -116,8 +115,8 @@ fn activations<'a, T: Element>(
     for batch in batches {
         let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.tokens).collect();
         longest_batch = lengths.iter().sum::<usize>().max(longest_batch);
-        cut(&lengths, &mut pieces);
-        let block = block(lengths.iter().sum(), pieces.len(), threads);
+        cut_batch(&lengths, &mut pieces);
+        let block = block_size(lengths.iter().sum(), pieces.len(), threads);
         spans.resize(spans.len().max(block.min(pieces.len())), LargestMicroBatch::default());
         for (index, MicroBatchRange { sequences, .. }) in pieces.iter().enumerate() {
             let (sequences, span) = (&batch[sequences.clone()], &mut spans[index % block]);

@@ -7,10 +7,12 @@
 mod adapter;
 mod attention;
 mod backward;
+mod buffer;
 mod cache;
 mod column_parallel;
 mod decode_pass;
 mod decoder;
+mod dropout;
 mod float_weights;
 mod forward;
 mod gradient;
@@ -19,10 +21,14 @@ mod layout;
 mod memory;
 mod micro_batch;
 mod operand;
+mod optimizer;
 mod output_layer;
+mod packed_matrix;
 mod parameters;
+mod rows;
 mod trainable;
 mod trainer;
+mod trainer_state;
 
 #[cfg(test)]
 mod tests;

@@ -116,13 +116,13 @@ impl Trainable {
     }
 
     /// Whether anything is trained that the output layer's rows come from.
-    pub fn before_head(&self) -> bool {
+    pub fn below_output_layer(&self) -> bool {
         self.final_norm || self.lowest < self.layers.len()
     }
 
     /// The parts of the layout that are there packed alone, ascending: the layers' matrices where none of them changes, because adapters do or
     /// nothing at all, and then the output layer, where it does not change and is not the embeddings.
-    pub fn packed_alone(&self, layout: &Layout) -> [Range<usize>; 2] {
+    pub fn packed_only(&self, layout: &Layout) -> [Range<usize>; 2] {
         let mut adapters = layout.layers.iter().flat_map(|layer| &layer.adapters);
         if self.length > 0 && !adapters.any(Option::is_some) {
             return [0..0, 0..0];
@@ -138,8 +138,8 @@ impl Trainable {
     }
 
     /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
-    pub fn changing<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, &'a [usize], Range<usize>)> {
-        let whole = self.packed_alone(layout).iter().all(Range::is_empty);
+    pub fn reported<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, &'a [usize], Range<usize>)> {
+        let whole = self.packed_only(layout).iter().all(Range::is_empty);
         layout.tensors().filter(move |(.., range)| whole || self.has(range.clone()))
     }
 
@@ -149,14 +149,14 @@ impl Trainable {
     }
 
     /// Which matrices of `layer` the backward pass goes through, in the order of [`super::layout::LayerLayout::matrices`].
-    pub fn way_back(&self, layer: usize) -> [bool; 4] {
+    pub fn backward_matrices(&self, layer: usize) -> [bool; 4] {
         let back = layer >= self.lowest;
-        let attention = back && self.attention_back(layer);
+        let attention = back && self.through_attention(layer);
         [attention, attention, back, back]
     }
 
     /// Whether the backward pass goes through the attention of `layer`, which it reaches.
-    pub fn attention_back(&self, layer: usize) -> bool {
+    pub fn through_attention(&self, layer: usize) -> bool {
         layer > self.lowest || self.embeddings || self.layers[layer].attention()
     }
 }

@@ -6,7 +6,8 @@ use super::{cases, reference};
 use crate::engine::cpu::kernel::element::{Bf16Pair, Element};
 use crate::engine::cpu::parameters::Parameters;
 use crate::engine::cpu::pool;
-use crate::engine::cpu::trainer::{CpuTrainer, TrainerState};
+use crate::engine::cpu::trainer::CpuTrainer;
+use crate::engine::cpu::trainer_state::TrainerState;
 use crate::engine::{Batch, Optimizer, Training, TrainingEngine, candle, reader};
 use crate::model::lora::{TARGETS, is_adapter};
 use crate::model::{Lora, ModelShape, Weights};
@@ -49,7 +50,7 @@ fn training(lora: &Lora) -> Training {
 
 /// Gradients of the adapters, and the loss.
 fn gradient<T: Element>(shape: &ModelShape, weights: &Weights, lora: &Lora, batches: &[Batch]) -> (Weights, f64) {
-    let parameters = Parameters::of(shape, weights, Some(lora), &is_adapter).unwrap();
+    let parameters = Parameters::with_trainable(shape, weights, Some(lora), &is_adapter).unwrap();
     let mut learner = TrainerState::<T>::new(parameters, &training(lora));
     let loss = pool(1).unwrap().install(|| learner.differentiate(batches));
     (learner.gradient_by_name(), loss)
