@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Lora, ModelError, Weights, files, weights_file};
+use super::json_file::write_json;
+use super::{Lora, ModelError, Weights, weights_file};
 
 const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
@@ -41,7 +42,7 @@ impl Adapters {
             "use_rslora": false,
             "use_dora": false,
         });
-        files::write_json(&config, &folder.join(ADAPTER_CONFIG_FILE))?;
+        write_json(&config, &folder.join(ADAPTER_CONFIG_FILE))?;
         weights_file::write(&self.weights, &folder.join(ADAPTER_WEIGHTS_FILE))
     }
 }

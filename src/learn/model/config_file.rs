@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{is_false, is_zero};
+use super::json_file::{read_json, write_json};
 use super::{Architecture, Llama3Scaling, LongRope, ModelError, ModelShape, RopeScaling};
 use crate::tokenizer::Tokenizer;
 
@@ -350,12 +351,12 @@ impl ConfigFile {
 
 /// Writes `config.json` for `shape`, for weights of the type that Hugging Face calls `dtype`.
 pub(super) fn write(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
-    super::files::write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
+    write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
 }
 
 /// What the `config.json` at `path` describes.
 pub(super) fn read(path: &Path) -> Result<ModelConfig, ModelError> {
-    let config: ConfigFile = super::files::read_json(path)?;
+    let config: ConfigFile = read_json(path)?;
     if config.runner_format > NEWEST_FORMAT {
         return Err(ModelError::Newer {
             path: path.to_owned(),

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::config_file::ModelConfig;
+use super::json_file::{read_json, write_json};
 use super::weights_file::WeightsFile;
 use super::{Model, ModelError, ModelShape, config_file, weights_file};
 use crate::dataset::Prompt;
@@ -108,27 +107,4 @@ fn tokenizer_config(shape: &ModelShape, tokenizer: &Tokenizer) -> Value {
 /// The file of the weights in a model's folder.
 pub(super) fn weights(folder: &Path) -> PathBuf {
     folder.join(WEIGHTS_FILE)
-}
-
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ModelError> {
-    let bytes = std::fs::read(path).map_err(|error| ModelError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| ModelError::Json {
-        path: path.to_owned(),
-        error,
-    })
-}
-
-pub(super) fn write_json(value: &impl Serialize, path: &Path) -> Result<(), ModelError> {
-    let mut text = serde_json::to_string_pretty(value).map_err(|error| ModelError::Json {
-        path: path.to_owned(),
-        error,
-    })?;
-    text.push('\n');
-    std::fs::write(path, text).map_err(|error| ModelError::Write {
-        path: path.to_owned(),
-        error,
-    })
 }

@@ -7,6 +7,7 @@ mod error;
 mod files;
 mod import;
 mod initialise;
+mod json_file;
 pub mod lora;
 mod rotary;
 mod stored_tensor;

@@ -172,7 +172,7 @@ impl Tokenizer {
             path: path.to_owned(),
             problem,
         };
-        limits::check(json).map_err(unsound)?;
+        limits::check(json).map_err(|error| unsound(error.to_string()))?;
         let read = || {
             let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
             // A text is as long as it is: neither cut off nor filled up.

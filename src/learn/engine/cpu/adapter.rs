@@ -130,11 +130,12 @@ impl<T: Element> PackedAdapter<T> {
             return;
         }
         let AdapterPass { mask, buffers } = pass;
+        let RowViewMut { data, stride } = y;
         self.project(cpu, x, mask, buffers, converted);
         for part in &self.parts {
             let inner = part.inner(&buffers.inner, x.count, self.ranks());
             part.b
-                .apply(cpu, inner, RowViewMut::new(&mut y.data[part.row..], y.stride), true, converted);
+                .apply(cpu, inner, RowViewMut::new(&mut data[part.row..], stride), true, converted);
         }
     }
 

@@ -174,6 +174,7 @@ impl ScoreBlock {
 
     /// Probabilities times values (or their gradients times keys): [count, head].
     fn combine<T: Element>(self, scores: &[f32], length: usize, panels: &[T], out: RowViewMut<'_>, converted: &mut Vec<T>) {
+        let RowViewMut { data, stride } = out;
         let scores = RowView {
             data: scores,
             count: self.count,
@@ -188,9 +189,9 @@ impl ScoreBlock {
             right: panels,
             reach: Reach::Before { start: self.start },
             add: false,
-            stride: out.stride,
+            stride,
         };
-        multiply(self.cpu, product, out.data);
+        multiply(self.cpu, product, data);
     }
 
     /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The `first` head of a group replaces the
@@ -202,6 +203,7 @@ impl ScoreBlock {
             width: self.end(),
             stride: self.stride,
         };
+        let RowViewMut { data, stride } = out;
         keep_columns(self.cpu, rows, converted);
         let product = |rows: Range<usize>, reach, add| Product {
             rows: rows.len(),
@@ -211,11 +213,11 @@ impl ScoreBlock {
             right: panels,
             reach,
             add,
-            stride: out.stride,
+            stride,
         };
-        multiply(self.cpu, product(0..self.start, Reach::Full, true), out.data);
+        multiply(self.cpu, product(0..self.start, Reach::Full, true), data);
         let own = product(self.start..self.end(), Reach::Below, !first);
-        multiply(self.cpu, own, &mut out.data[self.start * out.stride..]);
+        multiply(self.cpu, own, &mut data[self.start * stride..]);
     }
 }
 

@@ -47,6 +47,7 @@ impl<T: Element> PackedMatrix<T> {
 
     /// `y = x · Wᵀ`, or `y += x · Wᵀ` if `add`: `x` [rows, in], `y` [rows, out]; `converted` is working memory.
     pub fn apply(&self, cpu: Instructions, x: RowView<'_>, y: RowViewMut<'_>, add: bool, converted: &mut Vec<T>) {
+        let RowViewMut { data, stride } = y;
         let product = Product {
             rows: x.count,
             columns: self.matrix.rows,
@@ -55,13 +56,14 @@ impl<T: Element> PackedMatrix<T> {
             right: &self.forward,
             reach: Reach::Full,
             add,
-            stride: y.stride,
+            stride,
         };
-        multiply(cpu, product, y.data);
+        multiply(cpu, product, data);
     }
 
     /// `dx = dy · W`, or `dx += dy · W` if `add`: `dy` [rows, out], `dx` [rows, in]; `converted` is working memory.
     pub fn apply_back(&self, cpu: Instructions, dy: RowView<'_>, dx: RowViewMut<'_>, add: bool, converted: &mut Vec<T>) {
+        let RowViewMut { data, stride } = dx;
         let product = Product {
             rows: dy.count,
             columns: self.matrix.columns,
@@ -70,8 +72,8 @@ impl<T: Element> PackedMatrix<T> {
             right: &self.backward,
             reach: Reach::Full,
             add,
-            stride: dx.stride,
+            stride,
         };
-        multiply(cpu, product, dx.data);
+        multiply(cpu, product, data);
     }
 }

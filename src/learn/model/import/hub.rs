@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::tensor::{Encoding, SourceTensor};
 use super::write;
 use crate::model::config_file::{self, EndTokens, ModelConfig};
-use crate::model::files::{read_json, tokenizer};
+use crate::model::files::tokenizer;
+use crate::model::json_file::read_json;
 use crate::model::{ModelError, ModelShape, TensorFile};
 
 const WEIGHTS_FILE: &str = "model.safetensors";
