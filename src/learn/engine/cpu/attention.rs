@@ -1,6 +1,6 @@
 //! Causal attention of one sequence, forward and backward, head by head.
 //!
-//! Scores are kept for a block of rows at a time; between the passes only the logarithm of each row's sum of exponentials is kept.
+//! Scores are computed for a block of rows at a time. Between the passes only the logarithm of each row's sum of exponentials is kept.
 
 use std::ops::Range;
 
@@ -15,10 +15,10 @@ use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
 use super::rows::{RowView, RowViewMut};
 
-/// Rows of scores in work at a time.
+/// Rows of scores in a block.
 const SCORE_ROWS: usize = 64;
 
-/// Where the heads of a row lie.
+/// The positions of the heads in a row.
 #[derive(Clone, Copy, Debug)]
 struct HeadLayout {
     heads: usize,
@@ -42,28 +42,28 @@ impl HeadLayout {
         }
     }
 
-    /// Query heads to one key/value head.
+    /// Number of query heads per key/value head.
     fn group(self) -> usize {
         self.heads / self.kv_heads
     }
 
-    /// Where in a row the keys of a key/value head start.
+    /// Offset of the keys of a key/value head in a row.
     fn key(self, kv_head: usize) -> usize {
         (self.heads + kv_head) * self.head
     }
 
-    /// Where in a row the values of a key/value head start.
+    /// Offset of the values of a key/value head in a row.
     fn value(self, kv_head: usize) -> usize {
         (self.heads + self.kv_heads + kv_head) * self.head
     }
 }
 
-/// Working memory of the attention, grown to the longest sequence seen.
+/// Working memory of the attention. It grows to the longest sequence seen.
 #[derive(Clone, Debug, Default)]
 pub struct AttentionScratch<T> {
     /// Scores, then probabilities. [block, length rounded up]
     scores: Vec<f32>,
-    /// Gradients of the same. [block, length rounded up]
+    /// Gradients of the probabilities, then of the scores. [block, length rounded up]
     gradients: Vec<f32>,
     /// Panels of keys and values, and of their transposes.
     keys: Vec<T>,
@@ -72,11 +72,11 @@ pub struct AttentionScratch<T> {
     /// Panels of a block of queries, and of the gradients of its results.
     queries: Vec<T>,
     outputs: Vec<T>,
-    /// A product's left operand, where it is converted.
+    /// A product's left operand if it needs conversion.
     converted: Vec<T>,
 }
 
-/// How many numbers the working memory for sequences of `length` tokens has.
+/// The sizes of the working memory for sequences of `length` tokens, in numbers.
 struct ScratchSizes {
     scores: usize,
     converted: usize,
@@ -125,7 +125,7 @@ struct ScoreBlock {
     head: usize,
     start: usize,
     count: usize,
-    /// From one row of scores to the next.
+    /// Floats from one row of scores to the next.
     stride: usize,
 }
 
@@ -145,7 +145,7 @@ impl ScoreBlock {
         self.start + self.count
     }
 
-    /// The scores' part of a buffer.
+    /// The part of a buffer that the block's scores take.
     fn scores_in(self, buffer: &mut [f32]) -> &mut [f32] {
         &mut buffer[..self.count * self.stride]
     }
@@ -160,7 +160,7 @@ impl ScoreBlock {
         };
         let product = Product {
             rows: self.count,
-            // Whole panels: rows of scores are as wide, and nothing reads beyond the diagonal.
+            // Whole panels: rows of scores are as wide as that, and nothing reads beyond the diagonal.
             columns: self.end().next_multiple_of(LANES),
             inner: self.head,
             left: by_rows(self.cpu, rows, converted),

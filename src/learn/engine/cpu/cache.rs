@@ -1,4 +1,4 @@
-//! The keys and values of one sequence that is being decoded.
+//! The cached keys and values of one sequence that is being decoded.
 
 use std::ops::Range;
 
@@ -12,16 +12,17 @@ use crate::model::ModelShape;
 /// One slot of a decoder.
 #[derive(Clone, Debug, Default)]
 pub struct CacheSlot<T> {
-    /// Tokens held.
+    /// Number of cached tokens.
     pub held: usize,
     /// Panels of positions, pairs of neighbours along the head: [layers, kv_heads, capacity / LANES, head / STEPS, LANES].
     keys: Vec<T>,
-    /// Pairs of neighbouring positions: [layers, kv_heads, capacity / STEPS, head], and LANES elements that a vector may reach beyond.
+    /// Pairs of neighbouring positions: [layers, kv_heads, capacity / STEPS, head], and LANES more elements, since vectors may reach beyond
+    /// the end.
     values: Vec<T>,
 }
 
 impl<T: Element> CacheSlot<T> {
-    /// An empty slot for a whole context. Its zeros come from the system untouched: they take memory only as they are written.
+    /// An empty slot for a whole context. Its zeros come from the system and take memory only when they are written.
     pub fn new(shape: &ModelShape) -> Self {
         let size = shape.layers * shape.kv_heads * Self::size(shape);
         Self {
@@ -31,7 +32,7 @@ impl<T: Element> CacheSlot<T> {
         }
     }
 
-    /// The bytes of a slot that is full.
+    /// The bytes of a full slot.
     pub fn bytes(shape: &ModelShape) -> usize {
         2 * shape.layers * shape.kv_heads * Self::size(shape) * size_of::<T>()
     }
@@ -41,7 +42,7 @@ impl<T: Element> CacheSlot<T> {
         shape.context.next_multiple_of(LANES)
     }
 
-    /// The elements of one layer's and head's keys, and of its values.
+    /// The elements of the keys of one layer and head; the values have as many.
     fn size(shape: &ModelShape) -> usize {
         Self::capacity(shape) * shape.head_dim / T::STEPS
     }
@@ -67,7 +68,7 @@ impl<T: Element> CacheSlot<T> {
         }
     }
 
-    /// Holds the first `count` tokens of `other` instead of its own.
+    /// Replaces the content by the first `count` tokens of `other`.
     pub fn copy(&mut self, shape: &ModelShape, other: &Self, count: usize) {
         let size = Self::size(shape);
         let (keys, values) = (
@@ -81,8 +82,8 @@ impl<T: Element> CacheSlot<T> {
         self.held = count;
     }
 
-    /// The heads' results `out` [tokens, heads · head] of the `rows` of queries, keys and values of consecutive `tokens`, the first of
-    /// them at position `start`; `scores` is working memory.
+    /// Computes the heads' results `out` [positions, heads · head] from the `rows` of queries, keys and values at consecutive `positions`;
+    /// `scores` is working memory.
     pub fn attend(
         &self,
         parameters: &Parameters<T>,

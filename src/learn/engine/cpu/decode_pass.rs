@@ -1,4 +1,4 @@
-//! A part of a decoder's call: some of the feeds, with their slots, and the memory to run them.
+//! The forward pass of a decoder over some feeds of a call, with their slots and working memory.
 
 use rayon::ThreadPool;
 
@@ -13,12 +13,12 @@ use super::parameters::Parameters;
 use super::rows::{RowView, RowViewMut};
 use crate::engine::Feed;
 
-/// One feed of a call.
+/// One feed of a call, with its slot.
 #[derive(Clone, Debug)]
 struct ActiveFeed<T> {
     slot: CacheSlot<T>,
     start: usize,
-    /// Its tokens' places among the lane's.
+    /// Index of its first token among those of the pass.
     first: usize,
     count: usize,
 }
@@ -40,13 +40,13 @@ pub struct DecodePass<T> {
     hidden: Vec<f32>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
-    /// Queries, keys and values, where they are converted.
+    /// Queries, keys and values if they need conversion.
     converted: Vec<T>,
     products: ColumnParallel<T>,
 }
 
 impl<T: Element> DecodePass<T> {
-    /// A lane without work, for so many threads.
+    /// A pass without feeds, for n threads.
     pub fn new(parameters: &Parameters<T>, threads: usize) -> Self {
         Self {
             work: Vec::new(),
@@ -66,7 +66,7 @@ impl<T: Element> DecodePass<T> {
         }
     }
 
-    /// Takes a feed and its slot.
+    /// Adds a feed and its slot.
     pub fn add(&mut self, mut slot: CacheSlot<T>, feed: &Feed<'_>) {
         slot.held = feed.start + feed.tokens.len();
         self.work.push(ActiveFeed {
@@ -80,12 +80,12 @@ impl<T: Element> DecodePass<T> {
         self.columns.extend_from_slice(feed.columns);
     }
 
-    /// How many tokens the lane has taken.
+    /// Number of tokens added.
     pub fn tokens(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Gives the slots back, in the order in which they came, and forgets the feeds; the logits stay.
+    /// Removes all feeds and returns their slots, in the order in which they were added. The logits stay.
     pub fn take_back(&mut self) -> impl Iterator<Item = CacheSlot<T>> {
         self.tokens.clear();
         self.lines.clear();
@@ -98,7 +98,7 @@ impl<T: Element> DecodePass<T> {
         &self.logits
     }
 
-    /// Runs the decoder over the feeds taken; `pool` has the threads beside this one.
+    /// Runs the decoder over the feeds; `pool` has the threads besides this one.
     pub fn run(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
         self.logits.clear();
         if self.work.is_empty() {
@@ -174,7 +174,7 @@ impl<T: Element> DecodePass<T> {
             for (index, row) in rows.chunks(all.row).take(work.count).enumerate() {
                 work.slot.write(shape, layer, work.start + index, row);
             }
-            // Nothing reads the last layer's results but those of the last token.
+            // In the last layer, only the last token's results are read.
             let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
             let rows = LeftMatrix {
                 data: &rows[skipped * all.row..],
@@ -186,7 +186,7 @@ impl<T: Element> DecodePass<T> {
         });
     }
 
-    /// Past the last attention only the last token of each feed counts: its row moves to the front.
+    /// Moves the row of each feed's last token to the front: after the last attention, nothing reads the others.
     fn keep_last(&mut self, parameters: &Parameters<T>) {
         let (width, attended) = (parameters.shape.width, parameters.attended_width());
         for (to, work) in self.work.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! The gradients of the weights, `dW = dYᵀ · X`: each job a range of rows of one matrix, over all spans in their order.
+//! The gradients of the weights, `dW = dYᵀ · X`. Each job computes a range of rows of one matrix, over all micro-batches in order.
 //!
-//! Every element is added up by one job, token by token in the order of the batch, so the bits do not depend on the threads.
+//! Every element is summed by one job, token by token in the order of the batch, so the bits do not depend on the threads.
 
 use std::ops::Range;
 
@@ -13,22 +13,22 @@ use super::output_layer::{OutputLayer, logits_stride};
 use super::parameters::Parameters;
 use super::trainable::Trainable;
 
-/// Rows of a matrix to one job: a multiple of every level's tile.
+/// Rows of a matrix in one job: a multiple of the tile of every instruction set.
 const ROWS_PER_JOB: usize = 96;
 
-/// Which matrix of a layer.
+/// A matrix of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum LayerMatrix {
     Qkv(usize),
     Output(usize),
     Gates(usize),
     Down(usize),
-    /// The adapters of the matrix at this place: all `A`.
+    /// The `A` of all adapters of a matrix.
     A {
         layer: usize,
         place: usize,
     },
-    /// The `B` of one of its parts.
+    /// The `B` of one part of a matrix.
     B {
         layer: usize,
         place: usize,
@@ -46,13 +46,13 @@ struct GradientJob<W> {
     which: W,
     rows: Range<usize>,
     columns: usize,
-    /// From one token's row of the product's gradient to the next.
+    /// Floats from one token's row of the product's gradient to the next.
     stride: usize,
     /// Rows of the whole matrix.
     matrix_rows: usize,
-    /// Of them, those before the first of the matrix that `rows` count in.
+    /// Rows of the whole matrix before the part that `rows` count in.
     before: usize,
-    /// Where the rows start in the gradient.
+    /// Start of the rows in the gradient.
     start: usize,
 }
 
@@ -67,7 +67,7 @@ struct GradientOperands<'a, T> {
 }
 
 impl<W: Copy> GradientJob<W> {
-    /// The jobs of the rows of `matrix` that are trained.
+    /// The jobs of the trained rows of `matrix`.
     fn cut(which: W, matrix: Matrix, stride: usize, trained: &Trainable) -> impl Iterator<Item = Self> {
         trained.within(matrix.range()).flat_map(move |(range, start)| {
             let rows = (range.start - matrix.start) / matrix.columns..(range.end - matrix.start) / matrix.columns;
@@ -87,7 +87,7 @@ impl<W: Copy> GradientJob<W> {
         self.start + self.rows.len() * self.columns
     }
 
-    /// Adds the gradients of all `sources` to `gradient`, the job's part of the buffer.
+    /// Adds the gradients of all `sources` to `gradient`, which is the job's part of the buffer.
     fn run<T: Element, S: GradientSource<T, W>>(&self, parameters: &Parameters<T>, sources: &[S], gradient: &mut [f32]) {
         for source in sources {
             let GradientOperands { left, panels, tokens } = source.operands(parameters, self);
@@ -114,7 +114,7 @@ impl<W: Copy> GradientJob<W> {
     }
 }
 
-/// Rows that give a part of a gradient.
+/// Rows that contribute to a gradient.
 trait GradientSource<T, W>: Sync {
     fn operands(&self, parameters: &Parameters<T>, job: &GradientJob<W>) -> GradientOperands<'_, T>;
 }
@@ -128,7 +128,7 @@ impl<T: Element> GradientSource<T, LayerMatrix> for MicroBatch<T> {
             LayerMatrix::Down(layer) => (layer, DOWN),
             LayerMatrix::A { layer, place } | LayerMatrix::B { layer, place, .. } => (layer, place),
         };
-        // Keys and values have a row for each token, also in the last layer.
+        // Keys and values have a row for each token, even in the last layer.
         let rows = if place == QKV {
             self.tokens.len()
         } else {
@@ -146,17 +146,17 @@ impl<T: Element> GradientSource<T, LayerMatrix> for MicroBatch<T> {
                 tokens: 0,
             };
         }
-        let back = &self.gradients;
+        let gradients = &self.gradients;
         let (dy, columns, panels) = match place {
-            QKV => (&back.qkv, &back.qkv_columns, &back.input_panels),
-            OUTPUT => (&back.middle, &back.middle_columns, &back.attended_panels),
+            QKV => (&gradients.qkv, &gradients.qkv_columns, &gradients.input_panels),
+            OUTPUT => (&gradients.middle, &gradients.middle_columns, &gradients.attended_panels),
             GATES => {
                 let gates = &self.layers[parameters.kept_layer(layer)].gates;
-                (gates, &back.gates_columns, &back.middle_panels)
+                (gates, &gradients.gates_columns, &gradients.middle_panels)
             }
-            _ => (&back.output, &back.output_columns, &back.hidden_panels),
+            _ => (&gradients.output, &gradients.output_columns, &gradients.hidden_panels),
         };
-        let adapter = &back.adapters[place];
+        let adapter = &gradients.adapters[place];
         let (left, panels) = match job.which {
             LayerMatrix::A { .. } => (job.left(&adapter.gradient, &adapter.columns), panels),
             LayerMatrix::B { part, .. } => (job.left(dy, columns), &adapter.panels[part]),
@@ -208,12 +208,12 @@ impl GradientJobs {
         }
     }
 
-    /// Adds the gradients of one layer's matrices, after the spans' backward pass through it.
-    pub fn layer<T: Element>(&self, parameters: &Parameters<T>, layer: usize, spans: &[MicroBatch<T>], gradient: &mut [f32]) {
-        run(&self.layers[layer], parameters, spans, gradient);
+    /// Adds the gradients of one layer's matrices, after the backward pass of the `micro_batches` through it.
+    pub fn layer<T: Element>(&self, parameters: &Parameters<T>, layer: usize, micro_batches: &[MicroBatch<T>], gradient: &mut [f32]) {
+        run(&self.layers[layer], parameters, micro_batches, gradient);
     }
 
-    /// Adds the gradient of the output layer, after it has scored its rows.
+    /// Adds the gradient of the output layer, after it has computed its rows' loss.
     pub fn head<T: Element>(&self, parameters: &Parameters<T>, heads: &[OutputLayer<T>], gradient: &mut [f32]) {
         run(&self.head, parameters, heads, gradient);
     }
@@ -253,7 +253,7 @@ fn run<T: Element, W: Copy + Sync, S: GradientSource<T, W>>(
     }
 }
 
-/// Halves the jobs, and the gradient between them, until one is left.
+/// Halves the jobs and their gradient until one job is left.
 fn split<T: Element, W: Copy + Sync, S: GradientSource<T, W>>(
     jobs: &[GradientJob<W>],
     parameters: &Parameters<T>,

@@ -1,7 +1,7 @@
-//! Where each weight lies in the flat buffer of parameters, gradients and moments.
+//! The positions of the weights in the flat buffers of parameters, gradients and moments.
 //!
-//! Matrices first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
-//! matrices lie end to end, and so do gate and up: each group is one matrix to the products.
+//! Matrices come first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
+//! matrices lie end to end, and so do gate and up: products use each group as one matrix.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -19,23 +19,23 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Its part of the flat buffer.
+    /// Its range of the flat buffer.
     pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.rows * self.columns
     }
 }
 
-/// The adapters of one matrix of the products. Its named parts (queries, keys and values) have some each, or none.
+/// The adapters of one matrix. Each of its named parts (queries, keys and values) may have one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterLayout {
-    /// All `A`, end to end. [ranks, in]
+    /// All `A` matrices, end to end. [ranks, in]
     pub a: Matrix,
     pub parts: Vec<AdaptedPart>,
     /// α / r
     pub scale: f32,
 }
 
-/// A part of a matrix that is adapted.
+/// An adapted part of a matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdaptedPart {
     /// The part's first row in the matrix.
@@ -46,7 +46,7 @@ pub struct AdaptedPart {
     pub b: Matrix,
 }
 
-/// The matrices' places among [`LayerLayout::matrices`].
+/// The indices of the matrices in [`LayerLayout::matrices`].
 pub const QKV: usize = 0;
 pub const OUTPUT: usize = 1;
 pub const GATES: usize = 2;
@@ -65,7 +65,7 @@ pub struct LayerLayout {
     pub down: Matrix,
     pub attention_norm: Range<usize>,
     pub feed_forward_norm: Range<usize>,
-    /// Biases of queries, keys and values; empty where there are none. [(heads + 2 · kv_heads) · head]
+    /// Biases of queries, keys and values; empty if there are none. [(heads + 2 · kv_heads) · head]
     pub qkv_bias: Range<usize>,
     /// In the order of [`LayerLayout::matrices`].
     pub adapters: [Option<AdapterLayout>; 4],
@@ -86,27 +86,27 @@ struct TensorLayout {
     start: usize,
 }
 
-/// The places of all weights of one shape.
+/// The positions of all weights of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     tensors: Vec<TensorLayout>,
     pub layers: Vec<LayerLayout>,
     /// [vocabulary, width]
     pub embedding: Matrix,
-    /// The output layer: `embedding` where tied. [vocabulary, width]
+    /// The output layer; equal to `embedding` if tied. [vocabulary, width]
     pub head: Matrix,
     /// [lines, width]
     pub lines: Matrix,
     /// [columns, width]
     pub columns: Matrix,
     pub final_norm: Range<usize>,
-    /// Where norms and biases start: what lies before decays.
+    /// Start of the norms and biases. Weight decay applies to everything before.
     pub decayed: usize,
     pub length: usize,
 }
 
 impl Layout {
-    /// The layout of `shape`, with the adapters that `lora` asks for.
+    /// The layout of `shape`, with the adapters of `lora`.
     pub fn new(shape: &ModelShape, lora: Option<&Lora>) -> Self {
         let mut places = LayoutBuilder::default();
         let width = shape.width;
@@ -169,22 +169,22 @@ impl Layout {
         }
     }
 
-    /// The place of norms or biases in a buffer of theirs alone.
+    /// The range of norms or biases in a buffer that holds only norms and biases.
     pub fn vectors(&self, range: &Range<usize>) -> Range<usize> {
         range.start - self.decayed..range.end - self.decayed
     }
 
-    /// Adds a part of the flat buffer of named weights, whole tensors, to `flat`.
+    /// Reads a part of the layout, which consists of whole tensors, from named weights and appends it to `flat`.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape.
+    /// When a weight is missing or has the wrong shape.
     pub fn flatten(&self, weights: &mut impl WeightSource, part: Range<usize>, flat: &mut Vec<f32>) -> Result<(), EngineError> {
         let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
         for (name, shape, range) in self.tensors().filter(|(.., range)| inside(range)) {
             let array = weights.take(name)?.ok_or_else(|| EngineError::Missing(name.to_owned()))?;
             check::tensor(name, shape, &array)?;
             match array {
-                // A weight that is all there is to it is not copied.
+                // A part that is a single weight needs no copy.
                 Cow::Owned(array) if flat.is_empty() && array.data.len() == part.len() => *flat = array.data,
                 array => {
                     flat.reserve_exact(part.end - range.start);
@@ -195,7 +195,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Name, shape and place of each weight, in the order of their places.
+    /// Name, shape and range of each weight, in the order of the buffer.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], Range<usize>)> {
         self.tensors.iter().map(|TensorLayout { name, shape, start }| {
             let length = shape.iter().product::<usize>();
@@ -204,7 +204,7 @@ impl Layout {
     }
 }
 
-/// Hands out places, end to end.
+/// Assigns positions, end to end.
 #[derive(Default)]
 struct LayoutBuilder {
     tensors: Vec<TensorLayout>,
@@ -212,7 +212,7 @@ struct LayoutBuilder {
 }
 
 impl LayoutBuilder {
-    /// A matrix without rows takes no place and has no name.
+    /// Adds a matrix. One without rows takes no space and has no name.
     fn matrix(&mut self, name: String, rows: usize, columns: usize) -> Matrix {
         let matrix = Matrix {
             start: self.length,
@@ -225,7 +225,7 @@ impl LayoutBuilder {
         matrix
     }
 
-    /// The adapters of a layer's matrices.
+    /// Adds the adapters of a layer's matrices.
     fn adapters(&mut self, shape: &ModelShape, layer: usize, lora: Option<&Lora>) -> [Option<AdapterLayout>; 4] {
         let Some(lora) = lora else { return [const { None }; 4] };
         let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
@@ -242,7 +242,7 @@ impl LayoutBuilder {
         ]
     }
 
-    /// The adapters of a matrix with these parts, of so many rows each.
+    /// Adds the adapters of a matrix. `parts` are its parts' names and numbers of rows.
     fn adapter(
         &mut self,
         lora: &Lora,
@@ -276,7 +276,7 @@ impl LayoutBuilder {
         })
     }
 
-    /// The biases of a layer's queries, keys and values, end to end.
+    /// Adds the biases of a layer's queries, keys and values, end to end.
     fn biases(&mut self, shape: &ModelShape, layer: usize) -> Range<usize> {
         let start = self.length;
         let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);

@@ -1,8 +1,9 @@
-//! The engine of our own: f32 on the processor, with a hand-written backward pass.
+//! Our own engine: f32 or bf16 on the processor, with a hand-written backward pass.
 //!
-//! `docs/engine.md` has the memory layout, the kernels and the measurements. In short: flat parameters ([`layout`]), packed for the
-//! products once a step ([`parameters`]); a batch cut into spans of whole sequences that the threads take ([`span`], [`forward`],
-//! [`backward`]); the weights' gradients added up matrix by matrix ([`gradient`]); all loops over floats in [`kernel`].
+//! `docs/engine.md` describes the memory layout, the kernels and the measurements. In short: parameters are flat ([`layout`]) and packed
+//! for products once per step ([`parameters`]); a batch is cut into micro-batches of whole sequences, which the threads process
+//! ([`micro_batch`], [`forward`], [`backward`]); the weights' gradients are summed matrix by matrix ([`gradient`]); all loops over floats
+//! are in [`kernel`].
 
 mod adapter;
 mod attention;
@@ -39,10 +40,10 @@ use decoder::CpuDecoder;
 use kernel::element::Bf16Pair;
 use trainer::CpuTrainer;
 
-/// A trainer that starts from `weights` with an empty memory.
+/// A trainer that starts from `weights` and has taken no step.
 ///
 /// # Errors
-/// When a weight is missing or has another shape, or the threads cannot be started.
+/// When a weight is missing or has the wrong shape, or the threads cannot be started.
 pub fn trainer(
     shape: &ModelShape,
     weights: Weights,
@@ -56,7 +57,7 @@ pub fn trainer(
     })
 }
 
-/// What training on `batches` takes at most.
+/// An upper bound on the memory of training on `batches`.
 pub fn training_memory<'a>(
     shape: &ModelShape,
     training: &Training,
@@ -87,7 +88,7 @@ pub fn decoder(
     })
 }
 
-/// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens.
+/// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens.
 pub fn decoding_memory(shape: &ModelShape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
     match dtype {
         Dtype::F32 => memory::decoding::<f32>(shape, slots, prompt, threads),
@@ -95,7 +96,7 @@ pub fn decoding_memory(shape: &ModelShape, dtype: Dtype, slots: usize, prompt: u
     }
 }
 
-/// How many sequences of a whole context to decode at once. No result depends on it.
+/// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
 pub fn recommended_slots(shape: &ModelShape, dtype: Dtype) -> usize {
     match dtype {
         Dtype::F32 => decoder::slots::<f32>(shape),
@@ -103,18 +104,18 @@ pub fn recommended_slots(shape: &ModelShape, dtype: Dtype) -> usize {
     }
 }
 
-/// The instructions that this processor's kernels run with, as they stand in records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, and `neon` on
-/// processors of ARM.
+/// The instruction set of the kernels on this processor, as it is written to records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, or
+/// `neon` on ARM.
 pub fn instructions() -> String {
     if cfg!(target_arch = "aarch64") {
-        // What every compiler of theirs uses.
+        // Every compiler for AArch64 uses it.
         "neon".to_owned()
     } else {
         kernel::Instructions::best().to_string()
     }
 }
 
-/// Threads of an engine's own (0 counts as 1).
+/// A thread pool for one engine (0 counts as 1).
 fn pool(threads: usize) -> Result<rayon::ThreadPool, EngineError> {
     let threads = threads.max(1);
     rayon::ThreadPoolBuilder::new()

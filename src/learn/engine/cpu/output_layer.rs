@@ -1,5 +1,5 @@
-//! The output layer over some rows: logits, loss, and the way back to the rows. Of a long span only a chunk of rows is in work at a time,
-//! so that a large vocabulary's logits do not grow with the sequence.
+//! The output layer over some rows: logits, loss, and the gradient of the rows. A long micro-batch is processed in chunks of rows, so that
+//! the memory of a large vocabulary's logits does not grow with the sequence.
 
 use super::buffer::fit;
 use super::kernel::cross_entropy;
@@ -11,13 +11,13 @@ use super::operand::keep_columns;
 use super::parameters::Parameters;
 use super::rows::{RowView, RowViewMut};
 
-/// The most rows in work at a time. A multiple of the rows that a product adds up before it adds to its result: no bit depends on whether
-/// there are chunks.
+/// The largest number of rows processed at a time. It is a multiple of the rows that a product sums before it adds to its result, so that
+/// chunks change no bit.
 pub const fn chunk<T: Element>() -> usize {
     INNER_BLOCK * T::STEPS
 }
 
-/// Some rows' logits, with all that the gradient of the output layer's weights needs.
+/// The logits of some rows, with the operands of the gradient of the output layer's weights.
 #[derive(Clone, Debug, Default)]
 pub struct OutputLayer<T> {
     pub rows: usize,
@@ -25,16 +25,16 @@ pub struct OutputLayer<T> {
     pub logits: Vec<f32>,
     /// Panels of the rows.
     pub panels: Vec<T>,
-    /// The transpose of the logits' gradient, where it is converted.
+    /// The transpose of the logits' gradient if it needs conversion.
     pub columns: Vec<T>,
     /// The rows' summed loss.
     pub loss: f64,
-    /// Working memory: a product's left operand, where it is converted.
+    /// Working memory: a product's left operand if it needs conversion.
     converted: Vec<T>,
 }
 
 impl<T: Element> OutputLayer<T> {
-    /// Scores rows of the final norm against their targets, and replaces them by the gradient of `weight` times the summed loss.
+    /// Computes the loss of rows of the final norm and their targets, and replaces the rows by the gradient of `weight` times that loss.
     pub fn score(&mut self, parameters: &Parameters<T>, rows: &mut [f32], targets: &[u32], weight: f32) {
         let (cpu, width, vocabulary) = (parameters.cpu, parameters.shape.width, parameters.shape.vocabulary);
         let (count, stride, head) = (targets.len(), logits_stride(vocabulary), &parameters.head);
@@ -60,7 +60,7 @@ impl<T: Element> OutputLayer<T> {
     }
 }
 
-/// From one row of logits to the next.
+/// Floats from one row of logits to the next.
 pub fn logits_stride(vocabulary: usize) -> usize {
     vocabulary.next_multiple_of(LANES)
 }

@@ -59,7 +59,7 @@ fn gradients_equal_central_differences() {
         let mut stream = Stream::new(seed, "gradients");
         let shape = cases::shape(&mut stream);
         let weights = cases::weights(&mut stream, &shape);
-        // Up to about 100 tokens: one span or two.
+        // Up to about 100 tokens: one micro-batch or two.
         let batches: Vec<Batch> = (0..1 + seed % 2).map(|_| cases::batch(&mut stream, &shape, 4, 30)).collect();
         check_gradient(&shape, &weights, &batches, 12);
     }
@@ -311,7 +311,7 @@ fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
         let alone = decode::<T>(shape, weights, batch, 1, 1, 1);
         for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
             for apart in [true, false] {
-                let decoder = CpuDecoder::<T>::dealing(shape, weights, together, threads, apart).unwrap();
+                let decoder = CpuDecoder::<T>::with_sharing(shape, weights, together, threads, apart).unwrap();
                 let found = decode_with(decoder, shape, batch, piece, together);
                 assert_eq!(alone, found, "{piece} {together} {threads} {apart}");
             }
