@@ -1,7 +1,7 @@
-//! JSON Lines, read and written one value at a time.
+//! Reading and writing JSON Lines, one value at a time.
 //!
-//! Written as Python's `json.dumps` does (`{"id": "2_2/435", …}`, everything but printable ASCII as `\uXXXX`), so that a
-//! generated row is byte for byte the published one.
+//! The output is that of Python's `json.dumps` (`{"id": "2_2/435", …}`, everything except printable ASCII as `\uXXXX`), so that a
+//! generated row has the same bytes as the published one.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -12,22 +12,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-/// Why a JSON Lines file could not be read or written.
+/// A JSON Lines file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The file itself.
+    /// The file cannot be opened, read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
     File {
         action: &'static str,
         path: PathBuf,
         cause: io::Error,
     },
-    /// One line of it.
+    /// A line is not valid.
     #[error("{}:{line}: {problem}", path.display())]
     Line { path: PathBuf, line: u64, problem: String },
 }
 
-/// The values of a file, one by one; after an error there is nothing more.
+/// Reads the values of a file one by one, and stops after an error.
 pub struct JsonLinesReader<T> {
     path: PathBuf,
     file: BufReader<File>,
@@ -52,10 +52,10 @@ pub fn open<T: DeserializeOwned>(path: &Path) -> Result<JsonLinesReader<T>, Data
     })
 }
 
-/// All values of a JSON Lines file.
+/// Reads all values of a JSON Lines file.
 ///
 /// # Errors
-/// When the file cannot be read, or a line is not a `T`; the message names the line.
+/// When the file cannot be read, or a line is not a `T`. The message names the line.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
     open(path)?.collect()
 }
@@ -66,7 +66,7 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
         self.line
     }
 
-    /// The next line that is not blank, or nothing at the end.
+    /// Reads the next line that is not blank; `None` at the end.
     fn advance(&mut self) -> Result<Option<T>, DatasetError> {
         let mut text = Vec::new();
         loop {
@@ -79,7 +79,7 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
                 return Ok(None);
             }
             self.line += 1;
-            // Without the line break, so that a cut-off line is told from a control character in a text.
+            // Without the line break, so that a truncated line is not reported as a control character in a text.
             let value = text.trim_ascii();
             if !value.is_empty() {
                 return serde_json::from_slice(value).map(Some).map_err(|error| self.line_error(&error));
@@ -87,7 +87,7 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
         }
     }
 
-    /// `error` without its own count of lines, which is always 1 here; with the column, where it is the place of a slip.
+    /// `error` without its line number, which is always 1 here, and with the column only for syntax errors.
     fn line_error(&self, error: &serde_json::Error) -> DatasetError {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
@@ -124,7 +124,7 @@ pub struct JsonLinesWriter {
 }
 
 impl JsonLinesWriter {
-    /// Begins a file, in place of what may stand there.
+    /// Creates a file, or replaces an existing one.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -148,7 +148,7 @@ impl JsonLinesWriter {
             .map_err(|cause| file_error("write", &self.path, cause))
     }
 
-    /// Hands everything over to the operating system.
+    /// Flushes the file.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -175,12 +175,12 @@ pub fn file_error(action: &'static str, path: &Path, cause: io::Error) -> Datase
     }
 }
 
-/// Whether Python writes the character as `\uXXXX` (or, for control characters, as serde does before it comes here).
+/// Whether Python writes the character as `\uXXXX`. (Control characters are escaped by serde before.)
 fn is_escaped(character: char) -> bool {
     !matches!(character, ' '..='~')
 }
 
-/// The layout of Python's `json.dumps`.
+/// The format of Python's `json.dumps`.
 struct PythonFormatter;
 
 impl serde_json::ser::Formatter for PythonFormatter {

@@ -18,7 +18,7 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// Writes the folder `folder`, as `PeftModel.from_pretrained` reads it for the base that was adapted.
+    /// Writes the folder `folder`, so that `PeftModel.from_pretrained` can load it for the adapted base.
     ///
     /// # Errors
     /// When a file cannot be written.

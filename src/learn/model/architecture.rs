@@ -1,4 +1,4 @@
-//! What an experiment says of a model, its presets, and the shape that follows.
+//! The architecture of a model as an experiment describes it, its presets, and the shape that results.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct Architecture {
     pub qkv_bias: bool,
     /// Base of the rotary position embedding.
     pub rope_theta: f64,
-    /// Llama 3's scaling of the rotary positions; none where it is left out.
+    /// Llama 3's scaling of the rotary positions. Default: no scaling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<Llama3Scaling>,
     /// Epsilon of the RMS norms.
@@ -67,10 +67,10 @@ impl Default for Architecture {
 /// The names of the presets, from small to large.
 pub const PRESETS: &[&str] = &["tiny", "small", "medium"];
 
-/// No size is larger: what is, is a slip of the pen.
+/// The largest allowed size. Larger ones are assumed to be mistakes.
 const MAX_SIZE: usize = 1 << 20;
 
-/// Why an architecture describes no decoder; names the field.
+/// An architecture is not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
     #[error("`{field}` must be at least 1")]
@@ -84,7 +84,7 @@ pub enum ArchitectureError {
         field: &'static str,
         number: usize,
     },
-    #[error("`{field}` = {head} must be even: rotary positions turn pairs")]
+    #[error("`{field}` = {head} must be even, since rotary positions turn pairs")]
     OddHead { field: &'static str, head: usize },
     #[error("`rope_scaling.low_freq_factor` = {low} must be less than `rope_scaling.high_freq_factor` = {high}")]
     Frequencies { low: f64, high: f64 },
@@ -102,7 +102,7 @@ impl Architecture {
         }
     }
 
-    /// The preset called `name`, where there is one.
+    /// The preset `name`, or `None`.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "tiny" => Some(Self::default()),
@@ -112,10 +112,10 @@ impl Architecture {
         }
     }
 
-    /// Whether some decoder has this architecture.
+    /// Checks that the architecture is valid.
     ///
     /// # Errors
-    /// When a field contradicts another or is out of range; the message names it.
+    /// When a field contradicts another or is out of range. The message names the field.
     pub fn check(&self) -> Result<(), ArchitectureError> {
         for (field, number, least) in [
             ("width", self.width, 1),
@@ -152,7 +152,7 @@ impl Architecture {
         self.rope_scaling.as_ref().map_or(Ok(()), Llama3Scaling::check)
     }
 
-    /// The shape over a vocabulary of `vocabulary` tokens.
+    /// The shape for a vocabulary of n tokens.
     ///
     /// # Errors
     /// As [`Architecture::check`], and when the vocabulary is out of range.

@@ -1,5 +1,5 @@
-//! `config.json`: Hugging Face's `LlamaConfig` or `Qwen2Config`. A model with learned positions is neither: it has fields and a name of our own, so
-//! that no other program takes it for one.
+//! `config.json`: Hugging Face's `LlamaConfig` or `Qwen2Config`. A model with learned positions is neither. It has extra fields and its own
+//! name, so that other programs refuse it.
 
 use std::path::Path;
 
@@ -13,20 +13,21 @@ use crate::tokenizer::Tokenizer;
 /// The newest format this program writes and reads.
 const NEWEST_FORMAT: u32 = 1;
 
-/// What this program writes; the others compute the same, but for what [`ConfigFile::unsupported`] and [`ConfigFile::context`] see to.
+/// The architecture that this program writes. The others compute the same, except for what [`ConfigFile::unsupported`] and
+/// [`ConfigFile::context`] check.
 const LLAMA: &str = "LlamaForCausalLM";
 /// A Llama with biases of queries, keys and values.
 const QWEN2: &str = "Qwen2ForCausalLM";
-/// What no other program computes.
+/// The architecture with learned positions, which no other program supports.
 const RUNNER: &str = "RunnerForCausalLM";
 const KNOWN_ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, RUNNER, "MistralForCausalLM", "Phi3ForCausalLM"];
 const LLAMA3: &str = "llama3";
 const LONGROPE: &str = "longrope";
-/// The names of what is done to rotary positions; Phi-3's first files have the last for the one before it.
+/// The supported scalings of rotary positions. `su` is the name of `longrope` in Phi-3's first files.
 const KNOWN_SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
 const ACTIVATION: &str = "silu";
 
-/// The fields of `config.json` that this program writes or must heed; others are left alone.
+/// The fields of `config.json` that this program writes or checks. Others are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 struct ConfigFile {
     architectures: Vec<String>,
@@ -48,25 +49,25 @@ struct ConfigFile {
     rope_theta: Option<f64>,
     #[serde(default)]
     rope_scaling: Option<RopeFields>,
-    /// Of Phi-3; other models have it with what else is said of the scaling.
+    /// Only in Phi-3; other models have this field in `rope_scaling`.
     #[serde(default, skip_serializing)]
     original_max_position_embeddings: Option<usize>,
-    /// What Transformers 5 writes in place of `rope_theta` and `rope_scaling`.
+    /// Written by Transformers 5 instead of `rope_theta` and `rope_scaling`.
     #[serde(default, skip_serializing)]
     rope_parameters: Option<RopeFields>,
-    /// A token sees as many before it, itself included.
+    /// The number of tokens to which a token attends, including itself.
     #[serde(default, skip_serializing)]
     sliding_window: Option<usize>,
-    /// Whether it does: in Qwen2 no, unless it is said.
+    /// Whether `sliding_window` is used. The default is false for Qwen2.
     #[serde(default, skip_serializing)]
     use_sliding_window: Option<bool>,
-    /// Which share of a head is turned.
+    /// The share of a head that is rotated.
     #[serde(default, skip_serializing)]
     partial_rotary_factor: Option<f64>,
-    /// Of all four projections; in Qwen2 those of three are a matter of course.
+    /// Whether all four projections have biases. Qwen2 always has three of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attention_bias: Option<bool>,
-    /// Of queries, keys and values, in a model of our own.
+    /// Whether queries, keys and values have biases, in an architecture of our own.
     #[serde(default, skip_serializing_if = "is_false")]
     qkv_bias: bool,
     #[serde(default)]
@@ -87,12 +88,12 @@ struct ConfigFile {
     /// Rows of `model.embed_columns.weight`.
     #[serde(default, skip_serializing_if = "is_zero")]
     column_positions: usize,
-    /// See [`NEWEST_FORMAT`]; files of other programs have none.
+    /// See [`NEWEST_FORMAT`]. Files of other programs do not have it.
     #[serde(default = "first_format")]
     runner_format: u32,
 }
 
-/// The token that ends a completion, or several.
+/// The tokens that end a completion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum EndTokens {
@@ -109,7 +110,7 @@ impl EndTokens {
     }
 }
 
-/// How rotary positions are scaled, and in Transformers 5 all else about them.
+/// The scaling of rotary positions, and in Transformers 5 all other settings of them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct RopeFields {
@@ -145,7 +146,7 @@ impl RopeFields {
                 original_max_position_embeddings: Some(scaling.original_context),
                 ..Self::default()
             },
-            // No sequence is longer than the context, so the second list is never used.
+            // The second list is for sequences longer than the context, so it is never used.
             RopeScaling::LongRope(LongRope { divisors, magnitude }) => Self {
                 rope_type: Some(LONGROPE.to_owned()),
                 short_factor: Some(divisors.clone()),
@@ -157,7 +158,7 @@ impl RopeFields {
         }
     }
 
-    /// The type of the scaling, where there is one.
+    /// The type of the scaling, if there is one.
     fn scaled(&self) -> Option<&str> {
         self.rope_type.as_deref().filter(|name| *name != "default")
     }
@@ -166,7 +167,7 @@ impl RopeFields {
         self.scaled() == Some(LLAMA3)
     }
 
-    /// What Llama 3's scaling needs; without it, the field that is missing.
+    /// Llama 3's scaling, or the name of the missing field.
     fn llama3(&self) -> Result<Llama3Scaling, &'static str> {
         Ok(Llama3Scaling {
             factor: self.factor.ok_or("factor")?,
@@ -177,7 +178,7 @@ impl RopeFields {
     }
 }
 
-/// What a `config.json` says.
+/// The content of a `config.json`.
 pub(super) struct ModelConfig {
     pub(super) shape: ModelShape,
     /// The tokens that end a completion.
@@ -241,7 +242,7 @@ impl ConfigFile {
         }
     }
 
-    /// The first thing about the model that this program does not do: field, value, what it does.
+    /// The first unsupported field: its name, its value, and the supported values.
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
         let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
         let scaled = |rope: &Option<RopeFields>| {
@@ -267,8 +268,8 @@ impl ConfigFile {
         }
     }
 
-    /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model; with LongRoPE it is
-    /// another beyond the context of the first training.
+    /// The longest sequence for which our decoder computes the same. A model with a sliding window differs beyond the window, and one with
+    /// LongRoPE beyond the context of the first training.
     fn context(&self) -> usize {
         let used = self.use_sliding_window.unwrap_or(!self.is_qwen2());
         let window = self.sliding_window.filter(|window| used && *window > 0);
@@ -286,7 +287,7 @@ impl ConfigFile {
         self.architectures.iter().any(|name| name == QWEN2)
     }
 
-    /// How positions are scaled, and the name of the field that says it.
+    /// The scaling of rotary positions, with the name of its field.
     fn scaling(&self) -> Option<(&'static str, &RopeFields)> {
         let both = [("rope_scaling", &self.rope_scaling), ("rope_parameters", &self.rope_parameters)];
         both.into_iter().find_map(|(place, rope)| {
@@ -299,7 +300,7 @@ impl ConfigFile {
         self.scaling().filter(|(_, rope)| !rope.is_llama3())
     }
 
-    /// LongRoPE's scaling, for heads of `head` numbers; what is wrong with which field of it.
+    /// LongRoPE's scaling, for heads of `head` numbers; on error a field and its problem.
     fn long_scaling(&self, place: &str, rope: &RopeFields, head: usize) -> Result<LongRope, (String, String)> {
         let field = |name: &str| format!("{place}.{name}");
         let missing = |name: &str| (field(name), "is missing".to_owned());
@@ -313,7 +314,7 @@ impl ConfigFile {
             .first_context(rope)
             .ok_or_else(|| missing("original_max_position_embeddings"))?;
         let factor = rope.factor.unwrap_or(self.max_position_embeddings as f64 / first as f64);
-        // As Transformers works it out.
+        // The default of Transformers.
         let magnitude = match rope.attention_factor {
             Some(written) => written,
             None if factor <= 1.0 => 1.0,
@@ -322,7 +323,7 @@ impl ConfigFile {
         if !is_positive(&magnitude) {
             return Err((
                 field("attention_factor"),
-                format!("comes to {magnitude}, which is no positive number"),
+                format!("is {magnitude}, but must be a positive number"),
             ));
         }
         Ok(LongRope { divisors, magnitude })
@@ -349,12 +350,12 @@ impl ConfigFile {
     }
 }
 
-/// Writes `config.json` for `shape`, for weights of the type that Hugging Face calls `dtype`.
+/// Writes `config.json` for `shape`; `dtype` is Hugging Face's name for the weights' type.
 pub(super) fn write(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
     write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
 }
 
-/// What the `config.json` at `path` describes.
+/// Reads the `config.json` at `path`.
 pub(super) fn read(path: &Path) -> Result<ModelConfig, ModelError> {
     let config: ConfigFile = read_json(path)?;
     if config.runner_format > NEWEST_FORMAT {

@@ -36,11 +36,11 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
     })
 }
 
-/// Opens the model in the folder `folder`: its weights stay in their file.
+/// Opens the model in the folder `folder` without reading its weights.
 ///
 /// # Errors
-/// When a file is missing, damaged, of a newer format, or does not fit the others; the message names the file and, where it is a
-/// tensor's fault, the tensor.
+/// When a file is missing, damaged, of a newer format, or inconsistent with the others. The message names the file and, if one is wrong,
+/// the tensor.
 pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
     let ModelConfig { shape, ends } = config_file::read(&folder.join(CONFIG_FILE))?;
     let tokenizer = tokenizer(folder, &shape, &ends)?;
@@ -52,11 +52,11 @@ pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
     })
 }
 
-/// Reads the tokenizer of the model of `shape` in a folder of ours or of Hugging Face's; `ends` are its end-of-sequence tokens.
+/// Reads the tokenizer of a model of `shape`, from our folder or Hugging Face's; `ends` are its end-of-sequence tokens.
 pub(super) fn tokenizer(folder: &Path, shape: &ModelShape, ends: &[u32]) -> Result<Tokenizer, ModelError> {
     let path = folder.join(TOKENIZER_FILE);
     let tokenizer = Tokenizer::load(&path, ends)?;
-    // Models of other programs pad the embedding: more rows than tokens do no harm.
+    // Other programs pad the embedding, so it may have more rows than there are tokens.
     if tokenizer.vocabulary() > shape.vocabulary {
         return Err(ModelError::Vocabulary {
             path,
@@ -68,7 +68,7 @@ pub(super) fn tokenizer(folder: &Path, shape: &ModelShape, ends: &[u32]) -> Resu
 }
 
 impl Model {
-    /// Writes the model into the folder `folder`, which is made where it is missing; equal models give equal bytes.
+    /// Writes the model to the folder `folder`, which is created if missing. Equal models give equal bytes.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -78,7 +78,7 @@ impl Model {
     }
 }
 
-/// Writes all files of a model's folder but its weights, which are of the type that Hugging Face calls `dtype`.
+/// Writes all files of a model's folder except its weights; `dtype` is Hugging Face's name for the weights' type.
 pub(super) fn describe(shape: &ModelShape, tokenizer: &Tokenizer, prompt: &Prompt, dtype: &str, folder: &Path) -> Result<(), ModelError> {
     std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
         path: folder.to_owned(),
@@ -92,7 +92,7 @@ pub(super) fn describe(shape: &ModelShape, tokenizer: &Tokenizer, prompt: &Promp
     write_json(prompt, &folder.join(PROMPT_FILE))
 }
 
-/// What Transformers has to be told of a tokenizer, beside `tokenizer.json`.
+/// The settings that Transformers needs besides `tokenizer.json`.
 fn tokenizer_config(shape: &ModelShape, tokenizer: &Tokenizer) -> Value {
     let text = |token: Option<u32>| token.and_then(|token| tokenizer.token(token));
     json!({
@@ -104,7 +104,7 @@ fn tokenizer_config(shape: &ModelShape, tokenizer: &Tokenizer) -> Value {
     })
 }
 
-/// The file of the weights in a model's folder.
+/// The path of the weights in a model's folder.
 pub(super) fn weights(folder: &Path) -> PathBuf {
     folder.join(WEIGHTS_FILE)
 }

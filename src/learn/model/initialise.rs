@@ -1,16 +1,16 @@
-//! The seeded random start.
+//! Random initial weights.
 
 use super::{Array, ModelShape, Weights};
 use crate::seed::Stream;
 
-/// Standard deviation of matrices and embeddings at the start.
+/// Initial standard deviation of matrices and embeddings.
 const INITIAL_DEVIATION: f64 = 0.02;
 
-/// The weights that `seed` stands for.
+/// The initial weights for `seed`.
 ///
-/// Norms are 1, biases 0; all else is normal with deviation 0.02, divided by √(2 · layers) for the two projections of a layer that add to the
-/// residual stream, so that its variance does not grow with depth (GPT-2). Each tensor has a random stream of its own, named
-/// after it: a tensor more or less leaves the others as they are.
+/// Norms are 1 and biases 0. Other weights are normal with deviation 0.02. For the two projections of a layer that add to the residual
+/// stream it is divided by √(2 · layers), so that the variance does not grow with depth (GPT-2). Each tensor has its own random stream,
+/// named after it, so adding or removing a tensor does not change the others.
 pub fn initialise(shape: &ModelShape, seed: u64) -> Weights {
     let residual = INITIAL_DEVIATION / libm::sqrt(2.0 * shape.layers as f64);
     let parameters = shape.parameters().into_iter();

@@ -11,23 +11,23 @@ use crate::seed::Stream;
 /// The matrices of a layer that can be adapted, by their short names.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/// What the names of adapters start with, as PEFT has it.
+/// The prefix of adapters' names in PEFT.
 const ADAPTER_PREFIX: &str = "base_model.model.";
 
-/// How a base is adapted.
+/// The adapters of a base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lora {
     /// Rank of the adapters.
     #[schemars(range(min = 1))]
     pub rank: usize,
-    /// Their products are multiplied by this, divided by the rank.
+    /// The adapters' products are multiplied by `alpha` / `rank`.
     #[schemars(range(min = 0.0))]
     pub alpha: f64,
     /// The matrices of each layer that are adapted: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`.
     #[schemars(length(min = 1))]
     pub targets: Vec<String>,
-    /// Share of the numbers that an adapter reads as 0 in training. Of the engine `cpu` alone.
+    /// Share of an adapter's inputs that are set to 0 in training. Only for the engine `cpu`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
 }
@@ -44,28 +44,28 @@ impl Default for Lora {
     }
 }
 
-/// Why an adaptation is impossible; names the field.
+/// The settings of adapters are not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LoraError {
     #[error("`rank` = {0} is out of range, it must be from 1 to 1024")]
     Rank(usize),
     #[error("`alpha` = {0} is out of range, it must be a positive number")]
     Alpha(f64),
-    #[error("`dropout` = {0} is out of range, it must be from 0 to 1, without 1")]
+    #[error("`dropout` = {0} is out of range, it must be at least 0 and less than 1")]
     Dropout(f64),
     #[error("`targets` is empty: nothing would be trained (known: {known})", known = TARGETS.join(", "))]
     NoTargets,
     #[error("no target `{0}` (known: {known})", known = TARGETS.join(", "))]
     UnknownTarget(String),
-    #[error("target `{0}` stands twice")]
+    #[error("target `{0}` occurs twice")]
     Twice(String),
 }
 
 impl Lora {
-    /// Whether some decoder can be adapted so.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// When a field is out of range; the message names it.
+    /// When a field is out of range. The message names the field.
     pub fn check(&self) -> Result<(), LoraError> {
         if !(1..=1024).contains(&self.rank) {
             return Err(LoraError::Rank(self.rank));
@@ -90,7 +90,7 @@ impl Lora {
         Ok(())
     }
 
-    /// What the products are multiplied by.
+    /// The factor on the adapters' products.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
     }
@@ -110,8 +110,8 @@ impl Lora {
         matrices.collect()
     }
 
-    /// The adapters that `seed` stands for: `A` uniform as in PEFT, within 1/√in, each from a stream of its own; `B` zero, so that the
-    /// start is the base.
+    /// The initial adapters for `seed`. `A` is uniform within ±1/√in as in PEFT, with one random stream per matrix. `B` is zero, so that the
+    /// first model equals the base.
     pub fn initialise(&self, shape: &ModelShape, seed: u64) -> Weights {
         let mut adapters = Weights::new();
         for (name, (out, inner)) in self.adapted(shape) {
@@ -146,14 +146,14 @@ impl Lora {
     }
 }
 
-/// PEFT's names for the adapters of a matrix: of `A` and of `B`.
+/// PEFT's names of the adapters `A` and `B` of a matrix.
 pub fn adapter_names(matrix: &str) -> (String, String) {
     let stem = matrix.strip_suffix(".weight").unwrap_or(matrix);
     let part = |which: &str| format!("{ADAPTER_PREFIX}{stem}.lora_{which}.weight");
     (part("A"), part("B"))
 }
 
-/// Whether a weight of this name is an adapter.
+/// Whether `name` is that of an adapter.
 pub fn is_adapter(name: &str) -> bool {
     name.starts_with(ADAPTER_PREFIX)
 }

@@ -1,4 +1,4 @@
-//! Numbers as a safetensors file holds them, read where they lie: writing a file copies none.
+//! Writing safetensors files without copies of the numbers.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensorError, serialize_to_file};
 
-/// A tensor on its way into a file.
+/// A tensor to be written to a file.
 pub struct StoredTensor<'a> {
     dtype: Dtype,
     shape: &'a [usize],
@@ -32,7 +32,7 @@ impl<'a> StoredTensor<'a> {
     }
 }
 
-/// Numbers as files hold them, the lowest byte first; where the processor does the same, they are not copied.
+/// The little-endian bytes of numbers. On little-endian processors they are not copied.
 pub fn le_bytes(data: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(data))
@@ -59,7 +59,7 @@ impl View for StoredTensor<'_> {
     }
 }
 
-/// Writes named tensors to the file `path`, which appears when it is complete; equal tensors give equal bytes (the crate sorts by name).
+/// Writes named tensors to the file `path`. Equal tensors give equal bytes (the crate sorts by name).
 ///
 /// # Errors
 /// When the file cannot be written.

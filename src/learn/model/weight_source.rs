@@ -1,13 +1,13 @@
-//! Where an engine has a decoder's weights from.
+//! Sources of a decoder's weights, from which engines read.
 
 use std::borrow::Cow;
 
 use super::weights_file::WeightsFile;
 use super::{Array, ModelError, Weights};
 
-/// Weights by name: read where they are, taken out one by one, or read from their file one by one, so that they are never there twice.
+/// Weights by name. They are borrowed, moved out one by one, or read from their file one by one, so that they are never in memory twice.
 pub trait WeightSource: Send {
-    /// The weight `name`, for the last time.
+    /// Returns the weight `name`. It may be requested only once.
     ///
     /// # Errors
     /// When it cannot be read.

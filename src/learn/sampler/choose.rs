@@ -1,22 +1,22 @@
-//! The choice of a token.
+//! Choosing a token from the logits.
 
 use std::cmp::Ordering;
 
 use super::{SampleError, Sampling};
 use crate::seed::Stream;
 
-/// How many candidates `top_p` looks at first; four times as many each time they do not reach it.
+/// The number of candidates that `top_p` sorts first. It grows by a factor of four until their probabilities suffice.
 const FIRST_CANDIDATES: usize = 64;
 
 /// Chooses the tokens of one response.
 pub(super) enum TokenChooser {
-    /// The likeliest.
+    /// The likeliest token.
     Greedy,
-    /// Drawn, from a random stream of the response's own: one number for each token.
+    /// A token drawn from the response's own random stream, with one random number per token.
     Drawn(Box<Stream>),
 }
 
-/// A token that may be drawn.
+/// A token that can be drawn.
 #[derive(Clone, Copy, Debug)]
 struct TokenCandidate {
     token: u32,
@@ -30,7 +30,7 @@ struct TokenCandidate {
 pub(super) struct TokenCandidates(Vec<TokenCandidate>);
 
 impl TokenChooser {
-    /// For the response to the request called `stream`.
+    /// A chooser for the response to the request `stream`.
     pub(super) fn new(sampling: &Sampling, stream: &str) -> Self {
         if sampling.temperature <= 0.0 {
             Self::Greedy
@@ -87,7 +87,7 @@ impl TokenCandidates {
         self.0.truncate(count);
     }
 
-    /// Keeps the fewest whose weights reach `share` of all that are left.
+    /// Keeps the smallest set of the likeliest whose weights reach `share` of the total.
     fn keep_share(&mut self, share: f64) {
         let enough = share * self.total();
         let mut sorted = FIRST_CANDIDATES;
@@ -108,7 +108,7 @@ impl TokenCandidates {
         }
     }
 
-    /// Brings the `count` likeliest to the front, in order: most tokens of a large vocabulary are never sorted.
+    /// Sorts the `count` likeliest to the front. The other tokens of a large vocabulary are not sorted.
     fn sort_likeliest(&mut self, count: usize) {
         if count > 0 && count < self.0.len() {
             self.0.select_nth_unstable_by(count - 1, TokenCandidate::order);
@@ -123,7 +123,7 @@ impl TokenCandidates {
         self.0.iter().map(|candidate| candidate.weight).sum()
     }
 
-    /// The candidate into whose part of all weights `point` falls, a number in `[0, 1)`.
+    /// The candidate at `point` of the cumulative weights, where `point` is in `[0, 1)`.
     fn at(&self, point: f64) -> Option<u32> {
         let (point, mut sum) = (point * self.total(), 0.0);
         let hit = self.0.iter().find(|candidate| {
@@ -135,15 +135,15 @@ impl TokenCandidates {
 }
 
 impl TokenCandidate {
-    /// The likelier first; of equally likely ones, the lower token.
+    /// The likelier first; the lower token of equally likely ones.
     fn order(&self, other: &Self) -> Ordering {
         other.logit.total_cmp(&self.logit).then(self.token.cmp(&other.token))
     }
 }
 
-/// The number of the largest logit (of equal ones, the lowest) and the logit; none where one is not a finite number.
+/// The largest logit and its token (the lowest of equal ones); `None` if a logit is not finite.
 fn likeliest(logits: &[f32]) -> Option<(u32, f32)> {
-    // Whole lanes, so that large vocabularies go by vectors. A product with 0 is NaN for what is not finite.
+    // Whole lanes, so that the compiler uses vectors. The product of 0 with a number that is not finite is NaN.
     let mut lanes = [(f32::NEG_INFINITY, 0.0); 16];
     for block in logits.chunks(16) {
         for ((largest, check), logit) in lanes.iter_mut().zip(block) {

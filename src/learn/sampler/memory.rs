@@ -1,13 +1,13 @@
-//! Whether a sampling fits into the memory that is there: decided before it begins.
+//! Checks before sampling starts that it fits into memory.
 
 use super::{SampleError, Sampling, SamplingRun};
 use crate::engine::{self, Bytes, Dtype, MemoryEstimate};
 use crate::model::ModelShape;
 
-/// How many of `slots` slots fit; `prompt` is the longest prompt, in tokens.
+/// The number of slots, at most `slots`, that fit into memory; `prompt` is the longest prompt, in tokens.
 ///
 /// # Errors
-/// When not even one does.
+/// When not even one fits.
 pub(super) fn fit(
     sampling: &Sampling,
     shape: &ModelShape,

@@ -1,4 +1,4 @@
-//! Continuous batching: a slot that is done takes the next request at once.
+//! Continuous batching: when a slot has finished a response, it starts the next request.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::engine::{DecodingEngine, Feed};
 use crate::model::ModelShape;
 use crate::tokenizer::{Cursor, Tokenizer};
 
-/// What is asked.
+/// The inputs of sampling.
 #[derive(Clone, Copy)]
 pub(super) struct SamplingInput<'a> {
     pub(super) shape: &'a ModelShape,
@@ -19,14 +19,14 @@ pub(super) struct SamplingInput<'a> {
     pub(super) sampling: &'a Sampling,
 }
 
-/// A response under way in a slot.
+/// A response in progress in a slot.
 struct ActiveResponse {
     number: usize,
     chooser: TokenChooser,
     cursor: Cursor,
-    /// Tokens that the slot's cache holds.
+    /// Number of tokens in the slot's cache.
     held: usize,
-    /// To be fed next, with their positions.
+    /// The next tokens to feed, with their positions.
     next: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -46,7 +46,7 @@ pub(super) struct BatchSampler<'a> {
 }
 
 impl<'a> BatchSampler<'a> {
-    /// For a decoder of `slots` slots.
+    /// A sampler for a decoder with n slots.
     pub(super) fn new(asked: SamplingInput<'a>, decoder: Box<dyn DecodingEngine>, queue: Queue, slots: usize) -> Self {
         Self {
             asked,
@@ -58,7 +58,7 @@ impl<'a> BatchSampler<'a> {
         }
     }
 
-    /// All responses, with the numbers of their requests.
+    /// Returns all responses with the numbers of their requests.
     pub(super) fn answer(mut self, run: &SamplingRun<'_>) -> Result<Vec<(usize, Response)>, SampleError> {
         let begun = Instant::now();
         let (total, mut tokens) = (self.asked.requests.len(), 0);
@@ -94,7 +94,7 @@ impl<'a> BatchSampler<'a> {
         Ok(())
     }
 
-    /// One token for each active slot; those that are done move to `done`.
+    /// Samples one token for each active slot. Finished responses move to `done`.
     fn step(&mut self) -> Result<(), SampleError> {
         let active = self.active.iter().enumerate();
         let feeds: Vec<Feed<'_>> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
@@ -138,7 +138,7 @@ impl ActiveResponse {
         active
     }
 
-    /// Has `tokens` fed next.
+    /// Sets the next tokens to feed.
     fn queue(&mut self, asked: SamplingInput<'_>, tokens: &[u32]) {
         let (lines, columns) = (asked.shape.lines, asked.shape.columns);
         (self.lines, self.columns) = self.cursor.positions(asked.tokenizer, tokens, lines, columns);
@@ -156,7 +156,7 @@ impl ActiveResponse {
         }
     }
 
-    /// Adds the next token to the response; returns the response where that was its last.
+    /// Adds the next token to the response. Returns the response if it is finished.
     fn extend(
         &mut self,
         asked: SamplingInput<'_>,
@@ -169,7 +169,7 @@ impl ActiveResponse {
             sampling,
             ..
         } = asked;
-        // Rows of the embedding beyond the tokenizer's tokens stand for nothing.
+        // The embedding may have more rows than the tokenizer has tokens.
         let known = logits.get(..tokenizer.vocabulary()).unwrap_or(logits);
         let token = self.chooser.choose(sampling, known, candidates, asked.stream(self.number))?;
         self.held += self.next.len();

@@ -1,4 +1,4 @@
-//! How each style cuts texts, in the parts of the `tokenizers` crate.
+//! How each style splits texts, using the `tokenizers` crate.
 
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::fuse::Fuse;
@@ -19,7 +19,7 @@ const WORD_PATTERN: &str = r" ?\p{L}+|[0-9]| ?[^\s\p{L}0-9]|\s";
 /// A line break before a line that is not empty.
 const LINE_START_PATTERN: &str = r"\n(?=.)";
 
-/// What cuts texts, and puts them together again.
+/// Splits texts into pre-tokens, and joins them again.
 pub(super) struct StylePreTokenizer {
     style: TokenizerStyle,
     pub normalizer: Option<NormalizerWrapper>,
@@ -50,7 +50,7 @@ impl StylePreTokenizer {
         })
     }
 
-    /// The pieces of a text that are tokens where they occur often enough.
+    /// The pieces of a text that become tokens if they occur often enough.
     pub(super) fn pieces(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
         if self.style == TokenizerStyle::Char {
             return Ok(Vec::new());

@@ -1,11 +1,11 @@
-//! The tokens of a style, collected from the training texts.
+//! The vocabulary of a style, collected from the training texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::SPECIAL_TOKENS;
 use super::pre_tokenizer::StylePreTokenizer;
 
-/// How often a phrase or word must occur to be a token: one that occurs once cannot be learnt from.
+/// A phrase or word must occur this many times to be a token, since a model cannot learn a token from one occurrence.
 const MIN_OCCURRENCES: usize = 2;
 
 /// The special tokens, then the ten digits, the characters of `texts` and (but for [`super::TokenizerStyle::Char`]) their repeated pieces, sorted.

@@ -1,5 +1,5 @@
-//! Checkpoints: all that a training needs to go on as if it had never stopped. They are written from where the engine holds its
-//! numbers, and read tensor by tensor: neither takes memory to speak of.
+//! Checkpoints: the complete state of a training, so that it resumes as if it had never stopped. They are written directly from the
+//! engine's buffers and read tensor by tensor, so neither takes much memory.
 
 use std::fs::File;
 use std::io;
@@ -16,13 +16,13 @@ use crate::engine::{EngineError, TensorGroup, TrainingEngine};
 use crate::model::{Array, StoredTensor, TensorFile, le_bytes, write_tensors};
 
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
-/// What the names of folders begin with in which a checkpoint is written.
+/// The prefix of folders in which a checkpoint is being written.
 const UNFINISHED_PREFIX: &str = "checkpoint.unfinished";
 
-/// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
+/// Identifies a training by recipe, rows, start, seed and version of the program. Checkpoints of other trainings are ignored.
 pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &TrainingStart, seed: u64) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v2");
-    // Debug texts hold every field, and floats in full.
+    // The `Debug` format has every field, and floats with all digits.
     hasher.update(format!("{} {seed} {recipe:?}", env!("CARGO_PKG_VERSION")).as_bytes());
     for row in rows {
         hasher.update(format!("{row:?}").as_bytes());
@@ -35,8 +35,8 @@ pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &TrainingStart, see
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Puts the state of `engine` and the `history` of the training `identity`, one entry for each step done, into the folder `scratch`, in
-/// place of an earlier checkpoint.
+/// Writes a checkpoint of the training `identity` to the folder `scratch`, replacing an earlier one: the state of `engine`, and the
+/// `history` with one entry per step.
 pub(super) fn write(engine: &dyn TrainingEngine, history: &[StepMetrics], scratch: &Path, identity: &str) -> Result<(), TrainError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -58,22 +58,22 @@ pub(super) fn write(engine: &dyn TrainingEngine, history: &[StepMetrics], scratc
     let metadata = [("identity", identity.to_owned()), ("sum", sum.finish())];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
     std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
-    // Of its own: another process, whose runner was killed, may be writing its last one.
+    // A separate folder, since another process whose runner was killed may still be writing its last checkpoint.
     let folder = tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempdir_in(scratch);
     let folder = folder.map_err(failed(scratch))?;
     let (unfinished, finished) = (folder.path().join(CHECKPOINT_FILE), path(scratch));
     write_tensors(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
-    // Renamed when complete, on the disk too: a process killed meanwhile or a power failure leave the earlier one.
+    // Renamed after it is complete on the disk: if the process is killed or the power fails, the earlier checkpoint stays.
     let synced = File::open(&unfinished).and_then(|file| file.sync_all());
     synced.map_err(failed(&unfinished))?;
     std::fs::rename(&unfinished, &finished).map_err(failed(&finished))
 }
 
-/// Removes what killed processes began to write.
+/// Removes unfinished checkpoints of killed processes.
 pub(super) fn clear_unfinished(scratch: &Path) {
     let entries = std::fs::read_dir(scratch).into_iter().flatten().filter_map(Result::ok);
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX)) {
-        // What stays takes up space until the stage has ended.
+        // If that fails, it only takes space until the stage ends.
         let _ = match entry.file_type() {
             Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
             _ => std::fs::remove_file(entry.path()),
@@ -81,7 +81,7 @@ pub(super) fn clear_unfinished(scratch: &Path) {
     }
 }
 
-/// A digest of named tensors: the length of a file does not tell whether its numbers have reached the disk.
+/// A digest of named tensors. A file of the right length may still contain numbers that did not reach the disk.
 struct Checksum(blake3::Hasher);
 
 impl Checksum {
@@ -102,7 +102,7 @@ impl Checksum {
     }
 }
 
-/// Where a training's checkpoint lies.
+/// The path of a training's checkpoint.
 pub(super) fn path(scratch: &Path) -> PathBuf {
     scratch.join(CHECKPOINT_FILE)
 }
@@ -116,7 +116,7 @@ fn stored_name(part: TensorGroup, name: &str) -> String {
     format!("{group}/{name}")
 }
 
-/// A checkpoint's file, open for reading.
+/// An opened checkpoint.
 pub(super) struct Checkpoint {
     file: TensorFile,
     /// One entry for each step done.
@@ -124,8 +124,8 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The checkpoint of the training `identity` in `scratch`; nothing where there is none, or one that is damaged or another's:
-    /// then the training starts anew.
+    /// Opens the checkpoint of the training `identity` in `scratch`. Returns `None` if it is missing, damaged, or of another training; then the
+    /// training starts from the beginning.
     pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
         let file = TensorFile::open(&path(scratch)).ok()?;
         if file.note("identity")? != identity {
@@ -168,7 +168,7 @@ impl Checkpoint {
     }
 }
 
-/// Shape and bytes of a tensor of this type, where there is one.
+/// Shape and bytes of a tensor of this type, or `None` if there is none.
 fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
     let info = file.info(name).filter(|info| info.dtype == dtype)?;
     Some(file.bytes(info).map(|bytes| (info.shape.clone(), bytes)))

@@ -6,17 +6,17 @@ use crate::engine::{Batch, IGNORED, Sequence};
 use crate::model::ModelShape;
 use crate::tokenizer::{Cursor, Tokenizer, TokenizerStyle};
 
-/// How many rows a message names.
+/// The largest number of rows that a message names.
 const MAX_NAMED_ROWS: usize = 5;
 
-/// The prompts of `rows` as the model reads them.
+/// The rendered prompts of `rows`.
 fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
     let rows = rows.iter();
     rows.map(|row| prompt.render(&row.prompt, row.step_num)).collect()
 }
 
-/// The tokenizer for training on `data`. The rows of its vocabulary are read with both prompts of the method too: what starts from
-/// the model may have another prompt than it.
+/// The tokenizer for training on `data`. The rows of its vocabulary are also rendered with both prompts of the method, since a training
+/// that starts from this model may use another prompt.
 pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
     let mut texts = prompts(data.rows, prompt);
     for template in [Prompt::PLAIN, Prompt::NUMBERED, &prompt.template] {
@@ -32,7 +32,7 @@ pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: 
 /// A row as tokens: prompt, completion and end, with their positions.
 struct Example {
     tokens: Vec<u32>,
-    /// How many of them are the prompt.
+    /// Number of tokens of the prompt.
     prompt: usize,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -45,7 +45,7 @@ pub(super) struct Examples<'a> {
 }
 
 impl<'a> Examples<'a> {
-    /// Tokenises `rows`, prompt and completion apart.
+    /// Tokenises `rows`, prompt and completion separately.
     pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
         let prompts = prompts(rows, prompt);
         let examples = rows.iter().zip(&prompts).map(|(row, prompt)| {
@@ -85,7 +85,7 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// Whether the tokenizer has a token for all that the rows say.
+    /// Checks that the tokenizer has a token for everything in the rows.
     pub(super) fn check_known(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), TrainError> {
         let Some(unknown) = tokenizer.unknown() else { return Ok(()) };
         let strange = |example: &Example| example.tokens.contains(&unknown);
@@ -111,7 +111,7 @@ impl<'a> Examples<'a> {
         self.examples.iter().map(|example| example.tokens.len()).collect()
     }
 
-    /// The rows with these numbers, as far as their memory goes.
+    /// The sizes of the rows with these numbers, for estimates of memory.
     pub(super) fn sequences(&self, numbers: &[usize]) -> Vec<Sequence> {
         let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
         let sequence = |example: &Example| {
@@ -132,8 +132,8 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// The batch of the rows with these numbers: every token but the last is read, and the next one predicted where it belongs to
-    /// the completion or ends it.
+    /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it belongs to the
+    /// completion or ends it.
     pub(super) fn batch(&self, numbers: &[usize]) -> Batch {
         let mut batch = Batch::default();
         for example in numbers.iter().filter_map(|&number| self.examples.get(number)) {

@@ -1,20 +1,20 @@
-//! What happened at each step, and the training curve made of it.
+//! The metrics of each step, and the training curve.
 
 use super::{Recipe, TrainingPoint, schedule};
 
-/// Points of a curve, at most.
+/// The largest number of points of a curve.
 const MAX_CURVE_POINTS: usize = 200;
 
-/// One optimizer step.
+/// The metrics of one optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct StepMetrics {
     pub(super) loss: f64,
     pub(super) gradient_norm: f64,
-    /// Read in this step.
+    /// Number of tokens in this step.
     pub(super) tokens: f64,
 }
 
-/// The curve of a training of `steps` steps: at most 200 points, each the mean over equally many steps (the last over what is left).
+/// The curve of a training of `steps` steps: at most 200 points, each the mean over the same number of steps (the last over the rest).
 pub(super) fn curve(history: &[StepMetrics], recipe: &Recipe, steps: u64) -> Vec<TrainingPoint> {
     let stride = history.len().div_ceil(MAX_CURVE_POINTS).max(1);
     let (mut step, mut tokens) = (0, 0.0);

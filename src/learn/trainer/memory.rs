@@ -1,4 +1,4 @@
-//! Whether a training fits into the memory that is there: decided before it begins.
+//! Checks before a training starts that it fits into memory.
 
 use super::examples::Examples;
 use super::order::{BatchOrder, per_epoch};
@@ -6,8 +6,8 @@ use super::{Recipe, TrainError, TrainingRun};
 use crate::engine::{self, Bytes, Dtype, MemoryEstimate, Sequence, Training};
 use crate::model::ModelShape;
 
-/// The batches of a training, as far as their memory goes: those of the first pass over the data, which have each row once, and one
-/// of the longest rows, which a later pass or a curriculum may put together.
+/// The sizes of batches that determine the memory of a training: those of the first pass over the data, which has each row once, and one of
+/// the longest rows, which may meet in a later pass or the curriculum.
 pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut BatchOrder, steps: u64) -> Vec<Vec<Sequence>> {
     let lengths = examples.lengths();
     let first = recipe.curriculum(steps);
@@ -19,10 +19,10 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Batc
     pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
 }
 
-/// Whether the weights of this shape have room at all, asked before they are made: with all else that a training needs, [`fit`] asks.
+/// Checks, before the weights of this shape are created, that they alone fit into memory. [`fit`] checks the whole training.
 ///
 /// # Errors
-/// When they have not.
+/// When they do not fit.
 pub(super) fn fits(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainError> {
     let Some(available) = memory.and_then(|bytes| usize::try_from(bytes).ok()) else {
         return Ok(());
@@ -40,11 +40,11 @@ pub(super) fn fits(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainE
     })
 }
 
-/// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. The weights go
-/// into the engine and come out of it one by one; when they come out they are there twice, and all else is gone.
+/// The options for training on `batches`. Activations are recomputed if the memory does not suffice otherwise. The engine takes and returns
+/// the weights one by one. While it returns them they are in memory twice, but everything else is freed.
 ///
 /// # Errors
-/// When it is too much either way.
+/// When the memory does not suffice either way.
 pub(super) fn fit(
     recipe: &Recipe,
     shape: &ModelShape,

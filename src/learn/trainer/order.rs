@@ -1,26 +1,26 @@
-//! Which rows are in which batch: a pure function of the seed and the batch's number.
+//! The rows of each batch: a pure function of the seed and the batch's number.
 
 use crate::seed::Stream;
 
-/// Rows are sorted by length within this many batches: enough for little padding, few enough for mixed batches.
+/// Rows are sorted by length within this many batches: enough to need little padding, few enough to keep batches mixed.
 const SORTING_WINDOW: usize = 16;
 
-/// The endless sequence of batches: those of the curriculum, where there is one, then pass after pass.
+/// The endless sequence of batches: those of the curriculum, if there is one, then pass after pass.
 ///
-/// In each pass over the data the rows are shuffled, cut into windows of 16 batches, sorted by length within each, cut into
-/// batches, and the batches are shuffled.
+/// In each pass over the data, rows are shuffled, cut into windows of 16 batches, sorted by length within each window, and cut into
+/// batches. Then the batches are shuffled.
 pub(super) struct BatchOrder {
     seed: u64,
     batch: usize,
     lengths: Vec<usize>,
     curriculum: Curriculum,
-    /// The pass that `batches` belong to.
+    /// The pass of `batches`.
     epoch: Option<u64>,
     batches: Vec<Vec<usize>>,
 }
 
 impl BatchOrder {
-    /// For rows of these lengths (at least one), `batch` of them in a batch, the first `curriculum` batches from short to long.
+    /// The order of rows of these lengths (at least one row), with `batch` rows per batch and a curriculum of n batches.
     pub(super) fn new(seed: u64, batch: usize, lengths: Vec<usize>, curriculum: u64) -> Self {
         Self {
             seed,
@@ -65,8 +65,7 @@ pub(super) fn per_epoch(rows: usize, batch: usize) -> u64 {
     rows.div_ceil(batch.max(1)) as u64
 }
 
-/// The batches before the first pass. Each is drawn from the rows up to a length, which grows evenly from the shortest row's to the
-/// longest's.
+/// The batches before the first pass. Each is drawn from the rows up to a length, which grows evenly from the shortest to the longest row.
 struct Curriculum {
     batches: u64,
     /// Lengths with the numbers of their rows, ascending.
@@ -80,7 +79,7 @@ impl Curriculum {
         Self { batches, rows }
     }
 
-    /// The row numbers of batch `number`: `batch` draws from those admitted, each as likely as any other.
+    /// The row numbers of batch `number`: `batch` uniform draws from the rows that are short enough.
     fn batch(&self, number: u64, seed: u64, batch: usize) -> Vec<usize> {
         let (Some((shortest, _)), Some((longest, _))) = (self.rows.first(), self.rows.last()) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! The params of training: how a model comes from rows.
+//! The params of training.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::engine::{Dtype, Engine, Frozen, Optimizer};
 use crate::model::{Architecture, Lora, PRESETS};
 use crate::tokenizer::TokenizerStyle;
 
-/// How a model is trained: all params of `train`, after defaults.
+/// The params of `train`, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
@@ -131,7 +131,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Optimizer steps in all, for so many rows.
+    /// Total optimizer steps for n rows.
     pub(super) fn steps(&self, rows: usize) -> u64 {
         let accumulate = self.accumulate as u64;
         match self.epochs {
@@ -140,13 +140,13 @@ impl Recipe {
         }
     }
 
-    /// Batches before the first pass over the data, of so many optimizer steps.
+    /// Batches before the first pass over the data, for n optimizer steps.
     pub(super) fn curriculum(&self, steps: u64) -> u64 {
         let steps = (self.curriculum * steps as f64).round() as u64;
         steps.saturating_mul(self.accumulate as u64)
     }
 
-    /// The optimizer that it asks for.
+    /// The settings of the optimizer.
     pub(super) fn optimizer(&self) -> Optimizer {
         Optimizer {
             beta1: self.beta1,
@@ -158,7 +158,7 @@ impl Recipe {
     }
 }
 
-/// Reads a preset's name or a table.
+/// Deserializes a preset's name or a table.
 fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architecture>, D::Error> {
     struct ArchitectureVisitor;
 
@@ -195,7 +195,8 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Reads `plain`, `numbered` or a text with `{question}`; and a prompt as it stands in records, from which a stage may be run again.
+/// Deserializes `plain`, `numbered` or a text with `{question}`, and also a prompt in the form of records, so that a stage can be run again
+/// from its record.
 fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
     struct PromptVisitor;
     impl<'de> Visitor<'de> for PromptVisitor {
@@ -224,7 +225,7 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
     deserializer.deserialize_any(PromptVisitor)
 }
 
-/// More rows or batches than anybody wants at once.
+/// The largest number of rows or batches at once.
 const MAX_COUNT: usize = 1 << 16;
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
@@ -236,7 +237,7 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> 
 }
 
 fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    within(deserializer, |number| number >= 0.0 && number.is_finite(), "a number from 0 on")
+    within(deserializer, |number| number >= 0.0 && number.is_finite(), "a number of at least 0")
 }
 
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -247,7 +248,7 @@ fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error
     within(
         deserializer,
         |number| (0.0..1.0).contains(&number),
-        "a number from 0 to 1, without 1",
+        "a number of at least 0 and less than 1",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The loop itself.
+//! The loop over optimizer steps.
 
 use std::time::{Duration, Instant};
 
@@ -9,32 +9,32 @@ use super::order::BatchOrder;
 use super::{Recipe, TrainError, TrainingProgress, TrainingRun, schedule};
 use crate::engine::{Batch, StepResult, TrainingEngine};
 
-/// Time between checkpoints at least: what a killed process loses. It decides nothing about the result.
+/// The shortest time between checkpoints, and so the most that a killed process loses. It does not change the result.
 const MIN_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A training may work so many times as long as it writes checkpoints: large ones are written less often.
+/// Training takes at least this many times as long as writing checkpoints. Large ones are therefore written less often.
 const WORK_PER_CHECKPOINT: u32 = 30;
 
-/// What a disk is taken to write in a second, in bytes, until a checkpoint was written.
+/// The assumed rate of writing to a disk, in bytes per second, until the first checkpoint was written.
 const ASSUMED_WRITE_RATE: f64 = 400e6;
 
-/// Time until the next checkpoint, where one takes so long to write.
+/// The time until the next checkpoint, if writing one takes `takes`.
 fn interval(takes: Duration) -> Duration {
     MIN_CHECKPOINT_INTERVAL.max(takes * WORK_PER_CHECKPOINT)
 }
 
-/// How long it presumably takes to write a checkpoint of so many trained numbers: each with two moments, in f32.
+/// The expected time for writing a checkpoint of n `trained` numbers, each with two moments, in f32.
 fn presumed(trained: usize) -> Duration {
     Duration::from_secs_f64(trained as f64 * 12.0 / ASSUMED_WRITE_RATE)
 }
 
-/// One training under way.
+/// A training in progress.
 pub(super) struct TrainingSession<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) examples: Examples<'a>,
     pub(super) order: BatchOrder,
     pub(super) engine: Box<dyn TrainingEngine>,
-    /// Of the training, for its checkpoints.
+    /// Identifies the training in its checkpoints.
     pub(super) identity: String,
     /// One entry for each step done.
     pub(super) history: Vec<StepMetrics>,
@@ -42,7 +42,7 @@ pub(super) struct TrainingSession<'a> {
 }
 
 impl TrainingSession<'_> {
-    /// Takes up the checkpoint, where there is one.
+    /// Restores the checkpoint, if there is one.
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
         checkpoint::clear_unfinished(self.run.scratch);
         if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
@@ -89,7 +89,7 @@ impl TrainingSession<'_> {
         Ok(())
     }
 
-    /// Takes optimizer step `step`, from 0.
+    /// Takes optimizer step `step`, counted from 0.
     fn step(&mut self, step: u64, learning_rate: f64) -> Result<StepMetrics, TrainError> {
         let accumulate = self.recipe.accumulate as u64;
         let mut rows = Vec::new();

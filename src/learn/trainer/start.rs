@@ -1,10 +1,10 @@
-//! Where a training starts: at random, or from another model.
+//! The start of a training: random weights, or another model.
 
 use super::{Recipe, TrainError, TrainingData, examples, memory};
 use crate::model::{self, Architecture, Model, ModelShape, Weights};
 use crate::tokenizer::Tokenizer;
 
-/// What there is before the first step.
+/// Tokenizer, shape and weights before the first step.
 pub(super) struct TrainingStart {
     pub(super) tokenizer: Tokenizer,
     pub(super) shape: ModelShape,
@@ -12,8 +12,8 @@ pub(super) struct TrainingStart {
 }
 
 impl TrainingStart {
-    /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
-    /// `memory` is how many bytes it may take, where that is known.
+    /// The base, or without one a new tokenizer for the texts and random weights for `seed`. `memory` is the available memory in bytes, if
+    /// known.
     pub(super) fn new(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
         if let Some(base) = data.base {
             let Model {
@@ -39,7 +39,7 @@ impl TrainingStart {
     }
 }
 
-/// Whether a model of the architecture `written` has the shape `found`, whatever the vocabulary.
+/// Checks that a model of the architecture `written` has the shape `found`, apart from the vocabulary.
 pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), TrainError> {
     let written = written.shape(found.vocabulary)?;
     let (written, found) = (sizes(&written), sizes(found));
@@ -49,7 +49,7 @@ pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), Tr
     })
 }
 
-/// All that a shape has beside the vocabulary, by the names that an experiment uses.
+/// All fields of a shape except the vocabulary, by their names in an experiment.
 fn sizes(shape: &ModelShape) -> [(&'static str, String); 14] {
     [
         ("width", shape.width.to_string()),

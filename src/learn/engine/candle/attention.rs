@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use super::layers::{attend, rotate};
 use super::network::{CandleLayer, Network};
 
-/// What the layers of one batch share.
+/// The tensors that the layers of one batch share.
 pub(super) struct CausalAttention {
     sequences: usize,
     length: usize,
@@ -13,12 +13,12 @@ pub(super) struct CausalAttention {
     cosine: Tensor,
     /// [length, 1, head/2]
     sine: Tensor,
-    /// -∞ where the key comes after the query. [group · length, length]
+    /// -∞ if the key comes after the query, else 0. [group · length, length]
     mask: Tensor,
 }
 
 impl CausalAttention {
-    /// For `sequences` sequences of `length` tokens, padding included (it comes last, so no token sees it).
+    /// For `sequences` sequences of `length` tokens, including padding (it comes last, so no token attends to it).
     pub(super) fn new(network: &Network, sequences: usize, length: usize, device: &Device) -> Result<Self> {
         let shape = &network.shape;
         let group = shape.heads / shape.kv_heads;
@@ -41,7 +41,7 @@ impl CausalAttention {
         let q = rotate(&q.reshape((batch, length, shape.heads, head))?, &self.cosine, &self.sine)?;
         let k = rotate(&k.reshape((batch, length, shape.kv_heads, head))?, &self.cosine, &self.sine)?;
         let v = v.reshape((batch, length, shape.kv_heads, head))?;
-        // The query heads that share a key head stand one after the other: no key is copied.
+        // The query heads that share a key head follow one another, so no key is copied.
         let group = shape.heads / shape.kv_heads;
         let q = q.transpose(1, 2)?.reshape((batch, shape.kv_heads, group * length, head))?;
         let (k, v) = (k.transpose(1, 2)?.contiguous()?, v.transpose(1, 2)?.contiguous()?);

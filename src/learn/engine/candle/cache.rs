@@ -1,4 +1,4 @@
-//! Keys and values of the tokens so far, and attention over them.
+//! The cache of keys and values, and attention over it.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::layers::attend;
 use crate::model::ModelShape;
 
-/// Attention looks at this many positions, or twice as many, and so on: as few as reach the row's own. The count is a function of
-/// the row alone, so that sums are grouped alike whatever the other rows are.
+/// Attention reads the positions up to the row's own, rounded up to a multiple of this. The number depends on the row alone, so that sums
+/// are grouped in the same way whatever the other rows are.
 const POSITION_STEP: usize = 32;
 
-/// Where a row stands: which slot, and how many tokens come before it.
+/// The position of a row: its slot, and the number of tokens before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CachePosition {
     pub(super) slot: usize,
@@ -64,8 +64,7 @@ impl KeyValueCache {
         self.store(&places, &self.keys.index_select(&rows, 0)?, &self.values.index_select(&rows, 0)?)
     }
 
-    /// What the rows at `places` see of their slots, up to their own position. queries: [places, heads, head] →
-    /// [places, heads · head]
+    /// Attention of the rows at `places` to their slots, up to their own position. queries: [places, heads, head] → [places, heads · head]
     pub(super) fn attend(&self, places: &[CachePosition], queries: &Tensor) -> Result<Tensor> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (row, place) in places.iter().enumerate() {
@@ -92,7 +91,7 @@ impl KeyValueCache {
         Tensor::cat(&groups, 0)?.index_select(&Tensor::new(order.as_slice(), queries.device())?, 0)
     }
 
-    /// [`KeyValueCache::attend`] for rows that all look at `length` positions.
+    /// [`KeyValueCache::attend`] for rows that all read `length` positions.
     fn attend_alike(&self, length: usize, places: &[CachePosition], queries: &Tensor) -> Result<Tensor> {
         let (device, rows) = (queries.device(), places.len());
         let slots: Vec<u32> = places.iter().map(|place| place.slot as u32).collect();

@@ -1,4 +1,4 @@
-//! Cached decoding.
+//! Decoding with a cache.
 
 use candle_core::{Device, Tensor};
 
@@ -9,11 +9,11 @@ use super::{pool, tensors};
 use crate::engine::{DecodingEngine, EngineError, Feed, check};
 use crate::model::{ModelShape, WeightSource};
 
-/// All products are over exactly this many rows (filled up where there are fewer): how a product sums depends on its size, and a
-/// row's result must not depend on how many other rows there are.
+/// All products have exactly this many rows (padded if there are fewer): the order of a product's sums depends on its size, and a row's
+/// result must not depend on the number of other rows.
 const PRODUCT_ROWS: usize = 64;
 
-/// Sequences decoded at once: as many as a product has rows.
+/// The fastest number of sequences to decode at once: as many as a product has rows.
 pub const RECOMMENDED_SLOTS: usize = PRODUCT_ROWS;
 
 /// Decodes on a candle device.
@@ -22,7 +22,7 @@ pub struct CandleDecoder {
     pool: rayon::ThreadPool,
     network: Network,
     slots: usize,
-    /// By layer.
+    /// One cache per layer.
     caches: Vec<KeyValueCache>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
@@ -40,7 +40,7 @@ impl CandleDecoder {
     /// A decoder of `shape` with `weights` and an empty cache of `slots` slots.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape, or the device fails.
+    /// When a weight is missing or has the wrong shape, or the device fails.
     pub fn new(shape: &ModelShape, weights: impl WeightSource, slots: usize, device: &Device, threads: usize) -> Result<Self, EngineError> {
         let tensors = tensors(shape, weights, device)?;
         let network = Network::new(shape, device, |name| {
@@ -62,7 +62,7 @@ impl CandleDecoder {
         let shape = &self.network.shape;
         let mut rows = Vec::new();
         for feed in feeds {
-            // The cache keeps no count of what its slots hold: the caller's is believed.
+            // The cache does not count the tokens of its slots, so `start` is taken as correct.
             check::feed(shape, self.slots, feed, feed.start)?;
             let at = |places: &[u32], i: usize| places.get(i).copied().unwrap_or(0);
             rows.extend(feed.tokens.iter().enumerate().map(|(i, &token)| FeedToken {
@@ -145,7 +145,7 @@ impl DecodingEngine for CandleDecoder {
     }
 
     fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError> {
-        // As for `feed`, the caller knows what the slots hold.
+        // As in `feed`, the number of cached tokens is not checked.
         check::copy(self.slots, from, to, count, self.network.shape.context)?;
         if from != to && count > 0 {
             self.caches.iter().try_for_each(|cache| cache.copy(from, to, count))?;

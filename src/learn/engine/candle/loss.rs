@@ -6,7 +6,7 @@ use super::attention::CausalAttention;
 use super::network::{Network, TokenInput};
 use crate::engine::{Batch, EngineError, IGNORED, check};
 
-/// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; nothing where none is trained on.
+/// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; `None` if no token is trained on.
 pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Result<Option<Tensor>, EngineError> {
     let padded = PaddedBatch::new(network, batch)?;
     if padded.targets.is_empty() {
@@ -24,14 +24,14 @@ pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Resul
     Ok(Some(likelihoods.sum_all()?.neg()?))
 }
 
-/// A batch with its sequences padded to the longest, and where the trained tokens went.
+/// A batch with its sequences padded to the longest, and the positions of the trained tokens.
 struct PaddedBatch {
     length: usize,
     /// [sequences · length]
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
-    /// The rows that are trained on, and their targets. [trained]
+    /// Indices of the rows that are trained on, and their targets. [trained]
     rows: Vec<u32>,
     targets: Vec<u32>,
 }
@@ -62,7 +62,7 @@ impl PaddedBatch {
     }
 }
 
-/// Lays out `packed` sequences of `lengths` with `filler` after each, up to `length`; nothing stays nothing.
+/// Pads `packed` sequences of `lengths` with `filler`, each up to `length`. An empty list stays empty.
 fn pad(packed: &[u32], lengths: &[usize], length: usize, filler: u32) -> Vec<u32> {
     let mut padded = Vec::with_capacity(lengths.len() * length);
     let mut rest = packed.iter().copied();

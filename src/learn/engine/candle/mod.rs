@@ -1,10 +1,10 @@
 //! The reference engine: candle operations that carry gradients, on any candle device.
 //!
-//! candle's fused operations (`softmax_last_dim`, `rms_norm`, `rope`, flash attention, …) give no gradient and no error on the CPU;
-//! what is trained here is written without them, and a test holds every parameter's gradient against finite differences.
+//! On the CPU, candle's fused operations (`softmax_last_dim`, `rms_norm`, `rope`, flash attention, …) silently have no gradient. Training
+//! does not use them, and a test compares every parameter's gradient with finite differences.
 //!
 //! On the CPU, products are split among threads by rows and columns of their result, never along the sum, so the number of threads
-//! does not change a bit. Each engine has a thread pool of its own.
+//! changes no bit. Each engine has its own thread pool.
 
 mod adamw;
 mod attention;
@@ -29,7 +29,7 @@ use candle_core::{Device, Tensor};
 use super::{EngineError, NamedTensor, check};
 use crate::model::{Array, ModelShape, WeightSource};
 
-/// The tensors of the decoder of `shape`, by name, on `device`; others in `weights` are left out.
+/// The tensors of the decoder of `shape` by name, on `device`. Other tensors in `weights` are ignored.
 fn tensors(shape: &ModelShape, mut weights: impl WeightSource, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
     let parameters = shape.parameters().into_iter();
     parameters

@@ -1,4 +1,4 @@
-//! The decoder's weights as candle tensors, and what training and decoding compute alike.
+//! The decoder's weights as candle tensors, and the computations that training and decoding share.
 
 use candle_core::{Device, Tensor};
 
@@ -6,7 +6,7 @@ use super::layers::{linear, rms_norm};
 use crate::engine::EngineError;
 use crate::model::ModelShape;
 
-/// The decoder. Rows are tokens, of whatever sequences: only attention looks beyond its row.
+/// The decoder. Rows are tokens of any sequences: only attention reads other rows.
 pub(super) struct Network {
     pub(super) shape: ModelShape,
     tokens: Tensor,
@@ -28,7 +28,7 @@ pub(super) struct CandleLayer {
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    /// Of queries, keys and values.
+    /// Biases of queries, keys and values.
     biases: Option<[Tensor; 3]>,
     output: Tensor,
     mlp_norm: Tensor,
@@ -37,7 +37,7 @@ pub(super) struct CandleLayer {
     down: Tensor,
 }
 
-/// What the decoder reads of each token: number, line and column. [rows] each
+/// The decoder's input for each token: index, line and column. [rows] each
 pub(super) struct TokenInput {
     pub(super) tokens: Tensor,
     pub(super) lines: Tensor,
@@ -45,7 +45,7 @@ pub(super) struct TokenInput {
 }
 
 impl Network {
-    /// The decoder of `shape` with the weights that `weight` knows by name.
+    /// The decoder of `shape`; `weight` returns the weights by name.
     pub(super) fn new(
         shape: &ModelShape,
         device: &Device,
@@ -88,7 +88,7 @@ impl Network {
 }
 
 impl CandleLayer {
-    /// The layer with the tensors that `tensor` knows by name.
+    /// The layer; `tensor` returns its tensors by name.
     fn new(shape: &ModelShape, tensor: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
         let weight = |name: &str| tensor(&format!("{name}.weight"));
         let bias = |part: &str| tensor(&format!("self_attn.{part}.bias"));

@@ -15,14 +15,14 @@ use crate::model::{Lora, ModelShape, Weights};
 pub struct CandleTrainer {
     device: Device,
     pool: rayon::ThreadPool,
-    /// The parameters; `network` holds the same storage.
+    /// The trained parameters; `network` shares their storage.
     weights: BTreeMap<String, Var>,
     network: Network,
     optimizer: AdamW,
     adapted: Option<AdaptedBase>,
 }
 
-/// What stays as it is where adapters are trained.
+/// The base, which does not change while adapters are trained.
 struct AdaptedBase {
     lora: Lora,
     shape: ModelShape,
@@ -30,7 +30,7 @@ struct AdaptedBase {
 }
 
 impl AdaptedBase {
-    /// The decoder with the adapters merged, in a way that gradients find back to them.
+    /// The decoder with the adapters merged by operations that carry gradients.
     fn network(&self, adapters: &BTreeMap<String, Var>, device: &Device) -> Result<Network, EngineError> {
         Network::new(&self.shape, device, |name| {
             let missing = || EngineError::Missing(name.to_owned());
@@ -45,10 +45,10 @@ impl AdaptedBase {
 }
 
 impl CandleTrainer {
-    /// A trainer of the decoder of `shape` that starts from `weights`.
+    /// A trainer of all weights of the decoder of `shape` that starts from `weights`.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape, or the device fails.
+    /// When a weight is missing or has the wrong shape, or the device fails.
     pub fn new(shape: &ModelShape, weights: &Weights, optimizer: Optimizer, device: &Device, threads: usize) -> Result<Self, EngineError> {
         let variables = tensors(shape, weights, device)?.into_iter();
         let weights = variables
@@ -68,7 +68,7 @@ impl CandleTrainer {
         })
     }
 
-    /// A trainer of the adapters that stand among `weights`; the others stay as they are.
+    /// A trainer of the adapters among `weights`; the other weights do not change.
     ///
     /// # Errors
     /// As [`CandleTrainer::new`].
@@ -108,7 +108,7 @@ impl CandleTrainer {
     pub(super) fn gradients(&self, batches: &[Batch]) -> Result<(f64, BTreeMap<String, Tensor>), EngineError> {
         let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|&&target| target != IGNORED);
         let share = 1.0 / trained.count().max(1) as f64;
-        // Merged anew: the adapters have changed since.
+        // Merged again, since the adapters have changed.
         let merged = self.adapted.as_ref().map(|adapted| adapted.network(&self.weights, &self.device));
         let merged = merged.transpose()?;
         let network = merged.as_ref().unwrap_or(&self.network);
@@ -122,7 +122,7 @@ impl CandleTrainer {
             mean += f64::from(loss.to_scalar::<f32>()?);
             let mut found = loss.backward()?;
             for (name, weight) in &self.weights {
-                // A weight that the loss does not depend on would stay as it is without a word.
+                // Without this error, a weight on which the loss does not depend would silently never change.
                 let gradient = found
                     .remove(weight)
                     .ok_or_else(|| Error::Msg(format!("`{name}` has no gradient")))?;

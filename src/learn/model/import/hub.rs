@@ -16,7 +16,7 @@ use crate::model::{ModelError, ModelShape, TensorFile};
 const WEIGHTS_FILE: &str = "model.safetensors";
 const SHARD_INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// Which shard has which tensor.
+/// The shard of each tensor.
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: BTreeMap<String, String>,
@@ -61,7 +61,7 @@ fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
             return Err(ModelError::Field {
                 path: index.clone(),
                 field: "weight_map".to_owned(),
-                problem: format!("names {name:?}, which is no file of this folder"),
+                problem: format!("names {name:?}, which is not a file in this folder"),
             });
         }
         TensorFile::open(&source.join(name))
@@ -69,7 +69,7 @@ fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
     shards.collect()
 }
 
-/// The tensors that `shape` needs, each in its file.
+/// The tensors of `shape`, each in its file.
 fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let place = match files {
         [_] => source.join(WEIGHTS_FILE),
@@ -83,7 +83,7 @@ fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Re
     }
     let parameters = shape.parameters();
     let joined: Vec<String> = parameters.keys().filter_map(|name| Some(fused(shape, name)?.0)).collect();
-    // A tied model's file may repeat the embedding; older ones hold the rotary angles.
+    // A tied model's file may repeat the embedding, and older files contain the rotary angles.
     let known = |name: &&String| {
         parameters.contains_key(*name)
             || joined.contains(*name)
@@ -112,7 +112,7 @@ fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Re
     tensors.collect()
 }
 
-/// The matrix that Phi-3 has in place of the weight `name` and others: its name, the weight's first row in it, and all its rows.
+/// The matrix in which Phi-3 joins the weight `name` with others: its name, the weight's first row in it, and its number of rows.
 fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
     let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
@@ -127,7 +127,7 @@ fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     Some((format!("{start}.{whole}.weight"), first, rows))
 }
 
-/// The tensor of a file, from number `first` on, which must have the shape `expected`.
+/// A tensor of a file, which must have the shape `expected`, starting at number `first`.
 fn tensor<'a>(
     name: String,
     expected: Vec<usize>,

@@ -1,5 +1,5 @@
-//! The header of a GGUF file: its fields and where its tensors lie. Every length is held against the bytes that are left before
-//! anything is made of it, and lists stay in the file until they are asked for.
+//! The header of a GGUF file: its fields and the positions of its tensors. Every length is compared with the remaining bytes before memory
+//! is allocated for it, and lists stay in the file until they are read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use crate::model::ModelError;
 
 const MAGIC: &[u8; 4] = b"GGUF";
-/// Version 1 had lengths of 32 bits, and nobody writes it any more.
+/// Version 1 had lengths of 32 bits; no program writes it any more.
 const SUPPORTED_VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
-/// The most dimensions of a tensor.
+/// The largest number of dimensions of a tensor.
 const MAX_DIMENSIONS: u32 = 4;
-/// Files have some dozens of fields, and some hundreds of tensors.
+/// Real files have a few dozen fields and a few hundred tensors.
 const MAX_FIELDS: u64 = 1 << 16;
 const MAX_TENSORS: u64 = 1 << 20;
-/// Where nothing else is said, the numbers start at a multiple of this.
+/// The tensors' data starts at a multiple of this, unless the file declares another alignment.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// A field's value.
@@ -31,7 +31,7 @@ pub(super) enum GgufValue {
     List(GgufList),
 }
 
-/// A list that is still in the file.
+/// A list, which stays in the file until it is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct GgufList {
     kind: u32,
@@ -39,7 +39,7 @@ pub(super) struct GgufList {
     at: u64,
 }
 
-/// Where a tensor lies.
+/// Shape and position of a tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct GgufTensor {
     /// The outer dimension first.
@@ -50,7 +50,7 @@ pub(super) struct GgufTensor {
     pub(super) start: u64,
 }
 
-/// The header, and the file it is of.
+/// The header of a file.
 #[derive(Debug)]
 pub(super) struct GgufHeader {
     pub(super) path: PathBuf,
@@ -63,19 +63,19 @@ impl GgufHeader {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
         let mut reader = GgufReader::open(path)?;
         if &reader.take::<4>()? != MAGIC {
-            return Err(reader.wrong(0, "this is no GGUF file".to_owned()));
+            return Err(reader.wrong(0, "not a GGUF file".to_owned()));
         }
         let version = reader.number32()?;
         if !SUPPORTED_VERSIONS.contains(&version) {
             return Err(reader.wrong(4, format!("GGUF version {version} (known: 2, 3)")));
         }
         let (tensors, fields) = (reader.number64()?, reader.number64()?);
-        // A field takes 13 bytes at least, and a tensor 24.
+        // A field takes at least 13 bytes, and a tensor at least 24.
         reader.has("fields", fields, 13)?;
         reader.has("tensors", tensors, 24)?;
         for (what, count, most) in [("fields", fields, MAX_FIELDS), ("tensors", tensors, MAX_TENSORS)] {
             if count > most {
-                return Err(reader.wrong(8, format!("{count} {what}, and at most {most} make sense")));
+                return Err(reader.wrong(8, format!("{count} {what}, but at most {most} are allowed")));
             }
         }
         let (mut found, mut placed) = (BTreeMap::new(), BTreeMap::new());
@@ -105,16 +105,16 @@ impl GgufHeader {
         })
     }
 
-    /// The texts of a list, of which there may be `most`.
+    /// Reads the texts of a list, at most `most`.
     pub(super) fn texts(&self, name: &str, list: GgufList, most: usize) -> Result<Vec<String>, ModelError> {
         let mut reader = self.list(name, list, most)?;
         if list.kind != kind::TEXT {
-            return Err(self.wrong(name, "is no list of texts".to_owned()));
+            return Err(self.wrong(name, "is not a list of texts".to_owned()));
         }
         (0..list.count).map(|_| reader.text()).collect()
     }
 
-    /// The integers of a list, of which there may be `most`.
+    /// Reads the integers of a list, at most `most`.
     pub(super) fn integers(&self, name: &str, list: GgufList, most: usize) -> Result<Vec<i64>, ModelError> {
         let mut reader = self.list(name, list, most)?;
         let integer = |value| match value {
@@ -124,21 +124,21 @@ impl GgufHeader {
         };
         let integers = (0..list.count).map(|_| {
             let value = reader.value(list.kind)?;
-            integer(value).ok_or_else(|| self.wrong(name, "is no list of integers".to_owned()))
+            integer(value).ok_or_else(|| self.wrong(name, "is not a list of integers".to_owned()))
         });
         integers.collect()
     }
 
     fn list(&self, name: &str, list: GgufList, most: usize) -> Result<GgufReader, ModelError> {
         if list.count > most as u64 {
-            return Err(self.wrong(name, format!("has {} entries, and at most {most} make sense", list.count)));
+            return Err(self.wrong(name, format!("has {} entries, but at most {most} are allowed", list.count)));
         }
         let mut reader = GgufReader::open(&self.path)?;
         reader.seek(list.at)?;
         Ok(reader)
     }
 
-    /// What is wrong with a field.
+    /// An error about a field.
     pub(super) fn wrong(&self, field: &str, problem: String) -> ModelError {
         ModelError::Field {
             path: self.path.clone(),
@@ -148,13 +148,13 @@ impl GgufHeader {
     }
 }
 
-/// The numbers of the kinds of values.
+/// Type numbers of values.
 mod kind {
     pub(super) const TEXT: u32 = 8;
     pub(super) const LIST: u32 = 9;
 }
 
-/// The bytes of a value of a fixed size.
+/// The size of a value in bytes, if it is fixed.
 fn size(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),
@@ -165,7 +165,7 @@ fn size(kind: u32) -> Option<u64> {
     }
 }
 
-/// A file, read from front to back.
+/// Reads a file from start to end.
 struct GgufReader {
     path: PathBuf,
     file: BufReader<File>,
@@ -207,20 +207,20 @@ impl GgufReader {
         }
     }
 
-    /// Whether `count` of something that takes `size` bytes at least can be left.
+    /// Checks that the remaining bytes suffice for `count` items of at least `size` bytes.
     fn has(&self, what: &str, count: u64, size: u64) -> Result<(), ModelError> {
         let left = self.length.saturating_sub(self.at);
         if count.checked_mul(size).is_some_and(|bytes| bytes <= left) {
             return Ok(());
         }
-        Err(self.wrong(self.at, format!("{count} {what} where {left} bytes are left")))
+        Err(self.wrong(self.at, format!("{count} {what}, but only {left} bytes are left")))
     }
 
-    /// Keeps what the file has at `at` under a name of its own.
+    /// Inserts a value; `at` is its offset, for the error that its name occurs twice.
     fn once<T>(&self, at: u64, all: &mut BTreeMap<String, T>, name: String, value: T) -> Result<(), ModelError> {
         match all.entry(name) {
             Entry::Vacant(place) => drop(place.insert(value)),
-            Entry::Occupied(place) => return Err(self.wrong(at, format!("`{}` stands twice", place.key()))),
+            Entry::Occupied(place) => return Err(self.wrong(at, format!("`{}` occurs twice", place.key()))),
         }
         Ok(())
     }
@@ -279,11 +279,11 @@ impl GgufReader {
             10 => GgufValue::Unsigned(self.number64()?),
             11 => GgufValue::Signed(i64::from_le_bytes(self.take()?)),
             12 => GgufValue::Float(f64::from_le_bytes(self.take()?)),
-            other => return Err(self.wrong(self.at - 4, format!("a value of kind {other} (known: 0 to 12)"))),
+            other => return Err(self.wrong(self.at - 4, format!("a value of type {other} (known: 0 to 12)"))),
         })
     }
 
-    /// Notes where a list lies, and goes on after it.
+    /// Stores the position of a list and skips it.
     fn list(&mut self) -> Result<GgufList, ModelError> {
         let (kind, count) = (self.number32()?, self.number64()?);
         let at = self.at;
@@ -302,7 +302,7 @@ impl GgufReader {
         Ok(GgufList { kind, count, at })
     }
 
-    /// Name and place of a tensor; the place from the start of the numbers.
+    /// Name, shape and position of a tensor; the position is relative to the start of the tensors' data.
     fn placed(&mut self) -> Result<(String, GgufTensor), ModelError> {
         let (at, name) = (self.at, self.text()?);
         let dimensions = self.number32()?;

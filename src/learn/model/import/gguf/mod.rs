@@ -1,4 +1,4 @@
-//! GGUF files, as llama.cpp writes them.
+//! GGUF files, the format of llama.cpp.
 
 mod fields;
 mod header;
@@ -17,7 +17,7 @@ use super::write;
 use crate::model::{ModelError, ModelShape};
 use header::{GgufHeader, GgufTensor};
 
-/// The architectures that our decoder is.
+/// The supported architectures.
 const LLAMA: &str = "llama";
 const QWEN2: &str = "qwen2";
 
@@ -33,7 +33,7 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
 }
 
-/// The tensors that `shape` needs, each at its place in the file.
+/// The tensors of `shape`, each with its position in the file.
 fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let path = &header.path;
     if shape.is_deeper_than(header.tensors.len()) {
@@ -70,7 +70,7 @@ fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Re
     Ok(tensors)
 }
 
-/// Whether no tensor begins within another: they would be damaged, and few bytes would make a large model.
+/// Checks that no tensors overlap. Otherwise a small file could make a large model.
 fn apart(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelError> {
     let mut places: Vec<(u64, u64, &str)> = tensors
         .iter()
@@ -90,7 +90,7 @@ fn apart(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelE
     }
 }
 
-/// The encoding of a tensor that has the shape `expected` and lies within the file.
+/// Checks that a tensor has the shape `expected` and lies within the file; returns its encoding.
 fn place(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTensor) -> Result<Encoding, ModelError> {
     let (path, name) = (header.path.clone(), name.to_owned());
     if placed.shape != expected {
@@ -109,7 +109,7 @@ fn place(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTenso
         );
         return Err(ModelError::Place { path, name, problem });
     };
-    // A row is made of whole blocks, so that the matrix can be read row by row.
+    // A row consists of whole blocks, so that the matrix can be read row by row.
     let row = expected.last().and_then(|columns| encoding.bytes(*columns));
     let count = expected.iter().try_fold(1_usize, |count, side| count.checked_mul(*side));
     let bytes = row.and(count).and_then(|count| encoding.bytes(count));
@@ -118,18 +118,18 @@ fn place(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTenso
         None => Err(ModelError::Place {
             path,
             name,
-            problem: format!("has rows that are not made of whole blocks: its shape is {expected:?}"),
+            problem: format!("has rows that do not consist of whole blocks: its shape is {expected:?}"),
         }),
         Some(end) if end > header.length => Err(ModelError::Place {
             path,
             name,
-            problem: format!("ends at byte {end}, and the file has {}", header.length),
+            problem: format!("ends at byte {end}, but the file has {}", header.length),
         }),
         Some(_) => Ok(encoding),
     }
 }
 
-/// The encoding that GGML gives this number.
+/// The encoding with this number in GGML.
 fn encoding(kind: u32) -> Option<Encoding> {
     Some(match kind {
         0 => Encoding::Plain(Dtype::F32),

@@ -30,7 +30,7 @@ fn layer(name: &str) -> Option<String> {
     Some(format!("blk.{number}.{theirs}.{end}"))
 }
 
-/// Whether the architecture `llama`, and it alone, stores the rows of this weight with the pairs of the rotary positions side by side.
+/// Whether the architecture `llama` stores the rotary pairs of this weight as neighbouring rows. No other architecture does.
 pub(super) fn is_paired(name: &str) -> bool {
     name.contains("q_proj") || name.contains("k_proj")
 }

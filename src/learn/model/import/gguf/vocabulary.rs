@@ -1,4 +1,4 @@
-//! The tokenizer of a GGUF file, put together again from its tokens and merges.
+//! The tokenizer of a GGUF file, rebuilt from its tokens and merges.
 
 use super::header::GgufHeader;
 use crate::model::{ModelError, ModelShape};
@@ -10,7 +10,7 @@ const TOKENS_FIELD: &str = "tokenizer.ggml.tokens";
 const KINDS_FIELD: &str = "tokenizer.ggml.token_type";
 const MERGES_FIELD: &str = "tokenizer.ggml.merges";
 
-/// Llama 3 has 280,147 merges for 128,256 tokens: some tokens come about in several ways.
+/// The allowed number of merges per token. Llama 3 has 280,147 merges for 128,256 tokens, since several merges may give the same token.
 const MERGES_PER_TOKEN: usize = 8;
 
 pub(super) fn tokenizer(header: &GgufHeader, shape: &ModelShape) -> Result<Tokenizer, ModelError> {
@@ -41,11 +41,11 @@ pub(super) fn tokenizer(header: &GgufHeader, shape: &ModelShape) -> Result<Token
     };
     let json = parts
         .json()
-        .ok_or_else(|| header.wrong(MERGES_FIELD, "has an entry that is no pair".to_owned()))?;
+        .ok_or_else(|| header.wrong(MERGES_FIELD, "has an entry that is not a pair".to_owned()))?;
     Ok(Tokenizer::parse(&json, &ends(header)?, &header.path)?)
 }
 
-/// What llama.cpp's number for a kind of token means.
+/// The kind of token with this number in llama.cpp.
 fn kind(number: i64) -> TokenKind {
     match number {
         2 | 3 => TokenKind::Special,
@@ -54,17 +54,17 @@ fn kind(number: i64) -> TokenKind {
     }
 }
 
-/// The token that a text begins with. Where the file does not say whether it does, that of Llama 3 does.
+/// The token with which a text begins. If the file does not declare whether there is one, only Llama 3 has it.
 fn begin(header: &GgufHeader, pre: &str, tokens: usize) -> Result<Option<u32>, ModelError> {
     let begins = header.flag("tokenizer.ggml.add_bos_token")?.unwrap_or(pre == "llama-bpe");
     let field = "tokenizer.ggml.bos_token_id";
     match header.number(field)?.filter(|_| begins) {
-        Some(token) if token >= tokens => Err(header.wrong(field, format!("is {token}, and there are {tokens} tokens"))),
+        Some(token) if token >= tokens => Err(header.wrong(field, format!("is {token}, but there are {tokens} tokens"))),
         token => Ok(token.and_then(|token| u32::try_from(token).ok())),
     }
 }
 
-/// The tokens that end a completion: of a text, and of a message of a conversation.
+/// The tokens that end a completion: the end of a text, and the end of a message in a conversation.
 fn ends(header: &GgufHeader) -> Result<Vec<u32>, ModelError> {
     let mut ends = Vec::new();
     for name in ["eos", "eot"] {
