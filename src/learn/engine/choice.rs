@@ -228,7 +228,7 @@ mod tests {
         let error = decoder(Engine::Cpu, Dtype::F32, "cuda:0", &shape, Weights::new(), 1, 1)
             .err()
             .unwrap();
-        insta::assert_snapshot!(error, @r#"the engine `cpu` computes on the processor, not on `cuda:0`; set `engine = "candle"` to use that device"#);
+        insta::assert_snapshot!(error, @r#"the engine `cpu` does not support the device `cuda:0`; set `engine = "candle"` to use it"#);
     }
 
     #[test]
@@ -237,6 +237,6 @@ mod tests {
         assert_eq!(numeric_class(Engine::Cpu, Dtype::Bf16), "cpu bf16");
         assert_eq!(numeric_class(Engine::Candle, Dtype::F32), "candle f32");
         assert!(check_dtype(Engine::Cpu, Dtype::Bf16).is_ok() && check_dtype(Engine::Candle, Dtype::F32).is_ok());
-        insta::assert_snapshot!(check_dtype(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` computes in f32 alone; set `engine = "cpu"` for bf16"#);
+        insta::assert_snapshot!(check_dtype(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` supports only f32; set `engine = "cpu"` for bf16"#);
     }
 }

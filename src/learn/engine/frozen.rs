@@ -74,8 +74,8 @@ mod tests {
             let frozen = Frozen::new(patterns.iter().map(ToString::to_string));
             frozen.check(&shape).unwrap_err().to_string()
         };
-        insta::assert_snapshot!(error(&["model.layers.*", "head"]), @"`frozen` names `head`, and no weight is called so (known: model.embed_columns.weight, model.embed_lines.weight, model.embed_tokens.weight, model.layers.N.input_layernorm.weight, model.layers.N.mlp.down_proj.weight, model.layers.N.mlp.gate_proj.weight, model.layers.N.mlp.up_proj.weight, model.layers.N.post_attention_layernorm.weight, model.layers.N.self_attn.k_proj.weight, model.layers.N.self_attn.o_proj.weight, model.layers.N.self_attn.q_proj.weight, model.layers.N.self_attn.v_proj.weight, model.norm.weight)");
-        insta::assert_snapshot!(error(&["model.*"]), @"`frozen` holds all weights: none is left to train");
+        insta::assert_snapshot!(error(&["model.layers.*", "head"]), @"`frozen` has the pattern `head`, which matches no weight (known: model.embed_columns.weight, model.embed_lines.weight, model.embed_tokens.weight, model.layers.N.input_layernorm.weight, model.layers.N.mlp.down_proj.weight, model.layers.N.mlp.gate_proj.weight, model.layers.N.mlp.up_proj.weight, model.layers.N.post_attention_layernorm.weight, model.layers.N.self_attn.k_proj.weight, model.layers.N.self_attn.o_proj.weight, model.layers.N.self_attn.q_proj.weight, model.layers.N.self_attn.v_proj.weight, model.norm.weight)");
+        insta::assert_snapshot!(error(&["model.*"]), @"`frozen` matches all weights; nothing would be trained");
         assert!(Frozen::default().check(&shape).is_ok());
         assert!(Frozen::new(["model.layers.1.*".to_owned()]).check(&shape).is_ok());
     }

@@ -251,8 +251,8 @@ mod tests {
         insta::assert_snapshot!(problem(|a| a.lines = usize::MAX), @"`lines` = 18446744073709551615 is too large, it must be at most 1048576");
         insta::assert_snapshot!(problem(|a| a.heads = 5), @"`heads` = 5 must divide `width` = 64");
         insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
-        insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
-        insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even: rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even, since rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even, since rotary positions turn pairs");
         insta::assert_snapshot!(problem(|a| a.head_dim = MAX_SIZE), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
         let scaling = Llama3Scaling {
             factor: 8.0,

@@ -321,10 +321,7 @@ impl ConfigFile {
             None => (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt(),
         };
         if !is_positive(&magnitude) {
-            return Err((
-                field("attention_factor"),
-                format!("is {magnitude}, but must be a positive number"),
-            ));
+            return Err((field("attention_factor"), format!("is {magnitude}, but must be a positive number")));
         }
         Ok(LongRope { divisors, magnitude })
     }

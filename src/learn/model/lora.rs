@@ -173,10 +173,10 @@ mod tests {
     fn errors_name_the_field() {
         insta::assert_snapshot!(message(|lora| lora.rank = 0), @"`rank` = 0 is out of range, it must be from 1 to 1024");
         insta::assert_snapshot!(message(|lora| lora.alpha = f64::NAN), @"`alpha` = NaN is out of range, it must be a positive number");
-        insta::assert_snapshot!(message(|lora| lora.dropout = 1.0), @"`dropout` = 1 is out of range, it must be from 0 to 1, without 1");
+        insta::assert_snapshot!(message(|lora| lora.dropout = 1.0), @"`dropout` = 1 is out of range, it must be at least 0 and less than 1");
         insta::assert_snapshot!(message(|lora| lora.targets.clear()), @"`targets` is empty: nothing would be trained (known: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)");
         insta::assert_snapshot!(message(|lora| lora.targets.push("head".to_owned())), @"no target `head` (known: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)");
-        insta::assert_snapshot!(message(|lora| lora.targets.push("q_proj".to_owned())), @"target `q_proj` stands twice");
+        insta::assert_snapshot!(message(|lora| lora.targets.push("q_proj".to_owned())), @"target `q_proj` occurs twice");
     }
 
     #[test]

@@ -297,7 +297,7 @@ mod tests {
                 .choose(&Sampling::default(), &logits, &mut TokenCandidates::default(), "2_2/7")
                 .unwrap_err();
             insta::allow_duplicates! {
-                insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not numbers; its weights are damaged or its training diverged");
+                insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not finite; its weights are damaged or its training diverged");
             }
         }
     }

@@ -199,7 +199,7 @@ fn little_memory_means_fewer_slots_and_none_a_refusal() {
         sample(&model, &requests, &drawn(), &RUN).unwrap()
     );
     let error = sample(&model, &requests, &drawn(), &within(need(1) - 1)).unwrap_err();
-    insta::assert_snapshot!(error, @r#"sampling needs 67 MB of memory (67 MB for the program and the weights, 0 MB for one sequence), and 67 MB are there (with `dtype = "bf16"` 67 MB); shorten responses (`max_tokens`), use a smaller model, or free memory"#);
+    insta::assert_snapshot!(error, @r#"sampling needs 67 MB of memory (67 MB for the program and the weights, 0 MB for one sequence), but only 67 MB are available (with `dtype = "bf16"` 67 MB); shorten responses (`max_tokens`), use a smaller model, or free memory"#);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_model_in_its_file_answers_as_one_in_memory() {
 #[test]
 fn prompts_without_room_are_refused_by_name() {
     let error = sample(&model(16), &requests(2), &drawn(), &RUN).unwrap_err();
-    insta::assert_snapshot!(error, @"the prompt of `0` has 24 tokens and leaves no room in the model's context of 16");
+    insta::assert_snapshot!(error, @"the prompt of `0` has 24 tokens and leaves no space in the model's context of 16");
     let empty = Request {
         prompt: String::new(),
         stream: "2_2/1".to_owned(),

@@ -264,12 +264,12 @@ fn a_base_that_does_not_fit_is_refused() {
         model: Some(Architecture::default()),
         ..recipe()
     };
-    insta::assert_snapshot!(fails(wide, &rows()), @"`model` has width 64, and the base has 32; leave `model` out to take the base's, or train a base of that shape");
+    insta::assert_snapshot!(fails(wide, &rows()), @"`model` has width 64, but the base has 32; leave `model` out to use the base's, or train a base of that shape");
     let mut strange = rows();
     strange[3].completion = "1. 0 × 3 = 0.\nThus, the answer is 0.".to_owned();
-    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "×" (row "1_1/03": "1. 0 × 3 = 0."); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer has no token for "×" (row "1_1/03": "1. 0 × 3 = 0."); train the base on rows that contain it, or pass such rows to the base's training as `vocabulary`"#);
     strange[2].prompt = "0 plus\n2\t".to_owned();
-    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "p" (row "1_1/02": "0 plus"); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer has no token for "p" (row "1_1/02": "0 plus"); train the base on rows that contain it, or pass such rows to the base's training as `vocabulary`"#);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_curriculum_is_a_share_of_the_steps() {
 #[test]
 fn failures_say_what_to_do() {
     let fails = |recipe: Recipe, rows: &[Row]| Place::new(1, u64::MAX).train(&recipe, rows).unwrap_err().to_string();
-    insta::assert_snapshot!(fails(recipe(), &[]), @"there are no rows to train on; see what the stage that makes `data` put out");
+    insta::assert_snapshot!(fails(recipe(), &[]), @"there are no rows to train on; check the output of the stage that makes `data`");
     let hot = Recipe {
         learning_rate: 1e30,
         clip: 0.0,
@@ -374,7 +374,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
     assert_eq!(fit(least).ok(), Some(true));
     assert_eq!(fit(1000).ok(), Some(false));
-    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 131 MB of memory (125 MB for the program, weights, gradient and moments, 6 MB for activations), and 1 MB are there (with `dtype = "bf16"` 122 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
+    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 131 MB of memory (125 MB for the program, weights, gradient and moments, 6 MB for activations), but only 1 MB are available (with `dtype = "bf16"` 122 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
     let mut place = Place::new(1, u64::MAX);
     let plenty = bytes(&place.train(&recipe, &rows).unwrap());
     place.memory = Some(least * 1_000_000);
@@ -403,7 +403,7 @@ fn frozen_weights_are_those_of_the_random_start() {
         engine: Engine::Candle,
         ..recipe
     };
-    insta::assert_snapshot!(Place::new(1, u64::MAX).train(&candle, &rows()).unwrap_err(), @r#"the engine `candle` trains all weights; set `engine = "cpu"` for `frozen`"#);
+    insta::assert_snapshot!(Place::new(1, u64::MAX).train(&candle, &rows()).unwrap_err(), @r#"the engine `candle` cannot freeze weights; set `engine = "cpu"` to use `frozen`"#);
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
     let message = place.train(&recipe(), &rows).unwrap_err().to_string();
     let message = message.replace(&place.scratch.path().display().to_string(), "");
-    insta::assert_snapshot!(message, @"cannot go on from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32] where the model needs [96, 32]; remove it to train from the start");
+    insta::assert_snapshot!(message, @"cannot resume from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32], but the model needs [96, 32]; remove it to train from the start");
 }
 
 /// Reads a recipe as the table of kinds does.
@@ -475,8 +475,8 @@ fn a_bad_recipe_is_refused_with_the_path() {
     prompt: unknown variant: found `plian`, expected ``numbered` or `plain``
     batch: 0 is too small, it must be at least 1
     warmup: 1.5 is out of range, it must be a share, from 0 to 1
-    learning_rate: -1 is out of range, it must be a number from 0 on
-    beta2: 1 is out of range, it must be a number from 0 to 1, without 1
+    learning_rate: -1 is out of range, it must be a number of at least 0
+    beta2: 1 is out of range, it must be a number of at least 0 and less than 1
     schedule: unknown variant: found `cosin`, expected `one of `cosine`, `linear`, `constant``
     lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `lora`, `engine`, `dtype``
     ");

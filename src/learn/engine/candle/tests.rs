@@ -332,7 +332,7 @@ fn what_does_not_fit_is_refused() {
         lines: vec![0],
         ..batch(&shape, &[4], 1)
     };
-    insta::assert_snapshot!(step(short), @"1 line numbers where 4 are needed");
+    insta::assert_snapshot!(step(short), @"1 line numbers, expected 4");
     let mut incomplete = weights.clone();
     incomplete.remove("model.norm.weight");
     let error = CandleDecoder::new(&shape, &incomplete, 1, &Device::Cpu, 1).err().unwrap();

@@ -379,7 +379,7 @@ fn copied_beginnings<T: Element>() {
         }
         let twice = Feed { start: 0, ..beyond };
         insta::allow_duplicates! {
-            insta::assert_snapshot!(decoder.feed(&[twice, twice]).unwrap_err(), @"2 feeds of one slot in a call where 1 are needed");
+            insta::assert_snapshot!(decoder.feed(&[twice, twice]).unwrap_err(), @"2 feeds of one slot in a call, expected 1");
         }
     }
 }
@@ -438,8 +438,8 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"token 9 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"target 10 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
-    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 6 are needed");
-    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"7 tokens in all its sequences where 6 are needed");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers, expected 6");
+    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"7 tokens in all its sequences, expected 6");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
     let mut decoder = CpuDecoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
@@ -457,13 +457,13 @@ fn what_does_not_fit_is_named() {
     };
     insta::assert_snapshot!(message(3, 0, &[1]), @"slot 3 is out of range (known: 0 to 2)");
     insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
-    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where 1 are needed");
+    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens, expected 1");
     insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];
     }
     let message = |result: Result<CpuTrainer<f32>, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
-    insta::assert_snapshot!(message(CpuTrainer::<f32>::new(&ModelShape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12] where the model needs [4, 8]");
+    insta::assert_snapshot!(message(CpuTrainer::<f32>::new(&ModelShape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12], but the model needs [4, 8]");
     weights.remove("model.norm.weight");
     insta::assert_snapshot!(message(CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
 }
