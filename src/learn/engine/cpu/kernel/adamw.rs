@@ -1,16 +1,16 @@
-//! AdamW (Loshchilov & Hutter 2019), all of it in one pass over the parameters.
+//! AdamW (Loshchilov & Hutter 2019) in one pass over the parameters.
 
 use super::kernel;
 
 /// The numbers of one update.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWUpdate {
-    /// Factor on the gradient: less than 1 where it is clipped.
+    /// Factor on the gradient: less than 1 if it is clipped.
     pub gradient_scale: f32,
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    /// What decay leaves of a weight: `1 - learning_rate · weight_decay`.
+    /// Factor of the weight decay: `1 - learning_rate · weight_decay`.
     pub keep: f32,
     /// `learning_rate / (1 - beta1^steps)`.
     pub rate: f32,

@@ -1,8 +1,8 @@
 //! The matrix product's inner loop on AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18): an instruction adds
 //! to 16 rows of 16 sums the products of 16 pairs of bf16 each.
 //!
-//! Its right operand is a piece of a packed panel as it is, and its left one 16 rows of `left` where they lie, or a copy of them, filled up with
-//! zeros. Within an instruction the first and the second numbers of pairs are added up apart, so that the last bits are not those of AVX512_BF16.
+//! Its right operand is a piece of a packed panel, and its left one 16 rows of `left` in place, or a copy of them padded with zeros. Within
+//! an instruction the first and the second numbers of pairs are summed separately, so that the last bits differ from those of AVX512_BF16.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -18,14 +18,14 @@ const TILE_SIDE: usize = LANES;
 /// Bytes from one row of a panel to the next.
 const PANEL_ROW_BYTES: usize = TILE_SIDE * size_of::<u32>();
 
-/// In place of a panel beyond the last.
+/// Used instead of a panel beyond the last.
 static EMPTY_PIECE: PanelPiece = PanelPiece([0; TILE_SIDE * TILE_SIDE]);
 
-/// What an instruction takes of a panel.
+/// The piece of a panel that an instruction reads.
 #[repr(align(64))]
 struct PanelPiece([u32; TILE_SIDE * TILE_SIDE]);
 
-/// Whether the processor has the instructions, and the system lets this process use them.
+/// Whether the processor has the instructions and the system allows this process to use them.
 pub fn is_allowed() -> bool {
     static ALLOWED: OnceLock<bool> = OnceLock::new();
     *ALLOWED.get_or_init(|| {
@@ -35,7 +35,7 @@ pub fn is_allowed() -> bool {
     })
 }
 
-/// Asks the system for the tiles' registers, which it does not save unless asked.
+/// Requests the tiles' registers from the system, which saves them only on request.
 #[cfg(target_os = "linux")]
 fn permission() -> bool {
     use std::ffi::c_long;
@@ -55,10 +55,10 @@ fn permission() -> bool {
     false
 }
 
-/// The tiles of this thread, of 16 rows of 64 bytes each, as long as it is there.
+/// The tiles of this thread, with 16 rows of 64 bytes each. They are released when this is dropped.
 pub struct AmxTiles(());
 
-/// What `ldtilecfg` reads.
+/// The configuration that `ldtilecfg` reads.
 #[repr(C, align(64))]
 struct TileConfig {
     palette: u8,
@@ -70,7 +70,7 @@ struct TileConfig {
 
 impl AmxTiles {
     /// # Safety
-    /// [`is_allowed`] has said so.
+    /// [`is_allowed`] has returned true.
     pub unsafe fn new() -> Self {
         let first_eight = |index: usize, value: u8| if index < 8 { value } else { 0 };
         let config = TileConfig {
@@ -102,7 +102,7 @@ impl Drop for AmxTiles {
 pub unsafe fn run<T: Copy>(tile: ProductTile<T>, count: usize, copy: bool, room: &mut [MaybeUninit<T>; COPY_ROOM]) {
     const { assert!(size_of::<T>() == size_of::<u32>()) };
     let (tiles, pieces) = (count.div_ceil(TILE_SIDE), tile.inner.div_ceil(TILE_SIDE));
-    // The last pairs, where they do not fill an instruction.
+    // The last pairs if they do not fill an instruction.
     let rest = tile.inner % TILE_SIDE;
     let mut left = tile.left.cast::<u32>();
     let mut row = tile.row;
@@ -117,7 +117,7 @@ pub unsafe fn run<T: Copy>(tile: ProductTile<T>, count: usize, copy: bool, room:
         for column in (0..tile.columns).step_by(2 * TILE_SIDE) {
             let width = (tile.columns - column).min(2 * TILE_SIDE);
             let right = tile.right.cast::<u32>().add(column / TILE_SIDE * tile.panel);
-            // From one piece to the next.
+            // Elements from one piece to the next.
             let step = TILE_SIDE * TILE_SIDE;
             let (second, second_step) = match width > TILE_SIDE {
                 true => (right.add(tile.panel), step),
@@ -216,12 +216,12 @@ unsafe fn fill(from: *const u32, (row, step): (usize, usize), (count, inner): (u
 #[derive(Clone, Copy)]
 struct TileBlock {
     left: *const u32,
-    /// From one row of `left` to the next.
+    /// Elements from one row of `left` to the next.
     row: usize,
     right: *const u32,
     /// The other panel.
     second: *const u32,
-    /// From one piece of it to the next.
+    /// Elements from one of its pieces to the next.
     second_step: usize,
     pieces: usize,
     to: *mut f32,

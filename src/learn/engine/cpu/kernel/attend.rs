@@ -1,8 +1,8 @@
 //! Attention of new tokens over the cached keys and values of their sequence.
 //!
-//! A tile of a few rows (one query of one token each) stays in registers while keys and values stream by: the query heads that share
-//! a key head, and the tokens of a prompt. What a row adds up, and in which order, depends on its own position alone: a wider tile
-//! only adds products with 0 to it.
+//! A tile of a few rows (one query of one token each) stays in registers while keys and values are read: the query heads that share a key
+//! head, and the tokens of a prompt. The sums of a row, and their order, depend on its own position alone: a wider tile only adds products
+//! with 0.
 //!
 //! In bf16 all four operands are pairs: queries and keys of neighbours along the head, weights and values of neighbouring positions.
 
@@ -11,19 +11,19 @@ use super::kernel;
 use super::level::{LANES, Level};
 use super::math::{exponentiate, largest};
 
-/// Panels of keys in work at a time.
+/// Panels of keys processed at a time.
 const KEY_PANELS: usize = 4;
 
-/// Sums of each element: one alone would wait for each addition.
+/// Independent sums of each element, to hide the latency of additions.
 const PARTIAL_SUMS: usize = 4;
 
-/// The most rows of a tile.
+/// The largest number of rows of a tile.
 const MAX_ROWS: usize = 4;
 
 /// The queries of one key head, for consecutive tokens of a sequence.
 #[derive(Clone, Copy)]
 pub struct Queries<'a, T> {
-    /// Those of one token lie end to end, [group, head / STEPS]; tokens are `stride` elements apart.
+    /// The queries of one token lie end to end, [group, head / STEPS]; tokens are `stride` elements apart.
     pub data: &'a [T],
     pub stride: usize,
     pub tokens: usize,
@@ -44,12 +44,12 @@ pub struct CachedHead<'a, T> {
     pub values: &'a [T],
 }
 
-/// The floats of working memory that [`attend`] needs for so many positions.
+/// The floats of working memory that [`attend`] needs for n positions.
 pub fn working_memory(positions: usize) -> usize {
     MAX_ROWS * scores_stride(positions)
 }
 
-/// From one row of scores to the next: whole vectors of pairs.
+/// Floats from one row of scores to the next: whole vectors of pairs.
 fn scores_stride(positions: usize) -> usize {
     positions.next_multiple_of(2 * LANES)
 }
@@ -95,22 +95,22 @@ kernel! {
 struct QueryTile<'a, T> {
     queries: Queries<'a, T>,
     cached: CachedHead<'a, T>,
-    /// From one row of scores to the next.
+    /// Floats from one row of scores to the next.
     scores_stride: usize,
     /// The first row.
     first: usize,
-    /// From one token's results to the next's.
+    /// Floats from one token's results to the next's.
     stride: usize,
 }
 
 impl<T: Element> QueryTile<'_, T> {
-    /// How many positions a row of the tile sees.
+    /// Number of positions that a row of the tile sees.
     #[inline(always)]
     fn seen(&self, row: usize) -> usize {
         self.queries.start + (self.first + row) / self.queries.group + 1
     }
 
-    /// Where a row of heads of `head` lies in rows of tokens that are `stride` apart.
+    /// Offset of a row of `head` elements in rows of tokens that are `stride` apart.
     #[inline(always)]
     fn place(&self, row: usize, stride: usize, head: usize) -> usize {
         let (row, group) = (self.first + row, self.queries.group);
@@ -224,8 +224,8 @@ impl<T: Element> QueryTile<'_, T> {
     }
 }
 
-/// Replaces the scores of the positions seen by the exponentials of their scaled distances from the largest, the others by 0, and gives
-/// the exponentials' sum. The order of the additions depends on `seen` alone.
+/// Replaces the scores of the `seen` positions by the exponentials of their scaled distances from the largest, and the others by 0.
+/// Returns the sum of the exponentials. The order of the additions depends on `seen` alone.
 #[inline(always)]
 fn soften<L: Level>(scores: &mut [f32], seen: usize, scale: f32) -> f32 {
     let (whole, beyond) = scores.split_at_mut(seen.next_multiple_of(LANES));

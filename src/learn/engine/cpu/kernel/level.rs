@@ -1,7 +1,7 @@
-//! Instruction sets: each kernel is written once, over [`Level`], and compiled for every set that may be found at run time.
+//! Instruction sets: each kernel is written once, over [`Level`], and compiled for every set that may be detected at run time.
 //!
-//! A level's vector is always [`LANES`] floats wide, whatever registers hold it, so that packed panels have one layout. The levels
-//! differ in the last bits (a fused multiply-add rounds once), never in the order of the additions.
+//! A level's vector is always [`LANES`] floats wide, whatever its registers, so that packed panels have one layout. The levels differ in
+//! the last bits (a fused multiply-add rounds once), but never in the order of the additions.
 
 use super::element::narrow;
 
@@ -20,14 +20,14 @@ pub trait Level {
     const ROWS: usize;
     /// Panels side by side in such a tile, 1 or 2.
     const PANELS: usize;
-    /// Whether products of pairs are AMX's.
+    /// Whether products of pairs use AMX.
     const HAS_TILES: bool = false;
-    /// `a * b + c`, rounded once where the set has such an instruction.
+    /// `a * b + c`, rounded once if the set has such an instruction.
     fn fma(a: f32, b: f32, c: f32) -> f32;
     unsafe fn zero() -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(vector: Self::Vector, to: *mut f32);
-    /// Has the cache fetch what will be written to soon.
+    /// Prefetches memory that will be written soon.
     #[inline(always)]
     unsafe fn expect(_to: *mut f32) {}
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -45,14 +45,14 @@ pub trait Level {
                 to.add(lane).write_unaligned(pair);
             }
         };
-        // A known number of lanes makes vectors.
+        // With a constant number of lanes the compiler uses vectors.
         if count == LANES {
             (0..LANES).for_each(put);
         } else {
             (0..count).for_each(put);
         }
     }
-    /// Writes pairs of bf16: neighbours in a row of `count` floats, at most 2 · [`LANES`], and 0 beside the last where they are odd.
+    /// Writes pairs of bf16: neighbours in a row of `count` floats, at most 2 · [`LANES`]. If `count` is odd, the last pair has a 0.
     #[inline(always)]
     unsafe fn narrow(row: *const f32, count: usize, to: *mut u32) {
         let put = |lane| {
@@ -69,7 +69,7 @@ pub trait Level {
             (0..count.div_ceil(2)).for_each(put);
         }
     }
-    /// Makes [`LANES`] rows of `to`, `stride` apart, of the columns of as many rows `step` apart.
+    /// Transposes [`LANES`] rows, `step` apart, to [`LANES`] rows of `to`, `stride` apart.
     #[inline(always)]
     unsafe fn transpose(from: *const u32, step: usize, to: *mut u32, stride: usize) {
         // SAFETY: the caller promises LANES numbers in each of LANES rows, and as much room.
@@ -97,7 +97,7 @@ impl Level for Portable {
     const PANELS: usize = 1;
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
-        // NEON is always there on AArch64; elsewhere `mul_add` without the instruction is a slow library call.
+        // AArch64 always has NEON; elsewhere `mul_add` without the instruction is a slow library call.
         if cfg!(target_arch = "aarch64") {
             a.mul_add(b, c)
         } else {

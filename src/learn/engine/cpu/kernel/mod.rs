@@ -1,8 +1,8 @@
-//! The kernels: loops over slices, each compiled for plain, AVX2 + FMA and AVX-512 processors from one source; the product's innermost loop also for
-//! AMX.
+//! The kernels: loops over slices. Each is compiled from one source for plain, AVX2 + FMA and AVX-512 processors, and the innermost loop of
+//! the product also for AMX.
 //!
-//! All unsafe code of the engine is here: the matrix product's tiles, and the call from the dispatcher into a variant whose
-//! instructions the processor was found to have.
+//! All unsafe code of the engine is here: the tiles of the matrix product, and the dispatcher's call of a variant after it has detected
+//! the variant's instructions.
 
 pub mod activation;
 pub mod adamw;
@@ -38,7 +38,7 @@ enum InstructionSet {
 }
 
 impl Instructions {
-    /// The sets this processor has, the best first.
+    /// The sets of this processor, the best first.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -65,7 +65,7 @@ impl Instructions {
         sets
     }
 
-    /// AMX on a processor that has all else it needs: for tests, which see to its instructions.
+    /// AMX on a processor that has everything else it needs. Tests emulate its instructions.
     #[cfg(all(test, target_arch = "x86_64"))]
     pub fn amx() -> Option<Self> {
         Self::available()
@@ -95,10 +95,9 @@ impl std::fmt::Display for Instructions {
     }
 }
 
-/// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled
-/// for the instructions `cpu` names, with `L` the [`level::Level`] of that set. A kernel of numbers, `fn name<L, T>`, is generic
-/// over the [`element::Element`] of its operands too, and is the only sort that is compiled for the bf16 instructions: to the others
-/// they make no difference.
+/// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled for the
+/// instructions `cpu`, with `L` the [`level::Level`] of that set. A kernel `fn name<L, T>` is also generic over the [`element::Element`]
+/// of its operands. Only such kernels are compiled for the bf16 instructions, which make no difference to the others.
 macro_rules! kernel {
     ($(#[$attribute:meta])* pub fn $name:ident<$level:ident>($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*

@@ -18,7 +18,7 @@ kernel! {
 }
 
 kernel! {
-    /// The normed rows again, from the kept scales.
+    /// Recomputes the normed rows from the kept scales.
     pub fn again<L>(x: &[f32], weight: &[f32], scales: &[f32], y: &mut [f32]) {
         let width = weight.len();
         for ((x, y), scale) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(scales) {
@@ -29,7 +29,7 @@ kernel! {
     }
 }
 
-/// What the backward pass of a norm reads.
+/// The inputs of the backward pass of a norm.
 #[derive(Clone, Copy)]
 pub struct NormBackward<'a> {
     /// The norm's input. [rows, width]

@@ -1,9 +1,9 @@
 //! The matrix product: `out = left · right` or `out += left · right`.
 //!
-//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]); `left` is read where it lies, by rows or transposed,
-//! or from a copy of one tile's part of it where that lies badly in the cache. A tile of a few rows by one or two panels stays in
-//! registers while the inner dimension runs. Every element of `out` adds up its products in the order of the inner dimension, in
-//! blocks that do not depend on the number of rows or columns: a row's result is the same bits whatever rows stand beside it.
+//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]). `left` is read in place, by rows or transposed, or from a
+//! copy of one tile's part if its rows conflict in the cache. A tile of a few rows by one or two panels stays in registers while the inner
+//! dimension runs. Every element of `out` sums its products in the order of the inner dimension, in blocks that do not depend on the number
+//! of rows or columns, so the bits of a row do not depend on the other rows.
 
 use std::mem::MaybeUninit;
 
@@ -13,27 +13,27 @@ use super::element::Element;
 use super::kernel;
 use super::level::{LANES, Level};
 
-/// Elements along the inner dimension that a tile adds up before it adds to its result: as many as leave its part of `left` in the
-/// first-level cache, so that the result is read and written rarely.
+/// Elements along the inner dimension that a tile sums before it adds to its result. The result should be read and written rarely, but the
+/// tile's part of `left` must stay in the first-level cache.
 pub const INNER_BLOCK: usize = 384;
 
-/// What a block of the right matrix may take, in bytes, before its columns are cut: more than the second-level cache has, so that all of it would
-/// come from further away for every tile of rows.
+/// The size in bytes from which the columns of a block of the right matrix are split. It is more than the second-level cache, so all of the
+/// block would be read from further away for every tile of rows.
 const MAX_UNCUT_BYTES: usize = 2 << 20;
 
-/// What it takes once its columns are cut, in bytes: half a second-level cache.
+/// The size of each part in bytes: half a second-level cache.
 const CUT_BYTES: usize = 512 << 10;
 
 /// Rows of the largest tile of any level.
 const MAX_TILE_ROWS: usize = 12;
 
-/// From one row to the next in a copy of a tile's rows: neighbouring rows begin in different sets of the cache.
+/// Elements from one row to the next in a copy of a tile's rows, so that neighbouring rows start in different sets of the cache.
 pub const COPY_STRIDE: usize = INNER_BLOCK + LANES;
 
-/// Rows that AMX has in work at a time: those of two of its tiles.
+/// Rows that AMX processes at a time: those of two tiles.
 pub const AMX_ROWS: usize = 2 * LANES;
 
-/// Elements of a copy of as many rows as are in work at a time.
+/// Elements of a copy of the rows that are processed at a time.
 pub const COPY_ROOM: usize = AMX_ROWS * COPY_STRIDE;
 
 /// With fewer panels, copying a tile's part of `left` does not pay.
@@ -48,18 +48,18 @@ pub struct LeftMatrix<'a, T> {
 }
 
 impl<T> LeftMatrix<'_, T> {
-    /// Whether the rows of a tile are in each other's way in the cache: transposed, or a multiple of half a page apart.
+    /// Whether the rows of a tile conflict in the cache: they are transposed, or a multiple of half a page apart.
     fn lies_badly(&self) -> bool {
         self.step != 1 || (self.row * size_of::<T>()).is_multiple_of(2048)
     }
 }
 
-/// Which elements matter, where a causal mask makes the rest zero or unread. Rows are counted from the start of the product.
+/// The elements that are used if a causal mask makes the others zero or unread. Rows are counted from the start of the product.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reach {
-    /// All.
+    /// All elements.
     Full,
-    /// Row `i` of `out` is read up to column `start + i`; what lies beyond may be left unwritten.
+    /// Row `i` of `out` is read up to column `start + i`; later columns may be left unwritten.
     Columns { start: usize },
     /// `left` is zero beyond inner index `start + i`.
     Before { start: usize },
@@ -79,7 +79,7 @@ pub struct Product<'a, T> {
     pub reach: Reach,
     /// Whether to add to `out` or to replace it.
     pub add: bool,
-    /// From one row of `out` to the next.
+    /// Floats from one row of `out` to the next.
     pub stride: usize,
 }
 
@@ -110,7 +110,7 @@ kernel! {
             while row < rows {
                 let count = if has_tiles { AMX_ROWS.min(rows - row) } else { tile_rows::<L>(rows - row) };
                 let (first, last) = inner_range::<T>(reach, row, count, inner);
-                // What an instruction adds up must not depend on the row that is the first.
+                // The sums of an instruction must not depend on which row is the first.
                 let first = if has_tiles { first / LANES * LANES } else { first };
                 let (from, to) = (start.max(first), end.min(last));
                 let columns = read_columns(reach, row, count, columns).min(column + width).saturating_sub(column);
@@ -151,7 +151,7 @@ kernel! {
     }
 }
 
-/// How many columns are in work at a time: all, or a multiple of two panels.
+/// Number of columns processed at a time: all, or a multiple of two panels.
 #[inline(always)]
 fn block_columns<T>(columns: usize, inner: usize) -> usize {
     let column = inner.min(INNER_BLOCK) * size_of::<T>();
@@ -162,7 +162,7 @@ fn block_columns<T>(columns: usize, inner: usize) -> usize {
     }
 }
 
-/// The columns that count for rows `row..row + count`.
+/// The columns that are used in rows `row..row + count`.
 #[inline(always)]
 fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize {
     match reach {
@@ -171,7 +171,7 @@ fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize
     }
 }
 
-/// The inner elements that count for rows `row..row + count`.
+/// The inner elements that are used in rows `row..row + count`.
 #[inline(always)]
 fn inner_range<T: Element>(reach: Reach, row: usize, count: usize, inner: usize) -> (usize, usize) {
     match reach {
@@ -181,7 +181,7 @@ fn inner_range<T: Element>(reach: Reach, row: usize, count: usize, inner: usize)
     }
 }
 
-/// How many rows the next tile takes.
+/// Number of rows of the next tile.
 #[inline(always)]
 fn tile_rows<L: Level>(left: usize) -> usize {
     if L::ROWS >= MAX_TILE_ROWS && left >= MAX_TILE_ROWS {
@@ -201,7 +201,7 @@ pub struct ProductTile<T> {
     pub step: usize,
     /// The first panel.
     pub right: *const T,
-    /// From one panel to the next.
+    /// Elements from one panel to the next.
     pub panel: usize,
     pub out: *mut f32,
     pub stride: usize,
@@ -210,7 +210,7 @@ pub struct ProductTile<T> {
 }
 
 impl<T: Element> ProductTile<T> {
-    /// Has `left` read from a copy: transposed rows side by side, others a stride apart that suits the cache.
+    /// Copies `left`, to read it from the copy: transposed rows side by side, others with a stride that avoids conflicts in the cache.
     ///
     /// # Safety
     /// `left` reaches as far as `count` rows of the tile's sizes say; `inner` is at most [`INNER_BLOCK`], `count` at most [`MAX_TILE_ROWS`].
@@ -304,7 +304,7 @@ impl<T: Element> ProductTile<T> {
             }
             let out = self.out.add(column);
             if self.columns - column >= P * LANES {
-                // Unrolled, so that the sums are in registers from the first to the last; of the other way they have a copy in memory.
+                // Unrolled, so that the sums stay in registers throughout. In a loop they would have a copy in memory.
                 for (i, sums) in sums.iter().enumerate() {
                     for (p, sum) in sums.iter().enumerate() {
                         self.put::<L>(*sum, out.add(i * self.stride + p * LANES), LANES);
@@ -322,7 +322,7 @@ impl<T: Element> ProductTile<T> {
         }
     }
 
-    /// Writes a row of a panel, of which `width` columns are left.
+    /// Writes a row of a panel with `width` remaining columns.
     ///
     /// # Safety
     /// As for [`Self::run`], with room for `width` floats behind `out`, or for [`LANES`] where there are more.
