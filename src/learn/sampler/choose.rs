@@ -202,7 +202,7 @@ mod tests {
         assert_ne!(drawn(&sampling, "a"), drawn(&other, "a"));
     }
 
-    /// What is drawn may never change without a new version of the kinds that draw. The numbers are those of a program in Python that
+    /// Drawn tokens may never change without a new version of the kinds that draw. The numbers are those of a program in Python that
     /// has BLAKE3 from its package and ChaCha12 of its own.
     #[test]
     fn draws_are_pinned() {

@@ -22,30 +22,31 @@ pub struct Recipe {
     #[serde(deserialize_with = "architecture", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "architecture_schema")]
     pub model: Option<Architecture>,
-    /// How texts are cut into tokens; `auto` with a base: as the base does.
+    /// How texts are split into tokens. With a base, the base's tokenizer is used.
     pub tokenizer: TokenizerStyle,
-    /// What the model reads: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, where the
-    /// number of steps is named, `{n}`.
+    /// The prompt: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, to name the number of steps,
+    /// `{n}`.
     #[serde(deserialize_with = "prompt")]
     #[schemars(with = "String")]
     pub prompt: Prompt,
     /// Optimizer steps.
     pub steps: u64,
-    /// Passes over the data; where not 0, they take the place of `steps`.
+    /// Passes over the data; if not 0, used instead of `steps`.
     pub epochs: u64,
     /// Sequences in a batch.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub batch: usize,
-    /// Batches whose gradients are added up for one optimizer step.
+    /// Batches whose gradients are summed for one optimizer step.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
-    /// Share of the steps before the first pass over the data, in which the longest rows admitted grow from the shortest to all.
+    /// Share of the steps before the first pass over the data, in which batches start with the shortest rows and admit longer ones step by
+    /// step.
     #[serde(deserialize_with = "share")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub curriculum: f64,
-    /// The learning rate at its highest.
+    /// The maximum learning rate.
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub learning_rate: f64,
@@ -63,7 +64,7 @@ pub struct Recipe {
     #[serde(deserialize_with = "below_one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub beta2: f64,
-    /// AdamW's guard against division by zero.
+    /// AdamW's epsilon, which avoids division by zero.
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub epsilon: f64,
@@ -71,20 +72,20 @@ pub struct Recipe {
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// The largest gradient norm that is left as it is (0: never clipped).
+    /// Gradients with a larger norm are clipped to this norm (0: no clipping).
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub clip: f64,
-    /// Weights that are not trained, by name; `*` stands for any text. Of the engine `cpu` alone.
+    /// Weights that are not trained, by name; `*` matches any text. Only for the engine `cpu`.
     #[serde(skip_serializing_if = "Frozen::is_empty")]
     pub frozen: Frozen,
-    /// Trains adapters of a base (LoRA) and leaves the base as it is; the model is the base with the adapters merged, and has them in
-    /// `adapter/` as well, as PEFT reads them.
+    /// Trains adapters of a base (LoRA) instead of its weights. The model is the base with the adapters merged. The adapters are also stored in
+    /// `adapter/`, in PEFT's format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
-    /// What computes.
+    /// The engine that computes.
     pub engine: Engine,
-    /// In which numbers.
+    /// The number format.
     pub dtype: Dtype,
 }
 
@@ -97,7 +98,7 @@ pub enum Schedule {
     Cosine,
     /// A straight line down to 0.
     Linear,
-    /// It does not.
+    /// It does not fall.
     Constant,
 }
 

@@ -52,7 +52,7 @@ pub struct AdapterBuffers<T> {
     dropped: Vec<f32>,
 }
 
-/// What a pass needs beside the operands if a matrix has adapters.
+/// The dropout mask and the buffers that a pass needs for the adapters of a matrix.
 #[derive(Debug)]
 pub struct AdapterPass<'a, T> {
     pub mask: DropoutMask,

@@ -111,7 +111,7 @@ impl Element for Bf16Pair {
     #[inline(always)]
     unsafe fn put_in_place<L: Level>(floats: *mut f32, count: usize) {
         for vector in 0..count.div_ceil(2 * LANES) {
-            // SAFETY: the caller promises the floats and the instructions. What is written lies before what is still to be read: a
+            // SAFETY: the caller promises the floats and the instructions. The output lies before the input that is still to be read: a
             // pair takes the place of the float before its own two, or of the first of them.
             unsafe { L::narrow(floats.add(vector * 2 * LANES), 2 * LANES, floats.add(vector * LANES).cast()) }
         }
