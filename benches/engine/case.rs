@@ -1,4 +1,4 @@
-//! The shapes that are measured, and what they are trained on and asked.
+//! The measured shapes, with their batches and prompts.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -25,7 +25,7 @@ pub const NEW: usize = 150;
 
 pub const NAMES: [&str; 6] = ["Q", "S", "M", "SmolLM2", "long", "again"];
 
-/// What is measured.
+/// The measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Train,
@@ -50,14 +50,14 @@ pub struct Case {
     sequences: usize,
     /// Lengths are drawn evenly from here.
     lengths: RangeInclusive<u64>,
-    /// The share of a sequence, from its start, that is not trained on.
+    /// The first part of a sequence, as a share, that is not trained on.
     ignored: f64,
-    /// Whether activations are computed again in the backward pass.
+    /// Whether the backward pass recomputes activations.
     pub again: bool,
 }
 
-/// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of
-/// M's shape, with its activations kept and computed again.
+/// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of M's
+/// shape, with activations kept and recomputed.
 pub fn all() -> [Case; 6] {
     let quick = ModelShape {
         vocabulary: 60,
@@ -140,7 +140,7 @@ impl Case {
         found.ok_or_else(|| format!("no case `{name}` (known: {})", NAMES.join(", ")))
     }
 
-    /// Whether `task` is measured: one long sequence shows what training takes.
+    /// Whether `task` is measured. The case of one long sequence only measures training.
     pub fn has(&self, task: Task) -> bool {
         task == Task::Train || self.sequences > 1
     }

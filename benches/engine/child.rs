@@ -1,7 +1,7 @@
-//! A contestant's process: one engine at work on one case, told by lines on its standard input when to.
+//! A contestant's process: one engine runs one case, controlled by lines on its standard input.
 //!
-//! A line is a number of steps (of training, or of decoding all answers): a round. A line of JSON answers each, after a first one
-//! that says that the process is ready.
+//! Each line starts a round: a number of steps (of training, or of decoding all answers). The process prints a line of JSON when it is
+//! ready, and one after each round.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::machine::{cpu_seconds, peak_memory};
 #[derive(Serialize, Deserialize)]
 pub struct Ready {
     pub program: String,
-    /// Kibibytes that the program takes before it has done anything.
+    /// Memory of the program before the first round, in kibibytes.
     pub imported: i64,
 }
 
@@ -33,11 +33,11 @@ pub struct Round {
     /// Seconds of processor time.
     pub cpu: f64,
     pub wall: f64,
-    /// Kibibytes: the most that the process has held.
+    /// Peak memory of the process, in kibibytes.
     pub memory: i64,
 }
 
-/// What one engine does in a round of so many steps.
+/// The results of a round.
 #[derive(Default)]
 struct Done {
     tokens: usize,
@@ -53,7 +53,7 @@ pub fn known() -> Vec<(&'static str, &'static str)> {
     ours.map(|dtype| ("cpu", dtype)).chain([("candle", "f32")]).collect()
 }
 
-/// Does what the standard input says until it ends.
+/// Runs rounds until the standard input ends.
 pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -> Result<(), String> {
     let imported = peak_memory();
     let case = Case::named(case)?;
@@ -101,7 +101,7 @@ fn say(line: &impl Serialize) {
     println!("{}", serde_json::to_string(line).expect("the line is JSON"));
 }
 
-/// Which engine, and how it is run.
+/// The engine and its settings.
 struct Setup {
     engine: Engine,
     dtype: Dtype,
@@ -118,7 +118,7 @@ impl Setup {
         trainer.expect("the weights have the shape")
     }
 
-    /// A decoder, and how many sequences it decodes at once: as many as the sampler would.
+    /// A decoder, and the number of sequences that it decodes at once, as in the sampler.
     fn decoder(&self, case: &Case) -> (Box<dyn DecodingEngine>, usize) {
         let context = PROMPT + NEW;
         let shape = ModelShape {

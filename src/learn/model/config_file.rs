@@ -136,7 +136,7 @@ struct RopeFields {
 }
 
 impl RopeFields {
-    fn of(scaling: &RopeScaling, context: usize) -> Self {
+    fn from_scaling(scaling: &RopeScaling, context: usize) -> Self {
         match scaling {
             RopeScaling::Llama3(scaling) => Self {
                 rope_type: Some(LLAMA3.to_owned()),
@@ -198,7 +198,7 @@ fn first_format() -> u32 {
 }
 
 impl ConfigFile {
-    fn of(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str) -> Self {
+    fn describing(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str) -> Self {
         let ends = match tokenizer.ends() {
             [end] => EndTokens::One(*end),
             ends => EndTokens::Several(ends.to_vec()),
@@ -222,7 +222,10 @@ impl ConfigFile {
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
             rope_theta: Some(shape.rope_theta),
-            rope_scaling: shape.rope_scaling.as_ref().map(|scaling| RopeFields::of(scaling, shape.context)),
+            rope_scaling: shape
+                .rope_scaling
+                .as_ref()
+                .map(|scaling| RopeFields::from_scaling(scaling, shape.context)),
             original_max_position_embeddings: None,
             rope_parameters: None,
             sliding_window: None,
@@ -349,7 +352,7 @@ impl ConfigFile {
 
 /// Writes `config.json` for `shape`; `dtype` is Hugging Face's name for the weights' type.
 pub(super) fn write(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
-    write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
+    write_json(&ConfigFile::describing(shape, tokenizer, dtype), path)
 }
 
 /// Reads the `config.json` at `path`.

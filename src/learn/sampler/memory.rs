@@ -8,7 +8,7 @@ use crate::model::ModelShape;
 ///
 /// # Errors
 /// When not even one fits.
-pub(super) fn fit(
+pub(super) fn slots_that_fit(
     sampling: &Sampling,
     shape: &ModelShape,
     slots: usize,

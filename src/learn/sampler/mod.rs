@@ -132,7 +132,7 @@ where
     };
     let best = engine::recommended_slots(sampling.engine, sampling.dtype, &shape);
     let slots = slots.min(requests.len()).min(best).max(1);
-    let slots = memory::fit(sampling, &shape, slots, longest, run)?;
+    let slots = memory::slots_that_fit(sampling, &shape, slots, longest, run)?;
     let decoder = engine::decoder(
         sampling.engine,
         sampling.dtype,

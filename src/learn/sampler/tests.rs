@@ -57,7 +57,7 @@ fn drawn() -> Sampling {
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
     let model = model(64);
-    // Three samples of every other prompt, so that prompts share all but the last token, a beginning, or next to nothing.
+    // Three samples of every other prompt, so that prompts share all tokens except the last one, a prefix, or almost nothing.
     let several = |(index, request): (usize, Request)| {
         let samples = 0..if index % 2 == 0 { 3 } else { 1 };
         samples.map(move |sample| Request {
@@ -107,7 +107,7 @@ fn responses_end_at_the_end_token_the_limit_or_the_context() {
     let (finished, cut): (Vec<_>, Vec<_>) = responses.iter().partition(|response| response.finished);
     assert!(!finished.is_empty() && !cut.is_empty());
     assert!(finished.iter().all(|response| !response.text.contains("<eos>")));
-    // The shortest prompt, `Question: 0 + 0\nAnswer:\n`, has 24 tokens: the context takes 8 more, and the last needs no room.
+    // The shortest prompt, `Question: 0 + 0\nAnswer:\n`, has 24 tokens. The context has space for 8 more, and the last token needs none.
     assert!(cut.iter().all(|response| response.tokens <= 9));
     let short = Sampling { max_tokens: 3, ..sampling };
     let responses = sample(&model(64), &requests(9), &short, &RUN).unwrap();
@@ -190,7 +190,7 @@ fn little_memory_means_fewer_slots_and_none_a_refusal() {
         memory: Some(bytes as u64),
         ..RUN
     };
-    let fit = |run: &SamplingRun<'_>| memory::fit(&drawn(), &model.shape, 20, 24, run);
+    let fit = |run: &SamplingRun<'_>| memory::slots_that_fit(&drawn(), &model.shape, 20, 24, run);
     assert_eq!(fit(&RUN).unwrap(), 20);
     assert_eq!(fit(&within(need(20))).unwrap(), 20);
     assert_eq!(fit(&within(need(20) - 1)).unwrap(), 19);

@@ -239,8 +239,8 @@ impl Tokenizer {
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
-    pub fn stranger<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
-        let encoding = contained(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
+    pub fn first_unknown<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
+        let encoding = catch_tokenizers_panic(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
         let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown());
         let (start, end) = match place.and_then(|place| encoding.get_offsets().get(place)) {
             Some(offsets) => *offsets,
@@ -254,7 +254,7 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = contained(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
+        let encoding = catch_tokenizers_panic(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -267,7 +267,7 @@ impl Tokenizer {
         let Some(marked) = &self.marked else {
             return self.encode(text);
         };
-        let encoding = contained(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
+        let encoding = catch_tokenizers_panic(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         let mut tokens = encoding.get_ids().to_vec();
         // The template may already contain the first tokens.
         if !tokens.starts_with(&self.begin) {
@@ -281,7 +281,7 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        contained(|| self.inner.decode(tokens, false)).map_err(TokenizerError::Decode)
+        catch_tokenizers_panic(|| self.inner.decode(tokens, false)).map_err(TokenizerError::Decode)
     }
 
     /// Number of tokens.
@@ -326,7 +326,7 @@ impl Tokenizer {
 }
 
 /// Calls the `tokenizers` crate, some of whose parts panic if settings of a file contradict each other.
-fn contained<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+fn catch_tokenizers_panic<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
     catch_panic::call(work).unwrap_or_else(|panicked| Err(panicked.into()))
 }
 

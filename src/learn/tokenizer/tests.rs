@@ -23,7 +23,7 @@ fn phrases_that_repeat_are_tokens_and_digits_always() {
         pieces(&tokenizer, "Question: 95 + 8\nAnswer:\n"),
         ["Question: ", "9", "5", " + ", "8", "\nAnswer:\n"]
     );
-    // Seen once, so spelt out.
+    // Seen once, so split into characters.
     assert_eq!(pieces(&tokenizer, " = 1"), [" ", "=", " ", "1"]);
 }
 
@@ -51,7 +51,7 @@ fn words_and_symbols_are_tokens_wherever_they_stand() {
     assert_eq!(cut("North. Around\nSouth."), [" North", ".", " Around", "\n", " South", "."]);
     assert_eq!(cut("❤ ✰ ♋ ↔ ◯"), [" ❤", " ✰", " ♋", " ↔", " ◯"]);
     assert_eq!(cut("♋ 12"), [" ♋", " ", "1", "2"]);
-    // Not in the vocabulary as a word, so spelt out.
+    // Not in the vocabulary as a word, so split into characters.
     assert_eq!(cut("Ref"), [" ", UNKNOWN_TOKEN, "e", "f"]);
     let tokens = tokenizer.encode("North. Around\nSouth.").unwrap();
     let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);

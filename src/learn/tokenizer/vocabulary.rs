@@ -8,7 +8,8 @@ use super::pre_tokenizer::StylePreTokenizer;
 /// A phrase or word must occur this many times to be a token, since a model cannot learn a token from one occurrence.
 const MIN_OCCURRENCES: usize = 2;
 
-/// The special tokens, then the ten digits, the characters of `texts` and (but for [`super::TokenizerStyle::Char`]) their repeated pieces, sorted.
+/// The special tokens, then, sorted: the ten digits, the characters of `texts` and (except for [`super::TokenizerStyle::Char`]) their
+/// repeated pieces.
 pub(super) fn collect(cut: &StylePreTokenizer, texts: &[&str]) -> Result<Vec<String>, tokenizers::Error> {
     let mut characters: BTreeSet<char> = ('0'..='9').collect();
     let mut pieces: BTreeMap<String, usize> = BTreeMap::new();

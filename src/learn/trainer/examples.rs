@@ -94,7 +94,7 @@ impl<'a> Examples<'a> {
             return Ok(());
         };
         for text in [prompt.render(&row.prompt, row.step_num).as_str(), &row.completion] {
-            if let Some(stranger) = tokenizer.stranger(text)? {
+            if let Some(stranger) = tokenizer.first_unknown(text)? {
                 let line = text.lines().find(|line| line.contains(stranger)).unwrap_or(text);
                 return Err(TrainError::Unknown {
                     text: stranger.to_owned(),

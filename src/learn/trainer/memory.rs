@@ -19,11 +19,11 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Batc
     pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
 }
 
-/// Checks, before the weights of this shape are created, that they alone fit into memory. [`fit`] checks the whole training.
+/// Checks, before the weights of this shape are created, that they alone fit into memory. [`choose_options`] checks the whole training.
 ///
 /// # Errors
 /// When they do not fit.
-pub(super) fn fits(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainError> {
+pub(super) fn check_weights_fit(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainError> {
     let Some(available) = memory.and_then(|bytes| usize::try_from(bytes).ok()) else {
         return Ok(());
     };
@@ -45,7 +45,7 @@ pub(super) fn fits(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainE
 ///
 /// # Errors
 /// When the memory does not suffice either way.
-pub(super) fn fit(
+pub(super) fn choose_options(
     recipe: &Recipe,
     shape: &ModelShape,
     batches: &[Vec<Sequence>],

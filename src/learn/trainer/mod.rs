@@ -150,7 +150,7 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         context: start.shape.context.min(longest),
         ..start.shape.clone()
     };
-    let training = memory::fit(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
+    let training = memory::choose_options(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
     let TrainingStart { tokenizer, shape, weights } = start;
     let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, weights, training, run.threads)?;

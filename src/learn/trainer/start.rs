@@ -33,7 +33,7 @@ impl TrainingStart {
         let tokenizer = examples::tokenizer(recipe.tokenizer, data, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
         let shape = architecture.shape(tokenizer.vocabulary())?;
-        memory::fits(&shape, memory)?;
+        memory::check_weights_fit(&shape, memory)?;
         let weights = model::initialise(&shape, seed);
         Ok(Self { tokenizer, shape, weights })
     }

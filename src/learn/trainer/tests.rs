@@ -197,7 +197,7 @@ fn a_training_from_a_base_begins_where_that_ended_and_can_be_stopped() {
     let mut place = Place::new(1, u64::MAX);
     let straight = place.train_from(&recipe, &from).unwrap();
     assert!(straight.curve[0].loss < base.curve[0].loss / 2.0, "{:?}", straight.curve[0]);
-    // The base's shape may be said, and is the same training.
+    // Naming the base's shape gives the same training.
     let said = Recipe {
         model: self::recipe().model,
         ..recipe.clone()
@@ -236,7 +236,7 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
         lora.merge(&mut merged, &adapters.weights);
         assert_eq!(merged, trained.model.weights, "{engine:?}");
         assert_ne!(merged, base.model.weights, "{engine:?}");
-        // What is not adapted stays.
+        // Weights without adapters do not change.
         assert_eq!(merged["model.norm.weight"], base.model.weights["model.norm.weight"]);
     }
     let dropped = Recipe {
@@ -303,7 +303,7 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
 #[test]
 fn epochs_take_the_place_of_steps() {
     let recipe = Recipe { epochs: 1, ..recipe() };
-    // 100 rows are 13 batches of 8, two to a step.
+    // 100 rows are 13 batches of 8, two per step.
     assert_eq!(Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().curve.len(), 7);
 }
 
@@ -369,7 +369,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
             progress: &|_| {},
             stop: &|| false,
         };
-        memory::fit(&recipe, &shape, &batches, 0, &run).map(|training| training.recompute)
+        memory::choose_options(&recipe, &shape, &batches, 0, &run).map(|training| training.recompute)
     };
     let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
     assert_eq!(fit(least).ok(), Some(true));
@@ -381,7 +381,7 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     assert!(bytes(&place.train(&recipe, &rows).unwrap()) == plenty);
     place.memory = Some((least - 1) * 1_000_000);
     assert!(matches!(place.train(&recipe, &rows), Err(TrainError::Memory { .. })));
-    // Hundreds of terabytes of weights are refused before they are made.
+    // Hundreds of terabytes of weights are refused before they are created.
     let mut vast = recipe;
     vast.model.as_mut().unwrap().width = 1 << 20;
     let refused = place.train(&vast, &rows).unwrap_err();
@@ -410,7 +410,7 @@ fn frozen_weights_are_those_of_the_random_start() {
 fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     let place = Place::new(1, 7);
     assert!(matches!(place.train(&recipe(), &rows()), Err(TrainError::Stopped)));
-    // What only damage does: the same training's name on another model's numbers.
+    // Only damage causes this: the identity of this training with the numbers of another model.
     let mut wide = recipe();
     wide.model.as_mut().unwrap().feed_forward = 40;
     let rows = rows();
@@ -424,7 +424,7 @@ fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     insta::assert_snapshot!(message, @"cannot resume from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32], but the model needs [96, 32]; remove it to train from the start");
 }
 
-/// Reads a recipe as the table of kinds does.
+/// Reads a recipe in the same way as the kind `train`.
 fn read(toml: &str) -> Result<Recipe, String> {
     let table: toml::Table = toml.parse().unwrap();
     let value = figment::value::Value::serialize(table).unwrap();

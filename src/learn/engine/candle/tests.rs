@@ -38,7 +38,7 @@ fn shape(lines: usize, columns: usize, tied: bool) -> ModelShape {
     architecture.shape(VOCABULARY).unwrap()
 }
 
-/// Biases, heads of a width of their own, and slower pairs.
+/// Biases, a separate width of heads, and slower pairs.
 fn qwen(shape: &ModelShape) -> ModelShape {
     ModelShape {
         qkv_bias: true,
@@ -48,7 +48,7 @@ fn qwen(shape: &ModelShape) -> ModelShape {
     }
 }
 
-/// So that some pairs of a head of 8 stay as they are, some are slower and some blended.
+/// Settings with which some pairs of a head of 8 do not change, some are slower and some are interpolated.
 const SCALING: Llama3Scaling = Llama3Scaling {
     factor: 8.0,
     low_freq_factor: 1.0,
@@ -56,7 +56,7 @@ const SCALING: Llama3Scaling = Llama3Scaling {
     original_context: 128,
 };
 
-/// Ten times the usual start: at that one, attention and norms hardly matter yet. Biases are no longer 0.
+/// Ten times the usual initial weights, with which attention and norms hardly matter. Biases are not 0.
 fn lively(shape: &ModelShape) -> Weights {
     let mut weights = initialise(shape, 5);
     let mut stream = Stream::new(5, "biases");
@@ -239,7 +239,7 @@ fn cached_decoding_gives_the_logits_of_a_full_pass() {
     let batch = batch(&shape, &[80], 4);
     let expected = full(&shape, &weights, &batch);
     let mut decoder = CandleDecoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
-    // A longer occupant first: what it left must not be seen.
+    // First a longer sequence, whose cached values must not be visible later.
     decoder.feed(&[feed(&batch, 1, 0, 80)]).unwrap();
     let mut start = 0;
     for end in [30, 31, 32, 33, 70, 71, 80] {

@@ -1,5 +1,5 @@
-//! The matrix product's inner loop on AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18): an instruction adds
-//! to 16 rows of 16 sums the products of 16 pairs of bf16 each.
+//! The inner loop of the matrix product on AMX (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18). An
+//! instruction adds the products of 16 pairs of bf16 to each of 16 rows of 16 sums.
 //!
 //! Its right operand is a piece of a packed panel, and its left one 16 rows of `left` in place, or a copy of them padded with zeros. Within
 //! an instruction the first and the second numbers of pairs are summed separately, so that the last bits differ from those of AVX512_BF16.
@@ -96,8 +96,8 @@ impl Drop for AmxTiles {
 /// Computes `count` rows of a product.
 ///
 /// # Safety
-/// There are [`AmxTiles`] and AVX-512. The pointers reach as far as `count` rows, at most [`AMX_ROWS`], of the tile's sizes say; its elements are pairs, its
-/// `inner` at most [`super::product::INNER_BLOCK`].
+/// There are [`AmxTiles`] and AVX-512. The pointers are valid for `count` rows, at most [`AMX_ROWS`], of the tile's sizes. Its elements are
+/// pairs, and its `inner` is at most [`super::product::INNER_BLOCK`].
 #[inline(always)]
 pub unsafe fn run<T: Copy>(tile: ProductTile<T>, count: usize, copy: bool, room: &mut [MaybeUninit<T>; COPY_ROOM]) {
     const { assert!(size_of::<T>() == size_of::<u32>()) };

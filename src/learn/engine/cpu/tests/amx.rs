@@ -1,5 +1,5 @@
-//! The product on AMX's tiles against its definition, on any processor with AVX512_BF16: where there is no AMX, its instructions raise a signal, and the
-//! handler does what the manual says they do (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, and `TDPBF16PS` there).
+//! The product on AMX's tiles against its definition, on any processor with AVX512_BF16. Without AMX its instructions raise a signal, and
+//! the handler emulates them after the manual (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, `TDPBF16PS`).
 #![cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ use crate::seed::Stream;
 const ROW: usize = 64;
 const ROWS: usize = 16;
 
-/// What a thread's tiles hold, and what `ldtilecfg` made of them.
+/// The contents of a thread's tiles, and their configuration by `ldtilecfg`.
 struct AdamWState {
     /// Rows, and bytes of each, by tile.
     shapes: [(usize, usize); 8],
@@ -64,7 +64,7 @@ impl AdamWState {
     }
 }
 
-/// Does the instruction at `code`, whose registers' values `register` tells, and gives its length; nothing where it is none of AMX's.
+/// Emulates the instruction at `code` and returns its length; `None` if it is not one of AMX. `register` returns the values of registers.
 ///
 /// # Safety
 /// `code` is where a program stopped at an instruction that its processor does not know.
@@ -172,7 +172,7 @@ extern "C" fn illegal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut lib
     }
 }
 
-/// AMX, as it is or as the handler has it; nothing without AVX512_BF16.
+/// AMX, native or emulated by the handler; `None` without AVX512_BF16.
 fn amx() -> Option<Instructions> {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
@@ -187,7 +187,7 @@ fn amx() -> Option<Instructions> {
     Instructions::amx()
 }
 
-/// A product's sizes and its reach, of which what is left out is zero in `left`.
+/// A product's sizes and its reach; `left` is zero outside the reach.
 fn reaches(rows: usize) -> impl Strategy<Value = Reach> {
     prop_oneof![
         3 => Just(Reach::Full),

@@ -9,7 +9,7 @@ use crate::engine::{Batch, DecodingEngine, Feed, TrainingEngine, candle};
 use crate::model::ModelShape;
 use crate::seed::Stream;
 
-/// Moments after one step are multiples of the gradient and of its square: they tell it by the weights' names.
+/// The gradient by the weights' names. Moments after one step are multiples of the gradient and of its square.
 #[test]
 fn the_first_steps_moments_equal_candles() {
     for seed in 0..8 {
@@ -53,7 +53,7 @@ fn the_losses_of_fifty_steps_equal_candles() {
         ..cases::shape(&mut stream)
     };
     let mut weights = cases::weights(&mut stream, &shape);
-    // Small weights, as training starts: large ones make a step so sharp that rounding alone leads elsewhere.
+    // Small weights, as at the start of a training: with large ones, rounding alone changes a step too much.
     for (_, array) in weights.iter_mut().filter(|(name, _)| !name.contains("norm")) {
         array.data.iter_mut().for_each(|value| *value *= 0.25);
     }

@@ -1,5 +1,5 @@
-//! Every instruction set this machine has against the plain one, on random sizes, tails and alignments; the plain one against
-//! what it is meant to compute.
+//! Every instruction set of this machine against the plain one, on random sizes, tails and alignments; the plain one against the
+//! definition.
 
 use proptest::prelude::*;
 
@@ -40,7 +40,7 @@ pub fn rounded(x: f32) -> f64 {
     f64::from(f32::from_bits(u32::from(narrow(x)) << 16))
 }
 
-/// Runs `kernel` with each instruction set and holds what it returns against the plain set's.
+/// Runs `kernel` with each instruction set and compares its result with the plain set's.
 fn agree(kernel: impl Fn(Instructions) -> Vec<f32>) -> Result<(), TestCaseError> {
     let mut sets = Instructions::available();
     let plain = kernel(sets.pop().unwrap());
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// The masks leave out only what is zero or unread, and a row does not depend on the rows beside it.
+    /// The masks skip only elements that are zero or unread, and a row does not depend on the other rows.
     #[test]
     fn reach_changes_nothing_that_counts(rows in 1..20usize, start in 0..20usize, head in 1..20usize, seed: u64) {
         let mut stream = Stream::new(seed, "reach");
@@ -211,7 +211,7 @@ proptest! {
             softmax::forward(set, &mut once, stride, start, 0.7, &mut sums);
             softmax::again(set, &mut again, stride, start, 0.7, &sums);
             softmax::backward(set, &once, &mut back, stride, start, 0.7);
-            // What counts, and what is 0 beyond the mask: to the end of the vector after the last one.
+            // The scores up to the mask, and the zeros beyond it to the end of the vector after the last one.
             let read = |rows: Vec<f32>| -> Vec<f32> {
                 let end = |row: usize| stride.min((start + row + 1).next_multiple_of(LANES) + LANES);
                 rows.chunks(stride).enumerate().flat_map(|(row, values)| values[..end(row)].to_vec()).collect()
@@ -244,7 +244,7 @@ proptest! {
     ) {
         let case = Attention { tokens, start, group, head: 2 * half, stride: group * 2 * half + 4 };
         case.check(&mut Stream::new(seed, "cached"), 2e-5, <[f32]>::to_vec)?;
-        // Of the rounded weights each is off by 2^-9 at most, and so is their mean of normal numbers at most a few times that.
+        // Each rounded weight is off by at most 2^-9, so their mean of normal numbers is off by at most a few times that.
         case.check(&mut Stream::new(seed, "pairs"), 2e-2, |data| {
             let mut pairs = vec![Bf16Pair::default(); data.len() / 2];
             left_rows(plain(), data, data.len(), data.len(), &mut pairs);
@@ -269,7 +269,7 @@ proptest! {
     }
 }
 
-/// Of a right matrix that is too large for the cache, columns are in work a part at a time: the bits are those of the parts alone.
+/// A right matrix that is too large for the cache is processed in parts of its columns: the bits are those of the parts alone.
 #[test]
 #[cfg_attr(miri, ignore = "minutes under an interpreter")]
 fn large_products_are_products_of_parts() {
@@ -315,7 +315,7 @@ struct Attention {
 }
 
 impl Attention {
-    /// Holds [`attend`] of each instruction set against a softmax in f64, in the numbers that `convert` makes of rows.
+    /// Compares [`attend`] of each instruction set with a softmax in f64; `convert` converts rows to elements.
     fn check<T: Element>(&self, stream: &mut Stream, tolerance: f64, convert: impl Fn(&[f32]) -> Vec<T>) -> Result<(), TestCaseError> {
         let Self {
             tokens,
@@ -326,11 +326,11 @@ impl Attention {
         } = *self;
         let capacity = (start + tokens).next_multiple_of(LANES);
         let data = Numbers::new(stream, tokens * stride);
-        // Beyond the last position there is what an earlier sequence left.
+        // Beyond the last position there are the values of an earlier sequence.
         let (keys, values) = (Numbers::new(stream, capacity * head), Numbers::new(stream, capacity * head));
         let exact = |x: f32| if T::STEPS == 1 { f64::from(x) } else { rounded(x) };
         let queries = convert(data.get());
-        // As a slot writes them.
+        // In the layout of a slot.
         let (mut panels, mut rows) = (
             vec![T::default(); capacity * head / T::STEPS],
             vec![T::default(); capacity * head / T::STEPS + LANES],

@@ -1,4 +1,4 @@
-//! Adapters: their gradients, and what must not change a bit.
+//! Adapters: their gradients, and settings that must not change a bit.
 
 use candle_core::Device;
 
@@ -100,7 +100,7 @@ fn gradients_equal_central_differences() {
     }
 }
 
-/// With dropout the reference does not know the draws; the engine's own loss does.
+/// The reference has no dropout, so with dropout the gradient is compared with the slope of the engine's own loss.
 #[test]
 fn gradients_with_dropout_equal_the_slopes_of_the_loss() {
     for seed in 0..6 {

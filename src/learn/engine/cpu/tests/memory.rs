@@ -1,4 +1,4 @@
-//! What changes memory and time and no bit: activations computed again, the output layer in chunks; and frozen weights.
+//! Options that change memory and time but no bit: recomputed activations, the output layer in chunks; and frozen weights.
 
 use super::{cases, check_gradient, gradient};
 use crate::engine::cpu::kernel::element::{Bf16Pair, Element};
@@ -8,7 +8,7 @@ use crate::engine::{Batch, Frozen, IGNORED, Moments, Optimizer, StepResult, Trai
 use crate::model::{ModelShape, Weights};
 use crate::seed::Stream;
 
-/// Two steps; what they said and what is left.
+/// Takes two steps; returns their results, the weights and the moments.
 fn run<T: Element>(
     shape: &ModelShape,
     weights: &Weights,
@@ -113,7 +113,7 @@ fn chunks_of_the_output_layer_are_the_same_bits_on_any_number_of_threads() {
     check::<Bf16Pair>(&case);
 }
 
-/// The same tokens in one long sequence and in short ones have other results; each long one's is held against the reference.
+/// One long sequence gives other results than the same tokens in short ones, so each long one is compared with the reference.
 #[test]
 fn gradients_of_a_sequence_in_chunks_equal_central_differences() {
     let (shape, weights, batch) = long(&mut Stream::new(2, "chunks"));

@@ -1,4 +1,4 @@
-//! The engine against the reference in f64, and the promises about bits.
+//! The engine against the reference in f64, and the guarantees about bits.
 
 mod amx;
 mod candle;
@@ -25,7 +25,7 @@ fn gradient<T: Element>(shape: &ModelShape, weights: &Weights, batches: &[Batch]
     (learner.gradient_by_name(), loss)
 }
 
-/// Holds the gradient of every weight against central differences of the reference, at up to `samples` elements of each.
+/// Compares the gradient of every weight with central differences of the reference, at up to `samples` elements of each.
 fn check_gradient(shape: &ModelShape, weights: &Weights, batches: &[Batch], samples: usize) {
     let (gradient, loss) = gradient::<f32>(shape, weights, batches, 1);
     let mut exact = reference::exact(weights);
@@ -107,7 +107,7 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
     }
     check::<f32>(&shape, &weights, &batches);
     check::<Bf16Pair>(&shape, &weights, &batches);
-    // Spans of 99 tokens: as many threads, so many blocks. A tied embedding has its gradient from both ends.
+    // Micro-batches of 99 tokens. The number of blocks depends on the threads. A tied embedding gets its gradient from both ends.
     let shape = ModelShape {
         tied: true,
         lines: 0,
@@ -133,7 +133,7 @@ fn bf16_stays_near_f32() {
         let mut stream = Stream::new(seed, "bf16");
         let shape = cases::shape(&mut stream);
         let mut weights = cases::weights(&mut stream, &shape);
-        // Small weights, as training starts.
+        // Small weights, as at the start of a training.
         for (_, array) in weights.iter_mut().filter(|(name, _)| !name.contains("norm")) {
             array.data.iter_mut().for_each(|value| *value *= 0.25);
         }
@@ -146,7 +146,7 @@ fn bf16_stays_near_f32() {
             let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
             let size = norm(&mut exact.data.iter().copied());
             let error = norm(&mut exact.data.iter().zip(&found[name].data).map(|(exact, found)| exact - found));
-            // Where a gradient all but cancels, what is left is rounding.
+            // If a gradient almost cancels, the rest is rounding.
             assert!(error <= 0.03 * size + 1e-4, "seed {seed}: `{name}` is off by {error} of {size}");
         }
     }
@@ -198,7 +198,8 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
     }
 }
 
-/// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
+/// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences per call; returns the last logits of
+/// each.
 fn decode<T: Element>(
     shape: &ModelShape,
     weights: &Weights,
@@ -351,11 +352,11 @@ fn copied_beginnings<T: Element>() {
         let mut decoder = CpuDecoder::<T>::new(&shape, &weights, 3, 2).unwrap();
         let fed = feed(&mut decoder, 0, 0, 40);
         for count in [1, 15, 16, 17, 39] {
-            // A longer occupant first: what it left must not be seen.
+            // First a longer sequence, whose cached values must not be visible later.
             feed(&mut decoder, 2, 0, 40);
             decoder.copy(0, 2, count).unwrap();
             assert_eq!(feed(&mut decoder, 2, count, 40), fed, "{count}");
-            // A copy of a copy, and a slot cut back to its own beginning.
+            // A copy of a copy, and a slot truncated to its own prefix.
             decoder.copy(2, 1, count).unwrap();
             decoder.copy(1, 1, count).unwrap();
             assert_eq!(feed(&mut decoder, 1, count, 40), fed, "{count}");
@@ -365,7 +366,7 @@ fn copied_beginnings<T: Element>() {
             insta::assert_snapshot!(decoder.copy(3, 1, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
             insta::assert_snapshot!(decoder.copy(0, 3, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
         }
-        // What was not copied is not held.
+        // Tokens that were not copied are not in the slot.
         decoder.copy(0, 1, 7).unwrap();
         let beyond = Feed {
             slot: 1,

@@ -1,4 +1,4 @@
-//! The decoder in f64, written for reading: what the engine's numbers are held against.
+//! The decoder in f64, written to be read. The engine's numbers are compared with its results.
 
 use std::collections::BTreeMap;
 
@@ -131,7 +131,7 @@ fn turn(shape: &ModelShape, position: usize, row: &mut [f64]) {
     }
 }
 
-/// By how much Llama 3 slows down a pair that turns round in `wavelength` positions.
+/// The factor by which Llama 3 slows down a pair that takes `wavelength` positions for a full turn.
 fn slowdown(scaling: &Llama3Scaling, wavelength: f64) -> f64 {
     let context = scaling.original_context as f64;
     if wavelength < context / scaling.high_freq_factor {

@@ -41,7 +41,7 @@ fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Re
         return Err(ModelError::Missing { path, name });
     }
     let parameters = shape.parameters();
-    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::theirs(name), name.clone())).collect();
+    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::gguf_name(name), name.clone())).collect();
     let known = |name: &&String| name.as_str() == rope::ROPE_FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
     if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
         let (path, name) = (path.clone(), name.clone());
@@ -54,7 +54,7 @@ fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Re
             let path = path.clone();
             return Err(ModelError::Missing { path, name: theirs });
         };
-        let encoding = place(header, &theirs, &expected, placed)?;
+        let encoding = check_tensor(header, &theirs, &expected, placed)?;
         Ok(SourceTensor {
             paired: (turns_neighbours && names::is_paired(&name)).then_some(shape.head_dim),
             name,
@@ -66,12 +66,12 @@ fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Re
         })
     });
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-    apart(header, &tensors)?;
+    check_no_overlap(header, &tensors)?;
     Ok(tensors)
 }
 
 /// Checks that no tensors overlap. Otherwise a small file could make a large model.
-fn apart(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelError> {
+fn check_no_overlap(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelError> {
     let mut places: Vec<(u64, u64, &str)> = tensors
         .iter()
         .map(|tensor| (tensor.start, tensor.end(), tensor.name.as_str()))
@@ -83,15 +83,15 @@ fn apart(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelE
     match lapped {
         Some([(_, end, before), (start, _, name)]) => Err(ModelError::Place {
             path: header.path.clone(),
-            name: names::theirs(name),
-            problem: format!("begins at byte {start}, where `{}` ends at byte {end}", names::theirs(before)),
+            name: names::gguf_name(name),
+            problem: format!("begins at byte {start}, where `{}` ends at byte {end}", names::gguf_name(before)),
         }),
         _ => Ok(()),
     }
 }
 
 /// Checks that a tensor has the shape `expected` and lies within the file; returns its encoding.
-fn place(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTensor) -> Result<Encoding, ModelError> {
+fn check_tensor(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTensor) -> Result<Encoding, ModelError> {
     let (path, name) = (header.path.clone(), name.to_owned());
     if placed.shape != expected {
         let (expected, found) = (expected.to_vec(), placed.shape.clone());

@@ -14,7 +14,7 @@ const LAYER_PARTS: [(&str, &str); 9] = [
 ];
 
 /// GGUF's name for one of our weights.
-pub(super) fn theirs(name: &str) -> String {
+pub(super) fn gguf_name(name: &str) -> String {
     match name {
         "model.embed_tokens.weight" => "token_embd.weight".to_owned(),
         "model.norm.weight" => "output_norm.weight".to_owned(),

@@ -4,8 +4,8 @@ use std::fs::File;
 
 use safetensors::tensor::Dtype;
 
+use super::check_tensor;
 use super::header::GgufHeader;
-use super::place;
 use crate::model::import::tensor::{Encoding, SourceTensor};
 use crate::model::{Llama3Scaling, ModelError, ModelShape, RopeScaling};
 
@@ -31,7 +31,7 @@ pub(super) fn scaling(header: &GgufHeader, shape: &ModelShape, file: &File) -> R
         return Ok(None);
     };
     let expected = vec![shape.head_dim / 2];
-    let encoding = place(header, ROPE_FACTORS, &expected, placed)?;
+    let encoding = check_tensor(header, ROPE_FACTORS, &expected, placed)?;
     let wrong = |problem: String| ModelError::Place {
         path: header.path.clone(),
         name: ROPE_FACTORS.to_owned(),
