@@ -1,7 +1,7 @@
-//! Files of other programs, damaged: the functions of the fuzz targets over a set of damages that is the same each time, so that what
-//! they hold is held without a fuzzer too. Each gives an error or a success, and takes no more memory than it may.
+//! Damaged files of other programs: runs the functions of the fuzz targets on a fixed set of damages, so that their properties are tested
+//! without a fuzzer too. Each returns an error or succeeds, and stays within its memory limit.
 //!
-//! A program of its own, as what a thread takes is counted at the allocator.
+//! This is a separate program, since it counts each thread's memory at the allocator.
 
 #[path = "../fuzz/src/change.rs"]
 mod change;
@@ -17,11 +17,11 @@ use learn::seed::Stream;
 #[global_allocator]
 static ALLOCATOR: memory::Counted = memory::Counted;
 
-/// Gives a target its files as they are, and `count` times each with up to `most` damages, of which some do no harm.
+/// Runs a target on its undamaged files, and on each with up to `most` damages, `count` times. Some damages do no harm.
 fn damage(target: fn(&[u8]) -> bool, starts: &[&[u8]], count: u64, most: usize) {
     let mut refused = 0;
     for start in starts {
-        assert!(target(start), "the file that is damaged is whole: {start:?}");
+        assert!(target(start), "the undamaged file is refused: {start:?}");
         for draw in 0..count {
             let mut stream = Stream::new(draw, "malformed");
             let changes = 1 + stream.below(most as u64) as usize;
@@ -41,7 +41,7 @@ fn safetensors() {
 
 #[test]
 fn a_folder() {
-    // So many bytes of changes for each file: `config.json`, `tokenizer.json`, the index, the other configuration; the rest for the weights.
+    // The bytes of changes for each file: `config.json`, `tokenizer.json`, the index, the other configuration; the rest is for the weights.
     let starts: [&[u8]; 5] = [&[4, 0, 0, 0], &[0, 4, 0, 0], &[0, 0, 4, 0], &[0, 0, 0, 4], &[0, 0, 0, 0]];
     damage(files::model_folder, &starts, 100, 2);
 }

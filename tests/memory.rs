@@ -1,27 +1,29 @@
-//! What the engine takes, counted at the allocator: a step takes nothing anew, and what is said before a training or a decoding is what it takes.
+//! The engine's memory, counted at the allocator: a step allocates nothing, and the estimate before a training or decoding is correct.
 //!
-//! A program of its own, with one test: what else allocates would be counted too.
+//! This is a separate program with one test, since other allocations would be counted too.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use learn::engine::{Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding, memory, trainer};
-use learn::model::{Lora, Shape, initialise};
+use learn::engine::{
+    Batch, Dtype, Engine, Feed, Frozen, IGNORED, Optimizer, Sequence, Training, decoder, decoding_memory, trainer, training_memory,
+};
+use learn::model::{Lora, ModelShape, initialise};
 use learn::seed::Stream;
 
-/// The system's allocator, with what it gives out counted.
+/// The system's allocator with counters.
 struct Counted;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: all calls are passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.fetch_add(1, Relaxed);
         MOST.fetch_max(HELD.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: what the caller promises.
+        // SAFETY: the caller's promise, passed on.
         unsafe { System.alloc(layout) }
     }
 
@@ -42,9 +44,9 @@ unsafe impl GlobalAlloc for Counted {
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;
 
-/// A shape, the lengths of the sequences of a step's batches, and the share of each that is not trained on.
+/// A shape, the lengths of the sequences of a step's batches, and the share of each sequence that is not trained on.
 struct Case {
-    shape: Shape,
+    shape: ModelShape,
     lengths: Vec<Vec<usize>>,
     ignored: f64,
 }
@@ -53,7 +55,7 @@ impl Case {
     fn new(shape: (usize, usize, usize, usize), lengths: Vec<Vec<usize>>, ignored: f64) -> Self {
         let (vocabulary, width, layers, feed_forward) = shape;
         let heads = width / 32;
-        let shape = Shape {
+        let shape = ModelShape {
             vocabulary,
             width,
             layers,
@@ -106,15 +108,15 @@ impl Case {
         lengths.iter().map(sequence).collect()
     }
 
-    /// Holds what is said against what is counted, and sees that a step takes nothing anew.
+    /// Compares the estimate with the counted memory, and checks that a step allocates nothing.
     fn check(&self, training: &Training, dtype: Dtype, threads: usize) {
         let batches: Vec<Batch> = self.lengths.iter().map(|lengths| self.batch(lengths)).collect();
         let sequences: Vec<Vec<Sequence>> = self.lengths.iter().map(|lengths| self.sequences(lengths)).collect();
         let sequences = sequences.iter().map(Vec::as_slice);
-        let said = memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
+        let estimate = training_memory(Engine::Cpu, dtype, &self.shape, training, threads, sequences)
             .unwrap()
             .total();
-        // The weights the engine starts from are given back as it takes them, so they are none beside its own.
+        // The engine frees the initial weights as it reads them, so they do not count besides its own.
         let before = HELD.load(Relaxed);
         let mut weights = initialise(&self.shape, 0);
         if let Some(lora) = &training.lora {
@@ -129,22 +131,22 @@ impl Case {
             engine.step(&batches, 1e-3).unwrap();
             CALLS.load(Relaxed) == calls
         };
-        // The pool that a step is handed to takes a block for every few dozen of them.
+        // The thread pool allocates a block every few dozen steps.
         assert!((0..3).any(|_| takes_nothing()), "{what}");
         let taken = MOST.load(Relaxed) - before;
-        let ratio = said as f64 / taken as f64;
-        assert!((0.98..1.02).contains(&ratio), "{what}: {said}, not {taken}");
+        let ratio = estimate as f64 / taken as f64;
+        assert!((0.98..1.02).contains(&ratio), "{what}: {estimate}, not {taken}");
     }
 
-    /// Holds what is said of decoding against what is counted, with all slots full.
+    /// Compares the estimate for decoding with the counted memory, with all slots full.
     fn check_decoder(&self, dtype: Dtype, slots: usize, threads: usize) {
         let weights = initialise(&self.shape, 0);
         let (prompt, context) = (40, 64);
-        let shape = Shape {
+        let shape = ModelShape {
             context,
             ..self.shape.clone()
         };
-        let said = decoding(Engine::Cpu, dtype, &shape, slots, prompt, threads).unwrap().total();
+        let estimate = decoding_memory(Engine::Cpu, dtype, &shape, slots, prompt, threads).unwrap().total();
         let before = HELD.load(Relaxed);
         MOST.store(before, Relaxed);
         let mut engine = decoder(Engine::Cpu, dtype, "cpu", &shape, &weights, slots, threads).unwrap();
@@ -161,9 +163,9 @@ impl Case {
             engine.feed(&(0..slots).map(feed).collect::<Vec<_>>()).unwrap();
         }
         let taken = MOST.load(Relaxed) - before;
-        let ratio = said as f64 / taken as f64;
+        let ratio = estimate as f64 / taken as f64;
         let what = format!("{shape:?} {dtype:?} {slots} {threads}");
-        assert!((0.98..1.1).contains(&ratio), "{what}: {said}, not {taken}");
+        assert!((0.98..1.1).contains(&ratio), "{what}: {estimate}, not {taken}");
     }
 }
 

@@ -1,11 +1,11 @@
-//! The shapes that are measured, and what they are trained on and asked.
+//! The measured shapes, with their batches and prompts.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use learn::engine::{Batch, IGNORED, Optimizer};
-use learn::model::{Shape, Weights, initialise};
+use learn::model::{ModelShape, Weights, initialise};
 use learn::seed::Stream;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -25,7 +25,7 @@ pub const NEW: usize = 150;
 
 pub const NAMES: [&str; 6] = ["Q", "S", "M", "SmolLM2", "long", "again"];
 
-/// What is measured.
+/// The measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     Train,
@@ -46,20 +46,20 @@ impl Task {
 /// A shape and how it is trained.
 pub struct Case {
     pub name: &'static str,
-    pub shape: Shape,
+    pub shape: ModelShape,
     sequences: usize,
     /// Lengths are drawn evenly from here.
     lengths: RangeInclusive<u64>,
-    /// The share of a sequence, from its start, that is not trained on.
+    /// The first part of a sequence, as a share, that is not trained on.
     ignored: f64,
-    /// Whether activations are computed again in the backward pass.
+    /// Whether the backward pass recomputes activations.
     pub again: bool,
 }
 
-/// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of
-/// M's shape, with its activations kept and computed again.
+/// The quick profile's shape with line and column embeddings, two of growing size, that of SmolLM2-135M, and one long sequence of M's
+/// shape, with activations kept and recomputed.
 pub fn all() -> [Case; 6] {
-    let quick = Shape {
+    let quick = ModelShape {
         vocabulary: 60,
         width: 64,
         layers: 2,
@@ -76,7 +76,7 @@ pub fn all() -> [Case; 6] {
         columns: 64,
         context: 256,
     };
-    let small = Shape {
+    let small = ModelShape {
         vocabulary: 128,
         width: 128,
         layers: 4,
@@ -86,7 +86,7 @@ pub fn all() -> [Case; 6] {
         columns: 0,
         ..quick.clone()
     };
-    let medium = Shape {
+    let medium = ModelShape {
         vocabulary: 2048,
         width: 384,
         layers: 6,
@@ -96,7 +96,7 @@ pub fn all() -> [Case; 6] {
         feed_forward: 1024,
         ..small.clone()
     };
-    let smol = Shape {
+    let smol = ModelShape {
         vocabulary: 49_152,
         width: 576,
         layers: 30,
@@ -114,7 +114,7 @@ pub fn all() -> [Case; 6] {
         ignored,
         again: false,
     };
-    let long = Shape {
+    let long = ModelShape {
         context: 2048,
         ..medium.clone()
     };
@@ -140,7 +140,7 @@ impl Case {
         found.ok_or_else(|| format!("no case `{name}` (known: {})", NAMES.join(", ")))
     }
 
-    /// Whether `task` is measured: one long sequence shows what training takes.
+    /// Whether `task` is measured. The case of one long sequence only measures training.
     pub fn has(&self, task: Task) -> bool {
         task == Task::Train || self.sequences > 1
     }

@@ -1,12 +1,12 @@
-//! A contestant's process: one engine at work on one case, told by lines on its standard input when to.
+//! A contestant's process: one engine runs one case, controlled by lines on its standard input.
 //!
-//! A line is a number of steps (of training, or of decoding all answers): a round. A line of JSON answers each, after a first one
-//! that says that the process is ready.
+//! Each line starts a round: a number of steps (of training, or of decoding all answers). The process prints a line of JSON when it is
+//! ready, and one after each round.
 
 use std::time::Instant;
 
-use learn::engine::{Decode, Dtype, Engine, Feed, Train, Training, numerics};
-use learn::model::Shape;
+use learn::engine::{DecodingEngine, Dtype, Engine, Feed, Training, TrainingEngine, numeric_class};
+use learn::model::ModelShape;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::machine::{cpu_seconds, peak_memory};
 #[derive(Serialize, Deserialize)]
 pub struct Ready {
     pub program: String,
-    /// Kibibytes that the program takes before it has done anything.
+    /// Memory of the program before the first round, in kibibytes.
     pub imported: i64,
 }
 
@@ -33,11 +33,11 @@ pub struct Round {
     /// Seconds of processor time.
     pub cpu: f64,
     pub wall: f64,
-    /// Kibibytes: the most that the process has held.
+    /// Peak memory of the process, in kibibytes.
     pub memory: i64,
 }
 
-/// What one engine does in a round of so many steps.
+/// The results of a round.
 #[derive(Default)]
 struct Done {
     tokens: usize,
@@ -53,7 +53,7 @@ pub fn known() -> Vec<(&'static str, &'static str)> {
     ours.map(|dtype| ("cpu", dtype)).chain([("candle", "f32")]).collect()
 }
 
-/// Does what the standard input says until it ends.
+/// Runs rounds until the standard input ends.
 pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -> Result<(), String> {
     let imported = peak_memory();
     let case = Case::named(case)?;
@@ -67,7 +67,11 @@ pub fn serve(task: &str, case: &str, engine: &str, dtype: &str, threads: &str) -
         "decode" => decode(&case, &setup),
         other => return Err(format!("no task `{other}` (known: train, decode)")),
     };
-    let program = format!("{} {}", numerics(setup.engine, setup.dtype), learn::engine::cpu::instructions());
+    let program = format!(
+        "{} {}",
+        numeric_class(setup.engine, setup.dtype),
+        learn::engine::cpu::instructions()
+    );
     say(&Ready { program, imported });
     for line in std::io::stdin().lines() {
         let line = line.map_err(|error| error.to_string())?;
@@ -97,7 +101,7 @@ fn say(line: &impl Serialize) {
     println!("{}", serde_json::to_string(line).expect("the line is JSON"));
 }
 
-/// Which engine, and how it is run.
+/// The engine and its settings.
 struct Setup {
     engine: Engine,
     dtype: Dtype,
@@ -105,7 +109,7 @@ struct Setup {
 }
 
 impl Setup {
-    fn trainer(&self, case: &Case) -> Box<dyn Train> {
+    fn trainer(&self, case: &Case) -> Box<dyn TrainingEngine> {
         let training = Training {
             recompute: case.again,
             ..OPTIMIZER.into()
@@ -114,14 +118,14 @@ impl Setup {
         trainer.expect("the weights have the shape")
     }
 
-    /// A decoder, and how many sequences it decodes at once: as many as the sampler would.
-    fn decoder(&self, case: &Case) -> (Box<dyn Decode>, usize) {
+    /// A decoder, and the number of sequences that it decodes at once, as in the sampler.
+    fn decoder(&self, case: &Case) -> (Box<dyn DecodingEngine>, usize) {
         let context = PROMPT + NEW;
-        let shape = Shape {
+        let shape = ModelShape {
             context,
             ..case.shape.clone()
         };
-        let slots = learn::engine::slots(self.engine, self.dtype, &shape).min(SLOTS);
+        let slots = learn::engine::recommended_slots(self.engine, self.dtype, &shape).min(SLOTS);
         let decoder = learn::engine::decoder(self.engine, self.dtype, "cpu", &shape, &case.weights(), slots, self.threads);
         (decoder.expect("the weights have the shape"), slots)
     }
@@ -160,7 +164,7 @@ fn decode(case: &Case, setup: &Setup) -> Work {
 }
 
 /// The likeliest [`NEW`] tokens after each of `prompts`; lines and columns are 0 where the shape has them (`placed`).
-fn greedy(decoder: &mut dyn Decode, prompts: &[Vec<u32>], vocabulary: usize, placed: bool) -> Vec<Vec<u32>> {
+fn greedy(decoder: &mut dyn DecodingEngine, prompts: &[Vec<u32>], vocabulary: usize, placed: bool) -> Vec<Vec<u32>> {
     let zeros = [0; PROMPT];
     let mut tokens = prompts.to_vec();
     let mut held = 0;

@@ -1,4 +1,4 @@
-//! A child process, driven.
+//! Controls a contestant's process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

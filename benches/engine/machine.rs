@@ -1,4 +1,4 @@
-//! What the machine counts and what it can do.
+//! Measurements of the machine: processor time, peak memory, peak speed.
 
 /// Seconds of processor time of this process.
 pub fn cpu_seconds() -> f64 {
@@ -8,7 +8,7 @@ pub fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Kibibytes: the most memory the process has held.
+/// Peak memory of the process, in kibibytes.
 pub fn peak_memory() -> i64 {
     // SAFETY: all-zero is a valid rusage, and the pointer is to one of our own.
     unsafe {

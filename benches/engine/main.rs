@@ -1,10 +1,11 @@
 //! Tokens a second and peak memory of our engine, beside candle's, over four shapes and a long sequence: training and greedy decoding, and the share of
 //! the machine's measured f32 peak.
 //!
-//! `cargo bench --bench engine -- [threads] [Q|S|M|SmolLM2|long|again] [train|decode] [cpu|candle] [f32|bf16]`: words choose; none chooses all.
+//! `cargo bench --bench engine -- [threads] [Q|S|M|SmolLM2|long|again] [train|decode] [cpu|candle] [f32|bf16]`: arguments select what is
+//! measured. Without arguments everything is measured.
 //!
-//! Each contestant is a process of its own (this program again, see `child`), so that its peak memory is its own, and they run in
-//! turn, so that what else the machine does disturbs all alike. `benches/peers` drives the same processes against other programs.
+//! Each contestant is a separate process (this program again, see `child`), so that its peak memory can be measured. They run in turn, so
+//! that other load on the machine affects all of them. `benches/peers` runs the same processes against other programs.
 
 #![expect(
     clippy::print_stdout,
@@ -34,7 +35,7 @@ fn main() -> Result<(), String> {
     }
 }
 
-/// Measures all that `words` choose.
+/// Measures everything that `words` select.
 fn compare(words: &[&str]) {
     let chosen = |word: &str, known: &[&str]| {
         let mut given = words.iter().filter(|given| known.contains(given)).peekable();

@@ -1,10 +1,10 @@
-//! Rounds in turn, and what they come to.
+//! Runs rounds in turn and prints their results.
 
 use crate::case::{Case, Task};
 use crate::child::Round;
 use crate::contestant::Contestant;
 
-/// Rounds of each contestant, besides a first one of one step, in which buffers grow.
+/// Rounds of each contestant, after a first one of one step in which buffers grow.
 const ROUNDS: usize = 5;
 
 /// Seconds that a round takes, about; slow engines do fewer steps in it.

@@ -1,6 +1,5 @@
-//! What comes from other programs: models, tokenizers and data sets. Each function takes the fuzzer's bytes, makes a file of them as it
-//! is or damages a small whole one, and reads it as an import does; it says whether that went well. Also compiled into
-//! `tests/malformed.rs`.
+//! Files of other programs: models, tokenizers and data sets. Each function uses the fuzzer's bytes as a file, or to damage a small valid
+//! one, and reads the file as an import does. It returns whether that succeeded. Also compiled into `tests/malformed.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,10 +14,10 @@ use crate::change::changed;
 use crate::memory::within;
 use crate::small::{theirs, tokens};
 
-/// What reading one of these files may take, in bytes. Files have a few KB, so that all of it is beyond the file's size.
+/// The memory limit for reading one of these files, in bytes. The files have only a few KB.
 const BOUND: usize = 64 << 20;
 
-/// Rows that are read of a file: runs of one value are short however many rows they stand for.
+/// The largest number of rows read from a file: a short run of one value may stand for any number of rows.
 const ROWS: u64 = 10_000;
 
 /// Width, heads and layers of the model.
@@ -42,7 +41,7 @@ static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     parts.json().expect("the parts of a tokenizer")
 });
 
-/// A `tokenizer.json` with what programs write that the other has not.
+/// A `tokenizer.json` with parts that the other one does not have.
 static OTHER_TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let value = json!({
         "version": "1.0",
@@ -106,11 +105,11 @@ static TENSORS: LazyLock<(Vec<u8>, usize)> = LazyLock::new(|| {
     (Value::Object(header).to_string().into_bytes(), end)
 });
 
-/// A safetensors file whose header is changed, and of which the length is said as it is.
+/// A safetensors file whose header is changed, with the correct length of the header.
 fn safetensors(data: &[u8]) -> Vec<u8> {
     let (whole, rest) = &*TENSORS;
     match data {
-        // All of the file may be changed, its length too.
+        // All of the file may be changed, including the length.
         [0, data @ ..] => changed(&safetensors(&[1]), data),
         data => {
             let header = changed(whole, data);
@@ -185,14 +184,14 @@ static GGUF: LazyLock<Vec<u8>> = LazyLock::new(|| {
     out
 });
 
-/// Imports the model at `source`. What was imported can be loaded, and is imported again as it is.
+/// Imports the model at `source`. The imported model can be loaded, and importing it again changes nothing.
 fn import(source: &Path, folder: &Path) -> bool {
     let imported = folder.join("imported");
     let is_model = model::import(source, &imported).is_ok();
     if is_model {
-        let loaded = model::load(&imported).expect("what was imported can be loaded");
+        let loaded = model::load(&imported).expect("an imported model can be loaded");
         let again = folder.join("again");
-        model::import(&imported, &again).expect("what was imported can be imported");
+        model::import(&imported, &again).expect("an imported model can be imported");
         assert_eq!(model::load(&again).expect("it can be loaded").weights, loaded.weights);
     }
     is_model
@@ -206,7 +205,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
 }
 
-/// A safetensors file alone: all that its header says can be read.
+/// A safetensors file alone: all tensors in its header can be read.
 pub fn model_safetensors(data: &[u8]) -> bool {
     let folder = folder();
     put(folder.path(), "x.safetensors", &safetensors(data));
@@ -223,7 +222,7 @@ pub fn model_safetensors(data: &[u8]) -> bool {
     })
 }
 
-/// A Hugging Face folder: a part of the bytes for each of its files, as long as the first four say.
+/// A Hugging Face folder: the first four bytes are the lengths of the parts for its files.
 pub fn model_folder(data: &[u8]) -> bool {
     let Some((lengths, mut rest)) = data.split_first_chunk::<4>() else {
         return false;
@@ -263,7 +262,7 @@ pub fn model_gguf(data: &[u8]) -> bool {
     within(BOUND, || import(&folder.path().join("x.gguf"), folder.path()))
 }
 
-/// A `tokenizer.json`, and texts that it cuts and puts together.
+/// A `tokenizer.json`, and texts that it encodes and decodes.
 pub fn tokenizer(data: &[u8]) -> bool {
     let whole = match data.first() {
         Some(first) if first % 4 == 1 => &OTHER_TOKENIZER,
@@ -279,7 +278,7 @@ pub fn tokenizer(data: &[u8]) -> bool {
             return false;
         };
         for text in ["one 12\n", "", " <|start|>on ❤ ﬁ\0"] {
-            let _ = tokenizer.stranger(text);
+            let _ = tokenizer.first_unknown(text);
             for tokens in [tokenizer.encode(text), tokenizer.prompt(text)].into_iter().flatten() {
                 assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocabulary()), "{tokens:?}");
                 let _ = tokenizer.decode(&tokens);
@@ -321,7 +320,7 @@ pub fn data_parquet(data: &[u8]) -> bool {
     rows(Format::Parquet, &changed(whole, data))
 }
 
-/// JSON Lines, a JSON list or CSV, and what the first bytes look like.
+/// JSON Lines, a JSON list or CSV, with the format detected for some files.
 pub fn data_json(data: &[u8]) -> bool {
     let [first, rest @ ..] = data else { return false };
     let (format, whole): (_, &[u8]) = match first % 4 {

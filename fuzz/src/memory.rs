@@ -1,9 +1,9 @@
-//! What a run takes, counted at the allocator: libFuzzer sees only what is touched, and a vector of zeros is not.
+//! The memory of a run, counted at the allocator. libFuzzer counts only memory that is touched, so not a vector of zeros.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, with what each thread holds counted.
+/// The system's allocator with counters for each thread.
 pub struct Counted;
 
 thread_local! {
@@ -20,11 +20,11 @@ fn taken(bytes: isize) {
     let _ = MOST.try_with(|most| most.set(most.get().max(held.unwrap_or(0))));
 }
 
-// SAFETY: all is left to the system's allocator.
+// SAFETY: all calls are passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         taken(layout.size().cast_signed());
-        // SAFETY: what the caller promises.
+        // SAFETY: the caller's promise, passed on.
         unsafe { System.alloc(layout) }
     }
 
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
-/// Does `read`, which may hold so many bytes beyond what is held before it.
+/// Calls `read`, which may hold at most n `bytes` more than before.
 ///
 /// # Panics
 /// When it takes more.
@@ -50,6 +50,6 @@ pub fn within<T>(bytes: usize, read: impl FnOnce() -> T) -> T {
     MOST.set(before);
     let result = read();
     let most = MOST.get() - before;
-    assert!(most <= bytes.cast_signed(), "took {most} bytes, of {bytes} that it may");
+    assert!(most <= bytes.cast_signed(), "held {most} bytes, but the limit is {bytes}");
     result
 }

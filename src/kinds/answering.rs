@@ -8,7 +8,7 @@ use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, WeightsFile};
-use learn::sampler::{self, Request, Run, SampleError, Sampling};
+use learn::sampler::{self, Request, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
 
 /// A model, and how it is asked.
@@ -43,7 +43,7 @@ impl Asker<'_> {
             },
             ..self.sampling.clone()
         };
-        let run = Run {
+        let run = SamplingRun {
             threads: self.job.threads,
             device: self.job.device,
             memory: self.job.memory,

@@ -79,7 +79,7 @@ impl Stage for Eval {
     }
 
     fn numerics(&self) -> Option<String> {
-        Some(engine::numerics(self.engine, self.dtype))
+        Some(engine::numeric_class(self.engine, self.dtype))
     }
 
     fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {

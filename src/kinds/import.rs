@@ -17,7 +17,7 @@ use crate::task::{self, Published};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{Row, Writer};
+use learn::dataset::{JsonLinesWriter, Row};
 use learn::model::{self, ModelError};
 
 pub(super) static KIND: Kind = Kind {
@@ -208,7 +208,7 @@ impl Import {
             import: self,
             published: self.published().map_err(failed)?,
             ids: HashSet::new(),
-            writer: Writer::create(&job.outputs.join("data")).map_err(failed)?,
+            writer: JsonLinesWriter::create(&job.outputs.join("data")).map_err(failed)?,
             stopped: false,
         };
         for path in chosen {
@@ -231,7 +231,7 @@ struct Rows<'a> {
     import: &'a Import,
     published: Option<&'static dyn Published>,
     ids: HashSet<String>,
-    writer: Writer,
+    writer: JsonLinesWriter,
     stopped: bool,
 }
 

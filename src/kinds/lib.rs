@@ -27,7 +27,7 @@ use learn::engine::{self, Dtype, Engine};
 
 /// Refuses numbers that the engine does not compute in, before anything runs.
 fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
-    engine::check_numbers(engine, dtype).map_err(|error| figment::Error::from(error.to_string()).with_path("dtype"))
+    engine::check_dtype(engine, dtype).map_err(|error| figment::Error::from(error.to_string()).with_path("dtype"))
 }
 
 /// The table of kinds, by name.

@@ -293,7 +293,7 @@ impl Stage for Sample {
     }
 
     fn numerics(&self) -> Option<String> {
-        self.endpoint.is_none().then(|| engine::numerics(self.engine, self.dtype))
+        self.endpoint.is_none().then(|| engine::numeric_class(self.engine, self.dtype))
     }
 
     fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {

@@ -11,8 +11,8 @@ use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::engine;
 use learn::model::{self, Architecture};
-use learn::tokenizer::Style;
-use learn::trainer::{self, Material, Reading, Reads, Recipe, Run, TrainError};
+use learn::tokenizer::TokenizerStyle;
+use learn::trainer::{self, ReadModel, Recipe, TrainError, TrainingData, TrainingProgress, TrainingRun};
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
@@ -48,7 +48,7 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
     let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));
     if !given.contains(&"base") {
         recipe.model.get_or_insert_default();
-    } else if recipe.tokenizer != Style::Auto {
+    } else if recipe.tokenizer != TokenizerStyle::Auto {
         return wrong(
             "tokenizer",
             "with a `base` the tokenizer is the base's; leave it out, or write \"auto\"",
@@ -99,7 +99,7 @@ impl Stage for Train {
     }
 
     fn numerics(&self) -> Option<String> {
-        Some(engine::numerics(self.0.engine, self.0.dtype))
+        Some(engine::numeric_class(self.0.engine, self.0.dtype))
     }
 
     fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
@@ -115,7 +115,7 @@ impl Stage for Train {
     fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
         let rows = job.rows("data")?;
         let base = job.list("base").first().map(|folder| || model::load(folder));
-        let run = Run {
+        let run = TrainingRun {
             scratch: job.scratch,
             threads: job.threads,
             device: job.device,
@@ -123,17 +123,17 @@ impl Stage for Train {
             progress: &|reading| tell(job, &reading),
             stop: job.stop,
         };
-        let material = Material {
+        let data = TrainingData {
             rows: &rows,
             vocabulary: &job.rows("vocabulary")?,
-            base: base.as_ref().map(|read| read as &Reads<'_>),
+            base: base.as_ref().map(|read| read as &ReadModel<'_>),
         };
-        let trained = trainer::train(&self.0, &material, job.seed, &run).map_err(train_failed)?;
+        let trained = trainer::train(&self.0, &data, job.seed, &run).map_err(train_failed)?;
         trained.save(&job.outputs.join("model")).map_err(train_failed)
     }
 }
 
-fn tell(job: &StageContext<'_>, reading: &Reading) {
+fn tell(job: &StageContext<'_>, reading: &TrainingProgress) {
     let readings = [
         ("loss", reading.loss),
         ("learning_rate", reading.learning_rate),

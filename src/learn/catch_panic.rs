@@ -1,24 +1,24 @@
-//! Calls into readers of other people's files that may panic on what is malformed: the panic becomes a value, and says nothing by itself.
+//! Calls of readers that may panic on malformed files. The panic becomes an error and prints nothing.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    /// How many calls this thread is in.
+    /// The number of nested calls on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// What the last panic within them was about.
-    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+    /// The message of the last panic within a call.
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What a reader said when it gave up.
+/// A reader panicked, with this message.
 #[derive(Debug, thiserror::Error)]
 #[error("the file contradicts itself ({0})")]
 pub struct Panicked(String);
 
-/// What `read` gives.
+/// Calls `read` and returns its result.
 ///
-/// What it has changed when it panics must not be used any more.
+/// If it panics, values that it was changing must not be used any more.
 ///
 /// # Errors
 /// When it panics, on this thread.
@@ -34,14 +34,14 @@ pub fn call<T>(read: impl FnOnce() -> T) -> Result<T, Panicked> {
                 let said = text
                     .or_else(|| payload.downcast_ref::<&str>().copied())
                     .unwrap_or("no reason given");
-                SAID.set(said.lines().next().unwrap_or_default().to_owned());
+                LAST_PANIC.set(said.lines().next().unwrap_or_default().to_owned());
             }
         }));
     });
     DEPTH.set(DEPTH.get() + 1);
     let result = panic::catch_unwind(AssertUnwindSafe(read));
     DEPTH.set(DEPTH.get() - 1);
-    result.map_err(|_| Panicked(SAID.take()))
+    result.map_err(|_| Panicked(LAST_PANIC.take()))
 }
 
 #[cfg(test)]

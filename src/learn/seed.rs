@@ -1,8 +1,7 @@
-//! Random streams, each named by a seed and a label.
+//! Random streams, each identified by a seed and a label.
 //!
-//! Two streams with other seeds or other labels are independent, and none depends on the order in which others are drawn, on
-//! threads or on the platform: the generator is ChaCha, and everything drawn from it is computed here, with `libm` for the
-//! functions whose last bit differs between C libraries.
+//! Streams with different seeds or labels are independent. A stream does not depend on other streams, on threads or on the platform: the
+//! generator is ChaCha, and all draws are computed here, with `libm` for functions whose last bit differs between C libraries.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -24,13 +23,13 @@ impl Stream {
         self.0.next_u64()
     }
 
-    /// A whole number in `0..bound`, all equally likely.
+    /// A uniform integer in `0..bound`.
     ///
     /// # Panics
     /// When `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "an empty range has no random number");
-        // Draws at or above the largest multiple of `bound` would favour small numbers: draw again.
+        // Draws at or above the largest multiple of `bound` would favour small numbers, so they are repeated.
         let unfair = u64::MAX - (u64::MAX % bound + 1) % bound;
         loop {
             let bits = self.bits();
@@ -51,7 +50,7 @@ impl Stream {
         radius * libm::cos(std::f64::consts::TAU * self.uniform())
     }
 
-    /// Puts `items` into a random order (Fisher–Yates).
+    /// Shuffles `items` (Fisher–Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);

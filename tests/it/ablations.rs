@@ -151,7 +151,7 @@ fn a_base_that_does_not_fit_is_refused_before_anything_runs() {
     let output = lab.output("plan x.toml");
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
-    assert!(message.contains("`model` has width 64, and the base has 16"), "{message}");
+    assert!(message.contains("`model` has width 64, but the base has 16"), "{message}");
     // Once for all indices and variants, at the model's place.
     assert!(
         message.contains("1 error in x.toml") && message.contains("model = \"tiny\""),

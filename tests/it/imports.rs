@@ -7,9 +7,9 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use learn::dataset::Prompt;
-use learn::model::{self, Architecture, Array, Llama3Scaling, Model, Shape, Weights, initialise};
+use learn::model::{self, Architecture, Array, Llama3Scaling, Model, ModelShape, Weights, initialise};
 use learn::seed::Stream;
-use learn::tokenizer::{Style, Tokenizer};
+use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use serde_json::json;
 
 #[path = "../../fuzz/src/small.rs"]
@@ -31,7 +31,7 @@ fn architecture() -> Architecture {
     }
 }
 
-fn shape() -> Shape {
+fn shape() -> ModelShape {
     architecture().shape(tokens().len()).unwrap()
 }
 
@@ -179,7 +179,7 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
     };
     let shape = architecture.shape(tokens().len()).unwrap();
     let mut weights = initialise(&shape, 1);
-    let plain = Shape {
+    let plain = ModelShape {
         rope_scaling: None,
         ..shape.clone()
     };
@@ -221,8 +221,8 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
     with(vec![1.0; 7]);
     messages.push(message(&path));
     insta::assert_snapshot!(messages.join("\n"), @r"
-    model.gguf: tensor `rope_freqs.weight` does not hold the divisors of Llama 3 (32.5 (1 to 4 in 8192)), and only those are supported
-    model.gguf: tensor `rope_freqs.weight` has shape [7] where the model needs [24]
+    model.gguf: tensor `rope_freqs.weight` does not contain the divisors of Llama 3 (32.5 (1 to 4 in 8192)), and others are not supported
+    model.gguf: tensor `rope_freqs.weight` has shape [7], but the model needs [24]
     ");
 }
 
@@ -287,7 +287,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     model::import(&first, &third).unwrap();
     assert_eq!(model::load(&third).unwrap().weights, model.weights);
     fs::write(&index, json!({ "weight_map": { "a": "../elsewhere" } }).to_string()).unwrap();
-    insta::assert_snapshot!(message(&first), @r#"model.safetensors.index.json: `weight_map` names "../elsewhere", which is no file of this folder"#);
+    insta::assert_snapshot!(message(&first), @r#"model.safetensors.index.json: `weight_map` names "../elsewhere", which is not a file in this folder"#);
 }
 
 #[test]
@@ -341,11 +341,11 @@ fn mistral_and_phi_are_llamas_within_their_window() {
     let phi = model::load(&phi).unwrap();
     assert_eq!((phi.shape.context, &phi.weights), (128, &llama.weights));
     set(json!({ "architectures": ["Phi3ForCausalLM"], "intermediate_size": 48 }));
-    insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.mlp.down_proj.weight` has shape [64, 32] where the model needs [64, 48]");
+    insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.mlp.down_proj.weight` has shape [64, 32], but the model needs [64, 48]");
     set(json!({ "architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.5 }));
-    insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, and only 1 is supported");
+    insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, but only 1 is supported");
     set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "yarn" } }));
-    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "yarn", and only "default", "llama3" or "longrope" is supported"#);
+    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "yarn", but only "default", "llama3" or "longrope" is supported"#);
     set(json!({ "architectures": ["Qwen2ForCausalLM"] }));
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing");
 }
@@ -417,7 +417,7 @@ fn no_damage_is_more_than_an_error() {
 
 #[test]
 fn ours_is_as_it_was() {
-    let tokenizer = Tokenizer::build(Style::Phrase, ["1 + 2", "3"]).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["1 + 2", "3"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let shape = architecture().shape(tokenizer.vocabulary()).unwrap();
     let prompt = Prompt {

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use learn::dataset::Prompt;
 use learn::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
-use learn::tokenizer::{Style, Tokenizer};
+use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 fn model(architecture: &Architecture) -> Model {
-    let tokenizer = Tokenizer::build(Style::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
     Model {
         weights: initialise(&shape, 1),
@@ -332,25 +332,25 @@ fn what_the_config_asks_for_in_vain_is_named() {
         message(folder.path())
     });
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    config.json: architectures is ["GPT2LMHeadModel"], and only LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
-    config.json: hidden_act is "gelu", and only "silu" is supported
-    config.json: rope_scaling.rope_type is "linear", and only "default", "llama3" or "longrope" is supported
-    config.json: rope_parameters.rope_type is "yarn", and only "default", "llama3" or "longrope" is supported
+    config.json: architectures is ["GPT2LMHeadModel"], but only LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
+    config.json: hidden_act is "gelu", but only "silu" is supported
+    config.json: rope_scaling.rope_type is "linear", but only "default", "llama3" or "longrope" is supported
+    config.json: rope_parameters.rope_type is "yarn", but only "default", "llama3" or "longrope" is supported
     config.json: `rope_scaling.original_max_position_embeddings` is missing
     config.json: `rope_scaling.short_factor` is missing
     config.json: `rope_scaling.short_factor` must be 2 positive numbers, one for each pair of a head
     config.json: `rope_scaling.short_factor` must be 2 positive numbers, one for each pair of a head
     config.json: `rope_scaling.original_max_position_embeddings` is missing
-    config.json: `rope_scaling.attention_factor` comes to inf, which is no positive number
+    config.json: `rope_scaling.attention_factor` is inf, but must be a positive number
     config.json: `context` must be at least 1
-    model.safetensors: tensor `model.layers.0.self_attn.k_proj.weight` has shape [8, 8] where the model needs [128, 8]
-    config.json: `head_dim` = 3 must be even: rotary positions turn pairs
-    config.json: attention_bias or mlp_bias is true, and only false is supported
+    model.safetensors: tensor `model.layers.0.self_attn.k_proj.weight` has shape [8, 8], but the model needs [128, 8]
+    config.json: `head_dim` = 3 must be even, since rotary positions turn pairs
+    config.json: attention_bias or mlp_bias is true, but only false is supported
     model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing
     config.json: `heads` = 3 must divide `width` = 8
-    model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8] where the model needs [64, 16]
-    config.json is of format 2, newer than 1, the newest this program reads; use a newer `runner`
-    config.json cannot be understood: invalid type: string "many", expected usize at line 1 column 522
+    model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8], but the model needs [64, 16]
+    config.json has format 2, but the newest supported format is 1; use a newer `runner`
+    config.json is not valid: invalid type: string "many", expected usize at line 1 column 522
     "#);
 }
 
@@ -389,10 +389,10 @@ fn damaged_weights_are_named() {
     messages.push(message(folder.path()));
     insta::assert_snapshot!(messages.join("\n"), @r"
     model.safetensors: tensor `model.norm.weight` is missing
-    model.safetensors: tensor `model.norm.bias` is not one of this model's
-    model.safetensors: tensor `model.norm.weight` has shape [2, 4] where the model needs [8]
+    model.safetensors: the model has no tensor `model.norm.bias`
+    model.safetensors: tensor `model.norm.weight` has shape [2, 4], but the model needs [8]
     model.safetensors is damaged or incomplete: incomplete metadata, file not fully covered
-    model.safetensors: tensor `model.embed_columns.weight` is of type I32 (known: F32, F16, BF16)
+    model.safetensors: tensor `model.embed_columns.weight` has type I32 (known: F32, F16, BF16)
     cannot read model.safetensors: No such file or directory (os error 2)
     ");
 }
@@ -402,8 +402,8 @@ fn a_tokenizer_that_does_not_fit_is_named() {
     let folder = saved();
     let path = folder.path().join("tokenizer.json");
     let texts = ["a larger one: abcdefghijklmnopqrstuvwxyz"];
-    Tokenizer::build(Style::Char, texts).unwrap().save(&path).unwrap();
-    insta::assert_snapshot!(message(folder.path()), @"tokenizer.json has 41 tokens where the model needs 33");
+    Tokenizer::build(TokenizerStyle::Char, texts).unwrap().save(&path).unwrap();
+    insta::assert_snapshot!(message(folder.path()), @"tokenizer.json has 41 tokens, but the model has 33");
     std::fs::write(&path, "{}").unwrap();
     assert!(message(folder.path()).starts_with("tokenizer.json is not a tokenizer: "));
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use learn::engine::{self, Dtype, Engine, Feed};
 use learn::model::{self, Model};
-use learn::sampler::{self, Request, Run, Sampling};
+use learn::sampler::{self, Request, Sampling, SamplingRun};
 use serde::{Deserialize, Serialize};
 
 /// What the script asks for.
@@ -66,7 +66,7 @@ fn what_the_reference_asks_for() {
 /// The logits after each token of each prompt, end to end.
 fn logits(model: &Model, prompts: &[Vec<u32>], dtype: Dtype) -> Vec<f32> {
     let longest = prompts.iter().map(Vec::len).max().unwrap();
-    let shape = model::Shape {
+    let shape = model::ModelShape {
         context: longest,
         ..model.shape.clone()
     };
@@ -101,7 +101,7 @@ fn greedy(model: &Model, asked: &Asked) -> Vec<String> {
         dtype: asked.dtype,
         ..Sampling::default()
     };
-    let run = Run {
+    let run = SamplingRun {
         threads: 2,
         device: "cpu",
         memory: None,

@@ -1,7 +1,7 @@
-//! The engine's kernels, which have all of the project's unsafe code, with their tests and nothing else: small enough to be built
+//! The engine's kernels, which have almost all of the project's unsafe code, with their tests and nothing else: small enough to be built
 //! with a sanitizer, or to be run by an interpreter, in a minute. See `check`.
 
-// What only the rest of the engine calls.
+// Some functions are called only by the rest of the engine.
 #![allow(dead_code, reason = "a test build uses what no other does")]
 
 #[path = "."]

@@ -1,7 +1,7 @@
-//! JSON Lines, read and written one value at a time.
+//! Reading and writing JSON Lines, one value at a time.
 //!
-//! Written as Python's `json.dumps` does (`{"id": "2_2/435", …}`, everything but printable ASCII as `\uXXXX`), so that a
-//! generated row is byte for byte the published one.
+//! The output is that of Python's `json.dumps` (`{"id": "2_2/435", …}`, everything except printable ASCII as `\uXXXX`), so that a
+//! generated row has the same bytes as the published one.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -12,23 +12,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-/// Why a JSON Lines file could not be read or written.
+/// A JSON Lines file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The file itself.
+    /// The file cannot be opened, read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
     File {
         action: &'static str,
         path: PathBuf,
         cause: io::Error,
     },
-    /// One line of it.
+    /// A line is not valid.
     #[error("{}:{line}: {problem}", path.display())]
     Line { path: PathBuf, line: u64, problem: String },
 }
 
-/// The values of a file, one by one; after an error there is nothing more.
-pub struct Lines<T> {
+/// Reads the values of a file one by one, and stops after an error.
+pub struct JsonLinesReader<T> {
     path: PathBuf,
     file: BufReader<File>,
     /// The line read last, from 1.
@@ -41,9 +41,9 @@ pub struct Lines<T> {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn open<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, DatasetError> {
+pub fn open<T: DeserializeOwned>(path: &Path) -> Result<JsonLinesReader<T>, DatasetError> {
     let file = File::open(path).map_err(|cause| file_error("open", path, cause))?;
-    Ok(Lines {
+    Ok(JsonLinesReader {
         path: path.to_owned(),
         file: BufReader::new(file),
         line: 0,
@@ -52,21 +52,21 @@ pub fn open<T: DeserializeOwned>(path: &Path) -> Result<Lines<T>, DatasetError> 
     })
 }
 
-/// All values of a JSON Lines file.
+/// Reads all values of a JSON Lines file.
 ///
 /// # Errors
-/// When the file cannot be read, or a line is not a `T`; the message names the line.
+/// When the file cannot be read, or a line is not a `T`. The message names the line.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
     open(path)?.collect()
 }
 
-impl<T: DeserializeOwned> Lines<T> {
+impl<T: DeserializeOwned> JsonLinesReader<T> {
     /// The line read last, from 1.
     pub fn line(&self) -> u64 {
         self.line
     }
 
-    /// The next line that is not blank, or nothing at the end.
+    /// Reads the next line that is not blank; `None` at the end.
     fn advance(&mut self) -> Result<Option<T>, DatasetError> {
         let mut text = Vec::new();
         loop {
@@ -79,7 +79,7 @@ impl<T: DeserializeOwned> Lines<T> {
                 return Ok(None);
             }
             self.line += 1;
-            // Without the line break, so that a cut-off line is told from a control character in a text.
+            // Without the line break, so that a truncated line is not reported as a control character in a text.
             let value = text.trim_ascii();
             if !value.is_empty() {
                 return serde_json::from_slice(value).map(Some).map_err(|error| self.line_error(&error));
@@ -87,7 +87,7 @@ impl<T: DeserializeOwned> Lines<T> {
         }
     }
 
-    /// `error` without its own count of lines, which is always 1 here; with the column, where it is the place of a slip.
+    /// `error` without its line number, which is always 1 here, and with the column only for syntax errors.
     fn line_error(&self, error: &serde_json::Error) -> DatasetError {
         let text = error.to_string();
         let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
@@ -104,7 +104,7 @@ impl<T: DeserializeOwned> Lines<T> {
     }
 }
 
-impl<T: DeserializeOwned> Iterator for Lines<T> {
+impl<T: DeserializeOwned> Iterator for JsonLinesReader<T> {
     type Item = Result<T, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -118,13 +118,13 @@ impl<T: DeserializeOwned> Iterator for Lines<T> {
 }
 
 /// Writes a JSON Lines file, value by value.
-pub struct Writer {
+pub struct JsonLinesWriter {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
-impl Writer {
-    /// Begins a file, in place of what may stand there.
+impl JsonLinesWriter {
+    /// Creates a file, or replaces an existing one.
     ///
     /// # Errors
     /// When the file cannot be created.
@@ -142,13 +142,13 @@ impl Writer {
     /// When the file cannot be written.
     pub fn write<T: Serialize>(&mut self, value: &T) -> Result<(), DatasetError> {
         value
-            .serialize(&mut serde_json::Serializer::with_formatter(&mut self.file, Published))
+            .serialize(&mut serde_json::Serializer::with_formatter(&mut self.file, PythonFormatter))
             .map_err(io::Error::from)
             .and_then(|()| self.file.write_all(b"\n"))
             .map_err(|cause| file_error("write", &self.path, cause))
     }
 
-    /// Hands everything over to the operating system.
+    /// Flushes the file.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -162,7 +162,7 @@ impl Writer {
 /// # Errors
 /// When the file cannot be written.
 pub fn write<T: Serialize>(path: &Path, values: &[T]) -> Result<(), DatasetError> {
-    let mut writer = Writer::create(path)?;
+    let mut writer = JsonLinesWriter::create(path)?;
     values.iter().try_for_each(|value| writer.write(value))?;
     writer.finish()
 }
@@ -175,15 +175,15 @@ pub fn file_error(action: &'static str, path: &Path, cause: io::Error) -> Datase
     }
 }
 
-/// Whether Python writes the character as `\uXXXX` (or, for control characters, as serde does before it comes here).
+/// Whether Python writes the character as `\uXXXX`. (Control characters are escaped by serde before.)
 fn is_escaped(character: char) -> bool {
     !matches!(character, ' '..='~')
 }
 
-/// The layout of Python's `json.dumps`.
-struct Published;
+/// The format of Python's `json.dumps`.
+struct PythonFormatter;
 
-impl serde_json::ser::Formatter for Published {
+impl serde_json::ser::Formatter for PythonFormatter {
     fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
         if first { Ok(()) } else { out.write_all(b", ") }
     }

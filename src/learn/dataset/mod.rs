@@ -2,7 +2,7 @@
 
 mod lines;
 
-pub use lines::{DatasetError, Lines, Writer, file_error, open, read, write};
+pub use lines::{DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, read, write};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,9 +12,9 @@ use serde_json::Value;
 pub struct Row {
     /// `{digits a}_{digits b}/{index}` and the like; unique in its data set.
     pub id: String,
-    /// The question as the model reads it, before the prompt template adds to it.
+    /// The question, without the prompt template.
     pub prompt: String,
-    /// The solution: the steps, one a line, then `Thus, the answer is …`.
+    /// The solution: one step per line, then `Thus, the answer is …`.
     pub completion: String,
     /// The number of steps of `completion`.
     pub step_num: u32,
@@ -22,23 +22,23 @@ pub struct Row {
     pub answer: Value,
 }
 
-/// A model's answer to one request: the problem, what was asked for, and what came back.
+/// A model's answer to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The problem; `step_num` and `completion` are the full solution's.
+    /// The problem; `step_num` and `completion` are those of the full solution.
     #[serde(flatten)]
     pub problem: Row,
-    /// The number of steps named in the prompt, or nothing for a plain prompt.
+    /// The number of steps named in the prompt; `None` for a plain prompt.
     pub requested: Option<u32>,
-    /// Which of several samples for this request, from 0.
+    /// Index of the sample among those of this request, from 0.
     pub sample: u32,
-    /// What the model wrote.
+    /// The model's response.
     pub response: String,
-    /// How many tokens it took, the end-of-sequence token included.
+    /// Number of tokens of the response, including the end-of-sequence token.
     pub tokens: u32,
 }
 
-/// How a question becomes what the model reads: a text with `{question}` and, where the number of steps is named, `{n}`.
+/// A prompt template: a text with `{question}` and, if it names the number of steps, `{n}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
     /// `{question}\nAnswer:\n`
@@ -46,9 +46,9 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// `plain` of METHOD section 4.
+    /// The prompt `plain` (`docs/method.md`, section 4).
     pub const PLAIN: &'static str = "{question}\nAnswer:\n";
-    /// `numbered` of METHOD section 4.
+    /// The prompt `numbered` (`docs/method.md`, section 4).
     pub const NUMBERED: &'static str = "{question}\nLet's solve it in {n} steps.\nAnswer:\n";
 
     /// Whether the prompt names the number of steps.
@@ -56,7 +56,7 @@ impl Prompt {
         self.template.contains("{n}")
     }
 
-    /// The text for `question`, asking for `steps` steps.
+    /// The prompt for `question` with `steps` as the number of steps.
     pub fn render(&self, question: &str, steps: u32) -> String {
         self.template.replace("{n}", &steps.to_string()).replace("{question}", question)
     }

@@ -1,7 +1,7 @@
-//! Checks of what comes in, so that the passes need none.
+//! Checks of an engine's inputs, so that the passes need none.
 
 use super::{Batch, EngineError, Feed, IGNORED};
-use crate::model::{Array, Shape};
+use crate::model::{Array, ModelShape};
 
 /// Checks that the tensor `name` has the shape that the decoder needs.
 ///
@@ -18,11 +18,11 @@ pub fn tensor(name: &str, expected: &[usize], found: &Array) -> Result<(), Engin
     count("numbers in a tensor", found.data.len(), expected.iter().product())
 }
 
-/// Checks that a batch's parts belong together and that the decoder knows all that they name.
+/// Checks that the parts of a batch have matching lengths and that all indices are in range.
 ///
 /// # Errors
-/// When they do not.
-pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
+/// When one of them is not.
+pub fn batch(shape: &ModelShape, batch: &Batch) -> Result<(), EngineError> {
     let tokens = batch.tokens.len();
     count("targets", batch.targets.len(), tokens)?;
     count("tokens in all its sequences", batch.lengths.iter().sum(), tokens)?;
@@ -40,11 +40,11 @@ pub fn batch(shape: &Shape, batch: &Batch) -> Result<(), EngineError> {
     indices(shape, &batch.tokens, &batch.lines, &batch.columns)
 }
 
-/// Checks that a feed fits the decoder and its cache: `slots` of them, this one holding `held` tokens.
+/// Checks that a feed fits the decoder and its cache of `slots` slots; the feed's slot holds `held` tokens.
 ///
 /// # Errors
 /// When it does not.
-pub fn feed(shape: &Shape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
+pub fn feed(shape: &ModelShape, slots: usize, feed: &Feed<'_>, held: usize) -> Result<(), EngineError> {
     slot(slots, feed.slot)?;
     if feed.tokens.is_empty() {
         return Err(EngineError::Count {
@@ -98,7 +98,7 @@ fn slot(slots: usize, slot: usize) -> Result<(), EngineError> {
     })
 }
 
-fn indices(shape: &Shape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
+fn indices(shape: &ModelShape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
     below("token", tokens.iter(), shape.vocabulary)?;
     if shape.lines > 0 {
         count("line numbers", lines.len(), tokens.len())?;

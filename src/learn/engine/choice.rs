@@ -1,36 +1,36 @@
-//! Which engine computes, in which numbers, on which device.
+//! The choice of engine, dtype and device.
 
 use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Decode, EngineError, Frozen, Need, Sequence, Train, Training, candle, cpu};
-use crate::model::{Lora, Shape, Take, Weights};
+use super::{DecodingEngine, EngineError, Frozen, MemoryEstimate, Sequence, Training, TrainingEngine, candle, cpu};
+use crate::model::{Lora, ModelShape, WeightSource, Weights};
 
 /// The engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
-    /// Our own, on the processor.
+    /// Our own engine, on the processor.
     #[default]
     Cpu,
-    /// Any device that candle knows; the reference.
+    /// The reference engine, on any candle device.
     Candle,
 }
 
-/// The numbers that an engine computes in.
+/// The number format of an engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// Matrix products of bf16 numbers, added up in f32; weights, moments and all else in f32. Of the engine `cpu` alone.
+    /// Matrix products of bf16 numbers with sums in f32; weights, moments and everything else in f32. Only for the engine `cpu`.
     Bf16,
 }
 
-/// The numeric class of a result, as it enters the key: `candle f32`.
-pub fn numerics(engine: Engine, dtype: Dtype) -> String {
+/// The numeric class of a result, which is part of the stage key: `candle f32`.
+pub fn numeric_class(engine: Engine, dtype: Dtype) -> String {
     let engine = match engine {
         Engine::Cpu => "cpu",
         Engine::Candle => "candle",
@@ -42,8 +42,7 @@ pub fn numerics(engine: Engine, dtype: Dtype) -> String {
     format!("{engine} {dtype}")
 }
 
-/// What decides the last bits of what is computed on `device`: the instructions that the engine uses on the processor, or another device's
-/// sort.
+/// The instruction set on which the last bits of a result depend: that of the processor, or else the kind of `device` (`cuda`).
 pub fn instruction_set(device: &str) -> String {
     match device.split_once(':').map_or(device, |(sort, _)| sort) {
         "cpu" => super::instructions(),
@@ -51,19 +50,20 @@ pub fn instruction_set(device: &str) -> String {
     }
 }
 
-/// A trainer of the decoder of `shape` that starts from `weights` and gives back their memory as it goes, on `device` with `threads` threads.
+/// A trainer of the decoder of `shape` that starts from `weights`, on `device` with `threads` threads. It frees the weights as it
+/// reads them.
 ///
 /// # Errors
-/// When the device is unknown, fails or is not for this engine, or a weight is missing or has another shape.
+/// When the device is unknown, fails or is not supported by the engine, or a weight is missing or has the wrong shape.
 pub fn trainer(
     engine: Engine,
     dtype: Dtype,
     device: &str,
-    shape: &Shape,
+    shape: &ModelShape,
     weights: Weights,
     training: impl Into<Training>,
     threads: usize,
-) -> Result<Box<dyn Train>, EngineError> {
+) -> Result<Box<dyn TrainingEngine>, EngineError> {
     let training = training.into();
     match engine {
         Engine::Cpu => {
@@ -71,14 +71,14 @@ pub fn trainer(
             cpu::trainer(shape, weights, training, dtype, threads)
         }
         Engine::Candle => {
-            check(engine, dtype)?;
+            check_dtype(engine, dtype)?;
             check_frozen(engine, &training.frozen)?;
             let device = open(device)?;
             Ok(Box::new(match &training.lora {
-                None => candle::Trainer::new(shape, &weights, training.optimizer, &device, threads)?,
+                None => candle::CandleTrainer::new(shape, &weights, training.optimizer, &device, threads)?,
                 Some(lora) => {
                     check_lora(engine, lora)?;
-                    candle::Trainer::adapting(shape, &weights, (lora, training.optimizer), &device, threads)?
+                    candle::CandleTrainer::adapting(shape, &weights, (lora, training.optimizer), &device, threads)?
                 }
             }))
         }
@@ -93,55 +93,69 @@ pub fn decoder(
     engine: Engine,
     dtype: Dtype,
     device: &str,
-    shape: &Shape,
-    weights: impl Take,
+    shape: &ModelShape,
+    weights: impl WeightSource,
     slots: usize,
     threads: usize,
-) -> Result<Box<dyn Decode>, EngineError> {
+) -> Result<Box<dyn DecodingEngine>, EngineError> {
     match engine {
         Engine::Cpu => {
             on_processor(device)?;
             cpu::decoder(shape, weights, slots, dtype, threads)
         }
         Engine::Candle => {
-            check(engine, dtype)?;
-            Ok(Box::new(candle::Decoder::new(shape, weights, slots, &open(device)?, threads)?))
+            check_dtype(engine, dtype)?;
+            Ok(Box::new(candle::CandleDecoder::new(
+                shape,
+                weights,
+                slots,
+                &open(device)?,
+                threads,
+            )?))
         }
     }
 }
 
-/// What training on `batches` will take at most; nothing where the engine cannot tell.
-pub fn memory<'a>(
+/// An upper bound on the memory of training on `batches`; `None` if the engine cannot estimate it.
+pub fn training_memory<'a>(
     engine: Engine,
     dtype: Dtype,
-    shape: &Shape,
+    shape: &ModelShape,
     training: &Training,
     threads: usize,
     batches: impl Iterator<Item = &'a [Sequence]>,
-) -> Option<Need> {
+) -> Option<MemoryEstimate> {
     match engine {
-        Engine::Cpu => Some(cpu::memory(shape, training, dtype, threads, batches)),
+        Engine::Cpu => Some(cpu::training_memory(shape, training, dtype, threads, batches)),
         Engine::Candle => None,
     }
 }
 
-/// What decoding with `slots` slots will take at most, for prompts of at most `prompt` tokens; nothing where the engine cannot tell.
-pub fn decoding(engine: Engine, dtype: Dtype, shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Option<Need> {
+/// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens; `None` if the engine cannot
+/// estimate it.
+pub fn decoding_memory(
+    engine: Engine,
+    dtype: Dtype,
+    shape: &ModelShape,
+    slots: usize,
+    prompt: usize,
+    threads: usize,
+) -> Option<MemoryEstimate> {
     match engine {
-        Engine::Cpu => Some(cpu::decoding(shape, dtype, slots, prompt, threads)),
+        Engine::Cpu => Some(cpu::decoding_memory(shape, dtype, slots, prompt, threads)),
         Engine::Candle => None,
     }
 }
 
-/// How many sequences of the shape's context an engine had best decode at once. No result depends on it.
-pub fn slots(engine: Engine, dtype: Dtype, shape: &Shape) -> usize {
+/// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
+pub fn recommended_slots(engine: Engine, dtype: Dtype, shape: &ModelShape) -> usize {
     match engine {
-        Engine::Cpu => cpu::slots(shape, dtype),
-        Engine::Candle => candle::SLOTS,
+        Engine::Cpu => cpu::recommended_slots(shape, dtype),
+        Engine::Candle => candle::RECOMMENDED_SLOTS,
     }
 }
 
-/// The engine is part of the key and the device is not: another device must not quietly mean another engine, nor the reverse.
+/// The engine is part of the stage key and the device is not, so a device must not silently select another engine.
 fn on_processor(device: &str) -> Result<(), EngineError> {
     match device {
         "cpu" | "cpu:0" => Ok(()),
@@ -149,18 +163,18 @@ fn on_processor(device: &str) -> Result<(), EngineError> {
     }
 }
 
-/// Whether an engine computes in such numbers: candle's is the reference, in f32.
+/// Checks that the engine supports the dtype. candle is the reference and supports only f32.
 ///
 /// # Errors
 /// When it does not.
-pub fn check(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
+pub fn check_dtype(engine: Engine, dtype: Dtype) -> Result<(), EngineError> {
     match (engine, dtype) {
         (Engine::Candle, Dtype::Bf16) => Err(EngineError::WrongDtype),
         (Engine::Cpu, _) | (Engine::Candle, Dtype::F32) => Ok(()),
     }
 }
 
-/// Whether an engine can leave these weights as they are.
+/// Checks that the engine can freeze these weights.
 ///
 /// # Errors
 /// When it cannot.
@@ -171,7 +185,7 @@ pub fn check_frozen(engine: Engine, frozen: &Frozen) -> Result<(), EngineError> 
     }
 }
 
-/// Whether an engine can train such adapters.
+/// Checks that the engine can train such adapters.
 ///
 /// # Errors
 /// When it cannot.
@@ -182,7 +196,7 @@ pub fn check_lora(engine: Engine, lora: &Lora) -> Result<(), EngineError> {
     }
 }
 
-/// The candle device called `name`: `cpu`, `cuda:0`, `metal` (a GPU without a number is the first).
+/// Opens the candle device `name`: `cpu`, `cuda:0`, `metal` (the first GPU if there is no number).
 fn open(name: &str) -> Result<Device, EngineError> {
     let (family, number) = name.split_once(':').unwrap_or((name, "0"));
     let unknown = || EngineError::UnknownDevice(name.to_owned());
@@ -214,15 +228,15 @@ mod tests {
         let error = decoder(Engine::Cpu, Dtype::F32, "cuda:0", &shape, Weights::new(), 1, 1)
             .err()
             .unwrap();
-        insta::assert_snapshot!(error, @r#"the engine `cpu` computes on the processor, not on `cuda:0`; set `engine = "candle"` to use that device"#);
+        insta::assert_snapshot!(error, @r#"the engine `cpu` does not support the device `cuda:0`; set `engine = "candle"` to use it"#);
     }
 
     #[test]
     fn the_numeric_class_names_engine_and_dtype() {
-        assert_eq!(numerics(Engine::Cpu, Dtype::F32), "cpu f32");
-        assert_eq!(numerics(Engine::Cpu, Dtype::Bf16), "cpu bf16");
-        assert_eq!(numerics(Engine::Candle, Dtype::F32), "candle f32");
-        assert!(check(Engine::Cpu, Dtype::Bf16).is_ok() && check(Engine::Candle, Dtype::F32).is_ok());
-        insta::assert_snapshot!(check(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` computes in f32 alone; set `engine = "cpu"` for bf16"#);
+        assert_eq!(numeric_class(Engine::Cpu, Dtype::F32), "cpu f32");
+        assert_eq!(numeric_class(Engine::Cpu, Dtype::Bf16), "cpu bf16");
+        assert_eq!(numeric_class(Engine::Candle, Dtype::F32), "candle f32");
+        assert!(check_dtype(Engine::Cpu, Dtype::Bf16).is_ok() && check_dtype(Engine::Candle, Dtype::F32).is_ok());
+        insta::assert_snapshot!(check_dtype(Engine::Candle, Dtype::Bf16).unwrap_err(), @r#"the engine `candle` supports only f32; set `engine = "cpu"` for bf16"#);
     }
 }

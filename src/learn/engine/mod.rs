@@ -1,8 +1,8 @@
 //! The engines: forward and backward pass, optimizer step and cached decoding over the weights of one decoder.
 //!
-//! Two stand behind the same traits: `candle` (any candle device; the reference) and `cpu` (our own). Neither knows of
-//! tokenizers, data sets or stages. The residual stream starts as token embedding + line embedding + column embedding; rotary
-//! positions are counted from the start of each sequence.
+//! Two engines implement the same traits: `candle` (the reference, on any candle device) and `cpu` (our own). Neither uses
+//! tokenizers, data sets or stages. The residual stream starts as token embedding + line embedding + column embedding. Rotary
+//! positions count from the start of each sequence.
 
 pub mod candle;
 mod check;
@@ -17,16 +17,17 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{
-    Dtype, Engine, check as check_numbers, check_frozen, check_lora, decoder, decoding, instruction_set, memory, numerics, slots, trainer,
+    Dtype, Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
+    trainer, training_memory,
 };
 pub use cpu::instructions;
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
 pub(crate) use state::reader;
-pub use state::{Named, Part, Read};
+pub use state::{NamedTensor, ReadTensor, TensorGroup};
 
-/// The target of a token whose prediction is not trained on.
+/// The target of a token that has no loss.
 pub const IGNORED: u32 = u32::MAX;
 
 /// Sequences laid end to end, without padding.
@@ -34,19 +35,19 @@ pub const IGNORED: u32 = u32::MAX;
 pub struct Batch {
     /// [tokens]
     pub tokens: Vec<u32>,
-    /// The token that follows, or [`IGNORED`]. [tokens]
+    /// The next token, or [`IGNORED`]. [tokens]
     pub targets: Vec<u32>,
-    /// Line number of each token, below the shape's `lines` (empty where that is 0). [tokens]
+    /// Line number of each token, less than the shape's `lines` (empty if that is 0). [tokens]
     pub lines: Vec<u32>,
-    /// Column of each token, below the shape's `columns` (empty where that is 0). [tokens]
+    /// Column of each token, less than the shape's `columns` (empty if that is 0). [tokens]
     pub columns: Vec<u32>,
-    /// The sequences' lengths; they sum to the number of tokens. [sequences]
+    /// Lengths of the sequences; their sum is the number of tokens. [sequences]
     pub lengths: Vec<usize>,
 }
 
-/// What one optimizer step did.
+/// The result of one optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct StepResult {
     /// Mean cross-entropy over the trained tokens of all micro-batches, before the update.
     pub loss: f64,
     /// Euclidean norm of the gradient, before clipping.
@@ -59,9 +60,9 @@ pub struct Optimizer {
     pub beta1: f64,
     pub beta2: f64,
     pub epsilon: f64,
-    /// Decoupled: weights shrink by `learning_rate * weight_decay`. Applies to matrices and embeddings, not to norms and biases.
+    /// Decoupled weight decay: weights shrink by `learning_rate * weight_decay`. It applies to matrices and embeddings, not to norms and biases.
     pub weight_decay: f64,
-    /// The largest gradient norm that is left as it is (infinite: never clipped).
+    /// Gradients with a larger norm are clipped to this norm (infinite: no clipping).
     pub clip: f64,
 }
 
@@ -69,13 +70,13 @@ pub struct Optimizer {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     pub optimizer: Optimizer,
-    /// Weights that stay as they are: no gradient, no moments, and not a part of the gradient's norm.
+    /// Frozen weights have no gradient and no moments, and are not part of the gradient norm.
     pub frozen: Frozen,
-    /// Whether activations are computed again in the backward pass instead of kept: less memory, more time, the same bits.
+    /// Whether the backward pass recomputes activations instead of keeping them: less memory, more time, the same bits.
     pub recompute: bool,
-    /// Adapters that are trained in place of all weights; they stand among the weights with PEFT's names.
+    /// Adapters to train instead of all weights. They are among the weights, with PEFT's names.
     pub lora: Option<Lora>,
-    /// What the adapters' dropout is drawn from.
+    /// The seed of the adapters' dropout.
     pub seed: u64,
 }
 
@@ -90,7 +91,7 @@ impl Training {
 }
 
 impl From<Optimizer> for Training {
-    /// All weights are trained, and activations are kept.
+    /// Trains all weights and keeps activations.
     fn from(optimizer: Optimizer) -> Self {
         Self {
             optimizer,
@@ -102,7 +103,7 @@ impl From<Optimizer> for Training {
     }
 }
 
-/// The optimizer's memory: moments by the weights' names, and the number of steps taken.
+/// The optimizer's state: moments by weight name, and the number of steps taken.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moments {
     pub steps: u64,
@@ -110,33 +111,33 @@ pub struct Moments {
     pub second: Weights,
 }
 
-/// A sequence of a batch, as far as its memory goes.
+/// The size of one sequence of a batch, for estimates of memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sequence {
     pub tokens: usize,
-    /// How many of them are trained on.
+    /// Number of tokens that are trained on.
     pub trained: usize,
 }
 
-/// Bytes that an engine will take at most.
+/// An upper bound on the memory of an engine, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Need {
-    /// Weights in all their forms, gradient and moments.
+pub struct MemoryEstimate {
+    /// Weights (flat and packed), gradient and moments.
     pub weights: usize,
-    /// All else, which grows with the sequences and the threads.
+    /// Everything else; it grows with the sequences and the threads.
     pub activations: usize,
 }
 
-impl Need {
+impl MemoryEstimate {
     pub fn total(self) -> usize {
         self.weights + self.activations
     }
 }
 
-/// What a program with an engine takes beside it, in bytes: code, tokens and files.
-pub const REST: usize = 64 << 20;
+/// Memory of the program besides the engine, in bytes: code, tokens and files.
+pub const PROGRAM_MEMORY: usize = 64 << 20;
 
-/// Bytes for people: `1.2 GB`.
+/// A number of bytes, displayed as `1.2 GB`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bytes(pub usize);
 
@@ -152,65 +153,65 @@ impl fmt::Display for Bytes {
 }
 
 /// Trains one decoder.
-pub trait Train {
-    /// One optimizer step on the mean loss over all trained tokens of `batches` (gradient accumulation: their gradients add up).
+pub trait TrainingEngine {
+    /// Takes one optimizer step on the mean loss over all trained tokens of `batches` (gradient accumulation: gradients are summed).
     ///
     /// # Errors
     /// When the engine's device fails or a batch does not fit the shape.
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError>;
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepResult, EngineError>;
 
-    /// How many optimizer steps were taken.
+    /// Number of optimizer steps taken.
     fn steps(&self) -> u64;
 
-    /// How many numbers are trained.
+    /// Number of trained parameters.
     fn trained(&self) -> usize;
 
-    /// Weights or moments as they are now, where they lie if that is possible. Frozen weights have no moments; where adapters are
-    /// trained, they are the weights that are meant.
+    /// The current weights or moments, borrowed if possible. Frozen weights have no moments. With adapters, these are the adapters'
+    /// tensors only.
     ///
     /// # Errors
     /// When the engine's device fails.
-    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError>;
+    fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError>;
 
-    /// Goes on from a checkpoint: replaces weights and memory by what `read` gives, tensor by tensor, after `steps` steps.
+    /// Restores the state after `steps` steps from a checkpoint: `read` returns weights and moments, tensor by tensor.
     ///
     /// # Errors
-    /// When `read` fails or a shape is not this decoder's; the trainer is then of no use.
-    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError>;
+    /// When `read` fails or a tensor has the wrong shape. The trainer must not be used after that.
+    fn restore(&mut self, steps: u64, read: &mut ReadTensor<'_>) -> Result<(), EngineError>;
 
-    /// A copy of the weights as they are now.
+    /// A copy of the current weights.
     ///
     /// # Errors
     /// When the engine's device fails.
     fn weights(&self) -> Result<Weights, EngineError> {
-        Ok(arrays(self.tensors(Part::Weights)?))
+        Ok(arrays(self.tensors(TensorGroup::Weights)?))
     }
 
-    /// The weights at the end; all else is given back first, where that is possible.
+    /// Returns the final weights. Everything else is freed first if possible.
     ///
     /// # Errors
     /// When the engine's device fails.
     fn finish(self: Box<Self>) -> Result<Weights, EngineError>;
 
-    /// A copy of the optimizer's memory as it is now.
+    /// A copy of the current state of the optimizer.
     ///
     /// # Errors
     /// When the engine's device fails.
     fn moments(&self) -> Result<Moments, EngineError> {
         Ok(Moments {
             steps: self.steps(),
-            first: arrays(self.tensors(Part::First)?),
-            second: arrays(self.tensors(Part::Second)?),
+            first: arrays(self.tensors(TensorGroup::First)?),
+            second: arrays(self.tensors(TensorGroup::Second)?),
         })
     }
 }
 
-/// New tokens for one slot of a [`Decode`].
+/// New tokens for one cache slot of a [`DecodingEngine`].
 #[derive(Clone, Copy, Debug)]
 pub struct Feed<'a> {
-    /// Which slot of the cache.
+    /// Index of the slot.
     pub slot: usize,
-    /// How many tokens the slot holds before these; what it held after that is forgotten (0: the slot starts anew).
+    /// Number of cached tokens to keep before these; later ones are dropped (0: the slot starts empty).
     pub start: usize,
     /// At least one. [tokens]
     pub tokens: &'a [u32],
@@ -221,26 +222,26 @@ pub struct Feed<'a> {
 }
 
 /// Decodes with a preallocated key/value cache of a fixed number of slots.
-pub trait Decode {
-    /// Appends each feed's tokens to its slot (each slot at most once a call) and returns the logits of each feed's last token,
-    /// in the order of the feeds: [feeds, vocabulary]. A row does not depend on the other feeds of the call.
+pub trait DecodingEngine {
+    /// Appends each feed's tokens to its slot and returns the logits of each feed's last token, in the order of the feeds:
+    /// [feeds, vocabulary]. A slot may occur at most once per call. A row does not depend on the other feeds of the call.
     ///
     /// # Errors
-    /// When the engine's device fails, or a slot would outgrow the context.
+    /// When the engine's device fails, or a slot would exceed the context.
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError>;
 
-    /// Makes slot `to` hold the first `count` tokens that slot `from` holds, and nothing else: the same bits as if they had been fed.
+    /// Replaces the content of slot `to` by the first `count` tokens of slot `from`, with the same bits as if they had been fed.
     ///
     /// # Errors
-    /// When there is no such slot, it holds fewer tokens, or the engine's device fails.
+    /// When a slot does not exist, `from` holds fewer tokens, or the engine's device fails.
     fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError>;
 }
 
-/// Why an engine could not go on.
+/// An error of an engine.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A tensor of a file or checkpoint is not as the decoder needs it.
-    #[error("tensor `{name}` has shape {found:?} where the model needs {expected:?}")]
+    /// A tensor of a file or checkpoint has the wrong shape.
+    #[error("tensor `{name}` has shape {found:?}, but the model needs {expected:?}")]
     Tensor {
         name: String,
         expected: Vec<usize>,
@@ -252,46 +253,46 @@ pub enum EngineError {
     /// A sequence is longer than the model's context.
     #[error("a sequence of {tokens} tokens is longer than the model's context of {context}")]
     TooLong { tokens: usize, context: usize },
-    /// A batch or a feed names something that the decoder does not have.
+    /// A batch or a feed has an index that the decoder does not have.
     #[error("{what} {found} is out of range (known: 0 to {})", .bound.saturating_sub(1))]
     OutOfRange { what: &'static str, found: usize, bound: usize },
-    /// The parts of a batch or a feed do not belong together.
-    #[error("{found} {what} where {expected} are needed")]
+    /// The parts of a batch or a feed have different lengths.
+    #[error("{found} {what}, expected {expected}")]
     Count { what: &'static str, expected: usize, found: usize },
-    /// What should be frozen is not there.
-    #[error("`frozen` names `{pattern}`, and no weight is called so (known: {known})")]
+    /// A pattern of `frozen` matches no weight.
+    #[error("`frozen` has the pattern `{pattern}`, which matches no weight (known: {known})")]
     UnknownWeight { pattern: String, known: String },
-    /// Nothing is left to train.
-    #[error("`frozen` holds all weights: none is left to train")]
+    /// `frozen` matches all weights.
+    #[error("`frozen` matches all weights; nothing would be trained")]
     AllFrozen,
-    /// The engine trains all weights.
-    #[error("the engine `candle` trains all weights; set `engine = \"cpu\"` for `frozen`")]
+    /// The engine cannot freeze weights.
+    #[error("the engine `candle` cannot freeze weights; set `engine = \"cpu\"` to use `frozen`")]
     CannotFreeze,
-    /// The engine draws nothing.
+    /// The engine has no dropout.
     #[error("the engine `candle` has no dropout; set `engine = \"cpu\"`, or `dropout = 0`")]
     CannotDropOut,
-    /// A checkpoint ended early.
+    /// A tensor of a checkpoint cannot be read.
     #[error("cannot read tensor `{name}`: {error}")]
     Unreadable { name: String, error: std::io::Error },
-    /// The machine gave no threads.
+    /// The thread pool cannot be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
         threads: usize,
         source: rayon::ThreadPoolBuildError,
     },
-    /// No device of that name.
+    /// The device does not exist.
     #[error("no device `{0}` (known: cpu, cuda:N, metal:N)")]
     UnknownDevice(String),
-    /// The engine does not compute there.
-    #[error("the engine `cpu` computes on the processor, not on `{0}`; set `engine = \"candle\"` to use that device")]
+    /// The engine does not support the device.
+    #[error("the engine `cpu` does not support the device `{0}`; set `engine = \"candle\"` to use it")]
     WrongDevice(String),
-    /// The engine does not compute in these numbers.
-    #[error("the engine `candle` computes in f32 alone; set `engine = \"cpu\"` for bf16")]
+    /// The engine does not support the dtype.
+    #[error("the engine `candle` supports only f32; set `engine = \"cpu\"` for bf16")]
     WrongDtype,
-    /// A weight could not be read from the model's file.
+    /// A weight cannot be read from the model's file.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The device or candle failed.
+    /// candle or its device failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }

@@ -1,29 +1,29 @@
-//! Weights and moments on their way to and from a file: tensor by tensor, so that none is copied more than it must be.
+//! Weights and moments as they are written to and read from a file: tensor by tensor, to avoid copies.
 
 use std::borrow::Cow;
 
 use super::EngineError;
 use crate::model::{Array, Weights};
 
-/// What a checkpoint holds of each trained weight.
+/// The three groups of tensors in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TensorGroup {
     Weights,
-    /// The mean gradient.
+    /// First moments: the mean gradients.
     First,
-    /// The mean squared gradient.
+    /// Second moments: the mean squared gradients.
     Second,
 }
 
 /// A tensor with its name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Named<'a> {
+pub struct NamedTensor<'a> {
     pub name: Cow<'a, str>,
     pub shape: Cow<'a, [usize]>,
     pub data: Cow<'a, [f32]>,
 }
 
-impl<'a> Named<'a> {
+impl<'a> NamedTensor<'a> {
     pub fn borrowed(name: &'a str, shape: &'a [usize], data: &'a [f32]) -> Self {
         Self {
             name: Cow::Borrowed(name),
@@ -33,27 +33,30 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Gives a tensor of a checkpoint.
-pub type Read<'a> = dyn FnMut(Part, &str) -> Result<Array, EngineError> + 'a;
+/// Reads a tensor of a checkpoint.
+pub type ReadTensor<'a> = dyn FnMut(TensorGroup, &str) -> Result<Array, EngineError> + 'a;
 
-/// Gives tensors that are in memory.
+/// Reads tensors that are in memory.
 #[cfg(test)]
-pub(crate) fn reader<'a>(weights: &'a Weights, moments: &'a super::Moments) -> impl FnMut(Part, &str) -> Result<Array, EngineError> + 'a {
+pub(crate) fn reader<'a>(
+    weights: &'a Weights,
+    moments: &'a super::Moments,
+) -> impl FnMut(TensorGroup, &str) -> Result<Array, EngineError> + 'a {
     move |part, name| {
         let group = match part {
-            Part::Weights => weights,
-            Part::First => &moments.first,
-            Part::Second => &moments.second,
+            TensorGroup::Weights => weights,
+            TensorGroup::First => &moments.first,
+            TensorGroup::Second => &moments.second,
         };
         group.get(name).cloned().ok_or_else(|| EngineError::Missing(name.to_owned()))
     }
 }
 
-/// Copies of the tensors, by name.
-pub(crate) fn arrays(tensors: Vec<Named<'_>>) -> Weights {
+/// Copies of the tensors by name.
+pub(crate) fn arrays(tensors: Vec<NamedTensor<'_>>) -> Weights {
     let tensors = tensors.into_iter();
     tensors
-        .map(|Named { name, shape, data }| {
+        .map(|NamedTensor { name, shape, data }| {
             let array = Array {
                 shape: shape.into_owned(),
                 data: data.into_owned(),

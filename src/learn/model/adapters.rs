@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Lora, ModelError, Weights, files, weights_file};
+use super::json_file::write_json;
+use super::{Lora, ModelError, Weights, weights_file};
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// The adapters of a model, with PEFT's names.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct Adapters {
 }
 
 impl Adapters {
-    /// Writes the folder `folder`, as `PeftModel.from_pretrained` reads it for the base that was adapted.
+    /// Writes the folder `folder`, so that `PeftModel.from_pretrained` can load it for the adapted base.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -41,7 +42,7 @@ impl Adapters {
             "use_rslora": false,
             "use_dora": false,
         });
-        files::write_json(&config, &folder.join(CONFIG))?;
-        weights_file::write(&self.weights, &folder.join(WEIGHTS))
+        write_json(&config, &folder.join(ADAPTER_CONFIG_FILE))?;
+        weights_file::write(&self.weights, &folder.join(ADAPTER_WEIGHTS_FILE))
     }
 }

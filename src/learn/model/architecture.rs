@@ -1,9 +1,9 @@
-//! What an experiment says of a model, its presets, and the shape that follows.
+//! The architecture of a model as an experiment describes it, its presets, and the shape that results.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Llama3Scaling, RopeScaling, Shape};
+use super::{Llama3Scaling, ModelShape, RopeScaling};
 
 /// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub struct Architecture {
     pub qkv_bias: bool,
     /// Base of the rotary position embedding.
     pub rope_theta: f64,
-    /// Llama 3's scaling of the rotary positions; none where it is left out.
+    /// Llama 3's scaling of the rotary positions. Default: no scaling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<Llama3Scaling>,
     /// Epsilon of the RMS norms.
@@ -67,15 +67,15 @@ impl Default for Architecture {
 /// The names of the presets, from small to large.
 pub const PRESETS: &[&str] = &["tiny", "small", "medium"];
 
-/// No size is larger: what is, is a slip of the pen.
-const LARGEST: usize = 1 << 20;
+/// The largest allowed size. Larger ones are assumed to be mistakes.
+const MAX_SIZE: usize = 1 << 20;
 
-/// Why an architecture describes no decoder; names the field.
+/// An architecture is not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArchitectureError {
     #[error("`{field}` must be at least 1")]
     Zero { field: &'static str },
-    #[error("`{field}` = {number} is too large, it must be at most {LARGEST}")]
+    #[error("`{field}` = {number} is too large, it must be at most {MAX_SIZE}")]
     TooLarge { field: &'static str, number: usize },
     #[error("`{divisor}` = {by} must divide `{field}` = {number}")]
     Indivisible {
@@ -84,7 +84,7 @@ pub enum ArchitectureError {
         field: &'static str,
         number: usize,
     },
-    #[error("`{field}` = {head} must be even: rotary positions turn pairs")]
+    #[error("`{field}` = {head} must be even, since rotary positions turn pairs")]
     OddHead { field: &'static str, head: usize },
     #[error("`rope_scaling.low_freq_factor` = {low} must be less than `rope_scaling.high_freq_factor` = {high}")]
     Frequencies { low: f64, high: f64 },
@@ -102,7 +102,7 @@ impl Architecture {
         }
     }
 
-    /// The preset called `name`, where there is one.
+    /// The preset `name`, or `None`.
     pub fn preset(name: &str) -> Option<Self> {
         match name {
             "tiny" => Some(Self::default()),
@@ -112,10 +112,10 @@ impl Architecture {
         }
     }
 
-    /// Whether some decoder has this architecture.
+    /// Checks that the architecture is valid.
     ///
     /// # Errors
-    /// When a field contradicts another or is out of range; the message names it.
+    /// When a field contradicts another or is out of range. The message names the field.
     pub fn check(&self) -> Result<(), ArchitectureError> {
         for (field, number, least) in [
             ("width", self.width, 1),
@@ -143,7 +143,7 @@ impl Architecture {
         if !head.is_multiple_of(2) {
             return Err(ArchitectureError::OddHead { field, head });
         }
-        if self.heads.saturating_mul(head) > LARGEST {
+        if self.heads.saturating_mul(head) > MAX_SIZE {
             let (field, number) = ("heads` · `head_dim", self.heads.saturating_mul(head));
             return Err(ArchitectureError::TooLarge { field, number });
         }
@@ -152,14 +152,14 @@ impl Architecture {
         self.rope_scaling.as_ref().map_or(Ok(()), Llama3Scaling::check)
     }
 
-    /// The shape over a vocabulary of `vocabulary` tokens.
+    /// The shape for a vocabulary of n tokens.
     ///
     /// # Errors
     /// As [`Architecture::check`], and when the vocabulary is out of range.
-    pub fn shape(&self, vocabulary: usize) -> Result<Shape, ArchitectureError> {
+    pub fn shape(&self, vocabulary: usize) -> Result<ModelShape, ArchitectureError> {
         self.check()?;
         in_range("vocabulary", vocabulary, 1)?;
-        Ok(Shape {
+        Ok(ModelShape {
             vocabulary,
             width: self.width,
             layers: self.layers,
@@ -191,7 +191,7 @@ pub(super) fn in_range(field: &'static str, number: usize, least: usize) -> Resu
     if number < least {
         return Err(ArchitectureError::Zero { field });
     }
-    if number > LARGEST {
+    if number > MAX_SIZE {
         return Err(ArchitectureError::TooLarge { field, number });
     }
     Ok(())
@@ -251,9 +251,9 @@ mod tests {
         insta::assert_snapshot!(problem(|a| a.lines = usize::MAX), @"`lines` = 18446744073709551615 is too large, it must be at most 1048576");
         insta::assert_snapshot!(problem(|a| a.heads = 5), @"`heads` = 5 must divide `width` = 64");
         insta::assert_snapshot!(problem(|a| a.kv_heads = 3), @"`kv_heads` = 3 must divide `heads` = 4");
-        insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even: rotary positions turn pairs");
-        insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even: rotary positions turn pairs");
-        insta::assert_snapshot!(problem(|a| a.head_dim = LARGEST), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
+        insta::assert_snapshot!(problem(|a| a.heads = 64), @"`width` / `heads` = 1 must be even, since rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.head_dim = 5), @"`head_dim` = 5 must be even, since rotary positions turn pairs");
+        insta::assert_snapshot!(problem(|a| a.head_dim = MAX_SIZE), @"`heads` · `head_dim` = 4194304 is too large, it must be at most 1048576");
         let scaling = Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,

@@ -1,31 +1,33 @@
-//! `config.json`: Hugging Face's `LlamaConfig` or `Qwen2Config`. A model with learned positions is neither: it has fields and a name of our own, so
-//! that no other program takes it for one.
+//! `config.json`: Hugging Face's `LlamaConfig` or `Qwen2Config`. A model with learned positions is neither. It has extra fields and its own
+//! name, so that other programs refuse it.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{is_false, is_zero};
-use super::{Architecture, Llama3Scaling, LongRope, ModelError, RopeScaling, Shape};
+use super::json_file::{read_json, write_json};
+use super::{Architecture, Llama3Scaling, LongRope, ModelError, ModelShape, RopeScaling};
 use crate::tokenizer::Tokenizer;
 
 /// The newest format this program writes and reads.
-const FORMAT: u32 = 1;
+const NEWEST_FORMAT: u32 = 1;
 
-/// What this program writes; the others compute the same, but for what [`ConfigFile::unsupported`] and [`ConfigFile::context`] see to.
+/// The architecture that this program writes. The others compute the same, except for what [`ConfigFile::unsupported`] and
+/// [`ConfigFile::context`] check.
 const LLAMA: &str = "LlamaForCausalLM";
 /// A Llama with biases of queries, keys and values.
 const QWEN2: &str = "Qwen2ForCausalLM";
-/// What no other program computes.
-const OURS: &str = "RunnerForCausalLM";
-const ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, OURS, "MistralForCausalLM", "Phi3ForCausalLM"];
+/// The architecture with learned positions, which no other program supports.
+const RUNNER: &str = "RunnerForCausalLM";
+const KNOWN_ARCHITECTURES: [&str; 5] = [LLAMA, QWEN2, RUNNER, "MistralForCausalLM", "Phi3ForCausalLM"];
 const LLAMA3: &str = "llama3";
 const LONGROPE: &str = "longrope";
-/// The names of what is done to rotary positions; Phi-3's first files have the last for the one before it.
-const SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
+/// The supported scalings of rotary positions. `su` is the name of `longrope` in Phi-3's first files.
+const KNOWN_SCALINGS: [&str; 3] = [LLAMA3, LONGROPE, "su"];
 const ACTIVATION: &str = "silu";
 
-/// The fields of `config.json` that this program writes or must heed; others are left alone.
+/// The fields of `config.json` that this program writes or checks. Others are ignored.
 #[derive(Debug, Serialize, Deserialize)]
 struct ConfigFile {
     architectures: Vec<String>,
@@ -46,26 +48,26 @@ struct ConfigFile {
     #[serde(default)]
     rope_theta: Option<f64>,
     #[serde(default)]
-    rope_scaling: Option<Rope>,
-    /// Of Phi-3; other models have it with what else is said of the scaling.
+    rope_scaling: Option<RopeFields>,
+    /// Only in Phi-3; other models have this field in `rope_scaling`.
     #[serde(default, skip_serializing)]
     original_max_position_embeddings: Option<usize>,
-    /// What Transformers 5 writes in place of `rope_theta` and `rope_scaling`.
+    /// Written by Transformers 5 instead of `rope_theta` and `rope_scaling`.
     #[serde(default, skip_serializing)]
-    rope_parameters: Option<Rope>,
-    /// A token sees as many before it, itself included.
+    rope_parameters: Option<RopeFields>,
+    /// The number of tokens to which a token attends, including itself.
     #[serde(default, skip_serializing)]
     sliding_window: Option<usize>,
-    /// Whether it does: in Qwen2 no, unless it is said.
+    /// Whether `sliding_window` is used. The default is false for Qwen2.
     #[serde(default, skip_serializing)]
     use_sliding_window: Option<bool>,
-    /// Which share of a head is turned.
+    /// The share of a head that is rotated.
     #[serde(default, skip_serializing)]
     partial_rotary_factor: Option<f64>,
-    /// Of all four projections; in Qwen2 those of three are a matter of course.
+    /// Whether all four projections have biases. Qwen2 always has three of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attention_bias: Option<bool>,
-    /// Of queries, keys and values, in a model of our own.
+    /// Whether queries, keys and values have biases, in an architecture of our own.
     #[serde(default, skip_serializing_if = "is_false")]
     qkv_bias: bool,
     #[serde(default)]
@@ -77,7 +79,7 @@ struct ConfigFile {
     #[serde(default)]
     bos_token_id: Option<u32>,
     #[serde(default)]
-    eos_token_id: Option<Ends>,
+    eos_token_id: Option<EndTokens>,
     #[serde(default = "float32", alias = "dtype")]
     torch_dtype: String,
     /// Rows of `model.embed_lines.weight`.
@@ -86,20 +88,20 @@ struct ConfigFile {
     /// Rows of `model.embed_columns.weight`.
     #[serde(default, skip_serializing_if = "is_zero")]
     column_positions: usize,
-    /// See [`FORMAT`]; files of other programs have none.
+    /// See [`NEWEST_FORMAT`]. Files of other programs do not have it.
     #[serde(default = "first_format")]
     runner_format: u32,
 }
 
-/// The token that ends a completion, or several.
+/// The tokens that end a completion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Ends {
+pub(super) enum EndTokens {
     One(u32),
     Several(Vec<u32>),
 }
 
-impl Ends {
+impl EndTokens {
     pub(super) fn list(self) -> Vec<u32> {
         match self {
             Self::One(end) => vec![end],
@@ -108,10 +110,10 @@ impl Ends {
     }
 }
 
-/// How rotary positions are scaled, and in Transformers 5 all else about them.
+/// The scaling of rotary positions, and in Transformers 5 all other settings of them.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Rope {
+struct RopeFields {
     #[serde(alias = "type")]
     rope_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,8 +135,8 @@ struct Rope {
     partial_rotary_factor: Option<f64>,
 }
 
-impl Rope {
-    fn of(scaling: &RopeScaling, context: usize) -> Self {
+impl RopeFields {
+    fn from_scaling(scaling: &RopeScaling, context: usize) -> Self {
         match scaling {
             RopeScaling::Llama3(scaling) => Self {
                 rope_type: Some(LLAMA3.to_owned()),
@@ -144,7 +146,7 @@ impl Rope {
                 original_max_position_embeddings: Some(scaling.original_context),
                 ..Self::default()
             },
-            // No sequence is longer than the context, so the second list is never used.
+            // The second list is for sequences longer than the context, so it is never used.
             RopeScaling::LongRope(LongRope { divisors, magnitude }) => Self {
                 rope_type: Some(LONGROPE.to_owned()),
                 short_factor: Some(divisors.clone()),
@@ -156,7 +158,7 @@ impl Rope {
         }
     }
 
-    /// The type of the scaling, where there is one.
+    /// The type of the scaling, if there is one.
     fn scaled(&self) -> Option<&str> {
         self.rope_type.as_deref().filter(|name| *name != "default")
     }
@@ -165,7 +167,7 @@ impl Rope {
         self.scaled() == Some(LLAMA3)
     }
 
-    /// What Llama 3's scaling needs; without it, the field that is missing.
+    /// Llama 3's scaling, or the name of the missing field.
     fn llama3(&self) -> Result<Llama3Scaling, &'static str> {
         Ok(Llama3Scaling {
             factor: self.factor.ok_or("factor")?,
@@ -176,9 +178,9 @@ impl Rope {
     }
 }
 
-/// What a `config.json` says.
-pub(super) struct Config {
-    pub(super) shape: Shape,
+/// The content of a `config.json`.
+pub(super) struct ModelConfig {
+    pub(super) shape: ModelShape,
     /// The tokens that end a completion.
     pub(super) ends: Vec<u32>,
 }
@@ -196,14 +198,14 @@ fn first_format() -> u32 {
 }
 
 impl ConfigFile {
-    fn of(shape: &Shape, tokenizer: &Tokenizer, dtype: &str) -> Self {
+    fn describing(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str) -> Self {
         let ends = match tokenizer.ends() {
-            [end] => Ends::One(*end),
-            ends => Ends::Several(ends.to_vec()),
+            [end] => EndTokens::One(*end),
+            ends => EndTokens::Several(ends.to_vec()),
         };
         let (architecture, model_type) = match shape {
-            Shape { lines: 1.., .. } | Shape { columns: 1.., .. } => (OURS, "runner"),
-            Shape { qkv_bias: true, .. } => (QWEN2, "qwen2"),
+            ModelShape { lines: 1.., .. } | ModelShape { columns: 1.., .. } => (RUNNER, "runner"),
+            ModelShape { qkv_bias: true, .. } => (QWEN2, "qwen2"),
             _ => (LLAMA, "llama"),
         };
         Self {
@@ -220,14 +222,17 @@ impl ConfigFile {
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
             rope_theta: Some(shape.rope_theta),
-            rope_scaling: shape.rope_scaling.as_ref().map(|scaling| Rope::of(scaling, shape.context)),
+            rope_scaling: shape
+                .rope_scaling
+                .as_ref()
+                .map(|scaling| RopeFields::from_scaling(scaling, shape.context)),
             original_max_position_embeddings: None,
             rope_parameters: None,
             sliding_window: None,
             use_sliding_window: None,
             partial_rotary_factor: None,
             attention_bias: (!shape.qkv_bias).then_some(false),
-            qkv_bias: shape.qkv_bias && architecture == OURS,
+            qkv_bias: shape.qkv_bias && architecture == RUNNER,
             mlp_bias: false,
             tie_word_embeddings: shape.tied,
             pad_token_id: tokenizer.is_ours().then_some(0),
@@ -236,19 +241,19 @@ impl ConfigFile {
             torch_dtype: dtype.to_owned(),
             line_positions: shape.lines,
             column_positions: shape.columns,
-            runner_format: FORMAT,
+            runner_format: NEWEST_FORMAT,
         }
     }
 
-    /// The first thing about the model that this program does not do: field, value, what it does.
+    /// The first unsupported field: its name, its value, and the supported values.
     fn unsupported(&self) -> Option<(&'static str, String, &'static str)> {
         let rotary = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
-        let scaled = |rope: &Option<Rope>| {
+        let scaled = |rope: &Option<RopeFields>| {
             let kind = rope.as_ref()?.scaled()?;
-            (!SCALINGS.contains(&kind)).then(|| format!("{kind:?}"))
+            (!KNOWN_SCALINGS.contains(&kind)).then(|| format!("{kind:?}"))
         };
         let rotary = rotary.or(self.partial_rotary_factor).unwrap_or(1.0);
-        if !self.architectures.iter().any(|name| ARCHITECTURES.contains(&name.as_str())) {
+        if !self.architectures.iter().any(|name| KNOWN_ARCHITECTURES.contains(&name.as_str())) {
             let known = "LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM";
             Some(("architectures", format!("{:?}", self.architectures), known))
         } else if rotary != 1.0 {
@@ -266,8 +271,8 @@ impl ConfigFile {
         }
     }
 
-    /// The longest sequence. Within a sliding window all tokens see each other, and beyond it our decoder is another model; with LongRoPE it is
-    /// another beyond the context of the first training.
+    /// The longest sequence for which our decoder computes the same. A model with a sliding window differs beyond the window, and one with
+    /// LongRoPE beyond the context of the first training.
     fn context(&self) -> usize {
         let used = self.use_sliding_window.unwrap_or(!self.is_qwen2());
         let window = self.sliding_window.filter(|window| used && *window > 0);
@@ -277,7 +282,7 @@ impl ConfigFile {
     }
 
     /// The context of the first training.
-    fn first_context(&self, rope: &Rope) -> Option<usize> {
+    fn first_context(&self, rope: &RopeFields) -> Option<usize> {
         rope.original_max_position_embeddings.or(self.original_max_position_embeddings)
     }
 
@@ -285,8 +290,8 @@ impl ConfigFile {
         self.architectures.iter().any(|name| name == QWEN2)
     }
 
-    /// How positions are scaled, and the name of the field that says it.
-    fn scaling(&self) -> Option<(&'static str, &Rope)> {
+    /// The scaling of rotary positions, with the name of its field.
+    fn scaling(&self) -> Option<(&'static str, &RopeFields)> {
         let both = [("rope_scaling", &self.rope_scaling), ("rope_parameters", &self.rope_parameters)];
         both.into_iter().find_map(|(place, rope)| {
             let rope = rope.as_ref()?;
@@ -294,12 +299,12 @@ impl ConfigFile {
         })
     }
 
-    fn long_rope(&self) -> Option<(&'static str, &Rope)> {
+    fn long_rope(&self) -> Option<(&'static str, &RopeFields)> {
         self.scaling().filter(|(_, rope)| !rope.is_llama3())
     }
 
-    /// LongRoPE's scaling, for heads of `head` numbers; what is wrong with which field of it.
-    fn long_scaling(&self, place: &str, rope: &Rope, head: usize) -> Result<LongRope, (String, String)> {
+    /// LongRoPE's scaling, for heads of `head` numbers; on error a field and its problem.
+    fn long_scaling(&self, place: &str, rope: &RopeFields, head: usize) -> Result<LongRope, (String, String)> {
         let field = |name: &str| format!("{place}.{name}");
         let missing = |name: &str| (field(name), "is missing".to_owned());
         let is_positive = |number: &f64| number.is_finite() && *number > 0.0;
@@ -312,17 +317,14 @@ impl ConfigFile {
             .first_context(rope)
             .ok_or_else(|| missing("original_max_position_embeddings"))?;
         let factor = rope.factor.unwrap_or(self.max_position_embeddings as f64 / first as f64);
-        // As Transformers works it out.
+        // The default of Transformers.
         let magnitude = match rope.attention_factor {
             Some(written) => written,
             None if factor <= 1.0 => 1.0,
             None => (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt(),
         };
         if !is_positive(&magnitude) {
-            return Err((
-                field("attention_factor"),
-                format!("comes to {magnitude}, which is no positive number"),
-            ));
+            return Err((field("attention_factor"), format!("is {magnitude}, but must be a positive number")));
         }
         Ok(LongRope { divisors, magnitude })
     }
@@ -348,19 +350,19 @@ impl ConfigFile {
     }
 }
 
-/// Writes `config.json` for `shape`, for weights of the type that Hugging Face calls `dtype`.
-pub(super) fn write(shape: &Shape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
-    super::files::write_json(&ConfigFile::of(shape, tokenizer, dtype), path)
+/// Writes `config.json` for `shape`; `dtype` is Hugging Face's name for the weights' type.
+pub(super) fn write(shape: &ModelShape, tokenizer: &Tokenizer, dtype: &str, path: &Path) -> Result<(), ModelError> {
+    write_json(&ConfigFile::describing(shape, tokenizer, dtype), path)
 }
 
-/// What the `config.json` at `path` describes.
-pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
-    let config: ConfigFile = super::files::read_json(path)?;
-    if config.runner_format > FORMAT {
+/// Reads the `config.json` at `path`.
+pub(super) fn read(path: &Path) -> Result<ModelConfig, ModelError> {
+    let config: ConfigFile = read_json(path)?;
+    if config.runner_format > NEWEST_FORMAT {
         return Err(ModelError::Newer {
             path: path.to_owned(),
             found: config.runner_format,
-            known: FORMAT,
+            known: NEWEST_FORMAT,
         });
     }
     if let Some((field, found, known)) = config.unsupported() {
@@ -390,6 +392,6 @@ pub(super) fn read(path: &Path) -> Result<Config, ModelError> {
         let scaling = config.long_scaling(place, rope, shape.head_dim).map_err(wrong)?;
         shape.rope_scaling = Some(RopeScaling::LongRope(scaling));
     }
-    let ends = config.eos_token_id.map(Ends::list).unwrap_or_default();
-    Ok(Config { shape, ends })
+    let ends = config.eos_token_id.map(EndTokens::list).unwrap_or_default();
+    Ok(ModelConfig { shape, ends })
 }

@@ -1,22 +1,22 @@
-//! Why a model's files cannot be read or written.
+//! Errors of a model's files.
 
 use std::path::PathBuf;
 
 use super::ArchitectureError;
 use crate::tokenizer::TokenizerError;
 
-/// Why a model cannot be read or written.
+/// A model cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("cannot read {path}: {error}", path = path.display())]
     Read { path: PathBuf, error: std::io::Error },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("{path} cannot be understood: {error}", path = path.display())]
+    #[error("{path} is not valid: {error}", path = path.display())]
     Json { path: PathBuf, error: serde_json::Error },
-    #[error("{path} is of format {found}, newer than {known}, the newest this program reads; use a newer `runner`", path = path.display())]
+    #[error("{path} has format {found}, but the newest supported format is {known}; use a newer `runner`", path = path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("{path}: {field} is {found}, and only {known} is supported", path = path.display())]
+    #[error("{path}: {field} is {found}, but only {known} is supported", path = path.display())]
     Unsupported {
         path: PathBuf,
         field: &'static str,
@@ -32,25 +32,25 @@ pub enum ModelError {
     },
     #[error("{path}: tensor `{name}` is missing", path = path.display())]
     Missing { path: PathBuf, name: String },
-    #[error("{path}: tensor `{name}` has shape {found:?} where the model needs {expected:?}", path = path.display())]
+    #[error("{path}: tensor `{name}` has shape {found:?}, but the model needs {expected:?}", path = path.display())]
     Tensor {
         path: PathBuf,
         name: String,
         expected: Vec<usize>,
         found: Vec<usize>,
     },
-    #[error("{path}: tensor `{name}` is of type {found} (known: F32, F16, BF16)", path = path.display())]
+    #[error("{path}: tensor `{name}` has type {found} (known: F32, F16, BF16)", path = path.display())]
     Type { path: PathBuf, name: String, found: String },
-    #[error("{path}: number {index} of tensor `{name}` is {number}, and weights are finite", path = path.display())]
+    #[error("{path}: number {index} of tensor `{name}` is {number}, but weights must be finite", path = path.display())]
     NotFinite {
         path: PathBuf,
         name: String,
         index: usize,
         number: f32,
     },
-    #[error("{path}: tensor `{name}` is not one of this model's", path = path.display())]
+    #[error("{path}: the model has no tensor `{name}`", path = path.display())]
     Stranger { path: PathBuf, name: String },
-    #[error("{path} has {found} tokens where the model needs {expected}", path = path.display())]
+    #[error("{path} has {found} tokens, but the model has {expected}", path = path.display())]
     Vocabulary { path: PathBuf, found: usize, expected: usize },
     #[error("{path}, byte {at}: {problem}", path = path.display())]
     Gguf { path: PathBuf, at: u64, problem: String },
@@ -58,7 +58,7 @@ pub enum ModelError {
     Field { path: PathBuf, field: String, problem: String },
     #[error("{path}: tensor `{name}` {problem}", path = path.display())]
     Place { path: PathBuf, name: String, problem: String },
-    #[error("{path} is no model: {problem}", path = path.display())]
+    #[error("{path} is not a model: {problem}", path = path.display())]
     NoModel { path: PathBuf, problem: &'static str },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

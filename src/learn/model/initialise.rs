@@ -1,18 +1,18 @@
-//! The seeded random start.
+//! Random initial weights.
 
-use super::{Array, Shape, Weights};
+use super::{Array, ModelShape, Weights};
 use crate::seed::Stream;
 
-/// Standard deviation of matrices and embeddings at the start.
-const DEVIATION: f64 = 0.02;
+/// Initial standard deviation of matrices and embeddings.
+const INITIAL_DEVIATION: f64 = 0.02;
 
-/// The weights that `seed` stands for.
+/// The initial weights for `seed`.
 ///
-/// Norms are 1, biases 0; all else is normal with deviation 0.02, divided by √(2 · layers) for the two projections of a layer that add to the
-/// residual stream, so that its variance does not grow with depth (GPT-2). Each tensor has a random stream of its own, named
-/// after it: a tensor more or less leaves the others as they are.
-pub fn initialise(shape: &Shape, seed: u64) -> Weights {
-    let residual = DEVIATION / libm::sqrt(2.0 * shape.layers as f64);
+/// Norms are 1 and biases 0. Other weights are normal with deviation 0.02. For the two projections of a layer that add to the residual
+/// stream it is divided by √(2 · layers), so that the variance does not grow with depth (GPT-2). Each tensor has its own random stream,
+/// named after it, so adding or removing a tensor does not change the others.
+pub fn initialise(shape: &ModelShape, seed: u64) -> Weights {
+    let residual = INITIAL_DEVIATION / libm::sqrt(2.0 * shape.layers as f64);
     let parameters = shape.parameters().into_iter();
     parameters
         .map(|(name, dimensions)| {
@@ -23,7 +23,7 @@ pub fn initialise(shape: &Shape, seed: u64) -> Weights {
                 vec![1.0; count]
             } else {
                 let projects_back = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-                let deviation = if projects_back { residual } else { DEVIATION };
+                let deviation = if projects_back { residual } else { INITIAL_DEVIATION };
                 let mut stream = Stream::new(seed, &format!("initialise/{name}"));
                 (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
             };

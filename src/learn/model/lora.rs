@@ -5,29 +5,29 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Array, Shape, Weights};
+use super::{Array, ModelShape, Weights};
 use crate::seed::Stream;
 
 /// The matrices of a layer that can be adapted, by their short names.
 pub const TARGETS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/// What the names of adapters start with, as PEFT has it.
-const PREFIX: &str = "base_model.model.";
+/// The prefix of adapters' names in PEFT.
+const ADAPTER_PREFIX: &str = "base_model.model.";
 
-/// How a base is adapted.
+/// The adapters of a base.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lora {
     /// Rank of the adapters.
     #[schemars(range(min = 1))]
     pub rank: usize,
-    /// Their products are multiplied by this, divided by the rank.
+    /// The adapters' products are multiplied by `alpha` / `rank`.
     #[schemars(range(min = 0.0))]
     pub alpha: f64,
     /// The matrices of each layer that are adapted: `q_proj`, `k_proj`, `v_proj`, `o_proj`, `gate_proj`, `up_proj`, `down_proj`.
     #[schemars(length(min = 1))]
     pub targets: Vec<String>,
-    /// Share of the numbers that an adapter reads as 0 in training. Of the engine `cpu` alone.
+    /// Share of an adapter's inputs that are set to 0 in training. Only for the engine `cpu`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub dropout: f64,
 }
@@ -44,28 +44,28 @@ impl Default for Lora {
     }
 }
 
-/// Why an adaptation is impossible; names the field.
+/// The settings of adapters are not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LoraError {
     #[error("`rank` = {0} is out of range, it must be from 1 to 1024")]
     Rank(usize),
     #[error("`alpha` = {0} is out of range, it must be a positive number")]
     Alpha(f64),
-    #[error("`dropout` = {0} is out of range, it must be from 0 to 1, without 1")]
+    #[error("`dropout` = {0} is out of range, it must be at least 0 and less than 1")]
     Dropout(f64),
     #[error("`targets` is empty: nothing would be trained (known: {known})", known = TARGETS.join(", "))]
     NoTargets,
     #[error("no target `{0}` (known: {known})", known = TARGETS.join(", "))]
     UnknownTarget(String),
-    #[error("target `{0}` stands twice")]
+    #[error("target `{0}` occurs twice")]
     Twice(String),
 }
 
 impl Lora {
-    /// Whether some decoder can be adapted so.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// When a field is out of range; the message names it.
+    /// When a field is out of range. The message names the field.
     pub fn check(&self) -> Result<(), LoraError> {
         if !(1..=1024).contains(&self.rank) {
             return Err(LoraError::Rank(self.rank));
@@ -90,7 +90,7 @@ impl Lora {
         Ok(())
     }
 
-    /// What the products are multiplied by.
+    /// The factor on the adapters' products.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
     }
@@ -101,7 +101,7 @@ impl Lora {
     }
 
     /// The names of the adapted matrices of `shape`, and their shapes. [out, in]
-    pub fn adapted(&self, shape: &Shape) -> BTreeMap<String, (usize, usize)> {
+    pub fn adapted(&self, shape: &ModelShape) -> BTreeMap<String, (usize, usize)> {
         let matrices = shape.parameters().into_iter().filter_map(|(name, shape)| {
             let [out, inner] = shape.as_slice() else { return None };
             let target = name.strip_suffix(".weight")?.rsplit('.').next()?;
@@ -110,12 +110,12 @@ impl Lora {
         matrices.collect()
     }
 
-    /// The adapters that `seed` stands for: `A` uniform as in PEFT, within 1/√in, each from a stream of its own; `B` zero, so that the
-    /// start is the base.
-    pub fn initialise(&self, shape: &Shape, seed: u64) -> Weights {
+    /// The initial adapters for `seed`. `A` is uniform within ±1/√in as in PEFT, with one random stream per matrix. `B` is zero, so that the
+    /// first model equals the base.
+    pub fn initialise(&self, shape: &ModelShape, seed: u64) -> Weights {
         let mut adapters = Weights::new();
         for (name, (out, inner)) in self.adapted(shape) {
-            let (a, b) = names(&name);
+            let (a, b) = adapter_names(&name);
             let (mut stream, bound) = (Stream::new(seed, &format!("initialise/{a}")), 1.0 / libm::sqrt(inner as f64));
             let data = (0..self.rank * inner).map(|_| ((2.0 * stream.uniform() - 1.0) * bound) as f32);
             let (data, shape) = (data.collect(), vec![self.rank, inner]);
@@ -129,7 +129,7 @@ impl Lora {
     /// Adds the products of `adapters` to the weights they adapt.
     pub fn merge(&self, weights: &mut Weights, adapters: &Weights) {
         for (name, array) in weights.iter_mut() {
-            let (a, b) = names(name);
+            let (a, b) = adapter_names(name);
             let (Some(a), Some(b), [_, inner]) = (adapters.get(&a), adapters.get(&b), array.shape.as_slice()) else {
                 continue;
             };
@@ -146,16 +146,16 @@ impl Lora {
     }
 }
 
-/// PEFT's names for the adapters of a matrix: of `A` and of `B`.
-pub fn names(matrix: &str) -> (String, String) {
+/// PEFT's names of the adapters `A` and `B` of a matrix.
+pub fn adapter_names(matrix: &str) -> (String, String) {
     let stem = matrix.strip_suffix(".weight").unwrap_or(matrix);
-    let part = |which: &str| format!("{PREFIX}{stem}.lora_{which}.weight");
+    let part = |which: &str| format!("{ADAPTER_PREFIX}{stem}.lora_{which}.weight");
     (part("A"), part("B"))
 }
 
-/// Whether a weight of this name is an adapter.
+/// Whether `name` is that of an adapter.
 pub fn is_adapter(name: &str) -> bool {
-    name.starts_with(PREFIX)
+    name.starts_with(ADAPTER_PREFIX)
 }
 
 #[cfg(test)]
@@ -173,10 +173,10 @@ mod tests {
     fn errors_name_the_field() {
         insta::assert_snapshot!(message(|lora| lora.rank = 0), @"`rank` = 0 is out of range, it must be from 1 to 1024");
         insta::assert_snapshot!(message(|lora| lora.alpha = f64::NAN), @"`alpha` = NaN is out of range, it must be a positive number");
-        insta::assert_snapshot!(message(|lora| lora.dropout = 1.0), @"`dropout` = 1 is out of range, it must be from 0 to 1, without 1");
+        insta::assert_snapshot!(message(|lora| lora.dropout = 1.0), @"`dropout` = 1 is out of range, it must be at least 0 and less than 1");
         insta::assert_snapshot!(message(|lora| lora.targets.clear()), @"`targets` is empty: nothing would be trained (known: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)");
         insta::assert_snapshot!(message(|lora| lora.targets.push("head".to_owned())), @"no target `head` (known: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)");
-        insta::assert_snapshot!(message(|lora| lora.targets.push("q_proj".to_owned())), @"target `q_proj` stands twice");
+        insta::assert_snapshot!(message(|lora| lora.targets.push("q_proj".to_owned())), @"target `q_proj` occurs twice");
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
         lora.merge(&mut merged, &adapters);
         assert_eq!(merged, base);
         let name = "model.layers.1.self_attn.v_proj.weight";
-        let (a, b) = names(name);
+        let (a, b) = adapter_names(name);
         adapters.get_mut(&b).unwrap().data[2 * 3 + 1] = 0.5;
         lora.merge(&mut merged, &adapters);
         for (index, (found, before)) in merged[name].data.iter().zip(&base[name].data).enumerate() {

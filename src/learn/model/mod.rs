@@ -1,4 +1,4 @@
-//! The decoder: its shape, its weights and its files; no arithmetic (see [`crate::engine`]).
+//! The decoder: its shape, its weights and its files. The computations are in [`crate::engine`].
 
 mod adapters;
 mod architecture;
@@ -7,11 +7,12 @@ mod error;
 mod files;
 mod import;
 mod initialise;
+mod json_file;
 pub mod lora;
 mod rotary;
-mod stored;
-mod take;
+mod stored_tensor;
 mod tensor_file;
+mod weight_source;
 mod weights_file;
 
 use std::collections::BTreeMap;
@@ -27,24 +28,24 @@ pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling};
-pub use stored::{Stored, le_bytes, store};
-pub use take::Take;
+pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;
+pub use weight_source::WeightSource;
 pub use weights_file::WeightsFile;
 
-/// A trained decoder with what turns text into its tokens and back; its weights are there, or in their file.
+/// A trained decoder with its tokenizer. Its weights are in memory, or in their file.
 #[derive(Clone, Debug)]
 pub struct Model<W = Weights> {
-    pub shape: Shape,
+    pub shape: ModelShape,
     pub weights: W,
     pub tokenizer: Tokenizer,
     /// The prompt it was trained with.
     pub prompt: Prompt,
 }
 
-/// All that decides the shapes of the weights: the architecture with its defaults worked out, and the vocabulary.
+/// Everything that determines the shapes of the weights: the architecture with its defaults filled in, and the vocabulary.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shape {
+pub struct ModelShape {
     pub vocabulary: usize,
     pub width: usize,
     pub layers: usize,
@@ -64,19 +65,20 @@ pub struct Shape {
     pub context: usize,
 }
 
-/// The fewest tensors of a layer: two norms, and four matrices where some are joined.
-const TENSORS_PER_LAYER: usize = 6;
+/// The smallest number of tensors of a layer: two norms, and four matrices if some are joined.
+const MIN_TENSORS_PER_LAYER: usize = 6;
 
-/// So many layers are nothing for the memory.
-const FEW_LAYERS: usize = 1 << 10;
+/// The memory for listing the tensors of this many layers is negligible.
+const ALWAYS_ALLOWED_LAYERS: usize = 1 << 10;
 
-impl Shape {
-    /// Whether a file of so many tensors cannot have all layers. Asked before they are listed: a shape may name more layers than any file has.
+impl ModelShape {
+    /// Whether a file with n `tensors` cannot have all layers. This is checked before the tensors are listed, since a damaged file may declare
+    /// any number of layers.
     fn is_deeper_than(&self, tensors: usize) -> bool {
-        self.layers > tensors || self.layers > FEW_LAYERS.max(tensors / TENSORS_PER_LAYER)
+        self.layers > tensors || self.layers > ALWAYS_ALLOWED_LAYERS.max(tensors / MIN_TENSORS_PER_LAYER)
     }
 
-    /// How many numbers all weights have.
+    /// Number of parameters.
     pub fn size(&self) -> usize {
         let sizes = self.parameters();
         let sizes = sizes.values().map(|shape| shape.iter().copied().fold(1, usize::saturating_mul));
@@ -129,7 +131,7 @@ pub struct Array {
     pub data: Vec<f32>,
 }
 
-/// The weights by name, with Hugging Face's Llama names (`model.embed_tokens.weight`, `model.layers.0.self_attn.q_proj.weight`
-/// as [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] where there are biases, `lm_head.weight` where not tied) and, for the learned positions, `model.embed_lines.weight` [lines, width] and
-/// `model.embed_columns.weight` [columns, width].
+/// The weights by name, with Hugging Face's Llama names (`model.embed_tokens.weight`, `model.layers.0.self_attn.q_proj.weight` as
+/// [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] if there are biases, `lm_head.weight` if not tied). The tables of the learned
+/// positions are `model.embed_lines.weight` [lines, width] and `model.embed_columns.weight` [columns, width].
 pub type Weights = BTreeMap<String, Array>;

@@ -1,36 +1,36 @@
-//! Rotary positions: how fast the pairs of a head turn.
+//! The frequencies of rotary positions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::{in_range, positive};
-use super::{ArchitectureError, Shape};
+use super::{ArchitectureError, ModelShape};
 
-/// How rotary positions are scaled, for positions beyond those of a first training.
+/// A scaling of rotary positions, for sequences longer than those of the first training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     Llama3(Llama3Scaling),
     LongRope(LongRope),
 }
 
-/// Each pair has a divisor of its own (LongRoPE, Ding et al. 2024; Phi-3). Of its two lists this is the one for sequences within the context of the
-/// first training, to which the context is held: beyond it, each position of a sequence would be another.
+/// One divisor for each pair (LongRoPE, Ding et al. 2024; Phi-3). LongRoPE has two lists of them. This is the one for sequences within the
+/// context of the first training, to which our context is limited.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LongRope {
-    /// What the angle of each pair is divided by. [head / 2]
+    /// The divisor of each pair's angle. [head / 2]
     pub divisors: Vec<f64>,
-    /// How many times as long turned queries and keys are.
+    /// A factor on rotated queries and keys.
     pub magnitude: f64,
 }
 
-/// Llama 3's way to positions beyond those of its first training: pairs that turn slowly turn slower by `factor`.
+/// Llama 3's scaling for sequences longer than those of its first training: slow pairs turn slower by `factor`.
 ///
-/// A pair whose turn takes more than `original_context / low_freq_factor` positions is slowed down, one whose turn takes fewer than
-/// `original_context / high_freq_factor` stays as it is, and those between are blended.
+/// A pair is slowed down if a full turn takes more than `original_context / low_freq_factor` positions, and not changed if it takes fewer
+/// than `original_context / high_freq_factor`. Between the two, the scaling is interpolated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Llama3Scaling {
-    /// By how much slow pairs are slowed down.
+    /// Slow pairs turn slower by this factor.
     pub factor: f64,
     pub low_freq_factor: f64,
     pub high_freq_factor: f64,
@@ -86,19 +86,19 @@ impl Llama3Scaling {
         in_range("rope_scaling.original_context", original_context, 1)
     }
 
-    /// By how much a pair is slowed down that turns by this angle from one position to the next: from 1 for fast ones to `factor`.
+    /// The divisor of a pair's frequency (its angle from one position to the next): from 1 for fast pairs to `factor` for slow ones.
     pub fn slowdown(&self, frequency: f64) -> f64 {
         let (low, high) = (self.low_freq_factor, self.high_freq_factor);
-        // How often the pair has turned round within the original context.
+        // Number of full turns within the original context.
         let turns = self.original_context as f64 * frequency / std::f64::consts::TAU;
         let share = ((turns - low) / (high - low)).clamp(0.0, 1.0);
         1.0 / ((1.0 - share) / self.factor + share)
     }
 }
 
-impl Shape {
-    /// By which angle each pair of a head turns from one position to the next: `θ^(-2i/head)` (Su et al. 2021), scaled where the shape
-    /// says so. In f64 with `libm`, so that they are the same on every platform. [head / 2]
+impl ModelShape {
+    /// The angle of each pair of a head from one position to the next: `θ^(-2i/head)` (Su et al. 2021), with the shape's scaling. Computed in
+    /// f64 with `libm`, to be the same on every platform. [head / 2]
     pub fn frequencies(&self) -> Vec<f64> {
         let frequency = |pair: usize| libm::pow(self.rope_theta, -2.0 * pair as f64 / self.head_dim as f64);
         let plain = (0..self.head_dim / 2).map(frequency);
@@ -109,7 +109,7 @@ impl Shape {
         }
     }
 
-    /// How many times as long queries and keys are after their turn.
+    /// The factor on rotated queries and keys.
     fn magnitude(&self) -> f64 {
         match &self.rope_scaling {
             Some(RopeScaling::LongRope(long)) => long.magnitude,
@@ -117,8 +117,7 @@ impl Shape {
         }
     }
 
-    /// Cosines and sines of how far each pair has turned at each position, times the turn's magnitude. In f64 with `libm`, as the
-    /// frequencies. Both [context, head / 2]
+    /// Cosines and sines of each pair's angle at each position, times the magnitude. Computed in f64 with `libm`. Both [context, head / 2]
     pub fn turns(&self) -> (Vec<f32>, Vec<f32>) {
         let (frequencies, magnitude) = (self.frequencies(), self.magnitude());
         let angles = || (0..self.context).flat_map(|position| frequencies.iter().map(move |frequency| position as f64 * frequency));

@@ -1,5 +1,4 @@
-//! A safetensors file, open for reading: its header is checked as a whole, its tensors are read one by one, so that reading takes no
-//! more memory than what is wanted of it.
+//! Reading safetensors files. The header is checked as a whole, and tensors are read one by one, so that only they take memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,11 +10,11 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use super::ModelError;
 
-/// The largest header of a safetensors file, as the format has it.
-const HEADER: u64 = 100_000_000;
+/// The format's limit on the size of the header.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// Numbers read at a time.
-const CHUNK: usize = 1 << 16;
+const READ_CHUNK: usize = 1 << 16;
 
 /// A safetensors file.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ impl TensorFile {
     /// Opens the file `path`.
     ///
     /// # Errors
-    /// When it cannot be read, or its header does not describe just what the file holds.
+    /// When it cannot be read, or its header does not match its content.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let read = |error| ModelError::Read {
             path: path.to_owned(),
@@ -51,7 +50,7 @@ impl TensorFile {
         })
     }
 
-    /// The text under `key` in the header's free part.
+    /// The text under `key` in the header's metadata.
     pub fn note(&self, key: &str) -> Option<&str> {
         Some(self.metadata.metadata().as_ref()?.get(key)?.as_str())
     }
@@ -61,7 +60,7 @@ impl TensorFile {
         self.metadata.offset_keys()
     }
 
-    /// Type and shape of a tensor, where there is one of this name.
+    /// Type and shape of the tensor `name`, or `None`.
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.metadata.info(name)
     }
@@ -76,7 +75,7 @@ impl TensorFile {
         Ok(bytes)
     }
 
-    /// The file, and where in it a tensor starts.
+    /// The file, with its path, and the offset of a tensor.
     pub(super) fn source(&self, info: &TensorInfo) -> (&Path, &File, u64) {
         (&self.path, &self.file, self.place(info))
     }
@@ -85,10 +84,10 @@ impl TensorFile {
         self.start + info.data_offsets.0 as u64
     }
 
-    /// The tensor `name`, which must have the shape `expected`, and how its numbers are read.
+    /// The tensor `name`, which must have the shape `expected`, and the function that reads its numbers.
     ///
     /// # Errors
-    /// When it is missing, has another shape, or is not of floating-point numbers of 16 or 32 bits.
+    /// When it is missing, has the wrong shape, or its type is not F32, F16 or BF16.
     pub(super) fn expect(&self, name: &str, expected: &[usize]) -> Result<(&TensorInfo, Widen), ModelError> {
         let (path, name) = (self.path.clone(), name.to_owned());
         let Some(info) = self.info(&name) else {
@@ -113,14 +112,14 @@ impl TensorFile {
     /// The numbers of the tensor `name`, which must have the shape `expected`, in f32.
     ///
     /// # Errors
-    /// When it is missing, has another shape, is not of floating-point numbers of 16 or 32 bits, or one of them is not finite.
+    /// When it is missing, has the wrong shape, its type is not F32, F16 or BF16, or a number is not finite.
     pub fn numbers(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
         let (info, widen) = self.expect(name, expected)?;
         let size = info.dtype.bitsize() / 8;
         let count = expected.iter().product();
-        let (mut numbers, mut bytes) = (Vec::with_capacity(count), vec![0; CHUNK.min(count) * size]);
+        let (mut numbers, mut bytes) = (Vec::with_capacity(count), vec![0; READ_CHUNK.min(count) * size]);
         while numbers.len() < count {
-            let part = &mut bytes[..CHUNK.min(count - numbers.len()) * size];
+            let part = &mut bytes[..READ_CHUNK.min(count - numbers.len()) * size];
             let at = self.place(info) + (numbers.len() * size) as u64;
             let read = self.file.read_exact_at(part, at);
             read.map_err(|error| ModelError::Read {
@@ -139,10 +138,10 @@ impl TensorFile {
     }
 }
 
-/// Appends the numbers in some bytes, in f32.
+/// Converts bytes to f32 numbers and appends them.
 pub(super) type Widen = fn(&[u8], &mut Vec<f32>);
 
-/// How to read numbers of this type; nothing for types that are not floating-point ones of 16 or 32 bits.
+/// The conversion of numbers of this type; `None` unless it is F32, F16 or BF16.
 pub(super) fn widening(dtype: Dtype) -> Option<Widen> {
     match dtype {
         Dtype::F32 => Some(|bytes, out| out.extend(bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)))),
@@ -152,7 +151,7 @@ pub(super) fn widening(dtype: Dtype) -> Option<Widen> {
     }
 }
 
-/// The header, and where the numbers start.
+/// The header, and the offset of the numbers.
 fn header(file: &File) -> io::Result<Result<(Metadata, u64), SafeTensorError>> {
     let length = file.metadata()?.len();
     let mut eight = [0; 8];
@@ -161,7 +160,7 @@ fn header(file: &File) -> io::Result<Result<(Metadata, u64), SafeTensorError>> {
     }
     (&*file).read_exact(&mut eight)?;
     let size = u64::from_le_bytes(eight);
-    if size > HEADER {
+    if size > MAX_HEADER_BYTES {
         return Ok(Err(SafeTensorError::HeaderTooLarge));
     }
     if size > length - eight.len() as u64 {
@@ -177,7 +176,7 @@ fn header(file: &File) -> io::Result<Result<(Metadata, u64), SafeTensorError>> {
     }))
 }
 
-/// Whether the tensors lie end to end, have the sizes that their shapes say, and fill the `length` bytes there are.
+/// Checks that the tensors lie end to end, have the sizes of their shapes, and fill all `length` bytes.
 fn check(metadata: &Metadata, length: u64) -> Result<(), SafeTensorError> {
     let mut end = 0;
     for name in metadata.offset_keys() {

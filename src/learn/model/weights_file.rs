@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::stored::{Stored, store};
+use super::stored_tensor::{StoredTensor, write_tensors};
 use super::tensor_file::TensorFile;
-use super::{Array, ModelError, Shape, Weights};
+use super::{Array, ModelError, ModelShape, Weights};
 
 /// Writes `weights`; equal weights give equal bytes.
 pub(super) fn write(weights: &Weights, path: &Path) -> Result<(), ModelError> {
-    // Hugging Face's readers want to know for which framework the names are.
+    // Hugging Face's readers require the framework of the names.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = weights
         .iter()
-        .map(|(name, array)| (name.clone(), Stored::f32(&array.shape, &array.data)));
-    store(tensors, metadata, path).map_err(|error| ModelError::Write {
+        .map(|(name, array)| (name.clone(), StoredTensor::f32(&array.shape, &array.data)));
+    write_tensors(tensors, metadata, path).map_err(|error| ModelError::Write {
         path: path.to_owned(),
         error,
     })
 }
 
-/// The file of a decoder's weights, which are read one by one.
+/// The file of a decoder's weights. They are read one by one.
 #[derive(Debug)]
 pub struct WeightsFile {
     file: TensorFile,
@@ -29,8 +29,8 @@ pub struct WeightsFile {
 }
 
 impl WeightsFile {
-    /// Opens the file of a decoder of `shape`, which has its weights and no others.
-    pub(super) fn open(shape: &Shape, path: &Path) -> Result<Self, ModelError> {
+    /// Opens the file of a decoder of `shape`. It must have exactly the decoder's weights.
+    pub(super) fn open(shape: &ModelShape, path: &Path) -> Result<Self, ModelError> {
         let file = TensorFile::open(path)?;
         let names = file.names();
         if shape.is_deeper_than(names.len()) {
@@ -38,7 +38,7 @@ impl WeightsFile {
             return Err(ModelError::Missing { path, name });
         }
         let parameters = shape.parameters();
-        // A tied model's file may repeat the embedding as its head.
+        // A tied model's file may repeat the embedding as the output layer.
         let known = |name: &String| parameters.contains_key(name) || (shape.tied && name == "lm_head.weight");
         if let Some(name) = names.into_iter().filter(|name| !known(name)).min() {
             let path = path.to_owned();
@@ -50,10 +50,10 @@ impl WeightsFile {
         Ok(Self { file, parameters })
     }
 
-    /// The weight `name` in f32, where the decoder has one.
+    /// The weight `name` in f32; `None` if the decoder has no such weight.
     ///
     /// # Errors
-    /// When it cannot be read, or a number of it is not finite.
+    /// When it cannot be read, or one of its numbers is not finite.
     pub fn get(&self, name: &str) -> Result<Option<Array>, ModelError> {
         let shape = self.parameters.get(name);
         shape.map(|shape| self.array(name, shape)).transpose()

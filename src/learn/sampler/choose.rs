@@ -1,24 +1,24 @@
-//! The choice of a token.
+//! Choosing a token from the logits.
 
 use std::cmp::Ordering;
 
 use super::{SampleError, Sampling};
 use crate::seed::Stream;
 
-/// How many candidates `top_p` looks at first; four times as many each time they do not reach it.
-const FIRST: usize = 64;
+/// The number of candidates that `top_p` sorts first. It grows by a factor of four until their probabilities suffice.
+const FIRST_CANDIDATES: usize = 64;
 
 /// Chooses the tokens of one response.
-pub(super) enum Chooser {
-    /// The likeliest.
+pub(super) enum TokenChooser {
+    /// The likeliest token.
     Greedy,
-    /// Drawn, from a random stream of the response's own: one number for each token.
+    /// A token drawn from the response's own random stream, with one random number per token.
     Drawn(Box<Stream>),
 }
 
-/// A token that may be drawn.
+/// A token that can be drawn.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+struct TokenCandidate {
     token: u32,
     logit: f32,
     /// `e^((logit - largest) / temperature)`.
@@ -27,10 +27,10 @@ struct Candidate {
 
 /// Working memory of a choice.
 #[derive(Default)]
-pub(super) struct Candidates(Vec<Candidate>);
+pub(super) struct TokenCandidates(Vec<TokenCandidate>);
 
-impl Chooser {
-    /// For the response to the request called `stream`.
+impl TokenChooser {
+    /// A chooser for the response to the request `stream`.
     pub(super) fn new(sampling: &Sampling, stream: &str) -> Self {
         if sampling.temperature <= 0.0 {
             Self::Greedy
@@ -44,7 +44,7 @@ impl Chooser {
         &mut self,
         sampling: &Sampling,
         logits: &[f32],
-        candidates: &mut Candidates,
+        candidates: &mut TokenCandidates,
         stream: &str,
     ) -> Result<u32, SampleError> {
         let Some((best, largest)) = likeliest(logits) else {
@@ -67,12 +67,12 @@ impl Chooser {
     }
 }
 
-impl Candidates {
+impl TokenCandidates {
     fn fill(&mut self, logits: &[f32]) {
         self.0.clear();
         let candidates = (0..).zip(logits);
         self.0
-            .extend(candidates.map(|(token, &logit)| Candidate { token, logit, weight: 0.0 }));
+            .extend(candidates.map(|(token, &logit)| TokenCandidate { token, logit, weight: 0.0 }));
     }
 
     fn weigh(&mut self, largest: f32, temperature: f64) {
@@ -87,10 +87,10 @@ impl Candidates {
         self.0.truncate(count);
     }
 
-    /// Keeps the fewest whose weights reach `share` of all that are left.
+    /// Keeps the smallest set of the likeliest whose weights reach `share` of the total.
     fn keep_share(&mut self, share: f64) {
         let enough = share * self.total();
-        let mut sorted = FIRST;
+        let mut sorted = FIRST_CANDIDATES;
         loop {
             self.sort_likeliest(sorted);
             let mut sum = 0.0;
@@ -108,14 +108,14 @@ impl Candidates {
         }
     }
 
-    /// Brings the `count` likeliest to the front, in order: most tokens of a large vocabulary are never sorted.
+    /// Sorts the `count` likeliest to the front. The other tokens of a large vocabulary are not sorted.
     fn sort_likeliest(&mut self, count: usize) {
         if count > 0 && count < self.0.len() {
-            self.0.select_nth_unstable_by(count - 1, Candidate::order);
+            self.0.select_nth_unstable_by(count - 1, TokenCandidate::order);
         }
         let count = count.min(self.0.len());
         if let Some(front) = self.0.get_mut(..count) {
-            front.sort_unstable_by(Candidate::order);
+            front.sort_unstable_by(TokenCandidate::order);
         }
     }
 
@@ -123,7 +123,7 @@ impl Candidates {
         self.0.iter().map(|candidate| candidate.weight).sum()
     }
 
-    /// The candidate into whose part of all weights `point` falls, a number in `[0, 1)`.
+    /// The candidate at `point` of the cumulative weights, where `point` is in `[0, 1)`.
     fn at(&self, point: f64) -> Option<u32> {
         let (point, mut sum) = (point * self.total(), 0.0);
         let hit = self.0.iter().find(|candidate| {
@@ -134,16 +134,16 @@ impl Candidates {
     }
 }
 
-impl Candidate {
-    /// The likelier first; of equally likely ones, the lower token.
+impl TokenCandidate {
+    /// The likelier first; the lower token of equally likely ones.
     fn order(&self, other: &Self) -> Ordering {
         other.logit.total_cmp(&self.logit).then(self.token.cmp(&other.token))
     }
 }
 
-/// The number of the largest logit (of equal ones, the lowest) and the logit; none where one is not a finite number.
+/// The largest logit and its token (the lowest of equal ones); `None` if a logit is not finite.
 fn likeliest(logits: &[f32]) -> Option<(u32, f32)> {
-    // Whole lanes, so that large vocabularies go by vectors. A product with 0 is NaN for what is not finite.
+    // Whole lanes, so that the compiler uses vectors. The product of 0 with a number that is not finite is NaN.
     let mut lanes = [(f32::NEG_INFINITY, 0.0); 16];
     for block in logits.chunks(16) {
         for ((largest, check), logit) in lanes.iter_mut().zip(block) {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn draw(sampling: &Sampling, stream: &str, logits: &[f32], count: usize) -> Vec<u32> {
-        let (mut chooser, mut candidates) = (Chooser::new(sampling, stream), Candidates::default());
+        let (mut chooser, mut candidates) = (TokenChooser::new(sampling, stream), TokenCandidates::default());
         let mut choose = |_| chooser.choose(sampling, logits, &mut candidates, stream).unwrap();
         (0..count).map(&mut choose).collect()
     }
@@ -202,7 +202,7 @@ mod tests {
         assert_ne!(drawn(&sampling, "a"), drawn(&other, "a"));
     }
 
-    /// What is drawn may never change without a new version of the kinds that draw. The numbers are those of a program in Python that
+    /// Drawn tokens may never change without a new version of the kinds that draw. The numbers are those of a program in Python that
     /// has BLAKE3 from its package and ChaCha12 of its own.
     #[test]
     fn draws_are_pinned() {
@@ -292,12 +292,12 @@ mod tests {
     #[test]
     fn logits_that_are_no_numbers_are_an_error() {
         for logits in [[0.0, f32::NAN], [f32::INFINITY, 0.0], [0.0, f32::NEG_INFINITY]] {
-            let mut chooser = Chooser::new(&Sampling::default(), "2_2/7");
+            let mut chooser = TokenChooser::new(&Sampling::default(), "2_2/7");
             let error = chooser
-                .choose(&Sampling::default(), &logits, &mut Candidates::default(), "2_2/7")
+                .choose(&Sampling::default(), &logits, &mut TokenCandidates::default(), "2_2/7")
                 .unwrap_err();
             insta::allow_duplicates! {
-                insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not numbers; its weights are damaged or its training diverged");
+                insta::assert_snapshot!(error, @"the model's logits for `2_2/7` are not finite; its weights are damaged or its training diverged");
             }
         }
     }

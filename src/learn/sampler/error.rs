@@ -1,19 +1,19 @@
-//! Why there are no responses.
+//! Errors of sampling.
 
 use crate::engine::{Bytes, EngineError};
 use crate::tokenizer::TokenizerError;
 
-/// Why there are no responses.
+/// Sampling ended without responses.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     #[error("stopped")]
     Stopped,
-    #[error("the prompt of `{stream}` has {tokens} tokens and leaves no room in the model's context of {context}")]
+    #[error("the prompt of `{stream}` has {tokens} tokens and leaves no space in the model's context of {context}")]
     PromptTooLong { stream: String, tokens: usize, context: usize },
     #[error("the prompt of `{stream}` is empty")]
     EmptyPrompt { stream: String },
     #[error(
-        "sampling needs {needed} of memory ({weights} for the program and the weights, {cache} for one sequence), and {available} are there{advice}; shorten responses (`max_tokens`), use a smaller model, or free memory"
+        "sampling needs {needed} of memory ({weights} for the program and the weights, {cache} for one sequence), but only {available} are available{advice}; shorten responses (`max_tokens`), use a smaller model, or free memory"
     )]
     Memory {
         needed: Bytes,
@@ -22,7 +22,7 @@ pub enum SampleError {
         available: Bytes,
         advice: String,
     },
-    #[error("the model's logits for `{stream}` are not numbers; its weights are damaged or its training diverged")]
+    #[error("the model's logits for `{stream}` are not finite; its weights are damaged or its training diverged")]
     NotANumber { stream: String },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -1,18 +1,24 @@
-//! Whether a sampling fits into the memory that is there: decided before it begins.
+//! Checks before sampling starts that it fits into memory.
 
-use super::{Run, SampleError, Sampling};
-use crate::engine::{self, Bytes, Dtype, Need};
-use crate::model::Shape;
+use super::{SampleError, Sampling, SamplingRun};
+use crate::engine::{self, Bytes, Dtype, MemoryEstimate};
+use crate::model::ModelShape;
 
-/// How many of `slots` slots fit; `prompt` is the longest prompt, in tokens.
+/// The number of slots, at most `slots`, that fit into memory; `prompt` is the longest prompt, in tokens.
 ///
 /// # Errors
-/// When not even one does.
-pub(super) fn fit(sampling: &Sampling, shape: &Shape, slots: usize, prompt: usize, run: &Run<'_>) -> Result<usize, SampleError> {
+/// When not even one fits.
+pub(super) fn slots_that_fit(
+    sampling: &Sampling,
+    shape: &ModelShape,
+    slots: usize,
+    prompt: usize,
+    run: &SamplingRun<'_>,
+) -> Result<usize, SampleError> {
     let need = |dtype, slots| {
-        let need = engine::decoding(sampling.engine, dtype, shape, slots, prompt, run.threads)?;
-        let weights = need.weights + engine::REST;
-        Some(Need { weights, ..need })
+        let need = engine::decoding_memory(sampling.engine, dtype, shape, slots, prompt, run.threads)?;
+        let weights = need.weights + engine::PROGRAM_MEMORY;
+        Some(MemoryEstimate { weights, ..need })
     };
     let available = run.memory.and_then(|bytes| usize::try_from(bytes).ok());
     let (Some(available), Some(one)) = (available, need(sampling.dtype, 1)) else {

@@ -1,4 +1,4 @@
-//! Decoding: prompts → responses, many at once over a cache with a fixed number of slots.
+//! Sampling: prompts → responses, many at once in a cache with a fixed number of slots.
 
 mod choose;
 mod error;
@@ -8,31 +8,31 @@ mod slots;
 mod stop;
 
 use crate::engine::{self, Dtype, Engine};
-use crate::model::{Model, Shape, Take};
+use crate::model::{Model, ModelShape, WeightSource};
 
 pub use error::SampleError;
 
-use queue::{Queue, Waiting};
-use slots::{Asked, Slots};
+use queue::{Queue, QueuedRequest};
+use slots::{BatchSampler, SamplingInput};
 
 /// One prompt to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The text that the model reads, rendered with [`Model::prompt`].
+    /// The prompt as the model reads it, rendered with [`Model::prompt`].
     pub prompt: String,
-    /// Names the random stream, and the request in messages: the row's id, what is asked for, and which sample it is. The same
-    /// label, prompt and seed give the same response, whatever else is asked.
+    /// Names the random stream, and the request in messages: the row's id, the requested number of steps, and the index of the sample. The
+    /// same label, prompt and seed give the same response, whatever the other requests are.
     pub stream: String,
 }
 
-/// How tokens are chosen, and by what they are computed.
+/// How tokens are chosen and computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
-    /// 0: always the likeliest token (of equally likely ones, the first); above, drawn from the softmax of the logits divided by it.
+    /// 0: always the likeliest token (the first of equally likely ones). Above 0: drawn from the softmax of the logits divided by it.
     pub temperature: f64,
-    /// Draw from this many likeliest tokens only (of equally likely ones, the first).
+    /// Draw only from this many likeliest tokens (the first of equally likely ones).
     pub top_k: Option<usize>,
-    /// Draw from the smallest set of likeliest tokens whose probabilities reach this sum; with `top_k`, of the tokens it leaves.
+    /// Draw only from the smallest set of likeliest tokens whose probabilities reach this sum. It is applied after `top_k`.
     pub top_p: Option<f64>,
     /// A response ends before the first of these texts.
     pub stop: Vec<String>,
@@ -59,59 +59,65 @@ impl Default for Sampling {
     }
 }
 
-/// What the model wrote.
+/// The model's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// Without the end-of-sequence token or the stop string.
+    /// The text without the end-of-sequence token or the stop string.
     pub text: String,
-    /// How many tokens it took, those that ended it included.
+    /// Number of tokens, including those that ended it.
     pub tokens: u32,
-    /// Whether the model ended it or wrote a stop string; else it was cut at `max_tokens` or the context.
+    /// Whether the model ended it or wrote a stop string. Otherwise it was cut at `max_tokens` or the context.
     pub finished: bool,
 }
 
-/// Where and how a sampling runs; nothing of it changes the result.
-pub struct Run<'a> {
+/// Settings of how sampling runs. They do not change the result.
+pub struct SamplingRun<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
-    /// Bytes that the sampling may take; nothing where they are not known.
+    /// Available memory in bytes; `None` if unknown.
     pub memory: Option<u64>,
-    /// Told as requests are done.
-    pub progress: &'a dyn Fn(Reading),
-    /// Asked after each step: whether to end with [`SampleError::Stopped`].
+    /// Called when requests are answered.
+    pub progress: &'a dyn Fn(SamplingProgress),
+    /// Called before each step. If it returns true, sampling ends with [`SampleError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
 }
 
-/// How far a sampling is.
+/// The progress of sampling.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct SamplingProgress {
     /// Requests answered.
     pub done: usize,
-    /// Requests in all.
+    /// Total requests.
     pub total: usize,
-    /// New tokens, since the start.
+    /// New tokens per second, mean since the start.
     pub tokens_per_second: f64,
 }
 
-/// The model's responses to `requests`, in their order. A response depends on its request, the model and `sampling` alone.
+/// Returns the model's responses to `requests`, in their order. A response depends only on its request, the model and `sampling`.
 ///
 /// # Errors
-/// When a prompt leaves no room in the model's context, memory does not suffice, the logits are not numbers, or the engine or the tokenizer fails;
-/// [`SampleError::Stopped`] when `run.stop` says so.
-pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>) -> Result<Vec<Response>, SampleError>
+/// When a prompt leaves no space in the model's context, memory does not suffice, the logits are not finite, or the engine or the tokenizer
+/// fails; [`SampleError::Stopped`] when `run.stop` returns true.
+pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &SamplingRun<'_>) -> Result<Vec<Response>, SampleError>
 where
-    for<'w> &'w W: Take,
+    for<'w> &'w W: WeightSource,
 {
     answer(model, requests, sampling, run, usize::MAX)
 }
 
 /// [`sample`] with a cache of at most `slots` slots.
-fn answer<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &Run<'_>, slots: usize) -> Result<Vec<Response>, SampleError>
+fn answer<W>(
+    model: &Model<W>,
+    requests: &[Request],
+    sampling: &Sampling,
+    run: &SamplingRun<'_>,
+    slots: usize,
+) -> Result<Vec<Response>, SampleError>
 where
-    for<'w> &'w W: Take,
+    for<'w> &'w W: WeightSource,
 {
-    let asked = Asked {
+    let asked = SamplingInput {
         shape: &model.shape,
         tokenizer: &model.tokenizer,
         requests,
@@ -120,13 +126,13 @@ where
     let waiting = tokenise(asked)?;
     let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
     // The cache need not be longer than the longest response.
-    let shape = Shape {
+    let shape = ModelShape {
         context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
         ..model.shape.clone()
     };
-    let best = engine::slots(sampling.engine, sampling.dtype, &shape);
+    let best = engine::recommended_slots(sampling.engine, sampling.dtype, &shape);
     let slots = slots.min(requests.len()).min(best).max(1);
-    let slots = memory::fit(sampling, &shape, slots, longest, run)?;
+    let slots = memory::slots_that_fit(sampling, &shape, slots, longest, run)?;
     let decoder = engine::decoder(
         sampling.engine,
         sampling.dtype,
@@ -136,12 +142,12 @@ where
         slots,
         run.threads,
     )?;
-    let mut done = Slots::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
+    let mut done = BatchSampler::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-fn tokenise(asked: Asked<'_>) -> Result<Vec<Waiting>, SampleError> {
+fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {
     let (context, requests) = (asked.shape.context, asked.requests.iter().enumerate());
     requests
         .map(|(number, request)| {
@@ -157,7 +163,7 @@ fn tokenise(asked: Asked<'_>) -> Result<Vec<Waiting>, SampleError> {
                     context,
                 });
             }
-            Ok(Waiting { number, tokens })
+            Ok(QueuedRequest { number, tokens })
         })
         .collect()
 }

@@ -1,19 +1,18 @@
-//! Which request starts when, in which slot, and what it need not read because another slot has read it.
+//! The order in which requests start, their slots, and the tokens that they copy from other slots instead of reading them.
 //!
-//! A slot goes on holding the tokens of a finished response until another request takes its place. A request starts with the longest
-//! beginning of its prompt that any slot holds. If a prompt that starts in the same step will soon hold more, it waits for that one
-//! step. So a beginning that many prompts share (an instruction, a question asked several times) is read once,
-//! as long as a slot holds it.
+//! A slot keeps the tokens of a finished response until another request starts in it. A request starts from the longest prefix of its
+//! prompt that any slot holds. If a prompt that starts in the same step will hold a longer prefix, the request waits for one step. So a
+//! prefix that many prompts share (an instruction, or a question with several samples) is read once, as long as a slot holds it.
 
-/// How many waiting requests are looked at for one that need not wait.
-const WINDOW: usize = 64;
+/// The number of waiting requests that are searched for one that can start now.
+const QUEUE_WINDOW: usize = 64;
 
-/// A request waits a step where that saves at least this many tokens: the step costs its slot one.
-const WORTH: usize = 2;
+/// A request waits for a step if that saves at least this many tokens. Waiting costs its slot one step.
+const MIN_TOKENS_SAVED: usize = 2;
 
-/// A request as tokens, waiting for a slot.
+/// A tokenised request that waits for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct QueuedRequest {
     /// Its number among the requests.
     pub(super) number: usize,
     pub(super) tokens: Vec<u32>,
@@ -21,42 +20,42 @@ pub(super) struct Waiting {
 
 /// A request that starts in `slot`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Start {
+pub(super) struct SlotStart {
     pub(super) slot: usize,
-    pub(super) request: Waiting,
-    /// Which slot holds the first `shared` tokens of the prompt; perhaps `slot` itself.
+    pub(super) request: QueuedRequest,
+    /// The slot that holds the first `shared` tokens of the prompt; it may be `slot` itself.
     pub(super) from: usize,
-    /// Less than the whole prompt: the last token's logits are needed.
+    /// Less than the whole prompt, since the last token's logits are needed.
     pub(super) shared: usize,
 }
 
-/// The requests that wait, and what the slots hold.
+/// The waiting requests, and the contents of the slots.
 pub(super) struct Queue {
-    /// The next one is the last.
-    waiting: Vec<Waiting>,
-    slots: Vec<Slot>,
+    /// In reverse order: the next request is the last element.
+    waiting: Vec<QueuedRequest>,
+    slots: Vec<QueueSlot>,
 }
 
 #[derive(Clone, Default)]
-struct Slot {
+struct QueueSlot {
     busy: bool,
-    /// The tokens whose keys and values the slot's cache has.
+    /// The tokens in the slot's cache.
     held: Vec<u32>,
 }
 
 impl Queue {
-    pub(super) fn new(mut waiting: Vec<Waiting>, slots: usize) -> Self {
-        // The longest first, so that the last ones to run are short; what is alike side by side.
+    pub(super) fn new(mut waiting: Vec<QueuedRequest>, slots: usize) -> Self {
+        // The longest first, so that the last ones to run are short; similar prompts side by side.
         waiting.sort_by(|a, b| (a.tokens.len(), &a.tokens, b.number).cmp(&(b.tokens.len(), &b.tokens, a.number)));
         Self {
             waiting,
-            slots: vec![Slot::default(); slots],
+            slots: vec![QueueSlot::default(); slots],
         }
     }
 
-    /// The requests that start now, in free slots. What is shared is to be copied in their order, before any prompt is read.
-    pub(super) fn admit(&mut self) -> Vec<Start> {
-        let mut starts: Vec<Start> = Vec::new();
+    /// The requests that start now, in free slots. The caller copies shared tokens in this order, before it reads any prompt.
+    pub(super) fn admit(&mut self) -> Vec<SlotStart> {
+        let mut starts: Vec<SlotStart> = Vec::new();
         for slot in 0..self.slots.len() {
             if self.slots.get(slot).is_none_or(|slot| slot.busy) {
                 continue;
@@ -69,7 +68,7 @@ impl Queue {
                 slot.busy = true;
                 slot.held = request.tokens.get(..shared).unwrap_or_default().to_vec();
             }
-            starts.push(Start {
+            starts.push(SlotStart {
                 slot,
                 request,
                 from,
@@ -79,19 +78,19 @@ impl Queue {
         starts
     }
 
-    /// Which waiting request `slot` takes: its place, the slot that holds most of its prompt, and how much.
-    fn next(&self, slot: usize, starts: &[Start]) -> Option<(usize, usize, usize)> {
-        let places = (0..self.waiting.len()).rev().take(WINDOW);
+    /// The waiting request that starts in `slot`: its index, the slot that holds its longest prefix, and the length of the prefix.
+    fn next(&self, slot: usize, starts: &[SlotStart]) -> Option<(usize, usize, usize)> {
+        let places = (0..self.waiting.len()).rev().take(QUEUE_WINDOW);
         places
             .filter_map(|place| Some((place, &self.waiting.get(place)?.tokens)))
             .find_map(|(place, tokens)| {
                 let (from, shared) = self.holder(slot, tokens);
                 let soon = starts.iter().map(|start| common(&start.request.tokens, tokens)).max();
-                (soon.unwrap_or(0) < shared + WORTH).then_some((place, from, shared))
+                (soon.unwrap_or(0) < shared + MIN_TOKENS_SAVED).then_some((place, from, shared))
             })
     }
 
-    /// The slot that holds the longest beginning of `tokens`, and how long it is; `slot` itself rather than another one.
+    /// The slot that holds the longest prefix of `tokens`, and its length; `slot` itself if it is among the longest.
     fn holder(&self, slot: usize, tokens: &[u32]) -> (usize, usize) {
         let held = |slot: usize| self.slots.get(slot).map_or(0, |slot| common(&slot.held, tokens));
         let mut best = (slot, held(slot));
@@ -104,14 +103,14 @@ impl Queue {
         best
     }
 
-    /// Notes that `slot` has read `tokens`.
+    /// Records that `slot` has read `tokens`.
     pub(super) fn read(&mut self, slot: usize, tokens: &[u32]) {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.held.extend_from_slice(tokens);
         }
     }
 
-    /// Notes that the response in `slot` is finished.
+    /// Records that the response in `slot` is finished.
     pub(super) fn free(&mut self, slot: usize) {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.busy = false;
@@ -119,7 +118,7 @@ impl Queue {
     }
 }
 
-/// How many tokens of a prompt need not be read after `held`: those they begin with alike, but never the last one.
+/// The length of the common prefix of `held` and a prompt, without the prompt's last token.
 fn common(held: &[u32], prompt: &[u32]) -> usize {
     let alike = held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
     alike.min(prompt.len().saturating_sub(1))
@@ -131,11 +130,11 @@ mod tests {
 
     use super::*;
 
-    /// Runs a queue over caches that are lists of tokens; a response is `lengths[number]` tokens 9. Gives the steps, and how many tokens
-    /// of prompts were read.
+    /// Runs a queue over caches that are lists of tokens. A response is `lengths[number]` tokens 9. Returns the number of steps, and of prompt
+    /// tokens read.
     fn run(prompts: &[Vec<u32>], lengths: &[usize], slots: usize) -> (usize, usize) {
         let waiting = prompts.iter().cloned().enumerate();
-        let waiting = waiting.map(|(number, tokens)| Waiting { number, tokens }).collect();
+        let waiting = waiting.map(|(number, tokens)| QueuedRequest { number, tokens }).collect();
         let (mut queue, mut caches) = (Queue::new(waiting, slots), vec![Vec::new(); slots]);
         let mut active: Vec<Option<(usize, usize)>> = vec![None; slots];
         let (mut answered, mut steps, mut read) = (vec![0; prompts.len()], 0, 0);
@@ -146,7 +145,7 @@ mod tests {
                 caches[start.slot] = caches[start.from][..start.shared].to_vec();
             }
             for start in starts {
-                let Waiting { number, tokens } = start.request;
+                let QueuedRequest { number, tokens } = start.request;
                 assert_eq!(prompts[number], tokens);
                 caches[start.slot].extend(&tokens[start.shared..]);
                 // What was copied is what would have been read.
@@ -217,11 +216,11 @@ mod tests {
         // The longest start first.
         let mut queue = Queue::new(
             vec![
-                Waiting {
+                QueuedRequest {
                     number: 0,
                     tokens: vec![1],
                 },
-                Waiting {
+                QueuedRequest {
                     number: 1,
                     tokens: vec![2, 3],
                 },

@@ -1,32 +1,32 @@
-//! Continuous batching: a slot that is done takes the next request at once.
+//! Continuous batching: when a slot has finished a response, it starts the next request.
 
 use std::time::Instant;
 
-use super::choose::{Candidates, Chooser};
-use super::queue::{Queue, Start};
-use super::stop::Stops;
-use super::{Reading, Request, Response, Run, SampleError, Sampling};
-use crate::engine::{Decode, Feed};
-use crate::model::Shape;
+use super::choose::{TokenCandidates, TokenChooser};
+use super::queue::{Queue, SlotStart};
+use super::stop::StopStrings;
+use super::{Request, Response, SampleError, Sampling, SamplingProgress, SamplingRun};
+use crate::engine::{DecodingEngine, Feed};
+use crate::model::ModelShape;
 use crate::tokenizer::{Cursor, Tokenizer};
 
-/// What is asked.
+/// The inputs of sampling.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) shape: &'a Shape,
+pub(super) struct SamplingInput<'a> {
+    pub(super) shape: &'a ModelShape,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) requests: &'a [Request],
     pub(super) sampling: &'a Sampling,
 }
 
-/// A response under way in a slot.
-struct Active {
+/// A response in progress in a slot.
+struct ActiveResponse {
     number: usize,
-    chooser: Chooser,
+    chooser: TokenChooser,
     cursor: Cursor,
-    /// Tokens that the slot's cache holds.
+    /// Number of tokens in the slot's cache.
     held: usize,
-    /// To be fed next, with their positions.
+    /// The next tokens to feed, with their positions.
     next: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -35,31 +35,31 @@ struct Active {
 }
 
 /// Answers requests with the slots of one decoder.
-pub(super) struct Slots<'a> {
-    asked: Asked<'a>,
-    decoder: Box<dyn Decode>,
+pub(super) struct BatchSampler<'a> {
+    asked: SamplingInput<'a>,
+    decoder: Box<dyn DecodingEngine>,
     queue: Queue,
     /// By slot.
-    active: Vec<Option<Active>>,
-    candidates: Candidates,
+    active: Vec<Option<ActiveResponse>>,
+    candidates: TokenCandidates,
     done: Vec<(usize, Response)>,
 }
 
-impl<'a> Slots<'a> {
-    /// For a decoder of `slots` slots.
-    pub(super) fn new(asked: Asked<'a>, decoder: Box<dyn Decode>, queue: Queue, slots: usize) -> Self {
+impl<'a> BatchSampler<'a> {
+    /// A sampler for a decoder with n slots.
+    pub(super) fn new(asked: SamplingInput<'a>, decoder: Box<dyn DecodingEngine>, queue: Queue, slots: usize) -> Self {
         Self {
             asked,
             decoder,
             queue,
             active: (0..slots).map(|_| None).collect(),
-            candidates: Candidates::default(),
+            candidates: TokenCandidates::default(),
             done: Vec::with_capacity(asked.requests.len()),
         }
     }
 
-    /// All responses, with the numbers of their requests.
-    pub(super) fn answer(mut self, run: &Run<'_>) -> Result<Vec<(usize, Response)>, SampleError> {
+    /// Returns all responses with the numbers of their requests.
+    pub(super) fn answer(mut self, run: &SamplingRun<'_>) -> Result<Vec<(usize, Response)>, SampleError> {
         let begun = Instant::now();
         let (total, mut tokens) = (self.asked.requests.len(), 0);
         while self.done.len() < total {
@@ -71,7 +71,7 @@ impl<'a> Slots<'a> {
             let before = self.done.len();
             self.step()?;
             if self.done.len() > before {
-                (run.progress)(Reading {
+                (run.progress)(SamplingProgress {
                     done: self.done.len(),
                     total,
                     tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9),
@@ -88,13 +88,13 @@ impl<'a> Slots<'a> {
                 self.decoder.copy(start.from, start.slot, start.shared)?;
             }
             if let Some(active) = self.active.get_mut(start.slot) {
-                *active = Some(Active::new(self.asked, &start));
+                *active = Some(ActiveResponse::new(self.asked, &start));
             }
         }
         Ok(())
     }
 
-    /// One token for each active slot; those that are done move to `done`.
+    /// Samples one token for each active slot. Finished responses move to `done`.
     fn step(&mut self) -> Result<(), SampleError> {
         let active = self.active.iter().enumerate();
         let feeds: Vec<Feed<'_>> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
@@ -114,17 +114,17 @@ impl<'a> Slots<'a> {
     }
 }
 
-impl Asked<'_> {
+impl SamplingInput<'_> {
     fn stream(&self, number: usize) -> &str {
         self.requests.get(number).map_or("", |request| &request.stream)
     }
 }
 
-impl Active {
-    fn new(asked: Asked<'_>, start: &Start) -> Self {
+impl ActiveResponse {
+    fn new(asked: SamplingInput<'_>, start: &SlotStart) -> Self {
         let mut active = Self {
             number: start.request.number,
-            chooser: Chooser::new(asked.sampling, asked.stream(start.request.number)),
+            chooser: TokenChooser::new(asked.sampling, asked.stream(start.request.number)),
             cursor: Cursor::default(),
             held: start.shared,
             next: Vec::new(),
@@ -138,8 +138,8 @@ impl Active {
         active
     }
 
-    /// Has `tokens` fed next.
-    fn queue(&mut self, asked: Asked<'_>, tokens: &[u32]) {
+    /// Sets the next tokens to feed.
+    fn queue(&mut self, asked: SamplingInput<'_>, tokens: &[u32]) {
         let (lines, columns) = (asked.shape.lines, asked.shape.columns);
         (self.lines, self.columns) = self.cursor.positions(asked.tokenizer, tokens, lines, columns);
         self.next.clear();
@@ -156,22 +156,27 @@ impl Active {
         }
     }
 
-    /// Adds the next token to the response; returns the response where that was its last.
-    fn extend(&mut self, asked: Asked<'_>, logits: &[f32], candidates: &mut Candidates) -> Result<Option<Response>, SampleError> {
-        let Asked {
+    /// Adds the next token to the response. Returns the response if it is finished.
+    fn extend(
+        &mut self,
+        asked: SamplingInput<'_>,
+        logits: &[f32],
+        candidates: &mut TokenCandidates,
+    ) -> Result<Option<Response>, SampleError> {
+        let SamplingInput {
             shape,
             tokenizer,
             sampling,
             ..
         } = asked;
-        // Rows of the embedding beyond the tokenizer's tokens stand for nothing.
+        // The embedding may have more rows than the tokenizer has tokens.
         let known = logits.get(..tokenizer.vocabulary()).unwrap_or(logits);
         let token = self.chooser.choose(sampling, known, candidates, asked.stream(self.number))?;
         self.held += self.next.len();
         self.response.push(token);
         let ended = tokenizer.ends().contains(&token);
         let full = self.response.len() >= sampling.max_tokens || self.held >= shape.context;
-        let stops = Stops(&sampling.stop);
+        let stops = StopStrings(&sampling.stop);
         if ended || full || stops.reached(tokenizer, &self.response)? {
             let text = self
                 .response

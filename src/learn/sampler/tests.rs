@@ -3,11 +3,11 @@ use std::cell::Cell;
 use super::*;
 use crate::dataset::Prompt;
 use crate::model::{Architecture, initialise};
-use crate::tokenizer::{Style, Tokenizer};
+use crate::tokenizer::{Tokenizer, TokenizerStyle};
 
 /// An untrained model whose responses still differ from prompt to prompt.
 fn model(context: usize) -> Model {
-    let tokenizer = Tokenizer::build(Style::Char, ["Question: 12 + 3\nAnswer:\n", "Thus, the answer is 15."]).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Char, ["Question: 12 + 3\nAnswer:\n", "Thus, the answer is 15."]).unwrap();
     let architecture = Architecture {
         width: 32,
         heads: 2,
@@ -38,7 +38,7 @@ fn requests(count: usize) -> Vec<Request> {
         .collect()
 }
 
-const RUN: Run<'_> = Run {
+const RUN: SamplingRun<'_> = SamplingRun {
     threads: 1,
     device: "cpu",
     memory: None,
@@ -57,7 +57,7 @@ fn drawn() -> Sampling {
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
     let model = model(64);
-    // Three samples of every other prompt, so that prompts share all but the last token, a beginning, or next to nothing.
+    // Three samples of every other prompt, so that prompts share all tokens except the last one, a prefix, or almost nothing.
     let several = |(index, request): (usize, Request)| {
         let samples = 0..if index % 2 == 0 { 3 } else { 1 };
         samples.map(move |sample| Request {
@@ -88,7 +88,7 @@ fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
         let distinct: std::collections::BTreeSet<_> = one.iter().map(|response| &response.text).collect();
         assert!(distinct.len() > 10, "{distinct:?}");
         for slots in [7, 64] {
-            let run = Run { threads: 2, ..RUN };
+            let run = SamplingRun { threads: 2, ..RUN };
             assert_eq!(answer(&model, &requests, &sampling, &run, slots).unwrap(), one);
         }
         let mut reversed = requests.clone();
@@ -107,7 +107,7 @@ fn responses_end_at_the_end_token_the_limit_or_the_context() {
     let (finished, cut): (Vec<_>, Vec<_>) = responses.iter().partition(|response| response.finished);
     assert!(!finished.is_empty() && !cut.is_empty());
     assert!(finished.iter().all(|response| !response.text.contains("<eos>")));
-    // The shortest prompt, `Question: 0 + 0\nAnswer:\n`, has 24 tokens: the context takes 8 more, and the last needs no room.
+    // The shortest prompt, `Question: 0 + 0\nAnswer:\n`, has 24 tokens. The context has space for 8 more, and the last token needs none.
     assert!(cut.iter().all(|response| response.tokens <= 9));
     let short = Sampling { max_tokens: 3, ..sampling };
     let responses = sample(&model(64), &requests(9), &short, &RUN).unwrap();
@@ -150,7 +150,7 @@ fn a_stop_string_is_found_across_tokens_and_its_tokens_count() {
     let tokens = model.tokenizer.encode("Answer: 12").unwrap();
     let reached = |stop: &[&str], count: usize| {
         let stop: Vec<String> = stop.iter().map(ToString::to_string).collect();
-        stop::Stops(&stop).reached(&model.tokenizer, &tokens[..count]).unwrap()
+        stop::StopStrings(&stop).reached(&model.tokenizer, &tokens[..count]).unwrap()
     };
     assert!((0..=10).all(|count| !reached(&[], count) && !reached(&["x", "12 "], count)));
     let first = |stop: &[&str]| (0..=10).find(|count| reached(stop, *count));
@@ -163,13 +163,13 @@ fn a_stop_string_is_found_across_tokens_and_its_tokens_count() {
 #[test]
 fn progress_counts_responses_and_stopping_stops() {
     let last = Cell::new((0, 0));
-    let run = Run {
+    let run = SamplingRun {
         progress: &|reading| last.set((reading.done, reading.total)),
         ..RUN
     };
     sample(&model(64), &requests(9), &drawn(), &run).unwrap();
     assert_eq!(last.get(), (9, 9));
-    let run = Run { stop: &|| true, ..RUN };
+    let run = SamplingRun { stop: &|| true, ..RUN };
     assert!(matches!(
         sample(&model(64), &requests(9), &drawn(), &run),
         Err(SampleError::Stopped)
@@ -181,16 +181,16 @@ fn progress_counts_responses_and_stopping_stops() {
 fn little_memory_means_fewer_slots_and_none_a_refusal() {
     let (model, requests) = (model(64), requests(20));
     let need = |slots| {
-        engine::decoding(Engine::Cpu, Dtype::F32, &model.shape, slots, 24, 1)
+        engine::decoding_memory(Engine::Cpu, Dtype::F32, &model.shape, slots, 24, 1)
             .unwrap()
             .total()
-            + engine::REST
+            + engine::PROGRAM_MEMORY
     };
-    let within = |bytes: usize| Run {
+    let within = |bytes: usize| SamplingRun {
         memory: Some(bytes as u64),
         ..RUN
     };
-    let fit = |run: &Run<'_>| memory::fit(&drawn(), &model.shape, 20, 24, run);
+    let fit = |run: &SamplingRun<'_>| memory::slots_that_fit(&drawn(), &model.shape, 20, 24, run);
     assert_eq!(fit(&RUN).unwrap(), 20);
     assert_eq!(fit(&within(need(20))).unwrap(), 20);
     assert_eq!(fit(&within(need(20) - 1)).unwrap(), 19);
@@ -199,7 +199,7 @@ fn little_memory_means_fewer_slots_and_none_a_refusal() {
         sample(&model, &requests, &drawn(), &RUN).unwrap()
     );
     let error = sample(&model, &requests, &drawn(), &within(need(1) - 1)).unwrap_err();
-    insta::assert_snapshot!(error, @r#"sampling needs 67 MB of memory (67 MB for the program and the weights, 0 MB for one sequence), and 67 MB are there (with `dtype = "bf16"` 67 MB); shorten responses (`max_tokens`), use a smaller model, or free memory"#);
+    insta::assert_snapshot!(error, @r#"sampling needs 67 MB of memory (67 MB for the program and the weights, 0 MB for one sequence), but only 67 MB are available (with `dtype = "bf16"` 67 MB); shorten responses (`max_tokens`), use a smaller model, or free memory"#);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_model_in_its_file_answers_as_one_in_memory() {
 #[test]
 fn prompts_without_room_are_refused_by_name() {
     let error = sample(&model(16), &requests(2), &drawn(), &RUN).unwrap_err();
-    insta::assert_snapshot!(error, @"the prompt of `0` has 24 tokens and leaves no room in the model's context of 16");
+    insta::assert_snapshot!(error, @"the prompt of `0` has 24 tokens and leaves no space in the model's context of 16");
     let empty = Request {
         prompt: String::new(),
         stream: "2_2/1".to_owned(),

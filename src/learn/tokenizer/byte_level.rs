@@ -1,43 +1,45 @@
-//! Tokenizers of byte-level BPE (GPT-2 and its descendants), put together from tokens and merges, as GGUF files have them.
+//! Byte-level BPE tokenizers (GPT-2 and its descendants), built from tokens and merges as stored in GGUF files.
 
 use serde_json::{Value, json};
 
-/// How texts are cut before the merges, by the names that GGUF files give.
+/// The supported pre-tokenizers, by their names in GGUF files.
 pub const PRE_TOKENIZERS: &[&str] = &["default", "gpt-2", "llama-bpe", "qwen2", "smollm"];
 
-/// Llama 3's pieces: contractions, words with the character before them, up to three digits, runs of symbols, line breaks, white space.
-const LLAMA: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Llama 3's pre-tokens: contractions, words with the character before them, up to three digits, runs of symbols, line breaks, white space.
+const LLAMA3_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Qwen 2's: the same, with single digits.
-const QWEN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// Qwen 2's pre-tokens: the same, but with single digits.
+const QWEN2_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     Ordinary,
-    /// Stands for no text: the start of a message, the end of a completion.
+    /// A control token without text, such as the end of a completion.
     Special,
-    /// Text that is always a token of its own.
+    /// A text that is always a token of its own.
     Whole,
 }
 
 /// The parts of a byte-level BPE tokenizer.
 #[derive(Clone, Debug)]
 pub struct ByteLevel {
-    /// By number; bytes are written as GPT-2 writes them.
+    /// The texts of the tokens by id; bytes are encoded as in GPT-2.
     pub tokens: Vec<String>,
-    /// By number.
+    /// The kinds of the tokens by id.
     pub kinds: Vec<TokenKind>,
-    /// Pairs with a space between them, the first to be merged first.
+    /// Pairs separated by a space, in the order of merging.
     pub merges: Vec<String>,
     /// One of [`PRE_TOKENIZERS`].
     pub pre_tokenizer: String,
-    /// The token that a text begins with.
+    /// The token with which a text begins.
     pub begin: Option<u32>,
 }
 
 impl ByteLevel {
-    /// The text of `tokenizer.json`; nothing where the pre-tokenizer is none that is known, or a merge is not of two parts.
+    /// The content of `tokenizer.json`; `None` if the pre-tokenizer is unknown, or a merge does not have two parts.
     pub fn json(&self) -> Option<Vec<u8>> {
         let merges: Option<Vec<(&str, &str)>> = self.merges.iter().map(|merge| merge.split_once(' ')).collect();
         let vocabulary: serde_json::Map<String, Value> = self.tokens.iter().cloned().zip((0..).map(Value::from)).collect();
@@ -58,7 +60,7 @@ impl ByteLevel {
                 "end_of_word_suffix": null,
                 "fuse_unk": false,
                 "byte_fallback": false,
-                // Llama 3 has tokens that no merges make.
+                // Llama 3 has tokens that no merges produce.
                 "ignore_merges": self.pre_tokenizer == "llama-bpe",
                 "vocab": vocabulary,
                 "merges": merges?,
@@ -110,8 +112,8 @@ fn pre_tokenizer(name: &str) -> Option<Value> {
     match name {
         "default" | "gpt-2" => Some(byte_level(true)),
         "smollm" => Some(sequence(json!({ "type": "Digits", "individual_digits": true }), true)),
-        "llama-bpe" => Some(sequence(split(LLAMA), false)),
-        "qwen2" => Some(sequence(split(QWEN), false)),
+        "llama-bpe" => Some(sequence(split(LLAMA3_PATTERN), false)),
+        "qwen2" => Some(sequence(split(QWEN2_PATTERN), false)),
         _ => None,
     }
 }

@@ -1,24 +1,24 @@
-//! Text ↔ tokens, in Hugging Face's `tokenizer.json` format.
+//! Tokenizers in Hugging Face's `tokenizer.json` format.
 //!
-//! Three styles, all without learned merges:
+//! There are three styles, all without learned merges:
 //!
 //! | style | tokens | `"3. 12 + 7"` |
 //! |---|---|---|
-//! | `phrase` | a token for each digit, and one for each maximal run of other characters that occurs at least twice in the training texts | `3` `. ` `1` `2` ` + ` `7` |
-//! | `word` | a token for each digit, and one for each word and each other symbol that occurs at least twice, with the space before it | `3` `.` ` ` `1` `2` ` +` ` ` `7` |
-//! | `char` | a token for each character | `3` `.` ` ` `1` `2` ` ` `+` ` ` `7` |
+//! | `phrase` | each digit, and each maximal run of other characters that occurs at least twice in the training texts | `3` `. ` `1` `2` ` + ` `7` |
+//! | `word` | each digit, and each word or other symbol with the space before it that occurs at least twice | `3` `.` ` ` `1` `2` ` +` ` ` `7` |
+//! | `char` | each character | `3` `.` ` ` `1` `2` ` ` `+` ` ` `7` |
 //!
-//! A phrase or word that is not in the vocabulary is spelt in characters, and a character that is not in it is `<unk>`. All styles are
-//! one BPE model without merges (`ignore_merges`: a whole pre-token that is in the vocabulary is one token), so any program that reads
-//! `tokenizer.json` tokenises alike.
+//! A phrase or word that is not in the vocabulary is split into characters, and an unknown character becomes `<unk>`. All styles are BPE
+//! models without merges (`ignore_merges`: a whole pre-token that is in the vocabulary is one token), so any program that reads
+//! `tokenizer.json` gives the same tokens.
 //!
-//! So that a word is the same token at the start of a line as elsewhere, the style `word` reads a text as if a space stood before
-//! each line, and leaves those spaces out again when it turns tokens into text.
+//! The style `word` adds a space before each line, so that a word is the same token at the start of a line as elsewhere. Decoding removes
+//! these spaces.
 
 mod byte_level;
-mod cut;
-mod foreign;
+mod limits;
 mod positions;
+mod pre_tokenizer;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
@@ -32,23 +32,24 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use crate::catch_panic;
 
 pub use byte_level::{ByteLevel, PRE_TOKENIZERS, TokenKind};
-use cut::Cut;
 pub use positions::Cursor;
+use pre_tokenizer::StylePreTokenizer;
 
 /// Padding; never trained on.
-pub const PAD: &str = "<pad>";
+pub const PAD_TOKEN: &str = "<pad>";
 /// Ends a completion.
-pub const END: &str = "<eos>";
-/// A character that the training texts do not have.
-pub const UNKNOWN: &str = "<unk>";
+pub const END_TOKEN: &str = "<eos>";
+/// A character that does not occur in the training texts.
+pub const UNKNOWN_TOKEN: &str = "<unk>";
 
-/// The special tokens, in the order of their numbers, from 0.
-const SPECIALS: [&str; 3] = [PAD, END, UNKNOWN];
+/// The special tokens, in the order of their ids, from 0.
+const SPECIAL_TOKENS: [&str; 3] = [PAD_TOKEN, END_TOKEN, UNKNOWN_TOKEN];
 
 /// How texts are cut into tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Style {
+#[schemars(rename = "Style")]
+pub enum TokenizerStyle {
     /// `phrase` where every question and every solution has digits, else `word`.
     #[default]
     Auto,
@@ -60,12 +61,12 @@ pub enum Style {
     Char,
 }
 
-impl Style {
-    /// What [`Style::Auto`] comes to for these texts.
+impl TokenizerStyle {
+    /// Replaces [`TokenizerStyle::Auto`] by the style for these texts.
     fn settled(self, texts: &[&str]) -> Self {
         let has_digits = |text: &&str| text.contains(|c: char| c.is_ascii_digit());
         match self {
-            // Without digits there is nothing to cut phrases at: a whole text would be one token.
+            // Without digits a whole text would be one phrase.
             Self::Auto if texts.iter().all(has_digits) => Self::Phrase,
             Self::Auto => Self::Word,
             style => style,
@@ -73,7 +74,7 @@ impl Style {
     }
 }
 
-/// Why a tokenizer cannot be built, read, written or used.
+/// A tokenizer cannot be built, read, written or used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     #[error("cannot build a tokenizer: {0}")]
@@ -86,47 +87,47 @@ pub enum TokenizerError {
     Unsound { path: PathBuf, problem: String },
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
-    #[error("{path} has no token `{END}` to end a completion with", path = path.display())]
+    #[error("{path} has no token `{END_TOKEN}` to end a completion with", path = path.display())]
     NoEnd { path: PathBuf },
-    #[error("{path} has no token {end}, with which the model's `eos_token_id` ends a completion", path = path.display())]
+    #[error("{path} has no token {end}, which is the model's `eos_token_id`", path = path.display())]
     StrangeEnd { path: PathBuf, end: u32 },
     #[error("cannot tokenise a text: {0}")]
     Encode(tokenizers::Error),
-    #[error("cannot turn tokens into text: {0}")]
+    #[error("cannot decode tokens: {0}")]
     Decode(tokenizers::Error),
 }
 
-/// Turns text into tokens and tokens into text.
+/// Encodes text as tokens and decodes tokens to text.
 ///
-/// What the user wrote is text: `<eos>` in it is five characters. Tokenizers of other programs have special tokens of their own, which a
-/// prompt's template may name (`<|im_start|>user`), and may begin each prompt with one: see [`Tokenizer::prompt`].
+/// In a text, `<eos>` is five characters, not a special token. Tokenizers of other programs have their own special tokens. A prompt's
+/// template may contain them (`<|im_start|>user`), and a prompt may start with one: see [`Tokenizer::prompt`].
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: Arc<tokenizers::Tokenizer>,
-    /// The same, but for special tokens in a text being special tokens; nothing where there are none but ours.
+    /// The same tokenizer, but special tokens in a text are special tokens; `None` if it was built here.
     marked: Option<Arc<tokenizers::Tokenizer>>,
-    /// What a prompt starts with.
+    /// The tokens with which a prompt starts.
     begin: Vec<u32>,
-    /// What ends a completion: the first when training, each when sampling. At least one.
+    /// The tokens that end a completion, at least one. Training uses the first, sampling all.
     ends: Vec<u32>,
-    /// Whether the token starts a new line of positions. [vocabulary]
+    /// Whether a new line of positions starts after the token. [vocabulary]
     resets: Vec<bool>,
 }
 
 impl Tokenizer {
-    /// The tokenizer of `style` for texts like `texts`; the same texts in another order give the same one.
+    /// Builds a tokenizer of `style` for texts like `texts`. The order of the texts does not matter.
     ///
     /// # Errors
-    /// When the vocabulary is not one that the `tokenizers` crate takes.
-    pub fn build<'a>(style: Style, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenizerError> {
+    /// When the `tokenizers` crate refuses the vocabulary.
+    pub fn build<'a>(style: TokenizerStyle, texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TokenizerError> {
         let texts: Vec<&str> = texts.into_iter().collect();
-        let cut = Cut::new(style.settled(&texts)).map_err(TokenizerError::Build)?;
+        let cut = StylePreTokenizer::new(style.settled(&texts)).map_err(TokenizerError::Build)?;
         let tokens = vocabulary::collect(&cut, &texts).map_err(TokenizerError::Build)?;
         let numbered = tokens.iter().cloned().zip(0..);
         let model = BPE::builder()
             .vocab_and_merges(numbered.collect::<Vocab>(), Vec::new())
             .ignore_merges(true)
-            .unk_token(UNKNOWN.to_owned())
+            .unk_token(UNKNOWN_TOKEN.to_owned())
             .build()
             .map_err(TokenizerError::Build)?;
         let mut inner = tokenizers::Tokenizer::new(model);
@@ -135,7 +136,7 @@ impl Tokenizer {
             .map_err(TokenizerError::Build)?
             .with_pre_tokenizer(Some(cut.pre_tokenizer))
             .with_decoder(Some(cut.decoder));
-        let specials = SPECIALS.map(|text| AddedToken::from(text, true));
+        let specials = SPECIAL_TOKENS.map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(specials).map_err(TokenizerError::Build)?;
         Self::new(inner, vec![1])
     }
@@ -147,7 +148,7 @@ impl Tokenizer {
             inner.set_encode_special_tokens(false);
             marked = Some(Arc::new(inner.clone()));
         }
-        // `<eos>` within a text is five characters, not the end of it (but where digits enclose it, it is the whole pre-token).
+        // `<eos>` in a text is five characters, not a special token (except between digits, where it is a whole pre-token).
         inner.set_encode_special_tokens(true);
         let count = inner.get_vocab(true).into_values().max().map_or(0, |last| last + 1);
         let resets = (0..count)
@@ -162,19 +163,19 @@ impl Tokenizer {
         })
     }
 
-    /// The tokenizer whose `tokenizer.json` has the text `json`; one of `ends` ends a completion.
+    /// Parses the content of a `tokenizer.json`; `ends` are the tokens that end a completion (default: `<eos>`).
     ///
     /// # Errors
-    /// When the text is no tokenizer, or has no such tokens.
+    /// When the text is not a tokenizer, or does not have these tokens.
     pub fn parse(json: &[u8], ends: &[u32], path: &Path) -> Result<Self, TokenizerError> {
         let unsound = |problem: String| TokenizerError::Unsound {
             path: path.to_owned(),
             problem,
         };
-        foreign::check(json).map_err(unsound)?;
+        limits::check(json).map_err(|error| unsound(error.to_string()))?;
         let read = || {
             let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
-            // A text is as long as it is: neither cut off nor filled up.
+            // Texts are neither truncated nor padded.
             inner.with_padding(None).with_truncation(None)?;
             Ok(inner)
         };
@@ -183,11 +184,11 @@ impl Tokenizer {
             path: path.to_owned(),
             error,
         })?;
-        // A token takes more than a byte of the file, and numbers have no gaps to speak of.
+        // A token takes more than a byte of the file, and there are almost no gaps between ids.
         let last = inner.get_vocab(true).into_values().max().unwrap_or_default();
         if last as usize >= json.len() {
             return Err(unsound(format!(
-                "its last token has the number {last}, and the file is of {} bytes",
+                "its last token has the id {last}, but the file has only {} bytes",
                 json.len()
             )));
         }
@@ -196,17 +197,17 @@ impl Tokenizer {
             return Err(TokenizerError::StrangeEnd { path, end });
         }
         let ours = || {
-            let end = inner.token_to_id(END);
+            let end = inner.token_to_id(END_TOKEN);
             end.ok_or_else(|| TokenizerError::NoEnd { path: path.to_owned() })
         };
         let ends = if ends.is_empty() { vec![ours()?] } else { ends.to_vec() };
         catch_panic::call(|| Self::new(inner, ends)).map_err(|panicked| unsound(panicked.to_string()))?
     }
 
-    /// Reads `tokenizer.json`; one of `ends` ends a completion (`<eos>`, where none is given).
+    /// Reads a `tokenizer.json`; `ends` are the tokens that end a completion (default: `<eos>`).
     ///
     /// # Errors
-    /// When the file cannot be read, is no tokenizer, or lacks the tokens that end a completion.
+    /// When the file cannot be read, is not a tokenizer, or does not have the tokens that end a completion.
     pub fn load(path: &Path, ends: &[u32]) -> Result<Self, TokenizerError> {
         let bytes = std::fs::read(path).map_err(|error| TokenizerError::Read {
             path: path.to_owned(),
@@ -226,7 +227,7 @@ impl Tokenizer {
         })
     }
 
-    /// The text of `tokenizer.json`; equal tokenizers have equal ones.
+    /// The content of `tokenizer.json`. Equal tokenizers give equal texts.
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
@@ -234,12 +235,12 @@ impl Tokenizer {
         self.inner.to_string(true).map_err(TokenizerError::Build)
     }
 
-    /// The first part of `text` that no token stands for, where there is one.
+    /// The first part of `text` for which there is no token, or `None`.
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
-    pub fn stranger<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
-        let encoding = contained(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
+    pub fn first_unknown<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
+        let encoding = catch_tokenizers_panic(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
         let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown());
         let (start, end) = match place.and_then(|place| encoding.get_offsets().get(place)) {
             Some(offsets) => *offsets,
@@ -248,17 +249,17 @@ impl Tokenizer {
         Ok(Some(text.get(start..end).unwrap_or(text)))
     }
 
-    /// The tokens of `text`, nothing added.
+    /// The tokens of `text`, without special tokens.
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = contained(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
+        let encoding = catch_tokenizers_panic(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The tokens of a prompt: what a prompt starts with, and those of `text`, in which special tokens are that. A completion that is
-    /// tokenised by itself ([`Tokenizer::encode`]) may follow: its border is one between tokens.
+    /// The tokens of a prompt: those with which a prompt starts, and those of `text`, including special tokens in it. The completion is
+    /// tokenised separately ([`Tokenizer::encode`]) and appended, so that the border lies between two tokens.
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
@@ -266,9 +267,9 @@ impl Tokenizer {
         let Some(marked) = &self.marked else {
             return self.encode(text);
         };
-        let encoding = contained(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
+        let encoding = catch_tokenizers_panic(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
         let mut tokens = encoding.get_ids().to_vec();
-        // A template may begin as the tokenizer would have it begin.
+        // The template may already contain the first tokens.
         if !tokens.starts_with(&self.begin) {
             tokens.splice(0..0, self.begin.iter().copied());
         }
@@ -280,17 +281,17 @@ impl Tokenizer {
     /// # Errors
     /// When the `tokenizers` crate fails.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
-        contained(|| self.inner.decode(tokens, false)).map_err(TokenizerError::Decode)
+        catch_tokenizers_panic(|| self.inner.decode(tokens, false)).map_err(TokenizerError::Decode)
     }
 
-    /// How many tokens there are.
+    /// Number of tokens.
     pub fn vocabulary(&self) -> usize {
         self.resets.len()
     }
 
-    /// The token of all that no other stands for, in tokenizers that have one.
+    /// The token for unknown characters, if there is one.
     pub fn unknown(&self) -> Option<u32> {
-        self.inner.token_to_id(UNKNOWN)
+        self.inner.token_to_id(UNKNOWN_TOKEN)
     }
 
     /// The token that ends a completion in training.
@@ -303,38 +304,41 @@ impl Tokenizer {
         &self.ends
     }
 
-    /// The text of `token`, where there is one.
+    /// The text of `token`, or `None` if there is no such token.
     pub fn token(&self, token: u32) -> Option<String> {
         self.inner.id_to_token(token)
     }
 
-    /// What a prompt starts with.
+    /// The tokens with which a prompt starts.
     pub fn begin(&self) -> &[u32] {
         &self.begin
     }
 
-    /// Whether the special tokens are those of a tokenizer that was built here.
+    /// Whether the tokenizer was built here, judging by its special tokens.
     pub fn is_ours(&self) -> bool {
         self.marked.is_none()
     }
 
-    /// Whether a new line of positions starts after `token`: its text contains a line break or a colon.
+    /// Whether a new line of positions starts after `token`, because its text contains a line break or a colon.
     pub fn resets(&self, token: u32) -> bool {
         self.resets.get(token as usize).copied().unwrap_or(false)
     }
 }
 
-/// What the `tokenizers` crate makes of a text; some of its parts panic when a file has settings that contradict each other.
-fn contained<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+/// Calls the `tokenizers` crate, some of whose parts panic if settings of a file contradict each other.
+fn catch_tokenizers_panic<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
     catch_panic::call(work).unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
-/// Whether the special tokens are [`SPECIALS`].
+/// Whether the special tokens are [`SPECIAL_TOKENS`].
 fn is_ours(inner: &tokenizers::Tokenizer) -> bool {
-    SPECIALS.iter().zip(0..).all(|(text, token)| inner.token_to_id(text) == Some(token))
+    SPECIAL_TOKENS
+        .iter()
+        .zip(0..)
+        .all(|(text, token)| inner.token_to_id(text) == Some(token))
 }
 
-/// What the tokenizer puts before a text.
+/// The tokens that the tokenizer adds before a text.
 fn beginning(inner: &tokenizers::Tokenizer) -> Result<Vec<u32>, TokenizerError> {
     let encode = |special| inner.encode_fast("a", special).map_err(TokenizerError::Encode);
     let (bare, whole) = (encode(false)?, encode(true)?);

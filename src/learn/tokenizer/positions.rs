@@ -1,11 +1,11 @@
-//! The learned positions: which line a token is on, and how far along it.
+//! The learned positions: the line and column of a token.
 
 use super::Tokenizer;
 
 /// Counts lines and columns along a sequence.
 ///
-/// The line is how many tokens with a line break or a colon came before; the column, how many tokens came since the last of them
-/// (or the start). So digits of one place stand in one column of their line, whatever came before:
+/// The line is the number of earlier tokens with a line break or a colon. The column is the number of tokens since the last of them (or
+/// the start). So digits of the same place value have the same column in their line:
 ///
 /// | token | `Question: ` | `3` | ` + ` | `4` | `\nAnswer:\n` | `7` | `<eos>` |
 /// |---|---|---|---|---|---|---|---|
@@ -18,7 +18,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Line and column of `token`, which comes next.
+    /// Returns line and column of `token` and moves past it.
     pub fn advance(&mut self, tokenizer: &Tokenizer, token: u32) -> (u32, u32) {
         let place = (self.line, self.column);
         *self = if tokenizer.resets(token) {
@@ -35,8 +35,8 @@ impl Cursor {
         place
     }
 
-    /// Lines and columns of `tokens`, which come next, for tables of `lines` and `columns` rows: later ones share the last row,
-    /// and a table without rows has no positions (an empty list). [tokens] each
+    /// Returns lines and columns of `tokens` and moves past them. The tables have `lines` and `columns` rows: later positions share the last
+    /// row, and a table without rows has no positions (an empty list). [tokens] each
     pub fn positions(&mut self, tokenizer: &Tokenizer, tokens: &[u32], lines: usize, columns: usize) -> (Vec<u32>, Vec<u32>) {
         let places: Vec<_> = tokens.iter().map(|&token| self.advance(tokenizer, token)).collect();
         let within = |rows: usize, part: fn(&(u32, u32)) -> u32| match u32::try_from(rows).unwrap_or(u32::MAX) {

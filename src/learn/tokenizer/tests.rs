@@ -7,7 +7,7 @@ const TEXTS: [&str; 4] = [
     "1. 2 + 0 = 2.\nThus, the answer is 42.",
 ];
 
-fn tokenizer(style: Style) -> Tokenizer {
+fn tokenizer(style: TokenizerStyle) -> Tokenizer {
     Tokenizer::build(style, TEXTS).unwrap()
 }
 
@@ -18,25 +18,25 @@ fn pieces(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
 
 #[test]
 fn phrases_that_repeat_are_tokens_and_digits_always() {
-    let tokenizer = tokenizer(Style::Phrase);
+    let tokenizer = tokenizer(TokenizerStyle::Phrase);
     assert_eq!(
         pieces(&tokenizer, "Question: 95 + 8\nAnswer:\n"),
         ["Question: ", "9", "5", " + ", "8", "\nAnswer:\n"]
     );
-    // Seen once, so spelt out.
+    // Seen once, so split into characters.
     assert_eq!(pieces(&tokenizer, " = 1"), [" ", "=", " ", "1"]);
 }
 
 #[test]
 fn char_spells_everything() {
-    assert_eq!(pieces(&tokenizer(Style::Char), "3 + 4\n"), ["3", " ", "+", " ", "4", "\n"]);
+    assert_eq!(pieces(&tokenizer(TokenizerStyle::Char), "3 + 4\n"), ["3", " ", "+", " ", "4", "\n"]);
 }
 
 #[test]
 fn words_and_symbols_are_tokens_wherever_they_stand() {
     let walk = "facing South: Left, Around\nAnswer:\n";
     let texts = [walk, "North. Around\nSouth.\nThus, the answer is South.", "❤ ✰ ♋ ↔ ◯ ♋"];
-    let tokenizer = Tokenizer::build(Style::Word, texts.into_iter().chain(texts)).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Word, texts.into_iter().chain(texts)).unwrap();
     let text = |tokens: &[u32]| {
         tokens
             .iter()
@@ -51,8 +51,8 @@ fn words_and_symbols_are_tokens_wherever_they_stand() {
     assert_eq!(cut("North. Around\nSouth."), [" North", ".", " Around", "\n", " South", "."]);
     assert_eq!(cut("❤ ✰ ♋ ↔ ◯"), [" ❤", " ✰", " ♋", " ↔", " ◯"]);
     assert_eq!(cut("♋ 12"), [" ♋", " ", "1", "2"]);
-    // Not in the vocabulary as a word, so spelt out.
-    assert_eq!(cut("Ref"), [" ", UNKNOWN, "e", "f"]);
+    // Not in the vocabulary as a word, so split into characters.
+    assert_eq!(cut("Ref"), [" ", UNKNOWN_TOKEN, "e", "f"]);
     let tokens = tokenizer.encode("North. Around\nSouth.").unwrap();
     let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);
     assert_eq!((lines, columns), (vec![0, 0, 0, 0, 1, 1], vec![0, 1, 2, 3, 0, 1]));
@@ -64,16 +64,16 @@ fn auto_cuts_phrases_only_where_digits_part_them() {
         let built = Tokenizer::build(style, texts.iter().copied()).unwrap();
         built.inner.to_string(false).unwrap()
     };
-    assert_eq!(json(Style::Auto, &TEXTS), json(Style::Phrase, &TEXTS));
+    assert_eq!(json(TokenizerStyle::Auto, &TEXTS), json(TokenizerStyle::Phrase, &TEXTS));
     let walks = ["facing South\nLet's solve it in 2 steps.", "North. Around\nSouth."];
-    assert_eq!(json(Style::Auto, &walks), json(Style::Word, &walks));
-    assert_ne!(json(Style::Phrase, &walks), json(Style::Word, &walks));
+    assert_eq!(json(TokenizerStyle::Auto, &walks), json(TokenizerStyle::Word, &walks));
+    assert_ne!(json(TokenizerStyle::Phrase, &walks), json(TokenizerStyle::Word, &walks));
 }
 
 #[test]
 fn text_survives_the_round_trip() {
     let odd = ["", " ", "\n", "\n\n", " a\n b", "\n \n  x\n", "a\r\n\tb ", "❤ ↔  ♋"];
-    for style in [Style::Phrase, Style::Word, Style::Char] {
+    for style in [TokenizerStyle::Phrase, TokenizerStyle::Word, TokenizerStyle::Char] {
         let built = Tokenizer::build(style, TEXTS.into_iter().chain(odd)).unwrap();
         for text in TEXTS.into_iter().chain(odd) {
             let tokens = built.encode(text).unwrap();
@@ -84,8 +84,8 @@ fn text_survives_the_round_trip() {
 
 #[test]
 fn strangers_are_unknown_and_specials_in_a_text_are_text() {
-    let tokenizer = tokenizer(Style::Phrase);
-    assert_eq!(pieces(&tokenizer, "❤"), [UNKNOWN]);
+    let tokenizer = tokenizer(TokenizerStyle::Phrase);
+    assert_eq!(pieces(&tokenizer, "❤"), [UNKNOWN_TOKEN]);
     let tokens = tokenizer.encode("an <eos> tag").unwrap();
     assert!(!tokens.contains(&tokenizer.end()), "{tokens:?}");
 }
@@ -95,17 +95,17 @@ fn the_vocabulary_does_not_depend_on_the_order_of_the_texts() {
     let mut reversed = TEXTS;
     reversed.reverse();
     let text = |tokenizer: &Tokenizer| tokenizer.inner.to_string(false).unwrap();
-    let built = tokenizer(Style::Phrase);
-    assert_eq!(text(&built), text(&Tokenizer::build(Style::Phrase, reversed).unwrap()));
+    let built = tokenizer(TokenizerStyle::Phrase);
+    assert_eq!(text(&built), text(&Tokenizer::build(TokenizerStyle::Phrase, reversed).unwrap()));
     let specials: Vec<_> = (0..3).map(|token| built.inner.id_to_token(token).unwrap()).collect();
-    assert_eq!(specials, SPECIALS);
+    assert_eq!(specials, SPECIAL_TOKENS);
 }
 
 #[test]
 fn files_are_read_back_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("a.json"), folder.path().join("b.json"));
-    for style in [Style::Phrase, Style::Word] {
+    for style in [TokenizerStyle::Phrase, TokenizerStyle::Word] {
         let built = tokenizer(style);
         built.save(&first).unwrap();
         let loaded = Tokenizer::load(&first, &[]).unwrap();
@@ -122,7 +122,7 @@ fn files_are_read_back_as_written() {
 
 #[test]
 fn positions_count_lines_and_columns() {
-    let tokenizer = tokenizer(Style::Phrase);
+    let tokenizer = tokenizer(TokenizerStyle::Phrase);
     let mut tokens = tokenizer.encode(TEXTS[0]).unwrap();
     tokens.extend(tokenizer.encode("7").unwrap());
     tokens.push(tokenizer.end());
@@ -133,7 +133,7 @@ fn positions_count_lines_and_columns() {
 
 #[test]
 fn positions_stay_within_their_tables_and_go_on_where_they_stopped() {
-    let tokenizer = tokenizer(Style::Char);
+    let tokenizer = tokenizer(TokenizerStyle::Char);
     let tokens = tokenizer.encode("12\n34\n567").unwrap();
     let whole = Cursor::default().positions(&tokenizer, &tokens, 2, 2);
     assert_eq!(whole, (vec![0, 0, 0, 1, 1, 1, 1, 1, 1], vec![0, 1, 1, 0, 1, 1, 0, 1, 1]));

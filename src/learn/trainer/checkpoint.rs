@@ -1,5 +1,5 @@
-//! Checkpoints: all that a training needs to go on as if it had never stopped. They are written from where the engine holds its
-//! numbers, and read tensor by tensor: neither takes memory to speak of.
+//! Checkpoints: the complete state of a training, so that it resumes as if it had never stopped. They are written directly from the
+//! engine's buffers and read tensor by tensor, so neither takes much memory.
 
 use std::fs::File;
 use std::io;
@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use safetensors::View;
 use safetensors::tensor::Dtype;
 
-use super::history::Moment;
-use super::start::Start;
+use super::history::StepMetrics;
+use super::start::TrainingStart;
 use super::{Recipe, TrainError};
 use crate::dataset::Row;
-use crate::engine::{EngineError, Part, Train};
-use crate::model::{Array, Stored, TensorFile, le_bytes, store};
+use crate::engine::{EngineError, TensorGroup, TrainingEngine};
+use crate::model::{Array, StoredTensor, TensorFile, le_bytes, write_tensors};
 
-const FILE: &str = "checkpoint.safetensors";
-/// What the names of folders begin with in which a checkpoint is written.
-const UNFINISHED: &str = "checkpoint.unfinished";
+const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+/// The prefix of folders in which a checkpoint is being written.
+const UNFINISHED_PREFIX: &str = "checkpoint.unfinished";
 
-/// Names a training: recipe, rows, start, seed and version of the program. A checkpoint of another is not gone on from.
-pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) -> Result<String, TrainError> {
+/// Identifies a training by recipe, rows, start, seed and version of the program. Checkpoints of other trainings are ignored.
+pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &TrainingStart, seed: u64) -> Result<String, TrainError> {
     let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v2");
-    // Debug texts hold every field, and floats in full.
+    // The `Debug` format has every field, and floats with all digits.
     hasher.update(format!("{} {seed} {recipe:?}", env!("CARGO_PKG_VERSION")).as_bytes());
     for row in rows {
         hasher.update(format!("{row:?}").as_bytes());
@@ -35,44 +35,45 @@ pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &Start, seed: u64) 
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Puts the state of `engine` and the `history` of the training `identity`, one entry for each step done, into the folder `scratch`, in
-/// place of an earlier checkpoint.
-pub(super) fn write(engine: &dyn Train, history: &[Moment], scratch: &Path, identity: &str) -> Result<(), TrainError> {
+/// Writes a checkpoint of the training `identity` to the folder `scratch`, replacing an earlier one: the state of `engine`, and the
+/// `history` with one entry per step.
+pub(super) fn write(engine: &dyn TrainingEngine, history: &[StepMetrics], scratch: &Path, identity: &str) -> Result<(), TrainError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| TrainError::Write { path, error }
     };
-    let parts = [Part::Weights, Part::First, Part::Second].map(|part| engine.tensors(part).map(|tensors| (part, tensors)));
+    let parts =
+        [TensorGroup::Weights, TensorGroup::First, TensorGroup::Second].map(|part| engine.tensors(part).map(|tensors| (part, tensors)));
     let parts = parts.into_iter().collect::<Result<Vec<_>, EngineError>>()?;
     let shape = [history.len(), 3];
     let numbers = history.iter().flat_map(|moment| [moment.loss, moment.gradient_norm, moment.tokens]);
-    let mut tensors = vec![("history".to_owned(), Stored::f64(&shape, numbers))];
+    let mut tensors = vec![("history".to_owned(), StoredTensor::f64(&shape, numbers))];
     for (part, named) in &parts {
         let named = named.iter();
-        tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), Stored::f32(&tensor.shape, &tensor.data))));
+        tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), StoredTensor::f32(&tensor.shape, &tensor.data))));
     }
     tensors.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let mut sum = Sum::new();
+    let mut sum = Checksum::new();
     tensors.iter().for_each(|(name, tensor)| sum.add(name, &tensor.data()));
     let metadata = [("identity", identity.to_owned()), ("sum", sum.finish())];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
     std::fs::create_dir_all(scratch).map_err(failed(scratch))?;
-    // Of its own: another process, whose runner was killed, may be writing its last one.
-    let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(scratch);
+    // A separate folder, since another process whose runner was killed may still be writing its last checkpoint.
+    let folder = tempfile::Builder::new().prefix(UNFINISHED_PREFIX).tempdir_in(scratch);
     let folder = folder.map_err(failed(scratch))?;
-    let (unfinished, finished) = (folder.path().join(FILE), path(scratch));
-    store(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
-    // Renamed when complete, on the disk too: a process killed meanwhile or a power failure leave the earlier one.
+    let (unfinished, finished) = (folder.path().join(CHECKPOINT_FILE), path(scratch));
+    write_tensors(tensors, metadata, &unfinished).map_err(failed(&unfinished))?;
+    // Renamed after it is complete on the disk: if the process is killed or the power fails, the earlier checkpoint stays.
     let synced = File::open(&unfinished).and_then(|file| file.sync_all());
     synced.map_err(failed(&unfinished))?;
     std::fs::rename(&unfinished, &finished).map_err(failed(&finished))
 }
 
-/// Removes what killed processes began to write.
+/// Removes unfinished checkpoints of killed processes.
 pub(super) fn clear_unfinished(scratch: &Path) {
     let entries = std::fs::read_dir(scratch).into_iter().flatten().filter_map(Result::ok);
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED)) {
-        // What stays takes up space until the stage has ended.
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX)) {
+        // If that fails, it only takes space until the stage ends.
         let _ = match entry.file_type() {
             Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
             _ => std::fs::remove_file(entry.path()),
@@ -80,10 +81,10 @@ pub(super) fn clear_unfinished(scratch: &Path) {
     }
 }
 
-/// A digest of named tensors: the length of a file does not tell whether its numbers have reached the disk.
-struct Sum(blake3::Hasher);
+/// A digest of named tensors. A file of the right length may still contain numbers that did not reach the disk.
+struct Checksum(blake3::Hasher);
 
-impl Sum {
+impl Checksum {
     fn new() -> Self {
         Self(blake3::Hasher::new_derive_key("runner 2026 training checkpoint sum v1"))
     }
@@ -101,30 +102,30 @@ impl Sum {
     }
 }
 
-/// Where a training's checkpoint lies.
+/// The path of a training's checkpoint.
 pub(super) fn path(scratch: &Path) -> PathBuf {
-    scratch.join(FILE)
+    scratch.join(CHECKPOINT_FILE)
 }
 
-fn stored_name(part: Part, name: &str) -> String {
+fn stored_name(part: TensorGroup, name: &str) -> String {
     let group = match part {
-        Part::Weights => "weights",
-        Part::First => "first",
-        Part::Second => "second",
+        TensorGroup::Weights => "weights",
+        TensorGroup::First => "first",
+        TensorGroup::Second => "second",
     };
     format!("{group}/{name}")
 }
 
-/// A checkpoint's file, open for reading.
+/// An opened checkpoint.
 pub(super) struct Checkpoint {
     file: TensorFile,
     /// One entry for each step done.
-    pub(super) history: Vec<Moment>,
+    pub(super) history: Vec<StepMetrics>,
 }
 
 impl Checkpoint {
-    /// The checkpoint of the training `identity` in `scratch`; nothing where there is none, or one that is damaged or another's:
-    /// then the training starts anew.
+    /// Opens the checkpoint of the training `identity` in `scratch`. Returns `None` if it is missing, damaged, or of another training; then the
+    /// training starts from the beginning.
     pub(super) fn open(scratch: &Path, identity: &str) -> Option<Self> {
         let file = TensorFile::open(&path(scratch)).ok()?;
         if file.note("identity")? != identity {
@@ -133,7 +134,7 @@ impl Checkpoint {
         let expected = file.note("sum")?;
         let mut names = file.names();
         names.sort();
-        let mut sum = Sum::new();
+        let mut sum = Checksum::new();
         for name in names {
             sum.add(&name, &file.bytes(file.info(&name)?).ok()?);
         }
@@ -143,7 +144,7 @@ impl Checkpoint {
         let (_, bytes) = bytes(&file, "history", Dtype::F64)?.ok()?;
         let numbers: Vec<f64> = bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect();
         let moments = numbers.as_chunks().0.iter();
-        let history = moments.map(|&[loss, gradient_norm, tokens]| Moment {
+        let history = moments.map(|&[loss, gradient_norm, tokens]| StepMetrics {
             loss,
             gradient_norm,
             tokens,
@@ -155,7 +156,7 @@ impl Checkpoint {
     }
 
     /// One tensor.
-    pub(super) fn tensor(&self, part: Part, name: &str) -> Result<Array, EngineError> {
+    pub(super) fn tensor(&self, part: TensorGroup, name: &str) -> Result<Array, EngineError> {
         let missing = || EngineError::Missing(name.to_owned());
         let found = bytes(&self.file, &stored_name(part, name), Dtype::F32).ok_or_else(missing)?;
         let (shape, bytes) = found.map_err(|error| EngineError::Unreadable {
@@ -167,7 +168,7 @@ impl Checkpoint {
     }
 }
 
-/// Shape and bytes of a tensor of this type, where there is one.
+/// Shape and bytes of a tensor of this type, or `None` if there is none.
 fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
     let info = file.info(name).filter(|info| info.dtype == dtype)?;
     Some(file.bytes(info).map(|bytes| (info.shape.clone(), bytes)))
@@ -176,14 +177,14 @@ fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Batch, Named, Read, Step};
-    use crate::trainer::Material;
+    use crate::engine::{Batch, NamedTensor, ReadTensor, StepResult};
+    use crate::trainer::TrainingData;
 
     /// An engine of one weight, whose moments are its tenth and its hundredth.
     struct One([f32; 2]);
 
-    impl Train for One {
-        fn step(&mut self, _: &[Batch], _: f64) -> Result<Step, EngineError> {
+    impl TrainingEngine for One {
+        fn step(&mut self, _: &[Batch], _: f64) -> Result<StepResult, EngineError> {
             Err(EngineError::AllFrozen)
         }
 
@@ -195,15 +196,15 @@ mod tests {
             self.0.len()
         }
 
-        fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+        fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError> {
             let factor = match part {
-                Part::Weights => return Ok(vec![Named::borrowed("a.b", &[2, 1], &self.0)]),
-                Part::First => 0.1,
-                Part::Second => 0.01,
+                TensorGroup::Weights => return Ok(vec![NamedTensor::borrowed("a.b", &[2, 1], &self.0)]),
+                TensorGroup::First => 0.1,
+                TensorGroup::Second => 0.01,
             };
-            Ok(vec![Named {
+            Ok(vec![NamedTensor {
                 data: self.0.iter().map(|x| x * factor).collect(),
-                ..Named::borrowed("a.b", &[2, 1], &[])
+                ..NamedTensor::borrowed("a.b", &[2, 1], &[])
             }])
         }
 
@@ -211,12 +212,12 @@ mod tests {
             self.weights()
         }
 
-        fn restore(&mut self, _: u64, _: &mut Read<'_>) -> Result<(), EngineError> {
+        fn restore(&mut self, _: u64, _: &mut ReadTensor<'_>) -> Result<(), EngineError> {
             Err(EngineError::AllFrozen)
         }
     }
 
-    const HISTORY: [Moment; 1] = [Moment {
+    const HISTORY: [StepMetrics; 1] = [StepMetrics {
         loss: 0.1 + 0.2,
         gradient_norm: 1e-300,
         tokens: 77.0,
@@ -233,7 +234,7 @@ mod tests {
         let checkpoint = Checkpoint::open(folder.path(), "mine").unwrap();
         assert_eq!(checkpoint.history, HISTORY);
         let engine = One([1.5, -1e-30]);
-        for part in [Part::Weights, Part::First, Part::Second] {
+        for part in [TensorGroup::Weights, TensorGroup::First, TensorGroup::Second] {
             let array = checkpoint.tensor(part, "a.b").unwrap();
             let tensors = engine.tensors(part).unwrap();
             assert_eq!(
@@ -241,7 +242,7 @@ mod tests {
                 (&*tensors[0].shape, &*tensors[0].data)
             );
         }
-        insta::assert_snapshot!(checkpoint.tensor(Part::First, "c").unwrap_err(), @"tensor `c` is missing");
+        insta::assert_snapshot!(checkpoint.tensor(TensorGroup::First, "c").unwrap_err(), @"tensor `c` is missing");
     }
 
     #[test]
@@ -255,7 +256,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        assert_eq!(names, [FILE]);
+        assert_eq!(names, [CHECKPOINT_FILE]);
     }
 
     #[test]
@@ -265,7 +266,7 @@ mod tests {
         write_one(folder.path());
         assert!(Checkpoint::open(folder.path(), "mine").is_some());
         assert!(Checkpoint::open(folder.path(), "yours").is_none());
-        let path = folder.path().join(FILE);
+        let path = folder.path().join(CHECKPOINT_FILE);
         let bytes = std::fs::read(&path).unwrap();
         for length in [bytes.len() - 1, 100, 9, 8, 3, 0] {
             std::fs::write(&path, &bytes[..length]).unwrap();
@@ -297,13 +298,13 @@ mod tests {
             answer: 1.into(),
         };
         let rows = [row];
-        let material = Material {
+        let data = TrainingData {
             rows: &rows,
             vocabulary: &[],
             base: None,
         };
-        let start = || Start::of(&recipe, &material, 1, None).unwrap();
-        let named = |recipe: &Recipe, rows: &[Row], start: &Start, seed| identity(recipe, rows, start, seed).unwrap();
+        let start = || TrainingStart::new(&recipe, &data, 1, None).unwrap();
+        let named = |recipe: &Recipe, rows: &[Row], start: &TrainingStart, seed| identity(recipe, rows, start, seed).unwrap();
         let mine = named(&recipe, &rows, &start(), 1);
         assert_eq!(mine, named(&recipe, &rows, &start(), 1));
         let mut elsewhere = start();

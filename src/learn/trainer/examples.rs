@@ -1,29 +1,29 @@
 //! Rows as tokens, and batches of them.
 
-use super::{Material, TrainError};
+use super::{TrainError, TrainingData};
 use crate::dataset::{Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
-use crate::model::Shape;
-use crate::tokenizer::{Cursor, Style, Tokenizer};
+use crate::model::ModelShape;
+use crate::tokenizer::{Cursor, Tokenizer, TokenizerStyle};
 
-/// How many rows a message names.
-const NAMED: usize = 5;
+/// The largest number of rows that a message names.
+const MAX_NAMED_ROWS: usize = 5;
 
-/// The prompts of `rows` as the model reads them.
+/// The rendered prompts of `rows`.
 fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
     let rows = rows.iter();
     rows.map(|row| prompt.render(&row.prompt, row.step_num)).collect()
 }
 
-/// The tokenizer for training on `material`. The rows of its vocabulary are read with both prompts of the method too: what starts from
-/// the model may have another prompt than it.
-pub(super) fn tokenizer(style: Style, material: &Material<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
-    let mut texts = prompts(material.rows, prompt);
+/// The tokenizer for training on `data`. The rows of its vocabulary are also rendered with both prompts of the method, since a training
+/// that starts from this model may use another prompt.
+pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
+    let mut texts = prompts(data.rows, prompt);
     for template in [Prompt::PLAIN, Prompt::NUMBERED, &prompt.template] {
         let template = template.to_owned();
-        texts.extend(prompts(material.vocabulary, &Prompt { template }));
+        texts.extend(prompts(data.vocabulary, &Prompt { template }));
     }
-    let rows = material.rows.iter().chain(material.vocabulary);
+    let rows = data.rows.iter().chain(data.vocabulary);
     let completions = rows.map(|row| row.completion.as_str());
     let texts = texts.iter().map(String::as_str).chain(completions);
     Ok(Tokenizer::build(style, texts)?)
@@ -32,7 +32,7 @@ pub(super) fn tokenizer(style: Style, material: &Material<'_>, prompt: &Prompt) 
 /// A row as tokens: prompt, completion and end, with their positions.
 struct Example {
     tokens: Vec<u32>,
-    /// How many of them are the prompt.
+    /// Number of tokens of the prompt.
     prompt: usize,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -45,8 +45,8 @@ pub(super) struct Examples<'a> {
 }
 
 impl<'a> Examples<'a> {
-    /// Tokenises `rows`, prompt and completion apart.
-    pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &Shape) -> Result<Self, TrainError> {
+    /// Tokenises `rows`, prompt and completion separately.
+    pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
         let prompts = prompts(rows, prompt);
         let examples = rows.iter().zip(&prompts).map(|(row, prompt)| {
             let mut tokens = tokenizer.prompt(prompt)?;
@@ -85,7 +85,7 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// Whether the tokenizer has a token for all that the rows say.
+    /// Checks that the tokenizer has a token for everything in the rows.
     pub(super) fn check_known(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), TrainError> {
         let Some(unknown) = tokenizer.unknown() else { return Ok(()) };
         let strange = |example: &Example| example.tokens.contains(&unknown);
@@ -94,7 +94,7 @@ impl<'a> Examples<'a> {
             return Ok(());
         };
         for text in [prompt.render(&row.prompt, row.step_num).as_str(), &row.completion] {
-            if let Some(stranger) = tokenizer.stranger(text)? {
+            if let Some(stranger) = tokenizer.first_unknown(text)? {
                 let line = text.lines().find(|line| line.contains(stranger)).unwrap_or(text);
                 return Err(TrainError::Unknown {
                     text: stranger.to_owned(),
@@ -111,7 +111,7 @@ impl<'a> Examples<'a> {
         self.examples.iter().map(|example| example.tokens.len()).collect()
     }
 
-    /// The rows with these numbers, as far as their memory goes.
+    /// The sizes of the rows with these numbers, for estimates of memory.
     pub(super) fn sequences(&self, numbers: &[usize]) -> Vec<Sequence> {
         let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
         let sequence = |example: &Example| {
@@ -124,16 +124,16 @@ impl<'a> Examples<'a> {
 
     /// The rows with these numbers, as a message names them: `"2_2/1", "2_2/7" and 3 more`.
     pub(super) fn ids(&self, numbers: &[usize]) -> String {
-        let named = numbers.iter().take(NAMED).filter_map(|&number| self.rows.get(number));
+        let named = numbers.iter().take(MAX_NAMED_ROWS).filter_map(|&number| self.rows.get(number));
         let named: Vec<String> = named.map(|row| format!("\"{}\"", row.id)).collect();
-        match numbers.len().saturating_sub(NAMED) {
+        match numbers.len().saturating_sub(MAX_NAMED_ROWS) {
             0 => named.join(", "),
             more => format!("{} and {more} more", named.join(", ")),
         }
     }
 
-    /// The batch of the rows with these numbers: every token but the last is read, and the next one predicted where it belongs to
-    /// the completion or ends it.
+    /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it belongs to the
+    /// completion or ends it.
     pub(super) fn batch(&self, numbers: &[usize]) -> Batch {
         let mut batch = Batch::default();
         for example in numbers.iter().filter_map(|&number| self.examples.get(number)) {
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    fn material(rows: &[Row]) -> Material<'_> {
-        Material {
+    fn data(rows: &[Row]) -> TrainingData<'_> {
+        TrainingData {
             rows,
             vocabulary: &[],
             base: None,
@@ -180,7 +180,7 @@ mod tests {
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Phrase, &material(&rows), &prompt).unwrap();
+        let tokenizer = tokenizer(TokenizerStyle::Phrase, &data(&rows), &prompt).unwrap();
         let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
         let batch = Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().batch(&[1, 0]);
         let text = |tokens: &[u32]| -> Vec<String> {
@@ -211,7 +211,7 @@ mod tests {
         let prompt = Prompt {
             template: "{question}:".to_owned(),
         };
-        let tokenizer = tokenizer(Style::Char, &material(&rows), &prompt).unwrap();
+        let tokenizer = tokenizer(TokenizerStyle::Char, &data(&rows), &prompt).unwrap();
         let architecture = Architecture {
             context: 8,
             ..Architecture::default()

@@ -1,30 +1,30 @@
-//! What happened at each step, and the training curve made of it.
+//! The metrics of each step, and the training curve.
 
-use super::{Point, Recipe, schedule};
+use super::{Recipe, TrainingPoint, schedule};
 
-/// Points of a curve, at most.
-const POINTS: usize = 200;
+/// The largest number of points of a curve.
+const MAX_CURVE_POINTS: usize = 200;
 
-/// One optimizer step.
+/// The metrics of one optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Moment {
+pub(super) struct StepMetrics {
     pub(super) loss: f64,
     pub(super) gradient_norm: f64,
-    /// Read in this step.
+    /// Number of tokens in this step.
     pub(super) tokens: f64,
 }
 
-/// The curve of a training of `steps` steps: at most 200 points, each the mean over equally many steps (the last over what is left).
-pub(super) fn curve(history: &[Moment], recipe: &Recipe, steps: u64) -> Vec<Point> {
-    let stride = history.len().div_ceil(POINTS).max(1);
+/// The curve of a training of `steps` steps: at most 200 points, each the mean over the same number of steps (the last over the rest).
+pub(super) fn curve(history: &[StepMetrics], recipe: &Recipe, steps: u64) -> Vec<TrainingPoint> {
+    let stride = history.len().div_ceil(MAX_CURVE_POINTS).max(1);
     let (mut step, mut tokens) = (0, 0.0);
     let chunks = history.chunks(stride);
     chunks
         .map(|moments| {
-            let mean = |part: fn(&Moment) -> f64| moments.iter().map(part).sum::<f64>() / moments.len() as f64;
+            let mean = |part: fn(&StepMetrics) -> f64| moments.iter().map(part).sum::<f64>() / moments.len() as f64;
             step += moments.len() as u64;
             tokens += moments.iter().map(|moment| moment.tokens).sum::<f64>();
-            Point {
+            TrainingPoint {
                 step,
                 loss: mean(|moment| moment.loss),
                 learning_rate: schedule::learning_rate(recipe, step - 1, steps),
@@ -41,8 +41,8 @@ mod tests {
 
     #[test]
     fn points_are_means_and_tokens_add_up() {
-        let history: Vec<Moment> = (0..401)
-            .map(|step| Moment {
+        let history: Vec<StepMetrics> = (0..401)
+            .map(|step| StepMetrics {
                 loss: f64::from(step),
                 gradient_norm: 1.0,
                 tokens: 10.0,

@@ -1,14 +1,14 @@
-//! Whether a training fits into the memory that is there: decided before it begins.
+//! Checks before a training starts that it fits into memory.
 
 use super::examples::Examples;
-use super::order::{Order, per_epoch};
-use super::{Recipe, Run, TrainError};
-use crate::engine::{self, Bytes, Dtype, Need, Sequence, Training};
-use crate::model::Shape;
+use super::order::{BatchOrder, per_epoch};
+use super::{Recipe, TrainError, TrainingRun};
+use crate::engine::{self, Bytes, Dtype, MemoryEstimate, Sequence, Training};
+use crate::model::ModelShape;
 
-/// The batches of a training, as far as their memory goes: those of the first pass over the data, which have each row once, and one
-/// of the longest rows, which a later pass or a curriculum may put together.
-pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Order, steps: u64) -> Vec<Vec<Sequence>> {
+/// The sizes of batches that determine the memory of a training: those of the first pass over the data, which has each row once, and one of
+/// the longest rows, which may meet in a later pass or the curriculum.
+pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut BatchOrder, steps: u64) -> Vec<Vec<Sequence>> {
     let lengths = examples.lengths();
     let first = recipe.curriculum(steps);
     let pass = first..first.saturating_add(per_epoch(lengths.len(), recipe.batch));
@@ -19,15 +19,15 @@ pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut Orde
     pass.chain([longest]).map(|rows| examples.sequences(&rows)).collect()
 }
 
-/// Whether the weights of this shape have room at all, asked before they are made: with all else that a training needs, [`fit`] asks.
+/// Checks, before the weights of this shape are created, that they alone fit into memory. [`choose_options`] checks the whole training.
 ///
 /// # Errors
-/// When they have not.
-pub(super) fn fits(shape: &Shape, memory: Option<u64>) -> Result<(), TrainError> {
+/// When they do not fit.
+pub(super) fn check_weights_fit(shape: &ModelShape, memory: Option<u64>) -> Result<(), TrainError> {
     let Some(available) = memory.and_then(|bytes| usize::try_from(bytes).ok()) else {
         return Ok(());
     };
-    let weights = shape.size().saturating_mul(size_of::<f32>()).saturating_add(engine::REST);
+    let weights = shape.size().saturating_mul(size_of::<f32>()).saturating_add(engine::PROGRAM_MEMORY);
     if weights <= available {
         return Ok(());
     }
@@ -40,12 +40,18 @@ pub(super) fn fits(shape: &Shape, memory: Option<u64>) -> Result<(), TrainError>
     })
 }
 
-/// How to train on `batches`: activations are computed again where all that is needed otherwise is more than there is. The weights go
-/// into the engine and come out of it one by one; when they come out they are there twice, and all else is gone.
+/// The options for training on `batches`. Activations are recomputed if the memory does not suffice otherwise. The engine takes and returns
+/// the weights one by one. While it returns them they are in memory twice, but everything else is freed.
 ///
 /// # Errors
-/// When it is too much either way.
-pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], seed: u64, run: &Run<'_>) -> Result<Training, TrainError> {
+/// When the memory does not suffice either way.
+pub(super) fn choose_options(
+    recipe: &Recipe,
+    shape: &ModelShape,
+    batches: &[Vec<Sequence>],
+    seed: u64,
+    run: &TrainingRun<'_>,
+) -> Result<Training, TrainError> {
     let training = |recompute| Training {
         optimizer: recipe.optimizer(),
         frozen: recipe.frozen.clone(),
@@ -59,9 +65,9 @@ pub(super) fn fit(recipe: &Recipe, shape: &Shape, batches: &[Vec<Sequence>], see
     };
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
-        let need = engine::memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + engine::REST;
-        Some(Need { weights, ..need })
+        let need = engine::training_memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
+        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + engine::PROGRAM_MEMORY;
+        Some(MemoryEstimate { weights, ..need })
     };
     let Some(kept) = need(recipe.dtype, threads, false) else {
         return Ok(training(false));

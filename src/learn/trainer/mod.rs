@@ -1,4 +1,4 @@
-//! The training loop: rows → a trained model. Knows nothing of tasks and stages.
+//! The training loop: rows → a trained model. It uses no tasks and no stages.
 
 mod checkpoint;
 mod error;
@@ -18,88 +18,88 @@ use serde::Serialize;
 use crate::dataset::Row;
 use crate::engine;
 use crate::model::lora::is_adapter;
-use crate::model::{Adapters, Architecture, Model, ModelError, Shape, Weights};
+use crate::model::{Adapters, Architecture, Model, ModelError, ModelShape, Weights};
 use crate::seed::Stream;
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
 
 use examples::Examples;
-use order::Order;
-use session::Session;
-use start::Start;
+use order::BatchOrder;
+use session::TrainingSession;
+use start::TrainingStart;
 
-/// Reads a model, the same each time.
-pub type Reads<'a> = dyn Fn() -> Result<Model, ModelError> + 'a;
+/// Reads a model; every call returns the same one.
+pub type ReadModel<'a> = dyn Fn() -> Result<Model, ModelError> + 'a;
 
-/// What a training is given.
+/// The inputs of a training.
 #[derive(Clone, Copy)]
-pub struct Material<'a> {
-    /// What is trained on.
+pub struct TrainingData<'a> {
+    /// The rows to train on.
     pub rows: &'a [Row],
-    /// Rows whose texts the tokenizer can tell as well, though nothing is trained on them; without effect where there is a base.
+    /// Rows whose texts are also covered by the tokenizer, although nothing is trained on them. Ignored if there is a base.
     pub vocabulary: &'a [Row],
-    /// Reads the model to start from, instead of random weights: its tokenizer and shape are the new model's. Asked once more where adapters
-    /// are merged into it in the end, so that its weights need not lie in memory all the time.
-    pub base: Option<&'a Reads<'a>>,
+    /// Reads the model from which training starts, instead of random weights. The new model gets its tokenizer and shape. If adapters are
+    /// trained, it is called again to merge them at the end, so that the base's weights need not stay in memory.
+    pub base: Option<&'a ReadModel<'a>>,
 }
 
-/// Where and how a training runs; nothing of it changes the result.
-pub struct Run<'a> {
-    /// A folder for checkpoints that outlives a killed process; made where it is missing.
+/// Settings of how a training runs. They do not change the result.
+pub struct TrainingRun<'a> {
+    /// A folder for checkpoints that outlives a killed process. It is created if missing.
     pub scratch: &'a Path,
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
-    /// Bytes that the training may take; nothing where they are not known.
+    /// Available memory in bytes; `None` if unknown.
     pub memory: Option<u64>,
-    /// Told after each step.
-    pub progress: &'a dyn Fn(Reading),
-    /// Asked after each step: whether to save a checkpoint and end with [`TrainError::Stopped`].
+    /// Called after each step.
+    pub progress: &'a dyn Fn(TrainingProgress),
+    /// Called before each step. If it returns true, a checkpoint is saved and the training ends with [`TrainError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
 }
 
-/// How far a training is.
+/// The progress of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Reading {
+pub struct TrainingProgress {
     /// Optimizer steps done.
     pub step: u64,
-    /// Optimizer steps in all.
+    /// Total optimizer steps.
     pub steps: u64,
-    /// Of this step.
+    /// Loss of this step.
     pub loss: f64,
-    /// Of this step.
+    /// Learning rate of this step.
     pub learning_rate: f64,
-    /// Since this process began to train.
+    /// Mean since this process started training.
     pub tokens_per_second: f64,
 }
 
-/// One line of `training.jsonl`: means over the steps since the line before.
+/// One line of `training.jsonl`: means over the steps since the previous line.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Point {
+pub struct TrainingPoint {
     /// Optimizer steps done.
     pub step: u64,
     /// Mean cross-entropy over the trained tokens.
     pub loss: f64,
-    /// Of the last of these steps.
+    /// Learning rate of the last of these steps.
     pub learning_rate: f64,
-    /// Before clipping.
+    /// Mean gradient norm before clipping.
     pub gradient_norm: f64,
     /// Tokens seen since the start.
     pub tokens: u64,
 }
 
-/// What training leaves: the model, and how it got there.
+/// The result of a training: the model and the training curve.
 #[derive(Clone, Debug)]
-pub struct Trained {
-    /// With the adapters merged, where there are any.
+pub struct TrainedModel {
+    /// The model, with adapters merged if there are any.
     pub model: Model,
     pub adapters: Option<Adapters>,
-    pub curve: Vec<Point>,
+    pub curve: Vec<TrainingPoint>,
 }
 
-impl Trained {
-    /// Writes the model's folder with `training.jsonl` beside the model's files; equal trainings give equal bytes.
+impl TrainedModel {
+    /// Writes the model's folder, including `training.jsonl`. Equal trainings give equal bytes.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -116,46 +116,45 @@ impl Trained {
     }
 }
 
-/// Whether a model of the architecture `written` can start from one that was trained as `base`: nothing but the vocabulary may differ.
+/// Checks that a model of the architecture `written` can start from one of the architecture `base`: only the vocabulary may differ.
 ///
 /// # Errors
-/// When something differs, or one of them is impossible; the message names it.
+/// When something else differs, or one of them is not valid. The message names the field.
 pub fn check_base(written: &Architecture, base: &Architecture) -> Result<(), TrainError> {
     start::check(written, &base.shape(1)?)
 }
 
-/// Trains a model on `material` after `recipe`. The same recipe, material and seed give the same bytes, whatever the run: a training
-/// that was stopped or killed goes on from the checkpoint in `run.scratch`.
+/// Trains a model on `data` with the params `recipe`. The same recipe, data and seed give the same bytes. A training that was stopped or
+/// killed resumes from the checkpoint in `run.scratch`.
 ///
 /// # Errors
-/// When there is nothing to train on, a row is longer than the model's context, the base is of another shape or does not know a
-/// character of a row, the loss is no longer a number, or the engine, a file or the tokenizer fails; [`TrainError::Stopped`] when
-/// `run.stop` says so.
-pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>) -> Result<Trained, TrainError> {
-    let rows = material.rows;
+/// When there are no rows, a row is longer than the model's context, the base has another shape or no token for a character of a row, the
+/// loss is not finite, or the engine, a file or the tokenizer fails; [`TrainError::Stopped`] when `run.stop` returns true.
+pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &TrainingRun<'_>) -> Result<TrainedModel, TrainError> {
+    let rows = data.rows;
     if rows.is_empty() {
         return Err(TrainError::NoRows);
     }
-    let start = Start::of(recipe, material, seed, run.memory)?;
+    let start = TrainingStart::new(recipe, data, seed, run.memory)?;
     let examples = Examples::new(rows, &recipe.prompt, &start.tokenizer, &start.shape)?;
-    if material.base.is_some() {
+    if data.base.is_some() {
         examples.check_known(&recipe.prompt, &start.tokenizer)?;
     }
     let steps = recipe.steps(rows.len());
     recipe.frozen.check(&start.shape)?;
-    let mut order = Order::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps));
+    let mut order = BatchOrder::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps));
     let batches = memory::batches(recipe, &examples, &mut order, steps);
-    // Rotary positions are tables: those of a long context that no row fills are not made.
+    // The tables of rotary positions need to be only as long as the longest row.
     let longest = examples.lengths().into_iter().max().unwrap_or(1);
-    let read = Shape {
+    let read = ModelShape {
         context: start.shape.context.min(longest),
         ..start.shape.clone()
     };
-    let training = memory::fit(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
+    let training = memory::choose_options(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
-    let Start { tokenizer, shape, weights } = start;
+    let TrainingStart { tokenizer, shape, weights } = start;
     let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, weights, training, run.threads)?;
-    let mut session = Session {
+    let mut session = TrainingSession {
         engine,
         order,
         identity,
@@ -166,9 +165,9 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
     };
     session.resume()?;
     session.go_on(steps)?;
-    let Session { engine, history, .. } = session;
+    let TrainingSession { engine, history, .. } = session;
     let trained = engine.finish()?;
-    let (weights, adapters) = finished(recipe, material, trained)?;
+    let (weights, adapters) = finished(recipe, data, trained)?;
     let model = Model {
         weights,
         prompt: recipe.prompt.clone(),
@@ -176,12 +175,12 @@ pub fn train(recipe: &Recipe, material: &Material<'_>, seed: u64, run: &Run<'_>)
         tokenizer,
     };
     let curve = history::curve(&history, recipe, steps);
-    Ok(Trained { model, adapters, curve })
+    Ok(TrainedModel { model, adapters, curve })
 }
 
-/// The weights of the trained model, and what was added to them: the adapters, where such were trained.
-fn finished(recipe: &Recipe, material: &Material<'_>, trained: Weights) -> Result<(Weights, Option<Adapters>), TrainError> {
-    let (Some(lora), Some(base)) = (&recipe.lora, material.base) else {
+/// The weights of the trained model, and the adapters if they were trained.
+fn finished(recipe: &Recipe, data: &TrainingData<'_>, trained: Weights) -> Result<(Weights, Option<Adapters>), TrainError> {
+    let (Some(lora), Some(base)) = (&recipe.lora, data.base) else {
         return Ok((trained, None));
     };
     let adapters = Adapters {

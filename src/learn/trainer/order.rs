@@ -1,26 +1,26 @@
-//! Which rows are in which batch: a pure function of the seed and the batch's number.
+//! The rows of each batch: a pure function of the seed and the batch's number.
 
 use crate::seed::Stream;
 
-/// Rows are sorted by length within this many batches: enough for little padding, few enough for mixed batches.
-const WINDOW: usize = 16;
+/// Rows are sorted by length within this many batches: enough to need little padding, few enough to keep batches mixed.
+const SORTING_WINDOW: usize = 16;
 
-/// The endless sequence of batches: those of the curriculum, where there is one, then pass after pass.
+/// The endless sequence of batches: those of the curriculum, if there is one, then pass after pass.
 ///
-/// In each pass over the data the rows are shuffled, cut into windows of 16 batches, sorted by length within each, cut into
-/// batches, and the batches are shuffled.
-pub(super) struct Order {
+/// In each pass over the data, rows are shuffled, cut into windows of 16 batches, sorted by length within each window, and cut into
+/// batches. Then the batches are shuffled.
+pub(super) struct BatchOrder {
     seed: u64,
     batch: usize,
     lengths: Vec<usize>,
     curriculum: Curriculum,
-    /// The pass that `batches` belong to.
+    /// The pass of `batches`.
     epoch: Option<u64>,
     batches: Vec<Vec<usize>>,
 }
 
-impl Order {
-    /// For rows of these lengths (at least one), `batch` of them in a batch, the first `curriculum` batches from short to long.
+impl BatchOrder {
+    /// The order of rows of these lengths (at least one row), with `batch` rows per batch and a curriculum of n batches.
     pub(super) fn new(seed: u64, batch: usize, lengths: Vec<usize>, curriculum: u64) -> Self {
         Self {
             seed,
@@ -51,7 +51,7 @@ impl Order {
         let mut rows: Vec<usize> = (0..self.lengths.len()).collect();
         stream.shuffle(&mut rows);
         let mut batches = Vec::new();
-        for window in rows.chunks_mut(WINDOW * self.batch) {
+        for window in rows.chunks_mut(SORTING_WINDOW * self.batch) {
             window.sort_by_key(|&row| self.lengths.get(row));
             batches.extend(window.chunks(self.batch).map(<[usize]>::to_vec));
         }
@@ -65,8 +65,7 @@ pub(super) fn per_epoch(rows: usize, batch: usize) -> u64 {
     rows.div_ceil(batch.max(1)) as u64
 }
 
-/// The batches before the first pass. Each is drawn from the rows up to a length, which grows evenly from the shortest row's to the
-/// longest's.
+/// The batches before the first pass. Each is drawn from the rows up to a length, which grows evenly from the shortest to the longest row.
 struct Curriculum {
     batches: u64,
     /// Lengths with the numbers of their rows, ascending.
@@ -80,7 +79,7 @@ impl Curriculum {
         Self { batches, rows }
     }
 
-    /// The row numbers of batch `number`: `batch` draws from those admitted, each as likely as any other.
+    /// The row numbers of batch `number`: `batch` uniform draws from the rows that are short enough.
     fn batch(&self, number: u64, seed: u64, batch: usize) -> Vec<usize> {
         let (Some((shortest, _)), Some((longest, _))) = (self.rows.first(), self.rows.last()) else {
             return Vec::new();
@@ -105,7 +104,7 @@ mod tests {
 
     #[test]
     fn each_pass_has_each_row_once_in_another_order() {
-        let mut order = Order::new(7, 10, lengths(), 0);
+        let mut order = BatchOrder::new(7, 10, lengths(), 0);
         assert_eq!(per_epoch(1003, 10), 101);
         let mut pass = |epoch: u64| -> Vec<usize> { (0..101).flat_map(|i| order.batch(epoch * 101 + i)).collect() };
         let (first, second) = (pass(0), pass(1));
@@ -119,7 +118,7 @@ mod tests {
     #[test]
     fn a_batch_does_not_depend_on_those_asked_for_before() {
         for curriculum in [0, 60] {
-            let order = |seed| Order::new(seed, 10, lengths(), curriculum);
+            let order = |seed| BatchOrder::new(seed, 10, lengths(), curriculum);
             let mut straight = order(7);
             let all: Vec<Vec<usize>> = (0..250).map(|number| straight.batch(number)).collect();
             for number in [249, 3, 120] {
@@ -132,7 +131,7 @@ mod tests {
     #[test]
     fn a_curriculum_admits_longer_rows_batch_by_batch_and_leaves_the_passes_as_they_are() {
         let lengths = lengths();
-        let mut order = Order::new(7, 10, lengths.clone(), 80);
+        let mut order = BatchOrder::new(7, 10, lengths.clone(), 80);
         let longest = |rows: &[usize]| rows.iter().map(|&row| lengths[row]).max().unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for number in 0..80 {
@@ -143,7 +142,7 @@ mod tests {
             seen.extend(rows);
         }
         assert!(seen.len() > 400 && seen.iter().any(|&row| lengths[row] > 90), "{}", seen.len());
-        let mut plain = Order::new(7, 10, lengths.clone(), 0);
+        let mut plain = BatchOrder::new(7, 10, lengths.clone(), 0);
         for number in 0..150 {
             assert_eq!(order.batch(80 + number), plain.batch(number));
         }
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn rows_of_one_length_need_no_curriculum() {
-        let mut order = Order::new(7, 3, vec![5; 4], 1);
+        let mut order = BatchOrder::new(7, 3, vec![5; 4], 1);
         let first = order.batch(0);
         assert!(first.len() == 3 && first.iter().all(|&row| row < 4));
     }
@@ -159,7 +158,7 @@ mod tests {
     #[test]
     fn rows_of_a_batch_are_of_like_length() {
         let lengths = lengths();
-        let mut order = Order::new(7, 10, lengths.clone(), 0);
+        let mut order = BatchOrder::new(7, 10, lengths.clone(), 0);
         let padding: usize = (0..101)
             .map(|number| {
                 let lengths: Vec<usize> = order.batch(number).iter().map(|&row| lengths[row]).collect();

@@ -1,4 +1,4 @@
-//! The params of training: how a model comes from rows.
+//! The params of training.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use super::order;
 use crate::dataset::Prompt;
 use crate::engine::{Dtype, Engine, Frozen, Optimizer};
 use crate::model::{Architecture, Lora, PRESETS};
-use crate::tokenizer::Style;
+use crate::tokenizer::TokenizerStyle;
 
-/// How a model is trained: all params of `train`, after defaults.
+/// The params of `train`, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
@@ -22,30 +22,31 @@ pub struct Recipe {
     #[serde(deserialize_with = "architecture", skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "architecture_schema")]
     pub model: Option<Architecture>,
-    /// How texts are cut into tokens; `auto` with a base: as the base does.
-    pub tokenizer: Style,
-    /// What the model reads: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, where the
-    /// number of steps is named, `{n}`.
+    /// How texts are split into tokens. With a base, the base's tokenizer is used.
+    pub tokenizer: TokenizerStyle,
+    /// The prompt: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, to name the number of steps,
+    /// `{n}`.
     #[serde(deserialize_with = "prompt")]
     #[schemars(with = "String")]
     pub prompt: Prompt,
     /// Optimizer steps.
     pub steps: u64,
-    /// Passes over the data; where not 0, they take the place of `steps`.
+    /// Passes over the data; if not 0, used instead of `steps`.
     pub epochs: u64,
     /// Sequences in a batch.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub batch: usize,
-    /// Batches whose gradients are added up for one optimizer step.
+    /// Batches whose gradients are summed for one optimizer step.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
-    /// Share of the steps before the first pass over the data, in which the longest rows admitted grow from the shortest to all.
+    /// Share of the steps before the first pass over the data, in which batches start with the shortest rows and admit longer ones step by
+    /// step.
     #[serde(deserialize_with = "share")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub curriculum: f64,
-    /// The learning rate at its highest.
+    /// The maximum learning rate.
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub learning_rate: f64,
@@ -63,7 +64,7 @@ pub struct Recipe {
     #[serde(deserialize_with = "below_one")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub beta2: f64,
-    /// AdamW's guard against division by zero.
+    /// AdamW's epsilon, which avoids division by zero.
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub epsilon: f64,
@@ -71,20 +72,20 @@ pub struct Recipe {
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
-    /// The largest gradient norm that is left as it is (0: never clipped).
+    /// Gradients with a larger norm are clipped to this norm (0: no clipping).
     #[serde(deserialize_with = "not_negative")]
     #[schemars(range(min = 0.0))]
     pub clip: f64,
-    /// Weights that are not trained, by name; `*` stands for any text. Of the engine `cpu` alone.
+    /// Weights that are not trained, by name; `*` matches any text. Only for the engine `cpu`.
     #[serde(skip_serializing_if = "Frozen::is_empty")]
     pub frozen: Frozen,
-    /// Trains adapters of a base (LoRA) and leaves the base as it is; the model is the base with the adapters merged, and has them in
-    /// `adapter/` as well, as PEFT reads them.
+    /// Trains adapters of a base (LoRA) instead of its weights. The model is the base with the adapters merged. The adapters are also stored in
+    /// `adapter/`, in PEFT's format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
-    /// What computes.
+    /// The engine that computes.
     pub engine: Engine,
-    /// In which numbers.
+    /// The number format.
     pub dtype: Dtype,
 }
 
@@ -97,7 +98,7 @@ pub enum Schedule {
     Cosine,
     /// A straight line down to 0.
     Linear,
-    /// It does not.
+    /// It does not fall.
     Constant,
 }
 
@@ -105,7 +106,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             model: None,
-            tokenizer: Style::default(),
+            tokenizer: TokenizerStyle::default(),
             prompt: Prompt {
                 template: Prompt::PLAIN.to_owned(),
             },
@@ -131,7 +132,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Optimizer steps in all, for so many rows.
+    /// Total optimizer steps for n rows.
     pub(super) fn steps(&self, rows: usize) -> u64 {
         let accumulate = self.accumulate as u64;
         match self.epochs {
@@ -140,13 +141,13 @@ impl Recipe {
         }
     }
 
-    /// Batches before the first pass over the data, of so many optimizer steps.
+    /// Batches before the first pass over the data, for n optimizer steps.
     pub(super) fn curriculum(&self, steps: u64) -> u64 {
         let steps = (self.curriculum * steps as f64).round() as u64;
         steps.saturating_mul(self.accumulate as u64)
     }
 
-    /// The optimizer that it asks for.
+    /// The settings of the optimizer.
     pub(super) fn optimizer(&self) -> Optimizer {
         Optimizer {
             beta1: self.beta1,
@@ -158,11 +159,11 @@ impl Recipe {
     }
 }
 
-/// Reads a preset's name or a table.
+/// Deserializes a preset's name or a table.
 fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Architecture>, D::Error> {
-    struct NameOrTable;
+    struct ArchitectureVisitor;
 
-    impl<'de> Visitor<'de> for NameOrTable {
+    impl<'de> Visitor<'de> for ArchitectureVisitor {
         type Value = Architecture;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +185,7 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc
         }
     }
 
-    deserializer.deserialize_any(NameOrTable).map(Some)
+    deserializer.deserialize_any(ArchitectureVisitor).map(Some)
 }
 
 fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
@@ -195,10 +196,11 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Reads `plain`, `numbered` or a text with `{question}`; and a prompt as it stands in records, from which a stage may be run again.
+/// Deserializes `plain`, `numbered` or a text with `{question}`, and also a prompt in the form of records, so that a stage can be run again
+/// from its record.
 fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
-    struct Written;
-    impl<'de> Visitor<'de> for Written {
+    struct PromptVisitor;
+    impl<'de> Visitor<'de> for PromptVisitor {
         type Value = Prompt;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,22 +223,22 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
             self.visit_str(&Prompt::deserialize(MapAccessDeserializer::new(fields))?.template)
         }
     }
-    deserializer.deserialize_any(Written)
+    deserializer.deserialize_any(PromptVisitor)
 }
 
-/// More rows or batches than anybody wants at once.
-const MANY: usize = 1 << 16;
+/// The largest number of rows or batches at once.
+const MAX_COUNT: usize = 1 << 16;
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::custom("0 is too small, it must be at least 1")),
-        number if number > MANY => Err(D::Error::custom(format!("{number} is too large, it must be at most {MANY}"))),
+        number if number > MAX_COUNT => Err(D::Error::custom(format!("{number} is too large, it must be at most {MAX_COUNT}"))),
         number => Ok(number),
     }
 }
 
 fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    within(deserializer, |number| number >= 0.0 && number.is_finite(), "a number from 0 on")
+    within(deserializer, |number| number >= 0.0 && number.is_finite(), "a number of at least 0")
 }
 
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -247,7 +249,7 @@ fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error
     within(
         deserializer,
         |number| (0.0..1.0).contains(&number),
-        "a number from 0 to 1, without 1",
+        "a number of at least 0 and less than 1",
     )
 }
 

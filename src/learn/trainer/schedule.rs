@@ -2,8 +2,8 @@
 
 use super::{Recipe, Schedule};
 
-/// The learning rate of step `step` (from 0) of `steps`: rises in a straight line over the warm-up, reaches its highest at the
-/// warm-up's last step, then falls as the schedule says.
+/// The learning rate of step `step` (from 0) of `steps`. It rises linearly to its maximum at the last step of the warm-up, then falls
+/// according to the schedule.
 pub(super) fn learning_rate(recipe: &Recipe, step: u64, steps: u64) -> f64 {
     let warmup = (recipe.warmup * steps as f64).ceil();
     let step = step as f64;

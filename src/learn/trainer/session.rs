@@ -1,48 +1,48 @@
-//! The loop itself.
+//! The loop over optimizer steps.
 
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Checkpoint};
 use super::examples::Examples;
-use super::history::Moment;
-use super::order::Order;
-use super::{Reading, Recipe, Run, TrainError, schedule};
-use crate::engine::{Batch, Step, Train};
+use super::history::StepMetrics;
+use super::order::BatchOrder;
+use super::{Recipe, TrainError, TrainingProgress, TrainingRun, schedule};
+use crate::engine::{Batch, StepResult, TrainingEngine};
 
-/// Time between checkpoints at least: what a killed process loses. It decides nothing about the result.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest time between checkpoints, and so the most that a killed process loses. It does not change the result.
+const MIN_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A training may work so many times as long as it writes checkpoints: large ones are written less often.
+/// Training takes at least this many times as long as writing checkpoints. Large ones are therefore written less often.
 const WORK_PER_CHECKPOINT: u32 = 30;
 
-/// What a disk is taken to write in a second, in bytes, until a checkpoint was written.
-const WRITTEN_PER_SECOND: f64 = 400e6;
+/// The assumed rate of writing to a disk, in bytes per second, until the first checkpoint was written.
+const ASSUMED_WRITE_RATE: f64 = 400e6;
 
-/// Time until the next checkpoint, where one takes so long to write.
+/// The time until the next checkpoint, if writing one takes `takes`.
 fn interval(takes: Duration) -> Duration {
-    INTERVAL.max(takes * WORK_PER_CHECKPOINT)
+    MIN_CHECKPOINT_INTERVAL.max(takes * WORK_PER_CHECKPOINT)
 }
 
-/// How long it presumably takes to write a checkpoint of so many trained numbers: each with two moments, in f32.
+/// The expected time for writing a checkpoint of n `trained` numbers, each with two moments, in f32.
 fn presumed(trained: usize) -> Duration {
-    Duration::from_secs_f64(trained as f64 * 12.0 / WRITTEN_PER_SECOND)
+    Duration::from_secs_f64(trained as f64 * 12.0 / ASSUMED_WRITE_RATE)
 }
 
-/// One training under way.
-pub(super) struct Session<'a> {
+/// A training in progress.
+pub(super) struct TrainingSession<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) examples: Examples<'a>,
-    pub(super) order: Order,
-    pub(super) engine: Box<dyn Train>,
-    /// Of the training, for its checkpoints.
+    pub(super) order: BatchOrder,
+    pub(super) engine: Box<dyn TrainingEngine>,
+    /// Identifies the training in its checkpoints.
     pub(super) identity: String,
     /// One entry for each step done.
-    pub(super) history: Vec<Moment>,
-    pub(super) run: &'a Run<'a>,
+    pub(super) history: Vec<StepMetrics>,
+    pub(super) run: &'a TrainingRun<'a>,
 }
 
-impl Session<'_> {
-    /// Takes up the checkpoint, where there is one.
+impl TrainingSession<'_> {
+    /// Restores the checkpoint, if there is one.
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
         checkpoint::clear_unfinished(self.run.scratch);
         if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
@@ -73,7 +73,7 @@ impl Session<'_> {
             let moment = self.step(step, learning_rate)?;
             self.history.push(moment);
             tokens += moment.tokens;
-            (self.run.progress)(Reading {
+            (self.run.progress)(TrainingProgress {
                 step: step + 1,
                 steps,
                 loss: moment.loss,
@@ -89,8 +89,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes optimizer step `step`, from 0.
-    fn step(&mut self, step: u64, learning_rate: f64) -> Result<Moment, TrainError> {
+    /// Takes optimizer step `step`, counted from 0.
+    fn step(&mut self, step: u64, learning_rate: f64) -> Result<StepMetrics, TrainError> {
         let accumulate = self.recipe.accumulate as u64;
         let mut rows = Vec::new();
         let mut batches: Vec<Batch> = Vec::new();
@@ -99,7 +99,7 @@ impl Session<'_> {
             batches.push(self.examples.batch(&numbers));
             rows.extend(numbers);
         }
-        let Step { loss, gradient_norm } = self.engine.step(&batches, learning_rate)?;
+        let StepResult { loss, gradient_norm } = self.engine.step(&batches, learning_rate)?;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
             return Err(TrainError::Diverged {
                 step: step + 1,
@@ -108,7 +108,7 @@ impl Session<'_> {
                 rows: self.examples.ids(&rows),
             });
         }
-        Ok(Moment {
+        Ok(StepMetrics {
             loss,
             gradient_norm,
             tokens: batches.iter().map(|batch| batch.tokens.len() as f64).sum(),
@@ -128,7 +128,7 @@ mod tests {
     fn writing_checkpoints_takes_a_small_part_of_the_time() {
         assert_eq!(interval(Duration::from_millis(20)), Duration::from_secs(30));
         assert_eq!(interval(Duration::from_secs(4)), Duration::from_secs(120));
-        assert_eq!(interval(presumed(100_000)), INTERVAL);
+        assert_eq!(interval(presumed(100_000)), MIN_CHECKPOINT_INTERVAL);
         assert_eq!(interval(presumed(100_000_000)), Duration::from_secs(90));
     }
 }

@@ -1,21 +1,21 @@
-//! Where a training starts: at random, or from another model.
+//! The start of a training: random weights, or another model.
 
-use super::{Material, Recipe, TrainError, examples, memory};
-use crate::model::{self, Architecture, Model, Shape, Weights};
+use super::{Recipe, TrainError, TrainingData, examples, memory};
+use crate::model::{self, Architecture, Model, ModelShape, Weights};
 use crate::tokenizer::Tokenizer;
 
-/// What there is before the first step.
-pub(super) struct Start {
+/// Tokenizer, shape and weights before the first step.
+pub(super) struct TrainingStart {
     pub(super) tokenizer: Tokenizer,
-    pub(super) shape: Shape,
+    pub(super) shape: ModelShape,
     pub(super) weights: Weights,
 }
 
-impl Start {
-    /// The base as it is, or, without one, a tokenizer for the texts and the random weights that `seed` stands for.
-    /// `memory` is how many bytes it may take, where that is known.
-    pub(super) fn of(recipe: &Recipe, material: &Material<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
-        if let Some(base) = material.base {
+impl TrainingStart {
+    /// The base, or without one a new tokenizer for the texts and random weights for `seed`. `memory` is the available memory in bytes, if
+    /// known.
+    pub(super) fn new(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, memory: Option<u64>) -> Result<Self, TrainError> {
+        if let Some(base) = data.base {
             let Model {
                 tokenizer,
                 shape,
@@ -30,17 +30,17 @@ impl Start {
             }
             return Ok(Self { tokenizer, shape, weights });
         }
-        let tokenizer = examples::tokenizer(recipe.tokenizer, material, &recipe.prompt)?;
+        let tokenizer = examples::tokenizer(recipe.tokenizer, data, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
         let shape = architecture.shape(tokenizer.vocabulary())?;
-        memory::fits(&shape, memory)?;
+        memory::check_weights_fit(&shape, memory)?;
         let weights = model::initialise(&shape, seed);
         Ok(Self { tokenizer, shape, weights })
     }
 }
 
-/// Whether a model of the architecture `written` has the shape `found`, whatever the vocabulary.
-pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainError> {
+/// Checks that a model of the architecture `written` has the shape `found`, apart from the vocabulary.
+pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), TrainError> {
     let written = written.shape(found.vocabulary)?;
     let (written, found) = (sizes(&written), sizes(found));
     let other = written.into_iter().zip(found).find(|((_, written), (_, found))| written != found);
@@ -49,8 +49,8 @@ pub(super) fn check(written: &Architecture, found: &Shape) -> Result<(), TrainEr
     })
 }
 
-/// All that a shape has beside the vocabulary, by the names that an experiment uses.
-fn sizes(shape: &Shape) -> [(&'static str, String); 14] {
+/// All fields of a shape except the vocabulary, by their names in an experiment.
+fn sizes(shape: &ModelShape) -> [(&'static str, String); 14] {
     [
         ("width", shape.width.to_string()),
         ("layers", shape.layers.to_string()),

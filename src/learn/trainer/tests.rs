@@ -37,8 +37,8 @@ fn recipe() -> Recipe {
     }
 }
 
-fn material(rows: &[Row]) -> Material<'_> {
-    Material {
+fn data(rows: &[Row]) -> TrainingData<'_> {
+    TrainingData {
         rows,
         vocabulary: &[],
         base: None,
@@ -64,13 +64,13 @@ impl Place {
         }
     }
 
-    fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<Trained, TrainError> {
-        self.train_from(recipe, &material(rows))
+    fn train(&self, recipe: &Recipe, rows: &[Row]) -> Result<TrainedModel, TrainError> {
+        self.train_from(recipe, &data(rows))
     }
 
-    fn train_from(&self, recipe: &Recipe, material: &Material<'_>) -> Result<Trained, TrainError> {
+    fn train_from(&self, recipe: &Recipe, data: &TrainingData<'_>) -> Result<TrainedModel, TrainError> {
         let done = Cell::new(0);
-        let run = Run {
+        let run = TrainingRun {
             scratch: self.scratch.path(),
             threads: self.threads,
             device: "cpu",
@@ -78,11 +78,11 @@ impl Place {
             progress: &|reading| done.set(reading.step),
             stop: &|| done.get() >= self.until,
         };
-        train(recipe, material, 3, &run)
+        train(recipe, data, 3, &run)
     }
 }
 
-fn bytes(trained: &Trained) -> BTreeMap<String, Vec<u8>> {
+fn bytes(trained: &TrainedModel) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     trained.save(folder.path()).unwrap();
     let entries = walkdir::WalkDir::new(folder.path()).into_iter().map(|entry| entry.unwrap());
@@ -110,7 +110,7 @@ fn the_loss_falls_alike_on_every_engine() {
         assert_eq!(curve.len(), 60);
         assert!(curve[0].loss > 3.0 && curve[59].loss < 1.0, "{curve:?}");
     }
-    let early = |curve: &[Point]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
+    let early = |curve: &[TrainingPoint]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
     assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
 }
 
@@ -154,7 +154,7 @@ fn a_checkpoint_of_another_training_is_ignored() {
 }
 
 /// A model that has learned something of the sums whose first number is below 5.
-fn base() -> Trained {
+fn base() -> TrainedModel {
     let recipe = Recipe {
         steps: 40,
         learning_rate: 1e-2,
@@ -175,9 +175,9 @@ fn no_further_step_leaves_the_base_as_it_is() {
         };
         let same = Place::new(1, u64::MAX).train_from(
             &recipe,
-            &Material {
+            &TrainingData {
                 base: Some(&|| Ok(base.clone())),
-                ..material(&rows())
+                ..data(&rows())
             },
         );
         let same = same.unwrap().model;
@@ -190,14 +190,14 @@ fn no_further_step_leaves_the_base_as_it_is() {
 fn a_training_from_a_base_begins_where_that_ended_and_can_be_stopped() {
     let base = base();
     let (all, recipe) = (rows(), Recipe { model: None, ..recipe() });
-    let from = Material {
+    let from = TrainingData {
         base: Some(&|| Ok(base.model.clone())),
-        ..material(&all)
+        ..data(&all)
     };
     let mut place = Place::new(1, u64::MAX);
     let straight = place.train_from(&recipe, &from).unwrap();
     assert!(straight.curve[0].loss < base.curve[0].loss / 2.0, "{:?}", straight.curve[0]);
-    // The base's shape may be said, and is the same training.
+    // Naming the base's shape gives the same training.
     let said = Recipe {
         model: self::recipe().model,
         ..recipe.clone()
@@ -223,9 +223,9 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
         learning_rate: 1e-2,
         ..recipe()
     };
-    let from = Material {
+    let from = TrainingData {
         base: Some(&|| Ok(base.model.clone())),
-        ..material(&all)
+        ..data(&all)
     };
     for engine in ENGINES {
         let recipe = Recipe { engine, ..recipe.clone() };
@@ -236,7 +236,7 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
         lora.merge(&mut merged, &adapters.weights);
         assert_eq!(merged, trained.model.weights, "{engine:?}");
         assert_ne!(merged, base.model.weights, "{engine:?}");
-        // What is not adapted stays.
+        // Weights without adapters do not change.
         assert_eq!(merged["model.norm.weight"], base.model.weights["model.norm.weight"]);
     }
     let dropped = Recipe {
@@ -254,22 +254,22 @@ fn adapters_are_merged_and_kept_and_a_stopped_training_ends_with_the_same_bytes(
 fn a_base_that_does_not_fit_is_refused() {
     let base = base().model;
     let fails = |recipe: Recipe, rows: &[Row]| {
-        let material = Material {
+        let data = TrainingData {
             base: Some(&|| Ok(base.clone())),
-            ..material(rows)
+            ..data(rows)
         };
-        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap_err().to_string()
+        Place::new(1, u64::MAX).train_from(&recipe, &data).unwrap_err().to_string()
     };
     let wide = Recipe {
         model: Some(Architecture::default()),
         ..recipe()
     };
-    insta::assert_snapshot!(fails(wide, &rows()), @"`model` has width 64, and the base has 32; leave `model` out to take the base's, or train a base of that shape");
+    insta::assert_snapshot!(fails(wide, &rows()), @"`model` has width 64, but the base has 32; leave `model` out to use the base's, or train a base of that shape");
     let mut strange = rows();
     strange[3].completion = "1. 0 × 3 = 0.\nThus, the answer is 0.".to_owned();
-    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "×" (row "1_1/03": "1. 0 × 3 = 0."); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer has no token for "×" (row "1_1/03": "1. 0 × 3 = 0."); train the base on rows that contain it, or pass such rows to the base's training as `vocabulary`"#);
     strange[2].prompt = "0 plus\n2\t".to_owned();
-    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer does not know "p" (row "1_1/02": "0 plus"); train the base on rows that have it, or give the base's training such rows as `vocabulary`"#);
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the base's tokenizer has no token for "p" (row "1_1/02": "0 plus"); train the base on rows that contain it, or pass such rows to the base's training as `vocabulary`"#);
 }
 
 #[test]
@@ -278,11 +278,11 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
     all.truncate(4);
     let recipe = Recipe { steps: 1, ..recipe() };
     let with = |vocabulary: &[Row]| {
-        let material = Material {
+        let data = TrainingData {
             vocabulary,
-            ..material(&known)
+            ..data(&known)
         };
-        Place::new(1, u64::MAX).train_from(&recipe, &material).unwrap().model
+        Place::new(1, u64::MAX).train_from(&recipe, &data).unwrap().model
     };
     all[0].completion = "North, then ♋.\nNorth again.".to_owned();
     let base = with(&all);
@@ -293,17 +293,17 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
         },
         ..recipe.clone()
     };
-    let material = Material {
+    let data = TrainingData {
         base: Some(&|| Ok(base.clone())),
-        ..material(&all)
+        ..data(&all)
     };
-    Place::new(1, u64::MAX).train_from(&numbered, &material).unwrap();
+    Place::new(1, u64::MAX).train_from(&numbered, &data).unwrap();
 }
 
 #[test]
 fn epochs_take_the_place_of_steps() {
     let recipe = Recipe { epochs: 1, ..recipe() };
-    // 100 rows are 13 batches of 8, two to a step.
+    // 100 rows are 13 batches of 8, two per step.
     assert_eq!(Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap().curve.len(), 7);
 }
 
@@ -324,7 +324,7 @@ fn a_curriculum_is_a_share_of_the_steps() {
 #[test]
 fn failures_say_what_to_do() {
     let fails = |recipe: Recipe, rows: &[Row]| Place::new(1, u64::MAX).train(&recipe, rows).unwrap_err().to_string();
-    insta::assert_snapshot!(fails(recipe(), &[]), @"there are no rows to train on; see what the stage that makes `data` put out");
+    insta::assert_snapshot!(fails(recipe(), &[]), @"there are no rows to train on; check the output of the stage that makes `data`");
     let hot = Recipe {
         learning_rate: 1e30,
         clip: 0.0,
@@ -355,13 +355,13 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
         ..recipe()
     };
     let rows = rows();
-    let Start { tokenizer, shape, .. } = Start::of(&recipe, &material(&rows), 3, None).unwrap();
+    let TrainingStart { tokenizer, shape, .. } = TrainingStart::new(&recipe, &data(&rows), 3, None).unwrap();
     let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
-    let mut order = Order::new(3, recipe.batch, examples.lengths(), 0);
+    let mut order = BatchOrder::new(3, recipe.batch, examples.lengths(), 0);
     let batches = memory::batches(&recipe, &examples, &mut order, 2);
     assert_eq!(batches.len(), 8);
     let fit = |mega: u64| {
-        let run = Run {
+        let run = TrainingRun {
             scratch: Path::new(""),
             threads: 1,
             device: "cpu",
@@ -369,19 +369,19 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
             progress: &|_| {},
             stop: &|| false,
         };
-        memory::fit(&recipe, &shape, &batches, 0, &run).map(|training| training.recompute)
+        memory::choose_options(&recipe, &shape, &batches, 0, &run).map(|training| training.recompute)
     };
     let least = (1..1000).find(|mega| fit(*mega).is_ok()).unwrap();
     assert_eq!(fit(least).ok(), Some(true));
     assert_eq!(fit(1000).ok(), Some(false));
-    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 131 MB of memory (125 MB for the program, weights, gradient and moments, 6 MB for activations), and 1 MB are there (with `dtype = "bf16"` 122 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
+    insta::assert_snapshot!(fit(1).unwrap_err(), @r#"training needs 131 MB of memory (125 MB for the program, weights, gradient and moments, 6 MB for activations), but only 1 MB are available (with `dtype = "bf16"` 122 MB); train a smaller `model` or on shorter rows, freeze weights (`frozen`), use fewer `threads` or `dtype = "bf16"`, or free memory"#);
     let mut place = Place::new(1, u64::MAX);
     let plenty = bytes(&place.train(&recipe, &rows).unwrap());
     place.memory = Some(least * 1_000_000);
     assert!(bytes(&place.train(&recipe, &rows).unwrap()) == plenty);
     place.memory = Some((least - 1) * 1_000_000);
     assert!(matches!(place.train(&recipe, &rows), Err(TrainError::Memory { .. })));
-    // Hundreds of terabytes of weights are refused before they are made.
+    // Hundreds of terabytes of weights are refused before they are created.
     let mut vast = recipe;
     vast.model.as_mut().unwrap().width = 1 << 20;
     let refused = place.train(&vast, &rows).unwrap_err();
@@ -403,28 +403,28 @@ fn frozen_weights_are_those_of_the_random_start() {
         engine: Engine::Candle,
         ..recipe
     };
-    insta::assert_snapshot!(Place::new(1, u64::MAX).train(&candle, &rows()).unwrap_err(), @r#"the engine `candle` trains all weights; set `engine = "cpu"` for `frozen`"#);
+    insta::assert_snapshot!(Place::new(1, u64::MAX).train(&candle, &rows()).unwrap_err(), @r#"the engine `candle` cannot freeze weights; set `engine = "cpu"` to use `frozen`"#);
 }
 
 #[test]
 fn a_checkpoint_of_other_shapes_names_the_tensor_and_both() {
     let place = Place::new(1, 7);
     assert!(matches!(place.train(&recipe(), &rows()), Err(TrainError::Stopped)));
-    // What only damage does: the same training's name on another model's numbers.
+    // Only damage causes this: the identity of this training with the numbers of another model.
     let mut wide = recipe();
     wide.model.as_mut().unwrap().feed_forward = 40;
     let rows = rows();
-    let Start { shape, weights, .. } = Start::of(&wide, &material(&rows), 3, None).unwrap();
+    let TrainingStart { shape, weights, .. } = TrainingStart::new(&wide, &data(&rows), 3, None).unwrap();
     let other = engine::trainer(Engine::Cpu, wide.dtype, "cpu", &shape, weights, wide.optimizer(), 1).unwrap();
-    let start = Start::of(&recipe(), &material(&rows), 3, None).unwrap();
+    let start = TrainingStart::new(&recipe(), &data(&rows), 3, None).unwrap();
     let identity = checkpoint::identity(&recipe(), &rows, &start, 3).unwrap();
     checkpoint::write(&*other, &[], place.scratch.path(), &identity).unwrap();
     let message = place.train(&recipe(), &rows).unwrap_err().to_string();
     let message = message.replace(&place.scratch.path().display().to_string(), "");
-    insta::assert_snapshot!(message, @"cannot go on from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32] where the model needs [96, 32]; remove it to train from the start");
+    insta::assert_snapshot!(message, @"cannot resume from the checkpoint /checkpoint.safetensors: tensor `model.layers.0.mlp.gate_proj.weight` has shape [40, 32], but the model needs [96, 32]; remove it to train from the start");
 }
 
-/// Reads a recipe as the table of kinds does.
+/// Reads a recipe in the same way as the kind `train`.
 fn read(toml: &str) -> Result<Recipe, String> {
     let table: toml::Table = toml.parse().unwrap();
     let value = figment::value::Value::serialize(table).unwrap();
@@ -475,8 +475,8 @@ fn a_bad_recipe_is_refused_with_the_path() {
     prompt: unknown variant: found `plian`, expected ``numbered` or `plain``
     batch: 0 is too small, it must be at least 1
     warmup: 1.5 is out of range, it must be a share, from 0 to 1
-    learning_rate: -1 is out of range, it must be a number from 0 on
-    beta2: 1 is out of range, it must be a number from 0 to 1, without 1
+    learning_rate: -1 is out of range, it must be a number of at least 0
+    beta2: 1 is out of range, it must be a number of at least 0 and less than 1
     schedule: unknown variant: found `cosin`, expected `one of `cosine`, `linear`, `constant``
     lr: unknown field: found `lr`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `lora`, `engine`, `dtype``
     ");

@@ -10,7 +10,7 @@ use lab::event::Progress;
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use learn::dataset::{self, Row};
 use learn::model::{self, Architecture, Model};
-use learn::tokenizer::{Style, Tokenizer};
+use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use tempfile::TempDir;
 
 /// A kind by name.
@@ -176,7 +176,7 @@ pub fn two_rows() -> Vec<Row> {
 pub fn gibberish(prompt: &str) -> Model {
     let rows = two_rows();
     let texts = rows.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
-    let tokenizer = Tokenizer::build(Style::Phrase, texts).unwrap();
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, texts).unwrap();
     let architecture = Architecture {
         width: 16,
         layers: 1,

@@ -167,5 +167,5 @@ fn damaged_models_and_data_are_named() {
         .unwrap_err();
     assert_snapshot!(error.replace(&folder.path().display().to_string(), ""), @"cannot read /prompt.json: No such file or directory (os error 2)");
     assert_snapshot!(Bench::new("train", "").text("data", "{}").run().unwrap_err(), @"/data-0.jsonl:1: missing field `id`");
-    assert_snapshot!(Bench::new("train", "").rows("data", &[]).run().unwrap_err(), @"there are no rows to train on; see what the stage that makes `data` put out");
+    assert_snapshot!(Bench::new("train", "").rows("data", &[]).run().unwrap_err(), @"there are no rows to train on; check the output of the stage that makes `data`");
 }

@@ -156,9 +156,9 @@ fn wrong_params_are_refused() {
 
 #[test]
 fn what_is_frozen_is_checked_against_the_model_and_left_out_where_it_is_nothing() {
-    assert_snapshot!(refusal("train", "frozen = ['model.layers.2.*']").split(" (known").next().unwrap(), @"frozen: `frozen` names `model.layers.2.*`, and no weight is called so");
-    assert_snapshot!(refusal("train", "frozen = ['*']"), @"frozen: `frozen` holds all weights: none is left to train");
-    assert_snapshot!(refusal("train", "frozen = ['model.norm.weight']\nengine = 'candle'"), @r#"frozen: the engine `candle` trains all weights; set `engine = "cpu"` for `frozen`"#);
+    assert_snapshot!(refusal("train", "frozen = ['model.layers.2.*']").split(" (known").next().unwrap(), @"frozen: `frozen` has the pattern `model.layers.2.*`, which matches no weight");
+    assert_snapshot!(refusal("train", "frozen = ['*']"), @"frozen: `frozen` matches all weights; nothing would be trained");
+    assert_snapshot!(refusal("train", "frozen = ['model.norm.weight']\nengine = 'candle'"), @r#"frozen: the engine `candle` cannot freeze weights; set `engine = "cpu"` to use `frozen`"#);
     let params = |params| parse("train", params).unwrap().params();
     assert_eq!(params("frozen = []"), params(""));
     assert_eq!(params("").get("frozen"), None);
@@ -187,7 +187,7 @@ fn a_base_brings_its_tokenizer_and_its_shape() {
     };
     assert_eq!(takes(""), "yes");
     assert_eq!(takes("model = { width = 128, layers = 3, kv_heads = 4 }"), "yes");
-    assert_snapshot!(takes("model = 'tiny'"), @"model: `model` has width 64, and the base has 128; leave `model` out to take the base's, or train a base of that shape");
+    assert_snapshot!(takes("model = 'tiny'"), @"model: `model` has width 64, but the base has 128; leave `model` out to use the base's, or train a base of that shape");
 }
 
 #[test]

@@ -6,18 +6,18 @@ use candle_core::{Result, Tensor, Var};
 
 use crate::engine::Optimizer;
 
-/// The optimizer's settings and memory.
+/// The optimizer's settings and state.
 pub(super) struct AdamW {
     settings: Optimizer,
     pub(super) steps: u64,
-    /// By the weights' names.
+    /// First moments by the weights' names.
     pub(super) first: BTreeMap<String, Tensor>,
-    /// By the weights' names.
+    /// Second moments by the weights' names.
     pub(super) second: BTreeMap<String, Tensor>,
 }
 
 impl AdamW {
-    /// An optimizer that has not seen a gradient of `weights` yet.
+    /// An optimizer of `weights` that has taken no step.
     pub(super) fn new(settings: Optimizer, weights: &BTreeMap<String, Var>) -> Result<Self> {
         let zeros = || {
             let zeros = weights.iter().map(|(name, weight)| Ok((name.clone(), weight.zeros_like()?)));
@@ -31,10 +31,10 @@ impl AdamW {
         })
     }
 
-    /// One step along `gradients`; returns their norm before clipping.
+    /// Takes one step along `gradients`; returns their norm before clipping.
     ///
     /// `m ← β₁m + (1-β₁)g`, `v ← β₂v + (1-β₂)g²`, `w ← w - η·λ·w - η · m/(1-β₁ᵗ) / (√(v/(1-β₂ᵗ)) + ε)`, with `g` scaled down to the
-    /// norm `clip` where it is larger, and λ = 0 for norms and biases.
+    /// norm `clip` if it is larger, and λ = 0 for norms and biases.
     pub(super) fn step(
         &mut self,
         weights: &BTreeMap<String, Var>,

@@ -3,22 +3,22 @@
 use candle_core::{Device, Result, Tensor};
 
 use super::layers::{attend, rotate};
-use super::network::{Layer, Network};
+use super::network::{CandleLayer, Network};
 
-/// What the layers of one batch share.
-pub(super) struct Causal {
+/// The tensors that the layers of one batch share.
+pub(super) struct CausalAttention {
     sequences: usize,
     length: usize,
     /// [length, 1, head/2]
     cosine: Tensor,
     /// [length, 1, head/2]
     sine: Tensor,
-    /// -∞ where the key comes after the query. [group · length, length]
+    /// -∞ if the key comes after the query, else 0. [group · length, length]
     mask: Tensor,
 }
 
-impl Causal {
-    /// For `sequences` sequences of `length` tokens, padding included (it comes last, so no token sees it).
+impl CausalAttention {
+    /// For `sequences` sequences of `length` tokens, including padding (it comes last, so no token attends to it).
     pub(super) fn new(network: &Network, sequences: usize, length: usize, device: &Device) -> Result<Self> {
         let shape = &network.shape;
         let group = shape.heads / shape.kv_heads;
@@ -34,14 +34,14 @@ impl Causal {
     }
 
     /// One layer over the stream x: [sequences · length, width]
-    pub(super) fn layer(&self, network: &Network, layer: &Layer, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn layer(&self, network: &Network, layer: &CandleLayer, x: &Tensor) -> Result<Tensor> {
         let shape = &network.shape;
         let (batch, length, head) = (self.sequences, self.length, shape.head_dim);
         let (q, k, v) = layer.project(x)?;
         let q = rotate(&q.reshape((batch, length, shape.heads, head))?, &self.cosine, &self.sine)?;
         let k = rotate(&k.reshape((batch, length, shape.kv_heads, head))?, &self.cosine, &self.sine)?;
         let v = v.reshape((batch, length, shape.kv_heads, head))?;
-        // The query heads that share a key head stand one after the other: no key is copied.
+        // The query heads that share a key head follow one another, so no key is copied.
         let group = shape.heads / shape.kv_heads;
         let q = q.transpose(1, 2)?.reshape((batch, shape.kv_heads, group * length, head))?;
         let (k, v) = (k.transpose(1, 2)?.contiguous()?, v.transpose(1, 2)?.contiguous()?);

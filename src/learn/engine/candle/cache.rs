@@ -1,25 +1,25 @@
-//! Keys and values of the tokens so far, and attention over them.
+//! The cache of keys and values, and attention over it.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::layers::attend;
-use crate::model::Shape;
+use crate::model::ModelShape;
 
-/// Attention looks at this many positions, or twice as many, and so on: as few as reach the row's own. The count is a function of
-/// the row alone, so that sums are grouped alike whatever the other rows are.
-const STRIDE: usize = 32;
+/// Attention reads the positions up to the row's own, rounded up to a multiple of this. The number depends on the row alone, so that sums
+/// are grouped in the same way whatever the other rows are.
+const POSITION_STEP: usize = 32;
 
-/// Where a row stands: which slot, and how many tokens come before it.
+/// The position of a row: its slot, and the number of tokens before it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct CachePosition {
     pub(super) slot: usize,
     pub(super) position: usize,
 }
 
 /// Keys and values of one layer for a fixed number of slots.
-pub(super) struct Cache {
+pub(super) struct KeyValueCache {
     slots: usize,
     kv_heads: usize,
     heads: usize,
@@ -30,9 +30,9 @@ pub(super) struct Cache {
     values: Tensor,
 }
 
-impl Cache {
-    pub(super) fn new(shape: &Shape, slots: usize, device: &Device) -> Result<Self> {
-        let rows = shape.context.next_multiple_of(STRIDE) * slots;
+impl KeyValueCache {
+    pub(super) fn new(shape: &ModelShape, slots: usize, device: &Device) -> Result<Self> {
+        let rows = shape.context.next_multiple_of(POSITION_STEP) * slots;
         let zeros = || Tensor::zeros((rows, shape.kv_heads * shape.head_dim), DType::F32, device);
         Ok(Self {
             slots,
@@ -45,7 +45,7 @@ impl Cache {
     }
 
     /// Stores the rotated keys and the values of the rows at `places`. keys, values: [places, kv_heads · head]
-    pub(super) fn store(&self, places: &[Place], keys: &Tensor, values: &Tensor) -> Result<()> {
+    pub(super) fn store(&self, places: &[CachePosition], keys: &Tensor, values: &Tensor) -> Result<()> {
         let rows: Vec<u32> = places
             .iter()
             .map(|place| (place.position * self.slots + place.slot) as u32)
@@ -60,17 +60,16 @@ impl Cache {
     pub(super) fn copy(&self, from: usize, to: usize, count: usize) -> Result<()> {
         let rows: Vec<u32> = (0..count).map(|position| (position * self.slots + from) as u32).collect();
         let rows = Tensor::new(rows.as_slice(), self.keys.device())?;
-        let places: Vec<Place> = (0..count).map(|position| Place { slot: to, position }).collect();
+        let places: Vec<CachePosition> = (0..count).map(|position| CachePosition { slot: to, position }).collect();
         self.store(&places, &self.keys.index_select(&rows, 0)?, &self.values.index_select(&rows, 0)?)
     }
 
-    /// What the rows at `places` see of their slots, up to their own position. queries: [places, heads, head] →
-    /// [places, heads · head]
-    pub(super) fn attend(&self, places: &[Place], queries: &Tensor) -> Result<Tensor> {
+    /// Attention of the rows at `places` to their slots, up to their own position. queries: [places, heads, head] → [places, heads · head]
+    pub(super) fn attend(&self, places: &[CachePosition], queries: &Tensor) -> Result<Tensor> {
         let mut by_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (row, place) in places.iter().enumerate() {
             by_length
-                .entry((place.position + 1).next_multiple_of(STRIDE))
+                .entry((place.position + 1).next_multiple_of(POSITION_STEP))
                 .or_default()
                 .push(row);
         }
@@ -83,7 +82,7 @@ impl Cache {
         let groups = by_length.iter();
         let groups = groups
             .map(|(&length, rows)| {
-                let members: Vec<Place> = rows.iter().filter_map(|&row| places.get(row).copied()).collect();
+                let members: Vec<CachePosition> = rows.iter().filter_map(|&row| places.get(row).copied()).collect();
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 let rows = Tensor::new(rows.as_slice(), queries.device())?;
                 self.attend_alike(length, &members, &queries.index_select(&rows, 0)?)
@@ -92,8 +91,8 @@ impl Cache {
         Tensor::cat(&groups, 0)?.index_select(&Tensor::new(order.as_slice(), queries.device())?, 0)
     }
 
-    /// [`Cache::attend`] for rows that all look at `length` positions.
-    fn attend_alike(&self, length: usize, places: &[Place], queries: &Tensor) -> Result<Tensor> {
+    /// [`KeyValueCache::attend`] for rows that all read `length` positions.
+    fn attend_alike(&self, length: usize, places: &[CachePosition], queries: &Tensor) -> Result<Tensor> {
         let (device, rows) = (queries.device(), places.len());
         let slots: Vec<u32> = places.iter().map(|place| place.slot as u32).collect();
         let slots = Tensor::new(slots.as_slice(), device)?;
@@ -104,7 +103,7 @@ impl Cache {
                 .permute((1, 2, 0, 3))?
                 .contiguous()
         };
-        let visible = |place: &Place| {
+        let visible = |place: &CachePosition| {
             let position = place.position;
             (0..length).map(move |key| if key > position { f32::NEG_INFINITY } else { 0.0 })
         };

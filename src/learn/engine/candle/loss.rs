@@ -2,18 +2,18 @@
 
 use candle_core::{Device, Tensor};
 
-use super::attention::Causal;
-use super::network::{Input, Network};
+use super::attention::CausalAttention;
+use super::network::{Network, TokenInput};
 use crate::engine::{Batch, EngineError, IGNORED, check};
 
-/// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; nothing where none is trained on.
+/// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; `None` if no token is trained on.
 pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Result<Option<Tensor>, EngineError> {
-    let padded = Padded::new(network, batch)?;
+    let padded = PaddedBatch::new(network, batch)?;
     if padded.targets.is_empty() {
         return Ok(None);
     }
     let mut x = network.embed(&padded.input(device)?)?; // [sequences · length, width]
-    let causal = Causal::new(network, batch.lengths.len(), padded.length, device)?;
+    let causal = CausalAttention::new(network, batch.lengths.len(), padded.length, device)?;
     for layer in &network.layers {
         x = causal.layer(network, layer, &x)?;
     }
@@ -24,19 +24,19 @@ pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Resul
     Ok(Some(likelihoods.sum_all()?.neg()?))
 }
 
-/// A batch with its sequences padded to the longest, and where the trained tokens went.
-struct Padded {
+/// A batch with its sequences padded to the longest, and the positions of the trained tokens.
+struct PaddedBatch {
     length: usize,
     /// [sequences · length]
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
-    /// The rows that are trained on, and their targets. [trained]
+    /// Indices of the rows that are trained on, and their targets. [trained]
     rows: Vec<u32>,
     targets: Vec<u32>,
 }
 
-impl Padded {
+impl PaddedBatch {
     fn new(network: &Network, batch: &Batch) -> Result<Self, EngineError> {
         let (shape, length) = (&network.shape, batch.lengths.iter().copied().max().unwrap_or(0));
         check::batch(shape, batch)?;
@@ -53,8 +53,8 @@ impl Padded {
         })
     }
 
-    fn input(&self, device: &Device) -> Result<Input, EngineError> {
-        Ok(Input {
+    fn input(&self, device: &Device) -> Result<TokenInput, EngineError> {
+        Ok(TokenInput {
             tokens: Tensor::new(self.tokens.as_slice(), device)?,
             lines: Tensor::new(self.lines.as_slice(), device)?,
             columns: Tensor::new(self.columns.as_slice(), device)?,
@@ -62,7 +62,7 @@ impl Padded {
     }
 }
 
-/// Lays out `packed` sequences of `lengths` with `filler` after each, up to `length`; nothing stays nothing.
+/// Pads `packed` sequences of `lengths` with `filler`, each up to `length`. An empty list stays empty.
 fn pad(packed: &[u32], lengths: &[usize], length: usize, filler: u32) -> Vec<u32> {
     let mut padded = Vec::with_capacity(lengths.len() * length);
     let mut rest = packed.iter().copied();

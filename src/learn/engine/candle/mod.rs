@@ -1,10 +1,10 @@
 //! The reference engine: candle operations that carry gradients, on any candle device.
 //!
-//! candle's fused operations (`softmax_last_dim`, `rms_norm`, `rope`, flash attention, …) give no gradient and no error on the CPU;
-//! what is trained here is written without them, and a test holds every parameter's gradient against finite differences.
+//! On the CPU, candle's fused operations (`softmax_last_dim`, `rms_norm`, `rope`, flash attention, …) silently have no gradient. Training
+//! does not use them, and a test compares every parameter's gradient with finite differences.
 //!
 //! On the CPU, products are split among threads by rows and columns of their result, never along the sum, so the number of threads
-//! does not change a bit. Each engine has a thread pool of its own.
+//! changes no bit. Each engine has its own thread pool.
 
 mod adamw;
 mod attention;
@@ -18,19 +18,19 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use decoder::{Decoder, SLOTS};
-pub use trainer::Trainer;
+pub use decoder::{CandleDecoder, RECOMMENDED_SLOTS};
+pub use trainer::CandleTrainer;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-use super::{EngineError, Named, check};
-use crate::model::{Array, Shape, Take};
+use super::{EngineError, NamedTensor, check};
+use crate::model::{Array, ModelShape, WeightSource};
 
-/// The tensors of the decoder of `shape`, by name, on `device`; others in `weights` are left out.
-fn tensors(shape: &Shape, mut weights: impl Take, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
+/// The tensors of the decoder of `shape` by name, on `device`. Other tensors in `weights` are ignored.
+fn tensors(shape: &ModelShape, mut weights: impl WeightSource, device: &Device) -> Result<BTreeMap<String, Tensor>, EngineError> {
     let parameters = shape.parameters().into_iter();
     parameters
         .map(|(name, expected)| {
@@ -47,11 +47,11 @@ fn tensor(array: &Array, name: &str, expected: &[usize], device: &Device) -> Res
 }
 
 /// The numbers of `tensors`, copied from the device.
-fn named<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Vec<Named<'a>>, EngineError> {
+fn named<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Vec<NamedTensor<'a>>, EngineError> {
     let tensors = tensors.into_iter();
     tensors
         .map(|(name, tensor)| {
-            Ok(Named {
+            Ok(NamedTensor {
                 name: Cow::Borrowed(name),
                 shape: Cow::Borrowed(tensor.dims()),
                 data: Cow::Owned(tensor.flatten_all()?.to_vec1()?),

@@ -1,18 +1,18 @@
-//! The decoder's weights as candle tensors, and what training and decoding compute alike.
+//! The decoder's weights as candle tensors, and the computations that training and decoding share.
 
 use candle_core::{Device, Tensor};
 
 use super::layers::{linear, rms_norm};
 use crate::engine::EngineError;
-use crate::model::Shape;
+use crate::model::ModelShape;
 
-/// The decoder. Rows are tokens, of whatever sequences: only attention looks beyond its row.
+/// The decoder. Rows are tokens of any sequences: only attention reads other rows.
 pub(super) struct Network {
-    pub(super) shape: Shape,
+    pub(super) shape: ModelShape,
     tokens: Tensor,
     lines: Option<Tensor>,
     columns: Option<Tensor>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<CandleLayer>,
     norm: Tensor,
     head: Tensor,
     /// [context, head/2]
@@ -22,13 +22,13 @@ pub(super) struct Network {
 }
 
 /// One layer's weights.
-pub(super) struct Layer {
+pub(super) struct CandleLayer {
     epsilon: f64,
     attention_norm: Tensor,
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    /// Of queries, keys and values.
+    /// Biases of queries, keys and values.
     biases: Option<[Tensor; 3]>,
     output: Tensor,
     mlp_norm: Tensor,
@@ -37,16 +37,20 @@ pub(super) struct Layer {
     down: Tensor,
 }
 
-/// What the decoder reads of each token: number, line and column. [rows] each
-pub(super) struct Input {
+/// The decoder's input for each token: index, line and column. [rows] each
+pub(super) struct TokenInput {
     pub(super) tokens: Tensor,
     pub(super) lines: Tensor,
     pub(super) columns: Tensor,
 }
 
 impl Network {
-    /// The decoder of `shape` with the weights that `weight` knows by name.
-    pub(super) fn new(shape: &Shape, device: &Device, weight: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+    /// The decoder of `shape`; `weight` returns the weights by name.
+    pub(super) fn new(
+        shape: &ModelShape,
+        device: &Device,
+        weight: impl Fn(&str) -> Result<Tensor, EngineError>,
+    ) -> Result<Self, EngineError> {
         let when = |rows: usize, name: &str| (rows > 0).then(|| weight(name)).transpose();
         let tokens = weight("model.embed_tokens.weight")?;
         let (cosine, sine) = rotary(shape, device)?;
@@ -54,7 +58,7 @@ impl Network {
             lines: when(shape.lines, "model.embed_lines.weight")?,
             columns: when(shape.columns, "model.embed_columns.weight")?,
             layers: (0..shape.layers)
-                .map(|layer| Layer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}"))))
+                .map(|layer| CandleLayer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}"))))
                 .collect::<Result<_, _>>()?,
             norm: weight("model.norm.weight")?,
             head: if shape.tied { tokens.clone() } else { weight("lm_head.weight")? },
@@ -66,7 +70,7 @@ impl Network {
     }
 
     /// Token embedding + line embedding + column embedding. → [rows, width]
-    pub(super) fn embed(&self, input: &Input) -> candle_core::Result<Tensor> {
+    pub(super) fn embed(&self, input: &TokenInput) -> candle_core::Result<Tensor> {
         let mut x = self.tokens.index_select(&input.tokens, 0)?;
         if let Some(table) = &self.lines {
             x = (x + table.index_select(&input.lines, 0)?)?;
@@ -83,9 +87,9 @@ impl Network {
     }
 }
 
-impl Layer {
-    /// The layer with the tensors that `tensor` knows by name.
-    fn new(shape: &Shape, tensor: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
+impl CandleLayer {
+    /// The layer; `tensor` returns its tensors by name.
+    fn new(shape: &ModelShape, tensor: impl Fn(&str) -> Result<Tensor, EngineError>) -> Result<Self, EngineError> {
         let weight = |name: &str| tensor(&format!("{name}.weight"));
         let bias = |part: &str| tensor(&format!("self_attn.{part}.bias"));
         let biases = || Ok::<_, EngineError>([bias("q_proj")?, bias("k_proj")?, bias("v_proj")?]);
@@ -124,8 +128,8 @@ impl Layer {
     }
 }
 
-/// The tables of [`Shape::turns`]. Both [context, head / 2]
-fn rotary(shape: &Shape, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+/// The tables of [`ModelShape::turns`]. Both [context, head / 2]
+fn rotary(shape: &ModelShape, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
     let (cosines, sines) = shape.turns();
     let table = |values| Tensor::from_vec(values, (shape.context, shape.head_dim / 2), device);
     Ok((table(cosines)?, table(sines)?))

@@ -5,11 +5,11 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Config, Llama, Llama3RopeConfig, Llama3RopeType};
 use candle_transformers::models::qwen2;
 
-use super::attention::Causal;
-use super::network::{Input, Network};
-use super::{Decoder, Trainer, tensors};
-use crate::engine::{Batch, Decode, Feed, IGNORED, Optimizer, Train, reader};
-use crate::model::{Architecture, Llama3Scaling, RopeScaling, Shape, Weights, initialise};
+use super::attention::CausalAttention;
+use super::network::{Network, TokenInput};
+use super::{CandleDecoder, CandleTrainer, tensors};
+use crate::engine::{Batch, DecodingEngine, Feed, IGNORED, Optimizer, TrainingEngine, reader};
+use crate::model::{Architecture, Llama3Scaling, ModelShape, RopeScaling, Weights, initialise};
 use crate::seed::Stream;
 
 const VOCABULARY: usize = 23;
@@ -22,7 +22,7 @@ const OPTIMIZER: Optimizer = Optimizer {
 };
 
 /// Two query heads share a key head, so that grouping is tested everywhere.
-fn shape(lines: usize, columns: usize, tied: bool) -> Shape {
+fn shape(lines: usize, columns: usize, tied: bool) -> ModelShape {
     let architecture = Architecture {
         width: 32,
         layers: 2,
@@ -38,9 +38,9 @@ fn shape(lines: usize, columns: usize, tied: bool) -> Shape {
     architecture.shape(VOCABULARY).unwrap()
 }
 
-/// Biases, heads of a width of their own, and slower pairs.
-fn qwen(shape: &Shape) -> Shape {
-    Shape {
+/// Biases, a separate width of heads, and slower pairs.
+fn qwen(shape: &ModelShape) -> ModelShape {
+    ModelShape {
         qkv_bias: true,
         head_dim: 12,
         rope_scaling: Some(RopeScaling::Llama3(SCALING)),
@@ -48,7 +48,7 @@ fn qwen(shape: &Shape) -> Shape {
     }
 }
 
-/// So that some pairs of a head of 8 stay as they are, some are slower and some blended.
+/// Settings with which some pairs of a head of 8 do not change, some are slower and some are interpolated.
 const SCALING: Llama3Scaling = Llama3Scaling {
     factor: 8.0,
     low_freq_factor: 1.0,
@@ -56,8 +56,8 @@ const SCALING: Llama3Scaling = Llama3Scaling {
     original_context: 128,
 };
 
-/// Ten times the usual start: at that one, attention and norms hardly matter yet. Biases are no longer 0.
-fn lively(shape: &Shape) -> Weights {
+/// Ten times the usual initial weights, with which attention and norms hardly matter. Biases are not 0.
+fn lively(shape: &ModelShape) -> Weights {
     let mut weights = initialise(shape, 5);
     let mut stream = Stream::new(5, "biases");
     let biases = weights.iter_mut().filter(|(name, _)| name.ends_with(".bias"));
@@ -68,7 +68,7 @@ fn lively(shape: &Shape) -> Weights {
     weights
 }
 
-fn batch(shape: &Shape, lengths: &[usize], seed: u64) -> Batch {
+fn batch(shape: &ModelShape, lengths: &[usize], seed: u64) -> Batch {
     let mut stream = Stream::new(seed, "batch");
     let tokens = lengths.iter().sum();
     let mut draw = |bound: usize| -> Vec<u32> { (0..tokens).map(|_| stream.below(bound as u64) as u32).collect() };
@@ -83,26 +83,26 @@ fn batch(shape: &Shape, lengths: &[usize], seed: u64) -> Batch {
     }
 }
 
-fn trainer(shape: &Shape, weights: &Weights, threads: usize) -> Trainer {
-    Trainer::new(shape, weights, OPTIMIZER, &Device::Cpu, threads).unwrap()
+fn trainer(shape: &ModelShape, weights: &Weights, threads: usize) -> CandleTrainer {
+    CandleTrainer::new(shape, weights, OPTIMIZER, &Device::Cpu, threads).unwrap()
 }
 
-fn loss(shape: &Shape, weights: &Weights, batches: &[Batch]) -> f64 {
+fn loss(shape: &ModelShape, weights: &Weights, batches: &[Batch]) -> f64 {
     trainer(shape, weights, 1).gradients(batches).unwrap().0
 }
 
 /// All logits of one sequence. [tokens, vocabulary]
-fn full(shape: &Shape, weights: &Weights, batch: &Batch) -> Vec<Vec<f32>> {
+fn full(shape: &ModelShape, weights: &Weights, batch: &Batch) -> Vec<Vec<f32>> {
     let tensors = tensors(shape, weights, &Device::Cpu).unwrap();
     let network = Network::new(shape, &Device::Cpu, |name| Ok(tensors[name].clone())).unwrap();
     let row = |values: &[u32]| Tensor::new(values, &Device::Cpu).unwrap();
-    let input = Input {
+    let input = TokenInput {
         tokens: row(&batch.tokens),
         lines: row(&batch.lines),
         columns: row(&batch.columns),
     };
     let mut x = network.embed(&input).unwrap();
-    let causal = Causal::new(&network, 1, batch.tokens.len(), &Device::Cpu).unwrap();
+    let causal = CausalAttention::new(&network, 1, batch.tokens.len(), &Device::Cpu).unwrap();
     for layer in &network.layers {
         x = causal.layer(&network, layer, &x).unwrap();
     }
@@ -151,7 +151,7 @@ fn logits_are_those_of_candle_transformers() {
         rope_type: Llama3RopeType::Llama3,
     };
     for (tied, rope_scaling) in [(true, None), (false, Some(scaled))] {
-        let shape = Shape {
+        let shape = ModelShape {
             rope_scaling: rope_scaling.as_ref().map(|_| RopeScaling::Llama3(SCALING)),
             ..shape(0, 0, tied)
         };
@@ -190,7 +190,7 @@ fn logits_are_those_of_candle_transformers() {
 
 #[test]
 fn logits_with_biases_are_those_of_candle_transformers() {
-    let shape = Shape {
+    let shape = ModelShape {
         qkv_bias: true,
         ..shape(0, 0, true)
     };
@@ -238,8 +238,8 @@ fn cached_decoding_gives_the_logits_of_a_full_pass() {
     let weights = lively(&shape);
     let batch = batch(&shape, &[80], 4);
     let expected = full(&shape, &weights, &batch);
-    let mut decoder = Decoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
-    // A longer occupant first: what it left must not be seen.
+    let mut decoder = CandleDecoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
+    // First a longer sequence, whose cached values must not be visible later.
     decoder.feed(&[feed(&batch, 1, 0, 80)]).unwrap();
     let mut start = 0;
     for end in [30, 31, 32, 33, 70, 71, 80] {
@@ -256,7 +256,7 @@ fn a_row_does_not_depend_on_the_others() {
     let weights = lively(&shape);
     let batches: Vec<Batch> = (0..70).map(|seed| batch(&shape, &[3 + seed as usize], seed)).collect();
     let last = |batch: &Batch| batch.tokens.len() - 1;
-    let mut many = Decoder::new(&shape, &weights, 70, &Device::Cpu, 2).unwrap();
+    let mut many = CandleDecoder::new(&shape, &weights, 70, &Device::Cpu, 2).unwrap();
     let prompts: Vec<_> = batches
         .iter()
         .enumerate()
@@ -269,7 +269,7 @@ fn a_row_does_not_depend_on_the_others() {
         .map(|(slot, batch)| feed(batch, slot, last(batch), last(batch) + 1))
         .collect();
     let together = many.feed(&ends).unwrap();
-    let mut one = Decoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
+    let mut one = CandleDecoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
     for (batch, together) in batches.iter().zip(together.chunks(VOCABULARY)) {
         one.feed(&[feed(batch, 0, 0, last(batch))]).unwrap();
         let alone = one.feed(&[feed(batch, 0, last(batch), last(batch) + 1)]).unwrap();
@@ -282,7 +282,7 @@ fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
     let shape = shape(7, 9, true);
     let weights = lively(&shape);
     let batch = batch(&shape, &[70], 4);
-    let mut decoder = Decoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
+    let mut decoder = CandleDecoder::new(&shape, &weights, 3, &Device::Cpu, 1).unwrap();
     let fed = decoder.feed(&[feed(&batch, 0, 0, 70)]).unwrap().to_vec();
     for count in [1, 31, 32, 69] {
         decoder.feed(&[feed(&batch, 2, 1, 60)]).unwrap();
@@ -332,12 +332,12 @@ fn what_does_not_fit_is_refused() {
         lines: vec![0],
         ..batch(&shape, &[4], 1)
     };
-    insta::assert_snapshot!(step(short), @"1 line numbers where 4 are needed");
+    insta::assert_snapshot!(step(short), @"1 line numbers, expected 4");
     let mut incomplete = weights.clone();
     incomplete.remove("model.norm.weight");
-    let error = Decoder::new(&shape, &incomplete, 1, &Device::Cpu, 1).err().unwrap();
+    let error = CandleDecoder::new(&shape, &incomplete, 1, &Device::Cpu, 1).err().unwrap();
     insta::assert_snapshot!(error, @"tensor `model.norm.weight` is missing");
     let batch = batch(&shape, &[4], 1);
-    let mut decoder = Decoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
+    let mut decoder = CandleDecoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
     insta::assert_snapshot!(decoder.feed(&[feed(&batch, 1, 0, 4)]).unwrap_err(), @"slot 1 is out of range (known: 0 to 0)");
 }

@@ -7,35 +7,35 @@ use candle_core::{Device, Error, Tensor, Var};
 use super::adamw::AdamW;
 use super::network::Network;
 use super::{loss, named, pool, tensor, tensors};
-use crate::engine::{Batch, EngineError, IGNORED, Named, Optimizer, Part, Read, Step, Train};
-use crate::model::lora::names;
-use crate::model::{Lora, Shape, Weights};
+use crate::engine::{Batch, EngineError, IGNORED, NamedTensor, Optimizer, ReadTensor, StepResult, TensorGroup, TrainingEngine};
+use crate::model::lora::adapter_names;
+use crate::model::{Lora, ModelShape, Weights};
 
 /// Trains one decoder on a candle device.
-pub struct Trainer {
+pub struct CandleTrainer {
     device: Device,
     pool: rayon::ThreadPool,
-    /// The parameters; `network` holds the same storage.
+    /// The trained parameters; `network` shares their storage.
     weights: BTreeMap<String, Var>,
     network: Network,
     optimizer: AdamW,
-    adapted: Option<Adapted>,
+    adapted: Option<AdaptedBase>,
 }
 
-/// What stays as it is where adapters are trained.
-struct Adapted {
+/// The base, which does not change while adapters are trained.
+struct AdaptedBase {
     lora: Lora,
-    shape: Shape,
+    shape: ModelShape,
     base: BTreeMap<String, Tensor>,
 }
 
-impl Adapted {
-    /// The decoder with the adapters merged, in a way that gradients find back to them.
+impl AdaptedBase {
+    /// The decoder with the adapters merged by operations that carry gradients.
     fn network(&self, adapters: &BTreeMap<String, Var>, device: &Device) -> Result<Network, EngineError> {
         Network::new(&self.shape, device, |name| {
             let missing = || EngineError::Missing(name.to_owned());
             let weight = self.base.get(name).ok_or_else(missing)?;
-            let (a, b) = names(name);
+            let (a, b) = adapter_names(name);
             match (adapters.get(&a), adapters.get(&b)) {
                 (Some(a), Some(b)) => Ok((weight + (b.matmul(a)? * self.lora.scale())?)?),
                 _ => Ok(weight.clone()),
@@ -44,12 +44,12 @@ impl Adapted {
     }
 }
 
-impl Trainer {
-    /// A trainer of the decoder of `shape` that starts from `weights`.
+impl CandleTrainer {
+    /// A trainer of all weights of the decoder of `shape` that starts from `weights`.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape, or the device fails.
-    pub fn new(shape: &Shape, weights: &Weights, optimizer: Optimizer, device: &Device, threads: usize) -> Result<Self, EngineError> {
+    /// When a weight is missing or has the wrong shape, or the device fails.
+    pub fn new(shape: &ModelShape, weights: &Weights, optimizer: Optimizer, device: &Device, threads: usize) -> Result<Self, EngineError> {
         let variables = tensors(shape, weights, device)?.into_iter();
         let weights = variables
             .map(|(name, tensor)| Ok((name, Var::from_tensor(&tensor)?)))
@@ -68,19 +68,19 @@ impl Trainer {
         })
     }
 
-    /// A trainer of the adapters that stand among `weights`; the others stay as they are.
+    /// A trainer of the adapters among `weights`; the other weights do not change.
     ///
     /// # Errors
-    /// As [`Trainer::new`].
+    /// As [`CandleTrainer::new`].
     pub fn adapting(
-        shape: &Shape,
+        shape: &ModelShape,
         weights: &Weights,
         (lora, optimizer): (&Lora, Optimizer),
         device: &Device,
         threads: usize,
     ) -> Result<Self, EngineError> {
         let adapters = lora.adapted(shape).into_iter().flat_map(|(name, (out, inner))| {
-            let (a, b) = names(&name);
+            let (a, b) = adapter_names(&name);
             [(a, [lora.rank, inner]), (b, [out, lora.rank])]
         });
         let adapters = adapters.map(|(name, expected)| {
@@ -89,7 +89,7 @@ impl Trainer {
             Ok((name, variable))
         });
         let adapters = adapters.collect::<Result<BTreeMap<_, _>, EngineError>>()?;
-        let adapted = Adapted {
+        let adapted = AdaptedBase {
             lora: lora.clone(),
             shape: shape.clone(),
             base: tensors(shape, weights, device)?,
@@ -108,7 +108,7 @@ impl Trainer {
     pub(super) fn gradients(&self, batches: &[Batch]) -> Result<(f64, BTreeMap<String, Tensor>), EngineError> {
         let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|&&target| target != IGNORED);
         let share = 1.0 / trained.count().max(1) as f64;
-        // Merged anew: the adapters have changed since.
+        // Merged again, since the adapters have changed.
         let merged = self.adapted.as_ref().map(|adapted| adapted.network(&self.weights, &self.device));
         let merged = merged.transpose()?;
         let network = merged.as_ref().unwrap_or(&self.network);
@@ -122,7 +122,7 @@ impl Trainer {
             mean += f64::from(loss.to_scalar::<f32>()?);
             let mut found = loss.backward()?;
             for (name, weight) in &self.weights {
-                // A weight that the loss does not depend on would stay as it is without a word.
+                // Without this error, a weight on which the loss does not depend would silently never change.
                 let gradient = found
                     .remove(weight)
                     .ok_or_else(|| Error::Msg(format!("`{name}` has no gradient")))?;
@@ -137,14 +137,14 @@ impl Trainer {
     }
 }
 
-impl Train for Trainer {
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<Step, EngineError> {
+impl TrainingEngine for CandleTrainer {
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepResult, EngineError> {
         let (loss, gradients) = self.pool.install(|| self.gradients(batches))?;
         let Self {
             pool, optimizer, weights, ..
         } = self;
         let gradient_norm = pool.install(|| optimizer.step(weights, &gradients, learning_rate))?;
-        Ok(Step { loss, gradient_norm })
+        Ok(StepResult { loss, gradient_norm })
     }
 
     fn steps(&self) -> u64 {
@@ -155,11 +155,11 @@ impl Train for Trainer {
         self.weights.values().map(|weight| weight.elem_count()).sum()
     }
 
-    fn tensors(&self, part: Part) -> Result<Vec<Named<'_>>, EngineError> {
+    fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError> {
         match part {
-            Part::Weights => named(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor()))),
-            Part::First => named(&self.optimizer.first),
-            Part::Second => named(&self.optimizer.second),
+            TensorGroup::Weights => named(self.weights.iter().map(|(name, weight)| (name, weight.as_tensor()))),
+            TensorGroup::First => named(&self.optimizer.first),
+            TensorGroup::Second => named(&self.optimizer.second),
         }
     }
 
@@ -167,12 +167,12 @@ impl Train for Trainer {
         self.weights()
     }
 
-    fn restore(&mut self, steps: u64, read: &mut Read<'_>) -> Result<(), EngineError> {
+    fn restore(&mut self, steps: u64, read: &mut ReadTensor<'_>) -> Result<(), EngineError> {
         for (name, weight) in &self.weights {
             let mut read = |part| tensor(&read(part, name)?, name, weight.dims(), &self.device);
-            weight.set(&read(Part::Weights)?)?;
-            self.optimizer.first.insert(name.clone(), read(Part::First)?);
-            self.optimizer.second.insert(name.clone(), read(Part::Second)?);
+            weight.set(&read(TensorGroup::Weights)?)?;
+            self.optimizer.first.insert(name.clone(), read(TensorGroup::First)?);
+            self.optimizer.second.insert(name.clone(), read(TensorGroup::Second)?);
         }
         self.optimizer.steps = steps;
         Ok(())

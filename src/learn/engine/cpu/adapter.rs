@@ -1,19 +1,28 @@
-//! LoRA beside a matrix's product: `y += s · x̃ · Aᵀ · Bᵀ`, and the way back, with `x̃` the input after dropout.
+//! LoRA in addition to a matrix's product: `y += s · x̃ · Aᵀ · Bᵀ`, and its backward pass, where `x̃` is the input after dropout.
 //!
-//! A matrix of several parts (queries, keys and values) has the `A` of all of them end to end, so that they are one product.
+//! A matrix with several parts (queries, keys and values) has the `A` of all of them end to end, so that they are one product.
 
+use super::buffer::fit;
+use super::dropout::{DropoutMask, drop_out};
 use super::kernel::Instructions;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::{pack, size};
-use super::layout::{Adapter, Matrix};
+use super::layout::{AdaptedPart, AdapterLayout, Matrix};
 use super::operand::keep_columns;
-use super::parameters::Packed;
-use super::span::fit;
+use super::packed_matrix::PackedMatrix;
+use super::rows::{RowView, RowViewMut};
+
+/// A matrix of a layer with its adapters, if it has any.
+#[derive(Clone, Debug)]
+pub struct AdaptedMatrix<T> {
+    pub packed: PackedMatrix<T>,
+    pub adapter: Option<Box<PackedAdapter<T>>>,
+}
 
 /// The adapters of one matrix, packed.
 #[derive(Clone, Debug)]
 pub struct PackedAdapter<T> {
-    a: Packed<T>,
+    a: PackedMatrix<T>,
     parts: Vec<PackedPart<T>>,
     scale: f32,
     dropout: f64,
@@ -25,49 +34,85 @@ struct PackedPart<T> {
     row: usize,
     /// Its first column in the rows between `A` and `B`.
     rank: usize,
-    b: Packed<T>,
+    b: PackedMatrix<T>,
 }
 
-/// What an adapter's passes leave, and their working memory.
+/// Results of an adapter's passes, and their working memory.
 #[derive(Clone, Debug, Default)]
-pub struct Low<T> {
+pub struct AdapterBuffers<T> {
     /// `s · x̃ · Aᵀ`. [rows, ranks]
     inner: Vec<f32>,
     /// `s · dy · B`. [rows, ranks]
     pub gradient: Vec<f32>,
-    /// Its transpose, where it is converted.
+    /// The transpose of `gradient`, if it needs conversion.
     pub columns: Vec<T>,
     /// Panels of each part's `inner`.
     pub panels: Vec<Vec<T>>,
-    /// `x̃`, and on the way back its gradient. [rows, in]
+    /// `x̃`, and in the backward pass its gradient. [rows, in]
     dropped: Vec<f32>,
 }
 
-/// Which rows of which draw a pass goes over: what dropout depends on.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Draw {
-    /// Of the step, the batch, the layer and the matrix.
-    pub key: u64,
-    /// The first row's number in the batch.
-    pub first: usize,
+/// The dropout mask and the buffers that a pass needs for the adapters of a matrix.
+#[derive(Debug)]
+pub struct AdapterPass<'a, T> {
+    pub mask: DropoutMask,
+    pub buffers: &'a mut AdapterBuffers<T>,
 }
 
-impl<T: Number> PackedAdapter<T> {
-    pub fn new(adapter: &Adapter, dropout: f64) -> Self {
-        let part = |part: &super::layout::AdaptedPart| PackedPart {
+impl<T> AdapterPass<'_, T> {
+    /// The same pass, for another use of it later.
+    pub fn reborrow(&mut self) -> AdapterPass<'_, T> {
+        AdapterPass {
+            mask: self.mask,
+            buffers: self.buffers,
+        }
+    }
+}
+
+impl<T: Element> AdaptedMatrix<T> {
+    /// [`PackedMatrix::apply`] with the adapters.
+    pub fn apply(&self, cpu: Instructions, x: RowView<'_>, y: RowViewMut<'_>, add: bool, pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        let RowViewMut { data, stride } = y;
+        self.packed.apply(cpu, x, RowViewMut::new(data, stride), add, converted);
+        if let Some(adapter) = &self.adapter {
+            adapter.apply(cpu, x, RowViewMut::new(data, stride), pass, converted);
+        }
+    }
+
+    /// [`PackedMatrix::apply_back`] with the adapters; `dx` [rows, in] is replaced.
+    pub fn apply_back(&self, cpu: Instructions, dy: RowView<'_>, dx: &mut [f32], pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        let width = self.packed.matrix.columns;
+        self.packed.apply_back(cpu, dy, RowViewMut::new(dx, width), false, converted);
+        if let Some(adapter) = &self.adapter {
+            adapter.apply_back(cpu, dy, &mut dx[..dy.count * width], pass, converted);
+        }
+    }
+
+    /// Keeps the panels of the product's input, for the gradient of the matrix or of its adapters.
+    pub fn keep_input(&self, cpu: Instructions, x: RowView<'_>, panels: &mut [T], pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        match &self.adapter {
+            Some(adapter) => adapter.keep_input(cpu, x, panels, pass, converted),
+            None => pack(cpu, x.data, x.stride, x.count, x.width, panels),
+        }
+    }
+}
+
+impl<T: Element> PackedAdapter<T> {
+    pub fn new(adapter: &AdapterLayout, dropout: f64) -> Self {
+        let part = |part: &AdaptedPart| PackedPart {
             row: part.row,
             rank: part.rank,
-            b: Packed::new(part.b, true, true, None),
+            b: PackedMatrix::new(part.b, true, true),
         };
         Self {
-            a: Packed::new(adapter.a, true, true, None),
+            a: PackedMatrix::new(adapter.a, true, true),
             parts: adapter.parts.iter().map(part).collect(),
             scale: adapter.scale,
             dropout,
         }
     }
 
-    /// Packs the adapters' matrices anew from their `weights`.
+    /// Packs the adapters' matrices again; `weights` returns the floats of each.
     pub fn fill<'a>(&mut self, cpu: Instructions, weights: &impl Fn(Matrix) -> &'a [f32]) {
         let parts = self.parts.iter_mut().map(|part| &mut part.b);
         for packed in parts.chain([&mut self.a]) {
@@ -79,95 +124,108 @@ impl<T: Number> PackedAdapter<T> {
         self.a.matrix.rows
     }
 
-    /// Adds to `y`, rows `stride` apart, what the adapters make of `x` [rows, in].
-    #[expect(clippy::too_many_arguments, reason = "a product has as many")]
-    pub fn apply(
-        &self,
-        cpu: Instructions,
-        x: &[f32],
-        rows: usize,
-        draw: Draw,
-        (y, stride): (&mut [f32], usize),
-        low: &mut Low<T>,
-        room: &mut Vec<T>,
-    ) {
-        if rows == 0 {
+    /// Adds the adapters' product with `x` [rows, in] to `y`.
+    fn apply(&self, cpu: Instructions, x: RowView<'_>, y: RowViewMut<'_>, pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        if x.count == 0 {
             return;
         }
-        self.shrink(cpu, x, rows, draw, low, room);
+        let AdapterPass { mask, buffers } = pass;
+        let RowViewMut { data, stride } = y;
+        self.project(cpu, x, mask, buffers, converted);
         for part in &self.parts {
-            let inner = (&low.inner[part.rank..], self.ranks());
-            part.b.multiply(cpu, inner, rows, true, (&mut y[part.row..], stride), room);
+            let inner = part.inner(&buffers.inner, x.count, self.ranks());
+            part.b
+                .apply(cpu, inner, RowViewMut::new(&mut data[part.row..], stride), true, converted);
         }
     }
 
-    /// `inner` from `x`; with dropout, `dropped` too.
-    fn shrink(&self, cpu: Instructions, x: &[f32], rows: usize, draw: Draw, low: &mut Low<T>, room: &mut Vec<T>) {
-        let (width, ranks) = (self.a.matrix.columns, self.ranks());
-        fit(&mut low.inner, rows * ranks);
+    /// Computes `inner` from `x`, and with dropout also `dropped`.
+    fn project(&self, cpu: Instructions, x: RowView<'_>, mask: DropoutMask, buffers: &mut AdapterBuffers<T>, converted: &mut Vec<T>) {
+        let (rows, width, ranks) = (x.count, x.width, self.ranks());
+        fit(&mut buffers.inner, rows * ranks);
         let x = if self.dropout > 0.0 {
-            fit(&mut low.dropped, rows * width);
-            low.dropped.copy_from_slice(&x[..rows * width]);
-            drop_out(&mut low.dropped, width, self.dropout, draw);
-            &low.dropped
+            fit(&mut buffers.dropped, rows * width);
+            buffers.dropped.copy_from_slice(&x.data[..rows * width]);
+            drop_out(&mut buffers.dropped, width, self.dropout, mask);
+            RowView::dense(&buffers.dropped, rows, width)
         } else {
             x
         };
-        self.a.multiply(cpu, (x, width), rows, false, (&mut low.inner, ranks), room);
-        low.inner.iter_mut().for_each(|value| *value *= self.scale);
+        self.a.apply(cpu, x, RowViewMut::new(&mut buffers.inner, ranks), false, converted);
+        buffers.inner.iter_mut().for_each(|value| *value *= self.scale);
     }
 
-    /// From `dy`, rows `stride` apart, to `gradient`, with all that the gradient of `A` needs of it.
-    pub fn shrink_back(&self, cpu: Instructions, (dy, stride): (&[f32], usize), rows: usize, low: &mut Low<T>, room: &mut Vec<T>) {
-        let ranks = self.ranks();
-        fit(&mut low.gradient, rows * ranks);
+    /// Computes `gradient` from `dy`, and its transpose for the gradient of `A`.
+    fn project_back(&self, cpu: Instructions, dy: RowView<'_>, buffers: &mut AdapterBuffers<T>, converted: &mut Vec<T>) {
+        let (rows, ranks) = (dy.count, self.ranks());
+        fit(&mut buffers.gradient, rows * ranks);
         if rows == 0 {
             return;
         }
         for part in &self.parts {
-            let out = (&mut low.gradient[part.rank..], ranks);
-            part.b.multiply_back(cpu, (&dy[part.row..], stride), rows, false, out, room);
+            let dy = RowView {
+                data: &dy.data[part.row..],
+                width: part.b.matrix.rows,
+                ..dy
+            };
+            let out = RowViewMut::new(&mut buffers.gradient[part.rank..], ranks);
+            part.b.apply_back(cpu, dy, out, false, converted);
         }
-        low.gradient.iter_mut().for_each(|value| *value *= self.scale);
-        keep_columns(cpu, &low.gradient, ranks, (ranks, rows), &mut low.columns);
+        buffers.gradient.iter_mut().for_each(|value| *value *= self.scale);
+        keep_columns(cpu, RowView::dense(&buffers.gradient, rows, ranks), &mut buffers.columns);
     }
 
-    /// Adds to `dx` [rows, in] what comes through the adapters, after [`Self::shrink_back`].
-    pub fn apply_back(&self, cpu: Instructions, rows: usize, draw: Draw, dx: &mut [f32], low: &mut Low<T>, room: &mut Vec<T>) {
-        let (width, ranks) = (self.a.matrix.columns, self.ranks());
+    /// Adds the gradient that comes through the adapters to `dx` [rows, in].
+    fn apply_back(&self, cpu: Instructions, dy: RowView<'_>, dx: &mut [f32], pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        let AdapterPass { mask, buffers } = pass;
+        self.project_back(cpu, dy, buffers, converted);
+        let (rows, width) = (dy.count, self.a.matrix.columns);
         if rows == 0 {
             return;
         }
-        let gradient = (low.gradient.as_slice(), ranks);
+        let gradient = RowView::dense(&buffers.gradient, rows, self.ranks());
         if self.dropout == 0.0 {
-            return self.a.multiply_back(cpu, gradient, rows, true, (dx, width), room);
+            return self.a.apply_back(cpu, gradient, RowViewMut::new(dx, width), true, converted);
         }
-        fit(&mut low.dropped, rows * width);
-        self.a.multiply_back(cpu, gradient, rows, false, (&mut low.dropped, width), room);
-        drop_out(&mut low.dropped, width, self.dropout, draw);
-        dx.iter_mut().zip(&low.dropped).for_each(|(sum, part)| *sum += part);
+        fit(&mut buffers.dropped, rows * width);
+        let dropped = RowViewMut::new(&mut buffers.dropped, width);
+        self.a.apply_back(cpu, gradient, dropped, false, converted);
+        drop_out(&mut buffers.dropped, width, self.dropout, mask);
+        dx.iter_mut().zip(&buffers.dropped).for_each(|(sum, part)| *sum += part);
     }
 
-    /// The panels of `x̃` [rows, in] and of `inner`, for the gradients of `A` and `B`.
-    #[expect(clippy::too_many_arguments, reason = "a product has as many")]
-    pub fn keep(&self, cpu: Instructions, x: &[f32], rows: usize, draw: Draw, panels: &mut [T], low: &mut Low<T>, room: &mut Vec<T>) {
-        let (width, ranks) = (self.a.matrix.columns, self.ranks());
-        self.shrink(cpu, x, rows, draw, low, room);
-        let x = if self.dropout > 0.0 { &low.dropped } else { x };
+    /// Keeps the panels of `x̃` [rows, in] and of `inner`, for the gradients of `A` and `B`.
+    fn keep_input(&self, cpu: Instructions, x: RowView<'_>, panels: &mut [T], pass: AdapterPass<'_, T>, converted: &mut Vec<T>) {
+        let AdapterPass { mask, buffers } = pass;
+        let (rows, width, ranks) = (x.count, x.width, self.ranks());
+        self.project(cpu, x, mask, buffers, converted);
+        let x = if self.dropout > 0.0 { &buffers.dropped } else { x.data };
         pack(cpu, x, width, rows, width, panels);
-        low.panels.resize_with(self.parts.len(), Vec::new);
-        for (part, panels) in self.parts.iter().zip(&mut low.panels) {
+        buffers.panels.resize_with(self.parts.len(), Vec::new);
+        for (part, panels) in self.parts.iter().zip(&mut buffers.panels) {
             let rank = part.b.matrix.columns;
             fit(panels, size::<T>(rows, rank));
             if rows > 0 {
-                pack(cpu, &low.inner[part.rank..], ranks, rows, rank, panels);
+                pack(cpu, &buffers.inner[part.rank..], ranks, rows, rank, panels);
             }
         }
     }
 }
 
-/// The bytes that [`Low`] takes for so many rows.
-pub fn memory<T: Number>(adapter: &Adapter, dropout: f64, rows: usize) -> usize {
+impl<T> PackedPart<T> {
+    /// The part's columns of the rows between `A` and `B`.
+    fn inner<'a>(&self, inner: &'a [f32], count: usize, ranks: usize) -> RowView<'a> {
+        RowView {
+            data: &inner[self.rank..],
+            count,
+            width: self.b.matrix.columns,
+            stride: ranks,
+        }
+    }
+}
+
+/// The bytes of [`AdapterBuffers`] for n rows.
+pub fn memory<T: Element>(adapter: &AdapterLayout, dropout: f64, rows: usize) -> usize {
     let ranks = adapter.a.rows;
     let dropped = if dropout > 0.0 { rows * adapter.a.columns } else { 0 };
     let panels: usize = adapter.parts.iter().map(|part| size::<T>(rows, part.b.columns)).sum();
@@ -175,30 +233,9 @@ pub fn memory<T: Number>(adapter: &Adapter, dropout: f64, rows: usize) -> usize 
     (2 * rows * ranks + dropped) * size_of::<f32>() + (panels + columns) * size_of::<T>()
 }
 
-/// The packed forms of an adapter's matrices, in bytes.
-pub fn packed<T: Number>(adapter: &Adapter) -> usize {
+/// The bytes of an adapter's packed matrices.
+pub fn packed_memory<T: Element>(adapter: &AdapterLayout) -> usize {
     let both = |matrix: &Matrix| size::<T>(matrix.rows, matrix.columns) + size::<T>(matrix.columns, matrix.rows);
     let parts: usize = adapter.parts.iter().map(|part| both(&part.b)).sum();
     (both(&adapter.a) + parts) * size_of::<T>()
-}
-
-/// Makes a `share` of the numbers 0 and the others that much larger. Which, the draw says: the same on the way back.
-fn drop_out(rows: &mut [f32], width: usize, share: f64, draw: Draw) {
-    let bound = (share * 2.0_f64.powi(32)) as u64;
-    let keep = (1.0 / (1.0 - share)) as f32;
-    for (row, values) in rows.chunks_exact_mut(width).enumerate() {
-        let row = mix(draw.key ^ mix((draw.first + row) as u64));
-        for (column, value) in values.iter_mut().enumerate() {
-            let drawn = mix(row.wrapping_add(column as u64)) >> 32;
-            *value *= if drawn < bound { 0.0 } else { keep };
-        }
-    }
-}
-
-/// The finaliser of SplitMix64 (Steele et al. 2014): numbers that differ in a bit become unlike.
-pub fn mix(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

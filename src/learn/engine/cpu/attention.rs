@@ -1,24 +1,26 @@
 //! Causal attention of one sequence, forward and backward, head by head.
 //!
-//! Scores are kept for a block of rows at a time; between the passes only the logarithm of each row's sum of exponentials is kept.
+//! Scores are computed for a block of rows at a time. Between the passes only the logarithm of each row's sum of exponentials is kept.
 
 use std::ops::Range;
 
+use super::buffer::grow;
 use super::kernel::Instructions;
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
 use super::kernel::panels::{pack, pack_transposed, size};
 use super::kernel::product::{Product, Reach, multiply};
 use super::kernel::softmax;
-use super::operand::{by_columns, by_rows, grow, keep_columns};
+use super::operand::{by_columns, by_rows, keep_columns};
 use super::parameters::Parameters;
+use super::rows::{RowView, RowViewMut};
 
-/// Rows of scores in work at a time.
-const BLOCK: usize = 64;
+/// Rows of scores in a block.
+const SCORE_ROWS: usize = 64;
 
-/// Where the heads of a row lie.
+/// The positions of the heads in a row.
 #[derive(Clone, Copy, Debug)]
-struct Heads {
+struct HeadLayout {
     heads: usize,
     kv_heads: usize,
     /// Width of one head.
@@ -28,8 +30,8 @@ struct Heads {
     scale: f32,
 }
 
-impl Heads {
-    fn new<T: Number>(parameters: &Parameters<T>) -> Self {
+impl HeadLayout {
+    fn new<T: Element>(parameters: &Parameters<T>) -> Self {
         let shape = &parameters.shape;
         Self {
             heads: shape.heads,
@@ -40,28 +42,28 @@ impl Heads {
         }
     }
 
-    /// Query heads to one key/value head.
+    /// Number of query heads per key/value head.
     fn group(self) -> usize {
         self.heads / self.kv_heads
     }
 
-    /// Where in a row the keys of a key/value head start.
+    /// Offset of the keys of a key/value head in a row.
     fn key(self, kv_head: usize) -> usize {
         (self.heads + kv_head) * self.head
     }
 
-    /// Where in a row the values of a key/value head start.
+    /// Offset of the values of a key/value head in a row.
     fn value(self, kv_head: usize) -> usize {
         (self.heads + self.kv_heads + kv_head) * self.head
     }
 }
 
-/// Working memory of the attention, grown to the longest sequence seen.
+/// Working memory of the attention. It grows to the longest sequence seen.
 #[derive(Clone, Debug, Default)]
-pub struct Scratch<T> {
+pub struct AttentionScratch<T> {
     /// Scores, then probabilities. [block, length rounded up]
     scores: Vec<f32>,
-    /// Gradients of the same. [block, length rounded up]
+    /// Gradients of the probabilities, then of the scores. [block, length rounded up]
     gradients: Vec<f32>,
     /// Panels of keys and values, and of their transposes.
     keys: Vec<T>,
@@ -70,43 +72,43 @@ pub struct Scratch<T> {
     /// Panels of a block of queries, and of the gradients of its results.
     queries: Vec<T>,
     outputs: Vec<T>,
-    /// A product's left operand, where it is converted.
-    room: Vec<T>,
+    /// A product's left operand if it needs conversion.
+    converted: Vec<T>,
 }
 
-/// How many numbers the working memory for sequences of `length` tokens has.
-struct Sizes {
+/// The sizes of the working memory for sequences of `length` tokens, in numbers.
+struct ScratchSizes {
     scores: usize,
-    room: usize,
+    converted: usize,
     panels: usize,
     block: usize,
 }
 
-impl Sizes {
-    fn new<T: Number>(length: usize, head: usize) -> Self {
-        let scores = BLOCK.min(length) * length.next_multiple_of(LANES);
+impl ScratchSizes {
+    fn new<T: Element>(length: usize, head: usize) -> Self {
+        let scores = SCORE_ROWS.min(length) * length.next_multiple_of(LANES);
         Self {
             scores,
             // The last row is read to its end.
-            room: scores + length,
+            converted: scores + length,
             panels: size::<T>(length, head).max(size::<T>(head, length)),
-            block: size::<T>(BLOCK.min(length), head),
+            block: size::<T>(SCORE_ROWS.min(length), head),
         }
     }
 }
 
 /// The bytes of working memory for sequences of at most `length` tokens.
-pub fn memory<T: Number>(length: usize, head: usize) -> usize {
-    let sizes = Sizes::new::<T>(length, head);
-    2 * sizes.scores * size_of::<f32>() + (sizes.room + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
+pub fn memory<T: Element>(length: usize, head: usize) -> usize {
+    let sizes = ScratchSizes::new::<T>(length, head);
+    2 * sizes.scores * size_of::<f32>() + (sizes.converted + 3 * sizes.panels + 2 * sizes.block) * size_of::<T>()
 }
 
-impl<T: Number> Scratch<T> {
+impl<T: Element> AttentionScratch<T> {
     fn grow(&mut self, length: usize, head: usize) {
-        let sizes = Sizes::new::<T>(length, head);
+        let sizes = ScratchSizes::new::<T>(length, head);
         grow(&mut self.scores, sizes.scores);
         grow(&mut self.gradients, sizes.scores);
-        grow(&mut self.room, sizes.room);
+        grow(&mut self.converted, sizes.converted);
         for panels in [&mut self.keys, &mut self.keys_transposed, &mut self.values] {
             grow(panels, sizes.panels);
         }
@@ -117,24 +119,24 @@ impl<T: Number> Scratch<T> {
 
 /// A block of rows of one head's scores.
 #[derive(Clone, Copy)]
-struct Rows {
+struct ScoreBlock {
     cpu: Instructions,
     /// Width of one head.
     head: usize,
     start: usize,
     count: usize,
-    /// From one row of scores to the next.
+    /// Floats from one row of scores to the next.
     stride: usize,
 }
 
-impl Rows {
-    fn all(cpu: Instructions, heads: Heads, length: usize) -> impl Iterator<Item = Self> {
+impl ScoreBlock {
+    fn blocks(cpu: Instructions, heads: HeadLayout, length: usize) -> impl Iterator<Item = Self> {
         let stride = length.next_multiple_of(LANES);
-        (0..length).step_by(BLOCK).map(move |start| Self {
+        (0..length).step_by(SCORE_ROWS).map(move |start| Self {
             cpu,
             head: heads.head,
             start,
-            count: BLOCK.min(length - start),
+            count: SCORE_ROWS.min(length - start),
             stride,
         })
     }
@@ -143,19 +145,25 @@ impl Rows {
         self.start + self.count
     }
 
-    /// The scores' part of a buffer.
-    fn of(self, buffer: &mut [f32]) -> &mut [f32] {
+    /// The part of a buffer that the block's scores take.
+    fn scores_in(self, buffer: &mut [f32]) -> &mut [f32] {
         &mut buffer[..self.count * self.stride]
     }
 
     /// Rows times transposed keys (or values): the scores of the block up to the diagonal. `rows` are `stride` apart.
-    fn score<T: Number>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], room: &mut Vec<T>) {
+    fn score<T: Element>(self, rows: &[f32], stride: usize, panels: &[T], scores: &mut [f32], converted: &mut Vec<T>) {
+        let rows = RowView {
+            data: rows,
+            count: self.count,
+            width: self.head,
+            stride,
+        };
         let product = Product {
             rows: self.count,
-            // Whole panels: rows of scores are as wide, and nothing reads beyond the diagonal.
+            // Whole panels: rows of scores are as wide as that, and nothing reads beyond the diagonal.
             columns: self.end().next_multiple_of(LANES),
             inner: self.head,
-            left: by_rows(self.cpu, rows, stride, (self.count, self.head), room),
+            left: by_rows(self.cpu, rows, converted),
             right: panels,
             reach: Reach::Columns { start: self.start },
             add: false,
@@ -165,43 +173,57 @@ impl Rows {
     }
 
     /// Probabilities times values (or their gradients times keys): [count, head].
-    fn combine<T: Number>(self, scores: &[f32], length: usize, panels: &[T], (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
+    fn combine<T: Element>(self, scores: &[f32], length: usize, panels: &[T], out: RowViewMut<'_>, converted: &mut Vec<T>) {
+        let RowViewMut { data, stride } = out;
+        let scores = RowView {
+            data: scores,
+            count: self.count,
+            width: self.end(),
+            stride: self.stride,
+        };
         let product = Product {
             rows: self.count,
             columns: self.head,
             inner: length,
-            left: by_rows(self.cpu, scores, self.stride, (self.count, self.end()), room),
+            left: by_rows(self.cpu, scores, converted),
             right: panels,
             reach: Reach::Before { start: self.start },
             add: false,
             stride,
         };
-        multiply(self.cpu, product, out);
+        multiply(self.cpu, product, data);
     }
 
-    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The block's own rows of `out` are
-    /// replaced where nothing was added to them before, by the `first` head of its group.
-    fn spread<T: Number>(self, scores: &[f32], panels: &[T], first: bool, (out, stride): (&mut [f32], usize), room: &mut Vec<T>) {
-        keep_columns(self.cpu, scores, self.stride, (self.end(), self.count), room);
+    /// Adds transposed probabilities (or their gradients) times the block's rows: [end, head]. The `first` head of a group replaces the
+    /// block's own rows of `out`, since nothing was added to them before.
+    fn spread<T: Element>(self, scores: &[f32], panels: &[T], first: bool, out: RowViewMut<'_>, converted: &mut Vec<T>) {
+        let rows = RowView {
+            data: scores,
+            count: self.count,
+            width: self.end(),
+            stride: self.stride,
+        };
+        let RowViewMut { data, stride } = out;
+        keep_columns(self.cpu, rows, converted);
         let product = |rows: Range<usize>, reach, add| Product {
             rows: rows.len(),
             columns: self.head,
             inner: self.count,
-            left: by_columns(scores, self.stride, self.end(), rows.start, room),
+            left: by_columns(scores, self.stride, self.end(), rows.start, converted),
             right: panels,
             reach,
             add,
             stride,
         };
-        multiply(self.cpu, product(0..self.start, Reach::Full, true), out);
+        multiply(self.cpu, product(0..self.start, Reach::Full, true), data);
         let own = product(self.start..self.end(), Reach::Below, !first);
-        multiply(self.cpu, own, &mut out[self.start * stride..]);
+        multiply(self.cpu, own, &mut data[self.start * stride..]);
     }
 }
 
 /// The heads' results `y` [length, heads · head] of one sequence's rows `qkv` [length, stride]; `sums` [heads, length].
-pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut Scratch<T>) {
-    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+pub fn forward<T: Element>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f32], y: &mut [f32], scratch: &mut AttentionScratch<T>) {
+    let (heads, cpu) = (HeadLayout::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
@@ -222,22 +244,29 @@ pub fn forward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &mut [f
             &mut scratch.values,
         );
         for query in kv_head * heads.group()..(kv_head + 1) * heads.group() {
-            for rows in Rows::all(cpu, heads, length) {
+            for rows in ScoreBlock::blocks(cpu, heads, length) {
                 let queries = &qkv[rows.start * heads.stride + query * heads.head..];
-                let scores = rows.of(&mut scratch.scores);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
+                let scores = rows.scores_in(&mut scratch.scores);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.converted);
                 let sums = &mut sums[query * length + rows.start..][..rows.count];
                 softmax::forward(cpu, scores, rows.stride, rows.start, heads.scale, sums);
                 let y = &mut y[rows.start * width + query * heads.head..];
-                rows.combine(scores, length, &scratch.values, (y, width), &mut scratch.room);
+                rows.combine(scores, length, &scratch.values, RowViewMut::new(y, width), &mut scratch.converted);
             }
         }
     }
 }
 
 /// The gradient `dqkv` [length, stride] of one sequence's rows, from `dy` [length, heads · head].
-pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32], dy: &[f32], dqkv: &mut [f32], scratch: &mut Scratch<T>) {
-    let (heads, cpu) = (Heads::new(parameters), parameters.cpu);
+pub fn backward<T: Element>(
+    parameters: &Parameters<T>,
+    qkv: &[f32],
+    sums: &[f32],
+    dy: &[f32],
+    dqkv: &mut [f32],
+    scratch: &mut AttentionScratch<T>,
+) {
+    let (heads, cpu) = (HeadLayout::new(parameters), parameters.cpu);
     let (length, width) = (qkv.len() / heads.stride, heads.heads * heads.head);
     scratch.grow(length, heads.head);
     for kv_head in 0..heads.kv_heads {
@@ -248,13 +277,13 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
         let group = kv_head * heads.group()..(kv_head + 1) * heads.group();
         for query in group.clone() {
             let first = query == group.start;
-            for rows in Rows::all(cpu, heads, length) {
+            for rows in ScoreBlock::blocks(cpu, heads, length) {
                 let start = rows.start * heads.stride + query * heads.head;
                 let (queries, dy) = (&qkv[start..], &dy[rows.start * width + query * heads.head..]);
-                let (scores, gradients) = (rows.of(&mut scratch.scores), rows.of(&mut scratch.gradients));
+                let (scores, gradients) = (rows.scores_in(&mut scratch.scores), rows.scores_in(&mut scratch.gradients));
                 pack(cpu, queries, heads.stride, rows.count, heads.head, &mut scratch.queries);
                 pack(cpu, dy, width, rows.count, heads.head, &mut scratch.outputs);
-                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.room);
+                rows.score(queries, heads.stride, &scratch.keys_transposed, scores, &mut scratch.converted);
                 softmax::again(
                     cpu,
                     scores,
@@ -263,23 +292,23 @@ pub fn backward<T: Number>(parameters: &Parameters<T>, qkv: &[f32], sums: &[f32]
                     heads.scale,
                     &sums[query * length + rows.start..],
                 );
-                rows.score(dy, width, &scratch.values, gradients, &mut scratch.room);
+                rows.score(dy, width, &scratch.values, gradients, &mut scratch.converted);
                 rows.spread(
                     scores,
                     &scratch.outputs,
                     first,
-                    (&mut dqkv[value..], heads.stride),
-                    &mut scratch.room,
+                    RowViewMut::new(&mut dqkv[value..], heads.stride),
+                    &mut scratch.converted,
                 );
                 softmax::backward(cpu, scores, gradients, rows.stride, rows.start, heads.scale);
-                let queries = (&mut dqkv[start..], heads.stride);
-                rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.room);
+                let queries = RowViewMut::new(&mut dqkv[start..], heads.stride);
+                rows.combine(gradients, length, &scratch.keys, queries, &mut scratch.converted);
                 rows.spread(
                     gradients,
                     &scratch.queries,
                     first,
-                    (&mut dqkv[key..], heads.stride),
-                    &mut scratch.room,
+                    RowViewMut::new(&mut dqkv[key..], heads.stride),
+                    &mut scratch.converted,
                 );
             }
         }

@@ -1,100 +1,108 @@
-//! The backward pass of a span through one layer: gradients of the rows, and the operands of the weights' gradients.
+//! The backward pass of a micro-batch through one layer: the gradients of the rows, and the operands of the weights' gradients.
 
-use super::adapter::{Draw, Low};
+use super::adapter::AdapterPass;
 use super::attention;
-use super::kernel::Instructions;
-use super::kernel::number::Number;
-use super::kernel::panels::pack;
+use super::kernel::element::Element;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
+use super::micro_batch::MicroBatch;
 use super::operand::keep_columns;
-use super::parameters::{Packed, Parameters};
-use super::span::Span;
+use super::parameters::Parameters;
+use super::rows::RowView;
 
-impl<T: Number> Span<T> {
-    /// From the gradient of the final norm's rows, where the output layer left it, to that of the last layer's output, in `back.output`.
-    fn enter(&mut self, parameters: &Parameters<T>) {
+impl<T: Element> MicroBatch<T> {
+    /// From the gradient of the final norm's rows, which the output layer left in `normed`, to that of the last layer's output.
+    fn final_norm_back(&mut self, parameters: &Parameters<T>) {
         let (width, rows) = (parameters.shape.width, self.trained.len());
-        let back = &mut self.back;
-        let pass = norm::Backward {
+        let gradients = &mut self.gradients;
+        let pass = norm::NormBackward {
             x: &self.output,
             weight: parameters.floats.part(parameters.layout.final_norm.clone()),
             scales: &self.output_scales,
             dy: &self.normed[..rows * width],
         };
-        back.output.fill(0.0);
+        gradients.output.fill(0.0);
         let place = parameters.layout.vectors(&parameters.layout.final_norm);
-        norm::backward(parameters.cpu, pass, &mut back.output[..rows * width], &mut back.vectors[place]);
+        norm::backward(
+            parameters.cpu,
+            pass,
+            &mut gradients.output[..rows * width],
+            &mut gradients.vectors[place],
+        );
     }
 
-    /// From the output layer through the last layer, as far as anything before is trained.
-    pub fn enter_last(&mut self, parameters: &Parameters<T>) {
-        if parameters.trained.before_head() {
-            self.enter(parameters);
+    /// From the output layer through the last layer, as far as trained weights need it.
+    pub fn backward_last(&mut self, parameters: &Parameters<T>) {
+        if parameters.trainable.below_output_layer() {
+            self.final_norm_back(parameters);
         }
         let last = parameters.shape.layers - 1;
-        if parameters.trained.lowest <= last {
+        if parameters.trainable.lowest <= last {
             self.backward(parameters, last);
         }
     }
 
-    /// From the gradient of the layer's output, in `back.output`, to that of its input, in `back.input`; less where nothing before is
-    /// trained.
+    /// From the gradient of the layer's output, `gradients.output`, to that of its input, `gradients.input`, as far as trained weights
+    /// need it.
     pub fn backward(&mut self, parameters: &Parameters<T>, layer: usize) {
-        if parameters.again && layer + 1 < parameters.shape.layers {
-            self.expand(parameters, layer);
+        if parameters.recompute && layer + 1 < parameters.shape.layers {
+            self.forward_kept(parameters, layer);
         }
         self.feed_forward_back(parameters, layer);
-        if parameters.trained.attention_back(layer) {
-            self.attend_back(parameters, layer);
+        if parameters.trainable.through_attention(layer) {
+            self.projection_back(parameters, layer);
+            self.attention_back(parameters, layer);
+            self.qkv_back(parameters, layer);
         }
     }
 
-    /// The gradient of this layer's input is that of the output of the layer below.
+    /// Makes the gradient of this layer's input that of the output of the layer below.
     pub fn descend(&mut self) {
-        std::mem::swap(&mut self.back.input, &mut self.back.output);
+        std::mem::swap(&mut self.gradients.input, &mut self.gradients.output);
     }
 
     fn feed_forward_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, width, hidden, packed) = (
+        let (rows, width, hidden, matrices) = (
             self.rows(parameters, layer),
             shape.width,
             shape.feed_forward,
             &parameters.layers[layer],
         );
-        let trained = parameters.trained.layers[layer];
-        let draws = self.draws(layer);
-        let (kept, back) = (&mut self.layers[parameters.kept_layer(layer)], &mut self.back);
-        let (output, middle) = (&back.output[..rows * width], &mut back.middle[..rows * width]);
+        let trained = parameters.trainable.layers[layer];
+        let masks = self.dropout_masks(layer);
+        let (kept, gradients) = (&mut self.layers[parameters.kept_layer(layer)], &mut self.gradients);
+        let (output, middle) = (&gradients.output[..rows * width], &mut gradients.middle[..rows * width]);
         let (normed, activation) = (&mut self.normed[..rows * width], &mut self.hidden[..rows * hidden]);
-        packed.down.apply_back(cpu, output, width, rows, activation, &mut self.room);
-        if let Some(adapter) = &packed.down.adapter {
-            let low = &mut back.low[DOWN];
-            adapter.shrink_back(cpu, (output, width), rows, low, &mut self.room);
-            adapter.apply_back(cpu, rows, draws[DOWN], activation, low, &mut self.room);
-        }
+        let mut pass = AdapterPass {
+            mask: masks[DOWN],
+            buffers: &mut gradients.adapters[DOWN],
+        };
+        let dy = RowView::dense(output, rows, width);
+        matrices.down.apply_back(cpu, dy, activation, pass.reborrow(), &mut self.converted);
         activation::backward(cpu, &mut kept.gates, hidden, activation);
         if trained.down {
-            keep_columns(cpu, output, width, (width, rows), &mut back.output_columns);
-            let (panels, low) = (&mut back.hidden_panels, &mut back.low[DOWN]);
-            keep(cpu, &packed.down, activation, rows, draws[DOWN], panels, low, &mut self.room);
+            keep_columns(cpu, dy, &mut gradients.output_columns);
+            let x = RowView::dense(activation, rows, hidden);
+            matrices
+                .down
+                .keep_input(cpu, x, &mut gradients.hidden_panels, pass, &mut self.converted);
         }
         let weight = parameters.floats.part(place.feed_forward_norm.clone());
         norm::again(cpu, &kept.middle, weight, &kept.middle_scales, normed);
+        let mut pass = AdapterPass {
+            mask: masks[GATES],
+            buffers: &mut gradients.adapters[GATES],
+        };
+        let dy = RowView::dense(&kept.gates, rows, 2 * hidden);
         if trained.gates {
-            let (panels, low) = (&mut back.middle_panels, &mut back.low[GATES]);
-            keep(cpu, &packed.gates, normed, rows, draws[GATES], panels, low, &mut self.room);
-            keep_columns(cpu, &kept.gates, 2 * hidden, (2 * hidden, rows), &mut back.gates_columns);
+            let (x, panels) = (RowView::dense(normed, rows, width), &mut gradients.middle_panels);
+            matrices.gates.keep_input(cpu, x, panels, pass.reborrow(), &mut self.converted);
+            keep_columns(cpu, dy, &mut gradients.gates_columns);
         }
-        packed.gates.apply_back(cpu, &kept.gates, 2 * hidden, rows, normed, &mut self.room);
-        if let Some(adapter) = &packed.gates.adapter {
-            let low = &mut back.low[GATES];
-            adapter.shrink_back(cpu, (&kept.gates, 2 * hidden), rows, low, &mut self.room);
-            adapter.apply_back(cpu, rows, draws[GATES], normed, low, &mut self.room);
-        }
-        let pass = norm::Backward {
+        matrices.gates.apply_back(cpu, dy, normed, pass, &mut self.converted);
+        let pass = norm::NormBackward {
             x: &kept.middle,
             weight,
             scales: &kept.middle_scales,
@@ -102,111 +110,90 @@ impl<T: Number> Span<T> {
         };
         middle.copy_from_slice(output);
         let place = parameters.layout.vectors(&place.feed_forward_norm);
-        norm::backward(cpu, pass, middle, &mut back.vectors[place]);
+        norm::backward(cpu, pass, middle, &mut gradients.vectors[place]);
     }
 
-    fn attend_back(&mut self, parameters: &Parameters<T>, layer: usize) {
-        let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, tokens, width, packed) = (
-            self.rows(parameters, layer),
-            self.tokens.len(),
-            shape.width,
-            &parameters.layers[layer],
-        );
-        let trained = parameters.trained.layers[layer];
-        let draws = self.draws(layer);
+    /// Through the output projection of the attention, to the gradient of the heads' results.
+    fn projection_back(&mut self, parameters: &Parameters<T>, layer: usize) {
+        let (cpu, rows, width) = (parameters.cpu, self.rows(parameters, layer), parameters.shape.width);
+        let (attended, matrix) = (parameters.attended_width(), &parameters.layers[layer].output);
+        let mask = self.dropout_masks(layer)[OUTPUT];
+        let (kept, gradients) = (&self.layers[parameters.kept_layer(layer)], &mut self.gradients);
+        let mut pass = AdapterPass {
+            mask,
+            buffers: &mut gradients.adapters[OUTPUT],
+        };
+        let dy = RowView::dense(&gradients.middle, rows, width);
+        if parameters.trainable.layers[layer].output {
+            let (x, panels) = (RowView::dense(&kept.attended, rows, attended), &mut gradients.attended_panels);
+            matrix.keep_input(cpu, x, panels, pass.reborrow(), &mut self.converted);
+            keep_columns(cpu, dy, &mut gradients.middle_columns);
+        }
+        matrix.apply_back(cpu, dy, &mut gradients.attended, pass, &mut self.converted);
+        if layer + 1 == parameters.shape.layers {
+            scatter(&mut gradients.attended, attended, &self.trained);
+        }
+    }
+
+    /// Through the attention and the rotary positions, to the gradient of queries, keys and values.
+    fn attention_back(&mut self, parameters: &Parameters<T>, layer: usize) {
+        let (cpu, shape) = (parameters.cpu, &parameters.shape);
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
-        let last = layer + 1 == shape.layers;
-        let (input, kept) = (
-            &self.inputs[parameters.kept_input(layer)],
-            &self.layers[parameters.kept_layer(layer)],
-        );
-        let back = &mut self.back;
-        if trained.output {
-            let (panels, low) = (&mut back.attended_panels, &mut back.low[OUTPUT]);
-            keep(
-                cpu,
-                &packed.output,
-                &kept.attended,
-                rows,
-                draws[OUTPUT],
-                panels,
-                low,
-                &mut self.room,
-            );
-            keep_columns(cpu, &back.middle, width, (width, rows), &mut back.middle_columns);
-        }
-        packed
-            .output
-            .apply_back(cpu, &back.middle, width, rows, &mut back.attended, &mut self.room);
-        if let Some(adapter) = &packed.output.adapter {
-            let low = &mut back.low[OUTPUT];
-            adapter.shrink_back(cpu, (&back.middle, width), rows, low, &mut self.room);
-            let dx = &mut back.attended[..rows * attended];
-            adapter.apply_back(cpu, rows, draws[OUTPUT], dx, low, &mut self.room);
-        }
-        if last {
-            scatter(&mut back.attended, attended, &self.trained);
-        }
+        let (kept, gradients) = (&self.layers[parameters.kept_layer(layer)], &mut self.gradients);
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;
-            let (qkv, dqkv) = (&kept.qkv[start * stride..end * stride], &mut back.qkv[start * stride..end * stride]);
+            let (qkv, dqkv) = (
+                &kept.qkv[start * stride..end * stride],
+                &mut gradients.qkv[start * stride..end * stride],
+            );
             let sums = &kept.sums[start * shape.heads..end * shape.heads];
-            let dy = &back.attended[start * attended..end * attended];
+            let dy = &gradients.attended[start * attended..end * attended];
             attention::backward(parameters, qkv, sums, dy, dqkv, &mut self.attention);
             turn(cpu, &parameters.rope, Turn::Back, dqkv, stride, shape.heads + shape.kv_heads, 0);
             start = end;
         }
-        let biases = &mut back.vectors[parameters.layout.vectors(&place.qkv_bias)];
+        let biases = &mut gradients.vectors[parameters.layout.vectors(&parameters.layout.layers[layer].qkv_bias)];
         if !biases.is_empty() {
-            back.qkv.chunks_exact(stride).for_each(|row| add(biases, row));
+            gradients.qkv.chunks_exact(stride).for_each(|row| add(biases, row));
         }
+    }
+
+    /// Through the matrix of queries, keys and values and the norm before it, to the gradient of the layer's input.
+    fn qkv_back(&mut self, parameters: &Parameters<T>, layer: usize) {
+        let (cpu, width, place) = (parameters.cpu, parameters.shape.width, &parameters.layout.layers[layer]);
+        let (rows, tokens, matrix) = (self.rows(parameters, layer), self.tokens.len(), &parameters.layers[layer].qkv);
+        let mask = self.dropout_masks(layer)[QKV];
+        let (input, kept) = (
+            &self.inputs[parameters.kept_input(layer)],
+            &self.layers[parameters.kept_layer(layer)],
+        );
+        let gradients = &mut self.gradients;
+        let mut pass = AdapterPass {
+            mask,
+            buffers: &mut gradients.adapters[QKV],
+        };
+        let dy = RowView::dense(&gradients.qkv, tokens, parameters.qkv_width());
         let weight = parameters.floats.part(place.attention_norm.clone());
-        if trained.qkv {
+        if parameters.trainable.layers[layer].qkv {
             norm::again(cpu, input, weight, &kept.input_scales, &mut self.normed);
-            let (panels, low) = (&mut back.input_panels, &mut back.low[QKV]);
-            keep(cpu, &packed.qkv, &self.normed, tokens, draws[QKV], panels, low, &mut self.room);
-            keep_columns(cpu, &back.qkv, stride, (stride, tokens), &mut back.qkv_columns);
+            let (x, panels) = (RowView::dense(&self.normed, tokens, width), &mut gradients.input_panels);
+            matrix.keep_input(cpu, x, panels, pass.reborrow(), &mut self.converted);
+            keep_columns(cpu, dy, &mut gradients.qkv_columns);
         }
-        packed
-            .qkv
-            .apply_back(cpu, &back.qkv, stride, tokens, &mut self.normed, &mut self.room);
-        if let Some(adapter) = &packed.qkv.adapter {
-            let low = &mut back.low[QKV];
-            adapter.shrink_back(cpu, (&back.qkv, stride), tokens, low, &mut self.room);
-            adapter.apply_back(cpu, tokens, draws[QKV], &mut self.normed, low, &mut self.room);
+        matrix.apply_back(cpu, dy, &mut self.normed, pass, &mut self.converted);
+        gradients.input[..rows * width].copy_from_slice(&gradients.middle[..rows * width]);
+        if layer + 1 == parameters.shape.layers {
+            scatter(&mut gradients.input, width, &self.trained);
         }
-        back.input[..rows * width].copy_from_slice(&back.middle[..rows * width]);
-        if last {
-            scatter(&mut back.input, width, &self.trained);
-        }
-        let pass = norm::Backward {
+        let pass = norm::NormBackward {
             x: input,
             weight,
             scales: &kept.input_scales,
             dy: &self.normed,
         };
         let place = parameters.layout.vectors(&place.attention_norm);
-        norm::backward(cpu, pass, &mut back.input, &mut back.vectors[place]);
-    }
-}
-
-/// The panels of a product's input, for the gradient of its matrix or of its adapters.
-#[expect(clippy::too_many_arguments, reason = "a product has as many")]
-fn keep<T: Number>(
-    cpu: Instructions,
-    matrix: &Packed<T>,
-    x: &[f32],
-    rows: usize,
-    draw: Draw,
-    panels: &mut [T],
-    low: &mut Low<T>,
-    room: &mut Vec<T>,
-) {
-    match &matrix.adapter {
-        Some(adapter) => adapter.keep(cpu, x, rows, draw, panels, low, room),
-        None => pack(cpu, x, matrix.matrix.columns, rows, matrix.matrix.columns, panels),
+        norm::backward(cpu, pass, &mut gradients.input, &mut gradients.vectors[place]);
     }
 }
 
@@ -214,7 +201,7 @@ fn add(sums: &mut [f32], row: &[f32]) {
     sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
 }
 
-/// Moves the rows at the front to the places they were kept from, and makes the others 0.
+/// Moves the rows at the front back to their tokens, and sets the others to 0.
 fn scatter(rows: &mut [f32], width: usize, kept: &[usize]) {
     let mut end = rows.len() / width;
     for (from, to) in kept.iter().enumerate().rev() {

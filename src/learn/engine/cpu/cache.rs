@@ -1,26 +1,29 @@
-//! The keys and values of one sequence that is being decoded.
+//! The cached keys and values of one sequence that is being decoded.
 
-use super::kernel::attend::{Cached, Queries, attend, working_memory};
+use std::ops::Range;
+
+use super::kernel::attend::{CachedHead, Queries, attend, working_memory};
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
-use super::kernel::product::Left;
+use super::kernel::product::LeftMatrix;
 use super::parameters::Parameters;
-use crate::model::Shape;
+use crate::model::ModelShape;
 
 /// One slot of a decoder.
 #[derive(Clone, Debug, Default)]
-pub struct Slot<T> {
-    /// Tokens held.
+pub struct CacheSlot<T> {
+    /// Number of cached tokens.
     pub held: usize,
     /// Panels of positions, pairs of neighbours along the head: [layers, kv_heads, capacity / LANES, head / STEPS, LANES].
     keys: Vec<T>,
-    /// Pairs of neighbouring positions: [layers, kv_heads, capacity / STEPS, head], and LANES elements that a vector may reach beyond.
+    /// Pairs of neighbouring positions: [layers, kv_heads, capacity / STEPS, head], and LANES more elements, since vectors may reach beyond
+    /// the end.
     values: Vec<T>,
 }
 
-impl<T: Number> Slot<T> {
-    /// An empty slot for a whole context. Its zeros come from the system untouched: they take memory only as they are written.
-    pub fn new(shape: &Shape) -> Self {
+impl<T: Element> CacheSlot<T> {
+    /// An empty slot for a whole context. Its zeros come from the system and take memory only when they are written.
+    pub fn new(shape: &ModelShape) -> Self {
         let size = shape.layers * shape.kv_heads * Self::size(shape);
         Self {
             held: 0,
@@ -29,28 +32,28 @@ impl<T: Number> Slot<T> {
         }
     }
 
-    /// The bytes of a slot that is full.
-    pub fn bytes(shape: &Shape) -> usize {
+    /// The bytes of a full slot.
+    pub fn bytes(shape: &ModelShape) -> usize {
         2 * shape.layers * shape.kv_heads * Self::size(shape) * size_of::<T>()
     }
 
     /// Positions of a slot: the context, rounded up to whole panels.
-    fn capacity(shape: &Shape) -> usize {
+    fn capacity(shape: &ModelShape) -> usize {
         shape.context.next_multiple_of(LANES)
     }
 
-    /// The elements of one layer's and head's keys, and of its values.
-    fn size(shape: &Shape) -> usize {
+    /// The elements of the keys of one layer and head; the values have as many.
+    fn size(shape: &ModelShape) -> usize {
         Self::capacity(shape) * shape.head_dim / T::STEPS
     }
 
-    /// The floats of working memory that [`Slot::attend`] needs.
-    pub fn scores(shape: &Shape) -> usize {
+    /// The floats of working memory that [`CacheSlot::attend`] needs.
+    pub fn scores(shape: &ModelShape) -> usize {
         working_memory(Self::capacity(shape))
     }
 
     /// Writes the keys and values of a row of queries, keys and values to `position`.
-    pub fn write(&mut self, shape: &Shape, layer: usize, position: usize, row: &[T]) {
+    pub fn write(&mut self, shape: &ModelShape, layer: usize, position: usize, row: &[T]) {
         let (head, size) = (shape.head_dim, Self::size(shape));
         let elements = head / T::STEPS;
         let (keys, values) = row[shape.heads * elements..].split_at(shape.kv_heads * elements);
@@ -65,8 +68,8 @@ impl<T: Number> Slot<T> {
         }
     }
 
-    /// Holds the first `count` tokens of `other` instead of its own.
-    pub fn copy(&mut self, shape: &Shape, other: &Self, count: usize) {
+    /// Replaces the content by the first `count` tokens of `other`.
+    pub fn copy(&mut self, shape: &ModelShape, other: &Self, count: usize) {
         let size = Self::size(shape);
         let (keys, values) = (
             count.next_multiple_of(LANES) * shape.head_dim / T::STEPS,
@@ -79,14 +82,14 @@ impl<T: Number> Slot<T> {
         self.held = count;
     }
 
-    /// The heads' results `out` [tokens, heads · head] of the `rows` of queries, keys and values of consecutive `tokens`, the first of
-    /// them at position `start`; `scores` is working memory.
+    /// Computes the heads' results `out` [positions, heads · head] from the `rows` of queries, keys and values at consecutive `positions`;
+    /// `scores` is working memory.
     pub fn attend(
         &self,
         parameters: &Parameters<T>,
         layer: usize,
-        (start, tokens): (usize, usize),
-        rows: Left<'_, T>,
+        positions: Range<usize>,
+        rows: LeftMatrix<'_, T>,
         scores: &mut [f32],
         out: &mut [f32],
     ) {
@@ -97,13 +100,13 @@ impl<T: Number> Slot<T> {
             let queries = Queries {
                 data: &rows.data[index * group * head / T::STEPS..],
                 stride: rows.row,
-                tokens,
+                tokens: positions.len(),
                 group,
                 head,
-                start,
+                start: positions.start,
                 scale: 1.0 / (head as f32).sqrt(),
             };
-            let cached = Cached {
+            let cached = CachedHead {
                 keys: &self.keys[cache..cache + size],
                 values: &self.values[cache..cache + size + LANES],
             };

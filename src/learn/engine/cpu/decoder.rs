@@ -1,79 +1,85 @@
-//! Decoding: the forward pass over new tokens alone, with the earlier ones' keys and values in a cache.
+//! Decoding: the forward pass over new tokens, with the keys and values of earlier ones in a cache.
 
-use super::cache::Slot;
-use super::kernel::number::Number;
-use super::lane::Lane;
+use super::cache::CacheSlot;
+use super::column_parallel::for_each_parallel;
+use super::decode_pass::DecodePass;
+use super::kernel::element::Element;
 use super::parameters::Parameters;
 use super::pool;
-use super::team::each;
-use crate::engine::{Decode, EngineError, Feed, check};
-use crate::model::{Shape, Take};
+use crate::engine::{DecodingEngine, EngineError, Feed, check};
+use crate::model::{ModelShape, WeightSource};
 
-/// The most sequences worth decoding at once.
-const MOST: usize = 64;
+/// The largest number of sequences worth decoding at once.
+const MAX_SLOTS: usize = 64;
 
-/// The fewest: with fewer rows, reading the weights takes too large a part of the time.
-const LEAST: usize = 16;
+/// The smallest number: with fewer rows, reading the weights takes too large a part of the time.
+const MIN_SLOTS: usize = 16;
 
-/// Bytes of keys and values that stay in a processor's last cache from step to step, beside the weights. A step reads them all once:
-/// from memory, attention takes several times as long.
-const CACHED: usize = 10 << 20;
+/// Bytes of keys and values that stay in a processor's last-level cache from step to step, besides the weights. A step reads them all once.
+/// If they come from memory, attention takes several times as long.
+const LAST_CACHE_BYTES: usize = 10 << 20;
 
-/// The most bytes of keys and values, but for one slot.
-const MEMORY: usize = 2 << 30;
+/// The largest number of bytes of keys and values. One slot may exceed it.
+const MAX_SLOT_MEMORY: usize = 2 << 30;
 
-/// How many sequences of a whole context to decode at once in the numbers `T`. No result depends on it.
-pub fn slots<T: Number>(shape: &Shape) -> usize {
-    let slot = Slot::<T>::bytes(shape).max(1);
-    // Weights that come from memory at each step are shared by as many sequences as possible.
+/// The fastest number of sequences, each as long as the context, to decode at once in the numbers `T`. No result depends on it.
+pub fn slots<T: Element>(shape: &ModelShape) -> usize {
+    let slot = CacheSlot::<T>::bytes(shape).max(1);
+    // Weights that are read from memory at each step should serve as many sequences as possible.
     let wanted = if are_cached::<T>(shape) {
-        (CACHED / slot).clamp(LEAST, MOST)
+        (LAST_CACHE_BYTES / slot).clamp(MIN_SLOTS, MAX_SLOTS)
     } else {
-        MOST
+        MAX_SLOTS
     };
-    wanted.min(MEMORY / slot).max(1)
+    wanted.min(MAX_SLOT_MEMORY / slot).max(1)
 }
 
 /// Whether the weights stay in the cache from step to step.
-pub fn are_cached<T: Number>(shape: &Shape) -> bool {
-    shape.size() / T::STEPS * size_of::<T>() <= CACHED
+pub fn are_cached<T: Element>(shape: &ModelShape) -> bool {
+    shape.size() / T::STEPS * size_of::<T>() <= LAST_CACHE_BYTES
 }
 
-/// Decodes on the processor, in the numbers `T`. A row of logits is the same bits whatever else is in the call, whatever the number of
-/// threads, and however its sequence was cut into calls.
-pub struct Decoder<T> {
+/// Decodes on the processor, in the numbers `T`. The bits of a row of logits do not depend on the other feeds of the call, on the number of
+/// threads, or on how its sequence was cut into calls.
+pub struct CpuDecoder<T> {
     pool: rayon::ThreadPool,
     parameters: Parameters<T>,
-    /// A slot that is being fed lies in a lane.
-    slots: Vec<Slot<T>>,
-    /// One to a thread, where each has its weights in the cache; else one for all threads.
-    lanes: Vec<Lane<T>>,
+    /// While a slot is fed, it is moved to a pass.
+    slots: Vec<CacheSlot<T>>,
+    /// One per thread if the weights stay in the cache; else one for all threads.
+    passes: Vec<DecodePass<T>>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
 }
 
-impl<T: Number> Decoder<T> {
+impl<T: Element> CpuDecoder<T> {
     /// A decoder with empty slots.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape, or the threads cannot be started.
-    pub fn new(shape: &Shape, weights: impl Take, slots: usize, threads: usize) -> Result<Self, EngineError> {
-        Self::dealing(shape, weights, slots, threads, are_cached::<T>(shape))
+    /// When a weight is missing or has the wrong shape, or the threads cannot be started.
+    pub fn new(shape: &ModelShape, weights: impl WeightSource, slots: usize, threads: usize) -> Result<Self, EngineError> {
+        Self::with_sharing(shape, weights, slots, threads, are_cached::<T>(shape))
     }
 
-    /// [`Decoder::new`]: threads have feeds of their own where `apart`, and else work on all together.
+    /// [`CpuDecoder::new`] with a choice of how work is shared: if `apart`, each thread has its own feeds; else all threads work on all feeds.
     ///
     /// # Errors
-    /// As [`Decoder::new`].
-    pub fn dealing(shape: &Shape, weights: impl Take, slots: usize, threads: usize, apart: bool) -> Result<Self, EngineError> {
+    /// As [`CpuDecoder::new`].
+    pub fn with_sharing(
+        shape: &ModelShape,
+        weights: impl WeightSource,
+        slots: usize,
+        threads: usize,
+        apart: bool,
+    ) -> Result<Self, EngineError> {
         let pool = pool(threads)?;
         let parameters = pool.install(|| Parameters::new(shape, weights, false))?;
         let threads = pool.current_num_threads();
-        let (lanes, team) = if apart { (threads.min(slots.max(1)), 1) } else { (1, threads) };
+        let (passes, threads_per_pass) = if apart { (threads.min(slots.max(1)), 1) } else { (1, threads) };
         Ok(Self {
             pool,
-            slots: (0..slots).map(|_| Slot::new(shape)).collect(),
-            lanes: (0..lanes).map(|_| Lane::new(&parameters, team)).collect(),
+            slots: (0..slots).map(|_| CacheSlot::new(shape)).collect(),
+            passes: (0..passes).map(|_| DecodePass::new(&parameters, threads_per_pass)).collect(),
             parameters,
             logits: Vec::new(),
         })
@@ -99,40 +105,40 @@ impl<T: Number> Decoder<T> {
         }
     }
 
-    /// Deals the feeds to the lanes, in order and about equally many tokens to each.
-    fn deal(&mut self, feeds: &[Feed<'_>]) {
+    /// Distributes the feeds to the passes, in order, with about the same number of tokens each.
+    fn distribute(&mut self, feeds: &[Feed<'_>]) {
         let total: usize = feeds.iter().map(|feed| feed.tokens.len()).sum();
-        let share = total.div_ceil(self.lanes.len());
-        let mut lane = 0;
+        let share = total.div_ceil(self.passes.len());
+        let mut pass = 0;
         for feed in feeds {
-            // A lane that is full, or would be more overfull with the feed than it is short without it.
-            let after = self.lanes[lane].tokens() + feed.tokens.len();
-            let is_full = after > share && after - share > share.saturating_sub(self.lanes[lane].tokens());
-            if is_full && self.lanes[lane].tokens() > 0 && lane + 1 < self.lanes.len() {
-                lane += 1;
+            // The pass is full if adding the feed would exceed its share by more than it is short of it now.
+            let after = self.passes[pass].tokens() + feed.tokens.len();
+            let is_full = after > share && after - share > share.saturating_sub(self.passes[pass].tokens());
+            if is_full && self.passes[pass].tokens() > 0 && pass + 1 < self.passes.len() {
+                pass += 1;
             }
             let slot = std::mem::take(&mut self.slots[feed.slot]);
-            self.lanes[lane].add(slot, feed);
+            self.passes[pass].add(slot, feed);
         }
     }
 
-    /// Runs every lane.
+    /// Runs all passes.
     fn run(&mut self) {
         let (parameters, pool) = (&self.parameters, &self.pool);
-        each(pool, &mut self.lanes, &|_, lane| lane.run(parameters, pool));
+        for_each_parallel(pool, &mut self.passes, &|_, pass| pass.run(parameters, pool));
     }
 }
 
-impl<T: Number> Decode for Decoder<T> {
+impl<T: Element> DecodingEngine for CpuDecoder<T> {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
         self.check(feeds)?;
-        self.deal(feeds);
+        self.distribute(feeds);
         self.run();
         self.logits.clear();
         let mut fed = feeds.iter();
-        for lane in &mut self.lanes {
-            self.logits.extend_from_slice(lane.logits());
-            for (slot, feed) in lane.take_back().zip(&mut fed) {
+        for pass in &mut self.passes {
+            self.logits.extend_from_slice(pass.logits());
+            for (slot, feed) in pass.take_back().zip(&mut fed) {
                 self.slots[feed.slot] = slot;
             }
         }

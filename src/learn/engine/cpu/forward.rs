@@ -1,22 +1,24 @@
-//! The forward pass of a span, up to the rows that the output layer reads.
+//! The forward pass of a micro-batch, up to the rows that the output layer reads.
 
+use super::adapter::AdapterPass;
 use super::attention;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
+use super::micro_batch::MicroBatch;
 use super::parameters::Parameters;
-use super::span::Span;
+use super::rows::{RowView, RowViewMut};
 use crate::engine::Batch;
 
-impl<T: Number> Span<T> {
-    /// Runs the decoder over the span's tokens. What is left: all that [`Span::backward`] needs, and the rows of [`Span::scored`].
+impl<T: Element> MicroBatch<T> {
+    /// Runs the decoder over the tokens. Leaves the inputs of [`MicroBatch::backward`] and the rows of [`MicroBatch::output_rows`].
     pub fn forward(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let shape = &parameters.shape;
         self.embed(parameters, batch);
         for layer in 0..shape.layers {
-            self.expand(parameters, layer);
-            self.contract(parameters, layer);
+            self.forward_kept(parameters, layer);
+            self.project_down(parameters, layer);
         }
         norm::forward(
             parameters.cpu,
@@ -28,11 +30,11 @@ impl<T: Number> Span<T> {
         );
     }
 
-    /// From a layer's input to all that is kept of it.
-    pub fn expand(&mut self, parameters: &Parameters<T>, layer: usize) {
+    /// Computes all kept activations of a layer from its input.
+    pub fn forward_kept(&mut self, parameters: &Parameters<T>, layer: usize) {
         self.resize_layer(parameters, layer);
         self.attend(parameters, layer);
-        self.open_gates(parameters, layer);
+        self.project_up(parameters, layer);
     }
 
     /// Token, line and column embeddings: the first layer's input.
@@ -67,7 +69,7 @@ impl<T: Number> Span<T> {
     fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
-        let draws = self.draws(layer);
+        let mask = self.dropout_masks(layer)[QKV];
         let (input, kept) = (
             &self.inputs[parameters.kept_input(layer)],
             &mut self.layers[parameters.kept_layer(layer)],
@@ -81,15 +83,18 @@ impl<T: Number> Span<T> {
             &mut self.normed,
             &mut kept.input_scales,
         );
-        let add = shape.qkv_bias;
         parameters.set_biases(layer, &mut kept.qkv);
+        let pass = AdapterPass {
+            mask,
+            buffers: &mut self.gradients.adapters[QKV],
+        };
+        let (x, y) = (
+            RowView::dense(&self.normed, tokens, shape.width),
+            RowViewMut::new(&mut kept.qkv, stride),
+        );
         parameters.layers[layer]
             .qkv
-            .apply(cpu, &self.normed, tokens, add, &mut kept.qkv, stride, &mut self.room);
-        if let Some(adapter) = &parameters.layers[layer].qkv.adapter {
-            let (low, y) = (&mut self.back.low[QKV], (kept.qkv.as_mut_slice(), stride));
-            adapter.apply(cpu, &self.normed, tokens, draws[QKV], y, low, &mut self.room);
-        }
+            .apply(cpu, x, y, shape.qkv_bias, pass, &mut self.converted);
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;
@@ -102,30 +107,33 @@ impl<T: Number> Span<T> {
         }
     }
 
-    /// The output projection, the residual stream, its norm, gate and up.
-    fn open_gates(&mut self, parameters: &Parameters<T>, layer: usize) {
+    /// The output projection of the attention, the residual stream, its norm, gate and up.
+    fn project_up(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
-        let (rows, width, packed) = (self.rows(parameters, layer), shape.width, &parameters.layers[layer]);
-        let draws = self.draws(layer);
+        let (rows, width, matrices) = (self.rows(parameters, layer), shape.width, &parameters.layers[layer]);
+        let masks = self.dropout_masks(layer);
         let (input, kept) = (
             &self.inputs[parameters.kept_input(layer)],
             &mut self.layers[parameters.kept_layer(layer)],
         );
+        let attended = parameters.attended_width();
         if layer + 1 == shape.layers {
-            gather(&mut kept.attended, parameters.attended_width(), &self.trained);
+            gather(&mut kept.attended, attended, &self.trained);
             for (row, token) in kept.middle.chunks_exact_mut(width).zip(&self.trained) {
                 row.copy_from_slice(&input[token * width..][..width]);
             }
         } else {
             kept.middle.copy_from_slice(input);
         }
-        packed
-            .output
-            .apply(cpu, &kept.attended, rows, true, &mut kept.middle, width, &mut self.room);
-        if let Some(adapter) = &packed.output.adapter {
-            let (low, y) = (&mut self.back.low[OUTPUT], (kept.middle.as_mut_slice(), width));
-            adapter.apply(cpu, &kept.attended, rows, draws[OUTPUT], y, low, &mut self.room);
-        }
+        let pass = AdapterPass {
+            mask: masks[OUTPUT],
+            buffers: &mut self.gradients.adapters[OUTPUT],
+        };
+        let (x, y) = (
+            RowView::dense(&kept.attended, rows, attended),
+            RowViewMut::new(&mut kept.middle, width),
+        );
+        matrices.output.apply(cpu, x, y, true, pass, &mut self.converted);
         let norm_weight = parameters.floats.part(place.feed_forward_norm.clone());
         let normed = &mut self.normed[..rows * width];
         norm::forward(
@@ -136,19 +144,25 @@ impl<T: Number> Span<T> {
             normed,
             &mut kept.middle_scales,
         );
-        packed
-            .gates
-            .apply(cpu, normed, rows, false, &mut kept.gates, 2 * shape.feed_forward, &mut self.room);
-        if let Some(adapter) = &packed.gates.adapter {
-            let (low, y) = (&mut self.back.low[GATES], (kept.gates.as_mut_slice(), 2 * shape.feed_forward));
-            adapter.apply(cpu, normed, rows, draws[GATES], y, low, &mut self.room);
-        }
+        let pass = AdapterPass {
+            mask: masks[GATES],
+            buffers: &mut self.gradients.adapters[GATES],
+        };
+        let (x, y) = (
+            RowView::dense(normed, rows, width),
+            RowViewMut::new(&mut kept.gates, 2 * shape.feed_forward),
+        );
+        matrices.gates.apply(cpu, x, y, false, pass, &mut self.converted);
     }
 
-    /// The rest of the feed-forward layer: leaves the next layer's input, or the final norm's.
-    fn contract(&mut self, parameters: &Parameters<T>, layer: usize) {
+    /// The rest of the feed-forward layer. Leaves the input of the next layer, or of the final norm.
+    fn project_down(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, rows) = (parameters.cpu, &parameters.shape, self.rows(parameters, layer));
-        let draws = self.draws(layer);
+        let mask = self.dropout_masks(layer)[DOWN];
+        let pass = AdapterPass {
+            mask,
+            buffers: &mut self.gradients.adapters[DOWN],
+        };
         let kept = &self.layers[parameters.kept_layer(layer)];
         let output = if layer + 1 == shape.layers {
             &mut self.output
@@ -157,17 +171,15 @@ impl<T: Number> Span<T> {
         };
         activation::forward(cpu, &kept.gates, shape.feed_forward, &mut self.hidden);
         output.copy_from_slice(&kept.middle);
-        parameters.layers[layer]
-            .down
-            .apply(cpu, &self.hidden, rows, true, output, shape.width, &mut self.room);
-        if let Some(adapter) = &parameters.layers[layer].down.adapter {
-            let (low, y) = (&mut self.back.low[DOWN], (output.as_mut_slice(), shape.width));
-            adapter.apply(cpu, &self.hidden, rows, draws[DOWN], y, low, &mut self.room);
-        }
+        let (x, y) = (
+            RowView::dense(&self.hidden, rows, shape.feed_forward),
+            RowViewMut::new(output, shape.width),
+        );
+        parameters.layers[layer].down.apply(cpu, x, y, true, pass, &mut self.converted);
     }
 }
 
-/// Moves the rows that are kept to the front, in their order.
+/// Moves the kept rows to the front, in their order.
 fn gather(rows: &mut [f32], width: usize, kept: &[usize]) {
     for (to, from) in kept.iter().enumerate() {
         rows.copy_within(from * width..(from + 1) * width, to * width);

@@ -1,14 +1,14 @@
-//! Where each weight lies in the flat buffer of parameters, gradients and moments.
+//! The positions of the weights in the flat buffers of parameters, gradients and moments.
 //!
-//! Matrices first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
-//! matrices lie end to end, and so do gate and up: each group is one matrix to the products.
+//! Matrices come first, layer by layer, then the embeddings, then norms and biases, so that weight decay is one range. Query, key and value
+//! matrices lie end to end, and so do gate and up: products use each group as one matrix.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::engine::{EngineError, check};
-use crate::model::lora::names;
-use crate::model::{Lora, Shape, Take};
+use crate::model::lora::adapter_names;
+use crate::model::{Lora, ModelShape, WeightSource};
 
 /// A matrix [rows, columns] in the flat buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,23 +19,23 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Its part of the flat buffer.
+    /// Its range of the flat buffer.
     pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.rows * self.columns
     }
 }
 
-/// The adapters of one matrix of the products. Its named parts (queries, keys and values) have some each, or none.
+/// The adapters of one matrix. Each of its named parts (queries, keys and values) may have one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Adapter {
-    /// All `A`, end to end. [ranks, in]
+pub struct AdapterLayout {
+    /// All `A` matrices, end to end. [ranks, in]
     pub a: Matrix,
     pub parts: Vec<AdaptedPart>,
     /// α / r
     pub scale: f32,
 }
 
-/// A part of a matrix that is adapted.
+/// An adapted part of a matrix.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdaptedPart {
     /// The part's first row in the matrix.
@@ -46,7 +46,7 @@ pub struct AdaptedPart {
     pub b: Matrix,
 }
 
-/// The matrices' places among [`Layer::matrices`].
+/// The indices of the matrices in [`LayerLayout::matrices`].
 pub const QKV: usize = 0;
 pub const OUTPUT: usize = 1;
 pub const GATES: usize = 2;
@@ -54,7 +54,7 @@ pub const DOWN: usize = 3;
 
 /// The weights of one layer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
+pub struct LayerLayout {
     /// Queries, keys and values. [(heads + 2 · kv_heads) · head, width]
     pub qkv: Matrix,
     /// [width, heads · head]
@@ -65,13 +65,13 @@ pub struct Layer {
     pub down: Matrix,
     pub attention_norm: Range<usize>,
     pub feed_forward_norm: Range<usize>,
-    /// Biases of queries, keys and values; empty where there are none. [(heads + 2 · kv_heads) · head]
+    /// Biases of queries, keys and values; empty if there are none. [(heads + 2 · kv_heads) · head]
     pub qkv_bias: Range<usize>,
-    /// In the order of [`Layer::matrices`].
-    pub adapters: [Option<Adapter>; 4],
+    /// In the order of [`LayerLayout::matrices`].
+    pub adapters: [Option<AdapterLayout>; 4],
 }
 
-impl Layer {
+impl LayerLayout {
     /// The layer's matrices, which lie end to end.
     pub fn matrices(&self) -> [Matrix; 4] {
         [self.qkv, self.output, self.gates, self.down]
@@ -80,35 +80,35 @@ impl Layer {
 
 /// One named weight.
 #[derive(Clone, Debug, PartialEq)]
-struct Tensor {
+struct TensorLayout {
     name: String,
     shape: Vec<usize>,
     start: usize,
 }
 
-/// The places of all weights of one shape.
+/// The positions of all weights of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    tensors: Vec<Tensor>,
-    pub layers: Vec<Layer>,
+    tensors: Vec<TensorLayout>,
+    pub layers: Vec<LayerLayout>,
     /// [vocabulary, width]
     pub embedding: Matrix,
-    /// The output layer: `embedding` where tied. [vocabulary, width]
+    /// The output layer; equal to `embedding` if tied. [vocabulary, width]
     pub head: Matrix,
     /// [lines, width]
     pub lines: Matrix,
     /// [columns, width]
     pub columns: Matrix,
     pub final_norm: Range<usize>,
-    /// Where norms and biases start: what lies before decays.
+    /// Start of the norms and biases. Weight decay applies to everything before.
     pub decayed: usize,
     pub length: usize,
 }
 
 impl Layout {
-    /// The layout of `shape`, with the adapters that `lora` asks for.
-    pub fn new(shape: &Shape, lora: Option<&Lora>) -> Self {
-        let mut places = Places::default();
+    /// The layout of `shape`, with the adapters of `lora`.
+    pub fn new(shape: &ModelShape, lora: Option<&Lora>) -> Self {
+        let mut places = LayoutBuilder::default();
         let width = shape.width;
         let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         let blocks: Vec<_> = (0..shape.layers)
@@ -143,7 +143,7 @@ impl Layout {
         let adapters: Vec<_> = (0..shape.layers).map(|layer| places.adapters(shape, layer, lora)).collect();
         let decayed = places.length;
         let blocks = blocks.into_iter().zip(adapters).enumerate();
-        let layers = blocks.map(|(layer, ((qkv, output, gates, down), adapters))| Layer {
+        let layers = blocks.map(|(layer, ((qkv, output, gates, down), adapters))| LayerLayout {
             qkv,
             output,
             gates,
@@ -155,7 +155,7 @@ impl Layout {
         });
         let layers = layers.collect();
         let final_norm = places.vector("model.norm.weight".into(), width);
-        let Places { tensors, length } = places;
+        let LayoutBuilder { tensors, length } = places;
         Self {
             tensors,
             layers,
@@ -169,22 +169,22 @@ impl Layout {
         }
     }
 
-    /// The place of norms or biases in a buffer of theirs alone.
+    /// The range of norms or biases in a buffer that holds only norms and biases.
     pub fn vectors(&self, range: &Range<usize>) -> Range<usize> {
         range.start - self.decayed..range.end - self.decayed
     }
 
-    /// Adds a part of the flat buffer of named weights, whole tensors, to `flat`.
+    /// Reads a part of the layout, which consists of whole tensors, from named weights and appends it to `flat`.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape.
-    pub fn flatten(&self, weights: &mut impl Take, part: Range<usize>, flat: &mut Vec<f32>) -> Result<(), EngineError> {
+    /// When a weight is missing or has the wrong shape.
+    pub fn flatten(&self, weights: &mut impl WeightSource, part: Range<usize>, flat: &mut Vec<f32>) -> Result<(), EngineError> {
         let inside = |range: &Range<usize>| part.start <= range.start && range.end <= part.end;
         for (name, shape, range) in self.tensors().filter(|(.., range)| inside(range)) {
             let array = weights.take(name)?.ok_or_else(|| EngineError::Missing(name.to_owned()))?;
             check::tensor(name, shape, &array)?;
             match array {
-                // A weight that is all there is to it is not copied.
+                // A part that is a single weight needs no copy.
                 Cow::Owned(array) if flat.is_empty() && array.data.len() == part.len() => *flat = array.data,
                 array => {
                     flat.reserve_exact(part.end - range.start);
@@ -195,24 +195,24 @@ impl Layout {
         Ok(())
     }
 
-    /// Name, shape and place of each weight, in the order of their places.
+    /// Name, shape and range of each weight, in the order of the buffer.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize], Range<usize>)> {
-        self.tensors.iter().map(|Tensor { name, shape, start }| {
+        self.tensors.iter().map(|TensorLayout { name, shape, start }| {
             let length = shape.iter().product::<usize>();
             (name.as_str(), shape.as_slice(), *start..start + length)
         })
     }
 }
 
-/// Hands out places, end to end.
+/// Assigns positions, end to end.
 #[derive(Default)]
-struct Places {
-    tensors: Vec<Tensor>,
+struct LayoutBuilder {
+    tensors: Vec<TensorLayout>,
     length: usize,
 }
 
-impl Places {
-    /// A matrix without rows takes no place and has no name.
+impl LayoutBuilder {
+    /// Adds a matrix. One without rows takes no space and has no name.
     fn matrix(&mut self, name: String, rows: usize, columns: usize) -> Matrix {
         let matrix = Matrix {
             start: self.length,
@@ -225,13 +225,13 @@ impl Places {
         matrix
     }
 
-    /// The adapters of a layer's matrices.
-    fn adapters(&mut self, shape: &Shape, layer: usize, lora: Option<&Lora>) -> [Option<Adapter>; 4] {
+    /// Adds the adapters of a layer's matrices.
+    fn adapters(&mut self, shape: &ModelShape, layer: usize, lora: Option<&Lora>) -> [Option<AdapterLayout>; 4] {
         let Some(lora) = lora else { return [const { None }; 4] };
         let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
         let attention = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
         let mut adapter = |module: &str, parts: &[(&str, usize)], inner| {
-            let name = |part: &str| names(&format!("model.layers.{layer}.{module}.{part}.weight"));
+            let name = |part: &str| adapter_names(&format!("model.layers.{layer}.{module}.{part}.weight"));
             self.adapter(lora, parts, inner, &name)
         };
         [
@@ -242,8 +242,14 @@ impl Places {
         ]
     }
 
-    /// The adapters of a matrix with these parts, of so many rows each.
-    fn adapter(&mut self, lora: &Lora, parts: &[(&str, usize)], inner: usize, name: &dyn Fn(&str) -> (String, String)) -> Option<Adapter> {
+    /// Adds the adapters of a matrix. `parts` are its parts' names and numbers of rows.
+    fn adapter(
+        &mut self,
+        lora: &Lora,
+        parts: &[(&str, usize)],
+        inner: usize,
+        name: &dyn Fn(&str) -> (String, String),
+    ) -> Option<AdapterLayout> {
         let adapted = || parts.iter().filter(|(part, _)| lora.adapts(part));
         let start = self.length;
         for (part, _) in adapted() {
@@ -263,15 +269,15 @@ impl Places {
             rows: found.len() * lora.rank,
             columns: inner,
         };
-        (!found.is_empty()).then_some(Adapter {
+        (!found.is_empty()).then_some(AdapterLayout {
             a,
             parts: found,
             scale: lora.scale() as f32,
         })
     }
 
-    /// The biases of a layer's queries, keys and values, end to end.
-    fn biases(&mut self, shape: &Shape, layer: usize) -> Range<usize> {
+    /// Adds the biases of a layer's queries, keys and values, end to end.
+    fn biases(&mut self, shape: &ModelShape, layer: usize) -> Range<usize> {
         let start = self.length;
         let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
         for (part, length) in [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)]
@@ -291,7 +297,7 @@ impl Places {
 
     fn add(&mut self, name: String, shape: Vec<usize>) {
         let length = shape.iter().product::<usize>();
-        self.tensors.push(Tensor {
+        self.tensors.push(TensorLayout {
             name,
             shape,
             start: self.length,

@@ -1,52 +1,56 @@
-//! How much memory a training or a decoder will take, told before it takes it: the sizes of the engine's buffers, added up.
+//! Estimates of the memory of a training or a decoder, computed in advance as the sum of the sizes of the engine's buffers.
 
 use super::adapter;
 use super::attention;
-use super::cache::Slot;
+use super::cache::CacheSlot;
 use super::decoder::are_cached;
-use super::head::{chunk, logits_stride};
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::size;
-use super::kernel::rope::Rope;
-use super::layout::{Layer, Layout, Matrix};
-use super::span::{Piece, cut};
-use super::trained::Trained;
-use super::trainer::block;
-use crate::engine::{Need, Sequence, Training};
-use crate::model::Shape;
+use super::kernel::rope::RotaryTable;
+use super::layout::{LayerLayout, Layout, Matrix};
+use super::micro_batch::{MicroBatchRange, block_size, cut_batch};
+use super::output_layer::{chunk, logits_stride};
+use super::trainable::Trainable;
+use crate::engine::{MemoryEstimate, Sequence, Training};
+use crate::model::ModelShape;
 
-const FLOAT: usize = size_of::<f32>();
+const FLOAT_BYTES: usize = size_of::<f32>();
 
-/// What training on `batches` takes at most, with `threads` threads.
-pub fn training<'a, T: Number>(shape: &Shape, training: &Training, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+/// An upper bound on the memory of training on `batches` with `threads` threads.
+pub fn training<'a, T: Element>(
+    shape: &ModelShape,
+    training: &Training,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> MemoryEstimate {
     let layout = Layout::new(shape, training.lora.as_ref());
-    let trained = Trained::new(&layout, &|name| training.trains(name));
-    Need {
-        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
+    let trained = Trainable::new(&layout, &|name| training.trains(name));
+    MemoryEstimate {
+        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
         activations: activations::<T>(shape, &layout, &trained, training, threads.max(1), batches),
     }
 }
 
-/// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens: when all slots are full, and all have read their prompts
-/// at once.
-pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: usize) -> Need {
+/// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens: all slots are full, and all have read
+/// their prompts at once.
+pub fn decoding<T: Element>(shape: &ModelShape, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
     let layout = Layout::new(shape, None);
-    let trained = Trained::new(&layout, &|_| false);
-    let matrices = layout.layers.iter().flat_map(Layer::matrices);
-    // A layer's matrix is packed from floats that its tensors are read into one by one. The output layer comes before the layers, from floats as they are
-    // read, or after them, from the embeddings.
-    let largest = 2 * matrices.clone().map(|matrix| matrix.range().len()).max().unwrap_or(0) * FLOAT;
+    let trained = Trainable::new(&layout, &|_| false);
+    let matrices = layout.layers.iter().flat_map(LayerLayout::matrices);
+    // A layer's matrix is packed from floats into which its tensors are read one by one. The output layer is packed before the layers, from
+    // floats as they are read, or if tied after them, from the embeddings.
+    let largest = 2 * matrices.clone().map(|matrix| matrix.range().len()).max().unwrap_or(0) * FLOAT_BYTES;
     let forward = |matrix| packed::<T>(matrix, false);
     let packing = if shape.tied {
         largest.saturating_sub(forward(layout.head))
     } else {
-        largest.max((layout.head.range().len() * FLOAT).saturating_sub(matrices.map(forward).sum()))
+        largest.max((layout.head.range().len() * FLOAT_BYTES).saturating_sub(matrices.map(forward).sum()))
     };
     let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
     let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden);
     let logits = 2 * slots * shape.vocabulary;
-    // Of a team, each thread has its columns of a result.
+    // If threads share the columns of a product, each has its part of the result.
     let parts = if threads > 1 && !are_cached::<T>(shape) {
         (tokens * qkv.max(2 * hidden)).max(slots * shape.vocabulary)
     } else {
@@ -57,72 +61,73 @@ pub fn decoding<T: Number>(shape: &Shape, slots: usize, prompt: usize, threads: 
     } else {
         0
     };
-    let scores = threads.max(1) * Slot::<T>::scores(shape);
-    let work = (rows + logits + parts + scores) * FLOAT + converted;
-    Need {
-        weights: weights::<T>(&layout, &trained) + Rope::size(shape.head_dim, shape.context) * FLOAT,
-        activations: (slots * Slot::<T>::bytes(shape) + work).max(packing),
+    let scores = threads.max(1) * CacheSlot::<T>::scores(shape);
+    let work = (rows + logits + parts + scores) * FLOAT_BYTES + converted;
+    MemoryEstimate {
+        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
+        activations: (slots * CacheSlot::<T>::bytes(shape) + work).max(packing),
     }
 }
 
-/// A matrix, packed for the forward pass, and for the backward pass too where that comes.
-fn packed<T: Number>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> usize {
+/// The bytes of a matrix that is packed for the forward pass, and if `backward` for the backward pass too.
+fn packed<T: Element>(Matrix { rows, columns, .. }: Matrix, backward: bool) -> usize {
     let back = if backward { size::<T>(rows, columns) } else { 0 };
     (size::<T>(columns, rows) + back) * size_of::<T>()
 }
 
-/// The weights, flat and packed, their gradient and their moments.
-fn weights<T: Number>(layout: &Layout, trained: &Trained) -> usize {
+/// The bytes of the weights, flat and packed, their gradient and their moments.
+fn weights<T: Element>(layout: &Layout, trained: &Trainable) -> usize {
     let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
-        let matrices = layer.matrices().into_iter().zip(trained.way_back(index));
+        let matrices = layer.matrices().into_iter().zip(trained.backward_matrices(index));
         matrices.map(|(matrix, back)| packed::<T>(matrix, back)).sum::<usize>()
     });
-    let head = packed::<T>(layout.head, trained.before_head());
+    let head = packed::<T>(layout.head, trained.below_output_layer());
     let adapters = layout.layers.iter().flat_map(|layer| layer.adapters.iter().flatten());
-    let layers = layers.chain(adapters.map(adapter::packed::<T>));
-    let alone: usize = trained.packed_alone(layout).iter().map(ExactSizeIterator::len).sum();
-    (layout.length - alone + 3 * trained.length) * FLOAT + layers.sum::<usize>() + head
+    let layers = layers.chain(adapters.map(adapter::packed_memory::<T>));
+    let alone: usize = trained.packed_only(layout).iter().map(ExactSizeIterator::len).sum();
+    (layout.length - alone + 3 * trained.length) * FLOAT_BYTES + layers.sum::<usize>() + head
 }
 
-/// The most that one of the spans in work at a time has been: its buffers do not shrink.
+/// The largest sizes of one of the micro-batches in work at a time, since its buffers do not shrink.
 #[derive(Clone, Copy, Default)]
-struct Largest {
+struct LargestMicroBatch {
     tokens: usize,
-    /// Of them, those that are trained on.
+    /// Tokens that are trained on.
     kept: usize,
-    /// Of them, in the longest sequence.
+    /// Tokens of the longest sequence.
     longest: usize,
-    /// Of those trained on, the most that the output layer took at once.
+    /// The largest number of rows that the output layer processed at once.
     scored: usize,
 }
 
-fn activations<'a, T: Number>(
-    shape: &Shape,
+fn activations<'a, T: Element>(
+    shape: &ModelShape,
     layout: &Layout,
-    trained: &Trained,
+    trained: &Trainable,
     training: &Training,
     threads: usize,
     batches: impl Iterator<Item = &'a [Sequence]>,
 ) -> usize {
-    let mut spans: Vec<Largest> = Vec::new();
-    // The most rows that each of a longer span's chunks has been.
+    let mut largest: Vec<LargestMicroBatch> = Vec::new();
+    // The largest number of rows of each chunk of a longer micro-batch.
     let mut chunks = vec![0; threads];
-    let (mut pieces, mut longest_batch) = (Vec::new(), 0);
+    let (mut ranges, mut longest_batch) = (Vec::new(), 0);
     for batch in batches {
         let lengths: Vec<usize> = batch.iter().map(|sequence| sequence.tokens).collect();
         longest_batch = lengths.iter().sum::<usize>().max(longest_batch);
-        cut(&lengths, &mut pieces);
-        let block = block(lengths.iter().sum(), pieces.len(), threads);
-        spans.resize(spans.len().max(block.min(pieces.len())), Largest::default());
-        for (index, Piece { sequences, .. }) in pieces.iter().enumerate() {
-            let (sequences, span) = (&batch[sequences.clone()], &mut spans[index % block]);
+        cut_batch(&lengths, &mut ranges);
+        let block = block_size(lengths.iter().sum(), ranges.len(), threads);
+        let count = largest.len().max(block.min(ranges.len()));
+        largest.resize(count, LargestMicroBatch::default());
+        for (index, MicroBatchRange { sequences, .. }) in ranges.iter().enumerate() {
+            let (sequences, micro_batch) = (&batch[sequences.clone()], &mut largest[index % block]);
             let kept = sequences.iter().map(|sequence| sequence.trained).sum::<usize>();
             let longest = sequences.iter().map(|sequence| sequence.tokens).max();
-            span.tokens = span.tokens.max(sequences.iter().map(|sequence| sequence.tokens).sum());
-            span.kept = span.kept.max(kept);
-            span.longest = span.longest.max(longest.unwrap_or(0));
+            micro_batch.tokens = micro_batch.tokens.max(sequences.iter().map(|sequence| sequence.tokens).sum());
+            micro_batch.kept = micro_batch.kept.max(kept);
+            micro_batch.longest = micro_batch.longest.max(longest.unwrap_or(0));
             if kept <= chunk::<T>() {
-                span.scored = span.scored.max(kept);
+                micro_batch.scored = micro_batch.scored.max(kept);
             } else {
                 for (most, first) in chunks.iter_mut().zip((0..kept).step_by(chunk::<T>())) {
                     *most = chunk::<T>().min(kept - first).max(*most);
@@ -130,30 +135,29 @@ fn activations<'a, T: Number>(
             }
         }
     }
-    let spans: usize = spans
-        .iter()
-        .map(|span| {
-            let low = low::<T>(layout, training, span.tokens);
-            self::span::<T>(shape, trained, training.recompute, *span) + low + head::<T>(shape, trained, span.scored)
-        })
-        .sum();
-    let chunks = chunks.into_iter().map(|rows| head::<T>(shape, trained, rows));
+    let micro_batches = largest.into_iter().map(|largest| {
+        micro_batch_memory::<T>(shape, trained, training.recompute, largest)
+            + adapter_memory::<T>(layout, training, largest.tokens)
+            + output_layer_memory::<T>(shape, trained, largest.scored)
+    });
+    let micro_batches = micro_batches.sum::<usize>();
+    let chunks = chunks.into_iter().map(|rows| output_layer_memory::<T>(shape, trained, rows));
     let embedded = if trained.embeddings {
-        longest_batch * shape.width * FLOAT
+        longest_batch * shape.width * FLOAT_BYTES
     } else {
         0
     };
-    spans + chunks.sum::<usize>() + embedded
+    micro_batches + chunks.sum::<usize>() + embedded
 }
 
-/// A span's buffers, as `Span::take` sizes them.
-fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Largest) -> usize {
-    let Largest { tokens, kept, longest, .. } = largest;
+/// The bytes of a micro-batch's buffers, as `MicroBatch::load` sizes them.
+fn micro_batch_memory<T: Element>(shape: &ModelShape, trained: &Trainable, recompute: bool, largest: LargestMicroBatch) -> usize {
+    let LargestMicroBatch { tokens, kept, longest, .. } = largest;
     let (width, hidden, head) = (shape.width, shape.feed_forward, shape.head_dim);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * head, shape.heads * head);
     let inputs = trained.reached().max(1);
-    let layers = if again { 1 } else { inputs };
-    // The last layer has rows only for what is trained on, unless it shares its place.
+    let layers = if recompute { 1 } else { inputs };
+    // The last layer has rows only for tokens that are trained on, unless it shares its buffers.
     let rows = (layers - 1) * tokens + if layers < shape.layers { tokens } else { kept };
     let floats = inputs * tokens * width
         + layers * tokens * (1 + qkv + shape.heads + attended)
@@ -169,23 +173,23 @@ fn span<T: Number>(shape: &Shape, trained: &Trained, again: bool, largest: Large
     } else {
         0
     };
-    floats * FLOAT + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
+    floats * FLOAT_BYTES + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
 }
 
-/// The adapters' buffers, which the layers share.
-fn low<T: Number>(layout: &Layout, training: &Training, rows: usize) -> usize {
+/// The bytes of the adapters' buffers, which the layers share.
+fn adapter_memory<T: Element>(layout: &Layout, training: &Training, rows: usize) -> usize {
     let dropout = training.lora.as_ref().map_or(0.0, |lora| lora.dropout);
     let adapters = layout.layers.iter().take(1).flat_map(|layer| layer.adapters.iter().flatten());
     adapters.map(|adapter| adapter::memory::<T>(adapter, dropout, rows)).sum()
 }
 
-/// The output layer's buffers for some rows.
-fn head<T: Number>(shape: &Shape, trained: &Trained, rows: usize) -> usize {
+/// The bytes of the output layer's buffers for n rows.
+fn output_layer_memory<T: Element>(shape: &ModelShape, trained: &Trainable, rows: usize) -> usize {
     let vocabulary = shape.vocabulary;
     let panels = if trained.head { size::<T>(rows, shape.width) } else { 0 };
     let converted = match T::STEPS {
         1 => 0,
         steps => rows * vocabulary.div_ceil(steps) + if trained.head { rows.div_ceil(steps) * vocabulary } else { 0 },
     };
-    rows * logits_stride(vocabulary) * FLOAT + (panels + converted) * size_of::<T>()
+    rows * logits_stride(vocabulary) * FLOAT_BYTES + (panels + converted) * size_of::<T>()
 }

@@ -1,54 +1,73 @@
-//! The engine of our own: f32 on the processor, with a hand-written backward pass.
+//! Our own engine: f32 or bf16 on the processor, with a hand-written backward pass.
 //!
-//! `docs/engine.md` has the memory layout, the kernels and the measurements. In short: flat parameters ([`layout`]), packed for the
-//! products once a step ([`parameters`]); a batch cut into spans of whole sequences that the threads take ([`span`], [`forward`],
-//! [`backward`]); the weights' gradients added up matrix by matrix ([`gradient`]); all loops over floats in [`kernel`].
+//! `docs/engine.md` describes the memory layout, the kernels and the measurements. In short: parameters are flat ([`layout`]) and packed
+//! for products once per step ([`parameters`]); a batch is cut into micro-batches of whole sequences, which the threads process
+//! ([`micro_batch`], [`forward`], [`backward`]); the weights' gradients are summed matrix by matrix ([`gradient`]); all loops over floats
+//! are in [`kernel`].
 
 mod adapter;
 mod attention;
 mod backward;
+mod buffer;
 mod cache;
+mod column_parallel;
+mod decode_pass;
 mod decoder;
-mod floats;
+mod dropout;
+mod float_weights;
 mod forward;
 mod gradient;
-mod head;
 mod kernel;
-mod lane;
 mod layout;
 mod memory;
+mod micro_batch;
 mod operand;
+mod optimizer;
+mod output_layer;
+mod packed_matrix;
 mod parameters;
-mod span;
-mod team;
-mod trained;
+mod rows;
+mod trainable;
 mod trainer;
+mod trainer_state;
 
 #[cfg(test)]
 mod tests;
 
-use super::{Decode, Dtype, EngineError, Need, Sequence, Train, Training};
-use crate::model::{Shape, Take, Weights};
-use decoder::Decoder;
-use kernel::number::Pair;
-use trainer::Trainer;
+use super::{DecodingEngine, Dtype, EngineError, MemoryEstimate, Sequence, Training, TrainingEngine};
+use crate::model::{ModelShape, WeightSource, Weights};
+use decoder::CpuDecoder;
+use kernel::element::Bf16Pair;
+use trainer::CpuTrainer;
 
-/// A trainer that starts from `weights` with an empty memory.
+/// A trainer that starts from `weights` and has taken no step.
 ///
 /// # Errors
-/// When a weight is missing or has another shape, or the threads cannot be started.
-pub fn trainer(shape: &Shape, weights: Weights, training: Training, dtype: Dtype, threads: usize) -> Result<Box<dyn Train>, EngineError> {
+/// When a weight is missing or has the wrong shape, or the threads cannot be started.
+pub fn trainer(
+    shape: &ModelShape,
+    weights: Weights,
+    training: Training,
+    dtype: Dtype,
+    threads: usize,
+) -> Result<Box<dyn TrainingEngine>, EngineError> {
     Ok(match dtype {
-        Dtype::F32 => Box::new(Trainer::<f32>::new(shape, weights, training, threads)?),
-        Dtype::Bf16 => Box::new(Trainer::<Pair>::new(shape, weights, training, threads)?),
+        Dtype::F32 => Box::new(CpuTrainer::<f32>::new(shape, weights, training, threads)?),
+        Dtype::Bf16 => Box::new(CpuTrainer::<Bf16Pair>::new(shape, weights, training, threads)?),
     })
 }
 
-/// What training on `batches` takes at most.
-pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usize, batches: impl Iterator<Item = &'a [Sequence]>) -> Need {
+/// An upper bound on the memory of training on `batches`.
+pub fn training_memory<'a>(
+    shape: &ModelShape,
+    training: &Training,
+    dtype: Dtype,
+    threads: usize,
+    batches: impl Iterator<Item = &'a [Sequence]>,
+) -> MemoryEstimate {
     match dtype {
         Dtype::F32 => memory::training::<f32>(shape, training, threads, batches),
-        Dtype::Bf16 => memory::training::<Pair>(shape, training, threads, batches),
+        Dtype::Bf16 => memory::training::<Bf16Pair>(shape, training, threads, batches),
     }
 }
 
@@ -56,41 +75,47 @@ pub fn memory<'a>(shape: &Shape, training: &Training, dtype: Dtype, threads: usi
 ///
 /// # Errors
 /// As [`trainer`].
-pub fn decoder(shape: &Shape, weights: impl Take, slots: usize, dtype: Dtype, threads: usize) -> Result<Box<dyn Decode>, EngineError> {
+pub fn decoder(
+    shape: &ModelShape,
+    weights: impl WeightSource,
+    slots: usize,
+    dtype: Dtype,
+    threads: usize,
+) -> Result<Box<dyn DecodingEngine>, EngineError> {
     Ok(match dtype {
-        Dtype::F32 => Box::new(Decoder::<f32>::new(shape, weights, slots, threads)?),
-        Dtype::Bf16 => Box::new(Decoder::<Pair>::new(shape, weights, slots, threads)?),
+        Dtype::F32 => Box::new(CpuDecoder::<f32>::new(shape, weights, slots, threads)?),
+        Dtype::Bf16 => Box::new(CpuDecoder::<Bf16Pair>::new(shape, weights, slots, threads)?),
     })
 }
 
-/// What decoding takes at most with `slots` slots, for prompts of at most `prompt` tokens.
-pub fn decoding(shape: &Shape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> Need {
+/// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens.
+pub fn decoding_memory(shape: &ModelShape, dtype: Dtype, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
     match dtype {
         Dtype::F32 => memory::decoding::<f32>(shape, slots, prompt, threads),
-        Dtype::Bf16 => memory::decoding::<Pair>(shape, slots, prompt, threads),
+        Dtype::Bf16 => memory::decoding::<Bf16Pair>(shape, slots, prompt, threads),
     }
 }
 
-/// How many sequences of a whole context to decode at once. No result depends on it.
-pub fn slots(shape: &Shape, dtype: Dtype) -> usize {
+/// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
+pub fn recommended_slots(shape: &ModelShape, dtype: Dtype) -> usize {
     match dtype {
         Dtype::F32 => decoder::slots::<f32>(shape),
-        Dtype::Bf16 => decoder::slots::<Pair>(shape),
+        Dtype::Bf16 => decoder::slots::<Bf16Pair>(shape),
     }
 }
 
-/// The instructions that this processor's kernels run with, as they stand in records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, and `neon` on
-/// processors of ARM.
+/// The instruction set of the kernels on this processor, as it is written to records: `amx`, `avx512bf16`, `avx512`, `avx2`, `plain`, or
+/// `neon` on ARM.
 pub fn instructions() -> String {
     if cfg!(target_arch = "aarch64") {
-        // What every compiler of theirs uses.
+        // Every compiler for AArch64 uses it.
         "neon".to_owned()
     } else {
         kernel::Instructions::best().to_string()
     }
 }
 
-/// Threads of an engine's own (0 counts as 1).
+/// A thread pool for one engine (0 counts as 1).
 fn pool(threads: usize) -> Result<rayon::ThreadPool, EngineError> {
     let threads = threads.max(1);
     rayon::ThreadPoolBuilder::new()

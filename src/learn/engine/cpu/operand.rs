@@ -1,56 +1,49 @@
-//! The left operands of products: floats where they lie, or their conversion to the numbers that the engine computes in.
+//! The left operands of products: floats in place, or converted to the engine's number format.
 
+use super::buffer::grow;
 use super::kernel::Instructions;
-use super::kernel::number::Number;
+use super::kernel::element::Element;
 use super::kernel::panels::{left_columns, left_rows};
-use super::kernel::product::Left;
-use super::span::fit;
+use super::kernel::product::LeftMatrix;
+use super::rows::RowView;
 
-/// `x` [rows, inner] with rows `stride` apart; `room` is for the conversion and only grows.
-pub fn by_rows<'a, T: Number>(
-    cpu: Instructions,
-    x: &'a [f32],
-    stride: usize,
-    (rows, inner): (usize, usize),
-    room: &'a mut Vec<T>,
-) -> Left<'a, T> {
-    if let Some(data) = T::view(x) {
-        return Left {
+/// The rows `x` as a left operand; `converted` holds them if they need conversion, and only grows.
+pub fn by_rows<'a, T: Element>(cpu: Instructions, x: RowView<'a>, converted: &'a mut Vec<T>) -> LeftMatrix<'a, T> {
+    if let Some(data) = T::view(x.data) {
+        return LeftMatrix {
             data,
-            row: stride,
+            row: x.stride,
             step: 1,
         };
     }
-    let row = inner.div_ceil(T::STEPS);
-    grow(room, rows * row);
-    left_rows(cpu, x, stride, inner, &mut room[..rows * row]);
-    Left { data: room, row, step: 1 }
-}
-
-/// Converts the transpose of `x` [inner, rows] with rows `stride` apart, for [`by_columns`]; nothing to do where floats need none.
-pub fn keep_columns<T: Number>(cpu: Instructions, x: &[f32], stride: usize, (rows, inner): (usize, usize), room: &mut Vec<T>) {
-    if T::view(x).is_none() {
-        grow(room, rows * inner.div_ceil(T::STEPS));
-        left_columns(cpu, x, stride, inner, rows, room);
+    let row = x.width.div_ceil(T::STEPS);
+    grow(converted, x.count * row);
+    left_rows(cpu, x.data, x.stride, x.width, &mut converted[..x.count * row]);
+    LeftMatrix {
+        data: converted,
+        row,
+        step: 1,
     }
 }
 
-/// The transpose of `x`, as [`keep_columns`] was given it, from row `first` on.
-pub fn by_columns<'a, T: Number>(x: &'a [f32], stride: usize, rows: usize, first: usize, room: &'a [T]) -> Left<'a, T> {
+/// Converts the transpose of `x`, for [`by_columns`]. Does nothing if floats need no conversion.
+pub fn keep_columns<T: Element>(cpu: Instructions, x: RowView<'_>, converted: &mut Vec<T>) {
+    if T::view(x.data).is_none() {
+        grow(converted, x.width * x.count.div_ceil(T::STEPS));
+        left_columns(cpu, x.data, x.stride, x.count, x.width, converted);
+    }
+}
+
+/// The transpose of `x` as a left operand, from its row `first` on. `x` has `width` columns and rows `stride` apart; `converted` is the
+/// result of [`keep_columns`].
+pub fn by_columns<'a, T: Element>(x: &'a [f32], stride: usize, width: usize, first: usize, converted: &'a [T]) -> LeftMatrix<'a, T> {
     let (data, step) = match T::view(x) {
         Some(data) => (data, stride),
-        None => (room, rows),
+        None => (converted, width),
     };
-    Left {
+    LeftMatrix {
         data: &data[first..],
         row: 1,
         step,
-    }
-}
-
-/// Gives a buffer at least this length.
-pub fn grow<N: Copy + Default>(room: &mut Vec<N>, length: usize) {
-    if room.len() < length {
-        fit(room, length);
     }
 }

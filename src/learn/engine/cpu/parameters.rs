@@ -1,174 +1,75 @@
-//! The weights as the forward and the backward pass read them: flat, and packed for the products.
+//! The weights as the passes read them: flat, and packed for products.
 
 use rayon::prelude::*;
 
-use super::adapter::PackedAdapter;
-use super::floats::Floats;
+use super::adapter::{AdaptedMatrix, PackedAdapter};
+use super::float_weights::FloatWeights;
 use super::kernel::Instructions;
-use super::kernel::number::Number;
-use super::kernel::panels::{pack, pack_transposed, size};
-use super::kernel::product::{Product, Reach, multiply};
-use super::kernel::rope::Rope;
+use super::kernel::element::Element;
+use super::kernel::rope::RotaryTable;
 use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV};
-use super::operand::by_rows;
-use super::trained::Trained;
+use super::packed_matrix::PackedMatrix;
+use super::trainable::Trainable;
 use crate::engine::EngineError;
-use crate::model::{Lora, Shape, Take};
-
-/// A matrix [out, in], packed for products.
-#[derive(Clone, Debug)]
-pub struct Packed<T> {
-    pub matrix: Matrix,
-    /// Of the transpose, [in, out]: for `y = x · Wᵀ`.
-    forward: Vec<T>,
-    /// Of the matrix itself, [out, in]: for `dx = dy · W`. Empty where the backward pass does not come.
-    backward: Vec<T>,
-    /// Whether the matrix changes, at least in part.
-    trained: bool,
-    /// What is added to the product, where the matrix is adapted.
-    pub adapter: Option<Box<PackedAdapter<T>>>,
-}
-
-impl<T: Number> Packed<T> {
-    pub fn new(matrix: Matrix, trained: bool, backward: bool, adapter: Option<Box<PackedAdapter<T>>>) -> Self {
-        let Matrix { rows, columns, .. } = matrix;
-        Self {
-            matrix,
-            forward: vec![T::default(); size::<T>(columns, rows)],
-            backward: vec![T::default(); if backward { size::<T>(rows, columns) } else { 0 }],
-            trained,
-            adapter,
-        }
-    }
-
-    pub fn fill(&mut self, cpu: Instructions, weights: &[f32]) {
-        let Matrix { rows, columns, .. } = self.matrix;
-        pack_transposed(cpu, weights, columns, columns, rows, &mut self.forward);
-        if !self.backward.is_empty() {
-            pack(cpu, weights, columns, rows, columns, &mut self.backward);
-        }
-    }
-
-    /// The panels of `y = x · Wᵀ` from column `first` of `y` on, which begins a panel.
-    pub fn panels(&self, first: usize) -> &[T] {
-        &self.forward[first * self.matrix.columns.div_ceil(T::STEPS)..]
-    }
-
-    /// `y = x · Wᵀ`, added to `y` where `add`: `x` [rows, in], `y` [rows, out] with rows `stride` apart; `room` is working memory.
-    #[expect(clippy::too_many_arguments, reason = "a product has as many")]
-    pub fn apply(&self, cpu: Instructions, x: &[f32], rows: usize, add: bool, y: &mut [f32], stride: usize, room: &mut Vec<T>) {
-        self.multiply(cpu, (x, self.matrix.columns), rows, add, (y, stride), room);
-    }
-
-    /// `dx = dy · W`: `dy` [rows, out] with rows `stride` apart, `dx` [rows, in]; `room` is working memory.
-    pub fn apply_back(&self, cpu: Instructions, dy: &[f32], stride: usize, rows: usize, dx: &mut [f32], room: &mut Vec<T>) {
-        self.multiply_back(cpu, (dy, stride), rows, false, (dx, self.matrix.columns), room);
-    }
-
-    /// [`Self::apply`] with `x` and `y` each with how far its rows are apart.
-    pub fn multiply(
-        &self,
-        cpu: Instructions,
-        (x, row): (&[f32], usize),
-        rows: usize,
-        add: bool,
-        (y, stride): (&mut [f32], usize),
-        room: &mut Vec<T>,
-    ) {
-        let Matrix {
-            rows: out, columns: inner, ..
-        } = self.matrix;
-        let product = Product {
-            rows,
-            columns: out,
-            inner,
-            left: by_rows(cpu, x, row, (rows, inner), room),
-            right: &self.forward,
-            reach: Reach::Full,
-            add,
-            stride,
-        };
-        multiply(cpu, product, y);
-    }
-
-    /// [`Self::apply_back`], added to `dx` where `add`, with `dy` and `dx` each with how far its rows are apart.
-    pub fn multiply_back(
-        &self,
-        cpu: Instructions,
-        (dy, row): (&[f32], usize),
-        rows: usize,
-        add: bool,
-        (dx, stride): (&mut [f32], usize),
-        room: &mut Vec<T>,
-    ) {
-        let Matrix {
-            rows: inner, columns: out, ..
-        } = self.matrix;
-        let product = Product {
-            rows,
-            columns: out,
-            inner,
-            left: by_rows(cpu, dy, row, (rows, inner), room),
-            right: &self.backward,
-            reach: Reach::Full,
-            add,
-            stride,
-        };
-        multiply(cpu, product, dx);
-    }
-}
+use crate::model::{Lora, ModelShape, WeightSource};
 
 /// The packed matrices of one layer.
 #[derive(Clone, Debug)]
 pub struct PackedLayer<T> {
-    pub qkv: Packed<T>,
-    pub output: Packed<T>,
-    pub gates: Packed<T>,
-    pub down: Packed<T>,
+    pub qkv: AdaptedMatrix<T>,
+    pub output: AdaptedMatrix<T>,
+    pub gates: AdaptedMatrix<T>,
+    pub down: AdaptedMatrix<T>,
 }
 
 impl<T> PackedLayer<T> {
-    fn matrices(&mut self) -> [&mut Packed<T>; 4] {
+    fn matrices(&mut self) -> [&mut AdaptedMatrix<T>; 4] {
         [&mut self.qkv, &mut self.output, &mut self.gates, &mut self.down]
     }
 }
 
-/// All that a pass over the decoder reads and does not change.
+/// Everything that the passes read and do not change.
 #[derive(Clone, Debug)]
 pub struct Parameters<T> {
     pub cpu: Instructions,
-    pub shape: Shape,
+    pub shape: ModelShape,
     pub layout: Layout,
-    pub rope: Rope,
-    pub floats: Floats,
+    pub rope: RotaryTable,
+    pub floats: FloatWeights,
     pub layers: Vec<PackedLayer<T>>,
-    pub head: Packed<T>,
-    pub trained: Trained,
-    /// Whether a span keeps only the layers' inputs, and the backward pass computes the rest again.
-    pub again: bool,
+    pub head: PackedMatrix<T>,
+    pub trainable: Trainable,
+    /// Whether a micro-batch keeps only the layers' inputs, and the backward pass recomputes the rest.
+    pub recompute: bool,
 }
 
-impl<T: Number> Parameters<T> {
-    /// The parameters of `weights`, packed; for the backward pass too where they are `trained`.
+impl<T: Element> Parameters<T> {
+    /// The packed parameters of `weights`. If `trained`, all of them are trained and packed for the backward pass too.
     ///
     /// # Errors
-    /// When a weight is missing or has another shape.
-    pub fn new(shape: &Shape, weights: impl Take, trained: bool) -> Result<Self, EngineError> {
-        Self::of(shape, weights, None, &|_| trained)
+    /// When a weight is missing or has the wrong shape.
+    pub fn new(shape: &ModelShape, weights: impl WeightSource, trained: bool) -> Result<Self, EngineError> {
+        Self::with_trainable(shape, weights, None, &|_| trained)
     }
 
-    /// The parameters of `weights`, packed; for the backward pass too as far as it comes for the weights that `is_trained`.
+    /// The packed parameters of `weights`. Those that the backward pass needs for the weights that `is_trained` are packed for it too.
     ///
     /// # Errors
     /// As [`Parameters::new`].
-    pub fn of(shape: &Shape, mut weights: impl Take, lora: Option<&Lora>, is_trained: &dyn Fn(&str) -> bool) -> Result<Self, EngineError> {
+    pub fn with_trainable(
+        shape: &ModelShape,
+        mut weights: impl WeightSource,
+        lora: Option<&Lora>,
+        is_trained: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, EngineError> {
         let cpu = Instructions::best();
         let layout = Layout::new(shape, lora);
-        let trained = Trained::new(&layout, is_trained);
-        let floats = Floats::new(&layout, trained.packed_alone(&layout), &mut weights)?;
+        let trainable = Trainable::new(&layout, is_trained);
+        let floats = FloatWeights::new(&layout, trainable.packed_only(&layout), &mut weights)?;
         let dropout = lora.map_or(0.0, |lora| lora.dropout);
-        // What is packed alone is packed as it is read, from floats that are gone then: the output layer, often the largest, while little else is there.
-        let mut pack_alone = |packed: &mut Packed<T>| {
+        // Matrices without floats are packed as they are read, and the floats are freed at once: the output layer, often the largest,
+        // comes first, when little else is in memory.
+        let mut pack_only = |packed: &mut PackedMatrix<T>| {
             let part = packed.matrix.range();
             if !floats.has(&part) {
                 let mut weight = Vec::new();
@@ -177,62 +78,69 @@ impl<T: Number> Parameters<T> {
             }
             Ok::<_, EngineError>(())
         };
-        let mut head = Packed::new(layout.head, trained.head, trained.before_head(), None);
-        pack_alone(&mut head)?;
+        let mut head = PackedMatrix::new(layout.head, trainable.head, trainable.below_output_layer());
+        pack_only(&mut head)?;
         let layers = layout.layers.iter().enumerate().map(|(index, layer)| {
-            let (matrices, back) = (layer.matrices(), trained.way_back(index));
-            let mut packed = |place: usize| {
+            let (matrices, backward) = (layer.matrices(), trainable.backward_matrices(index));
+            let mut matrix = |place: usize| {
+                let matrix: Matrix = matrices[place];
+                let mut packed = PackedMatrix::new(matrix, trainable.has(matrix.range()), backward[place]);
+                pack_only(&mut packed)?;
                 let adapter = layer.adapters[place].as_ref();
                 let adapter = adapter.map(|adapter| Box::new(PackedAdapter::new(adapter, dropout)));
-                let matrix: Matrix = matrices[place];
-                let mut packed = Packed::new(matrix, trained.has(matrix.range()), back[place], adapter);
-                pack_alone(&mut packed)?;
-                Ok::<_, EngineError>(packed)
+                Ok::<_, EngineError>(AdaptedMatrix { packed, adapter })
             };
             Ok(PackedLayer {
-                qkv: packed(QKV)?,
-                output: packed(OUTPUT)?,
-                gates: packed(GATES)?,
-                down: packed(DOWN)?,
+                qkv: matrix(QKV)?,
+                output: matrix(OUTPUT)?,
+                gates: matrix(GATES)?,
+                down: matrix(DOWN)?,
             })
         });
         let layers = layers.collect::<Result<_, EngineError>>()?;
         let mut parameters = Self {
             cpu,
             shape: shape.clone(),
-            rope: Rope::new(shape.head_dim, shape.turns()),
+            rope: RotaryTable::new(shape.head_dim, shape.turns()),
             floats,
             layers,
             head,
             layout,
-            trained,
-            again: false,
+            trainable,
+            recompute: false,
         };
         parameters.pack(|_| true);
         Ok(parameters)
     }
 
-    /// Packs the trained weights anew, after a step.
-    pub fn renew(&mut self) {
+    /// Packs the trained weights again, after a step.
+    pub fn pack_trained(&mut self) {
         self.pack(|packed| packed.trained);
     }
 
-    /// Packs the matrices that are there as floats and that `is_due`.
-    pub fn pack(&mut self, is_due: impl Fn(&Packed<T>) -> bool + Sync) {
+    /// Packs all weights that have floats again.
+    pub fn pack_all(&mut self) {
+        self.pack(|_| true);
+    }
+
+    /// Packs the adapters, and the matrices that have floats and that `is_due`.
+    fn pack(&mut self, is_due: impl Fn(&PackedMatrix<T>) -> bool + Sync) {
         let Self {
             cpu, floats, layers, head, ..
         } = self;
         let weights = |matrix: Matrix| floats.part(matrix.range());
-        let fill = |packed: &mut Packed<T>| {
+        let fill = |packed: &mut PackedMatrix<T>| {
             if floats.has(&packed.matrix.range()) && is_due(packed) {
                 packed.fill(*cpu, weights(packed.matrix));
             }
-            if let Some(adapter) = &mut packed.adapter {
-                adapter.fill(*cpu, &weights);
-            }
         };
         let layer = |layer: &mut PackedLayer<T>| {
-            layer.matrices().into_iter().for_each(fill);
+            for AdaptedMatrix { packed, adapter } in layer.matrices() {
+                fill(packed);
+                if let Some(adapter) = adapter {
+                    adapter.fill(*cpu, &weights);
+                }
+            }
         };
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
     }
@@ -247,27 +155,28 @@ impl<T: Number> Parameters<T> {
         self.shape.heads * self.shape.head_dim
     }
 
-    /// How many layers' inputs a span keeps: those of the layers that the backward pass reaches, and one for the forward pass at least.
+    /// How many layers' inputs a micro-batch keeps: those of the layers that the backward pass reaches, and at least one for the forward
+    /// pass.
     pub fn kept_inputs(&self) -> usize {
-        self.trained.reached().max(1)
+        self.trainable.reached().max(1)
     }
 
-    /// The place of a layer's input among them. Layers that the backward pass does not reach share the lowest one.
+    /// Index of a layer's input among them. Layers that the backward pass does not reach share the lowest one.
     pub fn kept_input(&self, layer: usize) -> usize {
         (layer + self.kept_inputs()).saturating_sub(self.shape.layers)
     }
 
-    /// How many layers a span keeps all of.
+    /// How many layers a micro-batch keeps all activations of.
     pub fn kept_layers(&self) -> usize {
-        if self.again { 1 } else { self.kept_inputs() }
+        if self.recompute { 1 } else { self.kept_inputs() }
     }
 
-    /// The place of a layer among them.
+    /// Index of a layer among them.
     pub fn kept_layer(&self, layer: usize) -> usize {
-        if self.again { 0 } else { self.kept_input(layer) }
+        if self.recompute { 0 } else { self.kept_input(layer) }
     }
 
-    /// Gives each row of queries, keys and values the layer's biases, where it has some: the product is added to them.
+    /// Sets each row of queries, keys and values to the layer's biases, if it has any. The product is then added to them.
     pub fn set_biases(&self, layer: usize, rows: &mut [f32]) {
         let biases = self.floats.part(self.layout.layers[layer].qkv_bias.clone());
         if !biases.is_empty() {

@@ -6,34 +6,35 @@ use std::path::{Component, Path};
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::Deserialize;
 
-use super::tensor::{Encoding, Tensor};
+use super::tensor::{Encoding, SourceTensor};
 use super::write;
-use crate::model::config_file::{self, Config, Ends};
-use crate::model::files::{read_json, tokenizer};
-use crate::model::{ModelError, Shape, TensorFile};
+use crate::model::config_file::{self, EndTokens, ModelConfig};
+use crate::model::files::tokenizer;
+use crate::model::json_file::read_json;
+use crate::model::{ModelError, ModelShape, TensorFile};
 
-const WEIGHTS: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+const WEIGHTS_FILE: &str = "model.safetensors";
+const SHARD_INDEX_FILE: &str = "model.safetensors.index.json";
 
-/// Which shard has which tensor.
+/// The shard of each tensor.
 #[derive(Deserialize)]
-struct Index {
+struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
 /// The part of `generation_config.json` that matters.
 #[derive(Deserialize)]
-struct Generation {
+struct GenerationConfig {
     #[serde(default)]
-    eos_token_id: Option<Ends>,
+    eos_token_id: Option<EndTokens>,
 }
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
-    let Config { shape, mut ends } = config_file::read(&source.join("config.json"))?;
+    let ModelConfig { shape, mut ends } = config_file::read(&source.join("config.json"))?;
     let generation = source.join("generation_config.json");
     if generation.is_file() {
-        let more: Generation = read_json(&generation)?;
-        for end in more.eos_token_id.map(Ends::list).unwrap_or_default() {
+        let more: GenerationConfig = read_json(&generation)?;
+        for end in more.eos_token_id.map(EndTokens::list).unwrap_or_default() {
             if !ends.contains(&end) {
                 ends.push(end);
             }
@@ -46,11 +47,11 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
 
 /// The files of the weights.
 fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
-    let index = source.join(INDEX);
+    let index = source.join(SHARD_INDEX_FILE);
     if !index.is_file() {
-        return Ok(vec![TensorFile::open(&source.join(WEIGHTS))?]);
+        return Ok(vec![TensorFile::open(&source.join(WEIGHTS_FILE))?]);
     }
-    let Index { weight_map } = read_json(&index)?;
+    let ShardIndex { weight_map } = read_json(&index)?;
     let mut names: Vec<String> = weight_map.into_values().collect();
     names.sort();
     names.dedup();
@@ -60,7 +61,7 @@ fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
             return Err(ModelError::Field {
                 path: index.clone(),
                 field: "weight_map".to_owned(),
-                problem: format!("names {name:?}, which is no file of this folder"),
+                problem: format!("names {name:?}, which is not a file in this folder"),
             });
         }
         TensorFile::open(&source.join(name))
@@ -68,11 +69,11 @@ fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
     shards.collect()
 }
 
-/// The tensors that `shape` needs, each in its file.
-fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<Tensor<'a>>, ModelError> {
+/// The tensors of `shape`, each in its file.
+fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let place = match files {
-        [_] => source.join(WEIGHTS),
-        _ => source.join(INDEX),
+        [_] => source.join(WEIGHTS_FILE),
+        _ => source.join(SHARD_INDEX_FILE),
     };
     let missing = |name: String| ModelError::Missing { path: place.clone(), name };
     let names: Vec<String> = files.iter().flat_map(TensorFile::names).collect();
@@ -82,7 +83,7 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
     }
     let parameters = shape.parameters();
     let joined: Vec<String> = parameters.keys().filter_map(|name| Some(fused(shape, name)?.0)).collect();
-    // A tied model's file may repeat the embedding; older ones hold the rotary angles.
+    // A tied model's file may repeat the embedding, and older files contain the rotary angles.
     let known = |name: &&String| {
         parameters.contains_key(*name)
             || joined.contains(*name)
@@ -111,8 +112,8 @@ fn tensors<'a>(shape: &Shape, source: &Path, files: &'a [TensorFile]) -> Result<
     tensors.collect()
 }
 
-/// The matrix that Phi-3 has in place of the weight `name` and others: its name, the weight's first row in it, and all its rows.
-fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
+/// The matrix in which Phi-3 joins the weight `name` with others: its name, the weight's first row in it, and its number of rows.
+fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
     let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
     let (whole, first, rows) = match part {
@@ -126,8 +127,14 @@ fn fused(shape: &Shape, name: &str) -> Option<(String, usize, usize)> {
     Some((format!("{start}.{whole}.weight"), first, rows))
 }
 
-/// The tensor of a file, from number `first` on, which must have the shape `expected`.
-fn tensor<'a>(name: String, expected: Vec<usize>, first: usize, file: &'a TensorFile, info: &TensorInfo) -> Result<Tensor<'a>, ModelError> {
+/// A tensor of a file, which must have the shape `expected`, starting at number `first`.
+fn tensor<'a>(
+    name: String,
+    expected: Vec<usize>,
+    first: usize,
+    file: &'a TensorFile,
+    info: &TensorInfo,
+) -> Result<SourceTensor<'a>, ModelError> {
     let (path, from, start) = file.source(info);
     if info.shape != expected {
         let (path, found) = (path.to_owned(), info.shape.clone());
@@ -142,7 +149,7 @@ fn tensor<'a>(name: String, expected: Vec<usize>, first: usize, file: &'a Tensor
         let (path, found) = (path.to_owned(), info.dtype.to_string());
         return Err(ModelError::Type { path, name, found });
     }
-    Ok(Tensor {
+    Ok(SourceTensor {
         name,
         shape: expected,
         path,

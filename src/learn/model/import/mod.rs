@@ -1,6 +1,6 @@
-//! Models of other programs, brought into our own folder: Hugging Face's folders and GGUF files.
+//! Importing models of other programs: Hugging Face's folders and GGUF files.
 //!
-//! Weights go from file to file a few rows at a time. Those of 16 and 32 bits keep their type, quantised ones become f32.
+//! Weights are copied from file to file, a few rows at a time. Those of 16 and 32 bits keep their type; quantised ones become f32.
 
 mod gguf;
 mod hub;
@@ -8,16 +8,16 @@ mod tensor;
 
 use std::path::{Path, PathBuf};
 
-use super::{ModelError, Shape, files};
+use super::{ModelError, ModelShape, files};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
-use tensor::Tensor;
+use tensor::SourceTensor;
 
-/// Writes the model at `source` into the folder `out`, as [`super::load`] reads it: a Hugging Face folder (`config.json`,
+/// Writes the model at `source` to the folder `out`, in the format of [`super::load`]. The source is a Hugging Face folder (`config.json`,
 /// `model.safetensors` or its shards, `tokenizer.json`), a `.gguf` file, or a folder with one. Equal sources give equal bytes.
 ///
 /// # Errors
-/// When there is no model, it is damaged or of a sort that no engine computes; the message names the file and the place in it.
+/// When there is no model, it is damaged, or no engine supports it. The message names the file and the place in it.
 pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     if source.is_dir() && source.join("config.json").is_file() {
         return hub::import(source, out);
@@ -25,7 +25,7 @@ pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     gguf::import(&gguf_file(source)?, out)
 }
 
-/// The GGUF file that `source` is, or has as the only one.
+/// The GGUF file `source`, or the only one in the folder `source`.
 fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
     let none = |problem| ModelError::NoModel {
         path: source.to_owned(),
@@ -54,7 +54,7 @@ fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
 }
 
 /// Writes the folder `out`.
-fn write(shape: &Shape, tokenizer: &Tokenizer, tensors: &[Tensor<'_>], out: &Path) -> Result<(), ModelError> {
+fn write(shape: &ModelShape, tokenizer: &Tokenizer, tensors: &[SourceTensor<'_>], out: &Path) -> Result<(), ModelError> {
     let prompt = Prompt {
         template: Prompt::PLAIN.to_owned(),
     };

@@ -1,4 +1,4 @@
-//! Tensors on their way from a file of another program into `model.safetensors`, a few rows at a time.
+//! Copying tensors from a file of another program to `model.safetensors`, a few rows at a time.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,19 +14,19 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use crate::model::ModelError;
 use crate::model::tensor_file::widening;
 
-/// Numbers in memory at a time, but for one row.
-const CHUNK: usize = 1 << 18;
+/// Numbers in memory at a time. One row may have more.
+const COPY_CHUNK: usize = 1 << 18;
 
-/// How a file holds numbers.
+/// The encoding of numbers in a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Encoding {
     Plain(Dtype),
-    /// In blocks of quantised numbers.
+    /// Blocks of quantised numbers.
     Blocks(GgmlDType),
 }
 
 impl Encoding {
-    /// The bytes of so many numbers; nothing where they are no whole number of blocks, or too many.
+    /// The bytes of n numbers; `None` if they are not whole blocks, or too many.
     pub(super) fn bytes(self, numbers: usize) -> Option<usize> {
         match self {
             Self::Plain(dtype) => numbers.checked_mul(dtype.bitsize() / 8),
@@ -37,7 +37,7 @@ impl Encoding {
         }
     }
 
-    /// The type of the numbers as they are written.
+    /// The type in which the numbers are written.
     fn written(self) -> Dtype {
         match self {
             Self::Plain(dtype) => dtype,
@@ -48,20 +48,20 @@ impl Encoding {
 
 /// A tensor in a file of another program.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor<'a> {
+pub(super) struct SourceTensor<'a> {
     pub(super) name: String,
     /// [out, in], or [width]
     pub(super) shape: Vec<usize>,
     pub(super) path: &'a Path,
     pub(super) file: &'a File,
-    /// Its first byte in the file.
+    /// Offset of its first byte in the file.
     pub(super) start: u64,
     pub(super) encoding: Encoding,
-    /// The width of its heads, where the rows of each have their pairs side by side (2i, 2i + 1) and not half a head apart.
+    /// If the rotary pairs of each head are neighbouring rows (2i, 2i + 1) instead of half a head apart: the width of a head.
     pub(super) paired: Option<usize>,
 }
 
-impl Tensor<'_> {
+impl SourceTensor<'_> {
     fn rows(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [rows, columns] => (*rows, *columns),
@@ -73,16 +73,16 @@ impl Tensor<'_> {
         self.shape.iter().product::<usize>() * self.encoding.written().bitsize() / 8
     }
 
-    /// All its numbers, of a type of 16 or 32 bits or quantised.
+    /// All numbers of the tensor.
     pub(super) fn numbers(&self) -> Result<Vec<f32>, ModelError> {
         let bytes = self.read(0, self.shape.iter().product())?;
         let mut numbers = Vec::new();
-        let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("is not of floating-point numbers"))?;
+        let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("does not contain floating-point numbers"))?;
         widen(&bytes, &mut numbers);
         Ok(numbers)
     }
 
-    /// Where its bytes end, of a tensor that was found to lie within its file.
+    /// Offset of the end of its bytes. The tensor must lie within its file.
     pub(super) fn end(&self) -> u64 {
         let bytes = self.encoding.bytes(self.shape.iter().product());
         self.start.saturating_add(bytes.unwrap_or_default() as u64)
@@ -99,10 +99,10 @@ impl Tensor<'_> {
             })
         };
         let Some(head) = self.paired else {
-            let step = (CHUNK / columns.max(1)).max(1);
+            let step = (COPY_CHUNK / columns.max(1)).max(1);
             return (0..rows).step_by(step).try_for_each(|first| write(first, step.min(rows - first)));
         };
-        // What stands at 2i moves to i, and what stands at 2i + 1 to the second half of the head.
+        // Row 2i moves to i, and row 2i + 1 to the second half of the head.
         for first in (0..rows).step_by(head) {
             let head = first..first + head;
             let (even, odd) = (head.clone().step_by(2), head.skip(1).step_by(2));
@@ -111,12 +111,12 @@ impl Tensor<'_> {
         Ok(())
     }
 
-    /// The bytes, as they are to be written, of `count` numbers from number `first` on.
+    /// `count` numbers from number `first` on, as the bytes to write.
     fn read(&self, first: usize, count: usize) -> Result<Vec<u8>, ModelError> {
         let size = |numbers| {
             self.encoding
                 .bytes(numbers)
-                .ok_or_else(|| self.wrong("is not made of whole blocks"))
+                .ok_or_else(|| self.wrong("does not consist of whole blocks"))
         };
         let mut bytes = vec![0; size(count)?];
         let read = self.file.read_exact_at(&mut bytes, self.start + size(first)? as u64);
@@ -127,7 +127,7 @@ impl Tensor<'_> {
         let (bytes, numbers) = match self.encoding {
             Encoding::Plain(dtype) => {
                 let mut numbers = Vec::with_capacity(count);
-                let widen = widening(dtype).ok_or_else(|| self.wrong("is not of floating-point numbers"))?;
+                let widen = widening(dtype).ok_or_else(|| self.wrong("does not contain floating-point numbers"))?;
                 widen(&bytes, &mut numbers);
                 (bytes, numbers)
             }
@@ -162,8 +162,8 @@ fn dequantise(dtype: GgmlDType, bytes: &[u8], count: usize) -> candle_core::Resu
         .to_vec1()
 }
 
-/// What Hugging Face calls the type that the matrices are written in.
-pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
+/// Hugging Face's name for the type in which the matrices are written.
+pub(super) fn common_type(tensors: &[SourceTensor<'_>]) -> &'static str {
     let widest = tensors.iter().map(|tensor| tensor.encoding.written());
     let mut matrices = widest
         .zip(tensors)
@@ -178,13 +178,13 @@ pub(super) fn common_type(tensors: &[Tensor<'_>]) -> &'static str {
 }
 
 /// Writes `model.safetensors`.
-pub(super) fn write(tensors: &[Tensor<'_>], path: &Path) -> Result<(), ModelError> {
+pub(super) fn write(tensors: &[SourceTensor<'_>], path: &Path) -> Result<(), ModelError> {
     let failed = |error| ModelError::Write {
         path: path.to_owned(),
         error,
     };
-    // As the format's own writers do: wide numbers first, so that all are aligned.
-    let mut sorted: Vec<&Tensor<'_>> = tensors.iter().collect();
+    // Wide numbers first, so that all are aligned, as the format's own writers do.
+    let mut sorted: Vec<&SourceTensor<'_>> = tensors.iter().collect();
     sorted.sort_by_key(|tensor| (std::cmp::Reverse(tensor.encoding.written().bitsize()), tensor.name.clone()));
     let mut end = 0;
     let infos = sorted.iter().map(|tensor| {

@@ -17,8 +17,8 @@ kernel! {
 }
 
 kernel! {
-    /// Replaces `gates` [rows, 2 · width] by their gradient, and `out`, which comes in as the gradient of the activation, by the
-    /// activation itself. [rows, width]
+    /// Replaces `gates` [rows, 2 · width] by their gradient, and `out`, the gradient of the activation, by the activation itself.
+    /// [rows, width]
     pub fn backward<L>(gates: &mut [f32], width: usize, out: &mut [f32]) {
         for (gates, out) in gates.chunks_exact_mut(2 * width).zip(out.chunks_exact_mut(width)) {
             let (gate, up) = gates.split_at_mut(width);
@@ -35,7 +35,7 @@ kernel! {
     }
 }
 
-/// A piece of a row of [`backward`]. All is read before anything is written, for only so does the compiler use vectors.
+/// [`backward`] of `N` elements. Everything is read before anything is written, since otherwise the compiler does not use vectors.
 #[inline(always)]
 fn back<L: Level, const N: usize>(gate: &mut [f32; N], up: &mut [f32; N], out: &mut [f32; N]) {
     let (gates, ups, gradients) = (*gate, *up, *out);

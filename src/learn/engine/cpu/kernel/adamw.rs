@@ -1,16 +1,16 @@
-//! AdamW (Loshchilov & Hutter 2019), all of it in one pass over the parameters.
+//! AdamW (Loshchilov & Hutter 2019) in one pass over the parameters.
 
 use super::kernel;
 
 /// The numbers of one update.
 #[derive(Clone, Copy, Debug)]
-pub struct Update {
-    /// Factor on the gradient: less than 1 where it is clipped.
+pub struct AdamWUpdate {
+    /// Factor on the gradient: less than 1 if it is clipped.
     pub gradient_scale: f32,
     pub beta1: f32,
     pub beta2: f32,
     pub epsilon: f32,
-    /// What decay leaves of a weight: `1 - learning_rate · weight_decay`.
+    /// Factor of the weight decay: `1 - learning_rate · weight_decay`.
     pub keep: f32,
     /// `learning_rate / (1 - beta1^steps)`.
     pub rate: f32,
@@ -19,7 +19,7 @@ pub struct Update {
 }
 
 /// The slices of one update, all of one length.
-pub struct State<'a> {
+pub struct AdamWState<'a> {
     pub weights: &'a mut [f32],
     pub gradient: &'a [f32],
     pub first: &'a mut [f32],
@@ -28,8 +28,8 @@ pub struct State<'a> {
 
 kernel! {
     /// Updates weights and moments.
-    pub fn update<L>(state: State<'_>, update: Update) {
-        let Update { gradient_scale, beta1, beta2, epsilon, keep, rate, root_correction } = update;
+    pub fn update<L>(state: AdamWState<'_>, update: AdamWUpdate) {
+        let AdamWUpdate { gradient_scale, beta1, beta2, epsilon, keep, rate, root_correction } = update;
         let moments = state.first.iter_mut().zip(state.second);
         for ((weight, gradient), (first, second)) in state.weights.iter_mut().zip(state.gradient).zip(moments) {
             let gradient = gradient * gradient_scale;

@@ -1,29 +1,29 @@
 //! Attention of new tokens over the cached keys and values of their sequence.
 //!
-//! A tile of a few rows (one query of one token each) stays in registers while keys and values stream by: the query heads that share
-//! a key head, and the tokens of a prompt. What a row adds up, and in which order, depends on its own position alone: a wider tile
-//! only adds products with 0 to it.
+//! A tile of a few rows (one query of one token each) stays in registers while keys and values are read: the query heads that share a key
+//! head, and the tokens of a prompt. The sums of a row, and their order, depend on its own position alone: a wider tile only adds products
+//! with 0.
 //!
 //! In bf16 all four operands are pairs: queries and keys of neighbours along the head, weights and values of neighbouring positions.
 
+use super::element::Element;
 use super::kernel;
 use super::level::{LANES, Level};
 use super::math::{exponentiate, largest};
-use super::number::Number;
 
-/// Panels of keys in work at a time.
-const PANELS: usize = 4;
+/// Panels of keys processed at a time.
+const KEY_PANELS: usize = 4;
 
-/// Sums of each element: one alone would wait for each addition.
-const SUMS: usize = 4;
+/// Independent sums of each element, to hide the latency of additions.
+const PARTIAL_SUMS: usize = 4;
 
-/// The most rows of a tile.
-const ROWS: usize = 4;
+/// The largest number of rows of a tile.
+const MAX_ROWS: usize = 4;
 
 /// The queries of one key head, for consecutive tokens of a sequence.
 #[derive(Clone, Copy)]
 pub struct Queries<'a, T> {
-    /// Those of one token lie end to end, [group, head / STEPS]; tokens are `stride` elements apart.
+    /// The queries of one token lie end to end, [group, head / STEPS]; tokens are `stride` elements apart.
     pub data: &'a [T],
     pub stride: usize,
     pub tokens: usize,
@@ -37,19 +37,19 @@ pub struct Queries<'a, T> {
 
 /// The keys and values of one head.
 #[derive(Clone, Copy)]
-pub struct Cached<'a, T> {
+pub struct CachedHead<'a, T> {
     /// Panels of [`LANES`] positions: [capacity / LANES, head / STEPS, LANES].
     pub keys: &'a [T],
     /// [capacity / STEPS, head], and [`LANES`] elements beyond.
     pub values: &'a [T],
 }
 
-/// The floats of working memory that [`attend`] needs for so many positions.
+/// The floats of working memory that [`attend`] needs for n positions.
 pub fn working_memory(positions: usize) -> usize {
-    ROWS * scores_stride(positions)
+    MAX_ROWS * scores_stride(positions)
 }
 
-/// From one row of scores to the next: whole vectors of pairs.
+/// Floats from one row of scores to the next: whole vectors of pairs.
 fn scores_stride(positions: usize) -> usize {
     positions.next_multiple_of(2 * LANES)
 }
@@ -60,7 +60,7 @@ kernel! {
     ///
     /// # Panics
     /// When a slice is too short for the sizes given.
-    pub fn attend<L, T>(queries: Queries<'_, T>, cached: Cached<'_, T>, scores: &mut [f32], out: &mut [f32], stride: usize) {
+    pub fn attend<L, T>(queries: Queries<'_, T>, cached: CachedHead<'_, T>, scores: &mut [f32], out: &mut [f32], stride: usize) {
         let Queries { data, tokens, group, head, start, .. } = queries;
         let capacity = (start + tokens).next_multiple_of(LANES);
         assert!(head.is_multiple_of(T::STEPS), "the head is not made of whole elements");
@@ -69,10 +69,10 @@ kernel! {
         assert!(capacity * head / T::STEPS <= cached.keys.len(), "the keys are too short");
         assert!(capacity * head / T::STEPS + LANES <= cached.values.len(), "the values are too short");
         assert!(working_memory(capacity) <= scores.len(), "the scores are too short");
-        let (rows, most) = (tokens * group, if L::ROWS >= 12 { ROWS } else { 1 });
+        let (rows, most) = (tokens * group, if L::ROWS >= 12 { MAX_ROWS } else { 1 });
         let mut first = 0;
         while first < rows {
-            let tile = Tile { queries, cached, scores_stride: scores_stride(capacity), first, stride };
+            let tile = QueryTile { queries, cached, scores_stride: scores_stride(capacity), first, stride };
             let count = most.min(rows - first);
             // SAFETY: first + count <= tokens * group, so by the assertions above the rows of the tile, the keys and values of the
             // positions they see (rounded up to whole panels) and their results lie within the slices, and `count` rows of
@@ -92,25 +92,25 @@ kernel! {
 
 /// Some rows of the queries.
 #[derive(Clone, Copy)]
-struct Tile<'a, T> {
+struct QueryTile<'a, T> {
     queries: Queries<'a, T>,
-    cached: Cached<'a, T>,
-    /// From one row of scores to the next.
+    cached: CachedHead<'a, T>,
+    /// Floats from one row of scores to the next.
     scores_stride: usize,
     /// The first row.
     first: usize,
-    /// From one token's results to the next's.
+    /// Floats from one token's results to the next's.
     stride: usize,
 }
 
-impl<T: Number> Tile<'_, T> {
-    /// How many positions a row of the tile sees.
+impl<T: Element> QueryTile<'_, T> {
+    /// Number of positions that a row of the tile sees.
     #[inline(always)]
     fn seen(&self, row: usize) -> usize {
         self.queries.start + (self.first + row) / self.queries.group + 1
     }
 
-    /// Where a row of heads of `head` lies in rows of tokens that are `stride` apart.
+    /// Offset of a row of `head` elements in rows of tokens that are `stride` apart.
     #[inline(always)]
     fn place(&self, row: usize, stride: usize, head: usize) -> usize {
         let (row, group) = (self.first + row, self.queries.group);
@@ -127,9 +127,9 @@ impl<T: Number> Tile<'_, T> {
         // row of values that starts within the head reaches at most LANES elements beyond the last one.
         unsafe {
             let mut panel = 0;
-            while panel + PANELS <= panels {
-                self.score::<L, R, PANELS>(panel, scores.as_mut_ptr());
-                panel += PANELS;
+            while panel + KEY_PANELS <= panels {
+                self.score::<L, R, KEY_PANELS>(panel, scores.as_mut_ptr());
+                panel += KEY_PANELS;
             }
             while panel < panels {
                 self.score::<L, R, 1>(panel, scores.as_mut_ptr());
@@ -157,7 +157,7 @@ impl<T: Number> Tile<'_, T> {
     /// The scores of `R` rows over `P` panels.
     ///
     /// # Safety
-    /// As for [`Tile::run`]; the panels exist, and behind `scores` there is room for `R` rows.
+    /// As for [`QueryTile::run`]; the panels exist, and behind `scores` there is room for `R` rows.
     #[inline(always)]
     unsafe fn score<L: Level, const R: usize, const P: usize>(&self, panel: usize, scores: *mut f32) {
         let head = self.queries.head / T::STEPS;
@@ -188,18 +188,18 @@ impl<T: Number> Tile<'_, T> {
     /// The results of `R` rows in `C` vectors of columns, from `column` on.
     ///
     /// # Safety
-    /// As for [`Tile::run`]; `column` lies within the head, and so do all vectors but the last; the rows of scores begin with the
+    /// As for [`QueryTile::run`]; `column` lies within the head, and so do all vectors but the last; the rows of scores begin with the
     /// weights of the positions that the tile sees, and zeros up to a whole number of panels.
     #[inline(always)]
     unsafe fn weigh<L: Level, const R: usize, const C: usize>(&self, column: usize, weights: *const T, inverse: [f32; R], out: &mut [f32]) {
         let head = self.queries.head;
-        let end = self.seen(R - 1).next_multiple_of(SUMS * T::STEPS) / T::STEPS;
+        let end = self.seen(R - 1).next_multiple_of(PARTIAL_SUMS * T::STEPS) / T::STEPS;
         // SAFETY: the caller's promise: there are weights and values of `end` elements, for they are not beyond the last panel.
         unsafe {
             let values = self.cached.values.as_ptr().add(column);
-            let mut sums = [[[L::zero(); C]; SUMS]; R];
-            for element in (0..end).step_by(SUMS) {
-                for sum in 0..SUMS {
+            let mut sums = [[[L::zero(); C]; PARTIAL_SUMS]; R];
+            for element in (0..end).step_by(PARTIAL_SUMS) {
+                for sum in 0..PARTIAL_SUMS {
                     let value = values.add((element + sum) * head);
                     let value: [L::Vector; C] = std::array::from_fn(|c| L::load(value.add(c * LANES).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
@@ -224,8 +224,8 @@ impl<T: Number> Tile<'_, T> {
     }
 }
 
-/// Replaces the scores of the positions seen by the exponentials of their scaled distances from the largest, the others by 0, and gives
-/// the exponentials' sum. The order of the additions depends on `seen` alone.
+/// Replaces the scores of the `seen` positions by the exponentials of their scaled distances from the largest, and the others by 0.
+/// Returns the sum of the exponentials. The order of the additions depends on `seen` alone.
 #[inline(always)]
 fn soften<L: Level>(scores: &mut [f32], seen: usize, scale: f32) -> f32 {
     let (whole, beyond) = scores.split_at_mut(seen.next_multiple_of(LANES));

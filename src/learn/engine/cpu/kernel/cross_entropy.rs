@@ -4,8 +4,8 @@ use super::kernel;
 use super::math::{exponentiate, largest};
 
 kernel! {
-    /// Replaces the logits, rows of `stride` of which the first `vocabulary` count, by the gradient of `weight · Σ loss`, and gives
-    /// the sum of the rows' losses. The columns beyond the vocabulary become 0.
+    /// Replaces the logits, the first `vocabulary` of each row of `stride`, by the gradient of `weight · Σ loss`, and returns the sum of the
+    /// rows' losses. The columns beyond the vocabulary become 0.
     pub fn backward<L>(logits: &mut [f32], stride: usize, vocabulary: usize, targets: &[u32], weight: f32) -> f64 {
         let mut total = 0.0;
         for (row, target) in logits.chunks_exact_mut(stride).zip(targets) {

@@ -1,9 +1,9 @@
-//! Instruction sets: each kernel is written once, over [`Level`], and compiled for every set that may be found at run time.
+//! Instruction sets: each kernel is written once, over [`Level`], and compiled for every set that may be detected at run time.
 //!
-//! A level's vector is always [`LANES`] floats wide, whatever registers hold it, so that packed panels have one layout. The levels
-//! differ in the last bits (a fused multiply-add rounds once), never in the order of the additions.
+//! A level's vector is always [`LANES`] floats wide, whatever its registers, so that packed panels have one layout. The levels differ in
+//! the last bits (a fused multiply-add rounds once), but never in the order of the additions.
 
-use super::number::narrow;
+use super::element::narrow;
 
 /// Floats in one vector and columns in one packed panel.
 pub const LANES: usize = 16;
@@ -20,20 +20,20 @@ pub trait Level {
     const ROWS: usize;
     /// Panels side by side in such a tile, 1 or 2.
     const PANELS: usize;
-    /// Whether products of pairs are AMX's.
+    /// Whether products of pairs use AMX.
     const HAS_TILES: bool = false;
-    /// `a * b + c`, rounded once where the set has such an instruction.
+    /// `a * b + c`, rounded once if the set has such an instruction.
     fn fma(a: f32, b: f32, c: f32) -> f32;
     unsafe fn zero() -> Self::Vector;
     unsafe fn load(from: *const f32) -> Self::Vector;
     unsafe fn store(vector: Self::Vector, to: *mut f32);
-    /// Has the cache fetch what will be written to soon.
+    /// Prefetches memory that will be written soon.
     #[inline(always)]
     unsafe fn expect(_to: *mut f32) {}
     unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c` in every lane.
     unsafe fn broadcast_fma(a: f32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::number::Pair`]); `b` holds their bits.
+    /// `a.0 * b.0 + a.1 * b.1 + c` in every lane, of pairs of bf16 (see [`super::element::Bf16Pair`]); `b` holds their bits.
     unsafe fn pair_fma(a: u32, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Writes `count` pairs of bf16, at most [`LANES`]: lane by lane, one of each row.
     #[inline(always)]
@@ -45,14 +45,14 @@ pub trait Level {
                 to.add(lane).write_unaligned(pair);
             }
         };
-        // A known number of lanes makes vectors.
+        // With a constant number of lanes the compiler uses vectors.
         if count == LANES {
             (0..LANES).for_each(put);
         } else {
             (0..count).for_each(put);
         }
     }
-    /// Writes pairs of bf16: neighbours in a row of `count` floats, at most 2 · [`LANES`], and 0 beside the last where they are odd.
+    /// Writes pairs of bf16: neighbours in a row of `count` floats, at most 2 · [`LANES`]. If `count` is odd, the last pair has a 0.
     #[inline(always)]
     unsafe fn narrow(row: *const f32, count: usize, to: *mut u32) {
         let put = |lane| {
@@ -69,7 +69,7 @@ pub trait Level {
             (0..count.div_ceil(2)).for_each(put);
         }
     }
-    /// Makes [`LANES`] rows of `to`, `stride` apart, of the columns of as many rows `step` apart.
+    /// Transposes [`LANES`] rows, `step` apart, to [`LANES`] rows of `to`, `stride` apart.
     #[inline(always)]
     unsafe fn transpose(from: *const u32, step: usize, to: *mut u32, stride: usize) {
         // SAFETY: the caller promises LANES numbers in each of LANES rows, and as much room.
@@ -89,15 +89,15 @@ fn widen(pair: u32) -> (f32, f32) {
 }
 
 /// Any processor.
-pub struct Plain;
+pub struct Portable;
 
-impl Level for Plain {
+impl Level for Portable {
     type Vector = [f32; LANES];
     const ROWS: usize = 6;
     const PANELS: usize = 1;
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
-        // NEON is always there on AArch64; elsewhere `mul_add` without the instruction is a slow library call.
+        // AArch64 always has NEON; elsewhere `mul_add` without the instruction is a slow library call.
         if cfg!(target_arch = "aarch64") {
             a.mul_add(b, c)
         } else {

@@ -1,4 +1,4 @@
-//! Pieces of kernels: the exponential, and sums and maxima in a fixed order of lanes.
+//! Parts of kernels: the exponential, and sums and maxima in a fixed order of lanes.
 
 use super::level::{LANES, Level};
 
@@ -8,7 +8,7 @@ pub fn exp<L: Level>(x: f32) -> f32 {
     // Comparisons, not `clamp` or `max`: those would turn NaN into a number and hide it.
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let shifted = L::fma(x, std::f32::consts::LOG2_E, ROUND);
     let whole = shifted - ROUND;
@@ -61,7 +61,7 @@ pub fn dot<L: Level>(a: &[f32], b: &[f32]) -> f32 {
     sum
 }
 
-/// The largest element (NaN passed over; minus infinity of nothing).
+/// The largest element (NaN is skipped; minus infinity if there is none).
 #[inline(always)]
 pub fn largest(values: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
@@ -83,7 +83,7 @@ pub fn largest(values: &[f32]) -> f32 {
     rest.iter().fold(lanes[0], |largest, value| larger(largest, *value))
 }
 
-/// Replaces each element by `e^(scale * x - shift)` and gives their sum.
+/// Replaces each element by `e^(scale * x - shift)` and returns their sum.
 #[inline(always)]
 pub fn exponentiate<L: Level>(values: &mut [f32], scale: f32, shift: f32) -> f32 {
     let mut lanes = [0.0; LANES];

@@ -1,8 +1,8 @@
-//! The kernels: loops over slices, each compiled for plain, AVX2 + FMA and AVX-512 processors from one source; the product's innermost loop also for
-//! AMX.
+//! The kernels: loops over slices. Each is compiled from one source for plain, AVX2 + FMA and AVX-512 processors, and the innermost loop of
+//! the product also for AMX.
 //!
-//! All unsafe code of the engine is here: the matrix product's tiles, and the call from the dispatcher into a variant whose
-//! instructions the processor was found to have.
+//! All unsafe code of the engine is here: the tiles of the matrix product, and the dispatcher's call of a variant after it has detected
+//! the variant's instructions.
 
 pub mod activation;
 pub mod adamw;
@@ -10,11 +10,11 @@ pub mod adamw;
 mod amx;
 pub mod attend;
 pub mod cross_entropy;
+pub mod element;
 pub mod level;
 pub mod lookup;
 pub mod math;
 pub mod norm;
-pub mod number;
 pub mod panels;
 pub mod product;
 pub mod rope;
@@ -22,10 +22,10 @@ pub mod softmax;
 
 /// An instruction set that this processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instructions(Set);
+pub struct Instructions(InstructionSet);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Set {
+enum InstructionSet {
     Plain,
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -38,7 +38,7 @@ enum Set {
 }
 
 impl Instructions {
-    /// The sets this processor has, the best first.
+    /// The sets of this processor, the best first.
     pub fn available() -> Vec<Self> {
         let mut sets = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -50,25 +50,27 @@ impl Instructions {
                 && is_x86_feature_detected!("avx512bw");
             if avx2 && avx512 && is_x86_feature_detected!("avx512bf16") {
                 if amx::is_allowed() {
-                    sets.push(Self(Set::Amx));
+                    sets.push(Self(InstructionSet::Amx));
                 }
-                sets.push(Self(Set::Avx512Bf16));
+                sets.push(Self(InstructionSet::Avx512Bf16));
             }
             if avx2 && avx512 {
-                sets.push(Self(Set::Avx512));
+                sets.push(Self(InstructionSet::Avx512));
             }
             if avx2 {
-                sets.push(Self(Set::Avx2));
+                sets.push(Self(InstructionSet::Avx2));
             }
         }
-        sets.push(Self(Set::Plain));
+        sets.push(Self(InstructionSet::Plain));
         sets
     }
 
-    /// AMX on a processor that has all else it needs: for tests, which see to its instructions.
+    /// AMX on a processor that has everything else it needs. Tests emulate its instructions.
     #[cfg(all(test, target_arch = "x86_64"))]
     pub fn amx() -> Option<Self> {
-        Self::available().contains(&Self(Set::Avx512Bf16)).then_some(Self(Set::Amx))
+        Self::available()
+            .contains(&Self(InstructionSet::Avx512Bf16))
+            .then_some(Self(InstructionSet::Amx))
     }
 
     /// The best set of this processor.
@@ -80,28 +82,27 @@ impl Instructions {
 impl std::fmt::Display for Instructions {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self.0 {
-            Set::Plain => "plain",
+            InstructionSet::Plain => "plain",
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => "avx2",
+            InstructionSet::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => "avx512",
+            InstructionSet::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512Bf16 => "avx512bf16",
+            InstructionSet::Avx512Bf16 => "avx512bf16",
             #[cfg(target_arch = "x86_64")]
-            Set::Amx => "amx",
+            InstructionSet::Amx => "amx",
         })
     }
 }
 
-/// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled
-/// for the instructions `cpu` names, with `L` the [`level::Level`] of that set. A kernel of numbers, `fn name<L, T>`, is generic
-/// over the [`number::Number`] of its operands too, and is the only sort that is compiled for the bf16 instructions: to the others
-/// they make no difference.
+/// Defines a kernel: `fn name<L>(arguments) body` becomes `fn name(cpu: Instructions, arguments)`, which runs the body compiled for the
+/// instructions `cpu`, with `L` the [`level::Level`] of that set. A kernel `fn name<L, T>` is also generic over the [`element::Element`]
+/// of its operands. Only such kernels are compiled for the bf16 instructions, which make no difference to the others.
 macro_rules! kernel {
     ($(#[$attribute:meta])* pub fn $name:ident<$level:ident>($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block) => {
         $(#[$attribute])*
         pub fn $name(cpu: $crate::engine::cpu::kernel::Instructions, $($argument: $type),*) $(-> $result)? {
-            use $crate::engine::cpu::kernel::{Set, level};
+            use $crate::engine::cpu::kernel::{InstructionSet, level};
             #[inline(always)]
             fn body<$level: level::Level>($($argument: $type),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
@@ -113,48 +114,48 @@ macro_rules! kernel {
             match cpu.0 {
                 // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512 | Set::Avx512Bf16 | Set::Amx => unsafe { avx512($($argument),*) },
+                InstructionSet::Avx512 | InstructionSet::Avx512Bf16 | InstructionSet::Amx => unsafe { avx512($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx2 => unsafe { avx2($($argument),*) },
-                Set::Plain => body::<level::Plain>($($argument),*),
+                InstructionSet::Avx2 => unsafe { avx2($($argument),*) },
+                InstructionSet::Plain => body::<level::Portable>($($argument),*),
             }
         }
     };
     ($(#[$attribute:meta])* pub fn $name:ident<$level:ident, $number:ident>($($argument:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$attribute])*
-        pub fn $name<$number: $crate::engine::cpu::kernel::number::Number>(
+        pub fn $name<$number: $crate::engine::cpu::kernel::element::Element>(
             cpu: $crate::engine::cpu::kernel::Instructions, $($argument: $type),*
         ) {
-            use $crate::engine::cpu::kernel::{Set, level, number};
+            use $crate::engine::cpu::kernel::{InstructionSet, level, element};
             #[inline(always)]
-            fn body<$level: level::Level, $number: number::Number>($($argument: $type),*) $body
+            fn body<$level: level::Level, $number: element::Element>($($argument: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
-            fn avx512_bf16<$number: number::Number>($($argument: $type),*) { body::<level::Avx512Bf16, $number>($($argument),*) }
+            fn avx512_bf16<$number: element::Element>($($argument: $type),*) { body::<level::Avx512Bf16, $number>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx512bf16,avx2,fma")]
-            fn amx<$number: number::Number>($($argument: $type),*) { body::<level::Amx, $number>($($argument),*) }
+            fn amx<$number: element::Element>($($argument: $type),*) { body::<level::Amx, $number>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-            fn avx512<$number: number::Number>($($argument: $type),*) { body::<level::Avx512, $number>($($argument),*) }
+            fn avx512<$number: element::Element>($($argument: $type),*) { body::<level::Avx512, $number>($($argument),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2<$number: number::Number>($($argument: $type),*) { body::<level::Avx2, $number>($($argument),*) }
+            fn avx2<$number: element::Element>($($argument: $type),*) { body::<level::Avx2, $number>($($argument),*) }
             match cpu.0 {
                 // SAFETY: an `Instructions` of a set exists only where the processor was found to have the set.
                 #[cfg(target_arch = "x86_64")]
-                Set::Amx => unsafe { amx::<$number>($($argument),*) },
+                InstructionSet::Amx => unsafe { amx::<$number>($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512Bf16 => unsafe { avx512_bf16::<$number>($($argument),*) },
+                InstructionSet::Avx512Bf16 => unsafe { avx512_bf16::<$number>($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx512 => unsafe { avx512::<$number>($($argument),*) },
+                InstructionSet::Avx512 => unsafe { avx512::<$number>($($argument),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                Set::Avx2 => unsafe { avx2::<$number>($($argument),*) },
-                Set::Plain => body::<level::Plain, $number>($($argument),*),
+                InstructionSet::Avx2 => unsafe { avx2::<$number>($($argument),*) },
+                InstructionSet::Plain => body::<level::Portable, $number>($($argument),*),
             }
         }
     };

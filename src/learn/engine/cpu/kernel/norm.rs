@@ -18,7 +18,7 @@ kernel! {
 }
 
 kernel! {
-    /// The normed rows again, from the kept scales.
+    /// Recomputes the normed rows from the kept scales.
     pub fn again<L>(x: &[f32], weight: &[f32], scales: &[f32], y: &mut [f32]) {
         let width = weight.len();
         for ((x, y), scale) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)).zip(scales) {
@@ -29,9 +29,9 @@ kernel! {
     }
 }
 
-/// What the backward pass of a norm reads.
+/// The inputs of the backward pass of a norm.
 #[derive(Clone, Copy)]
-pub struct Backward<'a> {
+pub struct NormBackward<'a> {
     /// The norm's input. [rows, width]
     pub x: &'a [f32],
     /// [width]
@@ -44,8 +44,8 @@ pub struct Backward<'a> {
 
 kernel! {
     /// Adds the gradient of the input to `dx`, [rows, width], and that of the weight to `dweight`, [width].
-    pub fn backward<L>(pass: Backward<'_>, dx: &mut [f32], dweight: &mut [f32]) {
-        let Backward { x, weight, scales, dy } = pass;
+    pub fn backward<L>(pass: NormBackward<'_>, dx: &mut [f32], dweight: &mut [f32]) {
+        let NormBackward { x, weight, scales, dy } = pass;
         let width = weight.len();
         let rows = x.chunks_exact(width).zip(dy.chunks_exact(width));
         for ((x, dy), (dx, scale)) in rows.zip(dx.chunks_exact_mut(width).zip(scales)) {

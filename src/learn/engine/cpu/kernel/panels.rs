@@ -1,22 +1,22 @@
-//! Packing: the right matrix of a product as panels of [`LANES`] columns, each contiguous over the inner dimension, and the left
-//! one in the numbers of the product.
+//! Packing: the right matrix of a product into panels of [`LANES`] columns, each contiguous over the inner dimension, and the conversion
+//! of the left matrix to the product's number format.
 //!
 //! Panel `p` holds columns `p * LANES ..`, row after row; columns beyond the matrix are zero:
 //! `[columns / LANES, inner / STEPS, LANES]`. Of pairs, a row holds two of the matrix; the one beyond the last is zero.
 
+use super::element::Element;
 use super::kernel;
 use super::level::{LANES, Level};
-use super::number::Number;
 
-/// The elements that panels of an `inner` by `columns` matrix take.
-pub fn size<T: Number>(inner: usize, columns: usize) -> usize {
+/// The number of elements in the panels of an `inner` by `columns` matrix.
+pub fn size<T: Element>(inner: usize, columns: usize) -> usize {
     columns.div_ceil(LANES) * inner.div_ceil(T::STEPS) * LANES
 }
 
 kernel! {
     /// Packs the matrix whose element `(k, j)` is `matrix[k * stride + j]`.
     pub fn pack<L, T>(matrix: &[f32], stride: usize, inner: usize, columns: usize, panels: &mut [T]) {
-        // A span in which nothing is trained on has no rows to pack.
+        // A micro-batch without trained tokens has no rows to pack.
         if inner == 0 {
             return;
         }
@@ -89,11 +89,11 @@ kernel! {
     }
 }
 
-/// At most [`LANES`] columns: of the matrix's first row and, in pairs, of the one after it, where it has as many as `rows`.
+/// Packs at most [`LANES`] columns of the matrix's first row and, for pairs, of the next row if there is one.
 ///
-/// Inlined into variants of kernels alone: `L` is the level of one.
+/// Inlined only into variants of kernels: `L` is the level of the variant.
 #[inline(always)]
-fn across<L: Level, T: Number>(matrix: &[f32], stride: usize, rows: usize, out: &mut [T]) {
+fn across<L: Level, T: Element>(matrix: &[f32], stride: usize, rows: usize, out: &mut [T]) {
     let width = out.len();
     let first = &matrix[..width];
     let second = if T::STEPS > 1 && rows > 1 {

@@ -1,65 +1,65 @@
 //! The matrix product: `out = left · right` or `out += left · right`.
 //!
-//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]); `left` is read where it lies, by rows or transposed,
-//! or from a copy of one tile's part of it where that lies badly in the cache. A tile of a few rows by one or two panels stays in
-//! registers while the inner dimension runs. Every element of `out` adds up its products in the order of the inner dimension, in
-//! blocks that do not depend on the number of rows or columns: a row's result is the same bits whatever rows stand beside it.
+//! `right` is packed into panels of [`LANES`] columns (see [`super::panels`]). `left` is read in place, by rows or transposed, or from a
+//! copy of one tile's part if its rows conflict in the cache. A tile of a few rows by one or two panels stays in registers while the inner
+//! dimension runs. Every element of `out` sums its products in the order of the inner dimension, in blocks that do not depend on the number
+//! of rows or columns, so the bits of a row do not depend on the other rows.
 
 use std::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
 use super::amx;
+use super::element::Element;
 use super::kernel;
 use super::level::{LANES, Level};
-use super::number::Number;
 
-/// Elements along the inner dimension that a tile adds up before it adds to its result: as many as leave its part of `left` in the
-/// first-level cache, so that the result is read and written rarely.
-pub const BLOCK: usize = 384;
+/// Elements along the inner dimension that a tile sums before it adds to its result. The result should be read and written rarely, but the
+/// tile's part of `left` must stay in the first-level cache.
+pub const INNER_BLOCK: usize = 384;
 
-/// What a block of the right matrix may take, in bytes, before its columns are cut: more than the second-level cache has, so that all of it would
-/// come from further away for every tile of rows.
-const LARGE: usize = 2 << 20;
+/// The size in bytes from which the columns of a block of the right matrix are split. It is more than the second-level cache, so all of the
+/// block would be read from further away for every tile of rows.
+const MAX_UNCUT_BYTES: usize = 2 << 20;
 
-/// What it takes once its columns are cut, in bytes: half a second-level cache.
-const CUT: usize = 512 << 10;
+/// The size of each part in bytes: half a second-level cache.
+const CUT_BYTES: usize = 512 << 10;
 
 /// Rows of the largest tile of any level.
-const TALLEST: usize = 12;
+const MAX_TILE_ROWS: usize = 12;
 
-/// From one row to the next in a copy of a tile's rows: neighbouring rows begin in different sets of the cache.
-pub const COPY_STRIDE: usize = BLOCK + LANES;
+/// Elements from one row to the next in a copy of a tile's rows, so that neighbouring rows start in different sets of the cache.
+pub const COPY_STRIDE: usize = INNER_BLOCK + LANES;
 
-/// Rows that AMX has in work at a time: those of two of its tiles.
+/// Rows that AMX processes at a time: those of two tiles.
 pub const AMX_ROWS: usize = 2 * LANES;
 
-/// Elements of a copy of as many rows as are in work at a time.
-pub const ROOM: usize = AMX_ROWS * COPY_STRIDE;
+/// Elements of a copy of the rows that are processed at a time.
+pub const COPY_ROOM: usize = AMX_ROWS * COPY_STRIDE;
 
 /// With fewer panels, copying a tile's part of `left` does not pay.
-const WORTH_COPYING: usize = 4;
+const MIN_PANELS_TO_COPY: usize = 4;
 
 /// The left matrix: element `(i, k)` is `data[i * row + k * step]`.
 #[derive(Clone, Copy)]
-pub struct Left<'a, T> {
+pub struct LeftMatrix<'a, T> {
     pub data: &'a [T],
     pub row: usize,
     pub step: usize,
 }
 
-impl<T> Left<'_, T> {
-    /// Whether the rows of a tile are in each other's way in the cache: transposed, or a multiple of half a page apart.
+impl<T> LeftMatrix<'_, T> {
+    /// Whether the rows of a tile conflict in the cache: they are transposed, or a multiple of half a page apart.
     fn lies_badly(&self) -> bool {
         self.step != 1 || (self.row * size_of::<T>()).is_multiple_of(2048)
     }
 }
 
-/// Which elements matter, where a causal mask makes the rest zero or unread. Rows are counted from the start of the product.
+/// The elements that are used if a causal mask makes the others zero or unread. Rows are counted from the start of the product.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reach {
-    /// All.
+    /// All elements.
     Full,
-    /// Row `i` of `out` is read up to column `start + i`; what lies beyond may be left unwritten.
+    /// Row `i` of `out` is read up to column `start + i`; later columns may be left unwritten.
     Columns { start: usize },
     /// `left` is zero beyond inner index `start + i`.
     Before { start: usize },
@@ -73,13 +73,13 @@ pub struct Product<'a, T> {
     pub rows: usize,
     pub columns: usize,
     pub inner: usize,
-    pub left: Left<'a, T>,
+    pub left: LeftMatrix<'a, T>,
     /// Panels of `inner` rows.
     pub right: &'a [T],
     pub reach: Reach,
     /// Whether to add to `out` or to replace it.
     pub add: bool,
-    /// From one row of `out` to the next.
+    /// Floats from one row of `out` to the next.
     pub stride: usize,
 }
 
@@ -97,20 +97,20 @@ kernel! {
         assert!((rows - 1) * left.row + (inner - 1) * left.step < left.data.len(), "the left matrix is too short");
         assert!(columns.div_ceil(LANES) * inner * LANES <= right.len(), "the right matrix is too short");
         assert!((rows - 1) * stride + columns <= out.len(), "the result is too short");
-        let mut copy = [const { MaybeUninit::<T>::uninit() }; ROOM];
+        let mut copy = [const { MaybeUninit::<T>::uninit() }; COPY_ROOM];
         let has_tiles = L::HAS_TILES && T::STEPS == 2;
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `L` is the level this variant is compiled for, of an `Instructions` that exists only where AMX is allowed.
-        let _tiles = has_tiles.then(|| unsafe { amx::Tiles::new() });
+        let _tiles = has_tiles.then(|| unsafe { amx::AmxTiles::new() });
         let width = block_columns::<T>(columns, inner);
-        let blocks = (0..columns).step_by(width).flat_map(|column| (0..inner).step_by(BLOCK).map(move |start| (column, start)));
+        let blocks = (0..columns).step_by(width).flat_map(|column| (0..inner).step_by(INNER_BLOCK).map(move |start| (column, start)));
         for (column, start) in blocks {
-            let end = (start + BLOCK).min(inner);
+            let end = (start + INNER_BLOCK).min(inner);
             let mut row = 0;
             while row < rows {
                 let count = if has_tiles { AMX_ROWS.min(rows - row) } else { tile_rows::<L>(rows - row) };
                 let (first, last) = inner_range::<T>(reach, row, count, inner);
-                // What an instruction adds up must not depend on the row that is the first.
+                // The sums of an instruction must not depend on which row is the first.
                 let first = if has_tiles { first / LANES * LANES } else { first };
                 let (from, to) = (start.max(first), end.min(last));
                 let columns = read_columns(reach, row, count, columns).min(column + width).saturating_sub(column);
@@ -119,7 +119,7 @@ kernel! {
                     // element of the tile's operands and of its result lies within the slices; `L` is the level this variant is
                     // compiled for.
                     unsafe {
-                        let mut tile = Tile {
+                        let mut tile = ProductTile {
                             inner: to - from,
                             left: left.data.as_ptr().add(row * left.row + from * left.step),
                             row: left.row,
@@ -132,7 +132,7 @@ kernel! {
                             // A block before this one has written the tile.
                             add: add || first < start,
                         };
-                        let is_copied = columns > WORTH_COPYING * LANES && left.lies_badly();
+                        let is_copied = columns > MIN_PANELS_TO_COPY * LANES && left.lies_badly();
                         #[cfg(target_arch = "x86_64")]
                         if has_tiles {
                             amx::run(tile, count, is_copied || left.step != 1, &mut copy);
@@ -151,18 +151,18 @@ kernel! {
     }
 }
 
-/// How many columns are in work at a time: all, or a multiple of two panels.
+/// Number of columns processed at a time: all, or a multiple of two panels.
 #[inline(always)]
 fn block_columns<T>(columns: usize, inner: usize) -> usize {
-    let column = inner.min(BLOCK) * size_of::<T>();
-    if columns * column > LARGE {
-        (CUT / column).next_multiple_of(2 * LANES)
+    let column = inner.min(INNER_BLOCK) * size_of::<T>();
+    if columns * column > MAX_UNCUT_BYTES {
+        (CUT_BYTES / column).next_multiple_of(2 * LANES)
     } else {
         columns
     }
 }
 
-/// The columns that count for rows `row..row + count`.
+/// The columns that are used in rows `row..row + count`.
 #[inline(always)]
 fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize {
     match reach {
@@ -171,9 +171,9 @@ fn read_columns(reach: Reach, row: usize, count: usize, columns: usize) -> usize
     }
 }
 
-/// The inner elements that count for rows `row..row + count`.
+/// The inner elements that are used in rows `row..row + count`.
 #[inline(always)]
-fn inner_range<T: Number>(reach: Reach, row: usize, count: usize, inner: usize) -> (usize, usize) {
+fn inner_range<T: Element>(reach: Reach, row: usize, count: usize, inner: usize) -> (usize, usize) {
     match reach {
         Reach::Full | Reach::Columns { .. } => (0, inner),
         Reach::Before { start } => (0, inner.min((start + row + count).div_ceil(T::STEPS))),
@@ -181,11 +181,11 @@ fn inner_range<T: Number>(reach: Reach, row: usize, count: usize, inner: usize) 
     }
 }
 
-/// How many rows the next tile takes.
+/// Number of rows of the next tile.
 #[inline(always)]
 fn tile_rows<L: Level>(left: usize) -> usize {
-    if L::ROWS >= TALLEST && left >= TALLEST {
-        TALLEST
+    if L::ROWS >= MAX_TILE_ROWS && left >= MAX_TILE_ROWS {
+        MAX_TILE_ROWS
     } else {
         left.min(6)
     }
@@ -193,7 +193,7 @@ fn tile_rows<L: Level>(left: usize) -> usize {
 
 /// A few rows of a product, and a block of its inner dimension.
 #[derive(Clone, Copy)]
-pub struct Tile<T> {
+pub struct ProductTile<T> {
     /// Elements along the inner dimension.
     pub inner: usize,
     pub left: *const T,
@@ -201,7 +201,7 @@ pub struct Tile<T> {
     pub step: usize,
     /// The first panel.
     pub right: *const T,
-    /// From one panel to the next.
+    /// Elements from one panel to the next.
     pub panel: usize,
     pub out: *mut f32,
     pub stride: usize,
@@ -209,13 +209,13 @@ pub struct Tile<T> {
     pub add: bool,
 }
 
-impl<T: Number> Tile<T> {
-    /// Has `left` read from a copy: transposed rows side by side, others a stride apart that suits the cache.
+impl<T: Element> ProductTile<T> {
+    /// Copies `left`, to read it from the copy: transposed rows side by side, others with a stride that avoids conflicts in the cache.
     ///
     /// # Safety
-    /// `left` reaches as far as `count` rows of the tile's sizes say; `inner` is at most [`BLOCK`], `count` at most [`TALLEST`].
+    /// `left` reaches as far as `count` rows of the tile's sizes say; `inner` is at most [`INNER_BLOCK`], `count` at most [`MAX_TILE_ROWS`].
     #[inline(always)]
-    unsafe fn copy(&mut self, count: usize, room: &mut [MaybeUninit<T>; ROOM]) {
+    unsafe fn copy(&mut self, count: usize, room: &mut [MaybeUninit<T>; COPY_ROOM]) {
         let to = room.as_mut_ptr().cast::<T>();
         // SAFETY: the caller's promise; the copy takes at most TALLEST · BLOCK or TALLEST · COPY_STRIDE elements.
         unsafe {
@@ -226,15 +226,15 @@ impl<T: Number> Tile<T> {
                 self.row = COPY_STRIDE;
             } else {
                 for k in 0..self.inner {
-                    let (from, to) = (self.left.add(k * self.step), to.add(k * TALLEST));
-                    if self.row == 1 && count == TALLEST {
-                        to.cast::<[T; TALLEST]>()
-                            .write_unaligned(from.cast::<[T; TALLEST]>().read_unaligned());
+                    let (from, to) = (self.left.add(k * self.step), to.add(k * MAX_TILE_ROWS));
+                    if self.row == 1 && count == MAX_TILE_ROWS {
+                        to.cast::<[T; MAX_TILE_ROWS]>()
+                            .write_unaligned(from.cast::<[T; MAX_TILE_ROWS]>().read_unaligned());
                     } else {
                         (0..count).for_each(|i| to.add(i).write(from.add(i * self.row).read()));
                     }
                 }
-                (self.row, self.step) = (1, TALLEST);
+                (self.row, self.step) = (1, MAX_TILE_ROWS);
             }
             self.left = to;
         }
@@ -304,7 +304,7 @@ impl<T: Number> Tile<T> {
             }
             let out = self.out.add(column);
             if self.columns - column >= P * LANES {
-                // Unrolled, so that the sums are in registers from the first to the last; of the other way they have a copy in memory.
+                // Unrolled, so that the sums stay in registers throughout. In a loop they would have a copy in memory.
                 for (i, sums) in sums.iter().enumerate() {
                     for (p, sum) in sums.iter().enumerate() {
                         self.put::<L>(*sum, out.add(i * self.stride + p * LANES), LANES);
@@ -322,7 +322,7 @@ impl<T: Number> Tile<T> {
         }
     }
 
-    /// Writes a row of a panel, of which `width` columns are left.
+    /// Writes a row of a panel with `width` remaining columns.
     ///
     /// # Safety
     /// As for [`Self::run`], with room for `width` floats behind `out`, or for [`LANES`] where there are more.

@@ -1,11 +1,11 @@
-//! Rotary position embedding (Su et al. 2021), with a head's halves as the pairs, as in Hugging Face's Llama.
+//! Rotary position embedding (Su et al. 2021). A pair is one number of each half of a head, as in Hugging Face's Llama.
 
 use super::kernel;
 use super::level::LANES;
 
 /// Cosines and sines of every position and pair.
 #[derive(Clone, Debug)]
-pub struct Rope {
+pub struct RotaryTable {
     /// Width of one head.
     head: usize,
     /// [positions, head / 2]
@@ -14,19 +14,19 @@ pub struct Rope {
     sines: Vec<f32>,
 }
 
-impl Rope {
+impl RotaryTable {
     /// For heads of width `head`. cosines, sines: [positions, head / 2]
     pub fn new(head: usize, (cosines, sines): (Vec<f32>, Vec<f32>)) -> Self {
         Self { head, cosines, sines }
     }
 
-    /// How many floats its tables have.
+    /// Number of floats in the tables.
     pub fn size(head: usize, positions: usize) -> usize {
         2 * positions * (head / 2)
     }
 }
 
-/// Which way to turn.
+/// The direction of the rotation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Turn {
     Forward,
@@ -35,8 +35,8 @@ pub enum Turn {
 }
 
 kernel! {
-    /// Turns the first `heads` heads of each row in place. Rows are `stride` apart; row `i` stands at position `start + i`.
-    pub fn turn<L>(rope: &Rope, way: Turn, rows: &mut [f32], stride: usize, heads: usize, start: usize) {
+    /// Rotates the first `heads` heads of each row in place. Rows are `stride` apart; row `i` has position `start + i`.
+    pub fn turn<L>(rope: &RotaryTable, way: Turn, rows: &mut [f32], stride: usize, heads: usize, start: usize) {
         let pairs = rope.head / 2;
         let sign = if way == Turn::Forward { 1.0 } else { -1.0 };
         for (index, row) in rows.chunks_exact_mut(stride).enumerate() {
@@ -54,7 +54,7 @@ kernel! {
     }
 }
 
-/// Turns one head, `N` pairs at a time.
+/// Rotates one head, `N` pairs at a time.
 #[inline(always)]
 fn turn_head<const N: usize>(low: &mut [f32], high: &mut [f32], cosines: &[f32], sines: &[f32], sign: f32) {
     let (lows, low) = low.as_chunks_mut::<N>();
@@ -64,7 +64,7 @@ fn turn_head<const N: usize>(low: &mut [f32], high: &mut [f32], cosines: &[f32],
     for ((low, high), (cosine, sine)) in lows.iter_mut().zip(highs).zip(cosines.iter().zip(sines)) {
         rotate(low, high, cosine, sine, sign);
     }
-    // Not one by one: the compiler would make more of that loop than of the vectors.
+    // Not one by one: the compiler would unroll that loop more than the one over vectors.
     if !low.is_empty() {
         let (mut lows, mut highs) = (padded::<N>(low), padded::<N>(high));
         rotate(&mut lows, &mut highs, &padded(cosine), &padded(sine), sign);
@@ -73,7 +73,7 @@ fn turn_head<const N: usize>(low: &mut [f32], high: &mut [f32], cosines: &[f32],
     }
 }
 
-/// Fewer than `N` numbers, and zeros.
+/// Fewer than `N` numbers, padded with zeros.
 #[inline(always)]
 fn padded<const N: usize>(part: &[f32]) -> [f32; N] {
     let mut whole = [0.0; N];
@@ -81,7 +81,7 @@ fn padded<const N: usize>(part: &[f32]) -> [f32; N] {
     whole
 }
 
-/// Turns some pairs. All is read before anything is written, for only so does the compiler use vectors.
+/// Rotates `N` pairs. Everything is read before anything is written, since otherwise the compiler does not use vectors.
 #[inline(always)]
 fn rotate<const N: usize>(low: &mut [f32; N], high: &mut [f32; N], cosines: &[f32; N], sines: &[f32; N], sign: f32) {
     let (a, b) = (*low, *high);

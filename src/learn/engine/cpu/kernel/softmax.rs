@@ -1,23 +1,24 @@
 //! Causal softmax over rows of attention scores, and its gradient.
 //!
-//! Row `i` sees the columns up to `start + i`. What lies beyond is computed along with the last vector and made 0 after it, as is the
-//! vector that follows: the tiles of the products that read these rows reach no further beyond the mask than that.
+//! Row `i` sees the columns up to `start + i`. The rest of the last vector is computed and then set to 0, and so is the next vector: the
+//! tiles of the products that read these rows reach no further beyond the mask than that.
 
 use super::kernel;
 use super::level::LANES;
 use super::math::{dot, exponentiate, largest};
 
-/// Rows that go through each of the softmax's passes together: few enough to stay in the first-level cache.
-const ROWS: usize = 8;
+/// Rows that go through each pass of the softmax together: few enough to stay in the first-level cache.
+const ROWS_PER_PASS: usize = 8;
 
 kernel! {
     /// Replaces row `i`'s scores by the softmax of `scale` times them; keeps the logarithm of each row's sum of exponentials in
     /// `sums`. [rows]; rows are `stride` apart, a multiple of [`LANES`].
     pub fn forward<L>(scores: &mut [f32], stride: usize, start: usize, scale: f32, sums: &mut [f32]) {
-        let blocks = scores.chunks_mut(ROWS * stride).zip(sums.chunks_mut(ROWS));
-        for (start, (scores, kept)) in (start..).step_by(ROWS).zip(blocks) {
-            // A row's sum waits for its exponentials, its reciprocal and its logarithm for the sum. In passes of their own, rows do not wait.
-            let mut sums = [0.0; ROWS];
+        let blocks = scores.chunks_mut(ROWS_PER_PASS * stride).zip(sums.chunks_mut(ROWS_PER_PASS));
+        for (start, (scores, kept)) in (start..).step_by(ROWS_PER_PASS).zip(blocks) {
+            // A row's sum depends on its exponentials, and its reciprocal and logarithm on the sum. Separate passes over several rows hide these
+            // latencies.
+            let mut sums = [0.0; ROWS_PER_PASS];
             for (seen, ((row, shift), sum)) in (start + 1..).zip(scores.chunks_exact_mut(stride).zip(&mut *kept).zip(&mut sums)) {
                 let whole = &mut row[..seen.next_multiple_of(LANES)];
                 hide(whole, seen, f32::NEG_INFINITY);
@@ -38,7 +39,7 @@ kernel! {
 }
 
 kernel! {
-    /// The softmax again, from the kept sums.
+    /// Recomputes the softmax from the kept sums.
     pub fn again<L>(scores: &mut [f32], stride: usize, start: usize, scale: f32, sums: &[f32]) {
         for (index, (row, kept)) in scores.chunks_exact_mut(stride).zip(sums).enumerate() {
             let seen = start + index + 1;
@@ -64,7 +65,7 @@ kernel! {
     }
 }
 
-/// Makes `value` of the last vector's lanes that the row does not see.
+/// Sets the lanes of the last vector that the row does not see to `value`.
 #[inline(always)]
 fn hide(whole: &mut [f32], seen: usize, value: f32) {
     let first = whole.len() - LANES;
@@ -73,7 +74,7 @@ fn hide(whole: &mut [f32], seen: usize, value: f32) {
     }
 }
 
-/// Makes 0 of what lies beyond the mask, as far as it is read.
+/// Sets the scores beyond the mask to 0, as far as they are read.
 #[inline(always)]
 fn clear(row: &mut [f32], seen: usize) {
     let (whole, beyond) = row.split_at_mut(seen.next_multiple_of(LANES));

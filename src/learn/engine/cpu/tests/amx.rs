@@ -1,5 +1,5 @@
-//! The product on AMX's tiles against its definition, on any processor with AVX512_BF16: where there is no AMX, its instructions raise a signal, and the
-//! handler does what the manual says they do (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, and `TDPBF16PS` there).
+//! The product on AMX's tiles against its definition, on any processor with AVX512_BF16. Without AMX its instructions raise a signal, and
+//! the handler emulates them after the manual (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, `TDPBF16PS`).
 #![cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 
 use std::cell::RefCell;
@@ -9,27 +9,27 @@ use proptest::prelude::*;
 
 use super::kernels::{Numbers, plain, rounded};
 use crate::engine::cpu::kernel::Instructions;
-use crate::engine::cpu::kernel::number::Pair;
+use crate::engine::cpu::kernel::element::Bf16Pair;
 use crate::engine::cpu::kernel::panels::{left_columns, left_rows, pack, size};
-use crate::engine::cpu::kernel::product::{Left, Product, Reach, multiply};
+use crate::engine::cpu::kernel::product::{LeftMatrix, Product, Reach, multiply};
 use crate::seed::Stream;
 
 /// Bytes of a row of a tile, and its rows.
 const ROW: usize = 64;
 const ROWS: usize = 16;
 
-/// What a thread's tiles hold, and what `ldtilecfg` made of them.
-struct State {
+/// The contents of a thread's tiles, and their configuration by `ldtilecfg`.
+struct AdamWState {
     /// Rows, and bytes of each, by tile.
     shapes: [(usize, usize); 8],
     tiles: [[[u8; ROW]; ROWS]; 8],
 }
 
 thread_local! {
-    static STATE: RefCell<State> = const { RefCell::new(State { shapes: [(0, 0); 8], tiles: [[[0; ROW]; ROWS]; 8] }) };
+    static STATE: RefCell<AdamWState> = const { RefCell::new(AdamWState { shapes: [(0, 0); 8], tiles: [[[0; ROW]; ROWS]; 8] }) };
 }
 
-impl State {
+impl AdamWState {
     fn float(&self, tile: usize, row: usize, column: usize) -> f32 {
         f32::from_le_bytes(self.tiles[tile][row][4 * column..][..4].try_into().unwrap())
     }
@@ -64,7 +64,7 @@ impl State {
     }
 }
 
-/// Does the instruction at `code`, whose registers' values `register` tells, and gives its length; nothing where it is none of AMX's.
+/// Emulates the instruction at `code` and returns its length; `None` if it is not one of AMX. `register` returns the values of registers.
 ///
 /// # Safety
 /// `code` is where a program stopped at an instruction that its processor does not know.
@@ -172,7 +172,7 @@ extern "C" fn illegal(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut lib
     }
 }
 
-/// AMX, as it is or as the handler has it; nothing without AVX512_BF16.
+/// AMX, native or emulated by the handler; `None` without AVX512_BF16.
 fn amx() -> Option<Instructions> {
     static HANDLER: Once = Once::new();
     HANDLER.call_once(|| {
@@ -187,7 +187,7 @@ fn amx() -> Option<Instructions> {
     Instructions::amx()
 }
 
-/// A product's sizes and its reach, of which what is left out is zero in `left`.
+/// A product's sizes and its reach; `left` is zero outside the reach.
 fn reaches(rows: usize) -> impl Strategy<Value = Reach> {
     prop_oneof![
         3 => Just(Reach::Full),
@@ -221,16 +221,16 @@ proptest! {
             }
         }
         let right = Numbers::new(&mut stream, inner * columns);
-        let mut panels = vec![Pair::default(); size::<Pair>(inner, columns)];
+        let mut panels = vec![Bf16Pair::default(); size::<Bf16Pair>(inner, columns)];
         pack(plain(), right.get(), columns, inner, columns, &mut panels);
         let pairs = inner.div_ceil(2);
-        let mut operand = vec![Pair::default(); rows * pairs];
+        let mut operand = vec![Bf16Pair::default(); rows * pairs];
         let taken = if transposed {
             left_columns(plain(), &left, rows, inner, rows, &mut operand);
-            Left { data: &operand, row: 1, step: rows }
+            LeftMatrix { data: &operand, row: 1, step: rows }
         } else {
             left_rows(plain(), &left, inner, inner, &mut operand);
-            Left { data: &operand, row: pairs, step: 1 }
+            LeftMatrix { data: &operand, row: pairs, step: 1 }
         };
         let product = Product { rows, columns, inner, left: taken, right: &panels, reach, add, stride };
         let before = Numbers::new(&mut stream, rows * stride);
@@ -252,7 +252,7 @@ proptest! {
         }
         // A row is the same bits by itself.
         if reach == Reach::Full {
-            let alone = Left { data: &operand[(rows - 1) * taken.row..], ..taken };
+            let alone = LeftMatrix { data: &operand[(rows - 1) * taken.row..], ..taken };
             let mut last = before.get()[(rows - 1) * stride..][..columns].to_vec();
             multiply(set, Product { rows: 1, left: alone, ..product }, &mut last);
             prop_assert_eq!(&last[..], &out[(rows - 1) * stride..][..columns]);

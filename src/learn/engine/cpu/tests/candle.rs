@@ -3,13 +3,13 @@
 use candle_core::Device;
 
 use super::cases;
-use crate::engine::cpu::decoder::Decoder;
-use crate::engine::cpu::trainer::Trainer;
-use crate::engine::{Batch, Decode, Feed, Train, candle};
-use crate::model::Shape;
+use crate::engine::cpu::decoder::CpuDecoder;
+use crate::engine::cpu::trainer::CpuTrainer;
+use crate::engine::{Batch, DecodingEngine, Feed, TrainingEngine, candle};
+use crate::model::ModelShape;
 use crate::seed::Stream;
 
-/// Moments after one step are multiples of the gradient and of its square: they tell it by the weights' names.
+/// The gradient by the weights' names. Moments after one step are multiples of the gradient and of its square.
 #[test]
 fn the_first_steps_moments_equal_candles() {
     for seed in 0..8 {
@@ -17,8 +17,8 @@ fn the_first_steps_moments_equal_candles() {
         let shape = cases::shape(&mut stream);
         let weights = cases::weights(&mut stream, &shape);
         let batches: Vec<Batch> = (0..2).map(|_| cases::batch(&mut stream, &shape, 6, 30)).collect();
-        let mut ours = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
-        let mut theirs = candle::Trainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
+        let mut ours = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
+        let mut theirs = candle::CandleTrainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
         let (step, expected) = (ours.step(&batches, 1e-3).unwrap(), theirs.step(&batches, 1e-3).unwrap());
         assert!((step.loss - expected.loss).abs() < 1e-5, "seed {seed}: {step:?}, not {expected:?}");
         assert!(
@@ -48,18 +48,18 @@ fn the_first_steps_moments_equal_candles() {
 #[test]
 fn the_losses_of_fifty_steps_equal_candles() {
     let mut stream = Stream::new(1, "fifty");
-    let shape = Shape {
+    let shape = ModelShape {
         layers: 2,
         ..cases::shape(&mut stream)
     };
     let mut weights = cases::weights(&mut stream, &shape);
-    // Small weights, as training starts: large ones make a step so sharp that rounding alone leads elsewhere.
+    // Small weights, as at the start of a training: with large ones, rounding alone changes a step too much.
     for (_, array) in weights.iter_mut().filter(|(name, _)| !name.contains("norm")) {
         array.data.iter_mut().for_each(|value| *value *= 0.25);
     }
     let batches: Vec<Batch> = (0..5).map(|_| cases::batch(&mut stream, &shape, 10, 30)).collect();
-    let mut ours = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
-    let mut theirs = candle::Trainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
+    let mut ours = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 2).unwrap();
+    let mut theirs = candle::CandleTrainer::new(&shape, &weights, cases::OPTIMIZER, &Device::Cpu, 1).unwrap();
     let (mut first, mut last) = (0.0, 0.0);
     for step in 0..50 {
         let batch = std::slice::from_ref(&batches[step % batches.len()]);
@@ -79,8 +79,8 @@ fn logits_equal_candles() {
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 1, 30);
-    let mut ours = Decoder::<f32>::new(&shape, &weights, 1, 1).unwrap();
-    let mut theirs = candle::Decoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
+    let mut ours = CpuDecoder::<f32>::new(&shape, &weights, 1, 1).unwrap();
+    let mut theirs = candle::CandleDecoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
     let feed = Feed {
         slot: 0,
         start: 0,

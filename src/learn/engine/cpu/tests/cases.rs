@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, Llama3Scaling, LongRope, RopeScaling, Shape, Weights};
+use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, RopeScaling, Weights};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -17,16 +17,16 @@ fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
     low + stream.below((high - low + 1) as u64) as usize
 }
 
-/// A small shape: widths off the vector's, grouped heads, tied or not, with and without learned positions, biases, heads of a width of
-/// their own and scaled positions.
-pub fn shape(stream: &mut Stream) -> Shape {
+/// A small shape: widths that are no multiples of a vector, grouped heads, tied or not, with and without learned positions, biases, a
+/// separate width of heads, and scaled positions.
+pub fn shape(stream: &mut Stream) -> ModelShape {
     let kv_heads = between(stream, 1, 2);
     let heads = kv_heads * between(stream, 1, 3);
     let head = 2 * between(stream, 1, 5);
     let (vocabulary, layers, feed_forward) = (between(stream, 5, 40), between(stream, 1, 3), between(stream, 3, 40));
     let tied = stream.below(2) == 0;
     let (lines, columns) = (between(stream, 0, 1) * 5, between(stream, 0, 1) * 7);
-    // From a stream of their own: a shape is otherwise what it is without them.
+    // From a separate stream, so that they do not change the rest of a shape.
     let mut more = Stream::new((64 * vocabulary + feed_forward) as u64, "features");
     let width = heads * head + between(&mut more, 0, 1) * 3;
     let qkv_bias = more.below(2) == 0;
@@ -43,7 +43,7 @@ pub fn shape(stream: &mut Stream) -> Shape {
         })),
         _ => None,
     };
-    Shape {
+    ModelShape {
         vocabulary,
         width,
         layers,
@@ -62,8 +62,8 @@ pub fn shape(stream: &mut Stream) -> Shape {
     }
 }
 
-/// Weights of a size that no part of the decoder is idle.
-pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
+/// Weights large enough that every part of the decoder matters.
+pub fn weights(stream: &mut Stream, shape: &ModelShape) -> Weights {
     let layout = Layout::new(shape, None);
     let flat: Vec<f32> = (0..layout.length)
         .map(|index| {
@@ -74,7 +74,7 @@ pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
             }
         })
         .collect();
-    // Biases as small as matrices: where all keys have a large one, attention is sharp.
+    // Biases as small as matrices: attention would be sharp if all keys had a large one.
     let mut flat = flat;
     for (_, _, range) in layout.tensors().filter(|(name, ..)| name.ends_with(".bias")) {
         flat[range].iter_mut().for_each(|bias| *bias -= 1.0);
@@ -87,7 +87,7 @@ pub fn weights(stream: &mut Stream, shape: &Shape) -> Weights {
 }
 
 /// A batch of ragged sequences, some of one token and some without a trained one.
-pub fn batch(stream: &mut Stream, shape: &Shape, sequences: usize, longest: usize) -> Batch {
+pub fn batch(stream: &mut Stream, shape: &ModelShape, sequences: usize, longest: usize) -> Batch {
     let mut batch = Batch::default();
     for _ in 0..sequences {
         let length = between(stream, 1, longest);

@@ -1,15 +1,15 @@
-//! Every instruction set this machine has against the plain one, on random sizes, tails and alignments; the plain one against
-//! what it is meant to compute.
+//! Every instruction set of this machine against the plain one, on random sizes, tails and alignments; the plain one against the
+//! definition.
 
 use proptest::prelude::*;
 
-use crate::engine::cpu::kernel::adamw::{self, State, Update};
-use crate::engine::cpu::kernel::attend::{Cached, Queries, attend, working_memory};
+use crate::engine::cpu::kernel::adamw::{self, AdamWState, AdamWUpdate};
+use crate::engine::cpu::kernel::attend::{CachedHead, Queries, attend, working_memory};
+use crate::engine::cpu::kernel::element::{Bf16Pair, Element, narrow};
 use crate::engine::cpu::kernel::level::LANES;
-use crate::engine::cpu::kernel::number::{Number, Pair, narrow};
 use crate::engine::cpu::kernel::panels::{left_columns, left_rows, pack, pack_transposed, size};
-use crate::engine::cpu::kernel::product::{Left, Product, Reach, multiply};
-use crate::engine::cpu::kernel::rope::{Rope, Turn, turn};
+use crate::engine::cpu::kernel::product::{LeftMatrix, Product, Reach, multiply};
+use crate::engine::cpu::kernel::rope::{RotaryTable, Turn, turn};
 use crate::engine::cpu::kernel::{Instructions, activation, cross_entropy, norm, softmax};
 use crate::seed::Stream;
 
@@ -40,7 +40,7 @@ pub fn rounded(x: f32) -> f64 {
     f64::from(f32::from_bits(u32::from(narrow(x)) << 16))
 }
 
-/// Runs `kernel` with each instruction set and holds what it returns against the plain set's.
+/// Runs `kernel` with each instruction set and compares its result with the plain set's.
 fn agree(kernel: impl Fn(Instructions) -> Vec<f32>) -> Result<(), TestCaseError> {
     let mut sets = Instructions::available();
     let plain = kernel(sets.pop().unwrap());
@@ -70,7 +70,7 @@ proptest! {
         pack(plain(), right.get(), columns, inner, columns, &mut panels);
         let (row, step) = if transposed { (1, rows) } else { (inner, 1) };
         let product = Product {
-            rows, columns, inner, left: Left { data: left.get(), row, step }, right: &panels, reach: Reach::Full, add, stride: columns + 3,
+            rows, columns, inner, left: LeftMatrix { data: left.get(), row, step }, right: &panels, reach: Reach::Full, add, stride: columns + 3,
         };
         let run = |set| {
             let mut out = before.get().to_vec();
@@ -99,17 +99,17 @@ proptest! {
         let (left, right) = (Numbers::new(&mut stream, rows * inner), Numbers::new(&mut stream, inner * columns));
         let (row, step) = if transposed { (1, rows) } else { (inner, 1) };
         let run = |set| {
-            let mut panels = vec![Pair::default(); size::<Pair>(inner, columns)];
-            let mut operand = vec![Pair::default(); rows * inner.div_ceil(2)];
+            let mut panels = vec![Bf16Pair::default(); size::<Bf16Pair>(inner, columns)];
+            let mut operand = vec![Bf16Pair::default(); rows * inner.div_ceil(2)];
             let left = if transposed {
                 pack(set, right.get(), columns, inner, columns, &mut panels);
                 left_columns(set, left.get(), rows, inner, rows, &mut operand);
-                Left { data: &operand, row: 1, step: rows }
+                LeftMatrix { data: &operand, row: 1, step: rows }
             } else {
                 let transpose: Vec<f32> = (0..columns * inner).map(|at| right.get()[at % inner * columns + at / inner]).collect();
                 pack_transposed(set, &transpose, inner, inner, columns, &mut panels);
                 left_rows(set, left.get(), inner, inner, &mut operand);
-                Left { data: &operand, row: inner.div_ceil(2), step: 1 }
+                LeftMatrix { data: &operand, row: inner.div_ceil(2), step: 1 }
             };
             let product = Product { rows, columns, inner, left, right: &panels, reach: Reach::Full, add: false, stride: columns };
             let mut out = vec![f32::NAN; rows * columns];
@@ -130,7 +130,7 @@ proptest! {
         }
     }
 
-    /// The masks leave out only what is zero or unread, and a row does not depend on the rows beside it.
+    /// The masks skip only elements that are zero or unread, and a row does not depend on the other rows.
     #[test]
     fn reach_changes_nothing_that_counts(rows in 1..20usize, start in 0..20usize, head in 1..20usize, seed: u64) {
         let mut stream = Stream::new(seed, "reach");
@@ -150,18 +150,18 @@ proptest! {
                 out
             };
             let add = false;
-            let left = Left { data: &triangle, row: length, step: 1 };
+            let left = LeftMatrix { data: &triangle, row: length, step: 1 };
             let combine = Product { rows, columns: head, inner: length, left, right: &panels, reach: Reach::Full, add, stride: head };
             prop_assert_eq!(run(combine, Reach::Full), run(combine, Reach::Before { start }));
-            let left = Left { data: &triangle[start..], row: 1, step: length };
+            let left = LeftMatrix { data: &triangle[start..], row: 1, step: length };
             let spread = Product { rows, columns: head, inner: rows, left, right: &blocks, reach: Reach::Full, add, stride: head };
             prop_assert_eq!(run(spread, Reach::Full), run(spread, Reach::Below));
-            let left = Left { data: queries.get(), row: head, step: 1 };
+            let left = LeftMatrix { data: queries.get(), row: head, step: 1 };
             let score = Product { rows, columns: length, inner: head, left, right: &transposed, reach: Reach::Full, add, stride: length };
             let (full, part) = (run(score, Reach::Full), run(score, Reach::Columns { start }));
             for row in 0..rows {
                 prop_assert_eq!(&full[row * length..][..=start + row], &part[row * length..][..=start + row]);
-                let one = Product { rows: 1, left: Left { data: &queries.get()[row * head..], ..left }, ..score };
+                let one = Product { rows: 1, left: LeftMatrix { data: &queries.get()[row * head..], ..left }, ..score };
                 prop_assert_eq!(&run(one, Reach::Full), &full[row * length..(row + 1) * length]);
             }
         }
@@ -178,7 +178,7 @@ proptest! {
             norm::again(set, x.get(), weight.get(), &scales, &mut again);
             assert_eq!(y, again);
             let (mut dx, mut dweight) = (dy.get().to_vec(), vec![0.5; width]);
-            norm::backward(set, norm::Backward { x: x.get(), weight: weight.get(), scales: &scales, dy: dy.get() }, &mut dx, &mut dweight);
+            norm::backward(set, norm::NormBackward { x: x.get(), weight: weight.get(), scales: &scales, dy: dy.get() }, &mut dx, &mut dweight);
             [y, dx, dweight].concat()
         })?;
         agree(|set| {
@@ -211,7 +211,7 @@ proptest! {
             softmax::forward(set, &mut once, stride, start, 0.7, &mut sums);
             softmax::again(set, &mut again, stride, start, 0.7, &sums);
             softmax::backward(set, &once, &mut back, stride, start, 0.7);
-            // What counts, and what is 0 beyond the mask: to the end of the vector after the last one.
+            // The scores up to the mask, and the zeros beyond it to the end of the vector after the last one.
             let read = |rows: Vec<f32>| -> Vec<f32> {
                 let end = |row: usize| stride.min((start + row + 1).next_multiple_of(LANES) + LANES);
                 rows.chunks(stride).enumerate().flat_map(|(row, values)| values[..end(row)].to_vec()).collect()
@@ -225,7 +225,7 @@ proptest! {
         let head = 2 * half;
         let frequencies: Vec<f64> = (0..half).map(|pair| libm::pow(10_000.0, -(pair as f64) / half as f64)).collect();
         let angles = || (0..70).flat_map(|position| frequencies.iter().map(move |frequency| f64::from(position) * frequency));
-        let rope = Rope::new(head, (angles().map(|angle| libm::cos(angle) as f32).collect(), angles().map(|angle| libm::sin(angle) as f32).collect()));
+        let rope = RotaryTable::new(head, (angles().map(|angle| libm::cos(angle) as f32).collect(), angles().map(|angle| libm::sin(angle) as f32).collect()));
         let x = Numbers::new(&mut stream, rows * 3 * head);
         agree(|set| {
             let mut turned = x.get().to_vec();
@@ -244,9 +244,9 @@ proptest! {
     ) {
         let case = Attention { tokens, start, group, head: 2 * half, stride: group * 2 * half + 4 };
         case.check(&mut Stream::new(seed, "cached"), 2e-5, <[f32]>::to_vec)?;
-        // Of the rounded weights each is off by 2^-9 at most, and so is their mean of normal numbers at most a few times that.
+        // Each rounded weight is off by at most 2^-9, so their mean of normal numbers is off by at most a few times that.
         case.check(&mut Stream::new(seed, "pairs"), 2e-2, |data| {
-            let mut pairs = vec![Pair::default(); data.len() / 2];
+            let mut pairs = vec![Bf16Pair::default(); data.len() / 2];
             left_rows(plain(), data, data.len(), data.len(), &mut pairs);
             pairs
         })?;
@@ -258,18 +258,18 @@ proptest! {
         let (weights, gradient, first, second) = (
             Numbers::new(&mut stream, length), Numbers::new(&mut stream, length), Numbers::new(&mut stream, length), Numbers::new(&mut stream, length),
         );
-        let update = Update { gradient_scale: 0.5, beta1: 0.9, beta2: 0.98, epsilon: 1e-8, keep: 0.99, rate: 0.01, root_correction: 1.2 };
+        let update = AdamWUpdate { gradient_scale: 0.5, beta1: 0.9, beta2: 0.98, epsilon: 1e-8, keep: 0.99, rate: 0.01, root_correction: 1.2 };
         agree(|set| {
             let (mut weights, mut first) = (weights.get().to_vec(), first.get().to_vec());
             let mut second: Vec<f32> = second.get().iter().map(|value| value.abs() + 0.1).collect();
-            adamw::update(set, State { weights: &mut weights, gradient: gradient.get(), first: &mut first, second: &mut second }, update);
+            adamw::update(set, AdamWState { weights: &mut weights, gradient: gradient.get(), first: &mut first, second: &mut second }, update);
             let squares = adamw::squares(set, gradient.get());
             [weights, first, second, vec![squares as f32]].concat()
         })?;
     }
 }
 
-/// Of a right matrix that is too large for the cache, columns are in work a part at a time: the bits are those of the parts alone.
+/// A right matrix that is too large for the cache is processed in parts of its columns: the bits are those of the parts alone.
 #[test]
 #[cfg_attr(miri, ignore = "minutes under an interpreter")]
 fn large_products_are_products_of_parts() {
@@ -280,7 +280,7 @@ fn large_products_are_products_of_parts() {
     let mut panels = vec![0.0; size::<f32>(inner, columns)];
     pack(plain(), right.get(), columns, inner, columns, &mut panels);
     for (set, add) in Instructions::available().into_iter().flat_map(|set| [(set, false), (set, true)]) {
-        let left = Left {
+        let left = LeftMatrix {
             data: left.get(),
             row: inner,
             step: 1,
@@ -315,8 +315,8 @@ struct Attention {
 }
 
 impl Attention {
-    /// Holds [`attend`] of each instruction set against a softmax in f64, in the numbers that `convert` makes of rows.
-    fn check<T: Number>(&self, stream: &mut Stream, tolerance: f64, convert: impl Fn(&[f32]) -> Vec<T>) -> Result<(), TestCaseError> {
+    /// Compares [`attend`] of each instruction set with a softmax in f64; `convert` converts rows to elements.
+    fn check<T: Element>(&self, stream: &mut Stream, tolerance: f64, convert: impl Fn(&[f32]) -> Vec<T>) -> Result<(), TestCaseError> {
         let Self {
             tokens,
             start,
@@ -326,11 +326,11 @@ impl Attention {
         } = *self;
         let capacity = (start + tokens).next_multiple_of(LANES);
         let data = Numbers::new(stream, tokens * stride);
-        // Beyond the last position there is what an earlier sequence left.
+        // Beyond the last position there are the values of an earlier sequence.
         let (keys, values) = (Numbers::new(stream, capacity * head), Numbers::new(stream, capacity * head));
         let exact = |x: f32| if T::STEPS == 1 { f64::from(x) } else { rounded(x) };
         let queries = convert(data.get());
-        // As a slot writes them.
+        // In the layout of a slot.
         let (mut panels, mut rows) = (
             vec![T::default(); capacity * head / T::STEPS],
             vec![T::default(); capacity * head / T::STEPS + LANES],
@@ -344,7 +344,7 @@ impl Attention {
             let out = &mut rows[position / T::STEPS * head..][..head];
             T::put_neighbours(&convert(value), position % T::STEPS, out);
         }
-        let cached = Cached {
+        let cached = CachedHead {
             keys: &panels,
             values: &rows,
         };
@@ -417,14 +417,14 @@ fn bf16_is_the_nearest_and_keeps_nan() {
     let nan = f32::from_bits(0x7fff_ffff);
     assert!(rounded(nan).is_nan() && rounded(-nan).is_nan());
     for set in Instructions::available() {
-        let (mut left, mut panels) = (vec![Pair::default(); 16], vec![Pair::default(); 16 * 16]);
+        let (mut left, mut panels) = (vec![Bf16Pair::default(); 16], vec![Bf16Pair::default(); 16 * 16]);
         left_rows(set, &[nan; 32], 32, 32, &mut left);
         pack(set, &[1.0; 32 * 16], 16, 32, 16, &mut panels);
         let product = Product {
             rows: 1,
             columns: 16,
             inner: 32,
-            left: Left {
+            left: LeftMatrix {
                 data: &left,
                 row: 16,
                 step: 1,

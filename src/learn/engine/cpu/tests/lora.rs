@@ -1,19 +1,20 @@
-//! Adapters: their gradients, and what must not change a bit.
+//! Adapters: their gradients, and settings that must not change a bit.
 
 use candle_core::Device;
 
 use super::{cases, reference};
-use crate::engine::cpu::kernel::number::{Number, Pair};
+use crate::engine::cpu::kernel::element::{Bf16Pair, Element};
 use crate::engine::cpu::parameters::Parameters;
 use crate::engine::cpu::pool;
-use crate::engine::cpu::trainer::{Learner, Trainer};
-use crate::engine::{Batch, Optimizer, Train, Training, candle, reader};
+use crate::engine::cpu::trainer::CpuTrainer;
+use crate::engine::cpu::trainer_state::TrainerState;
+use crate::engine::{Batch, Optimizer, Training, TrainingEngine, candle, reader};
 use crate::model::lora::{TARGETS, is_adapter};
-use crate::model::{Lora, Shape, Weights};
+use crate::model::{Lora, ModelShape, Weights};
 use crate::seed::Stream;
 
 /// A decoder with adapters of some of its matrices, none of them 0.
-fn case(seed: u64, dropout: f64) -> (Shape, Weights, Lora, Vec<Batch>) {
+fn case(seed: u64, dropout: f64) -> (ModelShape, Weights, Lora, Vec<Batch>) {
     let mut stream = Stream::new(seed, "lora");
     let shape = cases::shape(&mut stream);
     let mut targets: Vec<String> = TARGETS.iter().filter(|_| stream.below(2) == 0).map(ToString::to_string).collect();
@@ -48,18 +49,18 @@ fn training(lora: &Lora) -> Training {
 }
 
 /// Gradients of the adapters, and the loss.
-fn gradient<T: Number>(shape: &Shape, weights: &Weights, lora: &Lora, batches: &[Batch]) -> (Weights, f64) {
-    let parameters = Parameters::of(shape, weights, Some(lora), &is_adapter).unwrap();
-    let mut learner = Learner::<T>::new(parameters, &training(lora));
+fn gradient<T: Element>(shape: &ModelShape, weights: &Weights, lora: &Lora, batches: &[Batch]) -> (Weights, f64) {
+    let parameters = Parameters::with_trainable(shape, weights, Some(lora), &is_adapter).unwrap();
+    let mut learner = TrainerState::<T>::new(parameters, &training(lora));
     let loss = pool(1).unwrap().install(|| learner.differentiate(batches));
     (learner.gradient_by_name(), loss)
 }
 
 /// The reference's loss for the decoder with its adapters merged.
-fn exact_loss(shape: &Shape, weights: &reference::Exact, lora: &Lora, batches: &[Batch]) -> f64 {
+fn exact_loss(shape: &ModelShape, weights: &reference::Exact, lora: &Lora, batches: &[Batch]) -> f64 {
     let mut merged = weights.clone();
     for (name, (_, inner)) in lora.adapted(shape) {
-        let (a, b) = crate::model::lora::names(&name);
+        let (a, b) = crate::model::lora::adapter_names(&name);
         for (index, value) in merged.get_mut(&name).unwrap().iter_mut().enumerate() {
             let (row, column) = (index / inner, index % inner);
             let product = (0..lora.rank).map(|rank| weights[&b][row * lora.rank + rank] * weights[&a][rank * inner + column]);
@@ -99,7 +100,7 @@ fn gradients_equal_central_differences() {
     }
 }
 
-/// With dropout the reference does not know the draws; the engine's own loss does.
+/// The reference has no dropout, so with dropout the gradient is compared with the slope of the engine's own loss.
 #[test]
 fn gradients_with_dropout_equal_the_slopes_of_the_loss() {
     for seed in 0..6 {
@@ -133,9 +134,9 @@ fn gradients_with_dropout_equal_the_slopes_of_the_loss() {
 fn the_first_steps_moments_equal_candles() {
     for seed in 0..4 {
         let (shape, weights, lora, batches) = case(seed, 0.0);
-        let mut ours = Trainer::<f32>::new(&shape, &weights, training(&lora), 2).unwrap();
+        let mut ours = CpuTrainer::<f32>::new(&shape, &weights, training(&lora), 2).unwrap();
         let optimizer = training(&lora).optimizer;
-        let mut theirs = candle::Trainer::adapting(&shape, &weights, (&lora, optimizer), &Device::Cpu, 1).unwrap();
+        let mut theirs = candle::CandleTrainer::adapting(&shape, &weights, (&lora, optimizer), &Device::Cpu, 1).unwrap();
         for rate in [1e-3, 1e-3] {
             let (step, expected) = (ours.step(&batches, rate).unwrap(), theirs.step(&batches, rate).unwrap());
             assert!((step.loss - expected.loss).abs() < 1e-4, "seed {seed}: {step:?}, not {expected:?}");
@@ -154,19 +155,19 @@ fn the_first_steps_moments_equal_candles() {
 
 #[test]
 fn threads_and_activations_computed_again_change_no_bit() {
-    fn steps<T: Number>(seed: u64, threads: usize, recompute: bool) -> (Vec<f64>, Weights) {
+    fn steps<T: Element>(seed: u64, threads: usize, recompute: bool) -> (Vec<f64>, Weights) {
         let (shape, weights, lora, batches) = case(seed, 0.2);
         let training = Training {
             recompute,
             ..training(&lora)
         };
-        let mut trainer = Trainer::<T>::new(&shape, &weights, training, threads).unwrap();
+        let mut trainer = CpuTrainer::<T>::new(&shape, &weights, training, threads).unwrap();
         let losses = (0..3).map(|_| trainer.step(&batches, 1e-2).unwrap().loss).collect();
         (losses, trainer.weights().unwrap())
     }
     for seed in 0..4 {
         assert_eq!(steps::<f32>(seed, 1, false), steps::<f32>(seed, 2, true));
-        assert_eq!(steps::<Pair>(seed, 2, false), steps::<Pair>(seed, 1, true));
+        assert_eq!(steps::<Bf16Pair>(seed, 2, false), steps::<Bf16Pair>(seed, 1, true));
     }
 }
 
@@ -176,7 +177,7 @@ fn bf16_is_near_f32_and_a_checkpoint_goes_on_as_if_nothing_was() {
         let (shape, weights, lora, batches) = case(seed, 0.1);
         let ((exact, loss), (found, rounded)) = (
             gradient::<f32>(&shape, &weights, &lora, &batches),
-            gradient::<Pair>(&shape, &weights, &lora, &batches),
+            gradient::<Bf16Pair>(&shape, &weights, &lora, &batches),
         );
         assert!((loss - rounded).abs() < 0.02 * loss, "{rounded}, not {loss}");
         let norm = |weights: &Weights| {
@@ -187,9 +188,9 @@ fn bf16_is_near_f32_and_a_checkpoint_goes_on_as_if_nothing_was() {
                 .sum::<f64>()
         };
         assert!((norm(&found) / norm(&exact) - 1.0).abs() < 0.1);
-        let mut whole = Trainer::<Pair>::new(&shape, &weights, training(&lora), 1).unwrap();
+        let mut whole = CpuTrainer::<Bf16Pair>::new(&shape, &weights, training(&lora), 1).unwrap();
         whole.step(&batches, 1e-2).unwrap();
-        let mut resumed = Trainer::<Pair>::new(&shape, &weights, training(&lora), 2).unwrap();
+        let mut resumed = CpuTrainer::<Bf16Pair>::new(&shape, &weights, training(&lora), 2).unwrap();
         let (adapters, moments) = (whole.weights().unwrap(), whole.moments().unwrap());
         assert!(adapters.keys().all(|name| is_adapter(name)));
         resumed.restore(1, &mut reader(&adapters, &moments)).unwrap();

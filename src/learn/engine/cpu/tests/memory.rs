@@ -1,22 +1,22 @@
-//! What changes memory and time and no bit: activations computed again, the output layer in chunks; and frozen weights.
+//! Options that change memory and time but no bit: recomputed activations, the output layer in chunks; and frozen weights.
 
 use super::{cases, check_gradient, gradient};
-use crate::engine::cpu::head::chunk;
-use crate::engine::cpu::kernel::number::{Number, Pair};
-use crate::engine::cpu::trainer::Trainer;
-use crate::engine::{Batch, Frozen, IGNORED, Moments, Optimizer, Step, Train, Training};
-use crate::model::{Shape, Weights};
+use crate::engine::cpu::kernel::element::{Bf16Pair, Element};
+use crate::engine::cpu::output_layer::chunk;
+use crate::engine::cpu::trainer::CpuTrainer;
+use crate::engine::{Batch, Frozen, IGNORED, Moments, Optimizer, StepResult, Training, TrainingEngine};
+use crate::model::{ModelShape, Weights};
 use crate::seed::Stream;
 
-/// Two steps; what they said and what is left.
-fn run<T: Number>(
-    shape: &Shape,
+/// Takes two steps; returns their results, the weights and the moments.
+fn run<T: Element>(
+    shape: &ModelShape,
     weights: &Weights,
     batches: &[Batch],
     training: &Training,
     threads: usize,
-) -> ([Step; 2], Weights, Moments) {
-    let mut trainer = Trainer::<T>::new(shape, weights, training.clone(), threads).unwrap();
+) -> ([StepResult; 2], Weights, Moments) {
+    let mut trainer = CpuTrainer::<T>::new(shape, weights, training.clone(), threads).unwrap();
     let steps = [1e-2, 3e-3].map(|rate| trainer.step(batches, rate).unwrap());
     (steps, trainer.weights().unwrap(), trainer.moments().unwrap())
 }
@@ -38,7 +38,7 @@ fn freezing(patterns: &[&str]) -> Training {
 fn activations_computed_again_are_the_same_bits() {
     for seed in 0..6 {
         let mut stream = Stream::new(seed, "again");
-        let shape = Shape {
+        let shape = ModelShape {
             layers: 1 + seed as usize % 4,
             ..cases::shape(&mut stream)
         };
@@ -54,15 +54,15 @@ fn activations_computed_again_are_the_same_bits() {
             run::<f32>(&shape, &weights, &batches, &again, 2)
         );
         assert_eq!(
-            run::<Pair>(&shape, &weights, &batches, &kept, 2),
-            run::<Pair>(&shape, &weights, &batches, &again, 1)
+            run::<Bf16Pair>(&shape, &weights, &batches, &kept, 2),
+            run::<Bf16Pair>(&shape, &weights, &batches, &again, 1)
         );
     }
 }
 
 /// Long sequences among short ones, with a vocabulary that is no multiple of anything.
-fn long(stream: &mut Stream) -> (Shape, Weights, Batch) {
-    let shape = Shape {
+fn long(stream: &mut Stream) -> (ModelShape, Weights, Batch) {
+    let shape = ModelShape {
         layers: 2,
         vocabulary: 37,
         context: 1300,
@@ -96,7 +96,7 @@ fn long(stream: &mut Stream) -> (Shape, Weights, Batch) {
 
 #[test]
 fn chunks_of_the_output_layer_are_the_same_bits_on_any_number_of_threads() {
-    fn check<T: Number>(case: &(Shape, Weights, Batch)) {
+    fn check<T: Element>(case: &(ModelShape, Weights, Batch)) {
         let (shape, weights, batch) = case;
         assert!(batch.lengths.iter().filter(|length| **length > chunk::<T>() + 100).count() >= 2);
         let once = run::<T>(shape, weights, std::slice::from_ref(batch), &cases::OPTIMIZER.into(), 1);
@@ -110,10 +110,10 @@ fn chunks_of_the_output_layer_are_the_same_bits_on_any_number_of_threads() {
     }
     let case = long(&mut Stream::new(1, "chunks"));
     check::<f32>(&case);
-    check::<Pair>(&case);
+    check::<Bf16Pair>(&case);
 }
 
-/// The same tokens in one long sequence and in short ones have other results; each long one's is held against the reference.
+/// One long sequence gives other results than the same tokens in short ones, so each long one is compared with the reference.
 #[test]
 fn gradients_of_a_sequence_in_chunks_equal_central_differences() {
     let (shape, weights, batch) = long(&mut Stream::new(2, "chunks"));
@@ -145,7 +145,7 @@ fn frozen_weights_keep_their_bits_and_the_others_move_as_if_all_did() {
     ];
     for seed in 0..3 {
         let mut stream = Stream::new(seed, "frozen");
-        let shape = Shape {
+        let shape = ModelShape {
             layers: 3,
             tied: false,
             vocabulary: 120,
@@ -154,13 +154,13 @@ fn frozen_weights_keep_their_bits_and_the_others_move_as_if_all_did() {
         let weights = cases::weights(&mut stream, &shape);
         let batches = [cases::batch(&mut stream, &shape, 9, 40)];
         check_frozen::<f32>(&shape, &weights, &batches, &all, cases);
-        check_frozen::<Pair>(&shape, &weights, &batches, &all, cases);
+        check_frozen::<Bf16Pair>(&shape, &weights, &batches, &all, cases);
     }
 }
 
-fn check_frozen<T: Number>(shape: &Shape, weights: &Weights, batches: &[Batch], all: &Training, cases: &[&[&str]]) {
+fn check_frozen<T: Element>(shape: &ModelShape, weights: &Weights, batches: &[Batch], all: &Training, cases: &[&[&str]]) {
     let step = |training: &Training| {
-        let mut trainer = Trainer::<T>::new(shape, weights, training.clone(), 2).unwrap();
+        let mut trainer = CpuTrainer::<T>::new(shape, weights, training.clone(), 2).unwrap();
         let step = trainer.step(batches, 1e-2).unwrap();
         (step, trainer.weights().unwrap(), trainer.moments().unwrap())
     };
@@ -206,17 +206,17 @@ fn check_frozen<T: Number>(shape: &Shape, weights: &Weights, batches: &[Batch], 
 #[test]
 fn a_restored_trainer_with_frozen_weights_goes_on_with_the_same_bits() {
     let mut stream = Stream::new(5, "frozen");
-    let shape = Shape {
+    let shape = ModelShape {
         layers: 2,
         ..cases::shape(&mut stream)
     };
     let weights = cases::weights(&mut stream, &shape);
     let batches = [cases::batch(&mut stream, &shape, 5, 40)];
     let training = freezing(&["model.layers.0.*", "*.k_proj.*"]);
-    let mut whole = Trainer::<f32>::new(&shape, &weights, training.clone(), 1).unwrap();
+    let mut whole = CpuTrainer::<f32>::new(&shape, &weights, training.clone(), 1).unwrap();
     whole.step(&batches, 1e-2).unwrap();
     let (after, moments) = (whole.weights().unwrap(), whole.moments().unwrap());
-    let mut resumed = Trainer::<f32>::new(&shape, cases::weights(&mut stream, &shape), training, 1).unwrap();
+    let mut resumed = CpuTrainer::<f32>::new(&shape, cases::weights(&mut stream, &shape), training, 1).unwrap();
     resumed
         .restore(moments.steps, &mut crate::engine::reader(&after, &moments))
         .unwrap();

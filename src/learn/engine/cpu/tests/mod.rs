@@ -1,4 +1,4 @@
-//! The engine against the reference in f64, and the promises about bits.
+//! The engine against the reference in f64, and the guarantees about bits.
 
 mod amx;
 mod candle;
@@ -8,24 +8,25 @@ mod lora;
 mod memory;
 mod reference;
 
-use super::decoder::Decoder;
-use super::kernel::number::{Number, Pair};
+use super::decoder::CpuDecoder;
+use super::kernel::element::{Bf16Pair, Element};
 use super::pool;
-use super::trainer::{Learner, Trainer};
-use crate::engine::{Batch, Decode, Dtype, EngineError, Feed, Train, reader};
-use crate::model::{Shape, Weights};
+use super::trainer::CpuTrainer;
+use super::trainer_state::TrainerState;
+use crate::engine::{Batch, DecodingEngine, Dtype, EngineError, Feed, TrainingEngine, reader};
+use crate::model::{ModelShape, Weights};
 use crate::seed::Stream;
 
 /// The gradient by name, and the loss.
-fn gradient<T: Number>(shape: &Shape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
+fn gradient<T: Element>(shape: &ModelShape, weights: &Weights, batches: &[Batch], threads: usize) -> (Weights, f64) {
     let training = cases::OPTIMIZER.into();
-    let mut learner = Learner::<T>::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), &training);
+    let mut learner = TrainerState::<T>::new(super::parameters::Parameters::new(shape, weights, true).unwrap(), &training);
     let loss = pool(threads).unwrap().install(|| learner.differentiate(batches));
     (learner.gradient_by_name(), loss)
 }
 
-/// Holds the gradient of every weight against central differences of the reference, at up to `samples` elements of each.
-fn check_gradient(shape: &Shape, weights: &Weights, batches: &[Batch], samples: usize) {
+/// Compares the gradient of every weight with central differences of the reference, at up to `samples` elements of each.
+fn check_gradient(shape: &ModelShape, weights: &Weights, batches: &[Batch], samples: usize) {
     let (gradient, loss) = gradient::<f32>(shape, weights, batches, 1);
     let mut exact = reference::exact(weights);
     let expected = reference::loss(shape, &exact, batches);
@@ -58,7 +59,7 @@ fn gradients_equal_central_differences() {
         let mut stream = Stream::new(seed, "gradients");
         let shape = cases::shape(&mut stream);
         let weights = cases::weights(&mut stream, &shape);
-        // Up to about 100 tokens: one span or two.
+        // Up to about 100 tokens: one micro-batch or two.
         let batches: Vec<Batch> = (0..1 + seed % 2).map(|_| cases::batch(&mut stream, &shape, 4, 30)).collect();
         check_gradient(&shape, &weights, &batches, 12);
     }
@@ -67,7 +68,7 @@ fn gradients_equal_central_differences() {
 #[test]
 fn gradients_over_several_blocks_of_scores_equal_central_differences() {
     let mut stream = Stream::new(5, "long");
-    let shape = Shape {
+    let shape = ModelShape {
         layers: 2,
         context: 200,
         ..cases::shape(&mut stream)
@@ -83,7 +84,7 @@ fn gradients_over_several_blocks_of_scores_equal_central_differences() {
 #[test]
 fn steps_are_the_same_bits_on_any_number_of_threads() {
     let mut stream = Stream::new(7, "threads");
-    let shape = Shape {
+    let shape = ModelShape {
         layers: 2,
         vocabulary: 120,
         feed_forward: 130,
@@ -93,9 +94,9 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
     let batches: Vec<Vec<Batch>> = (0..3)
         .map(|_| (0..2).map(|_| cases::batch(&mut stream, &shape, 25, 40)).collect())
         .collect();
-    fn check<T: Number>(shape: &Shape, weights: &Weights, batches: &[Vec<Batch>]) {
+    fn check<T: Element>(shape: &ModelShape, weights: &Weights, batches: &[Vec<Batch>]) {
         let run = |threads| {
-            let mut trainer = Trainer::<T>::new(shape, weights, cases::OPTIMIZER, threads).unwrap();
+            let mut trainer = CpuTrainer::<T>::new(shape, weights, cases::OPTIMIZER, threads).unwrap();
             let steps: Vec<_> = batches.iter().map(|batches| trainer.step(batches, 1e-2).unwrap()).collect();
             (steps, trainer.weights().unwrap(), trainer.moments().unwrap())
         };
@@ -105,9 +106,9 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
         assert_eq!(one, run(4));
     }
     check::<f32>(&shape, &weights, &batches);
-    check::<Pair>(&shape, &weights, &batches);
-    // Spans of 99 tokens: as many threads, so many blocks. A tied embedding has its gradient from both ends.
-    let shape = Shape {
+    check::<Bf16Pair>(&shape, &weights, &batches);
+    // Micro-batches of 99 tokens. The number of blocks depends on the threads. A tied embedding gets its gradient from both ends.
+    let shape = ModelShape {
         tied: true,
         lines: 0,
         columns: 0,
@@ -122,7 +123,7 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
         ..Batch::default()
     };
     check::<f32>(&shape, &weights, &[vec![batch.clone()]]);
-    check::<Pair>(&shape, &weights, &[vec![batch]]);
+    check::<Bf16Pair>(&shape, &weights, &[vec![batch]]);
 }
 
 /// bf16 has 8 bits: a product's relative error is some tenths of a percent, and so is the gradient's.
@@ -132,20 +133,20 @@ fn bf16_stays_near_f32() {
         let mut stream = Stream::new(seed, "bf16");
         let shape = cases::shape(&mut stream);
         let mut weights = cases::weights(&mut stream, &shape);
-        // Small weights, as training starts.
+        // Small weights, as at the start of a training.
         for (_, array) in weights.iter_mut().filter(|(name, _)| !name.contains("norm")) {
             array.data.iter_mut().for_each(|value| *value *= 0.25);
         }
         let batches = [cases::batch(&mut stream, &shape, 8, 40)];
         let (exact, loss) = gradient::<f32>(&shape, &weights, &batches, 1);
-        let (found, near) = gradient::<Pair>(&shape, &weights, &batches, 1);
+        let (found, near) = gradient::<Bf16Pair>(&shape, &weights, &batches, 1);
         assert_ne!(loss, near);
         assert!((near - loss).abs() < 3e-3, "seed {seed}: loss {near}, not {loss}");
         for (name, exact) in &exact {
             let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
             let size = norm(&mut exact.data.iter().copied());
             let error = norm(&mut exact.data.iter().zip(&found[name].data).map(|(exact, found)| exact - found));
-            // Where a gradient all but cancels, what is left is rounding.
+            // If a gradient almost cancels, the rest is rounding.
             assert!(error <= 0.03 * size + 1e-4, "seed {seed}: `{name}` is off by {error} of {size}");
         }
     }
@@ -157,9 +158,9 @@ fn a_restored_trainer_goes_on_with_the_same_bits() {
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batches = [cases::batch(&mut stream, &shape, 5, 40)];
-    let mut whole = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut whole = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     whole.step(&batches, 1e-2).unwrap();
-    let mut resumed = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut resumed = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let (weights, moments) = (whole.weights().unwrap(), whole.moments().unwrap());
     resumed.restore(moments.steps, &mut reader(&weights, &moments)).unwrap();
     assert_eq!(whole.step(&batches, 1e-2).unwrap(), resumed.step(&batches, 1e-2).unwrap());
@@ -174,7 +175,7 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
     let weights = cases::weights(&mut stream, &shape);
     let batches = [cases::batch(&mut stream, &shape, 5, 40)];
     let (gradient, loss) = gradient::<f32>(&shape, &weights, &batches, 1);
-    let mut trainer = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut trainer = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let step = trainer.step(&batches, 1e-2).unwrap();
     let squares = gradient
         .values()
@@ -197,13 +198,21 @@ fn the_first_step_is_as_long_as_the_learning_rate() {
     }
 }
 
-/// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences a call; the last logits of each.
-fn decode<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch, piece: usize, together: usize, threads: usize) -> Vec<Vec<f32>> {
-    let decoder = Decoder::<T>::new(shape, weights, together, threads);
+/// Feeds the batch's sequences to a decoder in pieces of at most `piece` tokens, `together` sequences per call; returns the last logits of
+/// each.
+fn decode<T: Element>(
+    shape: &ModelShape,
+    weights: &Weights,
+    batch: &Batch,
+    piece: usize,
+    together: usize,
+    threads: usize,
+) -> Vec<Vec<f32>> {
+    let decoder = CpuDecoder::<T>::new(shape, weights, together, threads);
     decode_with(decoder.unwrap(), shape, batch, piece, together)
 }
 
-fn decode_with<T: Number>(mut decoder: Decoder<T>, shape: &Shape, batch: &Batch, piece: usize, together: usize) -> Vec<Vec<f32>> {
+fn decode_with<T: Element>(mut decoder: CpuDecoder<T>, shape: &ModelShape, batch: &Batch, piece: usize, together: usize) -> Vec<Vec<f32>> {
     let starts: Vec<usize> = batch
         .lengths
         .iter()
@@ -281,7 +290,7 @@ fn decoding_in_bf16_stays_near_f32() {
         let weights = cases::weights(&mut stream, &shape);
         let batch = cases::batch(&mut stream, &shape, 7, 40);
         let exact = decode::<f32>(&shape, &weights, &batch, 5, 3, 2);
-        let near = decode::<Pair>(&shape, &weights, &batch, 5, 3, 2);
+        let near = decode::<Bf16Pair>(&shape, &weights, &batch, 5, 3, 2);
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
         for (near, exact) in near.iter().zip(&exact) {
             let distance = norm(&mut near.iter().zip(exact).map(|(near, exact)| near - exact)) / norm(&mut exact.iter().copied());
@@ -293,33 +302,33 @@ fn decoding_in_bf16_stays_near_f32() {
 #[test]
 fn a_row_of_logits_does_not_depend_on_the_call_it_was_decoded_in() {
     let mut stream = Stream::new(4, "rows");
-    let shape = Shape {
+    let shape = ModelShape {
         layers: 2,
         ..cases::shape(&mut stream)
     };
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 14, 60);
-    fn check<T: Number>(shape: &Shape, weights: &Weights, batch: &Batch) {
+    fn check<T: Element>(shape: &ModelShape, weights: &Weights, batch: &Batch) {
         let alone = decode::<T>(shape, weights, batch, 1, 1, 1);
         for (piece, together, threads) in [(1, 7, 1), (1, 14, 2), (7, 14, 4), (60, 3, 2), (60, 1, 1)] {
             for apart in [true, false] {
-                let decoder = Decoder::<T>::dealing(shape, weights, together, threads, apart).unwrap();
+                let decoder = CpuDecoder::<T>::with_sharing(shape, weights, together, threads, apart).unwrap();
                 let found = decode_with(decoder, shape, batch, piece, together);
                 assert_eq!(alone, found, "{piece} {together} {threads} {apart}");
             }
         }
     }
     check::<f32>(&shape, &weights, &batch);
-    check::<Pair>(&shape, &weights, &batch);
+    check::<Bf16Pair>(&shape, &weights, &batch);
 }
 
 #[test]
 fn a_copied_beginning_is_as_good_as_one_that_was_fed() {
     copied_beginnings::<f32>();
-    copied_beginnings::<Pair>();
+    copied_beginnings::<Bf16Pair>();
 }
 
-fn copied_beginnings<T: Number>() {
+fn copied_beginnings<T: Element>() {
     for seed in 0..4 {
         let mut stream = Stream::new(seed, "copies");
         let shape = cases::shape(&mut stream);
@@ -329,7 +338,7 @@ fn copied_beginnings<T: Number>() {
             batch = cases::batch(&mut stream, &shape, 1, 60);
         }
         let part = |values: &'_ [u32], from: usize, to: usize| values.get(from..to).unwrap_or_default().to_vec();
-        let feed = |decoder: &mut Decoder<T>, slot, from: usize, to: usize| {
+        let feed = |decoder: &mut CpuDecoder<T>, slot, from: usize, to: usize| {
             let [tokens, lines, columns] = [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, from, to));
             let feed = Feed {
                 slot,
@@ -340,14 +349,14 @@ fn copied_beginnings<T: Number>() {
             };
             decoder.feed(&[feed]).unwrap().to_vec()
         };
-        let mut decoder = Decoder::<T>::new(&shape, &weights, 3, 2).unwrap();
+        let mut decoder = CpuDecoder::<T>::new(&shape, &weights, 3, 2).unwrap();
         let fed = feed(&mut decoder, 0, 0, 40);
         for count in [1, 15, 16, 17, 39] {
-            // A longer occupant first: what it left must not be seen.
+            // First a longer sequence, whose cached values must not be visible later.
             feed(&mut decoder, 2, 0, 40);
             decoder.copy(0, 2, count).unwrap();
             assert_eq!(feed(&mut decoder, 2, count, 40), fed, "{count}");
-            // A copy of a copy, and a slot cut back to its own beginning.
+            // A copy of a copy, and a slot truncated to its own prefix.
             decoder.copy(2, 1, count).unwrap();
             decoder.copy(1, 1, count).unwrap();
             assert_eq!(feed(&mut decoder, 1, count, 40), fed, "{count}");
@@ -357,7 +366,7 @@ fn copied_beginnings<T: Number>() {
             insta::assert_snapshot!(decoder.copy(3, 1, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
             insta::assert_snapshot!(decoder.copy(0, 3, 0).unwrap_err(), @"slot 3 is out of range (known: 0 to 2)");
         }
-        // What was not copied is not held.
+        // Tokens that were not copied are not in the slot.
         decoder.copy(0, 1, 7).unwrap();
         let beyond = Feed {
             slot: 1,
@@ -371,14 +380,14 @@ fn copied_beginnings<T: Number>() {
         }
         let twice = Feed { start: 0, ..beyond };
         insta::allow_duplicates! {
-            insta::assert_snapshot!(decoder.feed(&[twice, twice]).unwrap_err(), @"2 feeds of one slot in a call where 1 are needed");
+            insta::assert_snapshot!(decoder.feed(&[twice, twice]).unwrap_err(), @"2 feeds of one slot in a call, expected 1");
         }
     }
 }
 
 #[test]
 fn long_contexts_get_fewer_slots_and_large_models_many() {
-    let shape = |context, layers, width| Shape {
+    let shape = |context, layers, width| ModelShape {
         vocabulary: 128,
         width,
         layers,
@@ -395,7 +404,7 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
         columns: 0,
         context,
     };
-    let slots = |shape| super::slots(&shape, Dtype::F32);
+    let slots = |shape| super::recommended_slots(&shape, Dtype::F32);
     // 4 KiB a position, and weights of 3.5 MB.
     assert_eq!(slots(shape(20, 4, 128)), 64);
     assert_eq!(slots(shape(100, 4, 128)), 22);
@@ -403,7 +412,7 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
     assert_eq!(slots(shape(100_000, 4, 128)), 5);
     assert_eq!(slots(shape(usize::MAX >> 20, 4, 128)), 1);
     // bf16 takes half.
-    assert_eq!(super::slots(&shape(100, 4, 128), Dtype::Bf16), 45);
+    assert_eq!(super::recommended_slots(&shape(100, 4, 128), Dtype::Bf16), 45);
     // Weights beyond the cache.
     assert_eq!(slots(shape(2_000, 12, 768)), 14);
     assert_eq!(slots(shape(100, 12, 768)), 64);
@@ -412,7 +421,7 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
 #[test]
 fn what_does_not_fit_is_named() {
     let mut stream = Stream::new(4, "errors");
-    let shape = Shape {
+    let shape = ModelShape {
         vocabulary: 9,
         lines: 5,
         columns: 0,
@@ -420,7 +429,7 @@ fn what_does_not_fit_is_named() {
         ..cases::shape(&mut stream)
     };
     let mut weights = cases::weights(&mut stream, &shape);
-    let mut trainer = Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
+    let mut trainer = CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1).unwrap();
     let good = cases::batch(&mut stream, &shape, 2, 10);
     let mut message = |change: &dyn Fn(&mut Batch)| {
         let mut batch = good.clone();
@@ -430,10 +439,10 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.tokens[0] = 9), @"token 9 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.targets[0] = 10), @"target 10 is out of range (known: 0 to 8)");
     insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
-    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers where 6 are needed");
-    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"7 tokens in all its sequences where 6 are needed");
+    insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers, expected 6");
+    insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"7 tokens in all its sequences, expected 6");
     insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
-    let mut decoder = Decoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
+    let mut decoder = CpuDecoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
         decoder
@@ -449,13 +458,13 @@ fn what_does_not_fit_is_named() {
     };
     insta::assert_snapshot!(message(3, 0, &[1]), @"slot 3 is out of range (known: 0 to 2)");
     insta::assert_snapshot!(message(0, 1, &[1]), @"start 1 is out of range (known: 0 to 0)");
-    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens where 1 are needed");
+    insta::assert_snapshot!(message(0, 0, &[]), @"0 tokens, expected 1");
     insta::assert_snapshot!(message(0, 0, &[1; 21]), @"a sequence of 21 tokens is longer than the model's context of 20");
     if let Some(norm) = weights.get_mut("model.norm.weight") {
         norm.shape = vec![1];
     }
-    let message = |result: Result<Trainer<f32>, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
-    insta::assert_snapshot!(message(Trainer::<f32>::new(&Shape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12] where the model needs [4, 8]");
+    let message = |result: Result<CpuTrainer<f32>, EngineError>| result.err().map(|error| error.to_string()).unwrap_or_default();
+    insta::assert_snapshot!(message(CpuTrainer::<f32>::new(&ModelShape { width: 8, heads: 1, kv_heads: 1, ..shape.clone() }, &weights, cases::OPTIMIZER, 1)), @"tensor `model.layers.0.self_attn.q_proj.weight` has shape [12, 12], but the model needs [4, 8]");
     weights.remove("model.norm.weight");
-    insta::assert_snapshot!(message(Trainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
+    insta::assert_snapshot!(message(CpuTrainer::<f32>::new(&shape, &weights, cases::OPTIMIZER, 1)), @"tensor `model.norm.weight` is missing");
 }

@@ -1,9 +1,9 @@
-//! The decoder in f64, written for reading: what the engine's numbers are held against.
+//! The decoder in f64, written to be read. The engine's numbers are compared with its results.
 
 use std::collections::BTreeMap;
 
 use crate::engine::{Batch, IGNORED};
-use crate::model::{Llama3Scaling, RopeScaling, Shape, Weights};
+use crate::model::{Llama3Scaling, ModelShape, RopeScaling, Weights};
 
 /// The weights in f64 by name.
 pub type Exact = BTreeMap<String, Vec<f64>>;
@@ -16,7 +16,7 @@ pub fn exact(weights: &Weights) -> Exact {
 }
 
 /// The mean loss over all trained tokens of `batches`.
-pub fn loss(shape: &Shape, weights: &Exact, batches: &[Batch]) -> f64 {
+pub fn loss(shape: &ModelShape, weights: &Exact, batches: &[Batch]) -> f64 {
     let (mut total, mut trained) = (0.0, 0.0);
     for batch in batches {
         for (logits, target) in logits(shape, weights, batch).iter().zip(&batch.targets) {
@@ -30,7 +30,7 @@ pub fn loss(shape: &Shape, weights: &Exact, batches: &[Batch]) -> f64 {
 }
 
 /// The logits of every token. [tokens][vocabulary]
-pub fn logits(shape: &Shape, weights: &Exact, batch: &Batch) -> Vec<Vec<f64>> {
+pub fn logits(shape: &ModelShape, weights: &Exact, batch: &Batch) -> Vec<Vec<f64>> {
     let mut rows = Vec::new();
     let mut start = 0;
     for length in &batch.lengths {
@@ -53,7 +53,7 @@ pub fn logits(shape: &Shape, weights: &Exact, batch: &Batch) -> Vec<Vec<f64>> {
     rows
 }
 
-fn embed(shape: &Shape, weights: &Exact, batch: &Batch, token: usize) -> Vec<f64> {
+fn embed(shape: &ModelShape, weights: &Exact, batch: &Batch, token: usize) -> Vec<f64> {
     let row = |name: &str, index: u32| weights[name][index as usize * shape.width..][..shape.width].to_vec();
     let mut sum = row("model.embed_tokens.weight", batch.tokens[token]);
     if shape.lines > 0 {
@@ -65,7 +65,7 @@ fn embed(shape: &Shape, weights: &Exact, batch: &Batch, token: usize) -> Vec<f64
     sum
 }
 
-fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) {
+fn layer(shape: &ModelShape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) {
     let weight = |part: &str| &weights[&format!("model.layers.{layer}.{part}.weight")];
     let normed: Vec<_> = stream.iter().map(|row| norm(shape, row, weight("input_layernorm"))).collect();
     let project = |part| {
@@ -96,7 +96,7 @@ fn layer(shape: &Shape, weights: &Exact, layer: usize, stream: &mut [Vec<f64>]) 
     }
 }
 
-fn attend(shape: &Shape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
+fn attend(shape: &ModelShape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) -> Vec<f64> {
     let (head, group) = (shape.head_dim, shape.heads / shape.kv_heads);
     let mut out = Vec::new();
     for (index, query) in query.chunks(head).enumerate() {
@@ -109,7 +109,7 @@ fn attend(shape: &Shape, query: &[f64], keys: &[Vec<f64>], values: &[Vec<f64>]) 
     out
 }
 
-fn turn(shape: &Shape, position: usize, row: &mut [f64]) {
+fn turn(shape: &ModelShape, position: usize, row: &mut [f64]) {
     let (head, half) = (shape.head_dim, shape.head_dim / 2);
     for row in row.chunks_mut(head) {
         for pair in 0..half {
@@ -131,7 +131,7 @@ fn turn(shape: &Shape, position: usize, row: &mut [f64]) {
     }
 }
 
-/// By how much Llama 3 slows down a pair that turns round in `wavelength` positions.
+/// The factor by which Llama 3 slows down a pair that takes `wavelength` positions for a full turn.
 fn slowdown(scaling: &Llama3Scaling, wavelength: f64) -> f64 {
     let context = scaling.original_context as f64;
     if wavelength < context / scaling.high_freq_factor {
@@ -144,7 +144,7 @@ fn slowdown(scaling: &Llama3Scaling, wavelength: f64) -> f64 {
     }
 }
 
-fn norm(shape: &Shape, row: &[f64], weight: &[f64]) -> Vec<f64> {
+fn norm(shape: &ModelShape, row: &[f64], weight: &[f64]) -> Vec<f64> {
     let scale = 1.0 / (dot(row, row) / row.len() as f64 + shape.norm_epsilon).sqrt();
     row.iter().zip(weight).map(|(value, weight)| value * scale * weight).collect()
 }

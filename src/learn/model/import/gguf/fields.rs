@@ -1,66 +1,66 @@
-//! The fields of a GGUF file that say what the model is.
+//! The fields of a GGUF file that describe the model.
 
-use super::header::{Header, List, Value};
+use super::header::{GgufHeader, GgufList, GgufValue};
 use super::{LLAMA, QWEN2};
-use crate::model::{Architecture, ModelError, Shape};
+use crate::model::{Architecture, ModelError, ModelShape};
 
 const ARCHITECTURES: [&str; 2] = [LLAMA, QWEN2];
 
-impl Header {
-    fn required(&self, field: &str) -> Result<&Value, ModelError> {
+impl GgufHeader {
+    fn required(&self, field: &str) -> Result<&GgufValue, ModelError> {
         self.fields.get(field).ok_or_else(|| self.wrong(field, "is missing".to_owned()))
     }
 
-    /// A text, where the field is there.
+    /// A text, or `None` if the field is missing.
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a text"))),
+            Some(GgufValue::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, but must be a text"))),
         }
     }
 
-    /// A whole number from 0 on, where the field is there.
+    /// A non-negative integer, or `None` if the field is missing.
     pub(super) fn number(&self, field: &str) -> Result<Option<usize>, ModelError> {
         let Some(value) = self.fields.get(field) else { return Ok(None) };
         let number = match value {
-            Value::Unsigned(number) => usize::try_from(*number).ok(),
-            Value::Signed(number) => usize::try_from(*number).ok(),
+            GgufValue::Unsigned(number) => usize::try_from(*number).ok(),
+            GgufValue::Signed(number) => usize::try_from(*number).ok(),
             _ => None,
         };
-        let wrong = || self.wrong(field, format!("is {value:?}, and must be a whole number from 0 on"));
+        let wrong = || self.wrong(field, format!("is {value:?}, but must be a non-negative integer"));
         number.map(Some).ok_or_else(wrong)
     }
 
-    /// A number, where the field is there.
+    /// A floating-point number, or `None` if the field is missing.
     pub(super) fn float(&self, field: &str) -> Result<Option<f64>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Float(number)) => Ok(Some(*number)),
-            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be a floating-point number"))),
+            Some(GgufValue::Float(number)) => Ok(Some(*number)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, but must be a floating-point number"))),
         }
     }
 
-    /// Yes or no, where the field is there.
+    /// True or false, or `None` if the field is missing.
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, ModelError> {
         match self.fields.get(field) {
             None => Ok(None),
-            Some(Value::Flag(flag)) => Ok(Some(*flag)),
-            Some(other) => Err(self.wrong(field, format!("is {other:?}, and must be true or false"))),
+            Some(GgufValue::Flag(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, but must be true or false"))),
         }
     }
 
-    /// A list, which has to be there.
-    pub(super) fn listed(&self, field: &str) -> Result<List, ModelError> {
+    /// A list, which is required.
+    pub(super) fn listed(&self, field: &str) -> Result<GgufList, ModelError> {
         match self.required(field)? {
-            Value::List(list) => Ok(*list),
-            other => Err(self.wrong(field, format!("is {other:?}, and must be a list"))),
+            GgufValue::List(list) => Ok(*list),
+            other => Err(self.wrong(field, format!("is {other:?}, but must be a list"))),
         }
     }
 }
 
 /// The shape of the decoder.
-pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
+pub(super) fn shape(header: &GgufHeader) -> Result<ModelShape, ModelError> {
     let name = "general.architecture";
     let family = header.text(name)?.ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
     if !ARCHITECTURES.contains(&family) {
@@ -76,7 +76,7 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
     for (part, plain) in [("expert_count", 0), ("attention.sliding_window", 0)] {
         let found = header.number(&field(part))?.unwrap_or(plain);
         if found != plain {
-            return Err(header.wrong(&field(part), format!("is {found}, and only {plain} is supported")));
+            return Err(header.wrong(&field(part), format!("is {found}, but only {plain} is supported")));
         }
     }
     let scaling = field("rope.scaling.type");
@@ -91,7 +91,7 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
         if found != head {
             return Err(header.wrong(
                 &field(part),
-                format!("is {found}, and only the width of a head, {head}, is supported"),
+                format!("is {found}, but only the width of a head, {head}, is supported"),
             ));
         }
     }
@@ -124,7 +124,7 @@ pub(super) fn shape(header: &Header) -> Result<Shape, ModelError> {
     })
 }
 
-/// The number with the fewest digits that is the same in f32, as GGUF files hold it: 1e-5, and not 9.99999974e-6.
+/// The number with the fewest digits that is the same in f32, the type in GGUF files: 1e-5 instead of 9.99999974e-6.
 fn shortest(number: f64) -> f64 {
     (number as f32).to_string().parse().unwrap_or(number)
 }

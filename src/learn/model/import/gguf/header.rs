@@ -1,5 +1,5 @@
-//! The header of a GGUF file: its fields and where its tensors lie. Every length is held against the bytes that are left before
-//! anything is made of it, and lists stay in the file until they are asked for.
+//! The header of a GGUF file: its fields and the positions of its tensors. Every length is compared with the remaining bytes before memory
+//! is allocated for it, and lists stay in the file until they are read.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,38 +10,38 @@ use std::path::{Path, PathBuf};
 use crate::model::ModelError;
 
 const MAGIC: &[u8; 4] = b"GGUF";
-/// Version 1 had lengths of 32 bits, and nobody writes it any more.
-const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
-/// The most dimensions of a tensor.
-const DIMENSIONS: u32 = 4;
-/// Files have some dozens of fields, and some hundreds of tensors.
-const FIELDS: u64 = 1 << 16;
-const TENSORS: u64 = 1 << 20;
-/// Where nothing else is said, the numbers start at a multiple of this.
-const ALIGNMENT: u64 = 32;
+/// Version 1 had lengths of 32 bits; no program writes it any more.
+const SUPPORTED_VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+/// The largest number of dimensions of a tensor.
+const MAX_DIMENSIONS: u32 = 4;
+/// Real files have a few dozen fields and a few hundred tensors.
+const MAX_FIELDS: u64 = 1 << 16;
+const MAX_TENSORS: u64 = 1 << 20;
+/// The tensors' data starts at a multiple of this, unless the file declares another alignment.
+const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// A field's value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum GgufValue {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
     Flag(bool),
     Text(String),
-    List(List),
+    List(GgufList),
 }
 
-/// A list that is still in the file.
+/// A list, which stays in the file until it is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct List {
+pub(super) struct GgufList {
     kind: u32,
     pub(super) count: u64,
     at: u64,
 }
 
-/// Where a tensor lies.
+/// Shape and position of a tensor.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Placed {
+pub(super) struct GgufTensor {
     /// The outer dimension first.
     pub(super) shape: Vec<usize>,
     /// GGML's number of the encoding.
@@ -50,32 +50,32 @@ pub(super) struct Placed {
     pub(super) start: u64,
 }
 
-/// The header, and the file it is of.
+/// The header of a file.
 #[derive(Debug)]
-pub(super) struct Header {
+pub(super) struct GgufHeader {
     pub(super) path: PathBuf,
     pub(super) length: u64,
-    pub(super) fields: BTreeMap<String, Value>,
-    pub(super) tensors: BTreeMap<String, Placed>,
+    pub(super) fields: BTreeMap<String, GgufValue>,
+    pub(super) tensors: BTreeMap<String, GgufTensor>,
 }
 
-impl Header {
+impl GgufHeader {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let mut reader = Reader::open(path)?;
+        let mut reader = GgufReader::open(path)?;
         if &reader.take::<4>()? != MAGIC {
-            return Err(reader.wrong(0, "this is no GGUF file".to_owned()));
+            return Err(reader.wrong(0, "not a GGUF file".to_owned()));
         }
         let version = reader.number32()?;
-        if !VERSIONS.contains(&version) {
+        if !SUPPORTED_VERSIONS.contains(&version) {
             return Err(reader.wrong(4, format!("GGUF version {version} (known: 2, 3)")));
         }
         let (tensors, fields) = (reader.number64()?, reader.number64()?);
-        // A field takes 13 bytes at least, and a tensor 24.
+        // A field takes at least 13 bytes, and a tensor at least 24.
         reader.has("fields", fields, 13)?;
         reader.has("tensors", tensors, 24)?;
-        for (what, count, most) in [("fields", fields, FIELDS), ("tensors", tensors, TENSORS)] {
+        for (what, count, most) in [("fields", fields, MAX_FIELDS), ("tensors", tensors, MAX_TENSORS)] {
             if count > most {
-                return Err(reader.wrong(8, format!("{count} {what}, and at most {most} make sense")));
+                return Err(reader.wrong(8, format!("{count} {what}, but at most {most} are allowed")));
             }
         }
         let (mut found, mut placed) = (BTreeMap::new(), BTreeMap::new());
@@ -90,8 +90,8 @@ impl Header {
         }
         let (fields, mut tensors) = (found, placed);
         let alignment = match fields.get("general.alignment") {
-            Some(Value::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => *alignment,
-            _ => ALIGNMENT,
+            Some(GgufValue::Unsigned(alignment)) if alignment.is_power_of_two() && *alignment <= 1 << 20 => *alignment,
+            _ => DEFAULT_ALIGNMENT,
         };
         let start = reader.at.next_multiple_of(alignment);
         tensors
@@ -105,40 +105,40 @@ impl Header {
         })
     }
 
-    /// The texts of a list, of which there may be `most`.
-    pub(super) fn texts(&self, name: &str, list: List, most: usize) -> Result<Vec<String>, ModelError> {
+    /// Reads the texts of a list, at most `most`.
+    pub(super) fn texts(&self, name: &str, list: GgufList, most: usize) -> Result<Vec<String>, ModelError> {
         let mut reader = self.list(name, list, most)?;
         if list.kind != kind::TEXT {
-            return Err(self.wrong(name, "is no list of texts".to_owned()));
+            return Err(self.wrong(name, "is not a list of texts".to_owned()));
         }
         (0..list.count).map(|_| reader.text()).collect()
     }
 
-    /// The integers of a list, of which there may be `most`.
-    pub(super) fn integers(&self, name: &str, list: List, most: usize) -> Result<Vec<i64>, ModelError> {
+    /// Reads the integers of a list, at most `most`.
+    pub(super) fn integers(&self, name: &str, list: GgufList, most: usize) -> Result<Vec<i64>, ModelError> {
         let mut reader = self.list(name, list, most)?;
         let integer = |value| match value {
-            Value::Unsigned(number) => i64::try_from(number).ok(),
-            Value::Signed(number) => Some(number),
+            GgufValue::Unsigned(number) => i64::try_from(number).ok(),
+            GgufValue::Signed(number) => Some(number),
             _ => None,
         };
         let integers = (0..list.count).map(|_| {
             let value = reader.value(list.kind)?;
-            integer(value).ok_or_else(|| self.wrong(name, "is no list of integers".to_owned()))
+            integer(value).ok_or_else(|| self.wrong(name, "is not a list of integers".to_owned()))
         });
         integers.collect()
     }
 
-    fn list(&self, name: &str, list: List, most: usize) -> Result<Reader, ModelError> {
+    fn list(&self, name: &str, list: GgufList, most: usize) -> Result<GgufReader, ModelError> {
         if list.count > most as u64 {
-            return Err(self.wrong(name, format!("has {} entries, and at most {most} make sense", list.count)));
+            return Err(self.wrong(name, format!("has {} entries, but at most {most} are allowed", list.count)));
         }
-        let mut reader = Reader::open(&self.path)?;
+        let mut reader = GgufReader::open(&self.path)?;
         reader.seek(list.at)?;
         Ok(reader)
     }
 
-    /// What is wrong with a field.
+    /// An error about a field.
     pub(super) fn wrong(&self, field: &str, problem: String) -> ModelError {
         ModelError::Field {
             path: self.path.clone(),
@@ -148,13 +148,13 @@ impl Header {
     }
 }
 
-/// The numbers of the kinds of values.
+/// Type numbers of values.
 mod kind {
     pub(super) const TEXT: u32 = 8;
     pub(super) const LIST: u32 = 9;
 }
 
-/// The bytes of a value of a fixed size.
+/// The size of a value in bytes, if it is fixed.
 fn size(kind: u32) -> Option<u64> {
     match kind {
         0 | 1 | 7 => Some(1),
@@ -165,15 +165,15 @@ fn size(kind: u32) -> Option<u64> {
     }
 }
 
-/// A file, read from front to back.
-struct Reader {
+/// Reads a file from start to end.
+struct GgufReader {
     path: PathBuf,
     file: BufReader<File>,
     at: u64,
     length: u64,
 }
 
-impl Reader {
+impl GgufReader {
     fn open(path: &Path) -> Result<Self, ModelError> {
         let open = || {
             let file = File::open(path)?;
@@ -207,20 +207,20 @@ impl Reader {
         }
     }
 
-    /// Whether `count` of something that takes `size` bytes at least can be left.
+    /// Checks that the remaining bytes suffice for `count` items of at least `size` bytes.
     fn has(&self, what: &str, count: u64, size: u64) -> Result<(), ModelError> {
         let left = self.length.saturating_sub(self.at);
         if count.checked_mul(size).is_some_and(|bytes| bytes <= left) {
             return Ok(());
         }
-        Err(self.wrong(self.at, format!("{count} {what} where {left} bytes are left")))
+        Err(self.wrong(self.at, format!("{count} {what}, but only {left} bytes are left")))
     }
 
-    /// Keeps what the file has at `at` under a name of its own.
+    /// Inserts a value; `at` is its offset, for the error that its name occurs twice.
     fn once<T>(&self, at: u64, all: &mut BTreeMap<String, T>, name: String, value: T) -> Result<(), ModelError> {
         match all.entry(name) {
             Entry::Vacant(place) => drop(place.insert(value)),
-            Entry::Occupied(place) => return Err(self.wrong(at, format!("`{}` stands twice", place.key()))),
+            Entry::Occupied(place) => return Err(self.wrong(at, format!("`{}` occurs twice", place.key()))),
         }
         Ok(())
     }
@@ -264,27 +264,27 @@ impl Reader {
         String::from_utf8(bytes).map_err(|_| self.wrong(at, "a text that is not UTF-8".to_owned()))
     }
 
-    fn value(&mut self, kind: u32) -> Result<Value, ModelError> {
+    fn value(&mut self, kind: u32) -> Result<GgufValue, ModelError> {
         Ok(match kind {
-            0 => Value::Unsigned(u8::from_le_bytes(self.take()?).into()),
-            1 => Value::Signed(i8::from_le_bytes(self.take()?).into()),
-            2 => Value::Unsigned(u16::from_le_bytes(self.take()?).into()),
-            3 => Value::Signed(i16::from_le_bytes(self.take()?).into()),
-            4 => Value::Unsigned(self.number32()?.into()),
-            5 => Value::Signed(i32::from_le_bytes(self.take()?).into()),
-            6 => Value::Float(f32::from_le_bytes(self.take()?).into()),
-            7 => Value::Flag(self.take::<1>()? != [0]),
-            kind::TEXT => Value::Text(self.text()?),
-            kind::LIST => Value::List(self.list()?),
-            10 => Value::Unsigned(self.number64()?),
-            11 => Value::Signed(i64::from_le_bytes(self.take()?)),
-            12 => Value::Float(f64::from_le_bytes(self.take()?)),
-            other => return Err(self.wrong(self.at - 4, format!("a value of kind {other} (known: 0 to 12)"))),
+            0 => GgufValue::Unsigned(u8::from_le_bytes(self.take()?).into()),
+            1 => GgufValue::Signed(i8::from_le_bytes(self.take()?).into()),
+            2 => GgufValue::Unsigned(u16::from_le_bytes(self.take()?).into()),
+            3 => GgufValue::Signed(i16::from_le_bytes(self.take()?).into()),
+            4 => GgufValue::Unsigned(self.number32()?.into()),
+            5 => GgufValue::Signed(i32::from_le_bytes(self.take()?).into()),
+            6 => GgufValue::Float(f32::from_le_bytes(self.take()?).into()),
+            7 => GgufValue::Flag(self.take::<1>()? != [0]),
+            kind::TEXT => GgufValue::Text(self.text()?),
+            kind::LIST => GgufValue::List(self.list()?),
+            10 => GgufValue::Unsigned(self.number64()?),
+            11 => GgufValue::Signed(i64::from_le_bytes(self.take()?)),
+            12 => GgufValue::Float(f64::from_le_bytes(self.take()?)),
+            other => return Err(self.wrong(self.at - 4, format!("a value of type {other} (known: 0 to 12)"))),
         })
     }
 
-    /// Notes where a list lies, and goes on after it.
-    fn list(&mut self) -> Result<List, ModelError> {
+    /// Stores the position of a list and skips it.
+    fn list(&mut self) -> Result<GgufList, ModelError> {
         let (kind, count) = (self.number32()?, self.number64()?);
         let at = self.at;
         if kind == kind::TEXT {
@@ -299,15 +299,18 @@ impl Reader {
             self.has("values", count, size)?;
             self.skip(count * size)?;
         }
-        Ok(List { kind, count, at })
+        Ok(GgufList { kind, count, at })
     }
 
-    /// Name and place of a tensor; the place from the start of the numbers.
-    fn placed(&mut self) -> Result<(String, Placed), ModelError> {
+    /// Name, shape and position of a tensor; the position is relative to the start of the tensors' data.
+    fn placed(&mut self) -> Result<(String, GgufTensor), ModelError> {
         let (at, name) = (self.at, self.text()?);
         let dimensions = self.number32()?;
-        if dimensions > DIMENSIONS {
-            return Err(self.wrong(at, format!("tensor `{name}` has {dimensions} dimensions (at most {DIMENSIONS})")));
+        if dimensions > MAX_DIMENSIONS {
+            return Err(self.wrong(
+                at,
+                format!("tensor `{name}` has {dimensions} dimensions (at most {MAX_DIMENSIONS})"),
+            ));
         }
         let mut shape = Vec::new();
         for _ in 0..dimensions {
@@ -316,6 +319,6 @@ impl Reader {
             shape.insert(0, side);
         }
         let (kind, start) = (self.number32()?, self.number64()?);
-        Ok((name, Placed { shape, kind, start }))
+        Ok((name, GgufTensor { shape, kind, start }))
     }
 }

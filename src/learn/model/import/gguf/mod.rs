@@ -1,4 +1,4 @@
-//! GGUF files, as llama.cpp writes them.
+//! GGUF files, the format of llama.cpp.
 
 mod fields;
 mod header;
@@ -12,17 +12,17 @@ use std::path::Path;
 use candle_core::quantized::GgmlDType;
 use safetensors::tensor::Dtype;
 
-use super::tensor::{Encoding, Tensor};
+use super::tensor::{Encoding, SourceTensor};
 use super::write;
-use crate::model::{ModelError, Shape};
-use header::{Header, Placed};
+use crate::model::{ModelError, ModelShape};
+use header::{GgufHeader, GgufTensor};
 
-/// The architectures that our decoder is.
+/// The supported architectures.
 const LLAMA: &str = "llama";
 const QWEN2: &str = "qwen2";
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
-    let header = Header::read(source)?;
+    let header = GgufHeader::read(source)?;
     let mut shape = fields::shape(&header)?;
     let tokenizer = vocabulary::tokenizer(&header, &shape)?;
     let file = File::open(source).map_err(|error| ModelError::Read {
@@ -33,16 +33,16 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
 }
 
-/// The tensors that `shape` needs, each at its place in the file.
-fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<Tensor<'a>>, ModelError> {
+/// The tensors of `shape`, each with its position in the file.
+fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let path = &header.path;
     if shape.is_deeper_than(header.tensors.len()) {
         let (path, name) = (path.clone(), format!("blk.{}.attn_norm.weight", shape.layers - 1));
         return Err(ModelError::Missing { path, name });
     }
     let parameters = shape.parameters();
-    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::theirs(name), name.clone())).collect();
-    let known = |name: &&String| name.as_str() == rope::FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
+    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::gguf_name(name), name.clone())).collect();
+    let known = |name: &&String| name.as_str() == rope::ROPE_FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
     if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
         let (path, name) = (path.clone(), name.clone());
         return Err(ModelError::Stranger { path, name });
@@ -54,8 +54,8 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
             let path = path.clone();
             return Err(ModelError::Missing { path, name: theirs });
         };
-        let encoding = place(header, &theirs, &expected, placed)?;
-        Ok(Tensor {
+        let encoding = check_tensor(header, &theirs, &expected, placed)?;
+        Ok(SourceTensor {
             paired: (turns_neighbours && names::is_paired(&name)).then_some(shape.head_dim),
             name,
             shape: expected,
@@ -66,12 +66,12 @@ fn tensors<'a>(header: &'a Header, shape: &Shape, file: &'a File) -> Result<Vec<
         })
     });
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
-    apart(header, &tensors)?;
+    check_no_overlap(header, &tensors)?;
     Ok(tensors)
 }
 
-/// Whether no tensor begins within another: they would be damaged, and few bytes would make a large model.
-fn apart(header: &Header, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+/// Checks that no tensors overlap. Otherwise a small file could make a large model.
+fn check_no_overlap(header: &GgufHeader, tensors: &[SourceTensor<'_>]) -> Result<(), ModelError> {
     let mut places: Vec<(u64, u64, &str)> = tensors
         .iter()
         .map(|tensor| (tensor.start, tensor.end(), tensor.name.as_str()))
@@ -83,15 +83,15 @@ fn apart(header: &Header, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
     match lapped {
         Some([(_, end, before), (start, _, name)]) => Err(ModelError::Place {
             path: header.path.clone(),
-            name: names::theirs(name),
-            problem: format!("begins at byte {start}, where `{}` ends at byte {end}", names::theirs(before)),
+            name: names::gguf_name(name),
+            problem: format!("begins at byte {start}, where `{}` ends at byte {end}", names::gguf_name(before)),
         }),
         _ => Ok(()),
     }
 }
 
-/// The encoding of a tensor that has the shape `expected` and lies within the file.
-fn place(header: &Header, name: &str, expected: &[usize], placed: &Placed) -> Result<Encoding, ModelError> {
+/// Checks that a tensor has the shape `expected` and lies within the file; returns its encoding.
+fn check_tensor(header: &GgufHeader, name: &str, expected: &[usize], placed: &GgufTensor) -> Result<Encoding, ModelError> {
     let (path, name) = (header.path.clone(), name.to_owned());
     if placed.shape != expected {
         let (expected, found) = (expected.to_vec(), placed.shape.clone());
@@ -109,7 +109,7 @@ fn place(header: &Header, name: &str, expected: &[usize], placed: &Placed) -> Re
         );
         return Err(ModelError::Place { path, name, problem });
     };
-    // A row is made of whole blocks, so that the matrix can be read row by row.
+    // A row consists of whole blocks, so that the matrix can be read row by row.
     let row = expected.last().and_then(|columns| encoding.bytes(*columns));
     let count = expected.iter().try_fold(1_usize, |count, side| count.checked_mul(*side));
     let bytes = row.and(count).and_then(|count| encoding.bytes(count));
@@ -118,18 +118,18 @@ fn place(header: &Header, name: &str, expected: &[usize], placed: &Placed) -> Re
         None => Err(ModelError::Place {
             path,
             name,
-            problem: format!("has rows that are not made of whole blocks: its shape is {expected:?}"),
+            problem: format!("has rows that do not consist of whole blocks: its shape is {expected:?}"),
         }),
         Some(end) if end > header.length => Err(ModelError::Place {
             path,
             name,
-            problem: format!("ends at byte {end}, and the file has {}", header.length),
+            problem: format!("ends at byte {end}, but the file has {}", header.length),
         }),
         Some(_) => Ok(encoding),
     }
 }
 
-/// The encoding that GGML gives this number.
+/// The encoding with this number in GGML.
 fn encoding(kind: u32) -> Option<Encoding> {
     Some(match kind {
         0 => Encoding::Plain(Dtype::F32),

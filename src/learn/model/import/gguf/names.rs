@@ -1,7 +1,7 @@
 //! The names of tensors in GGUF files.
 
 /// Hugging Face's names of a layer's parts, and GGUF's.
-const PARTS: [(&str, &str); 9] = [
+const LAYER_PARTS: [(&str, &str); 9] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
@@ -14,7 +14,7 @@ const PARTS: [(&str, &str); 9] = [
 ];
 
 /// GGUF's name for one of our weights.
-pub(super) fn theirs(name: &str) -> String {
+pub(super) fn gguf_name(name: &str) -> String {
     match name {
         "model.embed_tokens.weight" => "token_embd.weight".to_owned(),
         "model.norm.weight" => "output_norm.weight".to_owned(),
@@ -26,11 +26,11 @@ pub(super) fn theirs(name: &str) -> String {
 fn layer(name: &str) -> Option<String> {
     let (number, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (part, end) = rest.rsplit_once('.')?;
-    let (_, theirs) = PARTS.iter().find(|(ours, _)| *ours == part)?;
+    let (_, theirs) = LAYER_PARTS.iter().find(|(ours, _)| *ours == part)?;
     Some(format!("blk.{number}.{theirs}.{end}"))
 }
 
-/// Whether the architecture `llama`, and it alone, stores the rows of this weight with the pairs of the rotary positions side by side.
+/// Whether the architecture `llama` stores the rotary pairs of this weight as neighbouring rows. No other architecture does.
 pub(super) fn is_paired(name: &str) -> bool {
     name.contains("q_proj") || name.contains("k_proj")
 }

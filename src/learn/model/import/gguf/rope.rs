@@ -1,21 +1,21 @@
-//! Scaled rotary positions in GGUF files: not Llama 3's settings, but what each pair's frequency is divided by.
+//! Scaled rotary positions in GGUF files. They are stored as the divisor of each pair's frequency, not as Llama 3's settings.
 
 use std::fs::File;
 
 use safetensors::tensor::Dtype;
 
-use super::header::Header;
-use super::place;
-use crate::model::import::tensor::{Encoding, Tensor};
-use crate::model::{Llama3Scaling, ModelError, RopeScaling, Shape};
+use super::check_tensor;
+use super::header::GgufHeader;
+use crate::model::import::tensor::{Encoding, SourceTensor};
+use crate::model::{Llama3Scaling, ModelError, ModelShape, RopeScaling};
 
 /// The tensor of the divisors. [head / 2]
-pub(super) const FACTORS: &str = "rope_freqs.weight";
+pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// How far a divisor may be from what the settings give: files hold f32, worked out in f32.
-const TOLERANCE: f64 = 1e-4;
+/// The allowed relative difference between a divisor and its value for the settings, since files are computed in f32.
+const DIVISOR_TOLERANCE: f64 = 1e-4;
 
-/// The settings of all of Meta's models, but for the factor.
+/// The settings of Meta's models, which differ only in the factor.
 fn llama3(factor: f64) -> Llama3Scaling {
     Llama3Scaling {
         factor,
@@ -25,23 +25,23 @@ fn llama3(factor: f64) -> Llama3Scaling {
     }
 }
 
-/// The settings that the divisors of a file come from; nothing where it has none, or where they change nothing.
-pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Option<RopeScaling>, ModelError> {
-    let Some(placed) = header.tensors.get(FACTORS) else {
+/// The settings that give the divisors of a file; `None` if it has none, or all are 1.
+pub(super) fn scaling(header: &GgufHeader, shape: &ModelShape, file: &File) -> Result<Option<RopeScaling>, ModelError> {
+    let Some(placed) = header.tensors.get(ROPE_FACTORS) else {
         return Ok(None);
     };
     let expected = vec![shape.head_dim / 2];
-    let encoding = place(header, FACTORS, &expected, placed)?;
+    let encoding = check_tensor(header, ROPE_FACTORS, &expected, placed)?;
     let wrong = |problem: String| ModelError::Place {
         path: header.path.clone(),
-        name: FACTORS.to_owned(),
+        name: ROPE_FACTORS.to_owned(),
         problem,
     };
     if encoding != Encoding::Plain(Dtype::F32) {
-        return Err(wrong("is not of 32-bit numbers".to_owned()));
+        return Err(wrong("does not contain 32-bit numbers".to_owned()));
     }
-    let tensor = Tensor {
-        name: FACTORS.to_owned(),
+    let tensor = SourceTensor {
+        name: ROPE_FACTORS.to_owned(),
         shape: expected,
         path: &header.path,
         file,
@@ -53,17 +53,17 @@ pub(super) fn scaling(header: &Header, shape: &Shape, file: &File) -> Result<Opt
     if factors.iter().all(|factor| *factor == 1.0) {
         return Ok(None);
     }
-    // The slowest pair comes last; with the settings above it is slowed down in full.
+    // The slowest pair is the last one. With the settings above its divisor is the factor.
     let scaling = llama3(factors.last().copied().unwrap_or(1.0));
-    let plain = Shape {
+    let plain = ModelShape {
         rope_scaling: None,
         ..shape.clone()
     };
-    let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < TOLERANCE;
+    let fits = |(found, frequency): (&f64, f64)| (found / scaling.slowdown(frequency) - 1.0).abs() < DIVISOR_TOLERANCE;
     if factors.iter().zip(plain.frequencies()).all(fits) {
         return Ok(Some(RopeScaling::Llama3(scaling)));
     }
     Err(wrong(format!(
-        "does not hold the divisors of Llama 3 ({scaling}), and only those are supported"
+        "does not contain the divisors of Llama 3 ({scaling}), and others are not supported"
     )))
 }

@@ -1,21 +1,21 @@
-//! What the operands of a product are made of: floats, or pairs of bf16.
+//! The elements of a product's operands: floats, or pairs of bf16.
 //!
-//! A product in bf16 takes two steps of its inner dimension at once, because processors do: an operand's element is a [`Pair`] of
-//! neighbours along that dimension. Sums are f32 in both.
+//! Processors take two steps of the inner dimension of a bf16 product at once. So an operand's element is a [`Bf16Pair`] of neighbours
+//! along that dimension. Sums are always f32.
 
 use super::level::{LANES, Level};
 
 /// Two bf16 numbers, neighbours along the inner dimension: the first in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Pair(pub u32);
+pub struct Bf16Pair(pub u32);
 
-/// What the operands of a product are made of.
-pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
+/// The element type of a product's operands.
+pub trait Element: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// Steps of the inner dimension in one element.
     const STEPS: usize;
 
-    /// Floats as they are, where they need no conversion.
+    /// The floats themselves if they need no conversion.
     fn view(floats: &[f32]) -> Option<&[Self]>;
 
     /// Writes `count` elements, at most [`LANES`], of as many first and as many second neighbours.
@@ -31,16 +31,16 @@ pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     /// As for [`Self::put_across`], with `count` floats behind `from`.
     unsafe fn put_along<L: Level>(from: *const f32, count: usize, to: *mut Self);
 
-    /// Makes elements of `count` floats where they lie: those of neighbours, from the start.
+    /// Converts `count` floats in place to elements of neighbours, stored from the start.
     ///
     /// # Safety
     /// The processor has the level's instructions; behind `floats` there is a whole number of `LANES * STEPS` floats, at least `count`.
     unsafe fn put_in_place<L: Level>(floats: *mut f32, count: usize);
 
-    /// Makes the numbers of `row` the neighbours number `step` in `out`, where those before are kept.
+    /// Stores the numbers of `row` as the neighbours with index `step` in `out`, and keeps those with lower indices.
     ///
     /// # Panics
-    /// When `out` has not as many elements as `row` has numbers.
+    /// When `out` does not have as many elements as `row` has numbers.
     fn put_neighbours(row: &[Self], step: usize, out: &mut [Self]);
 
     /// `sum + left · right` in every lane.
@@ -50,7 +50,7 @@ pub trait Number: Copy + Default + std::fmt::Debug + Send + Sync + 'static {
     unsafe fn fma<L: Level>(left: Self, right: L::Vector, sum: L::Vector) -> L::Vector;
 }
 
-impl Number for f32 {
+impl Element for f32 {
     const STEPS: usize = 1;
 
     fn view(floats: &[f32]) -> Option<&[Self]> {
@@ -89,7 +89,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for Pair {
+impl Element for Bf16Pair {
     const STEPS: usize = 2;
 
     fn view(_: &[f32]) -> Option<&[Self]> {
@@ -111,7 +111,7 @@ impl Number for Pair {
     #[inline(always)]
     unsafe fn put_in_place<L: Level>(floats: *mut f32, count: usize) {
         for vector in 0..count.div_ceil(2 * LANES) {
-            // SAFETY: the caller promises the floats and the instructions. What is written lies before what is still to be read: a
+            // SAFETY: the caller promises the floats and the instructions. The output lies before the input that is still to be read: a
             // pair takes the place of the float before its own two, or of the first of them.
             unsafe { L::narrow(floats.add(vector * 2 * LANES), 2 * LANES, floats.add(vector * LANES).cast()) }
         }
@@ -139,7 +139,7 @@ impl Number for Pair {
     }
 }
 
-/// The nearest bf16, of two equally near ones the even; NaN stays NaN.
+/// The nearest bf16 (the even one of two equally near ones). NaN stays NaN.
 #[inline(always)]
 pub fn narrow(x: f32) -> u16 {
     let bits = x.to_bits();

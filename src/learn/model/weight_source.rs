@@ -1,32 +1,32 @@
-//! Where an engine has a decoder's weights from.
+//! Sources of a decoder's weights, from which engines read.
 
 use std::borrow::Cow;
 
 use super::weights_file::WeightsFile;
 use super::{Array, ModelError, Weights};
 
-/// Weights by name: read where they are, taken out one by one, or read from their file one by one, so that they are never there twice.
-pub trait Take: Send {
-    /// The weight `name`, for the last time.
+/// Weights by name. They are borrowed, moved out one by one, or read from their file one by one, so that they are never in memory twice.
+pub trait WeightSource: Send {
+    /// Returns the weight `name`. It may be requested only once.
     ///
     /// # Errors
     /// When it cannot be read.
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError>;
 }
 
-impl Take for &Weights {
+impl WeightSource for &Weights {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.get(name).map(Cow::Borrowed))
     }
 }
 
-impl Take for Weights {
+impl WeightSource for Weights {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.remove(name).map(Cow::Owned))
     }
 }
 
-impl Take for &WeightsFile {
+impl WeightSource for &WeightsFile {
     fn take(&mut self, name: &str) -> Result<Option<Cow<'_, Array>>, ModelError> {
         Ok(self.get(name)?.map(Cow::Owned))
     }

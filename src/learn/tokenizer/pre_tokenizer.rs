@@ -1,4 +1,4 @@
-//! How each style cuts texts, in the parts of the `tokenizers` crate.
+//! How each style splits texts, using the `tokenizers` crate.
 
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::fuse::Fuse;
@@ -8,51 +8,51 @@ use tokenizers::normalizers::{NormalizerWrapper, Prepend, Replace};
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, SplitDelimiterBehavior};
 
-use super::Style;
+use super::TokenizerStyle;
 
 /// The pre-tokens of `phrase` and `char`: each ASCII digit, and each maximal run of anything else.
-const PHRASES: &str = "[0-9]|[^0-9]+";
+const PHRASE_PATTERN: &str = "[0-9]|[^0-9]+";
 
 /// The pre-tokens of `word`: each digit, each word and each other symbol with the space before it, each other white space.
-const WORDS: &str = r" ?\p{L}+|[0-9]| ?[^\s\p{L}0-9]|\s";
+const WORD_PATTERN: &str = r" ?\p{L}+|[0-9]| ?[^\s\p{L}0-9]|\s";
 
 /// A line break before a line that is not empty.
-const LINE: &str = r"\n(?=.)";
+const LINE_START_PATTERN: &str = r"\n(?=.)";
 
-/// What cuts texts, and puts them together again.
-pub(super) struct Cut {
-    style: Style,
+/// Splits texts into pre-tokens, and joins them again.
+pub(super) struct StylePreTokenizer {
+    style: TokenizerStyle,
     pub normalizer: Option<NormalizerWrapper>,
     pub pre_tokenizer: Split,
     pub decoder: DecoderWrapper,
 }
 
-impl Cut {
-    pub(super) fn new(style: Style) -> Result<Self, tokenizers::Error> {
+impl StylePreTokenizer {
+    pub(super) fn new(style: TokenizerStyle) -> Result<Self, tokenizers::Error> {
         let by = |pattern: &str| Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false);
         let fuse = DecoderWrapper::Fuse(Fuse::new());
-        if style != Style::Word {
+        if style != TokenizerStyle::Word {
             return Ok(Self {
                 style,
                 normalizer: None,
-                pre_tokenizer: by(PHRASES)?,
+                pre_tokenizer: by(PHRASE_PATTERN)?,
                 decoder: fuse,
             });
         }
-        let spaced = Replace::new(ReplacePattern::Regex(LINE.to_owned()), "\n ")?;
+        let spaced = Replace::new(ReplacePattern::Regex(LINE_START_PATTERN.to_owned()), "\n ")?;
         let normalizers = vec![spaced.into(), Prepend::new(" ".to_owned()).into()];
         let unspaced = vec![fuse, Replace::new("\n ", "\n")?.into(), Strip::new(' ', 1, 0).into()];
         Ok(Self {
             style,
             normalizer: Some(tokenizers::normalizers::Sequence::new(normalizers).into()),
-            pre_tokenizer: by(WORDS)?,
+            pre_tokenizer: by(WORD_PATTERN)?,
             decoder: tokenizers::decoders::sequence::Sequence::new(unspaced).into(),
         })
     }
 
-    /// The pieces of a text that are tokens where they occur often enough.
+    /// The pieces of a text that become tokens if they occur often enough.
     pub(super) fn pieces(&self, text: &str) -> Result<Vec<String>, tokenizers::Error> {
-        if self.style == Style::Char {
+        if self.style == TokenizerStyle::Char {
             return Ok(Vec::new());
         }
         let mut text = text.into();

@@ -1,4 +1,4 @@
-//! Numbers as a safetensors file holds them, read where they lie: writing a file copies none.
+//! Writing safetensors files without copies of the numbers.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -7,14 +7,14 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensorError, serialize_to_file};
 
-/// A tensor on its way into a file.
-pub struct Stored<'a> {
+/// A tensor to be written to a file.
+pub struct StoredTensor<'a> {
     dtype: Dtype,
     shape: &'a [usize],
     bytes: Cow<'a, [u8]>,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> StoredTensor<'a> {
     pub fn f32(shape: &'a [usize], data: &'a [f32]) -> Self {
         Self {
             dtype: Dtype::F32,
@@ -32,7 +32,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Numbers as files hold them, the lowest byte first; where the processor does the same, they are not copied.
+/// The little-endian bytes of numbers. On little-endian processors they are not copied.
 pub fn le_bytes(data: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(data))
@@ -41,7 +41,7 @@ pub fn le_bytes(data: &[f32]) -> Cow<'_, [u8]> {
     }
 }
 
-impl View for Stored<'_> {
+impl View for StoredTensor<'_> {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -59,12 +59,12 @@ impl View for Stored<'_> {
     }
 }
 
-/// Writes named tensors to the file `path`, which appears when it is complete; equal tensors give equal bytes (the crate sorts by name).
+/// Writes named tensors to the file `path`. Equal tensors give equal bytes (the crate sorts by name).
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn store<'a>(
-    tensors: impl IntoIterator<Item = (String, Stored<'a>)>,
+pub fn write_tensors<'a>(
+    tensors: impl IntoIterator<Item = (String, StoredTensor<'a>)>,
     metadata: HashMap<String, String>,
     path: &Path,
 ) -> std::io::Result<()> {

@@ -1,58 +1,62 @@
-//! Threads that work on the same feeds together.
+//! Products whose columns are shared by all threads.
 //!
-//! Weights that do not fit the processor's cache come from memory at each step. Threads with feeds of their own would each read all of them; a team
-//! reads them once, each thread its columns of every matrix. Every number is computed as one thread would compute it, to the same bits.
+//! Weights that do not fit into the processor's cache are read from memory at each step. Threads with separate feeds would each read
+//! all weights. Here they are read once: each thread computes its columns of every product, for all feeds. The bits are the same as
+//! with one thread.
 
 use rayon::ThreadPool;
 
+use super::buffer::grow;
 use super::kernel::Instructions;
+use super::kernel::element::Element;
 use super::kernel::level::LANES;
-use super::kernel::number::Number;
 use super::kernel::product::{Product, Reach, multiply};
-use super::operand::{by_rows, grow};
-use super::parameters::Packed;
+use super::operand::by_rows;
+use super::packed_matrix::PackedMatrix;
+use super::rows::{RowView, RowViewMut};
 
-/// The working memory of a team.
+/// The instructions and the threads of a computation.
+#[derive(Clone, Copy, Debug)]
+pub struct Processor<'a> {
+    pub cpu: Instructions,
+    pub pool: &'a ThreadPool,
+}
+
+/// Working memory of threads that share the columns of each product.
 #[derive(Clone, Debug)]
-pub struct Team<T> {
-    /// A product's left operand, where it is converted.
-    room: Vec<T>,
-    /// Of each thread: its columns of a product's result, because a row of the result has columns of all.
+pub struct ColumnParallel<T> {
+    /// A product's left operand if it needs conversion.
+    converted: Vec<T>,
+    /// For each thread: its columns of a product's result.
     parts: Vec<Vec<f32>>,
-    /// Of each thread: a few queries' scores.
+    /// For each thread: the scores of a few queries.
     scores: Vec<Vec<f32>>,
 }
 
-impl<T: Number> Team<T> {
-    /// A team of so many threads, each with so many floats for scores.
+impl<T: Element> ColumnParallel<T> {
+    /// Memory for n `threads`, each with n `scores`.
     pub fn new(threads: usize, scores: usize) -> Self {
         Self {
-            room: Vec::new(),
+            converted: Vec::new(),
             parts: vec![Vec::new(); threads],
             scores: vec![vec![0.0; scores]; threads],
         }
     }
 
-    /// [`Packed::apply`] by all threads: `y = x · Wᵀ`, added to `y` where `add`; `x` [rows, in], `y` [rows, out] with rows `stride` apart.
-    pub fn apply(
-        &mut self,
-        (cpu, pool): (Instructions, &ThreadPool),
-        packed: &Packed<T>,
-        x: &[f32],
-        rows: usize,
-        add: bool,
-        (y, stride): (&mut [f32], usize),
-    ) {
+    /// [`PackedMatrix::apply`] by all threads: `y = x · Wᵀ`, or `y += x · Wᵀ` if `add`.
+    pub fn apply(&mut self, processor: Processor<'_>, packed: &PackedMatrix<T>, x: RowView<'_>, y: RowViewMut<'_>, add: bool) {
+        let Processor { cpu, pool } = processor;
         if self.parts.len() == 1 {
-            return packed.apply(cpu, x, rows, add, y, stride, &mut self.room);
+            return packed.apply(cpu, x, y, add, &mut self.converted);
         }
-        let (out, inner) = (packed.matrix.rows, packed.matrix.columns);
-        let left = by_rows(cpu, x, inner, (rows, inner), &mut self.room);
+        let (rows, out, inner) = (x.count, packed.matrix.rows, packed.matrix.columns);
+        let RowViewMut { data: y, stride } = y;
+        let left = by_rows(cpu, x, &mut self.converted);
         // Two panels make the widest tile.
         let share = out.div_ceil(self.parts.len()).next_multiple_of(2 * LANES);
         let columns = |thread: usize| (thread * share).min(out)..((thread + 1) * share).min(out);
         let before = &*y;
-        each(pool, &mut self.parts, &|thread, part: &mut Vec<f32>| {
+        for_each_parallel(pool, &mut self.parts, &|thread, part: &mut Vec<f32>| {
             let columns = columns(thread);
             let width = columns.len();
             if width == 0 {
@@ -84,18 +88,18 @@ impl<T: Number> Team<T> {
         }
     }
 
-    /// Does `work` with each of `items`, dealt to the threads in runs of about the same length, and the thread's memory for scores.
-    pub fn deal<I: Send>(&mut self, pool: &ThreadPool, items: &mut [I], work: &(impl Fn(&mut I, &mut [f32]) + Sync)) {
+    /// Calls `work` with each of `items`, distributed to the threads in runs of about the same length, and the thread's memory for scores.
+    pub fn distribute<I: Send>(&mut self, pool: &ThreadPool, items: &mut [I], work: &(impl Fn(&mut I, &mut [f32]) + Sync)) {
         let share = items.len().div_ceil(self.scores.len()).max(1);
         let mut runs: Vec<_> = items.chunks_mut(share).zip(&mut self.scores).collect();
-        each(pool, &mut runs, &|_, (items, scores)| {
+        for_each_parallel(pool, &mut runs, &|_, (items, scores)| {
             items.iter_mut().for_each(|item| work(item, scores));
         });
     }
 }
 
-/// Does `work` with each of `items` and its number: the first here, the others on the pool.
-pub fn each<I: Send>(pool: &ThreadPool, items: &mut [I], work: &(impl Fn(usize, &mut I) + Sync)) {
+/// Calls `work` with the index of each of `items` and the item: the first on this thread, the others on the pool.
+pub fn for_each_parallel<I: Send>(pool: &ThreadPool, items: &mut [I], work: &(impl Fn(usize, &mut I) + Sync)) {
     let Some((first, others)) = items.split_first_mut() else {
         return;
     };

@@ -1,14 +1,14 @@
-//! Which weights are trained, where their gradients and moments lie, and how far down the backward pass has to go for them.
+//! Which weights are trained, where their gradients and moments are, and how far down the backward pass has to go for them.
 //!
-//! Frozen weights have no gradient and no moments: those buffers hold the trained weights alone, in the order of the layout.
+//! Frozen weights have no gradient and no moments. Those buffers hold only the trained weights, in the order of the layout.
 
 use std::ops::Range;
 
 use super::layout::{Layout, Matrix};
 
-/// What of one layer's matrices is trained, at least in part, or adapted.
+/// Which weights of one layer are trained, at least in part, or adapted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TrainedLayer {
+pub struct TrainableLayer {
     pub qkv: bool,
     pub output: bool,
     pub gates: bool,
@@ -18,7 +18,7 @@ pub struct TrainedLayer {
     feed_forward_norm: bool,
 }
 
-impl TrainedLayer {
+impl TrainableLayer {
     fn attention(self) -> bool {
         self.qkv || self.output || self.attention_norm || self.qkv_bias
     }
@@ -30,23 +30,23 @@ impl TrainedLayer {
 
 /// The trained weights of a layout.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trained {
-    /// Ranges of the flat weights, ascending and apart, with where each starts among the trained weights.
+pub struct Trainable {
+    /// Ranges of the flat weights, ascending and disjoint, each with its start among the trained weights.
     ranges: Vec<(Range<usize>, usize)>,
-    /// How many numbers are trained.
+    /// Number of trained parameters.
     pub length: usize,
     /// [layers]
-    pub layers: Vec<TrainedLayer>,
+    pub layers: Vec<TrainableLayer>,
     pub head: bool,
-    /// Whether any embedding is.
+    /// Whether any embedding is trained.
     pub embeddings: bool,
     final_norm: bool,
-    /// The lowest layer that the backward pass reaches; the number of layers where it reaches none.
+    /// The lowest layer that the backward pass reaches; the number of layers if it reaches none.
     pub lowest: usize,
 }
 
-impl Trained {
-    /// The tensors of `layout` whose names `is_trained` holds for.
+impl Trainable {
+    /// Trains the tensors of `layout` for whose names `is_trained` holds.
     pub fn new(layout: &Layout, is_trained: &dyn Fn(&str) -> bool) -> Self {
         let mut ranges: Vec<(Range<usize>, usize)> = Vec::new();
         let mut length = 0;
@@ -69,7 +69,7 @@ impl Trained {
             lowest: 0,
         };
         let has = |range: Range<usize>| trained.has(range);
-        let layers: Vec<TrainedLayer> = layout
+        let layers: Vec<TrainableLayer> = layout
             .layers
             .iter()
             .map(|layer| {
@@ -77,7 +77,7 @@ impl Trained {
                 let [qkv, output, gates, down] = layer
                     .matrices()
                     .map(|matrix| has(matrix.range()) | adapters.next().unwrap_or_default());
-                TrainedLayer {
+                TrainableLayer {
                     qkv,
                     output,
                     gates,
@@ -102,7 +102,7 @@ impl Trained {
         }
     }
 
-    /// The trained parts of a range of the flat weights, each with where it starts among the trained weights.
+    /// The trained parts of a range of the flat weights, each with its start among the trained weights.
     pub fn within(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
         self.ranges.iter().filter_map(move |(trained, start)| {
             let part = trained.start.max(range.start)..trained.end.min(range.end);
@@ -115,14 +115,14 @@ impl Trained {
         self.within(range).next().is_some()
     }
 
-    /// Whether anything is trained that the output layer's rows come from.
-    pub fn before_head(&self) -> bool {
+    /// Whether any weight below the output layer is trained.
+    pub fn below_output_layer(&self) -> bool {
         self.final_norm || self.lowest < self.layers.len()
     }
 
-    /// The parts of the layout that are there packed alone, ascending: the layers' matrices where none of them changes, because adapters do or
-    /// nothing at all, and then the output layer, where it does not change and is not the embeddings.
-    pub fn packed_alone(&self, layout: &Layout) -> [Range<usize>; 2] {
+    /// The parts of the layout that are kept only in packed form, ascending. These are the layers' matrices if none of them is trained
+    /// (because adapters are, or nothing is), and then also the output layer if it is neither trained nor the embedding.
+    pub fn packed_only(&self, layout: &Layout) -> [Range<usize>; 2] {
         let mut adapters = layout.layers.iter().flat_map(|layer| &layer.adapters);
         if self.length > 0 && !adapters.any(Option::is_some) {
             return [0..0, 0..0];
@@ -137,26 +137,26 @@ impl Trained {
         [matrices, head]
     }
 
-    /// Name, shape and place of the weights that a trainer tells of: all, or with adapters those alone.
-    pub fn changing<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, &'a [usize], Range<usize>)> {
-        let whole = self.packed_alone(layout).iter().all(Range::is_empty);
+    /// Name, shape and range of the weights that a trainer returns: all of them, or with adapters only these.
+    pub fn reported<'a>(&'a self, layout: &'a Layout) -> impl Iterator<Item = (&'a str, &'a [usize], Range<usize>)> {
+        let whole = self.packed_only(layout).iter().all(Range::is_empty);
         layout.tensors().filter(move |(.., range)| whole || self.has(range.clone()))
     }
 
-    /// How many layers the backward pass reaches.
+    /// Number of layers that the backward pass reaches.
     pub fn reached(&self) -> usize {
         self.layers.len() - self.lowest
     }
 
-    /// Which matrices of `layer` the backward pass goes through, in the order of [`super::layout::Layer::matrices`].
-    pub fn way_back(&self, layer: usize) -> [bool; 4] {
+    /// Which matrices of `layer` the backward pass uses, in the order of [`super::layout::LayerLayout::matrices`].
+    pub fn backward_matrices(&self, layer: usize) -> [bool; 4] {
         let back = layer >= self.lowest;
-        let attention = back && self.attention_back(layer);
+        let attention = back && self.through_attention(layer);
         [attention, attention, back, back]
     }
 
-    /// Whether the backward pass goes through the attention of `layer`, which it reaches.
-    pub fn attention_back(&self, layer: usize) -> bool {
+    /// Whether the backward pass goes through the attention of `layer`, a layer that it reaches.
+    pub fn through_attention(&self, layer: usize) -> bool {
         layer > self.lowest || self.embeddings || self.layers[layer].attention()
     }
 }

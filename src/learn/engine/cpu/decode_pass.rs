@@ -1,31 +1,32 @@
-//! A part of a decoder's call: some of the feeds, with their slots, and the memory to run them.
+//! The forward pass of a decoder over some feeds of a call, with their slots and working memory.
 
 use rayon::ThreadPool;
 
-use super::cache::Slot;
-use super::kernel::number::Number;
-use super::kernel::product::Left;
+use super::cache::CacheSlot;
+use super::column_parallel::{ColumnParallel, Processor};
+use super::kernel::element::Element;
+use super::kernel::product::LeftMatrix;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
 use super::operand::by_rows;
 use super::parameters::Parameters;
-use super::team::Team;
+use super::rows::{RowView, RowViewMut};
 use crate::engine::Feed;
 
-/// One feed of a call.
+/// One feed of a call, with its slot.
 #[derive(Clone, Debug)]
-struct Work<T> {
-    slot: Slot<T>,
+struct ActiveFeed<T> {
+    slot: CacheSlot<T>,
     start: usize,
-    /// Its tokens' places among the lane's.
+    /// Index of its first token among those of the pass.
     first: usize,
     count: usize,
 }
 
 /// Some feeds and their working memory.
 #[derive(Clone, Debug)]
-pub struct Lane<T> {
-    work: Vec<Work<T>>,
+pub struct DecodePass<T> {
+    work: Vec<ActiveFeed<T>>,
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
@@ -39,13 +40,13 @@ pub struct Lane<T> {
     hidden: Vec<f32>,
     /// [feeds, vocabulary]
     logits: Vec<f32>,
-    /// Queries, keys and values, where they are converted.
-    room: Vec<T>,
-    team: Team<T>,
+    /// Queries, keys and values if they need conversion.
+    converted: Vec<T>,
+    products: ColumnParallel<T>,
 }
 
-impl<T: Number> Lane<T> {
-    /// A lane without work, for so many threads.
+impl<T: Element> DecodePass<T> {
+    /// A pass without feeds, for n threads.
     pub fn new(parameters: &Parameters<T>, threads: usize) -> Self {
         Self {
             work: Vec::new(),
@@ -60,15 +61,15 @@ impl<T: Number> Lane<T> {
             gates: Vec::new(),
             hidden: Vec::new(),
             logits: Vec::new(),
-            room: Vec::new(),
-            team: Team::new(threads, Slot::<T>::scores(&parameters.shape)),
+            converted: Vec::new(),
+            products: ColumnParallel::new(threads, CacheSlot::<T>::scores(&parameters.shape)),
         }
     }
 
-    /// Takes a feed and its slot.
-    pub fn add(&mut self, mut slot: Slot<T>, feed: &Feed<'_>) {
+    /// Adds a feed and its slot.
+    pub fn add(&mut self, mut slot: CacheSlot<T>, feed: &Feed<'_>) {
         slot.held = feed.start + feed.tokens.len();
-        self.work.push(Work {
+        self.work.push(ActiveFeed {
             slot,
             start: feed.start,
             first: self.tokens.len(),
@@ -79,13 +80,13 @@ impl<T: Number> Lane<T> {
         self.columns.extend_from_slice(feed.columns);
     }
 
-    /// How many tokens the lane has taken.
+    /// Number of tokens added.
     pub fn tokens(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Gives the slots back, in the order in which they came, and forgets the feeds; the logits stay.
-    pub fn take_back(&mut self) -> impl Iterator<Item = Slot<T>> {
+    /// Removes all feeds and returns their slots, in the order in which they were added. The logits stay.
+    pub fn take_back(&mut self) -> impl Iterator<Item = CacheSlot<T>> {
         self.tokens.clear();
         self.lines.clear();
         self.columns.clear();
@@ -97,7 +98,7 @@ impl<T: Number> Lane<T> {
         &self.logits
     }
 
-    /// Runs the decoder over the feeds taken; `pool` has the threads beside this one.
+    /// Runs the decoder over the feeds; `pool` has the threads besides this one.
     pub fn run(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
         self.logits.clear();
         if self.work.is_empty() {
@@ -148,16 +149,18 @@ impl<T: Number> Lane<T> {
         let (cpu, shape, stride) = (parameters.cpu, &parameters.shape, parameters.qkv_width());
         self.norm(parameters, parameters.layout.layers[layer].attention_norm.clone());
         parameters.set_biases(layer, &mut self.qkv);
-        let (tokens, add) = (self.tokens.len(), shape.qkv_bias);
-        let packed = &parameters.layers[layer].qkv;
-        self.team
-            .apply((cpu, pool), packed, &self.normed, tokens, add, (&mut self.qkv, stride));
+        let (tokens, matrix) = (self.tokens.len(), &parameters.layers[layer].qkv.packed);
+        let (x, y) = (
+            RowView::dense(&self.normed, tokens, shape.width),
+            RowViewMut::new(&mut self.qkv, stride),
+        );
+        self.products.apply(Processor { cpu, pool }, matrix, x, y, shape.qkv_bias);
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             let heads = shape.heads + shape.kv_heads;
             turn(cpu, &parameters.rope, Turn::Forward, rows, stride, heads, work.start);
         }
-        let all = by_rows(cpu, &self.qkv, stride, (tokens, stride), &mut self.room);
+        let all = by_rows(cpu, RowView::dense(&self.qkv, tokens, stride), &mut self.converted);
         let width = parameters.attended_width();
         let mut attended = &mut self.attended[..];
         let feeds = self.work.iter_mut().map(|work| {
@@ -166,24 +169,24 @@ impl<T: Number> Lane<T> {
             (work, out)
         });
         let mut feeds: Vec<_> = feeds.collect();
-        self.team.deal(pool, &mut feeds, &|(work, out), scores| {
+        self.products.distribute(pool, &mut feeds, &|(work, out), scores| {
             let rows = &all.data[work.first * all.row..];
             for (index, row) in rows.chunks(all.row).take(work.count).enumerate() {
                 work.slot.write(shape, layer, work.start + index, row);
             }
-            // Nothing reads the last layer's results but those of the last token.
+            // In the last layer, only the last token's results are read.
             let skipped = if layer + 1 == shape.layers { work.count - 1 } else { 0 };
-            let rows = Left {
+            let rows = LeftMatrix {
                 data: &rows[skipped * all.row..],
                 ..all
             };
-            let positions = (work.start + skipped, work.count - skipped);
+            let positions = work.start + skipped..work.start + work.count;
             work.slot
                 .attend(parameters, layer, positions, rows, scores, &mut out[skipped * width..]);
         });
     }
 
-    /// Past the last attention only the last token of each feed counts: its row moves to the front.
+    /// Moves the row of each feed's last token to the front: after the last attention, nothing reads the others.
     fn keep_last(&mut self, parameters: &Parameters<T>) {
         let (width, attended) = (parameters.shape.width, parameters.attended_width());
         for (to, work) in self.work.iter().enumerate() {
@@ -194,31 +197,31 @@ impl<T: Number> Lane<T> {
         self.stream.truncate(self.work.len() * width);
     }
 
-    /// The output projection and the feed-forward layer.
+    /// The output projection of the attention and the feed-forward layer.
     fn feed_forward(&mut self, parameters: &Parameters<T>, pool: &ThreadPool, layer: usize) {
-        let (threads, width, hidden, packed) = (
-            (parameters.cpu, pool),
-            parameters.shape.width,
-            parameters.shape.feed_forward,
-            &parameters.layers[layer],
-        );
+        let (cpu, shape, matrices) = (parameters.cpu, &parameters.shape, &parameters.layers[layer]);
+        let (processor, width, hidden) = (Processor { cpu, pool }, shape.width, shape.feed_forward);
         let rows = self.stream.len() / width;
-        self.team
-            .apply(threads, &packed.output, &self.attended, rows, true, (&mut self.stream, width));
+        let x = RowView::dense(&self.attended, rows, parameters.attended_width());
+        let y = RowViewMut::new(&mut self.stream, width);
+        self.products.apply(processor, &matrices.output.packed, x, y, true);
         self.norm(parameters, parameters.layout.layers[layer].feed_forward_norm.clone());
-        self.team
-            .apply(threads, &packed.gates, &self.normed, rows, false, (&mut self.gates, 2 * hidden));
-        activation::forward(parameters.cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
-        self.team
-            .apply(threads, &packed.down, &self.hidden, rows, true, (&mut self.stream, width));
+        let x = RowView::dense(&self.normed, rows, width);
+        let y = RowViewMut::new(&mut self.gates, 2 * hidden);
+        self.products.apply(processor, &matrices.gates.packed, x, y, false);
+        activation::forward(cpu, &self.gates[..rows * 2 * hidden], hidden, &mut self.hidden);
+        let x = RowView::dense(&self.hidden, rows, hidden);
+        let y = RowViewMut::new(&mut self.stream, width);
+        self.products.apply(processor, &matrices.down.packed, x, y, true);
     }
 
     fn score(&mut self, parameters: &Parameters<T>, pool: &ThreadPool) {
-        let (rows, vocabulary) = (self.work.len(), parameters.shape.vocabulary);
+        let (cpu, rows, vocabulary) = (parameters.cpu, self.work.len(), parameters.shape.vocabulary);
         self.norm(parameters, parameters.layout.final_norm.clone());
         self.logits.resize(rows * vocabulary, 0.0);
-        let (threads, logits) = ((parameters.cpu, pool), (&mut self.logits[..], vocabulary));
-        self.team.apply(threads, &parameters.head, &self.normed, rows, false, logits);
+        let x = RowView::dense(&self.normed, rows, parameters.shape.width);
+        let y = RowViewMut::new(&mut self.logits, vocabulary);
+        self.products.apply(Processor { cpu, pool }, &parameters.head, x, y, false);
     }
 
     /// Norms the residual stream.
