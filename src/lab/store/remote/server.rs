@@ -22,7 +22,7 @@ pub enum Fault {
 }
 
 #[derive(Default)]
-struct State {
+struct ServerState {
     files: BTreeMap<String, Vec<u8>>,
     fault: Fault,
     /// `GET /path`, in order.
@@ -34,14 +34,14 @@ struct State {
 #[derive(Clone)]
 pub struct Server {
     pub url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
 }
 
 impl Server {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/cache", listener.local_addr().unwrap());
-        let state: Arc<Mutex<State>> = Arc::default();
+        let state: Arc<Mutex<ServerState>> = Arc::default();
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
+fn serve(stream: &TcpStream, state: &Mutex<ServerState>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut lines = Vec::new();
@@ -131,7 +131,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
     }
 }
 
-fn answer(state: &mut State, method: &str, path: &str, body: Vec<u8>) -> (&'static str, Vec<u8>) {
+fn answer(state: &mut ServerState, method: &str, path: &str, body: Vec<u8>) -> (&'static str, Vec<u8>) {
     match (state.fault, method) {
         (Fault::Forbidden, _) => ("403 Forbidden", b"no".to_vec()),
         (Fault::Page, _) => ("200 OK", b"<html>Welcome</html>".to_vec()),
