@@ -4,17 +4,17 @@
 //! programs have downloaded are used where they are. Plans and workers download nothing: a machine that computes needs no network.
 
 mod digest;
-mod download;
+mod file;
 mod hub;
 
-pub use download::DownloadError;
+pub use file::DownloadError;
 pub use hub::Hub;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use download::Downloader;
+use file::Downloader;
 
 use crate::source::{Algorithm, Content, Pin, Place, Source};
 use crate::store::{Acquired, Lease, Store, StoreError};
@@ -168,7 +168,7 @@ impl Supplier<'_> {
     /// The current commit of the source's revision, if the hub tells.
     pub fn commit(&self, source: &Source) -> Option<String> {
         let address = self.hub.revision_address(source).filter(|_| !self.offline)?;
-        let about = Downloader::new().ok()?.text(&address, self.token(source)).ok()?;
+        let about = Downloader::new().ok()?.get_text(&address, self.token(source)).ok()?;
         let about: serde_json::Value = serde_json::from_str(&about).ok()?;
         Some(about.get("sha")?.as_str()?.to_owned())
     }
@@ -224,7 +224,7 @@ impl Supplier<'_> {
                 }
                 progress(&DownloadProgress { file: name, done, total })
             };
-            let fetched = downloader.file(&address, self.token(source), &path, &mut report);
+            let fetched = downloader.download(&address, self.token(source), &path, &mut report);
             fetched.map_err(|error| download_failed(source, error))?;
         }
         Ok(if source.files.is_empty() {

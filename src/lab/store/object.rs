@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// If it cannot be synced or moved. Then the store is unchanged.
-    pub(super) fn place(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+    pub(super) fn insert_object(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
         move_synced(path, &self.object(digest)).map_err(StoreError::io("move into the store", path))
     }
@@ -66,9 +66,9 @@ impl Store {
     ///
     /// # Errors
     /// If they cannot be synced or moved. Those that were moved are complete.
-    pub(super) fn place_all(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
+    pub(super) fn insert_objects(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
         if let [(path, digest)] = objects {
-            return self.place(path, digest);
+            return self.insert_object(path, digest);
         }
         let sync = || atomic::sync_all(&self.root).map_err(StoreError::io("sync", &self.root));
         let folders = self.folders()?;

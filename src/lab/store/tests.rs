@@ -1,4 +1,4 @@
-//! What holds of the store whatever happens.
+//! Properties of the store that always hold.
 
 use std::path::Path;
 

@@ -163,7 +163,7 @@ impl Signature {
     }
 }
 
-/// The signed message: the digest of the record's canonical encoding, after a text that says that it is a record.
+/// The signed message: the digest of the record's canonical encoding, after a text that marks it as a record.
 fn message(record: &Value) -> Digest {
     let mut record = record.clone();
     if let Value::Object(fields) = &mut record {

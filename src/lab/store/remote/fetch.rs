@@ -48,7 +48,7 @@ impl Remotes {
             self.fetch_batch(store, batch, &mut fetched, tick)?;
         }
         lock(&self.0.lost).extend(&fetched.missing);
-        self.check()?;
+        self.check_required()?;
         Ok(fetched)
     }
 
@@ -85,7 +85,7 @@ impl Remotes {
                 .iter()
                 .map(|artifact| (workspace.path().join(artifact.digest.to_string()), artifact.digest))
                 .collect();
-            store.place_all(&places)?;
+            store.insert_objects(&places)?;
             fetched.artifacts += came.len();
             fetched.bytes += came.iter().map(|artifact| artifact.bytes).sum::<u64>();
         }

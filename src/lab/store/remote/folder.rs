@@ -48,7 +48,7 @@ pub(super) fn push(folder: &Store, from: &Store, key: &Digest, record: &[u8], ar
                 return Err(RemoteError::Here(format!("the object {} is damaged here", artifact.digest.short())));
             }
             folder
-                .place(&to, &artifact.digest)
+                .insert_object(&to, &artifact.digest)
                 .map_err(|error| RemoteError::Answer(error.to_string()))?;
         }
     }

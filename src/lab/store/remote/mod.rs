@@ -151,7 +151,7 @@ impl Remotes {
     ///
     /// # Errors
     /// If one has.
-    pub fn check(&self) -> Result<(), StoreError> {
+    pub fn check_required(&self) -> Result<(), StoreError> {
         lock(&self.0.failure)
             .clone()
             .map_or(Ok(()), |message| Err(StoreError::Remote(message)))

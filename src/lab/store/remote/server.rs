@@ -5,14 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What the server does wrong.
+/// The fault that the server simulates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     #[default]
     None,
     /// Objects have one byte changed.
     OtherBytes,
-    /// A page about everything.
+    /// Every request is answered with a web page.
     Page,
     Forbidden,
     /// The disk is full.
@@ -30,7 +30,7 @@ struct ServerState {
     parts: usize,
 }
 
-/// The server; it serves until the process ends.
+/// The server, which runs until the process ends.
 #[derive(Clone)]
 pub struct Server {
     pub url: String,
@@ -58,7 +58,7 @@ impl Server {
         state.parts = 0;
     }
 
-    /// What was asked since the last call, with the paths from the store's `v1` on.
+    /// The requests since the last call, with paths from the store's `v1` on.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }

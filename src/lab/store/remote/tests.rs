@@ -1,4 +1,4 @@
-//! What holds of remotes, whatever they answer.
+//! Remotes, whatever they answer.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ fn remotes(urls: &[&str]) -> Remotes {
     Remotes::new(urls.iter().map(|url| settings(url, true)).collect(), Environment::new())
 }
 
-/// Runs a stage that puts out a file and a folder; the key.
+/// Writes the record of a stage whose outputs are a file and a folder.
 fn ran(store: &Store, number: u64, rows: &[u8]) -> Record {
     let workspace = store.workspace().unwrap();
     std::fs::write(workspace.path().join("data"), rows).unwrap();
@@ -119,7 +119,7 @@ fn objects_come_before_their_record() {
     remotes(&[&server.url]).push(&store, &[key(&record)], &mut nothing());
     let puts: Vec<String> = server.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
     assert!(puts.last().unwrap().contains("/records/"), "{puts:?}");
-    // The file `data` has the content of one in the folder: that object may come once more, at any time.
+    // The file `data` has the same content as one in the folder: that object may be sent again at any time.
     let first = |digest: &Digest| puts.iter().position(|put| put.ends_with(&path(digest)));
     let manifest = first(&record.outputs["model"].digest);
     assert!(manifest.is_some() && first(&Digest::of(b"{1}")) < manifest, "{puts:?}");
@@ -155,7 +155,7 @@ fn other_bytes_are_refused_said_and_asked_for_elsewhere() {
     );
 }
 
-/// The same objects are right again after whoever noticed computed and pushed them.
+/// The store that noticed the damage computes the objects again and pushes them.
 #[test]
 fn damage_at_a_remote_is_repaired_by_who_noticed_it() {
     let server = Server::start();
@@ -207,7 +207,7 @@ fn a_folder_s_list_that_leads_outside_is_refused() {
 fn a_remote_that_cannot_be_used_is_said_once_and_is_no_hit() {
     let server = Server::start();
     let missing = "file:///nowhere/at/all".to_owned();
-    // A port that nobody listens at any more.
+    // A port that nobody listens on any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("http://{closed}/cache");
     for (url, fault, says) in [
@@ -230,7 +230,7 @@ fn a_remote_that_cannot_be_used_is_said_once_and_is_no_hit() {
         };
         let required = Remotes::new(vec![required], Environment::new());
         required.find(&two, &[Digest::of(b"")]);
-        assert!(required.check().unwrap_err().to_string().contains(says));
+        assert!(required.check_required().unwrap_err().to_string().contains(says));
     }
 }
 
@@ -265,7 +265,7 @@ fn a_full_disk_there_and_damage_here_are_told_apart() {
     );
 }
 
-/// A file of several parts, cut after the second: the next attempt fetches the others only.
+/// A file in several parts, interrupted after the second: the next attempt downloads only the others.
 #[test]
 fn a_large_file_goes_on_after_a_cut() {
     let server = Server::start();

@@ -78,7 +78,7 @@ impl Downloader {
     }
 
     /// Downloads a short text, such as the hub's description of a repository.
-    pub(super) fn text(&self, address: &str, token: Option<&str>) -> Result<String, DownloadError> {
+    pub(super) fn get_text(&self, address: &str, token: Option<&str>) -> Result<String, DownloadError> {
         let response = authorised(self.client.get(address), token)
             .send()
             .map_err(|error| unreachable(address, &error))?;
@@ -95,7 +95,7 @@ impl Downloader {
 
     /// Downloads `address` to `path`, which appears when it is complete. `progress` gets the bytes so far and, if known, in total, and
     /// returns whether to continue.
-    pub(super) fn file(
+    pub(super) fn download(
         &self,
         address: &str,
         token: Option<&str>,
