@@ -1,5 +1,6 @@
 //! The reason why a stage has to run, as a value that can be printed and tested.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -80,37 +81,18 @@ impl FingerprintChange {
                 now: now.seed,
             });
         }
-        let ports = before
-            .inputs
-            .keys()
-            .chain(now.inputs.keys().filter(|port| !before.inputs.contains_key(*port)));
-        for port in ports {
-            let (old, new) = (
-                before.inputs.get(port).cloned().unwrap_or_default(),
-                now.inputs.get(port).cloned().unwrap_or_default(),
-            );
-            if old != new {
-                changes.push(Self::Input {
-                    port: port.clone(),
-                    before: old,
-                    now: new,
-                });
-            }
-        }
-        let names = before
-            .files
-            .keys()
-            .chain(now.files.keys().filter(|name| !before.files.contains_key(*name)));
-        for name in names {
-            let (old, new) = (before.files.get(name).copied(), now.files.get(name).copied());
-            if old != new {
-                changes.push(Self::File {
-                    name: name.clone(),
-                    before: old,
-                    now: new,
-                });
-            }
-        }
+        let inputs = changed(&before.inputs, &now.inputs).map(|(port, before, now)| {
+            let [before, now] = [before, now].map(|digests| digests.cloned().unwrap_or_default());
+            (port.clone(), before, now)
+        });
+        // A port without inputs is the same as no port.
+        let inputs = inputs.filter(|(_, before, now)| before != now);
+        changes.extend(inputs.map(|(port, before, now)| Self::Input { port, before, now }));
+        changes.extend(changed(&before.files, &now.files).map(|(name, before, now)| Self::File {
+            name: name.clone(),
+            before: before.copied(),
+            now: now.copied(),
+        }));
         for (old, new) in [(&before.numerics, &now.numerics), (&before.instruction_set, &now.instruction_set)] {
             if old != new {
                 changes.push(Self::Numerics {
@@ -121,6 +103,18 @@ impl FingerprintChange {
         }
         changes
     }
+}
+
+/// The names whose values differ: first those of `before`, then the new ones.
+fn changed<'a, T: PartialEq>(
+    before: &'a BTreeMap<String, T>,
+    now: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = (&'a String, Option<&'a T>, Option<&'a T>)> {
+    let added = now.keys().filter(|name| !before.contains_key(*name));
+    let names = before.keys().chain(added);
+    names
+        .map(|name| (name, before.get(name), now.get(name)))
+        .filter(|(_, before, now)| before != now)
 }
 
 impl fmt::Display for Reason {
