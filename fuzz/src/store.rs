@@ -1,4 +1,4 @@
-//! What a store takes in from elsewhere: records, lists of files, bundles.
+//! Data that a store accepts from elsewhere: records, manifests, bundles.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use crate::change::changed;
 
 const ROWS: &[u8] = b"rows";
 
-/// A folder with a store in it, beside a file that nothing may touch.
+/// A folder with a store, and a file beside it that must not change.
 static LAB: LazyLock<TempDir> = LazyLock::new(|| {
     let lab = tempfile::tempdir().expect("a folder can be made");
     std::fs::write(lab.path().join("outside"), "as it was").expect("a file can be written");
@@ -33,18 +33,18 @@ static RECORD: LazyLock<Record> = LazyLock::new(|| {
     Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]))
 });
 
-/// A record that is admitted is the one that was asked for, and is so again when it is written anew.
+/// A valid record has the requested key, and is still valid when it is written again.
 pub fn record(data: &[u8]) {
     let (store, key) = (&*STORE, RECORD.fingerprint.key());
     let whole = serde_json::to_vec(&*RECORD).expect("a record is plain");
     let bytes = changed(&whole, data);
-    if let Ok(record) = store.admit(&key, &bytes) {
+    if let Ok(record) = store.validate_record(&key, &bytes) {
         assert_eq!(record.fingerprint.key(), key);
         assert!(record.outputs.keys().all(|port| !port.contains(['/', '.', '\0'])));
         let again = serde_json::to_vec(&record).expect("a record is plain");
-        assert_eq!(store.admit(&key, &again).as_ref(), Ok(&record));
+        assert_eq!(store.validate_record(&key, &again).as_ref(), Ok(&record));
     }
-    // As the file of a store that somebody has damaged.
+    // As a damaged file of a store.
     let name = key.to_string();
     let folder = store.folder().join("v1/records").join(&name[..2]);
     std::fs::create_dir_all(&folder).expect("a folder can be made");
@@ -53,11 +53,11 @@ pub fn record(data: &[u8]) {
     store.records().into_iter().for_each(drop);
 }
 
-/// The files of a list lead nowhere but down, and have the bytes that they should have together.
+/// The paths of a manifest lead only downwards.
 pub fn manifest(data: &[u8]) {
     let digest = Digest::of(ROWS);
     let whole = format!("{digest} 4 a/b\n{digest} 4 a/c d\n{digest} 4 e\n");
-    if let Some(files) = remote::listed(&changed(whole.as_bytes(), data), 12) {
+    if let Some(files) = remote::manifest_paths(&changed(whole.as_bytes(), data), 12) {
         for file in files {
             assert!(
                 file.components().all(|part| matches!(part, std::path::Component::Normal(_))),
@@ -69,13 +69,13 @@ pub fn manifest(data: &[u8]) {
 
 /// An entry of an archive.
 #[derive(Clone)]
-struct Entry {
+struct ArchiveEntry {
     name: String,
     kind: EntryType,
     content: Vec<u8>,
 }
 
-/// What may be wrong with a name, but for what the names of a bundle are.
+/// Names that no entry of a bundle may have.
 const NAMES: &[&str] = &[
     "../outside",
     "files/../../outside",
@@ -103,7 +103,7 @@ const KINDS: &[EntryType] = &[
 ];
 
 /// A bundle with a file, an artifact and its record.
-fn bundle() -> Vec<Entry> {
+fn bundle() -> Vec<ArchiveEntry> {
     let (digest, key) = (Digest::of(ROWS), RECORD.fingerprint.key());
     let record = serde_json::to_vec(&*RECORD).expect("a record is plain");
     let experiment = b"name = \"x\"\n";
@@ -111,7 +111,7 @@ fn bundle() -> Vec<Entry> {
         "format": 1, "experiment": "x.toml", "files": {"x.toml": experiment.len()},
         "objects": {digest.to_string(): {"bytes": ROWS.len(), "folder": false}}, "records": {key.to_string(): record.len()},
     });
-    let entry = |name: String, content: &[u8]| Entry {
+    let entry = |name: String, content: &[u8]| ArchiveEntry {
         name,
         kind: EntryType::Regular,
         content: content.to_vec(),
@@ -124,13 +124,13 @@ fn bundle() -> Vec<Entry> {
     ]
 }
 
-fn archive_of(entries: &[Entry]) -> Vec<u8> {
+fn archive_of(entries: &[ArchiveEntry]) -> Vec<u8> {
     let mut archive = Builder::new(Vec::new());
-    for Entry { name, kind, content } in entries {
+    for ArchiveEntry { name, kind, content } in entries {
         let mut header = Header::new_gnu();
         header.set_entry_type(*kind);
         header.set_size(content.len() as u64);
-        // By hand: the library itself writes no name that leads up.
+        // By hand: the library refuses to write a name that leads upwards.
         let bytes = &mut header.as_old_mut().name;
         let length = name.len().min(bytes.len());
         bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
@@ -143,7 +143,7 @@ fn archive_of(entries: &[Entry]) -> Vec<u8> {
     archive.into_inner().expect("memory takes everything")
 }
 
-/// Whatever is in a bundle: nothing outside of the two folders changes, and what was taken in is sound.
+/// Whatever a bundle contains, nothing outside the two folders changes, and the artifacts in the store are complete.
 pub fn archive(data: &[u8]) {
     let [first, rest @ ..] = data else { return };
     let bytes = if first % 3 == 0 {
@@ -172,11 +172,11 @@ pub fn archive(data: &[u8]) {
     let folder = LAB.path().join("folder");
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder can be made");
-    let taken = STORE.unbundle(bytes.as_slice(), &folder);
+    let unpacked = STORE.unbundle(bytes.as_slice(), &folder);
     let beside: Vec<PathBuf> = names(LAB.path());
     assert_eq!(beside, ["folder", "outside", "store"].map(PathBuf::from));
     assert_eq!(std::fs::read(LAB.path().join("outside")).expect("it is there"), b"as it was");
-    if taken.is_ok() {
+    if unpacked.is_ok() {
         if let Ok(Some(outputs)) = STORE.outputs(&RECORD.fingerprint.key()) {
             assert!(outputs.values().all(|artifact| STORE.has(artifact).unwrap_or(false)));
         }

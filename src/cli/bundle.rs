@@ -10,7 +10,7 @@ use super::{Exit, Failed, Session, key, print, session};
 use lab::plan::{Plan, State};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
-use lab::store::{Artifact, BundleError, Contents, Files, Store};
+use lab::store::{Artifact, BundleContents, BundleError, BundleFiles, Store};
 use lab::text::bytes;
 
 /// Pack an experiment, its records and its artifacts into one archive for another machine
@@ -111,7 +111,7 @@ pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, Failed> {
     print(&format!("{}runner run {}\n", said("took in", &contents), place.display()))
 }
 
-fn said(done: &str, contents: &Contents) -> String {
+fn said(done: &str, contents: &BundleContents) -> String {
     format!(
         "{done} {} files, {} records and {} artifacts, {}\n",
         contents.files.len(),
@@ -129,7 +129,7 @@ fn failed(path: &Path, error: BundleError) -> Failed {
 }
 
 /// The experiment's path in the bundle, and all files by theirs: below the nearest folder that holds them all.
-fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, Files), Failed> {
+fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), Failed> {
     let real = |path: &Path| {
         path.canonicalize()
             .map_err(|error| Failed::Usage(format!("cannot read {}: {error}", path.display())))

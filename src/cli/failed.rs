@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use super::diagnostics::{Rejected, Style};
-use lab::download::FetchError;
+use lab::download::SourceError;
 use lab::exec;
 use lab::plan::NothingSelected;
 use lab::store::StoreError;
@@ -25,7 +25,7 @@ pub enum Failed {
     /// A file that was asked for cannot be written.
     Write(PathBuf, io::Error),
     /// Sources that are missing, cannot be fetched or are not what they should be.
-    Sources(Vec<FetchError>),
+    Sources(Vec<SourceError>),
     /// It was stopped before the run began.
     Interrupted,
     /// The arguments do not fit together; a message with what to do.
@@ -94,9 +94,9 @@ impl Failed {
 }
 
 /// Each source with what to do about it.
-fn sources(errors: &[FetchError], color: bool) -> String {
+fn sources(errors: &[SourceError], color: bool) -> String {
     let paint = Paint::new(color);
-    let one = |error: &FetchError| {
+    let one = |error: &SourceError| {
         let help = error.help().map_or_else(String::new, |help| format!("  help: {help}\n"));
         format!("{} {error}\n{help}", paint.paint(Color::Red, "error:"))
     };

@@ -11,13 +11,13 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::key;
 use super::sources::Access;
 use lab::config::{self, Settings};
-use lab::download::FetchError;
+use lab::download::SourceError;
 use lab::fingerprint::Reason;
 use lab::plan::Selection;
 use lab::plan::{Dag, Node, Plan, Resolver, State, Strict};
 use lab::source::Source;
 use lab::stage::Output;
-use lab::store::remote::{Environment, Place, Remotes};
+use lab::store::remote::{Environment, RemoteSettings, Remotes};
 use lab::store::{Artifact, Store, StoreError};
 use lab::text::Paint;
 use report::exhibits::Exhibit;
@@ -44,7 +44,7 @@ pub struct Resolved {
     pub store: Store,
     pub remotes: Remotes,
     /// The sources of which nothing can be known, and why.
-    pub missing: Vec<(Source, FetchError)>,
+    pub missing: Vec<(Source, SourceError)>,
 }
 
 impl Session {
@@ -135,7 +135,7 @@ fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Nod
 
 /// Says on standard error what is wrong with remotes.
 pub fn warn(remotes: &Remotes) {
-    for note in remotes.notes() {
+    for note in remotes.warnings() {
         // There is nowhere to say that standard error is gone.
         let _ = writeln!(io::stderr(), "warning: {note}");
     }
@@ -143,14 +143,14 @@ pub fn warn(remotes: &Remotes) {
 
 /// The remotes that the settings name; `environment` is asked for where there are any.
 pub fn remotes(settings: &Settings, environment: impl FnOnce() -> Environment) -> Remotes {
-    let place = |remote: &config::Remote| Place {
+    let place = |remote: &config::Remote| RemoteSettings {
         url: remote.url.clone(),
         writes: remote.access == config::Access::ReadWrite,
         required: remote.required,
         endpoint: remote.endpoint.clone(),
         region: remote.region.clone(),
     };
-    let places: Vec<Place> = settings.remotes.iter().map(place).collect();
+    let places: Vec<RemoteSettings> = settings.remotes.iter().map(place).collect();
     let environment = if places.is_empty() { Environment::new() } else { environment() };
     Remotes::new(places, environment)
 }

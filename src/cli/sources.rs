@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Failed;
 use lab::config::Settings;
-use lab::download::{Coming, DownloadError, FetchError, Hub, Supplier};
+use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
 use lab::event::{Event, Progress, Reporter};
 use lab::plan::{Dag, Node, Plan};
 use lab::source::{Content, Contents, Source};
@@ -61,7 +61,7 @@ impl Access {
     }
 
     /// What is known of the sources of an experiment, and of which of them nothing can be known.
-    pub fn look(&self, dag: &Dag, store: &Store) -> (Contents, Vec<(Source, FetchError)>) {
+    pub fn look(&self, dag: &Dag, store: &Store) -> (Contents, Vec<(Source, SourceError)>) {
         let (mut contents, mut missing) = (Contents::new(), Vec::new());
         let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(reads).collect();
         for source in sources {
@@ -89,9 +89,9 @@ fn reads(node: &Node) -> impl Iterator<Item = &Source> {
 ///
 /// # Errors
 /// When there are some: all of them.
-pub fn check(plan: &Plan, missing: Vec<(Source, FetchError)>) -> Result<(), Failed> {
+pub fn check(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), Failed> {
     let wanted = wanted(plan);
-    let errors: Vec<FetchError> = missing
+    let errors: Vec<SourceError> = missing
         .into_iter()
         .filter(|(source, _)| wanted.contains(source))
         .map(|(_, error)| error)
@@ -111,7 +111,7 @@ pub fn bring(
     reporter: &mut dyn Reporter,
 ) -> Result<(), Failed> {
     let wanted = wanted(plan);
-    let errors: Vec<FetchError> = wanted.iter().filter_map(|source| supplier.probe(source).err()).collect();
+    let errors: Vec<SourceError> = wanted.iter().filter_map(|source| supplier.probe(source).err()).collect();
     if !errors.is_empty() {
         return Err(Failed::Sources(errors));
     }
@@ -137,7 +137,7 @@ pub fn bring_one(
         interrupts.load(Ordering::Relaxed) == 0
     });
     let content = supplied.map_err(|error| match error {
-        FetchError::Download {
+        SourceError::Download {
             error: DownloadError::Stopped,
             ..
         } => Failed::Interrupted,
@@ -173,7 +173,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn tell(&mut self, coming: &Coming<'_>) {
+    fn tell(&mut self, coming: &DownloadProgress<'_>) {
         if self.file != coming.file {
             self.bytes = (0, self.bytes.0 + self.bytes.1);
             coming.file.clone_into(&mut self.file);

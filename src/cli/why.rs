@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use petgraph::graph::NodeIndex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::show::record;
 use super::{Exit, Failed, Session};
 use lab::config::known;
+use lab::json_path;
 use lab::plan::{Node, Plan, State};
 use lab::plan::{Selection, matches};
 use lab::stage::PortType;
@@ -108,24 +109,19 @@ fn numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Number>, 
     let mut numbers = Vec::new();
     let sets = collect::metrics(&store.object(&artifact.digest))?;
     for (data, metrics) in collect::data_sets(&plan.dag, node).iter().zip(&sets) {
-        flatten(data, "", metrics, &mut numbers);
-    }
-    Ok(numbers)
-}
-
-fn flatten(data: &str, path: &str, metrics: &Map<String, Value>, numbers: &mut Vec<Number>) {
-    for (name, value) in metrics {
-        let metric = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match value {
-            Value::Object(inner) => flatten(data, &metric, inner, numbers),
-            Value::Number(_) => numbers.push(Number {
-                data: data.to_owned(),
-                metric,
-                value: value.clone(),
-            }),
-            _ => {}
+        for (name, value) in metrics {
+            json_path::leaves(name, value, &mut |metric, value| {
+                if value.is_number() {
+                    numbers.push(Number {
+                        data: data.clone(),
+                        metric: metric.to_owned(),
+                        value: value.clone(),
+                    });
+                }
+            });
         }
     }
+    Ok(numbers)
 }
 
 /// The way back; a stage that was told of is not told of again.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
-use super::endpoint::{Endpoint, Key, Question};
+use super::endpoint::{ApiKey, CompletionRequest, Endpoint};
 use crate::data_sets::DataSets;
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
@@ -190,7 +190,7 @@ impl Sample {
         let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
             let steps = requested.unwrap_or(row.step_num);
             let label = format!("{} {steps} {sample}", row.id);
-            Question {
+            CompletionRequest {
                 prompt: prompt.render(&row.prompt, steps),
                 // Servers take 32 bits.
                 seed: Stream::new(job.seed, &label).below(1 << 31),
@@ -206,7 +206,7 @@ impl Sample {
             common.insert("stop".to_owned(), json!(self.stop));
         }
         let key = match (&self.api_key_env, job.secret.map(str::trim)) {
-            (Some(variable), Some(key)) if !key.is_empty() => Some(Key { variable, key }),
+            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey { variable, key }),
             (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
             (None, _) => None,
         };
@@ -217,7 +217,7 @@ impl Sample {
             key,
             common,
         };
-        let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
+        let written = server.complete(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
         let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
             problem: row.clone(),
             requested,

@@ -18,7 +18,7 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The first 12 hexadecimal digits, for people.
+    /// The first 12 hexadecimal digits, for display.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
     }
@@ -73,16 +73,16 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Files from this size on are mapped into memory and hashed by several threads.
-const LARGE: u64 = 1 << 20;
+/// Files of at least this size are mapped into memory and hashed by several threads.
+const MMAP_MIN_BYTES: u64 = 1 << 20;
 
 /// The digest of a file's content.
 ///
 /// # Errors
-/// When the file cannot be opened or read.
+/// If the file cannot be opened or read.
 pub fn file(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    if std::fs::metadata(path)?.len() >= LARGE {
+    if std::fs::metadata(path)?.len() >= MMAP_MIN_BYTES {
         hasher.update_mmap_rayon(path)?;
     } else {
         hasher.update(&std::fs::read(path)?);
@@ -90,7 +90,7 @@ pub fn file(path: &Path) -> io::Result<Digest> {
     Ok(Digest(*hasher.finalize().as_bytes()))
 }
 
-/// The digest of content that is mapped into memory, by several threads.
+/// The digest of memory-mapped content, computed by several threads.
 pub fn large(content: &[u8]) -> Digest {
     Digest(*blake3::Hasher::new().update_rayon(content).finalize().as_bytes())
 }
@@ -102,7 +102,7 @@ pub fn value(value: &Value) -> Digest {
     encoder.digest()
 }
 
-/// Takes the canonical encoding of values one after the other: for a struct whose digest must not cost a tree of values first.
+/// Builds the canonical encoding of a struct field by field, without building a tree of values first.
 #[derive(Default)]
 pub struct Encoder(Vec<u8>);
 
@@ -112,31 +112,31 @@ impl Encoder {
         encode(value, &mut self.0);
     }
 
-    /// Appends what an object of so many fields begins with; each of them follows as its name ([`Self::text`]) and its value, by name.
+    /// Begins an object with n fields. Each field follows as its name ([`Self::text`]) and its value, sorted by name.
     pub fn object(&mut self, fields: usize) {
         self.0.push(b'o');
         self.0.extend((fields as u64).to_le_bytes());
     }
 
-    /// Appends what an array of so many items begins with.
+    /// Begins an array with n items.
     pub fn array(&mut self, items: usize) {
         self.0.push(b'a');
         self.0.extend((items as u64).to_le_bytes());
     }
 
-    /// Appends a text, or the name of a field.
+    /// Appends a text or the name of a field.
     pub fn text(&mut self, text: &str) {
         encode_text(text, &mut self.0);
     }
 
-    /// The digest of all that was appended.
+    /// The digest of the encoding so far.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 }
 
-/// Appends the canonical encoding of `value`: a tag byte, then the content; keys sorted, lengths before content, numbers by
-/// their bits and never as text, so that equal values and no others have equal bytes.
+/// Appends the canonical encoding of `value`: a tag byte, then the content. Keys are sorted, lengths come before content, and numbers
+/// are encoded by their bits, never as text: two values have equal bytes if and only if they are equal.
 fn encode(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.push(b'n'),

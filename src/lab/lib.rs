@@ -10,6 +10,7 @@ pub mod exec;
 pub mod fingerprint;
 pub mod hash;
 pub mod http;
+pub mod json_path;
 pub mod plan;
 pub mod reporter;
 pub mod source;

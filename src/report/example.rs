@@ -8,7 +8,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
 use lab::event::StageName;
-use lab::fingerprint::{Change, Reason};
+use lab::fingerprint::{FingerprintChange, Reason};
 use lab::hash::Digest;
 use lab::plan::{Dag, Entry, Link, Node, Plan, State};
 use lab::stage::{Kind, Stage, StageContext, StageError};
@@ -137,7 +137,7 @@ fn hit(outputs: &[(&str, &[u8])]) -> Entry {
 }
 
 fn changed() -> Entry {
-    let change = Change::Param {
+    let change = FingerprintChange::Param {
         name: "learning_rate".into(),
         before: 1e-3.into(),
         now: 2e-3.into(),

@@ -98,18 +98,18 @@ fn what_was_planted_is_refused_and_nothing_is_written_outside() {
     type Change<'a> = Box<dyn Fn(&mut Vec<Entry>) + 'a>;
     let plant = |name: &'static str| -> Change<'_> { Box::new(move |entries| entries.push(entry(name))) };
     let cases: Vec<(&str, Change<'_>)> = vec![
-        ("no path that may be unpacked", plant("files/../../outside")),
-        ("no path that may be unpacked", plant("/tmp/outside")),
-        ("no path that may be unpacked", plant("objects/./x")),
+        ("not a path that may be unpacked", plant("files/../../outside")),
+        ("not a path that may be unpacked", plant("/tmp/outside")),
+        ("not a path that may be unpacked", plant("objects/./x")),
         ("not in the table of contents", plant("files/other.toml")),
         ("not in the table of contents", plant("leases/x")),
-        ("is there twice", plant("files/x.toml")),
+        ("occurs twice", plant("files/x.toml")),
         (
-            "is no path",
+            "is not a path",
             Box::new(|entries| table(entries, &|table| table["files"]["../../outside"] = 7.into())),
         ),
         (
-            "is no path",
+            "is not a path",
             Box::new(|entries| table(entries, &|table| table["experiment"] = "/etc/x.toml".into())),
         ),
         (
@@ -163,7 +163,7 @@ fn what_was_planted_is_refused_and_nothing_is_written_outside() {
             }),
         ),
         (
-            "no bundle",
+            "not a bundle",
             Box::new(|entries| {
                 entries.remove(0);
             }),
@@ -202,7 +202,7 @@ fn what_was_planted_is_refused_and_nothing_is_written_outside() {
     std::fs::create_dir(lab.path().join("there")).unwrap();
     lab.write("there/x.toml", "mine");
     let output = lab.output("unbundle b.tar there --store other");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("already with other content"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("exists already with other content"));
     std::fs::remove_file(lab.path().join("there/x.toml")).unwrap();
     std::os::unix::fs::symlink("/tmp", lab.path().join("there/mine")).unwrap();
     let output = lab.output("unbundle b.tar there --store other");

@@ -438,7 +438,7 @@ fn a_link_is_no_output() {
         let said = lab.output("run x.toml");
         let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
         assert!(
-            said.contains("is neither a file nor a folder: write a copy of what a link leads to"),
+            said.contains("is neither a file nor a folder: replace a link by a copy of its target"),
             "{said}"
         );
         assert_eq!(mode(), before);

@@ -166,10 +166,10 @@ fn what_is_wrong_with_a_server_is_said() {
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
     cannot reach http://server/v1/models: Connection refused (os error 111)
-    http://server/v1/models answers 404 Not Found, and no list of models
+    http://server/v1/models answers 404 Not Found without a list of models
     http://server/v1/models has no model `tiny` (it serves: other)
     http://server/v1/completions answers 400 Bad Request: the prompt is too long
-    http://server/v1/completions answers as the model `other`, and not as `tiny`: another one is served there now
+    http://server/v1/completions answers as the model `other` instead of `tiny`: it serves another one now
     ");
 }
 
@@ -253,7 +253,7 @@ fn a_server_that_refuses_says_so_and_the_key_is_not_repeated() {
     http://server/v1/models answers 401 Unauthorized: it refuses the key in `LAB_KEY`
     http://server/v1/completions answers 403 Forbidden: it refuses the key in `LAB_KEY`
     http://server/v1/completions answers 400 Bad Request: … asks too much
-    http://server/v1/models answers 401 Unauthorized: it wants a key: say which environment variable holds it, `api_key_env = "…"`
+    http://server/v1/models answers 401 Unauthorized: it requires a key: name the environment variable that holds it, `api_key_env = "…"`
     "#);
 }
 

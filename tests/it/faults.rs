@@ -18,6 +18,12 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 
 use crate::lab::{LOOP, Lab, count};
+use crate::require::require;
+
+/// The requirement of tests with a file system of their own.
+const MOUNT: &str = "the right to mount a file system";
+/// The requirement of tests with several accounts.
+const ROOT: &str = "root, to act as other accounts";
 
 /// Stages that end at once, and trainings of two steps.
 fn lab() -> Lab {
@@ -148,7 +154,7 @@ fn eight_processes_on_one_store_compute_nothing_twice() {
 struct Disk(PathBuf);
 
 impl Disk {
-    /// Nothing where this user may not mount one.
+    /// `None` if this user may not mount one.
     fn new(path: &Path, options: &str) -> Option<Self> {
         std::fs::create_dir_all(path).unwrap();
         let mounted = Command::new("mount")
@@ -189,9 +195,7 @@ impl Drop for Disk {
 fn a_full_disk_is_said_and_the_run_goes_on_when_there_is_room() {
     let lab = lab();
     lab.stdout("run x.toml --store quiet", 0);
-    let Some(disk) = Disk::new(&lab.path().join("small"), "size=64k") else {
-        return;
-    };
+    let disk = require!(Disk::new(&lab.path().join("small"), "size=64k"), MOUNT);
     let output = lab.output("run x.toml --store small");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
@@ -213,9 +217,7 @@ fn a_full_disk_is_said_and_the_run_goes_on_when_there_is_room() {
 #[test]
 fn a_read_only_store_serves_hits_and_says_why_it_cannot_run() {
     let lab = lab();
-    let Some(disk) = Disk::new(&lab.path().join("shelf"), "size=64m") else {
-        return;
-    };
+    let disk = require!(Disk::new(&lab.path().join("shelf"), "size=64m"), MOUNT);
     lab.stdout("run x.toml --store shelf", 0);
     disk.change("ro");
     assert_eq!(count(&lab.summary("run x.toml --store shelf", 0), "ran"), 0);
@@ -228,7 +230,7 @@ fn a_read_only_store_serves_hits_and_says_why_it_cannot_run() {
     assert!(said.contains("Read-only file system"), "{said}");
 }
 
-/// `words` run by another account; nothing where this one may not become another.
+/// Runs `words` as another account. `None` if this one may not.
 fn by(lab: &Lab, user: u32, group: u32, words: &str) -> Option<Output> {
     // Only the system's first account may.
     std::os::unix::fs::chown(lab.path(), Some(0), None).ok()?;
@@ -256,9 +258,7 @@ fn said(output: &Output) -> String {
 fn a_store_of_another_account_serves_hits_and_says_why_it_cannot_run() {
     let lab = lab();
     lab.stdout("run x.toml --store theirs", 0);
-    let Some(hits) = by(&lab, 4001, 4001, "run x.toml --store theirs --json") else {
-        return;
-    };
+    let hits = require!(by(&lab, 4001, 4001, "run x.toml --store theirs --json"), ROOT);
     assert_eq!(hits.status.code(), Some(0), "{}", said(&hits));
     let output = by(&lab, 4001, 4001, "run x.toml --store theirs --set steps=3").unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", said(&output));
@@ -279,13 +279,10 @@ fn two_accounts_of_one_group_share_a_store() {
     let lab = lab();
     let shared = lab.path().join("shared");
     std::fs::create_dir(&shared).unwrap();
-    if std::os::unix::fs::chown(&shared, None, Some(GROUP)).is_err() {
-        return;
-    }
+    require!(std::os::unix::fs::chown(&shared, None, Some(GROUP)).is_ok().then_some(GROUP), ROOT);
     std::fs::set_permissions(&shared, Permissions::from_mode(0o2775)).unwrap();
-    let Some(first) = by(&lab, 4001, GROUP, "run x.toml problems mixed[0] numbered[0] --store shared --json") else {
-        return;
-    };
+    let command = "run x.toml problems mixed[0] numbered[0] --store shared --json";
+    let first = require!(by(&lab, 4001, GROUP, command), ROOT);
     assert_eq!(first.status.code(), Some(0), "{}", said(&first));
     let second = by(&lab, 4002, GROUP, "run x.toml --store shared --json").unwrap();
     assert_eq!(second.status.code(), Some(0), "{}", said(&second));

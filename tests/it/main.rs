@@ -24,6 +24,7 @@ mod reference;
 mod remotes;
 mod report;
 mod reports;
+mod require;
 mod runs;
 mod served;
 mod server;

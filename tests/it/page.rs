@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::lab::{LOOP, Lab};
+use crate::require::require;
 
 /// A lab whose experiment ran, and its page.
 fn page(experiment: &str) -> (Lab, PathBuf) {
@@ -16,19 +17,9 @@ fn page(experiment: &str) -> (Lab, PathBuf) {
     (lab, page)
 }
 
-/// A browser, or a word on why there is none.
-#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
-fn browser() -> Option<Browser> {
-    let browser = Browser::start();
-    if browser.is_none() {
-        eprintln!("skipped: no Chromium is installed");
-    }
-    browser
-}
-
 #[test]
 fn the_page_works_in_a_browser() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = require!(Browser::start(), "Chromium");
     let experiment = LOOP.replace("seed = [1]", "seed = [1, 2]");
     let (_lab, page) = page(&format!("# Does it <work>?\n#\n# cost    nothing\n{experiment}"));
     for (width, height, scheme) in [(1200, 900, "light"), (380, 800, "dark")] {
@@ -131,7 +122,7 @@ fn leads_to_stages(browser: &mut Browser) {
 
 #[test]
 fn what_models_and_people_write_is_text() {
-    let Some(mut browser) = browser() else { return };
+    let mut browser = require!(Browser::start(), "Chromium");
     let hostile = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">";
     let experiment = LOOP.replace("name = \"loop\"", &format!("name = '''{}'''", hostile.replace('\'', "\"")));
     let (lab, page) = page(&experiment);

@@ -89,7 +89,7 @@ fn what_is_missing_is_said_at_once_with_what_to_do() {
     assert_eq!(said("plan x.toml"), said("run x.toml"));
     lab.write("x.toml", &hub(""));
     assert_snapshot!(said("run x.toml --offline"), @r"
-    error: source `nuts` is not on this machine, and nothing is fetched offline
+    error: source `nuts` is not on this machine, and cannot be downloaded offline
       help: run without `--offline`, or supply it: `--set sources.nuts=PATH`
     ");
     let nobody = Server::absent();
@@ -208,12 +208,12 @@ fn servers_that_refuse_are_named_with_what_to_do() {
         said += &format!("{code} {}\n", errors(&text));
     }
     assert_snapshot!(said, @r"
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not for everybody (401 Unauthorized)
-      help: set `HF_TOKEN` if it needs an account with the right to it, or supply it: `--set sources.nuts=PATH`
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not for everybody (403 Forbidden)
-      help: set `HF_TOKEN` if it needs an account with the right to it, or supply it: `--set sources.nuts=PATH`
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl is not there (404)
-      help: correct the place or the revision, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl refuses access (401 Unauthorized)
+      help: set `HF_TOKEN` if access needs an account, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl refuses access (403 Forbidden)
+      help: set `HF_TOKEN` if access needs an account, or supply it: `--set sources.nuts=PATH`
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl does not exist (404)
+      help: correct the address or the revision, or supply it: `--set sources.nuts=PATH`
     2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl answers 418 I'm a teapot
       help: supply it: `--set sources.nuts=PATH`
     ");
@@ -239,7 +239,7 @@ fn a_server_that_is_ill_is_asked_again_and_given_up_on() {
     let lab = Lab::new(&hub(""));
     let (code, text) = run(&lab, &server, "run x.toml");
     assert_snapshot!(format!("{code} {}", errors(&text)), @r"
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl broke off 5 times: it answers 500 Internal Server Error
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl failed 5 times: it answers 500 Internal Server Error
       help: supply it: `--set sources.nuts=PATH`
     ");
 }
@@ -289,11 +289,11 @@ fn what_is_not_as_pinned_is_refused_and_set_aside() {
     let lab = Lab::new(&hub(&format!("sha256 = '{}'", "ab".repeat(32))));
     let (code, text) = run(&lab, &server, "run x.toml");
     let text = errors(&text).replace(&sha256(LINES), "SHA256").replace(&"ab".repeat(32), "PIN");
-    let (text, aside) = text.rsplit_once("found is ").unwrap();
+    let (text, aside) = text.rsplit_once("source is ").unwrap();
     assert_eq!(code, 2);
     assert_snapshot!(text, @r"
-    error: source `nuts` is not what it was: its digest is sha256:SHA256, and the experiment says sha256:PIN
-      help: if that is meant, write the new digest; what was 
+    error: source `nuts` has changed: its digest is sha256:SHA256, but the experiment pins sha256:PIN
+      help: if the change is intended, write the new digest; the changed 
     ");
     assert!(aside.starts_with("LAB/cache/v1/sources/") && aside.ends_with(".wrong"), "{aside}");
     lab.write("x.toml", &hub(&format!("sha256 = '{}'", sha256(LINES))));

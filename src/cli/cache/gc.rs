@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{StoreArgs, amounts, bytes, pin};
 use crate::cli::experiment::ExperimentArgs;
 use crate::cli::{Exit, Failed, print, print_json};
-use lab::store::{LeftoverKind, Removed, Rules, Store, Sweep, Victim};
+use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind, Store};
 use lab::text::{Align, Paint, Table, duration};
 
 /// So many records are listed for people: the dearest of those that would go.
@@ -68,7 +68,7 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
             objects.extend(pin.objects);
         }
     }
-    let sweep = store.sweep(&Rules {
+    let plan = store.plan_gc(&GcRules {
         keys,
         objects,
         older_than: args.older_than,
@@ -76,42 +76,42 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
         all: !args.keep.is_empty() && args.older_than.is_none() && args.max_size.is_none(),
         grace: args.grace,
     })?;
-    let removed = if args.delete { Some(store.remove(&sweep)?) } else { None };
+    let removed = if args.delete { Some(store.run_gc(&plan)?) } else { None };
     if args.delete {
         store.clear_dead_leases();
         store.clear_abandoned_work();
     }
     if args.json {
-        print_json(&as_json(&sweep, removed))
+        print_json(&as_json(&plan, removed))
     } else {
-        print(&as_text(&sweep, removed))
+        print(&as_text(&plan, removed))
     }
 }
 
-fn as_json(sweep: &Sweep, removed: Option<Removed>) -> Value {
-    let victim = |victim: &Victim| {
+fn as_json(plan: &GcPlan, removed: Option<GcSummary>) -> Value {
+    let victim = |victim: &GcVictim| {
         json!({
             "key": victim.key, "stage": victim.stage, "experiment": victim.experiment, "bytes": victim.bytes,
             "seconds": victim.seconds, "cost": victim.cost, "age": victim.age.as_secs(),
         })
     };
     json!({
-        "records": sweep.victims.iter().map(victim).collect::<Vec<_>>(),
-        "objects": sweep.objects.len(),
-        "object_bytes": sweep.objects.values().sum::<u64>(),
-        "orphans": sweep.orphans,
-        "leftovers": sweep.leftovers.len(),
-        "leftover_bytes": sweep.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>(),
-        "kept": {"records": sweep.kept_records, "object_bytes": sweep.kept_bytes},
-        "unreadable": sweep.unreadable,
+        "records": plan.victims.iter().map(victim).collect::<Vec<_>>(),
+        "objects": plan.objects.len(),
+        "object_bytes": plan.objects.values().sum::<u64>(),
+        "orphans": plan.orphans,
+        "leftovers": plan.leftovers.len(),
+        "leftover_bytes": plan.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>(),
+        "kept": {"records": plan.kept_records, "object_bytes": plan.kept_bytes},
+        "unreadable": plan.unreadable,
         "removed": removed.map(|removed| {
-            let Removed { records, object_bytes, other_bytes } = removed;
+            let GcSummary { records, object_bytes, other_bytes } = removed;
             json!({"records": records, "object_bytes": object_bytes, "leftover_bytes": other_bytes})
         }),
     })
 }
 
-fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
+fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = Table::new([
         title("cost", Align::Right),
@@ -121,8 +121,8 @@ fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
         title("stage", Align::Left),
         title("experiment", Align::Left),
     ]);
-    let listed = sweep.victims.len().saturating_sub(LISTED);
-    for victim in &sweep.victims[listed..] {
+    let listed = plan.victims.len().saturating_sub(LISTED);
+    for victim in &plan.victims[listed..] {
         table.row([
             (duration(victim.cost), None),
             (duration(victim.seconds), None),
@@ -136,16 +136,16 @@ fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
     if listed > 0 {
         text += &format!("{listed} records that cost less, and\n");
     }
-    if !sweep.victims.is_empty() {
+    if !plan.victims.is_empty() {
         text += &table.render(Paint::default());
     }
-    let (count, size) = (sweep.objects.len(), bytes(sweep.objects.values().sum()));
+    let (count, size) = (plan.objects.len(), bytes(plan.objects.values().sum()));
     text += &match removed {
         None => format!(
             "{} records and {count} artifacts, {size}, would go ({} of them no record names){}; --delete removes them\n",
-            sweep.victims.len(),
-            sweep.orphans,
-            leftovers(sweep)
+            plan.victims.len(),
+            plan.orphans,
+            leftovers(plan)
         ),
         Some(removed) => format!(
             "removed {} records, {} of artifacts and {} beside them\n",
@@ -154,23 +154,23 @@ fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
             bytes(removed.other_bytes)
         ),
     };
-    text += &format!("{} records and {} of artifacts stay\n", sweep.kept_records, bytes(sweep.kept_bytes));
-    if sweep.unreadable > 0 {
+    text += &format!("{} records and {} of artifacts stay\n", plan.kept_records, bytes(plan.kept_bytes));
+    if plan.unreadable > 0 {
         text += &format!(
             "{} records cannot be read, so artifacts that no record names stay too: `runner cache repair` throws them out\n",
-            sweep.unreadable
+            plan.unreadable
         );
     }
     text
 }
 
 /// `, and 3 folders of runs, 1 checkpoint, 1.2 GB`.
-fn leftovers(sweep: &Sweep) -> String {
-    if sweep.leftovers.is_empty() {
+fn leftovers(plan: &GcPlan) -> String {
+    if plan.leftovers.is_empty() {
         return String::new();
     }
     let count = |kind, one: &str, several: &str| {
-        let count = sweep.leftovers.iter().filter(|leftover| leftover.kind == kind).count();
+        let count = plan.leftovers.iter().filter(|leftover| leftover.kind == kind).count();
         match count {
             0 => None,
             1 => Some(format!("1 {one}")),
@@ -182,6 +182,6 @@ fn leftovers(sweep: &Sweep) -> String {
         count(LeftoverKind::Checkpoint, "checkpoint", "checkpoints"),
         count(LeftoverKind::Download, "download", "downloads"),
     ];
-    let size = bytes(sweep.leftovers.iter().map(|leftover| leftover.bytes).sum());
+    let size = bytes(plan.leftovers.iter().map(|leftover| leftover.bytes).sum());
     format!(", and {}, {size}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
 }

@@ -15,7 +15,7 @@ use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::session::{folder, settings};
 use crate::cli::{Exit, Failed, print, print_json, transfer};
 use lab::config;
-use lab::store::{Size, Store};
+use lab::store::{Store, StoreSize};
 use lab::text::bytes;
 
 /// Say where the store is and what it holds, and keep house there
@@ -110,8 +110,8 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
     }
 }
 
-fn as_text(size: &Size) -> String {
-    let Size {
+fn as_text(size: &StoreSize) -> String {
+    let StoreSize {
         objects,
         object_bytes,
         records,

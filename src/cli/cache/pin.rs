@@ -6,7 +6,7 @@ use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::{Exit, Failed, Session, print, print_json};
 use lab::plan::Selection;
 use lab::plan::State;
-use lab::store::{Pin, Store};
+use lab::store::{Protection, Store};
 
 /// Which experiment to keep.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub(super) fn pin(args: &PinArgs) -> Result<Exit, Failed> {
     if args.remove {
         let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
         let name = name(&args.experiment);
-        return if session.store.unpin(&name)? {
+        return if session.store.unprotect(&name)? {
             print(&format!("`{name}` is not kept any more\n"))
         } else {
             Err(Failed::NothingSelected(format!(
@@ -45,7 +45,7 @@ pub(super) fn pin(args: &PinArgs) -> Result<Exit, Failed> {
     }
     let (pin, missing) = of(&args.experiment)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    session.store.pin(&pin)?;
+    session.store.protect(&pin)?;
     let mut text = format!("{} stages of `{}` are kept\n", pin.keys.len(), pin.experiment);
     if missing > 0 {
         text += &format!("{missing} are not in the store yet: pin it again when they are\n");
@@ -55,19 +55,19 @@ pub(super) fn pin(args: &PinArgs) -> Result<Exit, Failed> {
 
 /// Lists the pins.
 pub(super) fn pins(args: &PinsArgs) -> Result<Exit, Failed> {
-    let pins = Store::open(&args.store.folder()?)?.pins()?;
+    let pins = Store::open(&args.store.folder()?)?.protections()?;
     if args.json {
         return print_json(&json!(pins));
     }
-    let line = |pin: &Pin| format!("{}: {} stages\n", pin.experiment, pin.keys.len());
+    let line = |pin: &Protection| format!("{}: {} stages\n", pin.experiment, pin.keys.len());
     print(&pins.iter().map(line).collect::<String>())
 }
 
 /// What the store has of an experiment, and how many of its stages it has not.
-pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Pin, usize), Failed> {
+pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Protection, usize), Failed> {
     let (plan, _) = Session::open(experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
-    let pin = Pin {
+    let pin = Protection {
         experiment: name(experiment),
         keys: hits().filter_map(|(_, _, entry)| entry.key).collect(),
         objects: hits()

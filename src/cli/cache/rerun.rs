@@ -15,7 +15,7 @@ use lab::event::StageName;
 use lab::exec::{self, Executor, Local, Message, Task};
 use lab::hash::Digest;
 use lab::stage::Kind;
-use lab::store::{Named, Outputs, Provenance, Record, Store, StoreError};
+use lab::store::{Outputs, Provenance, Record, Store, StoreEntry, StoreError};
 use lab::text::duration;
 
 /// How long to wait for a word of the worker before looking again.
@@ -30,7 +30,7 @@ struct Outcome {
 }
 
 /// Runs `count` stages again: of those named, or drawn by lot from all that can be.
-pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool) -> Result<Exit, Failed> {
+pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: bool) -> Result<Exit, Failed> {
     let chosen = choose(store, named, count)?;
     if chosen.is_empty() {
         return Err(Failed::NothingSelected(
@@ -67,13 +67,13 @@ pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool)
 ///
 /// # Errors
 /// When a folder of the store cannot be read.
-fn choose(store: &Store, named: &[Named], count: usize) -> Result<Vec<(Digest, Record)>, StoreError> {
+fn choose(store: &Store, named: &[StoreEntry], count: usize) -> Result<Vec<(Digest, Record)>, StoreError> {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_nanos());
     let lot = |key: &Digest| Digest::of(format!("{now} {key}").as_bytes());
     let mut keys = store.keys()?;
-    keys.retain(|key| named.is_empty() || named.contains(&Named::Record(*key)));
+    keys.retain(|key| named.is_empty() || named.contains(&StoreEntry::Record(*key)));
     keys.sort_by_cached_key(lot);
     let read = |key: Digest| Some((key, store.record(&key).ok()??));
     let records = keys.into_iter().filter_map(read).filter(|(_, record)| can_run(store, record));
@@ -120,7 +120,7 @@ fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Liken
     let workspace = store.workspace()?;
     let made = record.outputs.values().map(|artifact| artifact.digest);
     let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
-    let _kept = store.begin_use(&format!("rerun-{}", record.fingerprint.key()), &needed)?;
+    let _kept = store.protect_for_run(&format!("rerun-{}", record.fingerprint.key()), &needed)?;
     let aside = Store::open(workspace.path())?;
     let paths = |digests: &Vec<Digest>| digests.iter().map(|digest| store.object(digest)).collect();
     let task = Task {

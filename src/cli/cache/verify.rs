@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{StoreArgs, bytes};
 use crate::cli::{Exit, Failed, print, print_json};
-use lab::store::{Damage, Named, Store, Verified};
+use lab::store::{Damage, Store, StoreEntry, VerifySummary};
 
 /// How often progress is said.
 const PULSE: Duration = Duration::from_millis(500);
@@ -60,15 +60,15 @@ pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, Failed> {
 }
 
 /// The store, and what is named in it.
-fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), Failed> {
+fn open(args: &VerifyArgs) -> Result<(Store, Vec<StoreEntry>), Failed> {
     let folder = StoreArgs {
         file: None,
         store: args.store.clone(),
     };
     let store = Store::open(&folder.folder()?)?;
-    let mut named: Vec<Named> = Vec::new();
+    let mut named: Vec<StoreEntry> = Vec::new();
     for digits in &args.named {
-        let found = store.named(digits)?;
+        let found = store.find_by_prefix(digits)?;
         if found.is_empty() {
             return Err(Failed::NothingSelected(format!(
                 "nothing in {} begins with `{digits}`",
@@ -80,11 +80,11 @@ fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), Failed> {
     Ok((store, named))
 }
 
-fn as_json(verified: &Verified, repaired: bool) -> Value {
+fn as_json(verified: &VerifySummary, repaired: bool) -> Value {
     let damage = |damage: &Damage| {
-        let (what, name) = match damage.named {
-            Named::Record(key) => ("record", key),
-            Named::Object(digest) => ("artifact", digest),
+        let (what, name) = match damage.entry {
+            StoreEntry::Record(key) => ("record", key),
+            StoreEntry::Object(digest) => ("artifact", digest),
         };
         json!({"what": what, "name": name, "path": damage.path, "problem": damage.problem})
     };
@@ -94,15 +94,15 @@ fn as_json(verified: &Verified, repaired: bool) -> Value {
     })
 }
 
-fn as_text(verified: &Verified, repaired: bool) -> String {
+fn as_text(verified: &VerifySummary, repaired: bool) -> String {
     let mut text = String::new();
     for damage in &verified.damaged {
-        text += &match damage.named {
-            Named::Record(key) => format!("record {}: {}\n", key.short(), damage.problem),
-            Named::Object(digest) => format!("artifact {}: {}\n", digest.short(), damage.problem),
+        text += &match damage.entry {
+            StoreEntry::Record(key) => format!("record {}: {}\n", key.short(), damage.problem),
+            StoreEntry::Object(digest) => format!("artifact {}: {}\n", digest.short(), damage.problem),
         };
     }
-    let Verified { objects, records, .. } = verified;
+    let VerifySummary { objects, records, .. } = verified;
     text += &format!("{objects} artifacts, {}, and {records} records: ", bytes(verified.bytes));
     text += &match (verified.damaged.len(), repaired) {
         (0, _) => "all are what their names say\n".to_owned(),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::experiment::ExperimentArgs;
 use super::{Exit, Failed};
 use lab::event::coordinates;
+use lab::json_path;
 use lab::plan::Selection;
 use lab::text::Paint;
 use report::diff::{About, Diff, Fact, Facts, Side};
@@ -112,24 +113,10 @@ fn parted(text: &str) -> Result<(&str, Coordinates), Failed> {
 
 /// Adds the leaves of `value`, each under its path.
 fn add(facts: &mut Facts, about: About, name: &str, value: &Value) {
-    let Value::Object(fields) = value else {
-        facts.insert(
-            Fact {
-                about,
-                name: name.to_owned(),
-            },
-            value.clone(),
-        );
-        return;
-    };
-    for (field, value) in fields {
-        let name = if name.is_empty() {
-            field.clone()
-        } else {
-            format!("{name}.{field}")
-        };
-        add(facts, about, &name, value);
-    }
+    json_path::leaves(name, value, &mut |path, leaf| {
+        let name = path.to_owned();
+        facts.insert(Fact { about, name }, leaf.clone());
+    });
 }
 
 /// Adds a data set's metrics; lists by length are no side-by-side matter.

@@ -15,7 +15,7 @@ use super::{Exit, Failed, Session};
 use lab::hash::Digest;
 use lab::plan::Selection;
 use lab::plan::State;
-use lab::store::{Named, Store};
+use lab::store::{Store, StoreEntry};
 
 /// So many digits of a name are needed to look it up.
 const DIGITS: usize = 4;
@@ -70,8 +70,8 @@ pub fn show(args: &ShowArgs) -> Result<Exit, Failed> {
     };
     let makers = Makers::read(&store);
     match named {
-        Named::Record(key) => record::show(&store, &key, &makers, args.json),
-        Named::Object(digest) => artifact::show(&store, &digest, &makers, args.json),
+        StoreEntry::Record(key) => record::show(&store, &key, &makers, args.json),
+        StoreEntry::Object(digest) => artifact::show(&store, &digest, &makers, args.json),
     }
 }
 
@@ -94,18 +94,18 @@ fn store(args: &ShowArgs) -> Result<Store, Failed> {
     Ok(Store::open(&folder(&settings(Path::new(""), args.store.as_deref())?))?)
 }
 
-fn by_digits(store: &Store, digits: &str) -> Result<Named, Failed> {
+fn by_digits(store: &Store, digits: &str) -> Result<StoreEntry, Failed> {
     if digits.len() < DIGITS {
         return Err(Failed::Usage(format!("`{digits}` is too short: give {DIGITS} digits or more")));
     }
-    let mut found = store.named(digits)?;
+    let mut found = store.find_by_prefix(digits)?;
     if found.is_empty() {
         // What is gone may still be spoken of.
         let known = Makers::read(store);
         found = known
             .all()
             .filter(|digest| digest.to_string().starts_with(digits))
-            .map(Named::Object)
+            .map(StoreEntry::Object)
             .collect();
     }
     match found.as_slice() {
@@ -118,17 +118,17 @@ fn by_digits(store: &Store, digits: &str) -> Result<Named, Failed> {
     }
 }
 
-fn list(found: &[Named]) -> String {
-    let name = |named: &Named| match named {
-        Named::Record(key) => format!("record {}", key.short()),
-        Named::Object(digest) => format!("artifact {}", digest.short()),
+fn list(found: &[StoreEntry]) -> String {
+    let name = |named: &StoreEntry| match named {
+        StoreEntry::Record(key) => format!("record {}", key.short()),
+        StoreEntry::Object(digest) => format!("artifact {}", digest.short()),
     };
     let names: Vec<String> = found.iter().take(5).map(name).collect();
     let more = if found.len() > 5 { ", …" } else { "" };
     format!("{}{more}: give more digits", names.join(", "))
 }
 
-fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, Named), Failed> {
+fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Failed> {
     let experiment = ExperimentArgs {
         file: args.what.clone(),
         profiles: args.profiles.clone(),
@@ -150,7 +150,7 @@ fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, Named), Failed> {
     };
     let entry = &plan.entries[index.index()];
     let key: Option<Digest> = entry.key.filter(|_| entry.state == State::Hit);
-    key.map(|key| (store, Named::Record(key))).ok_or_else(|| {
+    key.map(|key| (store, StoreEntry::Record(key))).ok_or_else(|| {
         Failed::NothingSelected(format!(
             "`{}` is not in the store: `runner plan {}` says why, `runner run` makes it",
             plan.dag.graph[*index].name,
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn many_that_fit_are_listed() {
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
-        let text = list(&[Named::Record(one), Named::Object(other)]);
+        let text = list(&[StoreEntry::Record(one), StoreEntry::Object(other)]);
         assert_eq!(
             text,
             format!("record {}, artifact {}: give more digits", one.short(), other.short())

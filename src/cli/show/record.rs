@@ -7,6 +7,7 @@ use super::card::Card;
 use crate::cli::{Exit, Failed, print, print_json};
 use lab::event::StageName;
 use lab::hash::Digest;
+use lab::json_path;
 use lab::store::{Record, Store};
 use lab::text::bytes;
 use lab::text::duration;
@@ -140,18 +141,12 @@ fn took(record: &Record) -> String {
 
 /// A line for each value of the params: `model.width = 64`.
 pub(crate) fn params(params: &Value) -> Vec<String> {
-    fn walk(path: &str, value: &Value, lines: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                walk(&path, value, lines);
-            }),
-            Value::Null => {}
-            value => lines.push(format!("{path} = {value}")),
-        }
-    }
     let mut lines = Vec::new();
-    walk("", params, &mut lines);
+    json_path::leaves("", params, &mut |path, value| {
+        if !value.is_null() {
+            lines.push(format!("{path} = {value}"));
+        }
+    });
     lines
 }
 

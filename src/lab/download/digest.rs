@@ -9,15 +9,15 @@ use crate::source::{Algorithm, Pin, Source};
 use crate::store::{Store, StoreError};
 
 /// The digest of a source's content.
-pub(super) fn of(source: &Source, place: &Path, algorithm: Algorithm, store: &Store) -> Result<Pin, StoreError> {
+pub(super) fn source_digest(source: &Source, place: &Path, algorithm: Algorithm, store: &Store) -> Result<Pin, StoreError> {
     match algorithm {
-        Algorithm::Blake3 => Ok(by_name(source, place, store)?.0),
+        Algorithm::Blake3 => Ok(file_digests(source, place, store)?.0),
         Algorithm::Sha256 => source.digest(place, algorithm).map_err(cannot_read(place)),
     }
 }
 
-/// [`of`] by BLAKE3, and the digest of each file by name; from what the store remembers of files that have not changed.
-pub(super) fn by_name(source: &Source, place: &Path, store: &Store) -> Result<(Pin, BTreeMap<String, Digest>), StoreError> {
+/// The BLAKE3 digest of a source's content, and of each file by name. The store caches the digests of unchanged files.
+pub(super) fn file_digests(source: &Source, place: &Path, store: &Store) -> Result<(Pin, BTreeMap<String, Digest>), StoreError> {
     let files = source.list(place).map_err(cannot_read(place))?.into_iter();
     let digests = files.map(|(name, path)| Ok((name, store.file_digest(&path)?)));
     let digests = digests.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
@@ -32,8 +32,8 @@ fn cannot_read(place: &Path) -> impl Fn(io::Error) -> StoreError {
     }
 }
 
-/// A name for what comes from one place: where its download is kept.
-pub(super) fn of_place(source: &Source) -> Digest {
+/// The digest of a source's address, which names the folder of its download.
+pub(super) fn address_digest(source: &Source) -> Digest {
     let Source {
         url,
         hub,

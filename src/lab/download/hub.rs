@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::source::{Place, Source};
 
-/// How the hub is reached. The environment says so, which only the command line reads.
+/// The settings of the hub. They come from the environment, which only the command line reads.
 #[derive(Clone, Debug, Default)]
 pub struct Hub {
     /// `https://huggingface.co`, or `HF_ENDPOINT`.
@@ -16,17 +16,17 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Where a file of the source is to be had, for sources that are not on this machine.
+    /// The URL of a file of the source; `None` if the source is a path.
     pub(super) fn address(&self, source: &Source, file: Option<&str>) -> Option<String> {
         match source.place() {
             Place::Path(_) => None,
             Place::Url(url) => Some(match file {
-                Some(file) => format!("{}/{}", url.trim_end_matches('/'), escaped(file)),
+                Some(file) => format!("{}/{}", url.trim_end_matches('/'), url_escaped(file)),
                 None => url.to_owned(),
             }),
             Place::Hub { repository, revision } => {
                 let kind = if source.is_model { "" } else { "datasets/" };
-                let (endpoint, file) = (self.endpoint.trim_end_matches('/'), escaped(file?));
+                let (endpoint, file) = (self.endpoint.trim_end_matches('/'), url_escaped(file?));
                 Some(format!(
                     "{endpoint}/{kind}{repository}/resolve/{}/{file}",
                     revision.replace('/', "%2F")
@@ -35,8 +35,8 @@ impl Hub {
         }
     }
 
-    /// Where the hub says which commit a revision is.
-    pub(super) fn about(&self, source: &Source) -> Option<String> {
+    /// The URL under which the hub tells the commit of a revision.
+    pub(super) fn revision_address(&self, source: &Source) -> Option<String> {
         let Place::Hub { repository, revision } = source.place() else {
             return None;
         };
@@ -48,7 +48,7 @@ impl Hub {
         ))
     }
 
-    /// The folder in the hub's own cache that has all files of the source: `models--owner--name/snapshots/<commit>`.
+    /// The folder in the hub's own cache, if it has all files of the source: `models--owner--name/snapshots/<commit>`.
     pub(super) fn cached(&self, source: &Source) -> Option<PathBuf> {
         let Place::Hub { repository, revision } = source.place() else {
             return None;
@@ -68,13 +68,13 @@ impl Hub {
     }
 }
 
-/// What a file `refs/main` says is a name and leads nowhere else.
+/// A file such as `refs/main` could contain `../..`: its path must stay in the folder.
 fn is_below(path: &Path, folder: &Path) -> bool {
     path.starts_with(folder) && !path.components().any(|part| part == std::path::Component::ParentDir)
 }
 
-/// A file's name in an address.
-fn escaped(name: &str) -> String {
+/// A file's name in a URL.
+fn url_escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/=+,@:".contains(&byte);
     let escape = |byte: u8| {
         if plain(byte) {
@@ -117,7 +117,7 @@ mod tests {
         );
         assert_eq!(address(&model), "https://huggingface.co/a/b/resolve/refs%2Fpr%2F1/config.json");
         assert_eq!(
-            hub.about(&data).unwrap(),
+            hub.revision_address(&data).unwrap(),
             "https://huggingface.co/api/datasets/openai/gsm8k/revision/main"
         );
         let url = Source {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hub_s_own_cache_serves_what_it_has_whole() {
+    fn the_hub_s_own_cache_is_used_if_it_has_all_files() {
         let folder = tempfile::tempdir().unwrap();
         let repository = folder.path().join("models--a--b");
         for (file, text) in [

@@ -1,38 +1,40 @@
-//! Brings sources to this machine: finds them, fetches them, and holds them against their pins.
+//! Makes sources available on this machine: finds them, downloads them, and checks them against their pins.
 //!
-//! What comes over the network is kept in the store (`sources/<digest of the place>/`), so that it is fetched once; what the Hugging Face
-//! Hub's own programs have fetched is used where it lies. Nothing is fetched for a plan, and nothing by a worker: a machine that computes
-//! needs no network.
+//! Downloads are kept in the store (`sources/<digest of the address>/`), so that each is made once. Files that the Hugging Face Hub's own
+//! programs have downloaded are used where they are. Plans and workers download nothing: a machine that computes needs no network.
 
 mod digest;
-mod download;
+mod file;
 mod hub;
 
-pub use download::DownloadError;
+pub use file::DownloadError;
 pub use hub::Hub;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use download::Downloader;
+use file::Downloader;
 
 use crate::source::{Algorithm, Content, Pin, Place, Source};
 use crate::store::{Acquired, Lease, Store, StoreError};
 
-/// How often the lease of a download is renewed, and one of another process looked at.
-const BEAT: Duration = Duration::from_secs(2);
+/// How often the lease of a download is renewed.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why a source is not there.
+/// How often the lease of another process is checked.
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A source is not available, or is not the pinned one.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub enum SourceError {
     #[error("source `{name}`: no file or folder {}", path.display())]
     Missing { name: String, path: PathBuf },
-    #[error("source `{name}` is not on this machine, and nothing is fetched offline")]
+    #[error("source `{name}` is not on this machine, and cannot be downloaded offline")]
     Offline { name: String },
     #[error("source `{name}`: {error}")]
     Download { name: String, error: DownloadError },
-    #[error("source `{name}` is not what it was: its digest is {found}, and the experiment says {expected}")]
+    #[error("source `{name}` has changed: its digest is {found}, but the experiment pins {expected}")]
     Wrong {
         name: String,
         expected: Pin,
@@ -43,33 +45,38 @@ pub enum FetchError {
     Store(#[from] StoreError),
 }
 
-impl FetchError {
-    /// What to do.
+impl SourceError {
+    /// A hint for the user.
     pub fn help(&self) -> Option<String> {
         let supply = |name: &str| format!("supply it: `--set sources.{name}=PATH`");
         Some(match self {
             Self::Missing { name, .. } => supply(name),
             Self::Offline { name } => format!("run without `--offline`, or {}", supply(name)),
             Self::Download { name, error } => match error {
-                DownloadError::Denied { .. } => format!("set `HF_TOKEN` if it needs an account with the right to it, or {}", supply(name)),
-                DownloadError::NotFound { .. } => format!("correct the place or the revision, or {}", supply(name)),
+                DownloadError::Denied { .. } => format!("set `HF_TOKEN` if access needs an account, or {}", supply(name)),
+                DownloadError::NotFound { .. } => format!("correct the address or the revision, or {}", supply(name)),
                 DownloadError::Stopped | DownloadError::Write { .. } => return None,
                 _ => supply(name),
             },
-            Self::Wrong { place, .. } => format!("if that is meant, write the new digest; what was found is {}", place.display()),
+            Self::Wrong { place, .. } => format!(
+                "if the change is intended, write the new digest; the changed source is {}",
+                place.display()
+            ),
             Self::Store(_) => return None,
         })
     }
 }
 
-/// How far a download is: the file, the bytes that there are and, where the server tells, those that there will be.
-pub struct Coming<'a> {
+/// The progress of a download.
+pub struct DownloadProgress<'a> {
     pub file: &'a str,
+    /// Bytes so far.
     pub done: u64,
+    /// Bytes in all, if the server tells.
     pub total: Option<u64>,
 }
 
-/// Knows where sources are.
+/// Finds and downloads sources.
 pub struct Supplier<'a> {
     pub store: &'a Store,
     pub hub: &'a Hub,
@@ -77,11 +84,11 @@ pub struct Supplier<'a> {
 }
 
 impl Supplier<'_> {
-    /// What is known of the source without fetching it; nothing for one without a pin that is not on this machine.
+    /// The content of the source, as far as it is known without a download. `None` if it has no pin and is not on this machine.
     ///
     /// # Errors
-    /// When it is at a path where there is nothing, or cannot be read.
-    pub fn look(&self, source: &Source) -> Result<Option<Content>, FetchError> {
+    /// If its path does not exist, or it cannot be read.
+    pub fn look(&self, source: &Source) -> Result<Option<Content>, SourceError> {
         if let Some(pin) = source.pin() {
             let identity = pin.to_string();
             return Ok(Some(Content {
@@ -97,11 +104,11 @@ impl Supplier<'_> {
         }
     }
 
-    /// Whether the source can be had, asked without fetching it.
+    /// Checks that the source is available, without downloading it.
     ///
     /// # Errors
-    /// When it cannot, as far as that is known in a moment.
-    pub fn probe(&self, source: &Source) -> Result<(), FetchError> {
+    /// If it is not, as far as one quick request can tell.
+    pub fn probe(&self, source: &Source) -> Result<(), SourceError> {
         if self.found(source).is_some() {
             return Ok(());
         }
@@ -109,7 +116,7 @@ impl Supplier<'_> {
             return Err(missing(source));
         };
         if self.offline {
-            return Err(FetchError::Offline { name: source.name.clone() });
+            return Err(SourceError::Offline { name: source.name.clone() });
         }
         let failed = |error| download_failed(source, error);
         Downloader::new()
@@ -117,25 +124,25 @@ impl Supplier<'_> {
             .map_err(failed)
     }
 
-    /// Brings the source to this machine and holds it against its pin. `progress` says whether to go on.
+    /// Downloads the source, unless it is on this machine, and checks its pin. `progress` returns whether to continue.
     ///
     /// # Errors
-    /// When it is missing, cannot be fetched, or is not what the pin says.
-    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<Content, FetchError> {
+    /// If it is missing, cannot be downloaded, or does not match its pin.
+    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<Content, SourceError> {
         let place = match self.found(source) {
             Some(place) => place,
             None if matches!(source.place(), Place::Path(_)) => return Err(missing(source)),
-            None if self.offline => return Err(FetchError::Offline { name: source.name.clone() }),
-            None => self.fetch(source, progress)?,
+            None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
+            None => self.download(source, progress)?,
         };
         let Some(expected) = source.pin() else {
             return self.identified(source, place);
         };
-        let found = digest::of(source, &place, expected.algorithm, self.store)?;
+        let found = digest::source_digest(source, &place, expected.algorithm, self.store)?;
         if found != expected {
             let name = source.name.clone();
             let place = self.set_aside(source, place);
-            return Err(FetchError::Wrong {
+            return Err(SourceError::Wrong {
                 name,
                 expected,
                 found,
@@ -152,38 +159,38 @@ impl Supplier<'_> {
     /// The pin of a source that is on this machine.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn pin(&self, source: &Source, content: &Content) -> Result<Pin, FetchError> {
+    /// If it cannot be read.
+    pub fn pin(&self, source: &Source, content: &Content) -> Result<Pin, SourceError> {
         let place = content.place.clone().unwrap_or_default();
-        digest::of(source, &place, Algorithm::Sha256, self.store).map_err(FetchError::from)
+        digest::source_digest(source, &place, Algorithm::Sha256, self.store).map_err(SourceError::from)
     }
 
-    /// The commit that the source's revision is now, where the hub tells.
+    /// The current commit of the source's revision, if the hub tells.
     pub fn commit(&self, source: &Source) -> Option<String> {
-        let address = self.hub.about(source).filter(|_| !self.offline)?;
-        let about = Downloader::new().ok()?.text(&address, self.token(source)).ok()?;
+        let address = self.hub.revision_address(source).filter(|_| !self.offline)?;
+        let about = Downloader::new().ok()?.get_text(&address, self.token(source)).ok()?;
         let about: serde_json::Value = serde_json::from_str(&about).ok()?;
         Some(about.get("sha")?.as_str()?.to_owned())
     }
 
-    /// Where the source is on this machine.
+    /// The path of the source on this machine, if it is here.
     fn found(&self, source: &Source) -> Option<PathBuf> {
-        let kept = || {
+        let downloaded = || {
             let folder = self.folder(source);
-            let whole = |file: &String| folder.join(file).is_file();
+            let exists = |file: &String| folder.join(file).is_file();
             match source.files.as_slice() {
-                [] => Some(folder.join(SINGLE)).filter(|file| file.is_file()),
-                files => files.iter().all(whole).then_some(folder),
+                [] => Some(folder.join(SINGLE_FILE)).filter(|file| file.is_file()),
+                files => files.iter().all(exists).then_some(folder),
             }
         };
         match source.place() {
             Place::Path(path) => path.exists().then(|| path.to_owned()),
-            Place::Url(_) | Place::Hub { .. } => self.hub.cached(source).or_else(kept),
+            Place::Url(_) | Place::Hub { .. } => self.hub.cached(source).or_else(downloaded),
         }
     }
 
-    fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, FetchError> {
-        let (pin, files) = digest::by_name(source, &place, self.store)?;
+    fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, SourceError> {
+        let (pin, files) = digest::file_digests(source, &place, self.store)?;
         Ok(Content {
             identity: pin.to_string(),
             files,
@@ -191,8 +198,8 @@ impl Supplier<'_> {
         })
     }
 
-    /// Fetches all files of the source that are not there yet. Two processes do not fetch one source at once.
-    fn fetch(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<PathBuf, FetchError> {
+    /// Downloads all missing files of the source. Only one process at a time downloads a source.
+    fn download(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<PathBuf, SourceError> {
         let lease = loop {
             if let Some(lease) = self.lease(source, progress)? {
                 break lease;
@@ -200,9 +207,9 @@ impl Supplier<'_> {
         };
         let folder = self.folder(source);
         let downloader = Downloader::new().map_err(|error| download_failed(source, error))?;
-        let single = [SINGLE.to_owned()];
+        let single = [SINGLE_FILE.to_owned()];
         let names = if source.files.is_empty() { &single[..] } else { &source.files };
-        let mut beaten = Instant::now();
+        let mut last_heartbeat = Instant::now();
         for name in names.iter().filter(|name| !folder.join(name).is_file()) {
             let file = Some(name.as_str()).filter(|_| !source.files.is_empty());
             let (Some(address), path) = (self.hub.address(source, file), folder.join(name)) else {
@@ -210,46 +217,50 @@ impl Supplier<'_> {
             };
             let parent = path.parent().unwrap_or(&folder);
             std::fs::create_dir_all(parent).map_err(|cause| download_failed(source, DownloadError::Write { path: path.clone(), cause }))?;
-            let mut told = |done, total| {
-                if beaten.elapsed() >= BEAT {
-                    beaten = Instant::now();
-                    lease.beat();
+            let mut report = |done, total| {
+                if last_heartbeat.elapsed() >= HEARTBEAT_INTERVAL {
+                    last_heartbeat = Instant::now();
+                    lease.heartbeat();
                 }
-                progress(&Coming { file: name, done, total })
+                progress(&DownloadProgress { file: name, done, total })
             };
-            let fetched = downloader.file(&address, self.token(source), &path, &mut told);
+            let fetched = downloader.download(&address, self.token(source), &path, &mut report);
             fetched.map_err(|error| download_failed(source, error))?;
         }
-        Ok(if source.files.is_empty() { folder.join(SINGLE) } else { folder })
+        Ok(if source.files.is_empty() {
+            folder.join(SINGLE_FILE)
+        } else {
+            folder
+        })
     }
 
-    /// The right to fetch; nothing where another process had it, and has ended.
-    fn lease(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<Option<Lease>, FetchError> {
-        let key = digest::of_place(source);
+    /// The lease of the download; `None` after another process, which had it, has released it.
+    fn lease(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<Option<Lease>, SourceError> {
+        let key = digest::address_digest(source);
         let holder = match self.store.lease(&key, 0)? {
             Acquired::Mine(lease) => return Ok(Some(lease)),
             Acquired::Held(holder) => holder,
         };
-        let file = format!("fetched by {holder}");
+        let file = format!("downloaded by {holder}");
         while self.store.is_held(&key) {
-            let told = Coming {
+            let waiting = DownloadProgress {
                 file: &file,
                 done: 0,
                 total: None,
             };
-            if !progress(&told) {
+            if !progress(&waiting) {
                 return Err(download_failed(source, DownloadError::Stopped));
             }
-            std::thread::sleep(BEAT / 10);
+            std::thread::sleep(LEASE_CHECK_INTERVAL);
         }
         Ok(None)
     }
 
     fn folder(&self, source: &Source) -> PathBuf {
-        self.store.sources(&digest::of_place(source))
+        self.store.sources(&digest::address_digest(source))
     }
 
-    /// What was fetched and is wrong would be found again: it is moved aside. What is not ours stays where it is.
+    /// Moves a wrong download aside, so that it is not found again. Files outside the store stay where they are.
     fn set_aside(&self, source: &Source, place: PathBuf) -> PathBuf {
         let folder = self.folder(source);
         let aside = folder.with_extension("wrong");
@@ -264,22 +275,22 @@ impl Supplier<'_> {
     }
 
     fn token(&self, source: &Source) -> Option<&str> {
-        // Never told to anybody but the hub.
+        // The token is sent to nobody but the hub.
         self.hub.token.as_deref().filter(|_| source.hub.is_some())
     }
 }
 
 /// The name of a download that is one file.
-const SINGLE: &str = "file";
+const SINGLE_FILE: &str = "file";
 
-fn missing(source: &Source) -> FetchError {
-    FetchError::Missing {
+fn missing(source: &Source) -> SourceError {
+    SourceError::Missing {
         name: source.name.clone(),
         path: source.path.clone().unwrap_or_default(),
     }
 }
 
-fn download_failed(source: &Source, error: DownloadError) -> FetchError {
+fn download_failed(source: &Source, error: DownloadError) -> SourceError {
     let name = source.name.clone();
-    FetchError::Download { name, error }
+    SourceError::Download { name, error }
 }

@@ -1,28 +1,27 @@
-//! The key of a stage, and why a stage has to run.
+//! The key of a stage, and the reason why a stage has to run.
 //!
-//! A stage's key is the BLAKE3 digest of its [`Fingerprint`], the struct of all that decides its output. What is not in it must not
-//! matter for the output; what matters is in it:
+//! A stage's key is the BLAKE3 digest of its [`Fingerprint`], which has everything that decides the stage's output, and nothing else:
 //!
 //! | value | in the key | because |
 //! |---|---|---|
 //! | kind | yes | it is what is computed |
-//! | the kind's `VERSION` | yes | raised when the same params may give other bytes |
-//! | params, after defaults | yes | writing a default out changes nothing |
-//! | seed | only of kinds that draw random numbers | a greedy evaluation is the same for all seeds |
-//! | inputs | by port and content digest, in order | a stage redone with the same result disturbs nothing (early cutoff) |
-//! | files that a program is started with | by name and content digest, of `command` | a script that was edited does something else |
-//! | numeric class (engine, dtype) | yes, of kinds that compute | other rounding is another result |
-//! | instruction set | only with `strict_numerics` | changes the last bits only; a lab's machines share artifacts |
-//! | stage name, experiment name, variant | never | names are for people |
-//! | comments, key order, layout of the file | never | they are not read |
+//! | the kind's `VERSION` | yes | it is raised when the same params may give other bytes |
+//! | params, after defaults | yes | spelling out a default changes nothing |
+//! | seed | only for kinds that draw random numbers | a greedy evaluation is the same for all seeds |
+//! | inputs | by port and content digest, in order | if a stage runs again with the same result, the stages after it are hits (early cutoff) |
+//! | files that a program is started with | by name and content digest, for `command` | an edited script does something else |
+//! | numeric class (engine, dtype) | yes, for kinds that compute | they decide how results are rounded |
+//! | instruction set | only with `strict_numerics` | it changes only the last bits, and different machines share artifacts |
+//! | stage name, experiment name, variant | never | names are only for display |
+//! | comments, key order, layout of the file | never | they have no meaning |
 //! | paths, times, threads, jobs, device index, where it ran | never | results do not depend on them |
-//! | store, remotes and other settings | never | they say how to run, not what to compute |
+//! | store, remotes and other settings | never | they decide how to run, not what to compute |
 //!
-//! One test per row is in `tests/it/keys.rs`, that of files in `tests/it/commands.rs`.
+//! There is a test for each row: for files in `tests/it/commands.rs`, for the others in `tests/it/keys.rs`.
 
 mod reason;
 
-pub use reason::{Change, Reason};
+pub use reason::{FingerprintChange, Reason};
 
 use std::collections::BTreeMap;
 
@@ -31,10 +30,10 @@ use serde_json::Value;
 
 use crate::hash::{Digest, Encoder};
 
-/// The version of the key's format: raised when keys are computed in another way, which makes every stage new.
-const FORMAT: u32 = 1;
+/// The version of the key's format. Raise it when keys are computed in another way; then no stage is a hit any more.
+const FINGERPRINT_FORMAT: u32 = 1;
 
-/// All that decides a stage's output.
+/// Everything that decides a stage's output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     format: u32,
@@ -58,10 +57,10 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// A fingerprint of the current format; inputs and the optional parts are filled in by the caller.
+    /// A fingerprint of the current format. The caller fills in the inputs and the optional parts.
     pub fn new(kind: &str, version: u32, params: Value) -> Self {
         Self {
-            format: FORMAT,
+            format: FINGERPRINT_FORMAT,
             kind: kind.to_owned(),
             version,
             params,
@@ -87,7 +86,9 @@ impl Fingerprint {
             instruction_set,
         } = self;
         let mut encoder = Encoder::default();
-        // By name, as for every object; a test holds this against the encoding of the struct as serde writes it.
+        // By hand, because a run that has nothing to do still makes the keys of all its stages: `hash::value(&to_value(self))`, which
+        // clones the params, took 2.7 times as long (50 instead of 18 µs per key). A test shows that both give the same digest.
+        // Fields are sorted by name, as in every object.
         encoder.object(8 + usize::from(!files.is_empty()));
         if !files.is_empty() {
             encoder.text("files");

@@ -1,28 +1,30 @@
-//! Why a stage has to run, as a value that can be printed and tested.
+//! The reason why a stage has to run, as a value that can be printed and tested.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
 use super::Fingerprint;
 use crate::hash::Digest;
+use crate::json_path;
 
 /// Why a stage has to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
-    /// No stage near enough to compare with has ever run.
+    /// No similar stage has ever run.
     NeverRun,
-    /// A stage like it has run, with these differences.
-    Changed(Vec<Change>),
-    /// Its record is there, but an output is not.
+    /// A similar stage has run, with these differences.
+    Changed(Vec<FingerprintChange>),
+    /// It has a record, but an output is missing.
     OutputMissing { port: String, digest: Digest },
-    /// Its record is there, but must not be believed: why.
+    /// It has a record, which is ignored for this reason.
     Distrusted(String),
 }
 
-/// One difference between a stage and the nearest earlier one.
+/// One difference between a stage and the most similar earlier one.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Change {
+pub enum FingerprintChange {
     Version {
         kind: String,
         before: u32,
@@ -55,8 +57,8 @@ pub enum Change {
     },
 }
 
-impl Change {
-    /// All differences between an earlier fingerprint of the same kind and one of now.
+impl FingerprintChange {
+    /// All differences between an earlier fingerprint of the same kind and the current one.
     pub fn between(before: &Fingerprint, now: &Fingerprint) -> Vec<Self> {
         let mut changes = Vec::new();
         if before.version != now.version {
@@ -66,44 +68,31 @@ impl Change {
                 now: now.version,
             });
         }
-        params("", &before.params, &now.params, &mut changes);
+        json_path::differences(&before.params, &now.params, &mut |path, before, now| {
+            changes.push(Self::Param {
+                name: path.to_owned(),
+                before: before.clone(),
+                now: now.clone(),
+            });
+        });
         if before.seed != now.seed {
             changes.push(Self::Seed {
                 before: before.seed,
                 now: now.seed,
             });
         }
-        let ports = before
-            .inputs
-            .keys()
-            .chain(now.inputs.keys().filter(|port| !before.inputs.contains_key(*port)));
-        for port in ports {
-            let (old, new) = (
-                before.inputs.get(port).cloned().unwrap_or_default(),
-                now.inputs.get(port).cloned().unwrap_or_default(),
-            );
-            if old != new {
-                changes.push(Self::Input {
-                    port: port.clone(),
-                    before: old,
-                    now: new,
-                });
-            }
-        }
-        let names = before
-            .files
-            .keys()
-            .chain(now.files.keys().filter(|name| !before.files.contains_key(*name)));
-        for name in names {
-            let (old, new) = (before.files.get(name).copied(), now.files.get(name).copied());
-            if old != new {
-                changes.push(Self::File {
-                    name: name.clone(),
-                    before: old,
-                    now: new,
-                });
-            }
-        }
+        let inputs = changed(&before.inputs, &now.inputs).map(|(port, before, now)| {
+            let [before, now] = [before, now].map(|digests| digests.cloned().unwrap_or_default());
+            (port.clone(), before, now)
+        });
+        // A port without inputs is the same as no port.
+        let inputs = inputs.filter(|(_, before, now)| before != now);
+        changes.extend(inputs.map(|(port, before, now)| Self::Input { port, before, now }));
+        changes.extend(changed(&before.files, &now.files).map(|(name, before, now)| Self::File {
+            name: name.clone(),
+            before: before.copied(),
+            now: now.copied(),
+        }));
         for (old, new) in [(&before.numerics, &now.numerics), (&before.instruction_set, &now.instruction_set)] {
             if old != new {
                 changes.push(Self::Numerics {
@@ -116,26 +105,16 @@ impl Change {
     }
 }
 
-/// Adds the differences between two trees of params, leaf by leaf.
-fn params(path: &str, before: &Value, now: &Value, changes: &mut Vec<Change>) {
-    if let (Value::Object(old), Value::Object(new)) = (before, now) {
-        let names = old.keys().chain(new.keys().filter(|name| !old.contains_key(*name)));
-        for name in names {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            params(
-                &path,
-                old.get(name).unwrap_or(&Value::Null),
-                new.get(name).unwrap_or(&Value::Null),
-                changes,
-            );
-        }
-    } else if before != now {
-        changes.push(Change::Param {
-            name: path.to_owned(),
-            before: before.clone(),
-            now: now.clone(),
-        });
-    }
+/// The names whose values differ: first those of `before`, then the new ones.
+fn changed<'a, T: PartialEq>(
+    before: &'a BTreeMap<String, T>,
+    now: &'a BTreeMap<String, T>,
+) -> impl Iterator<Item = (&'a String, Option<&'a T>, Option<&'a T>)> {
+    let added = now.keys().filter(|name| !before.contains_key(*name));
+    let names = before.keys().chain(added);
+    names
+        .map(|name| (name, before.get(name), now.get(name)))
+        .filter(|(_, before, now)| before != now)
 }
 
 impl fmt::Display for Reason {
@@ -152,11 +131,11 @@ impl fmt::Display for Reason {
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for FingerprintChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version { kind, before, now } => write!(f, "version of kind `{kind}` changed: {before} → {now}"),
-            Self::Param { name, before, now } => write!(f, "param `{name}` changed: {} → {}", shown(before), shown(now)),
+            Self::Param { name, before, now } => write!(f, "param `{name}` changed: {} → {}", param_text(before), param_text(now)),
             Self::Seed { before, now } => write!(f, "seed changed: {} → {}", optional(before.as_ref()), optional(now.as_ref())),
             Self::Input { port, before, now } => write!(f, "input `{port}` changed: {} → {}", digests(before), digests(now)),
             Self::File { name, before, now } => {
@@ -175,8 +154,8 @@ impl fmt::Display for Change {
     }
 }
 
-/// A param as people write it: `1e-3` rather than `0.001`, `none` rather than `null`.
-fn shown(value: &Value) -> String {
+/// A param as in TOML: `1e-3` rather than `0.001`, and `none` rather than `null`.
+fn param_text(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Number(number) => match number.as_f64() {
@@ -213,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_named() {
+    fn every_difference_is_listed() {
         let mut now = fingerprint();
         now.version = 2;
         now.params = json!({"learning_rate": 2e-3, "model": {"width": 128}, "steps": 10});
@@ -221,7 +200,7 @@ mod tests {
         now.inputs.insert("data".to_owned(), vec![Digest::of(b"b")]);
         now.files.insert("train.py".to_owned(), Digest::of(b"c"));
         now.numerics = Some("cpu f32".to_owned());
-        let reason = Reason::Changed(Change::between(&fingerprint(), &now));
+        let reason = Reason::Changed(FingerprintChange::between(&fingerprint(), &now));
         insta::assert_snapshot!(reason.to_string().replace(", ", ",\n"), @r"
         version of kind `train` changed: 1 → 2,
         param `learning_rate` changed: 1e-3 → 2e-3,
@@ -236,7 +215,7 @@ mod tests {
 
     #[test]
     fn equal_fingerprints_have_no_differences_and_one_key() {
-        assert_eq!(Change::between(&fingerprint(), &fingerprint()), []);
+        assert_eq!(FingerprintChange::between(&fingerprint(), &fingerprint()), []);
         assert_eq!(fingerprint().key(), fingerprint().key());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Node;
-use crate::fingerprint::{Change, Fingerprint, Reason};
+use crate::fingerprint::{Fingerprint, FingerprintChange, Reason};
 use crate::store::{Record, Store};
 
 /// Two stages that differ in more than this are not versions of one another.
@@ -39,15 +39,15 @@ impl History {
         let named = self
             .named(node)
             .iter()
-            .map(|&index| Change::between(&self.records[index].fingerprint, now));
+            .map(|&index| FingerprintChange::between(&self.records[index].fingerprint, now));
         let changes = named.min_by_key(Vec::len).or_else(|| self.renamed(node, now));
         changes.map_or(Reason::NeverRun, Reason::Changed)
     }
 
     /// The differences from a stage of another name that is nearly the same: it was renamed, and changed a little.
-    fn renamed(&self, node: &Node, now: &Fingerprint) -> Option<Vec<Change>> {
+    fn renamed(&self, node: &Node, now: &Fingerprint) -> Option<Vec<FingerprintChange>> {
         let same_inputs = self.recent(node).filter(|record| record.fingerprint.inputs == now.inputs);
-        let changes = same_inputs.map(|record| Change::between(&record.fingerprint, now));
+        let changes = same_inputs.map(|record| FingerprintChange::between(&record.fingerprint, now));
         changes.min_by_key(Vec::len).filter(|changes| changes.len() <= FAR)
     }
 

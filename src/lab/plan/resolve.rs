@@ -211,7 +211,7 @@ impl<'a> Resolver<'a> {
             return Ok(BTreeMap::new());
         };
         let found = remotes.find(self.store, keys);
-        remotes.check()?;
+        remotes.check_required()?;
         let here = |record: &&Record| record.outputs.values().all(|artifact| self.store.has(artifact).unwrap_or(false));
         self.store.adopt(&found.values().filter(here).collect::<Vec<_>>())?;
         Ok(found)

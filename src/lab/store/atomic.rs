@@ -1,4 +1,4 @@
-//! Files that appear whole or not at all.
+//! Writes files that appear complete or not at all.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -7,33 +7,33 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::work;
+use super::tmp;
 
-/// Writes `bytes` to `path`: a temporary file in `tmp` (same file system), synced, then renamed, then its folder synced. A reader
-/// sees the old content or the new, and after a power cut it is one of the two.
+/// Writes `bytes` to `path`: to a temporary file in `tmp` (same file system), which is synced and renamed; then the folder is synced. A
+/// reader sees the old content or the new one, also after a power failure.
 ///
 /// # Errors
-/// When the file system says no; `path` is as it was.
+/// If the file system fails. Then `path` is unchanged.
 pub fn write(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(tmp, bytes)?;
     file.as_file().sync_all()?;
     persist(&file, path)
 }
 
-/// Writes `bytes` to `path` as [`write`] does, for what may be lost or cut in a power cut.
+/// Writes `bytes` to `path` as [`write`] does, but without syncing: a power failure may lose or truncate the file.
 ///
 /// # Errors
-/// When the file system says no; `path` is as it was.
+/// If the file system fails. Then `path` is unchanged.
 pub fn write_unsynced(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = temporary(tmp, bytes)?;
     make_folder(path.parent().unwrap_or(Path::new(".")))?;
     rename(file.path(), path)
 }
 
-/// Writes `bytes` to `path` if nothing is there. Returns whether it did.
+/// Writes `bytes` to `path` unless it exists. Returns whether it did.
 ///
 /// # Errors
-/// When the file system says no; `path` is as it was.
+/// If the file system fails. Then `path` is unchanged.
 pub fn create(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let file = temporary(tmp, bytes)?;
     file.as_file().sync_all()?;
@@ -46,29 +46,29 @@ pub fn create(tmp: &Path, path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(is_new)
 }
 
-/// Renames `from` to `to`, where a file makes room.
+/// Renames `from` to `to`, and replaces a file there.
 ///
 /// # Errors
-/// When the file system says no, and `from` is not at `to` all the same ([`arrives`]).
+/// If the file system fails, and `from` did not arrive at `to` ([`check_arrival`]).
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    arrives(from, to, || std::fs::rename(from, to))
+    check_arrival(from, to, || std::fs::rename(from, to))
 }
 
-/// Makes `to` another name of the file `from`. Returns whether it did: where something else is, that stays.
+/// Makes `to` another name of the file `from`, unless it exists. Returns whether it did.
 ///
 /// # Errors
-/// When the file system says no, and `to` is not that file all the same ([`arrives`]).
+/// If the file system fails, and `to` is not that file ([`check_arrival`]).
 pub fn link(from: &Path, to: &Path) -> io::Result<bool> {
-    match arrives(from, to, || std::fs::hard_link(from, to)) {
+    match check_arrival(from, to, || std::fs::hard_link(from, to)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// A file server may do as asked and its answer be lost: the client asks again, and is told that there is nothing to rename, or that the
-/// name is taken. So what an error says is only believed where `what` did not arrive at `to`.
-fn arrives(what: &Path, to: &Path, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+/// A file server may do the work, and its answer may be lost. Then the client asks again, and gets the error that there is nothing to
+/// rename, or that the name is taken. So an error of `act` counts only if the file `what` did not arrive at `to`.
+fn check_arrival(what: &Path, to: &Path, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let identity = |path: &Path| std::fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()));
     let before = identity(what);
     match (act(), before) {
@@ -77,10 +77,10 @@ fn arrives(what: &Path, to: &Path, act: impl FnOnce() -> io::Result<()>) -> io::
     }
 }
 
-/// Writes many files, each as [`write`] does, with two syncs of the file system instead of two for each.
+/// Writes many files, each as [`write`] does, with two syncs of the file system instead of two for each file.
 ///
 /// # Errors
-/// When the file system says no; each path is as it was or as it should be.
+/// If the file system fails. Then each file has its old or its new content.
 pub fn write_all(tmp: &Path, files: &[(std::path::PathBuf, Vec<u8>)]) -> io::Result<()> {
     let temporary: io::Result<Vec<NamedTempFile>> = files.iter().map(|(_, bytes)| temporary(tmp, bytes)).collect();
     sync_all(tmp)?;
@@ -91,10 +91,10 @@ pub fn write_all(tmp: &Path, files: &[(std::path::PathBuf, Vec<u8>)]) -> io::Res
     sync_all(tmp)
 }
 
-/// Gives a file the present time of the file server: another host's clock may be an hour off.
+/// Sets the time of a file to now, by the clock of the file server: a host's clock may be an hour off.
 ///
 /// # Errors
-/// When the file system says no.
+/// If the file system fails.
 pub fn touch(file: &File) -> io::Result<()> {
     let now = rustix::fs::Timespec {
         tv_sec: 0,
@@ -107,19 +107,19 @@ pub fn touch(file: &File) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
-/// A read-only file that everybody may read who may enter the store's folders.
+/// A temporary read-only file. Everybody who may enter the store's folders may read it.
 fn temporary(tmp: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = work::builder().tempfile_in(tmp)?;
+    let mut file = tmp::builder().tempfile_in(tmp)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(0o444))?;
     Ok(file)
 }
 
-/// Makes a folder, and those above it that are missing, each with the permissions of the folder that it is in, whatever the mask of
-/// this process: so a group that may write to the store's folder may write to all of it.
+/// Creates a folder and its missing parents, each with the permissions of its parent, whatever the mask of this process: a group that may
+/// write to the store's folder may write to all of it.
 ///
 /// # Errors
-/// When it cannot be made.
+/// If it cannot be created.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -143,18 +143,18 @@ fn persist(file: &NamedTempFile, path: &Path) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Makes renames in `folder` survive a power cut.
+/// Makes renames in `folder` survive a power failure.
 ///
 /// # Errors
-/// When the folder cannot be opened or synced.
+/// If the folder cannot be opened or synced.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes everything written so far to the file system of `folder` survive a power cut.
+/// Makes everything that was written to the file system of `folder` survive a power failure.
 ///
 /// # Errors
-/// When it cannot be synced.
+/// If it cannot be synced.
 pub fn sync_all(folder: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::fs::syncfs(File::open(folder)?)?;
@@ -170,7 +170,7 @@ pub fn sync_all(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Does as asked, and its answer is lost: what comes back is what the second request finds.
+    /// A server does the work and its answer is lost: the result is that of the second request.
     fn lost(act: io::Result<()>, again: io::Result<()>) -> io::Result<()> {
         act.unwrap();
         assert!(again.is_err());
@@ -184,16 +184,16 @@ mod tests {
         std::fs::write(&to, "old").unwrap();
         std::fs::write(&from, "new").unwrap();
         let rename = || std::fs::rename(&from, &to);
-        arrives(&from, &to, || lost(rename(), rename())).unwrap();
+        check_arrival(&from, &to, || lost(rename(), rename())).unwrap();
         assert_eq!(std::fs::read(&to).unwrap(), b"new");
         let name = folder.path().join("name");
         let link = || std::fs::hard_link(&to, &name);
-        arrives(&to, &name, || lost(link(), link())).unwrap();
+        check_arrival(&to, &name, || lost(link(), link())).unwrap();
         assert!(!super::link(&from, &name).is_ok_and(|is_new| is_new), "nothing to link");
     }
 
     #[test]
-    fn what_did_not_arrive_is_an_error_and_what_is_there_stays() {
+    fn a_file_that_did_not_arrive_is_an_error_and_an_existing_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         std::fs::write(&to, "old").unwrap();
@@ -201,7 +201,10 @@ mod tests {
         std::fs::write(&from, "new").unwrap();
         assert!(!link(&from, &to).unwrap());
         let refused = || Err(io::Error::from(io::ErrorKind::PermissionDenied));
-        assert_eq!(arrives(&from, &to, refused).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(
+            check_arrival(&from, &to, refused).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
         assert_eq!(std::fs::read(&to).unwrap(), b"old");
     }
 }

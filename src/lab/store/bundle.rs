@@ -1,11 +1,11 @@
-//! Bundles: an experiment's files, records and artifacts in one archive (tar) that another machine checks before it believes anything.
+//! Bundles: an experiment's files, records and artifacts in one archive (tar), which another machine checks before it uses anything.
 //!
 //! ```text
-//! bundle.json                 first: what is in it, so that everything after can be held against it
+//! bundle.json                 first: the table of contents, against which everything after it is checked
 //! files/<path>                the experiment and the files that it extends
 //! objects/<digest>            an artifact that is a file
 //! objects/<digest>/<path>     a file of one that is a folder
-//! records/<key>.json          last: a record is written when its objects are
+//! records/<key>.json          last: after the objects that the record names
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,70 +17,70 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::object::{leads_down, measure};
-use super::{Artifact, Refused, Store, StoreError};
+use super::object::{is_safe_path, measure};
+use super::{Artifact, Store, StoreError};
 use crate::hash::Digest;
 
 /// The version of the archive's layout.
-const FORMAT: u32 = 1;
+const BUNDLE_FORMAT: u32 = 1;
 
 /// A longer table of contents is refused unread.
-const LONGEST: u64 = 64 << 20;
+const MAX_CONTENTS_BYTES: u64 = 64 << 20;
 
-/// What a bundle holds: its first entry.
+/// The table of contents of a bundle: its first entry.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Contents {
+pub struct BundleContents {
     format: u32,
     /// The experiment's file, a path of `files`.
     pub experiment: String,
     /// Sizes of the experiment's files, by path.
     pub files: BTreeMap<String, u64>,
-    pub objects: BTreeMap<Digest, Size>,
+    pub objects: BTreeMap<Digest, ArtifactSize>,
     /// Sizes of the records, by key.
     pub records: BTreeMap<Digest, u64>,
 }
 
-/// How large an artifact is.
+/// The size of an artifact, and whether it is a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Size {
+pub struct ArtifactSize {
     pub bytes: u64,
     pub folder: bool,
 }
 
-/// Why a bundle was not taken in.
+/// A bundle could not be written or unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The archive ends too early, or is none.
+    /// The archive is incomplete, or is not one.
     #[error("cannot read the bundle: {0}")]
     Read(#[from] io::Error),
-    /// Something in it must not be believed or unpacked.
+    /// Something in it must not be used or unpacked.
     #[error("the bundle is refused: {0}")]
     Refused(String),
 }
 
-/// The experiment's files, each with the path that it has in the bundle.
-pub type Files = BTreeMap<String, PathBuf>;
+/// The experiment's files, by their paths in the bundle.
+pub type BundleFiles = BTreeMap<String, PathBuf>;
 
 impl Store {
-    /// Writes a bundle: the same experiment, records and artifacts give the same bytes.
+    /// Writes a bundle. The same experiment, records and artifacts give the same bytes.
     ///
     /// # Errors
-    /// When something cannot be read or written.
+    /// If something cannot be read or written.
     pub fn bundle(
         &self,
         out: impl Write,
         experiment: &str,
-        files: &Files,
+        files: &BundleFiles,
         keys: &BTreeSet<Digest>,
         artifacts: &[Artifact],
-    ) -> Result<Contents, BundleError> {
-        let mut contents = Contents {
-            format: FORMAT,
+    ) -> Result<BundleContents, BundleError> {
+        let mut contents = BundleContents {
+            format: BUNDLE_FORMAT,
             experiment: experiment.to_owned(),
-            ..Contents::default()
+            ..BundleContents::default()
         };
         for (name, path) in files {
             contents.files.insert(name.clone(), std::fs::metadata(path)?.len());
@@ -91,7 +91,7 @@ impl Store {
         }
         for artifact in artifacts {
             let Artifact { digest, bytes, folder } = *artifact;
-            contents.objects.insert(digest, Size { bytes, folder });
+            contents.objects.insert(digest, ArtifactSize { bytes, folder });
         }
         let mut archive = Builder::new(out);
         let table = serde_json::to_vec(&contents).map_err(io::Error::other)?;
@@ -119,38 +119,35 @@ impl Store {
         Ok(contents)
     }
 
-    /// Takes in a bundle: checks everything, puts artifacts and records into the store, and the experiment's files into `folder`. Files
-    /// that are there already must have the same content. Nothing is written outside store and folder.
+    /// Unpacks a bundle: checks everything, moves artifacts and records into the store, and the experiment's files into `folder`. Files that
+    /// exist already must have the same content. Nothing is written outside the store and the folder.
     ///
     /// # Errors
-    /// When anything in it is not as it must be. Artifacts that were right are kept; no file of the experiment is written.
-    pub fn unbundle(&self, bundle: impl Read, folder: &Path) -> Result<Contents, BundleError> {
+    /// If anything in it is invalid. Valid artifacts may stay in the store; no file of the experiment is written.
+    pub fn unbundle(&self, bundle: impl Read, folder: &Path) -> Result<BundleContents, BundleError> {
         let workspace = self.workspace()?;
         let mut archive = Archive::new(bundle);
         let mut entries = archive.entries()?;
-        let mut unpacking = Unpacking::of(first(&mut entries)?, workspace.path());
+        let mut unpacking = Unpacking::new(read_contents(&mut entries)?, workspace.path());
         for entry in entries {
-            unpacking.entry(&mut entry?)?;
+            unpacking.unpack(&mut entry?)?;
         }
-        unpacking.is_whole()?;
+        unpacking.check_complete()?;
         let Unpacking { contents, root, .. } = &unpacking;
         for (digest, size) in &contents.objects {
             let path = root.join("objects").join(digest.to_string());
             let found = measure(&path)?;
             if found.digest != *digest || found.bytes != size.bytes || found.folder != size.folder {
-                return Err(refused(format!(
-                    "the artifact {} has other content than its name says",
-                    digest.short()
-                )));
+                return Err(refused(format!("the artifact {} has other content than its name", digest.short())));
             }
         }
-        // All records are checked before anything is taken: a bundle is refused as a whole.
+        // All records are checked before anything is moved: a bundle is refused as a whole.
         let mut records = Vec::new();
         for key in contents.records.keys() {
             let bytes = std::fs::read(root.join("records").join(format!("{key}.json")))?;
             let record = self
-                .admit(key, &bytes)
-                .map_err(|error: Refused| refused(format!("the record {}: {error}", key.short())))?;
+                .validate_record(key, &bytes)
+                .map_err(|error| refused(format!("the record {}: {error}", key.short())))?;
             records.push((record, bytes));
         }
         check_files(contents, root, folder)?;
@@ -158,12 +155,12 @@ impl Store {
             self.take(&root.join("objects").join(digest.to_string()))?;
         }
         for (record, bytes) in &records {
-            let mut is_whole = true;
+            let mut is_complete = true;
             for artifact in record.outputs.values() {
-                is_whole &= self.has(artifact)?;
+                is_complete &= self.has(artifact)?;
             }
-            // What was left out of the bundle is a miss here: a record exists only if all its outputs do.
-            if is_whole && self.outputs(&record.fingerprint.key())?.is_none() {
+            // A record exists only if all its outputs do: a stage whose outputs are not in the bundle is a miss here.
+            if is_complete && self.outputs(&record.fingerprint.key())?.is_none() {
                 self.write_record_bytes(&record.fingerprint.key(), bytes)?;
             }
         }
@@ -176,7 +173,7 @@ fn refused(why: impl Into<String>) -> BundleError {
     BundleError::Refused(why.into())
 }
 
-/// Adds a file; its times and owner are nobody's.
+/// Adds a file, without times and owner.
 fn append(archive: &mut Builder<impl Write>, name: &str, bytes: u64, content: impl Read) -> io::Result<()> {
     let mut header = Header::new_gnu();
     header.set_entry_type(EntryType::Regular);
@@ -185,28 +182,28 @@ fn append(archive: &mut Builder<impl Write>, name: &str, bytes: u64, content: im
     archive.append_data(&mut header, name, content.take(bytes))
 }
 
-/// The table of contents.
-fn first<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Contents, BundleError> {
-    let no_bundle = || refused("it does not begin with `bundle.json`: it is no bundle of runner");
+/// Reads the table of contents.
+fn read_contents<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<BundleContents, BundleError> {
+    let no_bundle = || refused("it does not begin with `bundle.json`: it is not a bundle of runner");
     let entry = entries.next().ok_or_else(no_bundle)?.map_err(|_| no_bundle())?;
     if entry.path_bytes().as_ref() != b"bundle.json" || entry.header().entry_type() != EntryType::Regular {
         return Err(no_bundle());
     }
-    if entry.size() > LONGEST {
-        return Err(refused("its table of contents is longer than any"));
+    if entry.size() > MAX_CONTENTS_BYTES {
+        return Err(refused("its table of contents is too long"));
     }
     let mut text = Vec::new();
-    entry.take(LONGEST).read_to_end(&mut text)?;
-    let contents: Contents =
+    entry.take(MAX_CONTENTS_BYTES).read_to_end(&mut text)?;
+    let contents: BundleContents =
         serde_json::from_slice(&text).map_err(|error| refused(format!("its table of contents cannot be read: {error}")))?;
-    if contents.format > FORMAT {
+    if contents.format > BUNDLE_FORMAT {
         return Err(refused(format!(
-            "it has format {}, and this runner reads up to {FORMAT}",
+            "it has format {}, but this runner reads only up to {BUNDLE_FORMAT}",
             contents.format
         )));
     }
     for name in contents.files.keys().chain([&contents.experiment]) {
-        safe(name)?;
+        safe_path(name)?;
     }
     if !contents.files.contains_key(&contents.experiment) {
         return Err(refused("the experiment's file is not in it"));
@@ -214,26 +211,26 @@ fn first<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<Contents, BundleE
     Ok(contents)
 }
 
-/// A path that leads nowhere but down.
-fn safe(name: &str) -> Result<PathBuf, BundleError> {
-    if leads_down(name) && name.len() <= 4096 && !name.chars().any(char::is_control) {
+/// Checks that a path leads only downwards.
+fn safe_path(name: &str) -> Result<PathBuf, BundleError> {
+    if is_safe_path(name) && name.len() <= 4096 && !name.chars().any(char::is_control) {
         Ok(PathBuf::from(name))
     } else {
-        Err(refused(format!("`{}` is no path that may be unpacked", name.escape_debug())))
+        Err(refused(format!("`{}` is not a path that may be unpacked", name.escape_debug())))
     }
 }
 
-/// What was unpacked so far, in a folder of its own.
+/// The entries that were unpacked so far, in a folder of their own.
 struct Unpacking {
-    contents: Contents,
+    contents: BundleContents,
     root: PathBuf,
     seen: BTreeSet<String>,
-    /// Bytes of each object so far.
+    /// The size of each object so far.
     bytes: BTreeMap<Digest, u64>,
 }
 
 impl Unpacking {
-    fn of(contents: Contents, root: &Path) -> Self {
+    fn new(contents: BundleContents, root: &Path) -> Self {
         Self {
             contents,
             root: root.to_owned(),
@@ -242,31 +239,31 @@ impl Unpacking {
         }
     }
 
-    /// Unpacks one entry, if it is a file that the table of contents has, and no larger.
-    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), BundleError> {
-        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| refused("a path is no text"))?;
+    /// Unpacks one entry, which must be a file in the table of contents, and no larger than there.
+    fn unpack(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), BundleError> {
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| refused("a path is not text"))?;
         if entry.header().entry_type() != EntryType::Regular {
             return Err(refused(format!(
-                "`{}` is a link, a device or a folder, and no file",
+                "`{}` is a link, a device or a folder, not a file",
                 name.escape_debug()
             )));
         }
-        let path = safe(&name)?;
+        let path = safe_path(&name)?;
         let limit = self.limit(&name)?;
         if entry.size() > limit {
             return Err(refused(format!(
-                "`{}` is larger than the table of contents says",
+                "`{}` is larger than in the table of contents",
                 name.escape_debug()
             )));
         }
         if !self.seen.insert(name.clone()) {
-            return Err(refused(format!("`{}` is there twice", name.escape_debug())));
+            return Err(refused(format!("`{}` occurs twice", name.escape_debug())));
         }
-        if let Some(digest) = object(&name) {
+        if let Some(digest) = artifact_digest(&name) {
             *self.bytes.entry(digest).or_default() += entry.size();
         }
         let target = self.root.join(path);
-        let nested = |error: io::Error| refused(format!("`{}` cannot be unpacked beside the others: {error}", name.escape_debug()));
+        let nested = |error: io::Error| refused(format!("`{}` conflicts with another entry: {error}", name.escape_debug()));
         std::fs::create_dir_all(target.parent().unwrap_or(&self.root)).map_err(nested)?;
         let mut file = File::options().write(true).create_new(true).open(&target).map_err(nested)?;
         let size = entry.size();
@@ -276,7 +273,7 @@ impl Unpacking {
         Ok(())
     }
 
-    /// The most bytes that an entry may have.
+    /// The largest size that an entry may have.
     fn limit(&self, name: &str) -> Result<u64, BundleError> {
         let unknown = || refused(format!("`{}` is not in the table of contents", name.escape_debug()));
         let (part, rest) = name.split_once('/').ok_or_else(unknown)?;
@@ -286,7 +283,7 @@ impl Unpacking {
                 .strip_suffix(".json")
                 .and_then(|key| self.contents.records.get(&key.parse().ok()?))
                 .copied(),
-            "objects" => object(name).and_then(|digest| {
+            "objects" => artifact_digest(name).and_then(|digest| {
                 let size = self.contents.objects.get(&digest)?;
                 let so_far = self.bytes.get(&digest).copied().unwrap_or(0);
                 (size.folder == rest.contains('/')).then_some(size.bytes.saturating_sub(so_far))
@@ -296,8 +293,8 @@ impl Unpacking {
         limit.ok_or_else(unknown)
     }
 
-    /// Everything in the table of contents was there.
-    fn is_whole(&self) -> Result<(), BundleError> {
+    /// Checks that nothing in the table of contents is missing.
+    fn check_complete(&self) -> Result<(), BundleError> {
         let files = self.contents.files.keys().map(|name| format!("files/{name}"));
         let records = self.contents.records.keys().map(|key| format!("records/{key}.json"));
         if let Some(missing) = files.chain(records).find(|name| !self.seen.contains(name)) {
@@ -308,16 +305,16 @@ impl Unpacking {
     }
 }
 
-/// The artifact that an entry is of.
-fn object(name: &str) -> Option<Digest> {
+/// The artifact that an entry belongs to.
+fn artifact_digest(name: &str) -> Option<Digest> {
     name.strip_prefix("objects/")?.split('/').next()?.parse().ok()
 }
 
-/// No file of the experiment takes the place of another content.
-fn check_files(contents: &Contents, root: &Path, folder: &Path) -> Result<(), BundleError> {
+/// Checks that no file of the experiment would replace a file with other content.
+fn check_files(contents: &BundleContents, root: &Path, folder: &Path) -> Result<(), BundleError> {
     for name in contents.files.keys() {
         let target = folder.join(name);
-        // A link in the folder would lead out of it.
+        // A link in the folder could lead outside.
         let mut inside = folder.to_owned();
         for part in Path::new(name).components() {
             inside.push(part);
@@ -328,7 +325,7 @@ fn check_files(contents: &Contents, root: &Path, folder: &Path) -> Result<(), Bu
         let is_other = target.exists() && std::fs::read(&target)? != std::fs::read(root.join("files").join(name))?;
         if is_other {
             return Err(refused(format!(
-                "{} is there already with other content: choose another folder",
+                "{} exists already with other content: choose another folder",
                 target.display()
             )));
         }
@@ -336,12 +333,12 @@ fn check_files(contents: &Contents, root: &Path, folder: &Path) -> Result<(), Bu
     Ok(())
 }
 
-fn write_files(contents: &Contents, root: &Path, folder: &Path) -> io::Result<()> {
+fn write_files(contents: &BundleContents, root: &Path, folder: &Path) -> io::Result<()> {
     for name in contents.files.keys() {
         let target = folder.join(name);
         let parent = target.parent().unwrap_or(folder);
         std::fs::create_dir_all(parent)?;
-        // Whole or not at all: half a file would be in the way of another attempt.
+        // Complete or not at all: an incomplete file would make another attempt fail.
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
         io::copy(&mut File::open(root.join("files").join(name))?, &mut file)?;
         file.as_file().set_permissions(Permissions::from_mode(0o644))?;

@@ -1,37 +1,41 @@
-//! What stays in a store beside artifacts and records: the folders of runs, checkpoints of stages that never ended, downloaded sources.
+//! Files beside artifacts and records that nobody needs: folders of old runs, checkpoints of stages that never ended, downloaded sources.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use walkdir::WalkDir;
 
-use super::{Store, StoreError, atomic, work};
+use super::{Store, StoreError, atomic, tmp};
 use crate::hash::Digest;
 
-/// What a leftover is.
+/// The kind of a leftover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum LeftoverKind {
     /// A run's events and logs.
     Run,
-    /// Where a stage was when it was stopped.
+    /// The checkpoint of a stage that was stopped.
     Checkpoint,
-    /// A source that is fetched again when it is needed.
+    /// A source, which is downloaded again when it is needed.
     Download,
 }
 
-/// A folder that nothing has changed in for a while.
+/// A folder in which nothing has changed for a while.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leftover {
-    pub kind: Kind,
+    pub kind: LeftoverKind,
     pub bytes: u64,
     path: PathBuf,
 }
 
 impl Store {
-    /// The leftovers of at least this age. Those of a run or stage that is going on are none, however quiet it is.
+    /// The leftovers of at least this age. The folder of a run or stage in progress is never a leftover.
     pub(super) fn leftovers(&self, age: Duration) -> Vec<Leftover> {
         let mut found = Vec::new();
-        for (kind, part) in [(Kind::Run, "runs"), (Kind::Checkpoint, "scratch"), (Kind::Download, "sources")] {
+        for (kind, part) in [
+            (LeftoverKind::Run, "runs"),
+            (LeftoverKind::Checkpoint, "scratch"),
+            (LeftoverKind::Download, "sources"),
+        ] {
             let entries = std::fs::read_dir(self.root.join(part)).into_iter().flatten().filter_map(Result::ok);
             for path in entries.map(|entry| entry.path()) {
                 if self.is_leftover(kind, &path, age) {
@@ -44,27 +48,27 @@ impl Store {
         found
     }
 
-    fn is_leftover(&self, kind: Kind, path: &Path, age: Duration) -> bool {
+    fn is_leftover(&self, kind: LeftoverKind, path: &Path, age: Duration) -> bool {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let is_used = match kind {
-            Kind::Run => self.root.join("uses").join(name.as_ref()).exists(),
-            Kind::Checkpoint => name.parse::<Digest>().is_ok_and(|key| self.is_held(&key)),
-            Kind::Download => false,
+            LeftoverKind::Run => self.root.join("uses").join(name.as_ref()).exists(),
+            LeftoverKind::Checkpoint => name.parse::<Digest>().is_ok_and(|key| self.is_held(&key)),
+            LeftoverKind::Download => false,
         };
-        // What cannot be looked at is left alone.
-        !is_used && work::age(&self.root.join("tmp"), path).is_ok_and(|found| found >= age)
+        // If the age is unknown, the folder stays.
+        !is_used && tmp::age(&self.root.join("tmp"), path).is_ok_and(|found| found >= age)
     }
 
-    /// Removes a leftover that still is one. Returns whether it did.
+    /// Removes a leftover, unless it is needed by now. Returns whether it did.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// If it cannot be removed.
     pub(super) fn remove_leftover(&self, leftover: &Leftover, age: Duration) -> Result<bool, StoreError> {
         let path = &leftover.path;
         if !self.is_leftover(leftover.kind, path, age) {
             return Ok(false);
         }
-        // At once, so that nobody finds half of it.
+        // By a rename, so that nobody finds half of it.
         let workspace = self.workspace()?;
         match atomic::rename(path, &workspace.path().join("removed")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -101,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_and_of_nobody_alive_is_left_over() {
+    fn only_old_folders_of_ended_processes_are_leftovers() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let [held, free] = [Digest::of(b"held"), Digest::of(b"free")];
@@ -111,14 +115,17 @@ mod tests {
         leave(&store, "scratch", &held.to_string(), 3);
         leave(&store, "scratch", &free.to_string(), 3);
         leave(&store, "sources", &free.to_string(), 3);
-        let _run = store.begin_use("alive", &[]).unwrap();
+        let _run = store.protect_for_run("alive", &[]).unwrap();
         let Acquired::Mine(_lease) = store.lease(&held, 0).unwrap() else {
             panic!("nobody else has it");
         };
         let found = store.leftovers(DAY * 2);
-        let kinds: Vec<(Kind, u64)> = found.iter().map(|leftover| (leftover.kind, leftover.bytes)).collect();
-        assert_eq!(kinds, [(Kind::Run, 4), (Kind::Checkpoint, 4), (Kind::Download, 4)]);
-        // Its run has gone on in the meantime.
+        let kinds: Vec<(LeftoverKind, u64)> = found.iter().map(|leftover| (leftover.kind, leftover.bytes)).collect();
+        assert_eq!(
+            kinds,
+            [(LeftoverKind::Run, 4), (LeftoverKind::Checkpoint, 4), (LeftoverKind::Download, 4)]
+        );
+        // In the meantime its run has continued.
         std::fs::write(found[0].path.join("events"), "1").unwrap();
         let removed: Vec<bool> = found
             .iter()

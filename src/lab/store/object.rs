@@ -15,34 +15,34 @@ use crate::hash::{self, Digest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     pub digest: Digest,
-    /// Of all its files.
+    /// The size of all its files.
     pub bytes: u64,
-    /// A folder of files, or one file.
+    /// Whether it is a folder of files, or one file.
     pub folder: bool,
 }
 
 impl Store {
-    /// Takes the file or folder at `path` (in a workspace of this store) into the store by rename. What is in it is synced first.
+    /// Moves the file or folder at `path`, which is in a workspace of this store, into the store by rename, after syncing it.
     ///
     /// # Errors
-    /// When it has anything but files and folders, or cannot be read, synced or moved; the store is as it was.
+    /// If it contains anything but files and folders, or cannot be read, synced or moved. Then the store is unchanged.
     pub fn take(&self, path: &Path) -> Result<Artifact, StoreError> {
         refuse_links(path)?;
         let artifact = measure(path)?;
         let place = self.object(&artifact.digest);
         if !(self.has(&artifact)? && renew(&place)) {
-            // What is there under this name and is not whole makes room.
+            // A damaged object of this name makes room.
             self.set_aside(&place)?;
             seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
-            put(path, &place).map_err(StoreError::io("move into the store", path))?;
+            move_synced(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
         Ok(artifact)
     }
 
-    /// Copies an artifact to `to`, which must not be there, or links its files to the store's.
+    /// Copies an artifact to `to`, which must not exist, or links its files to those of the store.
     ///
     /// # Errors
-    /// When the file system says no.
+    /// If the file system fails.
     pub fn copy_out(&self, artifact: &Artifact, to: &Path, link: bool) -> io::Result<()> {
         copy_with(&self.object(&artifact.digest), to, if link { link_file } else { copy_file })
     }
@@ -53,27 +53,27 @@ impl Store {
         Ok(Permissions::from_mode(about.permissions().mode() & 0o7777))
     }
 
-    /// Puts the file or folder at `path`, which is in a workspace of this store and has this digest, into the store.
+    /// Moves the file or folder at `path`, which is in a workspace of this store and has this digest, into the store.
     ///
     /// # Errors
-    /// When it cannot be synced or moved; the store is as it was.
-    pub(super) fn place(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+    /// If it cannot be synced or moved. Then the store is unchanged.
+    pub(super) fn insert_object(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
         seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
-        put(path, &self.object(digest)).map_err(StoreError::io("move into the store", path))
+        move_synced(path, &self.object(digest)).map_err(StoreError::io("move into the store", path))
     }
 
-    /// Puts many at once, with one sync of the file system before and one after instead of several for each.
+    /// Moves many objects into the store, with one sync of the file system before and one after instead of several for each.
     ///
     /// # Errors
-    /// When they cannot be synced or moved; those that were moved are whole.
-    pub(super) fn place_all(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
+    /// If they cannot be synced or moved. Those that were moved are complete.
+    pub(super) fn insert_objects(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
         if let [(path, digest)] = objects {
-            return self.place(path, digest);
+            return self.insert_object(path, digest);
         }
         let sync = || atomic::sync_all(&self.root).map_err(StoreError::io("sync", &self.root));
         let folders = self.folders()?;
         for (path, _) in objects {
-            protect(path, &folders).map_err(StoreError::io("protect", path))?;
+            set_permissions(path, &folders).map_err(StoreError::io("set the permissions of", path))?;
         }
         sync()?;
         for (path, digest) in objects {
@@ -83,12 +83,12 @@ impl Store {
         sync()
     }
 
-    /// Whether an artifact is in the store, whole as far as a glance can tell.
+    /// Whether an artifact is in the store and has the right size. The content is not hashed.
     ///
-    /// What is damaged counts as lost: the stage that made it runs again, and puts it in its place.
+    /// A damaged artifact counts as missing: the stage that made it runs again and replaces it.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub fn has(&self, artifact: &Artifact) -> Result<bool, StoreError> {
         let path = self.object(&artifact.digest);
         match std::fs::metadata(&path) {
@@ -102,13 +102,13 @@ impl Store {
 /// The manifest of the folder at `path`: a line for each file, sorted by path, `<digest> <bytes> <path>`.
 ///
 /// # Errors
-/// When something in it cannot be read.
+/// If something in it cannot be read.
 pub(super) fn manifest(path: &Path) -> Result<String, StoreError> {
-    listed(path).map(|(manifest, _)| manifest)
+    manifest_and_size(path).map(|(manifest, _)| manifest)
 }
 
-/// The manifest of a folder, and the bytes of all its files.
-fn listed(path: &Path) -> Result<(String, u64), StoreError> {
+/// The manifest of a folder, and the size of all its files.
+fn manifest_and_size(path: &Path) -> Result<(String, u64), StoreError> {
     let (mut manifest, mut total) = (String::new(), 0);
     for file in files(path) {
         let file = file.map_err(StoreError::io("read", path))?;
@@ -121,16 +121,16 @@ fn listed(path: &Path) -> Result<(String, u64), StoreError> {
     Ok((manifest, total))
 }
 
-/// Whether a path that comes from elsewhere leads nowhere but down, and is written in the one way that a path has.
-pub(super) fn leads_down(name: &str) -> bool {
+/// Whether a path from elsewhere leads only downwards, and is written in the usual way.
+pub(super) fn is_safe_path(name: &str) -> bool {
     let path = Path::new(name);
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    // What the components leave out, such as `a//b` or `./a`, is another way to write a path.
+    // `a//b` and `./a` are other ways to write a path: their components, joined, are different.
     let is_clean = path.components().collect::<PathBuf>().as_os_str() == name;
     is_plain && is_clean && !name.is_empty() && !name.contains(['\0', '\\'])
 }
 
-/// Copies the file or folder at `from` to `to`, which must not be there.
+/// Copies the file or folder at `from` to `to`, which must not exist.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     copy_with(from, to, copy_file)
 }
@@ -157,9 +157,9 @@ fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Result<()>) -
     Ok(())
 }
 
-/// Removes what is at `path`, if anything is: work that is not used.
+/// Removes unused work at `path`, if there is any.
 pub(super) fn discard(path: &Path) {
-    // What stays is in a workspace, which is removed as a whole.
+    // If this fails, the whole workspace is removed later.
     let _ = if path.is_dir() {
         std::fs::remove_dir_all(path)
     } else {
@@ -167,7 +167,7 @@ pub(super) fn discard(path: &Path) {
     };
 }
 
-/// An artifact is all that it is made of: what a link leads to may change or go, and other things have no content.
+/// Fails if an artifact contains links, whose targets may change or disappear, or other files without content.
 fn refuse_links(path: &Path) -> Result<(), StoreError> {
     for entry in WalkDir::new(path).follow_root_links(false) {
         let entry = entry.map_err(|error| StoreError::io("read", path)(error.into()))?;
@@ -178,7 +178,7 @@ fn refuse_links(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies a file: shares its blocks where the file system can, else copies its bytes.
+/// Copies a file. Shares its blocks if the file system supports that.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let (mut source, mut target) = (File::open(from)?, File::options().write(true).create_new(true).open(to)?);
     #[cfg(target_os = "linux")]
@@ -188,11 +188,11 @@ fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     io::copy(&mut source, &mut target).map(drop)
 }
 
-/// The digest and size of the file or folder at `path`. A folder's digest is that of its manifest: a line for each file, sorted by
-/// path, `<digest> <bytes> <path>`.
+/// The digest and size of the file or folder at `path`. The digest of a folder is the digest of its manifest: a line for each file, sorted
+/// by path, `<digest> <bytes> <path>`.
 ///
 /// # Errors
-/// When something in it cannot be read.
+/// If something in it cannot be read.
 pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
     if !path.is_dir() {
         let bytes = std::fs::metadata(path).map_err(StoreError::io("read", path))?.len();
@@ -202,7 +202,7 @@ pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
             folder: false,
         });
     }
-    let (manifest, total) = listed(path)?;
+    let (manifest, total) = manifest_and_size(path)?;
     Ok(Artifact {
         digest: Digest::of(manifest.as_bytes()),
         bytes: total,
@@ -210,15 +210,15 @@ pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
     })
 }
 
-/// All files of the object at `path`, sorted by path; an object that is a file is its only one.
+/// All files of the object at `path`, sorted by path. An object that is a file is its only file.
 ///
 /// # Errors
-/// When something in it cannot be read.
+/// If something in it cannot be read.
 pub fn files_of(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     files(path).collect::<io::Result<_>>().map_err(StoreError::io("read", path))
 }
 
-/// All files below `folder` (or `folder` itself, where it is a file), sorted by path.
+/// All files below `folder`, sorted by path; `folder` itself if it is a file.
 fn files(folder: &Path) -> impl Iterator<Item = io::Result<PathBuf>> {
     WalkDir::new(folder)
         .sort_by_file_name()
@@ -230,18 +230,18 @@ fn files(folder: &Path) -> impl Iterator<Item = io::Result<PathBuf>> {
         })
 }
 
-/// Syncs every file and folder at `path` after [`protect`].
+/// Makes everything at `path` read-only ([`set_permissions`]) and syncs it.
 fn seal(path: &Path, folders: &Permissions) -> io::Result<()> {
-    protect(path, folders)?;
+    set_permissions(path, folders)?;
     for entry in WalkDir::new(path).contents_first(true) {
         File::open(entry?.path())?.sync_all()?;
     }
     Ok(())
 }
 
-/// Makes every file at `path` read-only for all, and its folders such as those of the store: a mask of the process that made them
-/// must not keep others out, who share the store.
-fn protect(path: &Path, folders: &Permissions) -> io::Result<()> {
+/// Makes every file at `path` read-only for everybody, and gives its folders the permissions of the store's folders: the mask of the
+/// process that made them must not lock out others who share the store.
+fn set_permissions(path: &Path, folders: &Permissions) -> io::Result<()> {
     for entry in WalkDir::new(path) {
         let entry = entry?;
         let is_folder = entry.file_type().is_dir();
@@ -255,17 +255,17 @@ fn protect(path: &Path, folders: &Permissions) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the object is there; if so, it counts as new from now on: housekeeping leaves alone what a record is about to name.
+/// Whether the object exists. If so, its age starts anew, so that gc does not remove it before a record names it.
 fn renew(place: &Path) -> bool {
     match File::open(place) {
-        // Another user's object cannot be renewed. Should it be removed at this moment, that is a miss.
+        // The object of another user cannot be touched. If gc removes it at this moment, that is a miss.
         Ok(file) => atomic::touch(&file).is_ok() || place.exists(),
         Err(_) => false,
     }
 }
 
-/// Renames `path` to `place`. Another process may have put the same content there at the same moment: then that one serves.
-fn put(path: &Path, place: &Path) -> io::Result<()> {
+/// Renames `path` to `place` and syncs. If another process has moved the same content there in the meantime, that one stays.
+fn move_synced(path: &Path, place: &Path) -> io::Result<()> {
     rename(path, place)?;
     let folder = place.parent().unwrap_or(place);
     atomic::sync_folder(folder)?;

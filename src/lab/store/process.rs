@@ -1,4 +1,5 @@
-//! Processes, told apart on all machines that use a store: a number alone is used again, and by every machine.
+//! Identifies processes on all machines that use a store. The process number is not enough: it is reused, and every machine counts
+//! its own.
 
 use std::path::Path;
 
@@ -7,13 +8,13 @@ pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Whether a process of this machine runs that began at that time.
+/// Whether this process of this machine is alive. `since` is the time when it began.
 pub(super) fn is_alive(process: u32, since: u64) -> bool {
     began(process).map_or_else(|| exists(process), |began| began == since)
 }
 
-/// When a process began: field 22 of `/proc/<process>/stat`, counted after the parenthesised name. `None` where there is no such
-/// process or no `/proc`; a zombie has ended, too.
+/// The time when a process began: field 22 of `/proc/<process>/stat`, counted from after the name in parentheses. `None` if there is no
+/// such process or no `/proc`. A zombie counts as ended.
 pub(super) fn began(process: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
@@ -21,13 +22,13 @@ pub(super) fn began(process: u32) -> Option<u64> {
     (state != "Z").then(|| fields.nth(18)?.parse().ok())?
 }
 
-/// Whether a process of that number runs, where there is no `/proc` to ask.
+/// Whether a process with this number is alive, on systems without `/proc`.
 fn exists(process: u32) -> bool {
     let asked = rustix::process::Pid::from_raw(process.cast_signed()).map(rustix::process::test_kill_process);
     !Path::new("/proc/self/stat").exists() && matches!(asked, Some(Ok(())))
 }
 
-/// Within which numbers of processes mean anything: containers of one machine have their own. 0 where there is no `/proc`.
+/// The namespace of process numbers: each container of a machine has its own. 0 without `/proc`.
 pub(super) fn namespace() -> u64 {
     let link = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let digits: String = link.to_string_lossy().chars().filter(char::is_ascii_digit).collect();

@@ -1,4 +1,4 @@
-//! Records: what one executed stage depended on, and what it put out.
+//! Records: the inputs and outputs of each executed stage.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::listing::shard;
+use super::index::shard_entries;
 use super::object::Artifact;
 use super::{Distrust, Provenance, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
-/// The version of the record's format; a reader refuses a later one.
-pub(super) const FORMAT: u32 = 1;
+/// The version of the record's format. A reader refuses a later one.
+pub(super) const RECORD_FORMAT: u32 = 1;
 
 /// A stage's artifacts by output port.
 pub type Outputs = BTreeMap<String, Artifact>;
@@ -25,17 +25,17 @@ pub struct Record {
     format: u32,
     pub outputs: Outputs,
     pub fingerprint: Fingerprint,
-    /// For people and for `plan`: the stage's name, its variant and experiment when it ran. Never part of the key.
+    /// For display and for `plan`: the stage's name, its variant and experiment when it ran. Never part of the key.
     pub stage: String,
     pub variant: BTreeMap<String, String>,
     pub experiment: String,
     /// When it began, in seconds since 1970.
     pub started: u64,
-    /// How long it took.
+    /// The wall-clock time that it took.
     pub seconds: f64,
     pub threads: usize,
     pub machine: Machine,
-    /// The run it was part of: its folder has the events and the stage's log.
+    /// The run that it was part of. The run's folder has the events and the stage's log.
     pub run: String,
     #[serde(default)]
     pub provenance: Provenance,
@@ -43,7 +43,7 @@ pub struct Record {
     pub signature: Option<Signature>,
 }
 
-/// Where a stage ran: not in the key, but worth knowing when last bits differ.
+/// The machine that a stage ran on. It is not in the key, but helps if results differ in the last bits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     pub host: String,
@@ -53,15 +53,15 @@ pub struct Machine {
     pub runner: String,
 }
 
-/// What every version of a record begins with.
+/// The beginning of a record, in every version of the format.
 #[derive(Deserialize)]
-pub(super) struct Format {
+pub(super) struct FormatVersion {
     pub(super) format: u32,
 }
 
-/// The part of a record that a hit needs; the rest is passed over when read.
+/// The part of a record that a hit needs. The rest is not parsed.
 #[derive(Deserialize)]
-struct Head {
+struct RecordHead {
     format: u32,
     outputs: Outputs,
     fingerprint: Fingerprint,
@@ -71,7 +71,7 @@ impl Record {
     /// A record of the current format.
     pub fn new(fingerprint: Fingerprint, outputs: Outputs) -> Self {
         Self {
-            format: FORMAT,
+            format: RECORD_FORMAT,
             outputs,
             fingerprint,
             stage: String::new(),
@@ -89,28 +89,28 @@ impl Record {
 }
 
 impl Store {
-    /// The outputs of the stage `key`, if it was ever run and its record is to be believed; whether they are still there is for [`Store::has`].
-    /// A record that is damaged counts for nothing: see [`Store::ignored`].
+    /// The outputs of the stage `key`, if it has a record that is trusted. [`Store::has`] tells whether they still exist. A damaged record
+    /// is ignored: see [`Store::ignored`].
     ///
     /// # Errors
-    /// When the record cannot be read, or is of a newer runner's format.
+    /// If the record cannot be read, or is of a newer runner's format.
     pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         let path = self.sharded("records", key, ".json");
-        let mut buffer = Buffer::new();
+        let mut buffer = RecordBuffer::new();
         let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
         match serde_json::from_slice(bytes) {
-            Ok(Head { format, .. }) if format <= FORMAT && self.trust.required && !self.believes(key, bytes) => Ok(None),
-            Ok(head) if head.format <= FORMAT && head.fingerprint.key() == *key => Ok(Some(head.outputs)),
-            Ok(head) if head.format <= FORMAT => {
+            Ok(RecordHead { format, .. }) if format <= RECORD_FORMAT && self.trust.required && !self.trusts(key, bytes) => Ok(None),
+            Ok(head) if head.format <= RECORD_FORMAT && head.fingerprint.key() == *key => Ok(Some(head.outputs)),
+            Ok(head) if head.format <= RECORD_FORMAT => {
                 self.ignore(key, Distrust::Damaged("it is the record of another stage".to_owned()));
                 Ok(None)
             }
-            // What a later version wrote may look different in all but its first field.
+            // In a later version, all other fields may be different.
             read => match (serde_json::from_slice(bytes), read) {
-                (Ok(Format { format }), _) if format > FORMAT => Err(StoreError::Newer {
+                (Ok(FormatVersion { format }), _) if format > RECORD_FORMAT => Err(StoreError::Newer {
                     path,
                     found: format,
-                    known: FORMAT,
+                    known: RECORD_FORMAT,
                 }),
                 (_, read) => {
                     let why = read.err().map_or_else(|| "no format".to_owned(), |error| error.to_string());
@@ -121,66 +121,66 @@ impl Store {
         }
     }
 
-    /// The whole record of the stage `key`, if it was ever run.
+    /// The complete record of the stage `key`, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read or is damaged.
+    /// If it cannot be read or is damaged.
     pub fn record(&self, key: &Digest) -> Result<Option<Record>, StoreError> {
         if self.outputs(key)?.is_none() {
             return Ok(None);
         }
         let path = self.sharded("records", key, ".json");
-        let mut buffer = Buffer::new();
+        let mut buffer = RecordBuffer::new();
         let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
         serde_json::from_slice(bytes)
             .map(Some)
             .map_err(|error| damaged(path, &error.to_string()))
     }
 
-    /// Every record, in no particular order; those that cannot be read are left out, since this serves explanations only.
+    /// Every record, in no particular order. Those that cannot be read are skipped: this is only for explanations.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         let files = walkdir::WalkDir::new(self.root.join("records")).into_iter().filter_map(Result::ok);
         files.filter(|entry| entry.file_type().is_file()).filter_map(|entry| {
             let record: Record = serde_json::from_slice(&std::fs::read(entry.path()).ok()?).ok()?;
-            (record.format <= FORMAT).then_some(record)
+            (record.format <= RECORD_FORMAT).then_some(record)
         })
     }
 
-    /// Writes a record; its outputs must be in the store.
+    /// Writes a record. Its outputs must be in the store.
     ///
     /// # Errors
-    /// When it cannot be written; the store is as it was.
+    /// If it cannot be written. Then the store is unchanged.
     pub fn write_record(&self, record: &Record) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
         self.write_record_bytes(&record.fingerprint.key(), &bytes)
     }
 
-    /// Writes a record as it came, so that its signature stays right.
+    /// Writes the bytes of a record from elsewhere unchanged, so that its signature stays valid.
     pub(super) fn write_record_bytes(&self, key: &Digest, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.sharded("records", key, ".json");
         atomic::write(&self.root.join("tmp"), &path, bytes).map_err(StoreError::io("write", &path))
     }
 }
 
-/// Records that remotes have: kept so that they are not asked for again, and admitted again whenever they are read. Their objects
-/// need not be here, so that they are no records of this store.
+/// Records that remotes have: kept so that they are not requested again, and validated whenever they are read. Their objects need not
+/// be here, so they do not count as records of this store.
 impl Store {
-    /// The record that a remote had under `key`, if one is known.
-    pub(super) fn known(&self, key: &Digest) -> Option<Record> {
+    /// The record that a remote had under `key`, if it was remembered.
+    pub(super) fn remote_record(&self, key: &Digest) -> Option<Record> {
         let bytes = std::fs::read(self.sharded("remote", key, ".json")).ok()?;
-        self.admit(key, &bytes).ok()
+        self.validate_record(key, &bytes).ok()
     }
 
     /// Remembers a record that a remote has.
-    pub(super) fn know(&self, key: &Digest, bytes: &[u8]) {
-        // What is not remembered is asked for again.
+    pub(super) fn remember_remote_record(&self, key: &Digest, bytes: &[u8]) {
+        // If this fails, the record is requested again.
         let _ = atomic::write_unsynced(&self.root.join("tmp"), &self.sharded("remote", key, ".json"), bytes);
     }
 
-    /// Writes records that a remote had and whose outputs are all here now.
+    /// Writes records of a remote, after all their outputs have been downloaded.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If they cannot be written.
     pub fn adopt(&self, records: &[&Record]) -> Result<(), StoreError> {
         let tmp = self.root.join("tmp");
         let file = |record: &&Record| {
@@ -198,24 +198,24 @@ impl Store {
     /// The keys of all records.
     ///
     /// # Errors
-    /// When a folder cannot be read.
+    /// If a folder cannot be read.
     pub fn keys(&self) -> Result<Vec<Digest>, StoreError> {
         let mut keys = Vec::new();
         for folder in self.shards("records")? {
-            keys.extend(shard(&folder)?.into_iter().map(|(key, _)| key));
+            keys.extend(shard_entries(&folder)?.into_iter().map(|(key, _)| key));
         }
         keys.sort();
         Ok(keys)
     }
 }
 
-/// Room for a file's content. Most records fit into what needs no allocation, and are read with one call of the system.
-struct Buffer {
+/// A buffer for a file's content. Most records fit into `short`, which needs no allocation, and are read with one system call.
+struct RecordBuffer {
     short: [u8; 4096],
     long: Vec<u8>,
 }
 
-impl Buffer {
+impl RecordBuffer {
     fn new() -> Self {
         Self {
             short: [0; 4096],
@@ -223,7 +223,7 @@ impl Buffer {
         }
     }
 
-    /// The content of the file, if there is one.
+    /// The content of the file, if it exists.
     fn read(&mut self, path: &Path) -> Result<Option<&[u8]>, StoreError> {
         let mut file = match File::open(path) {
             Ok(file) => file,

@@ -1,4 +1,4 @@
-//! What holds of the store whatever happens.
+//! Properties of the store that always hold.
 
 use std::path::Path;
 
@@ -160,7 +160,7 @@ fn a_lease_has_one_holder_and_is_given_back() {
         panic!("it is held")
     };
     assert_eq!(holder, format!("process {} on {}", std::process::id(), host()));
-    lease.beat();
+    lease.heartbeat();
     drop(lease);
     assert!(!store.is_held(&key));
     assert!(matches!(store.lease(&key, 2).unwrap(), Acquired::Mine(_)));

@@ -1,7 +1,7 @@
-//! Whose records are believed: signatures (ed25519) over all that a record says.
+//! Trust in records: each may be signed (ed25519), and the settings name the trusted keys.
 //!
-//! What is signed is the digest of the canonical encoding of the whole record but the signature: fingerprint, outputs, provenance and
-//! whatever a later version adds. A key's holder so vouches for "this stage gave these bytes", and nobody else can say it in their name.
+//! The signature is over the digest of the canonical encoding of the whole record except the signature: fingerprint, outputs, provenance
+//! and the fields of later versions. It certifies that this stage gave these outputs, and only the holder of the key can make it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,20 +15,20 @@ use serde_json::Value;
 use super::{Record, Store};
 use crate::hash::{Digest, Encoder, hex};
 
-/// What public keys begin with, so that nobody takes another number for one.
-const PUBLIC: &str = "ed25519:";
-/// What secret keys begin with.
-const SECRET: &str = "ed25519-secret:";
+/// The prefix of public keys, so that no other number is mistaken for one.
+const PUBLIC_KEY_PREFIX: &str = "ed25519:";
+/// The prefix of secret keys.
+const SECRET_KEY_PREFIX: &str = "ed25519-secret:";
 
-/// Whose signatures are believed, as text `ed25519:` and 64 hexadecimal digits.
+/// A key that checks signatures; as text, `ed25519:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PublicKey([u8; 32]);
 
-/// Signs records.
+/// A key that signs records.
 #[derive(Clone)]
 pub struct SecretKey(SigningKey);
 
-/// A text is no key.
+/// The text is not a key.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a {kind} key (`{prefix}` and 64 hexadecimal digits)")]
 pub struct NotAKey {
@@ -36,43 +36,43 @@ pub struct NotAKey {
     prefix: &'static str,
 }
 
-/// Who signed a record, and the signature in hexadecimal digits.
+/// The signature of a record in hexadecimal digits, and the key that made it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     pub key: PublicKey,
     signature: String,
 }
 
-/// Which records of a store count.
+/// The rules for which records of a store are used.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// Whose records count where a signature is required.
+    /// The keys whose records are used if a signature is required.
     pub trusted: BTreeSet<PublicKey>,
     /// Whether a record without a trusted signature is ignored.
     pub required: bool,
-    /// The records that were ignored, and why.
+    /// The records that were ignored, with the reason.
     ignored: Arc<Mutex<BTreeMap<Digest, Distrust>>>,
 }
 
-/// Why a record is ignored: its stage counts as one that was never run.
+/// Why a record is ignored: its stage counts as never run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
-    /// Nobody vouches for it.
+    /// It has no signature.
     #[error("it is not signed")]
     Unsigned,
-    /// By a key that the settings do not name.
+    /// The settings do not trust its key.
     #[error("it is signed by {0}, which is not trusted")]
     Foreign(PublicKey),
-    /// The signature is not one of this record: it was changed, or forged.
-    #[error("its signature is not one of {0} for this record: it was changed after it was signed")]
+    /// The signature does not belong to this record, which was changed or forged.
+    #[error("its signature by {0} is invalid: the record was changed after it was signed")]
     Forged(PublicKey),
-    /// It cannot be read; the next record of the stage takes its place.
+    /// It cannot be parsed. The next record of the stage replaces it.
     #[error("it is damaged ({0})")]
     Damaged(String),
 }
 
 impl Trust {
-    /// Trusts these keys; where `required`, nobody else.
+    /// Trusts these keys. If `required`, records without their signature are ignored.
     pub fn new(trusted: impl IntoIterator<Item = PublicKey>, required: bool) -> Self {
         Self {
             trusted: trusted.into_iter().collect(),
@@ -81,17 +81,17 @@ impl Trust {
         }
     }
 
-    /// Whether a record, as it is stored, is to be believed. A signature that is there must be right, required or not.
+    /// Checks whether a record, as it is stored, may be used. An existing signature must be valid, required or not.
     ///
     /// # Errors
-    /// When it is not.
+    /// If the record must be ignored.
     pub fn check(&self, record: &Value) -> Result<(), Distrust> {
         let signature = record.get("signature").filter(|signature| !signature.is_null());
         let Some(signature) = signature.and_then(|signature| Signature::deserialize(signature).ok()) else {
             return if self.required { Err(Distrust::Unsigned) } else { Ok(()) };
         };
         let key = signature.key;
-        if !signature.is_of(record) {
+        if !signature.is_valid_for(record) {
             Err(Distrust::Forged(key))
         } else if self.required && !self.trusted.contains(&key) {
             Err(Distrust::Foreign(key))
@@ -102,7 +102,7 @@ impl Trust {
 }
 
 impl Store {
-    /// This store, with rules about whose records count.
+    /// This store with rules for which records are used.
     #[must_use]
     pub fn trusting(mut self, trust: Trust) -> Self {
         self.trust = trust;
@@ -114,7 +114,7 @@ impl Store {
         &self.trust
     }
 
-    /// The records that were asked for and ignored so far, by key.
+    /// The records that were ignored so far, by key.
     pub fn ignored(&self) -> BTreeMap<Digest, Distrust> {
         self.trust
             .ignored
@@ -122,8 +122,8 @@ impl Store {
             .map_or_else(|_| BTreeMap::new(), |ignored| ignored.clone())
     }
 
-    /// Whether the bytes of a record of this store count; one that does not is remembered.
-    pub(super) fn believes(&self, key: &Digest, bytes: &[u8]) -> bool {
+    /// Whether a record of this store may be used. If not, the reason is remembered.
+    pub(super) fn trusts(&self, key: &Digest, bytes: &[u8]) -> bool {
         let Ok(value) = serde_json::from_slice::<Value>(bytes) else {
             return false;
         };
@@ -141,7 +141,7 @@ impl Store {
 }
 
 impl Record {
-    /// Signs all that the record says.
+    /// Signs the whole record.
     pub fn sign(&mut self, key: &SecretKey) {
         self.signature = None;
         let value = serde_json::to_value(&*self).expect("a record is a plain tree of values");
@@ -154,16 +154,16 @@ impl Record {
 }
 
 impl Signature {
-    /// Whether it is this record's.
-    fn is_of(&self, record: &Value) -> bool {
-        let bytes = bytes::<64>(&self.signature).map(|bytes| ed25519_dalek::Signature::from_bytes(&bytes));
+    /// Whether it is a valid signature of this record.
+    fn is_valid_for(&self, record: &Value) -> bool {
+        let bytes = parse_hex::<64>(&self.signature).map(|bytes| ed25519_dalek::Signature::from_bytes(&bytes));
         let key = VerifyingKey::from_bytes(&self.key.0).ok();
         let (Some(signature), Some(key)) = (bytes, key) else { return false };
         key.verify_strict(message(record).as_bytes(), &signature).is_ok()
     }
 }
 
-/// What is signed: the digest of the record's canonical encoding, which begins with what it is.
+/// The signed message: the digest of the record's canonical encoding, after a text that marks it as a record.
 fn message(record: &Value) -> Digest {
     let mut record = record.clone();
     if let Value::Object(fields) = &mut record {
@@ -181,14 +181,14 @@ impl SecretKey {
         Self(SigningKey::from_bytes(seed))
     }
 
-    /// The key that others check its signatures with.
+    /// The key that checks its signatures.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// The text that is kept in a file. (No `Display`: it must not be printed by mistake.)
+    /// The text for a file. (There is no `Display`, so that the key is not printed by mistake.)
     pub fn to_text(&self) -> String {
-        format!("{SECRET}{}\n", hex(&self.0.to_bytes()))
+        format!("{SECRET_KEY_PREFIX}{}\n", hex(&self.0.to_bytes()))
     }
 }
 
@@ -196,10 +196,10 @@ impl FromStr for SecretKey {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let bytes = text.trim().strip_prefix(SECRET).and_then(bytes::<32>);
+        let bytes = text.trim().strip_prefix(SECRET_KEY_PREFIX).and_then(parse_hex::<32>);
         bytes.map(|bytes| Self::from_seed(&bytes)).ok_or(NotAKey {
             kind: "secret",
-            prefix: SECRET,
+            prefix: SECRET_KEY_PREFIX,
         })
     }
 }
@@ -208,16 +208,19 @@ impl FromStr for PublicKey {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        text.strip_prefix(PUBLIC).and_then(bytes::<32>).map(Self).ok_or(NotAKey {
-            kind: "public",
-            prefix: PUBLIC,
-        })
+        text.strip_prefix(PUBLIC_KEY_PREFIX)
+            .and_then(parse_hex::<32>)
+            .map(Self)
+            .ok_or(NotAKey {
+                kind: "public",
+                prefix: PUBLIC_KEY_PREFIX,
+            })
     }
 }
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PUBLIC}{}", hex(&self.0))
+        write!(f, "{PUBLIC_KEY_PREFIX}{}", hex(&self.0))
     }
 }
 
@@ -245,7 +248,8 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
+/// Parses `2 * N` hexadecimal digits.
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
@@ -277,12 +281,12 @@ mod tests {
         let key = SecretKey::from_seed(&[seed; 32]);
         let mut record = record();
         record.sign(&key);
-        // As it comes back from a file.
+        // As it is read from a file.
         (key, serde_json::from_slice(&serde_json::to_vec(&record).unwrap()).unwrap())
     }
 
     #[test]
-    fn keys_are_texts_that_come_back() {
+    fn keys_are_parsed_from_their_texts() {
         // RFC 8032, 7.1, test 1.
         let secret = "ed25519-secret:9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60\n";
         let key: SecretKey = secret.parse().unwrap();
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_trusted_is_believed_and_nobody_else_where_it_is_required() {
+    fn only_trusted_signatures_count_if_one_is_required() {
         let ((key, record), (other, foreign)) = (signed(1), signed(2));
         let trust = Trust::new([key.public()], true);
         assert_eq!(trust.check(&record), Ok(()));
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_breaks_the_signature() {
+    fn any_change_breaks_the_signature() {
         let (key, record) = signed(1);
         let trust = Trust::new([key.public()], true);
         let forged = Err(Distrust::Forged(key.public()));
@@ -334,7 +338,11 @@ mod tests {
             let mut changed = record.clone();
             *changed.pointer_mut(path).unwrap() = value;
             assert_eq!(trust.check(&changed), forged, "{path}");
-            assert_eq!(Trust::default().check(&changed), forged, "{path}: wrong is wrong, required or not");
+            assert_eq!(
+                Trust::default().check(&changed),
+                forged,
+                "{path}: an invalid signature is never accepted"
+            );
         }
         let mut added = record.clone();
         added["by_a_later_version"] = json!(true);
@@ -346,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_not_believed_is_a_miss_and_is_remembered() {
+    fn an_untrusted_record_is_a_miss_and_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let key = SecretKey::from_seed(&[1; 32]);
         let store = Store::open(folder.path()).unwrap();

@@ -60,11 +60,9 @@ fn solutions_are_worded_as_published() {
 
 /// The published data are compared where they lie beside the project.
 #[test]
+#[ignore = "needs the published data in ../shared/data"]
 fn every_published_row_is_reproduced() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/addition");
-    if !folder.is_dir() {
-        return;
-    }
     for (file, skips) in [("train.jsonl", 2_829), ("train_cold.jsonl", 0), ("id_test.jsonl", 0)] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         let rows: Vec<Row> = dataset::read(&folder.join(file)).unwrap();
@@ -91,16 +89,13 @@ fn every_published_row_is_reproduced() {
 
 /// In the published out-of-domain sets the steps are worded otherwise; question, answer and number of steps are the same.
 #[test]
+#[ignore = "needs the published data in ../shared/data"]
 fn published_out_of_domain_rows_agree_in_all_that_is_measured() {
     for file in ["ood_easy.jsonl", "ood_hard.jsonl"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../../shared/data/addition")
             .join(file);
-        let rows: Vec<Row> = if path.is_file() {
-            dataset::read(&path).unwrap()
-        } else {
-            Vec::new()
-        };
+        let rows: Vec<Row> = dataset::read(&path).unwrap();
         for row in rows {
             let (a, b) = operands(&row);
             let ours = Problem { id: row.id.clone(), a, b }.full();

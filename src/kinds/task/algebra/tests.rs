@@ -95,11 +95,9 @@ fn solutions_are_those_published() {
 
 /// The published data are compared where they lie beside the project.
 #[test]
+#[ignore = "needs the published data in ../shared/data"]
 fn every_published_problem_is_solved_as_published() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/algebra/id_test.jsonl");
-    if !path.is_file() {
-        return;
-    }
     let problems: Vec<Published> = dataset::read(&path).unwrap();
     assert_eq!(problems.len(), 1_000);
     for published in problems {

@@ -51,11 +51,9 @@ fn solutions_are_worded_as_published() {
 
 /// The published data are compared where they lie beside the project.
 #[test]
+#[ignore = "needs the published data in ../shared/data"]
 fn every_published_row_is_reproduced() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/direction");
-    if !folder.is_dir() {
-        return;
-    }
     for (file, full, skips) in [
         ("train.jsonl", 2_080, 1_819),
         ("train_cold.jsonl", 2_080, 0),

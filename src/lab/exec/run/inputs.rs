@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::{Failure, Run};
 use crate::event::{Event, Progress};
-use crate::store::remote::{Fetched, Remotes};
+use crate::store::remote::{FetchSummary, Remotes};
 use crate::store::{Artifact, Store, StoreError};
 
 /// Something to do for a stage.
@@ -21,7 +21,7 @@ enum News {
     /// So many bytes of so many.
     Progressed(u64, u64),
     /// After so many seconds.
-    Fetched(Result<Fetched, StoreError>, f64),
+    Fetched(Result<FetchSummary, StoreError>, f64),
     /// What is damaged has been thrown out.
     Checked,
 }

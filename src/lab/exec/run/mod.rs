@@ -18,8 +18,8 @@ use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Entry, Node, Plan, Resolver, State};
 use crate::source::SOURCE;
-use crate::store::remote::{Remotes, Uploaded, Uploads};
-use crate::store::{Acquired, Lease, Outputs, Provenance, Store, StoreError, Use};
+use crate::store::remote::{Remotes, UploadSummary, Uploads};
+use crate::store::{Acquired, Lease, Outputs, Provenance, RunRoots, Store, StoreError};
 use inputs::Inputs;
 
 /// How often the reporter is ticked, leases are kept alive and held stages looked up.
@@ -147,7 +147,7 @@ struct Run<'a> {
     /// What all records of the run have in common; known from the first start on.
     provenance: Option<Provenance>,
     /// Says what the run needs; from the first start on.
-    needed: Option<Use>,
+    needed: Option<RunRoots>,
     /// The stages that ran here, and those whose outputs were lost after they were looked up.
     made: BTreeSet<usize>,
     lost: BTreeSet<usize>,
@@ -319,7 +319,7 @@ impl<'a> Run<'a> {
             let planned = self.plan.stages().map(|(_, _, entry)| &entry.outputs);
             let known = planned.chain(self.outputs.iter().flatten());
             let digests: Vec<Digest> = known.flat_map(|outputs| outputs.values().map(|artifact| artifact.digest)).collect();
-            self.needed = Some(self.store.begin_use(&self.options.run, &digests)?);
+            self.needed = Some(self.store.protect_for_run(&self.options.run, &digests)?);
         }
         Ok(())
     }
@@ -445,7 +445,8 @@ impl<'a> Run<'a> {
     /// Waits for the uploads, unless the run is to stop.
     fn finish_uploads(&mut self, interrupts: &AtomicUsize) {
         let Some(uploads) = self.uploads.take() else { return };
-        let Uploaded { of, stages, bytes, failed } = uploads.finish(|| interrupts.load(Ordering::Relaxed) > 0, || self.reporter.tick());
+        let UploadSummary { of, stages, bytes, failed } =
+            uploads.finish(|| interrupts.load(Ordering::Relaxed) > 0, || self.reporter.tick());
         self.warn();
         let finish = self.options.push.clone();
         self.reporter.event(&Event::Uploaded {
@@ -459,7 +460,7 @@ impl<'a> Run<'a> {
 
     /// Says what is wrong with remotes.
     fn warn(&mut self) {
-        for message in self.options.remotes.notes() {
+        for message in self.options.remotes.warnings() {
             self.reporter.event(&Event::Warned { message });
         }
     }
@@ -497,8 +498,8 @@ impl<'a> Run<'a> {
     fn beat(&mut self) {
         if self.beaten.elapsed() >= BEAT {
             self.beaten = Instant::now();
-            self.running.values().for_each(|running| running.lease.beat());
-            self.needed.iter().for_each(Use::beat);
+            self.running.values().for_each(|running| running.lease.heartbeat());
+            self.needed.iter().for_each(RunRoots::heartbeat);
         }
     }
 

@@ -1,56 +1,56 @@
-//! A remote in a folder: another store, of the same layout.
+//! A remote in a folder: another store with the same layout.
 
 use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
 
-use super::Trouble;
+use super::RemoteError;
 use crate::hash::Digest;
 use crate::store::{Artifact, Store, atomic, object};
 
-/// The bytes of the record under `key`; nothing where there is none.
-pub(super) fn record(folder: &Store, key: &Digest) -> Result<Option<Bytes>, Trouble> {
+/// The bytes of the record under `key`, or `None` if there is none.
+pub(super) fn record(folder: &Store, key: &Digest) -> Result<Option<Bytes>, RemoteError> {
     match std::fs::read(folder.record_path(key)) {
         Ok(bytes) => Ok(Some(bytes.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Trouble::Answer(error.to_string())),
+        Err(error) => Err(RemoteError::Answer(error.to_string())),
     }
 }
 
-/// Copies an object to `to`, checking what was copied. Returns whether it was there.
-pub(super) fn fetch(folder: &Store, artifact: &Artifact, to: &Path) -> Result<bool, Trouble> {
+/// Copies an object to `to` and checks the copy. Returns whether the remote has the object.
+pub(super) fn fetch(folder: &Store, artifact: &Artifact, to: &Path) -> Result<bool, RemoteError> {
     let from = folder.object(&artifact.digest);
     if !from.exists() {
         return Ok(false);
     }
-    object::copy(&from, to).map_err(|error| Trouble::here("copy an object", error))?;
-    let found = object::measure(to).map_err(|error| Trouble::Here(error.to_string()))?;
+    object::copy(&from, to).map_err(|error| RemoteError::here("copy an object", error))?;
+    let found = object::measure(to).map_err(|error| RemoteError::Here(error.to_string()))?;
     if found == *artifact {
         return Ok(true);
     }
     object::discard(to);
-    Err(Trouble::OtherBytes {
+    Err(RemoteError::OtherBytes {
         what: format!("the object {}", artifact.digest.short()),
         why: format!("its digest is {}", found.digest.short()),
     })
 }
 
-/// Copies objects and then the record, which is created only where there is none. Returns whether the record is new there.
-pub(super) fn push(folder: &Store, from: &Store, key: &Digest, record: &[u8], artifacts: &[Artifact]) -> Result<bool, Trouble> {
-    let here = |error: &dyn std::fmt::Display| Trouble::Here(error.to_string());
+/// Copies objects and then the record, which is created only if there is none. Returns whether the record is new there.
+pub(super) fn push(folder: &Store, from: &Store, key: &Digest, record: &[u8], artifacts: &[Artifact]) -> Result<bool, RemoteError> {
+    let here = |error: &dyn std::fmt::Display| RemoteError::Here(error.to_string());
     for artifact in artifacts {
         if !folder.has(artifact).is_ok_and(|has| has) {
-            let workspace = folder.workspace().map_err(|error| Trouble::Answer(error.to_string()))?;
+            let workspace = folder.workspace().map_err(|error| RemoteError::Answer(error.to_string()))?;
             let to = workspace.path().join("object");
-            object::copy(&from.object(&artifact.digest), &to).map_err(|error| Trouble::Answer(error.to_string()))?;
+            object::copy(&from.object(&artifact.digest), &to).map_err(|error| RemoteError::Answer(error.to_string()))?;
             if object::measure(&to).map_err(|error| here(&error))? != *artifact {
-                return Err(Trouble::Here(format!("the object {} is damaged here", artifact.digest.short())));
+                return Err(RemoteError::Here(format!("the object {} is damaged here", artifact.digest.short())));
             }
             folder
-                .place(&to, &artifact.digest)
-                .map_err(|error| Trouble::Answer(error.to_string()))?;
+                .insert_object(&to, &artifact.digest)
+                .map_err(|error| RemoteError::Answer(error.to_string()))?;
         }
     }
-    atomic::create(&folder.root.join("tmp"), &folder.record_path(key), record).map_err(|error| Trouble::Answer(error.to_string()))
+    atomic::create(&folder.root.join("tmp"), &folder.record_path(key), record).map_err(|error| RemoteError::Answer(error.to_string()))
 }

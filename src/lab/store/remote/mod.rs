@@ -1,31 +1,34 @@
 //! Remotes: stores elsewhere, in buckets, on web servers or in folders.
 //!
-//! What is asked of a remote and how: a record by its key; then, only where they are used, the objects that it names, each checked by
-//! its digest. What is brought there: objects first, then the record, which is created only where there is none. A remote that is
-//! missing, refuses, is slow or lies is said once and left aside; it is never a hit, and never the end of a run that does not
-//! require it. Nothing is opened and no thread is started before something is asked.
+//! Download: a record by its key; then the objects that it names, only those that are used, each checked by its digest. Upload:
+//! objects first, then the record, which is created only if there is none. A remote that is missing, refuses access, is slow or sends
+//! wrong content gets one warning and is not used again. It never makes a hit, and never ends a run that does not require it. The first
+//! request opens the remote and starts the threads.
 //!
-//! `object_store` and its runtime stay in here: the rest of the program is synchronous.
+//! `object_store` and its runtime are used only in this folder: the rest of the program is synchronous.
 
 mod cloud;
+mod error;
 mod fetch;
 mod folder;
+mod limits;
+mod manifest;
+mod multipart;
 mod open;
-mod parts;
 mod push;
+mod put;
+mod request;
 #[cfg(test)]
 mod server;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod uploads;
-mod whole;
 
-pub use fetch::Fetched;
+pub use error::RemoteError;
+pub use fetch::FetchSummary;
 pub use open::Environment;
-pub use push::Pushed;
-pub use trouble::Trouble;
-pub use uploads::{Uploaded, Uploads};
+pub use push::PushSummary;
+pub use uploads::{UploadSummary, Uploads};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -38,20 +41,20 @@ use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use super::admit::LONGEST;
+use super::validate_record::MAX_RECORD_BYTES;
 use super::{Acquired, Lease, Record, Store, StoreError};
 use crate::hash::Digest;
 use cloud::Cloud;
 
-/// Questions to one remote at once.
-const ASKED_AT_ONCE: usize = 48;
+/// Records that are requested from one remote at once.
+const RECORDS_AT_ONCE: usize = 48;
 
-/// How often a long transfer is told of.
-const TICK: Duration = Duration::from_millis(200);
+/// How often the progress of a transfer is reported, and the lease of another process checked.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A remote as the settings name it.
+/// A remote in the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RemoteSettings {
     pub url: String,
     pub writes: bool,
     pub required: bool,
@@ -64,36 +67,37 @@ pub struct Place {
 pub struct Remotes(Arc<Shared>);
 
 impl std::fmt::Debug for Remotes {
-    /// The addresses alone.
+    /// Only the addresses.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(self.0.remotes.iter().map(|remote| &remote.place.url))
+            .entries(self.0.remotes.iter().map(|remote| &remote.settings.url))
             .finish()
     }
 }
 
 struct Shared {
-    remotes: Vec<Remote>,
+    remotes: Vec<RemoteConnection>,
     environment: Environment,
     runtime: OnceLock<Runtime>,
-    /// What is to be said, each once.
-    notes: Mutex<Vec<String>>,
-    /// What a required remote could not do.
+    /// Warnings that have not been taken yet.
+    warnings: Mutex<Vec<String>>,
+    /// The failure of a required remote.
     failure: Mutex<Option<String>>,
-    /// Objects that no remote has as they should be: records that name them are no hits.
-    gone: Mutex<BTreeSet<Digest>>,
-    /// Bytes that went over the network, each way.
+    /// Objects that no remote has undamaged: a record that names one is not a hit.
+    lost: Mutex<BTreeSet<Digest>>,
+    /// Bytes that were uploaded and downloaded.
     sent: AtomicU64,
     fetched: AtomicU64,
 }
 
-struct Remote {
-    place: Place,
+/// A remote, which is opened by the first request to it.
+struct RemoteConnection {
+    settings: RemoteSettings,
     backend: OnceCell<Option<Backend>>,
-    /// Whether it is left aside, and why.
-    off: AtomicBool,
+    /// Whether it has failed and is not used again, and why.
+    is_off: AtomicBool,
     why: Mutex<String>,
-    /// Objects and records that it has in a wrong form, which may be replaced.
+    /// Objects and records that are damaged there, and may be replaced.
     damaged: Mutex<BTreeSet<Digest>>,
 }
 
@@ -108,22 +112,22 @@ impl Remotes {
         Self::new(Vec::new(), Environment::new())
     }
 
-    /// Opens nothing yet. `environment` is where credentials are looked for.
-    pub fn new(places: Vec<Place>, environment: Environment) -> Self {
-        let remote = |place| Remote {
-            place,
+    /// Opens nothing yet. `environment` has the variables with credentials.
+    pub fn new(remotes: Vec<RemoteSettings>, environment: Environment) -> Self {
+        let connection = |settings| RemoteConnection {
+            settings,
             backend: OnceCell::new(),
-            off: AtomicBool::new(false),
+            is_off: AtomicBool::new(false),
             why: Mutex::default(),
             damaged: Mutex::default(),
         };
         Self(Arc::new(Shared {
-            remotes: places.into_iter().map(remote).collect(),
+            remotes: remotes.into_iter().map(connection).collect(),
             environment,
             runtime: OnceLock::new(),
-            notes: Mutex::default(),
+            warnings: Mutex::default(),
             failure: Mutex::default(),
-            gone: Mutex::default(),
+            lost: Mutex::default(),
             sent: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
         }))
@@ -133,59 +137,59 @@ impl Remotes {
         self.0.remotes.is_empty()
     }
 
-    /// Whether there is one to bring things to.
+    /// Whether any remote is written to.
     pub fn writes(&self) -> bool {
-        self.0.remotes.iter().any(|remote| remote.place.writes)
+        self.0.remotes.iter().any(|remote| remote.settings.writes)
     }
 
-    /// What is to be said since the last call: which remotes cannot be used, and what they gave that was refused.
-    pub fn notes(&self) -> Vec<String> {
-        std::mem::take(&mut *lock(&self.0.notes))
+    /// The warnings since the last call: which remotes cannot be used, and what they sent that was refused.
+    pub fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.0.warnings))
     }
 
-    /// Why the run must not go on: a remote that it requires cannot be used.
+    /// Checks that no required remote has failed.
     ///
     /// # Errors
-    /// That.
-    pub fn check(&self) -> Result<(), StoreError> {
+    /// If one has.
+    pub fn check_required(&self) -> Result<(), StoreError> {
         lock(&self.0.failure)
             .clone()
             .map_or(Ok(()), |message| Err(StoreError::Remote(message)))
     }
 
-    /// The records that remotes have under these keys, those found in the first remote that has one. Records that were found before
-    /// are known without asking again, until an object of theirs could not be had.
+    /// The records under these keys, each from the first remote that has one. Records that were found before are not requested again,
+    /// unless an object of theirs has turned out to be lost.
     pub fn find(&self, store: &Store, keys: &[Digest]) -> BTreeMap<Digest, Record> {
         let mut found: BTreeMap<Digest, Record> = BTreeMap::new();
         if self.is_empty() || keys.is_empty() {
             return found;
         }
-        found.extend(keys.iter().filter_map(|key| Some((*key, store.known(key)?))));
-        self.forget_gone(store, &mut found);
+        found.extend(keys.iter().filter_map(|key| Some((*key, store.remote_record(key)?))));
+        self.forget_lost(store, &mut found);
         for remote in &self.0.remotes {
             let missing: Vec<Digest> = keys.iter().filter(|key| !found.contains_key(key)).copied().collect();
             if missing.is_empty() {
                 break;
             }
-            let asked = self.block(async {
+            let answers = self.block(async {
                 let backend = self.0.backend(remote).await?;
-                let asked = missing.iter().map(|key| self.0.admitted(remote, backend, store, key));
-                Some(stream::iter(asked).buffer_unordered(ASKED_AT_ONCE).collect::<Vec<_>>().await)
+                let requests = missing.iter().map(|key| self.0.valid_record(remote, backend, store, key));
+                Some(stream::iter(requests).buffer_unordered(RECORDS_AT_ONCE).collect::<Vec<_>>().await)
             });
-            found.extend(asked.into_iter().flatten().flatten());
-            self.forget_gone(store, &mut found);
+            found.extend(answers.into_iter().flatten().flatten());
+            self.forget_lost(store, &mut found);
         }
         found
     }
 
-    fn forget_gone(&self, store: &Store, found: &mut BTreeMap<Digest, Record>) {
-        let gone = lock(&self.0.gone);
-        if !gone.is_empty() {
-            let here = |record: &Record| {
+    fn forget_lost(&self, store: &Store, found: &mut BTreeMap<Digest, Record>) {
+        let lost = lock(&self.0.lost);
+        if !lost.is_empty() {
+            let is_available = |record: &Record| {
                 let mut outputs = record.outputs.values();
-                outputs.all(|artifact| !gone.contains(&artifact.digest) || store.has(artifact).unwrap_or(false))
+                outputs.all(|artifact| !lost.contains(&artifact.digest) || store.has(artifact).unwrap_or(false))
             };
-            found.retain(|_, record| here(record));
+            found.retain(|_, record| is_available(record));
         }
     }
 
@@ -193,13 +197,13 @@ impl Remotes {
         self.0.runtime().block_on(work)
     }
 
-    /// Waits for a long transfer, calling `tick` with what it added to `bytes` so far.
+    /// Waits for a transfer. Calls `tick` with the bytes that it has added to `bytes` so far.
     fn wait<T>(&self, work: impl Future<Output = T>, bytes: &AtomicU64, tick: &mut dyn FnMut(u64)) -> T {
         let before = bytes.load(Ordering::Relaxed);
         self.block(async {
             let mut work = std::pin::pin!(work);
             loop {
-                match tokio::time::timeout(TICK, work.as_mut()).await {
+                match tokio::time::timeout(PROGRESS_INTERVAL, work.as_mut()).await {
                     Ok(ended) => return ended,
                     Err(_) => tick(bytes.load(Ordering::Relaxed) - before),
                 }
@@ -217,88 +221,88 @@ impl Shared {
         })
     }
 
-    /// The opened remote; nothing where it cannot be used, which is said once.
-    async fn backend<'a>(&self, remote: &'a Remote) -> Option<&'a Backend> {
-        if remote.off.load(Ordering::Relaxed) {
+    /// The opened remote; `None` if it cannot be used. The first failure is a warning.
+    async fn backend<'a>(&self, remote: &'a RemoteConnection) -> Option<&'a Backend> {
+        if remote.is_off.load(Ordering::Relaxed) {
             return None;
         }
         let open = async {
-            let opened = open::open(&remote.place, &self.environment);
+            let opened = open::open(&remote.settings, &self.environment);
             let checked = match opened {
                 Ok(Backend::Cloud(cloud)) => cloud.check().await.map(|()| Backend::Cloud(cloud)),
                 other => other,
             };
-            checked.map_err(|trouble| self.note(remote, &trouble)).ok()
+            checked.map_err(|error| self.report(remote, &error)).ok()
         };
         remote.backend.get_or_init(|| open).await.as_ref()
     }
 
-    /// The record that a remote has under `key`, if it may be used.
-    async fn admitted(&self, remote: &Remote, backend: &Backend, store: &Store, key: &Digest) -> Option<(Digest, Record)> {
-        if remote.off.load(Ordering::Relaxed) {
+    /// The record that a remote has under `key`, if there is one and it is valid.
+    async fn valid_record(&self, remote: &RemoteConnection, backend: &Backend, store: &Store, key: &Digest) -> Option<(Digest, Record)> {
+        if remote.is_off.load(Ordering::Relaxed) {
             return None;
         }
         let bytes = match backend {
             Backend::Folder(folder) => folder::record(folder, key),
-            Backend::Cloud(cloud) => cloud.get(&cloud.record(key), LONGEST as u64).await,
+            Backend::Cloud(cloud) => cloud.get(&cloud.record(key), MAX_RECORD_BYTES as u64).await,
         };
-        let bytes: Bytes = bytes.map_err(|trouble| self.note(remote, &trouble)).ok()??;
-        match store.admit(key, &bytes) {
+        let bytes: Bytes = bytes.map_err(|error| self.report(remote, &error)).ok()??;
+        match store.validate_record(key, &bytes) {
             Ok(record) => {
-                store.know(key, &bytes);
+                store.remember_remote_record(key, &bytes);
                 Some((*key, record))
             }
-            Err(refused) => {
-                if refused.is_damage() {
+            Err(error) => {
+                if error.is_damage() {
                     lock(&remote.damaged).insert(*key);
                 }
                 let what = format!("the record {}", key.short());
-                let why = refused.to_string();
-                self.note(remote, &Trouble::OtherBytes { what, why });
+                let why = error.to_string();
+                self.report(remote, &RemoteError::OtherBytes { what, why });
                 None
             }
         }
     }
 
-    /// Says what is wrong with a remote, once, and leaves it aside where that is the end of it.
-    fn note(&self, remote: &Remote, trouble: &Trouble) {
-        let url = &remote.place.url;
-        if !trouble.ends() {
-            let message = format!("remote {url}: {trouble}");
-            let mut notes = lock(&self.notes);
-            if !notes.contains(&message) {
-                notes.push(message);
+    /// Adds a warning, once, and stops using the remote if the error is final.
+    fn report(&self, remote: &RemoteConnection, error: &RemoteError) {
+        let url = &remote.settings.url;
+        if !error.is_final() {
+            let message = format!("remote {url}: {error}");
+            let mut warnings = lock(&self.warnings);
+            if !warnings.contains(&message) {
+                warnings.push(message);
             }
             return;
         }
-        if remote.off.swap(true, Ordering::Relaxed) {
+        if remote.is_off.swap(true, Ordering::Relaxed) {
             return;
         }
-        *lock(&remote.why) = trouble.to_string();
-        let message = format!("cannot use the remote {url}: {trouble}");
-        if remote.place.required {
+        *lock(&remote.why) = error.to_string();
+        let message = format!("cannot use the remote {url}: {error}");
+        if remote.settings.required {
             lock(&self.failure).get_or_insert(message);
         } else {
-            lock(&self.notes).push(format!("{message}; going on without it"));
+            lock(&self.warnings).push(format!("{message}; going on without it"));
         }
     }
 }
 
-/// Waits until no other process of this store works at the large file `name`; nothing where the store cannot be written.
-async fn alone(store: &Store, name: &Digest) -> Option<Lease> {
+/// Waits for the lease of the large file `name`, so that one process at a time transfers it. `None` if the store cannot be written.
+async fn exclusive(store: &Store, name: &Digest) -> Option<Lease> {
     loop {
         match store.lease(name, 0) {
             Ok(Acquired::Mine(lease)) => return Some(lease),
-            Ok(Acquired::Held(_)) => tokio::time::sleep(TICK).await,
+            Ok(Acquired::Held(_)) => tokio::time::sleep(PROGRESS_INTERVAL).await,
             Err(_) => return None,
         }
     }
 }
 
-/// The paths of a folder's list, for the fuzzer, which has no remote to send one.
+/// The paths in the manifest of a folder, for the fuzzer, which has no remote to send one.
 #[cfg(fuzzing)]
-pub fn listed(manifest: &[u8], total: u64) -> Option<Vec<std::path::PathBuf>> {
-    let files = fetch::files(manifest, total).ok()?;
+pub fn manifest_paths(manifest: &[u8], total: u64) -> Option<Vec<std::path::PathBuf>> {
+    let files = manifest::files(manifest, total).ok()?;
     Some(files.into_iter().map(|(_, _, path)| path).collect())
 }
 

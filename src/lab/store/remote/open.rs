@@ -1,5 +1,5 @@
-//! Opens remotes: addresses, and credentials from the environment or the provider's own files. Credentials are handed to the client
-//! and kept nowhere else; what is printed of a remote is its address, in which none can stand.
+//! Opens remotes: addresses, and credentials from the environment or the provider's own files. Credentials are passed to the client
+//! and kept nowhere else. Only the address of a remote is ever printed, and it cannot contain credentials.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,27 +15,28 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
-use super::cloud::{CONNECT, Cloud, PATIENCE};
-use super::trouble::Trouble;
-use super::{Backend, Place};
+use super::cloud::Cloud;
+use super::error::RemoteError;
+use super::limits::{ASSEMBLY_TIMEOUT, CONNECT_TIMEOUT, RESPONSE_TIMEOUT};
+use super::{Backend, RemoteSettings};
 use crate::store::Store;
 
-/// Environment variables by name; the library reads none itself.
+/// Environment variables by name. The library does not read the environment itself.
 pub type Environment = BTreeMap<String, String>;
 
-/// Opens the remote without asking it anything.
-pub(super) fn open(place: &Place, environment: &Environment) -> Result<Backend, Trouble> {
-    let url = Url::parse(&place.url).map_err(|error| Trouble::Answer(error.to_string()))?;
+/// Opens the remote without sending a request.
+pub(super) fn open(settings: &RemoteSettings, environment: &Environment) -> Result<Backend, RemoteError> {
+    let url = Url::parse(&settings.url).map_err(|error| RemoteError::Answer(error.to_string()))?;
     if url.scheme() == "file" {
-        let folder = url.to_file_path().map_err(|()| Trouble::NoSuchPlace)?;
-        return folder_of(&folder, place.writes).map(Backend::Folder);
+        let folder = url.to_file_path().map_err(|()| RemoteError::NoSuchPlace)?;
+        return folder_of(&folder, settings.writes).map(Backend::Folder);
     }
     let is_bucket = !url.scheme().starts_with("http");
     let prefix = if is_bucket { url.path() } else { "" };
-    let prefix = Path::from_url_path(prefix).map_err(|error| Trouble::Answer(error.to_string()))?;
-    let (store, bucket) = client(&url, place, environment).map_err(|error| match error {
-        object_store::Error::Generic { source, .. } => Trouble::Denied(source.to_string()),
-        other => Trouble::Answer(other.to_string()),
+    let prefix = Path::from_url_path(prefix).map_err(|error| RemoteError::Answer(error.to_string()))?;
+    let (store, bucket) = client(&url, settings, environment).map_err(|error| match error {
+        object_store::Error::Generic { source, .. } => RemoteError::Denied(source.to_string()),
+        other => RemoteError::Answer(other.to_string()),
     })?;
     Ok(Backend::Cloud(Cloud {
         store,
@@ -45,42 +46,40 @@ pub(super) fn open(place: &Place, environment: &Environment) -> Result<Backend, 
     }))
 }
 
-/// A folder that is not there may be a share that is not mounted: it is not made, but for the layout in it.
-fn folder_of(folder: &std::path::Path, writes: bool) -> Result<Store, Trouble> {
+/// Opens a store in a folder. A missing folder may be a share that is not mounted, so only the layout inside it is created, never the
+/// folder.
+fn folder_of(folder: &std::path::Path, writes: bool) -> Result<Store, RemoteError> {
     if !folder.is_dir() || (!writes && !folder.join("v1").is_dir()) {
-        return Err(Trouble::NoSuchPlace);
+        return Err(RemoteError::NoSuchPlace);
     }
-    Store::open(folder).map_err(|error| Trouble::Answer(error.to_string()))
+    Store::open(folder).map_err(|error| RemoteError::Answer(error.to_string()))
 }
 
-/// A bucket may be silent for so long while it puts the parts of an object together: S3 speaks of minutes.
-const ASSEMBLY: Duration = Duration::from_secs(600);
+/// The client for a remote, and for a bucket a second one for multipart uploads, which waits longer.
+type RemoteClient = (Arc<dyn ObjectStore>, Option<Arc<dyn MultipartStore>>);
 
-/// What speaks to the remote, and, of a bucket, what sends large objects in parts: it waits for longer.
-type Client = (Arc<dyn ObjectStore>, Option<Arc<dyn MultipartStore>>);
-
-fn bucket<T>(endpoint: Option<&str>, build: impl Fn(ClientOptions) -> object_store::Result<T>) -> object_store::Result<Client>
+fn bucket<T>(endpoint: Option<&str>, build: impl Fn(ClientOptions) -> object_store::Result<T>) -> object_store::Result<RemoteClient>
 where
     T: ObjectStore + MultipartStore,
 {
-    let build = |silence| build(options(endpoint.unwrap_or_default(), silence));
-    Ok((Arc::new(build(PATIENCE)?), Some(Arc::new(build(ASSEMBLY)?))))
+    let build = |read_timeout| build(options(endpoint.unwrap_or_default(), read_timeout));
+    Ok((Arc::new(build(RESPONSE_TIMEOUT)?), Some(Arc::new(build(ASSEMBLY_TIMEOUT)?))))
 }
 
-fn options(address: &str, silence: Duration) -> ClientOptions {
+fn options(address: &str, read_timeout: Duration) -> ClientOptions {
     ClientOptions::new()
         .with_allow_http(address.starts_with("http://"))
-        .with_connect_timeout(CONNECT)
+        .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout_disabled()
-        .with_read_timeout(silence)
+        .with_read_timeout(read_timeout)
         .with_pool_max_idle_per_host(64)
 }
 
-fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::Result<Client> {
+fn client(url: &Url, settings: &RemoteSettings, environment: &Environment) -> object_store::Result<RemoteClient> {
     crate::http::choose_cryptography();
     let name = url.host_str().unwrap_or_default();
     let variables = |beginning: &'static str| environment.iter().filter(move |(name, _)| name.starts_with(beginning));
-    let endpoint = place.endpoint.as_deref();
+    let endpoint = settings.endpoint.as_deref();
     match url.scheme() {
         "s3" => {
             let mut builder = AmazonS3Builder::new().with_bucket_name(name).with_retry(retry());
@@ -91,7 +90,7 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
                     builder = builder.with_config(key, value);
                 }
             }
-            builder = place.region.iter().fold(builder, AmazonS3Builder::with_region);
+            builder = settings.region.iter().fold(builder, AmazonS3Builder::with_region);
             let given = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]
                 .iter()
                 .find_map(|name| environment.get(*name));
@@ -127,7 +126,7 @@ fn client(url: &Url, place: &Place, environment: &Environment) -> object_store::
         }
         _ => {
             let builder = HttpBuilder::new().with_url(url.as_str()).with_retry(retry());
-            let client = builder.with_client_options(options(url.as_str(), PATIENCE)).build()?;
+            let client = builder.with_client_options(options(url.as_str(), RESPONSE_TIMEOUT)).build()?;
             Ok((Arc::new(client), None))
         }
     }
@@ -141,11 +140,11 @@ fn retry() -> RetryConfig {
             base: 2.0,
         },
         max_retries: 3,
-        retry_timeout: PATIENCE,
+        retry_timeout: RESPONSE_TIMEOUT,
     }
 }
 
-/// `aws_access_key_id` and the like of the profile, from `~/.aws/config` and `~/.aws/credentials`.
+/// `aws_access_key_id` and similar values of the profile, from `~/.aws/config` and `~/.aws/credentials`.
 fn aws_files(environment: &Environment) -> BTreeMap<String, String> {
     let profile = environment.get("AWS_PROFILE").map_or("default", String::as_str);
     let home = environment.get("HOME").map(PathBuf::from);

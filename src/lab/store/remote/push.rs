@@ -1,4 +1,4 @@
-//! What goes to remotes: a stage's objects, then its record.
+//! Uploads a stage to remotes: its objects, then its record.
 
 use std::fs::File;
 use std::path::Path;
@@ -7,50 +7,60 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
-use super::cloud::{AT_ONCE, Cloud, PART};
-use super::{Backend, Remote, Remotes, Shared, Trouble, alone, folder, lock};
+use super::cloud::Cloud;
+use super::limits::{PART_SIZE, PARTS_AT_ONCE};
+use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock, manifest};
 use crate::hash::Digest;
 use crate::store::{Artifact, Lease, Store, object};
 
-/// Stages on their way at once.
-const PUSHED_AT_ONCE: usize = 24;
+/// Stages that are uploaded at once.
+const STAGES_AT_ONCE: usize = 24;
 
-/// From so many stages on, a bucket is listed instead of being asked about each.
-const LISTED: usize = 64;
+/// From this number of stages on, a bucket is listed instead of being asked about each stage.
+const MIN_STAGES_TO_LIST: usize = 64;
 
-/// What came of bringing stages to all remotes that are written to.
+/// The result of an upload to all remotes that are written to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushSummary {
     /// Stages that all remotes have now.
     pub stages: usize,
-    /// Those that some remote had not before.
+    /// Those that some remote did not have before.
     pub new: usize,
-    /// Of the objects that went over the network.
+    /// The size of the objects that were sent.
     pub bytes: u64,
-    /// Why the others are missing, each reason once.
+    /// The reasons why the others are missing, each once.
     pub failed: Vec<String>,
 }
 
-/// How one stage ended up at one remote.
+/// The result of uploading one stage to one remote.
 enum Sent {
     New,
-    There,
+    Existing,
+}
+
+/// A stage could not be uploaded to one remote.
+#[derive(Debug, thiserror::Error)]
+#[error("{url}: {why}")]
+struct PushError {
+    url: String,
+    why: String,
 }
 
 impl Remotes {
-    /// Brings stages to every remote that is written to; `tick` is called with the bytes so far.
-    pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> Pushed {
+    /// Uploads stages to every remote that is written to. `tick` is called with the bytes so far.
+    pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> PushSummary {
         let before = self.0.sent.load(Ordering::Relaxed);
-        let mut pushed = Pushed::default();
-        // By stage: whether every remote has it so far, and whether one had it not before.
+        let mut pushed = PushSummary::default();
+        // By stage: whether every remote has it so far, and whether it was new to one.
         let mut stages = vec![(true, false); keys.len()];
-        for remote in self.0.remotes.iter().filter(|remote| remote.place.writes) {
+        for remote in self.0.remotes.iter().filter(|remote| remote.settings.writes) {
             let ended = self.wait(self.0.push(remote, store, keys), &self.0.sent, tick);
             for (stage, sent) in stages.iter_mut().zip(ended) {
                 match sent {
                     Ok(sent) => stage.1 |= matches!(sent, Sent::New),
-                    Err(why) => {
+                    Err(error) => {
                         stage.0 = false;
+                        let why = error.to_string();
                         if !pushed.failed.contains(&why) {
                             pushed.failed.push(why);
                         }
@@ -66,42 +76,53 @@ impl Remotes {
 }
 
 impl Shared {
-    /// How each stage ended, in the order of the keys.
-    async fn push(&self, remote: &Remote, store: &Store, keys: &[Digest]) -> Vec<Result<Sent, String>> {
-        let url = &remote.place.url;
-        let unusable = || Err(format!("{url}: {}", lock(&remote.why)));
+    /// The result for each stage, in the order of the keys.
+    async fn push(&self, remote: &RemoteConnection, store: &Store, keys: &[Digest]) -> Vec<Result<Sent, PushError>> {
+        let url = &remote.settings.url;
+        let unusable = || {
+            let (url, why) = (url.clone(), lock(&remote.why).clone());
+            Err(PushError { url, why })
+        };
         let Some(backend) = self.backend(remote).await else {
             return keys.iter().map(|_| unusable()).collect();
         };
-        // Nothing where it cannot be listed.
+        // `None` if it cannot be listed.
         let listed = match backend {
-            Backend::Cloud(cloud) if keys.len() >= LISTED => cloud.keys().await.unwrap_or_default(),
+            Backend::Cloud(cloud) if keys.len() >= MIN_STAGES_TO_LIST => cloud.keys().await.unwrap_or_default(),
             _ => None,
         };
         let sent = keys.iter().map(|key| {
             let listed = listed.as_ref();
             async move {
                 if listed.is_some_and(|listed| listed.contains(key)) && !lock(&remote.damaged).contains(key) {
-                    return Ok(Sent::There);
+                    return Ok(Sent::Existing);
                 }
-                if remote.off.load(Ordering::Relaxed) {
+                if remote.is_off.load(Ordering::Relaxed) {
                     return unusable();
                 }
-                self.stage(remote, backend, store, key, listed.is_some()).await.map_err(|trouble| {
-                    self.note(remote, &trouble);
-                    format!("{url}: {trouble}")
+                self.stage(remote, backend, store, key, listed.is_some()).await.map_err(|error| {
+                    self.report(remote, &error);
+                    let (url, why) = (url.clone(), error.to_string());
+                    PushError { url, why }
                 })
             }
         });
-        stream::iter(sent).buffered(PUSHED_AT_ONCE).collect().await
+        stream::iter(sent).buffered(STAGES_AT_ONCE).collect().await
     }
 
-    /// Sends a stage; one that `is_new` is known not to be there.
-    async fn stage(&self, remote: &Remote, backend: &Backend, store: &Store, key: &Digest, is_new: bool) -> Result<Sent, Trouble> {
-        let bytes = std::fs::read(store.record_path(key)).map_err(|error| Trouble::here("read a record", error))?;
+    /// Uploads a stage. If it `is_new`, the remote is known not to have it.
+    async fn stage(
+        &self,
+        remote: &RemoteConnection,
+        backend: &Backend,
+        store: &Store,
+        key: &Digest,
+        is_new: bool,
+    ) -> Result<Sent, RemoteError> {
+        let bytes = std::fs::read(store.record_path(key)).map_err(|error| RemoteError::here("read a record", error))?;
         let record = store
-            .admit(key, &bytes)
-            .map_err(|refused| Trouble::Here(format!("a record here is damaged: {refused}")))?;
+            .validate_record(key, &bytes)
+            .map_err(|error| RemoteError::Here(format!("a record here is damaged: {error}")))?;
         let artifacts: Vec<Artifact> = record.outputs.values().copied().collect();
         let was_created = match backend {
             Backend::Folder(folder) => {
@@ -111,81 +132,82 @@ impl Shared {
             }
             Backend::Cloud(cloud) => {
                 let path = cloud.record(key);
-                // Where all that is known to be missing or damaged is nothing, what has a record there is there.
-                let is_whole = lock(&remote.damaged).is_empty() && lock(&self.gone).is_empty();
-                if is_whole && !is_new && cloud.size(&path).await?.is_some() {
-                    return Ok(Sent::There);
+                // As long as nothing is known to be missing or damaged, a stage whose record is there is complete there.
+                let is_intact = lock(&remote.damaged).is_empty() && lock(&self.lost).is_empty();
+                if is_intact && !is_new && cloud.size(&path).await?.is_some() {
+                    return Ok(Sent::Existing);
                 }
                 let sent = artifacts.iter().map(|artifact| self.artifact(remote, cloud, store, artifact));
-                let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
-                sent.into_iter().collect::<Result<(), Trouble>>()?;
+                let sent: Vec<Result<(), RemoteError>> = stream::iter(sent).buffer_unordered(PARTS_AT_ONCE).collect().await;
+                sent.into_iter().collect::<Result<(), RemoteError>>()?;
                 let replace = lock(&remote.damaged).contains(key);
                 // A plain server has just been asked.
-                cloud.put_record(&path, bytes.into(), replace, is_whole).await?
+                cloud.put_record(&path, bytes.into(), replace, is_intact).await?
             }
         };
-        Ok(if was_created { Sent::New } else { Sent::There })
+        Ok(if was_created { Sent::New } else { Sent::Existing })
     }
 
-    async fn artifact(&self, remote: &Remote, cloud: &Cloud, store: &Store, artifact: &Artifact) -> Result<(), Trouble> {
+    /// Uploads an artifact. The files of a folder come before its manifest.
+    async fn artifact(&self, remote: &RemoteConnection, cloud: &Cloud, store: &Store, artifact: &Artifact) -> Result<(), RemoteError> {
         let path = store.object(&artifact.digest);
         if !artifact.folder {
             return self.upload(remote, cloud, store, &path, (&artifact.digest, artifact.bytes)).await;
         }
-        let manifest = object::manifest(&path).map_err(|error| Trouble::Here(error.to_string()))?;
+        let manifest = object::manifest(&path).map_err(|error| RemoteError::Here(error.to_string()))?;
         if Digest::of(manifest.as_bytes()) != artifact.digest {
-            return Err(Trouble::damaged(&artifact.digest));
+            return Err(RemoteError::damaged(&artifact.digest));
         }
-        let files = super::fetch::files(manifest.as_bytes(), artifact.bytes).map_err(Trouble::Here)?;
+        let files = manifest::files(manifest.as_bytes(), artifact.bytes).map_err(|error| RemoteError::Here(error.to_string()))?;
         let sent = files.iter().map(|(digest, bytes, name)| {
             let path = path.join(name);
             async move { self.upload(remote, cloud, store, &path, (digest, *bytes)).await }
         });
-        let sent: Vec<Result<(), Trouble>> = stream::iter(sent).buffer_unordered(AT_ONCE).collect().await;
-        sent.into_iter().collect::<Result<(), Trouble>>()?;
-        // Last: who finds the list finds the files.
+        let sent: Vec<Result<(), RemoteError>> = stream::iter(sent).buffer_unordered(PARTS_AT_ONCE).collect().await;
+        sent.into_iter().collect::<Result<(), RemoteError>>()?;
+        // Last: whoever finds the manifest finds the files.
         let replace = lock(&remote.damaged).contains(&artifact.digest);
         cloud
             .put_object(&cloud.object(&artifact.digest), manifest.into_bytes().into(), replace)
             .await
     }
 
-    /// Uploads one file, whose content is checked: damage here must not spread.
+    /// Uploads one file, after a check of its content: damage here must not spread.
     async fn upload(
         &self,
-        remote: &Remote,
+        remote: &RemoteConnection,
         cloud: &Cloud,
         store: &Store,
         file: &Path,
         (digest, bytes): (&Digest, u64),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RemoteError> {
         let place = cloud.object(digest);
         let replace = lock(&remote.damaged).contains(digest);
-        if bytes <= PART {
-            let content = std::fs::read(file).map_err(|error| Trouble::here("read an object", error))?;
+        if bytes <= PART_SIZE {
+            let content = std::fs::read(file).map_err(|error| RemoteError::here("read an object", error))?;
             if Digest::of(&content) != *digest {
-                return Err(Trouble::damaged(digest));
+                return Err(RemoteError::damaged(digest));
             }
             cloud.put_object(&place, Bytes::from(content), replace).await?;
             self.sent.fetch_add(bytes, Ordering::Relaxed);
             return Ok(());
         }
-        // One process of this store at a time sends it; the others find it there.
-        let name = Digest::of(format!("upload {} {digest}", remote.place.url).as_bytes());
-        let alone = alone(store, &name).await;
+        // One process of this store at a time sends it; the others find it there afterwards.
+        let name = Digest::of(format!("upload {} {digest}", remote.settings.url).as_bytes());
+        let lease = exclusive(store, &name).await;
         let list = store.root.join("partial").join(format!("{name}.sent"));
         if !replace && cloud.size(&place).await? == Some(bytes) {
-            // Perhaps its last part arrived, and the answer to that was lost.
+            // Perhaps the last part arrived, and the answer was lost.
             let _ = std::fs::remove_file(list);
             return Ok(());
         }
-        let opened = File::open(file).map_err(|error| Trouble::here("read an object", error))?;
+        let opened = File::open(file).map_err(|error| RemoteError::here("read an object", error))?;
         let sent = |part| {
             self.sent.fetch_add(part, Ordering::Relaxed);
-            alone.iter().for_each(Lease::beat);
+            lease.iter().for_each(Lease::heartbeat);
         };
-        // A store that cannot be written can be sent all the same.
-        let list = alone.is_some().then_some(list.as_path());
+        // The store need not be writable for an upload.
+        let list = lease.is_some().then_some(list.as_path());
         cloud.put_file(digest, (&opened, bytes), list, &sent).await
     }
 }

@@ -5,14 +5,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What the server does wrong.
+/// The fault that the server simulates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     #[default]
     None,
     /// Objects have one byte changed.
     OtherBytes,
-    /// A page about everything.
+    /// Every request is answered with a web page.
     Page,
     Forbidden,
     /// The disk is full.
@@ -22,7 +22,7 @@ pub enum Fault {
 }
 
 #[derive(Default)]
-struct State {
+struct ServerState {
     files: BTreeMap<String, Vec<u8>>,
     fault: Fault,
     /// `GET /path`, in order.
@@ -30,18 +30,18 @@ struct State {
     parts: usize,
 }
 
-/// The server; it serves until the process ends.
+/// The server, which runs until the process ends.
 #[derive(Clone)]
 pub struct Server {
     pub url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
 }
 
 impl Server {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/cache", listener.local_addr().unwrap());
-        let state: Arc<Mutex<State>> = Arc::default();
+        let state: Arc<Mutex<ServerState>> = Arc::default();
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -58,7 +58,7 @@ impl Server {
         state.parts = 0;
     }
 
-    /// What was asked since the last call, with the paths from the store's `v1` on.
+    /// The requests since the last call, with paths from the store's `v1` on.
     pub fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
+fn serve(stream: &TcpStream, state: &Mutex<ServerState>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
         let mut lines = Vec::new();
@@ -131,7 +131,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
     }
 }
 
-fn answer(state: &mut State, method: &str, path: &str, body: Vec<u8>) -> (&'static str, Vec<u8>) {
+fn answer(state: &mut ServerState, method: &str, path: &str, body: Vec<u8>) -> (&'static str, Vec<u8>) {
     match (state.fault, method) {
         (Fault::Forbidden, _) => ("403 Forbidden", b"no".to_vec()),
         (Fault::Page, _) => ("200 OK", b"<html>Welcome</html>".to_vec()),

@@ -1,4 +1,4 @@
-//! What holds of remotes, whatever they answer.
+//! Remotes, whatever they answer.
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,8 +14,8 @@ fn store() -> (TempDir, Store) {
     (folder, store)
 }
 
-fn place(url: &str, writes: bool) -> Place {
-    Place {
+fn settings(url: &str, writes: bool) -> RemoteSettings {
+    RemoteSettings {
         url: url.to_owned(),
         writes,
         required: false,
@@ -25,10 +25,10 @@ fn place(url: &str, writes: bool) -> Place {
 }
 
 fn remotes(urls: &[&str]) -> Remotes {
-    Remotes::new(urls.iter().map(|url| place(url, true)).collect(), Environment::new())
+    Remotes::new(urls.iter().map(|url| settings(url, true)).collect(), Environment::new())
 }
 
-/// Runs a stage that puts out a file and a folder; the key.
+/// Writes the record of a stage whose outputs are a file and a folder.
 fn ran(store: &Store, number: u64, rows: &[u8]) -> Record {
     let workspace = store.workspace().unwrap();
     std::fs::write(workspace.path().join("data"), rows).unwrap();
@@ -90,7 +90,7 @@ fn what_one_store_pushes_another_finds_and_fetches() {
             assert_eq!(crate::store::object::measure(&two.object(&artifact.digest)).unwrap(), *artifact);
         }
         assert!(std::fs::metadata(two.object(&wanted[0].digest)).unwrap().permissions().readonly());
-        assert_eq!(remote.notes(), [""; 0], "{url}");
+        assert_eq!(remote.warnings(), [""; 0], "{url}");
     }
 }
 
@@ -119,7 +119,7 @@ fn objects_come_before_their_record() {
     remotes(&[&server.url]).push(&store, &[key(&record)], &mut nothing());
     let puts: Vec<String> = server.asked().into_iter().filter(|asked| asked.starts_with("PUT")).collect();
     assert!(puts.last().unwrap().contains("/records/"), "{puts:?}");
-    // The file `data` has the content of one in the folder: that object may come once more, at any time.
+    // The file `data` has the same content as one in the folder: that object may be sent again at any time.
     let first = |digest: &Digest| puts.iter().position(|put| put.ends_with(&path(digest)));
     let manifest = first(&record.outputs["model"].digest);
     assert!(manifest.is_some() && first(&Digest::of(b"{1}")) < manifest, "{puts:?}");
@@ -136,10 +136,10 @@ fn other_bytes_are_refused_said_and_asked_for_elsewhere() {
     let both = remotes(&[&bad.url, &good.url]);
     let fetched = both.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
     assert_eq!(fetched.artifacts, 2);
-    let notes = both.notes();
+    let warnings = both.warnings();
     assert!(
-        notes.len() == 2 && notes[0].contains("other bytes") && notes[0].contains(&bad.url),
-        "{notes:?}"
+        warnings.len() == 2 && warnings[0].contains("other bytes") && warnings[0].contains(&bad.url),
+        "{warnings:?}"
     );
 
     let (_three, three) = store();
@@ -155,7 +155,7 @@ fn other_bytes_are_refused_said_and_asked_for_elsewhere() {
     );
 }
 
-/// The same objects are right again after whoever noticed computed and pushed them.
+/// The store that noticed the damage computes the objects again and pushes them.
 #[test]
 fn damage_at_a_remote_is_repaired_by_who_noticed_it() {
     let server = Server::start();
@@ -181,8 +181,8 @@ fn a_planted_record_is_refused() {
     server.put(&format!("v1/records/{}/{}.json", &name[..2], &name[2..]), &planted);
     let remote = remotes(&[&server.url]);
     assert_eq!(remote.find(&two, &[key(&record)]).len(), 0);
-    let notes = remote.notes();
-    assert!(notes[0].contains("the record of another stage"), "{notes:?}");
+    let warnings = remote.warnings();
+    assert!(warnings[0].contains("the record of another stage"), "{warnings:?}");
 }
 
 #[test]
@@ -200,14 +200,14 @@ fn a_folder_s_list_that_leads_outside_is_refused() {
     let remote = remotes(&[&server.url]);
     let fetched = remote.fetch(&two, &[artifact], &mut nothing()).unwrap();
     assert_eq!(fetched.missing.len(), 1);
-    assert!(remote.notes()[0].contains("the path `../../escaped`"));
+    assert!(remote.warnings()[0].contains("the path `../../escaped`"));
 }
 
 #[test]
 fn a_remote_that_cannot_be_used_is_said_once_and_is_no_hit() {
     let server = Server::start();
     let missing = "file:///nowhere/at/all".to_owned();
-    // A port that nobody listens at any more.
+    // A port that nobody listens on any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let closed = format!("http://{closed}/cache");
     for (url, fault, says) in [
@@ -222,15 +222,15 @@ fn a_remote_that_cannot_be_used_is_said_once_and_is_no_hit() {
             assert_eq!(remote.find(&two, &[Digest::of(&[number])]).len(), 0);
         }
         remote.fetch(&two, &[], &mut nothing()).unwrap();
-        let notes = remote.notes();
-        assert!(notes.len() == 1 && notes[0].contains(says), "{notes:?}");
-        let required = Place {
+        let warnings = remote.warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains(says), "{warnings:?}");
+        let required = RemoteSettings {
             required: true,
-            ..place(url, false)
+            ..settings(url, false)
         };
         let required = Remotes::new(vec![required], Environment::new());
         required.find(&two, &[Digest::of(b"")]);
-        assert!(required.check().unwrap_err().to_string().contains(says));
+        assert!(required.check_required().unwrap_err().to_string().contains(says));
     }
 }
 
@@ -241,7 +241,7 @@ fn a_page_about_everything_is_no_record() {
     let (_two, two) = store();
     let remote = remotes(&[&server.url]);
     assert_eq!(remote.find(&two, &[Digest::of(b"stage")]).len(), 0);
-    assert!(remote.notes()[0].contains("it is not a record"));
+    assert!(remote.warnings()[0].contains("it is not a record"));
 }
 
 #[test]
@@ -265,12 +265,12 @@ fn a_full_disk_there_and_damage_here_are_told_apart() {
     );
 }
 
-/// A file of several parts, cut after the second: the next attempt fetches the others only.
+/// A file in several parts, interrupted after the second: the next attempt downloads only the others.
 #[test]
 fn a_large_file_goes_on_after_a_cut() {
     let server = Server::start();
     let ((_one, one), (_two, two)) = (store(), store());
-    let rows: Vec<u8> = (0..cloud::PART * 3 + 5).map(|byte| (byte % 251) as u8).collect();
+    let rows: Vec<u8> = (0..limits::PART_SIZE * 3 + 5).map(|byte| (byte % 251) as u8).collect();
     let workspace = one.workspace().unwrap();
     std::fs::write(workspace.path().join("data"), &rows).unwrap();
     let artifact = one.take(&workspace.path().join("data")).unwrap();
@@ -294,7 +294,7 @@ fn a_large_file_goes_on_after_a_cut() {
 fn a_large_file_that_is_damaged_never_arrives_whole() {
     let server = Server::start();
     let (_one, one) = store();
-    let rows: Vec<u8> = (0..cloud::PART * 2 + 5).map(|byte| (byte % 251) as u8).collect();
+    let rows: Vec<u8> = (0..limits::PART_SIZE * 2 + 5).map(|byte| (byte % 251) as u8).collect();
     let workspace = one.workspace().unwrap();
     std::fs::write(workspace.path().join("data"), &rows).unwrap();
     let artifact = one.take(&workspace.path().join("data")).unwrap();

@@ -1,4 +1,4 @@
-//! Uploads beside a run: a thread takes the stages that ended, and the run never waits for it before its own end.
+//! Uploads during a run: a thread uploads the stages that have ended, and the run waits for it only at its own end.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -8,28 +8,28 @@ use super::Remotes;
 use crate::hash::Digest;
 use crate::store::Store;
 
-/// Stages that may wait; more are left for `runner cache push`.
-const QUEUE: usize = 4096;
+/// Stages that may wait. `runner cache push` can upload the others later.
+const QUEUE_LENGTH: usize = 4096;
 
-/// How often the end of a run looks whether it was interrupted.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the end of a run checks for an interrupt.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What came of a run's uploads.
+/// The result of a run's uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uploaded {
+pub struct UploadSummary {
     /// Stages that ran.
     pub of: usize,
-    /// Those that all remotes have.
+    /// Those that all remotes have now.
     pub stages: usize,
     pub bytes: u64,
-    /// Why the others are missing, each reason once.
+    /// The reasons why the others are missing, each once.
     pub failed: Vec<String>,
 }
 
 /// The uploads of one run.
 pub struct Uploads {
     queue: SyncSender<Digest>,
-    ended: Receiver<Uploaded>,
+    ended: Receiver<UploadSummary>,
     thread: JoinHandle<()>,
     of: usize,
 }
@@ -37,10 +37,10 @@ pub struct Uploads {
 impl Uploads {
     /// Starts the thread.
     pub fn start(remotes: Remotes, store: Store) -> Self {
-        let (queue, waiting) = sync_channel(QUEUE);
+        let (queue, waiting) = sync_channel(QUEUE_LENGTH);
         let (end, ended) = sync_channel(1);
         let thread = std::thread::spawn(move || {
-            let mut all = Uploaded::default();
+            let mut all = UploadSummary::default();
             while let Ok(first) = waiting.recv() {
                 let keys: Vec<Digest> = std::iter::once(first).chain(waiting.try_iter().take(31)).collect();
                 let pushed = remotes.push(&store, &keys, &mut |_| ());
@@ -63,28 +63,28 @@ impl Uploads {
         }
     }
 
-    /// Uploads the stage `key`, whose record is in the store, sometime.
+    /// Queues the stage `key`, whose record is in the store, for upload.
     pub fn add(&mut self, key: Digest) {
         self.of += 1;
-        // A full queue leaves the stage to `runner cache push`: the count says that it is missing.
+        // If the queue is full, the stage is left to `runner cache push`: the count shows that it is missing.
         let _ = self.queue.try_send(key);
     }
 
-    /// Waits for what is under way, unless `stop` says that there is no time.
-    pub fn finish(self, stop: impl Fn() -> bool, mut tick: impl FnMut()) -> Uploaded {
+    /// Waits for the uploads, until `stop` returns true.
+    pub fn finish(self, stop: impl Fn() -> bool, mut tick: impl FnMut()) -> UploadSummary {
         drop(self.queue);
         let mut all = loop {
-            match self.ended.recv_timeout(LOOK) {
+            match self.ended.recv_timeout(STOP_CHECK_INTERVAL) {
                 Ok(all) => {
-                    // It has said its last word.
+                    // The thread sends the summary last.
                     let _ = self.thread.join();
                     break all;
                 }
                 Err(RecvTimeoutError::Timeout) if !stop() => tick(),
                 Err(_) => {
-                    break Uploaded {
+                    break UploadSummary {
                         failed: vec!["the run ended before".to_owned()],
-                        ..Uploaded::default()
+                        ..UploadSummary::default()
                     };
                 }
             }

@@ -1,4 +1,4 @@
-//! What is there: the names of objects and records, folder by folder.
+//! Lists the objects and records of the store, folder by folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,37 +6,37 @@ use std::path::{Path, PathBuf};
 use super::{Store, StoreError};
 use crate::hash::Digest;
 
-/// Something in the store that has a name.
+/// A record or an object, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Named {
-    /// A record, by its stage's key.
+pub enum StoreEntry {
+    /// A record, by its stage key.
     Record(Digest),
     /// An object, by the digest of its content.
     Object(Digest),
 }
 
 impl Store {
-    /// The records and objects whose names begin with these hexadecimal digits, two at least.
+    /// The records and objects whose names begin with these hexadecimal digits, at least two.
     ///
     /// # Errors
-    /// When a folder cannot be read.
-    pub fn named(&self, beginning: &str) -> Result<Vec<Named>, StoreError> {
-        let beginning = beginning.to_lowercase();
-        let Some(folder) = beginning.get(..2) else { return Ok(Vec::new()) };
+    /// If a folder cannot be read.
+    pub fn find_by_prefix(&self, prefix: &str) -> Result<Vec<StoreEntry>, StoreError> {
+        let prefix = prefix.to_lowercase();
+        let Some(folder) = prefix.get(..2) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for (part, named) in [
-            ("records", Named::Record as fn(Digest) -> Named),
-            ("objects", Named::Object as fn(Digest) -> Named),
+        for (part, entry) in [
+            ("records", StoreEntry::Record as fn(Digest) -> StoreEntry),
+            ("objects", StoreEntry::Object as fn(Digest) -> StoreEntry),
         ] {
-            let names = shard(&self.root.join(part).join(folder))?;
-            let fitting = names.into_iter().filter(|(digest, _)| digest.to_string().starts_with(&beginning));
-            found.extend(fitting.map(|(digest, _)| named(digest)));
+            let names = shard_entries(&self.root.join(part).join(folder))?;
+            let fitting = names.into_iter().filter(|(digest, _)| digest.to_string().starts_with(&prefix));
+            found.extend(fitting.map(|(digest, _)| entry(digest)));
         }
         found.sort();
         Ok(found)
     }
 
-    /// The folders of a part (`objects`, `records`) in which its entries are.
+    /// The folders that hold the entries of a part of the store (`objects` or `records`).
     pub(super) fn shards(&self, part: &'static str) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.root.join(part);
         let entries = std::fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?;
@@ -46,8 +46,8 @@ impl Store {
     }
 }
 
-/// The entries of one such folder, sorted by name; what is not named by a digest is none of the store's.
-pub(super) fn shard(folder: &Path) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
+/// The entries of one such folder, sorted by name. Files whose names are not digests are ignored.
+pub(super) fn shard_entries(folder: &Path) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

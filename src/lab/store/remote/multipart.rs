@@ -1,5 +1,5 @@
-//! Large files to a bucket, in parts. What was begun is written down in the store, so that after a cut the parts that are there are not
-//! sent again, whichever process goes on.
+//! Large files to a bucket, in parts. A list in the store says which upload was begun and which parts have arrived, so that after an
+//! interruption no process sends these parts again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,76 +13,77 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
-use super::cloud::{AT_ONCE, PART, patience, within};
-use super::trouble::Trouble;
+use super::error::RemoteError;
+use super::limits::{PART_SIZE, PARTS_AT_ONCE, transfer_timeout};
+use super::request::within;
 
-/// A provider takes at most 10,000 parts.
-const PARTS: u64 = 9_000;
+/// Providers allow at most 10,000 parts.
+const MAX_PARTS: u64 = 9_000;
 
-/// A file on its way to a bucket.
-pub(super) struct Sending<'a> {
+/// The upload of one file to a bucket.
+pub(super) struct MultipartUpload<'a> {
     pub bucket: &'a dyn MultipartStore,
     pub to: &'a Path,
     pub file: &'a File,
     pub bytes: u64,
-    /// Where it is written down what was begun; nothing where the store cannot be written, and a cut means to start again.
+    /// The file that lists the begun upload and its parts. `None` if the store cannot be written: an interrupted upload then starts again.
     pub list: Option<&'a std::path::Path>,
-    /// Is told the bytes of each part that arrived.
+    /// Called with the size of each part that arrived.
     pub sent: &'a (dyn Fn(u64) + Sync),
 }
 
-/// An upload that was begun: the first line of its list. A line for each part that is there follows, with its number and the name that the
-/// bucket gave it.
+/// An upload that was begun: the first line of its list. One line follows for each part that has arrived, with its number and the name
+/// that the bucket gave it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Begun {
+struct BegunUpload {
     id: String,
-    /// Bytes of a part, but for the last.
+    /// The size of every part except the last.
     part: u64,
 }
 
-impl Sending<'_> {
-    /// Sends what is missing, and makes the object of all parts.
+impl MultipartUpload<'_> {
+    /// Sends the missing parts and completes the object.
     ///
     /// # Errors
-    /// What went wrong. What arrived is kept for another attempt.
-    pub async fn go(&self) -> Result<(), Trouble> {
-        let part = PART.max(self.bytes.div_ceil(PARTS));
-        if let Some((begun, done)) = self.list.and_then(|list| resumed(list, part)) {
+    /// If a part or the completion fails. The parts that arrived are kept for another attempt.
+    pub async fn run(&self) -> Result<(), RemoteError> {
+        let part = PART_SIZE.max(self.bytes.div_ceil(MAX_PARTS));
+        if let Some((begun, done)) = self.list.and_then(|list| read_list(list, part)) {
             match self.finish(&begun, done).await {
-                // Buckets remove what stays unfinished.
-                Err(None | Some(Trouble::Answer(_))) => self.abort(&begun).await,
-                ended => return ended.map_err(|trouble| trouble.unwrap_or(Trouble::NoSuchPlace)),
+                // Buckets remove unfinished uploads after a while.
+                Err(None | Some(RemoteError::Answer(_))) => self.abort(&begun).await,
+                ended => return ended.map_err(|error| error.unwrap_or(RemoteError::NoSuchPlace)),
             }
         }
-        let id = within(patience(0), self.bucket.create_multipart(self.to)).await;
-        let id = id.map_err(|trouble| trouble.unwrap_or(Trouble::NoSuchPlace))?;
-        let begun = Begun { id, part };
+        let id = within(transfer_timeout(0), self.bucket.create_multipart(self.to)).await;
+        let id = id.map_err(|error| error.unwrap_or(RemoteError::NoSuchPlace))?;
+        let begun = BegunUpload { id, part };
         self.note(&begun, true);
         let ended = self.finish(&begun, BTreeMap::new()).await;
         if ended.is_err() && self.list.is_none() {
             self.abort(&begun).await;
         }
-        ended.map_err(|trouble| trouble.unwrap_or(Trouble::NoSuchPlace))
+        ended.map_err(|error| error.unwrap_or(RemoteError::NoSuchPlace))
     }
 
-    /// `Err(None)` says that there is no such upload.
-    async fn finish(&self, begun: &Begun, mut done: BTreeMap<u64, String>) -> Result<(), Option<Trouble>> {
+    /// `Err(None)` means that the bucket knows no such upload.
+    async fn finish(&self, begun: &BegunUpload, mut done: BTreeMap<u64, String>) -> Result<(), Option<RemoteError>> {
         let parts = self.bytes.div_ceil(begun.part);
         let missing: Vec<u64> = (0..parts).filter(|number| !done.contains_key(number)).collect();
         let sending = missing.into_iter().map(|number| async move {
             let range = number * begun.part..self.bytes.min((number + 1) * begun.part);
             let length = range.end - range.start;
-            // What is read is in memory only while its part is on the way.
-            let payload = read(self.file, range)?;
+            // A part is in memory only while it is being sent.
+            let payload = read_range(self.file, range)?;
             let index = usize::try_from(number).unwrap_or(usize::MAX);
             let sent = self.bucket.put_part(self.to, &begun.id, index, payload.into());
-            let sent = within(patience(length), sent).await?;
+            let sent = within(transfer_timeout(length), sent).await?;
             self.note(&(number, &sent.content_id), false);
             (self.sent)(length);
-            Ok::<_, Option<Trouble>>((number, sent.content_id))
+            Ok::<_, Option<RemoteError>>((number, sent.content_id))
         });
-        let mut sending = stream::iter(sending).buffer_unordered(AT_ONCE);
-        // The first failure ends it: the others on their way are dropped, and sent again some time.
+        let mut sending = stream::iter(sending).buffer_unordered(PARTS_AT_ONCE);
+        // The first failure ends the upload: the other parts in transfer are dropped, and sent again by another attempt.
         while let Some(sent) = sending.next().await {
             let (number, name) = sent?;
             done.insert(number, name);
@@ -90,18 +91,18 @@ impl Sending<'_> {
         let named = done.into_values().map(|content_id| PartId { content_id }).collect();
         // The bucket puts the parts together before it answers.
         let whole = self.bucket.complete_multipart(self.to, &begun.id, named);
-        within(patience(self.bytes), whole).await?;
+        within(transfer_timeout(self.bytes), whole).await?;
         self.forget();
         Ok(())
     }
 
-    /// Gives up an upload. What may be left of it costs the bucket space until its rules remove it, and nothing else.
-    async fn abort(&self, begun: &Begun) {
-        let _ = within(patience(0), self.bucket.abort_multipart(self.to, &begun.id)).await;
+    /// Aborts an upload. If that fails, its parts cost space until the bucket's own rules remove them.
+    async fn abort(&self, begun: &BegunUpload) {
+        let _ = within(transfer_timeout(0), self.bucket.abort_multipart(self.to, &begun.id)).await;
         self.forget();
     }
 
-    /// Writes a line down. What cannot be written down is sent again after a cut, and that is all.
+    /// Appends a line to the list. If it cannot be written, the part is sent again after an interruption.
     fn note(&self, line: &impl Serialize, is_first: bool) {
         let write = |list: &std::path::Path| -> io::Result<()> {
             let line = serde_json::to_string(line)? + "\n";
@@ -117,21 +118,21 @@ impl Sending<'_> {
     }
 }
 
-/// What was begun with parts of so many bytes, and the names of the parts that are there.
-fn resumed(list: &std::path::Path, part: u64) -> Option<(Begun, BTreeMap<u64, String>)> {
+/// The begun upload in the list, if its parts have this size, and the names of the parts that have arrived.
+fn read_list(list: &std::path::Path, part: u64) -> Option<(BegunUpload, BTreeMap<u64, String>)> {
     let text = std::fs::read_to_string(list).ok()?;
-    // The last line may be cut off; one without its end is none.
+    // The last line may be incomplete; a line without its end does not count.
     let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-    let begun: Begun = serde_json::from_str(lines.next()?).ok()?;
+    let begun: BegunUpload = serde_json::from_str(lines.next()?).ok()?;
     let done = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
     (begun.part == part).then_some((begun, done))
 }
 
-fn read(file: &File, range: Range<u64>) -> Result<Bytes, Trouble> {
-    let length = usize::try_from(range.end - range.start).map_err(|error| Trouble::here("read an object", error))?;
+fn read_range(file: &File, range: Range<u64>) -> Result<Bytes, RemoteError> {
+    let length = usize::try_from(range.end - range.start).map_err(|error| RemoteError::here("read an object", error))?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, range.start)
-        .map_err(|error| Trouble::here("read an object", error))?;
+        .map_err(|error| RemoteError::here("read an object", error))?;
     Ok(bytes.into())
 }
 
@@ -144,19 +145,19 @@ mod tests {
 
     use super::*;
 
-    /// A bucket that takes so many parts, then fails; it notes what it is asked.
-    struct Bucket {
+    /// A bucket that accepts `room` parts, then fails; it lists the requests that it gets.
+    struct LimitedBucket {
         inner: InMemory,
         room: Mutex<usize>,
         asked: Mutex<Vec<String>>,
     }
 
-    impl Bucket {
+    impl LimitedBucket {
         fn note(&self, asked: impl Into<String>) {
             self.asked.lock().unwrap().push(asked.into());
         }
 
-        /// What it was asked since the last time, sorted: parts go at once.
+        /// The requests since the last call, sorted, because parts are sent in parallel.
         fn asked(&self) -> Vec<String> {
             let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
             asked.sort();
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[async_trait::async_trait]
-    impl MultipartStore for Bucket {
+    impl MultipartStore for LimitedBucket {
         async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
             self.note("create");
             self.inner.create_multipart(path).await
@@ -195,21 +196,21 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_is_not_sent_again() {
+    fn parts_that_arrived_are_not_sent_again() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let content: Vec<u8> = (0..3 * PART + 7).map(|byte| (byte % 251) as u8).collect();
+        let content: Vec<u8> = (0..3 * PART_SIZE + 7).map(|byte| (byte % 251) as u8).collect();
         let path = folder.path().join("object");
         std::fs::write(&path, &content).unwrap();
         let (file, list, to) = (File::open(&path).unwrap(), folder.path().join("list"), Path::from("object"));
-        let bucket = Bucket {
+        let bucket = LimitedBucket {
             inner: InMemory::new(),
             room: Mutex::new(2),
             asked: Mutex::default(),
         };
         let arrived = Mutex::new(0);
         let sent = |bytes| *arrived.lock().unwrap() += bytes;
-        let sending = Sending {
+        let upload = MultipartUpload {
             bucket: &bucket,
             to: &to,
             file: &file,
@@ -217,12 +218,12 @@ mod tests {
             list: Some(&list),
             sent: &sent,
         };
-        let go = || runtime.block_on(sending.go());
-        assert!(matches!(go(), Err(Trouble::Answer(_))));
-        let there = resumed(&list, PART).unwrap().1;
+        let go = || runtime.block_on(upload.run());
+        assert!(matches!(go(), Err(RemoteError::Answer(_))));
+        let there = read_list(&list, PART_SIZE).unwrap().1;
         assert_eq!(there.keys().copied().collect::<Vec<_>>(), [0, 1]);
         assert_eq!(bucket.asked(), ["create", "part 0", "part 1", "part 2"]);
-        // A line that was cut off is none.
+        // An incomplete line does not count.
         File::options().append(true).open(&list).unwrap().write_all(b"[2,\"").unwrap();
         *bucket.room.lock().unwrap() = 9;
         go().unwrap();
@@ -233,8 +234,8 @@ mod tests {
             runtime.block_on(read)
         };
         assert!(read() == content && !list.exists());
-        // What was begun and is not there any more begins anew.
-        let lines = format!("{{\"id\":\"gone\",\"part\":{PART}}}\n[0,\"x\"]\n");
+        // An upload that the bucket does not know any more begins again.
+        let lines = format!("{{\"id\":\"gone\",\"part\":{PART_SIZE}}}\n[0,\"x\"]\n");
         std::fs::write(&list, lines).unwrap();
         go().unwrap();
         let mut asked = bucket.asked();

@@ -1,5 +1,5 @@
-//! Work in progress: the files and folders in `tmp/`. Each is named after the process that makes it, so that what a killed one left
-//! behind can be told from what is still needed.
+//! Work in progress: the files and folders in `tmp/`. Each is named after the process that makes it, which shows whether a killed
+//! process left it behind or it is still needed.
 
 use std::io;
 use std::path::Path;
@@ -11,14 +11,14 @@ use walkdir::WalkDir;
 
 use super::{Store, process};
 
-/// What another machine left behind is taken for abandoned when nothing in it has changed for so long: whether its process lives
-/// cannot be asked, and a stage may write its outputs hours after it began.
-const SILENCE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The work of another machine counts as abandoned if nothing in it has changed for this long: there is no way to ask whether its
+/// process is alive, and a stage may write its outputs hours after it began.
+const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Ends the owner in a name.
-const MARK: char = '~';
+/// Ends the owner's part of a name.
+const OWNER_END: char = '~';
 
-/// Who makes a file or folder of `tmp/`.
+/// The process that made a file or folder of `tmp/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     process: u32,
@@ -27,7 +27,7 @@ struct Owner {
     host: String,
 }
 
-/// Makes files and folders with the names of this process.
+/// Makes files and folders that are named after this process.
 pub(super) fn builder() -> Builder<'static, 'static> {
     static PREFIX: OnceLock<String> = OnceLock::new();
     let prefix = PREFIX.get_or_init(|| Owner::this_process().prefix());
@@ -37,18 +37,18 @@ pub(super) fn builder() -> Builder<'static, 'static> {
 }
 
 impl Store {
-    /// Removes what processes left in `tmp/` that are certainly gone, and what nobody goes on to fetch or send.
+    /// Removes the files of dead processes in `tmp/`, and downloads and uploads that nobody has continued for a week.
     pub fn clear_abandoned_work(&self) {
         let tmp = self.root.join("tmp");
         let left = std::fs::read_dir(&tmp).into_iter().flatten().filter_map(Result::ok);
         for entry in left {
-            let owner = Owner::read(&entry.file_name().to_string_lossy());
+            let owner = Owner::parse(&entry.file_name().to_string_lossy());
             let is_abandoned = match owner.filter(Owner::is_here) {
                 Some(owner) => !process::is_alive(owner.process, owner.began),
-                None => age(&tmp, &entry.path()).is_ok_and(|age| age > SILENCE),
+                None => age(&tmp, &entry.path()).is_ok_and(|age| age > ABANDONED_AFTER),
             };
             if is_abandoned {
-                // What cannot be removed costs space and nothing else; another process may be doing the same.
+                // A file that stays only costs space; another process may be removing it, too.
                 let _ = match entry.file_type() {
                     Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
                     _ => std::fs::remove_file(entry.path()),
@@ -57,14 +57,14 @@ impl Store {
         }
         let partial = std::fs::read_dir(self.root.join("partial"));
         for entry in partial.into_iter().flatten().filter_map(Result::ok) {
-            if age(&tmp, &entry.path()).is_ok_and(|age| age > SILENCE) {
+            if age(&tmp, &entry.path()).is_ok_and(|age| age > ABANDONED_AFTER) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
     }
 }
 
-/// How long nothing at `path` has changed, by the clock of the file server.
+/// The time since the last change at `path`, by the clock of the file server.
 pub(super) fn age(tmp: &Path, path: &Path) -> io::Result<Duration> {
     let now = tempfile::tempfile_in(tmp)?.metadata()?.modified()?;
     let mut latest = SystemTime::UNIX_EPOCH;
@@ -93,12 +93,12 @@ impl Owner {
             namespace,
             host,
         } = self;
-        format!("{process}-{began}-{namespace}-{host}{MARK}")
+        format!("{process}-{began}-{namespace}-{host}{OWNER_END}")
     }
 
     /// The owner in a name.
-    fn read(name: &str) -> Option<Self> {
-        let mut parts = name.rsplit_once(MARK)?.0.splitn(4, '-');
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.rsplit_once(OWNER_END)?.0.splitn(4, '-');
         Some(Self {
             process: parts.next()?.parse().ok()?,
             began: parts.next()?.parse().ok()?,
@@ -107,7 +107,7 @@ impl Owner {
         })
     }
 
-    /// Whether it can be asked for.
+    /// Whether the process ran on this machine, where we can ask whether it is alive.
     fn is_here(&self) -> bool {
         self.host == process::host() && self.namespace == process::namespace()
     }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dead_processes_left_is_removed_and_nothing_else() {
+    fn only_the_work_of_dead_processes_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
@@ -189,7 +189,7 @@ mod tests {
             host: "node-3.lab~2".to_owned(),
             ..Owner::this_process()
         };
-        assert_eq!(Owner::read(&(owner.prefix() + "x7Gh")), Some(owner));
-        assert_eq!(Owner::read(".tmpx7Gh"), None);
+        assert_eq!(Owner::parse(&(owner.prefix() + "x7Gh")), Some(owner));
+        assert_eq!(Owner::parse(".tmpx7Gh"), None);
     }
 }

@@ -1,69 +1,63 @@
-//! One file over HTTP: resumed where it was cut, tried again where that may help.
+//! Downloads one file over HTTP. An interrupted download resumes where it stopped, and failures that may pass are retried.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::http;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder, Response};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 
-/// A server that says nothing for so long has forgotten us.
-const SILENCE: Duration = Duration::from_secs(20);
-/// A host that does not answer for so long is not there.
-const CONNECT: Duration = Duration::from_secs(5);
-/// So often in a row a download may come no further.
-const TRIES: u32 = 5;
-/// The pause before the second try; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use crate::http::{self, RetryPolicy, cause};
 
-/// Why a file did not come.
+/// How long to wait for the next bytes from a server.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most attempts in a row that bring no new bytes.
+const MAX_ATTEMPTS: u32 = 5;
+const RETRY_POLICY: RetryPolicy = RetryPolicy::new(MAX_ATTEMPTS);
+
+/// A file could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     #[error("cannot reach {address}: {cause}")]
     Unreachable { address: String, cause: String },
-    #[error("{address} is not for everybody ({status})")]
+    #[error("{address} refuses access ({status})")]
     Denied { address: String, status: StatusCode },
-    #[error("{address} is not there (404)")]
+    #[error("{address} does not exist (404)")]
     NotFound { address: String },
     #[error("{address} answers {status}")]
     Status { address: String, status: StatusCode },
-    #[error("{address} broke off {TRIES} times: {cause}")]
-    Cut { address: String, cause: String },
+    #[error("{address} failed {MAX_ATTEMPTS} times: {cause}")]
+    Interrupted { address: String, cause: String },
     #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: std::io::Error },
     #[error("stopped")]
     Stopped,
 }
 
-/// Fetches files.
+/// Downloads files.
 pub(super) struct Downloader {
     client: Client,
 }
 
-/// How one try ended without an error that ends all.
-enum Tried {
-    Done,
-    /// After so many new bytes.
-    Cut {
-        came: u64,
+/// The end of one attempt.
+enum Attempt {
+    Complete,
+    /// It failed, and another attempt may succeed.
+    Interrupted {
+        new_bytes: u64,
         cause: String,
-        wait: Option<Duration>,
+        /// The pause that the server asks for.
+        retry_after: Option<Duration>,
     },
 }
 
 impl Downloader {
     pub(super) fn new() -> Result<Self, DownloadError> {
-        http::choose_cryptography();
-        let client = Client::builder()
-            .timeout(SILENCE)
-            .connect_timeout(CONNECT)
-            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let client = http::client(READ_TIMEOUT).connect_timeout(CONNECT_TIMEOUT).build();
         let client = client.map_err(|error| DownloadError::Unreachable {
             address: "the network".to_owned(),
             cause: cause(&error),
@@ -71,37 +65,37 @@ impl Downloader {
         Ok(Self { client })
     }
 
-    /// Whether the address answers, asked without fetching anything.
+    /// Checks that the address answers, without downloading anything.
     pub(super) fn probe(&self, address: &str, token: Option<&str>) -> Result<(), DownloadError> {
         let response = authorised(self.client.head(address), token)
             .send()
             .map_err(|error| unreachable(address, &error))?;
         match response.status() {
-            // Some servers know no HEAD, and some are ill for a moment: the download will tell.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => refused(address, response.status()),
+            // Some servers do not support HEAD, and some failures pass: the download will tell.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => refusal(address, response.status()),
             _ => Ok(()),
         }
     }
 
-    /// A short text, such as what a hub says of a repository.
-    pub(super) fn text(&self, address: &str, token: Option<&str>) -> Result<String, DownloadError> {
+    /// Downloads a short text, such as the hub's description of a repository.
+    pub(super) fn get_text(&self, address: &str, token: Option<&str>) -> Result<String, DownloadError> {
         let response = authorised(self.client.get(address), token)
             .send()
             .map_err(|error| unreachable(address, &error))?;
         if !response.status().is_success() {
-            refused(address, response.status())?;
+            refusal(address, response.status())?;
         }
         let mut text = String::new();
         let read = response.take(1 << 20).read_to_string(&mut text);
-        read.map(|_| text).map_err(|error| DownloadError::Cut {
+        read.map(|_| text).map_err(|error| DownloadError::Interrupted {
             address: address.to_owned(),
             cause: error.to_string(),
         })
     }
 
-    /// Fetches `address` to `path`, which appears when it is whole; `progress` is told how many bytes there are and will be, and says
-    /// whether to go on.
-    pub(super) fn file(
+    /// Downloads `address` to `path`, which appears when it is complete. `progress` gets the bytes so far and, if known, in total, and
+    /// returns whether to continue.
+    pub(super) fn download(
         &self,
         address: &str,
         token: Option<&str>,
@@ -111,63 +105,70 @@ impl Downloader {
         let part = beside(path, "part");
         let mut failures = 0;
         loop {
-            let (came, cause, wait) = match self.once(address, token, path, progress)? {
-                Tried::Done => break,
-                Tried::Cut { came, cause, wait } => (came, cause, wait),
+            let (new_bytes, cause, retry_after) = match self.attempt(address, token, path, progress)? {
+                Attempt::Complete => break,
+                Attempt::Interrupted {
+                    new_bytes,
+                    cause,
+                    retry_after,
+                } => (new_bytes, cause, retry_after),
             };
-            failures = if came > 0 { 1 } else { failures + 1 };
-            if failures >= TRIES {
+            failures = if new_bytes > 0 { 1 } else { failures + 1 };
+            let Some(pause) = RETRY_POLICY.pause(failures, retry_after) else {
                 let address = address.to_owned();
-                return Err(DownloadError::Cut { address, cause });
-            }
+                return Err(DownloadError::Interrupted { address, cause });
+            };
             if !progress(length(&part), None) {
                 return Err(DownloadError::Stopped);
             }
-            let pause = wait.unwrap_or(PAUSE * 2u32.pow(failures - 1));
-            std::thread::sleep(pause.min(LONGEST_PAUSE));
+            std::thread::sleep(pause);
         }
         let written = |cause| DownloadError::Write {
             path: path.to_owned(),
             cause,
         };
         std::fs::rename(&part, path).map_err(written)?;
-        // It says what the part was of.
+        // It belongs to the part.
         let _ = std::fs::remove_file(beside(path, "etag"));
         Ok(())
     }
 
-    /// One request, for what is missing.
-    fn once(
+    /// One request, for the missing bytes.
+    fn attempt(
         &self,
         address: &str,
         token: Option<&str>,
         path: &Path,
         progress: &mut dyn FnMut(u64, Option<u64>) -> bool,
-    ) -> Result<Tried, DownloadError> {
+    ) -> Result<Attempt, DownloadError> {
         let (part, tag) = (beside(path, "part"), beside(path, "etag"));
         let known = std::fs::read_to_string(&tag).ok();
         let have = if known.is_some() { length(&part) } else { 0 };
         let mut request = authorised(self.client.get(address), token);
         if let Some(etag) = known.filter(|_| have > 0) {
-            // Another file by now is sent from its start.
+            // If the file has changed, the server sends it from its start.
             request = request.header(RANGE, format!("bytes={have}-")).header(IF_RANGE, etag);
         }
         let response = match request.send() {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(unreachable(address, &error)),
-            Err(error) => return Ok(cut(0, cause(&error), None)),
+            Err(error) => return Ok(interrupted(0, cause(&error), None)),
         };
         let status = response.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Ok(cut(0, format!("it answers {status}"), seconds(&response)));
+        if http::is_temporary(status) {
+            return Ok(interrupted(
+                0,
+                format!("it answers {status}"),
+                http::retry_after(response.headers()),
+            ));
         }
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
-            // What is there is not a part of it.
+            // The part on disk does not belong to this file.
             let _ = std::fs::remove_file(&tag);
-            return Ok(cut(0, format!("it answers {status}"), None));
+            return Ok(interrupted(0, format!("it answers {status}"), None));
         }
         if !status.is_success() {
-            refused(address, status)?;
+            refusal(address, status)?;
         }
         let start = if begins_at(&response) == Some(have) && status == StatusCode::PARTIAL_CONTENT {
             have
@@ -185,14 +186,14 @@ impl Downloader {
     }
 }
 
-/// Appends what comes to the file of the part, from `start` on.
+/// Writes the body to the file `part`, from `start` on.
 fn receive(
     mut response: Response,
     part: &Path,
     start: u64,
     total: Option<u64>,
     progress: &mut dyn FnMut(u64, Option<u64>) -> bool,
-) -> Result<Tried, DownloadError> {
+) -> Result<Attempt, DownloadError> {
     let failed = |cause| DownloadError::Write {
         path: part.to_owned(),
         cause,
@@ -205,7 +206,7 @@ fn receive(
         }
         let read = match response.read(&mut buffer) {
             Ok(read) => read,
-            Err(error) => return Ok(cut(have - start, error.to_string(), None)),
+            Err(error) => return Ok(interrupted(have - start, error.to_string(), None)),
         };
         if read == 0 {
             break;
@@ -214,10 +215,14 @@ fn receive(
         have += read as u64;
     }
     if total.is_some_and(|total| total != have) {
-        return Ok(cut(have - start, format!("it sent {have} of {} bytes", total.unwrap_or(0)), None));
+        return Ok(interrupted(
+            have - start,
+            format!("it sent {have} of {} bytes", total.unwrap_or(0)),
+            None,
+        ));
     }
     file.sync_all().map_err(failed)?;
-    Ok(Tried::Done)
+    Ok(Attempt::Complete)
 }
 
 fn open(part: &Path, start: u64) -> std::io::Result<File> {
@@ -227,8 +232,12 @@ fn open(part: &Path, start: u64) -> std::io::Result<File> {
     Ok(file)
 }
 
-fn cut(came: u64, cause: String, wait: Option<Duration>) -> Tried {
-    Tried::Cut { came, cause, wait }
+fn interrupted(new_bytes: u64, cause: String, retry_after: Option<Duration>) -> Attempt {
+    Attempt::Interrupted {
+        new_bytes,
+        cause,
+        retry_after,
+    }
 }
 
 fn authorised(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
@@ -248,12 +257,7 @@ fn begins_at(response: &Response) -> Option<u64> {
     range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
 
-/// How long the server asks to wait.
-fn seconds(response: &Response) -> Option<Duration> {
-    header(response, RETRY_AFTER.as_str())?.parse().ok().map(Duration::from_secs)
-}
-
-fn refused(address: &str, status: StatusCode) -> Result<(), DownloadError> {
+fn refusal(address: &str, status: StatusCode) -> Result<(), DownloadError> {
     let address = address.to_owned();
     Err(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => DownloadError::Denied { address, status },
@@ -267,15 +271,6 @@ fn unreachable(address: &str, error: &reqwest::Error) -> DownloadError {
         address: address.to_owned(),
         cause: cause(error),
     }
-}
-
-/// The innermost reason, which is what people can do something about.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
 
 fn length(path: &Path) -> u64 {

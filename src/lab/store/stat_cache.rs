@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use super::{Store, StoreError, atomic};
 use crate::hash::{self, Digest};
 
-/// Smaller files are hashed in less time than the cache takes.
-const SMALL: u64 = 1 << 16;
+/// Hashing a smaller file is faster than reading the cache.
+const MIN_CACHED_BYTES: u64 = 1 << 16;
 
-/// A file changed within this time may change again without its times showing it.
-const SETTLED: Duration = Duration::from_secs(2);
+/// A file that has changed within this time may change again without a change of its times.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// What the file system tells of a file that changes whenever its content does.
+/// The attributes of a file that change whenever its content does.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct Stat {
+struct FileStat {
     bytes: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -26,14 +26,15 @@ struct Stat {
     device: u64,
 }
 
+/// The digest of a file that had these attributes.
 #[derive(Serialize, Deserialize)]
-struct Entry {
-    stat: Stat,
+struct CachedDigest {
+    stat: FileStat,
     digest: Digest,
 }
 
-impl Stat {
-    fn of(about: &Metadata) -> Self {
+impl FileStat {
+    fn from_metadata(about: &Metadata) -> Self {
         Self {
             bytes: about.len(),
             modified: (about.mtime(), about.mtime_nsec()),
@@ -45,30 +46,30 @@ impl Stat {
 }
 
 impl Store {
-    /// The digest of a file outside the store; remembered by the file's size, times and inode.
+    /// The digest of a file outside the store. It is cached by the file's size, times and inode.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn file_digest(&self, path: &Path) -> Result<Digest, StoreError> {
         let path = path.canonicalize().map_err(StoreError::io("read", path))?;
         let about = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
         let hash = || hash::file(&path).map_err(StoreError::io("read", &path));
-        if about.len() < SMALL {
+        if about.len() < MIN_CACHED_BYTES {
             return hash();
         }
         let name = Digest::of(path.as_os_str().as_encoded_bytes());
         let place = self.root.join("files").join(format!("{name}.json"));
-        let stat = Stat::of(&about);
+        let stat = FileStat::from_metadata(&about);
         let known = std::fs::read(&place)
             .ok()
-            .and_then(|bytes| serde_json::from_slice::<Entry>(&bytes).ok());
+            .and_then(|bytes| serde_json::from_slice::<CachedDigest>(&bytes).ok());
         if let Some(entry) = known.filter(|entry| entry.stat == stat) {
             return Ok(entry.digest);
         }
         let digest = hash()?;
         if is_settled(&about) {
-            // A cache that cannot be written only costs time.
-            let bytes = serde_json::to_vec(&Entry { stat, digest }).unwrap_or_default();
+            // If the cache cannot be written, that only costs time.
+            let bytes = serde_json::to_vec(&CachedDigest { stat, digest }).unwrap_or_default();
             let _ = atomic::write(&self.root.join("tmp"), &place, &bytes);
         }
         Ok(digest)
@@ -78,5 +79,5 @@ impl Store {
 fn is_settled(about: &Metadata) -> bool {
     about
         .modified()
-        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > SETTLED))
+        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > SETTLE_TIME))
 }

@@ -1,0 +1,27 @@
+//! Ages by the clock of the file server, because the clocks of hosts differ.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// The current time.
+    pub(super) fn now(&self) -> Result<SystemTime, StoreError> {
+        let tmp = self.root.join("tmp");
+        let time = || tempfile::tempfile_in(&tmp)?.metadata()?.modified();
+        time().map_err(StoreError::io("write", &tmp))
+    }
+
+    /// The time since `path` was modified; the longest time if it does not exist.
+    pub(super) fn age(&self, path: &Path) -> Result<Duration, StoreError> {
+        match std::fs::metadata(path).and_then(|about| about.modified()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Duration::MAX),
+            modified => {
+                let modified = modified.map_err(StoreError::io("read", path))?;
+                Ok(self.now()?.duration_since(modified).unwrap_or_default())
+            }
+        }
+    }
+}

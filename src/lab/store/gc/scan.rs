@@ -1,0 +1,127 @@
+//! Reads the records and objects that gc decides about.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use super::GcVictim;
+use crate::hash::Digest;
+use crate::store::index::shard_entries;
+use crate::store::{Artifact, Store, StoreError, files_of};
+
+/// The part of a record that gc needs.
+#[derive(Deserialize)]
+struct BriefRecord {
+    outputs: BTreeMap<String, Artifact>,
+    fingerprint: BriefFingerprint,
+    #[serde(default)]
+    stage: String,
+    #[serde(default)]
+    experiment: String,
+    #[serde(default)]
+    seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct BriefFingerprint {
+    #[serde(default)]
+    inputs: BTreeMap<String, Vec<Digest>>,
+}
+
+/// A record that gc may remove.
+pub(super) struct GcCandidate {
+    pub victim: GcVictim,
+    pub outputs: Vec<Artifact>,
+    pub inputs: Vec<Digest>,
+    /// It must not be removed.
+    pub stays: bool,
+    /// It was chosen to be removed.
+    pub goes: bool,
+}
+
+/// The objects that exist, with their sizes.
+#[derive(Default)]
+pub(super) struct ExistingObjects {
+    /// Objects that records name.
+    pub named: HashMap<Digest, u64>,
+    /// Objects that no record names, older than the grace period.
+    pub orphans: BTreeMap<Digest, u64>,
+}
+
+impl Store {
+    /// All records, and the number of those that cannot be read.
+    pub(super) fn candidates(&self, now: SystemTime) -> Result<(Vec<GcCandidate>, usize), StoreError> {
+        let (mut records, mut unreadable) = (Vec::new(), 0);
+        for folder in self.shards("records")? {
+            let entries = shard_entries(&folder)?.into_par_iter();
+            let read: Vec<Option<GcCandidate>> = entries.map(|(key, path)| read_candidate(key, path, now)).collect();
+            for record in read {
+                unreadable += usize::from(record.is_none());
+                records.extend(record);
+            }
+        }
+        Ok((records, unreadable))
+    }
+
+    /// The objects that exist: those that records name, and orphans, unless these are to be spared.
+    pub(super) fn existing_objects(
+        &self,
+        records: &[GcCandidate],
+        now: SystemTime,
+        grace: Duration,
+        spare_orphans: bool,
+    ) -> Result<ExistingObjects, StoreError> {
+        let named: HashMap<Digest, u64> = records
+            .iter()
+            .flat_map(|record| &record.outputs)
+            .map(|artifact| (artifact.digest, artifact.bytes))
+            .collect();
+        let mut objects = ExistingObjects::default();
+        for folder in self.shards("objects")? {
+            for (digest, path) in shard_entries(&folder)? {
+                if let Some(bytes) = named.get(&digest) {
+                    objects.named.insert(digest, *bytes);
+                } else if !spare_orphans && std::fs::metadata(&path).is_ok_and(|about| age(&about, now) >= grace) {
+                    let files = files_of(&path)?;
+                    let bytes = files.iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum();
+                    objects.orphans.insert(digest, bytes);
+                }
+            }
+        }
+        Ok(objects)
+    }
+}
+
+/// The time since a file or folder was last changed or renamed.
+fn age(about: &Metadata, now: SystemTime) -> Duration {
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(about.ctime().max(about.mtime()).max(0).cast_unsigned());
+    now.duration_since(changed).unwrap_or_default()
+}
+
+fn read_candidate(key: Digest, path: PathBuf, now: SystemTime) -> Option<GcCandidate> {
+    let about = std::fs::metadata(&path).ok()?;
+    let record: BriefRecord = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+    let age = now.duration_since(about.modified().ok()?).unwrap_or_default();
+    let victim = GcVictim {
+        key,
+        stage: record.stage,
+        experiment: record.experiment,
+        age,
+        seconds: record.seconds.max(0.0),
+        cost: 0.0,
+        bytes: 0,
+        path,
+    };
+    Some(GcCandidate {
+        victim,
+        outputs: record.outputs.into_values().collect(),
+        inputs: record.fingerprint.inputs.into_values().flatten().collect(),
+        stays: false,
+        goes: false,
+    })
+}
