@@ -7,7 +7,7 @@ use crate::store::{Code, Provenance, Store};
 
 /// What only the command line knows of a run's origin.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct RunOrigin {
     /// The experiment's file.
     pub experiment: PathBuf,
     /// The program of the workers.
@@ -16,7 +16,7 @@ pub struct Origin {
     pub user: String,
 }
 
-impl Origin {
+impl RunOrigin {
     /// What all records of the run have in common. It takes as long as `git status`, so it is asked for when the first stage starts.
     pub(super) fn provenance(&self, store: &Store) -> Provenance {
         Provenance {

@@ -18,9 +18,13 @@ use super::Clock;
 use crate::event::{Event, Reporter, StageName};
 use crate::hash::Digest;
 use crate::store::Store;
+use crate::text::clean_file_name;
 
 /// The beginning of a name that TensorBoard takes for an event file.
 const PREFIX: &str = "events.out.tfevents";
+
+/// The longest name of a folder.
+const FOLDER_NAME_LENGTH: usize = 120;
 
 /// Writes event files below a folder; a file that cannot be written is no reason to lose the run.
 pub struct TensorBoard<C> {
@@ -150,12 +154,14 @@ impl<C: Clock> Reporter for TensorBoard<C> {
     }
 }
 
-/// `score seed=1 start=warm`, without what file systems mind.
+/// `score seed=1 start=warm`, without characters that are special to file systems.
 fn folder_name(name: &str, stage: &StageName) -> String {
     let coordinates = stage.variant.iter().map(|(axis, value)| format!(" {axis}={value}"));
-    let plain = |c: char| if c.is_alphanumeric() || "-_.=[], ".contains(c) { c } else { '_' };
-    let whole = name.to_owned() + &coordinates.collect::<String>();
-    whole.chars().map(plain).take(120).collect()
+    clean_file_name(
+        &(name.to_owned() + &coordinates.collect::<String>()),
+        "-_.=[], ",
+        FOLDER_NAME_LENGTH,
+    )
 }
 
 #[cfg(test)]
