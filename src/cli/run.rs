@@ -1,4 +1,4 @@
-//! `runner run`: runs what is missing.
+//! `runner run`: runs the stages that the store lacks.
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;

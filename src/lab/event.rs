@@ -83,7 +83,7 @@ pub enum Event {
         seconds: f64,
         outputs: BTreeMap<String, Digest>,
     },
-    /// The stage failed; nothing of it is in the store.
+    /// The stage failed; the store has no output of it.
     Failed {
         #[serde(flatten)]
         stage: StageName,

@@ -1,4 +1,4 @@
-//! Which stage to start next, and with how many threads: a pure state machine. The run reports to it what happened.
+//! Which stage to start next, and with how many threads: a pure state machine. The run reports events to it.
 
 /// How much may run at once.
 #[derive(Clone, Copy, Debug)]
@@ -348,7 +348,7 @@ mod tests {
         }
         miss(&mut scheduler);
         assert_eq!(scheduler.start().unwrap().0, 2, "3 and 4 are ready");
-        // What 2 was to read is gone, and what that was made from, too.
+        // The input of 2 is gone, and the input from which it was made, too.
         scheduler.lost(&[1], 2);
         miss(&mut scheduler);
         assert_eq!(scheduler.start().unwrap().0, 1, "3 is less urgent, 4 waits");

@@ -1,6 +1,6 @@
 //! The worker: runs one stage, puts its outputs and its record into the store, and reports the result.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -126,15 +126,7 @@ fn run(
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let last = Cell::new(None::<Instant>);
-    let output = std::cell::RefCell::new(output);
-    let progress = |progress: Progress| {
-        let due = last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL);
-        if due {
-            last.set(Some(Instant::now()));
-            send(*output.borrow_mut(), &WorkerMessage::Progress(progress));
-        }
-    };
+    let sender = ProgressSender::new(output);
     stage.run(&StageContext {
         inputs: &order.inputs,
         outputs: workspace.path(),
@@ -145,12 +137,12 @@ fn run(
         seed: order.fingerprint.seed.unwrap_or(0),
         threads: order.threads,
         device: &order.device,
-        memory: machine::memory(),
-        progress: &progress,
+        memory: machine::available_memory(),
+        progress: &|progress| sender.send(progress),
         stop: &|| stop.is_requested(),
     })?;
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
-    let mut record = record(order, outputs.clone(), begun, machine::this(instruction_set));
+    let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
     if let Some(path) = &order.sign {
         record.sign(&signing_key(path)?);
     }
@@ -159,7 +151,30 @@ fn run(
     Ok(outputs)
 }
 
+/// Sends the progress of a stage to the runner, at most once per [`PROGRESS_INTERVAL`].
+struct ProgressSender<'a, W> {
+    output: RefCell<&'a mut W>,
+    last: Cell<Option<Instant>>,
+}
+
+impl<'a, W: Write> ProgressSender<'a, W> {
+    fn new(output: &'a mut W) -> Self {
+        Self {
+            output: RefCell::new(output),
+            last: Cell::new(None),
+        }
+    }
+
+    fn send(&self, progress: Progress) {
+        if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+            self.last.set(Some(Instant::now()));
+            send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));
+        }
+    }
+}
+
 /// The moment at which a stage began, by the calendar and by the steady clock.
+#[derive(Clone, Copy)]
 struct StartTime {
     date: jiff::Timestamp,
     instant: Instant,
@@ -210,7 +225,7 @@ fn store_outputs(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path
             let path = workspace.join(port.name.as_ref());
             if !path.exists() {
                 return Err(WorkerError::Order(format!(
-                    "the stage wrote nothing at its output `{}`: this is an error in kind `{}`",
+                    "the stage did not write its output `{}`: this is an error in kind `{}`",
                     port.name, kind.name
                 )));
             }

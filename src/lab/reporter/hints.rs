@@ -7,6 +7,6 @@ pub trait CommandHints {
     /// The command that runs one stage alone.
     fn run_alone(&self, stage: &StageName) -> String;
 
-    /// The command that uploads what the run did not.
+    /// The command that uploads the stages that the run did not upload.
     fn finish_uploads(&self) -> String;
 }

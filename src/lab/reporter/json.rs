@@ -57,7 +57,7 @@ impl<W: Write, C: Clock> Reporter for JsonReporter<W, C> {
     }
 }
 
-/// An event with what only a reporter knows.
+/// An event with the fields that only a reporter knows.
 #[derive(Serialize)]
 struct EventLine<'a> {
     #[serde(flatten)]

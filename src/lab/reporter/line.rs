@@ -8,7 +8,7 @@ use crate::text::{Color, Paint, bytes, duration, printable, stages};
 
 /// A line of the report of a run.
 #[derive(Debug)]
-pub(super) enum Line<'e> {
+pub(super) enum RunLine<'e> {
     RunStarted {
         experiment: &'e str,
         stages: usize,
@@ -90,7 +90,7 @@ pub(super) struct RunTotals {
     interrupted: bool,
 }
 
-impl Line<'_> {
+impl RunLine<'_> {
     /// The line as text; a failure takes several lines. `mark` stands before a failure.
     pub(super) fn text(&self, mark: &str, paint: Paint, hints: &dyn CommandHints) -> String {
         match self {
@@ -232,12 +232,12 @@ mod tests {
     use super::*;
     use crate::reporter::tests::FakeHints;
 
-    fn text(line: &Line<'_>) -> String {
+    fn text(line: &RunLine<'_>) -> String {
         line.text("", Paint::default(), &FakeHints)
     }
 
     fn summary(stages: usize, failed: usize, skipped: usize, interrupted: bool) -> String {
-        text(&Line::Summary(RunTotals {
+        text(&RunLine::Summary(RunTotals {
             stages,
             cached: 9,
             ran: 5,
@@ -254,7 +254,7 @@ mod tests {
             name: "score[0]".into(),
             ..StageName::default()
         };
-        let brought = Line::Brought {
+        let brought = RunLine::Brought {
             stage: &stage,
             artifacts: 1,
             bytes: 1200,
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(text(&brought), "fetched 1 artifact, 1.2 kB, for score[0] in 0.3s");
         let uploaded = |stages, failed: &[&str]| {
             let failed: Vec<String> = failed.iter().map(|&why| why.to_owned()).collect();
-            text(&Line::Uploaded {
+            text(&RunLine::Uploaded {
                 stages,
                 of: 42,
                 bytes: 1200,

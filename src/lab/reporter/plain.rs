@@ -5,7 +5,7 @@ use std::io::Write;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::line::Line;
+use super::line::RunLine;
 use super::run_view::{RunView, subject};
 use super::tally::Tally;
 use super::{Clock, CommandHints};
@@ -72,7 +72,7 @@ impl<W: Write, C: Clock> Reporter for PlainReporter<W, C> {
         }
         for line in lines {
             match line {
-                Line::Cached(stage) => self.cached.add(stage),
+                RunLine::Cached(stage) => self.cached.add(stage),
                 line => {
                     let text = line.text("", Paint::default(), self.hints.as_ref());
                     self.print(&text);

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::line::{FailedStage, Line, RunTotals};
+use super::line::{FailedStage, RunLine, RunTotals};
 use super::stage_progress::StageProgress;
 use super::tally::Tally;
 use crate::event::{Event, Progress, StageName};
 
-/// What a reporter for people knows of a run.
+/// The state of a run.
 #[derive(Default)]
 pub(super) struct RunView {
     /// The stages and sources that are under way.
@@ -30,7 +30,7 @@ pub(super) struct LiveStage {
 
 impl RunView {
     /// Takes in an event, which happened at `now`, and returns the lines to print.
-    pub(super) fn update<'e>(&mut self, event: &'e Event, now: Duration) -> Vec<Line<'e>> {
+    pub(super) fn update<'e>(&mut self, event: &'e Event, now: Duration) -> Vec<RunLine<'e>> {
         match event {
             Event::RunStarted {
                 experiment,
@@ -41,7 +41,7 @@ impl RunView {
             } => {
                 self.stages = *stages;
                 let (stages, jobs, threads) = (*stages, *jobs, *threads);
-                vec![Line::RunStarted {
+                vec![RunLine::RunStarted {
                     experiment,
                     stages,
                     jobs,
@@ -58,7 +58,7 @@ impl RunView {
                 let source = source_name(source);
                 self.live.remove(&source);
                 let (bytes, seconds, pin) = (*bytes, *seconds, pin.as_deref());
-                vec![Line::Fetched {
+                vec![RunLine::Fetched {
                     source,
                     bytes,
                     seconds,
@@ -75,34 +75,34 @@ impl RunView {
                 artifacts,
                 bytes,
                 seconds,
-            } => vec![Line::Brought {
+            } => vec![RunLine::Brought {
                 stage,
                 artifacts: *artifacts,
                 bytes: *bytes,
                 seconds: *seconds,
             }],
-            Event::Warned { message } => vec![Line::Warning(message)],
-            Event::Uploaded { stages, of, bytes, failed } => vec![Line::Uploaded {
+            Event::Warned { message } => vec![RunLine::Warning(message)],
+            Event::Uploaded { stages, of, bytes, failed } => vec![RunLine::Uploaded {
                 stages: *stages,
                 of: *of,
                 bytes: *bytes,
                 failed,
             }],
-            Event::Interrupted => vec![Line::Interrupted],
+            Event::Interrupted => vec![RunLine::Interrupted],
             of_a_stage => self.stage_event(of_a_stage, now),
         }
     }
 
     /// The events that change the state of a stage.
-    fn stage_event<'e>(&mut self, event: &'e Event, now: Duration) -> Vec<Line<'e>> {
+    fn stage_event<'e>(&mut self, event: &'e Event, now: Duration) -> Vec<RunLine<'e>> {
         match event {
             Event::Cached { stage, .. } => match self.end(stage).and_then(|live| live.holder) {
-                Some(holder) => vec![Line::ComputedElsewhere { stage, holder }],
-                None => vec![Line::Cached(stage)],
+                Some(holder) => vec![RunLine::ComputedElsewhere { stage, holder }],
+                None => vec![RunLine::Cached(stage)],
             },
             Event::Started { stage, reason, .. } => {
                 self.begin(stage, None, now);
-                vec![Line::Started { stage, reason }]
+                vec![RunLine::Started { stage, reason }]
             }
             Event::Waiting { stage, holder, .. } => {
                 let known = self.live.get(stage).and_then(|live| live.holder.as_ref());
@@ -110,17 +110,17 @@ impl RunView {
                     return Vec::new();
                 }
                 self.begin(stage, Some(holder.clone()), now);
-                vec![Line::Waiting { stage, holder }]
+                vec![RunLine::Waiting { stage, holder }]
             }
             Event::Lost { stage, needed_by } => {
                 // Both will end later; the lost one had been counted.
                 self.live.remove(needed_by);
                 self.ended = self.ended.saturating_sub(1);
-                vec![Line::Lost { stage, needed_by }]
+                vec![RunLine::Lost { stage, needed_by }]
             }
             Event::Finished { stage, seconds, .. } => {
                 self.end(stage);
-                vec![Line::Finished { stage, seconds: *seconds }]
+                vec![RunLine::Finished { stage, seconds: *seconds }]
             }
             Event::Failed {
                 stage,
@@ -131,7 +131,7 @@ impl RunView {
                 ..
             } => {
                 self.end(stage);
-                vec![Line::Failed(FailedStage {
+                vec![RunLine::Failed(FailedStage {
                     stage,
                     seconds: *seconds,
                     error,
@@ -148,28 +148,28 @@ impl RunView {
         }
     }
 
-    fn fetching<'e>(&mut self, source: &str, progress: &Progress, now: Duration) -> Vec<Line<'e>> {
+    fn fetching<'e>(&mut self, source: &str, progress: &Progress, now: Duration) -> Vec<RunLine<'e>> {
         let source = source_name(source);
         let is_new = !self.live.contains_key(&source);
         if is_new {
             self.begin(&source, None, now);
         }
         self.progressed(&source, progress, now);
-        if is_new { vec![Line::Fetching(source)] } else { Vec::new() }
+        if is_new { vec![RunLine::Fetching(source)] } else { Vec::new() }
     }
 
-    fn summary<'e>(&mut self, event: &'e Event) -> Vec<Line<'e>> {
+    fn summary<'e>(&mut self, event: &'e Event) -> Vec<RunLine<'e>> {
         self.live.clear();
         let skipped = std::mem::take(&mut self.skipped).into_iter();
-        let mut lines: Vec<Line<'e>> = skipped
+        let mut lines: Vec<RunLine<'e>> = skipped
             .filter_map(|(because, mut tally)| {
-                Some(Line::Skipped {
+                Some(RunLine::Skipped {
                     stages: tally.take()?,
                     because,
                 })
             })
             .collect();
-        lines.extend(RunTotals::of(event).map(Line::Summary));
+        lines.extend(RunTotals::of(event).map(RunLine::Summary));
         lines
     }
 

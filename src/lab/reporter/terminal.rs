@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::line::Line;
+use super::line::RunLine;
 use super::run_view::{RunView, subject};
 use super::stage_progress::StageProgress;
 use super::{Clock, CommandHints};
@@ -68,7 +68,7 @@ impl<C: Clock> TerminalReporter<C> {
     }
 
     /// The text of a line; `None` for events that live lines show.
-    fn styled(&self, line: &Line<'_>) -> Option<String> {
+    fn styled(&self, line: &RunLine<'_>) -> Option<String> {
         let text = |mark: &str| line.text(mark, self.paint, self.hints.as_ref());
         let painted = |color| self.paint.paint(color, &text(""));
         let done = |name: &StageName| {
@@ -76,15 +76,15 @@ impl<C: Clock> TerminalReporter<C> {
             format!("{mark} {name}  {}", self.paint.paint(Color::Dim, &line.note()))
         };
         Some(match line {
-            Line::Fetching(_) | Line::Cached(_) | Line::Started { .. } | Line::Waiting { .. } => return None,
-            Line::Fetched { source, .. } => done(source),
-            Line::ComputedElsewhere { stage, .. } | Line::Finished { stage, .. } => done(stage),
-            Line::RunStarted { .. } => painted(Color::Bold),
-            Line::Lost { .. } | Line::Interrupted => painted(Color::Yellow),
-            Line::Brought { .. } => painted(Color::Dim),
-            Line::Failed(_) => text("✗ "),
-            Line::Skipped { stages, because } => format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")),
-            Line::Warning(_) | Line::Uploaded { .. } | Line::Summary(_) => text(""),
+            RunLine::Fetching(_) | RunLine::Cached(_) | RunLine::Started { .. } | RunLine::Waiting { .. } => return None,
+            RunLine::Fetched { source, .. } => done(source),
+            RunLine::ComputedElsewhere { stage, .. } | RunLine::Finished { stage, .. } => done(stage),
+            RunLine::RunStarted { .. } => painted(Color::Bold),
+            RunLine::Lost { .. } | RunLine::Interrupted => painted(Color::Yellow),
+            RunLine::Brought { .. } => painted(Color::Dim),
+            RunLine::Failed(_) => text("✗ "),
+            RunLine::Skipped { stages, because } => format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")),
+            RunLine::Warning(_) | RunLine::Uploaded { .. } | RunLine::Summary(_) => text(""),
         })
     }
 

@@ -30,14 +30,14 @@ pub(super) enum Claim {
     },
 }
 
-/// The leases of a run, and what it needs.
+/// The leases of a run, and the artifacts that it protects.
 pub(super) struct Claims<'a> {
     store: &'a Store,
     run: &'a str,
     running: BTreeMap<usize, RunningStage>,
     /// The process that computes each stage that is waited for, as last reported.
     holders: BTreeMap<usize, String>,
-    /// From the first start on: a run of hits leaves nothing behind.
+    /// From the first start on: a run of hits leaves no file behind.
     needed: Option<Use>,
     last_heartbeat: Instant,
 }

@@ -3,11 +3,11 @@
 //! | file | part |
 //! |---|---|
 //! | `run_loop` | the loop that carries messages between the scheduler, the executor and the parts below |
-//! | `stages` | what is known of each stage: its inputs, its outputs, whether the store has it |
+//! | `stages` | the known facts about each stage: its inputs, its outputs, whether the store has it |
 //! | `inputs` | fetches and checks inputs in a thread of its own |
-//! | `claims` | leases, the processes that hold other stages, and what gc must keep |
+//! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `orders` | writes the work orders for the executor |
-//! | `report` | counts and reports what happens |
+//! | `report` | counts and reports the events |
 
 mod claims;
 mod inputs;

@@ -1,4 +1,4 @@
-//! The report of a run: counts what happens and sends events.
+//! The report of a run: counts stages by their end and sends events.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::store::remote::{Fetched, Uploaded};
 /// The number of lines at the end of a failed stage's log that are reported.
 const LOG_TAIL_LINES: usize = 20;
 
-/// Counts and reports what happens in a run.
+/// Counts and reports the events of a run.
 pub(super) struct RunReport<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,

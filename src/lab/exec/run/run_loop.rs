@@ -20,7 +20,7 @@ use crate::store::{Outputs, Store, StoreError};
 /// The longest wait for a message of the executor. Also the time between two look-ups of the stages that other processes compute.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The longest wait while inputs are being fetched or checked, which the executor knows nothing about.
+/// The longest wait while inputs are being fetched or checked: news of them does not come through the executor.
 const INPUT_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The parts of a run, and the loop around them.

@@ -1,4 +1,4 @@
-//! What a run knows of each stage: its inputs, its outputs, and whether the store has it.
+//! The known facts about each stage of a run: its inputs, its outputs, and whether the store has it.
 //!
 //! Stages are named by their place in the plan's order, in all parts of the run. Only this file knows the nodes of the graph.
 
