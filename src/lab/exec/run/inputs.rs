@@ -174,3 +174,56 @@ fn answer(remotes: &Remotes, store: &Store, request: InputRequest, send: &dyn Fn
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Waits for the next news.
+    fn wait(worker: &mut InputWorker) -> (usize, InputNews) {
+        for _ in 0..10_000 {
+            if let Some(news) = worker.next() {
+                return news;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("no news");
+    }
+
+    #[test]
+    fn a_damaged_input_is_removed_and_a_sound_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let put = |text: &str| {
+            let workspace = store.workspace().unwrap();
+            let path = workspace.path().join("data");
+            std::fs::write(&path, text).unwrap();
+            store.take(&path).unwrap()
+        };
+        let (sound, damaged) = (put("sound"), put("about to be damaged"));
+        let path = store.object(&damaged.digest);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "damaged").unwrap();
+        let failure = StageFailure {
+            error: "no luck".to_owned(),
+            seconds: 1.0,
+        };
+        let mut worker = InputWorker::new(Remotes::none(), store.clone());
+        assert!(worker.next().is_none() && !worker.is_busy());
+        worker.check(3, vec![sound, damaged], failure.clone());
+        assert!(worker.is_busy());
+        let (index, news) = wait(&mut worker);
+        assert!(index == 3 && matches!(news, InputNews::Checked(found) if found == failure));
+        assert!(!worker.is_busy());
+        assert!(store.has(&sound).unwrap() && !store.has(&damaged).unwrap());
+    }
+
+    #[test]
+    fn without_remotes_there_is_nothing_to_fetch() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert!(!InputWorker::new(Remotes::none(), store).may_fetch(0));
+    }
+}

@@ -179,3 +179,19 @@ fn tail(log: &Path) -> Vec<String> {
     let first = lines.len().saturating_sub(LOG_TAIL_LINES);
     lines[first..].iter().map(|&line| line.to_owned()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_a_log_has_its_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(tail(&log), Vec::<String>::new());
+        let text: String = (1..=25).map(|line| format!("{line}\n")).collect();
+        std::fs::write(&log, text).unwrap();
+        let tail = tail(&log);
+        assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "6", "25"));
+    }
+}
