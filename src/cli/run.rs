@@ -11,11 +11,13 @@ use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::selection::SelectionArgs;
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
+use lab::config::Settings;
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
 use lab::store::Store;
+use lab::store::remote::Remotes;
 use lab::text::Paint;
 use report::gather::collect::data_sets;
 
@@ -56,7 +58,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         remotes,
         ..
     } = session;
-    let sign = super::key::to_sign_with(&settings)?;
+    let options = run_options(args, &settings, &remotes)?;
     let access = Access::new(&settings);
     let (mut contents, missing) = access.look(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
@@ -64,25 +66,6 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     super::key::warn(&store, paint);
     sources::check(&plan, missing)?;
     check_secrets(&plan)?;
-    let cores = exec::cores();
-    let program = std::env::current_exe().map_err(Failed::Program)?;
-    let limits = RunLimits {
-        jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
-        threads: settings.threads.map_or(cores, NonZeroUsize::get),
-        keep_going: settings.keep_going,
-    };
-    let options = RunOptions {
-        limits,
-        device: settings.device().to_owned(),
-        run: run_name(),
-        remotes: remotes.clone(),
-        origin: RunOrigin {
-            experiment: args.experiment.file.clone(),
-            program: program.clone(),
-            user: super::user::name(),
-        },
-        sign,
-    };
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let mut reporters = Reporters(vec![
         reporter(args.json, paint, Rc::clone(&hints)),
@@ -96,12 +79,33 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     if let Some(folder) = &args.tensorboard {
         reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
     }
-    let mut executor = LocalExecutor::new(program);
+    let mut executor = LocalExecutor::new(options.origin.program.clone());
     let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporters)?;
     Ok(match summary {
         summary if summary.interrupted => Exit::Interrupted,
         summary if summary.failed > 0 => Exit::StageFailed,
         _ => Exit::Done,
+    })
+}
+
+/// How to run, from the arguments and the settings.
+fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result<RunOptions, Failed> {
+    let cores = exec::cores();
+    Ok(RunOptions {
+        limits: RunLimits {
+            jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
+            threads: settings.threads.map_or(cores, NonZeroUsize::get),
+            keep_going: settings.keep_going,
+        },
+        device: settings.device().to_owned(),
+        run: run_name(),
+        remotes: remotes.clone(),
+        origin: RunOrigin {
+            experiment: args.experiment.file.clone(),
+            program: std::env::current_exe().map_err(Failed::Program)?,
+            user: super::user::name(),
+        },
+        sign: super::key::to_sign_with(settings)?,
     })
 }
 
