@@ -205,7 +205,8 @@ mod tests {
         let (sound, damaged) = (put("sound"), put("about to be damaged"));
         let path = store.object(&damaged.digest);
         std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, "damaged").unwrap();
+        std::fs::write(&path, "x".repeat("about to be damaged".len())).unwrap();
+        assert!(store.has(&damaged).unwrap(), "only the digest shows the damage");
         let failure = StageFailure {
             error: "no luck".to_owned(),
             seconds: 1.0,

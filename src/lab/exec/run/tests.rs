@@ -131,8 +131,10 @@ impl Executor for FakeExecutor<'_> {
             Act::Fail => self.fail(index),
             Act::DamageInputs => {
                 for path in order.inputs.values().flatten() {
+                    // Of the same size, so that only the digest shows it.
+                    let damaged = vec![b'x'; std::fs::read(path)?.len()];
                     std::fs::remove_file(path)?;
-                    std::fs::write(path, "damaged")?;
+                    std::fs::write(path, damaged)?;
                 }
                 self.fail(index);
             }
