@@ -131,14 +131,14 @@ impl ExperimentArgs {
             set,
             store,
         } = self;
-        let mut words = vec!["runner".to_owned(), name.to_owned(), quoted(&file.to_string_lossy())];
-        words.extend(profiles.iter().map(|profile| format!("--profile {}", quoted(profile))));
-        words.extend(set.iter().map(|set| format!("--set {}", quoted(set))));
+        let mut words = vec!["runner".to_owned(), name.to_owned(), shell_word(&file.to_string_lossy())];
+        words.extend(profiles.iter().map(|profile| format!("--profile {}", shell_word(profile))));
+        words.extend(set.iter().map(|set| format!("--set {}", shell_word(set))));
         words.extend(
             store
                 .as_deref()
                 .map(Path::to_string_lossy)
-                .map(|store| format!("--store {}", quoted(&store))),
+                .map(|store| format!("--store {}", shell_word(&store))),
         );
         words.join(" ")
     }
@@ -150,14 +150,10 @@ impl ExperimentArgs {
     }
 }
 
-/// The word as a shell reads it as one.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+/// `word`, quoted where a shell needs it.
+pub(super) fn shell_word(word: &str) -> String {
+    // No argument of a process contains a NUL, the only character that cannot be quoted.
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
 }
 
 /// The variables of this process, those that are text, by name.

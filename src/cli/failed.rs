@@ -52,11 +52,11 @@ impl From<NothingSelected> for Failed {
     }
 }
 
-impl From<exec::Failure> for Failed {
-    fn from(failure: exec::Failure) -> Self {
-        match failure {
-            exec::Failure::Store(error) => Self::Store(error),
-            exec::Failure::Start(error) => Self::Program(error),
+impl From<exec::RunError> for Failed {
+    fn from(error: exec::RunError) -> Self {
+        match error {
+            exec::RunError::Store(error) => Self::Store(error),
+            exec::RunError::Start(error) => Self::Program(error),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 
 use toml_edit::{DocumentMut, Item, TableLike, value};
@@ -11,6 +12,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::run::{count_interrupts, reporter};
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
+use lab::event::Reporter;
 use lab::source::{Pin, Source};
 use lab::text::Paint;
 
@@ -34,7 +36,8 @@ struct Found {
 pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, Failed> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let found = fetch(&session, &interrupts, paint)?;
+    let mut reporter = reporter(false, paint, Rc::new(args.experiment.clone()));
+    let found = fetch(&session, &interrupts, reporter.as_mut())?;
     if found.is_empty() {
         return super::print("every source has a digest or a path\n");
     }
@@ -60,18 +63,17 @@ pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, Failed> {
     super::print(&said)
 }
 
-fn fetch(session: &Session, interrupts: &AtomicUsize, paint: Paint) -> Result<BTreeMap<String, Found>, Failed> {
+fn fetch(session: &Session, interrupts: &AtomicUsize, reporter: &mut dyn Reporter) -> Result<BTreeMap<String, Found>, Failed> {
     let access = Access::new(&session.settings);
     let supplier = access.supplier(&session.store);
     let sources = session.dag.graph.node_weights().filter_map(|node| node.stage.source());
     let open: Vec<&Source> = sources.filter(|source| source.pin().is_none() && source.path.is_none()).collect();
-    let mut reporter = reporter(false, paint);
     let mut found = BTreeMap::new();
     for source in open {
         if found.contains_key(&source.name) {
             continue;
         }
-        let content = sources::bring_one(source, &supplier, interrupts, reporter.as_mut())?;
+        let content = sources::bring_one(source, &supplier, interrupts, reporter)?;
         let pin = supplier.pin(source, &content).map_err(|error| Failed::Sources(vec![error]))?;
         let commit = supplier.commit(source);
         found.insert(source.name.clone(), Found { pin, commit });

@@ -8,7 +8,7 @@ use super::selection::SelectionArgs;
 use super::session::Resolved;
 use super::{Exit, Failed, Session, sources};
 use lab::plan::{Entry, Node, Plan, State};
-use lab::text::{Align, Color, Paint, Table, duration};
+use lab::text::{Align, Color, Paint, TextTable, duration};
 
 /// Print which stages are in the store, which have to run, and why
 #[derive(Clone, Debug, clap::Args)]
@@ -96,7 +96,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
 /// A line for each stage, and one for all.
 pub fn as_text(plan: &Plan, paint: Paint) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         title("state", Align::Left),
         title("time", Align::Right),
         title("stage", Align::Left),

@@ -1,20 +1,23 @@
-//! `runner run`: runs what is missing.
+//! `runner run`: runs the stages that the store lacks.
 
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::selection::SelectionArgs;
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
-use lab::event::{Event, Reporter};
-use lab::exec::{self, Limits, Local};
+use lab::config::Settings;
+use lab::event::{Event, Reporter, StageName};
+use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Plan, Resolver};
-use lab::reporter::{EventLog, Json, Plain, SystemClock, TensorBoard, Terminal};
+use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
 use lab::store::Store;
+use lab::store::remote::Remotes;
 use lab::text::Paint;
 use report::gather::collect::data_sets;
 
@@ -39,7 +42,7 @@ pub struct RunArgs {
     pub json: bool,
 }
 
-/// Runs it.
+/// Runs the stages of the experiment that the store lacks.
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged or cannot be written.
@@ -55,7 +58,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         remotes,
         ..
     } = session;
-    let sign = super::key::to_sign_with(&settings)?;
+    let options = run_options(args, &settings, &remotes)?;
     let access = Access::new(&settings);
     let (mut contents, missing) = access.look(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
@@ -63,30 +66,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     super::key::warn(&store, paint);
     sources::check(&plan, missing)?;
     check_secrets(&plan)?;
-    let cores = exec::cores();
-    let program = std::env::current_exe().map_err(Failed::Program)?;
-    let limits = Limits {
-        jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
-        threads: settings.threads.map_or(cores, NonZeroUsize::get),
-        keep_going: settings.keep_going,
-    };
-    let options = exec::Options {
-        limits,
-        device: settings.device().to_owned(),
-        run: run_name(),
-        rerun: args.experiment.command("run"),
-        push: args.experiment.command("cache push"),
-        remotes: remotes.clone(),
-        origin: exec::Origin {
-            experiment: args.experiment.file.clone(),
-            program: program.clone(),
-            user: super::user::name(),
-        },
-        sign,
-    };
+    let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let mut reporters = Reporters(vec![
-        reporter(args.json, paint),
-        Box::new(EventLog::new(store.clone(), options.run.clone())),
+        reporter(args.json, paint, Rc::clone(&hints)),
+        Box::new(EventLog::new(store.clone(), options.run.clone(), hints)),
     ]);
     if !sources::wanted(&plan).is_empty() {
         sources::bring(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
@@ -96,8 +79,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     if let Some(folder) = &args.tensorboard {
         reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
     }
-    let mut local = Local::new(program);
-    let summary = exec::run(&plan, &store, &resolver, &options, &mut local, &interrupts, &mut reporters)?;
+    let mut executor = LocalExecutor::new(options.origin.program.clone());
+    let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporters)?;
     Ok(match summary {
         summary if summary.interrupted => Exit::Interrupted,
         summary if summary.failed > 0 => Exit::StageFailed,
@@ -105,7 +88,28 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
     })
 }
 
-/// Says which variables that stages to run need are not set, before any of them runs.
+/// How to run, from the arguments and the settings.
+fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result<RunOptions, Failed> {
+    let cores = exec::cores();
+    Ok(RunOptions {
+        limits: RunLimits {
+            jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
+            threads: settings.threads.map_or(cores, NonZeroUsize::get),
+            keep_going: settings.keep_going,
+        },
+        device: settings.device().to_owned(),
+        run: run_name(),
+        remotes: remotes.clone(),
+        origin: RunOrigin {
+            experiment: args.experiment.file.clone(),
+            program: std::env::current_exe().map_err(Failed::Program)?,
+            user: super::user::name(),
+        },
+        sign: super::key::to_sign_with(settings)?,
+    })
+}
+
+/// Fails when the environment lacks a variable that a stage to run needs, before any stage runs.
 fn check_secrets(plan: &Plan) -> Result<(), Failed> {
     let environment = super::experiment::environment();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
@@ -126,7 +130,7 @@ fn check_secrets(plan: &Plan) -> Result<(), Failed> {
     }
 }
 
-/// The reporter for TensorBoard, which knows the names of what is scored.
+/// The reporter for TensorBoard. It gets the names of the data sets of every stage that gives scores.
 fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, Failed> {
     let sets = plan.stages().map(|(_, node, _)| (node.name.clone(), data_sets(&plan.dag, node)));
     TensorBoard::new(
@@ -137,6 +141,20 @@ fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<
         SystemClock::start(),
     )
     .map_err(|error| Failed::Write(folder.to_owned(), error))
+}
+
+impl CommandHints for ExperimentArgs {
+    fn run_alone(&self, stage: &StageName) -> String {
+        let mut command = format!("{} {}", self.command("run"), shell_word(&stage.name));
+        for (axis, value) in &stage.variant {
+            command += &format!(" --variant {}", shell_word(&format!("{axis}={value}")));
+        }
+        command
+    }
+
+    fn finish_uploads(&self) -> String {
+        self.command("cache push")
+    }
 }
 
 /// Several reporters as one.
@@ -152,34 +170,64 @@ impl Reporter for Reporters {
     }
 }
 
-/// What shows the run to whoever started it.
-pub fn reporter(json: bool, paint: Paint) -> Box<dyn Reporter> {
+/// The reporter for the user: JSON on standard output, or text on standard error, live where that is a terminal.
+pub fn reporter(json: bool, paint: Paint, hints: Rc<dyn CommandHints>) -> Box<dyn Reporter> {
     let clock = SystemClock::start();
     if json {
-        Box::new(Json::new(io::stdout(), clock))
+        Box::new(JsonReporter::new(io::stdout(), clock, hints))
     } else if io::stderr().is_terminal() {
-        Box::new(Terminal::stderr(paint, clock))
+        Box::new(TerminalReporter::stderr(paint, clock, hints))
     } else {
-        Box::new(Plain::new(io::stderr(), clock))
+        Box::new(PlainReporter::new(io::stderr(), clock, hints))
     }
 }
 
-/// Counts Ctrl-C and termination signals from now on; the third ends the process as it stands.
+/// Counts Ctrl-C and termination signals from now on. The third one ends the process at once.
 pub fn count_interrupts() -> Arc<AtomicUsize> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&interrupts);
-    // Without the handler the first Ctrl-C ends the process, and its workers with it: nothing is lost but the grace.
+    // Without the handler, the first Ctrl-C ends the process and its workers without asking them to save a checkpoint.
     let _ = ctrlc::set_handler(move || {
         if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
-            #[expect(clippy::disallowed_methods, reason = "the third request to stop: nothing else worked")]
+            #[expect(clippy::disallowed_methods, reason = "the third request to stop: the first two did not work")]
             std::process::exit(Exit::Interrupted as i32);
         }
     });
     interrupts
 }
 
-/// `20261123-185222-4711`: sorts by time, and no two runs of a machine share it.
+/// The name of a new run, `20261123-185222-4711`: sorts by time, and is unique on this machine.
 fn run_name() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
     format!("{now}-{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_one_stage_survives_a_shell() {
+        let experiment = ExperimentArgs {
+            file: "it's.toml".into(),
+            set: vec!["name=a b".to_owned()],
+            ..ExperimentArgs::default()
+        };
+        let stage = StageName {
+            name: "score[1]".to_owned(),
+            variant: [("ask".to_owned(), "it's".to_owned())].into(),
+        };
+        let command = experiment.run_alone(&stage);
+        let words = [
+            "runner",
+            "run",
+            "it's.toml",
+            "--set",
+            "name=a b",
+            "score[1]",
+            "--variant",
+            "ask=it's",
+        ];
+        assert_eq!(shlex::split(&command).unwrap(), words);
+    }
 }

@@ -1,4 +1,4 @@
-//! What execution tells the outside, and all that a reporter may know.
+//! The events of a run: all that a reporter learns about it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Digest;
 
-/// How far a running stage is. Sent at most a few times a second.
+/// The progress of a running stage. Sent at most a few times a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Units done so far, and in all: optimizer steps, requests, rows.
+    /// Units done so far.
     pub done: u64,
-    /// See `done`.
+    /// Units to do in all.
     pub total: u64,
-    /// What is counted: `steps`, `requests`, `rows`.
+    /// The unit: `steps`, `requests`, `rows`.
     pub unit: String,
     /// Named readings at this moment: `loss`, `learning_rate`, `tokens_per_second`.
     pub readings: BTreeMap<String, f64>,
@@ -32,9 +32,9 @@ pub enum Event {
         jobs: usize,
         threads: usize,
     },
-    /// A source is on its way to this machine.
+    /// A source is being fetched.
     Fetching { source: String, file: String, progress: Progress },
-    /// It is there, and is what its pin says; where there is none, this is the one to write.
+    /// The source has been fetched and matches its pin. `pin` is set when the experiment has none: the one to write there.
     Fetched {
         source: String,
         bytes: u64,
@@ -56,26 +56,26 @@ pub enum Event {
         reason: String,
         log: PathBuf,
     },
-    /// The stage moved on.
+    /// The stage made progress.
     Progressed {
         #[serde(flatten)]
         stage: StageName,
         progress: Progress,
     },
-    /// Another process is computing this stage; it is waited for.
+    /// Another process is computing this stage, and the run waits for it.
     Waiting {
         #[serde(flatten)]
         stage: StageName,
         key: Digest,
         holder: String,
     },
-    /// Outputs of the stage have gone from the store since it was looked up; it is looked up again, and `needed_by` waits for it.
+    /// Outputs of the stage disappeared from the store after it was looked up. It is looked up again, and `needed_by` waits for it.
     Lost {
         #[serde(flatten)]
         stage: StageName,
         needed_by: StageName,
     },
-    /// The stage ended well and its record is in the store.
+    /// The stage succeeded and its record is in the store.
     Finished {
         #[serde(flatten)]
         stage: StageName,
@@ -83,7 +83,7 @@ pub enum Event {
         seconds: f64,
         outputs: BTreeMap<String, Digest>,
     },
-    /// The stage failed; nothing of it is in the store.
+    /// The stage failed; the store has no output of it.
     Failed {
         #[serde(flatten)]
         stage: StageName,
@@ -92,15 +92,14 @@ pub enum Event {
         error: String,
         log: PathBuf,
         log_tail: Vec<String>,
-        rerun: String,
     },
-    /// The stage was not tried, because one that it needs failed or the run was interrupted.
+    /// The stage was not tried, because a stage that it needs failed or the run was interrupted.
     Skipped {
         #[serde(flatten)]
         stage: StageName,
         because: String,
     },
-    /// Inputs of the stage that were not in the store came from a remote.
+    /// Inputs of the stage that were not in the store have been fetched from a remote.
     Brought {
         #[serde(flatten)]
         stage: StageName,
@@ -108,17 +107,16 @@ pub enum Event {
         bytes: u64,
         seconds: f64,
     },
-    /// Something that does not stop the run but should be known: a remote cannot be used.
+    /// A problem that does not stop the run: a remote cannot be used.
     Warned { message: String },
-    /// What the run brought to the remotes; `finish` is the command that brings the rest.
+    /// The uploads to the remotes have ended; `stages` of the `of` stages that ran are there.
     Uploaded {
         stages: usize,
         of: usize,
         bytes: u64,
         failed: Vec<String>,
-        finish: String,
     },
-    /// Ctrl-C (or a termination signal) was seen: running stages are asked to stop.
+    /// Ctrl-C (or a termination signal) arrived: the running stages are asked to stop.
     Interrupted,
     /// The last event of every run.
     Summary {
@@ -132,13 +130,13 @@ pub enum Event {
     },
 }
 
-/// A stage as people know it: its name and the coordinates of its variant.
+/// The name of a stage with the coordinates of its variant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StageName {
     /// `standard[2]`
     #[serde(rename = "stage")]
     pub name: String,
-    /// The matrix coordinates that all variants which share the stage agree on, as text.
+    /// The matrix coordinates that are the same in all variants which share the stage, as text.
     pub variant: BTreeMap<String, String>,
 }
 
@@ -154,7 +152,7 @@ impl std::fmt::Display for StageName {
     }
 }
 
-/// Reads `seed=1, ask=[-1, -2]`: commas within brackets belong to a value. Nothing where a part is no `axis=value`.
+/// Parses `seed=1, ask=[-1, -2]`; commas within brackets belong to a value. `None` when a part is not `axis=value`.
 pub fn coordinates(text: &str) -> Option<Vec<(String, String)>> {
     let (mut parts, mut depth) = (vec![String::new()], 0i32);
     for c in text.chars() {
@@ -171,12 +169,12 @@ pub fn coordinates(text: &str) -> Option<Vec<(String, String)>> {
     parts.iter().map(pair).collect()
 }
 
-/// Takes the events of a run, in order.
+/// Receives the events of a run, in order.
 pub trait Reporter {
     /// Shows or stores one event; called from one thread.
     fn event(&mut self, event: &Event);
 
-    /// Called about five times a second from the same thread, for what changes with time alone: heartbeats, spinners.
+    /// Called about five times a second from the same thread, for output that depends on time alone: heartbeats, spinners.
     fn tick(&mut self) {}
 }
 

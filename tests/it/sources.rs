@@ -165,7 +165,7 @@ fn without_a_pin_the_run_says_which_to_write_and_pin_writes_it() {
     let said = said.replace(&sha256(LINES), "SHA256");
     let line = said.lines().find(|line| line.starts_with("fetched")).unwrap().to_owned();
     assert_eq!(code, 0);
-    assert!(line.starts_with("fetched source nuts: 0.0 MB in "), "{line}");
+    assert!(line.starts_with(&format!("fetched source nuts: {} B in ", LINES.len())), "{line}");
     assert!(
         line.ends_with("; to pin it: sha256 = \"SHA256\" (`runner pin FILE` writes it)"),
         "{line}"

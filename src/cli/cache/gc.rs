@@ -10,7 +10,7 @@ use super::{StoreArgs, amounts, bytes, pin};
 use crate::cli::experiment::ExperimentArgs;
 use crate::cli::{Exit, Failed, print, print_json};
 use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind, Store};
-use lab::text::{Align, Paint, Table, duration};
+use lab::text::{Align, Paint, TextTable, duration};
 
 /// So many records are listed for people: the dearest of those that would go.
 const LISTED: usize = 20;
@@ -113,7 +113,7 @@ fn as_json(plan: &GcPlan, removed: Option<GcSummary>) -> Value {
 
 fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
-    let mut table = Table::new([
+    let mut table = TextTable::new([
         title("cost", Align::Right),
         title("own time", Align::Right),
         title("size", Align::Right),

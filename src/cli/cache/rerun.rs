@@ -1,4 +1,4 @@
-//! `runner cache verify --rerun N`: runs stages again, from what their records say, and holds what they put out against the store.
+//! `runner cache verify --rerun N`: runs stages again, from their records alone, and compares their outputs with the store.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -12,29 +12,29 @@ use super::alike::{self, Likeness, TOLERANCE};
 use crate::cli::{Exit, Failed, print, print_json};
 use kinds::kinds;
 use lab::event::StageName;
-use lab::exec::{self, Executor, Local, Message, Task};
+use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
 use lab::hash::Digest;
 use lab::stage::Kind;
 use lab::store::{Outputs, Provenance, Record, Store, StoreEntry, StoreError};
 use lab::text::duration;
 
-/// How long to wait for a word of the worker before looking again.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait for one message of the worker.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What came of one stage.
-struct Outcome {
+/// The result of running one stage again.
+struct RerunOutcome {
     key: Digest,
     name: StageName,
     seconds: f64,
     found: Result<Likeness, String>,
 }
 
-/// Runs `count` stages again: of those named, or drawn by lot from all that can be.
+/// Runs `count` stages again: a random choice of those named, or of all that can be run again.
 pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: bool) -> Result<Exit, Failed> {
     let chosen = choose(store, named, count)?;
     if chosen.is_empty() {
         return Err(Failed::NothingSelected(
-            "no stage can be run again: its inputs and outputs must be in the store, its kind of this version, and it may read nothing from outside"
+            "no stage can be run again: it must have its inputs and outputs in the store, be of a kind in this version, and read nothing from outside"
                 .to_owned(),
         ));
     }
@@ -46,8 +46,8 @@ pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: 
             variant: record.variant.clone(),
         };
         announce(&format!("running {name} again, which took {}", duration(record.seconds)));
-        let (found, seconds) = again(store, &record, &program)?;
-        let outcome = Outcome { key, name, seconds, found };
+        let (found, seconds) = run_again(store, &record, &program)?;
+        let outcome = RerunOutcome { key, name, seconds, found };
         if !as_json {
             print(&line(&outcome))?;
         }
@@ -59,11 +59,11 @@ pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: 
     } else {
         print(&summary(&outcomes))?;
     }
-    let good = |outcome: &Outcome| outcome.found.as_ref().is_ok_and(|found| *found < Likeness::Different);
+    let good = |outcome: &RerunOutcome| outcome.found.as_ref().is_ok_and(|found| *found < Likeness::Different);
     Ok(if outcomes.iter().all(good) { Exit::Done } else { Exit::Store })
 }
 
-/// The records to run again, in the order of their lots: other ones each time. No more are read than it takes to find them.
+/// The records to run again, in random order. Reads no more records than it needs.
 ///
 /// # Errors
 /// When a folder of the store cannot be read.
@@ -71,16 +71,16 @@ fn choose(store: &Store, named: &[StoreEntry], count: usize) -> Result<Vec<(Dige
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_nanos());
-    let lot = |key: &Digest| Digest::of(format!("{now} {key}").as_bytes());
+    let random = |key: &Digest| Digest::of(format!("{now} {key}").as_bytes());
     let mut keys = store.keys()?;
     keys.retain(|key| named.is_empty() || named.contains(&StoreEntry::Record(*key)));
-    keys.sort_by_cached_key(lot);
+    keys.sort_by_cached_key(random);
     let read = |key: Digest| Some((key, store.record(&key).ok()??));
     let records = keys.into_iter().filter_map(read).filter(|(_, record)| can_run(store, record));
     Ok(records.take(count).collect())
 }
 
-/// Whether the stage can be run from its record alone, here: the same params are read from it, and all that it reads and wrote is there.
+/// Whether the stage can be run here from its record alone: its params parse to themselves, and its inputs and outputs are in the store.
 fn can_run(store: &Store, record: &Record) -> bool {
     let fingerprint = &record.fingerprint;
     let is_here = |digest: &Digest| store.object(digest).exists();
@@ -100,13 +100,13 @@ fn can_run(store: &Store, record: &Record) -> bool {
         .and_then(|params| (kind.parse)(&params, &given).ok());
     stage.is_some_and(|stage| stage.source().is_none() && stage.params() == fingerprint.params)
         && same_numbers
-        // Which files they were is known, and not where they are.
+        // The record has the digests of the files, but not their paths.
         && fingerprint.files.is_empty()
         && fingerprint.inputs.values().flatten().all(is_here)
         && record.outputs.values().all(|artifact| is_here(&artifact.digest))
 }
 
-/// The kind that made the record, if this binary's makes the same bytes.
+/// The kind that made the record, if this binary has the same version of it.
 fn kind_of(record: &Record) -> Option<&'static Kind> {
     let fingerprint = &record.fingerprint;
     kinds()
@@ -115,16 +115,16 @@ fn kind_of(record: &Record) -> Option<&'static Kind> {
         .find(|kind| kind.name == fingerprint.kind && kind.version == fingerprint.version)
 }
 
-/// Runs a stage into a store of its own, which is gone afterwards, and compares its outputs with those of the record.
-fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), Failed> {
+/// Runs a stage into a temporary store, and compares its outputs with those of the record.
+fn run_again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), Failed> {
     let workspace = store.workspace()?;
     let made = record.outputs.values().map(|artifact| artifact.digest);
     let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
     let _kept = store.protect_for_run(&format!("rerun-{}", record.fingerprint.key()), &needed)?;
-    let aside = Store::open(workspace.path())?;
+    let temporary = Store::open(workspace.path())?;
     let paths = |digests: &Vec<Digest>| digests.iter().map(|digest| store.object(digest)).collect();
-    let task = Task {
-        store: aside.folder().to_owned(),
+    let order = WorkOrder {
+        store: temporary.folder().to_owned(),
         fingerprint: record.fingerprint.clone(),
         params: record.fingerprint.params.clone(),
         inputs: record
@@ -141,27 +141,27 @@ fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Liken
         provenance: Provenance::default(),
         sign: None,
     };
-    let mut worker = Local::new(program.to_owned());
-    worker.start(0, &task, &workspace.path().join("log")).map_err(Failed::Program)?;
+    let mut worker = LocalExecutor::new(program.to_owned());
+    worker.start(0, &order, &workspace.path().join("log")).map_err(Failed::Program)?;
     loop {
-        match worker.next(PATIENCE) {
+        match worker.next(MESSAGE_TIMEOUT) {
             None => {}
-            Some((_, Message::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
-            Some((_, Message::Done { outputs, seconds })) => {
+            Some((_, WorkerMessage::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
+            Some((_, WorkerMessage::Done { outputs, seconds })) => {
                 let digests = |outputs: &Outputs| -> BTreeMap<String, Digest> {
                     outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect()
                 };
                 let (old, new) = (digests(&record.outputs), digests(&outputs));
-                return Ok((Ok(compare(store, &old, &aside, &new)), seconds));
+                return Ok((Ok(compare(store, &old, &temporary, &new)), seconds));
             }
-            Some((_, Message::Failed { error, seconds })) => return Ok((Err(error), seconds)),
-            Some((_, Message::Stopped)) => return Ok((Err("stopped".to_owned()), 0.0)),
+            Some((_, WorkerMessage::Failed { error, seconds })) => return Ok((Err(error), seconds)),
+            Some((_, WorkerMessage::Stopped)) => return Ok((Err("stopped".to_owned()), 0.0)),
         }
     }
 }
 
-/// How near two stages' outputs are: as near as the least near of them.
-fn compare(store: &Store, old: &BTreeMap<String, Digest>, aside: &Store, new: &BTreeMap<String, Digest>) -> Likeness {
+/// The likeness of two stages' outputs: that of the least alike pair.
+fn compare(store: &Store, old: &BTreeMap<String, Digest>, temporary: &Store, new: &BTreeMap<String, Digest>) -> Likeness {
     if old == new {
         return Likeness::Identical;
     }
@@ -169,11 +169,11 @@ fn compare(store: &Store, old: &BTreeMap<String, Digest>, aside: &Store, new: &B
         return Likeness::Different;
     }
     let pairs = old.values().zip(new.values());
-    let likeness = pairs.map(|(old, new)| alike::compare(&store.object(old), &aside.object(new)));
+    let likeness = pairs.map(|(old, new)| alike::compare(&store.object(old), &temporary.object(new)));
     likeness.max().unwrap_or(Likeness::Different)
 }
 
-fn word(found: &Result<Likeness, String>) -> &str {
+fn outcome_word(found: &Result<Likeness, String>) -> &str {
     match found {
         Ok(Likeness::Identical) => "identical",
         Ok(Likeness::Equal) => "equal within tolerance",
@@ -182,14 +182,14 @@ fn word(found: &Result<Likeness, String>) -> &str {
     }
 }
 
-fn line(outcome: &Outcome) -> String {
-    let Outcome { key, name, seconds, found } = outcome;
+fn line(outcome: &RerunOutcome) -> String {
+    let RerunOutcome { key, name, seconds, found } = outcome;
     announce("");
     let why = found.as_ref().err().map_or_else(String::new, |error| format!(": {error}"));
-    format!("{}  {}  {name}, {}{why}\n", key.short(), word(found), duration(*seconds))
+    format!("{}  {}  {name}, {}{why}\n", key.short(), outcome_word(found), duration(*seconds))
 }
 
-fn summary(outcomes: &[Outcome]) -> String {
+fn summary(outcomes: &[RerunOutcome]) -> String {
     let count = |likeness| outcomes.iter().filter(|outcome| outcome.found == Ok(likeness)).count();
     let failed = outcomes.iter().filter(|outcome| outcome.found.is_err()).count();
     let mut text = format!(
@@ -200,23 +200,22 @@ fn summary(outcomes: &[Outcome]) -> String {
         count(Likeness::Different),
     );
     if count(Likeness::Different) > 0 {
-        text +=
-            "what is different was made by another program or on another machine, or by an error in one: `runner show KEY` says where\n";
+        text += "a different output comes from another program or machine, or from an error in one: `runner show KEY` prints where it was made\n";
     }
     text
 }
 
-fn as_value(outcome: &Outcome) -> serde_json::Value {
+fn as_value(outcome: &RerunOutcome) -> serde_json::Value {
     json!({
         "key": outcome.key, "stage": outcome.name.name, "variant": outcome.name.variant, "seconds": outcome.seconds,
-        "outcome": word(&outcome.found), "error": outcome.found.as_ref().err(),
+        "outcome": outcome_word(&outcome.found), "error": outcome.found.as_ref().err(),
     })
 }
 
-/// Says on a terminal what is going on; nothing clears the line.
+/// Shows a status on standard error if that is a terminal. The next status replaces it.
 fn announce(text: &str) {
     if io::stderr().is_terminal() {
-        // There is nowhere to say that standard error is gone.
+        // A status that cannot be written is lost.
         let _ = write!(io::stderr(), "\r\x1b[K{text}");
     }
 }

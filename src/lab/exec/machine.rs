@@ -1,11 +1,11 @@
-//! The machine, as far as a record and a plan need to know it.
+//! The properties of the machine that records and plans need.
 
 use std::path::Path;
 
 use crate::store::{Machine, host};
 
-/// This machine.
-pub fn this(instruction_set: &str) -> Machine {
+/// This machine, for a record.
+pub fn this_machine(instruction_set: &str) -> Machine {
     Machine {
         host: host(),
         cores: cores(),
@@ -14,50 +14,55 @@ pub fn this(instruction_set: &str) -> Machine {
     }
 }
 
-/// The cores that this process may use.
+/// The number of cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The seconds that this process's threads have computed so far.
+/// The CPU time of this process's threads so far, in seconds.
 pub fn cpu_seconds() -> Option<f64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
     (seconds > 0.0).then_some(seconds)
 }
 
-/// The most memory that this process has held at once, in bytes. Nothing where there is no `/proc`.
+/// The peak memory of this process, in bytes. `None` on systems without `/proc`.
 pub fn peak_memory() -> Option<u64> {
-    peak(&std::fs::read_to_string("/proc/self/status").ok()?)
+    parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
 /// `VmHWM` of a text like `/proc/self/status`, in bytes.
-fn peak(text: &str) -> Option<u64> {
-    kilobytes(text, "VmHWM:")
+fn parse_peak(text: &str) -> Option<u64> {
+    parse_kilobytes(text, "VmHWM:")
 }
 
-/// The bytes that this process may still take: what the system has left, and the limits of its control groups. Nothing where the system
-/// does not say.
-pub fn memory() -> Option<u64> {
+/// The memory that this process may still allocate, in bytes: the least of the system's free memory and of the remainders under the
+/// limits of its control groups. `None` when the system reports neither.
+pub fn available_memory() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let free = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text));
-    free.into_iter().chain(left(&groups, Path::new("/sys/fs/cgroup"))).min()
+    let free = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| parse_available(&text));
+    free.into_iter()
+        .chain(control_group_memory(&groups, Path::new("/sys/fs/cgroup")))
+        .min()
 }
 
 /// `MemAvailable` of a text like `/proc/meminfo`, in bytes.
-fn available(text: &str) -> Option<u64> {
-    kilobytes(text, "MemAvailable:")
+fn parse_available(text: &str) -> Option<u64> {
+    parse_kilobytes(text, "MemAvailable:")
 }
 
 /// A line `<name> <number> kB`, in bytes.
-fn kilobytes(text: &str, name: &str) -> Option<u64> {
+fn parse_kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     number.checked_mul(1024)
 }
 
-/// What the groups of a text like `/proc/self/cgroup`, and those that they are in, leave of their limits; `root` is where groups lie.
-fn left(groups: &str, root: &Path) -> Option<u64> {
+/// The memory that is left under the limits of the control groups in a text like `/proc/self/cgroup` and of the groups that contain them.
+/// `root` is the folder of the control groups.
+fn control_group_memory(groups: &str, root: &Path) -> Option<u64> {
     let lines = groups.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         rest.split_once(':')
@@ -77,7 +82,7 @@ fn left(groups: &str, root: &Path) -> Option<u64> {
         groups
             .filter_map(|group| {
                 let (limit, used) = (number(&group.join(limit))?, number(&group.join(used))?);
-                // Pages of files count as used, and are given up before anything fails.
+                // Cached pages of files count as used, but the system frees them before an allocation fails.
                 let cached = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
                 let cached = cached
                     .lines()
@@ -96,11 +101,11 @@ mod tests {
     #[test]
     fn available_memory_is_read_as_the_system_writes_it() {
         assert_eq!(
-            available("MemTotal:       32 kB\nMemFree: 8 kB\nMemAvailable:     16 kB\nBuffers: 1 kB\n"),
+            parse_available("MemTotal:       32 kB\nMemFree: 8 kB\nMemAvailable:     16 kB\nBuffers: 1 kB\n"),
             Some(16 << 10)
         );
-        assert_eq!(available("MemTotal: 32 kB\n"), None);
-        assert_eq!(peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
+        assert_eq!(parse_available("MemTotal: 32 kB\n"), None);
+        assert_eq!(parse_peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
         assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
         assert!(cpu_seconds().is_some());
     }
@@ -116,7 +121,7 @@ mod tests {
                 .for_each(|(name, text)| std::fs::write(folder.join(name), text).unwrap());
         };
         group("a/b", &[("memory.max", "max\n"), ("memory.current", "5\n")]);
-        assert_eq!(left("0::/a/b\n", root.path()), None);
+        assert_eq!(control_group_memory("0::/a/b\n", root.path()), None);
         group(
             "a",
             &[
@@ -125,11 +130,11 @@ mod tests {
                 ("memory.stat", "anon 7\ninactive_file 100\n"),
             ],
         );
-        assert_eq!(left("0::/a/b\n", root.path()), Some(800));
+        assert_eq!(control_group_memory("0::/a/b\n", root.path()), Some(800));
         group("a/b", &[("memory.max", "20\n")]);
-        assert_eq!(left("0::/a/b\n", root.path()), Some(15));
+        assert_eq!(control_group_memory("0::/a/b\n", root.path()), Some(15));
         group("memory/c", &[("memory.limit_in_bytes", "50\n"), ("memory.usage_in_bytes", "60\n")]);
-        assert_eq!(left("3:cpu:/\n2:memory:/c\n0::/\n", root.path()), Some(0));
-        assert_eq!(left("nonsense\n", root.path()), None);
+        assert_eq!(control_group_memory("3:cpu:/\n2:memory:/c\n0::/\n", root.path()), Some(0));
+        assert_eq!(control_group_memory("nonsense\n", root.path()), None);
     }
 }

@@ -1,45 +1,46 @@
-//! Runs what the plan says must run.
+//! Runs the stages that the plan needs and the store lacks.
 //!
-//! The [`scheduler`] decides what to start, an [`Executor`] starts it, [`run`] carries messages between the two, the store and the
-//! reporter. A stage's outputs and record are put into the store by its worker, so that a runner killed at that moment loses nothing.
+//! The [`scheduler`] decides what to start, an [`Executor`] starts it, and [`run`] carries messages between these two, the store and
+//! the reporter. The worker of a stage puts its outputs and its record into the store, so nothing is lost when the runner is killed.
 
 mod local;
 mod machine;
 mod origin;
 mod run;
 mod scheduler;
-mod task;
+mod work_order;
 mod worker;
 
-pub use local::Local;
+pub use local::LocalExecutor;
 pub use machine::cores;
-pub use origin::Origin;
-pub use run::{Failure, Options, Summary, run};
-pub use scheduler::Limits;
-pub use task::{Message, Task};
+pub use origin::RunOrigin;
+pub use run::{RunError, RunOptions, RunSummary, run};
+pub use scheduler::RunLimits;
+pub use work_order::{WorkOrder, WorkerMessage};
 pub use worker::work;
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// Where stages run.
+/// Runs stages, on this machine or elsewhere.
 pub trait Executor {
     /// Starts stage `index`, whose log goes to `log`.
     ///
     /// # Errors
     /// When it cannot be started.
-    fn start(&mut self, index: usize, task: &Task, log: &Path) -> io::Result<()>;
+    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()>;
 
-    /// What a stage says next, waiting for it at most so long. The last message of a stage is not [`Message::Progress`].
-    fn next(&mut self, patience: Duration) -> Option<(usize, Message)>;
+    /// The next message of any stage; `None` when there is none within `timeout`. The last message of a stage is not
+    /// [`WorkerMessage::Progress`].
+    fn next(&mut self, timeout: Duration) -> Option<(usize, WorkerMessage)>;
 
-    /// Asks the stage to stop soon, saving what helps to go on later.
+    /// Asks the stage to stop soon and to save a checkpoint first.
     fn stop(&mut self, index: usize);
 
     /// Ends the stage at once.
     fn kill(&mut self, index: usize);
 
-    /// The stage has said its last word.
+    /// Releases the resources of a stage whose last message has arrived.
     fn ended(&mut self, index: usize);
 }

@@ -1,13 +1,13 @@
-//! Where a run comes from, for the records of what it computes.
+//! The origin of a run, for the records of its stages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::store::{Code, Provenance, Store};
 
-/// What only the command line knows of a run's origin.
+/// The origin of a run, as the command line knows it.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub struct RunOrigin {
     /// The experiment's file.
     pub experiment: PathBuf,
     /// The program of the workers.
@@ -16,21 +16,21 @@ pub struct Origin {
     pub user: String,
 }
 
-impl Origin {
-    /// What all records of the run have in common. It takes as long as `git status`, so it is asked for when the first stage starts.
+impl RunOrigin {
+    /// The provenance that all records of the run share. It takes as long as `git status`, so it is computed when the first stage starts.
     pub(super) fn provenance(&self, store: &Store) -> Provenance {
         Provenance {
             user: self.user.clone(),
-            code: code(&self.experiment),
-            // A program that cannot be read has run all the same.
+            code: repository_state(&self.experiment),
+            // No reason to fail: a program that cannot be read may still run.
             build: store.file_digest(&self.program).ok(),
             ..Provenance::default()
         }
     }
 }
 
-/// The state of the repository that `file` is in; nothing where there is none, or no `git`.
-fn code(file: &Path) -> Option<Code> {
+/// The state of the repository that contains `file`; `None` without a repository or without `git`.
+fn repository_state(file: &Path) -> Option<Code> {
     let file = file.canonicalize().ok()?;
     let status = git(&file, &["status", "--porcelain=v2", "--branch", "--untracked-files=no"])?;
     let text = String::from_utf8_lossy(&status.stdout).into_owned();
@@ -45,7 +45,8 @@ fn code(file: &Path) -> Option<Code> {
     })
 }
 
-/// What git says in the folder of `file`, if it is content. It changes nothing there, and starts no program that a repository names.
+/// The output of a git command in the folder of `file`; `None` when it fails. Changes no files, and starts no program that the
+/// repository's configuration names.
 fn git(file: &Path, words: &[&str]) -> Option<Output> {
     let output = Command::new("git")
         .arg("-C")
@@ -75,16 +76,16 @@ mod tests {
             command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         };
         assert!(run(&["init"]), "this test needs git");
-        assert_eq!(code(&file), None, "there is no commit yet");
+        assert_eq!(repository_state(&file), None, "there is no commit yet");
         assert!(run(&["add", "x.toml"]) && run(&["commit", "-m", "one"]));
-        let clean = code(&file).unwrap();
+        let clean = repository_state(&file).unwrap();
         assert!(!clean.dirty && clean.commit.len() == 40, "{clean:?}");
         std::fs::write(folder.path().join("cache"), "what is not in the repository does not count").unwrap();
-        assert_eq!(code(&file), Some(clean.clone()));
+        assert_eq!(repository_state(&file), Some(clean.clone()));
         let other = folder.path().join("y.toml");
         std::fs::write(&other, "an experiment that nobody can find again").unwrap();
-        assert!(code(&other).unwrap().dirty);
+        assert!(repository_state(&other).unwrap().dirty);
         std::fs::write(&file, "b").unwrap();
-        assert_eq!(code(&file), Some(Code { dirty: true, ..clean }));
+        assert_eq!(repository_state(&file), Some(Code { dirty: true, ..clean }));
     }
 }

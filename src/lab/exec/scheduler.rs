@@ -1,8 +1,8 @@
-//! Which stage to start next, and with how many threads: a pure state machine that is told what happened.
+//! Which stage to start next, and with how many threads: a pure state machine. The run reports events to it.
 
 /// How much may run at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RunLimits {
     /// Stages.
     pub jobs: usize,
     /// Threads, shared among the running stages.
@@ -11,9 +11,9 @@ pub struct Limits {
     pub keep_going: bool,
 }
 
-/// One stage, as far as scheduling goes.
+/// The facts about one stage that scheduling needs.
 #[derive(Clone, Debug, Default)]
-pub struct Job {
+pub struct ScheduledStage {
     /// Stages whose outputs it needs.
     pub needs: Vec<usize>,
     /// How long it may take, in seconds.
@@ -22,25 +22,25 @@ pub struct Job {
     pub threaded: bool,
 }
 
-/// Where a stage is.
+/// The state of one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    /// Not all inputs are there.
+enum StageStatus {
+    /// Inputs are missing.
     Blocked,
-    /// All inputs are there; whether the store has it is not known yet.
+    /// All inputs are in the store; the stage itself has not been looked up yet.
     Unblocked,
     /// To run.
     Ready,
     /// Another process (or an equal stage of this run) is computing it, or its inputs are on their way from a remote.
     Held,
-    /// With so many threads.
+    /// With this number of threads.
     Running(usize),
     Done,
     Failed,
     Skipped,
 }
 
-impl Status {
+impl StageStatus {
     /// Whether it may still be started, or taken from the store.
     fn waits(self) -> bool {
         matches!(self, Self::Unblocked | Self::Ready | Self::Held)
@@ -57,9 +57,9 @@ impl Status {
 /// The state of all stages of a run.
 #[derive(Debug)]
 pub struct Scheduler {
-    status: Vec<Status>,
-    /// How many stages run, with how many threads, and how many wait to be looked up, started or given up by others: kept up by
-    /// [`Self::set`], since every start asks for them.
+    status: Vec<StageStatus>,
+    /// The number of running stages, of their threads, and of stages that wait to be looked up, started or released by others.
+    /// [`Self::set`] keeps them up to date, since every start reads them.
     running: usize,
     used: usize,
     waiting: usize,
@@ -69,37 +69,37 @@ pub struct Scheduler {
     threaded: Vec<bool>,
     /// Seconds from the start of a stage to the end of the longest chain behind it: the critical path goes first.
     urgency: Vec<f64>,
-    limits: Limits,
+    limits: RunLimits,
     closed: bool,
-    /// Unblocked stages, and ready ones with the most urgent last, so that neither is searched for.
+    /// Unblocked stages, and ready ones with the most urgent last: neither list has to be searched.
     unblocked: Vec<usize>,
     ready: Vec<usize>,
 }
 
 impl Scheduler {
-    /// `jobs` come in an order in which each stands after what it needs.
-    pub fn new(jobs: &[Job], limits: Limits) -> Self {
-        let mut needed_by = vec![Vec::new(); jobs.len()];
-        for (index, job) in jobs.iter().enumerate() {
-            job.needs.iter().for_each(|&need| needed_by[need].push(index));
+    /// Each of `stages` must stand after the stages that it needs.
+    pub fn new(stages: &[ScheduledStage], limits: RunLimits) -> Self {
+        let mut needed_by = vec![Vec::new(); stages.len()];
+        for (index, stage) in stages.iter().enumerate() {
+            stage.needs.iter().for_each(|&need| needed_by[need].push(index));
         }
-        let mut urgency = vec![0.0f64; jobs.len()];
-        for (index, job) in jobs.iter().enumerate().rev() {
-            urgency[index] = job.seconds + needed_by[index].iter().map(|&next| urgency[next]).fold(0.0, f64::max);
+        let mut urgency = vec![0.0f64; stages.len()];
+        for (index, stage) in stages.iter().enumerate().rev() {
+            urgency[index] = stage.seconds + needed_by[index].iter().map(|&next| urgency[next]).fold(0.0, f64::max);
         }
-        let missing: Vec<usize> = jobs.iter().map(|job| job.needs.len()).collect();
-        let status: Vec<Status> = missing
+        let missing: Vec<usize> = stages.iter().map(|stage| stage.needs.len()).collect();
+        let status: Vec<StageStatus> = missing
             .iter()
-            .map(|&count| if count == 0 { Status::Unblocked } else { Status::Blocked })
+            .map(|&count| if count == 0 { StageStatus::Unblocked } else { StageStatus::Blocked })
             .collect();
-        let unblocked = (0..jobs.len()).rev().filter(|&index| missing[index] == 0).collect();
-        let threaded = jobs.iter().map(|job| job.threaded).collect();
+        let unblocked = (0..stages.len()).rev().filter(|&index| missing[index] == 0).collect();
+        let threaded = stages.iter().map(|stage| stage.threaded).collect();
         Self {
             running: 0,
             used: 0,
             waiting: status.iter().filter(|status| status.waits()).count(),
             status,
-            needs: jobs.iter().map(|job| job.needs.clone()).collect(),
+            needs: stages.iter().map(|stage| stage.needs.clone()).collect(),
             needed_by,
             missing,
             threaded,
@@ -111,14 +111,14 @@ impl Scheduler {
         }
     }
 
-    /// A stage whose inputs are all there and that must be looked up: then call [`Self::done`] or [`Self::must_run`].
+    /// The next stage to look up, all of whose inputs are known: then call [`Self::done`] or [`Self::must_run`].
     pub fn next_unblocked(&mut self) -> Option<usize> {
         self.unblocked.pop()
     }
 
-    /// The store has not got the stage, or its holder has given it up.
+    /// The store lacks the stage, or the process that held it has released it.
     pub fn must_run(&mut self, index: usize) {
-        self.set(index, Status::Ready);
+        self.set(index, StageStatus::Ready);
         let place = self.ready.partition_point(|&other| self.is_less_urgent(other, index));
         self.ready.insert(place, index);
     }
@@ -126,7 +126,7 @@ impl Scheduler {
     /// The next stage to start, with its number of threads. It counts as running from now on.
     pub fn start(&mut self) -> Option<(usize, usize)> {
         let free = self.limits.threads.saturating_sub(self.used);
-        // More jobs than threads is an explicit wish to share cores; else a stage waits for a free thread.
+        // With more jobs than threads, stages share cores on purpose; otherwise a stage waits for a free thread.
         let full = self.running >= self.limits.jobs || (free == 0 && self.limits.jobs <= self.limits.threads);
         if self.closed || full {
             return None;
@@ -134,75 +134,78 @@ impl Scheduler {
         let others = self.ready.len().min(self.limits.jobs - self.running);
         let index = self.ready.pop()?;
         let threads = if self.threaded[index] { (free / others.max(1)).max(1) } else { 1 };
-        self.set(index, Status::Running(threads));
+        self.set(index, StageStatus::Running(threads));
         Some((index, threads))
     }
 
-    /// A stage that was to be started is being computed elsewhere, or has to wait for its inputs to come from elsewhere.
+    /// The stage cannot start now: another process computes it, or its inputs are being fetched.
     pub fn held(&mut self, index: usize) {
-        self.set(index, Status::Held);
+        self.set(index, StageStatus::Held);
     }
 
     pub fn is_held(&self, index: usize) -> bool {
-        self.status[index] == Status::Held
+        self.status[index] == StageStatus::Held
     }
 
-    /// The stages that are being computed elsewhere, or whose inputs are.
+    /// The stages that another process computes, or whose inputs are being fetched.
     pub fn all_held(&self) -> Vec<usize> {
-        self.indices(|status| status == Status::Held)
+        self.indices(|status| status == StageStatus::Held)
     }
 
-    /// The stage's outputs are in the store: what waited only for it is unblocked.
+    /// The outputs of the stage are in the store. This unblocks the stages that waited only for it.
     pub fn done(&mut self, index: usize) {
-        self.set(index, Status::Done);
+        self.set(index, StageStatus::Done);
         for next in self.needed_by[index].clone() {
-            // One that went on although this stage was lost waits for nothing.
-            if self.status[next] != Status::Blocked {
+            // A stage that was already running when this one was lost waits for nothing.
+            if self.status[next] != StageStatus::Blocked {
                 continue;
             }
             self.missing[next] -= 1;
             if self.missing[next] == 0 {
-                self.set(next, Status::Unblocked);
+                self.set(next, StageStatus::Unblocked);
                 self.unblocked.push(next);
             }
         }
     }
 
-    /// Outputs of the stages `lost`, which were done, are gone, and the stage `index` needs them: they are to be looked up again, and it
-    /// and all others that have not begun wait for them.
+    /// The outputs of the finished stages `lost` are gone, and the stage `index` needs them. They have to be looked up again; `index` and
+    /// all other stages that need them and have not begun wait for them.
     pub fn lost(&mut self, lost: &[usize], index: usize) {
-        lost.iter().for_each(|&stage| self.set(stage, Status::Blocked));
+        lost.iter().for_each(|&stage| self.set(stage, StageStatus::Blocked));
         for &stage in lost {
-            // What it needs may be lost itself, and is waited for then.
+            // The stages that it needs may be lost too; then it waits for them.
             self.missing[stage] = self.open_needs(stage);
             if self.missing[stage] == 0 {
-                self.set(stage, Status::Unblocked);
+                self.set(stage, StageStatus::Unblocked);
                 self.unblocked.push(stage);
             }
         }
         let waiting = lost.iter().flat_map(|&stage| self.needed_by[stage].clone());
-        let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == Status::Blocked);
+        let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == StageStatus::Blocked);
         let waiting: Vec<usize> = waiting.chain([index]).collect();
         for next in waiting {
             self.missing[next] = self.open_needs(next);
-            self.set(next, Status::Blocked);
+            self.set(next, StageStatus::Blocked);
             self.unblocked.retain(|&other| other != next);
             self.ready.retain(|&other| other != next);
         }
     }
 
     fn open_needs(&self, stage: usize) -> usize {
-        self.needs[stage].iter().filter(|&&need| self.status[need] != Status::Done).count()
+        self.needs[stage]
+            .iter()
+            .filter(|&&need| self.status[need] != StageStatus::Done)
+            .count()
     }
 
-    /// The stage failed: what needs it is skipped, and unless `keep_going` nothing new is started. Returns the skipped stages.
+    /// The stage failed. The stages that need it are skipped and returned; without `keep_going` no other stage is started.
     pub fn failed(&mut self, index: usize) -> Vec<usize> {
-        self.set(index, Status::Failed);
+        self.set(index, StageStatus::Failed);
         self.closed |= !self.limits.keep_going;
         let (mut skipped, mut open) = (Vec::new(), self.needed_by[index].clone());
         while let Some(next) = open.pop() {
-            if self.status[next] == Status::Blocked {
-                self.set(next, Status::Skipped);
+            if self.status[next] == StageStatus::Blocked {
+                self.set(next, StageStatus::Skipped);
                 skipped.push(next);
                 open.extend(&self.needed_by[next]);
             }
@@ -211,36 +214,41 @@ impl Scheduler {
         skipped
     }
 
-    /// Nothing new is started from now on.
+    /// Starts no further stages.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether nothing runs any more and nothing will be started.
+    /// Whether no stage is running and none will be started.
     pub fn is_over(&self) -> bool {
         self.running == 0 && (self.closed || self.waiting == 0)
     }
 
-    /// The stages that were neither tried nor skipped so far; they are skipped now. For the end of a run that was closed.
+    /// Skips and returns the stages that were neither tried nor skipped so far: for the end of a run that was closed.
     pub fn skip_rest(&mut self) -> Vec<usize> {
-        let open = |status| matches!(status, Status::Blocked | Status::Unblocked | Status::Ready | Status::Held);
+        let open = |status| {
+            matches!(
+                status,
+                StageStatus::Blocked | StageStatus::Unblocked | StageStatus::Ready | StageStatus::Held
+            )
+        };
         let rest = self.indices(open);
-        rest.iter().for_each(|&index| self.set(index, Status::Skipped));
+        rest.iter().for_each(|&index| self.set(index, StageStatus::Skipped));
         rest
     }
 
-    fn set(&mut self, index: usize, status: Status) {
+    fn set(&mut self, index: usize, status: StageStatus) {
         let before = std::mem::replace(&mut self.status[index], status);
         self.running = self.running + usize::from(status.threads().is_some()) - usize::from(before.threads().is_some());
         self.used = self.used + status.threads().unwrap_or(0) - before.threads().unwrap_or(0);
         self.waiting = self.waiting + usize::from(status.waits()) - usize::from(before.waits());
     }
 
-    fn indices(&self, holds: impl Fn(Status) -> bool) -> Vec<usize> {
+    fn indices(&self, holds: impl Fn(StageStatus) -> bool) -> Vec<usize> {
         (0..self.status.len()).filter(|&index| holds(self.status[index])).collect()
     }
 
-    /// Ties go to the stage that stands first.
+    /// The earlier stage wins a tie.
     fn is_less_urgent(&self, one: usize, other: usize) -> bool {
         self.urgency[one].total_cmp(&self.urgency[other]).then(other.cmp(&one)).is_lt()
     }
@@ -250,21 +258,21 @@ impl Scheduler {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: RunLimits = RunLimits {
         jobs: 2,
         threads: 2,
         keep_going: false,
     };
 
-    fn job(needs: &[usize], seconds: f64) -> Job {
-        Job {
+    fn job(needs: &[usize], seconds: f64) -> ScheduledStage {
+        ScheduledStage {
             needs: needs.to_vec(),
             seconds,
             threaded: true,
         }
     }
 
-    /// Looks up all unblocked stages: none is in the store.
+    /// Looks up all unblocked stages; none of them is in the store.
     fn miss(scheduler: &mut Scheduler) {
         while let Some(index) = scheduler.next_unblocked() {
             scheduler.must_run(index);
@@ -292,14 +300,14 @@ mod tests {
     fn a_stage_waits_for_a_free_thread_unless_jobs_outnumber_threads() {
         let jobs = [job(&[], 1.0), job(&[0], 1.0), job(&[0], 1.0), job(&[], 0.5)];
         for (limit, second) in [(2, Some((3, 1))), (1, None)] {
-            let mut scheduler = Scheduler::new(&jobs, Limits { jobs: limit, ..LIMITS });
+            let mut scheduler = Scheduler::new(&jobs, RunLimits { jobs: limit, ..LIMITS });
             miss(&mut scheduler);
             scheduler.start();
             assert_eq!(scheduler.start(), second);
         }
         let mut scheduler = Scheduler::new(
             &jobs,
-            Limits {
+            RunLimits {
                 jobs: 3,
                 threads: 1,
                 keep_going: false,
@@ -315,7 +323,7 @@ mod tests {
         for keep_going in [false, true] {
             let mut scheduler = Scheduler::new(
                 &jobs,
-                Limits {
+                RunLimits {
                     jobs: 1,
                     threads: 1,
                     keep_going,
@@ -340,7 +348,7 @@ mod tests {
         }
         miss(&mut scheduler);
         assert_eq!(scheduler.start().unwrap().0, 2, "3 and 4 are ready");
-        // What 2 was to read is gone, and what that was made from, too.
+        // The input of 2 is gone, and the input from which it was made, too.
         scheduler.lost(&[1], 2);
         miss(&mut scheduler);
         assert_eq!(scheduler.start().unwrap().0, 1, "3 is less urgent, 4 waits");

@@ -1,6 +1,6 @@
-//! The worker's side: runs one stage, puts its outputs and its record into the store, and says so.
+//! The worker: runs one stage, puts its outputs and its record into the store, and reports the result.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,33 +10,34 @@ use std::time::{Duration, Instant};
 use figment::value::Value;
 
 use super::machine;
-use super::task::{Message, Task};
+use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::Progress;
 use crate::stage::{Kind, Stage, StageContext, StageError};
-use crate::store::{NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
+use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
 
-/// Progress is told at most this often.
-const PULSE: Duration = Duration::from_millis(100);
+/// The shortest time between two progress messages.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A stage that has not noticed within this time that it is to stop is ended: whoever asked may be gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time within which a stage must notice a request to stop. After it the process ends itself, since the runner may be gone.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One that has noticed saves what helps to go on later: gigabytes, where the model is large.
-const SAVING: Duration = Duration::from_secs(10 * 60);
+/// The further time that a stage gets to save a checkpoint, which takes gigabytes when the model is large.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// Why a task ended without outputs.
+/// Why a stage ended without outputs.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum WorkerError {
     #[error(transparent)]
     Stage(#[from] StageError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
-    Task(String),
+    Order(String),
 }
 
-/// Reads a task from `input`, runs it, and writes messages to `output`. The end of `input` asks the stage to stop, so that no worker
-/// outlives its runner. `instruction_set` is for the record; `secret` reads the environment: what is secret never comes with the task. Returns whether the stage ended well.
+/// Reads a work order from `input`, runs the stage, and writes messages to `output`. Returns whether the stage succeeded. The end of
+/// `input` asks the stage to stop, so that no worker outlives its runner. `instruction_set` is for the record; `secret` reads a variable
+/// of the environment, since secrets are not part of work orders.
 pub fn work(
     kinds: &[&'static Kind],
     instruction_set: &str,
@@ -46,146 +47,185 @@ pub fn work(
 ) -> bool {
     let begun = Instant::now();
     let mut line = String::new();
-    let task: Result<Task, String> = input
+    let order: Result<WorkOrder, String> = input
         .read_line(&mut line)
         .map_err(|error| error.to_string())
         .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()));
-    let stop = Arc::new(Stop::default());
-    watch(input, Arc::clone(&stop));
-    let ended = match &task {
-        Ok(task) => run(kinds, task, instruction_set, &secret, &stop, &mut output),
-        Err(problem) => Err(Failure::Task(format!("cannot read the task: {problem}"))),
+    let stop = Arc::new(StopRequest::default());
+    stop_at_end_of(input, Arc::clone(&stop));
+    let ended = match &order {
+        Ok(order) => run(kinds, order, instruction_set, &secret, &stop, &mut output),
+        Err(problem) => Err(WorkerError::Order(format!("cannot read the work order: {problem}"))),
     };
     let seconds = begun.elapsed().as_secs_f64();
     let message = match ended {
-        Ok(outputs) => Message::Done { outputs, seconds },
-        Err(Failure::Stage(StageError::Stopped)) => Message::Stopped,
-        Err(failure) => Message::Failed {
+        Ok(outputs) => WorkerMessage::Done { outputs, seconds },
+        Err(WorkerError::Stage(StageError::Stopped)) => WorkerMessage::Stopped,
+        Err(failure) => WorkerMessage::Failed {
             error: failure.to_string(),
             seconds,
         },
     };
-    say(&mut output, &message);
-    matches!(message, Message::Done { .. })
+    send(&mut output, &message);
+    matches!(message, WorkerMessage::Done { .. })
 }
 
-/// The wish that the stage should stop.
+/// A request to stop.
 #[derive(Default)]
-struct Stop {
-    said: AtomicBool,
+struct StopRequest {
+    requested: AtomicBool,
+    /// Whether the stage has asked since.
     noticed: AtomicBool,
 }
 
-impl Stop {
-    fn asked(&self) -> bool {
-        let said = self.said.load(Ordering::Relaxed);
-        if said {
+impl StopRequest {
+    /// Whether the stage must stop.
+    fn is_requested(&self) -> bool {
+        let requested = self.requested.load(Ordering::Relaxed);
+        if requested {
             self.noticed.store(true, Ordering::Relaxed);
         }
-        said
+        requested
     }
 }
 
-/// Says to `stop` when `input` ends, and ends the process if the stage does not care.
-fn watch(mut input: impl Read + Send + 'static, stop: Arc<Stop>) {
+/// Requests a stop when `input` ends, and ends the process if the stage does not stop in time.
+fn stop_at_end_of(mut input: impl Read + Send + 'static, stop: Arc<StopRequest>) {
     std::thread::spawn(move || {
-        // Nothing follows the task; what counts is the end.
+        // Nothing follows the work order but the end of the input.
         let _ = std::io::copy(&mut input, &mut std::io::sink());
-        stop.said.store(true, Ordering::Relaxed);
-        std::thread::sleep(PATIENCE);
+        stop.requested.store(true, Ordering::Relaxed);
+        std::thread::sleep(STOP_TIMEOUT);
         if stop.noticed.load(Ordering::Relaxed) {
-            std::thread::sleep(SAVING);
+            std::thread::sleep(CHECKPOINT_TIMEOUT);
         }
-        #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and nobody waits for it any more")]
+        #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and no runner waits for it")]
         std::process::exit(1);
     });
 }
 
 fn run(
     kinds: &[&'static Kind],
-    task: &Task,
+    order: &WorkOrder,
     instruction_set: &str,
     secret_of: &dyn Fn(&str) -> Option<String>,
-    stop: &Stop,
+    stop: &StopRequest,
     output: &mut impl Write,
-) -> Result<Outputs, Failure> {
-    let begun = (jiff::Timestamp::now(), Instant::now());
-    let name = &task.fingerprint.kind;
+) -> Result<Outputs, WorkerError> {
+    let begun = StartTime::now();
+    let name = &order.fingerprint.kind;
     let kind = kinds
         .iter()
         .find(|kind| kind.name == name)
-        .ok_or_else(|| Failure::Task(format!("no kind `{name}`")))?;
-    let params = Value::serialize(&task.params).map_err(|error| Failure::Task(error.to_string()))?;
-    let given = task.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
+        .ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))?;
+    let params = Value::serialize(&order.params).map_err(|error| WorkerError::Order(error.to_string()))?;
+    let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params, &given).map_err(|error| Failure::Task(error.to_string()))?;
+    let stage = (kind.parse)(&params, &given).map_err(|error| WorkerError::Order(error.to_string()))?;
     let held = stage.secret().and_then(secret_of);
-    let store = Store::open(&task.store)?;
-    let key = task.fingerprint.key();
+    let store = Store::open(&order.store)?;
+    let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let last = Cell::new(None::<Instant>);
-    let output = std::cell::RefCell::new(output);
-    let progress = |progress: Progress| {
-        let due = last.get().is_none_or(|last| last.elapsed() >= PULSE);
-        if due {
-            last.set(Some(Instant::now()));
-            say(*output.borrow_mut(), &Message::Progress(progress));
-        }
-    };
+    let sender = ProgressSender::new(output);
     stage.run(&StageContext {
-        inputs: &task.inputs,
+        inputs: &order.inputs,
         outputs: workspace.path(),
         scratch: &scratch,
-        files: &task.fingerprint.files,
-        content: task.fingerprint.params.get("content").and_then(serde_json::Value::as_str),
+        files: &order.fingerprint.files,
+        content: order.fingerprint.params.get("content").and_then(serde_json::Value::as_str),
         secret: held.as_deref(),
-        seed: task.fingerprint.seed.unwrap_or(0),
-        threads: task.threads,
-        device: &task.device,
-        memory: machine::memory(),
-        progress: &progress,
-        stop: &|| stop.asked(),
+        seed: order.fingerprint.seed.unwrap_or(0),
+        threads: order.threads,
+        device: &order.device,
+        memory: machine::available_memory(),
+        progress: &|progress| sender.send(progress),
+        stop: &|| stop.is_requested(),
     })?;
-    let outputs = take(&store, kind, stage.as_ref(), workspace.path())?;
-    let mut record = Record::new(task.fingerprint.clone(), outputs.clone());
-    record.stage.clone_from(&task.stage.name);
-    record.variant.clone_from(&task.stage.variant);
-    record.experiment.clone_from(&task.experiment);
-    record.run.clone_from(&task.run);
-    record.started = begun.0.as_second().cast_unsigned();
-    record.seconds = begun.1.elapsed().as_secs_f64();
-    record.threads = task.threads;
-    record.machine = machine::this(instruction_set);
-    record.provenance = Provenance {
-        cpu_seconds: machine::cpu_seconds(),
-        peak_memory: machine::peak_memory(),
-        ..task.provenance.clone()
-    };
-    if let Some(path) = &task.sign {
-        record.sign(&secret(path)?);
+    let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
+    let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
+    if let Some(path) = &order.sign {
+        record.sign(&signing_key(path)?);
     }
     store.write_record(&record)?;
     store.clear_scratch(&key);
     Ok(outputs)
 }
 
-/// The key in the file.
-fn secret(path: &Path) -> Result<SecretKey, Failure> {
-    let cannot = |why: String| Failure::Task(format!("cannot sign the record with the key in {}: {why}", path.display()));
+/// Sends the progress of a stage to the runner, at most once per [`PROGRESS_INTERVAL`].
+struct ProgressSender<'a, W> {
+    output: RefCell<&'a mut W>,
+    last: Cell<Option<Instant>>,
+}
+
+impl<'a, W: Write> ProgressSender<'a, W> {
+    fn new(output: &'a mut W) -> Self {
+        Self {
+            output: RefCell::new(output),
+            last: Cell::new(None),
+        }
+    }
+
+    fn send(&self, progress: Progress) {
+        if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+            self.last.set(Some(Instant::now()));
+            send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));
+        }
+    }
+}
+
+/// The moment at which a stage began, by the calendar and by the steady clock.
+#[derive(Clone, Copy)]
+struct StartTime {
+    date: jiff::Timestamp,
+    instant: Instant,
+}
+
+impl StartTime {
+    fn now() -> Self {
+        Self {
+            date: jiff::Timestamp::now(),
+            instant: Instant::now(),
+        }
+    }
+}
+
+/// The record of the stage, which ends now.
+fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machine) -> Record {
+    Record {
+        stage: order.stage.name.clone(),
+        variant: order.stage.variant.clone(),
+        experiment: order.experiment.clone(),
+        run: order.run.clone(),
+        started: begun.date.as_second().cast_unsigned(),
+        seconds: begun.instant.elapsed().as_secs_f64(),
+        threads: order.threads,
+        machine,
+        provenance: Provenance {
+            cpu_seconds: machine::cpu_seconds(),
+            peak_memory: machine::peak_memory(),
+            ..order.provenance.clone()
+        },
+        ..Record::new(order.fingerprint.clone(), outputs)
+    }
+}
+
+/// Reads the signing key.
+fn signing_key(path: &Path) -> Result<SecretKey, WorkerError> {
+    let cannot = |why: String| WorkerError::Order(format!("cannot sign the record with the key in {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
     text.parse().map_err(|error: NotAKey| cannot(error.to_string()))
 }
 
-/// Takes every output port's artifact into the store.
-fn take(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path) -> Result<Outputs, Failure> {
+/// Moves the artifact of every output port into the store.
+fn store_outputs(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path) -> Result<Outputs, WorkerError> {
     let outputs = kind.outputs_of(stage);
     outputs
         .iter()
         .map(|port| {
             let path = workspace.join(port.name.as_ref());
             if !path.exists() {
-                return Err(Failure::Task(format!(
-                    "the stage wrote nothing at its output `{}`: this is an error in kind `{}`",
+                return Err(WorkerError::Order(format!(
+                    "the stage did not write its output `{}`: this is an error in kind `{}`",
                     port.name, kind.name
                 )));
             }
@@ -194,8 +234,8 @@ fn take(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path) -> Resu
         .collect()
 }
 
-fn say(output: &mut impl Write, message: &Message) {
-    // A runner that is gone cannot be told; `watch` sees that it is.
+fn send(output: &mut impl Write, message: &WorkerMessage) {
+    // Writing fails when the runner is gone; then the end of `input` stops the stage.
     let _ = serde_json::to_writer(&mut *output, message)
         .map_err(std::io::Error::from)
         .and_then(|()| output.write_all(b"\n"))

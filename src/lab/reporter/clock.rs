@@ -1,14 +1,14 @@
-//! What time it is, for reporters.
+//! The clock of the reporters.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock {
     /// Time since the Unix epoch; never goes backwards.
     fn now(&self) -> Duration;
 }
 
-/// The machine's clock: the wall's time at the start, and from there on steady, whatever is done to the wall clock.
+/// The clock of the machine: the system time at the start plus the time since then, so that changes of the system time do not matter.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Duration,
@@ -16,7 +16,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock that goes on from the present time.
+    /// A clock that starts at the current system time.
     pub fn start() -> Self {
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -32,7 +32,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests that moves when told to.
+/// A clock for tests, which moves only on request.
 #[cfg(test)]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeClock(std::rc::Rc<std::cell::Cell<Duration>>);

@@ -1,45 +1,47 @@
-//! The events of a run in the store, for whoever asks later what happened.
+//! The events of a run, kept in the store.
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::rc::Rc;
 
-use super::{Json, SystemClock};
+use super::{CommandHints, JsonReporter, SystemClock};
 use crate::event::{Event, Reporter};
 use crate::store::Store;
 
-/// Writes `runs/<run>/events.jsonl`, from the first stage that starts on: a run of hits alone leaves nothing behind.
+/// Writes `runs/<run>/events.jsonl` from the first start of a stage on: a run of hits alone leaves no files behind.
 pub struct EventLog {
     store: Store,
     run: String,
-    /// What came before the first stage started, but for the hits.
+    hints: Rc<dyn CommandHints>,
+    /// The events before the first start, without the hits.
     before: Vec<Event>,
-    log: Option<Json<File, SystemClock>>,
+    log: Option<JsonReporter<File, SystemClock>>,
 }
 
 impl EventLog {
     /// For the run named `run`.
-    pub fn new(store: Store, run: String) -> Self {
+    pub fn new(store: Store, run: String, hints: Rc<dyn CommandHints>) -> Self {
         Self {
             store,
             run,
+            hints,
             before: Vec::new(),
             log: None,
         }
     }
 
-    fn path(&self) -> Option<PathBuf> {
-        Some(self.store.run_folder(&self.run).ok()?.join("events.jsonl"))
+    /// The log's file, opened. A log that cannot be written is no reason to lose the run.
+    fn open(&self) -> Option<JsonReporter<File, SystemClock>> {
+        let path: PathBuf = self.store.run_folder(&self.run).ok()?.join("events.jsonl");
+        let file = File::create(path).ok()?;
+        Some(JsonReporter::new(file, SystemClock::start(), Rc::clone(&self.hints)))
     }
 }
 
 impl Reporter for EventLog {
     fn event(&mut self, event: &Event) {
         if self.log.is_none() && matches!(event, Event::Started { .. }) {
-            // A log that cannot be written is no reason to lose the run.
-            self.log = self
-                .path()
-                .and_then(|path| File::create(path).ok())
-                .map(|file| Json::new(file, SystemClock::start()));
+            self.log = self.open();
             for event in std::mem::take(&mut self.before) {
                 self.log.iter_mut().for_each(|log| log.event(&event));
             }

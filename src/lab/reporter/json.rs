@@ -1,36 +1,53 @@
 //! Events as JSON lines.
 
 use std::io::Write;
+use std::rc::Rc;
 
 use serde::Serialize;
 
-use super::Clock;
+use super::{Clock, CommandHints};
 use crate::event::{Event, Reporter};
 
-/// Writes every event as one JSON object a line, with the `time` it was reported at: seconds since the Unix epoch.
+/// Writes every event as one JSON object per line, with the `time` at which it was reported: seconds since the Unix epoch.
 ///
-/// Each line is flushed. When the other end is closed or full the rest is dropped: the run's results are worth more than
-/// its report.
-pub struct Json<W, C> {
+/// Each line is flushed. When the other end is closed or full, the rest is dropped: the results of the run are worth more than its
+/// report.
+pub struct JsonReporter<W, C> {
     out: Option<W>,
     clock: C,
+    hints: Rc<dyn CommandHints>,
 }
 
-impl<W: Write, C: Clock> Json<W, C> {
+impl<W: Write, C: Clock> JsonReporter<W, C> {
     /// Writes to `out`.
-    pub fn new(out: W, clock: C) -> Self {
-        Self { out: Some(out), clock }
+    pub fn new(out: W, clock: C, hints: Rc<dyn CommandHints>) -> Self {
+        Self {
+            out: Some(out),
+            clock,
+            hints,
+        }
     }
 
     fn line(&self, event: &Event) -> Option<Vec<u8>> {
+        let (rerun, finish) = match event {
+            Event::Failed { stage, .. } => (Some(self.hints.run_alone(stage)), None),
+            Event::Uploaded { .. } => (None, Some(self.hints.finish_uploads())),
+            _ => (None, None),
+        };
         let time = (self.clock.now().as_secs_f64() * 1e3).round() / 1e3;
-        let mut line = serde_json::to_vec(&Stamped { event, time }).ok()?;
+        let line = EventLine {
+            event,
+            rerun,
+            finish,
+            time,
+        };
+        let mut line = serde_json::to_vec(&line).ok()?;
         line.push(b'\n');
         Some(line)
     }
 }
 
-impl<W: Write, C: Clock> Reporter for Json<W, C> {
+impl<W: Write, C: Clock> Reporter for JsonReporter<W, C> {
     fn event(&mut self, event: &Event) {
         let Some(line) = self.line(event) else { return };
         let Some(out) = &mut self.out else { return };
@@ -40,9 +57,16 @@ impl<W: Write, C: Clock> Reporter for Json<W, C> {
     }
 }
 
+/// An event with the fields that only a reporter knows.
 #[derive(Serialize)]
-struct Stamped<'a> {
+struct EventLine<'a> {
     #[serde(flatten)]
     event: &'a Event,
+    /// The command that runs a failed stage alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<String>,
+    /// The command that finishes the uploads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finish: Option<String>,
     time: f64,
 }

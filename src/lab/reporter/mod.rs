@@ -1,24 +1,29 @@
 //! Reporters turn the events of a run into lines for people, lines of JSON, and files for TensorBoard.
 //!
-//! A reporter only consumes [`Event`](crate::event::Event)s. It is given its writer and its clock, so that tests see what a
-//! user sees; whether there is a terminal and whether colours are wanted is for the caller to find out.
+//! A reporter only consumes [`Event`](crate::event::Event)s. The caller hands in the writer, the clock and the [`CommandHints`], so that
+//! tests see the same text as a user. The caller also decides whether there is a terminal and whether to use colours.
+//!
+//! The two reporters for people share [`run_view`], which turns events into [`line`]s. Each decides only how a line looks.
 
 mod clock;
 mod event_log;
+mod hints;
 mod json;
+mod line;
 mod plain;
-mod running;
+mod run_view;
+mod stage_progress;
 mod tally;
 mod tensorboard;
 mod terminal;
-mod wording;
 
 pub use clock::{Clock, SystemClock};
 pub use event_log::EventLog;
-pub use json::Json;
-pub use plain::Plain;
+pub use hints::CommandHints;
+pub use json::JsonReporter;
+pub use plain::PlainReporter;
 pub use tensorboard::{ArtifactReader, CurvePoint, TensorBoard};
-pub use terminal::Terminal;
+pub use terminal::TerminalReporter;
 
 #[cfg(test)]
 mod tests;

@@ -1,28 +1,28 @@
-//! What is said of many stages in one line.
+//! Many stages in one line.
 
 use crate::event::StageName;
 use crate::text::stages;
 
-/// Stages to which the same thing happened, gathered until something else is to be said.
+/// Stages to which the same thing happened, gathered until another line has to be printed.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// The first few by name, all by number.
+    /// The names of the first few.
     names: Vec<String>,
     count: usize,
 }
 
-/// A line names this many stages, and counts the others.
-const NAMED: usize = 3;
+/// A line names this number of stages, and counts the others.
+const NAMED_STAGES: usize = 3;
 
 impl Tally {
     pub(super) fn add(&mut self, stage: &StageName) {
-        if self.names.len() < NAMED {
+        if self.names.len() < NAMED_STAGES {
             self.names.push(stage.to_string());
         }
         self.count += 1;
     }
 
-    /// The stages in one phrase, and an empty tally; nothing if there are none.
+    /// Empties the tally and returns its stages in one phrase; `None` when it was empty.
     pub(super) fn take(&mut self) -> Option<String> {
         let Self { names, count } = std::mem::take(self);
         match count {

@@ -1,250 +1,171 @@
-//! A run on a terminal: what runs moves at the bottom, what ended scrolls above.
+//! A run on a terminal: running stages move at the bottom, finished ones scroll above.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Clock;
-use super::running::Running;
-use super::tally::Tally;
-use super::wording::{self, Failure};
+use super::line::RunLine;
+use super::run_view::{RunView, subject};
+use super::stage_progress::StageProgress;
+use super::{Clock, CommandHints};
 use crate::event::{Event, Progress, Reporter, StageName};
-use crate::text::{Color, Paint, duration};
+use crate::text::{Color, Paint, stages};
 
 /// Shows the running stages as live lines, and every stage that ended as a line above them.
 ///
-/// Draws nothing live as long as nothing has to run.
-pub struct Terminal<C> {
+/// Draws no live lines as long as no stage has to run.
+pub struct TerminalReporter<C> {
     screen: MultiProgress,
     paint: Paint,
     clock: C,
-    live: BTreeMap<StageName, Live>,
+    hints: Rc<dyn CommandHints>,
+    view: RunView,
+    /// The live lines.
+    bars: BTreeMap<StageName, LiveBar>,
     /// The line below all others.
-    total: Option<Total>,
-    stages: usize,
-    ended: usize,
-    /// By the reason.
-    skipped: BTreeMap<String, Tally>,
+    total: Option<TotalBar>,
 }
 
-/// Stages that are waited for get live lines until there are so many; they may be as many as the stages of the run.
+/// The most live lines for stages that other processes compute. There may be as many such stages as the run has.
 const WAITING_SHOWN: usize = 4;
 
 /// The live line of a stage.
-struct Live {
-    /// Nothing where there are enough lines.
-    bar: Option<ProgressBar>,
-    running: Running,
-    /// Who computes it, if it is another process.
+struct LiveBar {
+    /// The holder that the line names.
     holder: Option<String>,
+    /// `None` when enough waiting stages have lines.
+    bar: Option<ProgressBar>,
 }
 
-/// The line that says how far the run is.
-struct Total {
+/// The line with the progress of the whole run.
+struct TotalBar {
     bar: ProgressBar,
-    running: Running,
+    progress: StageProgress,
 }
 
-impl<C: Clock> Terminal<C> {
+impl<C: Clock> TerminalReporter<C> {
     /// Draws on standard error.
-    pub fn stderr(paint: Paint, clock: C) -> Self {
-        Self::on(ProgressDrawTarget::stderr(), paint, clock)
+    pub fn stderr(paint: Paint, clock: C, hints: Rc<dyn CommandHints>) -> Self {
+        Self::on(ProgressDrawTarget::stderr(), paint, clock, hints)
     }
 
-    pub(super) fn on(target: ProgressDrawTarget, paint: Paint, clock: C) -> Self {
+    pub(super) fn on(target: ProgressDrawTarget, paint: Paint, clock: C, hints: Rc<dyn CommandHints>) -> Self {
         Self {
             screen: MultiProgress::with_draw_target(target),
             paint,
             clock,
-            live: BTreeMap::new(),
+            hints,
+            view: RunView::default(),
+            bars: BTreeMap::new(),
             total: None,
-            stages: 0,
-            ended: 0,
-            skipped: BTreeMap::new(),
         }
     }
 
-    /// A line above the live ones. A terminal that is gone is no reason to stop a run.
-    fn line(&self, text: &str) {
+    /// Prints a line above the live ones. A terminal that is gone is no reason to stop a run.
+    fn print(&self, text: &str) {
         let _ = self.screen.println(text);
     }
 
-    fn watch(&mut self, stage: &StageName, holder: Option<&str>) {
+    /// The text of a line; `None` for events that live lines show.
+    fn styled(&self, line: &RunLine<'_>) -> Option<String> {
+        let text = |mark: &str| line.text(mark, self.paint, self.hints.as_ref());
+        let painted = |color| self.paint.paint(color, &text(""));
+        let done = |name: &StageName| {
+            let mark = self.paint.paint(Color::Green, "✓");
+            format!("{mark} {name}  {}", self.paint.paint(Color::Dim, &line.note()))
+        };
+        Some(match line {
+            RunLine::Fetching(_) | RunLine::Cached(_) | RunLine::Started { .. } | RunLine::Waiting { .. } => return None,
+            RunLine::Fetched { source, .. } => done(source),
+            RunLine::ComputedElsewhere { stage, .. } | RunLine::Finished { stage, .. } => done(stage),
+            RunLine::RunStarted { .. } => painted(Color::Bold),
+            RunLine::Lost { .. } | RunLine::Interrupted => painted(Color::Yellow),
+            RunLine::Brought { .. } => painted(Color::Dim),
+            RunLine::Failed(_) => text("✗ "),
+            RunLine::Skipped { stages, because } => format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")),
+            RunLine::Warning(_) | RunLine::Uploaded { .. } | RunLine::Summary(_) => text(""),
+        })
+    }
+
+    /// Adds, replaces or removes the live line of a stage or source that has begun or ended.
+    fn update_bar(&mut self, name: &StageName) {
+        let live = self.view.live.get(name);
+        let (is_live, holder) = (live.is_some(), live.and_then(|live| live.holder.clone()));
+        let is_shown = self.bars.get(name).is_some_and(|bar| bar.holder == holder);
+        if is_live && is_shown {
+            return;
+        }
+        let earlier = self.bars.remove(name);
+        if is_live {
+            self.add_bar(name, holder);
+        }
+        if let Some(bar) = earlier.and_then(|earlier| earlier.bar) {
+            self.screen.remove(&bar);
+        }
+    }
+
+    fn add_bar(&mut self, name: &StageName, holder: Option<String>) {
         let now = self.clock.now();
         let total = self.total.get_or_insert_with(|| {
             let bar = ProgressBar::no_length().with_style(style("  {wide_msg}"));
-            Total {
+            TotalBar {
                 bar: self.screen.add(bar),
-                running: Running::new(now),
+                progress: StageProgress::new(now),
             }
         });
-        let waiting = self.live.values().filter(|live| live.holder.is_some()).take(WAITING_SHOWN).count();
+        let waiting = self.bars.values().filter(|bar| bar.holder.is_some()).take(WAITING_SHOWN).count();
         let bar = (holder.is_none() || waiting < WAITING_SHOWN).then(|| {
             let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:12} {wide_msg}"));
             self.screen.insert_before(&total.bar, bar)
         });
-        let is_shown = bar.is_some();
-        let live = Live {
-            bar,
-            running: Running::new(now),
-            holder: holder.map(str::to_owned),
-        };
-        if let Some(bar) = self.live.insert(stage.clone(), live).and_then(|earlier| earlier.bar) {
-            self.screen.remove(&bar);
-        }
-        if is_shown {
+        let is_drawn = bar.is_some();
+        self.bars.insert(name.clone(), LiveBar { holder, bar });
+        if is_drawn {
             self.tick();
         }
     }
 
-    fn progressed(&mut self, stage: &StageName, progress: &Progress) {
-        if let Some(live) = self.live.get_mut(stage) {
-            live.running.progressed(self.clock.now(), progress);
-            if let Some(bar) = &live.bar {
-                bar.set_length(progress.total.max(1));
-                bar.set_position(progress.done);
-            }
+    fn move_bar(&self, name: &StageName, progress: &Progress) {
+        if let Some(bar) = self.bars.get(name).and_then(|live| live.bar.as_ref()) {
+            bar.set_length(progress.total.max(1));
+            bar.set_position(progress.done);
         }
     }
 
-    /// Takes the stage's live line away; who computed the stage, if it was another process.
-    fn ended(&mut self, stage: &StageName) -> Option<String> {
-        self.ended += 1;
-        let live = self.live.remove(stage)?;
-        if let Some(bar) = &live.bar {
-            self.screen.remove(bar);
-        }
-        live.holder
-    }
-
-    fn done(&self, stage: &StageName, note: &str) {
-        let mark = self.paint.paint(Color::Green, "✓");
-        self.line(&format!("{mark} {stage}  {}", self.paint.paint(Color::Dim, note)));
-    }
-
-    fn summary(&mut self, event: &Event) {
-        for (because, mut tally) in std::mem::take(&mut self.skipped) {
-            if let Some(stages) = tally.take() {
-                self.line(&format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")));
-            }
-        }
-        for bar in std::mem::take(&mut self.live).into_values().filter_map(|live| live.bar) {
+    /// Removes all live lines.
+    fn clear(&mut self) {
+        let bars = std::mem::take(&mut self.bars).into_values().filter_map(|live| live.bar);
+        for bar in bars.chain(self.total.take().map(|total| total.bar)) {
             self.screen.remove(&bar);
-        }
-        if let Some(total) = self.total.take() {
-            self.screen.remove(&total.bar);
-        }
-        if let Some(summary) = wording::summary(event, self.paint) {
-            self.line(&summary);
         }
     }
 }
 
-impl<C: Clock> Reporter for Terminal<C> {
+impl<C: Clock> Reporter for TerminalReporter<C> {
     fn event(&mut self, event: &Event) {
-        match event {
-            Event::RunStarted {
-                experiment,
-                stages,
-                jobs,
-                threads,
-                ..
-            } => {
-                self.stages = *stages;
-                let opening = wording::opening(experiment, *stages, *jobs, *threads);
-                self.line(&self.paint.paint(Color::Bold, &opening));
+        let lines = self.view.update(event, self.clock.now());
+        if let Some(name) = subject(event) {
+            self.update_bar(&name);
+            if let Event::Fetching { progress, .. } | Event::Progressed { progress, .. } = event {
+                self.move_bar(&name, progress);
             }
-            Event::Fetching { source, progress, .. } => {
-                let name = wording::source(source);
-                if !self.live.contains_key(&name) {
-                    self.watch(&name, None);
-                }
-                self.progressed(&name, progress);
-            }
-            Event::Fetched {
-                source,
-                bytes,
-                seconds,
-                pin,
-            } => {
-                let name = wording::source(source);
-                self.ended(&name);
-                // It is no stage.
-                self.ended -= 1;
-                self.done(&name, &wording::fetched(*bytes, *seconds, pin.as_deref()));
-            }
-            Event::Cached { stage, .. } => {
-                if let Some(holder) = self.ended(stage) {
-                    self.done(stage, &format!("computed by {holder}"));
-                }
-            }
-            Event::Started { stage, .. } => self.watch(stage, None),
-            Event::Progressed { stage, progress } => self.progressed(stage, progress),
-            Event::Waiting { stage, holder, .. } => {
-                if self.live.get(stage).and_then(|live| live.holder.as_ref()) != Some(holder) {
-                    self.watch(stage, Some(holder));
-                }
-            }
-            Event::Lost { stage, needed_by } => {
-                // Both are still to come.
-                self.ended(needed_by);
-                self.ended = self.ended.saturating_sub(2);
-                self.line(&self.paint.paint(Color::Yellow, &wording::lost(stage, needed_by)));
-            }
-            Event::Finished { stage, seconds, .. } => {
-                self.ended(stage);
-                self.done(stage, &duration(*seconds));
-            }
-            Event::Failed {
-                stage,
-                seconds,
-                error,
-                log,
-                log_tail,
-                rerun,
-                ..
-            } => {
-                self.ended(stage);
-                let name = stage.to_string();
-                let failure = Failure {
-                    name: &name,
-                    seconds: *seconds,
-                    error,
-                    log,
-                    log_tail,
-                    rerun,
-                };
-                self.line(&failure.lines("✗ ", self.paint).join("\n"));
-            }
-            Event::Skipped { stage, because } => {
-                self.ended += 1;
-                self.skipped.entry(because.clone()).or_default().add(stage);
-            }
-            Event::Brought {
-                stage,
-                artifacts,
-                bytes,
-                seconds,
-            } => {
-                let fetched = wording::brought(stage, *artifacts, *bytes, *seconds);
-                self.line(&self.paint.paint(Color::Dim, &fetched));
-            }
-            Event::Warned { message } => self.line(&format!("{} {message}", self.paint.paint(Color::Yellow, "warning:"))),
-            Event::Uploaded { .. } => {
-                if let Some(uploaded) = wording::uploaded(event) {
-                    self.line(&uploaded);
-                }
-            }
-            Event::Interrupted => self.line(&self.paint.paint(Color::Yellow, wording::INTERRUPTED)),
-            Event::Summary { .. } => self.summary(event),
+        }
+        if matches!(event, Event::Summary { .. }) {
+            self.clear();
+        }
+        for text in lines.iter().filter_map(|line| self.styled(line)) {
+            self.print(&text);
         }
     }
 
     fn tick(&mut self) {
         let now = self.clock.now();
-        for (stage, live) in &self.live {
-            let Some(bar) = &live.bar else { continue };
-            let status = live.running.status(now);
+        for (stage, live) in &self.view.live {
+            let Some(bar) = self.bars.get(stage).and_then(|live| live.bar.as_ref()) else {
+                continue;
+            };
+            let status = live.progress.status(now);
             bar.set_message(match &live.holder {
                 Some(holder) => format!("{stage}: waiting for {holder}, {status}"),
                 None => format!("{stage}: {status}"),
@@ -252,14 +173,14 @@ impl<C: Clock> Reporter for Terminal<C> {
             bar.tick();
         }
         if let Some(total) = &self.total {
-            let waiting = self.live.values().filter(|live| live.holder.is_some()).count();
+            let waiting = self.view.waiting();
             let waiting = if waiting > 0 {
                 format!(", {waiting} waiting")
             } else {
                 String::new()
             };
-            let (stages, status) = (crate::text::stages(self.stages), total.running.status(now));
-            let text = format!("{} of {stages}{waiting}, {status}", self.ended);
+            let (stages, status) = (stages(self.view.stages), total.progress.status(now));
+            let text = format!("{} of {stages}{waiting}, {status}", self.view.ended);
             total.bar.set_message(self.paint.paint(Color::Dim, &text));
         }
     }

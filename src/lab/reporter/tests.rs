@@ -1,15 +1,33 @@
-//! One run, told to each reporter.
+//! The events of one run, sent to each reporter.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 
 use super::clock::FakeClock;
-use super::{Json, Plain, Terminal};
+use super::{CommandHints, JsonReporter, PlainReporter, TerminalReporter};
 use crate::event::{Event, Progress, Reporter, StageName};
 use crate::hash::Digest;
 use crate::text::Paint;
+
+/// The commands of a made-up command line.
+pub(super) struct FakeHints;
+
+impl CommandHints for FakeHints {
+    fn run_alone(&self, stage: &StageName) -> String {
+        format!("runner run experiments/addition.toml --only '{}'", stage.name)
+    }
+
+    fn finish_uploads(&self) -> String {
+        "runner cache push x.toml".to_owned()
+    }
+}
+
+fn hints() -> Rc<dyn CommandHints> {
+    Rc::new(FakeHints)
+}
 
 fn stage(name: &str, seed: Option<u32>) -> StageName {
     StageName {
@@ -60,7 +78,7 @@ fn waiting(name: &str) -> Event {
     }
 }
 
-/// What happens in the run, and after how many seconds each.
+/// The events of the run, each with the seconds since the event before.
 fn events() -> Vec<(f64, Event)> {
     vec![
         (
@@ -100,7 +118,6 @@ fn events() -> Vec<(f64, Event)> {
                 error: "the loss is not finite at step 7\nlower `learning_rate`".into(),
                 log: PathBuf::from("cache/v1/runs/r/standard[0].log"),
                 log_tail: vec!["reading data".into(), "\x1b[31mstep 7: loss NaN\x1b[0m".into()],
-                rerun: "runner run experiments/addition.toml --only 'standard[0]'".into(),
             },
         ),
         (0.0, skipped("score[0]")),
@@ -127,8 +144,8 @@ fn skipped(name: &str) -> Event {
     }
 }
 
-/// Tells the run to `reporter`, ticking five times a second; `seen` looks on after each event and at the end.
-fn tell(reporter: &mut dyn Reporter, clock: &FakeClock, mut seen: impl FnMut(&Event)) {
+/// Sends the run to `reporter`, ticking five times a second; calls `seen` after each event.
+fn send(reporter: &mut dyn Reporter, clock: &FakeClock, mut seen: impl FnMut(&Event)) {
     for (pause, event) in events() {
         for _ in 0..(pause * 5.0) as u32 {
             clock.advance(0.2);
@@ -143,7 +160,7 @@ fn tell(reporter: &mut dyn Reporter, clock: &FakeClock, mut seen: impl FnMut(&Ev
 #[test]
 fn plain() {
     let (clock, mut out) = (FakeClock::default(), Vec::new());
-    tell(&mut Plain::new(&mut out, clock.clone()), &clock, |_| {});
+    send(&mut PlainReporter::new(&mut out, clock.clone(), hints()), &clock, |_| {});
     insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
     addition: 9 stages, 2 at once, 2 threads
     cached problems, mixed[0]
@@ -168,7 +185,7 @@ fn plain() {
 #[test]
 fn plain_gathers_many_cached_stages_into_one_line() {
     let (clock, mut out) = (FakeClock::default(), Vec::new());
-    let mut reporter = Plain::new(&mut out, clock);
+    let mut reporter = PlainReporter::new(&mut out, clock, hints());
     (0..10_000).for_each(|k| reporter.event(&cached(&format!("mixed[{k}]"))));
     reporter.event(&started(stage("last", None)));
     assert_eq!(
@@ -180,7 +197,7 @@ fn plain_gathers_many_cached_stages_into_one_line() {
 #[test]
 fn json() {
     let (clock, mut out) = (FakeClock::default(), Vec::new());
-    tell(&mut Json::new(&mut out, clock.clone()), &clock, |_| {});
+    send(&mut JsonReporter::new(&mut out, clock.clone(), hints()), &clock, |_| {});
     let lines = String::from_utf8(out)
         .unwrap()
         .replace(&key().to_string(), "KEY")
@@ -216,17 +233,17 @@ fn the_other_end_may_close() {
         }
     }
     let clock = FakeClock::default();
-    tell(&mut Json::new(Closed, clock.clone()), &clock, |_| {});
-    tell(&mut Plain::new(Closed, clock.clone()), &clock, |_| {});
+    send(&mut JsonReporter::new(Closed, clock.clone(), hints()), &clock, |_| {});
+    send(&mut PlainReporter::new(Closed, clock.clone(), hints()), &clock, |_| {});
 }
 
 #[test]
 fn terminal() {
     let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 110));
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-    let mut reporter = Terminal::on(target, Paint::default(), clock.clone());
+    let mut reporter = TerminalReporter::on(target, Paint::default(), clock.clone(), hints());
     let mut while_running = String::new();
-    tell(&mut reporter, &clock, |event| {
+    send(&mut reporter, &clock, |event| {
         if matches!(event, Event::Interrupted) {
             while_running = screen.contents();
         }
@@ -258,10 +275,10 @@ fn terminal() {
 fn many_waiting_stages_do_not_fill_the_screen() {
     let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 80));
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-    let mut reporter = Terminal::on(target, Paint::default(), clock.clone());
+    let mut reporter = TerminalReporter::on(target, Paint::default(), clock.clone(), hints());
     (0..50).for_each(|k| reporter.event(&waiting(&format!("mixed[{k}]"))));
     reporter.event(&started(stage("numbered[0]", None)));
-    // Lines are drawn at most so often a second of the real clock; this one is drawn at once.
+    // The number of draws per second of the real clock is limited; this line is drawn at once.
     reporter.event(&Event::Interrupted);
     let lines = screen.contents();
     assert_eq!(lines.matches(": waiting for lab7").count(), 4, "{lines}");
@@ -276,7 +293,7 @@ fn colours_only_when_asked_for() {
     let draw = |paint| {
         let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 110));
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-        tell(&mut Terminal::on(target, paint, clock.clone()), &clock, |_| {});
+        send(&mut TerminalReporter::on(target, paint, clock.clone(), hints()), &clock, |_| {});
         String::from_utf8(screen.contents_formatted()).unwrap()
     };
     // vt100 writes colours as `ESC[31m`, and `ESC[m` at the ends of lines.

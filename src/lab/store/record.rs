@@ -22,7 +22,7 @@ pub type Outputs = BTreeMap<String, Artifact>;
 /// The store's entry for one executed stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    format: u32,
+    pub(crate) format: u32,
     pub outputs: Outputs,
     pub fingerprint: Fingerprint,
     /// For display and for `plan`: the stage's name, its variant and experiment when it ran. Never part of the key.

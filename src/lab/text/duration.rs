@@ -1,8 +1,8 @@
-//! Durations as people read them.
+//! Durations for people.
 
-/// `0.4s`, `41.2s`, `2m10s`, `3h05m`, `2d04h`: two units at most, rounded to the last one shown.
+/// A duration in seconds as `0.4s`, `41.2s`, `2m10s`, `3h05m` or `2d04h`: at most two units, rounded to the last one.
 ///
-/// What is not a time (negative, infinite, not a number) is shown as `?`.
+/// `?` for a number that is no duration: negative, infinite or not a number.
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "?".to_owned();

@@ -1,14 +1,18 @@
-//! Text for people: amounts, colours and aligned columns.
+//! Text for people: sizes, durations, colours and aligned columns.
 
 mod duration;
+mod escape;
+mod file_name;
 mod paint;
 mod size;
 mod table;
 
 pub use duration::duration;
+pub use escape::printable;
+pub use file_name::clean_file_name;
 pub use paint::{Color, Paint};
 pub use size::bytes;
-pub use table::{Align, GAP, Table};
+pub use table::{Align, COLUMN_GAP, TextTable};
 
 /// `1 stage`, `14 stages`.
 pub fn stages(count: usize) -> String {

@@ -1,21 +1,21 @@
-//! Colours, where they are wanted.
+//! Colours on terminals.
 
-/// The colours that are used, by what they mean on a terminal.
+/// The colours in use, each with its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
-    /// Done, there.
+    /// Done, present.
     Green,
-    /// To do, waited for.
+    /// To do, waiting.
     Yellow,
     /// Failed.
     Red,
-    /// Of less interest.
+    /// Less important.
     Dim,
-    /// Of more interest.
+    /// More important.
     Bold,
 }
 
-/// Colours text, or leaves it alone.
+/// Colours text, or returns it unchanged when colours are off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paint {
     on: bool,

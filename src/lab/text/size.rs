@@ -1,6 +1,6 @@
-//! Bytes, for people.
+//! Sizes for people.
 
-/// `830 B`, `1.2 kB`, `3.4 GB`: in thousands, as disks are sold.
+/// A size in bytes as `830 B`, `1.2 kB` or `3.4 GB`, in powers of 1000.
 pub fn bytes(count: u64) -> String {
     let units = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {

@@ -1,8 +1,10 @@
 //! Aligned plain-text tables.
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{Color, Paint};
 
-/// On which side of its column a cell stands.
+/// The alignment of the cells of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
     /// For words.
@@ -13,12 +15,12 @@ pub enum Align {
 
 /// Rows of cells under a heading, in columns as wide as their widest cell.
 #[derive(Clone, Debug, Default)]
-pub struct Table {
+pub struct TextTable {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<(String, Option<Color>)>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table without rows.
     pub fn new(columns: impl IntoIterator<Item = (String, Align)>) -> Self {
         Self {
@@ -27,12 +29,12 @@ impl Table {
         }
     }
 
-    /// Adds a row of cells, each with its colour; cells past the last column are left out.
+    /// Adds a row of cells, each with its colour. Cells beyond the last column are dropped.
     pub fn row(&mut self, cells: impl IntoIterator<Item = (String, Option<Color>)>) {
         self.rows.push(cells.into_iter().take(self.columns.len()).collect());
     }
 
-    /// How wide each column is, in characters.
+    /// The width of each column on a terminal.
     pub fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|(title, _)| width(title)).collect();
         for row in &self.rows {
@@ -43,7 +45,7 @@ impl Table {
         widths
     }
 
-    /// The text, each line with its line feed, columns `GAP` apart, no spaces at the ends of lines.
+    /// The table as lines of text that end in a line feed, not in spaces.
     pub fn render(&self, paint: Paint) -> String {
         let widths = self.widths();
         let heading: Vec<_> = self.columns.iter().map(|(title, _)| (title.clone(), Some(Color::Bold))).collect();
@@ -55,18 +57,18 @@ impl Table {
 
     fn line(&self, row: &[(String, Option<Color>)], widths: &[usize], paint: Paint) -> String {
         let mut line = String::new();
-        // Spaces are owed until something follows them.
-        let mut owed = 0;
+        // Spaces are written only when a cell follows them.
+        let mut pending = 0;
         for (((cell, color), wide), (_, align)) in row.iter().zip(widths).zip(&self.columns) {
             let padding = wide.saturating_sub(width(cell));
             let (before, after) = if *align == Align::Right { (padding, 0) } else { (0, padding) };
             if cell.is_empty() {
-                owed += wide + GAP;
+                pending += wide + COLUMN_GAP;
                 continue;
             }
-            line.extend(std::iter::repeat_n(' ', owed + before));
+            line.extend(std::iter::repeat_n(' ', pending + before));
             line += &color.map_or_else(|| cell.clone(), |color| paint.paint(color, cell));
-            owed = after + GAP;
+            pending = after + COLUMN_GAP;
         }
         line.push('\n');
         line
@@ -74,19 +76,19 @@ impl Table {
 }
 
 /// Spaces between two columns.
-pub const GAP: usize = 2;
+pub const COLUMN_GAP: usize = 2;
 
-/// Characters are taken for one column each: the tables hold names and numbers.
+/// The columns that a text takes on a terminal: two for each wide character, none for combining marks.
 fn width(text: &str) -> usize {
-    text.chars().count()
+    text.width()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn table() -> Table {
-        let mut table = Table::new([
+    fn table() -> TextTable {
+        let mut table = TextTable::new([
             ("stage".into(), Align::Left),
             ("variant".into(), Align::Left),
             ("n".into(), Align::Right),
@@ -105,6 +107,14 @@ mod tests {
         mean ± σ  seed=1
         b                  128
         ");
+    }
+
+    #[test]
+    fn a_wide_character_takes_two_columns() {
+        let mut table = TextTable::new([("a".into(), Align::Left), ("b".into(), Align::Left)]);
+        table.row([("数".into(), None), ("1".into(), None)]);
+        table.row([("e\u{301}x".into(), None), ("2".into(), None)]);
+        assert_eq!(table.render(Paint::default()), "a   b\n数  1\ne\u{301}x  2\n");
     }
 
     #[test]

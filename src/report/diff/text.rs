@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Compared, Diff};
-use lab::text::{Align, Color, Paint, Table};
+use lab::text::{Align, Color, Paint, TextTable};
 
 /// Longer values are cut.
 const LONGEST: usize = 40;
@@ -48,7 +48,7 @@ impl Diff {
 
 fn rows(stage: &Compared, all: bool, paint: Paint) -> String {
     let title = |title: &str| (title.to_owned(), Align::Left);
-    let mut table = Table::new([title(""), title(""), title("A"), title("B")]);
+    let mut table = TextTable::new([title(""), title(""), title("A"), title("B")]);
     for row in stage.rows.iter().filter(|row| all || !row.is_equal()) {
         let color = (all && row.is_equal()).then_some(Color::Dim);
         let [a, b] = &row.values;

@@ -1,8 +1,8 @@
 //! A sheet as aligned text.
 
 use super::{NONE, Row, Sheet, Span};
-use lab::text::GAP;
-use lab::text::{Color, Paint, Table};
+use lab::text::COLUMN_GAP;
+use lab::text::{Color, Paint, TextTable};
 
 impl Sheet {
     /// One line of headings, one for each row, an empty one between groups.
@@ -10,8 +10,8 @@ impl Sheet {
         self.table().render(paint)
     }
 
-    fn table(&self) -> Table {
-        let mut table = Table::new(self.titles());
+    fn table(&self) -> TextTable {
+        let mut table = TextTable::new(self.titles());
         for (i, row) in self.rows.iter().enumerate() {
             if i > 0 && row.begins {
                 table.row([]);
@@ -30,7 +30,7 @@ impl Sheet {
         let widths = self.widths();
         let (leads, others): (Vec<usize>, Vec<usize>) = (0..widths.len()).partition(|i| self.spans[*i].leads);
         let leading: usize = leads.iter().map(|i| widths[*i]).sum();
-        let room = width.saturating_add(GAP).saturating_sub(leading);
+        let room = width.saturating_add(COLUMN_GAP).saturating_sub(leading);
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut taken = 0;
         for i in &others {
@@ -57,7 +57,7 @@ impl Sheet {
         let span = |span: &Span| {
             let (own, others) = rest.split_at(span.columns.len());
             rest = others;
-            own.iter().map(|width| width + GAP).sum()
+            own.iter().map(|width| width + COLUMN_GAP).sum()
         };
         self.spans.iter().map(span).collect()
     }

@@ -1,215 +1,230 @@
-//! The inputs of stages, beside the run: those that only a remote has are fetched before their stage starts, and those of a stage that
-//! failed are hashed again, as it may have read damaged bytes. One thread does it, the most urgent first, so that nothing else waits.
+//! Fetching and checking inputs, in one thread beside the run.
+//!
+//! Inputs that only a remote has are fetched before their stage starts. The inputs of a failed stage are hashed again, since it may have
+//! read damaged bytes. The thread takes one request after the other, in the order in which stages became ready: the most urgent first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use super::{Failure, Run};
-use crate::event::{Event, Progress};
+use crate::event::Progress;
 use crate::store::remote::{FetchSummary, Remotes};
 use crate::store::{Artifact, Store, StoreError};
 
-/// Something to do for a stage.
-enum Work {
+/// A request to the thread, for one stage.
+enum InputRequest {
     Fetch(Vec<Artifact>),
     Check(Vec<Artifact>),
 }
 
-/// What comes of it.
-enum News {
-    /// So many bytes of so many.
-    Progressed(u64, u64),
-    /// After so many seconds.
-    Fetched(Result<FetchSummary, StoreError>, f64),
-    /// What is damaged has been thrown out.
+/// A message from the thread.
+enum InputReply {
+    Progressed(Progress),
+    Fetched {
+        fetched: Result<FetchSummary, StoreError>,
+        seconds: f64,
+    },
+    /// Damaged inputs have been removed from the store.
     Checked,
 }
 
-/// The thread, and what it has been asked.
-pub(super) struct Inputs {
-    work: Sender<(usize, Work)>,
-    news: Receiver<(usize, News)>,
-    /// The stages that wait for their inputs, and those that failed, with the error and the seconds that they took.
+/// The failure of a stage, kept until its inputs are checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct StageFailure {
+    pub(super) error: String,
+    pub(super) seconds: f64,
+}
+
+/// An event for the run.
+pub(super) enum InputNews {
+    Progressed(Progress),
+    /// The fetch of a stage's inputs has ended.
+    Fetched {
+        fetched: Result<FetchSummary, StoreError>,
+        seconds: f64,
+    },
+    /// The check of a failed stage's inputs has ended.
+    Checked(StageFailure),
+}
+
+/// Fetches and checks inputs.
+pub(super) struct InputWorker {
+    remotes: Remotes,
+    store: Store,
+    /// Started by the first request.
+    thread: Option<InputThread>,
     fetching: BTreeSet<usize>,
-    failed: BTreeMap<usize, (String, f64)>,
-    /// The stages whose inputs have come, as far as a remote had them, and which have not been started since.
+    failures: BTreeMap<usize, StageFailure>,
+    /// The stages whose inputs have been fetched as far as a remote had them, and which have not started since.
     fetched: BTreeSet<usize>,
 }
 
-impl Inputs {
-    /// Starts the thread; it ends with this.
-    fn start(remotes: Remotes, store: Store) -> Self {
-        let (work, waiting) = channel();
-        let (say, news) = channel();
-        std::thread::spawn(move || {
-            for (index, work) in waiting {
-                // Nobody listens where the run has ended.
-                let _ = say.send((index, done(&remotes, &store, work, &|news| drop(say.send((index, news))))));
-            }
-        });
+/// The two ends of the channels to the thread, which ends when they are dropped.
+struct InputThread {
+    requests: Sender<(usize, InputRequest)>,
+    replies: Receiver<(usize, InputReply)>,
+}
+
+impl InputWorker {
+    pub(super) fn new(remotes: Remotes, store: Store) -> Self {
         Self {
-            work,
-            news,
+            remotes,
+            store,
+            thread: None,
             fetching: BTreeSet::new(),
-            failed: BTreeMap::new(),
+            failures: BTreeMap::new(),
             fetched: BTreeSet::new(),
         }
     }
 
-    fn ask(&self, index: usize, work: Work) {
-        // The thread lives as long as this does.
-        let _ = self.work.send((index, work));
+    /// Whether a stage waits for the thread.
+    pub(super) fn is_busy(&self) -> bool {
+        !(self.fetching.is_empty() && self.failures.is_empty())
     }
 
-    pub fn is_busy(&self) -> bool {
-        !(self.fetching.is_empty() && self.failed.is_empty())
-    }
-
-    /// Whether the stage waits for its inputs.
-    pub fn fetches(&self, index: usize) -> bool {
+    /// Whether the inputs of the stage are being fetched.
+    pub(super) fn is_fetching(&self, index: usize) -> bool {
         self.fetching.contains(&index)
     }
+
+    /// Whether the inputs of the stage may have to be fetched: only once for each start of the stage, and only from a remote.
+    pub(super) fn may_fetch(&mut self, index: usize) -> bool {
+        !self.fetched.remove(&index) && !self.remotes.is_empty()
+    }
+
+    /// Fetches the inputs of a stage.
+    pub(super) fn fetch(&mut self, index: usize, artifacts: Vec<Artifact>) {
+        self.fetching.insert(index);
+        self.request(index, InputRequest::Fetch(artifacts));
+    }
+
+    /// The stage can start with the inputs that were fetched.
+    pub(super) fn mark_fetched(&mut self, index: usize) {
+        self.fetched.insert(index);
+    }
+
+    /// Hashes the inputs of a failed stage again.
+    pub(super) fn check(&mut self, index: usize, artifacts: Vec<Artifact>, failure: StageFailure) {
+        self.failures.insert(index, failure);
+        self.request(index, InputRequest::Check(artifacts));
+    }
+
+    /// The next news, if there is any.
+    pub(super) fn next(&mut self) -> Option<(usize, InputNews)> {
+        loop {
+            let (index, reply) = self.thread.as_ref()?.replies.try_recv().ok()?;
+            let news = match reply {
+                InputReply::Progressed(progress) => InputNews::Progressed(progress),
+                InputReply::Fetched { fetched, seconds } => {
+                    self.fetching.remove(&index);
+                    InputNews::Fetched { fetched, seconds }
+                }
+                InputReply::Checked => match self.failures.remove(&index) {
+                    Some(failure) => InputNews::Checked(failure),
+                    None => continue,
+                },
+            };
+            return Some((index, news));
+        }
+    }
+
+    fn request(&mut self, index: usize, request: InputRequest) {
+        let start = || InputThread::start(self.remotes.clone(), self.store.clone());
+        // The thread lives as long as this sender.
+        let _ = self.thread.get_or_insert_with(start).requests.send((index, request));
+    }
 }
 
-fn done(remotes: &Remotes, store: &Store, work: Work, say: &dyn Fn(News)) -> News {
-    match work {
-        Work::Fetch(artifacts) => {
+impl InputThread {
+    fn start(remotes: Remotes, store: Store) -> Self {
+        let (requests, incoming) = channel();
+        let (outgoing, replies) = channel();
+        std::thread::spawn(move || {
+            for (index, request) in incoming {
+                // Sending fails only when the run has ended; then nobody needs the reply.
+                let send = |reply| drop(outgoing.send((index, reply)));
+                send(answer(&remotes, &store, request, &send));
+            }
+        });
+        Self { requests, replies }
+    }
+}
+
+fn answer(remotes: &Remotes, store: &Store, request: InputRequest, send: &dyn Fn(InputReply)) -> InputReply {
+    match request {
+        InputRequest::Fetch(artifacts) => {
             let begun = Instant::now();
             let total = artifacts.iter().map(|artifact| artifact.bytes).sum();
-            let fetched = remotes.fetch(store, &artifacts, &mut |done| say(News::Progressed(done, total)));
-            News::Fetched(fetched, begun.elapsed().as_secs_f64())
+            let progress = |done| Progress {
+                done,
+                total,
+                unit: "bytes".to_owned(),
+                readings: BTreeMap::new(),
+            };
+            let fetched = remotes.fetch(store, &artifacts, &mut |done| send(InputReply::Progressed(progress(done))));
+            let seconds = begun.elapsed().as_secs_f64();
+            InputReply::Fetched { fetched, seconds }
         }
-        Work::Check(artifacts) => {
+        InputRequest::Check(artifacts) => {
             for artifact in &artifacts {
-                // What cannot be removed stays, and the stage has failed.
+                // A damaged artifact that cannot be removed stays, and the stage has failed.
                 let _ = store.discard_damaged(artifact);
             }
-            News::Checked
+            InputReply::Checked
         }
     }
 }
 
-impl Run<'_> {
-    fn inputs(&mut self) -> &mut Inputs {
-        let start = || Inputs::start(self.options.remotes.clone(), self.store.clone());
-        self.inputs.get_or_insert_with(start)
-    }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-    /// What the stage reads, as far as it is known.
-    fn read_by(&self, index: usize) -> Vec<Artifact> {
-        let links = self.node(index).inputs.values().flatten();
-        let read = links.filter_map(|link| self.outputs[self.places[&link.from]].as_ref()?.get(link.port.as_ref()).copied());
-        read.collect()
-    }
+    use super::*;
 
-    /// Has the inputs brought that only a remote has, once for each start of the stage. Returns whether the stage waits for them. What
-    /// no remote has is lost, as if it had gone from the store.
-    pub(super) fn fetch_inputs(&mut self, index: usize) -> bool {
-        let has_come = self.inputs.as_mut().is_some_and(|inputs| inputs.fetched.remove(&index));
-        if self.options.remotes.is_empty() || has_come {
-            return false;
-        }
-        let mut absent = self.read_by(index);
-        absent.retain(|artifact| !self.store.has(artifact).unwrap_or(false));
-        if absent.is_empty() {
-            return false;
-        }
-        let inputs = self.inputs();
-        inputs.fetching.insert(index);
-        inputs.ask(index, Work::Fetch(absent));
-        self.scheduler.held(index);
-        true
-    }
-
-    /// Has the inputs of a failed stage hashed. Returns whether the word about it has to wait for that.
-    pub(super) fn check_inputs(&mut self, index: usize, error: &str, seconds: f64) -> bool {
-        let read = self.read_by(index);
-        if read.is_empty() {
-            return false;
-        }
-        let inputs = self.inputs();
-        inputs.failed.insert(index, (error.to_owned(), seconds));
-        inputs.ask(index, Work::Check(read));
-        true
-    }
-
-    /// Goes on with the stages whose inputs have come or been hashed.
-    pub(super) fn hear_of_inputs(&mut self) -> Result<(), Failure> {
-        while let Some((index, news)) = self.inputs.as_ref().and_then(|inputs| inputs.news.try_recv().ok()) {
-            match news {
-                News::Progressed(done, total) => {
-                    let (unit, readings) = ("bytes".to_owned(), BTreeMap::new());
-                    let progress = Progress {
-                        done,
-                        total,
-                        unit,
-                        readings,
-                    };
-                    let stage = self.name(index);
-                    self.reporter.event(&Event::Progressed { stage, progress });
-                }
-                News::Fetched(fetched, seconds) => {
-                    let fetched = fetched?;
-                    if fetched.artifacts > 0 {
-                        let stage = self.name(index);
-                        self.reporter.event(&Event::Brought {
-                            stage,
-                            artifacts: fetched.artifacts,
-                            bytes: fetched.bytes,
-                            seconds,
-                        });
-                    }
-                    let inputs = self.inputs();
-                    inputs.fetching.remove(&index);
-                    // Where another stage has noticed a loss in the meantime, this one waits for what is made again.
-                    if self.scheduler.is_held(index) {
-                        self.inputs().fetched.insert(index);
-                        self.scheduler.must_run(index);
-                    }
-                }
-                News::Checked => {
-                    if let Some((error, seconds)) = self.inputs().failed.remove(&index) {
-                        self.failed(index, error, seconds);
-                    }
-                }
+    /// Waits for the next news.
+    fn wait(worker: &mut InputWorker) -> (usize, InputNews) {
+        for _ in 0..10_000 {
+            if let Some(news) = worker.next() {
+                return news;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
+        panic!("no news");
     }
 
-    /// The stages whose outputs this one needs and which have gone from the store since they were looked up; none of them where they
-    /// are being made again already. Nothing where all inputs are there.
-    pub(super) fn lost_inputs(&self, index: usize) -> Result<Option<Vec<usize>>, StoreError> {
-        let (mut lost, mut waits) = (Vec::new(), false);
-        for link in self.node(index).inputs.values().flatten() {
-            let from = self.places[&link.from];
-            let Some(artifact) = self.outputs[from].as_ref().and_then(|outputs| outputs.get(link.port.as_ref())) else {
-                waits = true;
-                continue;
-            };
-            if !lost.contains(&from) && !self.store.has(artifact)? {
-                lost.push(from);
-            }
-        }
-        Ok((waits || !lost.is_empty()).then_some(lost))
+    #[test]
+    fn a_damaged_input_is_removed_and_a_sound_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let put = |text: &str| {
+            let workspace = store.workspace().unwrap();
+            let path = workspace.path().join("data");
+            std::fs::write(&path, text).unwrap();
+            store.take(&path).unwrap()
+        };
+        let (sound, damaged) = (put("sound"), put("about to be damaged"));
+        let path = store.object(&damaged.digest);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "x".repeat("about to be damaged".len())).unwrap();
+        assert!(store.has(&damaged).unwrap(), "only the digest shows the damage");
+        let failure = StageFailure {
+            error: "no luck".to_owned(),
+            seconds: 1.0,
+        };
+        let mut worker = InputWorker::new(Remotes::none(), store.clone());
+        assert!(worker.next().is_none() && !worker.is_busy());
+        worker.check(3, vec![sound, damaged], failure.clone());
+        assert!(worker.is_busy());
+        let (index, news) = wait(&mut worker);
+        assert!(index == 3 && matches!(news, InputNews::Checked(found) if found == failure));
+        assert!(!worker.is_busy());
+        assert!(store.has(&sound).unwrap() && !store.has(&damaged).unwrap());
     }
 
-    /// An artifact lost from the store is a miss, however late it is noticed: the stages that made it run again before the one that
-    /// needs it.
-    pub(super) fn take_back(&mut self, index: usize, lost: &[usize]) {
-        for &stage in lost {
-            self.outputs[stage] = None;
-            self.lost.insert(stage);
-            let counted = if self.made.remove(&stage) {
-                &mut self.summary.ran
-            } else {
-                &mut self.summary.cached
-            };
-            *counted -= 1;
-            let (stage, needed_by) = (self.name(stage), self.name(index));
-            self.reporter.event(&Event::Lost { stage, needed_by });
-        }
-        self.scheduler.lost(lost, index);
+    #[test]
+    fn without_remotes_there_is_nothing_to_fetch() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert!(!InputWorker::new(Remotes::none(), store).may_fetch(0));
     }
 }

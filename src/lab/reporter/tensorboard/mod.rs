@@ -18,9 +18,13 @@ use super::Clock;
 use crate::event::{Event, Reporter, StageName};
 use crate::hash::Digest;
 use crate::store::Store;
+use crate::text::clean_file_name;
 
-/// The beginning of a name that TensorBoard takes for an event file.
-const PREFIX: &str = "events.out.tfevents";
+/// The prefix of the names of event files, by which TensorBoard finds them.
+const EVENT_FILE_PREFIX: &str = "events.out.tfevents";
+
+/// The longest name of a folder.
+const FOLDER_NAME_LENGTH: usize = 120;
 
 /// Writes event files below a folder; a file that cannot be written is no reason to lose the run.
 pub struct TensorBoard<C> {
@@ -34,23 +38,26 @@ pub struct TensorBoard<C> {
 }
 
 /// Readings by name at an optimizer step.
-pub type CurvePoint = (u64, Vec<(String, f64)>);
+pub type CurvePoint = (u64, NamedValues);
+
+/// Numbers by name.
+pub type NamedValues = Vec<(String, f64)>;
 
 /// Reads artifacts for TensorBoard. Handed in, since the lab knows no format of an artifact; each gets the artifact's path, and
-/// returns nothing for an artifact of another kind.
+/// returns an empty list for an artifact of another kind.
 #[derive(Clone, Copy)]
 pub struct ArtifactReader {
     /// A model's training curve.
     pub curve: fn(&Path) -> Vec<CurvePoint>,
     /// The scores of each data set, in the order of the evaluation's inputs.
-    pub scores: fn(&Path) -> Vec<Vec<(String, f64)>>,
+    pub scores: fn(&Path) -> Vec<NamedValues>,
 }
 
 impl<C: Clock> TensorBoard<C> {
-    /// Writes below `folder`, which is made where it is missing. `sets` names the data sets of the stages that give metrics.
+    /// Writes below `folder`, which is created if necessary. `sets` names the data sets of the stages that give metrics.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn new(folder: &Path, store: Store, reader: ArtifactReader, sets: BTreeMap<StageName, Vec<String>>, clock: C) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         Ok(Self {
@@ -67,7 +74,7 @@ impl<C: Clock> TensorBoard<C> {
         self.clock.now().as_secs_f64()
     }
 
-    /// Appends values to a file, which is begun anew when it is first written to in this run.
+    /// Appends values to a file. The first call in a run replaces an older file.
     fn add<'a>(&mut self, path: &Path, step: u64, values: impl Iterator<Item = (&'a str, f64)>) {
         let time = self.time();
         if !self.files.contains_key(path) {
@@ -85,40 +92,44 @@ impl<C: Clock> TensorBoard<C> {
         }
     }
 
-    /// The file of what a stage tells while it runs.
-    fn live(&self, stage: &StageName) -> PathBuf {
-        let name = format!("{PREFIX}.{:010}.runner.{}", self.time() as u64, std::process::id());
+    /// The file for the progress of a running stage.
+    fn live_file(&self, stage: &StageName) -> PathBuf {
+        let name = format!("{EVENT_FILE_PREFIX}.{:010}.runner.{}", self.time() as u64, std::process::id());
         let folder = self.folder.join(folder_name(&stage.name, stage));
         let known = self.files.keys().find(|path| path.parent() == Some(&folder));
         known.cloned().unwrap_or_else(|| folder.join(name))
     }
 
-    /// What a stage has put out, by port.
-    fn ended(&mut self, stage: &StageName, outputs: &BTreeMap<String, Digest>) {
+    /// Adds the outputs of a stage that has ended.
+    fn add_outputs(&mut self, stage: &StageName, outputs: &BTreeMap<String, Digest>) {
         for digest in outputs.values() {
             let place = self.store.object(digest);
-            self.curve(stage, &place);
-            self.scores(stage, &place);
+            self.add_curve(stage, &place);
+            self.add_scores(stage, &place);
         }
     }
 
-    /// The whole curve of a model, where none was written while it was trained.
-    fn curve(&mut self, stage: &StageName, artifact: &Path) {
+    /// Adds the whole curve of a model, unless the run wrote it while the model was trained.
+    fn add_curve(&mut self, stage: &StageName, artifact: &Path) {
         let folder = self.folder.join(folder_name(&stage.name, stage));
         if folder.exists() {
             return;
         }
-        let file = folder.join(format!("{PREFIX}.0.runner.curve"));
+        let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
         for (step, readings) in (self.reader.curve)(artifact) {
             self.add(&file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
         }
         self.files.remove(&file);
     }
 
-    fn scores(&mut self, stage: &StageName, artifact: &Path) {
+    /// Adds the scores in an artifact.
+    fn add_scores(&mut self, stage: &StageName, artifact: &Path) {
         let (base, index) = stage.name.split_once('[').unwrap_or((&stage.name, ""));
         let step = index.trim_end_matches(']').parse().unwrap_or(0);
-        let file = self.folder.join(folder_name(base, stage)).join(format!("{PREFIX}.0.runner.scores"));
+        let file = self
+            .folder
+            .join(folder_name(base, stage))
+            .join(format!("{EVENT_FILE_PREFIX}.0.runner.scores"));
         let names = self.sets.get(stage).cloned().unwrap_or_default();
         for (place, scores) in (self.reader.scores)(artifact).into_iter().enumerate() {
             let name = names.get(place).cloned().unwrap_or_else(|| place.to_string());
@@ -135,27 +146,29 @@ impl<C: Clock> Reporter for TensorBoard<C> {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Progressed { stage, progress } if progress.readings.contains_key("loss") => {
-                let file = self.live(stage);
+                let file = self.live_file(stage);
                 let values = progress.readings.iter().map(|(name, value)| (name.as_str(), *value));
                 self.add(&file, progress.done, values);
             }
             Event::Cached { stage, key } => {
                 let outputs = self.store.outputs(key).ok().flatten().unwrap_or_default();
                 let digests = outputs.into_iter().map(|(port, artifact)| (port, artifact.digest)).collect();
-                self.ended(stage, &digests);
+                self.add_outputs(stage, &digests);
             }
-            Event::Finished { stage, outputs, .. } => self.ended(stage, outputs),
+            Event::Finished { stage, outputs, .. } => self.add_outputs(stage, outputs),
             _ => {}
         }
     }
 }
 
-/// `score seed=1 start=warm`, without what file systems mind.
+/// `score seed=1 start=warm`, without characters that are special to file systems.
 fn folder_name(name: &str, stage: &StageName) -> String {
     let coordinates = stage.variant.iter().map(|(axis, value)| format!(" {axis}={value}"));
-    let plain = |c: char| if c.is_alphanumeric() || "-_.=[], ".contains(c) { c } else { '_' };
-    let whole = name.to_owned() + &coordinates.collect::<String>();
-    whole.chars().map(plain).take(120).collect()
+    clean_file_name(
+        &(name.to_owned() + &coordinates.collect::<String>()),
+        "-_.=[], ",
+        FOLDER_NAME_LENGTH,
+    )
 }
 
 #[cfg(test)]

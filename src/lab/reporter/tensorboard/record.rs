@@ -1,9 +1,9 @@
 //! TensorBoard's event files: protocol buffers in TFRecord framing.
 //!
-//! Of TensorFlow's `event.proto` and `summary.proto` only what a scalar needs: `Event { wall_time = 1, step = 2, file_version = 3, summary = 5 }`,
+//! Only the fields of TensorFlow's `event.proto` and `summary.proto` that a scalar needs: `Event { wall_time = 1, step = 2, file_version = 3, summary = 5 }`,
 //! `Summary { value = 1 }`, `Value { tag = 1, simple_value = 2 }`.
 
-/// The record that a file begins with.
+/// The first record of a file.
 pub(super) fn opening(time: f64) -> Vec<u8> {
     let mut event = start(time, 0);
     bytes(&mut event, 3, b"brain.Event:2");
@@ -55,7 +55,7 @@ fn framed(data: &[u8]) -> Vec<u8> {
     [&length[..], &first, data, &last].concat()
 }
 
-/// A checksum of data that holds checksums is weak, so TFRecord turns it.
+/// TFRecord rotates the checksum, since a checksum of data that contains checksums is weak.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,4 +1,4 @@
-//! What goes between the runner and a worker: one task there, messages back.
+//! The messages between the runner and a worker: one work order there, progress and the result back.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::store::{Outputs, Provenance};
 
 /// One stage to run, with all that a worker needs to know: the first line on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Task {
+pub struct WorkOrder {
     /// The folder of the store.
     pub store: PathBuf,
     pub fingerprint: Fingerprint,
@@ -31,10 +31,10 @@ pub struct Task {
     pub sign: Option<PathBuf>,
 }
 
-/// What a worker says, one JSON object a line on its standard output. The last is not `Progress`.
+/// A message from a worker: one JSON object per line on its standard output. The last one is not `Progress`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Message {
+pub enum WorkerMessage {
     Progress(Progress),
     /// The outputs and the record are in the store.
     Done {
@@ -46,6 +46,6 @@ pub enum Message {
         error: String,
         seconds: f64,
     },
-    /// It stopped as it was asked to.
+    /// The stage stopped on request.
     Stopped,
 }

@@ -1,20 +1,20 @@
-//! A running stage, as a reporter remembers it.
+//! The progress of a running stage.
 
 use std::time::Duration;
 
 use crate::event::Progress;
 use crate::text::duration;
 
-/// What is known of a running stage and of the time it took so far.
+/// The progress of a running stage over time.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct StageProgress {
     pub(super) since: Duration,
-    /// The first progress and when it came: a stage that goes on from a checkpoint does not start from nothing.
+    /// The first progress and its time: a stage that continues from a checkpoint does not begin at 0.
     first: Option<(Duration, u64)>,
     last: Option<(Duration, Progress)>,
 }
 
-impl Running {
+impl StageProgress {
     pub(super) fn new(now: Duration) -> Self {
         Self {
             since: now,
@@ -28,7 +28,7 @@ impl Running {
         self.last = Some((now, progress.clone()));
     }
 
-    /// `1200/4000 steps, 12.0s, 28.0s left, loss 0.0312, 51.2k tokens/s`: what is known of it, the most wanted first.
+    /// `1200/4000 steps, 12.0s, 28.0s left, loss 0.0312, 51.2k tokens/s`: the most important first.
     pub(super) fn status(&self, now: Duration) -> String {
         let progress = self.last.as_ref().map(|(_, progress)| progress);
         let counted = progress.filter(|progress| progress.total > 0);
@@ -42,7 +42,7 @@ impl Running {
         parts.join(", ")
     }
 
-    /// Seconds to go at the speed since the first progress, once there is a speed.
+    /// The remaining seconds at the speed since the first progress; `None` before there is a speed.
     fn left(&self, now: Duration) -> Option<f64> {
         let (first, (last, progress)) = (self.first?, self.last.as_ref()?);
         let done = progress.done.checked_sub(first.1).filter(|done| *done > 0)?;
@@ -53,7 +53,7 @@ impl Running {
     }
 }
 
-/// The readings that tell something at a glance: the loss, and how fast it goes.
+/// The most telling readings: the loss and the speed.
 fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
     let loss = progress.readings.get("loss").map(|loss| format!("loss {loss:.4}"));
     let speed = progress
@@ -97,16 +97,16 @@ mod tests {
 
     #[test]
     fn before_the_first_progress_there_is_only_the_time() {
-        assert_eq!(Running::new(seconds(100)).status(seconds(103)), "3.0s");
+        assert_eq!(StageProgress::new(seconds(100)).status(seconds(103)), "3.0s");
     }
 
     #[test]
     fn time_left_counts_from_where_a_checkpoint_went_on() {
-        let mut running = Running::new(seconds(100));
+        let mut running = StageProgress::new(seconds(100));
         running.progressed(seconds(102), &at(2000));
         assert_eq!(running.status(seconds(102)), "2000/4000 steps, 2.0s, loss 0.0312, 51.2k tokens/s");
         running.progressed(seconds(112), &at(2500));
-        // 500 steps in 10 s, 1,500 to go, the last word 2 s ago.
+        // 500 steps in 10 s, 1,500 to go, the last progress 2 s ago.
         assert_eq!(
             running.status(seconds(114)),
             "2500/4000 steps, 14.0s, 28.0s left, loss 0.0312, 51.2k tokens/s"
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn progress_without_a_total_or_past_it_is_no_error() {
-        let mut running = Running::new(seconds(0));
+        let mut running = StageProgress::new(seconds(0));
         running.progressed(seconds(1), &Progress::default());
         assert_eq!(running.status(seconds(1)), "1.0s");
         running.progressed(seconds(1), &at(1));

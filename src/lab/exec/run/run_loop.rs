@@ -1,0 +1,322 @@
+//! The loop of a run: carries messages between the scheduler, the executor, the store and the reporter.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::claims::{Claim, Claims, RunningStage};
+use super::inputs::{InputNews, InputWorker, StageFailure};
+use super::orders::OrderWriter;
+use super::report::RunReport;
+use super::stages::{InputCheck, LookUp, Miss, RunStages};
+use super::{RunError, RunOptions, RunSummary};
+use crate::event::Reporter;
+use crate::exec::scheduler::Scheduler;
+use crate::exec::{Executor, WorkerMessage};
+use crate::hash::Digest;
+use crate::plan::{Plan, Resolver};
+use crate::store::remote::Uploads;
+use crate::store::{Outputs, Store, StoreError};
+
+/// The longest wait for a message of the executor. Also the time between two look-ups of the stages that other processes compute.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The longest wait while inputs are being fetched or checked: news of them does not come through the executor.
+const INPUT_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The parts of a run, and the loop around them.
+pub(super) struct RunLoop<'a> {
+    store: &'a Store,
+    options: &'a RunOptions,
+    experiment: &'a str,
+    scheduler: Scheduler,
+    stages: RunStages<'a>,
+    inputs: InputWorker,
+    claims: Claims<'a>,
+    orders: OrderWriter<'a>,
+    /// From the first stage on that ran.
+    uploads: Option<Uploads>,
+    report: RunReport<'a>,
+    /// Whether the running stages were killed on request: then their end is no failure.
+    killed: bool,
+    last_poll: Instant,
+}
+
+impl<'a> RunLoop<'a> {
+    pub(super) fn new(
+        plan: &'a Plan,
+        store: &'a Store,
+        resolver: &'a Resolver<'a>,
+        options: &'a RunOptions,
+        reporter: &'a mut dyn Reporter,
+    ) -> Self {
+        let stages = RunStages::new(plan, store, resolver);
+        Self {
+            store,
+            options,
+            experiment: &plan.dag.experiment,
+            scheduler: Scheduler::new(&stages.to_schedule(), options.limits),
+            inputs: InputWorker::new(options.remotes.clone(), store.clone()),
+            claims: Claims::new(store, &options.run),
+            orders: OrderWriter::new(store, options, &plan.dag.experiment),
+            uploads: None,
+            report: RunReport::new(reporter, stages.count()),
+            stages,
+            killed: false,
+            last_poll: Instant::now(),
+        }
+    }
+
+    /// Runs until no stage is running and none can be started.
+    pub(super) fn run(&mut self, executor: &mut dyn Executor, interrupts: &AtomicUsize) -> Result<(), RunError> {
+        self.report.run_started(&self.options.run, self.experiment, self.options.limits);
+        loop {
+            self.look_up()?;
+            self.report.warnings(self.options.remotes.warnings());
+            while let Some((index, threads)) = self.scheduler.start() {
+                self.start(index, threads, executor)?;
+                self.look_up()?;
+            }
+            if self.scheduler.is_over() {
+                break;
+            }
+            let timeout = if self.inputs.is_busy() {
+                INPUT_POLL_INTERVAL
+            } else {
+                POLL_INTERVAL
+            };
+            match executor.next(timeout) {
+                Some((index, message)) => self.receive(index, message, executor),
+                None if self.last_poll.elapsed() < POLL_INTERVAL => {}
+                None => self.poll_held()?,
+            }
+            self.receive_input_news()?;
+            self.report.tick();
+            self.claims.heartbeat();
+            self.handle_interrupts(interrupts.load(Ordering::Relaxed), executor);
+        }
+        let because = if self.report.is_interrupted() {
+            "the run was interrupted"
+        } else {
+            "another stage failed"
+        };
+        for index in self.scheduler.skip_rest() {
+            self.report.skipped(self.stages.name(index), because);
+        }
+        Ok(())
+    }
+
+    /// Ends all running stages at once, after an error of the run.
+    pub(super) fn kill_all(&self, executor: &mut dyn Executor) {
+        self.claims.running().for_each(|index| executor.kill(index));
+    }
+
+    /// Waits for the uploads, unless the run is to stop, and reports the end.
+    pub(super) fn finish(&mut self, interrupts: &AtomicUsize) -> RunSummary {
+        if let Some(uploads) = self.uploads.take() {
+            let uploaded = uploads.finish(|| interrupts.load(Ordering::Relaxed) > 0, || self.report.tick());
+            self.report.warnings(self.options.remotes.warnings());
+            self.report.uploaded(uploaded);
+        }
+        self.report.end()
+    }
+
+    /// Looks up every stage whose inputs are known. A hit may unblock other stages.
+    fn look_up(&mut self) -> Result<(), StoreError> {
+        while let Some(index) = self.scheduler.next_unblocked() {
+            match self.stages.look_up(index)? {
+                LookUp::Hit { key, outputs } => self.cached(index, key, outputs),
+                LookUp::Miss => self.scheduler.must_run(index),
+                LookUp::Unknown => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a stage, unless its inputs have to be fetched or made first, another process computes it, or the store has it by now.
+    fn start(&mut self, index: usize, threads: usize, executor: &mut dyn Executor) -> Result<(), RunError> {
+        let Some(Miss { fingerprint, reason }) = self.stages.miss(index).cloned() else {
+            return Ok(());
+        };
+        let key = fingerprint.key();
+        if self.fetch_inputs(index) {
+            return Ok(());
+        }
+        if let InputCheck::Lost(lost) = self.stages.check_inputs(index)? {
+            self.make_again(&lost, index);
+            return Ok(());
+        }
+        let lease = match self.claims.claim(index, &key)? {
+            Claim::Ours(lease) => lease,
+            Claim::Elsewhere { news } => {
+                self.scheduler.held(index);
+                if let Some(holder) = news {
+                    self.report.waiting(self.stages.name(index), key, holder);
+                }
+                return Ok(());
+            }
+        };
+        // Once more, with the lease: its last holder may have finished between the look-up and the lease.
+        if let Some(outputs) = self.stages.hit(&key)? {
+            self.cached(index, Some(key), outputs);
+            return Ok(());
+        }
+        self.claims.protect_known(|| self.stages.known_artifacts())?;
+        let stage = self.stages.name(index);
+        let log = self.orders.log(index, &stage)?;
+        let order = self.orders.order(&self.stages, index, fingerprint, threads);
+        executor.start(index, &order, &log).map_err(RunError::Start)?;
+        self.report.started(stage, key, &order.fingerprint.kind, reason, &log);
+        self.claims.begin(index, RunningStage { key, lease, log });
+        Ok(())
+    }
+
+    /// Fetches the inputs of a stage that only a remote has. Returns whether the stage waits for them. Inputs that no remote has count
+    /// as lost from the store.
+    fn fetch_inputs(&mut self, index: usize) -> bool {
+        if !self.inputs.may_fetch(index) {
+            return false;
+        }
+        let absent = self.stages.absent_inputs(index);
+        if absent.is_empty() {
+            return false;
+        }
+        self.inputs.fetch(index, absent);
+        self.scheduler.held(index);
+        true
+    }
+
+    /// Handles a message of a stage that runs here.
+    fn receive(&mut self, index: usize, message: WorkerMessage, executor: &mut dyn Executor) {
+        if let WorkerMessage::Progress(progress) = message {
+            self.report.progressed(self.stages.name(index), progress);
+            return;
+        }
+        executor.ended(index);
+        let Some(key) = self.claims.key(index) else { return };
+        match message {
+            WorkerMessage::Failed { .. } if self.killed => self.scheduler.held(index),
+            WorkerMessage::Failed { error, seconds } => {
+                // It keeps its lease until its inputs are checked.
+                self.check_inputs_of_failed(index, StageFailure { error, seconds });
+                return;
+            }
+            WorkerMessage::Done { outputs, seconds } => {
+                self.upload(key);
+                self.report.finished(self.stages.name(index), key, seconds, &outputs);
+                self.claims.protect(&outputs);
+                self.stages.made(index, outputs);
+                self.scheduler.done(index);
+            }
+            WorkerMessage::Stopped | WorkerMessage::Progress(_) => {
+                // It has saved a checkpoint; the next run goes on from there.
+                self.scheduler.held(index);
+                self.scheduler.close();
+            }
+        }
+        drop(self.claims.end(index));
+    }
+
+    /// A stage failed, perhaps because it read damaged bytes: its inputs are hashed again before the failure counts.
+    fn check_inputs_of_failed(&mut self, index: usize, failure: StageFailure) {
+        let read = self.stages.inputs(index);
+        if read.is_empty() {
+            self.failed(index, failure);
+        } else {
+            self.inputs.check(index, read, failure);
+        }
+    }
+
+    /// A stage failed. If it read damaged bytes, these count as lost, and the stage runs again when they have been made again.
+    fn failed(&mut self, index: usize, failure: StageFailure) {
+        let Some(running) = self.claims.end(index) else { return };
+        if let Ok(InputCheck::Lost(lost)) = self.stages.check_inputs(index) {
+            self.make_again(&lost, index);
+            return;
+        }
+        let stage = self.stages.name(index);
+        let because = format!("`{stage}` failed");
+        self.report.failed(stage, &running, failure);
+        for skipped in self.scheduler.failed(index) {
+            self.report.skipped(self.stages.name(skipped), &because);
+        }
+    }
+
+    /// The outputs of the stages `lost` are gone from the store. That is a miss, however late it is noticed: these stages are looked up
+    /// again before the stage that needs them.
+    fn make_again(&mut self, lost: &[usize], needed_by: usize) {
+        for &index in lost {
+            let ran_here = self.stages.forget(index);
+            self.report.lost(self.stages.name(index), self.stages.name(needed_by), ran_here);
+        }
+        self.scheduler.lost(lost, needed_by);
+    }
+
+    /// Handles the stages whose inputs have been fetched or checked.
+    fn receive_input_news(&mut self) -> Result<(), StoreError> {
+        while let Some((index, news)) = self.inputs.next() {
+            match news {
+                InputNews::Progressed(progress) => self.report.progressed(self.stages.name(index), progress),
+                InputNews::Fetched { fetched, seconds } => {
+                    self.report.fetched(self.stages.name(index), &fetched?, seconds);
+                    // When another stage has noticed a loss in the meantime, this one waits for the outputs that are made again.
+                    if self.scheduler.is_held(index) {
+                        self.inputs.mark_fetched(index);
+                        self.scheduler.must_run(index);
+                    }
+                }
+                InputNews::Checked(failure) => self.failed(index, failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks up the stages that other processes compute: some may be done, others released.
+    fn poll_held(&mut self) -> Result<(), StoreError> {
+        self.last_poll = Instant::now();
+        for index in self.scheduler.all_held() {
+            if self.inputs.is_fetching(index) {
+                continue;
+            }
+            let Some(key) = self.stages.miss(index).map(|miss| miss.fingerprint.key()) else {
+                continue;
+            };
+            if let Some(outputs) = self.stages.hit(&key)? {
+                self.cached(index, Some(key), outputs);
+            } else if !self.claims.is_held(&key) {
+                self.scheduler.must_run(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_interrupts(&mut self, interrupts: usize, executor: &mut dyn Executor) {
+        if interrupts == 0 {
+            return;
+        }
+        if !self.report.is_interrupted() {
+            self.scheduler.close();
+            self.report.interrupted();
+            self.claims.running().for_each(|index| executor.stop(index));
+        }
+        if interrupts > 1 {
+            self.killed = true;
+            self.kill_all(executor);
+        }
+    }
+
+    fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Outputs) {
+        self.claims.protect(&outputs);
+        self.stages.found(index, outputs);
+        self.scheduler.done(index);
+        self.report.cached(self.stages.name(index), key);
+    }
+
+    /// Uploads a stage that ran to the remotes, beside the run.
+    fn upload(&mut self, key: Digest) {
+        let remotes = &self.options.remotes;
+        if remotes.writes() {
+            let start = || Uploads::start(remotes.clone(), self.store.clone());
+            self.uploads.get_or_insert_with(start).add(key);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The lines that reporters for people print, in the same words with and without a terminal.
+
+use std::path::Path;
+
+use super::CommandHints;
+use crate::event::{Event, StageName};
+use crate::text::{Color, Paint, bytes, duration, printable, stages};
+
+/// A line of the report of a run.
+#[derive(Debug)]
+pub(super) enum RunLine<'e> {
+    RunStarted {
+        experiment: &'e str,
+        stages: usize,
+        jobs: usize,
+        threads: usize,
+    },
+    Fetching(StageName),
+    Fetched {
+        source: StageName,
+        bytes: u64,
+        seconds: f64,
+        pin: Option<&'e str>,
+    },
+    Cached(&'e StageName),
+    /// Another process computed the stage while the run waited for it.
+    ComputedElsewhere {
+        stage: &'e StageName,
+        holder: String,
+    },
+    Started {
+        stage: &'e StageName,
+        reason: &'e str,
+    },
+    Waiting {
+        stage: &'e StageName,
+        holder: &'e str,
+    },
+    Lost {
+        stage: &'e StageName,
+        needed_by: &'e StageName,
+    },
+    Finished {
+        stage: &'e StageName,
+        seconds: f64,
+    },
+    Failed(FailedStage<'e>),
+    /// Inputs of the stage have been fetched from a remote.
+    Brought {
+        stage: &'e StageName,
+        artifacts: usize,
+        bytes: u64,
+        seconds: f64,
+    },
+    Warning(&'e str),
+    Uploaded {
+        stages: usize,
+        of: usize,
+        bytes: u64,
+        failed: &'e [String],
+    },
+    Interrupted,
+    /// Several stages that were skipped for the same reason.
+    Skipped {
+        stages: String,
+        because: String,
+    },
+    Summary(RunTotals),
+}
+
+/// A stage that failed.
+#[derive(Debug)]
+pub(super) struct FailedStage<'e> {
+    pub(super) stage: &'e StageName,
+    pub(super) seconds: f64,
+    pub(super) error: &'e str,
+    pub(super) log: &'e Path,
+    pub(super) log_tail: &'e [String],
+}
+
+/// The counts at the end of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunTotals {
+    stages: usize,
+    cached: usize,
+    ran: usize,
+    failed: usize,
+    skipped: usize,
+    seconds: f64,
+    interrupted: bool,
+}
+
+impl RunLine<'_> {
+    /// The line as text; a failure takes several lines. `mark` stands before a failure.
+    pub(super) fn text(&self, mark: &str, paint: Paint, hints: &dyn CommandHints) -> String {
+        match self {
+            Self::RunStarted {
+                experiment,
+                stages: count,
+                jobs,
+                threads,
+            } => format!("{experiment}: {}, {jobs} at once, {}", stages(*count), counted(*threads, "thread")),
+            Self::Fetching(source) => format!("fetching {source}"),
+            Self::Fetched { source, .. } => format!("fetched {source}: {}", self.note()),
+            Self::Cached(stage) => format!("cached {stage}"),
+            Self::ComputedElsewhere { stage, holder } => format!("cached {stage}, which {holder} computed"),
+            Self::Started { stage, reason } => format!("started {stage}: {reason}"),
+            Self::Waiting { stage, holder } => format!("waiting for {stage}, which {holder} is computing"),
+            Self::Lost { stage, needed_by } => {
+                format!("{stage} is looked up again: an output has gone from the store, and {needed_by} needs it")
+            }
+            Self::Finished { stage, .. } => format!("finished {stage} in {}", self.note()),
+            Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
+            Self::Brought {
+                stage,
+                artifacts,
+                bytes: size,
+                seconds,
+            } => {
+                let artifacts = counted(*artifacts, "artifact");
+                format!("fetched {artifacts}, {}, for {stage} in {}", bytes(*size), duration(*seconds))
+            }
+            Self::Warning(message) => format!("{} {message}", paint.paint(Color::Yellow, "warning:")),
+            Self::Uploaded {
+                stages: count,
+                of,
+                bytes: size,
+                failed,
+            } => uploaded(*count, *of, *size, failed, hints),
+            Self::Interrupted => "interrupted: the running stages are asked to stop; Ctrl-C again kills them".to_owned(),
+            Self::Skipped { stages, because } => format!("{mark}not tried {stages}: {because}"),
+            Self::Summary(totals) => totals.text(paint),
+        }
+    }
+
+    /// The short form of a success, to stand behind the stage's name; empty for other lines.
+    pub(super) fn note(&self) -> String {
+        match self {
+            Self::Fetched {
+                bytes: size, seconds, pin, ..
+            } => {
+                let size = format!("{} in {}", bytes(*size), duration(*seconds));
+                match pin.and_then(|pin| pin.split_once(':')) {
+                    Some((algorithm, digest)) => format!("{size}; to pin it: {algorithm} = \"{digest}\" (`runner pin FILE` writes it)"),
+                    None => size,
+                }
+            }
+            Self::ComputedElsewhere { holder, .. } => format!("computed by {holder}"),
+            Self::Finished { seconds, .. } => duration(*seconds),
+            _ => String::new(),
+        }
+    }
+}
+
+/// ``uploaded 41 of 42 stages, 1.2 GB; 1 failed: it cannot be reached; `runner cache push x.toml` finishes it``.
+fn uploaded(count: usize, of: usize, size: u64, failed: &[String], hints: &dyn CommandHints) -> String {
+    let mut line = format!("uploaded {count} of {}, {}", stages(of), bytes(size));
+    if count < of {
+        let finish = hints.finish_uploads();
+        line += &format!("; {} failed: {}; `{finish}` finishes it", of - count, failed.join("; "));
+    }
+    line
+}
+
+/// `1 thread`, `2 threads`.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+impl FailedStage<'_> {
+    /// The stage and its error, the last lines of its log, the log's path, and the command that runs the stage alone.
+    fn lines(&self, mark: &str, paint: Paint, hints: &dyn CommandHints) -> Vec<String> {
+        let mut error = self.error.lines();
+        let first = error.next().unwrap_or_default();
+        let head = format!("{mark}{} failed after {}: {first}", self.stage, duration(self.seconds));
+        let mut lines = vec![paint.paint(Color::Red, &head)];
+        lines.extend(error.map(|line| format!("    {line}")));
+        let tail = self.log_tail.iter().map(|line| format!("  | {}", printable(line)));
+        lines.extend(tail.map(|line| paint.paint(Color::Dim, &line)));
+        lines.push(format!("  log: {}", self.log.display()));
+        let rerun = paint.paint(Color::Bold, &hints.run_alone(self.stage));
+        lines.push(format!("  run it alone: {rerun}"));
+        lines
+    }
+}
+
+impl RunTotals {
+    /// The counts in a summary; `None` for other events.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let Event::Summary {
+            stages,
+            cached,
+            ran,
+            failed,
+            skipped,
+            seconds,
+            interrupted,
+        } = *event
+        else {
+            return None;
+        };
+        Some(Self {
+            stages,
+            cached,
+            ran,
+            failed,
+            skipped,
+            seconds,
+            interrupted,
+        })
+    }
+
+    /// `14 stages: 9 cached, 5 ran in 2m10s, 0 failed`.
+    fn text(self, paint: Paint) -> String {
+        let Self { cached, ran, failed, .. } = self;
+        let failures = format!("{failed} failed");
+        let failures = if failed > 0 { paint.paint(Color::Red, &failures) } else { failures };
+        let time = duration(self.seconds);
+        let mut line = format!("{}: {cached} cached, {ran} ran in {time}, {failures}", stages(self.stages));
+        if self.skipped > 0 {
+            line += &format!(", {} not tried", self.skipped);
+        }
+        if self.interrupted {
+            line += ", interrupted (the same command goes on from here)";
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reporter::tests::FakeHints;
+
+    fn text(line: &RunLine<'_>) -> String {
+        line.text("", Paint::default(), &FakeHints)
+    }
+
+    fn summary(stages: usize, failed: usize, skipped: usize, interrupted: bool) -> String {
+        text(&RunLine::Summary(RunTotals {
+            stages,
+            cached: 9,
+            ran: 5,
+            failed,
+            skipped,
+            seconds: 130.0,
+            interrupted,
+        }))
+    }
+
+    #[test]
+    fn what_went_to_and_came_from_remotes() {
+        let stage = StageName {
+            name: "score[0]".into(),
+            ..StageName::default()
+        };
+        let brought = RunLine::Brought {
+            stage: &stage,
+            artifacts: 1,
+            bytes: 1200,
+            seconds: 0.31,
+        };
+        assert_eq!(text(&brought), "fetched 1 artifact, 1.2 kB, for score[0] in 0.3s");
+        let uploaded = |stages, failed: &[&str]| {
+            let failed: Vec<String> = failed.iter().map(|&why| why.to_owned()).collect();
+            text(&RunLine::Uploaded {
+                stages,
+                of: 42,
+                bytes: 1200,
+                failed: &failed,
+            })
+        };
+        assert_eq!(uploaded(42, &[]), "uploaded 42 of 42 stages, 1.2 kB");
+        assert_eq!(
+            uploaded(41, &["the disk is full"]),
+            "uploaded 41 of 42 stages, 1.2 kB; 1 failed: the disk is full; `runner cache push x.toml` finishes it"
+        );
+    }
+
+    #[test]
+    fn summaries() {
+        assert_eq!(summary(14, 0, 0, false), "14 stages: 9 cached, 5 ran in 2m10s, 0 failed");
+        assert_eq!(summary(1, 1, 3, false), "1 stage: 9 cached, 5 ran in 2m10s, 1 failed, 3 not tried");
+        assert_eq!(
+            summary(14, 0, 2, true),
+            "14 stages: 9 cached, 5 ran in 2m10s, 0 failed, 2 not tried, interrupted (the same command goes on from here)"
+        );
+    }
+}
