@@ -1,11 +1,11 @@
 //! Words written backwards: `c a b` is `b a c`.
 
-use figment::value::Value;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use super::pool::{Demand, Group, Named, Pool, Sizes};
 use super::{Problems, Splits, Start, Task, check_share};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -50,8 +50,8 @@ impl Task for Reversal {
         follows
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        let params: Params = params.read()?;
         check_share(params.skip_share)?;
         params.demand().check()?;
         Ok(Box::new(params))

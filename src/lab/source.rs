@@ -14,10 +14,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use crate::config::ParamError;
 use crate::hash::{self, Digest, hex};
 
 /// The param that names a source, and the input at which a stage finds it.
 pub const SOURCE: &str = "source";
+
+/// The param that a key has in place of a source: what its content is.
+pub const CONTENT: &str = "content";
 
 /// Where something is, and what it must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -156,25 +160,30 @@ impl Source {
     ///
     /// # Errors
     /// The first thing that is wrong, with the way to it.
-    pub fn check_at(&self, field: &str) -> Result<(), figment::Error> {
-        self.check().map_err(|mut error| {
-            error.path.insert(0, field.to_owned());
-            error
-        })
+    pub fn check_at(&self, field: &str) -> Result<(), ParamError> {
+        self.check().map_err(|error| error.within(field))
     }
 
     /// Refuses what cannot be a source.
     ///
     /// # Errors
     /// The first thing that is wrong, with the field.
-    pub fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    pub fn check(&self) -> Result<(), ParamError> {
+        let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
         let name = &self.name;
         let places = [self.path.is_some(), self.url.is_some(), self.hub.is_some()];
         match places.iter().filter(|given| **given).count() {
-            0 => return Err(format!("source `{name}` says no place: give `path`, `url` or `hub`").into()),
+            0 => {
+                return Err(ParamError::whole(format!(
+                    "source `{name}` says no place: give `path`, `url` or `hub`"
+                )));
+            }
             1 => {}
-            _ => return Err(format!("source `{name}` has several places: give one of `path`, `url` and `hub`").into()),
+            _ => {
+                return Err(ParamError::whole(format!(
+                    "source `{name}` has several places: give one of `path`, `url` and `hub`"
+                )));
+            }
         }
         if let Some(url) = self
             .url
@@ -310,11 +319,12 @@ fn is_inside(file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigValue;
 
     fn refusal(toml: &str) -> String {
         let table: toml::Table = toml::from_str(toml).unwrap();
-        let value = figment::value::Value::serialize(table).unwrap();
-        let source = value.deserialize::<Source>().and_then(|source| source.check().map(|()| source));
+        let value = ConfigValue::from(serde_json::json!(table));
+        let source = value.read::<Source>().and_then(|source| source.check().map(|()| source));
         source.map_or_else(|error| error.to_string(), |source| format!("{:?}", source.place()))
     }
 

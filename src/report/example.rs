@@ -104,7 +104,6 @@ impl Builder {
             numerics: Nothing.numerics(),
             outputs: known.outputs.to_vec(),
             stage: Box::new(Nothing),
-            params: figment::value::Value::from(figment::value::Dict::new()),
             seed: None,
             inputs: links,
         });

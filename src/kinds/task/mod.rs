@@ -14,10 +14,10 @@ mod reversal;
 
 use std::sync::LazyLock;
 
-use figment::value::Value;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -44,11 +44,11 @@ pub trait Task: Sync {
     /// # Errors
     /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist; and for a task whose
     /// problems are published.
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
         let _ = params;
         let name = self.name();
         let message = format!("the problems of `{name}` are published, and not drawn: `import` them with `task = \"{name}\"`");
-        Err(figment::Error::from(message).with_path("task"))
+        Err(ParamError::new("task", message))
     }
 
     /// The JSON Schema of these params.
@@ -170,12 +170,12 @@ impl Start {
 }
 
 /// Refuses a `skip_share` that is no share.
-fn check_share(share: f64) -> Result<(), figment::Error> {
+fn check_share(share: f64) -> Result<(), ParamError> {
     if (0.0..=1.0).contains(&share) {
         return Ok(());
     }
     let message = format!("{share} is out of range, it must be a share, from 0 to 1");
-    Err(figment::Error::from(message).with_path("skip_share"))
+    Err(ParamError::new("skip_share", message))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A text that values come from: a file, or what stands in for one (`--set`, the environment).
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceText {
     /// As people know it: the path as given, `--set`, `RUNNER_STORE`.
     pub name: String,
     pub text: String,
@@ -15,7 +15,7 @@ pub struct Source {
 /// A place in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    pub source: Arc<Source>,
+    pub source: Arc<SourceText>,
     /// Bytes.
     pub span: Range<usize>,
 }
@@ -152,7 +152,7 @@ mod tests {
     fn at(name: &str, start: usize) -> Option<Location> {
         let (name, text) = (name.to_owned(), "a\nb\n".to_owned());
         Some(Location {
-            source: Arc::new(Source { name, text }),
+            source: Arc::new(SourceText { name, text }),
             span: start..start + 1,
         })
     }

@@ -3,24 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use figment::value::{Dict, Value};
-
 use super::layers::OWN;
-use super::{Diagnostic, Diagnostics, LoadOptions, Location, Origins, Source, text, value};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, ValueData, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
 const PROJECT: &str = "runner.toml";
 
 /// One file, parsed.
 pub(super) struct File {
-    pub tree: Dict,
+    pub tree: ConfigTable,
     /// Whether it is a user or project file, which hold `[settings]` alone.
     pub settings_only: bool,
     pub path: PathBuf,
 }
 
 /// Reads all files, the ones that win last; without the experiment's, the settings of user and project alone.
-pub(super) fn read(options: &LoadOptions, experiment: bool, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<File> {
+pub(super) fn read(options: &LoadOptions, experiment: bool, origins: &mut OriginCounter, problems: &mut Diagnostics) -> Vec<File> {
     let mut reader = Reader {
         origins,
         problems,
@@ -58,7 +56,7 @@ fn project(experiment: &Path) -> Option<PathBuf> {
 }
 
 struct Reader<'a> {
-    origins: &'a mut Origins,
+    origins: &'a mut OriginCounter,
     problems: &'a mut Diagnostics,
     /// The files being read, each extending the next.
     open: Vec<PathBuf>,
@@ -100,15 +98,15 @@ impl Reader<'_> {
     }
 
     /// What `extends` names, and where.
-    fn extended(&mut self, tree: &Dict) -> Vec<(String, Location)> {
+    fn extended(&mut self, tree: &ConfigTable) -> Vec<(String, Location)> {
         let Some(extends) = tree.get("extends") else { return Vec::new() };
         let mut names = Vec::new();
-        for item in value::items(extends) {
-            let at = self.origins.value(item.tag());
+        for item in extends.items() {
+            let at = item.at();
             match (item.as_str(), at) {
                 (Some(name), Some(at)) => names.push((name.to_owned(), at)),
                 (_, at) => {
-                    let message = format!("`extends` names a file or a list of files, not {}", value::describe(item));
+                    let message = format!("`extends` names a file or a list of files, not {}", item.describe());
                     self.problems.push(Diagnostic::new(message).at(at));
                 }
             }
@@ -116,7 +114,7 @@ impl Reader<'_> {
         names
     }
 
-    fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<Dict> {
+    fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<ConfigTable> {
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -125,7 +123,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let source = Arc::new(Source { name, text });
+        let source = Arc::new(SourceText { name, text });
         match text::document(&source, self.origins) {
             Ok(mut tree) => {
                 anchor(&mut tree, path);
@@ -140,30 +138,29 @@ impl Reader<'_> {
 }
 
 /// The paths in a file's settings and sources, or in those of a profile, are meant from that file.
-fn anchor(tree: &mut Dict, path: &Path) {
+fn anchor(tree: &mut ConfigTable, path: &Path) {
     let folder = path.parent().unwrap_or(Path::new(""));
-    if let Some(Value::Dict(_, settings)) = tree.get_mut("settings")
-        && let Some(Value::String(_, store)) = settings.get_mut("store")
-    {
-        *store = folder.join(&*store).to_string_lossy().into_owned();
+    if let Some(store) = fields(tree, "settings").and_then(|settings| settings.get_mut("store")) {
+        anchor_path(store, folder);
     }
-    if let Some(Value::Dict(_, sources)) = tree.get_mut("sources") {
-        for source in sources.values_mut() {
-            let path = match source {
-                Value::Dict(_, fields) => fields.get_mut("path"),
-                path => Some(path),
-            };
-            if let Some(Value::String(_, path)) = path {
-                *path = folder.join(&*path).to_string_lossy().into_owned();
-            }
+    for source in fields(tree, "sources").into_iter().flat_map(ConfigTable::values_mut) {
+        match &mut source.data {
+            ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(|path| anchor_path(path, folder)),
+            _ => anchor_path(source, folder),
         }
     }
-    if let Some(Value::Dict(_, profiles)) = tree.get_mut("profile") {
-        for profile in profiles.values_mut() {
-            if let Value::Dict(_, profile) = profile {
-                anchor(profile, path);
-            }
-        }
+    for profile in fields(tree, "profile").into_iter().flat_map(ConfigTable::values_mut) {
+        profile.as_table_mut().into_iter().for_each(|profile| anchor(profile, path));
+    }
+}
+
+fn fields<'a>(tree: &'a mut ConfigTable, table: &str) -> Option<&'a mut ConfigTable> {
+    tree.get_mut(table)?.as_table_mut()
+}
+
+fn anchor_path(path: &mut ConfigValue, folder: &Path) {
+    if let ValueData::Text(path) = &mut path.data {
+        *path = folder.join(&*path).to_string_lossy().into_owned();
     }
 }
 

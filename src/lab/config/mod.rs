@@ -1,19 +1,22 @@
 //! Text → [`Experiment`]: layers, spans, templates, matrix.
 //!
-//! The way of a value: `text` parses each file once and gives every value a tag that leads to its place (`origin`); `layers` merges
-//! the files, profiles, variables and `--set` with figment, which keeps the tags; `matrix`, `ablate` and `scope` work out the names of each
-//! variant, `template` fills them in, and `stages` writes out the indices. The language is described in `docs/config.md`.
+//! The way of a value: `text` parses each file once and gives every value its place (`origin`); `layers` collects the files, profiles,
+//! variables and `--set`, and `merge` merges them; `matrix`, `ablate` and `scope` compute the names of each variant, `template` fills
+//! them in, and `stages` writes out the indices. Outside of `merge` a value is a [`ConfigValue`], which keeps its place until a kind has
+//! read it. The language is described in `docs/config.md`.
 
 pub mod ablate;
 mod cases;
+mod deserialize;
 mod diagnostic;
 mod files;
-mod invalid;
 mod layers;
 mod matrix;
+mod merge;
 mod nearest;
 mod origin;
 mod overrides;
+mod param_error;
 mod range;
 mod remote;
 mod scope;
@@ -21,24 +24,24 @@ mod stages;
 mod template;
 mod text;
 mod unused;
-pub mod value;
+mod value;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Source};
-pub use invalid::invalid;
+pub use diagnostic::{Diagnostic, Diagnostics, Location, SourceText};
 pub use layers::{Document, KEYS, TRUST, layer, settings_alone};
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
-pub use origin::Origins;
+use origin::OriginCounter;
+pub use origin::ValueOrigin;
+pub use param_error::{ParamError, ParamProblem};
 pub use range::{RangeError, span};
 pub use remote::{Access, Remote};
 pub use scope::{Indexed, Scope};
 pub use stages::index;
+pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-
-use figment::value::{Dict, Tag, Value};
 
 /// What to load. The library reads no environment: the CLI hands it over.
 #[derive(Clone, Debug, Default)]
@@ -101,11 +104,9 @@ pub struct Experiment {
     /// is neither.
     pub variants: Vec<Variant>,
     /// The kinds that `[defaults]` has a table for, and what leads to it.
-    pub defaults: BTreeMap<String, Tag>,
-    /// The place of every value, by its tag.
-    pub origins: Origins,
+    pub defaults: BTreeMap<String, ValueOrigin>,
     /// The tables and figures that a report begins with, and what leads to each name.
-    pub shows: Vec<(String, Tag)>,
+    pub shows: Vec<(String, ValueOrigin)>,
     /// What is not wrong and probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
@@ -120,7 +121,7 @@ pub struct Variant {
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
     /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`.
-    pub tables: BTreeMap<String, Dict>,
+    pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
     /// Bases of stages that could not be read, which has been reported.
@@ -139,11 +140,11 @@ pub struct StageDeclaration {
     /// `k`, where `for` gives the index.
     pub variable: Option<String>,
     /// All fields but `for`.
-    pub fields: Dict,
+    pub fields: ConfigTable,
     /// Fields that could not be filled in, which has been reported.
     pub(crate) broken: BTreeSet<String>,
-    /// Leads to the table that declares it.
-    pub tag: Tag,
+    /// The place of the table that declares it.
+    pub origin: ValueOrigin,
 }
 
 /// Loads an experiment: merges its layers and fills it in.
@@ -158,7 +159,7 @@ pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
 /// Fills in the templates of a document, for every point of its matrix.
 pub fn expand(document: &Document) -> Experiment {
     let mut problems = document.problems.clone();
-    let name = document.tree.get("name").and_then(Value::as_str).map(str::to_owned);
+    let name = document.tree.get("name").and_then(ConfigValue::as_str).map(str::to_owned);
     let settings = settings(document, &mut problems);
     let points = matrix::points(document, &mut problems);
     if document.entries("stages").is_empty() && problems.is_empty() {
@@ -172,7 +173,6 @@ pub fn expand(document: &Document) -> Experiment {
         settings,
         variants,
         defaults: stages::defaults(document, &mut problems),
-        origins: document.origins.clone(),
         shows: shows(document, &mut problems),
         warnings: unused::unused(document),
         problems,
@@ -180,17 +180,17 @@ pub fn expand(document: &Document) -> Experiment {
 }
 
 /// The names in `shows`; which there are is the report's to say.
-fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, Tag)> {
+fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, ValueOrigin)> {
     let Some(shows) = document.tree.get("shows") else {
         return Vec::new();
     };
     let mut names = Vec::new();
-    for item in value::items(shows) {
+    for item in shows.items() {
         match item.as_str() {
-            Some(name) => names.push((name.to_owned(), item.tag())),
+            Some(name) => names.push((name.to_owned(), item.origin.clone())),
             None => {
-                let message = format!("`shows` names a table, a figure, or a list of these, not {}", value::describe(item));
-                problems.push(Diagnostic::new(message).at(document.origins.value(item.tag())));
+                let message = format!("`shows` names a table, a figure, or a list of these, not {}", item.describe());
+                problems.push(Diagnostic::new(message).at(item.at()));
             }
         }
     }
@@ -201,11 +201,11 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
     let Some(settings) = document.tree.get("settings") else {
         return Settings::default();
     };
-    let read: Settings = settings.deserialize().unwrap_or_else(|error: figment::Error| {
-        problems.extend(invalid(error, settings, "a setting", &[], &document.origins));
+    let read: Settings = settings.read().unwrap_or_else(|error| {
+        problems.push(error.diagnostic(settings, "a setting", &[]));
         Settings::default()
     });
-    remote::check(&read.remotes, settings, &document.origins, problems);
+    remote::check(&read.remotes, settings, problems);
     read
 }
 
@@ -222,14 +222,14 @@ fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Cha
 }
 
 /// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.
-fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, Dict> {
-    let mut models = Dict::new();
+fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
+    let mut models = ConfigTable::new();
     for (name, value) in document.entries("models") {
-        if value.as_dict().is_none() {
-            problems.push(layers::not_a_table(&format!("models.{name}"), value, &document.origins));
+        if value.as_table().is_none() {
+            problems.push(layers::not_a_table(&format!("models.{name}"), value));
             continue;
         }
-        match scope::fill(value, &scope.indexed(None, None), &document.origins) {
+        match scope::fill(value, &scope.indexed(None, None)) {
             Ok(filled) => {
                 models.insert(name.to_owned(), filled);
             }
@@ -237,11 +237,11 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
             Err(problem) => problems.push(problem),
         }
     }
-    let mut prompts = Dict::new();
+    let mut prompts = ConfigTable::new();
     for (name, value) in document.entries("prompts") {
         if value.as_str().is_none() {
-            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value::describe(value));
-            problems.push(Diagnostic::new(message).at(document.origins.value(value.tag())));
+            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value.describe());
+            problems.push(Diagnostic::new(message).at(value.at()));
         }
         prompts.insert(name.to_owned(), value.clone());
     }
@@ -254,20 +254,20 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
 }
 
 /// `[sources]`, each a table that has its own name, for messages; a text is a path.
-fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Dict {
-    let mut sources = Dict::new();
+fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
+    let mut sources = ConfigTable::new();
     for (name, value) in document.entries("sources") {
-        let filled = match value {
-            Value::String(..) => Ok(Dict::from([("path".to_owned(), value.clone())])),
-            Value::Dict(..) => {
-                scope::fill(value, &scope.indexed(None, None), &document.origins).map(|filled| filled.into_dict().unwrap_or_default())
+        let filled = match &value.data {
+            ValueData::Text(_) => Ok(ConfigTable::from([("path".to_owned(), value.clone())])),
+            ValueData::Table(_) => {
+                scope::fill(value, &scope.indexed(None, None)).map(|filled| filled.as_table().cloned().unwrap_or_default())
             }
-            _ => Err(layers::not_a_table(&format!("sources.{name}"), value, &document.origins)),
+            _ => Err(layers::not_a_table(&format!("sources.{name}"), value)),
         };
         match filled {
             Ok(mut fields) => {
-                fields.insert("name".to_owned(), Value::String(value.tag(), name.to_owned()));
-                sources.insert(name.to_owned(), Value::Dict(value.tag(), fields));
+                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
+                sources.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
             }
             Err(problem) if scope.excuses(value) => drop(problem),
             Err(problem) => problems.push(problem),

@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use figment::value::{Dict, Tag, Value};
-
 use super::scope::{Scope, diagnose, fill};
 use super::template::{self, is_name};
-use super::value::describe;
-use super::{Diagnostic, Diagnostics, Document, Origins, StageDeclaration, layers, range};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, range};
 
 /// What a stage's name in the file says.
 struct Header<'a> {
@@ -39,27 +36,25 @@ impl<'a> Header<'a> {
 }
 
 /// The kinds that `[defaults]` has a table for, and what leads to it; whether there are such kinds is for `plan::build` to say.
-pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, Tag> {
-    let origins = &document.origins;
+pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, ValueOrigin> {
     for (kind, value) in document.entries("defaults") {
-        let Some(fields) = value.as_dict() else {
-            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value, origins));
+        let Some(fields) = value.as_table() else {
+            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value));
             continue;
         };
         for (field, value) in fields.iter().filter(|(field, _)| ["for", "kind"].contains(&field.as_str())) {
             let message = format!("`{field}` is each stage's own to say, and has no default");
-            problems.push(Diagnostic::new(message).at(origins.key(value.tag())));
+            problems.push(Diagnostic::new(message).at(value.key_at()));
         }
     }
     let entries = document.entries("defaults").into_iter();
-    entries.map(|(kind, value)| (kind.to_owned(), value.tag())).collect()
+    entries.map(|(kind, value)| (kind.to_owned(), value.origin.clone())).collect()
 }
 
 /// The stages of one variant, and the bases of those that could not be read (references to them are not wrong as well).
 pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> (Vec<StageDeclaration>, BTreeSet<String>) {
     let mut expander = Expander {
-        origins: &document.origins,
-        defaults: document.tree.get("defaults").and_then(Value::as_dict),
+        defaults: document.tree.get("defaults").and_then(ConfigValue::as_table),
         scope,
         problems,
         declared: HashMap::new(),
@@ -67,7 +62,7 @@ pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Di
         unread: BTreeSet::new(),
     };
     for (name, value) in document.entries("stages") {
-        let read = expander.stage(name, value, document.declared("stages", name));
+        let read = expander.stage(name, value, &document.declared("stages", name));
         if let Err(problem) = read {
             expander.problems.push(problem);
             expander.unread.insert(name.split('[').next().unwrap_or(name).to_owned());
@@ -77,23 +72,22 @@ pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Di
 }
 
 struct Expander<'a> {
-    origins: &'a Origins,
     /// Fields of stages that do not give them, by kind.
-    defaults: Option<&'a Dict>,
+    defaults: Option<&'a ConfigTable>,
     scope: &'a Scope,
     problems: &'a mut Diagnostics,
-    /// The tag of the table that declares each name.
-    declared: HashMap<String, Tag>,
+    /// The place of the table that declares each name.
+    declared: HashMap<String, ValueOrigin>,
     stages: Vec<StageDeclaration>,
     unread: BTreeSet<String>,
 }
 
 impl Expander<'_> {
-    fn stage(&mut self, name: &str, value: &Value, tag: Tag) -> Result<(), Diagnostic> {
+    fn stage(&mut self, name: &str, value: &ConfigValue, origin: &ValueOrigin) -> Result<(), Diagnostic> {
         let fields = value
-            .as_dict()
-            .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value, self.origins))?;
-        let here = |message: String| Diagnostic::new(message).at(self.origins.key(tag));
+            .as_table()
+            .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value))?;
+        let here = |message: String| Diagnostic::new(message).at(origin.key());
         let header = Header::parse(name).ok_or_else(|| {
             here(format!("`{name}` cannot name a stage"))
                 .help("letters, digits, `_` and `-`, and perhaps an index: `mixed`, `mixed[0]`, `mixed[k]`")
@@ -101,7 +95,7 @@ impl Expander<'_> {
         match (header.index, fields.get("for")) {
             (Index::Variable(variable), Some(range)) => {
                 for index in self.range(variable, range)? {
-                    self.declare(header.base, Some(index), Some(variable), tag, fields);
+                    self.declare(header.base, Some(index), Some(variable), origin, fields);
                 }
             }
             (Index::Variable(variable), None) => {
@@ -109,48 +103,45 @@ impl Expander<'_> {
                 return Err(here(format!("stage `{name}` does not say which values `{variable}` takes")).help(help));
             }
             (_, Some(range)) => {
-                let at = self.origins.key(range.tag());
+                let at = range.key_at();
                 let help = format!("name it `[stages.\"{}[k]\"]`, with the index that `for` gives", header.base);
                 let message = format!("stage `{name}` has a `for`, but no index in its name");
                 return Err(Diagnostic::new(message).at(at).help(help));
             }
-            (Index::Literal(index), None) => self.declare(header.base, Some(index), None, tag, fields),
-            (Index::None, None) => self.declare(header.base, None, None, tag, fields),
+            (Index::Literal(index), None) => self.declare(header.base, Some(index), None, origin, fields),
+            (Index::None, None) => self.declare(header.base, None, None, origin, fields),
         }
         Ok(())
     }
 
     /// The values of `for.variable`.
-    fn range(&self, variable: &str, range: &Value) -> Result<Vec<i64>, Diagnostic> {
-        let at = |tag| self.origins.value(tag);
-        let Some(ranges) = range.as_dict() else {
+    fn range(&self, variable: &str, range: &ConfigValue) -> Result<Vec<i64>, Diagnostic> {
+        let Some(ranges) = range.as_table() else {
             let help = format!("write `for.{variable} = \"0..=5\"`");
-            return Err(Diagnostic::new(format!("`for` must be a table, not {}", describe(range)))
-                .at(at(range.tag()))
+            return Err(Diagnostic::new(format!("`for` must be a table, not {}", range.describe()))
+                .at(range.at())
                 .help(help));
         };
         if let Some((other, value)) = ranges.iter().find(|(name, _)| *name != variable) {
             let message = format!("`for` gives `{other}`, but the index in the stage's name is `{variable}`");
-            return Err(Diagnostic::new(message).at(self.origins.key(value.tag())));
+            return Err(Diagnostic::new(message).at(value.key_at()));
         }
         let Some(range) = ranges.get(variable) else {
-            return Err(Diagnostic::new(format!("`for` does not say which values `{variable}` takes")).at(at(range.tag())));
+            return Err(Diagnostic::new(format!("`for` does not say which values `{variable}` takes")).at(range.at()));
         };
         if self.scope.get(variable).is_some() {
             let message = format!("the index `{variable}` has the name of a param or an axis");
-            return Err(Diagnostic::new(message)
-                .at(self.origins.key(range.tag()))
-                .help("give the index another name"));
+            return Err(Diagnostic::new(message).at(range.key_at()).help("give the index another name"));
         }
-        let filled = fill(range, &self.scope.indexed(None, None), self.origins)?;
-        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(at(range.tag())).help(range::FORMS))
+        let filled = fill(range, &self.scope.indexed(None, None))?;
+        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(range.at()).help(range::FORMS))
     }
 
-    fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, tag: Tag, fields: &Dict) {
+    fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, origin: &ValueOrigin, fields: &ConfigTable) {
         let name = index.map_or_else(|| base.to_owned(), |index| format!("{base}[{index}]"));
-        if let Some(first) = self.declared.insert(name.clone(), tag) {
-            let place = self.origins.key(first).map(|first| format!("it is declared at {first} as well"));
-            let diagnostic = Diagnostic::new(format!("stage `{name}` is declared twice")).at(self.origins.key(tag));
+        if let Some(first) = self.declared.insert(name.clone(), origin.clone()) {
+            let place = first.key().map(|first| format!("it is declared at {first} as well"));
+            let diagnostic = Diagnostic::new(format!("stage `{name}` is declared twice")).at(origin.key());
             self.problems.push(place.into_iter().fold(diagnostic, Diagnostic::label));
             return;
         }
@@ -160,15 +151,15 @@ impl Expander<'_> {
             base: base.to_owned(),
             index,
             variable: variable.map(str::to_owned),
-            fields: Dict::new(),
+            fields: ConfigTable::new(),
             broken: BTreeSet::new(),
-            tag,
+            origin: origin.clone(),
         };
-        let kind = fields.get("kind").and_then(Value::as_str);
-        let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_dict());
+        let kind = fields.get("kind").and_then(ConfigValue::as_str);
+        let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_table());
         let left_out = defaults.into_iter().flatten().filter(|(key, _)| !fields.contains_key(*key));
         for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
-            match fill(value, &names, self.origins) {
+            match fill(value, &names) {
                 Ok(filled) => {
                     stage.fields.insert(key.clone(), filled);
                 }
@@ -188,12 +179,6 @@ impl Expander<'_> {
 ///
 /// # Errors
 /// When it is no expression, a name in it is unknown, or it is no whole number.
-pub fn index(
-    text: &str,
-    span: std::ops::Range<usize>,
-    tag: Tag,
-    names: &impl template::Names,
-    origins: &Origins,
-) -> Result<i64, Diagnostic> {
-    template::index(text, span, names).map_err(|error| diagnose(error, |span| origins.part(tag, text, span)))
+pub fn index(text: &str, span: std::ops::Range<usize>, origin: &ValueOrigin, names: &impl template::Names) -> Result<i64, Diagnostic> {
+    template::index(text, span, names).map_err(|error| diagnose(error, |span| origin.part(text, span)))
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use figment::value::Value;
-
 use super::machine;
 use super::task::{Message, Task};
+use crate::config::ConfigValue;
 use crate::event::Progress;
+use crate::source::CONTENT;
 use crate::stage::{Kind, Stage, StageContext, StageError};
 use crate::store::{NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
 
@@ -115,10 +115,9 @@ fn run(
         .iter()
         .find(|kind| kind.name == name)
         .ok_or_else(|| Failure::Task(format!("no kind `{name}`")))?;
-    let params = Value::serialize(&task.params).map_err(|error| Failure::Task(error.to_string()))?;
     let given = task.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params, &given).map_err(|error| Failure::Task(error.to_string()))?;
+    let stage = (kind.parse)(&params(task), &given).map_err(|error| Failure::Task(error.to_string()))?;
     let held = stage.secret().and_then(secret_of);
     let store = Store::open(&task.store)?;
     let key = task.fingerprint.key();
@@ -137,7 +136,7 @@ fn run(
         outputs: workspace.path(),
         scratch: &scratch,
         files: &task.fingerprint.files,
-        content: task.fingerprint.params.get("content").and_then(serde_json::Value::as_str),
+        content: task.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
         secret: held.as_deref(),
         seed: task.fingerprint.seed.unwrap_or(0),
         threads: task.threads,
@@ -167,6 +166,16 @@ fn run(
     store.write_record(&record)?;
     store.clear_scratch(&key);
     Ok(outputs)
+}
+
+/// The stage's params: those in the key, but for the content of its source, and those that are not.
+fn params(task: &Task) -> ConfigValue {
+    let mut params = task.fingerprint.params.clone();
+    if let Some(params) = params.as_object_mut() {
+        params.remove(CONTENT);
+        params.extend(task.unkeyed_params.clone());
+    }
+    params.into()
 }
 
 /// The key in the file.

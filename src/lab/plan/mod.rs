@@ -44,8 +44,6 @@ pub struct Node {
     pub canonical: serde_json::Value,
     /// The numeric class, as it enters the key.
     pub numerics: Option<String>,
-    /// The params as the experiment gives them, named tables put in: what [`Kind::parse`] reads, here and in a worker.
-    pub params: figment::value::Value,
     /// The seed, for stages that draw.
     pub seed: Option<u64>,
     /// By input port, in the order written.

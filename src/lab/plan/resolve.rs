@@ -12,7 +12,7 @@ use super::history::History;
 use super::{Dag, Entry, Node, Plan, State};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
-use crate::source::{Contents, Source};
+use crate::source::{CONTENT, Contents, Source};
 use crate::store::remote::Remotes;
 use crate::store::{Outputs, Record, Store, StoreError};
 
@@ -139,7 +139,7 @@ impl<'a> Resolver<'a> {
             if node.kind.words.is_some() && !content.files.is_empty() {
                 files.clone_from(&content.files);
             } else {
-                params["content"] = content.identity.as_str().into();
+                params[CONTENT] = content.identity.as_str().into();
             }
         }
         for file in node.stage.files() {

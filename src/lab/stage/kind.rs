@@ -1,13 +1,14 @@
 //! The contract of a kind of stage, and of one stage with its params read.
 
 use schemars::Schema;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Input, Output, StageContext, StageError};
+use crate::config::{ConfigValue, ParamError};
 use crate::source::Source;
 
 /// Reads and checks params.
-pub type Parse = fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>;
+pub type Parse = fn(&ConfigValue, &[&str]) -> Result<Box<dyn Stage>, ParamError>;
 
 /// What the table of kinds knows of one kind.
 pub struct Kind {
@@ -47,6 +48,12 @@ pub trait Stage {
     /// The params after defaults, as they enter the key.
     fn params(&self) -> Value;
 
+    /// Params that say where something is or how it is reached, and so are no part of the key: paths of files, addresses. Together
+    /// with [`Stage::params`], they are all that [`Kind::parse`] needs to read the same stage in a worker.
+    fn unkeyed_params(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
     /// What this stage puts out, for kinds whose params say so; nothing for those of which the table says it.
     fn outputs(&self) -> Option<Vec<Output>> {
         None
@@ -79,7 +86,7 @@ pub trait Stage {
     ///
     /// # Errors
     /// When it cannot, or as params that are wrong.
-    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let _ = (port, from);
         Ok(())
     }

@@ -58,7 +58,7 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
 fn params_are_checked_before_anything_runs() {
     let refusal = |params: &str| {
         let error = parse("import", params).err().unwrap();
-        format!("{}: {}", error.path.join("."), error.kind)
+        format!("{}: {}", error.path.join("."), error.problem)
     };
     let said = [
         refusal(""),

@@ -5,13 +5,13 @@ mod params;
 mod solution;
 mod steps;
 
-use figment::value::Value;
 use schemars::{Schema, schema_for};
 
 use self::params::{Merge, Params};
 use self::solution::Solution;
 use super::pool::Named;
 use super::{Problems, Splits, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -41,8 +41,8 @@ impl Task for Addition {
         }
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        let params: Params = params.read()?;
         params.check()?;
         Ok(Box::new(params))
     }

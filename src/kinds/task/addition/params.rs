@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::pool::{Demand, Sizes};
 use crate::task::{Start, check_share};
+use lab::config::ParamError;
 
 /// Operands have at most this many digits, so that sums are 64-bit numbers.
 pub(super) const MOST_DIGITS: u32 = 18;
@@ -118,7 +119,7 @@ impl Params {
     }
 
     /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
+    pub(super) fn check(&self) -> Result<(), ParamError> {
         check_share(self.skip_share)?;
         self.demand().check()
     }

@@ -10,7 +10,6 @@ mod skeleton;
 mod solver;
 pub(super) mod symbols;
 
-use figment::value::Value;
 use schemars::{Schema, schema_for};
 
 use self::equation::Equation;
@@ -18,6 +17,7 @@ use self::expression::Written;
 use self::params::{Pair, Params};
 use super::pool::Named;
 use super::{Problems, Splits, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -42,8 +42,8 @@ impl Task for Algebra {
         judge::follow(question(row).unwrap_or_default(), steps)
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        let params: Params = params.read()?;
         params.check()?;
         Ok(Box::new(params))
     }

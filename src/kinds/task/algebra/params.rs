@@ -7,6 +7,7 @@ use super::draw::Range;
 use super::symbols::LETTERS;
 use crate::task::pool::{Demand, Sizes};
 use crate::task::{Start, check_share};
+use lab::config::ParamError;
 
 /// The most symbols of an equation: all letters and ❤.
 pub(super) const MOST_SYMBOLS: u32 = LETTERS.len() as u32 + 1;
@@ -127,7 +128,7 @@ impl Params {
     }
 
     /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
+    pub(super) fn check(&self) -> Result<(), ParamError> {
         check_share(self.skip_share)?;
         self.demand().check()
     }

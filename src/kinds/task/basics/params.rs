@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Questions;
 use crate::task::pool::{Demand, Sizes};
+use lab::config::ParamError;
 
 /// Lists and equations have at most so many items: there are no more letters.
 pub(super) const MOST_ITEMS: u32 = 14;
@@ -96,8 +97,8 @@ impl Params {
     }
 
     /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    pub(super) fn check(&self) -> Result<(), ParamError> {
+        let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
         if self.skills.is_empty() {
             return wrong(
                 "skills",

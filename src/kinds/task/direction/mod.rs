@@ -4,13 +4,13 @@ mod params;
 mod steps;
 pub(super) mod walk;
 
-use figment::value::Value;
 use schemars::{Schema, schema_for};
 
 use self::params::Params;
 use self::walk::{Facing, Walk};
 use super::pool::Named;
 use super::{Problems, Splits, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -42,8 +42,8 @@ impl Task for Direction {
         }
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        let params: Params = params.read()?;
         params.check()?;
         Ok(Box::new(params))
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::walk::{Action, Facing, Walk};
 use crate::task::pool::{Demand, Group, Pool, Sizes};
 use crate::task::{Start, check_share};
+use lab::config::ParamError;
 use learn::seed::Stream;
 
 /// Walks have at most this many actions: beyond, the solutions, which grow with their square, fit no model.
@@ -77,7 +78,7 @@ impl Params {
     }
 
     /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
+    pub(super) fn check(&self) -> Result<(), ParamError> {
         check_share(self.skip_share)?;
         self.demand().check()
     }

@@ -348,7 +348,7 @@ impl<'a> Run<'a> {
         Task {
             store: self.store.folder().to_owned(),
             fingerprint,
-            params: serde_json::to_value(&node.params).unwrap_or_default(),
+            unkeyed_params: node.stage.unkeyed_params(),
             inputs,
             threads,
             device: self.options.device.clone(),

@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use figment::value::{Dict, Value};
-
 use super::Reader;
-use crate::config::Diagnostic;
-use crate::config::value::describe;
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
 use crate::source::{SOURCE, Source};
 use crate::stage::{Argument, Kind};
 
@@ -17,38 +14,39 @@ const SCRIPTS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", "
 
 impl Reader<'_, '_> {
     /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
-    pub(super) fn with_files(&mut self, kind: &Kind, mut params: Dict) -> Dict {
+    pub(super) fn with_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.words else { return params };
         // What is no list is left for the kind to refuse.
-        let Some(Value::Array(list, words)) = params.get(field).cloned() else {
+        let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
             return params;
         };
+        let (origin, words) = (list.origin.clone(), list.items().to_vec());
         let provided = Provided::of(params.get(SOURCE));
         let mut named = BTreeMap::new();
         let words = words.into_iter().enumerate();
         let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
-        params.insert(field.to_owned(), Value::Array(list, words));
+        params.insert(field.to_owned(), ConfigValue::new(ValueData::List(words), origin));
         params
     }
 
-    fn word(&mut self, place: usize, word: Value, provided: &Provided, named: &mut BTreeMap<String, PathBuf>) -> Value {
-        let Value::String(tag, text) = &word else {
-            if word.as_dict().is_some() {
-                let message = format!("a word of a command line is a text, not {}", describe(&word));
-                self.problems.push(Diagnostic::new(message).at(self.origins.value(word.tag())));
+    fn word(&mut self, place: usize, word: ConfigValue, provided: &Provided, named: &mut BTreeMap<String, PathBuf>) -> ConfigValue {
+        let Some(text) = word.as_str() else {
+            if word.as_table().is_some() {
+                let message = format!("a word of a command line is a text, not {}", word.describe());
+                self.problems.push(Diagnostic::new(message).at(word.at()));
             }
             return word;
         };
-        let at = self.origins.value(*tag);
+        let at = word.at();
         let folder = at.as_ref().map(|at| Path::new(&at.source.name)).and_then(Path::parent);
         match look(place == 0, text, folder.unwrap_or(Path::new("")), provided) {
             Ok(None) => word,
             Ok(Some((before, path))) => {
-                let word = Argument::File {
+                let file = Argument::File {
                     before,
                     path: path.clone(),
                 };
-                let name = word.source().map(|source| source.name).unwrap_or_default();
+                let name = file.source().map(|source| source.name).unwrap_or_default();
                 let other = named.insert(name.clone(), path.clone()).filter(|other| *other != path);
                 if other.is_some() || provided.has(&name) {
                     let message = format!("two files are called `{name}`, and the program finds both in one folder");
@@ -58,7 +56,10 @@ impl Reader<'_, '_> {
                     };
                     self.problems.push(Diagnostic::new(message).at(at).help(help));
                 }
-                word.into_value(*tag)
+                ConfigValue {
+                    origin: word.origin,
+                    ..file.param().into()
+                }
             }
             Err((message, label, help)) => {
                 self.problems.push(Diagnostic::new(message).at(at).label(label).help(help));
@@ -76,7 +77,7 @@ struct Provided {
 }
 
 impl Provided {
-    fn of(source: Option<&Value>) -> Self {
+    fn of(source: Option<&ConfigValue>) -> Self {
         let Some(source) = source else {
             return Self {
                 names: Vec::new(),
@@ -84,7 +85,7 @@ impl Provided {
             };
         };
         // One that is wrong is reported by the kind.
-        let source = source.deserialize::<Source>().unwrap_or_default();
+        let source = source.read::<Source>().unwrap_or_default();
         let listed = || source.list(source.path.as_deref()?).ok();
         match listed() {
             Some(files) => Self {

@@ -12,11 +12,8 @@ mod reference;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use figment::value::Value;
-
 use super::Dag;
-use crate::config::value::describe;
-use crate::config::{Diagnostic, Diagnostics, Experiment, Origins, StageDeclaration, Variant, known, nearest};
+use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::is_port;
 use crate::stage::{Input, Kind, Output, PortType, Stage};
 
@@ -29,11 +26,11 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(&experiment.name);
     for variant in &experiment.variants {
-        let drafts = Reader::new(variant, kinds, &experiment.origins, &mut problems).drafts();
+        let drafts = Reader::new(variant, kinds, &mut problems).drafts();
         match cycle::order(&drafts) {
             Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
             Ok(_) => {}
-            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts, &experiment.origins))),
+            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts))),
         }
     }
     if problems.is_empty() {
@@ -48,9 +45,9 @@ fn unknown_defaults(experiment: &Experiment, kinds: &[&'static Kind]) -> Vec<Dia
     let names = || kinds.iter().map(|kind| kind.name);
     let unknown = experiment.defaults.iter().filter(|(name, _)| !names().any(|kind| kind == *name));
     unknown
-        .map(|(name, tag)| {
+        .map(|(name, origin)| {
             let message = format!("no kind `{name}` to have defaults ({})", known(names()));
-            let problem = Diagnostic::new(message).at(experiment.origins.key(*tag));
+            let problem = Diagnostic::new(message).at(origin.key());
             problem.suggest(nearest(name, names()))
         })
         .collect()
@@ -61,7 +58,7 @@ struct Draft<'a> {
     declaration: &'a StageDeclaration,
     kind: Option<&'static Kind>,
     /// With its params as they are written.
-    stage: Option<(Box<dyn Stage>, Value)>,
+    stage: Option<(Box<dyn Stage>, ConfigValue)>,
     seed: u64,
     /// By input port, in the order of the kind's table.
     inputs: Vec<(String, Vec<Edge>)>,
@@ -73,8 +70,8 @@ struct Edge {
     /// Which draft of the variant.
     to: usize,
     port: Cow<'static, str>,
-    /// Leads to the reference.
-    tag: figment::value::Tag,
+    /// The place of the reference.
+    origin: ValueOrigin,
 }
 
 /// What another stage can refer to.
@@ -100,19 +97,17 @@ impl Ports {
 struct Reader<'a, 'p> {
     variant: &'a Variant,
     kinds: &'a [&'static Kind],
-    origins: &'a Origins,
     problems: &'p mut Diagnostics,
     /// The stages' positions, by base and index.
     positions: HashMap<(&'a str, Option<i64>), usize>,
 }
 
 impl<'a, 'p> Reader<'a, 'p> {
-    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], origins: &'a Origins, problems: &'p mut Diagnostics) -> Self {
+    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], problems: &'p mut Diagnostics) -> Self {
         let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
         Self {
             variant,
             kinds,
-            origins,
             problems,
             positions: variant.stages.iter().enumerate().map(name).collect(),
         }
@@ -147,7 +142,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let Some(value) = stage.fields.get("kind") else {
             if !stage.broken.contains("kind") {
                 let message = format!("stage `{}` needs a `kind` ({})", stage.name, known(names()));
-                let at = self.origins.key(stage.tag);
+                let at = stage.origin.key();
                 // A field for a stage that is declared elsewhere, under a name with a slip.
                 let others = self.variant.stages.iter().map(|other| other.name.as_str());
                 let meant = nearest(&stage.name, others.filter(|name| *name != stage.name));
@@ -158,9 +153,9 @@ impl<'a, 'p> Reader<'a, 'p> {
         let name = value.as_str().unwrap_or_default();
         let found = self.kinds.iter().find(|kind| kind.name == name).copied();
         if found.is_none() {
-            let shown = crate::config::value::text(value);
+            let shown = value.plain_text();
             let message = format!("no kind `{shown}` ({})", known(names()));
-            let problem = Diagnostic::new(message).at(self.origins.value(value.tag()));
+            let problem = Diagnostic::new(message).at(value.at());
             let problem = problem.suggest(nearest(name, names()));
             self.problems.push(problem);
         }
@@ -179,7 +174,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                         input.name,
                         reference::takes(input)
                     );
-                    let at = self.origins.key(stage.tag);
+                    let at = stage.origin.key();
                     self.problems.push(Diagnostic::new(message).at(at));
                 }
                 continue;
@@ -202,19 +197,19 @@ impl<'a, 'p> Reader<'a, 'p> {
         &mut self,
         stage: &StageDeclaration,
         kind: &'static Kind,
-        table: &Value,
+        table: &ConfigValue,
         sources: &[Option<Ports>],
     ) -> Vec<(String, Vec<Edge>)> {
-        let Some(table) = table.as_dict() else {
-            let message = format!("`{}` must be a table of references, not {}", params::FREE, describe(table));
-            self.problems.push(Diagnostic::new(message).at(self.origins.value(table.tag())));
+        let Some(table) = table.as_table() else {
+            let message = format!("`{}` must be a table of references, not {}", params::FREE, table.describe());
+            self.problems.push(Diagnostic::new(message).at(table.at()));
             return Vec::new();
         };
         let mut inputs = Vec::new();
         for (name, value) in table {
             if !is_port(name) {
                 let message = format!("`{name}` cannot name an input: small letters, digits and `_` only, and not `source`");
-                self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+                self.problems.push(Diagnostic::new(message).at(value.key_at()));
                 continue;
             }
             let input = Input {
@@ -237,7 +232,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         stage: &StageDeclaration,
         kind: &'static Kind,
         input: &Input<'_>,
-        values: &[Value],
+        values: &[ConfigValue],
         sources: &[Option<Ports>],
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());

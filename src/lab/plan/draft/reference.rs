@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use figment::value::{Tag, Value};
-
 use super::{Edge, Ports, Reader};
-use crate::config::value::describe;
-use crate::config::{self, Diagnostic, Location, StageDeclaration, known, nearest};
+use crate::config::{self, ConfigValue, Diagnostic, Location, StageDeclaration, ValueData, ValueOrigin, known, nearest};
 use crate::stage::{Input, Kind, Output, PortType};
 
 /// Indices named in a message before it ends in `…`.
@@ -43,7 +40,7 @@ impl Parts {
 struct Written<'v> {
     text: &'v str,
     parts: Parts,
-    tag: Tag,
+    origin: &'v ValueOrigin,
 }
 
 impl Written<'_> {
@@ -86,25 +83,25 @@ impl Reader<'_, '_> {
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
-        value: &'v Value,
-    ) -> Result<&'v [Value], Diagnostic> {
-        let wrong = |message: String| Err(Diagnostic::new(message).at(self.origins.value(value.tag())));
+        value: &'v ConfigValue,
+    ) -> Result<&'v [ConfigValue], Diagnostic> {
+        let wrong = |message: String| Err(Diagnostic::new(message).at(value.at()));
         let name = input.name;
-        match value {
-            Value::String(..) => Ok(std::slice::from_ref(value)),
-            Value::Array(_, items) if !(input.many || input.optional && items.is_empty()) => wrong(format!(
+        match &value.data {
+            ValueData::Text(_) => Ok(std::slice::from_ref(value)),
+            ValueData::List(items) if !(input.many || input.optional && items.is_empty()) => wrong(format!(
                 "input `{name}` of {} takes one reference, not a list of {}",
                 kind.name,
                 items.len()
             )),
-            Value::Array(_, items) if items.is_empty() && !input.optional => {
+            ValueData::List(items) if items.is_empty() && !input.optional => {
                 wrong(format!("stage `{}` needs the input `{name}`: {}", stage.name, takes(input)))
             }
-            Value::Array(_, items) => Ok(items),
-            other => wrong(format!(
+            ValueData::List(items) => Ok(items),
+            _ => wrong(format!(
                 "input `{name}` of {} takes a reference such as `\"stage.port\"`, not {}",
                 kind.name,
-                describe(other)
+                value.describe()
             )),
         }
     }
@@ -116,17 +113,20 @@ impl Reader<'_, '_> {
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
-        value: &Value,
+        value: &ConfigValue,
         sources: &[Option<Ports>],
     ) -> Result<Vec<Edge>, Diagnostic> {
-        let tag = value.tag();
         let parts = value.as_str().and_then(|text| Some((text, Parts::of(text)?)));
         let Some((text, parts)) = parts else {
-            let message = format!("{} is no reference", describe(value));
+            let message = format!("{} is no reference", value.describe());
             let help = "write `stage`, `stage.port` or `stage[k-1].port`";
-            return Err(Diagnostic::new(message).at(self.origins.value(tag)).help(help));
+            return Err(Diagnostic::new(message).at(value.at()).help(help));
         };
-        let written = Written { text, parts, tag };
+        let written = Written {
+            text,
+            parts,
+            origin: &value.origin,
+        };
         if self.variant.unread.contains(written.base()) {
             return Ok(Vec::new());
         }
@@ -149,7 +149,7 @@ impl Reader<'_, '_> {
             return Ok(vec![None]);
         };
         let names = self.variant.scope.indexed(stage.variable.as_deref(), stage.index);
-        let index = |span| config::index(written.text, span, written.tag, &names, self.origins);
+        let index = |span| config::index(written.text, span, written.origin, &names);
         let Some((first, last, included)) = bounds(written.text, span.clone()) else {
             return Ok(vec![Some(index(span)?)]);
         };
@@ -185,7 +185,7 @@ impl Reader<'_, '_> {
         sources: &[Option<Ports>],
     ) -> Result<Option<Edge>, Diagnostic> {
         let at = |part: Range<usize>| self.place(written, part);
-        let Written { text, parts, tag } = written;
+        let Written { text, parts, origin } = written;
         let base = written.base();
         let Some(position) = self.position(base, index) else {
             let name = 0..parts.port.as_ref().map_or(text.len(), |port| port.start - 1);
@@ -210,13 +210,13 @@ impl Reader<'_, '_> {
         Ok(Some(Edge {
             to: position,
             port: port.name.clone(),
-            tag: *tag,
+            origin: (*origin).clone(),
         }))
     }
 
     /// Where a part of a reference stands.
     fn place(&self, written: &Written<'_>, part: Range<usize>) -> Option<Location> {
-        self.origins.part(written.tag, written.text, part)
+        written.origin.part(written.text, part)
     }
 
     fn position(&self, base: &str, index: Option<i64>) -> Option<usize> {
