@@ -364,8 +364,8 @@ mod tests {
         `main` is no branch, tag or commit of a `hub` repository
         `12` is no digest (64 hexadecimal digits)
         one pin is enough: give `sha256` or `blake3`
-        invalid type: found signed int `3`, expected a text or a list of texts
-        unknown field: found `file`, expected `one of `name`, `path`, `url`, `hub`, `revision`, `files`, `sha256`, `blake3``
+        must be a text or a list of texts, not 3
+        no field `file` (known: name, path, url, hub, revision, files, sha256, blake3)
         "#);
     }
 

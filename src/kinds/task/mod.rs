@@ -5,6 +5,7 @@ mod addition;
 mod algebra;
 mod basics;
 mod direction;
+mod drawn;
 mod gsm8k;
 mod pool;
 // The example of docs/extending.md: a task for the tests alone.
@@ -167,15 +168,6 @@ impl Start {
         };
         train.iter().filter_map(&mut chosen).collect()
     }
-}
-
-/// Refuses a `skip_share` that is no share.
-fn check_share(share: f64) -> Result<(), ParamError> {
-    if (0.0..=1.0).contains(&share) {
-        return Ok(());
-    }
-    let message = format!("{share} is out of range, it must be a share, from 0 to 1");
-    Err(ParamError::new("skip_share", message))
 }
 
 #[cfg(test)]

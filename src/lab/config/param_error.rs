@@ -23,7 +23,7 @@ pub enum ParamProblem {
     #[error("{0}")]
     Message(String),
     #[error("no field `{name}` ({})", known(fields.iter().copied()))]
-    UnknownField { name: String, fields: &'static [&'static str] },
+    UnknownField { name: String, fields: Vec<&'static str> },
     /// A text that is none of the names which the param may have.
     #[error("no `{name}` ({})", known(names.iter().copied()))]
     UnknownName { name: String, names: &'static [&'static str] },
@@ -134,7 +134,7 @@ impl de::Error for ParamError {
     }
 
     fn unknown_field(name: &str, fields: &'static [&'static str]) -> Self {
-        let name = name.to_owned();
+        let (name, fields) = (name.to_owned(), fields.to_vec());
         ParamProblem::UnknownField { name, fields }.into()
     }
 

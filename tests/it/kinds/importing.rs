@@ -70,13 +70,13 @@ fn params_are_checked_before_anything_runs() {
         refusal("source = { path = 'x' }\nfields = { question = 'q' }"),
     ];
     assert_snapshot!(said.join("\n"), @r"
-    : missing field `source`
+    : a field `source` is missing
     source: no source `data`
     source: source `data` says no place: give `path`, `url` or `hub`
     source.sha256: `1` is no digest (64 hexadecimal digits)
-    task: unknown variant: found `addition`, expected ``gsm8k``
-    format: unknown variant: found `xml`, expected `one of `auto`, `jsonl`, `json`, `csv`, `parquet``
-    fields.question: unknown field: found `question`, expected `one of `id`, `prompt`, `completion`, `step_num`, `answer``
+    task: no `addition` (known: gsm8k)
+    format: no `xml` (known: auto, jsonl, json, csv, parquet)
+    fields.question: no field `question` (known: id, prompt, completion, step_num, answer)
     ");
 }
 

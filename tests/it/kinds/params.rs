@@ -132,7 +132,7 @@ fn only_what_draws_has_a_seed() {
 
 #[test]
 fn wrong_params_are_refused() {
-    assert_snapshot!(refusal("generate", ""), @": missing field `task`");
+    assert_snapshot!(refusal("generate", ""), @": a field `task` is missing");
     assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected `one of `addition`, `algebra`, `basics`, `direction``");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");

@@ -7,7 +7,7 @@ mod question;
 
 use schemars::{Schema, schema_for};
 
-use self::params::Params;
+use self::params::BasicsParams;
 use self::question::Question;
 use super::pool::Named;
 use super::{Problems, Splits, Task};
@@ -37,17 +37,17 @@ impl Task for Basics {
     }
 
     fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
-        let params: Params = params.read()?;
+        let params: BasicsParams = params.read()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(BasicsParams)
     }
 }
 
-impl Problems for Params {
+impl Problems for BasicsParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
