@@ -78,16 +78,12 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
     let input = |(port, link): (&String, &lab::plan::Link)| {
-        let digest = plan
-            .entries
-            .get(link.from.index())
-            .and_then(|from| from.outputs.get(link.port.as_ref()));
         json!({
             "port": port,
             "stage": plan.dag.graph.node_weight(link.from).map(|from| &from.name.name),
             "variant": plan.dag.graph.node_weight(link.from).map(|from| &from.name.variant),
             "output": link.port,
-            "digest": digest.map(|artifact| artifact.digest),
+            "digest": plan.artifact(link).map(|artifact| artifact.digest),
         })
     };
     links.map(input).collect()

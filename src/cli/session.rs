@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use petgraph::graph::NodeIndex;
 
 use super::Failed;
-use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::diagnostics::Rejected;
+use super::experiment::{ExecutionArgs, ExperimentArgs, environment, user_file};
 use super::key;
 use super::sources::Access;
-use lab::config::{self, Settings};
+use lab::config::{self, Settings, SettingsOptions};
 use lab::download::FetchError;
 use lab::fingerprint::Reason;
 use lab::plan::Selection;
@@ -165,15 +166,16 @@ pub fn folder(settings: &Settings) -> PathBuf {
 /// # Errors
 /// When a file cannot be read or a setting is wrong.
 pub fn settings(folder: &Path, store: Option<&Path>) -> Result<Settings, Failed> {
-    let experiment = ExperimentArgs {
-        // None is read: where it would be says which project's settings count.
-        file: folder.join("none.toml"),
-        store: store.map(Path::to_owned),
-        ..ExperimentArgs::default()
+    let environment = environment();
+    let options = SettingsOptions {
+        folder: folder.to_owned(),
+        settings: store
+            .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()))
+            .into_iter()
+            .collect(),
+        user_file: user_file(&environment),
+        environment,
     };
-    let mut options = experiment.options(&ExecutionArgs::default());
-    options
-        .environment
-        .retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
-    config::settings_alone(&options).map_err(|diagnostics| experiment.rejected(diagnostics).into())
+    let file = PathBuf::from("the settings");
+    config::load_settings(&options).map_err(|diagnostics| Rejected { file, diagnostics }.into())
 }

@@ -193,7 +193,7 @@ impl<'a> Walk<'a> {
 
     /// `data 3c4d5e6f7a8b ← `
     fn input(&self, port: &str, link: &lab::plan::Link) -> String {
-        let artifact = self.plan.entries[link.from.index()].outputs.get(link.port.as_ref());
+        let artifact = self.plan.artifact(link);
         let digest = artifact.map_or_else(|| "not known yet".to_owned(), |artifact| artifact.digest.short());
         let from = if self.node(link.from).kind.outputs.len() > 1 {
             format!("{} of ", link.port)
@@ -212,10 +212,7 @@ impl<'a> Walk<'a> {
             let mut inputs = Vec::new();
             for (port, links) in &node.inputs {
                 for link in links {
-                    let digest = self.plan.entries[link.from.index()]
-                        .outputs
-                        .get(link.port.as_ref())
-                        .map(|artifact| artifact.digest);
+                    let digest = self.plan.artifact(link).map(|artifact| artifact.digest);
                     let from = &self.node(link.from).name;
                     inputs.push(json!({"port": port, "stage": from.name, "variant": from.variant, "output": link.port, "digest": digest}));
                     if seen.insert(link.from) {

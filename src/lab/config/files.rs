@@ -4,70 +4,58 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layers::OWN;
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, ValueData, text};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, ValueData, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
 const PROJECT: &str = "runner.toml";
 
 /// One file, parsed.
-pub(super) struct File {
+pub(super) struct ConfigFile {
     pub tree: ConfigTable,
     /// Whether it is a user or project file, which hold `[settings]` alone.
     pub settings_only: bool,
     pub path: PathBuf,
 }
 
-/// Reads all files, the ones that win last; without the experiment's, the settings of user and project alone.
-pub(super) fn read(options: &LoadOptions, experiment: bool, origins: &mut OriginCounter, problems: &mut Diagnostics) -> Vec<File> {
-    let mut reader = Reader {
-        origins,
-        problems,
-        open: Vec::new(),
-        done: Vec::new(),
-        files: Vec::new(),
-    };
-    let user = options.user_file.as_deref().filter(|path| path.exists());
-    for path in user.map(Path::to_path_buf).into_iter().chain(project(&options.file)) {
-        if let Some(tree) = reader.parse(&path, None) {
-            reader.files.push(File {
-                tree,
-                settings_only: true,
-                path,
-            });
-        }
-    }
-    if experiment {
-        reader.experiment(&options.file, None);
-    }
-    reader.files
-}
-
-fn project(experiment: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(experiment).ok()?;
-    let found = absolute
-        .ancestors()
-        .skip(1)
-        .map(|folder| folder.join(PROJECT))
-        .find(|path| path.is_file())?;
-    // As people would write it: the folders above the experiment by the path that was given, if it names them.
-    let near = experiment.ancestors().skip(1).map(|folder| folder.join(PROJECT));
-    let mut near = near.filter(|path| path.is_file());
-    Some(near.next().unwrap_or(found))
-}
-
-struct Reader<'a> {
-    origins: &'a mut OriginCounter,
-    problems: &'a mut Diagnostics,
+/// Reads files, the ones that win last.
+#[derive(Default)]
+pub(super) struct ExperimentReader {
+    pub files: Vec<ConfigFile>,
+    pub origins: OriginCounter,
+    pub problems: Diagnostics,
     /// The files being read, each extending the next.
     open: Vec<PathBuf>,
     /// Each file counts once, where it is first extended, so that a base shared by two does not undo what one of them changed.
     done: Vec<PathBuf>,
-    files: Vec<File>,
 }
 
-impl Reader<'_> {
+/// The file of the project that `folder` belongs to.
+fn project_file(folder: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(folder.join(PROJECT)).ok()?;
+    let mut above = absolute.ancestors().skip(1).map(|folder| folder.join(PROJECT));
+    let found = above.find(|path| path.is_file())?;
+    // As people would write it: the folders above by the path that was given, if it names them.
+    let mut near = folder.ancestors().map(|folder| folder.join(PROJECT));
+    Some(near.find(|path| path.is_file()).unwrap_or(found))
+}
+
+impl ExperimentReader {
+    /// Reads the user's file and the project's, which hold settings alone.
+    pub fn settings(&mut self, folder: &Path, user_file: Option<&Path>) {
+        let user = user_file.filter(|path| path.exists());
+        for path in user.map(Path::to_path_buf).into_iter().chain(project_file(folder)) {
+            if let Some(tree) = self.parse(&path, None) {
+                self.files.push(ConfigFile {
+                    tree,
+                    settings_only: true,
+                    path,
+                });
+            }
+        }
+    }
+
     /// Reads an experiment after the files that it extends.
-    fn experiment(&mut self, path: &Path, from: Option<Location>) {
+    pub fn experiment(&mut self, path: &Path, from: Option<Location>) {
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(start) = self.open.iter().position(|open| *open == identity) {
             let cycle = self.open[start..].iter().chain([&identity]).map(|path| file_name(path));
@@ -90,7 +78,7 @@ impl Reader<'_> {
         if !top {
             tree.retain(|key, _| !OWN.contains(&key.as_str()));
         }
-        self.files.push(File {
+        self.files.push(ConfigFile {
             tree,
             settings_only: false,
             path: path.to_owned(),
@@ -124,7 +112,7 @@ impl Reader<'_> {
             }
         };
         let source = Arc::new(SourceText { name, text });
-        match text::document(&source, self.origins) {
+        match text::document(&source, &mut self.origins) {
             Ok(mut tree) => {
                 anchor(&mut tree, path);
                 Some(tree)

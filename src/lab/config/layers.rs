@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::files::{self, File};
+use super::files::{ConfigFile, ExperimentReader};
 use super::merge::merged;
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, OriginCounter, Settings, ValueOrigin, remote, unused};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, remote, unused};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 14] = [
@@ -100,15 +100,29 @@ impl Order {
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
 pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
-    merge(options, true)
+    let mut reader = ExperimentReader::default();
+    let folder = options.file.parent().unwrap_or(Path::new(""));
+    reader.settings(folder, options.user_file.as_deref());
+    reader.experiment(&options.file, None);
+    merge(options, reader)
 }
 
-/// What the user's file, the project's, the environment and the command line set, without an experiment.
+/// Loads the settings of the user and of a project, without an experiment.
 ///
 /// # Errors
 /// When a file cannot be read or is not TOML, or a setting is wrong.
-pub fn settings_alone(options: &LoadOptions) -> Result<Settings, Vec<Diagnostic>> {
-    let mut document = merge(options, false)?;
+pub fn load_settings(options: &SettingsOptions) -> Result<Settings, Vec<Diagnostic>> {
+    let mut reader = ExperimentReader::default();
+    reader.settings(&options.folder, options.user_file.as_deref());
+    let mut environment = options.environment.clone();
+    environment.retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
+    let layers = LoadOptions {
+        file: options.folder.clone(),
+        settings: options.settings.clone(),
+        environment,
+        ..LoadOptions::default()
+    };
+    let mut document = merge(&layers, reader)?;
     let mut problems = std::mem::take(&mut document.problems);
     let settings = super::settings(&document, &mut problems);
     if problems.is_empty() {
@@ -118,13 +132,17 @@ pub fn settings_alone(options: &LoadOptions) -> Result<Settings, Vec<Diagnostic>
     }
 }
 
-fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagnostic>> {
-    let mut origins = OriginCounter::default();
-    let mut problems = Diagnostics::default();
+fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Vec<Diagnostic>> {
+    let ExperimentReader {
+        mut origins,
+        mut problems,
+        files: read,
+        ..
+    } = reader;
     let mut layers = Layers::default();
     let mut wrong_keys = Diagnostics::default();
     let mut files = Vec::new();
-    for mut file in files::read(options, experiment, &mut origins, &mut problems) {
+    for mut file in read {
         if !file.settings_only {
             files.push(file.path.clone());
         }
@@ -208,7 +226,7 @@ impl Layers {
 }
 
 /// Reports the keys of a file that are wrong, and takes them out.
-fn check_file(file: &mut File, problems: &mut Diagnostics) {
+fn check_file(file: &mut ConfigFile, problems: &mut Diagnostics) {
     if file.settings_only {
         check_keys(&file.tree, "a user or project file", &["settings"], problems);
     } else {

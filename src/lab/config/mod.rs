@@ -27,7 +27,7 @@ mod unused;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, SourceText};
-pub use layers::{Document, KEYS, TRUST, layer, settings_alone};
+pub use layers::{Document, KEYS, TRUST, layer, load_settings};
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 use origin::OriginCounter;
@@ -57,6 +57,19 @@ pub struct LoadOptions {
     /// Environment variables; those that are not `RUNNER_…` are left alone.
     pub environment: Vec<(String, String)>,
     /// The user's file; it need not exist.
+    pub user_file: Option<PathBuf>,
+}
+
+/// What to load where there is no experiment: the settings of the user and of a project.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsOptions {
+    /// The folder whose project counts: its `runner.toml`, or the nearest one above it.
+    pub folder: PathBuf,
+    /// As in [`LoadOptions`].
+    pub settings: Vec<(String, String)>,
+    /// As in [`LoadOptions`]; variables of params and of the matrix are left alone.
+    pub environment: Vec<(String, String)>,
+    /// As in [`LoadOptions`].
     pub user_file: Option<PathBuf>,
 }
 

@@ -19,7 +19,7 @@ use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
 use crate::stage::{Kind, Output, Stage};
-use crate::store::Outputs;
+use crate::store::{Artifact, Outputs};
 
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
@@ -105,6 +105,11 @@ impl Plan {
     /// Those of them whose outputs are not in the store.
     pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
         self.stages().filter(|(_, _, entry)| entry.state != State::Hit)
+    }
+
+    /// The artifact that a reference leads to; `None` while the stage that writes it has not run.
+    pub fn artifact(&self, link: &Link) -> Option<&Artifact> {
+        self.entries.get(link.from.index())?.outputs.get(link.port.as_ref())
     }
 
     /// How many stages are in `state`.

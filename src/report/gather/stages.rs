@@ -7,7 +7,6 @@ use petgraph::graph::NodeIndex;
 use serde::Deserialize;
 
 use crate::findings::{Input, Output, Ran, Stage, State, Steps};
-use lab::hash::Digest;
 use lab::plan::{self, Entry, Node, Plan};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
@@ -58,8 +57,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
         .inputs
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
-    let digest =
-        |link: &plan::Link| -> Option<Digest> { Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest) };
+    let digest = |link: &plan::Link| plan.artifact(link).map(|artifact| artifact.digest);
     links
         .map(|(port, link)| Input {
             port: port.clone(),
