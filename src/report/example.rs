@@ -96,7 +96,7 @@ impl Builder {
             .unwrap();
         let node = self.graph.add_node(Node {
             name: if members.len() == 1 { members[0].clone() } else { shared },
-            base: name.split('[').next().unwrap_or(name).to_owned(),
+            base: lab::config::base_name(name).to_owned(),
             index: None,
             members,
             kind: known,

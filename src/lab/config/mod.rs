@@ -36,7 +36,7 @@ pub use param_error::{ParamError, ParamProblem};
 pub use range::{RangeError, span};
 pub use remote::{Access, Remote};
 pub use scope::{Indexed, Scope};
-pub use stages::index;
+pub use stages::{base_name, index, name_index};
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,17 @@ use super::scope::{Scope, diagnose, fill};
 use super::template::{self, is_name};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, range};
 
-/// What a stage's name in the file says.
+/// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
+pub fn base_name(name: &str) -> &str {
+    name.split_once('[').map_or(name, |(base, _)| base)
+}
+
+/// The index in a stage's name: 2 of `standard[2]`.
+pub fn name_index(name: &str) -> Option<i64> {
+    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// A stage's name as it is written in the file.
 struct Header<'a> {
     base: &'a str,
     index: Index<'a>,
@@ -65,7 +75,7 @@ pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Di
         let read = expander.stage(name, value, &document.declared("stages", name));
         if let Err(problem) = read {
             expander.problems.push(problem);
-            expander.unread.insert(name.split('[').next().unwrap_or(name).to_owned());
+            expander.unread.insert(base_name(name).to_owned());
         }
     }
     (expander.stages, expander.unread)
@@ -181,4 +191,15 @@ impl Expander<'_> {
 /// When it is no expression, a name in it is unknown, or it is no whole number.
 pub fn index(text: &str, span: std::ops::Range<usize>, origin: &ValueOrigin, names: &impl template::Names) -> Result<i64, Diagnostic> {
     template::index(text, span, names).map_err(|error| diagnose(error, |span| origin.part(text, span)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_base_and_perhaps_an_index() {
+        assert_eq!(["score[12]", "score", "score[x]"].map(base_name), ["score"; 3]);
+        assert_eq!(["score[12]", "score", "score[x]"].map(name_index), [Some(12), None, None]);
+    }
 }

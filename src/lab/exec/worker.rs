@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::machine;
 use super::task::{Message, Task};
-use crate::config::ConfigValue;
 use crate::event::Progress;
 use crate::source::CONTENT;
 use crate::stage::{Kind, Stage, StageContext, StageError};
@@ -117,7 +116,7 @@ fn run(
         .ok_or_else(|| Failure::Task(format!("no kind `{name}`")))?;
     let given = task.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params(task), &given).map_err(|error| Failure::Task(error.to_string()))?;
+    let stage = (kind.parse)(&params(task).into(), &given).map_err(|error| Failure::Task(error.to_string()))?;
     let held = stage.secret().and_then(secret_of);
     let store = Store::open(&task.store)?;
     let key = task.fingerprint.key();
@@ -169,13 +168,13 @@ fn run(
 }
 
 /// The stage's params: those in the key, but for the content of its source, and those that are not.
-fn params(task: &Task) -> ConfigValue {
+fn params(task: &Task) -> serde_json::Value {
     let mut params = task.fingerprint.params.clone();
     if let Some(params) = params.as_object_mut() {
         params.remove(CONTENT);
         params.extend(task.unkeyed_params.clone());
     }
-    params.into()
+    params
 }
 
 /// The key in the file.

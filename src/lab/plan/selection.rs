@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::graph::NodeIndex;
 
 use super::{Dag, Node};
-use crate::config::{known, nearest};
+use crate::config::{base_name, known, nearest};
 use crate::event::StageName;
 
 /// No stage is selected; a message with those there are.
@@ -67,7 +67,7 @@ fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
         return None;
     }
     // Of a base that is there, the index is wrong: then its indices are what is known.
-    let base = pattern.split('[').next().unwrap_or(pattern);
+    let base = base_name(pattern);
     let indexed = nodes.iter().filter(|node| node.base == base).map(|node| node.name.name.as_str());
     let mut names: Vec<&str> = distinct(indexed);
     if names.is_empty() {
@@ -102,8 +102,7 @@ fn asked(meant: Option<&str>) -> String {
 
 /// Whether `pattern`, in which `*` stands for anything, is the stage's name or the part of it before the index.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let base = name.split('[').next().unwrap_or(name);
-    wildcard(pattern, name) || wildcard(pattern, base)
+    wildcard(pattern, name) || wildcard(pattern, base_name(name))
 }
 
 /// Whether `pattern`, in which `*` stands for any text, is all of `text`.

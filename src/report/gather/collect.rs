@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::answers;
 use super::phase::Phases;
 use crate::scores::{Judged, Place, Score, Scores};
+use lab::config::name_index;
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Dag, Entry, Link, Node, Plan, State};
@@ -51,7 +52,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
 
 /// Where a stage of one variant stands.
 pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Place {
-    let iteration = iteration(&member.name);
+    let iteration = name_index(&member.name);
     Place {
         stage: member.name.clone(),
         variant: member.variant.clone(),
@@ -79,11 +80,6 @@ fn judged(folder: &Path, place: usize) -> Result<Rc<[Judged]>, StoreError> {
         judged.push(Judged { problem, outcome });
     })?;
     Ok(judged.into())
-}
-
-/// The index in a stage's name.
-fn iteration(name: &str) -> Option<i64> {
-    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
 /// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
@@ -148,11 +144,6 @@ mod tests {
     use super::*;
     use crate::example;
     use lab::text::Paint;
-
-    #[test]
-    fn an_index_is_an_iteration() {
-        assert_eq!(["score[12]", "score", "score[x]"].map(iteration), [Some(12), None, None]);
-    }
 
     /// The example's store, with this as the metrics of its evaluation.
     fn store(folder: &Path, metrics: &str) -> Store {
