@@ -15,7 +15,7 @@ use lab::config::{self, Settings, SettingsOptions};
 use lab::download::FetchError;
 use lab::fingerprint::Reason;
 use lab::plan::Selection;
-use lab::plan::{Dag, Node, Plan, Resolver, State, Strict};
+use lab::plan::{Dag, Node, Plan, Resolver, StageState, Strict};
 use lab::source::Source;
 use lab::stage::Output;
 use lab::store::remote::{Environment, Place, Remotes};
@@ -115,7 +115,7 @@ impl Session {
 
 fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Node, &Output) -> bool) -> Result<(), StoreError> {
     let mut asked: Vec<(NodeIndex, String, Artifact)> = Vec::new();
-    for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {
+    for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
         let outputs = node.outputs.iter().filter(|output| wanted(node, output));
         let found = outputs.filter_map(|output| Some((index, output.name.to_string(), *entry.outputs.get(output.name.as_ref())?)));
         asked.extend(found);
@@ -125,7 +125,7 @@ fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Nod
     for (index, port, artifact) in asked {
         if fetched.missing.contains(&artifact.digest) {
             let entry = &mut plan.entries[index.index()];
-            entry.state = State::Run;
+            entry.state = StageState::Run;
             let digest = artifact.digest;
             entry.reason = Some(Reason::OutputMissing { port, digest });
         }
@@ -144,9 +144,9 @@ pub fn warn(remotes: &Remotes) {
 
 /// The remotes that the settings name; `environment` is asked for where there are any.
 pub fn remotes(settings: &Settings, environment: impl FnOnce() -> Environment) -> Remotes {
-    let place = |remote: &config::Remote| Place {
+    let place = |remote: &config::RemoteSettings| Place {
         url: remote.url.clone(),
-        writes: remote.access == config::Access::ReadWrite,
+        writes: remote.access == config::RemoteAccess::ReadWrite,
         required: remote.required,
         endpoint: remote.endpoint.clone(),
         region: remote.region.clone(),

@@ -9,7 +9,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::show::record;
 use super::{Exit, Failed, Session};
 use lab::config::known;
-use lab::plan::{Node, Plan, State};
+use lab::plan::{Node, Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
@@ -102,7 +102,7 @@ fn numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Number>, 
     let Some(artifact) = port.and_then(|port| entry.outputs.get(port.name.as_ref())) else {
         return Ok(Vec::new());
     };
-    if entry.state != State::Hit {
+    if entry.state != StageState::Hit {
         return Ok(Vec::new());
     }
     let mut numbers = Vec::new();
@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
 
     fn record(&self, index: NodeIndex) -> Result<Option<Record>, StoreError> {
         let entry = &self.plan.entries[index.index()];
-        let key = entry.key.filter(|_| entry.state == State::Hit);
+        let key = entry.key.filter(|_| entry.state == StageState::Hit);
         key.map_or(Ok(None), |key| self.store.record(&key))
     }
 

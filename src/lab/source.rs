@@ -1,7 +1,7 @@
-//! Sources: what an experiment reads from outside, and how it is told whether it is the right thing.
+//! Sources: files from outside the experiment, and how their content is checked.
 //!
-//! A source is a file or some files: at a path, at an address, or in a repository of the Hugging Face Hub. What decides is content: the
-//! key of a stage that reads a source has the source's pin, or where there is none the digest of what was found, and never its place.
+//! A source is a file or several files: at a path, at an address, or in a repository of the Hugging Face Hub. Only its content counts: the
+//! key of a stage that reads a source has the source's pin, or without a pin the digest of the files, and never the place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,7 +87,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 
 /// Where a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum SourcePlace<'a> {
     Path(&'a Path),
     Url(&'a str),
     Hub { repository: &'a str, revision: &'a str },
@@ -95,65 +95,65 @@ pub enum Place<'a> {
 
 /// How a pin was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum DigestAlgorithm {
     Sha256,
     Blake3,
 }
 
-/// What a source must be.
+/// The digest that the content of a source must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
-    pub algorithm: Algorithm,
+pub struct SourcePin {
+    pub algorithm: DigestAlgorithm,
     /// 64 hexadecimal digits in small letters.
     pub digest: String,
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for SourcePin {
     /// `sha256:17f3…`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let algorithm = match self.algorithm {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Blake3 => "blake3",
+            DigestAlgorithm::Sha256 => "sha256",
+            DigestAlgorithm::Blake3 => "blake3",
         };
         write!(f, "{algorithm}:{}", self.digest)
     }
 }
 
-/// What is known of a source's content.
+/// The known content of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct SourceContent {
     /// The pin, or the digest of what was found, as it enters the key.
     pub identity: String,
-    /// What was found, file by file; nothing for what a pin identifies.
+    /// The digest of each file; empty when a pin identifies the content.
     pub files: BTreeMap<String, Digest>,
-    /// Where it is on this machine; nothing where it was not fetched, or not needed so far.
+    /// Where it is on this machine; `None` when it was not downloaded, or not needed so far.
     pub place: Option<PathBuf>,
 }
 
-/// What is known of all sources.
-pub type Contents = BTreeMap<Source, Content>;
+/// The known contents of all sources.
+pub type SourceContents = BTreeMap<Source, SourceContent>;
 
 impl Source {
     /// Where it is.
-    pub fn place(&self) -> Place<'_> {
+    pub fn place(&self) -> SourcePlace<'_> {
         match (&self.path, &self.url, &self.hub) {
-            (_, Some(url), _) => Place::Url(url),
-            (_, _, Some(repository)) => Place::Hub {
+            (_, Some(url), _) => SourcePlace::Url(url),
+            (_, _, Some(repository)) => SourcePlace::Hub {
                 repository,
                 revision: self.revision.as_deref().unwrap_or("main"),
             },
-            (path, None, None) => Place::Path(path.as_deref().unwrap_or(Path::new(""))),
+            (path, None, None) => SourcePlace::Path(path.as_deref().unwrap_or(Path::new(""))),
         }
     }
 
-    /// What it must be, if that is said.
-    pub fn pin(&self) -> Option<Pin> {
-        let pin = |algorithm, digest: &String| Pin {
+    /// The pin, if there is one.
+    pub fn pin(&self) -> Option<SourcePin> {
+        let pin = |algorithm, digest: &String| SourcePin {
             algorithm,
             digest: digest.to_ascii_lowercase(),
         };
-        let sha256 = self.sha256.as_ref().map(|digest| pin(Algorithm::Sha256, digest));
-        sha256.or_else(|| self.blake3.as_ref().map(|digest| pin(Algorithm::Blake3, digest)))
+        let sha256 = self.sha256.as_ref().map(|digest| pin(DigestAlgorithm::Sha256, digest));
+        sha256.or_else(|| self.blake3.as_ref().map(|digest| pin(DigestAlgorithm::Blake3, digest)))
     }
 
     /// Refuses what cannot be a source, which is the value of `field`.
@@ -264,10 +264,10 @@ impl Source {
     ///
     /// # Errors
     /// When a file is missing or cannot be read.
-    pub fn digest(&self, place: &Path, algorithm: Algorithm) -> io::Result<Pin> {
+    pub fn digest(&self, place: &Path, algorithm: DigestAlgorithm) -> io::Result<SourcePin> {
         let digest = |path: &Path| match algorithm {
-            Algorithm::Sha256 => sha256(path),
-            Algorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
+            DigestAlgorithm::Sha256 => sha256(path),
+            DigestAlgorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
         };
         let files = self.list(place)?.into_iter();
         let digests = files.map(|(name, path)| Ok((name, digest(&path)?)));
@@ -276,19 +276,19 @@ impl Source {
 
     /// The digest of the source at `place` whose files have these, by name: that of the file, or where it is several that of what
     /// `sha256sum` or `b3sum` prints for them.
-    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: Algorithm, digests: &BTreeMap<String, D>) -> Pin {
+    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: DigestAlgorithm, digests: &BTreeMap<String, D>) -> SourcePin {
         let is_file = !place.is_dir() || self.files.len() == 1;
         let digest = match digests.first_key_value() {
             Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
             _ => {
                 let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
                 match algorithm {
-                    Algorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
-                    Algorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
+                    DigestAlgorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
+                    DigestAlgorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
                 }
             }
         };
-        Pin { algorithm, digest }
+        SourcePin { algorithm, digest }
     }
 }
 

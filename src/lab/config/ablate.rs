@@ -4,32 +4,32 @@ use super::matrix::Coordinates;
 use super::nearest::{known, nearest};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData};
 
-/// The coordinate that tells the changes apart.
+/// The coordinate that names the change of a variant.
 pub const AXIS: &str = "ablate";
 /// Its value where nothing is changed.
 pub const BASELINE: &str = "baseline";
 
-/// More variants than this are a slip.
-const LARGEST: usize = 10_000;
+/// More variants than this are taken for a mistake.
+const MAX_VARIANTS: usize = 10_000;
 
 /// Params that have other values than `[params]` gives them.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    /// `mode=cont`; nothing where there is no `[ablate]`.
+pub(super) struct AblationChange {
+    /// `mode=cont`; `None` without an `[ablate]` table.
     name: Option<String>,
     pub params: ConfigTable,
 }
 
 /// Each change, the baseline first, at each point of the matrix.
-pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, Change)> {
-    let changes = Reader { document, problems }.changes();
-    if changes.len().saturating_mul(points.len()) > LARGEST {
+pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, AblationChange)> {
+    let changes = AblationReader { document, problems }.changes();
+    if changes.len().saturating_mul(points.len()) > MAX_VARIANTS {
         let at = document.tree.get(AXIS).and_then(ConfigValue::key_at);
-        let message = format!("`[{AXIS}]` and the matrix have more than {LARGEST} combinations");
+        let message = format!("`[{AXIS}]` and the matrix have more than {MAX_VARIANTS} combinations");
         problems.push(Diagnostic::new(message).at(at));
         return Vec::new();
     }
-    let place = |change: &Change, point: &Coordinates| {
+    let place = |change: &AblationChange, point: &Coordinates| {
         let mut point = point.clone();
         point.extend(change.name.clone().map(|name| (AXIS.to_owned(), ConfigValue::from(name))));
         (point, change.clone())
@@ -40,19 +40,19 @@ pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &m
         .collect()
 }
 
-struct Reader<'a> {
+struct AblationReader<'a> {
     document: &'a Document,
     problems: &'a mut Diagnostics,
 }
 
-impl Reader<'_> {
-    fn changes(mut self) -> Vec<Change> {
+impl AblationReader<'_> {
+    fn changes(mut self) -> Vec<AblationChange> {
         if !self.document.tree.contains_key(AXIS) {
             let params = ConfigTable::new();
-            return vec![Change { name: None, params }];
+            return vec![AblationChange { name: None, params }];
         }
         self.check_names();
-        let mut changes = vec![Change {
+        let mut changes = vec![AblationChange {
             name: Some(BASELINE.to_owned()),
             params: ConfigTable::new(),
         }];
@@ -83,7 +83,7 @@ impl Reader<'_> {
         changes
     }
 
-    fn add(&mut self, changes: &mut Vec<Change>, name: String, params: ConfigTable, value: &ConfigValue) {
+    fn add(&mut self, changes: &mut Vec<AblationChange>, name: String, params: ConfigTable, value: &ConfigValue) {
         if name == BASELINE {
             self.problem(
                 value,
@@ -92,10 +92,10 @@ impl Reader<'_> {
         } else if changes.iter().any(|change| change.name.as_ref() == Some(&name)) {
             self.problem(value, format!("`{name}` stands in `[{AXIS}]` twice"));
         }
-        changes.push(Change { name: Some(name), params });
+        changes.push(AblationChange { name: Some(name), params });
     }
 
-    /// Whether a table of params, which is one change, says what it must.
+    /// Whether a table of params, which is one change, is valid.
     fn is_change(&mut self, name: &str, params: &ConfigTable, table: &ConfigValue) -> bool {
         if self.param(name).is_some() {
             let message = format!("`{name}` is a param, and its changes are a list of values, not a table");

@@ -4,7 +4,7 @@ use super::nearest::{known, nearest};
 use super::template::is_name;
 use super::{ConfigTable, ConfigValue, Diagnostic, Scope};
 
-/// The key that names what decides.
+/// The key whose value names the deciding param or axis.
 const BY: &str = "by";
 /// The key of the value for all others.
 const ELSE: &str = "else";
@@ -24,7 +24,7 @@ impl<'a> Cases<'a> {
     /// The cases that `table` has for `param`.
     ///
     /// # Errors
-    /// When it does not say what decides, or a case is a table itself.
+    /// When it does not name the deciding param or axis, or a case is itself a table.
     pub fn read(param: &'a str, table: &'a ConfigValue, fields: &'a ConfigTable) -> Result<Self, Diagnostic> {
         let Some(by) = fields.get(BY) else {
             let message = format!("param `{param}` must be a scalar, a list or a table of cases: `{BY}` is missing");

@@ -1,4 +1,4 @@
-//! What is wrong with an experiment, and where.
+//! Errors in an experiment, each with its place.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -52,7 +52,7 @@ pub struct Diagnostic {
     pub at: Option<Location>,
     /// Written below the caret.
     pub label: Option<String>,
-    /// What to do.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Diagnostic {
         }
     }
 
-    /// With what to do.
+    /// With the way to fix it.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self {
@@ -111,7 +111,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds one, unless it says what another says.
+    /// Adds one, unless an equal one is there.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let message = diagnostic.message.replace(|c: char| c.is_ascii_digit(), "");
         let place = diagnostic.at.as_ref();

@@ -7,10 +7,10 @@ use super::layers::OWN;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, ValueData, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
-const PROJECT: &str = "runner.toml";
+const PROJECT_FILE: &str = "runner.toml";
 
 /// One file, parsed.
-pub(super) struct ConfigFile {
+pub(super) struct LayerFile {
     pub tree: ConfigTable,
     /// Whether it is a user or project file, which hold `[settings]` alone.
     pub settings_only: bool,
@@ -20,7 +20,7 @@ pub(super) struct ConfigFile {
 /// Reads files, the ones that win last.
 #[derive(Default)]
 pub(super) struct ExperimentReader {
-    pub files: Vec<ConfigFile>,
+    pub files: Vec<LayerFile>,
     pub origins: OriginCounter,
     pub problems: Diagnostics,
     /// The files being read, each extending the next.
@@ -31,11 +31,11 @@ pub(super) struct ExperimentReader {
 
 /// The file of the project that `folder` belongs to.
 fn project_file(folder: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(folder.join(PROJECT)).ok()?;
-    let mut above = absolute.ancestors().skip(1).map(|folder| folder.join(PROJECT));
+    let absolute = std::path::absolute(folder.join(PROJECT_FILE)).ok()?;
+    let mut above = absolute.ancestors().skip(1).map(|folder| folder.join(PROJECT_FILE));
     let found = above.find(|path| path.is_file())?;
     // As people would write it: the folders above by the path that was given, if it names them.
-    let mut near = folder.ancestors().map(|folder| folder.join(PROJECT));
+    let mut near = folder.ancestors().map(|folder| folder.join(PROJECT_FILE));
     Some(near.find(|path| path.is_file()).unwrap_or(found))
 }
 
@@ -45,7 +45,7 @@ impl ExperimentReader {
         let user = user_file.filter(|path| path.exists());
         for path in user.map(Path::to_path_buf).into_iter().chain(project_file(folder)) {
             if let Some(tree) = self.parse(&path, None) {
-                self.files.push(ConfigFile {
+                self.files.push(LayerFile {
                     tree,
                     settings_only: true,
                     path,
@@ -78,14 +78,14 @@ impl ExperimentReader {
         if !top {
             tree.retain(|key, _| !OWN.contains(&key.as_str()));
         }
-        self.files.push(ConfigFile {
+        self.files.push(LayerFile {
             tree,
             settings_only: false,
             path: path.to_owned(),
         });
     }
 
-    /// What `extends` names, and where.
+    /// The files that `extends` names, each with the place of its name.
     fn extended(&mut self, tree: &ConfigTable) -> Vec<(String, Location)> {
         let Some(extends) = tree.get("extends") else { return Vec::new() };
         let mut names = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::files::{ConfigFile, ExperimentReader};
+use super::files::{ExperimentReader, LayerFile};
 use super::merge::merged;
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
@@ -27,7 +27,7 @@ pub const KEYS: [&str; 14] = [
     "profile",
 ];
 const TEXTS: [&str; 2] = ["name", "description"];
-/// What is about one experiment alone: those that extend it have none of it.
+/// Keys that describe one experiment; experiments that extend it do not inherit them.
 pub(super) const OWN: [&str; 3] = ["name", "description", "shows"];
 /// Settings that no experiment may have.
 pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
@@ -41,8 +41,8 @@ pub struct Document {
     pub files: Vec<PathBuf>,
     /// All keys but `extends` and `profile`.
     pub tree: ConfigTable,
-    order: Order,
-    /// What templates use in any layer, that of a profile which was not chosen among them.
+    order: EntryOrder,
+    /// The names that templates use in any layer, profiles that were not chosen included.
     pub(super) used: BTreeSet<String>,
     /// Keys that are wrong, and left out of the tree.
     pub(super) problems: Diagnostics,
@@ -73,13 +73,13 @@ impl Document {
 
 /// The order in which the entries of the top-level tables are named first; a [`ConfigTable`] is sorted by key.
 #[derive(Clone, Debug, Default)]
-struct Order {
+struct EntryOrder {
     names: BTreeMap<String, Vec<String>>,
     /// By table and name.
     first: HashMap<(String, String), ValueOrigin>,
 }
 
-impl Order {
+impl EntryOrder {
     fn note(&mut self, layer: &ConfigTable) {
         for (table, value) in layer {
             let mut entries: Vec<_> = value.as_table().into_iter().flatten().collect();
@@ -180,7 +180,7 @@ fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Ve
 #[derive(Default)]
 struct Layers {
     tree: ConfigTable,
-    order: Order,
+    order: EntryOrder,
     used: BTreeSet<String>,
 }
 
@@ -226,7 +226,7 @@ impl Layers {
 }
 
 /// Reports the keys of a file that are wrong, and takes them out.
-fn check_file(file: &mut ConfigFile, problems: &mut Diagnostics) {
+fn check_file(file: &mut LayerFile, problems: &mut Diagnostics) {
     if file.settings_only {
         check_keys(&file.tree, "a user or project file", &["settings"], problems);
     } else {
@@ -250,7 +250,8 @@ fn check_file(file: &mut ConfigFile, problems: &mut Diagnostics) {
     });
 }
 
-/// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not say whom to believe.
+/// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not choose whose records are
+/// trusted.
 fn check_trust(tree: &ConfigTable, problems: &mut Diagnostics) {
     let profiles = tree.get("profile").and_then(ConfigValue::as_table).into_iter().flatten();
     let profiles = profiles.filter_map(|(_, profile)| profile.as_table()?.get("settings"));

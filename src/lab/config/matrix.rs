@@ -6,21 +6,21 @@ use super::nearest::{known, nearest};
 use super::template::is_name;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document};
 
-/// More variants than this are a slip.
-const LARGEST: usize = 10_000;
+/// More combinations than this are taken for a mistake.
+const MAX_COMBINATIONS: usize = 10_000;
 
 /// One point of the matrix: the value on each axis.
 pub type Coordinates = BTreeMap<String, ConfigValue>;
 
 /// All points, the first axis of the file changing slowest; one without coordinates where there is no matrix.
 pub(super) fn points(document: &Document, problems: &mut Diagnostics) -> Vec<Coordinates> {
-    let mut reader = Reader { document, problems };
+    let mut reader = MatrixReader { document, problems };
     let axes = reader.axes();
     let names: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
     let size = axes.iter().try_fold(1usize, |size, (_, values)| size.checked_mul(values.len()));
-    if size.is_none_or(|size| size > LARGEST) {
+    if size.is_none_or(|size| size > MAX_COMBINATIONS) {
         let at = axes.first().and_then(|(name, _)| reader.at(name));
-        let message = format!("the matrix has more than {LARGEST} combinations");
+        let message = format!("the matrix has more than {MAX_COMBINATIONS} combinations");
         reader.problems.push(Diagnostic::new(message).at(at));
         return Vec::new();
     }
@@ -61,12 +61,12 @@ fn product(axes: &[(&str, &[ConfigValue])]) -> Vec<Coordinates> {
     })
 }
 
-struct Reader<'a> {
+struct MatrixReader<'a> {
     document: &'a Document,
     problems: &'a mut Diagnostics,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MatrixReader<'a> {
     fn at(&self, key: &str) -> Option<super::Location> {
         let value = self.document.tree.get("matrix")?.as_table()?.get(key)?;
         value.key_at()

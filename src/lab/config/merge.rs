@@ -19,16 +19,16 @@ const FIRST_TAG: u64 = 1 << 48;
 pub(super) fn merged(lower: ConfigTable, upper: ConfigTable) -> ConfigTable {
     let mut origins = TaggedOrigins::default();
     let layers = [origins.to_figment(lower), origins.to_figment(upper)];
-    let merge = |figment: Figment, layer| figment.merge(Layer(RefCell::new(layer)));
+    let merge = |figment: Figment, layer| figment.merge(FigmentLayer(RefCell::new(layer)));
     let profiles = layers.into_iter().fold(Figment::new(), merge).data().unwrap_or_default();
     let tree = profiles.into_values().next().unwrap_or_default();
     origins.from_figment(tree)
 }
 
 /// One layer; figment takes its values once.
-struct Layer(RefCell<Dict>);
+struct FigmentLayer(RefCell<Dict>);
 
-impl Provider for Layer {
+impl Provider for FigmentLayer {
     fn metadata(&self) -> Metadata {
         Metadata::named("experiment")
     }

@@ -34,7 +34,7 @@ use origin::OriginCounter;
 pub use origin::ValueOrigin;
 pub use param_error::{ParamError, ParamProblem};
 pub use range::{RangeError, span};
-pub use remote::{Access, Remote};
+pub use remote::{RemoteAccess, RemoteSettings};
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
@@ -43,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// What to load. The library reads no environment: the CLI hands it over.
+/// The sources of an experiment's values. The library does not read the environment: the CLI passes it in.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// The experiment.
@@ -60,7 +60,7 @@ pub struct LoadOptions {
     pub user_file: Option<PathBuf>,
 }
 
-/// What to load where there is no experiment: the settings of the user and of a project.
+/// The sources of settings for commands without an experiment: the user's file, a project's, the environment, the command line.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsOptions {
     /// The folder whose project counts: its `runner.toml`, or the nearest one above it.
@@ -92,7 +92,7 @@ pub struct Settings {
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
     /// Stores elsewhere, asked in this order for what the store has not.
-    pub remotes: Vec<Remote>,
+    pub remotes: Vec<RemoteSettings>,
     /// Public keys (`ed25519:…`) of those whose records count where a signature is required.
     pub trusted: Vec<String>,
     /// Whether records are signed with the key of `runner key new`.
@@ -120,9 +120,9 @@ pub struct Experiment {
     pub defaults: BTreeMap<String, ValueOrigin>,
     /// The tables and figures that a report begins with, and what leads to each name.
     pub shows: Vec<(String, ValueOrigin)>,
-    /// What is not wrong and probably not meant.
+    /// Probable mistakes that are not errors.
     pub warnings: Vec<Diagnostic>,
-    /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
+    /// Errors found while filling in; `plan::build` reports them together with its own.
     pub(crate) problems: Diagnostics,
 }
 
@@ -141,7 +141,7 @@ pub struct Variant {
     pub(crate) unread: BTreeSet<String>,
 }
 
-/// One stage of one variant: a name, a kind and fields whose templates are filled in; what they mean is the kind's to say.
+/// One stage of one variant: a name, a kind and fields whose templates are filled in. The kind gives them their meaning.
 #[derive(Clone, Debug)]
 pub struct StageDeclaration {
     /// `numbered[3]`
@@ -164,7 +164,7 @@ pub struct StageDeclaration {
 ///
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing: all of these at once.
-/// What is wrong in the stages is reported by `plan::build`, together with what only the kinds know.
+/// Errors in the stages are reported by `plan::build`, together with those that only the kinds can find.
 pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
     Ok(expand(&layer(options)?))
 }
@@ -192,7 +192,7 @@ pub fn expand(document: &Document) -> Experiment {
     }
 }
 
-/// The names in `shows`; which there are is the report's to say.
+/// The names in `shows`; the report checks that they exist.
 fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, ValueOrigin)> {
     let Some(shows) = document.tree.get("shows") else {
         return Vec::new();
@@ -222,7 +222,7 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
     read
 }
 
-fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Change), problems: &mut Diagnostics) -> Variant {
+fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::AblationChange), problems: &mut Diagnostics) -> Variant {
     let scope = scope::resolve(document, &coordinates, &change.params, problems);
     let (stages, unread) = stages::declarations(document, &scope, problems);
     Variant {

@@ -16,7 +16,7 @@ pub struct ParamError {
     pub problem: ParamProblem,
 }
 
-/// What is wrong with a value.
+/// Why a value is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamProblem {
     /// The message of a check.

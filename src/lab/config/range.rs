@@ -2,19 +2,19 @@
 
 use super::{ConfigValue, ValueData};
 
-/// What a range may look like, for messages.
-pub(super) const FORMS: &str = "write `0..=5` (with 5), `0..6` (without 6) or a list such as `[1, 3, 5]`";
-/// More values than this are a slip.
-const LARGEST: i128 = 100_000;
+/// The ways to write a range, for messages.
+pub(super) const RANGE_FORMS: &str = "write `0..=5` (with 5), `0..6` (without 6) or a list such as `[1, 3, 5]`";
+/// More values than this are taken for a mistake.
+const MAX_VALUES: i128 = 100_000;
 
-/// What is wrong with a range.
+/// Why a range is wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RangeError {
     #[error("the range `{0}` is empty")]
     Empty(String),
     #[error("`{0}` is no range")]
     Syntax(String),
-    #[error("the range `{range}` has {length} values; at most {LARGEST} are allowed")]
+    #[error("the range `{range}` has {length} values; at most {MAX_VALUES} are allowed")]
     Large { range: String, length: i128 },
     #[error("an index is a whole number, not {0}")]
     Index(String),
@@ -54,7 +54,7 @@ pub fn span(text: &str) -> Result<Vec<i64>, RangeError> {
     if length <= 0 {
         return Err(RangeError::Empty(text.to_owned()));
     }
-    if length > LARGEST {
+    if length > MAX_VALUES {
         let range = text.to_owned();
         return Err(RangeError::Large { range, length });
     }

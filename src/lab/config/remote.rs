@@ -12,12 +12,12 @@ const SCHEMES: [&str; 6] = ["s3", "gs", "az", "http", "https", "file"];
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub struct Remote {
+pub struct RemoteSettings {
     /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `https://host/path`, `file:///folder`.
     pub url: String,
     /// Whether runs write to it too.
     #[serde(default)]
-    pub access: Access,
+    pub access: RemoteAccess,
     /// Whether a run that cannot use it ends, instead of going on without it.
     #[serde(default)]
     pub required: bool,
@@ -33,7 +33,7 @@ pub struct Remote {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
-pub enum Access {
+pub enum RemoteAccess {
     /// Take from it.
     #[default]
     Read,
@@ -59,7 +59,7 @@ pub(super) fn mask(settings: &mut ConfigValue) {
     }
 }
 
-/// `s3://***@bucket/x?***`: the address without what may be secret in it; nothing where nothing is.
+/// `s3://***@bucket/x?***`: the address with the parts masked that may be secret; `None` without such parts.
 fn masked(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -74,7 +74,7 @@ fn masked(text: &str) -> Option<String> {
 }
 
 /// Reports what is wrong with the addresses.
-pub(super) fn check(remotes: &[Remote], settings: &ConfigValue, problems: &mut Diagnostics) {
+pub(super) fn check(remotes: &[RemoteSettings], settings: &ConfigValue, problems: &mut Diagnostics) {
     let places = settings
         .as_table()
         .and_then(|fields| fields.get("remotes"))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cases::Cases;
 use super::matrix::Coordinates;
-use super::template::{self, Names, TemplateError, is_name};
+use super::template::{self, TemplateError, TemplateNames, is_name};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Location, ValueData, ablate};
 
 /// The params and coordinates of one variant, by name.
@@ -47,7 +47,7 @@ pub struct Indexed<'a> {
     index: Option<(&'a str, i64)>,
 }
 
-impl Names for Indexed<'_> {
+impl TemplateNames for Indexed<'_> {
     fn get(&self, name: &str) -> Option<ConfigValue> {
         match self.index {
             Some((variable, index)) if variable == name => Some(ConfigValue::from(index)),
@@ -67,7 +67,7 @@ pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &
     names.remove(ablate::AXIS);
     names.extend(changed.clone());
     let params = document.tree.get("params").and_then(ConfigValue::as_table);
-    let mut resolver = Resolver {
+    let mut resolver = ParamResolver {
         params,
         problems,
         scope: Scope {
@@ -83,7 +83,7 @@ pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &
     resolver.scope
 }
 
-struct Resolver<'a> {
+struct ParamResolver<'a> {
     params: Option<&'a ConfigTable>,
     problems: &'a mut Diagnostics,
     scope: Scope,
@@ -91,7 +91,7 @@ struct Resolver<'a> {
     open: Vec<String>,
 }
 
-impl Resolver<'_> {
+impl ParamResolver<'_> {
     fn check(&mut self, name: &str, value: &ConfigValue) {
         if !is_name(name) {
             let message = format!("`{name}` cannot name a param: letters, digits and `_` only");
@@ -137,14 +137,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// The value of a param as it is written: where it has cases, that of the case that holds. Nothing where that has failed, which is
+    /// The value of a param as it is written; of a param with cases, that of the case that holds. `None` after an error, which is
     /// reported.
     fn chosen<'v>(&mut self, name: &'v str, value: &'v ConfigValue) -> Option<&'v ConfigValue> {
         let Some(fields) = value.as_table() else { return Some(value) };
         let chosen = Cases::read(name, value, fields).and_then(|cases| {
             self.param(cases.name);
             let chosen = cases.choose(&self.scope);
-            // What failed itself is reported already.
+            // An error in the deciding param is reported already.
             if self.scope.failed.contains(cases.name) {
                 Ok(None)
             } else {
@@ -158,7 +158,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Names within the templates of a value.
+/// TemplateNames within the templates of a value.
 pub(super) fn used(value: &ConfigValue) -> Vec<String> {
     match &value.data {
         ValueData::Text(text) => {
@@ -182,7 +182,7 @@ pub(super) fn used(value: &ConfigValue) -> Vec<String> {
 ///
 /// # Errors
 /// The first that is wrong, where it stands.
-pub(super) fn fill(value: &ConfigValue, names: &impl Names) -> Result<ConfigValue, Diagnostic> {
+pub(super) fn fill(value: &ConfigValue, names: &impl TemplateNames) -> Result<ConfigValue, Diagnostic> {
     let data = match &value.data {
         ValueData::Text(text) => {
             let filled = template::fill(text, names);
@@ -201,11 +201,11 @@ pub(super) fn fill(value: &ConfigValue, names: &impl Names) -> Result<ConfigValu
     Ok(ConfigValue::new(data, value.origin.clone()))
 }
 
-/// What is wrong with a template, given where bytes of its text stand.
+/// The diagnostic of a wrong template; `place` gives the place of bytes of its text.
 pub fn diagnose(error: TemplateError, place: impl FnOnce(std::ops::Range<usize>) -> Option<Location>) -> Diagnostic {
     let diagnostic = Diagnostic::new(error.problem.to_string()).at(place(error.span));
     match error.problem {
-        template::Problem::Unknown { nearest, .. } => diagnostic.suggest(nearest.as_deref()),
+        template::TemplateProblem::Unknown { nearest, .. } => diagnostic.suggest(nearest.as_deref()),
         _ => diagnostic,
     }
 }

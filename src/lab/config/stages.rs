@@ -17,12 +17,12 @@ pub fn name_index(name: &str) -> Option<i64> {
 }
 
 /// A stage's name as it is written in the file.
-struct Header<'a> {
+struct StageHeader<'a> {
     base: &'a str,
-    index: Index<'a>,
+    index: HeaderIndex<'a>,
 }
 
-enum Index<'a> {
+enum HeaderIndex<'a> {
     None,
     /// `mixed[0]`
     Literal(i64),
@@ -30,22 +30,22 @@ enum Index<'a> {
     Variable(&'a str),
 }
 
-impl<'a> Header<'a> {
+impl<'a> StageHeader<'a> {
     fn parse(name: &'a str) -> Option<Self> {
         let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         let (base, index) = match name.split_once('[') {
-            None => (name, Index::None),
+            None => (name, HeaderIndex::None),
             Some((base, rest)) => {
                 let inner = rest.strip_suffix(']')?.trim();
-                let literal = inner.parse().map(Index::Literal).ok();
-                (base, literal.or_else(|| is_name(inner).then_some(Index::Variable(inner)))?)
+                let literal = inner.parse().map(HeaderIndex::Literal).ok();
+                (base, literal.or_else(|| is_name(inner).then_some(HeaderIndex::Variable(inner)))?)
             }
         };
         word(base).then_some(Self { base, index })
     }
 }
 
-/// The kinds that `[defaults]` has a table for, and what leads to it; whether there are such kinds is for `plan::build` to say.
+/// The kinds that `[defaults]` has a table for, each with the place of the table; `plan::build` checks that the kinds exist.
 pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, ValueOrigin> {
     for (kind, value) in document.entries("defaults") {
         let Some(fields) = value.as_table() else {
@@ -98,17 +98,17 @@ impl Expander<'_> {
             .as_table()
             .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value))?;
         let here = |message: String| Diagnostic::new(message).at(origin.key());
-        let header = Header::parse(name).ok_or_else(|| {
+        let header = StageHeader::parse(name).ok_or_else(|| {
             here(format!("`{name}` cannot name a stage"))
                 .help("letters, digits, `_` and `-`, and perhaps an index: `mixed`, `mixed[0]`, `mixed[k]`")
         })?;
         match (header.index, fields.get("for")) {
-            (Index::Variable(variable), Some(range)) => {
+            (HeaderIndex::Variable(variable), Some(range)) => {
                 for index in self.range(variable, range)? {
                     self.declare(header.base, Some(index), Some(variable), origin, fields);
                 }
             }
-            (Index::Variable(variable), None) => {
+            (HeaderIndex::Variable(variable), None) => {
                 let help = format!("add `for.{variable} = \"0..=5\"` to the table");
                 return Err(here(format!("stage `{name}` does not say which values `{variable}` takes")).help(help));
             }
@@ -118,8 +118,8 @@ impl Expander<'_> {
                 let message = format!("stage `{name}` has a `for`, but no index in its name");
                 return Err(Diagnostic::new(message).at(at).help(help));
             }
-            (Index::Literal(index), None) => self.declare(header.base, Some(index), None, origin, fields),
-            (Index::None, None) => self.declare(header.base, None, None, origin, fields),
+            (HeaderIndex::Literal(index), None) => self.declare(header.base, Some(index), None, origin, fields),
+            (HeaderIndex::None, None) => self.declare(header.base, None, None, origin, fields),
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Expander<'_> {
             return Err(Diagnostic::new(message).at(range.key_at()).help("give the index another name"));
         }
         let filled = fill(range, &self.scope.indexed(None, None))?;
-        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(range.at()).help(range::FORMS))
+        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(range.at()).help(range::RANGE_FORMS))
     }
 
     fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, origin: &ValueOrigin, fields: &ConfigTable) {
@@ -189,7 +189,12 @@ impl Expander<'_> {
 ///
 /// # Errors
 /// When it is no expression, a name in it is unknown, or it is no whole number.
-pub fn index(text: &str, span: std::ops::Range<usize>, origin: &ValueOrigin, names: &impl template::Names) -> Result<i64, Diagnostic> {
+pub fn index(
+    text: &str,
+    span: std::ops::Range<usize>,
+    origin: &ValueOrigin,
+    names: &impl template::TemplateNames,
+) -> Result<i64, Diagnostic> {
     template::index(text, span, names).map_err(|error| diagnose(error, |span| origin.part(text, span)))
 }
 

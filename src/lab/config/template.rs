@@ -6,7 +6,7 @@ use super::nearest::{known, nearest};
 use super::{ConfigValue, ValueData};
 
 /// The names that a template may use: params, the variant's coordinates, the stage's index.
-pub trait Names {
+pub trait TemplateNames {
     /// The value of `name`.
     fn get(&self, name: &str) -> Option<ConfigValue>;
 
@@ -14,18 +14,18 @@ pub trait Names {
     fn all(&self) -> Vec<&str>;
 }
 
-/// What is wrong with a template, and which bytes of the text are.
+/// Why a template is wrong, and which bytes of its text are.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{problem}")]
 pub struct TemplateError {
-    pub problem: Problem,
+    pub problem: TemplateProblem,
     /// Bytes of the text.
     pub span: Range<usize>,
 }
 
-/// What is wrong with a template.
+/// Why a template is wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Problem {
+pub enum TemplateProblem {
     #[error("`{{` is not closed (a brace itself is written `{{{{`)")]
     Open,
     #[error("`}}` without `{{` (a brace itself is written `}}}}`)")]
@@ -48,7 +48,7 @@ pub enum Problem {
     Overflow(String),
 }
 
-impl Problem {
+impl TemplateProblem {
     fn within(self, span: Range<usize>) -> TemplateError {
         TemplateError { problem: self, span }
     }
@@ -58,7 +58,7 @@ impl Problem {
 ///
 /// # Errors
 /// When a brace is unmatched, an expression is not one, or a name is unknown.
-pub fn fill(source: &str, names: &impl Names) -> Result<ConfigValue, TemplateError> {
+pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
     if !source.contains(['{', '}']) {
         return Ok(source.into());
     }
@@ -74,10 +74,10 @@ pub fn fill(source: &str, names: &impl Names) -> Result<ConfigValue, TemplateErr
             continue;
         }
         if brace == "}" {
-            return Err(Problem::Close.within(open..open + 1));
+            return Err(TemplateProblem::Close.within(open..open + 1));
         }
         let close = source[open..].find('}').map(|length| open + length);
-        let close = close.ok_or_else(|| Problem::Open.within(open..open + 1))?;
+        let close = close.ok_or_else(|| TemplateProblem::Open.within(open..open + 1))?;
         let value = evaluate(source, open + 1..close, names)?;
         if open == 0 && close + 1 == source.len() {
             return Ok(value);
@@ -93,11 +93,11 @@ pub fn fill(source: &str, names: &impl Names) -> Result<ConfigValue, TemplateErr
 ///
 /// # Errors
 /// When it is no expression, a name in it is unknown, or it gives something else.
-pub fn index(source: &str, span: Range<usize>, names: &impl Names) -> Result<i64, TemplateError> {
+pub fn index(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Result<i64, TemplateError> {
     let value = evaluate(source, span.clone(), names)?;
     value.as_integer().ok_or_else(|| {
         let (expression, found) = (source[span.clone()].trim().to_owned(), value.describe());
-        Problem::Index { expression, found }.within(span)
+        TemplateProblem::Index { expression, found }.within(span)
     })
 }
 
@@ -110,28 +110,28 @@ pub fn is_name(name: &str) -> bool {
 fn part(source: &str, span: Range<usize>, value: &ConfigValue) -> Result<String, TemplateError> {
     if matches!(value.data, ValueData::List(_) | ValueData::Table(_)) {
         let (name, found) = (source[span.clone()].to_owned(), value.describe());
-        return Err(Problem::Part { name, found }.within(span));
+        return Err(TemplateProblem::Part { name, found }.within(span));
     }
     Ok(value.plain_text())
 }
 
 /// `term (('+' | '-') term)*`, where a term is a name or a whole number; a lone name may have any type.
-fn evaluate(source: &str, span: Range<usize>, names: &impl Names) -> Result<ConfigValue, TemplateError> {
+fn evaluate(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
     let parts = terms(source, span.clone());
     let mut sum: i64 = 0;
     for (plus, part) in &parts {
         let name = source[part.clone()].to_owned();
         let value = term(&name, part.start, names)?;
-        let value = value.ok_or_else(|| Problem::Syntax(source[span.clone()].to_owned()).within(span.clone()))?;
+        let value = value.ok_or_else(|| TemplateProblem::Syntax(source[span.clone()].to_owned()).within(span.clone()))?;
         if parts.len() == 1 && *plus {
             return Ok(value);
         }
         let number = value.as_integer().ok_or_else(|| {
             let found = value.describe();
-            Problem::Term { name, found }.within(part.clone())
+            TemplateProblem::Term { name, found }.within(part.clone())
         })?;
         let next = if *plus { sum.checked_add(number) } else { sum.checked_sub(number) };
-        sum = next.ok_or_else(|| Problem::Overflow(source[span.clone()].trim().to_owned()).within(span.clone()))?;
+        sum = next.ok_or_else(|| TemplateProblem::Overflow(source[span.clone()].trim().to_owned()).within(span.clone()))?;
     }
     Ok(ConfigValue::from(sum))
 }
@@ -158,8 +158,8 @@ fn trimmed(source: &str, span: Range<usize>) -> Range<usize> {
     start..start + inner.trim().len()
 }
 
-/// One term: its value, or nothing where it is neither a name nor a whole number.
-fn term(term: &str, start: usize, names: &impl Names) -> Result<Option<ConfigValue>, TemplateError> {
+/// The value of one term; `None` when it is neither a name nor a whole number.
+fn term(term: &str, start: usize, names: &impl TemplateNames) -> Result<Option<ConfigValue>, TemplateError> {
     if is_name(term) {
         return match names.get(term) {
             Some(value) => Ok(Some(value)),
@@ -167,7 +167,7 @@ fn term(term: &str, start: usize, names: &impl Names) -> Result<Option<ConfigVal
                 let all = names.all();
                 let nearest = nearest(term, all.iter().copied()).map(str::to_owned);
                 let (name, known) = (term.to_owned(), known(all));
-                Err(Problem::Unknown { name, known, nearest }.within(start..start + term.len()))
+                Err(TemplateProblem::Unknown { name, known, nearest }.within(start..start + term.len()))
             }
         };
     }
@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    impl Names for BTreeMap<&str, ConfigValue> {
+    impl TemplateNames for BTreeMap<&str, ConfigValue> {
         fn get(&self, name: &str) -> Option<ConfigValue> {
             BTreeMap::get(self, name).cloned()
         }

@@ -14,14 +14,14 @@ use super::{ConfigTable, ConfigValue, Diagnostic, Location, OriginCounter, Sourc
 /// When it is not TOML; the first mistake.
 pub(super) fn document(source: &Arc<SourceText>, origins: &mut OriginCounter) -> Result<ConfigTable, Diagnostic> {
     let table = DeTable::parse(&source.text).map_err(|error| syntax(&error, source, 0))?;
-    Reader { source, origins, shift: 0 }.table(table.get_ref())
+    TomlReader { source, origins, shift: 0 }.table(table.get_ref())
 }
 
 /// Reads the value that begins at byte `start` of `source`: TOML if it is that, else text (`--set start=warm`).
 pub(super) fn value(source: &Arc<SourceText>, start: usize, origins: &mut OriginCounter) -> ConfigValue {
     let text = source.text.get(start..).unwrap_or_default();
     if let Ok(parsed) = DeValue::parse(text) {
-        let mut reader = Reader {
+        let mut reader = TomlReader {
             source,
             origins,
             shift: start,
@@ -47,14 +47,14 @@ fn syntax(error: &toml::de::Error, source: &Arc<SourceText>, shift: usize) -> Di
     Diagnostic::new(format!("not valid TOML: {}", error.message())).at(at)
 }
 
-struct Reader<'a> {
+struct TomlReader<'a> {
     source: &'a Arc<SourceText>,
     origins: &'a mut OriginCounter,
     /// Where the parsed text begins in the source, in bytes.
     shift: usize,
 }
 
-impl Reader<'_> {
+impl TomlReader<'_> {
     fn span(&self, span: Range<usize>) -> Range<usize> {
         span.start + self.shift..span.end + self.shift
     }

@@ -1,5 +1,5 @@
-//! Params and axes that nothing uses: slips, most of the time. An experiment that extends another one may leave what that declares unused,
-//! so that only what the experiment itself says is looked at.
+//! Params and axes that nothing uses: usually a mistake. Only those that the experiment itself declares are checked: it may leave those
+//! of a file that it extends unused.
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use download::Downloader;
 
-use crate::source::{Algorithm, Content, Pin, Place, Source};
+use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace};
 use crate::store::{Acquired, Lease, Store, StoreError};
 
 /// How often the lease of a download is renewed, and one of another process looked at.
@@ -35,8 +35,8 @@ pub enum FetchError {
     #[error("source `{name}` is not what it was: its digest is {found}, and the experiment says {expected}")]
     Wrong {
         name: String,
-        expected: Pin,
-        found: Pin,
+        expected: SourcePin,
+        found: SourcePin,
         place: PathBuf,
     },
     #[error(transparent)]
@@ -81,10 +81,10 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// When it is at a path where there is nothing, or cannot be read.
-    pub fn look(&self, source: &Source) -> Result<Option<Content>, FetchError> {
+    pub fn look(&self, source: &Source) -> Result<Option<SourceContent>, FetchError> {
         if let Some(pin) = source.pin() {
             let identity = pin.to_string();
-            return Ok(Some(Content {
+            return Ok(Some(SourceContent {
                 identity,
                 files: BTreeMap::new(),
                 place: None,
@@ -92,7 +92,7 @@ impl Supplier<'_> {
         }
         match self.found(source) {
             Some(place) => self.identified(source, place).map(Some),
-            None if matches!(source.place(), Place::Path(_)) => Err(missing(source)),
+            None if matches!(source.place(), SourcePlace::Path(_)) => Err(missing(source)),
             None => Ok(None),
         }
     }
@@ -121,10 +121,10 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// When it is missing, cannot be fetched, or is not what the pin says.
-    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<Content, FetchError> {
+    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&Coming<'_>) -> bool) -> Result<SourceContent, FetchError> {
         let place = match self.found(source) {
             Some(place) => place,
-            None if matches!(source.place(), Place::Path(_)) => return Err(missing(source)),
+            None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(FetchError::Offline { name: source.name.clone() }),
             None => self.fetch(source, progress)?,
         };
@@ -142,7 +142,7 @@ impl Supplier<'_> {
                 place,
             });
         }
-        Ok(Content {
+        Ok(SourceContent {
             identity: expected.to_string(),
             files: BTreeMap::new(),
             place: Some(place),
@@ -153,9 +153,9 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn pin(&self, source: &Source, content: &Content) -> Result<Pin, FetchError> {
+    pub fn pin(&self, source: &Source, content: &SourceContent) -> Result<SourcePin, FetchError> {
         let place = content.place.clone().unwrap_or_default();
-        digest::of(source, &place, Algorithm::Sha256, self.store).map_err(FetchError::from)
+        digest::of(source, &place, DigestAlgorithm::Sha256, self.store).map_err(FetchError::from)
     }
 
     /// The commit that the source's revision is now, where the hub tells.
@@ -177,14 +177,14 @@ impl Supplier<'_> {
             }
         };
         match source.place() {
-            Place::Path(path) => path.exists().then(|| path.to_owned()),
-            Place::Url(_) | Place::Hub { .. } => self.hub.cached(source).or_else(kept),
+            SourcePlace::Path(path) => path.exists().then(|| path.to_owned()),
+            SourcePlace::Url(_) | SourcePlace::Hub { .. } => self.hub.cached(source).or_else(kept),
         }
     }
 
-    fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, FetchError> {
+    fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, FetchError> {
         let (pin, files) = digest::by_name(source, &place, self.store)?;
-        Ok(Content {
+        Ok(SourceContent {
             identity: pin.to_string(),
             files,
             place: Some(place),

@@ -60,19 +60,19 @@ pub struct Link {
 
 /// Whether a stage has to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StageState {
     /// The store has its record.
     Hit,
-    /// It has not.
+    /// It has none.
     Run,
     /// It depends on a stage that has to run first.
     Unknown,
 }
 
-/// What the plan says of one node.
+/// The state of one node in a plan.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    pub state: State,
+pub struct PlanEntry {
+    pub state: StageState,
     /// Known for hits and for stages to run.
     pub key: Option<Digest>,
     /// Why it has to run.
@@ -90,21 +90,21 @@ pub struct Plan {
     pub dag: Dag,
     /// The selected stages and all that they need, each after its inputs.
     pub order: Vec<NodeIndex>,
-    /// By node index; those not in `order` are unknown and mean nothing.
-    pub entries: Vec<Entry>,
+    /// By node index; those of nodes that are not in `order` are unknown and unused.
+    pub entries: Vec<PlanEntry>,
 }
 
 impl Plan {
-    /// The selected stages, each after its inputs, with what the plan says of them.
-    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+    /// The selected stages, each after its inputs, with their entries.
+    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
         self.order
             .iter()
             .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
     }
 
     /// Those of them whose outputs are not in the store.
-    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
-        self.stages().filter(|(_, _, entry)| entry.state != State::Hit)
+    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
+        self.stages().filter(|(_, _, entry)| entry.state != StageState::Hit)
     }
 
     /// The artifact that a reference leads to; `None` while the stage that writes it has not run.
@@ -112,8 +112,8 @@ impl Plan {
         self.entries.get(link.from.index())?.outputs.get(link.port.as_ref())
     }
 
-    /// How many stages are in `state`.
-    pub fn count(&self, state: State) -> usize {
+    /// The number of stages in `state`.
+    pub fn count(&self, state: StageState) -> usize {
         self.stages().filter(|(_, _, entry)| entry.state == state).count()
     }
 }

@@ -1,4 +1,4 @@
-//! The stages of an experiment that a command is about.
+//! The stages that a command selects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ impl Selection {
         }
     }
 
-    /// What is asked for that is not there, with what is.
+    /// The message for a stage or a coordinate that does not exist, with those that do.
     fn missing(&self, dag: &Dag) -> Option<String> {
         let nodes: Vec<&Node> = dag.graph.node_weights().collect();
         let stage = |pattern: &String| missing_stage(pattern, &nodes);
@@ -61,12 +61,12 @@ impl Selection {
     }
 }
 
-/// What is wrong with a pattern that is no stage's.
+/// The message for a pattern that fits no stage.
 fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
     if nodes.iter().any(|node| matches(pattern, &node.name.name)) {
         return None;
     }
-    // Of a base that is there, the index is wrong: then its indices are what is known.
+    // When the base exists, only the index is wrong: then the message lists its indices.
     let base = base_name(pattern);
     let indexed = nodes.iter().filter(|node| node.base == base).map(|node| node.name.name.as_str());
     let mut names: Vec<&str> = distinct(indexed);
@@ -77,7 +77,7 @@ fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
     Some(format!("no stage `{pattern}` ({}){}", known(names), asked(meant)))
 }
 
-/// What is wrong with a coordinate that no variant has.
+/// The message for a coordinate that no variant has.
 fn missing_coordinate(axis: &str, value: &str, nodes: &[&Node]) -> Option<String> {
     let members = || nodes.iter().flat_map(|node| &node.members);
     let axes = distinct(members().flat_map(|member| member.variant.keys().map(String::as_str)));

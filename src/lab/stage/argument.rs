@@ -15,7 +15,7 @@ pub enum Argument {
     Text(String),
     /// A file of this machine, which the program finds in its folder under the file's own name.
     File {
-        /// What stands before the name: `./`, `--config=./`.
+        /// The text before the name: `./`, `--config=./`.
         before: String,
         /// Where it is.
         path: PathBuf,
@@ -33,7 +33,7 @@ impl Argument {
         })
     }
 
-    /// The argument as a param that is read as this argument again: with the path, which the key has not.
+    /// The argument as a param that is read as the same argument again: with the path, which is not in the key.
     pub fn param(&self) -> serde_json::Value {
         match self {
             Self::Text(text) => json!(text),
@@ -47,7 +47,7 @@ fn name(path: &Path) -> String {
 }
 
 impl fmt::Display for Argument {
-    /// What the program is given.
+    /// The word that the program is given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),

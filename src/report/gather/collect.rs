@@ -14,7 +14,7 @@ use crate::scores::{Judged, Place, Score, Scores};
 use lab::config::name_index;
 use lab::event::StageName;
 use lab::plan::Selection;
-use lab::plan::{Dag, Entry, Link, Node, Plan, State};
+use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 
@@ -67,9 +67,9 @@ pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Pl
     clippy::option_option,
     reason = "a stage without metrics is another thing than one whose metrics are to come"
 )]
-fn folder(node: &Node, entry: &Entry, store: &Store) -> Option<Option<std::path::PathBuf>> {
+fn folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Option<std::path::PathBuf>> {
     let port = node.outputs.iter().find(|output| output.port == PortType::Metrics)?;
-    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == State::Hit);
+    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == StageState::Hit);
     Some(artifact.map(|artifact| store.object(&artifact.digest)))
 }
 

@@ -16,7 +16,7 @@ use super::task::{Message, Task};
 use crate::event::{Event, Reporter, StageName};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
-use crate::plan::{Entry, Node, Plan, Resolver, State};
+use crate::plan::{Node, Plan, PlanEntry, Resolver, StageState};
 use crate::source::SOURCE;
 use crate::store::remote::{Remotes, Uploaded, Uploads};
 use crate::store::{Acquired, Lease, Outputs, Provenance, Store, StoreError, Use};
@@ -137,7 +137,7 @@ struct Run<'a> {
     /// By place in the plan's order, as all indices here.
     outputs: Vec<Option<Outputs>>,
     places: HashMap<NodeIndex, usize>,
-    fingerprints: BTreeMap<usize, (Fingerprint, Entry)>,
+    fingerprints: BTreeMap<usize, (Fingerprint, PlanEntry)>,
     running: BTreeMap<usize, Running>,
     /// Who holds the stages that are waited for, as last told.
     holders: BTreeMap<usize, String>,
@@ -242,7 +242,7 @@ impl<'a> Run<'a> {
             // The plan has asked the store already about the stages that it knew enough of.
             let planned = self.entry(index);
             let is_lost = self.lost.contains(&index);
-            if planned.state == State::Hit && !is_lost {
+            if planned.state == StageState::Hit && !is_lost {
                 let (key, outputs) = (planned.key, planned.outputs.clone());
                 self.cached(index, key, outputs);
                 continue;
@@ -257,7 +257,7 @@ impl<'a> Run<'a> {
             } else {
                 self.resolver.look_up(node, &fingerprint)?
             };
-            if entry.state == State::Hit {
+            if entry.state == StageState::Hit {
                 self.cached(index, entry.key, entry.outputs);
             } else {
                 self.fingerprints.insert(index, (fingerprint, entry));
@@ -542,7 +542,7 @@ impl<'a> Run<'a> {
         &self.plan.dag.graph[self.plan.order[index]]
     }
 
-    fn entry(&self, index: usize) -> &'a Entry {
+    fn entry(&self, index: usize) -> &'a PlanEntry {
         &self.plan.entries[self.plan.order[index].index()]
     }
 
@@ -551,7 +551,7 @@ impl<'a> Run<'a> {
     }
 }
 
-fn job(node: &Node, entry: &Entry, places: &HashMap<NodeIndex, usize>) -> Job {
+fn job(node: &Node, entry: &PlanEntry, places: &HashMap<NodeIndex, usize>) -> Job {
     let needs: BTreeSet<usize> = node.inputs.values().flatten().map(|link| places[&link.from]).collect();
     let threaded = node.stage.threaded();
     let seconds = entry

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Reader;
+use super::DraftReader;
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
 use crate::source::{SOURCE, Source};
 use crate::stage::{Argument, Kind};
 
-/// What ends so is a script, and never the name of something that a program makes.
-const SCRIPTS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
+/// Endings of scripts: a word with one of these is never the name of a file that a program makes.
+const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
 
-impl Reader<'_, '_> {
+impl DraftReader<'_, '_> {
     /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
     pub(super) fn with_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.words else { return params };
-        // What is no list is left for the kind to refuse.
+        // The kind refuses a value that is no list.
         let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
             return params;
         };
         let (origin, words) = (list.origin.clone(), list.items().to_vec());
-        let provided = Provided::of(params.get(SOURCE));
+        let provided = ProvidedFiles::of(params.get(SOURCE));
         let mut named = BTreeMap::new();
         let words = words.into_iter().enumerate();
         let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
@@ -29,7 +29,7 @@ impl Reader<'_, '_> {
         params
     }
 
-    fn word(&mut self, place: usize, word: ConfigValue, provided: &Provided, named: &mut BTreeMap<String, PathBuf>) -> ConfigValue {
+    fn word(&mut self, place: usize, word: ConfigValue, provided: &ProvidedFiles, named: &mut BTreeMap<String, PathBuf>) -> ConfigValue {
         let Some(text) = word.as_str() else {
             if word.as_table().is_some() {
                 let message = format!("a word of a command line is a text, not {}", word.describe());
@@ -70,13 +70,13 @@ impl Reader<'_, '_> {
 }
 
 /// The names of the files that a stage's source puts into the program's folder.
-struct Provided {
+struct ProvidedFiles {
     names: Vec<String>,
     /// Whether these are all: of a source that is not here they are not known.
     known: bool,
 }
 
-impl Provided {
+impl ProvidedFiles {
     fn of(source: Option<&ConfigValue>) -> Self {
         let Some(source) = source else {
             return Self {
@@ -104,9 +104,14 @@ impl Provided {
     }
 }
 
-/// What is before the file's name in the word as the program is given it, and where the file is; nothing for a word that is no file. What
-/// has to be one and is none comes back as a message, with what is there and what to do.
-fn look(is_program: bool, text: &str, folder: &Path, provided: &Provided) -> Result<Option<(String, PathBuf)>, (String, String, String)> {
+/// The text before the file's name in the word that the program is given, and the path of the file; `None` for a word that is no file.
+/// A word that must be a file and is none gives an error: a message, a label and a help.
+fn look(
+    is_program: bool,
+    text: &str,
+    folder: &Path,
+    provided: &ProvidedFiles,
+) -> Result<Option<(String, PathBuf)>, (String, String, String)> {
     // A bare program is looked for where programs are.
     if provided.has(text) || (is_program && !text.contains('/')) {
         return Ok(None);
@@ -127,7 +132,7 @@ fn look(is_program: bool, text: &str, folder: &Path, provided: &Provided) -> Res
         let step = if text.contains('/') { "./" } else { "" };
         return Ok(Some((option + step, path)));
     }
-    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPTS.iter().any(|end| text.ends_with(end)));
+    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
     if must && provided.known {
         let file = folder.join(text);
         let what = if file.is_dir() { "is a folder" } else { "is not there" };
@@ -155,11 +160,11 @@ mod tests {
             std::fs::write(place.join(name), "").unwrap();
             std::fs::set_permissions(place.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let provided = |names: &[&str], known| Provided {
+        let provided = |names: &[&str], known| ProvidedFiles {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             known,
         };
-        let said = |is_program, text: &str, provided: &Provided| match look(is_program, text, place, provided) {
+        let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, place, provided) {
             Ok(None) => "text".to_owned(),
             Ok(Some((before, path))) => format!("{before} {}", path.strip_prefix(place).unwrap_or(&path).display()),
             Err((message, label, _)) => format!("{message}: {label}").replace(&place.display().to_string(), "LAB"),

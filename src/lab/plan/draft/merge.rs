@@ -14,12 +14,12 @@ use crate::plan::{Dag, Link, Node};
 use crate::stage::Stage;
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
-type Identity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
+type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
 
 /// Collects the stages of one variant after the other.
 pub(super) struct Merger {
     dag: Dag,
-    nodes: HashMap<Identity, NodeIndex>,
+    nodes: HashMap<StageIdentity, NodeIndex>,
 }
 
 impl Merger {

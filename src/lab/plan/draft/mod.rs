@@ -26,7 +26,7 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(&experiment.name);
     for variant in &experiment.variants {
-        let drafts = Reader::new(variant, kinds, &mut problems).drafts();
+        let drafts = DraftReader::new(variant, kinds, &mut problems).drafts();
         match cycle::order(&drafts) {
             Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
             Ok(_) => {}
@@ -40,7 +40,7 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     }
 }
 
-/// What is said of tables of `[defaults]` for kinds that there are not.
+/// The diagnostics of tables of `[defaults]` for unknown kinds.
 fn unknown_defaults(experiment: &Experiment, kinds: &[&'static Kind]) -> Vec<Diagnostic> {
     let names = || kinds.iter().map(|kind| kind.name);
     let unknown = experiment.defaults.iter().filter(|(name, _)| !names().any(|kind| kind == *name));
@@ -74,14 +74,14 @@ struct Edge {
     origin: ValueOrigin,
 }
 
-/// What another stage can refer to.
-struct Ports {
+/// The outputs of a stage, for references to them.
+struct OutputPorts {
     kind: &'static Kind,
     outputs: Vec<Output>,
 }
 
-impl Ports {
-    /// Nothing where what is wrong with the stage, which has been reported, leaves open what it would put out.
+impl OutputPorts {
+    /// `None` when an error in the stage, which has been reported, leaves its outputs unknown.
     fn of(draft: &Draft<'_>) -> Option<Self> {
         let kind = draft.kind?;
         let outputs = match &draft.stage {
@@ -94,7 +94,7 @@ impl Ports {
 }
 
 /// Reads the stages of one variant.
-struct Reader<'a, 'p> {
+struct DraftReader<'a, 'p> {
     variant: &'a Variant,
     kinds: &'a [&'static Kind],
     problems: &'p mut Diagnostics,
@@ -102,7 +102,7 @@ struct Reader<'a, 'p> {
     positions: HashMap<(&'a str, Option<i64>), usize>,
 }
 
-impl<'a, 'p> Reader<'a, 'p> {
+impl<'a, 'p> DraftReader<'a, 'p> {
     fn new(variant: &'a Variant, kinds: &'a [&'static Kind], problems: &'p mut Diagnostics) -> Self {
         let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
         Self {
@@ -126,8 +126,8 @@ impl<'a, 'p> Reader<'a, 'p> {
                 inputs: Vec::new(),
             });
         }
-        // Only now: what a stage puts out may depend on its params.
-        let sources: Vec<Option<Ports>> = drafts.iter().map(Ports::of).collect();
+        // Only now: the outputs of a stage may depend on its params.
+        let sources: Vec<Option<OutputPorts>> = drafts.iter().map(OutputPorts::of).collect();
         for draft in &mut drafts {
             if let Some(kind) = draft.kind {
                 draft.inputs = self.inputs(draft.declaration, kind, &sources);
@@ -163,7 +163,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// The references at each input port.
-    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<Ports>]) -> Vec<(String, Vec<Edge>)> {
+    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<OutputPorts>]) -> Vec<(String, Vec<Edge>)> {
         let mut inputs = Vec::new();
         for input in kind.inputs {
             let Some(value) = stage.fields.get(input.name) else {
@@ -186,7 +186,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        if let Some(table) = stage.fields.get(params::FREE).filter(|_| kind.free) {
+        if let Some(table) = stage.fields.get(params::FREE_INPUTS).filter(|_| kind.free) {
             inputs.extend(self.free_inputs(stage, kind, table, sources));
         }
         inputs
@@ -198,10 +198,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         stage: &StageDeclaration,
         kind: &'static Kind,
         table: &ConfigValue,
-        sources: &[Option<Ports>],
+        sources: &[Option<OutputPorts>],
     ) -> Vec<(String, Vec<Edge>)> {
         let Some(table) = table.as_table() else {
-            let message = format!("`{}` must be a table of references, not {}", params::FREE, table.describe());
+            let message = format!("`{}` must be a table of references, not {}", params::FREE_INPUTS, table.describe());
             self.problems.push(Diagnostic::new(message).at(table.at()));
             return Vec::new();
         };
@@ -233,7 +233,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         kind: &'static Kind,
         input: &Input<'_>,
         values: &[ConfigValue],
-        sources: &[Option<Ports>],
+        sources: &[Option<OutputPorts>],
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {

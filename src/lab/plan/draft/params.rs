@@ -1,21 +1,21 @@
 //! The params and the seed of a stage.
 
-use super::{Draft, Reader};
+use super::{Draft, DraftReader};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
 use crate::stage::{Kind, Stage};
 
-/// The table in which a stage names inputs of its own, for kinds that let it.
-pub(super) const FREE: &str = "inputs";
+/// The table in which a stage names inputs of its own, for kinds that allow it.
+pub(super) const FREE_INPUTS: &str = "inputs";
 /// Fields of every stage.
-const COMMON: [&str; 3] = ["kind", "for", "seed"];
+const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
 
-impl Reader<'_, '_> {
-    /// The params as the kind reads them and as they are written; nothing where they are wrong, or incomplete for a reason that has been reported.
+impl DraftReader<'_, '_> {
+    /// The params as the kind reads them and as they are written; `None` when they are wrong, or incomplete after a reported error.
     pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<(Box<dyn Stage>, ConfigValue)> {
         if !stage.broken.is_empty() {
             return None;
         }
-        let own = |field: &str| !COMMON.contains(&field) && !inputs(kind).any(|input| input == field);
+        let own = |field: &str| !COMMON_FIELDS.contains(&field) && !inputs(kind).any(|input| input == field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
         let params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
@@ -31,9 +31,9 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
+    /// Reports `error`. A kind stops at the first wrong field, so its params are read again without that field, until no error is left.
     fn wrong_params(&mut self, error: ParamError, mut params: ConfigValue, stage: &StageDeclaration, kind: &'static Kind, given: &[&str]) {
-        let others: Vec<&str> = COMMON.into_iter().chain(inputs(kind)).collect();
+        let others: Vec<&str> = COMMON_FIELDS.into_iter().chain(inputs(kind)).collect();
         let whole = format!("stage `{}` ({})", stage.name, kind.name);
         let mut removed: Vec<String> = Vec::new();
         let mut next = Some(error);
@@ -54,7 +54,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Checks that each stage can take what the stages before it will put out.
+    /// Checks that each stage accepts the outputs of the stages before it.
     pub(super) fn sources(&mut self, drafts: &[Draft<'_>]) {
         for draft in drafts {
             let (Some(kind), Some((stage, params))) = (draft.kind, &draft.stage) else {
@@ -120,7 +120,7 @@ impl Reader<'_, '_> {
 
 /// The fields that hold references.
 fn inputs(kind: &Kind) -> impl Iterator<Item = &'static str> {
-    let table = kind.free.then_some(FREE);
+    let table = kind.free.then_some(FREE_INPUTS);
     kind.inputs.iter().map(|input| input.name).chain(table)
 }
 
