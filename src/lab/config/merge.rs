@@ -18,11 +18,11 @@ const FIRST_TAG: u64 = 1 << 48;
 /// The fields of both layers: tables are merged field by field, any other value of `upper` takes the place of that of `lower`.
 pub(super) fn merged(lower: ConfigTable, upper: ConfigTable) -> ConfigTable {
     let mut origins = TaggedOrigins::default();
-    let layers = [origins.to_figment(lower), origins.to_figment(upper)];
+    let layers = [origins.figment_table(lower), origins.figment_table(upper)];
     let merge = |figment: Figment, layer| figment.merge(FigmentLayer(RefCell::new(layer)));
     let profiles = layers.into_iter().fold(Figment::new(), merge).data().unwrap_or_default();
     let tree = profiles.into_values().next().unwrap_or_default();
-    origins.from_figment(tree)
+    origins.config_table(tree)
 }
 
 /// One layer; figment takes its values once.
@@ -43,11 +43,11 @@ impl Provider for FigmentLayer {
 struct TaggedOrigins(Vec<ValueOrigin>);
 
 impl TaggedOrigins {
-    fn to_figment(&mut self, table: ConfigTable) -> Dict {
-        table.into_iter().map(|(key, value)| (key, self.to_figment_value(value))).collect()
+    fn figment_table(&mut self, table: ConfigTable) -> Dict {
+        table.into_iter().map(|(key, value)| (key, self.figment_value(value))).collect()
     }
 
-    fn to_figment_value(&mut self, value: ConfigValue) -> Value {
+    fn figment_value(&mut self, value: ConfigValue) -> Value {
         let tag = self.tag(value.origin);
         match value.data {
             ValueData::Null => Value::Empty(tag, Empty::None),
@@ -55,19 +55,16 @@ impl TaggedOrigins {
             ValueData::Integer(number) => Value::Num(tag, Num::I128(number)),
             ValueData::Float(number) => Value::Num(tag, Num::F64(number)),
             ValueData::Text(text) => Value::String(tag, text),
-            ValueData::List(items) => Value::Array(tag, items.into_iter().map(|item| self.to_figment_value(item)).collect()),
-            ValueData::Table(fields) => Value::Dict(tag, self.to_figment(fields)),
+            ValueData::List(items) => Value::Array(tag, items.into_iter().map(|item| self.figment_value(item)).collect()),
+            ValueData::Table(fields) => Value::Dict(tag, self.figment_table(fields)),
         }
     }
 
-    fn from_figment(&self, table: Dict) -> ConfigTable {
-        table
-            .into_iter()
-            .map(|(key, value)| (key, self.from_figment_value(value)))
-            .collect()
+    fn config_table(&self, table: Dict) -> ConfigTable {
+        table.into_iter().map(|(key, value)| (key, self.config_value(value))).collect()
     }
 
-    fn from_figment_value(&self, value: Value) -> ConfigValue {
+    fn config_value(&self, value: Value) -> ConfigValue {
         let origin = self.origin(value.tag());
         let data = match value {
             Value::Empty(..) => ValueData::Null,
@@ -76,8 +73,8 @@ impl TaggedOrigins {
             Value::Num(_, number) => ValueData::Integer(number.to_i128().unwrap_or_default()),
             Value::String(_, text) => ValueData::Text(text),
             Value::Char(_, letter) => ValueData::Text(letter.into()),
-            Value::Array(_, items) => ValueData::List(items.into_iter().map(|item| self.from_figment_value(item)).collect()),
-            Value::Dict(_, fields) => ValueData::Table(self.from_figment(fields)),
+            Value::Array(_, items) => ValueData::List(items.into_iter().map(|item| self.config_value(item)).collect()),
+            Value::Dict(_, fields) => ValueData::Table(self.config_table(fields)),
         };
         ConfigValue::new(data, origin)
     }

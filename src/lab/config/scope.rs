@@ -158,7 +158,7 @@ impl ParamResolver<'_> {
     }
 }
 
-/// TemplateNames within the templates of a value.
+/// The names within the templates of a value.
 pub(super) fn used(value: &ConfigValue) -> Vec<String> {
     match &value.data {
         ValueData::Text(text) => {
@@ -186,7 +186,8 @@ pub(super) fn fill(value: &ConfigValue, names: &impl TemplateNames) -> Result<Co
     let data = match &value.data {
         ValueData::Text(text) => {
             let filled = template::fill(text, names);
-            filled.map_err(|error| diagnose(error, |span| value.origin.part(text, span)))?.data
+            let filled = filled.map_err(|error| diagnose(error, |span| value.origin.part(text, span)))?;
+            return Ok(filled.moved_to(&value.origin));
         }
         ValueData::List(items) => {
             let items: Result<_, _> = items.iter().map(|item| fill(item, names)).collect();

@@ -45,6 +45,15 @@ impl ConfigValue {
         Self::new(ValueData::Table(fields), origin)
     }
 
+    /// The same value, and the items of a list, as written at `origin`: a template that has been filled in stands there, not its values.
+    pub(super) fn moved_to(self, origin: &ValueOrigin) -> Self {
+        let data = match self.data {
+            ValueData::List(items) => ValueData::List(items.into_iter().map(|item| item.moved_to(origin)).collect()),
+            other => other,
+        };
+        Self::new(data, origin.clone())
+    }
+
     /// Where the value stands; `None` for a value that no text gives.
     pub fn at(&self) -> Option<Location> {
         self.origin.value()
