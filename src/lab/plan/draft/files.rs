@@ -61,8 +61,8 @@ impl DraftReader<'_, '_> {
                     ..file.param().into()
                 }
             }
-            Err((message, label, help)) => {
-                self.problems.push(Diagnostic::new(message).at(at).label(label).help(help));
+            Err(problem) => {
+                self.problems.push(problem.at(at));
                 word
             }
         }
@@ -105,13 +105,8 @@ impl ProvidedFiles {
 }
 
 /// The text before the file's name in the word that the program is given, and the path of the file; `None` for a word that is no file.
-/// A word that must be a file and is none gives an error: a message, a label and a help.
-fn look(
-    is_program: bool,
-    text: &str,
-    folder: &Path,
-    provided: &ProvidedFiles,
-) -> Result<Option<(String, PathBuf)>, (String, String, String)> {
+/// A word that must be a file and is none gives an error, without its place.
+fn look(is_program: bool, text: &str, folder: &Path, provided: &ProvidedFiles) -> Result<Option<(String, PathBuf)>, Diagnostic> {
     // A bare program is looked for where programs are.
     if provided.has(text) || (is_program && !text.contains('/')) {
         return Ok(None);
@@ -124,8 +119,8 @@ fn look(
         }
         if is_program && file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 == 0) {
             let help = format!("make it one (`chmod +x {}`), or name what reads it first", file.display());
-            let label = "it may not be executed".to_owned();
-            return Err((format!("`{text}` is no program"), label, help));
+            let problem = Diagnostic::new(format!("`{text}` is no program"));
+            return Err(problem.label("it may not be executed").help(help));
         }
         let path = std::path::absolute(&file).unwrap_or(file);
         let option = if option.is_empty() { String::new() } else { format!("{option}=") };
@@ -136,8 +131,8 @@ fn look(
     if must && provided.known {
         let file = folder.join(text);
         let what = if file.is_dir() { "is a folder" } else { "is not there" };
-        let help = "a path is meant from the file that says it; further files come with a `source`".to_owned();
-        return Err((format!("no file `{text}`"), format!("{} {what}", file.display()), help));
+        let problem = Diagnostic::new(format!("no file `{text}`")).label(format!("{} {what}", file.display()));
+        return Err(problem.help("a path is meant from the file that says it; further files come with a `source`"));
     }
     Ok(None)
 }
@@ -167,7 +162,9 @@ mod tests {
         let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, place, provided) {
             Ok(None) => "text".to_owned(),
             Ok(Some((before, path))) => format!("{before} {}", path.strip_prefix(place).unwrap_or(&path).display()),
-            Err((message, label, _)) => format!("{message}: {label}").replace(&place.display().to_string(), "LAB"),
+            Err(Diagnostic { message, label, .. }) => {
+                format!("{message}: {}", label.unwrap_or_default()).replace(&place.display().to_string(), "LAB")
+            }
         };
         let none = provided(&[], true);
         let first = ["python3", "run", "./run", "scripts/train.py", "scripts/none", "scripts/deep"];
