@@ -1,11 +1,12 @@
 //! Words written backwards: `c a b` is `b a c`.
 
-use figment::value::Value;
-use schemars::{JsonSchema, Schema, schema_for};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
-use super::pool::{Demand, Group, Named, Pool, Sizes};
-use super::{Problems, Splits, Start, Task, check_share};
+use super::drawn::{DrawnParams, SplitParams, TaskParams};
+use super::pool::{Group, Named, Pool, Sizes};
+use super::{Problems, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -50,15 +51,12 @@ impl Task for Reversal {
         follows
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
-        check_share(params.skip_share)?;
-        params.demand().check()?;
-        Ok(Box::new(params))
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        Ok(Box::new(DrawnParams::<ReversalParams>::read(params)?))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        DrawnParams::<ReversalParams>::schema()
     }
 }
 
@@ -103,90 +101,59 @@ impl<'a> Word<'a> {
 /// Which words to draw.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Params {
-    /// Whether there are hand-made skips (the port `skipped`) to begin with.
-    start: Start,
-    /// Number of training problems.
-    train: u64,
-    /// Number of problems for choosing settings, drawn as the training problems are.
-    development: u64,
-    /// Number of test problems, drawn as the training problems are.
-    in_domain: u64,
-    /// Number of somewhat harder test problems.
-    ood_easy: u64,
-    /// Number of much harder test problems.
-    ood_hard: u64,
+struct ReversalParams {
     /// Least and most letters of `train`, `development` and `in_domain`.
     letters: WordLengths,
     /// Least and most letters of `ood_easy`.
     letters_easy: WordLengths,
     /// Least and most letters of `ood_hard`.
     letters_hard: WordLengths,
-    /// Share of the training problems that a warm start has a hand-made skip of.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    skip_share: f64,
 }
 
 /// Least and most letters.
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 struct WordLengths(u32, u32);
 
-impl Default for Params {
+impl Default for ReversalParams {
     fn default() -> Self {
         Self {
-            start: Start::Cold,
+            letters: WordLengths(3, 6),
+            letters_easy: WordLengths(7, 8),
+            letters_hard: WordLengths(9, 12),
+        }
+    }
+}
+
+impl TaskParams for ReversalParams {
+    const TASK: &'static str = "reversal";
+    type Pool = WordLengths;
+
+    fn splits() -> SplitParams {
+        SplitParams::cold(Sizes {
             train: 2_000,
             development: 500,
             in_domain: 500,
             ood_easy: 500,
             ood_hard: 500,
-            letters: WordLengths(3, 6),
-            letters_easy: WordLengths(7, 8),
-            letters_hard: WordLengths(9, 12),
-            skip_share: 1.0,
-        }
-    }
-}
-
-impl Params {
-    fn demand(&self) -> Demand<WordLengths> {
-        Demand {
-            sizes: Sizes {
-                train: self.train,
-                development: self.development,
-                in_domain: self.in_domain,
-                ood_easy: self.ood_easy,
-                ood_hard: self.ood_hard,
-            },
-            pool: ("letters", self.letters),
-            easy: ("letters_easy", self.letters_easy),
-            hard: ("letters_hard", self.letters_hard),
-        }
-    }
-}
-
-impl Problems for Params {
-    fn params(&self) -> serde_json::Value {
-        serde_json::json!(self)
+        })
     }
 
-    fn generate(&self, seed: u64) -> Splits {
-        let drawn = self.demand().draw("reversal", seed);
-        // Any step but the last may be left out.
-        let skip = |Named { id, problem }: &Named<Word<'_>>, stream: &mut Stream| {
-            let others = (problem.0.len() as u64).checked_sub(1).filter(|others| *others > 0)?;
-            Some(problem.row(format!("{id}/skip"), Some(1 + stream.below(others) as usize)))
-        };
-        let mut stream = Stream::new(seed, "reversal skips");
-        let rows = |words: &[Named<Word<'_>>]| words.iter().map(|Named { id, problem }| problem.row(id.clone(), None)).collect();
-        Splits {
-            skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
-            train: rows(&drawn.train),
-            development: rows(&drawn.development),
-            in_domain: rows(&drawn.in_domain),
-            ood_easy: rows(&drawn.ood_easy),
-            ood_hard: rows(&drawn.ood_hard),
-        }
+    fn pools(&self) -> [(&'static str, WordLengths); 3] {
+        [
+            ("letters", self.letters),
+            ("letters_easy", self.letters_easy),
+            ("letters_hard", self.letters_hard),
+        ]
+    }
+
+    fn full(&self, Named { id, problem }: &Named<Word<'static>>) -> Row {
+        problem.row(id.clone(), None)
+    }
+
+    /// Any step but the last may be left out.
+    fn skipped(&self, Named { id, problem }: &Named<Word<'static>>, stream: &mut Stream) -> Option<Row> {
+        let others = (problem.0.len() as u64).checked_sub(1).filter(|others| *others > 0)?;
+        Some(problem.row(format!("{id}/skip"), Some(1 + stream.below(others) as usize)))
     }
 }
 

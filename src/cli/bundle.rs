@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::{Exit, Failed, Session, key, print, session};
-use lab::plan::{Plan, State};
+use lab::plan::{Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
 use lab::store::{Artifact, BundleContents, BundleError, BundleFiles, Store};
@@ -146,7 +146,7 @@ fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), 
 fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), Failed> {
     let (mut keys, mut artifacts) = (BTreeSet::new(), Vec::new());
     let mut used = vec![false; with.len()];
-    for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {
+    for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
         keys.extend(entry.key);
         for (port, artifact) in &entry.outputs {
             let mut fits = with.is_empty();

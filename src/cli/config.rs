@@ -3,13 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use figment::value::{Dict, Value};
 use serde_json::json;
 
 use super::diagnostics::Rejected;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use lab::config::value::{key_text, toml};
-use lab::config::{Document, Experiment, KEYS, TRUST, expand};
+use lab::config::{ConfigTable, ConfigValue, Document, Experiment, KEYS, TRUST, expand, key_text};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 
@@ -29,7 +27,7 @@ struct Effective {
     /// `["stages", "mixed[k]", "for", "k"]`
     key: Vec<String>,
     /// Nothing for a setting that is left to the machine.
-    value: Option<Value>,
+    value: Option<ConfigValue>,
     /// `experiments/x.toml:12`, `--set`, `default`.
     origin: String,
 }
@@ -73,13 +71,13 @@ fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) ->
     let mut values = Vec::new();
     for key in KEYS {
         match document.tree.get(key) {
-            Some(value) if value.as_dict().is_none() => flatten(&mut vec![key.to_owned()], value, document, &mut values),
+            Some(value) if value.as_table().is_none() => flatten(&mut vec![key.to_owned()], value, document, &mut values),
             _ if key == "settings" => settings(document, experiment, &mut values),
             _ => {
                 for (name, value) in document.entries(key) {
                     flatten(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
                     if let (true, Some(dag)) = (key == "stages", dag) {
-                        defaults(name, value.as_dict(), document, experiment, dag, &mut values);
+                        defaults(name, value.as_table(), document, experiment, dag, &mut values);
                     }
                 }
             }
@@ -88,8 +86,8 @@ fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) ->
     values
 }
 
-fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &mut Vec<Effective>) {
-    match value.as_dict() {
+fn flatten(key: &mut Vec<String>, value: &ConfigValue, document: &Document, values: &mut Vec<Effective>) {
+    match value.as_table() {
         Some(fields) if !fields.is_empty() => {
             for (name, value) in document.in_order(fields) {
                 key.push(name.to_owned());
@@ -98,7 +96,7 @@ fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &m
             }
         }
         _ => {
-            let place = document.origins.value(value.tag());
+            let place = value.at();
             values.push(Effective {
                 key: key.clone(),
                 value: Some(value.clone()),
@@ -110,15 +108,15 @@ fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &m
 
 /// The settings, those left out too.
 fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effective>) {
-    let all = Value::serialize(&experiment.settings).unwrap_or_else(|_| Value::from(Dict::new()));
-    let given = document.tree.get("settings").and_then(Value::as_dict);
-    for (name, value) in all.as_dict().into_iter().flatten() {
+    let all = ConfigValue::from(json!(experiment.settings));
+    let given = document.tree.get("settings").and_then(ConfigValue::as_table);
+    for (name, value) in all.as_table().into_iter().flatten() {
         let key = vec!["settings".to_owned(), name.clone()];
         match given.and_then(|given| given.get(name)) {
             Some(given) => flatten(&mut key.clone(), given, document, values),
             None => values.push(Effective {
                 key,
-                value: value.to_empty().is_none().then(|| value.clone()),
+                value: (!value.is_null()).then(|| value.clone()),
                 origin: "default".to_owned(),
             }),
         }
@@ -126,27 +124,34 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
 }
 
 /// The params that a stage leaves out, and `[defaults]` too.
-fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
-    let tag = document.declared("stages", name);
+fn defaults(
+    name: &str,
+    fields: Option<&ConfigTable>,
+    document: &Document,
+    experiment: &Experiment,
+    dag: &Dag,
+    values: &mut Vec<Effective>,
+) {
+    let origin = document.declared("stages", name);
     let declared = experiment
         .variants
         .iter()
         .flat_map(|variant| &variant.stages)
-        .find(|stage| stage.tag == tag);
+        .find(|stage| stage.origin == origin);
     let Some(declared) = declared else { return };
     let node = dag
         .graph
         .node_weights()
         .find(|node| node.members.iter().any(|member| member.name == declared.name));
     let params = node.map(|node| &node.canonical);
-    let kind = declared.fields.get("kind").and_then(Value::as_str);
-    let shared = kind.and_then(|kind| document.tree.get("defaults")?.as_dict()?.get(kind)?.as_dict());
+    let kind = declared.fields.get("kind").and_then(ConfigValue::as_str);
+    let shared = kind.and_then(|kind| document.tree.get("defaults")?.as_table()?.get(kind)?.as_table());
     let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));
     for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !given(param) {
             values.push(Effective {
                 key: vec!["stages".to_owned(), name.to_owned(), param.clone()],
-                value: Value::serialize(value).ok(),
+                value: Some(value.clone().into()),
                 origin: "default".to_owned(),
             });
         }
@@ -167,9 +172,9 @@ fn as_toml(values: &[Effective]) -> String {
         let line = match &effective.value {
             // What is printed is an experiment again, and none may say whom to believe.
             Some(value) if effective.key.first().is_some_and(|key| key == "settings") && TRUST.contains(&dotted(key).as_str()) => {
-                format!("# {} = {}", dotted(key), toml(value))
+                format!("# {} = {}", dotted(key), value.toml())
             }
-            Some(value) => format!("{} = {}", dotted(key), toml(value)),
+            Some(value) => format!("{} = {}", dotted(key), value.toml()),
             None => format!("# {} is chosen for the machine", dotted(key)),
         };
         let title = dotted(section);
@@ -200,11 +205,6 @@ fn section(title: &str, lines: &[(String, &str)]) -> String {
 }
 
 fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
-    let value =
-        |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
+    let value = |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(ConfigValue::json), "origin": effective.origin});
     json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
-}
-
-fn plain(value: &Value) -> serde_json::Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

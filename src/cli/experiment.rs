@@ -166,7 +166,7 @@ pub(super) fn environment() -> Vec<(String, String)> {
 }
 
 /// The user's file of settings.
-fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
+pub(super) fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
     Some(config_folder(environment)?.join("config.toml"))
 }
 

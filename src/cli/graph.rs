@@ -6,7 +6,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::plan::state_name;
 use super::selection::SelectionArgs;
 use super::{Exit, Failed, Session};
-use lab::plan::{Link, Node, Plan, State};
+use lab::plan::{Link, Node, Plan, StageState};
 
 /// Print the DAG in a language of drawings, its stages coloured by state
 #[derive(Clone, Debug, clap::Args)]
@@ -46,11 +46,11 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, Failed> {
 }
 
 /// Green for hits, yellow for stages to run, grey for what is not known yet.
-fn fill(state: State) -> &'static str {
+fn fill(state: StageState) -> &'static str {
     match state {
-        State::Hit => "#d3f0d3",
-        State::Run => "#fdeeb5",
-        State::Unknown => "#e8e8e8",
+        StageState::Hit => "#d3f0d3",
+        StageState::Run => "#fdeeb5",
+        StageState::Unknown => "#e8e8e8",
     }
 }
 
@@ -87,7 +87,7 @@ pub fn mermaid(plan: &Plan) -> String {
             let _ = writeln!(text, "  n{} {arrow} n{}", link.from.index(), index.index());
         }
     }
-    for state in [State::Hit, State::Run, State::Unknown] {
+    for state in [StageState::Hit, StageState::Run, StageState::Unknown] {
         let _ = writeln!(text, "  classDef {} fill:{},stroke:#666,color:#222", state_name(state), fill(state));
     }
     text

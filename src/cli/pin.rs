@@ -13,7 +13,7 @@ use super::run::{count_interrupts, reporter};
 use super::sources::{self, Access};
 use super::{Exit, Failed, Session};
 use lab::event::Reporter;
-use lab::source::{Pin, Source};
+use lab::source::{Source, SourcePin};
 use lab::text::Paint;
 
 /// Fetch the sources that have no digest yet, and write their digests into the experiment's file
@@ -25,7 +25,7 @@ pub struct PinArgs {
 
 /// A pin, and the commit of the revision, for a source that is fetched.
 struct Found {
-    pin: Pin,
+    pin: SourcePin,
     commit: Option<String>,
 }
 
@@ -114,15 +114,15 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lab::source::Algorithm;
+    use lab::source::DigestAlgorithm;
 
     #[test]
     fn a_pin_is_written_where_the_source_is_and_nothing_else_changes() {
         let text = "# why\n[sources.data]   # ours\nhub = 'a/b'\n\n[sources]\nmodel = { hub = 'a/c', revision = 'v1' }\n\n[stages.x]\nkind = 'import'\n";
         let mut document: DocumentMut = text.parse().unwrap();
         let found = Found {
-            pin: Pin {
-                algorithm: Algorithm::Sha256,
+            pin: SourcePin {
+                algorithm: DigestAlgorithm::Sha256,
                 digest: "ab".repeat(32),
             },
             commit: Some("12cd".to_owned()),

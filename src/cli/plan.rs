@@ -7,7 +7,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::Resolved;
 use super::{Exit, Failed, Session, sources};
-use lab::plan::{Entry, Node, Plan, State};
+use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
 /// Print which stages are in the store, which have to run, and why
@@ -46,17 +46,17 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// `hit`, `run`, `unknown`.
-pub fn state_name(state: State) -> &'static str {
+pub fn state_name(state: StageState) -> &'static str {
     match state {
-        State::Hit => "hit",
-        State::Run => "run",
-        State::Unknown => "unknown",
+        StageState::Hit => "hit",
+        StageState::Run => "run",
+        StageState::Unknown => "unknown",
     }
 }
 
 /// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "key", "reason", "seconds", "inputs"}]}`.
 pub fn as_json(plan: &Plan) -> Value {
-    let stage = |(_, node, entry): (NodeIndex, &Node, &Entry)| {
+    let stage = |(_, node, entry): (NodeIndex, &Node, &PlanEntry)| {
         json!({
             "name": node.name.name,
             "variant": node.name.variant,
@@ -78,16 +78,12 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
     let input = |(port, link): (&String, &lab::plan::Link)| {
-        let digest = plan
-            .entries
-            .get(link.from.index())
-            .and_then(|from| from.outputs.get(link.port.as_ref()));
         json!({
             "port": port,
             "stage": plan.dag.graph.node_weight(link.from).map(|from| &from.name.name),
             "variant": plan.dag.graph.node_weight(link.from).map(|from| &from.name.variant),
             "output": link.port,
-            "digest": digest.map(|artifact| artifact.digest),
+            "digest": plan.artifact(link).map(|artifact| artifact.digest),
         })
     };
     links.map(input).collect()
@@ -105,9 +101,9 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
     ]);
     for (_, node, entry) in plan.stages() {
         let color = match entry.state {
-            State::Hit => Color::Green,
-            State::Run => Color::Yellow,
-            State::Unknown => Color::Dim,
+            StageState::Hit => Color::Green,
+            StageState::Run => Color::Yellow,
+            StageState::Unknown => Color::Dim,
         };
         let time = entry.estimate.map_or_else(String::new, |time| duration(time.as_secs_f64()));
         let variant: Vec<String> = node.name.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
@@ -123,15 +119,15 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
 }
 
 /// The reason, or what the stage waits for.
-fn why(plan: &Plan, node: &Node, entry: &Entry) -> String {
+fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     if let Some(reason) = &entry.reason {
         return reason.to_string();
     }
-    if entry.state == State::Hit && !entry.is_here {
+    if entry.state == StageState::Hit && !entry.is_here {
         return "at a remote".to_owned();
     }
     let mut links = node.inputs.values().flatten();
-    let waits = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != State::Hit);
+    let waits = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != StageState::Hit);
     let first = links
         .find(|link| waits(link.from))
         .and_then(|link| plan.dag.graph.node_weight(link.from));
@@ -140,13 +136,13 @@ fn why(plan: &Plan, node: &Node, entry: &Entry) -> String {
 
 /// `14 stages: 9 hit, 2 run, 3 unknown; about 3m20s of work`.
 fn totals(plan: &Plan) -> String {
-    let [hits, runs, unknown] = [State::Hit, State::Run, State::Unknown].map(|state| plan.count(state));
+    let [hits, runs, unknown] = [StageState::Hit, StageState::Run, StageState::Unknown].map(|state| plan.count(state));
     let stages = hits + runs + unknown;
     let mut text = format!(
         "{stages} {}: {hits} hit, {runs} run, {unknown} unknown",
         if stages == 1 { "stage" } else { "stages" }
     );
-    let to_do = || plan.stages().filter(|(_, _, entry)| entry.state != State::Hit);
+    let to_do = || plan.stages().filter(|(_, _, entry)| entry.state != StageState::Hit);
     let known: Vec<f64> = to_do()
         .filter_map(|(_, _, entry)| entry.estimate)
         .map(|time| time.as_secs_f64())

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use petgraph::graph::NodeIndex;
 
 use super::Failed;
-use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::diagnostics::Rejected;
+use super::experiment::{ExecutionArgs, ExperimentArgs, environment, user_file};
 use super::key;
 use super::sources::Access;
-use lab::config::{self, Settings};
+use lab::config::{self, Settings, SettingsOptions};
 use lab::download::SourceError;
 use lab::fingerprint::Reason;
 use lab::plan::Selection;
-use lab::plan::{Dag, Node, Plan, Resolver, State, Strict};
+use lab::plan::{Dag, Node, Plan, Resolver, StageState, Strict};
 use lab::source::Source;
 use lab::stage::Output;
 use lab::store::remote::{Environment, RemoteSettings, Remotes};
@@ -114,7 +115,7 @@ impl Session {
 
 fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Node, &Output) -> bool) -> Result<(), StoreError> {
     let mut asked: Vec<(NodeIndex, String, Artifact)> = Vec::new();
-    for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {
+    for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
         let outputs = node.outputs.iter().filter(|output| wanted(node, output));
         let found = outputs.filter_map(|output| Some((index, output.name.to_string(), *entry.outputs.get(output.name.as_ref())?)));
         asked.extend(found);
@@ -124,7 +125,7 @@ fn bring(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: impl Fn(&Nod
     for (index, port, artifact) in asked {
         if fetched.missing.contains(&artifact.digest) {
             let entry = &mut plan.entries[index.index()];
-            entry.state = State::Run;
+            entry.state = StageState::Run;
             let digest = artifact.digest;
             entry.reason = Some(Reason::OutputMissing { port, digest });
         }
@@ -143,9 +144,9 @@ pub fn warn(remotes: &Remotes) {
 
 /// The remotes that the settings name; `environment` is asked for where there are any.
 pub fn remotes(settings: &Settings, environment: impl FnOnce() -> Environment) -> Remotes {
-    let place = |remote: &config::Remote| RemoteSettings {
+    let place = |remote: &config::RemoteEntry| RemoteSettings {
         url: remote.url.clone(),
-        writes: remote.access == config::Access::ReadWrite,
+        writes: remote.access == config::RemoteAccess::ReadWrite,
         required: remote.required,
         endpoint: remote.endpoint.clone(),
         region: remote.region.clone(),
@@ -165,15 +166,16 @@ pub fn folder(settings: &Settings) -> PathBuf {
 /// # Errors
 /// When a file cannot be read or a setting is wrong.
 pub fn settings(folder: &Path, store: Option<&Path>) -> Result<Settings, Failed> {
-    let experiment = ExperimentArgs {
-        // None is read: where it would be says which project's settings count.
-        file: folder.join("none.toml"),
-        store: store.map(Path::to_owned),
-        ..ExperimentArgs::default()
+    let environment = environment();
+    let options = SettingsOptions {
+        folder: folder.to_owned(),
+        settings: store
+            .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()))
+            .into_iter()
+            .collect(),
+        user_file: user_file(&environment),
+        environment,
     };
-    let mut options = experiment.options(&ExecutionArgs::default());
-    options
-        .environment
-        .retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
-    config::settings_alone(&options).map_err(|diagnostics| experiment.rejected(diagnostics).into())
+    let file = PathBuf::from("the settings");
+    config::load_settings(&options).map_err(|diagnostics| Rejected { file, diagnostics }.into())
 }

@@ -10,7 +10,7 @@ use lab::config::Settings;
 use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
 use lab::event::{Event, Progress, Reporter};
 use lab::plan::{Dag, Node, Plan};
-use lab::source::{Content, Contents, Source};
+use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
 
 /// Where the hub is, unless the environment says otherwise.
@@ -61,8 +61,8 @@ impl Access {
     }
 
     /// What is known of the sources of an experiment, and of which of them nothing can be known.
-    pub fn look(&self, dag: &Dag, store: &Store) -> (Contents, Vec<(Source, SourceError)>) {
-        let (mut contents, mut missing) = (Contents::new(), Vec::new());
+    pub fn look(&self, dag: &Dag, store: &Store) -> (SourceContents, Vec<(Source, SourceError)>) {
+        let (mut contents, mut missing) = (SourceContents::new(), Vec::new());
         let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(reads).collect();
         for source in sources {
             match self.supplier(store).look(source) {
@@ -105,7 +105,7 @@ pub fn check(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), Fai
 /// When one is missing, cannot be fetched or is not what its pin says.
 pub fn bring(
     plan: &Plan,
-    contents: &mut Contents,
+    contents: &mut SourceContents,
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
@@ -130,7 +130,7 @@ pub fn bring_one(
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
-) -> Result<Content, Failed> {
+) -> Result<SourceContent, Failed> {
     let mut watch = Watch::new(source, reporter);
     let supplied = supplier.supply(source, &mut |coming| {
         watch.tell(coming);

@@ -12,7 +12,7 @@ use super::{Exit, Failed, Session, experiment, key};
 use lab::config::known;
 use lab::hash::Digest;
 use lab::plan::Selection;
-use lab::plan::{Entry, Node, Resolver, State};
+use lab::plan::{Node, PlanEntry, Resolver, StageState};
 use lab::store::remote::Remotes;
 use lab::store::{Artifact, Store};
 use lab::text::{bytes, duration};
@@ -125,7 +125,7 @@ fn to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), Failed> {
         ..session
     };
     let Resolved { plan, store, .. } = here.resolve(&BTreeSet::new())?;
-    let hits = plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+    let hits = plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let keys = hits.filter_map(|(_, _, entry)| entry.key).collect();
     Ok((store, remotes, keys))
 }
@@ -140,7 +140,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
     let begun = Instant::now();
     let targets = args.selection.selection().targets(&session.dag)?;
     let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
-    let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+    let hits = || plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let artifacts: Vec<Artifact> = hits().flat_map(|(_, _, entry)| entry.outputs.values().copied()).collect();
     let fetched = remotes.fetch(&store, &artifacts, &mut progress("fetched"))?;
     let keys: Vec<Digest> = hits().filter_map(|(_, _, entry)| entry.key).collect();
@@ -220,7 +220,7 @@ fn named(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The output of a stage that is meant.
-fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), Failed> {
+fn output(node: &Node, entry: &PlanEntry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), Failed> {
     let names: Vec<&str> = node.outputs.iter().map(|output| output.name.as_ref()).collect();
     let name = match (port, names.as_slice()) {
         (Some(port), names) if names.contains(&port) => port,
@@ -234,7 +234,7 @@ fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &Experimen
             return Err(Failed::NothingSelected(message));
         }
     };
-    let found = entry.outputs.get(name).filter(|_| entry.state == State::Hit);
+    let found = entry.outputs.get(name).filter(|_| entry.state == StageState::Hit);
     found.map(|artifact| (name.to_owned(), *artifact)).ok_or_else(|| {
         let message = format!(
             "`{}` has not run yet: {} '{}'",

@@ -10,7 +10,7 @@ use super::show::record;
 use super::{Exit, Failed, Session};
 use lab::config::known;
 use lab::json_path;
-use lab::plan::{Node, Plan, State};
+use lab::plan::{Node, Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
@@ -103,7 +103,7 @@ fn numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Number>, 
     let Some(artifact) = port.and_then(|port| entry.outputs.get(port.name.as_ref())) else {
         return Ok(Vec::new());
     };
-    if entry.state != State::Hit {
+    if entry.state != StageState::Hit {
         return Ok(Vec::new());
     }
     let mut numbers = Vec::new();
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
 
     /// `data 3c4d5e6f7a8b ← `
     fn input(&self, port: &str, link: &lab::plan::Link) -> String {
-        let artifact = self.plan.entries[link.from.index()].outputs.get(link.port.as_ref());
+        let artifact = self.plan.artifact(link);
         let digest = artifact.map_or_else(|| "not known yet".to_owned(), |artifact| artifact.digest.short());
         let from = if self.node(link.from).kind.outputs.len() > 1 {
             format!("{} of ", link.port)
@@ -208,10 +208,7 @@ impl<'a> Walk<'a> {
             let mut inputs = Vec::new();
             for (port, links) in &node.inputs {
                 for link in links {
-                    let digest = self.plan.entries[link.from.index()]
-                        .outputs
-                        .get(link.port.as_ref())
-                        .map(|artifact| artifact.digest);
+                    let digest = self.plan.artifact(link).map(|artifact| artifact.digest);
                     let from = &self.node(link.from).name;
                     inputs.push(json!({"port": port, "stage": from.name, "variant": from.variant, "output": link.port, "digest": digest}));
                     if seen.insert(link.from) {
@@ -229,7 +226,7 @@ impl<'a> Walk<'a> {
 
     fn record(&self, index: NodeIndex) -> Result<Option<Record>, StoreError> {
         let entry = &self.plan.entries[index.index()];
-        let key = entry.key.filter(|_| entry.state == State::Hit);
+        let key = entry.key.filter(|_| entry.state == StageState::Hit);
         key.map_or(Ok(None), |key| self.store.record(&key))
     }
 

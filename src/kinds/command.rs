@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use figment::value::Value;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::metrics::Metrics;
+use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
 use lab::hash;
 use lab::source::{SOURCE, Source};
@@ -74,12 +74,12 @@ struct Command {
     threaded: bool,
 }
 
-fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
-        return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
+fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
+        return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
     }
-    let mut command: Command = params.deserialize()?;
-    let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    let mut command: Command = params.read()?;
+    let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
     if let Some(source) = &command.source {
         source.check_at(SOURCE)?;
     }
@@ -115,6 +115,17 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
 impl Stage for Command {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut params = serde_json::Map::from_iter([("threaded".to_owned(), json!(self.threaded))]);
+        if !self.files.is_empty() {
+            params.insert("run".to_owned(), self.run.iter().map(Argument::param).collect());
+        }
+        if let Some(source) = &self.source {
+            params.insert(SOURCE.to_owned(), json!(source));
+        }
+        params
     }
 
     fn outputs(&self) -> Option<Vec<Output>> {

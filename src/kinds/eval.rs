@@ -1,6 +1,5 @@
 //! `eval`: answers data sets with a model, and measures the answers.
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,6 +8,7 @@ use super::answering::{Asker, open, task_of};
 use super::check_numbers;
 use super::measure::Report;
 use super::sample::{check_ask, check_stop};
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
 use learn::dataset::{self, Row};
 use learn::engine::{self, Dtype, Engine};
@@ -58,13 +58,13 @@ impl Default for Eval {
     }
 }
 
-fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let eval: Eval = params.deserialize()?;
+fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    let eval: Eval = params.read()?;
     check_ask(&eval.ask)?;
     check_numbers(eval.engine, eval.dtype)?;
     check_stop(&eval.stop)?;
     if eval.ask.is_empty() {
-        return Err(figment::Error::from("the list is empty; `[0]` asks for the full number of steps".to_owned()).with_path("ask"));
+        return Err(ParamError::new("ask", "the list is empty; `[0]` asks for the full number of steps"));
     }
     Ok(Box::new(eval))
 }

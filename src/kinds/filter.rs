@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -10,6 +9,7 @@ use serde_json::json;
 use super::answering::judge;
 use crate::data_sets::DataSets;
 use crate::metrics::{self, Outcome};
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{self, Answer, Row};
@@ -46,8 +46,8 @@ enum Steps {
     Valid,
 }
 
-fn read(params: &Value) -> Result<Filter, figment::Error> {
-    params.deserialize()
+fn read(params: &ConfigValue) -> Result<Filter, ParamError> {
+    params.read()
 }
 
 impl Stage for Filter {

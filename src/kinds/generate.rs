@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use figment::error::Kind as Wrong;
-use figment::value::Value;
 use schemars::Schema;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::data_sets::DataSets;
 use crate::task::{self, Problems, Splits, Task};
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
 
 pub(super) static KIND: Kind = Kind {
@@ -44,15 +43,13 @@ struct Which {
     task: String,
 }
 
-fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let Which { task } = params.deserialize()?;
+fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    let Which { task } = params.read()?;
     let Some(task) = find(&task) else {
-        return Err(figment::Error::from(Wrong::UnknownVariant(task, task::drawn_names())).with_path("task"));
+        return Err(ParamError::unknown_name("task", task, task::drawn_names()));
     };
     let mut others = params.clone();
-    if let Value::Dict(_, fields) = &mut others {
-        fields.remove("task");
-    }
+    others.as_table_mut().and_then(|fields| fields.remove("task"));
     Ok(Box::new(Generate {
         task: task.name(),
         problems: task.read(&others)?,

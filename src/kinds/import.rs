@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use figment::error::Kind as Wrong;
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,6 +12,7 @@ use wildmatch::WildMatchPattern;
 use crate::foreign::{self, Field, Format, Record};
 use crate::metrics;
 use crate::task::{self, Published};
+use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
@@ -82,20 +81,23 @@ struct Fields {
     answer: Option<String>,
 }
 
-fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
-        return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
+fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
+        return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
     }
-    let mut import: Import = params.deserialize()?;
+    let mut import: Import = params.read()?;
     import.source.check_at(SOURCE)?;
     import.published()?;
     import.source.is_model = import.what == What::Model;
     if import.what == What::Model {
-        let given = ["file", "format", "task", "fields"]
-            .into_iter()
-            .find(|field| params.find_ref(field).is_some());
-        if let Some(field) = given {
-            return Err(figment::Error::from(format!("`{field}` is for data sets, and this is a model")).with_path(field));
+        let differs = [
+            ("file", import.file.is_some()),
+            ("format", import.format != Format::default()),
+            ("task", import.task.is_some()),
+            ("fields", import.fields != Fields::default()),
+        ];
+        if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
+            return Err(ParamError::new(field, format!("`{field}` is for data sets, and this is a model")));
         }
     }
     Ok(Box::new(import))
@@ -103,9 +105,9 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
 
 impl Import {
     /// How the task's records are read, where there is a task.
-    fn published(&self) -> Result<Option<&'static dyn Published>, figment::Error> {
+    fn published(&self) -> Result<Option<&'static dyn Published>, ParamError> {
         let Some(name) = &self.task else { return Ok(None) };
-        let wrong = || figment::Error::from(Wrong::UnknownVariant(name.clone(), task::published_names())).with_path("task");
+        let wrong = || ParamError::unknown_name("task", name, task::published_names());
         let task = task::tasks().iter().find(|task| task.name() == name);
         task.and_then(|task| task.published()).map(Some).ok_or_else(wrong)
     }
@@ -114,6 +116,10 @@ impl Import {
 impl Stage for Import {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::from_iter([(SOURCE.to_owned(), json!(self.source))])
     }
 
     fn source(&self) -> Option<&Source> {

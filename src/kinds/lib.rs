@@ -22,12 +22,13 @@ mod train;
 
 pub use answering::judge;
 
+use lab::config::ParamError;
 use lab::stage::Kind;
 use learn::engine::{self, Dtype, Engine};
 
 /// Refuses numbers that the engine does not compute in, before anything runs.
-fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), figment::Error> {
-    engine::check_dtype(engine, dtype).map_err(|error| figment::Error::from(error.to_string()).with_path("dtype"))
+fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), ParamError> {
+    engine::check_dtype(engine, dtype).map_err(|error| ParamError::new("dtype", error.to_string()))
 }
 
 /// The table of kinds, by name.

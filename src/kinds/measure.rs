@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::PathBuf;
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answering::judge;
 use crate::metrics::{self, Metrics, Outcome, SetMetrics};
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{self, Answer};
@@ -32,8 +32,8 @@ pub(super) static KIND: Kind = Kind {
 #[serde(deny_unknown_fields)]
 struct Measure {}
 
-fn read(params: &Value) -> Result<Measure, figment::Error> {
-    params.deserialize()
+fn read(params: &ConfigValue) -> Result<Measure, ParamError> {
+    params.read()
 }
 
 impl Stage for Measure {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data_sets::DataSets;
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
@@ -50,8 +50,8 @@ enum Mode {
     OnlySkip,
 }
 
-fn read(params: &Value) -> Result<Mix, figment::Error> {
-    params.deserialize()
+fn read(params: &ConfigValue) -> Result<Mix, ParamError> {
+    params.read()
 }
 
 impl Stage for Mix {

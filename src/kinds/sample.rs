@@ -1,6 +1,5 @@
 //! `sample`: asks a numbered model for solutions with fewer steps.
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,6 +8,7 @@ use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
 use super::endpoint::{ApiKey, CompletionRequest, Endpoint};
 use crate::data_sets::DataSets;
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
@@ -96,16 +96,16 @@ impl Default for Sample {
     }
 }
 
-fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let mut sample: Sample = params.deserialize()?;
+fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    let mut sample: Sample = params.read()?;
     sample.check()?;
     sample.check_endpoint(given.contains(&"model"))?;
     Ok(Box::new(sample))
 }
 
 impl Sample {
-    fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
+    fn check(&self) -> Result<(), ParamError> {
+        let wrong = |path: &str, message: String| Err(ParamError::new(path, message));
         check_ask(&self.ask)?;
         check_numbers(self.engine, self.dtype)?;
         check_stop(&self.stop)?;
@@ -129,14 +129,14 @@ impl Sample {
     }
 
     /// Checks what only a served model has; a prompt that is named becomes its text.
-    fn check_endpoint(&mut self, has_model: bool) -> Result<(), figment::Error> {
-        let wrong = |path: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(path));
+    fn check_endpoint(&mut self, has_model: bool) -> Result<(), ParamError> {
+        let wrong = |path: &str, message: &str| Err(ParamError::new(path, message));
         let Some(endpoint) = &self.endpoint else {
             return match self {
                 Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
                 Self { api_key_env: Some(_), .. } => wrong("api_key_env", "without an `endpoint` nobody wants a key"),
                 Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
-                _ if !has_model => Err("a model is needed: give the input `model`, or an `endpoint`".to_owned().into()),
+                _ if !has_model => Err(ParamError::whole("a model is needed: give the input `model`, or an `endpoint`")),
                 _ => Ok(()),
             };
         };
@@ -260,21 +260,21 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Refuses to ask the same twice.
-pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
+pub(super) fn check_ask(ask: &[i32]) -> Result<(), ParamError> {
     let again = ask
         .iter()
         .enumerate()
         .find(|(place, shift)| ask.iter().take(*place).any(|earlier| earlier == *shift));
     match again {
-        Some((_, shift)) => Err(figment::Error::from(format!("{shift} stands twice")).with_path("ask")),
+        Some((_, shift)) => Err(ParamError::new("ask", format!("{shift} stands twice"))),
         None => Ok(()),
     }
 }
 
 /// Refuses a text that ends every response before it starts.
-pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
+pub(super) fn check_stop(stop: &[String]) -> Result<(), ParamError> {
     if stop.iter().any(String::is_empty) {
-        return Err(figment::Error::from("an empty text would end every response before it starts".to_owned()).with_path("stop"));
+        return Err(ParamError::new("stop", "an empty text would end every response before it starts"));
     }
     Ok(())
 }
@@ -282,6 +282,17 @@ pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
 impl Stage for Sample {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
+        let Some(endpoint) = &self.endpoint else {
+            return serde_json::Map::new();
+        };
+        serde_json::Map::from_iter([
+            ("endpoint".to_owned(), json!(endpoint)),
+            ("api_key_env".to_owned(), json!(self.api_key_env)),
+            ("concurrency".to_owned(), json!(self.concurrency)),
+        ])
     }
 
     fn secret(&self) -> Option<&str> {

@@ -1,11 +1,11 @@
 //! `split`: divides data sets by the number of steps of their solutions.
 
-use figment::value::Value;
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data_sets::DataSets;
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
@@ -64,8 +64,8 @@ impl Default for Split {
     }
 }
 
-fn read(params: &Value) -> Result<Split, figment::Error> {
-    params.deserialize()
+fn read(params: &ConfigValue) -> Result<Split, ParamError> {
+    params.read()
 }
 
 impl Stage for Split {

@@ -1,12 +1,12 @@
 //! `train`: trains a model on a data set, from random weights or from another model.
 
-use figment::value::Value;
 use schemars::schema_for;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::check_numbers;
 use crate::data_sets::DataSets;
+use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::engine;
@@ -37,15 +37,15 @@ const BASE: &str = "base";
 /// A training.
 struct Train(Recipe);
 
-fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     let mut params = params.clone();
-    if let (true, Value::Dict(_, fields)) = (given.contains(&"base"), &mut params) {
+    if let (true, Some(fields)) = (given.contains(&"base"), params.as_table_mut()) {
         // As if it were left out, for files that give it to stages with and without a base.
         fields.retain(|field, value| field != "model" || value.as_str() != Some(BASE));
     }
-    let mut recipe: Recipe = params.deserialize()?;
+    let mut recipe: Recipe = params.read()?;
     check_numbers(recipe.engine, recipe.dtype)?;
-    let wrong = |field: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(field));
+    let wrong = |field: &str, message: &str| Err(ParamError::new(field, message));
     if !given.contains(&"base") {
         recipe.model.get_or_insert_default();
     } else if recipe.tokenizer != TokenizerStyle::Auto {
@@ -66,18 +66,18 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
 
 /// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
 /// base are checked when it is there.
-fn check_frozen(recipe: &Recipe) -> Result<(), figment::Error> {
+fn check_frozen(recipe: &Recipe) -> Result<(), ParamError> {
     // What is wrong with the model is said elsewhere.
     let shape = recipe.model.as_ref().and_then(|model| model.shape(1).ok());
     let named = engine::check_frozen(recipe.engine, &recipe.frozen);
     let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
-    checked.map_err(|error| figment::Error::from(error.to_string()).with_path("frozen"))
+    checked.map_err(|error| ParamError::new("frozen", error.to_string()))
 }
 
 /// Refuses adapters that cannot be trained, before anything runs.
-fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), figment::Error> {
+fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), ParamError> {
     let Some(lora) = &recipe.lora else { return Ok(()) };
-    let wrong = |message: String| Err(figment::Error::from(message).with_path("lora"));
+    let wrong = |message: String| Err(ParamError::new("lora", message));
     if !given.contains(&"base") {
         return wrong("adapters need a model to adapt; name it as `base`".to_owned());
     }
@@ -102,11 +102,11 @@ impl Stage for Train {
         Some(engine::numeric_class(self.0.engine, self.0.dtype))
     }
 
-    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let base = from.params().get("model").map(Architecture::deserialize);
         // A base that has a base itself may leave its shape to that: the run will tell.
         if let ("base", Some(written), Some(Ok(base))) = (port, &self.0.model, base) {
-            let wrong = |error: TrainError| figment::Error::from(error.to_string()).with_path("model");
+            let wrong = |error: TrainError| ParamError::new("model", error.to_string());
             return trainer::check_base(written, &base).map_err(wrong);
         }
         Ok(())

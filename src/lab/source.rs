@@ -1,7 +1,7 @@
-//! Sources: what an experiment reads from outside, and how it is told whether it is the right thing.
+//! Sources: files from outside the experiment, and how their content is checked.
 //!
-//! A source is a file or some files: at a path, at an address, or in a repository of the Hugging Face Hub. What decides is content: the
-//! key of a stage that reads a source has the source's pin, or where there is none the digest of what was found, and never its place.
+//! A source is a file or several files: at a path, at an address, or in a repository of the Hugging Face Hub. Only its content counts: the
+//! key of a stage that reads a source has the source's pin, or without a pin the digest of the files, and never the place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,10 +14,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 use walkdir::WalkDir;
 
+use crate::config::ParamError;
 use crate::hash::{self, Digest, hex};
 
 /// The param that names a source, and the input at which a stage finds it.
 pub const SOURCE: &str = "source";
+
+/// The param that a key has in place of a source: what its content is.
+pub const CONTENT: &str = "content";
 
 /// Where something is, and what it must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -83,7 +87,7 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
 
 /// Where a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum SourcePlace<'a> {
     Path(&'a Path),
     Url(&'a str),
     Hub { repository: &'a str, revision: &'a str },
@@ -91,90 +95,95 @@ pub enum Place<'a> {
 
 /// How a pin was computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum DigestAlgorithm {
     Sha256,
     Blake3,
 }
 
-/// What a source must be.
+/// The digest that the content of a source must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
-    pub algorithm: Algorithm,
+pub struct SourcePin {
+    pub algorithm: DigestAlgorithm,
     /// 64 hexadecimal digits in small letters.
     pub digest: String,
 }
 
-impl fmt::Display for Pin {
+impl fmt::Display for SourcePin {
     /// `sha256:17f3…`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let algorithm = match self.algorithm {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Blake3 => "blake3",
+            DigestAlgorithm::Sha256 => "sha256",
+            DigestAlgorithm::Blake3 => "blake3",
         };
         write!(f, "{algorithm}:{}", self.digest)
     }
 }
 
-/// What is known of a source's content.
+/// The known content of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct SourceContent {
     /// The pin, or the digest of what was found, as it enters the key.
     pub identity: String,
-    /// What was found, file by file; nothing for what a pin identifies.
+    /// The digest of each file; empty when a pin identifies the content.
     pub files: BTreeMap<String, Digest>,
-    /// Where it is on this machine; nothing where it was not fetched, or not needed so far.
+    /// Where it is on this machine; `None` when it was not downloaded, or not needed so far.
     pub place: Option<PathBuf>,
 }
 
-/// What is known of all sources.
-pub type Contents = BTreeMap<Source, Content>;
+/// The known contents of all sources.
+pub type SourceContents = BTreeMap<Source, SourceContent>;
 
 impl Source {
     /// Where it is.
-    pub fn place(&self) -> Place<'_> {
+    pub fn place(&self) -> SourcePlace<'_> {
         match (&self.path, &self.url, &self.hub) {
-            (_, Some(url), _) => Place::Url(url),
-            (_, _, Some(repository)) => Place::Hub {
+            (_, Some(url), _) => SourcePlace::Url(url),
+            (_, _, Some(repository)) => SourcePlace::Hub {
                 repository,
                 revision: self.revision.as_deref().unwrap_or("main"),
             },
-            (path, None, None) => Place::Path(path.as_deref().unwrap_or(Path::new(""))),
+            (path, None, None) => SourcePlace::Path(path.as_deref().unwrap_or(Path::new(""))),
         }
     }
 
-    /// What it must be, if that is said.
-    pub fn pin(&self) -> Option<Pin> {
-        let pin = |algorithm, digest: &String| Pin {
+    /// The pin, if there is one.
+    pub fn pin(&self) -> Option<SourcePin> {
+        let pin = |algorithm, digest: &String| SourcePin {
             algorithm,
             digest: digest.to_ascii_lowercase(),
         };
-        let sha256 = self.sha256.as_ref().map(|digest| pin(Algorithm::Sha256, digest));
-        sha256.or_else(|| self.blake3.as_ref().map(|digest| pin(Algorithm::Blake3, digest)))
+        let sha256 = self.sha256.as_ref().map(|digest| pin(DigestAlgorithm::Sha256, digest));
+        sha256.or_else(|| self.blake3.as_ref().map(|digest| pin(DigestAlgorithm::Blake3, digest)))
     }
 
     /// Refuses what cannot be a source, which is the value of `field`.
     ///
     /// # Errors
     /// The first thing that is wrong, with the way to it.
-    pub fn check_at(&self, field: &str) -> Result<(), figment::Error> {
-        self.check().map_err(|mut error| {
-            error.path.insert(0, field.to_owned());
-            error
-        })
+    pub fn check_at(&self, field: &str) -> Result<(), ParamError> {
+        self.check().map_err(|error| error.within(field))
     }
 
     /// Refuses what cannot be a source.
     ///
     /// # Errors
     /// The first thing that is wrong, with the field.
-    pub fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    pub fn check(&self) -> Result<(), ParamError> {
+        let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
         let name = &self.name;
         let places = [self.path.is_some(), self.url.is_some(), self.hub.is_some()];
         match places.iter().filter(|given| **given).count() {
-            0 => return Err(format!("source `{name}` says no place: give `path`, `url` or `hub`").into()),
+            0 => {
+                return Err(ParamError::whole(format!(
+                    "source `{name}` says no place: give `path`, `url` or `hub`"
+                )));
+            }
             1 => {}
-            _ => return Err(format!("source `{name}` has several places: give one of `path`, `url` and `hub`").into()),
+            _ => {
+                return Err(ParamError::whole(format!(
+                    "source `{name}` has several places: give one of `path`, `url` and `hub`"
+                )));
+            }
         }
         if let Some(url) = self
             .url
@@ -255,10 +264,10 @@ impl Source {
     ///
     /// # Errors
     /// When a file is missing or cannot be read.
-    pub fn digest(&self, place: &Path, algorithm: Algorithm) -> io::Result<Pin> {
+    pub fn digest(&self, place: &Path, algorithm: DigestAlgorithm) -> io::Result<SourcePin> {
         let digest = |path: &Path| match algorithm {
-            Algorithm::Sha256 => sha256(path),
-            Algorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
+            DigestAlgorithm::Sha256 => sha256(path),
+            DigestAlgorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
         };
         let files = self.list(place)?.into_iter();
         let digests = files.map(|(name, path)| Ok((name, digest(&path)?)));
@@ -267,19 +276,19 @@ impl Source {
 
     /// The digest of the source at `place` whose files have these, by name: that of the file, or where it is several that of what
     /// `sha256sum` or `b3sum` prints for them.
-    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: Algorithm, digests: &BTreeMap<String, D>) -> Pin {
+    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: DigestAlgorithm, digests: &BTreeMap<String, D>) -> SourcePin {
         let is_file = !place.is_dir() || self.files.len() == 1;
         let digest = match digests.first_key_value() {
             Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
             _ => {
                 let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
                 match algorithm {
-                    Algorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
-                    Algorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
+                    DigestAlgorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
+                    DigestAlgorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
                 }
             }
         };
-        Pin { algorithm, digest }
+        SourcePin { algorithm, digest }
     }
 }
 
@@ -310,11 +319,12 @@ fn is_inside(file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigValue;
 
     fn refusal(toml: &str) -> String {
         let table: toml::Table = toml::from_str(toml).unwrap();
-        let value = figment::value::Value::serialize(table).unwrap();
-        let source = value.deserialize::<Source>().and_then(|source| source.check().map(|()| source));
+        let value = ConfigValue::from(serde_json::json!(table));
+        let source = value.read::<Source>().and_then(|source| source.check().map(|()| source));
         source.map_or_else(|error| error.to_string(), |source| format!("{:?}", source.place()))
     }
 
@@ -354,8 +364,8 @@ mod tests {
         `main` is no branch, tag or commit of a `hub` repository
         `12` is no digest (64 hexadecimal digits)
         one pin is enough: give `sha256` or `blake3`
-        invalid type: found signed int `3`, expected a text or a list of texts
-        unknown field: found `file`, expected `one of `name`, `path`, `url`, `hub`, `revision`, `files`, `sha256`, `blake3``
+        must be a text or a list of texts, not 3
+        no field `file` (known: name, path, url, hub, revision, files, sha256, blake3)
         "#);
     }
 

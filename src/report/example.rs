@@ -10,7 +10,7 @@ use serde_json::Value;
 use lab::event::StageName;
 use lab::fingerprint::{FingerprintChange, Reason};
 use lab::hash::Digest;
-use lab::plan::{Dag, Entry, Link, Node, Plan, State};
+use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use lab::store::{Artifact, Outputs};
 
@@ -48,7 +48,7 @@ pub fn plan() -> Plan {
         &["1", "2"],
         "generate",
         &[],
-        Entry {
+        PlanEntry {
             reason: Some(Reason::NeverRun),
             estimate: None,
             ..changed()
@@ -68,11 +68,11 @@ pub fn plan() -> Plan {
 
 struct Builder {
     graph: DiGraph<Node, ()>,
-    entries: Vec<Entry>,
+    entries: Vec<PlanEntry>,
 }
 
 impl Builder {
-    fn stage(&mut self, name: &str, seeds: &[&str], kind: &str, inputs: &[(&str, NodeIndex, &'static str)], entry: Entry) -> NodeIndex {
+    fn stage(&mut self, name: &str, seeds: &[&str], kind: &str, inputs: &[(&str, NodeIndex, &'static str)], entry: PlanEntry) -> NodeIndex {
         let member = |seed: &&str| StageName {
             name: name.into(),
             variant: [("seed".to_owned(), (*seed).to_owned())].into(),
@@ -96,7 +96,7 @@ impl Builder {
             .unwrap();
         let node = self.graph.add_node(Node {
             name: if members.len() == 1 { members[0].clone() } else { shared },
-            base: name.split('[').next().unwrap_or(name).to_owned(),
+            base: lab::config::base_name(name).to_owned(),
             index: None,
             members,
             kind: known,
@@ -104,7 +104,6 @@ impl Builder {
             numerics: Nothing.numerics(),
             outputs: known.outputs.to_vec(),
             stage: Box::new(Nothing),
-            params: figment::value::Value::from(figment::value::Dict::new()),
             seed: None,
             inputs: links,
         });
@@ -116,7 +115,7 @@ impl Builder {
     }
 }
 
-fn hit(outputs: &[(&str, &[u8])]) -> Entry {
+fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
     let artifact = |content: &[u8]| Artifact {
         digest: Digest::of(content),
         bytes: 1,
@@ -126,8 +125,8 @@ fn hit(outputs: &[(&str, &[u8])]) -> Entry {
         .iter()
         .map(|(port, content)| ((*port).to_owned(), artifact(content)))
         .collect();
-    Entry {
-        state: State::Hit,
+    PlanEntry {
+        state: StageState::Hit,
         key: Some(Digest::of(b"key")),
         reason: None,
         outputs,
@@ -136,15 +135,15 @@ fn hit(outputs: &[(&str, &[u8])]) -> Entry {
     }
 }
 
-fn changed() -> Entry {
+fn changed() -> PlanEntry {
     let change = FingerprintChange::Param {
         name: "learning_rate".into(),
         before: 1e-3.into(),
         now: 2e-3.into(),
     };
     let estimate = Some(Duration::from_millis(41_240));
-    let (state, key, reason) = (State::Run, Some(Digest::of(b"other key")), Some(Reason::Changed(vec![change])));
-    Entry {
+    let (state, key, reason) = (StageState::Run, Some(Digest::of(b"other key")), Some(Reason::Changed(vec![change])));
+    PlanEntry {
         state,
         key,
         reason,
@@ -154,9 +153,9 @@ fn changed() -> Entry {
     }
 }
 
-fn unknown() -> Entry {
-    Entry {
-        state: State::Unknown,
+fn unknown() -> PlanEntry {
+    PlanEntry {
+        state: StageState::Unknown,
         key: None,
         reason: None,
         outputs: Outputs::new(),

@@ -118,18 +118,18 @@ impl Exhibit {
     /// When there is none of a name: all such names.
     pub fn named(experiment: &Experiment) -> Result<Vec<Self>, Vec<Diagnostic>> {
         let (mut named, mut wrong) = (Vec::new(), Vec::new());
-        for (name, tag) in &experiment.shows {
+        for (name, origin) in &experiment.shows {
             match Self::ALL.into_iter().find(|exhibit| exhibit.name() == name) {
                 Some(exhibit) if named.contains(&exhibit) => {
                     let diagnostic = Diagnostic::new(format!("`shows` has `{name}` twice"));
-                    wrong.push(diagnostic.at(experiment.origins.value(*tag)));
+                    wrong.push(diagnostic.at(origin.value()));
                 }
                 Some(exhibit) => named.push(exhibit),
                 None => {
                     let names = || Self::ALL.into_iter().map(Self::name);
                     let message = format!("no table or figure `{name}` ({})", known(names()));
                     let diagnostic = Diagnostic::new(message).suggest(nearest(name, names()));
-                    wrong.push(diagnostic.at(experiment.origins.value(*tag)));
+                    wrong.push(diagnostic.at(origin.value()));
                 }
             }
         }

@@ -121,7 +121,7 @@ fn later_layers_win() {
     let folder = folder(&EVERY_LAYER);
     let experiment = config::load(&every_layer(folder.path())).unwrap();
     assert_eq!(experiment.name, "x", "a name is not taken over");
-    let value = |name: &str| config::value::text(experiment.variants[0].scope.get(name).unwrap());
+    let value = |name: &str| experiment.variants[0].scope.get(name).unwrap().plain_text();
     let values: Vec<String> = ["a", "b", "c", "d", "e", "f"].iter().map(|name| value(name)).collect();
     assert_eq!(values, ["base", "x", "small in base", "small", "environment", "set"]);
     let settings = &experiment.settings;
@@ -165,11 +165,7 @@ task = "{task}"
         let mut options = options(&folder.path().join("x.toml"));
         change(&mut options);
         let experiment = config::load(&options).unwrap();
-        let text = |scope: &config::Scope| {
-            ["steps", "rate"]
-                .map(|name| config::value::text(scope.get(name).unwrap()))
-                .join(" ")
-        };
+        let text = |scope: &config::Scope| ["steps", "rate"].map(|name| scope.get(name).unwrap().plain_text()).join(" ");
         experiment.variants.iter().map(|variant| text(&variant.scope)).collect::<Vec<_>>()
     };
     assert_eq!(read(&|_| {}), ["100 0.1", "300 0.01"]);

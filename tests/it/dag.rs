@@ -112,7 +112,7 @@ fn exclude_and_include_change_the_matrix() {
             let coordinates = variant
                 .coordinates
                 .iter()
-                .map(|(axis, value)| format!("{axis}={}", lab::config::value::text(value)));
+                .map(|(axis, value)| format!("{axis}={}", value.plain_text()));
             coordinates.collect::<Vec<_>>().join(" ")
         })
         .collect();

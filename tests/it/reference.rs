@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use figment::value::Value;
 use kinds::metrics;
 use kinds::task::{self, Task};
+use lab::config::ConfigValue;
 use learn::dataset;
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -36,7 +36,7 @@ struct Judged {
 /// Problems of all lengths, and hand-made skips.
 fn rows(task: &dyn Task) -> Vec<Row> {
     let params: toml::Table = toml::from_str("start = 'warm'\ndevelopment = 0\nin_domain = 0").unwrap();
-    let splits = task.read(&Value::serialize(params).unwrap()).unwrap().generate(5);
+    let splits = task.read(&ConfigValue::from(serde_json::json!(params))).unwrap().generate(5);
     [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat()
 }
 

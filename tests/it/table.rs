@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use figment::value::Value;
 use lab::config::{self, Experiment, LoadOptions};
+use lab::config::{ConfigValue, ParamError};
 use lab::plan::{self, Dag};
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use runner::cli::diagnostics::{Rejected, Style};
@@ -123,10 +123,10 @@ impl Stage for Fake {
 }
 
 fn parse<P: Serialize + serde::de::DeserializeOwned, const DRAWS: bool>(
-    value: &Value,
+    value: &ConfigValue,
     _given: &[&str],
-) -> Result<Box<dyn Stage>, figment::Error> {
-    let params: P = value.deserialize()?;
+) -> Result<Box<dyn Stage>, ParamError> {
+    let params: P = value.read()?;
     let params = serde_json::to_value(params).unwrap();
     Ok(Box::new(Fake { params, draws: DRAWS }))
 }

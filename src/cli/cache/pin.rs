@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::{Exit, Failed, Session, print, print_json};
 use lab::plan::Selection;
-use lab::plan::State;
+use lab::plan::StageState;
 use lab::store::{Protection, Store};
 
 /// Which experiment to keep.
@@ -66,7 +66,7 @@ pub(super) fn pins(args: &PinsArgs) -> Result<Exit, Failed> {
 /// What the store has of an experiment, and how many of its stages it has not.
 pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Protection, usize), Failed> {
     let (plan, _) = Session::open(experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
-    let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+    let hits = || plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let pin = Protection {
         experiment: name(experiment),
         keys: hits().filter_map(|(_, _, entry)| entry.key).collect(),

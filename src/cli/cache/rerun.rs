@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use figment::value::Value;
 use serde_json::json;
 
 use super::alike::{self, Likeness, TOLERANCE};
@@ -95,10 +94,8 @@ fn can_run(store: &Store, record: &Record) -> bool {
         .filter(|(_, digests)| !digests.is_empty())
         .map(|(port, _)| port.as_str())
         .collect();
-    let stage = Value::serialize(&fingerprint.params)
-        .ok()
-        .and_then(|params| (kind.parse)(&params, &given).ok());
-    stage.is_some_and(|stage| stage.source().is_none() && stage.params() == fingerprint.params)
+    let stage = (kind.parse)(&fingerprint.params.clone().into(), &given);
+    stage.is_ok_and(|stage| stage.source().is_none() && stage.params() == fingerprint.params)
         && same_numbers
         // The record has the digests of the files, but not their paths.
         && fingerprint.files.is_empty()
@@ -126,7 +123,7 @@ fn run_again(store: &Store, record: &Record, program: &Path) -> Result<(Result<L
     let order = WorkOrder {
         store: temporary.folder().to_owned(),
         fingerprint: record.fingerprint.clone(),
-        params: record.fingerprint.params.clone(),
+        unkeyed_params: serde_json::Map::new(),
         inputs: record
             .fingerprint
             .inputs

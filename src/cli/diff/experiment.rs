@@ -9,7 +9,7 @@ use crate::cli::session::Resolved;
 use crate::cli::{Failed, Session};
 use lab::event::StageName;
 use lab::plan::Selection;
-use lab::plan::{Entry, Node, Plan};
+use lab::plan::{Node, Plan, PlanEntry};
 use lab::stage::PortType;
 use report::diff::{About, Facts, Side};
 use report::gather::collect;
@@ -40,7 +40,7 @@ fn without(member: &StageName, selection: &Selection) -> StageName {
     name
 }
 
-fn facts(plan: &Plan, index: NodeIndex, node: &Node, entry: &Entry, scores: &Scores) -> Facts {
+fn facts(plan: &Plan, index: NodeIndex, node: &Node, entry: &PlanEntry, scores: &Scores) -> Facts {
     let mut facts = Facts::new();
     add(&mut facts, About::Kind, "", &Value::from(node.kind.name));
     add(&mut facts, About::Param, "", &node.stage.params());

@@ -2,10 +2,11 @@
 
 use crate::cli::Failed;
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
+use lab::config::ConfigValue;
 
 pub(super) fn of(experiment: &ExperimentArgs) -> Result<String, Failed> {
     let document = experiment.document(&ExecutionArgs::default())?;
-    if let Some(description) = document.tree.get("description").and_then(figment::value::Value::as_str) {
+    if let Some(description) = document.tree.get("description").and_then(ConfigValue::as_str) {
         return Ok(description.to_owned());
     }
     // It was just read: what is gone since has no question.

@@ -14,7 +14,7 @@ use super::session::{folder, settings};
 use super::{Exit, Failed, Session};
 use lab::hash::Digest;
 use lab::plan::Selection;
-use lab::plan::State;
+use lab::plan::StageState;
 use lab::store::{Store, StoreEntry};
 
 /// So many digits of a name are needed to look it up.
@@ -149,7 +149,7 @@ fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Failed>
         return Err(Failed::Usage(format!("`{stage}` is several stages: {}", names.join("; "))));
     };
     let entry = &plan.entries[index.index()];
-    let key: Option<Digest> = entry.key.filter(|_| entry.state == State::Hit);
+    let key: Option<Digest> = entry.key.filter(|_| entry.state == StageState::Hit);
     key.map(|key| (store, StoreEntry::Record(key))).ok_or_else(|| {
         Failed::NothingSelected(format!(
             "`{}` is not in the store: `runner plan {}` says why, `runner run` makes it",

@@ -5,6 +5,7 @@ mod addition;
 mod algebra;
 mod basics;
 mod direction;
+mod drawn;
 mod gsm8k;
 mod pool;
 // The example of docs/extending.md: a task for the tests alone.
@@ -14,10 +15,10 @@ mod reversal;
 
 use std::sync::LazyLock;
 
-use figment::value::Value;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -44,11 +45,11 @@ pub trait Task: Sync {
     /// # Errors
     /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist; and for a task whose
     /// problems are published.
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
         let _ = params;
         let name = self.name();
         let message = format!("the problems of `{name}` are published, and not drawn: `import` them with `task = \"{name}\"`");
-        Err(figment::Error::from(message).with_path("task"))
+        Err(ParamError::new("task", message))
     }
 
     /// The JSON Schema of these params.
@@ -167,15 +168,6 @@ impl Start {
         };
         train.iter().filter_map(&mut chosen).collect()
     }
-}
-
-/// Refuses a `skip_share` that is no share.
-fn check_share(share: f64) -> Result<(), figment::Error> {
-    if (0.0..=1.0).contains(&share) {
-        return Ok(());
-    }
-    let message = format!("{share} is out of range, it must be a share, from 0 to 1");
-    Err(figment::Error::from(message).with_path("skip_share"))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
+use lab::config::ParamError;
 use learn::seed::Stream;
 
 /// The problems that a split may be drawn from.
@@ -86,8 +87,8 @@ impl Sizes {
 
 impl<P: Pool> Demand<P> {
     /// Whether all that is asked for exists, and no problem could be in two splits.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
+    pub(super) fn check(&self) -> Result<(), ParamError> {
+        let wrong = |path: &str, message: String| Err(ParamError::new(path, message));
         let asked = [
             ("train", &self.pool, self.sizes.in_distribution()),
             ("ood_easy", &self.easy, self.sizes.ood_easy),

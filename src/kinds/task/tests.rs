@@ -1,6 +1,7 @@
 mod extending;
 
 use super::*;
+use lab::config::{ConfigValue, ParamError};
 
 /// The rows of a task for params in TOML.
 pub(super) fn generate(task: &dyn Task, toml: &str, seed: u64) -> Splits {
@@ -10,12 +11,12 @@ pub(super) fn generate(task: &dyn Task, toml: &str, seed: u64) -> Splits {
 /// What is said of wrong params, after the param.
 pub(super) fn refusal(task: &dyn Task, toml: &str) -> String {
     let error = read(task, toml).err().unwrap();
-    format!("{}: {}", error.path.join("."), error.kind)
+    format!("{}: {}", error.path.join("."), error.problem)
 }
 
-fn read(task: &dyn Task, toml: &str) -> Result<Box<dyn Problems>, figment::Error> {
+fn read(task: &dyn Task, toml: &str) -> Result<Box<dyn Problems>, ParamError> {
     let table: toml::Table = toml::from_str(toml).unwrap();
-    task.read(&Value::serialize(table).unwrap())
+    task.read(&ConfigValue::from(serde_json::json!(table)))
 }
 
 fn row(prompt: &str) -> Row {

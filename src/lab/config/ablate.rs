@@ -1,41 +1,37 @@
 //! `[ablate]`: the experiment as it is, and one change at a time.
 
-use figment::value::{Dict, Value};
-
 use super::matrix::Coordinates;
 use super::nearest::{known, nearest};
-use super::value::{describe, text};
-use super::{Diagnostic, Diagnostics, Document};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData};
 
-/// The coordinate that tells the changes apart.
+/// The coordinate that names the change of a variant.
 pub const AXIS: &str = "ablate";
 /// Its value where nothing is changed.
 pub const BASELINE: &str = "baseline";
 
-/// More variants than this are a slip.
-const LARGEST: usize = 10_000;
+/// More variants than this are taken for a mistake.
+const MAX_VARIANTS: usize = 10_000;
 
 /// Params that have other values than `[params]` gives them.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
-    /// `mode=cont`; nothing where there is no `[ablate]`.
+pub(super) struct AblationChange {
+    /// `mode=cont`; `None` without an `[ablate]` table.
     name: Option<String>,
-    pub params: Dict,
+    pub params: ConfigTable,
 }
 
 /// Each change, the baseline first, at each point of the matrix.
-pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, Change)> {
-    let changes = Reader { document, problems }.changes();
-    if changes.len().saturating_mul(points.len()) > LARGEST {
-        let table = document.tree.get(AXIS).map(Value::tag);
-        let at = table.and_then(|tag| document.origins.key(tag));
-        let message = format!("`[{AXIS}]` and the matrix have more than {LARGEST} combinations");
+pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, AblationChange)> {
+    let changes = AblationReader { document, problems }.changes();
+    if changes.len().saturating_mul(points.len()) > MAX_VARIANTS {
+        let at = document.tree.get(AXIS).and_then(ConfigValue::key_at);
+        let message = format!("`[{AXIS}]` and the matrix have more than {MAX_VARIANTS} combinations");
         problems.push(Diagnostic::new(message).at(at));
         return Vec::new();
     }
-    let place = |change: &Change, point: &Coordinates| {
+    let place = |change: &AblationChange, point: &Coordinates| {
         let mut point = point.clone();
-        point.extend(change.name.clone().map(|name| (AXIS.to_owned(), Value::from(name))));
+        point.extend(change.name.clone().map(|name| (AXIS.to_owned(), ConfigValue::from(name))));
         (point, change.clone())
     };
     changes
@@ -44,41 +40,41 @@ pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &m
         .collect()
 }
 
-struct Reader<'a> {
+struct AblationReader<'a> {
     document: &'a Document,
     problems: &'a mut Diagnostics,
 }
 
-impl Reader<'_> {
-    fn changes(mut self) -> Vec<Change> {
+impl AblationReader<'_> {
+    fn changes(mut self) -> Vec<AblationChange> {
         if !self.document.tree.contains_key(AXIS) {
-            let params = Dict::new();
-            return vec![Change { name: None, params }];
+            let params = ConfigTable::new();
+            return vec![AblationChange { name: None, params }];
         }
         self.check_names();
-        let mut changes = vec![Change {
+        let mut changes = vec![AblationChange {
             name: Some(BASELINE.to_owned()),
-            params: Dict::new(),
+            params: ConfigTable::new(),
         }];
         for (name, value) in self.document.entries(AXIS) {
-            match value {
-                Value::Array(_, values) => {
+            match &value.data {
+                ValueData::List(values) => {
                     for value in values {
                         if !self.changes_something(name, value) {
                             continue;
                         }
-                        let params = Dict::from([(name.to_owned(), value.clone())]);
-                        self.add(&mut changes, format!("{name}={}", text(value)), params, value);
+                        let params = ConfigTable::from([(name.to_owned(), value.clone())]);
+                        self.add(&mut changes, format!("{name}={}", value.plain_text()), params, value);
                     }
                 }
-                Value::Dict(_, params) if self.is_change(name, params, value) => {
+                ValueData::Table(params) if self.is_change(name, params, value) => {
                     self.add(&mut changes, name.to_owned(), params.clone(), value);
                 }
-                Value::Dict(..) => {}
-                other => {
+                ValueData::Table(_) => {}
+                _ => {
                     let message = format!(
                         "`{AXIS}.{name}` must be a list of values, or a table of params, not {}",
-                        describe(other)
+                        value.describe()
                     );
                     self.problem(value, message);
                 }
@@ -87,7 +83,7 @@ impl Reader<'_> {
         changes
     }
 
-    fn add(&mut self, changes: &mut Vec<Change>, name: String, params: Dict, value: &Value) {
+    fn add(&mut self, changes: &mut Vec<AblationChange>, name: String, params: ConfigTable, value: &ConfigValue) {
         if name == BASELINE {
             self.problem(
                 value,
@@ -96,11 +92,11 @@ impl Reader<'_> {
         } else if changes.iter().any(|change| change.name.as_ref() == Some(&name)) {
             self.problem(value, format!("`{name}` stands in `[{AXIS}]` twice"));
         }
-        changes.push(Change { name: Some(name), params });
+        changes.push(AblationChange { name: Some(name), params });
     }
 
-    /// Whether a table of params, which is one change, says what it must.
-    fn is_change(&mut self, name: &str, params: &Dict, table: &Value) -> bool {
+    /// Whether a table of params, which is one change, is valid.
+    fn is_change(&mut self, name: &str, params: &ConfigTable, table: &ConfigValue) -> bool {
         if self.param(name).is_some() {
             let message = format!("`{name}` is a param, and its changes are a list of values, not a table");
             self.problem(table, message);
@@ -115,19 +111,19 @@ impl Reader<'_> {
     }
 
     /// Whether `value` is another one for a param that there is.
-    fn changes_something(&mut self, param: &str, value: &Value) -> bool {
+    fn changes_something(&mut self, param: &str, value: &ConfigValue) -> bool {
         if !self.can_be(param, value) {
             return false;
         }
         let differs = self.param(param) != Some(value);
         if !differs {
-            self.problem(value, format!("`{param}` is {} in the baseline already", text(value)));
+            self.problem(value, format!("`{param}` is {} in the baseline already", value.plain_text()));
         }
         differs
     }
 
     /// Whether `value` can be that of a param that there is.
-    fn can_be(&mut self, param: &str, value: &Value) -> bool {
+    fn can_be(&mut self, param: &str, value: &ConfigValue) -> bool {
         let params = || self.document.entries("params").into_iter().map(|(name, _)| name);
         if self.param(param).is_none() {
             let diagnostic = if self.document.entries("matrix").iter().any(|(axis, _)| *axis == param) {
@@ -142,7 +138,7 @@ impl Reader<'_> {
             self.problems.push(diagnostic.at(at));
             return false;
         }
-        if value.as_dict().is_some() {
+        if value.as_table().is_some() {
             self.problem(value, format!("a value of `{param}` must be a scalar or a list, not a table"));
             return false;
         }
@@ -150,29 +146,29 @@ impl Reader<'_> {
     }
 
     /// Where a param is named: an item of a list has no key of its own, but the list has.
-    fn key(&self, param: &str, value: &Value) -> Option<super::Location> {
-        let table = self.document.tree.get(AXIS).and_then(Value::as_dict);
-        let list = table.and_then(|table| table.get(param)).filter(|list| list.as_array().is_some());
-        self.document.origins.key(list.unwrap_or(value).tag())
+    fn key(&self, param: &str, value: &ConfigValue) -> Option<super::Location> {
+        let table = self.document.tree.get(AXIS).and_then(ConfigValue::as_table);
+        let list = table.and_then(|table| table.get(param)).filter(|list| list.as_list().is_some());
+        list.unwrap_or(value).key_at()
     }
 
-    fn param(&self, name: &str) -> Option<&Value> {
-        self.document.tree.get("params")?.as_dict()?.get(name)
+    fn param(&self, name: &str) -> Option<&ConfigValue> {
+        self.document.tree.get("params")?.as_table()?.get(name)
     }
 
     /// Refuses params and axes of the coordinate's name.
     fn check_names(&mut self) {
         for table in ["params", "matrix"] {
             for (_, value) in self.document.entries(table).iter().filter(|(name, _)| *name == AXIS) {
-                let at = self.document.origins.key(value.tag());
+                let at = value.key_at();
                 let message = format!("`{AXIS}` is what the variants of `[{AXIS}]` are named by; give this another name");
                 self.problems.push(Diagnostic::new(message).at(at));
             }
         }
     }
 
-    fn problem(&mut self, value: &Value, message: String) {
-        let at = self.document.origins.value(value.tag());
+    fn problem(&mut self, value: &ConfigValue, message: String) {
+        let at = value.at();
         self.problems.push(Diagnostic::new(message).at(at));
     }
 }

@@ -1,13 +1,10 @@
 //! Params with a value for each value of another: `steps = { by = "task", algebra = 8000, else = 12000 }`.
 
-use figment::value::{Dict, Value};
-
 use super::nearest::{known, nearest};
 use super::template::is_name;
-use super::value::{describe, text};
-use super::{Diagnostic, Origins, Scope};
+use super::{ConfigTable, ConfigValue, Diagnostic, Scope};
 
-/// The key that names what decides.
+/// The key whose value names the deciding param or axis.
 const BY: &str = "by";
 /// The key of the value for all others.
 const ELSE: &str = "else";
@@ -16,9 +13,9 @@ const ELSE: &str = "else";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cases<'a> {
     param: &'a str,
-    table: &'a Value,
-    fields: &'a Dict,
-    by: &'a Value,
+    table: &'a ConfigValue,
+    fields: &'a ConfigTable,
+    by: &'a ConfigValue,
     /// The param or axis that decides.
     pub name: &'a str,
 }
@@ -27,20 +24,20 @@ impl<'a> Cases<'a> {
     /// The cases that `table` has for `param`.
     ///
     /// # Errors
-    /// When it does not say what decides, or a case is a table itself.
-    pub fn read(param: &'a str, table: &'a Value, fields: &'a Dict, origins: &Origins) -> Result<Self, Diagnostic> {
+    /// When it does not name the deciding param or axis, or a case is itself a table.
+    pub fn read(param: &'a str, table: &'a ConfigValue, fields: &'a ConfigTable) -> Result<Self, Diagnostic> {
         let Some(by) = fields.get(BY) else {
             let message = format!("param `{param}` must be a scalar, a list or a table of cases: `{BY}` is missing");
             let help = format!("write `{param} = {{ {BY} = \"task\", algebra = 8000, {ELSE} = 12000 }}`, or a value without cases");
-            return Err(Diagnostic::new(message).at(origins.key(table.tag())).help(help));
+            return Err(Diagnostic::new(message).at(table.key_at()).help(help));
         };
         let Some(name) = by.as_str().filter(|name| is_name(name)) else {
-            let message = format!("`{BY}` must be the name of a param or an axis, not {}", describe(by));
-            return Err(Diagnostic::new(message).at(origins.value(by.tag())));
+            let message = format!("`{BY}` must be the name of a param or an axis, not {}", by.describe());
+            return Err(Diagnostic::new(message).at(by.at()));
         };
-        if let Some((case, value)) = fields.iter().find(|(_, value)| value.as_dict().is_some()) {
+        if let Some((case, value)) = fields.iter().find(|(_, value)| value.as_table().is_some()) {
             let message = format!("`{param}.{case}` must be a scalar or a list, not a table");
-            return Err(Diagnostic::new(message).at(origins.value(value.tag())));
+            return Err(Diagnostic::new(message).at(value.at()));
         }
         Ok(Self {
             param,
@@ -55,13 +52,13 @@ impl<'a> Cases<'a> {
     ///
     /// # Errors
     /// When there is no such name, or no case for its value.
-    pub fn choose(&self, scope: &Scope, origins: &Origins) -> Result<&'a Value, Diagnostic> {
+    pub fn choose(&self, scope: &Scope) -> Result<&'a ConfigValue, Diagnostic> {
         let Some(decides) = scope.get(self.name) else {
             let message = format!("no param or axis `{}` ({})", self.name, known(scope.names()));
             let suggestion = nearest(self.name, scope.names());
-            return Err(Diagnostic::new(message).at(origins.value(self.by.tag())).suggest(suggestion));
+            return Err(Diagnostic::new(message).at(self.by.at()).suggest(suggestion));
         };
-        let case = text(decides);
+        let case = decides.plain_text();
         let cases = || self.fields.keys().map(String::as_str).filter(|case| ![BY, ELSE].contains(case));
         let found = cases().find(|name| *name == case).unwrap_or(ELSE);
         self.fields.get(found).ok_or_else(|| {
@@ -72,7 +69,7 @@ impl<'a> Cases<'a> {
                 known(cases())
             );
             let help = format!("add it, or `{ELSE}` for all others");
-            let diagnostic = Diagnostic::new(message).at(origins.key(self.table.tag()));
+            let diagnostic = Diagnostic::new(message).at(self.table.key_at());
             diagnostic.suggest(nearest(&case, cases())).help(help)
         })
     }

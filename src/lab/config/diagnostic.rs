@@ -1,4 +1,4 @@
-//! What is wrong with an experiment, and where.
+//! Errors in an experiment, each with its place.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A text that values come from: a file, or what stands in for one (`--set`, the environment).
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceText {
     /// As people know it: the path as given, `--set`, `RUNNER_STORE`.
     pub name: String,
     pub text: String,
@@ -15,7 +15,7 @@ pub struct Source {
 /// A place in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    pub source: Arc<Source>,
+    pub source: Arc<SourceText>,
     /// Bytes.
     pub span: Range<usize>,
 }
@@ -52,7 +52,7 @@ pub struct Diagnostic {
     pub at: Option<Location>,
     /// Written below the caret.
     pub label: Option<String>,
-    /// What to do.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Diagnostic {
         }
     }
 
-    /// With what to do.
+    /// With the way to fix it.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
         Self {
@@ -111,7 +111,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds one, unless it says what another says.
+    /// Adds one, unless an equal one is there.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let message = diagnostic.message.replace(|c: char| c.is_ascii_digit(), "");
         let place = diagnostic.at.as_ref();
@@ -152,7 +152,7 @@ mod tests {
     fn at(name: &str, start: usize) -> Option<Location> {
         let (name, text) = (name.to_owned(), "a\nb\n".to_owned());
         Some(Location {
-            source: Arc::new(Source { name, text }),
+            source: Arc::new(SourceText { name, text }),
             span: start..start + 1,
         })
     }

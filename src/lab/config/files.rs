@@ -3,73 +3,59 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use figment::value::{Dict, Value};
-
 use super::layers::OWN;
-use super::{Diagnostic, Diagnostics, LoadOptions, Location, Origins, Source, text, value};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, ValueData, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
-const PROJECT: &str = "runner.toml";
+const PROJECT_FILE: &str = "runner.toml";
 
 /// One file, parsed.
-pub(super) struct File {
-    pub tree: Dict,
+pub(super) struct LayerFile {
+    pub tree: ConfigTable,
     /// Whether it is a user or project file, which hold `[settings]` alone.
     pub settings_only: bool,
     pub path: PathBuf,
 }
 
-/// Reads all files, the ones that win last; without the experiment's, the settings of user and project alone.
-pub(super) fn read(options: &LoadOptions, experiment: bool, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<File> {
-    let mut reader = Reader {
-        origins,
-        problems,
-        open: Vec::new(),
-        done: Vec::new(),
-        files: Vec::new(),
-    };
-    let user = options.user_file.as_deref().filter(|path| path.exists());
-    for path in user.map(Path::to_path_buf).into_iter().chain(project(&options.file)) {
-        if let Some(tree) = reader.parse(&path, None) {
-            reader.files.push(File {
-                tree,
-                settings_only: true,
-                path,
-            });
-        }
-    }
-    if experiment {
-        reader.experiment(&options.file, None);
-    }
-    reader.files
-}
-
-fn project(experiment: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(experiment).ok()?;
-    let found = absolute
-        .ancestors()
-        .skip(1)
-        .map(|folder| folder.join(PROJECT))
-        .find(|path| path.is_file())?;
-    // As people would write it: the folders above the experiment by the path that was given, if it names them.
-    let near = experiment.ancestors().skip(1).map(|folder| folder.join(PROJECT));
-    let mut near = near.filter(|path| path.is_file());
-    Some(near.next().unwrap_or(found))
-}
-
-struct Reader<'a> {
-    origins: &'a mut Origins,
-    problems: &'a mut Diagnostics,
+/// Reads files, the ones that win last.
+#[derive(Default)]
+pub(super) struct ExperimentReader {
+    pub files: Vec<LayerFile>,
+    pub origins: OriginCounter,
+    pub problems: Diagnostics,
     /// The files being read, each extending the next.
     open: Vec<PathBuf>,
     /// Each file counts once, where it is first extended, so that a base shared by two does not undo what one of them changed.
     done: Vec<PathBuf>,
-    files: Vec<File>,
 }
 
-impl Reader<'_> {
+/// The file of the project that `folder` belongs to.
+fn project_file(folder: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(folder.join(PROJECT_FILE)).ok()?;
+    let mut above = absolute.ancestors().skip(1).map(|folder| folder.join(PROJECT_FILE));
+    let found = above.find(|path| path.is_file())?;
+    // As people would write it: the folders above by the path that was given, if it names them.
+    let mut near = folder.ancestors().map(|folder| folder.join(PROJECT_FILE));
+    Some(near.find(|path| path.is_file()).unwrap_or(found))
+}
+
+impl ExperimentReader {
+    /// Reads the user's file and the project's, which hold settings alone.
+    pub fn settings(&mut self, folder: &Path, user_file: Option<&Path>) {
+        let user = user_file.filter(|path| path.exists());
+        for path in user.map(Path::to_path_buf).into_iter().chain(project_file(folder)) {
+            if let Some(tree) = self.parse(&path, None) {
+                self.files.push(LayerFile {
+                    tree,
+                    settings_only: true,
+                    path,
+                });
+            }
+        }
+    }
+
     /// Reads an experiment after the files that it extends.
-    fn experiment(&mut self, path: &Path, from: Option<Location>) {
+    pub fn experiment(&mut self, path: &Path, from: Option<Location>) {
         let identity = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(start) = self.open.iter().position(|open| *open == identity) {
             let cycle = self.open[start..].iter().chain([&identity]).map(|path| file_name(path));
@@ -92,23 +78,23 @@ impl Reader<'_> {
         if !top {
             tree.retain(|key, _| !OWN.contains(&key.as_str()));
         }
-        self.files.push(File {
+        self.files.push(LayerFile {
             tree,
             settings_only: false,
             path: path.to_owned(),
         });
     }
 
-    /// What `extends` names, and where.
-    fn extended(&mut self, tree: &Dict) -> Vec<(String, Location)> {
+    /// The files that `extends` names, each with the place of its name.
+    fn extended(&mut self, tree: &ConfigTable) -> Vec<(String, Location)> {
         let Some(extends) = tree.get("extends") else { return Vec::new() };
         let mut names = Vec::new();
-        for item in value::items(extends) {
-            let at = self.origins.value(item.tag());
+        for item in extends.items() {
+            let at = item.at();
             match (item.as_str(), at) {
                 (Some(name), Some(at)) => names.push((name.to_owned(), at)),
                 (_, at) => {
-                    let message = format!("`extends` names a file or a list of files, not {}", value::describe(item));
+                    let message = format!("`extends` names a file or a list of files, not {}", item.describe());
                     self.problems.push(Diagnostic::new(message).at(at));
                 }
             }
@@ -116,7 +102,7 @@ impl Reader<'_> {
         names
     }
 
-    fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<Dict> {
+    fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<ConfigTable> {
         let name = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -125,8 +111,8 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let source = Arc::new(Source { name, text });
-        match text::document(&source, self.origins) {
+        let source = Arc::new(SourceText { name, text });
+        match text::document(&source, &mut self.origins) {
             Ok(mut tree) => {
                 anchor(&mut tree, path);
                 Some(tree)
@@ -140,30 +126,29 @@ impl Reader<'_> {
 }
 
 /// The paths in a file's settings and sources, or in those of a profile, are meant from that file.
-fn anchor(tree: &mut Dict, path: &Path) {
+fn anchor(tree: &mut ConfigTable, path: &Path) {
     let folder = path.parent().unwrap_or(Path::new(""));
-    if let Some(Value::Dict(_, settings)) = tree.get_mut("settings")
-        && let Some(Value::String(_, store)) = settings.get_mut("store")
-    {
-        *store = folder.join(&*store).to_string_lossy().into_owned();
+    if let Some(store) = fields(tree, "settings").and_then(|settings| settings.get_mut("store")) {
+        anchor_path(store, folder);
     }
-    if let Some(Value::Dict(_, sources)) = tree.get_mut("sources") {
-        for source in sources.values_mut() {
-            let path = match source {
-                Value::Dict(_, fields) => fields.get_mut("path"),
-                path => Some(path),
-            };
-            if let Some(Value::String(_, path)) = path {
-                *path = folder.join(&*path).to_string_lossy().into_owned();
-            }
+    for source in fields(tree, "sources").into_iter().flat_map(ConfigTable::values_mut) {
+        match &mut source.data {
+            ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(|path| anchor_path(path, folder)),
+            _ => anchor_path(source, folder),
         }
     }
-    if let Some(Value::Dict(_, profiles)) = tree.get_mut("profile") {
-        for profile in profiles.values_mut() {
-            if let Value::Dict(_, profile) = profile {
-                anchor(profile, path);
-            }
-        }
+    for profile in fields(tree, "profile").into_iter().flat_map(ConfigTable::values_mut) {
+        profile.as_table_mut().into_iter().for_each(|profile| anchor(profile, path));
+    }
+}
+
+fn fields<'a>(tree: &'a mut ConfigTable, table: &str) -> Option<&'a mut ConfigTable> {
+    tree.get_mut(table)?.as_table_mut()
+}
+
+fn anchor_path(path: &mut ConfigValue, folder: &Path) {
+    if let ValueData::Text(path) = &mut path.data {
+        *path = folder.join(&*path).to_string_lossy().into_owned();
     }
 }
 

@@ -1,16 +1,13 @@
-//! The layers of an experiment, merged with figment: files, profiles, environment, `--set`; later wins.
+//! The layers of an experiment: files, profiles, environment, `--set`; later ones win.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use figment::value::{Dict, Map, Tag, Value};
-use figment::{Figment, Metadata, Profile, Provider};
-
-use super::files::{self, File};
+use super::files::{ExperimentReader, LayerFile};
+use super::merge::merged;
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{Diagnostic, Diagnostics, LoadOptions, Origins, Settings, origin, remote, unused};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, remote, unused};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 14] = [
@@ -30,7 +27,7 @@ pub const KEYS: [&str; 14] = [
     "profile",
 ];
 const TEXTS: [&str; 2] = ["name", "description"];
-/// What is about one experiment alone: those that extend it have none of it.
+/// Keys that describe one experiment; experiments that extend it do not inherit them.
 pub(super) const OWN: [&str; 3] = ["name", "description", "shows"];
 /// Settings that no experiment may have.
 pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
@@ -43,11 +40,9 @@ pub struct Document {
     /// All files of the experiment: those that it extends, then its own.
     pub files: Vec<PathBuf>,
     /// All keys but `extends` and `profile`.
-    pub tree: Dict,
-    /// The place of every value.
-    pub origins: Origins,
-    order: Order,
-    /// What templates use in any layer, that of a profile which was not chosen among them.
+    pub tree: ConfigTable,
+    order: EntryOrder,
+    /// The names that templates use in any layer, profiles that were not chosen included.
     pub(super) used: BTreeSet<String>,
     /// Keys that are wrong, and left out of the tree.
     pub(super) problems: Diagnostics,
@@ -55,45 +50,45 @@ pub struct Document {
 
 impl Document {
     /// The entries of a top-level table, in the order in which the files name them first.
-    pub fn entries<'a>(&'a self, table: &str) -> Vec<(&'a str, &'a Value)> {
-        let fields = self.tree.get(table).and_then(Value::as_dict);
+    pub fn entries<'a>(&'a self, table: &str) -> Vec<(&'a str, &'a ConfigValue)> {
+        let fields = self.tree.get(table).and_then(ConfigValue::as_table);
         let names = self.order.names.get(table).map(Vec::as_slice).unwrap_or_default();
         let entry = |name: &'a String| Some((name.as_str(), fields?.get(name)?));
         names.iter().filter_map(entry).collect()
     }
 
     /// The fields of a table within, in the order in which the files were read.
-    pub fn in_order<'a>(&self, fields: &'a Dict) -> Vec<(&'a str, &'a Value)> {
+    pub fn in_order<'a>(&self, fields: &'a ConfigTable) -> Vec<(&'a str, &'a ConfigValue)> {
         let mut fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        fields.sort_by_key(|(_, value)| origin::number(value.tag()));
+        fields.sort_by_key(|(_, value)| value.origin.number());
         fields
     }
 
-    /// Leads to where an entry of a top-level table is named first (figment keeps the last place).
-    pub fn declared(&self, table: &str, name: &str) -> Tag {
+    /// Where an entry of a top-level table is named first; a merged value has the last place.
+    pub fn declared(&self, table: &str, name: &str) -> ValueOrigin {
         let key = (table.to_owned(), name.to_owned());
-        self.order.first.get(&key).copied().unwrap_or_default()
+        self.order.first.get(&key).cloned().unwrap_or_default()
     }
 }
 
-/// In which order the entries of the top-level tables were first named (figment sorts by key).
+/// The order in which the entries of the top-level tables are named first; a [`ConfigTable`] is sorted by key.
 #[derive(Clone, Debug, Default)]
-struct Order {
+struct EntryOrder {
     names: BTreeMap<String, Vec<String>>,
     /// By table and name.
-    first: HashMap<(String, String), Tag>,
+    first: HashMap<(String, String), ValueOrigin>,
 }
 
-impl Order {
-    fn note(&mut self, layer: &Dict) {
+impl EntryOrder {
+    fn note(&mut self, layer: &ConfigTable) {
         for (table, value) in layer {
-            let mut entries: Vec<_> = value.as_dict().into_iter().flatten().collect();
-            entries.sort_by_key(|(_, value)| origin::number(value.tag()));
+            let mut entries: Vec<_> = value.as_table().into_iter().flatten().collect();
+            entries.sort_by_key(|(_, value)| value.origin.number());
             let names = self.names.entry(table.clone()).or_default();
             for (name, value) in entries {
                 self.first.entry((table.clone(), name.clone())).or_insert_with(|| {
                     names.push(name.clone());
-                    value.tag()
+                    value.origin.clone()
                 });
             }
         }
@@ -105,15 +100,29 @@ impl Order {
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
 pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
-    merge(options, true)
+    let mut reader = ExperimentReader::default();
+    let folder = options.file.parent().unwrap_or(Path::new(""));
+    reader.settings(folder, options.user_file.as_deref());
+    reader.experiment(&options.file, None);
+    merge(options, reader)
 }
 
-/// What the user's file, the project's, the environment and the command line set, without an experiment.
+/// Loads the settings of the user and of a project, without an experiment.
 ///
 /// # Errors
 /// When a file cannot be read or is not TOML, or a setting is wrong.
-pub fn settings_alone(options: &LoadOptions) -> Result<Settings, Vec<Diagnostic>> {
-    let mut document = merge(options, false)?;
+pub fn load_settings(options: &SettingsOptions) -> Result<Settings, Vec<Diagnostic>> {
+    let mut reader = ExperimentReader::default();
+    reader.settings(&options.folder, options.user_file.as_deref());
+    let mut environment = options.environment.clone();
+    environment.retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
+    let layers = LoadOptions {
+        file: options.folder.clone(),
+        settings: options.settings.clone(),
+        environment,
+        ..LoadOptions::default()
+    };
+    let mut document = merge(&layers, reader)?;
     let mut problems = std::mem::take(&mut document.problems);
     let settings = super::settings(&document, &mut problems);
     if problems.is_empty() {
@@ -123,29 +132,33 @@ pub fn settings_alone(options: &LoadOptions) -> Result<Settings, Vec<Diagnostic>
     }
 }
 
-fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagnostic>> {
-    let mut origins = Origins::default();
-    let mut problems = Diagnostics::default();
+fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Vec<Diagnostic>> {
+    let ExperimentReader {
+        mut origins,
+        mut problems,
+        files: read,
+        ..
+    } = reader;
     let mut layers = Layers::default();
     let mut wrong_keys = Diagnostics::default();
     let mut files = Vec::new();
-    for mut file in files::read(options, experiment, &mut origins, &mut problems) {
+    for mut file in read {
         if !file.settings_only {
             files.push(file.path.clone());
         }
-        check_file(&mut file, &origins, &mut wrong_keys);
+        check_file(&mut file, &mut wrong_keys);
         layers.add(file.tree);
     }
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
-    layers.profiles(&options.profiles, &origins, &mut problems);
+    layers.profiles(&options.profiles, &mut problems);
     let given = overrides::environment(&options.environment, &mut origins);
-    layers.assign(given, &mut problems, &origins);
+    layers.assign(given, &mut problems);
     let given = overrides::command_line(options, &mut origins, &mut problems);
-    layers.assign(given, &mut problems, &origins);
+    layers.assign(given, &mut problems);
 
-    let mut tree = layers.tree();
+    let mut tree = layers.tree;
     tree.retain(|key, _| key != "extends" && key != "profile");
     if let Some(settings) = tree.get_mut("settings") {
         remote::mask(settings);
@@ -158,7 +171,6 @@ fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagno
         file: options.file.clone(),
         files,
         tree,
-        origins,
         order: layers.order,
         used: layers.used,
         problems: wrong_keys,
@@ -167,36 +179,30 @@ fn merge(options: &LoadOptions, experiment: bool) -> Result<Document, Vec<Diagno
 
 #[derive(Default)]
 struct Layers {
-    figment: Figment,
-    order: Order,
+    tree: ConfigTable,
+    order: EntryOrder,
     used: BTreeSet<String>,
 }
 
 impl Layers {
-    fn add(&mut self, layer: Dict) {
+    fn add(&mut self, layer: ConfigTable) {
         self.order.note(&layer);
         layer.values().for_each(|value| unused::collect(value, &mut self.used));
-        let figment = std::mem::take(&mut self.figment);
-        self.figment = figment.merge(Layer(RefCell::new(layer)));
-    }
-
-    fn tree(&self) -> Dict {
-        let profiles = self.figment.data().unwrap_or_default();
-        profiles.into_iter().next().map(|(_, tree)| tree).unwrap_or_default()
+        self.tree = merged(std::mem::take(&mut self.tree), layer);
     }
 
     /// Adds the tables of the profiles chosen, in the order chosen.
-    fn profiles(&mut self, chosen: &[String], origins: &Origins, problems: &mut Diagnostics) {
-        let tree = self.tree();
-        let profiles = tree.get("profile").and_then(Value::as_dict);
+    fn profiles(&mut self, chosen: &[String], problems: &mut Diagnostics) {
+        let tree = self.tree.clone();
+        let profiles = tree.get("profile").and_then(ConfigValue::as_table);
         for (name, profile) in profiles.into_iter().flatten() {
-            match profile.as_dict() {
-                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &in_profiles(), origins, problems),
-                None => problems.push(not_a_table(&format!("profile.{name}"), profile, origins)),
+            match profile.as_table() {
+                Some(keys) => check_keys(keys, &format!("profile `{name}`"), &in_profiles(), problems),
+                None => problems.push(not_a_table(&format!("profile.{name}"), profile)),
             }
         }
         for name in chosen {
-            let found = profiles.and_then(|profiles| profiles.get(name)).and_then(Value::as_dict);
+            let found = profiles.and_then(|profiles| profiles.get(name)).and_then(ConfigValue::as_table);
             let names = || profiles.into_iter().flatten().map(|(name, _)| name.as_str());
             match found {
                 Some(profile) => self.add(profile.clone()),
@@ -205,13 +211,13 @@ impl Layers {
         }
     }
 
-    fn assign(&mut self, assignments: Vec<Assignment>, problems: &mut Diagnostics, origins: &Origins) {
+    fn assign(&mut self, assignments: Vec<Assignment>, problems: &mut Diagnostics) {
         if assignments.is_empty() {
             return;
         }
-        let tree = self.tree();
+        let tree = self.tree.clone();
         for assignment in assignments {
-            match overrides::locate(assignment, &tree, origins) {
+            match overrides::locate(assignment, &tree) {
                 Ok(assignment) => self.add(assignment.into_layer()),
                 Err(problem) => problems.push(problem),
             }
@@ -219,64 +225,52 @@ impl Layers {
     }
 }
 
-/// One layer for figment; the values bring their own tags, and are handed over once.
-struct Layer(RefCell<Dict>);
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named("experiment")
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Map::from([(Profile::Default, self.0.take())]))
-    }
-}
-
 /// Reports the keys of a file that are wrong, and takes them out.
-fn check_file(file: &mut File, origins: &Origins, problems: &mut Diagnostics) {
+fn check_file(file: &mut LayerFile, problems: &mut Diagnostics) {
     if file.settings_only {
-        check_keys(&file.tree, "a user or project file", &["settings"], origins, problems);
+        check_keys(&file.tree, "a user or project file", &["settings"], problems);
     } else {
-        check_keys(&file.tree, "an experiment", &KEYS, origins, problems);
-        check_trust(&file.tree, origins, problems);
+        check_keys(&file.tree, "an experiment", &KEYS, problems);
+        check_trust(&file.tree, problems);
     }
     file.tree.retain(|key, value| {
         let text = TEXTS.contains(&key.as_str());
         let fits = match key.as_str() {
             _ if text => value.as_str().is_some(),
             "extends" | "shows" => true,
-            _ => value.as_dict().is_some(),
+            _ => value.as_table().is_some(),
         };
         if text && !fits {
-            let message = format!("`{key}` must be a text, not {}", super::value::describe(value));
-            problems.push(Diagnostic::new(message).at(origins.value(value.tag())));
+            let message = format!("`{key}` must be a text, not {}", value.describe());
+            problems.push(Diagnostic::new(message).at(value.at()));
         } else if !fits && KEYS.contains(&key.as_str()) {
-            problems.push(not_a_table(key, value, origins));
+            problems.push(not_a_table(key, value));
         }
         fits && KEYS.contains(&key.as_str())
     });
 }
 
-/// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not say whom to believe.
-fn check_trust(tree: &Dict, origins: &Origins, problems: &mut Diagnostics) {
-    let profiles = tree.get("profile").and_then(Value::as_dict).into_iter().flatten();
-    let profiles = profiles.filter_map(|(_, profile)| profile.as_dict()?.get("settings"));
+/// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not choose whose records are
+/// trusted.
+fn check_trust(tree: &ConfigTable, problems: &mut Diagnostics) {
+    let profiles = tree.get("profile").and_then(ConfigValue::as_table).into_iter().flatten();
+    let profiles = profiles.filter_map(|(_, profile)| profile.as_table()?.get("settings"));
     let settings = tree.get("settings").into_iter().chain(profiles);
-    for (key, value) in settings.filter_map(Value::as_dict).flatten() {
+    for (key, value) in settings.filter_map(ConfigValue::as_table).flatten() {
         if TRUST.contains(&key.as_str()) {
             let message = format!("`{key}` cannot be set by an experiment: it says whose records this machine believes");
             let help = "set it in `~/.config/runner/config.toml` or the project's `runner.toml`";
-            problems.push(Diagnostic::new(message).at(origins.key(value.tag())).help(help));
+            problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
         }
     }
 }
 
-fn check_keys(tree: &Dict, whole: &str, keys: &[&'static str], origins: &Origins, problems: &mut Diagnostics) {
+fn check_keys(tree: &ConfigTable, whole: &str, keys: &[&'static str], problems: &mut Diagnostics) {
     for (key, value) in tree {
         if !keys.contains(&key.as_str()) {
             let message = format!("no key `{key}` in {whole} ({})", known(keys.iter().copied()));
             let suggestion = nearest(key, keys.iter().copied());
-            problems.push(Diagnostic::new(message).at(origins.key(value.tag())).suggest(suggestion));
+            problems.push(Diagnostic::new(message).at(value.key_at()).suggest(suggestion));
         }
     }
 }
@@ -288,9 +282,9 @@ fn in_profiles() -> Vec<&'static str> {
 }
 
 /// The message for a value where a table must be.
-pub(super) fn not_a_table(what: &str, value: &Value, origins: &Origins) -> Diagnostic {
-    let message = format!("`{what}` must be a table, not {}", super::value::describe(value));
-    Diagnostic::new(message).at(origins.value(value.tag()))
+pub(super) fn not_a_table(what: &str, value: &ConfigValue) -> Diagnostic {
+    let message = format!("`{what}` must be a table, not {}", value.describe());
+    Diagnostic::new(message).at(value.at())
 }
 
 /// The name of an experiment that gives none: its file's.

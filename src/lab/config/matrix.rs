@@ -2,28 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::{Dict, Value};
-
 use super::nearest::{known, nearest};
 use super::template::is_name;
-use super::value::{describe, text};
-use super::{Diagnostic, Diagnostics, Document};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document};
 
-/// More variants than this are a slip.
-const LARGEST: usize = 10_000;
+/// More combinations than this are taken for a mistake.
+const MAX_COMBINATIONS: usize = 10_000;
 
 /// One point of the matrix: the value on each axis.
-pub type Coordinates = BTreeMap<String, Value>;
+pub type Coordinates = BTreeMap<String, ConfigValue>;
 
 /// All points, the first axis of the file changing slowest; one without coordinates where there is no matrix.
 pub(super) fn points(document: &Document, problems: &mut Diagnostics) -> Vec<Coordinates> {
-    let mut reader = Reader { document, problems };
+    let mut reader = MatrixReader { document, problems };
     let axes = reader.axes();
     let names: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
     let size = axes.iter().try_fold(1usize, |size, (_, values)| size.checked_mul(values.len()));
-    if size.is_none_or(|size| size > LARGEST) {
+    if size.is_none_or(|size| size > MAX_COMBINATIONS) {
         let at = axes.first().and_then(|(name, _)| reader.at(name));
-        let message = format!("the matrix has more than {LARGEST} combinations");
+        let message = format!("the matrix has more than {MAX_COMBINATIONS} combinations");
         reader.problems.push(Diagnostic::new(message).at(at));
         return Vec::new();
     }
@@ -50,9 +47,9 @@ pub(super) fn points(document: &Document, problems: &mut Diagnostics) -> Vec<Coo
     points
 }
 
-fn product(axes: &[(&str, &[Value])]) -> Vec<Coordinates> {
+fn product(axes: &[(&str, &[ConfigValue])]) -> Vec<Coordinates> {
     axes.iter().fold(vec![Coordinates::new()], |points, (name, values)| {
-        let extend = |point: &Coordinates, value: &Value| {
+        let extend = |point: &Coordinates, value: &ConfigValue| {
             let mut point = point.clone();
             point.insert((*name).to_owned(), value.clone());
             point
@@ -64,34 +61,34 @@ fn product(axes: &[(&str, &[Value])]) -> Vec<Coordinates> {
     })
 }
 
-struct Reader<'a> {
+struct MatrixReader<'a> {
     document: &'a Document,
     problems: &'a mut Diagnostics,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MatrixReader<'a> {
     fn at(&self, key: &str) -> Option<super::Location> {
-        let value = self.document.tree.get("matrix")?.as_dict()?.get(key)?;
-        self.document.origins.key(value.tag())
+        let value = self.document.tree.get("matrix")?.as_table()?.get(key)?;
+        value.key_at()
     }
 
-    fn problem(&mut self, value: &Value, message: String) {
-        let at = self.document.origins.value(value.tag());
+    fn problem(&mut self, value: &ConfigValue, message: String) {
+        let at = value.at();
         self.problems.push(Diagnostic::new(message).at(at));
     }
 
-    fn axes(&mut self) -> Vec<(&'a str, &'a [Value])> {
-        let mut axes: Vec<(&'a str, &'a [Value])> = Vec::new();
+    fn axes(&mut self) -> Vec<(&'a str, &'a [ConfigValue])> {
+        let mut axes: Vec<(&'a str, &'a [ConfigValue])> = Vec::new();
         for (name, value) in self.document.entries("matrix") {
             if matches!(name, "exclude" | "include") {
                 continue;
             }
             if !is_name(name) {
-                let at = self.document.origins.key(value.tag());
+                let at = value.key_at();
                 let message = format!("`{name}` cannot name an axis: letters, digits and `_` only");
                 self.problems.push(Diagnostic::new(message).at(at));
             }
-            match value.as_array() {
+            match value.as_list() {
                 Some([]) => {
                     self.problem(value, format!("axis `{name}` has no values"));
                     axes.push((name, &[]));
@@ -101,7 +98,7 @@ impl<'a> Reader<'a> {
                     axes.push((name, values));
                 }
                 None => {
-                    self.problem(value, format!("axis `{name}` must be a list of values, not {}", describe(value)));
+                    self.problem(value, format!("axis `{name}` must be a list of values, not {}", value.describe()));
                     // So that the stages can be checked all the same.
                     axes.push((name, std::slice::from_ref(value)));
                 }
@@ -110,40 +107,43 @@ impl<'a> Reader<'a> {
         axes
     }
 
-    fn check_axis(&mut self, name: &str, values: &[Value]) {
+    fn check_axis(&mut self, name: &str, values: &[ConfigValue]) {
         for (position, value) in values.iter().enumerate() {
-            if value.as_dict().is_some() {
+            if value.as_table().is_some() {
                 self.problem(value, format!("a value of axis `{name}` must be a scalar or a list, not a table"));
             } else if values[..position].contains(value) {
-                self.problem(value, format!("axis `{name}` has {} twice", text(value)));
+                self.problem(value, format!("axis `{name}` has {} twice", value.plain_text()));
             }
         }
     }
 
     /// The tables of `exclude` or `include`, with known axes only.
-    fn entries(&mut self, key: &str, axes: &[&str]) -> Vec<Dict> {
-        let matrix = self.document.tree.get("matrix").and_then(Value::as_dict);
+    fn entries(&mut self, key: &str, axes: &[&str]) -> Vec<ConfigTable> {
+        let matrix = self.document.tree.get("matrix").and_then(ConfigValue::as_table);
         let Some(list) = matrix.and_then(|matrix| matrix.get(key)) else {
             return Vec::new();
         };
-        let Some(items) = list.as_array() else {
+        let Some(items) = list.as_list() else {
             self.problem(
                 list,
-                format!("`{key}` must be a list of tables such as {{ seed = 1 }}, not {}", describe(list)),
+                format!("`{key}` must be a list of tables such as {{ seed = 1 }}, not {}", list.describe()),
             );
             return Vec::new();
         };
         let mut entries = Vec::new();
         for item in items {
-            let Some(entry) = item.as_dict() else {
+            let Some(entry) = item.as_table() else {
                 self.problem(
                     item,
-                    format!("an entry of `{key}` must be a table such as {{ seed = 1 }}, not {}", describe(item)),
+                    format!(
+                        "an entry of `{key}` must be a table such as {{ seed = 1 }}, not {}",
+                        item.describe()
+                    ),
                 );
                 continue;
             };
             for (axis, value) in entry.iter().filter(|(axis, _)| !axes.contains(&axis.as_str())) {
-                let at = self.document.origins.key(value.tag());
+                let at = value.key_at();
                 let message = format!("no axis `{axis}` in the matrix ({})", known(axes.iter().copied()));
                 let suggestion = nearest(axis, axes.iter().copied());
                 self.problems.push(Diagnostic::new(message).at(at).suggest(suggestion));
@@ -154,14 +154,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Checks that an entry of `include` names every axis.
-    fn complete(&mut self, entry: &Dict, axes: &[&str]) {
+    fn complete(&mut self, entry: &ConfigTable, axes: &[&str]) {
         let missing: Vec<String> = axes
             .iter()
             .filter(|axis| !entry.contains_key(**axis))
             .map(|axis| format!("`{axis}`"))
             .collect();
         if !missing.is_empty() {
-            let at = entry.values().next().and_then(|value| self.document.origins.key(value.tag()));
+            let at = entry.values().next().and_then(|value| value.key_at());
             let message = format!("an entry of `include` names every axis; this one lacks {}", missing.join(", "));
             self.problems.push(Diagnostic::new(message).at(at.or_else(|| self.at("include"))));
         }

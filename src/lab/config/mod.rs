@@ -1,19 +1,22 @@
 //! Text → [`Experiment`]: layers, spans, templates, matrix.
 //!
-//! The way of a value: `text` parses each file once and gives every value a tag that leads to its place (`origin`); `layers` merges
-//! the files, profiles, variables and `--set` with figment, which keeps the tags; `matrix`, `ablate` and `scope` work out the names of each
-//! variant, `template` fills them in, and `stages` writes out the indices. The language is described in `docs/config.md`.
+//! The way of a value: `text` parses each file once and gives every value its place (`origin`); `layers` collects the files, profiles,
+//! variables and `--set`, and `merge` merges them; `matrix`, `ablate` and `scope` compute the names of each variant, `template` fills
+//! them in, and `stages` writes out the indices. Outside of `merge` a value is a [`ConfigValue`], which keeps its place until a kind has
+//! read it. The language is described in `docs/config.md`.
 
 pub mod ablate;
 mod cases;
+mod deserialize;
 mod diagnostic;
 mod files;
-mod invalid;
 mod layers;
 mod matrix;
+mod merge;
 mod nearest;
 mod origin;
 mod overrides;
+mod param_error;
 mod range;
 mod remote;
 mod scope;
@@ -21,26 +24,26 @@ mod stages;
 mod template;
 mod text;
 mod unused;
-pub mod value;
+mod value;
 
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Source};
-pub use invalid::invalid;
-pub use layers::{Document, KEYS, TRUST, layer, settings_alone};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, SourceText};
+pub use layers::{Document, KEYS, TRUST, layer, load_settings};
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
-pub use origin::Origins;
+use origin::OriginCounter;
+pub use origin::ValueOrigin;
+pub use param_error::{ParamError, ParamProblem};
 pub use range::{RangeError, span};
-pub use remote::{Access, Remote};
+pub use remote::{RemoteAccess, RemoteEntry};
 pub use scope::{Indexed, Scope};
-pub use stages::index;
+pub use stages::{base_name, index, name_index};
+pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use figment::value::{Dict, Tag, Value};
-
-/// What to load. The library reads no environment: the CLI hands it over.
+/// The sources of an experiment's values. The library does not read the environment: the CLI passes it in.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
     /// The experiment.
@@ -54,6 +57,19 @@ pub struct LoadOptions {
     /// Environment variables; those that are not `RUNNER_…` are left alone.
     pub environment: Vec<(String, String)>,
     /// The user's file; it need not exist.
+    pub user_file: Option<PathBuf>,
+}
+
+/// The sources of settings for commands without an experiment: the user's file, a project's, the environment, the command line.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsOptions {
+    /// The folder whose project counts: its `runner.toml`, or the nearest one above it.
+    pub folder: PathBuf,
+    /// As in [`LoadOptions`].
+    pub settings: Vec<(String, String)>,
+    /// As in [`LoadOptions`]; variables of params and of the matrix are left alone.
+    pub environment: Vec<(String, String)>,
+    /// As in [`LoadOptions`].
     pub user_file: Option<PathBuf>,
 }
 
@@ -76,7 +92,7 @@ pub struct Settings {
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
     /// Stores elsewhere, asked in this order for what the store has not.
-    pub remotes: Vec<Remote>,
+    pub remotes: Vec<RemoteEntry>,
     /// Public keys (`ed25519:…`) of those whose records count where a signature is required.
     pub trusted: Vec<String>,
     /// Whether records are signed with the key of `runner key new`.
@@ -101,14 +117,12 @@ pub struct Experiment {
     /// is neither.
     pub variants: Vec<Variant>,
     /// The kinds that `[defaults]` has a table for, and what leads to it.
-    pub defaults: BTreeMap<String, Tag>,
-    /// The place of every value, by its tag.
-    pub origins: Origins,
+    pub defaults: BTreeMap<String, ValueOrigin>,
     /// The tables and figures that a report begins with, and what leads to each name.
-    pub shows: Vec<(String, Tag)>,
-    /// What is not wrong and probably not meant.
+    pub shows: Vec<(String, ValueOrigin)>,
+    /// Probable mistakes that are not errors.
     pub warnings: Vec<Diagnostic>,
-    /// What was found wrong while filling in; `plan::build` reports it together with what it finds itself.
+    /// Errors found while filling in; `plan::build` reports them together with its own.
     pub(crate) problems: Diagnostics,
 }
 
@@ -120,14 +134,14 @@ pub struct Variant {
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
     /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`.
-    pub tables: BTreeMap<String, Dict>,
+    pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
     /// Bases of stages that could not be read, which has been reported.
     pub(crate) unread: BTreeSet<String>,
 }
 
-/// One stage of one variant: a name, a kind and fields whose templates are filled in; what they mean is the kind's to say.
+/// One stage of one variant: a name, a kind and fields whose templates are filled in. The kind gives them their meaning.
 #[derive(Clone, Debug)]
 pub struct StageDeclaration {
     /// `numbered[3]`
@@ -139,18 +153,18 @@ pub struct StageDeclaration {
     /// `k`, where `for` gives the index.
     pub variable: Option<String>,
     /// All fields but `for`.
-    pub fields: Dict,
+    pub fields: ConfigTable,
     /// Fields that could not be filled in, which has been reported.
     pub(crate) broken: BTreeSet<String>,
-    /// Leads to the table that declares it.
-    pub tag: Tag,
+    /// The place of the table that declares it.
+    pub origin: ValueOrigin,
 }
 
 /// Loads an experiment: merges its layers and fills it in.
 ///
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing: all of these at once.
-/// What is wrong in the stages is reported by `plan::build`, together with what only the kinds know.
+/// Errors in the stages are reported by `plan::build`, together with those that only the kinds can find.
 pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
     Ok(expand(&layer(options)?))
 }
@@ -158,7 +172,7 @@ pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
 /// Fills in the templates of a document, for every point of its matrix.
 pub fn expand(document: &Document) -> Experiment {
     let mut problems = document.problems.clone();
-    let name = document.tree.get("name").and_then(Value::as_str).map(str::to_owned);
+    let name = document.tree.get("name").and_then(ConfigValue::as_str).map(str::to_owned);
     let settings = settings(document, &mut problems);
     let points = matrix::points(document, &mut problems);
     if document.entries("stages").is_empty() && problems.is_empty() {
@@ -172,25 +186,24 @@ pub fn expand(document: &Document) -> Experiment {
         settings,
         variants,
         defaults: stages::defaults(document, &mut problems),
-        origins: document.origins.clone(),
         shows: shows(document, &mut problems),
         warnings: unused::unused(document),
         problems,
     }
 }
 
-/// The names in `shows`; which there are is the report's to say.
-fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, Tag)> {
+/// The names in `shows`; the report checks that they exist.
+fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, ValueOrigin)> {
     let Some(shows) = document.tree.get("shows") else {
         return Vec::new();
     };
     let mut names = Vec::new();
-    for item in value::items(shows) {
+    for item in shows.items() {
         match item.as_str() {
-            Some(name) => names.push((name.to_owned(), item.tag())),
+            Some(name) => names.push((name.to_owned(), item.origin.clone())),
             None => {
-                let message = format!("`shows` names a table, a figure, or a list of these, not {}", value::describe(item));
-                problems.push(Diagnostic::new(message).at(document.origins.value(item.tag())));
+                let message = format!("`shows` names a table, a figure, or a list of these, not {}", item.describe());
+                problems.push(Diagnostic::new(message).at(item.at()));
             }
         }
     }
@@ -201,15 +214,15 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
     let Some(settings) = document.tree.get("settings") else {
         return Settings::default();
     };
-    let read: Settings = settings.deserialize().unwrap_or_else(|error: figment::Error| {
-        problems.extend(invalid(error, settings, "a setting", &[], &document.origins));
+    let read: Settings = settings.read().unwrap_or_else(|error| {
+        problems.push(error.diagnostic(settings, "a setting", &[]));
         Settings::default()
     });
-    remote::check(&read.remotes, settings, &document.origins, problems);
+    remote::check(&read.remotes, settings, problems);
     read
 }
 
-fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Change), problems: &mut Diagnostics) -> Variant {
+fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::AblationChange), problems: &mut Diagnostics) -> Variant {
     let scope = scope::resolve(document, &coordinates, &change.params, problems);
     let (stages, unread) = stages::declarations(document, &scope, problems);
     Variant {
@@ -222,14 +235,14 @@ fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::Cha
 }
 
 /// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.
-fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, Dict> {
-    let mut models = Dict::new();
+fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
+    let mut models = ConfigTable::new();
     for (name, value) in document.entries("models") {
-        if value.as_dict().is_none() {
-            problems.push(layers::not_a_table(&format!("models.{name}"), value, &document.origins));
+        if value.as_table().is_none() {
+            problems.push(layers::not_a_table(&format!("models.{name}"), value));
             continue;
         }
-        match scope::fill(value, &scope.indexed(None, None), &document.origins) {
+        match scope::fill(value, &scope.indexed(None, None)) {
             Ok(filled) => {
                 models.insert(name.to_owned(), filled);
             }
@@ -237,11 +250,11 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
             Err(problem) => problems.push(problem),
         }
     }
-    let mut prompts = Dict::new();
+    let mut prompts = ConfigTable::new();
     for (name, value) in document.entries("prompts") {
         if value.as_str().is_none() {
-            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value::describe(value));
-            problems.push(Diagnostic::new(message).at(document.origins.value(value.tag())));
+            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value.describe());
+            problems.push(Diagnostic::new(message).at(value.at()));
         }
         prompts.insert(name.to_owned(), value.clone());
     }
@@ -254,20 +267,20 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
 }
 
 /// `[sources]`, each a table that has its own name, for messages; a text is a path.
-fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Dict {
-    let mut sources = Dict::new();
+fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
+    let mut sources = ConfigTable::new();
     for (name, value) in document.entries("sources") {
-        let filled = match value {
-            Value::String(..) => Ok(Dict::from([("path".to_owned(), value.clone())])),
-            Value::Dict(..) => {
-                scope::fill(value, &scope.indexed(None, None), &document.origins).map(|filled| filled.into_dict().unwrap_or_default())
+        let filled = match &value.data {
+            ValueData::Text(_) => Ok(ConfigTable::from([("path".to_owned(), value.clone())])),
+            ValueData::Table(_) => {
+                scope::fill(value, &scope.indexed(None, None)).map(|filled| filled.as_table().cloned().unwrap_or_default())
             }
-            _ => Err(layers::not_a_table(&format!("sources.{name}"), value, &document.origins)),
+            _ => Err(layers::not_a_table(&format!("sources.{name}"), value)),
         };
         match filled {
             Ok(mut fields) => {
-                fields.insert("name".to_owned(), Value::String(value.tag(), name.to_owned()));
-                sources.insert(name.to_owned(), Value::Dict(value.tag(), fields));
+                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
+                sources.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
             }
             Err(problem) if scope.excuses(value) => drop(problem),
             Err(problem) => problems.push(problem),

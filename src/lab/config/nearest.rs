@@ -1,7 +1,7 @@
 //! Lists of known names, and what was meant by one that is not among them.
 
 /// Names listed in a message before it ends in `…`.
-const LISTED: usize = 16;
+const LISTED_NAMES: usize = 16;
 
 /// The known name nearest to `name`, if near enough to have been meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -17,7 +17,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// `known: a, b, c`, or `there is none`.
 pub fn known<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
-    let mut listed: Vec<&str> = names.by_ref().take(LISTED).collect();
+    let mut listed: Vec<&str> = names.by_ref().take(LISTED_NAMES).collect();
     if names.next().is_some() {
         listed.push("…");
     }

@@ -1,72 +1,40 @@
-//! Where each value was written.
-//!
-//! figment carries a tag with every value through merging, templates and deserialisation. It means the tag to name a layer; here
-//! each value of each source gets a tag of its own, which leads to the file, the key and the bytes of the value.
+//! The place at which a value was written.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use figment::value::{Tag, Value};
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
+use super::{Location, SourceText};
 
-use super::{Location, Source};
+/// The place at which a value was written: which text (a file, `--set`, a variable), which key and which bytes. Cheap to clone. A
+/// value that no text gives, such as a default, has an origin without a place.
+#[derive(Clone, Default)]
+pub struct ValueOrigin(Option<Arc<WrittenAt>>);
 
-/// Our tags count from here, far from those that figment gives out itself.
-const FIRST: u64 = 1 << 48;
-
-/// The places of all values of an experiment, by their tags.
-#[derive(Clone, Debug, Default)]
-pub struct Origins(Vec<Place>);
-
-#[derive(Clone, Debug)]
-struct Place {
-    source: Arc<Source>,
-    /// Nothing for an item of a list.
+struct WrittenAt {
+    /// Counts the values in the order in which they were read.
+    number: usize,
+    source: Arc<SourceText>,
+    /// `None` for an item of a list.
     key: Option<Range<usize>>,
     value: Range<usize>,
 }
 
-impl Origins {
-    /// A new tag for a value of `source`; spans in bytes.
-    pub(super) fn tag(&mut self, source: &Arc<Source>, key: Option<Range<usize>>, value: Range<usize>) -> Tag {
-        let number = FIRST + self.0.len() as u64;
-        self.0.push(Place {
-            source: Arc::clone(source),
-            key,
-            value,
-        });
-        let deserializer: serde::de::value::U64Deserializer<serde::de::value::Error> = number.into_deserializer();
-        Tag::deserialize(deserializer).unwrap_or_default()
+impl ValueOrigin {
+    /// Where the value stands; `None` for a value that no text gives.
+    pub fn value(&self) -> Option<Location> {
+        self.location(|written| written.value.clone())
     }
 
-    fn place(&self, tag: Tag) -> Option<&Place> {
-        self.0.get(number(tag)?)
-    }
-
-    /// Where the value stands; nothing for a value that no text gave.
-    pub fn value(&self, tag: Tag) -> Option<Location> {
-        let place = self.place(tag)?;
-        Some(Location {
-            source: Arc::clone(&place.source),
-            span: place.value.clone(),
-        })
-    }
-
-    /// Where the value's key stands (an item of a list has none: the item itself).
-    pub fn key(&self, tag: Tag) -> Option<Location> {
-        let place = self.place(tag)?;
-        let span = place.key.clone().unwrap_or_else(|| place.value.clone());
-        Some(Location {
-            source: Arc::clone(&place.source),
-            span,
-        })
+    /// Where the value's key stands; for an item of a list, which has no key, where the item stands.
+    pub fn key(&self) -> Option<Location> {
+        self.location(|written| written.key.clone().unwrap_or_else(|| written.value.clone()))
     }
 
     /// Where the bytes `part` of the text value `text` stand; the whole value where the source writes it otherwise (with escapes,
     /// or with a template that has been filled in).
-    pub fn part(&self, tag: Tag, text: &str, part: Range<usize>) -> Option<Location> {
-        let mut location = self.value(tag)?;
+    pub fn part(&self, text: &str, part: Range<usize>) -> Option<Location> {
+        let mut location = self.value()?;
         let written = location.text();
         let quotes = (written.len().saturating_sub(text.len())) / 2;
         if written.get(quotes..quotes + text.len()) == Some(text) && part.start < part.end {
@@ -75,12 +43,58 @@ impl Origins {
         }
         Some(location)
     }
+
+    /// The position of the value in the order in which all values were read.
+    pub(super) fn number(&self) -> Option<usize> {
+        self.0.as_ref().map(|written| written.number)
+    }
+
+    fn location(&self, span: impl FnOnce(&WrittenAt) -> Range<usize>) -> Option<Location> {
+        let written = self.0.as_ref()?;
+        Some(Location {
+            source: Arc::clone(&written.source),
+            span: span(written),
+        })
+    }
 }
 
-/// Position in [`Origins`]: sorts values in the order in which they were read.
-pub(super) fn number(tag: Tag) -> Option<usize> {
-    let number = Value::from(tag).to_u128()?.checked_sub(u128::from(FIRST))?;
-    usize::try_from(number).ok()
+impl PartialEq for ValueOrigin {
+    /// Whether both are the same place of the same source.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl fmt::Debug for ValueOrigin {
+    /// `x.toml:12`; the text itself would fill the screen.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.value() {
+            Some(location) => write!(f, "{location}"),
+            None => f.write_str("default"),
+        }
+    }
+}
+
+/// Makes the origins of one experiment, numbered in the order in which the values are read.
+#[derive(Debug, Default)]
+pub(super) struct OriginCounter {
+    count: usize,
+}
+
+impl OriginCounter {
+    /// The origin of a value of `source`; spans in bytes.
+    pub fn origin(&mut self, source: &Arc<SourceText>, key: Option<Range<usize>>, value: Range<usize>) -> ValueOrigin {
+        self.count += 1;
+        ValueOrigin(Some(Arc::new(WrittenAt {
+            number: self.count,
+            source: Arc::clone(source),
+            key,
+            value,
+        })))
+    }
 }
 
 #[cfg(test)]
@@ -88,15 +102,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_leads_to_key_value_and_parts() {
+    fn an_origin_leads_to_key_value_and_parts() {
         let (name, text) = ("x.toml".to_owned(), "a = \"b{k}\"\n".to_owned());
-        let source = Arc::new(Source { name, text });
-        let mut origins = Origins::default();
-        let tag = origins.tag(&source, Some(0..1), 4..10);
-        assert_eq!(origins.key(tag).unwrap().text(), "a");
-        assert_eq!(origins.value(tag).unwrap().text(), "\"b{k}\"");
-        assert_eq!(origins.part(tag, "b{k}", 2..3).unwrap().text(), "k");
-        assert_eq!(origins.part(tag, "b5", 1..2).unwrap().text(), "\"b{k}\"", "filled in: the whole");
-        assert_eq!(origins.value(Tag::Default), None);
+        let source = Arc::new(SourceText { name, text });
+        let mut origins = OriginCounter::default();
+        let origin = origins.origin(&source, Some(0..1), 4..10);
+        assert_eq!(origin.key().unwrap().text(), "a");
+        assert_eq!(origin.value().unwrap().text(), "\"b{k}\"");
+        assert_eq!(origin.part("b{k}", 2..3).unwrap().text(), "k");
+        assert_eq!(origin.part("b5", 1..2).unwrap().text(), "\"b{k}\"", "filled in: the whole");
+        assert_eq!(ValueOrigin::default().value(), None);
     }
 }

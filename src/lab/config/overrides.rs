@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use figment::value::{Dict, Value};
-
 use super::nearest::{known, nearest};
-use super::{Diagnostic, Diagnostics, LoadOptions, Location, Origins, Source, text};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, text};
 
 /// Settings with a variable of their own (`RUNNER_STORE`).
 const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
@@ -22,26 +20,26 @@ const CLOSED: [&str; 5] = ["params", "stages", "models", "prompts", "sources"];
 pub(super) struct Assignment {
     /// `["params", "iterations"]`; one key alone is a param's.
     path: Vec<String>,
-    value: Value,
+    value: ConfigValue,
     /// Where the key stands.
     key: Location,
 }
 
 impl Assignment {
     /// A tree with this value alone.
-    pub fn into_layer(self) -> Dict {
+    pub fn into_layer(self) -> ConfigTable {
         let Self { mut path, mut value, .. } = self;
-        let tag = value.tag();
+        let origin = value.origin.clone();
         while path.len() > 1 {
             let key = path.pop().unwrap_or_default();
-            value = Value::Dict(tag, Dict::from([(key, value)]));
+            value = ConfigValue::table(ConfigTable::from([(key, value)]), origin.clone());
         }
-        Dict::from([(path.pop().unwrap_or_default(), value)])
+        ConfigTable::from([(path.pop().unwrap_or_default(), value)])
     }
 }
 
 /// `RUNNER_STORE`, `RUNNER_PARAMS__ITERATIONS`, …; all other variables, and empty ones, are left alone.
-pub(super) fn environment(variables: &[(String, String)], origins: &mut Origins) -> Vec<Assignment> {
+pub(super) fn environment(variables: &[(String, String)], origins: &mut OriginCounter) -> Vec<Assignment> {
     let mut found = Vec::new();
     for (variable, value) in variables {
         let Some(name) = variable.strip_prefix("RUNNER_").map(str::to_lowercase) else {
@@ -54,18 +52,18 @@ pub(super) fn environment(variables: &[(String, String)], origins: &mut Origins)
         };
         if !value.is_empty() {
             let (name, text) = (variable.clone(), value.clone());
-            found.push(assignment(path, &Arc::new(Source { name, text }), 0, 0, origins));
+            found.push(assignment(path, &Arc::new(SourceText { name, text }), 0, 0, origins));
         }
     }
     found
 }
 
 /// `--set key=value`, then flags such as `--store`.
-pub(super) fn command_line(options: &LoadOptions, origins: &mut Origins, problems: &mut Diagnostics) -> Vec<Assignment> {
+pub(super) fn command_line(options: &LoadOptions, origins: &mut OriginCounter, problems: &mut Diagnostics) -> Vec<Assignment> {
     let mut found = Vec::new();
     for given in &options.set {
         let (name, text) = ("--set".to_owned(), given.clone());
-        let source = Arc::new(Source { name, text });
+        let source = Arc::new(SourceText { name, text });
         match given.split_once('=') {
             Some((key, _)) if !key.trim().is_empty() => {
                 found.push(assignment(split(key), &source, key.len(), key.len() + 1, origins));
@@ -83,13 +81,13 @@ pub(super) fn command_line(options: &LoadOptions, origins: &mut Origins, problem
     for (setting, value) in &options.settings {
         let (name, text) = (format!("--{}", setting.replace('_', "-")), value.clone());
         let path = vec!["settings".to_owned(), setting.clone()];
-        found.push(assignment(path, &Arc::new(Source { name, text }), 0, 0, origins));
+        found.push(assignment(path, &Arc::new(SourceText { name, text }), 0, 0, origins));
     }
     found
 }
 
 /// A value that begins at byte `start` of `source`, after a key of `key` bytes (0: the source names it).
-fn assignment(path: Vec<String>, source: &Arc<Source>, key: usize, start: usize, origins: &mut Origins) -> Assignment {
+fn assignment(path: Vec<String>, source: &Arc<SourceText>, key: usize, start: usize, origins: &mut OriginCounter) -> Assignment {
     let is_text = match path.as_slice() {
         [table, key] if table == "settings" => TEXTS.contains(&key.as_str()),
         // A path, but for a whole table.
@@ -132,8 +130,8 @@ fn split(key: &str) -> Vec<String> {
 }
 
 /// Checks that an override changes something there is; a key alone becomes the param's path.
-pub(super) fn locate(mut given: Assignment, tree: &Dict, origins: &Origins) -> Result<Assignment, Diagnostic> {
-    let entries = |table: &str| tree.get(table).and_then(Value::as_dict).into_iter().flatten();
+pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assignment, Diagnostic> {
+    let entries = |table: &str| tree.get(table).and_then(ConfigValue::as_table).into_iter().flatten();
     let has = |table: &str, key: &str| entries(table).any(|(name, _)| name == key);
     let head = given.path.first().cloned().unwrap_or_default();
     if given.path.len() == 1 && !TABLES.contains(&head.as_str()) {
@@ -148,9 +146,7 @@ pub(super) fn locate(mut given: Assignment, tree: &Dict, origins: &Origins) -> R
         return Err(Diagnostic::new(message).at(Some(given.key)).suggest(nearest(table, TABLES)));
     }
     if table == "params" && has("matrix", key) {
-        let axis = entries("matrix")
-            .find(|(name, _)| *name == key)
-            .and_then(|(_, axis)| origins.key(axis.tag()));
+        let axis = entries("matrix").find(|(name, _)| *name == key).and_then(|(_, axis)| axis.key_at());
         let place = axis.map(|axis| format!(" ({axis})")).unwrap_or_default();
         let message = format!("`{key}` is an axis of the matrix{place}, which takes the place of a param");
         return Err(Diagnostic::new(message)
@@ -192,11 +188,11 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let given: Vec<_> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mut origins = Origins::default();
+        let mut origins = OriginCounter::default();
         let found = environment(&given, &mut origins);
         let found: Vec<String> = found
             .iter()
-            .map(|given| format!("{}={:?}", given.path.join("."), given.value))
+            .map(|given| format!("{}={}", given.path.join("."), given.value.toml()))
             .collect();
         insta::assert_snapshot!(found.join("\n"));
     }

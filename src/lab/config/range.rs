@@ -1,22 +1,20 @@
 //! The values that `for` gives an index: `"0..=5"`, `"1..6"`, `[1, 3, 5]`.
 
-use figment::value::Value;
+use super::{ConfigValue, ValueData};
 
-use super::value::{describe, integer};
+/// The ways to write a range, for messages.
+pub(super) const RANGE_FORMS: &str = "write `0..=5` (with 5), `0..6` (without 6) or a list such as `[1, 3, 5]`";
+/// More values than this are taken for a mistake.
+const MAX_VALUES: i128 = 100_000;
 
-/// What a range may look like, for messages.
-pub(super) const FORMS: &str = "write `0..=5` (with 5), `0..6` (without 6) or a list such as `[1, 3, 5]`";
-/// More values than this are a slip.
-const LARGEST: i128 = 100_000;
-
-/// What is wrong with a range.
+/// Why a range is wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RangeError {
     #[error("the range `{0}` is empty")]
     Empty(String),
     #[error("`{0}` is no range")]
     Syntax(String),
-    #[error("the range `{range}` has {length} values; at most {LARGEST} are allowed")]
+    #[error("the range `{range}` has {length} values; at most {MAX_VALUES} are allowed")]
     Large { range: String, length: i128 },
     #[error("an index is a whole number, not {0}")]
     Index(String),
@@ -28,17 +26,17 @@ pub enum RangeError {
 ///
 /// # Errors
 /// When it is no range, an empty one, or one of more than a hundred thousand values.
-pub(super) fn values(range: &Value) -> Result<Vec<i64>, RangeError> {
-    match range {
-        Value::String(_, text) => span(text),
-        Value::Array(_, items) if items.is_empty() => Err(RangeError::Empty("[]".to_owned())),
-        Value::Array(_, items) => {
-            let index = |item| integer(item).ok_or_else(|| RangeError::Index(describe(item)));
+pub(super) fn values(range: &ConfigValue) -> Result<Vec<i64>, RangeError> {
+    match &range.data {
+        ValueData::Text(text) => span(text),
+        ValueData::List(items) if items.is_empty() => Err(RangeError::Empty("[]".to_owned())),
+        ValueData::List(items) => {
+            let index = |item: &ConfigValue| item.as_integer().ok_or_else(|| RangeError::Index(item.describe()));
             let mut values: Vec<i64> = items.iter().map(index).collect::<Result<_, _>>()?;
             values.sort_unstable();
             Ok(values)
         }
-        other => Err(RangeError::Type(describe(other))),
+        _ => Err(RangeError::Type(range.describe())),
     }
 }
 
@@ -56,7 +54,7 @@ pub fn span(text: &str) -> Result<Vec<i64>, RangeError> {
     if length <= 0 {
         return Err(RangeError::Empty(text.to_owned()));
     }
-    if length > LARGEST {
+    if length > MAX_VALUES {
         let range = text.to_owned();
         return Err(RangeError::Large { range, length });
     }
@@ -69,15 +67,15 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_in_rust() {
-        assert_eq!(values(&Value::from("0..=3")), Ok(vec![0, 1, 2, 3]));
-        assert_eq!(values(&Value::from("1 .. 3")), Ok(vec![1, 2]));
-        assert_eq!(values(&Value::from("-1..=1")), Ok(vec![-1, 0, 1]));
-        assert_eq!(values(&Value::from(vec![5i64, 1])), Ok(vec![1, 5]));
+        assert_eq!(values(&ConfigValue::from("0..=3")), Ok(vec![0, 1, 2, 3]));
+        assert_eq!(values(&ConfigValue::from("1 .. 3")), Ok(vec![1, 2]));
+        assert_eq!(values(&ConfigValue::from("-1..=1")), Ok(vec![-1, 0, 1]));
+        assert_eq!(values(&ConfigValue::from(vec![5i64, 1])), Ok(vec![1, 5]));
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        let wrong = |range: Value| values(&range).unwrap_err().to_string();
+        let wrong = |range: ConfigValue| values(&range).unwrap_err().to_string();
         let report = [
             wrong("1..1".into()),
             wrong("5..=1".into()),

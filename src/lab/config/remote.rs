@@ -1,10 +1,9 @@
 //! Remotes: stores elsewhere that an experiment's runs read from and write to.
 
-use figment::value::Value;
 use url::Url;
 
 use super::nearest::{known, nearest};
-use super::{Diagnostic, Diagnostics, Origins};
+use super::{ConfigValue, Diagnostic, Diagnostics, ValueData};
 
 /// Kinds of addresses.
 const SCHEMES: [&str; 6] = ["s3", "gs", "az", "http", "https", "file"];
@@ -13,12 +12,12 @@ const SCHEMES: [&str; 6] = ["s3", "gs", "az", "http", "https", "file"];
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub struct Remote {
+pub struct RemoteEntry {
     /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `https://host/path`, `file:///folder`.
     pub url: String,
     /// Whether runs write to it too.
     #[serde(default)]
-    pub access: Access,
+    pub access: RemoteAccess,
     /// Whether a run that cannot use it ends, instead of going on without it.
     #[serde(default)]
     pub required: bool,
@@ -34,7 +33,7 @@ pub struct Remote {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
-pub enum Access {
+pub enum RemoteAccess {
     /// Take from it.
     #[default]
     Read,
@@ -43,15 +42,15 @@ pub enum Access {
 }
 
 /// Masks passwords in the addresses of remotes, so that they are printed nowhere; [`check`] refuses them.
-pub(super) fn mask(settings: &mut Value) {
-    let Value::Dict(_, fields) = settings else { return };
-    let Some(Value::Array(_, remotes)) = fields.get_mut("remotes") else {
+pub(super) fn mask(settings: &mut ConfigValue) {
+    let remotes = settings.as_table_mut().and_then(|settings| settings.get_mut("remotes"));
+    let Some(ValueData::List(remotes)) = remotes.map(|remotes| &mut remotes.data) else {
         return;
     };
     for remote in remotes {
-        let Value::Dict(_, fields) = remote else { continue };
+        let Some(fields) = remote.as_table_mut() else { continue };
         for value in fields.values_mut() {
-            if let Value::String(_, text) = value
+            if let ValueData::Text(text) = &mut value.data
                 && let Some(masked) = masked(text)
             {
                 *text = masked;
@@ -60,7 +59,7 @@ pub(super) fn mask(settings: &mut Value) {
     }
 }
 
-/// `s3://***@bucket/x?***`: the address without what may be secret in it; nothing where nothing is.
+/// `s3://***@bucket/x?***`: the address with the parts masked that may be secret; `None` without such parts.
 fn masked(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -75,19 +74,19 @@ fn masked(text: &str) -> Option<String> {
 }
 
 /// Reports what is wrong with the addresses.
-pub(super) fn check(remotes: &[Remote], settings: &Value, origins: &Origins, problems: &mut Diagnostics) {
+pub(super) fn check(remotes: &[RemoteEntry], settings: &ConfigValue, problems: &mut Diagnostics) {
     let places = settings
-        .as_dict()
+        .as_table()
         .and_then(|fields| fields.get("remotes"))
-        .and_then(Value::as_array);
+        .and_then(ConfigValue::as_list);
     for (number, remote) in remotes.iter().enumerate() {
-        let fields = places.and_then(|places| places.get(number)).and_then(Value::as_dict);
+        let fields = places.and_then(|places| places.get(number)).and_then(ConfigValue::as_table);
         let urls = [("url", Some(&remote.url)), ("endpoint", remote.endpoint.as_ref())];
         for (field, url) in urls.into_iter().filter_map(|(field, url)| Some((field, url?))) {
             let Some(problem) = wrong(field, url) else { continue };
             // A line of the file is not shown where it has a secret in it.
             let place = fields.and_then(|fields| fields.get(field)).filter(|_| !url.contains("***"));
-            problems.push(problem.at(place.and_then(|value| origins.value(value.tag()))));
+            problems.push(problem.at(place.and_then(|value| value.at())));
         }
     }
 }

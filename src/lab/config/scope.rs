@@ -2,24 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use figment::value::{Dict, Value};
-
 use super::cases::Cases;
 use super::matrix::Coordinates;
-use super::template::{self, Names, TemplateError, is_name};
-use super::{Diagnostic, Diagnostics, Document, Location, Origins, ablate};
+use super::template::{self, TemplateError, TemplateNames, is_name};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Location, ValueData, ablate};
 
 /// The params and coordinates of one variant, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    names: BTreeMap<String, Value>,
+    names: BTreeMap<String, ConfigValue>,
     /// Params that could not be worked out, which has been reported.
     failed: BTreeSet<String>,
 }
 
 impl Scope {
     /// The value of a param or an axis.
-    pub fn get(&self, name: &str) -> Option<&Value> {
+    pub fn get(&self, name: &str) -> Option<&ConfigValue> {
         self.names.get(name)
     }
 
@@ -29,7 +27,7 @@ impl Scope {
     }
 
     /// Whether `value` cannot be filled in because a param that it uses has failed.
-    pub(super) fn excuses(&self, value: &Value) -> bool {
+    pub(super) fn excuses(&self, value: &ConfigValue) -> bool {
         !self.failed.is_empty() && used(value).iter().any(|name| self.failed.contains(name))
     }
 
@@ -49,10 +47,10 @@ pub struct Indexed<'a> {
     index: Option<(&'a str, i64)>,
 }
 
-impl Names for Indexed<'_> {
-    fn get(&self, name: &str) -> Option<Value> {
+impl TemplateNames for Indexed<'_> {
+    fn get(&self, name: &str) -> Option<ConfigValue> {
         match self.index {
-            Some((variable, index)) if variable == name => Some(Value::from(index)),
+            Some((variable, index)) if variable == name => Some(ConfigValue::from(index)),
             _ => self.scope.get(name).cloned(),
         }
     }
@@ -64,14 +62,13 @@ impl Names for Indexed<'_> {
 }
 
 /// Works out the params of one variant; an axis, or a change of `[ablate]`, takes the place of the param of its name.
-pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &Dict, problems: &mut Diagnostics) -> Scope {
+pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &ConfigTable, problems: &mut Diagnostics) -> Scope {
     let mut names = coordinates.clone();
     names.remove(ablate::AXIS);
     names.extend(changed.clone());
-    let params = document.tree.get("params").and_then(Value::as_dict);
-    let mut resolver = Resolver {
+    let params = document.tree.get("params").and_then(ConfigValue::as_table);
+    let mut resolver = ParamResolver {
         params,
-        origins: &document.origins,
         problems,
         scope: Scope {
             names,
@@ -86,20 +83,19 @@ pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &
     resolver.scope
 }
 
-struct Resolver<'a> {
-    params: Option<&'a Dict>,
-    origins: &'a Origins,
+struct ParamResolver<'a> {
+    params: Option<&'a ConfigTable>,
     problems: &'a mut Diagnostics,
     scope: Scope,
     /// The params being worked out, each used by the one before.
     open: Vec<String>,
 }
 
-impl Resolver<'_> {
-    fn check(&mut self, name: &str, value: &Value) {
+impl ParamResolver<'_> {
+    fn check(&mut self, name: &str, value: &ConfigValue) {
         if !is_name(name) {
             let message = format!("`{name}` cannot name a param: letters, digits and `_` only");
-            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+            self.problems.push(Diagnostic::new(message).at(value.key_at()));
         }
     }
 
@@ -114,7 +110,7 @@ impl Resolver<'_> {
         if let Some(start) = self.open.iter().position(|open| open == name) {
             let cycle: Vec<&str> = self.open[start..].iter().map(String::as_str).chain([name]).collect();
             let message = format!("params use each other in a circle: {}", cycle.join(" → "));
-            self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+            self.problems.push(Diagnostic::new(message).at(value.key_at()));
             self.scope.failed.extend(self.open.drain(start..).collect::<Vec<_>>());
             return;
         }
@@ -128,7 +124,7 @@ impl Resolver<'_> {
             self.scope.failed.insert(name.to_owned());
             return;
         };
-        match fill(value, &self.scope.indexed(None, None), self.origins) {
+        match fill(value, &self.scope.indexed(None, None)) {
             Ok(filled) => {
                 self.scope.names.insert(name.to_owned(), filled);
             }
@@ -141,14 +137,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// The value of a param as it is written: where it has cases, that of the case that holds. Nothing where that has failed, which is
+    /// The value of a param as it is written; of a param with cases, that of the case that holds. `None` after an error, which is
     /// reported.
-    fn chosen<'v>(&mut self, name: &'v str, value: &'v Value) -> Option<&'v Value> {
-        let Value::Dict(_, fields) = value else { return Some(value) };
-        let chosen = Cases::read(name, value, fields, self.origins).and_then(|cases| {
+    fn chosen<'v>(&mut self, name: &'v str, value: &'v ConfigValue) -> Option<&'v ConfigValue> {
+        let Some(fields) = value.as_table() else { return Some(value) };
+        let chosen = Cases::read(name, value, fields).and_then(|cases| {
             self.param(cases.name);
-            let chosen = cases.choose(&self.scope, self.origins);
-            // What failed itself is reported already.
+            let chosen = cases.choose(&self.scope);
+            // An error in the deciding param is reported already.
             if self.scope.failed.contains(cases.name) {
                 Ok(None)
             } else {
@@ -162,10 +158,10 @@ impl Resolver<'_> {
     }
 }
 
-/// Names within the templates of a value.
-pub(super) fn used(value: &Value) -> Vec<String> {
-    match value {
-        Value::String(_, text) => {
+/// The names within the templates of a value.
+pub(super) fn used(value: &ConfigValue) -> Vec<String> {
+    match &value.data {
+        ValueData::Text(text) => {
             let inner = text
                 .split('{')
                 .skip(1)
@@ -177,7 +173,7 @@ pub(super) fn used(value: &Value) -> Vec<String> {
                 .filter(|term| is_name(term))
                 .collect()
         }
-        Value::Array(_, items) => items.iter().flat_map(used).collect(),
+        ValueData::List(items) => items.iter().flat_map(used).collect(),
         _ => Vec::new(),
     }
 }
@@ -186,31 +182,31 @@ pub(super) fn used(value: &Value) -> Vec<String> {
 ///
 /// # Errors
 /// The first that is wrong, where it stands.
-pub(super) fn fill(value: &Value, names: &impl Names, origins: &Origins) -> Result<Value, Diagnostic> {
-    Ok(match value {
-        Value::String(tag, text) => {
-            template::fill(text, *tag, names).map_err(|error| diagnose(error, |span| origins.part(*tag, text, span)))?
+pub(super) fn fill(value: &ConfigValue, names: &impl TemplateNames) -> Result<ConfigValue, Diagnostic> {
+    let data = match &value.data {
+        ValueData::Text(text) => {
+            let filled = template::fill(text, names);
+            let filled = filled.map_err(|error| diagnose(error, |span| value.origin.part(text, span)))?;
+            return Ok(filled.moved_to(&value.origin));
         }
-        Value::Array(tag, items) => {
-            let items: Result<_, _> = items.iter().map(|item| fill(item, names, origins)).collect();
-            Value::Array(*tag, items?)
+        ValueData::List(items) => {
+            let items: Result<_, _> = items.iter().map(|item| fill(item, names)).collect();
+            ValueData::List(items?)
         }
-        Value::Dict(tag, fields) => {
-            let fields: Result<_, Diagnostic> = fields
-                .iter()
-                .map(|(key, value)| Ok((key.clone(), fill(value, names, origins)?)))
-                .collect();
-            Value::Dict(*tag, fields?)
+        ValueData::Table(fields) => {
+            let fields: Result<_, Diagnostic> = fields.iter().map(|(key, value)| Ok((key.clone(), fill(value, names)?))).collect();
+            ValueData::Table(fields?)
         }
         other => other.clone(),
-    })
+    };
+    Ok(ConfigValue::new(data, value.origin.clone()))
 }
 
-/// What is wrong with a template, given where bytes of its text stand.
+/// The diagnostic of a wrong template; `place` gives the place of bytes of its text.
 pub fn diagnose(error: TemplateError, place: impl FnOnce(std::ops::Range<usize>) -> Option<Location>) -> Diagnostic {
     let diagnostic = Diagnostic::new(error.problem.to_string()).at(place(error.span));
     match error.problem {
-        template::Problem::Unknown { nearest, .. } => diagnostic.suggest(nearest.as_deref()),
+        template::TemplateProblem::Unknown { nearest, .. } => diagnostic.suggest(nearest.as_deref()),
         _ => diagnostic,
     }
 }

@@ -2,20 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use figment::value::{Dict, Tag, Value};
-
 use super::scope::{Scope, diagnose, fill};
 use super::template::{self, is_name};
-use super::value::describe;
-use super::{Diagnostic, Diagnostics, Document, Origins, StageDeclaration, layers, range};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, range};
 
-/// What a stage's name in the file says.
-struct Header<'a> {
-    base: &'a str,
-    index: Index<'a>,
+/// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
+pub fn base_name(name: &str) -> &str {
+    name.split_once('[').map_or(name, |(base, _)| base)
 }
 
-enum Index<'a> {
+/// The index in a stage's name: 2 of `standard[2]`.
+pub fn name_index(name: &str) -> Option<i64> {
+    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// A stage's name as it is written in the file.
+struct StageHeader<'a> {
+    base: &'a str,
+    index: HeaderIndex<'a>,
+}
+
+enum HeaderIndex<'a> {
     None,
     /// `mixed[0]`
     Literal(i64),
@@ -23,43 +30,41 @@ enum Index<'a> {
     Variable(&'a str),
 }
 
-impl<'a> Header<'a> {
+impl<'a> StageHeader<'a> {
     fn parse(name: &'a str) -> Option<Self> {
         let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         let (base, index) = match name.split_once('[') {
-            None => (name, Index::None),
+            None => (name, HeaderIndex::None),
             Some((base, rest)) => {
                 let inner = rest.strip_suffix(']')?.trim();
-                let literal = inner.parse().map(Index::Literal).ok();
-                (base, literal.or_else(|| is_name(inner).then_some(Index::Variable(inner)))?)
+                let literal = inner.parse().map(HeaderIndex::Literal).ok();
+                (base, literal.or_else(|| is_name(inner).then_some(HeaderIndex::Variable(inner)))?)
             }
         };
         word(base).then_some(Self { base, index })
     }
 }
 
-/// The kinds that `[defaults]` has a table for, and what leads to it; whether there are such kinds is for `plan::build` to say.
-pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, Tag> {
-    let origins = &document.origins;
+/// The kinds that `[defaults]` has a table for, each with the place of the table; `plan::build` checks that the kinds exist.
+pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, ValueOrigin> {
     for (kind, value) in document.entries("defaults") {
-        let Some(fields) = value.as_dict() else {
-            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value, origins));
+        let Some(fields) = value.as_table() else {
+            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value));
             continue;
         };
         for (field, value) in fields.iter().filter(|(field, _)| ["for", "kind"].contains(&field.as_str())) {
             let message = format!("`{field}` is each stage's own to say, and has no default");
-            problems.push(Diagnostic::new(message).at(origins.key(value.tag())));
+            problems.push(Diagnostic::new(message).at(value.key_at()));
         }
     }
     let entries = document.entries("defaults").into_iter();
-    entries.map(|(kind, value)| (kind.to_owned(), value.tag())).collect()
+    entries.map(|(kind, value)| (kind.to_owned(), value.origin.clone())).collect()
 }
 
 /// The stages of one variant, and the bases of those that could not be read (references to them are not wrong as well).
 pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> (Vec<StageDeclaration>, BTreeSet<String>) {
     let mut expander = Expander {
-        origins: &document.origins,
-        defaults: document.tree.get("defaults").and_then(Value::as_dict),
+        defaults: document.tree.get("defaults").and_then(ConfigValue::as_table),
         scope,
         problems,
         declared: HashMap::new(),
@@ -67,90 +72,86 @@ pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Di
         unread: BTreeSet::new(),
     };
     for (name, value) in document.entries("stages") {
-        let read = expander.stage(name, value, document.declared("stages", name));
+        let read = expander.stage(name, value, &document.declared("stages", name));
         if let Err(problem) = read {
             expander.problems.push(problem);
-            expander.unread.insert(name.split('[').next().unwrap_or(name).to_owned());
+            expander.unread.insert(base_name(name).to_owned());
         }
     }
     (expander.stages, expander.unread)
 }
 
 struct Expander<'a> {
-    origins: &'a Origins,
     /// Fields of stages that do not give them, by kind.
-    defaults: Option<&'a Dict>,
+    defaults: Option<&'a ConfigTable>,
     scope: &'a Scope,
     problems: &'a mut Diagnostics,
-    /// The tag of the table that declares each name.
-    declared: HashMap<String, Tag>,
+    /// The place of the table that declares each name.
+    declared: HashMap<String, ValueOrigin>,
     stages: Vec<StageDeclaration>,
     unread: BTreeSet<String>,
 }
 
 impl Expander<'_> {
-    fn stage(&mut self, name: &str, value: &Value, tag: Tag) -> Result<(), Diagnostic> {
+    fn stage(&mut self, name: &str, value: &ConfigValue, origin: &ValueOrigin) -> Result<(), Diagnostic> {
         let fields = value
-            .as_dict()
-            .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value, self.origins))?;
-        let here = |message: String| Diagnostic::new(message).at(self.origins.key(tag));
-        let header = Header::parse(name).ok_or_else(|| {
+            .as_table()
+            .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value))?;
+        let here = |message: String| Diagnostic::new(message).at(origin.key());
+        let header = StageHeader::parse(name).ok_or_else(|| {
             here(format!("`{name}` cannot name a stage"))
                 .help("letters, digits, `_` and `-`, and perhaps an index: `mixed`, `mixed[0]`, `mixed[k]`")
         })?;
         match (header.index, fields.get("for")) {
-            (Index::Variable(variable), Some(range)) => {
+            (HeaderIndex::Variable(variable), Some(range)) => {
                 for index in self.range(variable, range)? {
-                    self.declare(header.base, Some(index), Some(variable), tag, fields);
+                    self.declare(header.base, Some(index), Some(variable), origin, fields);
                 }
             }
-            (Index::Variable(variable), None) => {
+            (HeaderIndex::Variable(variable), None) => {
                 let help = format!("add `for.{variable} = \"0..=5\"` to the table");
                 return Err(here(format!("stage `{name}` does not say which values `{variable}` takes")).help(help));
             }
             (_, Some(range)) => {
-                let at = self.origins.key(range.tag());
+                let at = range.key_at();
                 let help = format!("name it `[stages.\"{}[k]\"]`, with the index that `for` gives", header.base);
                 let message = format!("stage `{name}` has a `for`, but no index in its name");
                 return Err(Diagnostic::new(message).at(at).help(help));
             }
-            (Index::Literal(index), None) => self.declare(header.base, Some(index), None, tag, fields),
-            (Index::None, None) => self.declare(header.base, None, None, tag, fields),
+            (HeaderIndex::Literal(index), None) => self.declare(header.base, Some(index), None, origin, fields),
+            (HeaderIndex::None, None) => self.declare(header.base, None, None, origin, fields),
         }
         Ok(())
     }
 
     /// The values of `for.variable`.
-    fn range(&self, variable: &str, range: &Value) -> Result<Vec<i64>, Diagnostic> {
-        let at = |tag| self.origins.value(tag);
-        let Some(ranges) = range.as_dict() else {
+    fn range(&self, variable: &str, range: &ConfigValue) -> Result<Vec<i64>, Diagnostic> {
+        let Some(ranges) = range.as_table() else {
             let help = format!("write `for.{variable} = \"0..=5\"`");
-            return Err(Diagnostic::new(format!("`for` must be a table, not {}", describe(range)))
-                .at(at(range.tag()))
+            return Err(Diagnostic::new(format!("`for` must be a table, not {}", range.describe()))
+                .at(range.at())
                 .help(help));
         };
         if let Some((other, value)) = ranges.iter().find(|(name, _)| *name != variable) {
             let message = format!("`for` gives `{other}`, but the index in the stage's name is `{variable}`");
-            return Err(Diagnostic::new(message).at(self.origins.key(value.tag())));
+            return Err(Diagnostic::new(message).at(value.key_at()));
         }
         let Some(range) = ranges.get(variable) else {
-            return Err(Diagnostic::new(format!("`for` does not say which values `{variable}` takes")).at(at(range.tag())));
+            return Err(Diagnostic::new(format!("`for` does not say which values `{variable}` takes")).at(range.at()));
         };
         if self.scope.get(variable).is_some() {
             let message = format!("the index `{variable}` has the name of a param or an axis");
-            return Err(Diagnostic::new(message)
-                .at(self.origins.key(range.tag()))
-                .help("give the index another name"));
+            return Err(Diagnostic::new(message).at(range.key_at()).help("give the index another name"));
         }
-        let filled = fill(range, &self.scope.indexed(None, None), self.origins)?;
-        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(at(range.tag())).help(range::FORMS))
+        let filled = fill(range, &self.scope.indexed(None, None))?;
+        range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(range.at()).help(range::RANGE_FORMS))
     }
 
-    fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, tag: Tag, fields: &Dict) {
+    fn declare(&mut self, base: &str, index: Option<i64>, variable: Option<&str>, origin: &ValueOrigin, fields: &ConfigTable) {
         let name = index.map_or_else(|| base.to_owned(), |index| format!("{base}[{index}]"));
-        if let Some(first) = self.declared.insert(name.clone(), tag) {
-            let place = self.origins.key(first).map(|first| format!("it is declared at {first} as well"));
-            let diagnostic = Diagnostic::new(format!("stage `{name}` is declared twice")).at(self.origins.key(tag));
+        if let Some(first) = self.declared.insert(name.clone(), origin.clone()) {
+            let place = first.key().map(|first| format!("it is declared at {first} as well"));
+            let diagnostic = Diagnostic::new(format!("stage `{name}` is declared twice")).at(origin.key());
             self.problems.push(place.into_iter().fold(diagnostic, Diagnostic::label));
             return;
         }
@@ -160,15 +161,15 @@ impl Expander<'_> {
             base: base.to_owned(),
             index,
             variable: variable.map(str::to_owned),
-            fields: Dict::new(),
+            fields: ConfigTable::new(),
             broken: BTreeSet::new(),
-            tag,
+            origin: origin.clone(),
         };
-        let kind = fields.get("kind").and_then(Value::as_str);
-        let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_dict());
+        let kind = fields.get("kind").and_then(ConfigValue::as_str);
+        let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_table());
         let left_out = defaults.into_iter().flatten().filter(|(key, _)| !fields.contains_key(*key));
         for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
-            match fill(value, &names, self.origins) {
+            match fill(value, &names) {
                 Ok(filled) => {
                     stage.fields.insert(key.clone(), filled);
                 }
@@ -191,9 +192,19 @@ impl Expander<'_> {
 pub fn index(
     text: &str,
     span: std::ops::Range<usize>,
-    tag: Tag,
-    names: &impl template::Names,
-    origins: &Origins,
+    origin: &ValueOrigin,
+    names: &impl template::TemplateNames,
 ) -> Result<i64, Diagnostic> {
-    template::index(text, span, names).map_err(|error| diagnose(error, |span| origins.part(tag, text, span)))
+    template::index(text, span, names).map_err(|error| diagnose(error, |span| origin.part(text, span)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_base_and_perhaps_an_index() {
+        assert_eq!(["score[12]", "score", "score[x]"].map(base_name), ["score"; 3]);
+        assert_eq!(["score[12]", "score", "score[x]"].map(name_index), [Some(12), None, None]);
+    }
 }

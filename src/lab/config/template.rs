@@ -2,32 +2,30 @@
 
 use std::ops::Range;
 
-use figment::value::{Tag, Value};
-
 use super::nearest::{known, nearest};
-use super::value::{describe, integer, text};
+use super::{ConfigValue, ValueData};
 
 /// The names that a template may use: params, the variant's coordinates, the stage's index.
-pub trait Names {
+pub trait TemplateNames {
     /// The value of `name`.
-    fn get(&self, name: &str) -> Option<Value>;
+    fn get(&self, name: &str) -> Option<ConfigValue>;
 
     /// All names, for messages.
     fn all(&self) -> Vec<&str>;
 }
 
-/// What is wrong with a template, and which bytes of the text are.
+/// Why a template is wrong, and which bytes of its text are.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{problem}")]
 pub struct TemplateError {
-    pub problem: Problem,
+    pub problem: TemplateProblem,
     /// Bytes of the text.
     pub span: Range<usize>,
 }
 
-/// What is wrong with a template.
+/// Why a template is wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Problem {
+pub enum TemplateProblem {
     #[error("`{{` is not closed (a brace itself is written `{{{{`)")]
     Open,
     #[error("`}}` without `{{` (a brace itself is written `}}}}`)")]
@@ -50,7 +48,7 @@ pub enum Problem {
     Overflow(String),
 }
 
-impl Problem {
+impl TemplateProblem {
     fn within(self, span: Range<usize>) -> TemplateError {
         TemplateError { problem: self, span }
     }
@@ -60,9 +58,9 @@ impl Problem {
 ///
 /// # Errors
 /// When a brace is unmatched, an expression is not one, or a name is unknown.
-pub fn fill(source: &str, tag: Tag, names: &impl Names) -> Result<Value, TemplateError> {
+pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
     if !source.contains(['{', '}']) {
-        return Ok(Value::String(tag, source.to_owned()));
+        return Ok(source.into());
     }
     let mut filled = String::with_capacity(source.len());
     let mut rest = 0;
@@ -76,30 +74,30 @@ pub fn fill(source: &str, tag: Tag, names: &impl Names) -> Result<Value, Templat
             continue;
         }
         if brace == "}" {
-            return Err(Problem::Close.within(open..open + 1));
+            return Err(TemplateProblem::Close.within(open..open + 1));
         }
         let close = source[open..].find('}').map(|length| open + length);
-        let close = close.ok_or_else(|| Problem::Open.within(open..open + 1))?;
+        let close = close.ok_or_else(|| TemplateProblem::Open.within(open..open + 1))?;
         let value = evaluate(source, open + 1..close, names)?;
         if open == 0 && close + 1 == source.len() {
-            return Ok(retag(value, tag));
+            return Ok(value);
         }
         filled.push_str(&part(source, open..close + 1, &value)?);
         rest = close + 1;
     }
     filled.push_str(&source[rest..]);
-    Ok(Value::String(tag, filled))
+    Ok(filled.into())
 }
 
 /// The whole number that the expression `source[span]` gives: an index (`3`, `k`, `k-1`).
 ///
 /// # Errors
 /// When it is no expression, a name in it is unknown, or it gives something else.
-pub fn index(source: &str, span: Range<usize>, names: &impl Names) -> Result<i64, TemplateError> {
+pub fn index(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Result<i64, TemplateError> {
     let value = evaluate(source, span.clone(), names)?;
-    integer(&value).ok_or_else(|| {
-        let (expression, found) = (source[span.clone()].trim().to_owned(), describe(&value));
-        Problem::Index { expression, found }.within(span)
+    value.as_integer().ok_or_else(|| {
+        let (expression, found) = (source[span.clone()].trim().to_owned(), value.describe());
+        TemplateProblem::Index { expression, found }.within(span)
     })
 }
 
@@ -109,33 +107,33 @@ pub fn is_name(name: &str) -> bool {
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn part(source: &str, span: Range<usize>, value: &Value) -> Result<String, TemplateError> {
-    if matches!(value, Value::Array(..) | Value::Dict(..)) {
-        let (name, found) = (source[span.clone()].to_owned(), describe(value));
-        return Err(Problem::Part { name, found }.within(span));
+fn part(source: &str, span: Range<usize>, value: &ConfigValue) -> Result<String, TemplateError> {
+    if matches!(value.data, ValueData::List(_) | ValueData::Table(_)) {
+        let (name, found) = (source[span.clone()].to_owned(), value.describe());
+        return Err(TemplateProblem::Part { name, found }.within(span));
     }
-    Ok(text(value))
+    Ok(value.plain_text())
 }
 
 /// `term (('+' | '-') term)*`, where a term is a name or a whole number; a lone name may have any type.
-fn evaluate(source: &str, span: Range<usize>, names: &impl Names) -> Result<Value, TemplateError> {
+fn evaluate(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
     let parts = terms(source, span.clone());
     let mut sum: i64 = 0;
     for (plus, part) in &parts {
         let name = source[part.clone()].to_owned();
         let value = term(&name, part.start, names)?;
-        let value = value.ok_or_else(|| Problem::Syntax(source[span.clone()].to_owned()).within(span.clone()))?;
+        let value = value.ok_or_else(|| TemplateProblem::Syntax(source[span.clone()].to_owned()).within(span.clone()))?;
         if parts.len() == 1 && *plus {
             return Ok(value);
         }
-        let number = integer(&value).ok_or_else(|| {
-            let found = describe(&value);
-            Problem::Term { name, found }.within(part.clone())
+        let number = value.as_integer().ok_or_else(|| {
+            let found = value.describe();
+            TemplateProblem::Term { name, found }.within(part.clone())
         })?;
         let next = if *plus { sum.checked_add(number) } else { sum.checked_sub(number) };
-        sum = next.ok_or_else(|| Problem::Overflow(source[span.clone()].trim().to_owned()).within(span.clone()))?;
+        sum = next.ok_or_else(|| TemplateProblem::Overflow(source[span.clone()].trim().to_owned()).within(span.clone()))?;
     }
-    Ok(Value::from(sum))
+    Ok(ConfigValue::from(sum))
 }
 
 /// The terms of an expression without the spaces around them, each with whether it is added.
@@ -160,8 +158,8 @@ fn trimmed(source: &str, span: Range<usize>) -> Range<usize> {
     start..start + inner.trim().len()
 }
 
-/// One term: its value, or nothing where it is neither a name nor a whole number.
-fn term(term: &str, start: usize, names: &impl Names) -> Result<Option<Value>, TemplateError> {
+/// The value of one term; `None` when it is neither a name nor a whole number.
+fn term(term: &str, start: usize, names: &impl TemplateNames) -> Result<Option<ConfigValue>, TemplateError> {
     if is_name(term) {
         return match names.get(term) {
             Some(value) => Ok(Some(value)),
@@ -169,23 +167,11 @@ fn term(term: &str, start: usize, names: &impl Names) -> Result<Option<Value>, T
                 let all = names.all();
                 let nearest = nearest(term, all.iter().copied()).map(str::to_owned);
                 let (name, known) = (term.to_owned(), known(all));
-                Err(Problem::Unknown { name, known, nearest }.within(start..start + term.len()))
+                Err(TemplateProblem::Unknown { name, known, nearest }.within(start..start + term.len()))
             }
         };
     }
-    Ok(term.parse::<i64>().ok().map(Value::from))
-}
-
-fn retag(value: Value, tag: Tag) -> Value {
-    match value {
-        Value::String(_, value) => Value::String(tag, value),
-        Value::Char(_, value) => Value::Char(tag, value),
-        Value::Bool(_, value) => Value::Bool(tag, value),
-        Value::Num(_, value) => Value::Num(tag, value),
-        Value::Empty(_, value) => Value::Empty(tag, value),
-        Value::Dict(_, value) => Value::Dict(tag, value),
-        Value::Array(_, items) => Value::Array(tag, items.into_iter().map(|item| retag(item, tag)).collect()),
-    }
+    Ok(term.parse::<i64>().ok().map(ConfigValue::from))
 }
 
 #[cfg(test)]
@@ -194,8 +180,8 @@ mod tests {
 
     use super::*;
 
-    impl Names for BTreeMap<&str, Value> {
-        fn get(&self, name: &str) -> Option<Value> {
+    impl TemplateNames for BTreeMap<&str, ConfigValue> {
+        fn get(&self, name: &str) -> Option<ConfigValue> {
             BTreeMap::get(self, name).cloned()
         }
 
@@ -204,38 +190,38 @@ mod tests {
         }
     }
 
-    fn names() -> BTreeMap<&'static str, Value> {
+    fn names() -> BTreeMap<&'static str, ConfigValue> {
         BTreeMap::from([
-            ("k", Value::from(3i64)),
-            ("iterations", Value::from(5i64)),
-            ("start", Value::from("warm")),
-            ("rate", Value::from(0.001)),
-            ("sizes", Value::from(vec![-1i64, -2])),
-            ("huge", Value::from(i64::MAX)),
+            ("k", ConfigValue::from(3i64)),
+            ("iterations", ConfigValue::from(5i64)),
+            ("start", ConfigValue::from("warm")),
+            ("rate", ConfigValue::from(0.001)),
+            ("sizes", ConfigValue::from(vec![-1i64, -2])),
+            ("huge", ConfigValue::from(i64::MAX)),
         ])
     }
 
-    fn filled(source: &str) -> Result<Value, String> {
-        fill(source, Tag::Default, &names()).map_err(|error| format!("{error} @ {}", &source[error.span.clone()]))
+    fn filled(source: &str) -> Result<ConfigValue, String> {
+        fill(source, &names()).map_err(|error| format!("{error} @ {}", &source[error.span.clone()]))
     }
 
     #[test]
     fn a_lone_template_keeps_its_type() {
-        assert_eq!(filled("{sizes}"), Ok(Value::from(vec![-1i64, -2])));
-        assert_eq!(filled("{ rate }"), Ok(Value::from(0.001)));
-        assert_eq!(filled("{k-1}"), Ok(Value::from(2i64)));
-        assert_eq!(filled("{k - 1 + iterations}"), Ok(Value::from(7i64)));
-        assert_eq!(filled("{-1+k}"), Ok(Value::from(2i64)));
-        assert_eq!(filled("{-1}"), Ok(Value::from(-1i64)));
+        assert_eq!(filled("{sizes}"), Ok(ConfigValue::from(vec![-1i64, -2])));
+        assert_eq!(filled("{ rate }"), Ok(ConfigValue::from(0.001)));
+        assert_eq!(filled("{k-1}"), Ok(ConfigValue::from(2i64)));
+        assert_eq!(filled("{k - 1 + iterations}"), Ok(ConfigValue::from(7i64)));
+        assert_eq!(filled("{-1+k}"), Ok(ConfigValue::from(2i64)));
+        assert_eq!(filled("{-1}"), Ok(ConfigValue::from(-1i64)));
     }
 
     #[test]
     fn templates_within_a_text_give_text() {
-        assert_eq!(filled("numbered[{k-1}]"), Ok(Value::from("numbered[2]")));
-        assert_eq!(filled("1..={iterations}"), Ok(Value::from("1..=5")));
-        assert_eq!(filled("{start}-{rate}"), Ok(Value::from("warm-0.001")));
-        assert_eq!(filled("{{k}} {k}"), Ok(Value::from("{k} 3")));
-        assert_eq!(filled("plain"), Ok(Value::from("plain")));
+        assert_eq!(filled("numbered[{k-1}]"), Ok(ConfigValue::from("numbered[2]")));
+        assert_eq!(filled("1..={iterations}"), Ok(ConfigValue::from("1..=5")));
+        assert_eq!(filled("{start}-{rate}"), Ok(ConfigValue::from("warm-0.001")));
+        assert_eq!(filled("{{k}} {k}"), Ok(ConfigValue::from("{k} 3")));
+        assert_eq!(filled("plain"), Ok(ConfigValue::from("plain")));
     }
 
     #[test]
@@ -273,14 +259,14 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(source in "[{}a-k0-9+ é-]{0,12}") {
-            let _ = fill(&source, Tag::Default, &names());
+            let _ = fill(&source, &names());
             let _ = index(&source, 0..source.len(), &names());
         }
 
         #[test]
         fn escaped_braces_come_back(source in ".{0,20}") {
             let escaped = source.replace('{', "{{").replace('}', "}}");
-            proptest::prop_assert_eq!(fill(&escaped, Tag::Default, &names()).unwrap(), Value::from(source));
+            proptest::prop_assert_eq!(fill(&escaped, &names()).unwrap(), ConfigValue::from(source));
         }
     }
 }

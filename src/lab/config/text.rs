@@ -1,28 +1,27 @@
-//! TOML text → figment values, each with a tag of its own (see [`super::origin`]).
+//! TOML text → values, each with its origin.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use figment::value::{Dict, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Diagnostic, Location, Origins, Source};
+use super::{ConfigTable, ConfigValue, Diagnostic, Location, OriginCounter, SourceText, ValueData};
 
 /// Reads a whole document.
 ///
 /// # Errors
 /// When it is not TOML; the first mistake.
-pub(super) fn document(source: &Arc<Source>, origins: &mut Origins) -> Result<Dict, Diagnostic> {
+pub(super) fn document(source: &Arc<SourceText>, origins: &mut OriginCounter) -> Result<ConfigTable, Diagnostic> {
     let table = DeTable::parse(&source.text).map_err(|error| syntax(&error, source, 0))?;
-    Reader { source, origins, shift: 0 }.table(table.get_ref())
+    TomlReader { source, origins, shift: 0 }.table(table.get_ref())
 }
 
 /// Reads the value that begins at byte `start` of `source`: TOML if it is that, else text (`--set start=warm`).
-pub(super) fn value(source: &Arc<Source>, start: usize, origins: &mut Origins) -> Value {
+pub(super) fn value(source: &Arc<SourceText>, start: usize, origins: &mut OriginCounter) -> ConfigValue {
     let text = source.text.get(start..).unwrap_or_default();
     if let Ok(parsed) = DeValue::parse(text) {
-        let mut reader = Reader {
+        let mut reader = TomlReader {
             source,
             origins,
             shift: start,
@@ -35,12 +34,12 @@ pub(super) fn value(source: &Arc<Source>, start: usize, origins: &mut Origins) -
 }
 
 /// Takes what begins at byte `start` of `source` as text, whatever it looks like.
-pub(super) fn plain(source: &Arc<Source>, start: usize, origins: &mut Origins) -> Value {
-    let tag = origins.tag(source, None, start..source.text.len());
-    Value::String(tag, source.text.get(start..).unwrap_or_default().to_owned())
+pub(super) fn plain(source: &Arc<SourceText>, start: usize, origins: &mut OriginCounter) -> ConfigValue {
+    let origin = origins.origin(source, None, start..source.text.len());
+    ConfigValue::text(source.text.get(start..).unwrap_or_default(), origin)
 }
 
-fn syntax(error: &toml::de::Error, source: &Arc<Source>, shift: usize) -> Diagnostic {
+fn syntax(error: &toml::de::Error, source: &Arc<SourceText>, shift: usize) -> Diagnostic {
     let at = error.span().map(|span| Location {
         source: Arc::clone(source),
         span: span.start + shift..span.end + shift,
@@ -48,20 +47,20 @@ fn syntax(error: &toml::de::Error, source: &Arc<Source>, shift: usize) -> Diagno
     Diagnostic::new(format!("not valid TOML: {}", error.message())).at(at)
 }
 
-struct Reader<'a> {
-    source: &'a Arc<Source>,
-    origins: &'a mut Origins,
+struct TomlReader<'a> {
+    source: &'a Arc<SourceText>,
+    origins: &'a mut OriginCounter,
     /// Where the parsed text begins in the source, in bytes.
     shift: usize,
 }
 
-impl Reader<'_> {
+impl TomlReader<'_> {
     fn span(&self, span: Range<usize>) -> Range<usize> {
         span.start + self.shift..span.end + self.shift
     }
 
     /// The entries in the order of the file, so that tags are numbered in it.
-    fn table(&mut self, table: &DeTable<'_>) -> Result<Dict, Diagnostic> {
+    fn table(&mut self, table: &DeTable<'_>) -> Result<ConfigTable, Diagnostic> {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         entries
@@ -70,31 +69,32 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn value(&mut self, key: Option<Range<usize>>, value: &Spanned<DeValue<'_>>) -> Result<Value, Diagnostic> {
+    fn value(&mut self, key: Option<Range<usize>>, value: &Spanned<DeValue<'_>>) -> Result<ConfigValue, Diagnostic> {
         let span = self.span(value.span());
-        let tag = self.origins.tag(self.source, key.map(|key| self.span(key)), span.clone());
+        let origin = self.origins.origin(self.source, key.map(|key| self.span(key)), span.clone());
         let beyond = || {
             let source = Arc::clone(self.source);
             Diagnostic::new("this number is beyond 64 bits").at(Some(Location { source, span }))
         };
-        Ok(match value.get_ref() {
-            DeValue::String(text) => Value::String(tag, text.to_string()),
+        let data = match value.get_ref() {
+            DeValue::String(text) => ValueData::Text(text.to_string()),
             DeValue::Integer(number) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).map_err(|_| beyond())?;
-                Value::Num(tag, number.into())
+                ValueData::Integer(number.into())
             }
             DeValue::Float(number) => {
                 let number: f64 = number.as_str().parse().map_err(|_| beyond())?;
-                Value::Num(tag, number.into())
+                ValueData::Float(number)
             }
-            DeValue::Boolean(flag) => Value::Bool(tag, *flag),
-            DeValue::Datetime(time) => Value::String(tag, time.to_string()),
+            DeValue::Boolean(flag) => ValueData::Bool(*flag),
+            DeValue::Datetime(time) => ValueData::Text(time.to_string()),
             DeValue::Array(items) => {
                 let items: Result<_, _> = items.iter().map(|item| self.value(None, item)).collect();
-                Value::Array(tag, items?)
+                ValueData::List(items?)
             }
-            DeValue::Table(table) => Value::Dict(tag, self.table(table)?),
-        })
+            DeValue::Table(table) => ValueData::Table(self.table(table)?),
+        };
+        Ok(ConfigValue::new(data, origin))
     }
 }
 
@@ -102,39 +102,39 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn source(text: &str) -> Arc<Source> {
+    fn source(text: &str) -> Arc<SourceText> {
         let (name, text) = ("x.toml".to_owned(), text.to_owned());
-        Arc::new(Source { name, text })
+        Arc::new(SourceText { name, text })
     }
 
     #[test]
     fn every_value_leads_to_its_bytes() {
         let source = source("[stages.\"mixed[k]\"]\nfor.k = \"0..3\"\nask = [-1, 0x10]\nrate = 3e-3\n");
-        let mut origins = Origins::default();
+        let mut origins = OriginCounter::default();
         let tree = document(&source, &mut origins).unwrap();
-        let stage = tree["stages"].as_dict().unwrap()["mixed[k]"].clone();
-        assert_eq!(origins.key(stage.tag()).unwrap().text(), "\"mixed[k]\"");
+        let stage = tree["stages"].get("mixed[k]").unwrap();
+        assert_eq!(stage.key_at().unwrap().text(), "\"mixed[k]\"");
         let text = |path: &str| {
-            let value = stage.find_ref(path).unwrap();
-            let (key, value) = (origins.key(value.tag()).unwrap(), origins.value(value.tag()).unwrap());
+            let value = path.split('.').fold(stage, |value, field| value.get(field).unwrap());
+            let (key, value) = (value.key_at().unwrap(), value.at().unwrap());
             format!("{} {}", key.text(), value.text())
         };
         assert_eq!(text("for.k"), "k \"0..3\"");
         assert_eq!(text("rate"), "rate 3e-3");
-        let items = stage.find_ref("ask").unwrap().as_array().unwrap();
-        assert_eq!(items[1].to_i128(), Some(16));
-        assert_eq!(origins.value(items[1].tag()).unwrap().text(), "0x10");
+        let items = stage.get("ask").unwrap().as_list().unwrap();
+        assert_eq!(items[1].as_integer(), Some(16));
+        assert_eq!(items[1].at().unwrap().text(), "0x10");
     }
 
     #[test]
     fn a_lone_value_is_toml_or_text() {
-        let mut origins = Origins::default();
+        let mut origins = OriginCounter::default();
         let mut read = |text: &str| value(&source(text), 2, &mut origins);
-        assert_eq!(read("a=3"), Value::from(3i64));
-        assert_eq!(read("a=[1, 2]"), Value::from(vec![1i64, 2]));
-        assert_eq!(read("a=warm"), Value::from("warm"));
-        assert_eq!(read("a=\"3\""), Value::from("3"));
-        assert_eq!(read("a="), Value::from(""));
-        assert_eq!(read("a=99999999999999999999"), Value::from("99999999999999999999"));
+        assert_eq!(read("a=3"), ConfigValue::from(3i64));
+        assert_eq!(read("a=[1, 2]"), ConfigValue::from(vec![1i64, 2]));
+        assert_eq!(read("a=warm"), ConfigValue::from("warm"));
+        assert_eq!(read("a=\"3\""), ConfigValue::from("3"));
+        assert_eq!(read("a="), ConfigValue::from(""));
+        assert_eq!(read("a=99999999999999999999"), ConfigValue::from("99999999999999999999"));
     }
 }

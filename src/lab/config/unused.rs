@@ -1,14 +1,12 @@
-//! Params and axes that nothing uses: slips, most of the time. An experiment that extends another one may leave what that declares unused,
-//! so that only what the experiment itself says is looked at.
+//! Params and axes that nothing uses: usually a mistake. Only those that the experiment itself declares are checked: it may leave those
+//! of a file that it extends unused.
 
 use std::collections::BTreeSet;
-
-use figment::value::Value;
 
 use super::nearest::nearest;
 use super::scope::used;
 use super::template::is_name;
-use super::{Diagnostic, Document};
+use super::{ConfigValue, Diagnostic, Document, ValueData};
 
 /// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
 const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
@@ -20,8 +18,8 @@ pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
         let what = if table == "params" { "param" } else { "axis" };
         document.entries(table).into_iter().map(move |(name, value)| (what, name, value))
     });
-    let warning = |(what, name, value): (&str, &str, &Value)| {
-        let at = document.origins.key(value.tag())?;
+    let warning = |(what, name, value): (&str, &str, &ConfigValue)| {
+        let at = value.key_at()?;
         if document.used.contains(name) || OTHERS.contains(&name) || at.source.name != file {
             return None;
         }
@@ -37,14 +35,14 @@ pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
 
 /// Adds the names that a value uses: those within braces, those within brackets, as references have them, and those by which cases are
 /// chosen.
-pub(super) fn collect(value: &Value, names: &mut BTreeSet<String>) {
-    match value {
-        Value::Dict(_, fields) => {
-            names.extend(fields.get("by").and_then(Value::as_str).map(str::to_owned));
+pub(super) fn collect(value: &ConfigValue, names: &mut BTreeSet<String>) {
+    match &value.data {
+        ValueData::Table(fields) => {
+            names.extend(fields.get("by").and_then(ConfigValue::as_str).map(str::to_owned));
             fields.values().for_each(|value| collect(value, names));
         }
-        Value::Array(_, items) => items.iter().for_each(|value| collect(value, names)),
-        Value::String(_, text) => {
+        ValueData::List(items) => items.iter().for_each(|value| collect(value, names)),
+        ValueData::Text(text) => {
             names.extend(used(value));
             let inner = text.split('[').skip(1).filter_map(|rest| rest.split(']').next());
             let words = inner.flat_map(|inner| inner.split(|c: char| !(c.is_alphanumeric() || c == '_')));

@@ -5,23 +5,23 @@ use std::io;
 use std::path::Path;
 
 use crate::hash::{self, Digest};
-use crate::source::{Algorithm, Pin, Source};
+use crate::source::{DigestAlgorithm, Source, SourcePin};
 use crate::store::{Store, StoreError};
 
 /// The digest of a source's content.
-pub(super) fn source_digest(source: &Source, place: &Path, algorithm: Algorithm, store: &Store) -> Result<Pin, StoreError> {
+pub(super) fn source_digest(source: &Source, place: &Path, algorithm: DigestAlgorithm, store: &Store) -> Result<SourcePin, StoreError> {
     match algorithm {
-        Algorithm::Blake3 => Ok(file_digests(source, place, store)?.0),
-        Algorithm::Sha256 => source.digest(place, algorithm).map_err(cannot_read(place)),
+        DigestAlgorithm::Blake3 => Ok(file_digests(source, place, store)?.0),
+        DigestAlgorithm::Sha256 => source.digest(place, algorithm).map_err(cannot_read(place)),
     }
 }
 
 /// The BLAKE3 digest of a source's content, and of each file by name. The store caches the digests of unchanged files.
-pub(super) fn file_digests(source: &Source, place: &Path, store: &Store) -> Result<(Pin, BTreeMap<String, Digest>), StoreError> {
+pub(super) fn file_digests(source: &Source, place: &Path, store: &Store) -> Result<(SourcePin, BTreeMap<String, Digest>), StoreError> {
     let files = source.list(place).map_err(cannot_read(place))?.into_iter();
     let digests = files.map(|(name, path)| Ok((name, store.file_digest(&path)?)));
     let digests = digests.collect::<Result<BTreeMap<_, _>, StoreError>>()?;
-    Ok((source.together(place, Algorithm::Blake3, &digests), digests))
+    Ok((source.together(place, DigestAlgorithm::Blake3, &digests), digests))
 }
 
 fn cannot_read(place: &Path) -> impl Fn(io::Error) -> StoreError {

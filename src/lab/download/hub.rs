@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::source::{Place, Source};
+use crate::source::{Source, SourcePlace};
 
 /// The settings of the hub. They come from the environment, which only the command line reads.
 #[derive(Clone, Debug, Default)]
@@ -19,12 +19,12 @@ impl Hub {
     /// The URL of a file of the source; `None` if the source is a path.
     pub(super) fn address(&self, source: &Source, file: Option<&str>) -> Option<String> {
         match source.place() {
-            Place::Path(_) => None,
-            Place::Url(url) => Some(match file {
+            SourcePlace::Path(_) => None,
+            SourcePlace::Url(url) => Some(match file {
                 Some(file) => format!("{}/{}", url.trim_end_matches('/'), url_escaped(file)),
                 None => url.to_owned(),
             }),
-            Place::Hub { repository, revision } => {
+            SourcePlace::Hub { repository, revision } => {
                 let kind = if source.is_model { "" } else { "datasets/" };
                 let (endpoint, file) = (self.endpoint.trim_end_matches('/'), url_escaped(file?));
                 Some(format!(
@@ -37,7 +37,7 @@ impl Hub {
 
     /// The URL under which the hub tells the commit of a revision.
     pub(super) fn revision_address(&self, source: &Source) -> Option<String> {
-        let Place::Hub { repository, revision } = source.place() else {
+        let SourcePlace::Hub { repository, revision } = source.place() else {
             return None;
         };
         let kind = if source.is_model { "models" } else { "datasets" };
@@ -50,7 +50,7 @@ impl Hub {
 
     /// The folder in the hub's own cache, if it has all files of the source: `models--owner--name/snapshots/<commit>`.
     pub(super) fn cached(&self, source: &Source) -> Option<PathBuf> {
-        let Place::Hub { repository, revision } = source.place() else {
+        let SourcePlace::Hub { repository, revision } = source.place() else {
             return None;
         };
         let kind = if source.is_model { "models" } else { "datasets" };

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use file::Downloader;
 
-use crate::source::{Algorithm, Content, Pin, Place, Source};
+use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace};
 use crate::store::{Acquired, Lease, Store, StoreError};
 
 /// How often the lease of a download is renewed.
@@ -37,8 +37,8 @@ pub enum SourceError {
     #[error("source `{name}` has changed: its digest is {found}, but the experiment pins {expected}")]
     Wrong {
         name: String,
-        expected: Pin,
-        found: Pin,
+        expected: SourcePin,
+        found: SourcePin,
         place: PathBuf,
     },
     #[error(transparent)]
@@ -88,10 +88,10 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// If its path does not exist, or it cannot be read.
-    pub fn look(&self, source: &Source) -> Result<Option<Content>, SourceError> {
+    pub fn look(&self, source: &Source) -> Result<Option<SourceContent>, SourceError> {
         if let Some(pin) = source.pin() {
             let identity = pin.to_string();
-            return Ok(Some(Content {
+            return Ok(Some(SourceContent {
                 identity,
                 files: BTreeMap::new(),
                 place: None,
@@ -99,7 +99,7 @@ impl Supplier<'_> {
         }
         match self.found(source) {
             Some(place) => self.identified(source, place).map(Some),
-            None if matches!(source.place(), Place::Path(_)) => Err(missing(source)),
+            None if matches!(source.place(), SourcePlace::Path(_)) => Err(missing(source)),
             None => Ok(None),
         }
     }
@@ -128,10 +128,10 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// If it is missing, cannot be downloaded, or does not match its pin.
-    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<Content, SourceError> {
+    pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<SourceContent, SourceError> {
         let place = match self.found(source) {
             Some(place) => place,
-            None if matches!(source.place(), Place::Path(_)) => return Err(missing(source)),
+            None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
             None => self.download(source, progress)?,
         };
@@ -149,7 +149,7 @@ impl Supplier<'_> {
                 place,
             });
         }
-        Ok(Content {
+        Ok(SourceContent {
             identity: expected.to_string(),
             files: BTreeMap::new(),
             place: Some(place),
@@ -160,9 +160,9 @@ impl Supplier<'_> {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn pin(&self, source: &Source, content: &Content) -> Result<Pin, SourceError> {
+    pub fn pin(&self, source: &Source, content: &SourceContent) -> Result<SourcePin, SourceError> {
         let place = content.place.clone().unwrap_or_default();
-        digest::source_digest(source, &place, Algorithm::Sha256, self.store).map_err(SourceError::from)
+        digest::source_digest(source, &place, DigestAlgorithm::Sha256, self.store).map_err(SourceError::from)
     }
 
     /// The current commit of the source's revision, if the hub tells.
@@ -184,14 +184,14 @@ impl Supplier<'_> {
             }
         };
         match source.place() {
-            Place::Path(path) => path.exists().then(|| path.to_owned()),
-            Place::Url(_) | Place::Hub { .. } => self.hub.cached(source).or_else(downloaded),
+            SourcePlace::Path(path) => path.exists().then(|| path.to_owned()),
+            SourcePlace::Url(_) | SourcePlace::Hub { .. } => self.hub.cached(source).or_else(downloaded),
         }
     }
 
-    fn identified(&self, source: &Source, place: PathBuf) -> Result<Content, SourceError> {
+    fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
         let (pin, files) = digest::file_digests(source, &place, self.store)?;
-        Ok(Content {
+        Ok(SourceContent {
             identity: pin.to_string(),
             files,
             place: Some(place),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::event::{Progress, StageName};
 use crate::fingerprint::Fingerprint;
@@ -16,8 +16,8 @@ pub struct WorkOrder {
     /// The folder of the store.
     pub store: PathBuf,
     pub fingerprint: Fingerprint,
-    /// As the experiment gives them; the fingerprint has them after defaults.
-    pub params: Value,
+    /// The params that the fingerprint has not: see [`crate::stage::Stage::unkeyed_params`].
+    pub unkeyed_params: Map<String, Value>,
     /// The artifacts by input port.
     pub inputs: BTreeMap<String, Vec<PathBuf>>,
     pub threads: usize,

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use figment::value::Value;
-
 use super::machine;
 use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::Progress;
+use crate::source::CONTENT;
 use crate::stage::{Kind, Stage, StageContext, StageError};
 use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
 
@@ -118,10 +117,9 @@ fn run(
         .iter()
         .find(|kind| kind.name == name)
         .ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))?;
-    let params = Value::serialize(&order.params).map_err(|error| WorkerError::Order(error.to_string()))?;
     let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params, &given).map_err(|error| WorkerError::Order(error.to_string()))?;
+    let stage = (kind.parse)(&params(order).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
     let held = stage.secret().and_then(secret_of);
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
@@ -132,7 +130,7 @@ fn run(
         outputs: workspace.path(),
         scratch: &scratch,
         files: &order.fingerprint.files,
-        content: order.fingerprint.params.get("content").and_then(serde_json::Value::as_str),
+        content: order.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
         secret: held.as_deref(),
         seed: order.fingerprint.seed.unwrap_or(0),
         threads: order.threads,
@@ -207,6 +205,16 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
         },
         ..Record::new(order.fingerprint.clone(), outputs)
     }
+}
+
+/// The stage's params: those in the key, but for the content of its source, and those that are not.
+fn params(order: &WorkOrder) -> serde_json::Value {
+    let mut params = order.fingerprint.params.clone();
+    if let Some(params) = params.as_object_mut() {
+        params.remove(CONTENT);
+        params.extend(order.unkeyed_params.clone());
+    }
+    params
 }
 
 /// Reads the signing key.

@@ -1,4 +1,4 @@
-//! What ran before: the nearest earlier record says why a stage must run, and how long it may take.
+//! Earlier records: the nearest one gives the reason why a stage must run, and the estimate of its time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use super::Node;
 use crate::fingerprint::{Fingerprint, FingerprintChange, Reason};
 use crate::store::{Record, Store};
 
-/// Two stages that differ in more than this are not versions of one another.
-const FAR: usize = 3;
+/// Two stages with more differences than this are not versions of one another.
+const MAX_RENAME_CHANGES: usize = 3;
 
-/// As many records of a kind are looked at, the latest first, where none has the stage's name.
-const RECENT: usize = 200;
+/// The number of a kind's latest records that are compared when none has the stage's name.
+const RECENT_RECORDS: usize = 200;
 
 /// All records of a store, for comparing.
 pub struct History {
@@ -48,7 +48,7 @@ impl History {
     fn renamed(&self, node: &Node, now: &Fingerprint) -> Option<Vec<FingerprintChange>> {
         let same_inputs = self.recent(node).filter(|record| record.fingerprint.inputs == now.inputs);
         let changes = same_inputs.map(|record| FingerprintChange::between(&record.fingerprint, now));
-        changes.min_by_key(Vec::len).filter(|changes| changes.len() <= FAR)
+        changes.min_by_key(Vec::len).filter(|changes| changes.len() <= MAX_RENAME_CHANGES)
     }
 
     /// How long the most similar stage took.
@@ -72,6 +72,6 @@ impl History {
 
     fn recent(&self, node: &Node) -> impl Iterator<Item = &Record> {
         let indices = self.by_kind.get(node.kind.name).map_or(&[][..], Vec::as_slice);
-        indices.iter().take(RECENT).map(|&index| &self.records[index])
+        indices.iter().take(RECENT_RECORDS).map(|&index| &self.records[index])
     }
 }

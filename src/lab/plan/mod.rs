@@ -19,7 +19,7 @@ use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
 use crate::stage::{Kind, Output, Stage};
-use crate::store::Outputs;
+use crate::store::{Artifact, Outputs};
 
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
@@ -44,8 +44,6 @@ pub struct Node {
     pub canonical: serde_json::Value,
     /// The numeric class, as it enters the key.
     pub numerics: Option<String>,
-    /// The params as the experiment gives them, named tables put in: what [`Kind::parse`] reads, here and in a worker.
-    pub params: figment::value::Value,
     /// The seed, for stages that draw.
     pub seed: Option<u64>,
     /// By input port, in the order written.
@@ -62,19 +60,19 @@ pub struct Link {
 
 /// Whether a stage has to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StageState {
     /// The store has its record.
     Hit,
-    /// It has not.
+    /// It has none.
     Run,
     /// It depends on a stage that has to run first.
     Unknown,
 }
 
-/// What the plan says of one node.
+/// The state of one node in a plan.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    pub state: State,
+pub struct PlanEntry {
+    pub state: StageState,
     /// Known for hits and for stages to run.
     pub key: Option<Digest>,
     /// Why it has to run.
@@ -92,25 +90,30 @@ pub struct Plan {
     pub dag: Dag,
     /// The selected stages and all that they need, each after its inputs.
     pub order: Vec<NodeIndex>,
-    /// By node index; those not in `order` are unknown and mean nothing.
-    pub entries: Vec<Entry>,
+    /// By node index; those of nodes that are not in `order` are unknown and unused.
+    pub entries: Vec<PlanEntry>,
 }
 
 impl Plan {
-    /// The selected stages, each after its inputs, with what the plan says of them.
-    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
+    /// The selected stages, each after its inputs, with their entries.
+    pub fn stages(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
         self.order
             .iter()
             .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
     }
 
     /// Those of them whose outputs are not in the store.
-    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &Entry)> {
-        self.stages().filter(|(_, _, entry)| entry.state != State::Hit)
+    pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
+        self.stages().filter(|(_, _, entry)| entry.state != StageState::Hit)
     }
 
-    /// How many stages are in `state`.
-    pub fn count(&self, state: State) -> usize {
+    /// The artifact that a reference leads to; `None` while the stage that writes it has not run.
+    pub fn artifact(&self, link: &Link) -> Option<&Artifact> {
+        self.entries.get(link.from.index())?.outputs.get(link.port.as_ref())
+    }
+
+    /// The number of stages in `state`.
+    pub fn count(&self, state: StageState) -> usize {
         self.stages().filter(|(_, _, entry)| entry.state == state).count()
     }
 }

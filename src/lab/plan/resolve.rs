@@ -1,4 +1,4 @@
-//! DAG → plan: keys, and what the store has under them.
+//! DAG → plan: stage keys, and the records that the store has under them.
 
 use std::cell::OnceCell;
 use std::cmp::Reverse;
@@ -9,27 +9,27 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
 use super::history::History;
-use super::{Dag, Entry, Node, Plan, State};
+use super::{Dag, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
-use crate::source::{Contents, Source};
+use crate::source::{CONTENT, Source, SourceContents};
 use crate::store::remote::Remotes;
 use crate::store::{Outputs, Record, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
     store: &'a Store,
-    /// What is part of the keys with `strict_numerics`.
+    /// Part of the keys with `strict_numerics`.
     strict: Option<Strict>,
-    /// What is known of the sources that stages read.
-    contents: Contents,
+    /// The known contents of the sources that stages read.
+    contents: SourceContents,
     /// Read when the first miss asks for it: a run of hits needs no history.
     history: OnceCell<History>,
-    /// Asked for what the store has not.
+    /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
 }
 
-/// What decides the last bits of numbers here.
+/// The instruction sets that decide the last bits of numbers on this machine.
 #[derive(Clone, Debug)]
 pub struct Strict {
     /// The instructions that the processor's own engine uses.
@@ -51,12 +51,12 @@ impl Strict {
 }
 
 impl<'a> Resolver<'a> {
-    /// `strict` is there where `strict_numerics` puts it into the keys.
+    /// `strict` is given when `strict_numerics` puts it into the keys.
     pub fn new(store: &'a Store, strict: Option<Strict>) -> Self {
         Self {
             store,
             strict,
-            contents: Contents::new(),
+            contents: SourceContents::new(),
             history: OnceCell::new(),
             remotes: None,
         }
@@ -64,7 +64,7 @@ impl<'a> Resolver<'a> {
 
     /// The resolver, with what is known of the sources; a stage that reads another one has no key yet.
     #[must_use]
-    pub fn knowing(self, contents: Contents) -> Self {
+    pub fn knowing(self, contents: SourceContents) -> Self {
         Self { contents, ..self }
     }
 
@@ -85,8 +85,8 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// When the store is damaged or cannot be read.
     pub fn plan(&self, dag: Dag, targets: &BTreeSet<NodeIndex>) -> Result<Plan, StoreError> {
-        let unknown = Entry {
-            state: State::Unknown,
+        let unknown = PlanEntry {
+            state: StageState::Unknown,
             key: None,
             reason: None,
             outputs: Outputs::new(),
@@ -97,13 +97,13 @@ impl<'a> Resolver<'a> {
         let order = order(&dag, targets);
         let mut open = order.clone();
         loop {
-            // What the store knows, as far as it leads; then all that it misses is asked for at once, and what is found leads on.
+            // First the store, as far as its records lead. Then the remotes are asked for all misses at once; their records lead on.
             let (mut unknown, mut missed) = (Vec::new(), Vec::new());
             for &index in &open {
                 let node = &dag.graph[index];
                 match self.fingerprint(node, |from| known(&entries[from.index()])) {
                     Some(fingerprint) => match self.outputs(&fingerprint.key())? {
-                        Found::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
+                        LookUp::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
                         found => missed.push((index, fingerprint, found)),
                     },
                     None => unknown.push(index),
@@ -130,16 +130,16 @@ impl<'a> Resolver<'a> {
         Ok(Plan { dag, order, entries })
     }
 
-    /// The fingerprint of a stage whose inputs' outputs are all known, else nothing.
+    /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
         let (mut params, mut files) = (node.canonical.clone(), BTreeMap::new());
         if let Some(source) = node.stage.source() {
             let content = self.contents.get(source)?;
-            // Where the files lie open to a program it matters what they are called, and which of them changed is worth saying.
+            // A program sees the names of its files, so they enter the key one by one; a reason for a rerun can then name the file.
             if node.kind.words.is_some() && !content.files.is_empty() {
                 files.clone_from(&content.files);
             } else {
-                params["content"] = content.identity.as_str().into();
+                params[CONTENT] = content.identity.as_str().into();
             }
         }
         for file in node.stage.files() {
@@ -165,10 +165,10 @@ impl<'a> Resolver<'a> {
     ///
     /// # Errors
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
-    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<Entry, StoreError> {
+    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
         let found = match self.outputs(&key)? {
-            Found::Hit(outputs) => return Ok(hit(key, outputs)),
+            LookUp::Hit(outputs) => return Ok(hit(key, outputs)),
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
@@ -177,16 +177,16 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: Found) -> Entry {
+    fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: LookUp) -> PlanEntry {
         let reason = match found {
-            Found::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            Found::Hit(_) | Found::Nothing => match self.store.ignored().get(&fingerprint.key()) {
+            LookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
+            LookUp::Hit(_) | LookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
                 Some(distrust) => Reason::Distrusted(distrust.to_string()),
                 None => self.history().reason(node, fingerprint),
             },
         };
-        Entry {
-            state: State::Run,
+        PlanEntry {
+            state: StageState::Run,
             key: Some(fingerprint.key()),
             reason: Some(reason),
             outputs: Outputs::new(),
@@ -196,10 +196,10 @@ impl<'a> Resolver<'a> {
     }
 
     /// A hit by the record of a remote.
-    fn elsewhere(&self, key: Digest, record: Record) -> Entry {
+    fn elsewhere(&self, key: Digest, record: Record) -> PlanEntry {
         let mut outputs = record.outputs.values();
         let is_here = outputs.all(|artifact| self.store.has(artifact).unwrap_or(false));
-        Entry {
+        PlanEntry {
             is_here,
             ..hit(key, record.outputs)
         }
@@ -223,8 +223,8 @@ impl<'a> Resolver<'a> {
     /// When the store is damaged or cannot be read.
     pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         Ok(match self.outputs(key)? {
-            Found::Hit(outputs) => Some(outputs),
-            Found::OutputMissing { .. } | Found::Nothing => None,
+            LookUp::Hit(outputs) => Some(outputs),
+            LookUp::OutputMissing { .. } | LookUp::Nothing => None,
         })
     }
 
@@ -236,19 +236,19 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    fn outputs(&self, key: &Digest) -> Result<Found, StoreError> {
+    fn outputs(&self, key: &Digest) -> Result<LookUp, StoreError> {
         let Some(outputs) = self.store.outputs(key)? else {
-            return Ok(Found::Nothing);
+            return Ok(LookUp::Nothing);
         };
         for (port, artifact) in &outputs {
             if !self.store.has(artifact)? {
-                return Ok(Found::OutputMissing {
+                return Ok(LookUp::OutputMissing {
                     port: port.clone(),
                     digest: artifact.digest,
                 });
             }
         }
-        Ok(Found::Hit(outputs))
+        Ok(LookUp::Hit(outputs))
     }
 
     fn history(&self) -> &History {
@@ -256,16 +256,16 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// What the store has under a key.
-enum Found {
+/// The result of looking a key up in the store.
+enum LookUp {
     Hit(Outputs),
     OutputMissing { port: String, digest: Digest },
     Nothing,
 }
 
-fn hit(key: Digest, outputs: Outputs) -> Entry {
-    Entry {
-        state: State::Hit,
+fn hit(key: Digest, outputs: Outputs) -> PlanEntry {
+    PlanEntry {
+        state: StageState::Hit,
         key: Some(key),
         reason: None,
         outputs,
@@ -274,8 +274,8 @@ fn hit(key: Digest, outputs: Outputs) -> Entry {
     }
 }
 
-fn known(entry: &Entry) -> Option<&Outputs> {
-    (entry.state == State::Hit).then_some(&entry.outputs)
+fn known(entry: &PlanEntry) -> Option<&Outputs> {
+    (entry.state == StageState::Hit).then_some(&entry.outputs)
 }
 
 /// `targets` and all that they need (everything where there are no targets), each after its inputs and otherwise as in the file.

@@ -1,11 +1,11 @@
-//! The stages of an experiment that a command is about.
+//! The stages that a command selects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use petgraph::graph::NodeIndex;
 
 use super::{Dag, Node};
-use crate::config::{known, nearest};
+use crate::config::{base_name, known, nearest};
 use crate::event::StageName;
 
 /// No stage is selected; a message with those there are.
@@ -37,7 +37,7 @@ impl Selection {
         }
     }
 
-    /// What is asked for that is not there, with what is.
+    /// The message for a stage or a coordinate that does not exist, with those that do.
     fn missing(&self, dag: &Dag) -> Option<String> {
         let nodes: Vec<&Node> = dag.graph.node_weights().collect();
         let stage = |pattern: &String| missing_stage(pattern, &nodes);
@@ -61,13 +61,13 @@ impl Selection {
     }
 }
 
-/// What is wrong with a pattern that is no stage's.
+/// The message for a pattern that fits no stage.
 fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
     if nodes.iter().any(|node| matches(pattern, &node.name.name)) {
         return None;
     }
-    // Of a base that is there, the index is wrong: then its indices are what is known.
-    let base = pattern.split('[').next().unwrap_or(pattern);
+    // When the base exists, only the index is wrong: then the message lists its indices.
+    let base = base_name(pattern);
     let indexed = nodes.iter().filter(|node| node.base == base).map(|node| node.name.name.as_str());
     let mut names: Vec<&str> = distinct(indexed);
     if names.is_empty() {
@@ -77,7 +77,7 @@ fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
     Some(format!("no stage `{pattern}` ({}){}", known(names), asked(meant)))
 }
 
-/// What is wrong with a coordinate that no variant has.
+/// The message for a coordinate that no variant has.
 fn missing_coordinate(axis: &str, value: &str, nodes: &[&Node]) -> Option<String> {
     let members = || nodes.iter().flat_map(|node| &node.members);
     let axes = distinct(members().flat_map(|member| member.variant.keys().map(String::as_str)));
@@ -102,8 +102,7 @@ fn asked(meant: Option<&str>) -> String {
 
 /// Whether `pattern`, in which `*` stands for anything, is the stage's name or the part of it before the index.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let base = name.split('[').next().unwrap_or(name);
-    wildcard(pattern, name) || wildcard(pattern, base)
+    wildcard(pattern, name) || wildcard(pattern, base_name(name))
 }
 
 /// Whether `pattern`, in which `*` stands for any text, is all of `text`.

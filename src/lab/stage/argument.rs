@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use figment::value::{Dict, Tag, Value};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::json;
 
 use crate::source::Source;
 
@@ -15,7 +15,7 @@ pub enum Argument {
     Text(String),
     /// A file of this machine, which the program finds in its folder under the file's own name.
     File {
-        /// What stands before the name: `./`, `--config=./`.
+        /// The text before the name: `./`, `--config=./`.
         before: String,
         /// Where it is.
         path: PathBuf,
@@ -33,21 +33,11 @@ impl Argument {
         })
     }
 
-    /// The word as a param: what is read as it again.
-    pub fn into_value(self, tag: Tag) -> Value {
+    /// The argument as a param that is read as the same argument again: with the path, which is not in the key.
+    pub fn param(&self) -> serde_json::Value {
         match self {
-            Self::Text(text) => Value::String(tag, text),
-            Self::File { before, path } => {
-                let path = path.to_string_lossy().into_owned();
-                let fields = [("before", before), ("path", path)];
-                Value::Dict(
-                    tag,
-                    fields
-                        .map(|(name, text)| (name.to_owned(), Value::String(tag, text)))
-                        .into_iter()
-                        .collect::<Dict>(),
-                )
-            }
+            Self::Text(text) => json!(text),
+            Self::File { before, path } => json!({"before": before, "path": path.to_string_lossy()}),
         }
     }
 }
@@ -57,7 +47,7 @@ fn name(path: &Path) -> String {
 }
 
 impl fmt::Display for Argument {
-    /// What the program is given.
+    /// The word that the program is given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::event::Progress;
 use crate::hash::Digest;
-use crate::source::{Algorithm, SOURCE, Source};
+use crate::source::{DigestAlgorithm, SOURCE, Source};
 
-/// What a running stage is given.
+/// Everything that a running stage is given.
 pub struct StageContext<'a> {
     /// The artifacts by input port, in the order of the references.
     pub inputs: &'a BTreeMap<String, Vec<PathBuf>>,
@@ -16,19 +16,19 @@ pub struct StageContext<'a> {
     pub outputs: &'a Path,
     /// A folder of the stage's key that outlives a killed worker: for checkpoints.
     pub scratch: &'a Path,
-    /// What the files that a program is started with were when the key was computed, by name.
+    /// The digests, at the time when the key was computed, of the files that a program is started with, by name.
     pub files: &'a BTreeMap<String, Digest>,
-    /// What the content of its source was then.
+    /// The digest of the content of its source at that time.
     pub content: Option<&'a str>,
-    /// What the variable of [`Stage::secret`] holds.
+    /// The value of the environment variable that [`Stage::secret`] names.
     pub secret: Option<&'a str>,
     pub seed: u64,
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
-    /// Bytes that the stage may take; nothing where they are not known.
+    /// The memory that the stage may use, in bytes; `None` when it is not known.
     pub memory: Option<u64>,
-    /// Tells how far the stage is; cheap, may be called at every step.
+    /// Reports the stage's progress; cheap, may be called at every step.
     pub progress: &'a dyn Fn(Progress),
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
@@ -59,12 +59,12 @@ impl StageContext<'_> {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
     }
 
-    /// Holds a source that was read against what the key says of it: people go on editing while stages before this one run.
+    /// Compares the source that was read with its digest in the key: it may have been edited while earlier stages ran.
     pub fn check_source(&self, source: &Source) -> Result<(), StageError> {
         let Some(expected) = self.content else { return Ok(()) };
         let place = self.input(SOURCE)?;
         self.pause(0)?;
-        let algorithm = source.pin().map_or(Algorithm::Blake3, |pin| pin.algorithm);
+        let algorithm = source.pin().map_or(DigestAlgorithm::Blake3, |pin| pin.algorithm);
         let found = source.digest(place, algorithm);
         let found = found.map_err(|error| failed(format!("{}: {error}", place.display())))?;
         if found.to_string() != expected {
@@ -84,7 +84,7 @@ impl StageContext<'_> {
         Ok(())
     }
 
-    /// Tells how far the stage is.
+    /// Reports the stage's progress.
     pub fn tell<const N: usize>(&self, done: u64, total: u64, unit: &str, readings: [(&str, f64); N]) {
         (self.progress)(Progress {
             done,

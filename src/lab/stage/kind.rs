@@ -1,15 +1,16 @@
 //! The contract of a kind of stage, and of one stage with its params read.
 
 use schemars::Schema;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Input, Output, StageContext, StageError};
+use crate::config::{ConfigValue, ParamError};
 use crate::source::Source;
 
 /// Reads and checks params.
-pub type Parse = fn(&figment::value::Value, &[&str]) -> Result<Box<dyn Stage>, figment::Error>;
+pub type Parse = fn(&ConfigValue, &[&str]) -> Result<Box<dyn Stage>, ParamError>;
 
-/// What the table of kinds knows of one kind.
+/// One kind of stage, as the table of kinds describes it.
 pub struct Kind {
     /// `generate`, `train`, …
     pub name: &'static str,
@@ -18,7 +19,7 @@ pub struct Kind {
     pub inputs: &'static [Input<'static>],
     /// Whether a stage may have further inputs, which it names in a table `inputs`.
     pub free: bool,
-    /// None for kinds whose params say what they put out: see [`Stage::outputs`].
+    /// Empty for kinds whose params decide the outputs: see [`Stage::outputs`].
     pub outputs: &'static [Output],
     /// Params whose value may be the name of an entry in a top-level table: `("model", "models")`.
     pub named: &'static [(&'static str, &'static str)],
@@ -36,7 +37,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// What a stage of this kind puts out.
+    /// The outputs of a stage of this kind.
     pub fn outputs_of(&self, stage: &dyn Stage) -> Vec<Output> {
         stage.outputs().unwrap_or_else(|| self.outputs.to_vec())
     }
@@ -47,12 +48,18 @@ pub trait Stage {
     /// The params after defaults, as they enter the key.
     fn params(&self) -> Value;
 
-    /// What this stage puts out, for kinds whose params say so; nothing for those of which the table says it.
+    /// Params that are no part of the key, because they only locate something: paths of files, addresses. Together
+    /// with [`Stage::params`], they are all that [`Kind::parse`] needs to read the same stage in a worker.
+    fn unkeyed_params(&self) -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// The outputs, for kinds whose params decide them; `None` for kinds whose outputs are in the table.
     fn outputs(&self) -> Option<Vec<Output>> {
         None
     }
 
-    /// What it reads from outside the DAG: its content is part of the key.
+    /// The source that the stage reads from outside the DAG: its content is part of the key.
     fn source(&self) -> Option<&Source> {
         None
     }
@@ -75,11 +82,11 @@ pub trait Stage {
         None
     }
 
-    /// Whether what `from` puts out can be taken at the input `port`, as far as their params tell.
+    /// Checks that the input `port` accepts the outputs of `from`, as far as the params of both tell.
     ///
     /// # Errors
     /// When it cannot, or as params that are wrong.
-    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
+    fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let _ = (port, from);
         Ok(())
     }
@@ -92,6 +99,6 @@ pub trait Stage {
     /// Computes the outputs. The same params, seed and inputs give the same bytes, whatever the number of threads.
     ///
     /// # Errors
-    /// When an input is not as it must be, or the machine fails; the message says what to do.
+    /// When an input is wrong, or the machine fails; the message names a fix.
     fn run(&self, job: &StageContext<'_>) -> Result<(), StageError>;
 }

@@ -24,7 +24,7 @@ pub enum PortType {
 }
 
 impl PortType {
-    /// Whether an input of this type takes what an output of type `given` puts out.
+    /// Whether an input of this type accepts the artifact of an output of type `given`.
     pub fn takes(self, given: Self) -> bool {
         self == Self::File || self == given
     }

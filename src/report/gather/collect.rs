@@ -11,9 +11,10 @@ use serde_json::{Map, Value};
 use super::answers;
 use super::phase::Phases;
 use crate::scores::{Judged, Place, Score, Scores};
+use lab::config::name_index;
 use lab::event::StageName;
 use lab::plan::Selection;
-use lab::plan::{Dag, Entry, Link, Node, Plan, State};
+use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 
@@ -51,7 +52,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
 
 /// Where a stage of one variant stands.
 pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Place {
-    let iteration = iteration(&member.name);
+    let iteration = name_index(&member.name);
     Place {
         stage: member.name.clone(),
         variant: member.variant.clone(),
@@ -66,9 +67,9 @@ pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Pl
     clippy::option_option,
     reason = "a stage without metrics is another thing than one whose metrics are to come"
 )]
-fn folder(node: &Node, entry: &Entry, store: &Store) -> Option<Option<std::path::PathBuf>> {
+fn folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Option<std::path::PathBuf>> {
     let port = node.outputs.iter().find(|output| output.port == PortType::Metrics)?;
-    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == State::Hit);
+    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == StageState::Hit);
     Some(artifact.map(|artifact| store.object(&artifact.digest)))
 }
 
@@ -79,11 +80,6 @@ fn judged(folder: &Path, place: usize) -> Result<Rc<[Judged]>, StoreError> {
         judged.push(Judged { problem, outcome });
     })?;
     Ok(judged.into())
-}
-
-/// The index in a stage's name.
-fn iteration(name: &str) -> Option<i64> {
-    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
 /// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
@@ -148,11 +144,6 @@ mod tests {
     use super::*;
     use crate::example;
     use lab::text::Paint;
-
-    #[test]
-    fn an_index_is_an_iteration() {
-        assert_eq!(["score[12]", "score", "score[x]"].map(iteration), [Some(12), None, None]);
-    }
 
     /// The example's store, with this as the metrics of its evaluation.
     fn store(folder: &Path, metrics: &str) -> Store {

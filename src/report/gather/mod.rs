@@ -16,7 +16,7 @@ use crate::findings::{Curve, Kept, Samples};
 use crate::scores::{Place, Scores};
 use kinds::metrics::{self, Outcome};
 use lab::plan::Selection;
-use lab::plan::{Entry, Node, Plan, State};
+use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use learn::dataset;
@@ -69,7 +69,7 @@ impl<'a> Gathering<'a> {
 
     /// The stages in the store that put out a `port`, and where each did.
     fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
-        let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
+        let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
         hits.flat_map(move |(index, node, entry)| {
             let outputs = node.outputs.iter().filter(move |output| output.port == port);
             outputs
@@ -78,7 +78,7 @@ impl<'a> Gathering<'a> {
         })
     }
 
-    fn path(&self, entry: &Entry, port: &str) -> Option<PathBuf> {
+    fn path(&self, entry: &PlanEntry, port: &str) -> Option<PathBuf> {
         Some(self.store.object(&entry.outputs.get(port)?.digest))
     }
 

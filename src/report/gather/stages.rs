@@ -7,8 +7,7 @@ use petgraph::graph::NodeIndex;
 use serde::Deserialize;
 
 use crate::findings::{Input, Output, Ran, Stage, State, Steps};
-use lab::hash::Digest;
-use lab::plan::{self, Entry, Node, Plan};
+use lab::plan::{self, Node, Plan, PlanEntry};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
 use lab::text::duration;
@@ -17,14 +16,14 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
     let mut found = Vec::new();
     for (index, node, entry) in plan.stages() {
         let record = match (entry.state, &entry.key) {
-            (plan::State::Hit, Some(key)) => store.record(key)?,
+            (plan::StageState::Hit, Some(key)) => store.record(key)?,
             _ => None,
         };
         found.push((index, node, entry, record));
     }
     let records = found.iter().filter_map(|(_, _, _, record)| record.as_ref());
     let latest = records.max_by_key(|record| record.started).map(|record| record.run.clone());
-    let stage = |(index, node, entry, record): (NodeIndex, &Node, &Entry, Option<Record>)| Stage {
+    let stage = |(index, node, entry, record): (NodeIndex, &Node, &PlanEntry, Option<Record>)| Stage {
         id: index.index(),
         name: node.name.name.clone(),
         variant: node.name.variant.clone(),
@@ -44,12 +43,12 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
     Ok(found.into_iter().map(stage).collect())
 }
 
-fn state(entry: &Entry, record: Option<&Record>, latest: Option<&str>) -> State {
+fn state(entry: &PlanEntry, record: Option<&Record>, latest: Option<&str>) -> State {
     match entry.state {
-        plan::State::Run => State::Run,
-        plan::State::Unknown => State::Unknown,
-        plan::State::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => State::Ran,
-        plan::State::Hit => State::Cached,
+        plan::StageState::Run => State::Run,
+        plan::StageState::Unknown => State::Unknown,
+        plan::StageState::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => State::Ran,
+        plan::StageState::Hit => State::Cached,
     }
 }
 
@@ -58,8 +57,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
         .inputs
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
-    let digest =
-        |link: &plan::Link| -> Option<Digest> { Some(plan.entries.get(link.from.index())?.outputs.get(link.port.as_ref())?.digest) };
+    let digest = |link: &plan::Link| plan.artifact(link).map(|artifact| artifact.digest);
     links
         .map(|(port, link)| Input {
             port: port.clone(),
@@ -70,7 +68,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
         .collect()
 }
 
-fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
+fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<Output> {
     let type_of = |port: &str| node.outputs.iter().find(|output| output.name == port).map(|output| output.port);
     let output = |(port, artifact): (&String, &lab::store::Artifact)| {
         let path = store.object(&artifact.digest);

@@ -23,7 +23,7 @@ pub struct Place {
 impl Place {
     /// The name without its index: `score`.
     pub fn base(&self) -> &str {
-        self.stage.split('[').next().unwrap_or_default()
+        lab::config::base_name(&self.stage)
     }
 
     /// The coordinates that separate rows of a table and series of a figure.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use figment::value::Value;
+use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use learn::dataset::{self, Row};
@@ -19,15 +19,15 @@ pub fn kind(name: &str) -> &'static Kind {
 }
 
 /// A stage from the TOML of its params, with nothing at its inputs.
-pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, figment::Error> {
+pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, ParamError> {
     let given: &[&str] = if name == "sample" { &["model"] } else { &[] };
     parse_given(name, params, given)
 }
 
 /// A stage from the TOML of its params, with something at these inputs.
-pub fn parse_given(name: &str, params: &str, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
+pub fn parse_given(name: &str, params: &str, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     let table: toml::Table = toml::from_str(params).unwrap();
-    (kind(name).parse)(&Value::serialize(table).unwrap(), given)
+    (kind(name).parse)(&ConfigValue::from(serde_json::json!(table)), given)
 }
 
 /// One stage with its inputs, to be run any number of times.

@@ -58,7 +58,7 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
 fn params_are_checked_before_anything_runs() {
     let refusal = |params: &str| {
         let error = parse("import", params).err().unwrap();
-        format!("{}: {}", error.path.join("."), error.kind)
+        format!("{}: {}", error.path.join("."), error.problem)
     };
     let said = [
         refusal(""),
@@ -70,13 +70,13 @@ fn params_are_checked_before_anything_runs() {
         refusal("source = { path = 'x' }\nfields = { question = 'q' }"),
     ];
     assert_snapshot!(said.join("\n"), @r"
-    : missing field `source`
+    : a field `source` is missing
     source: no source `data`
     source: source `data` says no place: give `path`, `url` or `hub`
     source.sha256: `1` is no digest (64 hexadecimal digits)
-    task: unknown variant: found `addition`, expected ``gsm8k``
-    format: unknown variant: found `xml`, expected `one of `auto`, `jsonl`, `json`, `csv`, `parquet``
-    fields.question: unknown field: found `question`, expected `one of `id`, `prompt`, `completion`, `step_num`, `answer``
+    task: no `addition` (known: gsm8k)
+    format: no `xml` (known: auto, jsonl, json, csv, parquet)
+    fields.question: no field `question` (known: id, prompt, completion, step_num, answer)
     ");
 }
 

@@ -7,7 +7,7 @@ use super::bench::{kind, parse, parse_given};
 
 fn refusal(kind: &str, params: &str) -> String {
     let error = parse(kind, params).err().unwrap();
-    format!("{}: {}", error.path.join("."), error.kind)
+    format!("{}: {}", error.path.join("."), error.problem)
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn only_what_draws_has_a_seed() {
 
 #[test]
 fn wrong_params_are_refused() {
-    assert_snapshot!(refusal("generate", ""), @": missing field `task`");
+    assert_snapshot!(refusal("generate", ""), @": a field `task` is missing");
     assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected `one of `addition`, `algebra`, `basics`, `direction``");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");
@@ -169,7 +169,7 @@ fn what_is_frozen_is_checked_against_the_model_and_left_out_where_it_is_nothing(
 fn a_base_brings_its_tokenizer_and_its_shape() {
     let wrong = |params, given: &[&str]| {
         let error = parse_given("train", params, given).err().unwrap();
-        format!("{}: {}", error.path.join("."), error.kind)
+        format!("{}: {}", error.path.join("."), error.problem)
     };
     assert_snapshot!(wrong("tokenizer = 'word'", &["data", "base"]), @r#"tokenizer: with a `base` the tokenizer is the base's; leave it out, or write "auto""#);
     assert_snapshot!(wrong("", &["base", "data", "vocabulary"]), @"vocabulary: with a `base` the tokenizer is the base's; give `vocabulary` to the base's training");
@@ -183,7 +183,7 @@ fn a_base_brings_its_tokenizer_and_its_shape() {
         let found = stage.accepts("base", small.as_ref());
         found
             .err()
-            .map_or("yes".to_owned(), |error| format!("{}: {}", error.path.join("."), error.kind))
+            .map_or("yes".to_owned(), |error| format!("{}: {}", error.path.join("."), error.problem))
     };
     assert_eq!(takes(""), "yes");
     assert_eq!(takes("model = { width = 128, layers = 3, kv_heads = 4 }"), "yes");

@@ -103,13 +103,13 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::task::addition::params::Params;
+    use crate::task::addition::params::AdditionParams;
     use crate::task::pool;
     use proptest::prelude::*;
 
     #[test]
     fn the_papers_combinations_have_so_many_sums() {
-        let groups = Params::default().digits.groups();
+        let groups = AdditionParams::default().digits.groups();
         let capacities: Vec<_> = groups.iter().map(|group| (group.prefix(), group.capacity)).collect();
         let known = [
             ("1_1/", 45),

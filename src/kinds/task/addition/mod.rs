@@ -5,13 +5,14 @@ mod params;
 mod solution;
 mod steps;
 
-use figment::value::Value;
-use schemars::{Schema, schema_for};
+use schemars::Schema;
 
-use self::params::{Merge, Params};
+use self::params::{AdditionParams, Merge};
 use self::solution::Solution;
+use super::drawn::DrawnParams;
 use super::pool::Named;
-use super::{Problems, Splits, Task};
+use super::{Problems, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -41,14 +42,12 @@ impl Task for Addition {
         }
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
-        params.check()?;
-        Ok(Box::new(params))
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        Ok(Box::new(DrawnParams::<AdditionParams>::read(params)?))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        DrawnParams::<AdditionParams>::schema()
     }
 }
 
@@ -58,90 +57,41 @@ fn operands(row: &Row) -> Option<(&str, &str)> {
     operands.filter(|(a, b)| steps::is_digits(a) && steps::is_digits(b))
 }
 
-/// A sum with its place in the draw.
-#[derive(Clone, Debug, PartialEq)]
-struct Problem {
-    /// `{digits a}_{digits b}/{index}`
-    id: String,
-    a: u64,
-    b: u64,
-}
+/// The operands of a sum, and an id: `{digits of a}_{digits of b}/{number}`.
+type NamedSum = Named<(u64, u64)>;
 
-impl Problem {
-    fn row(&self, suffix: &str, solution: Solution) -> Row {
-        Row {
-            id: format!("{}{suffix}", self.id),
-            prompt: format!("Question: {} + {}", self.a, self.b),
-            completion: solution.text,
-            step_num: solution.steps,
-            answer: (self.a + self.b).into(),
-        }
-    }
-
-    fn full(&self) -> Row {
-        self.row("", solution::full(self.a, self.b))
-    }
-
-    /// The same sum with the operands in the other order, if that is another problem of the same digits.
-    fn swapped(&self) -> Option<Self> {
-        let is_other = self.a != self.b && self.a.ilog10() == self.b.ilog10();
-        is_other.then(|| Self {
-            id: format!("{}_swap", self.id),
-            a: self.b,
-            b: self.a,
-        })
-    }
-
-    /// Does two neighbouring digit positions in one step; nothing for sums of one position.
-    fn skipped(&self, merge: Merge, stream: &mut Stream) -> Option<Row> {
-        let pairs = u64::from(solution::positions(self.a, self.b) - 1);
-        let pair = match merge {
-            _ if pairs == 0 => return None,
-            Merge::Lowest => 0,
-            Merge::Highest => pairs - 1,
-            Merge::Any => stream.below(pairs),
-        };
-        Some(self.row("_skip", solution::merged(self.a, self.b, pair as u32)))
+fn row(id: String, (a, b): (u64, u64), solution: Solution) -> Row {
+    Row {
+        id,
+        prompt: format!("Question: {a} + {b}"),
+        completion: solution.text,
+        step_num: solution.steps,
+        answer: (a + b).into(),
     }
 }
 
-impl From<Named<(u64, u64)>> for Problem {
-    fn from(named: Named<(u64, u64)>) -> Self {
-        let (a, b) = named.problem;
-        Self { id: named.id, a, b }
-    }
+/// The same sum with the operands in the other order, if that is another problem of the same digits.
+fn swapped(sum: &NamedSum) -> Option<NamedSum> {
+    let (a, b) = sum.problem;
+    let is_other = a != b && a.ilog10() == b.ilog10();
+    is_other.then(|| Named {
+        id: format!("{}_swap", sum.id),
+        problem: (b, a),
+    })
 }
 
-impl Problems for Params {
-    fn params(&self) -> serde_json::Value {
-        serde_json::json!(self)
-    }
-
-    fn generate(&self, seed: u64) -> Splits {
-        let drawn = self.demand().draw("addition", seed);
-        let mut train = problems(drawn.train);
-        if self.swapped {
-            train.extend(train.iter().filter_map(Problem::swapped).collect::<Vec<_>>());
-        }
-        let skip = |problem: &Problem, stream: &mut Stream| problem.skipped(self.merge, stream);
-        let mut stream = Stream::new(seed, "addition skips");
-        Splits {
-            skipped: self.start.skips(self.skip_share, &train, &mut stream, skip),
-            train: rows(&train),
-            development: rows(&problems(drawn.development)),
-            in_domain: rows(&problems(drawn.in_domain)),
-            ood_easy: rows(&problems(drawn.ood_easy)),
-            ood_hard: rows(&problems(drawn.ood_hard)),
-        }
-    }
-}
-
-fn problems(drawn: Vec<Named<(u64, u64)>>) -> Vec<Problem> {
-    drawn.into_iter().map(Problem::from).collect()
-}
-
-fn rows(problems: &[Problem]) -> Vec<Row> {
-    problems.iter().map(Problem::full).collect()
+/// Does two neighbouring digit positions in one step; `None` for sums of one position.
+fn skipped(sum: &NamedSum, merge: Merge, stream: &mut Stream) -> Option<Row> {
+    let (a, b) = sum.problem;
+    let pairs = u64::from(solution::positions(a, b) - 1);
+    let pair = match merge {
+        _ if pairs == 0 => return None,
+        Merge::Lowest => 0,
+        Merge::Highest => pairs - 1,
+        Merge::Any => stream.below(pairs),
+    };
+    let solution = solution::merged(a, b, pair as u32);
+    Some(row(format!("{}_skip", sum.id), sum.problem, solution))
 }
 
 #[cfg(test)]

@@ -3,8 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::task::pool::{Demand, Sizes};
-use crate::task::{Start, check_share};
+use super::{NamedSum, solution};
+use crate::task::drawn::{SplitParams, TaskParams};
+use crate::task::pool::Sizes;
+use learn::dataset::Row;
+use learn::seed::Stream;
 
 /// Operands have at most this many digits, so that sums are 64-bit numbers.
 pub(super) const MOST_DIGITS: u32 = 18;
@@ -12,19 +15,7 @@ pub(super) const MOST_DIGITS: u32 = 18;
 /// Which sums to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
-    /// Whether there are hand-made skips (the port `skipped`) to begin with.
-    pub start: Start,
-    /// Number of training problems.
-    pub train: u64,
-    /// Number of problems for choosing settings, drawn as the training problems are.
-    pub development: u64,
-    /// Number of test problems, drawn as the training problems are.
-    pub in_domain: u64,
-    /// Number of somewhat harder test problems.
-    pub ood_easy: u64,
-    /// Number of much harder test problems.
-    pub ood_hard: u64,
+pub(super) struct AdditionParams {
     /// The digits of `train`, `development` and `in_domain`.
     pub digits: Digits,
     /// The digits of `ood_easy`.
@@ -33,9 +24,6 @@ pub(super) struct Params {
     pub digits_hard: Digits,
     /// Whether `train` has, on top of its number, `b + a` beside each `a + b` of equally many digits.
     pub swapped: bool,
-    /// Share of the training problems that a warm start has a hand-made skip of.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub skip_share: f64,
     /// Which two neighbouring digit positions a hand-made skip does in one step.
     pub merge: Merge,
 }
@@ -81,45 +69,51 @@ impl Digits {
     }
 }
 
-impl Default for Params {
+impl Default for AdditionParams {
     fn default() -> Self {
         Self {
-            start: Start::Cold,
-            train: 2_855,
-            development: 1_000,
-            in_domain: 1_000,
-            ood_easy: 1_200,
-            ood_hard: 1_600,
             digits: Digits::new([1, 3], [1, 3], true),
             digits_easy: Digits::new([4, 7], [1, 3], true),
             digits_hard: Digits::new([4, 7], [4, 7], false),
             swapped: false,
-            skip_share: 1.0,
             merge: Merge::Any,
         }
     }
 }
 
-impl Params {
-    /// The splits and where they come from.
-    pub(super) fn demand(&self) -> Demand<Digits> {
-        Demand {
-            sizes: Sizes {
-                train: self.train,
-                development: self.development,
-                in_domain: self.in_domain,
-                ood_easy: self.ood_easy,
-                ood_hard: self.ood_hard,
-            },
-            pool: ("digits", self.digits.clone()),
-            easy: ("digits_easy", self.digits_easy.clone()),
-            hard: ("digits_hard", self.digits_hard.clone()),
-        }
+impl TaskParams for AdditionParams {
+    const TASK: &'static str = "addition";
+    type Pool = Digits;
+
+    fn splits() -> SplitParams {
+        SplitParams::cold(Sizes {
+            train: 2_855,
+            development: 1_000,
+            in_domain: 1_000,
+            ood_easy: 1_200,
+            ood_hard: 1_600,
+        })
     }
 
-    /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        check_share(self.skip_share)?;
-        self.demand().check()
+    fn pools(&self) -> [(&'static str, Digits); 3] {
+        [
+            ("digits", self.digits.clone()),
+            ("digits_easy", self.digits_easy.clone()),
+            ("digits_hard", self.digits_hard.clone()),
+        ]
+    }
+
+    fn more_training(&self, drawn: &[NamedSum]) -> Vec<NamedSum> {
+        let drawn = drawn.iter().filter(|_| self.swapped);
+        drawn.filter_map(super::swapped).collect()
+    }
+
+    fn full(&self, sum: &NamedSum) -> Row {
+        let (a, b) = sum.problem;
+        super::row(sum.id.clone(), sum.problem, solution::full(a, b))
+    }
+
+    fn skipped(&self, sum: &NamedSum, stream: &mut Stream) -> Option<Row> {
+        super::skipped(sum, self.merge, stream)
     }
 }

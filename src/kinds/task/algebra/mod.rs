@@ -10,14 +10,15 @@ mod skeleton;
 mod solver;
 pub(super) mod symbols;
 
-use figment::value::Value;
-use schemars::{Schema, schema_for};
+use schemars::Schema;
 
 use self::equation::Equation;
 use self::expression::Written;
-use self::params::{Pair, Params};
+use self::params::{AlgebraParams, Pair};
+use super::drawn::DrawnParams;
 use super::pool::Named;
-use super::{Problems, Splits, Task};
+use super::{Problems, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -42,14 +43,12 @@ impl Task for Algebra {
         judge::follow(question(row).unwrap_or_default(), steps)
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
-        params.check()?;
-        Ok(Box::new(params))
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        Ok(Box::new(DrawnParams::<AlgebraParams>::read(params)?))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        DrawnParams::<AlgebraParams>::schema()
     }
 }
 
@@ -58,7 +57,7 @@ fn question(row: &Row) -> Option<&str> {
     row.prompt.lines().last()?.strip_prefix("Question: ")
 }
 
-impl Params {
+impl AlgebraParams {
     fn row(&self, id: String, equation: &Equation, steps: &[String], answer: &str) -> Row {
         let question = format!("Question: {equation}");
         Row {
@@ -73,13 +72,13 @@ impl Params {
         }
     }
 
-    fn full(&self, Named { id, problem }: &Named<Equation>) -> Row {
+    fn full_row(&self, Named { id, problem }: &Named<Equation>) -> Row {
         let steps = solver::solve(problem.clone());
         self.row(id.clone(), problem, &steps, steps.last().map_or("", String::as_str))
     }
 
     /// The same with two neighbouring steps done in one: the first of them is left out. Nothing for a solution of one step.
-    fn skipped(&self, Named { id, problem }: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
+    fn skipped_row(&self, Named { id, problem }: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
         let mut steps = solver::solve(problem.clone());
         let pairs = steps.len().saturating_sub(1) as u64;
         let pair = match self.merge {
@@ -90,30 +89,6 @@ impl Params {
         };
         steps.remove(pair as usize);
         Some(self.row(format!("{id}_skip"), problem, &steps, steps.last()?))
-    }
-
-    fn rows(&self, problems: &[Named<Equation>]) -> Vec<Row> {
-        problems.iter().map(|named| self.full(named)).collect()
-    }
-}
-
-impl Problems for Params {
-    fn params(&self) -> serde_json::Value {
-        serde_json::json!(self)
-    }
-
-    fn generate(&self, seed: u64) -> Splits {
-        let drawn = self.demand().draw("algebra", seed);
-        let skip = |named: &Named<Equation>, stream: &mut Stream| self.skipped(named, stream);
-        let mut stream = Stream::new(seed, "algebra skips");
-        Splits {
-            skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
-            train: self.rows(&drawn.train),
-            development: self.rows(&drawn.development),
-            in_domain: self.rows(&drawn.in_domain),
-            ood_easy: self.rows(&drawn.ood_easy),
-            ood_hard: self.rows(&drawn.ood_hard),
-        }
     }
 }
 

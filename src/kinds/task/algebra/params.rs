@@ -3,10 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Equation;
 use super::draw::Range;
 use super::symbols::LETTERS;
-use crate::task::pool::{Demand, Sizes};
-use crate::task::{Start, check_share};
+use crate::task::drawn::{SplitParams, TaskParams};
+use crate::task::pool::{Named, Sizes};
+use learn::dataset::Row;
+use learn::seed::Stream;
 
 /// The most symbols of an equation: all letters and ❤.
 pub(super) const MOST_SYMBOLS: u32 = LETTERS.len() as u32 + 1;
@@ -16,19 +19,7 @@ pub(super) const MOST_STEPS: u32 = MOST_SYMBOLS + 1;
 /// Which equations to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
-    /// Whether there are hand-made skips (the port `skipped`) to begin with.
-    pub start: Start,
-    /// Number of training problems.
-    pub train: u64,
-    /// Number of problems for choosing settings, drawn as the training problems are.
-    pub development: u64,
-    /// Number of test problems, drawn as the training problems are.
-    pub in_domain: u64,
-    /// Number of somewhat harder test problems.
-    pub ood_easy: u64,
-    /// Number of much harder test problems.
-    pub ood_hard: u64,
+pub(super) struct AlgebraParams {
     /// The equations of `train`, `development` and `in_domain`.
     pub equations: Equations,
     /// The equations of `ood_easy`.
@@ -37,9 +28,6 @@ pub(super) struct Params {
     pub equations_hard: Equations,
     /// Which letters an equation has beside ❤.
     pub letters: Letters,
-    /// Share of the training problems of more than one step that a warm start has a hand-made skip of.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub skip_share: f64,
     /// Which two neighbouring steps a hand-made skip does in one.
     pub merge: Pair,
     /// What stands before the question, on a line of its own; nothing where it is empty.
@@ -83,52 +71,53 @@ pub(super) enum Pair {
     Last,
 }
 
-impl Default for Params {
+impl Default for AlgebraParams {
     fn default() -> Self {
         let equations = |symbols, steps| Equations { symbols, steps };
         Self {
-            start: Start::Cold,
-            train: 5_770,
-            development: 1_000,
-            in_domain: 1_000,
-            ood_easy: 2_000,
-            ood_hard: 420,
             equations: equations([4, 7], [1, 5]),
             equations_easy: equations([6, 7], [6, MOST_STEPS]),
             equations_hard: equations([10, 14], any_steps()),
             letters: Letters::First,
-            skip_share: 1.0,
             merge: Pair::Any,
             instruction: "Transform the expression to isolate ❤ on the left side of the ↔.".to_owned(),
         }
     }
 }
 
-impl Params {
-    /// The splits and where they come from.
-    pub(super) fn demand(&self) -> Demand<Range> {
+impl TaskParams for AlgebraParams {
+    const TASK: &'static str = "algebra";
+    const SKIP_SHARE: &'static str = "Share of the training problems of more than one step that a warm start has a hand-made skip of.";
+    type Pool = Range;
+
+    fn splits() -> SplitParams {
+        SplitParams::cold(Sizes {
+            train: 5_770,
+            development: 1_000,
+            in_domain: 1_000,
+            ood_easy: 2_000,
+            ood_hard: 420,
+        })
+    }
+
+    fn pools(&self) -> [(&'static str, Range); 3] {
         let range = |equations: &Equations| Range {
             symbols: equations.symbols,
             steps: equations.steps,
             letters: self.letters,
         };
-        Demand {
-            sizes: Sizes {
-                train: self.train,
-                development: self.development,
-                in_domain: self.in_domain,
-                ood_easy: self.ood_easy,
-                ood_hard: self.ood_hard,
-            },
-            pool: ("equations", range(&self.equations)),
-            easy: ("equations_easy", range(&self.equations_easy)),
-            hard: ("equations_hard", range(&self.equations_hard)),
-        }
+        [
+            ("equations", range(&self.equations)),
+            ("equations_easy", range(&self.equations_easy)),
+            ("equations_hard", range(&self.equations_hard)),
+        ]
     }
 
-    /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        check_share(self.skip_share)?;
-        self.demand().check()
+    fn full(&self, equation: &Named<Equation>) -> Row {
+        self.full_row(equation)
+    }
+
+    fn skipped(&self, equation: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
+        self.skipped_row(equation, stream)
     }
 }

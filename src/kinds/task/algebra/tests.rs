@@ -108,7 +108,7 @@ fn every_published_problem_is_solved_as_published() {
             id: String::new(),
             problem: problem.clone(),
         };
-        let row = Params::default().full(&named);
+        let row = AlgebraParams::default().full_row(&named);
         assert_eq!(
             row.completion,
             format!("{}\nThus, the answer is {}.", steps.join("\n"), published.answer)
@@ -228,8 +228,8 @@ fn impossible_params_are_refused() {
     assert_snapshot!(message("equations_hard = { symbols = [10, 16] }"), @"equations_hard: `symbols = [10, 16]` must be the least and the most symbols, from 2 to 15");
     assert_snapshot!(message("equations = { symbols = [4, 7], steps = [5, 1] }"), @"equations: `steps = [5, 1]` must be the least and the most steps, from 1 to 16");
     assert_snapshot!(message("equations = { symbols = [4, 7] }"), @"equations_easy: some problems belong to `equations` as well, and splits may not overlap");
-    assert_snapshot!(message("equations = { steps = [1, 5] }"), @"equations: missing field `symbols`");
-    assert_snapshot!(message("letters = 'all'"), @"letters: unknown variant: found `all`, expected ``first` or `any``");
+    assert_snapshot!(message("equations = { steps = [1, 5] }"), @"equations: a field `symbols` is missing");
+    assert_snapshot!(message("letters = 'all'"), @"letters: no `all` (known: first, any)");
 }
 
 fn right(gold: &str, answer: &str) -> bool {
@@ -280,14 +280,14 @@ fn answers_are_right_when_they_are_equal() {
     // A gold answer that is a text at all.
     let row = Row {
         answer: 3.into(),
-        ..Params::default().row(String::new(), &equation("❤ ✰ ♋ ↔ ♙"), &[], "")
+        ..AlgebraParams::default().row(String::new(), &equation("❤ ✰ ♋ ↔ ♙"), &[], "")
     };
     assert!(!Algebra.is_right(&row, "3"));
 }
 
 #[test]
 fn steps_follow_when_they_say_the_same_of_the_unknown() {
-    let row = Params::default().row(String::new(), &equation("❀ ♏ ♪ ❤ ✰ ♙ ↔ ♋"), &[], "");
+    let row = AlgebraParams::default().row(String::new(), &equation("❀ ♏ ♪ ❤ ✰ ♙ ↔ ♋"), &[], "");
     let held = |steps: &[&str]| Algebra.follows(&row, steps);
     assert_eq!(held(&["❀ ♏ ♪ ❤ ↔ ♋ ❀ ♙", "♏ ♪ ❤ ↔ ❀ ♋ ✰ ♙", "❤ ↔ ♏ ♪ ❲ ♙ ❀ ♋ ❳"]), [true; 3]);
     assert_eq!(held(&["♏ ↔ ❲ ♙ ❀ ♋ ❳ ✾ ❤", "♏ ♪ ❲ ♙ ❀ ♋ ❳ ↔ ❤"]), [true; 2]);

@@ -5,13 +5,13 @@ mod draw;
 mod params;
 mod question;
 
-use figment::value::Value;
 use schemars::{Schema, schema_for};
 
-use self::params::Params;
+use self::params::BasicsParams;
 use self::question::Question;
 use super::pool::Named;
 use super::{Problems, Splits, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 
 /// The task `basics`.
@@ -36,18 +36,18 @@ impl Task for Basics {
         steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        let params: BasicsParams = params.read()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(BasicsParams)
     }
 }
 
-impl Problems for Params {
+impl Problems for BasicsParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }

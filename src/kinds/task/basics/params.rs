@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Questions;
 use crate::task::pool::{Demand, Sizes};
+use lab::config::ParamError;
 
 /// Lists and equations have at most so many items: there are no more letters.
 pub(super) const MOST_ITEMS: u32 = 14;
@@ -16,7 +17,7 @@ pub(super) const DIGIT: u64 = 9;
 /// Which questions to draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(super) struct BasicsParams {
     /// What there are questions about; `train` has the facts of each on top of its number.
     pub skills: Vec<Skill>,
     /// Number of training problems.
@@ -56,7 +57,7 @@ pub(super) enum Skill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Span(pub u32, pub u32);
 
-impl Default for Params {
+impl Default for BasicsParams {
     fn default() -> Self {
         Self {
             skills: vec![Skill::Sums, Skill::Turns, Skill::Symbols],
@@ -73,7 +74,7 @@ impl Default for Params {
     }
 }
 
-impl Params {
+impl BasicsParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Questions> {
         let questions = |items: Span, largest| Questions {
@@ -96,8 +97,8 @@ impl Params {
     }
 
     /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
+    pub(super) fn check(&self) -> Result<(), ParamError> {
+        let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
         if self.skills.is_empty() {
             return wrong(
                 "skills",

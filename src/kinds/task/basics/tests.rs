@@ -138,12 +138,12 @@ fn wrong_params_are_refused() {
         @r#"
     skills: the list is empty; name some of "sums", "turns", "symbols"
     skills: "sums" stands twice
-    skills.0: unknown variant: found `steps`, expected `one of `sums`, `turns`, `symbols``
+    skills.0: no `steps` (known: sums, turns, symbols)
     train: `train`, `development` and `in_domain` ask together for 5000 problems, and `items` allows 0 different ones; ask for fewer, or allow more items or skills
     largest: 1000 is too large, it must be at most 999
     items: [1, 3] must be the least and the most items, from 2 to 14
     items_easy: some problems belong to `items` as well, and splits may not overlap
-    start: unknown field: found `start`, expected `one of `skills`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `largest`, `items`, `items_easy`, `items_hard``
+    start: no field `start` (known: skills, train, development, in_domain, ood_easy, ood_hard, largest, items, items_easy, items_hard)
     "#
     );
 }

@@ -4,15 +4,14 @@ mod params;
 mod steps;
 pub(super) mod walk;
 
-use figment::value::Value;
-use schemars::{Schema, schema_for};
+use schemars::Schema;
 
-use self::params::Params;
+use self::params::DirectionParams;
 use self::walk::{Facing, Walk};
-use super::pool::Named;
-use super::{Problems, Splits, Task};
+use super::drawn::DrawnParams;
+use super::{Problems, Task};
+use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
-use learn::seed::Stream;
 
 /// The task `direction`.
 pub(super) struct Direction;
@@ -42,14 +41,12 @@ impl Task for Direction {
         }
     }
 
-    fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
-        params.check()?;
-        Ok(Box::new(params))
+    fn read(&self, params: &ConfigValue) -> Result<Box<dyn Problems>, ParamError> {
+        Ok(Box::new(DrawnParams::<DirectionParams>::read(params)?))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        DrawnParams::<DirectionParams>::schema()
     }
 }
 
@@ -92,30 +89,6 @@ impl Walk {
         let pair = pairs.into_iter().position(|pair| matches!(pair, [a, b] if a.cancels(*b)))?;
         Some(self.row(format!("{id}/skip"), Some(pair)))
     }
-}
-
-impl Problems for Params {
-    fn params(&self) -> serde_json::Value {
-        serde_json::json!(self)
-    }
-
-    fn generate(&self, seed: u64) -> Splits {
-        let drawn = self.demand().draw("direction", seed);
-        let skip = |named: &Named<Walk>, _: &mut Stream| named.problem.skipped(&named.id);
-        let mut stream = Stream::new(seed, "direction skips");
-        Splits {
-            skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
-            train: rows(&drawn.train),
-            development: rows(&drawn.development),
-            in_domain: rows(&drawn.in_domain),
-            ood_easy: rows(&drawn.ood_easy),
-            ood_hard: rows(&drawn.ood_hard),
-        }
-    }
-}
-
-fn rows(walks: &[Named<Walk>]) -> Vec<Row> {
-    walks.iter().map(|Named { id, problem }| problem.row(id.clone(), None)).collect()
 }
 
 #[cfg(test)]

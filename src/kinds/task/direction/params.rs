@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Action, Facing, Walk};
-use crate::task::pool::{Demand, Group, Pool, Sizes};
-use crate::task::{Start, check_share};
+use crate::task::drawn::{SplitParams, TaskParams};
+use crate::task::pool::{Group, Named, Pool, Sizes};
+use learn::dataset::Row;
 use learn::seed::Stream;
 
 /// Walks have at most this many actions: beyond, the solutions, which grow with their square, fit no model.
@@ -14,72 +15,59 @@ const MOST_ACTIONS: u32 = 60;
 /// Which walks to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
-    /// Whether there are hand-made skips (the port `skipped`) to begin with.
-    pub start: Start,
-    /// Number of training problems.
-    pub train: u64,
-    /// Number of problems for choosing settings, drawn as the training problems are.
-    pub development: u64,
-    /// Number of test problems, drawn as the training problems are.
-    pub in_domain: u64,
-    /// Number of somewhat harder test problems.
-    pub ood_easy: u64,
-    /// Number of much harder test problems.
-    pub ood_hard: u64,
+pub(super) struct DirectionParams {
     /// Least and most actions of `train`, `development` and `in_domain`.
     pub actions: Lengths,
     /// Least and most actions of `ood_easy`.
     pub actions_easy: Lengths,
     /// Least and most actions of `ood_hard`.
     pub actions_hard: Lengths,
-    /// Share of the training problems that a warm start has a hand-made skip of, where two neighbouring actions cancel.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub skip_share: f64,
 }
 
 /// Least and most actions; every number in between gets equally many problems while they last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Lengths(u32, u32);
 
-impl Default for Params {
+impl Default for DirectionParams {
     fn default() -> Self {
         Self {
-            start: Start::Cold,
+            actions: Lengths(1, 10),
+            actions_easy: Lengths(11, 20),
+            actions_hard: Lengths(21, 30),
+        }
+    }
+}
+
+impl TaskParams for DirectionParams {
+    const TASK: &'static str = "direction";
+    const SKIP_SHARE: &'static str =
+        "Share of the training problems that a warm start has a hand-made skip of, where two neighbouring actions cancel.";
+    type Pool = Lengths;
+
+    fn splits() -> SplitParams {
+        SplitParams::cold(Sizes {
             train: 2_080,
             development: 1_000,
             in_domain: 1_000,
             ood_easy: 500,
             ood_hard: 500,
-            actions: Lengths(1, 10),
-            actions_easy: Lengths(11, 20),
-            actions_hard: Lengths(21, 30),
-            skip_share: 1.0,
-        }
-    }
-}
-
-impl Params {
-    /// The splits and where they come from.
-    pub(super) fn demand(&self) -> Demand<Lengths> {
-        Demand {
-            sizes: Sizes {
-                train: self.train,
-                development: self.development,
-                in_domain: self.in_domain,
-                ood_easy: self.ood_easy,
-                ood_hard: self.ood_hard,
-            },
-            pool: ("actions", self.actions),
-            easy: ("actions_easy", self.actions_easy),
-            hard: ("actions_hard", self.actions_hard),
-        }
+        })
     }
 
-    /// Whether there can be such problems.
-    pub(super) fn check(&self) -> Result<(), figment::Error> {
-        check_share(self.skip_share)?;
-        self.demand().check()
+    fn pools(&self) -> [(&'static str, Lengths); 3] {
+        [
+            ("actions", self.actions),
+            ("actions_easy", self.actions_easy),
+            ("actions_hard", self.actions_hard),
+        ]
+    }
+
+    fn full(&self, Named { id, problem }: &Named<Walk>) -> Row {
+        problem.row(id.clone(), None)
+    }
+
+    fn skipped(&self, Named { id, problem }: &Named<Walk>, _: &mut Stream) -> Option<Row> {
+        problem.skipped(id)
     }
 }
 

@@ -43,7 +43,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
     let kind = crate::kinds().iter().find(|known| known.name == kind).unwrap();
     let outputs = folder.join(kind.name);
     std::fs::create_dir(&outputs).unwrap();
-    let stage = (kind.parse)(&Value::serialize(params).unwrap(), &[]).unwrap();
+    let stage = (kind.parse)(&params.into(), &[]).unwrap();
     stage
         .run(&StageContext {
             inputs,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::hash::Digest;
-use crate::store::{Acquired, Lease, Outputs, Store, StoreError, RunRoots};
+use crate::store::{Acquired, Lease, Outputs, RunRoots, Store, StoreError};
 
 /// The time between two heartbeats of a lease.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);

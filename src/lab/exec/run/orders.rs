@@ -40,7 +40,7 @@ impl<'a> OrderWriter<'a> {
         WorkOrder {
             store: self.store.folder().to_owned(),
             fingerprint,
-            params: serde_json::to_value(&node.params).unwrap_or_default(),
+            unkeyed_params: node.stage.unkeyed_params(),
             inputs: stages.input_paths(index),
             threads,
             device: self.options.device.clone(),

@@ -11,7 +11,7 @@ use crate::event::StageName;
 use crate::exec::scheduler::ScheduledStage;
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
-use crate::plan::{Entry, Link, Node, Plan, Resolver, State};
+use crate::plan::{Link, Node, Plan, PlanEntry, Resolver, StageState};
 use crate::source::SOURCE;
 use crate::store::{Artifact, Outputs, Store, StoreError};
 
@@ -104,7 +104,7 @@ impl<'a> RunStages<'a> {
         self.node(index).name.clone()
     }
 
-    fn planned(&self, index: usize) -> &'a Entry {
+    fn planned(&self, index: usize) -> &'a PlanEntry {
         &self.plan.entries[self.plan.order[index].index()]
     }
 
@@ -126,7 +126,7 @@ impl<'a> RunStages<'a> {
         // The plan has looked up already those stages of which it knew all inputs.
         let planned = self.planned(index);
         let is_lost = self.lost.contains(&index);
-        if planned.state == State::Hit && !is_lost {
+        if planned.state == StageState::Hit && !is_lost {
             let (key, outputs) = (planned.key, planned.outputs.clone());
             return Ok(LookUp::Hit { key, outputs });
         }
@@ -139,8 +139,8 @@ impl<'a> RunStages<'a> {
         } else {
             self.resolver.look_up(node, &fingerprint)?
         };
-        if entry.state == State::Hit {
-            let Entry { key, outputs, .. } = entry;
+        if entry.state == StageState::Hit {
+            let PlanEntry { key, outputs, .. } = entry;
             return Ok(LookUp::Hit { key, outputs });
         }
         let reason = entry.reason.map_or_else(String::new, |reason| reason.to_string());

@@ -85,7 +85,6 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         outputs: KIND.outputs.to_vec(),
         canonical: json!({"name": name}),
         numerics: None,
-        params: name.into(),
         seed: None,
         inputs: BTreeMap::from([("inputs".to_owned(), links)]),
     }

@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::DfsPostOrder;
 
 use super::{Draft, Edge};
-use crate::config::{Diagnostic, Origins};
+use crate::config::Diagnostic;
 
 /// Positions of drafts, each using the next, the last the first.
 pub(super) type Cycle = Vec<usize>;
@@ -80,7 +80,7 @@ fn shortest(graph: &DiGraph<(), ()>, start: NodeIndex) -> Option<Cycle> {
 }
 
 /// `stages use each other in a circle: a → b → a`, where the first of them names the second.
-pub(super) fn describe(cycle: &Cycle, drafts: &[Draft<'_>], origins: &Origins) -> Diagnostic {
+pub(super) fn describe(cycle: &Cycle, drafts: &[Draft<'_>]) -> Diagnostic {
     let named = cycle.iter().chain(cycle.first()).filter_map(|position| drafts.get(*position));
     let named: Vec<&str> = named.map(|draft| draft.declaration.name.as_str()).collect();
     let message = match named.as_slice() {
@@ -90,5 +90,5 @@ pub(super) fn describe(cycle: &Cycle, drafts: &[Draft<'_>], origins: &Origins) -
     let first = cycle.first().and_then(|position| drafts.get(*position));
     let second = cycle.get(1).or(cycle.first());
     let edge = first.and_then(|draft| edges(draft).find(|edge| Some(&edge.to) == second));
-    Diagnostic::new(message).at(edge.and_then(|edge| origins.value(edge.tag)))
+    Diagnostic::new(message).at(edge.and_then(|edge| edge.origin.value()))
 }

@@ -4,51 +4,49 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use figment::value::{Dict, Value};
-
-use super::Reader;
-use crate::config::Diagnostic;
-use crate::config::value::describe;
+use super::DraftReader;
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
 use crate::source::{SOURCE, Source};
 use crate::stage::{Argument, Kind};
 
-/// What ends so is a script, and never the name of something that a program makes.
-const SCRIPTS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
+/// Endings of scripts: a word with one of these is never the name of a file that a program makes.
+const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
 
-impl Reader<'_, '_> {
+impl DraftReader<'_, '_> {
     /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
-    pub(super) fn with_files(&mut self, kind: &Kind, mut params: Dict) -> Dict {
+    pub(super) fn with_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.words else { return params };
-        // What is no list is left for the kind to refuse.
-        let Some(Value::Array(list, words)) = params.get(field).cloned() else {
+        // The kind refuses a value that is no list.
+        let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
             return params;
         };
-        let provided = Provided::of(params.get(SOURCE));
+        let (origin, words) = (list.origin.clone(), list.items().to_vec());
+        let provided = ProvidedFiles::of(params.get(SOURCE));
         let mut named = BTreeMap::new();
         let words = words.into_iter().enumerate();
         let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
-        params.insert(field.to_owned(), Value::Array(list, words));
+        params.insert(field.to_owned(), ConfigValue::new(ValueData::List(words), origin));
         params
     }
 
-    fn word(&mut self, place: usize, word: Value, provided: &Provided, named: &mut BTreeMap<String, PathBuf>) -> Value {
-        let Value::String(tag, text) = &word else {
-            if word.as_dict().is_some() {
-                let message = format!("a word of a command line is a text, not {}", describe(&word));
-                self.problems.push(Diagnostic::new(message).at(self.origins.value(word.tag())));
+    fn word(&mut self, place: usize, word: ConfigValue, provided: &ProvidedFiles, named: &mut BTreeMap<String, PathBuf>) -> ConfigValue {
+        let Some(text) = word.as_str() else {
+            if word.as_table().is_some() {
+                let message = format!("a word of a command line is a text, not {}", word.describe());
+                self.problems.push(Diagnostic::new(message).at(word.at()));
             }
             return word;
         };
-        let at = self.origins.value(*tag);
+        let at = word.at();
         let folder = at.as_ref().map(|at| Path::new(&at.source.name)).and_then(Path::parent);
         match look(place == 0, text, folder.unwrap_or(Path::new("")), provided) {
             Ok(None) => word,
             Ok(Some((before, path))) => {
-                let word = Argument::File {
+                let file = Argument::File {
                     before,
                     path: path.clone(),
                 };
-                let name = word.source().map(|source| source.name).unwrap_or_default();
+                let name = file.source().map(|source| source.name).unwrap_or_default();
                 let other = named.insert(name.clone(), path.clone()).filter(|other| *other != path);
                 if other.is_some() || provided.has(&name) {
                     let message = format!("two files are called `{name}`, and the program finds both in one folder");
@@ -58,10 +56,13 @@ impl Reader<'_, '_> {
                     };
                     self.problems.push(Diagnostic::new(message).at(at).help(help));
                 }
-                word.into_value(*tag)
+                ConfigValue {
+                    origin: word.origin,
+                    ..file.param().into()
+                }
             }
-            Err((message, label, help)) => {
-                self.problems.push(Diagnostic::new(message).at(at).label(label).help(help));
+            Err(problem) => {
+                self.problems.push(problem.at(at));
                 word
             }
         }
@@ -69,14 +70,14 @@ impl Reader<'_, '_> {
 }
 
 /// The names of the files that a stage's source puts into the program's folder.
-struct Provided {
+struct ProvidedFiles {
     names: Vec<String>,
     /// Whether these are all: of a source that is not here they are not known.
     known: bool,
 }
 
-impl Provided {
-    fn of(source: Option<&Value>) -> Self {
+impl ProvidedFiles {
+    fn of(source: Option<&ConfigValue>) -> Self {
         let Some(source) = source else {
             return Self {
                 names: Vec::new(),
@@ -84,7 +85,7 @@ impl Provided {
             };
         };
         // One that is wrong is reported by the kind.
-        let source = source.deserialize::<Source>().unwrap_or_default();
+        let source = source.read::<Source>().unwrap_or_default();
         let listed = || source.list(source.path.as_deref()?).ok();
         match listed() {
             Some(files) => Self {
@@ -103,9 +104,9 @@ impl Provided {
     }
 }
 
-/// What is before the file's name in the word as the program is given it, and where the file is; nothing for a word that is no file. What
-/// has to be one and is none comes back as a message, with what is there and what to do.
-fn look(is_program: bool, text: &str, folder: &Path, provided: &Provided) -> Result<Option<(String, PathBuf)>, (String, String, String)> {
+/// The text before the file's name in the word that the program is given, and the path of the file; `None` for a word that is no file.
+/// A word that must be a file and is none gives an error, without its place.
+fn look(is_program: bool, text: &str, folder: &Path, provided: &ProvidedFiles) -> Result<Option<(String, PathBuf)>, Diagnostic> {
     // A bare program is looked for where programs are.
     if provided.has(text) || (is_program && !text.contains('/')) {
         return Ok(None);
@@ -118,20 +119,20 @@ fn look(is_program: bool, text: &str, folder: &Path, provided: &Provided) -> Res
         }
         if is_program && file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 == 0) {
             let help = format!("make it one (`chmod +x {}`), or name what reads it first", file.display());
-            let label = "it may not be executed".to_owned();
-            return Err((format!("`{text}` is no program"), label, help));
+            let problem = Diagnostic::new(format!("`{text}` is no program"));
+            return Err(problem.label("it may not be executed").help(help));
         }
         let path = std::path::absolute(&file).unwrap_or(file);
         let option = if option.is_empty() { String::new() } else { format!("{option}=") };
         let step = if text.contains('/') { "./" } else { "" };
         return Ok(Some((option + step, path)));
     }
-    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPTS.iter().any(|end| text.ends_with(end)));
+    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
     if must && provided.known {
         let file = folder.join(text);
         let what = if file.is_dir() { "is a folder" } else { "is not there" };
-        let help = "a path is meant from the file that says it; further files come with a `source`".to_owned();
-        return Err((format!("no file `{text}`"), format!("{} {what}", file.display()), help));
+        let problem = Diagnostic::new(format!("no file `{text}`")).label(format!("{} {what}", file.display()));
+        return Err(problem.help("a path is meant from the file that says it; further files come with a `source`"));
     }
     Ok(None)
 }
@@ -154,14 +155,16 @@ mod tests {
             std::fs::write(place.join(name), "").unwrap();
             std::fs::set_permissions(place.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let provided = |names: &[&str], known| Provided {
+        let provided = |names: &[&str], known| ProvidedFiles {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             known,
         };
-        let said = |is_program, text: &str, provided: &Provided| match look(is_program, text, place, provided) {
+        let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, place, provided) {
             Ok(None) => "text".to_owned(),
             Ok(Some((before, path))) => format!("{before} {}", path.strip_prefix(place).unwrap_or(&path).display()),
-            Err((message, label, _)) => format!("{message}: {label}").replace(&place.display().to_string(), "LAB"),
+            Err(Diagnostic { message, label, .. }) => {
+                format!("{message}: {}", label.unwrap_or_default()).replace(&place.display().to_string(), "LAB")
+            }
         };
         let none = provided(&[], true);
         let first = ["python3", "run", "./run", "scripts/train.py", "scripts/none", "scripts/deep"];

@@ -8,19 +8,18 @@ use serde_json::Value;
 
 use super::Draft;
 use crate::config::Variant;
-use crate::config::value::text;
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
 use crate::stage::Stage;
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
-type Identity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
+type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
 
 /// Collects the stages of one variant after the other.
 pub(super) struct Merger {
     dag: Dag,
-    nodes: HashMap<Identity, NodeIndex>,
+    nodes: HashMap<StageIdentity, NodeIndex>,
 }
 
 impl Merger {
@@ -39,7 +38,7 @@ impl Merger {
         let coordinates: BTreeMap<String, String> = variant
             .coordinates
             .iter()
-            .map(|(axis, value)| (axis.clone(), text(value)))
+            .map(|(axis, value)| (axis.clone(), value.plain_text()))
             .collect();
         let mut drafts: Vec<Option<Draft<'_>>> = drafts.into_iter().map(Some).collect();
         let mut placed: HashMap<usize, NodeIndex> = HashMap::with_capacity(order.len());
@@ -58,7 +57,7 @@ impl Merger {
     }
 
     fn place(&mut self, draft: Draft<'_>, name: StageName, placed: &HashMap<usize, NodeIndex>) -> Option<NodeIndex> {
-        let (kind, (stage, params)) = (draft.kind?, draft.stage?);
+        let (kind, (stage, _)) = (draft.kind?, draft.stage?);
         let link = |edge: &super::Edge| {
             Some(Link {
                 from: *placed.get(&edge.to)?,
@@ -95,7 +94,6 @@ impl Merger {
                     stage,
                     canonical,
                     numerics,
-                    params,
                     seed,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
                 });

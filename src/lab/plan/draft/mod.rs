@@ -12,11 +12,8 @@ mod reference;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use figment::value::Value;
-
 use super::Dag;
-use crate::config::value::describe;
-use crate::config::{Diagnostic, Diagnostics, Experiment, Origins, StageDeclaration, Variant, known, nearest};
+use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::is_port;
 use crate::stage::{Input, Kind, Output, PortType, Stage};
 
@@ -29,11 +26,11 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(&experiment.name);
     for variant in &experiment.variants {
-        let drafts = Reader::new(variant, kinds, &experiment.origins, &mut problems).drafts();
+        let drafts = DraftReader::new(variant, kinds, &mut problems).drafts();
         match cycle::order(&drafts) {
             Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
             Ok(_) => {}
-            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts, &experiment.origins))),
+            Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts))),
         }
     }
     if problems.is_empty() {
@@ -43,14 +40,14 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     }
 }
 
-/// What is said of tables of `[defaults]` for kinds that there are not.
+/// The diagnostics of tables of `[defaults]` for unknown kinds.
 fn unknown_defaults(experiment: &Experiment, kinds: &[&'static Kind]) -> Vec<Diagnostic> {
     let names = || kinds.iter().map(|kind| kind.name);
     let unknown = experiment.defaults.iter().filter(|(name, _)| !names().any(|kind| kind == *name));
     unknown
-        .map(|(name, tag)| {
+        .map(|(name, origin)| {
             let message = format!("no kind `{name}` to have defaults ({})", known(names()));
-            let problem = Diagnostic::new(message).at(experiment.origins.key(*tag));
+            let problem = Diagnostic::new(message).at(origin.key());
             problem.suggest(nearest(name, names()))
         })
         .collect()
@@ -61,7 +58,7 @@ struct Draft<'a> {
     declaration: &'a StageDeclaration,
     kind: Option<&'static Kind>,
     /// With its params as they are written.
-    stage: Option<(Box<dyn Stage>, Value)>,
+    stage: Option<(Box<dyn Stage>, ConfigValue)>,
     seed: u64,
     /// By input port, in the order of the kind's table.
     inputs: Vec<(String, Vec<Edge>)>,
@@ -73,18 +70,18 @@ struct Edge {
     /// Which draft of the variant.
     to: usize,
     port: Cow<'static, str>,
-    /// Leads to the reference.
-    tag: figment::value::Tag,
+    /// The place of the reference.
+    origin: ValueOrigin,
 }
 
-/// What another stage can refer to.
-struct Ports {
+/// The outputs of a stage, for references to them.
+struct OutputPorts {
     kind: &'static Kind,
     outputs: Vec<Output>,
 }
 
-impl Ports {
-    /// Nothing where what is wrong with the stage, which has been reported, leaves open what it would put out.
+impl OutputPorts {
+    /// `None` when an error in the stage, which has been reported, leaves its outputs unknown.
     fn of(draft: &Draft<'_>) -> Option<Self> {
         let kind = draft.kind?;
         let outputs = match &draft.stage {
@@ -97,22 +94,20 @@ impl Ports {
 }
 
 /// Reads the stages of one variant.
-struct Reader<'a, 'p> {
+struct DraftReader<'a, 'p> {
     variant: &'a Variant,
     kinds: &'a [&'static Kind],
-    origins: &'a Origins,
     problems: &'p mut Diagnostics,
     /// The stages' positions, by base and index.
     positions: HashMap<(&'a str, Option<i64>), usize>,
 }
 
-impl<'a, 'p> Reader<'a, 'p> {
-    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], origins: &'a Origins, problems: &'p mut Diagnostics) -> Self {
+impl<'a, 'p> DraftReader<'a, 'p> {
+    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], problems: &'p mut Diagnostics) -> Self {
         let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
         Self {
             variant,
             kinds,
-            origins,
             problems,
             positions: variant.stages.iter().enumerate().map(name).collect(),
         }
@@ -131,8 +126,8 @@ impl<'a, 'p> Reader<'a, 'p> {
                 inputs: Vec::new(),
             });
         }
-        // Only now: what a stage puts out may depend on its params.
-        let sources: Vec<Option<Ports>> = drafts.iter().map(Ports::of).collect();
+        // Only now: the outputs of a stage may depend on its params.
+        let sources: Vec<Option<OutputPorts>> = drafts.iter().map(OutputPorts::of).collect();
         for draft in &mut drafts {
             if let Some(kind) = draft.kind {
                 draft.inputs = self.inputs(draft.declaration, kind, &sources);
@@ -147,7 +142,7 @@ impl<'a, 'p> Reader<'a, 'p> {
         let Some(value) = stage.fields.get("kind") else {
             if !stage.broken.contains("kind") {
                 let message = format!("stage `{}` needs a `kind` ({})", stage.name, known(names()));
-                let at = self.origins.key(stage.tag);
+                let at = stage.origin.key();
                 // A field for a stage that is declared elsewhere, under a name with a slip.
                 let others = self.variant.stages.iter().map(|other| other.name.as_str());
                 let meant = nearest(&stage.name, others.filter(|name| *name != stage.name));
@@ -158,9 +153,9 @@ impl<'a, 'p> Reader<'a, 'p> {
         let name = value.as_str().unwrap_or_default();
         let found = self.kinds.iter().find(|kind| kind.name == name).copied();
         if found.is_none() {
-            let shown = crate::config::value::text(value);
+            let shown = value.plain_text();
             let message = format!("no kind `{shown}` ({})", known(names()));
-            let problem = Diagnostic::new(message).at(self.origins.value(value.tag()));
+            let problem = Diagnostic::new(message).at(value.at());
             let problem = problem.suggest(nearest(name, names()));
             self.problems.push(problem);
         }
@@ -168,7 +163,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     }
 
     /// The references at each input port.
-    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<Ports>]) -> Vec<(String, Vec<Edge>)> {
+    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<OutputPorts>]) -> Vec<(String, Vec<Edge>)> {
         let mut inputs = Vec::new();
         for input in kind.inputs {
             let Some(value) = stage.fields.get(input.name) else {
@@ -179,7 +174,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                         input.name,
                         reference::takes(input)
                     );
-                    let at = self.origins.key(stage.tag);
+                    let at = stage.origin.key();
                     self.problems.push(Diagnostic::new(message).at(at));
                 }
                 continue;
@@ -191,7 +186,7 @@ impl<'a, 'p> Reader<'a, 'p> {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        if let Some(table) = stage.fields.get(params::FREE).filter(|_| kind.free) {
+        if let Some(table) = stage.fields.get(params::FREE_INPUTS).filter(|_| kind.free) {
             inputs.extend(self.free_inputs(stage, kind, table, sources));
         }
         inputs
@@ -202,19 +197,19 @@ impl<'a, 'p> Reader<'a, 'p> {
         &mut self,
         stage: &StageDeclaration,
         kind: &'static Kind,
-        table: &Value,
-        sources: &[Option<Ports>],
+        table: &ConfigValue,
+        sources: &[Option<OutputPorts>],
     ) -> Vec<(String, Vec<Edge>)> {
-        let Some(table) = table.as_dict() else {
-            let message = format!("`{}` must be a table of references, not {}", params::FREE, describe(table));
-            self.problems.push(Diagnostic::new(message).at(self.origins.value(table.tag())));
+        let Some(table) = table.as_table() else {
+            let message = format!("`{}` must be a table of references, not {}", params::FREE_INPUTS, table.describe());
+            self.problems.push(Diagnostic::new(message).at(table.at()));
             return Vec::new();
         };
         let mut inputs = Vec::new();
         for (name, value) in table {
             if !is_port(name) {
                 let message = format!("`{name}` cannot name an input: small letters, digits and `_` only, and not `source`");
-                self.problems.push(Diagnostic::new(message).at(self.origins.key(value.tag())));
+                self.problems.push(Diagnostic::new(message).at(value.key_at()));
                 continue;
             }
             let input = Input {
@@ -237,8 +232,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         stage: &StageDeclaration,
         kind: &'static Kind,
         input: &Input<'_>,
-        values: &[Value],
-        sources: &[Option<Ports>],
+        values: &[ConfigValue],
+        sources: &[Option<OutputPorts>],
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {

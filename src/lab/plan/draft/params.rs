@@ -1,29 +1,26 @@
 //! The params and the seed of a stage.
 
-use figment::value::{Dict, Value};
-
-use super::{Draft, Reader};
-use crate::config::value::{describe, integer};
-use crate::config::{Diagnostic, StageDeclaration, invalid, nearest};
+use super::{Draft, DraftReader};
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
 use crate::stage::{Kind, Stage};
 
-/// The table in which a stage names inputs of its own, for kinds that let it.
-pub(super) const FREE: &str = "inputs";
+/// The table in which a stage names inputs of its own, for kinds that allow it.
+pub(super) const FREE_INPUTS: &str = "inputs";
 /// Fields of every stage.
-const COMMON: [&str; 3] = ["kind", "for", "seed"];
+const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
 
-impl Reader<'_, '_> {
-    /// The params as the kind reads them and as they are written; nothing where they are wrong, or incomplete for a reason that has been reported.
-    pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<(Box<dyn Stage>, Value)> {
+impl DraftReader<'_, '_> {
+    /// The params as the kind reads them and as they are written; `None` when they are wrong, or incomplete after a reported error.
+    pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<(Box<dyn Stage>, ConfigValue)> {
         if !stage.broken.is_empty() {
             return None;
         }
-        let own = |field: &str| !COMMON.contains(&field) && !inputs(kind).any(|input| input == field);
+        let own = |field: &str| !COMMON_FIELDS.contains(&field) && !inputs(kind).any(|input| input == field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
-        let params: Dict = fields
+        let params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
-        let params = Value::Dict(stage.tag, self.with_files(kind, params));
+        let params = ConfigValue::table(self.with_files(kind, params), stage.origin.clone());
         let given = given(stage, kind);
         match (kind.parse)(&params, &given) {
             Ok(stage) => Some((stage, params)),
@@ -34,23 +31,22 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Reports `error` and, as a kind stops at the first wrong field, what it says without that field, and so on.
-    fn wrong_params(&mut self, error: figment::Error, mut params: Value, stage: &StageDeclaration, kind: &'static Kind, given: &[&str]) {
-        let others: Vec<&str> = COMMON.into_iter().chain(inputs(kind)).collect();
+    /// Reports `error`. A kind stops at the first wrong field, so its params are read again without that field, until no error is left.
+    fn wrong_params(&mut self, error: ParamError, mut params: ConfigValue, stage: &StageDeclaration, kind: &'static Kind, given: &[&str]) {
+        let others: Vec<&str> = COMMON_FIELDS.into_iter().chain(inputs(kind)).collect();
         let whole = format!("stage `{}` ({})", stage.name, kind.name);
         let mut removed: Vec<String> = Vec::new();
         let mut next = Some(error);
         while let Some(error) = next {
             let field = error.path.first().cloned();
-            let ours = matches!(&error.kind, figment::error::Kind::MissingField(name) if removed.iter().any(|field| *field == **name));
+            let ours = matches!(&error.problem, ParamProblem::MissingField(name) if removed.contains(name));
             if !ours {
-                let found = invalid(error, &params, &whole, &others, self.origins);
-                let advise = |problem| self.advise(problem, kind, field.as_deref().unwrap_or_default(), &params);
-                let found: Vec<_> = found.into_iter().map(advise).collect();
-                self.problems.extend(found);
+                let found = error.diagnostic(&params, &whole, &others);
+                let advised = self.advise(found, kind, field.as_deref().unwrap_or_default(), &params);
+                self.problems.push(advised);
             }
-            let Value::Dict(_, fields) = &mut params else { return };
-            let Some(field) = field.filter(|field| fields.remove(field).is_some()) else {
+            let fields = params.as_table_mut();
+            let Some(field) = field.filter(|field| fields.is_some_and(|fields| fields.remove(field).is_some())) else {
                 return;
             };
             removed.push(field);
@@ -58,7 +54,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Checks that each stage can take what the stages before it will put out.
+    /// Checks that each stage accepts the outputs of the stages before it.
     pub(super) fn sources(&mut self, drafts: &[Draft<'_>]) {
         for draft in drafts {
             let (Some(kind), Some((stage, params))) = (draft.kind, &draft.stage) else {
@@ -72,14 +68,14 @@ impl Reader<'_, '_> {
                 let from = drafts.get(from).and_then(|from| from.stage.as_ref());
                 if let Some(Err(error)) = from.map(|(from, _)| stage.accepts(port, from.as_ref())) {
                     let whole = format!("stage `{}` ({})", draft.declaration.name, kind.name);
-                    self.problems.extend(invalid(error, params, &whole, &[], self.origins));
+                    self.problems.push(error.diagnostic(params, &whole, &[]));
                 }
             }
         }
     }
 
     /// The entry that a param names, where the kind lets it name one and there is one of that name.
-    fn named(&self, kind: &Kind, field: &str, value: &Value) -> Value {
+    fn named(&self, kind: &Kind, field: &str, value: &ConfigValue) -> ConfigValue {
         let entry = || {
             let table = self.table(kind, field)?;
             table.get(value.as_str()?).cloned()
@@ -87,14 +83,14 @@ impl Reader<'_, '_> {
         entry().unwrap_or_else(|| value.clone())
     }
 
-    fn table(&self, kind: &Kind, field: &str) -> Option<&Dict> {
+    fn table(&self, kind: &Kind, field: &str) -> Option<&ConfigTable> {
         let (_, table) = kind.named.iter().find(|(param, _)| *param == field)?;
         self.variant.tables.get(*table)
     }
 
     /// Adds the entries of the table that a param may name, when it names nothing known.
-    fn advise(&self, problem: Diagnostic, kind: &Kind, field: &str, params: &Value) -> Diagnostic {
-        let value = params.find_ref(field).and_then(Value::as_str);
+    fn advise(&self, problem: Diagnostic, kind: &Kind, field: &str, params: &ConfigValue) -> Diagnostic {
+        let value = params.get(field).and_then(ConfigValue::as_str);
         let (Some(value), Some(table)) = (value, self.table(kind, field)) else {
             return problem;
         };
@@ -113,9 +109,9 @@ impl Reader<'_, '_> {
         let Some(value) = stage.fields.get("seed").or(scope) else {
             return 0;
         };
-        integer(value).and_then(|seed| u64::try_from(seed).ok()).unwrap_or_else(|| {
-            let message = format!("a seed is a whole number from 0, not {}", describe(value));
-            let at = self.origins.value(value.tag());
+        value.as_integer().and_then(|seed| u64::try_from(seed).ok()).unwrap_or_else(|| {
+            let message = format!("a seed is a whole number from 0, not {}", value.describe());
+            let at = value.at();
             self.problems.push(Diagnostic::new(message).at(at));
             0
         })
@@ -124,13 +120,13 @@ impl Reader<'_, '_> {
 
 /// The fields that hold references.
 fn inputs(kind: &Kind) -> impl Iterator<Item = &'static str> {
-    let table = kind.free.then_some(FREE);
+    let table = kind.free.then_some(FREE_INPUTS);
     kind.inputs.iter().map(|input| input.name).chain(table)
 }
 
 /// The input ports at which the stage is given something.
 fn given<'k>(stage: &StageDeclaration, kind: &'k Kind) -> Vec<&'k str> {
-    let something = |value: &Value| value.as_array().is_none_or(|items| !items.is_empty());
+    let something = |value: &ConfigValue| value.as_list().is_none_or(|items| !items.is_empty());
     let names = kind.inputs.iter().map(|input| input.name);
     names.filter(|name| stage.fields.get(*name).is_some_and(something)).collect()
 }

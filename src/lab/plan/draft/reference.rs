@@ -2,25 +2,22 @@
 
 use std::ops::Range;
 
-use figment::value::{Tag, Value};
-
-use super::{Edge, Ports, Reader};
-use crate::config::value::describe;
-use crate::config::{self, Diagnostic, Location, StageDeclaration, known, nearest};
+use super::{DraftReader, Edge, OutputPorts};
+use crate::config::{self, ConfigValue, Diagnostic, Location, StageDeclaration, ValueData, ValueOrigin, known, nearest};
 use crate::stage::{Input, Kind, Output, PortType};
 
 /// Indices named in a message before it ends in `…`.
-const LISTED: usize = 16;
+const LISTED_INDICES: usize = 16;
 
 /// The parts of a reference, in bytes of its text.
 #[derive(Debug, PartialEq)]
-struct Parts {
+struct ReferenceParts {
     base: Range<usize>,
     index: Option<Range<usize>>,
     port: Option<Range<usize>>,
 }
 
-impl Parts {
+impl ReferenceParts {
     fn of(text: &str) -> Option<Self> {
         let end = text.find(['[', '.']).unwrap_or(text.len());
         let (index, rest) = if text[end..].starts_with('[') {
@@ -40,26 +37,26 @@ impl Parts {
 }
 
 /// A reference as it is written.
-struct Written<'v> {
+struct WrittenReference<'v> {
     text: &'v str,
-    parts: Parts,
-    tag: Tag,
+    parts: ReferenceParts,
+    origin: &'v ValueOrigin,
 }
 
-impl Written<'_> {
+impl WrittenReference<'_> {
     fn base(&self) -> &str {
         &self.text[self.parts.base.clone()]
     }
 }
 
-/// The ends of a range `1..=k` or `1..k`, in bytes of the text, and whether the last belongs to it; nothing for an index alone.
+/// The ends of a range `1..=k` or `1..k`, in bytes of the text, and whether the last belongs to it; `None` for a single index.
 fn bounds(text: &str, span: Range<usize>) -> Option<(Range<usize>, Range<usize>, bool)> {
     let dots = span.start + text[span.clone()].find("..")?;
     let included = text[dots + 2..span.end].starts_with('=');
     Some((span.start..dots, dots + 2 + usize::from(included)..span.end, included))
 }
 
-/// What an input takes, in words.
+/// The type of an input, in words.
 pub(super) fn takes(input: &Input<'_>) -> String {
     let what = noun(input.port);
     if input.many {
@@ -79,32 +76,32 @@ fn noun(port: PortType) -> &'static str {
     }
 }
 
-impl Reader<'_, '_> {
+impl DraftReader<'_, '_> {
     /// The references written at an input: one, or a list where the input takes many.
     pub(super) fn references<'v>(
         &self,
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
-        value: &'v Value,
-    ) -> Result<&'v [Value], Diagnostic> {
-        let wrong = |message: String| Err(Diagnostic::new(message).at(self.origins.value(value.tag())));
+        value: &'v ConfigValue,
+    ) -> Result<&'v [ConfigValue], Diagnostic> {
+        let wrong = |message: String| Err(Diagnostic::new(message).at(value.at()));
         let name = input.name;
-        match value {
-            Value::String(..) => Ok(std::slice::from_ref(value)),
-            Value::Array(_, items) if !(input.many || input.optional && items.is_empty()) => wrong(format!(
+        match &value.data {
+            ValueData::Text(_) => Ok(std::slice::from_ref(value)),
+            ValueData::List(items) if !(input.many || input.optional && items.is_empty()) => wrong(format!(
                 "input `{name}` of {} takes one reference, not a list of {}",
                 kind.name,
                 items.len()
             )),
-            Value::Array(_, items) if items.is_empty() && !input.optional => {
+            ValueData::List(items) if items.is_empty() && !input.optional => {
                 wrong(format!("stage `{}` needs the input `{name}`: {}", stage.name, takes(input)))
             }
-            Value::Array(_, items) => Ok(items),
-            other => wrong(format!(
+            ValueData::List(items) => Ok(items),
+            _ => wrong(format!(
                 "input `{name}` of {} takes a reference such as `\"stage.port\"`, not {}",
                 kind.name,
-                describe(other)
+                value.describe()
             )),
         }
     }
@@ -116,17 +113,20 @@ impl Reader<'_, '_> {
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
-        value: &Value,
-        sources: &[Option<Ports>],
+        value: &ConfigValue,
+        sources: &[Option<OutputPorts>],
     ) -> Result<Vec<Edge>, Diagnostic> {
-        let tag = value.tag();
-        let parts = value.as_str().and_then(|text| Some((text, Parts::of(text)?)));
+        let parts = value.as_str().and_then(|text| Some((text, ReferenceParts::of(text)?)));
         let Some((text, parts)) = parts else {
-            let message = format!("{} is no reference", describe(value));
+            let message = format!("{} is no reference", value.describe());
             let help = "write `stage`, `stage.port` or `stage[k-1].port`";
-            return Err(Diagnostic::new(message).at(self.origins.value(tag)).help(help));
+            return Err(Diagnostic::new(message).at(value.at()).help(help));
         };
-        let written = Written { text, parts, tag };
+        let written = WrittenReference {
+            text,
+            parts,
+            origin: &value.origin,
+        };
         if self.variant.unread.contains(written.base()) {
             return Ok(Vec::new());
         }
@@ -143,13 +143,13 @@ impl Reader<'_, '_> {
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
-        written: &Written<'_>,
+        written: &WrittenReference<'_>,
     ) -> Result<Vec<Option<i64>>, Diagnostic> {
         let Some(span) = written.parts.index.clone() else {
             return Ok(vec![None]);
         };
         let names = self.variant.scope.indexed(stage.variable.as_deref(), stage.index);
-        let index = |span| config::index(written.text, span, written.tag, &names, self.origins);
+        let index = |span| config::index(written.text, span, written.origin, &names);
         let Some((first, last, included)) = bounds(written.text, span.clone()) else {
             return Ok(vec![Some(index(span)?)]);
         };
@@ -175,17 +175,17 @@ impl Reader<'_, '_> {
         Ok(values.into_iter().map(Some).collect())
     }
 
-    /// The edge to the stage of that index; nothing where its kind or what it puts out has been reported as wrong.
+    /// The edge to the stage of that index; `None` when an error in its kind or its outputs has been reported.
     fn edge(
         &self,
         kind: &Kind,
         input: &Input<'_>,
-        written: &Written<'_>,
+        written: &WrittenReference<'_>,
         index: Option<i64>,
-        sources: &[Option<Ports>],
+        sources: &[Option<OutputPorts>],
     ) -> Result<Option<Edge>, Diagnostic> {
         let at = |part: Range<usize>| self.place(written, part);
-        let Written { text, parts, tag } = written;
+        let WrittenReference { text, parts, origin } = written;
         let base = written.base();
         let Some(position) = self.position(base, index) else {
             let name = 0..parts.port.as_ref().map_or(text.len(), |port| port.start - 1);
@@ -210,13 +210,13 @@ impl Reader<'_, '_> {
         Ok(Some(Edge {
             to: position,
             port: port.name.clone(),
-            tag: *tag,
+            origin: (*origin).clone(),
         }))
     }
 
     /// Where a part of a reference stands.
-    fn place(&self, written: &Written<'_>, part: Range<usize>) -> Option<Location> {
-        self.origins.part(written.tag, written.text, part)
+    fn place(&self, written: &WrittenReference<'_>, part: Range<usize>) -> Option<Location> {
+        written.origin.part(written.text, part)
     }
 
     fn position(&self, base: &str, index: Option<i64>) -> Option<usize> {
@@ -253,14 +253,14 @@ fn listed(indices: &[i64]) -> String {
     match indices {
         [first, .., last] if indices.windows(2).all(|pair| pair[1] == pair[0] + 1) => format!("{first} to {last}"),
         _ => {
-            let more = if indices.len() > LISTED { ", …" } else { "" };
-            let first: Vec<String> = indices.iter().take(LISTED).map(i64::to_string).collect();
+            let more = if indices.len() > LISTED_INDICES { ", …" } else { "" };
+            let first: Vec<String> = indices.iter().take(LISTED_INDICES).map(i64::to_string).collect();
             first.join(", ") + more
         }
     }
 }
 
-fn port<'p>(ports: &'p Ports, stage: &str, name: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
+fn port<'p>(ports: &'p OutputPorts, stage: &str, name: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
     let names = || ports.outputs.iter().map(|output| output.name.as_ref());
     let found = ports.outputs.iter().find(|output| output.name == name);
     found.ok_or_else(|| {
@@ -269,7 +269,7 @@ fn port<'p>(ports: &'p Ports, stage: &str, name: &str, at: Option<Location>) -> 
     })
 }
 
-fn only_port<'p>(ports: &'p Ports, stage: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
+fn only_port<'p>(ports: &'p OutputPorts, stage: &str, at: Option<Location>) -> Result<&'p Output, Diagnostic> {
     match ports.outputs.as_slice() {
         [output] => Ok(output),
         outputs => {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_reference_has_parts() {
         let parts = |text: &str| {
-            Parts::of(text).map(|parts| {
+            ReferenceParts::of(text).map(|parts| {
                 let cut = |part: Option<Range<usize>>| part.map(|part| text[part].to_owned());
                 (text[parts.base].to_owned(), cut(parts.index), cut(parts.port))
             })
