@@ -16,7 +16,7 @@ use lab::plan::{Plan, Resolver};
 use lab::reporter::{EventLog, Json, Plain, SystemClock, TensorBoard, Terminal};
 use lab::store::Store;
 use lab::text::Paint;
-use report::gather::collect::data_sets;
+use report::gather::data_sets;
 
 /// Run the stages of an experiment that are not in the store
 #[derive(Clone, Debug, clap::Args)]
