@@ -123,7 +123,7 @@ impl ReportArgs {
     }
 }
 
-/// Prints the report, and writes the page and the figures if they are asked for.
+/// Prints the report, and writes the requested page and figures.
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged, or a file cannot be written.
@@ -150,7 +150,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     super::print(&text)
 }
 
-/// Writes the page and the figures that are asked for, and returns a list of them.
+/// Writes the requested page and figures, and returns a list of them.
 fn write_files(
     args: &ReportArgs,
     request: &ReportRequest,

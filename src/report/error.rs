@@ -3,7 +3,7 @@
 use lab::plan::NothingSelected;
 use lab::store::StoreError;
 
-/// Why the stages of a run or of a metric cannot be read.
+/// The error of a search for the stages of a run or of a metric.
 #[derive(Debug, thiserror::Error)]
 pub enum LookupError {
     #[error(transparent)]

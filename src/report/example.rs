@@ -1,4 +1,4 @@
-//! A plan for the tests of what commands print: problems and a model that two seeds share or not, in every state.
+//! A plan for tests: stages that two seeds share and stages of each seed, in every state.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,12 +14,12 @@ use lab::plan::{Dag, Entry, Link, Node, Plan, State};
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use lab::store::{Artifact, Outputs};
 
-/// The digest of the metrics that are in the store.
+/// The digest of the metrics in the store.
 pub fn metrics() -> Digest {
     Digest::of(b"metrics")
 }
 
-/// Six stages of two seeds: the first seed's score is there, the second one's model has to be trained again.
+/// Six stages of two seeds: the first seed's score is in the store, the second one's model has to be trained again.
 pub fn plan() -> Plan {
     let mut builder = Builder {
         graph: DiGraph::new(),

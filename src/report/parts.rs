@@ -93,7 +93,7 @@ impl ReportParts {
     /// Makes each of the parts once.
     ///
     /// # Errors
-    /// When there is no evaluation to compare with.
+    /// When no evaluation is the baseline.
     pub fn make(names: impl IntoIterator<Item = PartName>, data: &ReportData) -> Result<Self, NoBaseline> {
         let mut made: Vec<(PartName, Option<ReportPart>)> = Vec::new();
         for name in names {

@@ -14,7 +14,7 @@ use crate::request::ReportRequest;
 use crate::scores::{KeptSkips, NoBaseline};
 use crate::table::ReportTable;
 
-/// Why there is no report.
+/// The error of a report that cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     #[error(transparent)]
@@ -32,7 +32,7 @@ pub enum ReportError {
 pub struct ExperimentReport {
     pub data: ReportData,
     parts: ReportParts,
-    /// What the page begins with: the parts in `shows`, then the default ones.
+    /// The first parts of the page: those in `shows`, then the default ones.
     results: Vec<PartName>,
     printed: Vec<PartName>,
     /// Whether the printed parts are those of `--table`.
@@ -88,7 +88,7 @@ impl ExperimentReport {
     /// The scores, the kept skips, and the differences to the baseline if there is one.
     ///
     /// # Errors
-    /// When there is no evaluation to compare with.
+    /// When no evaluation is the baseline.
     pub fn json(&self) -> Result<Value, ReportError> {
         let ReportData {
             scores, kept, baseline, ..
@@ -101,8 +101,7 @@ impl ExperimentReport {
         Ok(json)
     }
 
-    /// The printed tables as text. All have a title but the first, whose columns say what it is. Tables that are wider than `width` are
-    /// split.
+    /// The printed tables as text. All have a title but the first, whose columns explain it. Tables wider than `width` are split.
     pub fn text(&self, width: usize, paint: Paint) -> String {
         let mut text = String::new();
         for (i, part) in self.printed().into_iter().enumerate() {
@@ -151,7 +150,7 @@ fn list_of_names<'a>(title: &str, names: impl Iterator<Item = &'a PartName>) -> 
     }
 }
 
-/// Reads from the store what the request needs, and nothing else.
+/// Reads the data that the request needs from the store.
 fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<ReportData, StoreError> {
     let selection = &request.selection;
     let baseline = request.baseline_in(&plan.dag);
@@ -193,7 +192,7 @@ mod tests {
     use super::*;
     use crate::example;
 
-    /// The report on the example, whose store has metrics or nothing at all.
+    /// The report on the example, whose store has the metrics and answers of one evaluation.
     fn report(request: &ReportRequest) -> Result<ExperimentReport, ReportError> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_report_has_the_results_and_says_what_is_missing() {
+    fn the_default_report_has_the_results_and_a_note_on_the_rest() {
         let report = report(&ReportRequest::default()).unwrap();
         insta::assert_snapshot!(report.text(usize::MAX, Paint::default()) + &report.notes("runner run x.toml"), @r"
         stage     n  in_domain %  steps  ood_easy %  steps

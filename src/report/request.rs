@@ -1,4 +1,4 @@
-//! What a report was asked for, and which data it needs for that.
+//! A request for a report, and the data that it needs.
 
 use lab::config::ablate::{AXIS, BASELINE};
 use lab::event::StageName;
@@ -8,7 +8,7 @@ use lab::stage::{Output, PortType};
 use crate::part_name::PartName;
 use crate::scores::Baseline;
 
-/// What a report prints.
+/// The printed content of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PrintedContent {
     /// Tables for people.
@@ -20,7 +20,7 @@ pub enum PrintedContent {
     Csv,
 }
 
-/// A report as it was asked for.
+/// A request for a report.
 #[derive(Clone, Debug, Default)]
 pub struct ReportRequest {
     pub selection: Selection,
@@ -29,7 +29,7 @@ pub struct ReportRequest {
     pub tables: Vec<PartName>,
     /// The parts that the experiment's `shows` lists.
     pub shows: Vec<PartName>,
-    /// The baseline that was asked for.
+    /// The requested baseline.
     pub baseline: Option<Baseline>,
     /// Whether a page is written.
     pub page: bool,
@@ -67,7 +67,7 @@ impl ReportRequest {
         self.page || self.plots
     }
 
-    /// Whether the part is printed or written because somebody named it.
+    /// Whether `--table` or `shows` name the part.
     fn names_part(&self, name: PartName) -> bool {
         self.named_parts().any(|part| part == name)
     }
@@ -77,7 +77,7 @@ impl ReportRequest {
         self.tables.iter().chain(&self.shows).copied()
     }
 
-    /// Whether nothing but the metrics is needed.
+    /// Whether only the metrics are needed.
     fn is_metrics_alone(&self) -> bool {
         self.printed == PrintedContent::Csv && !self.writes_files()
     }
@@ -109,7 +109,7 @@ impl ReportRequest {
     }
 
     /// The baseline to compare with. In an experiment with `[ablate]` the default is the variant `baseline`: for each row the same stage
-    /// there, and for a baseline that was asked for its stage there.
+    /// there, and for a requested baseline its stage there.
     pub fn baseline_in(&self, dag: &Dag) -> Option<Baseline> {
         let is_change = |member: &StageName| member.variant.get(AXIS).is_some_and(|change| change != BASELINE);
         let has_ablation = dag.graph.node_weights().flat_map(|node| &node.members).any(is_change);

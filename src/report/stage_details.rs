@@ -36,7 +36,7 @@ pub struct StageDetails {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageStatus {
-    /// Its record is of the latest run among the experiment's stages.
+    /// Its record is from the latest run of any of the stages.
     Ran,
     /// Its record is older.
     Cached,

@@ -17,7 +17,7 @@ pub struct FactName {
     pub name: String,
 }
 
-/// What a fact is about, in the order of the rows.
+/// The subject of a fact, in the order of the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FactKind {
     Kind,

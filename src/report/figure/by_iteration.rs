@@ -23,7 +23,7 @@ pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
     let plot = IterationPlot {
         metric: "accuracy",
         scale: 100.0,
-        y: |_| Axis::fixed("right answers, %", 0.0, 100.0),
+        y: |_| Axis::fixed("correct answers, %", 0.0, 100.0),
         full: false,
     };
     let panels = panels(scores, &plot);
@@ -48,15 +48,15 @@ pub(super) fn valid(scores: &Scores) -> Option<Figure> {
     let plot = IterationPlot {
         metric: "valid_right",
         scale: 100.0,
-        y: |_| Axis::fixed("of the right answers, %", 0.0, 100.0),
+        y: |_| Axis::fixed("of the correct answers, %", 0.0, 100.0),
         full: false,
     };
     let caption = format!(
-        "Of the right answers, the share in which every step follows from what stands before it: the others came to it some other way, luck for one. {CAPTION}."
+        "Of the correct answers, the share in which every step follows from the one before it. The others reached the answer in another way, for example by luck. {CAPTION}."
     );
     Figure::new(
         "valid-by-iteration",
-        "Right answers with valid steps by iteration",
+        "Correct answers with valid steps by iteration",
         &caption,
         panels(scores, &plot),
     )

@@ -1,4 +1,4 @@
-//! Accuracy and steps by the length of the question: the number of steps of its full solution.
+//! Accuracy and steps by the number of steps of the full solution.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::scores::{Score, ScoreRow, Scores, VariantGroup, distinct};
 const CAPTION: &str = "By the number of steps of the full solution; means over the seeds, with a band of one standard deviation";
 
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
-    let panels = panels(scores, "accuracy", 100.0, |_| Axis::fixed("right answers, %", 0.0, 100.0), false);
+    let panels = panels(scores, "accuracy", 100.0, |_| Axis::fixed("correct answers, %", 0.0, 100.0), false);
     Figure::new("accuracy-by-length", "Accuracy by length", &format!("{CAPTION}."), panels)
 }
 

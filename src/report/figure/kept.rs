@@ -13,8 +13,8 @@ use kinds::metrics::BySkip;
 type SkipShare = fn(&BySkip) -> (u64, u64);
 
 const SHARES: [(&str, SkipShare); 3] = [
-    ("as short as asked for", |skip| (skip.consistent, skip.requests)),
-    ("of these, right", |skip| (skip.kept, skip.consistent)),
+    ("as short as requested", |skip| (skip.consistent, skip.requests)),
+    ("of these, correct", |skip| (skip.kept, skip.consistent)),
     ("of these, steps all valid", |skip| (skip.kept_valid, skip.kept)),
 ];
 
@@ -32,9 +32,9 @@ pub(super) fn skips(kept: &[KeptSkips]) -> Option<Figure> {
     Figure::new(
         "kept-skips",
         "KeptSkips skips by iteration",
-        "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … steps fewer than the full solution has: the share with \
-         exactly as many steps as asked for; the accuracy of these; and of the right ones among these, the share in which every step follows \
-         from what stands before it. Means over the seeds, with a band of one standard deviation.",
+        "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … fewer steps than the full solution has: the share with \
+         exactly the requested number of steps; the accuracy of these; and of the correct ones among these, the share in which every step \
+         follows from the one before it. Means over the seeds, with a band of one standard deviation.",
         panels.collect(),
     )
 }

@@ -219,11 +219,11 @@ fn marked(point: &FigurePoint, name: &str, drawn: &str) -> String {
 fn across(axis: &Axis, x: f64) -> f64 {
     // Marks at the ends need room; whole axes have half a step of it.
     let inset = if axis.scale == Scale::Whole { 0.0 } else { 4.0 };
-    LEFT + inset + axis.place(x) * (RIGHT - LEFT - 2.0 * inset)
+    LEFT + inset + axis.position(x) * (RIGHT - LEFT - 2.0 * inset)
 }
 
 fn down(axis: &Axis, y: f64) -> f64 {
-    BOTTOM - axis.place(y) * (BOTTOM - TOP)
+    BOTTOM - axis.position(y) * (BOTTOM - TOP)
 }
 
 impl Figure {
