@@ -32,9 +32,9 @@ pub fn data_sets_table(stages: &[StageDetails]) -> Option<ReportTable> {
     let row = |(i, line): (usize, &DataSetLine<'_>)| {
         let mut cells: Vec<TableCell> = axes
             .iter()
-            .map(|axis| TableCell::text(line.group.get(axis).copied().unwrap_or_default()))
+            .map(|axis| TableCell::plain(line.group.get(axis).copied().unwrap_or_default()))
             .collect();
-        cells.extend([TableCell::text(line.stage), TableCell::text(line.port)]);
+        cells.extend([TableCell::plain(line.stage), TableCell::plain(line.port)]);
         cells.extend(line.numbers(stages));
         let begins_group = i > 0 && lines.get(i - 1).is_some_and(|before| before.group != line.group);
         TableRow { cells, begins_group }
@@ -65,7 +65,7 @@ impl<'a> DataSetLine<'a> {
             each.filter(|(stage, output)| Self::new(stage, output) == *self)
         };
         let nodes: Vec<usize> = outputs().map(|(stage, _)| stage.id).collect();
-        let cell = |numbers: Vec<f64>, decimals| TableCell::from(common_number(&numbers, decimals), nodes.iter().copied());
+        let cell = |numbers: Vec<f64>, decimals| TableCell::linked(common_number(&numbers, decimals), nodes.iter().copied());
         let steps = |of: fn(&StepRange) -> f64| outputs().filter_map(|(_, output)| output.steps.as_ref().map(of)).collect();
         [
             cell(outputs().filter_map(|(_, output)| Some(output.rows? as f64)).collect(), 0),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::panel_groups::PanelGroup;
-use super::series::{self, SeriesNames, bare, point, reference, sorted};
+use super::series::{self, SeriesNames, bare, point, reference_line, sorted_unique};
 use super::{Figure, FigurePoint, Panel, Series, SeriesForm};
 use crate::scores::{ScoreRow, Scores, group_text};
 
@@ -90,13 +90,13 @@ impl IterationPlot {
     fn panel(&self, title: String, rows: &[ScoreRow<'_>], data: &str) -> Panel {
         let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
         let iterations = || in_loop().filter_map(|row| row.iteration).map(|k| k as f64);
-        let places = sorted(iterations());
+        let places = sorted_unique(iterations());
         let level = |at: &FigurePoint| places.iter().map(|x| FigurePoint { x: *x, ..at.clone() }).collect();
         let mut series = self.by_iteration(rows, data);
-        series.extend(self.outside(rows, data).iter().map(|(name, at)| reference(name, level(at))));
+        series.extend(self.outside(rows, data).iter().map(|(name, at)| reference_line(name, level(at))));
         let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
         let full = point(0.0, &full, 1.0).filter(|_| self.full);
-        series.extend(full.map(|steps| series::full(level(&bare(0.0, steps.y)))));
+        series.extend(full.map(|steps| series::full_solutions(level(&bare(0.0, steps.y)))));
         Panel {
             title,
             x: Axis::whole("iteration", iterations()),

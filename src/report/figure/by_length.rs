@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::axis::Axis;
 use super::panel_groups::panel_title;
-use super::series::{bare, full, point, sorted};
+use super::series::{bare, full_solutions, point, sorted_unique};
 use super::{Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use crate::scores::{Score, ScoreRow, Scores, VariantGroup, distinct};
 
@@ -67,8 +67,8 @@ fn panels(scores: &Scores, metric: &str, scale: f64, y: impl Fn(&[Series]) -> Ax
         let lengths = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
         let x = Axis::whole("steps of the full solution", lengths());
         if diagonal {
-            let line = sorted(lengths());
-            series.push(full(line.iter().map(|length| bare(*length, *length)).collect()));
+            let line = sorted_unique(lengths());
+            series.push(full_solutions(line.iter().map(|length| bare(*length, *length)).collect()));
         }
         Panel {
             title: panel_title(group, data),

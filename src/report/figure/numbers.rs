@@ -1,7 +1,7 @@
 //! The numbers of a figure: their text, and the table of them.
 
 use super::legend::entries;
-use super::series::sorted;
+use super::series::sorted_unique;
 use super::{Figure, FigurePoint, Panel, Series, Spread};
 use crate::scores::distinct;
 use crate::table::{ColumnGroup, NO_NUMBER, ReportTable, TableCell, TableRow};
@@ -61,9 +61,9 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
         .filter(|(i, _)| !is_curve(series) || *i == 0 || *i == last);
     let row = |(i, point): (usize, &FigurePoint)| TableRow {
         cells: vec![
-            TableCell::text(&panel.title),
-            TableCell::text(&series.name),
-            TableCell::text(number(point.x)),
+            TableCell::plain(&panel.title),
+            TableCell::plain(&series.name),
+            TableCell::plain(number(point.x)),
             cell(panel, point),
         ],
         begins_group: i == 0,
@@ -72,7 +72,7 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
 }
 
 fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
-    let places = sorted(panel.series.iter().flat_map(|series| &series.points).map(|point| point.x));
+    let places = sorted_unique(panel.series.iter().flat_map(|series| &series.points).map(|point| point.x));
     let named = |name: &&str| {
         panel
             .series
@@ -81,10 +81,12 @@ fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
     };
     let row = |(i, x): (usize, &f64)| {
         let cells = names.iter().map(|name| match named(name) {
-            Some(series) => series.at(*x).map_or_else(|| TableCell::text(NO_NUMBER), |point| cell(panel, point)),
+            Some(series) => series
+                .at(*x)
+                .map_or_else(|| TableCell::plain(NO_NUMBER), |point| cell(panel, point)),
             None => TableCell::default(),
         });
-        let first = [TableCell::text(&panel.title), TableCell::text(number(*x))];
+        let first = [TableCell::plain(&panel.title), TableCell::plain(number(*x))];
         TableRow {
             cells: first.into_iter().chain(cells).collect(),
             begins_group: i == 0,
@@ -94,7 +96,7 @@ fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
 }
 
 fn cell(panel: &Panel, point: &FigurePoint) -> TableCell {
-    TableCell::from(format!("{}{}", value_text(point), unit(panel)), point.nodes.iter().copied())
+    TableCell::linked(format!("{}{}", value_text(point), unit(panel)), point.nodes.iter().copied())
 }
 
 /// ` %` for an axis of shares.

@@ -18,7 +18,7 @@ pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Optio
 }
 
 /// The values in ascending order, each once.
-pub(super) fn sorted(places: impl Iterator<Item = f64>) -> Vec<f64> {
+pub(super) fn sorted_unique(places: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut places: Vec<f64> = places.collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
@@ -36,7 +36,7 @@ pub(super) fn bare(x: f64, y: f64) -> FigurePoint {
 }
 
 /// A grey, dashed series.
-pub(super) fn reference(name: &str, points: Vec<FigurePoint>) -> Series {
+pub(super) fn reference_line(name: &str, points: Vec<FigurePoint>) -> Series {
     Series {
         name: name.to_owned(),
         style: SeriesStyle::Reference,
@@ -46,10 +46,10 @@ pub(super) fn reference(name: &str, points: Vec<FigurePoint>) -> Series {
 }
 
 /// The full solutions: grey and dotted.
-pub(super) fn full(points: Vec<FigurePoint>) -> Series {
+pub(super) fn full_solutions(points: Vec<FigurePoint>) -> Series {
     Series {
         style: SeriesStyle::Full,
-        ..reference("full solutions", points)
+        ..reference_line("full solutions", points)
     }
 }
 

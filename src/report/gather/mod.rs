@@ -105,7 +105,7 @@ impl<'a> Gatherer<'a> {
             variants.fits(member)
         };
         let members = node.members.iter().filter(chosen);
-        members.map(|member| scores::place(&self.phases, index, member)).collect()
+        members.map(|member| scores::stage_place(&self.phases, index, member)).collect()
     }
 
     /// For every filter in the store.

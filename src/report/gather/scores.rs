@@ -40,7 +40,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
         for member in node.members.iter().filter(|member| selection.fits(member)) {
             for ((name, metrics), answers) in names.iter().zip(&sets).zip(&answered) {
                 scores.push(Score {
-                    place: place(&phases, index, member),
+                    place: stage_place(&phases, index, member),
                     data: name.clone(),
                     metrics: metrics.clone(),
                     answers: Rc::clone(answers),
@@ -55,7 +55,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
 }
 
 /// The stage of one variant with its phase.
-pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> StagePlace {
+pub(super) fn stage_place(phases: &Phases, index: NodeIndex, member: &StageName) -> StagePlace {
     let iteration = iteration(&member.name);
     StagePlace {
         stage: member.name.clone(),

@@ -261,7 +261,7 @@ fn seeds_cell(found: &[(&str, Option<Difference>)]) -> TableCell {
         .iter()
         .flat_map(|(_, difference)| difference.iter().flat_map(|found| &found.nodes));
     let nodes: BTreeSet<usize> = nodes.copied().collect();
-    TableCell::from(text, nodes)
+    TableCell::linked(text, nodes)
 }
 
 fn difference_cells(row: &ScoreRow<'_>, data: &str, difference: Option<&Difference>) -> [TableCell; 2] {
@@ -270,14 +270,14 @@ fn difference_cells(row: &ScoreRow<'_>, data: &str, difference: Option<&Differen
             if row.on(data).is_empty() {
                 TableCell::default()
             } else {
-                TableCell::text(NO_NUMBER)
+                TableCell::plain(NO_NUMBER)
             }
         });
     };
     let text = |interval: Interval, scale: f64, decimals: usize| {
         let mean = signed(interval.mean * scale, decimals);
         let [low, high] = [interval.low, interval.high].map(|part| interval_end(part * scale, decimals));
-        TableCell::from(format!("{mean} [{low}, {high}]"), found.nodes.iter().copied())
+        TableCell::linked(format!("{mean} [{low}, {high}]"), found.nodes.iter().copied())
     };
     [text(found.accuracy, 100.0, 1), text(found.steps, 1.0, 2)]
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, json};
 
-use super::results::{MetricColumn, MetricColumns, by_data, lines_of};
+use super::results::{MetricColumn, MetricColumns, lines_by_data, table_of_lines};
 use super::{KeptSkips, Score, Scores};
 use crate::table::ReportTable;
 
@@ -32,9 +32,9 @@ impl Scores {
     /// A row for each evaluation of a numbered model and each data set; `None` without rows.
     pub fn followings(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let lines = by_data(rows.iter().filter(|row| row.is_numbered()), &data);
+        let lines = lines_by_data(rows.iter().filter(|row| row.is_numbered()), &data);
         let title = "Numbered models: do they take the requested number of steps?";
-        lines_of(self, title, &lines, &FOLLOWING, following_number)
+        table_of_lines(self, title, &lines, &FOLLOWING, following_number)
     }
 }
 
@@ -47,7 +47,7 @@ pub fn skips_table(kept: &[KeptSkips]) -> Option<ReportTable> {
     let (rows, headings) = (scores.rows(), [&FOLLOWING[..], &ROWS[..]].concat());
     let title = "Skips: requests to the numbered models, and the answers that were kept";
     let lines: Vec<_> = rows.iter().map(|row| (row, None)).collect();
-    lines_of(&scores, title, &lines, &headings, following_number)
+    table_of_lines(&scores, title, &lines, &headings, following_number)
 }
 
 /// A filter as a score on one data set without a name.

@@ -31,15 +31,15 @@ impl<'a> LeadColumns<'a> {
 
     pub(super) fn cells(&self, row: &ScoreRow<'_>) -> Vec<TableCell> {
         let finished = row.finished();
-        self.cells_with_count(row, TableCell::from(finished.len().to_string(), finished))
+        self.cells_with_count(row, TableCell::linked(finished.len().to_string(), finished))
     }
 
     /// The cells with another count of evaluations.
     pub(super) fn cells_with_count(&self, row: &ScoreRow<'_>, count: TableCell) -> Vec<TableCell> {
         let mut cells = Vec::new();
-        cells.extend(self.phases.then(|| TableCell::text(row.phase)));
+        cells.extend(self.phases.then(|| TableCell::plain(row.phase)));
         cells.extend(self.coordinates(&row.group));
-        cells.push(TableCell::text(row.stage));
+        cells.push(TableCell::plain(row.stage));
         cells.push(count);
         cells
     }
@@ -47,15 +47,15 @@ impl<'a> LeadColumns<'a> {
     /// The cells of a row that belongs to no stage.
     pub(super) fn cells_with_name(&self, name: &str, group: &VariantGroup<'_>) -> Vec<TableCell> {
         let mut cells = Vec::new();
-        cells.extend(self.phases.then(|| TableCell::text(name)));
+        cells.extend(self.phases.then(|| TableCell::plain(name)));
         cells.extend(self.coordinates(group));
-        cells.push(TableCell::text(if self.phases { "" } else { name }));
+        cells.push(TableCell::plain(if self.phases { "" } else { name }));
         cells.push(TableCell::default());
         cells
     }
 
     fn coordinates(&self, group: &VariantGroup<'_>) -> impl Iterator<Item = TableCell> {
-        let value = |axis: &&str| TableCell::text(group.get(axis).copied().unwrap_or_default());
+        let value = |axis: &&str| TableCell::plain(group.get(axis).copied().unwrap_or_default());
         self.axes.iter().map(value).collect::<Vec<_>>().into_iter()
     }
 }

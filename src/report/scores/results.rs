@@ -70,9 +70,9 @@ impl Scores {
     /// rows.
     pub fn answers(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let lines = by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
+        let lines = lines_by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
         let title = "Answers with fewer, the same and more steps than the full solution";
-        lines_of(self, title, &lines, &ANSWERS, Score::number)
+        table_of_lines(self, title, &lines, &ANSWERS, Score::number)
     }
 
     fn metrics_table(&self, title: &str, rows: &[&ScoreRow<'_>], columns: &'static [MetricColumn]) -> ReportTable {
@@ -94,7 +94,10 @@ impl Scores {
 }
 
 /// Each of the rows on each of the data sets that it has.
-pub(super) fn by_data<'a>(rows: impl Iterator<Item = &'a ScoreRow<'a>>, data: &[&'a str]) -> Vec<(&'a ScoreRow<'a>, Option<&'a str>)> {
+pub(super) fn lines_by_data<'a>(
+    rows: impl Iterator<Item = &'a ScoreRow<'a>>,
+    data: &[&'a str],
+) -> Vec<(&'a ScoreRow<'a>, Option<&'a str>)> {
     let lines = rows.flat_map(|row| {
         let data = data.iter().filter(|name| !row.on(name).is_empty());
         data.map(move |name| (row, Some(*name)))
@@ -103,7 +106,7 @@ pub(super) fn by_data<'a>(rows: impl Iterator<Item = &'a ScoreRow<'a>>, data: &[
 }
 
 /// A line for each row on its data set, or on the only one; `number` reads a metric. `None` without rows.
-pub(super) fn lines_of(
+pub(super) fn table_of_lines(
     scores: &Scores,
     title: &str,
     rows: &[(&ScoreRow<'_>, Option<&str>)],
@@ -123,7 +126,7 @@ pub(super) fn lines_of(
         let found = row.on(data.unwrap_or_default());
         let columns = headings.iter().flat_map(|(_, columns)| columns.iter());
         let mut cells = lead.cells(row);
-        cells.extend(data.map(TableCell::text));
+        cells.extend(data.map(TableCell::plain));
         cells.extend(columns.map(|column| column.cell(&found, |score| number(score, column.metric))));
         cells
     };
@@ -186,7 +189,7 @@ fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> T
         .filter_map(|(node, score)| Some((*node, score.number("average_full_steps")?)));
     let (nodes, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
     match Mean::of(&numbers) {
-        Some(mean) => TableCell::from(format!("{:.2}", mean.mean), nodes),
+        Some(mean) => TableCell::linked(format!("{:.2}", mean.mean), nodes),
         None => TableCell::default(),
     }
 }
@@ -226,9 +229,9 @@ impl MetricColumn {
         let found = || scores.iter().filter_map(|(node, score)| Some((*node, number(score)?)));
         let numbers: Vec<f64> = found().map(|(_, number)| number).collect();
         match Mean::of(&numbers) {
-            Some(mean) => TableCell::from(self.format(&mean), found().map(|(node, _)| node)),
+            Some(mean) => TableCell::linked(self.format(&mean), found().map(|(node, _)| node)),
             None if scores.is_empty() => TableCell::default(),
-            None => TableCell::text(NO_NUMBER),
+            None => TableCell::plain(NO_NUMBER),
         }
     }
 }

@@ -102,16 +102,16 @@ impl ColumnGroup {
 }
 
 impl TableCell {
-    /// A cell that comes from no stage.
-    pub fn text(text: impl Into<String>) -> Self {
+    /// A cell without stages.
+    pub fn plain(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             nodes: Vec::new(),
         }
     }
 
-    /// A cell that comes from these stages.
-    pub fn from(text: impl Into<String>, nodes: impl IntoIterator<Item = usize>) -> Self {
+    /// A cell that opens these stages.
+    pub fn linked(text: impl Into<String>, nodes: impl IntoIterator<Item = usize>) -> Self {
         Self {
             text: text.into(),
             nodes: nodes.into_iter().collect(),
@@ -126,7 +126,7 @@ mod tests {
     /// Two column_groups of rows, with all that a format has to take care of.
     pub(super) fn example() -> ReportTable {
         let row = |cells: [&str; 4], begins| TableRow {
-            cells: cells.iter().map(|text| TableCell::from(*text, [7])).collect(),
+            cells: cells.iter().map(|text| TableCell::linked(*text, [7])).collect(),
             begins_group: begins,
         };
         ReportTable {

@@ -111,7 +111,7 @@ mod tests {
         let mut table = example();
         let more = ColumnGroup::new("ood", &["%", "steps"], Align::Right);
         table.column_groups.push(more);
-        let cells = ["0.0", "4.00"].map(TableCell::text);
+        let cells = ["0.0", "4.00"].map(TableCell::plain);
         table.rows.iter_mut().for_each(|row| row.cells.extend(cells.clone()));
         let whole = table.text(Paint::default());
         let longest = whole.lines().map(|line| line.chars().count()).max().unwrap();
