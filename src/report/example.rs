@@ -21,7 +21,7 @@ pub fn metrics() -> Digest {
 
 /// Six stages of two seeds: the first seed's score is in the store, the second one's model has to be trained again.
 pub fn plan() -> Plan {
-    let mut builder = Builder {
+    let mut builder = ExampleBuilder {
         graph: DiGraph::new(),
         entries: Vec::new(),
     };
@@ -66,12 +66,12 @@ pub fn plan() -> Plan {
     }
 }
 
-struct Builder {
+struct ExampleBuilder {
     graph: DiGraph<Node, ()>,
     entries: Vec<Entry>,
 }
 
-impl Builder {
+impl ExampleBuilder {
     fn stage(&mut self, name: &str, seeds: &[&str], kind: &str, inputs: &[(&str, NodeIndex, &'static str)], entry: Entry) -> NodeIndex {
         let member = |seed: &&str| StageName {
             name: name.into(),
@@ -100,10 +100,10 @@ impl Builder {
             index: None,
             members,
             kind: known,
-            canonical: Nothing.params(),
-            numerics: Nothing.numerics(),
+            canonical: ExampleStage.params(),
+            numerics: ExampleStage.numerics(),
             outputs: known.outputs.to_vec(),
-            stage: Box::new(Nothing),
+            stage: Box::new(ExampleStage),
             params: figment::value::Value::from(figment::value::Dict::new()),
             seed: None,
             inputs: links,
@@ -166,9 +166,9 @@ fn unknown() -> Entry {
 }
 
 /// A stage that does nothing.
-struct Nothing;
+struct ExampleStage;
 
-impl Stage for Nothing {
+impl Stage for ExampleStage {
     fn params(&self) -> Value {
         Value::Null
     }

@@ -75,7 +75,7 @@ fn wrong_wishes_are_refused() {
     lab.stdout("report x.toml --html no/such/folder/x.html", 1);
     for (words, said) in [
         ("--table differences", "no differences without a `--baseline`"),
-        ("--table following", "no evaluation of a numbered model"),
+        ("--table following", "no selected evaluation of a numbered model"),
         ("--csv --table results", "CSV and JSON have no tables"),
         (
             "--table sizes",
