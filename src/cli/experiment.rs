@@ -8,7 +8,7 @@ use super::diagnostics::Rejected;
 use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
-use report::exhibits::Exhibit;
+use report::part_name::PartName;
 
 /// Which experiment, and what to change in it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -106,9 +106,9 @@ impl ExperimentArgs {
     ///
     /// # Errors
     /// When anything is wrong with the experiment: all of it.
-    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<Exhibit>), Rejected> {
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<PartName>), Rejected> {
         let experiment = config::expand(&self.document(execution)?);
-        let (dag, shows) = match (plan::build(&experiment, kinds), Exhibit::named(&experiment)) {
+        let (dag, shows) = match (plan::build(&experiment, kinds), PartName::in_shows(&experiment)) {
             (Ok(dag), Ok(shows)) => (dag, shows),
             (dag, shows) => {
                 let wrong = dag.err().into_iter().chain(shows.err()).flatten();

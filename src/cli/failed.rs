@@ -10,6 +10,7 @@ use lab::exec;
 use lab::plan::NothingSelected;
 use lab::store::StoreError;
 use lab::text::{Color, Paint};
+use report::{LookupError, ReportError, ReportFileError};
 
 /// A command that could not go on.
 #[derive(Debug)]
@@ -49,6 +50,30 @@ impl From<StoreError> for Failed {
 impl From<NothingSelected> for Failed {
     fn from(nothing: NothingSelected) -> Self {
         Self::NothingSelected(nothing.0)
+    }
+}
+
+impl From<LookupError> for Failed {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Store(error) => error.into(),
+            LookupError::NothingSelected(nothing) => nothing.into(),
+        }
+    }
+}
+
+impl From<ReportError> for Failed {
+    fn from(error: ReportError) -> Self {
+        match error {
+            ReportError::Store(error) => error.into(),
+            other => Self::Usage(other.to_string()),
+        }
+    }
+}
+
+impl From<ReportFileError> for Failed {
+    fn from(ReportFileError { path, error }: ReportFileError) -> Self {
+        Self::Write(path, error)
     }
 }
 

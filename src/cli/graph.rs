@@ -7,6 +7,7 @@ use super::plan::state_name;
 use super::selection::SelectionArgs;
 use super::{Exit, Failed, Session};
 use lab::plan::{Link, Node, Plan, StageState};
+use report::escape;
 
 /// Print the DAG in a language of drawings, its stages coloured by state
 #[derive(Clone, Debug, clap::Args)]
@@ -55,30 +56,25 @@ fn fill(state: StageState) -> &'static str {
 }
 
 pub fn dot(plan: &Plan) -> String {
-    let mut text = format!("digraph {} {{\n  rankdir=LR;\n", quoted(&plan.dag.experiment));
+    let mut text = format!("digraph {} {{\n  rankdir=LR;\n", escape::dot(&plan.dag.experiment));
     text += "  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n";
     for (index, node, entry) in plan.stages() {
-        let label = quoted(&format!("{}\n{}", node.name, node.kind.name));
+        let label = escape::dot(&format!("{}\n{}", node.name, node.kind.name));
         let _ = writeln!(text, "  n{} [label={label}, fillcolor=\"{}\"];", index.index(), fill(entry.state));
     }
     for (index, node, _) in plan.stages() {
         for link in links(node) {
-            let label = label(plan, link).map_or_else(String::new, |port| format!(" [label={}]", quoted(port)));
+            let label = label(plan, link).map_or_else(String::new, |port| format!(" [label={}]", escape::dot(port)));
             let _ = writeln!(text, "  n{} -> n{}{label};", link.from.index(), index.index());
         }
     }
     text + "}\n"
 }
 
-/// A string of Graphviz; line feeds become its own.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
-}
-
 pub fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
     for (index, node, entry) in plan.stages() {
-        let label = format!("{}<br/>{}", escaped(&node.name.to_string()), node.kind.name);
+        let label = format!("{}<br/>{}", escape::mermaid(&node.name.to_string()), node.kind.name);
         let _ = writeln!(text, "  n{}[\"{label}\"]:::{}", index.index(), state_name(entry.state));
     }
     for (index, node, _) in plan.stages() {
@@ -91,10 +87,6 @@ pub fn mermaid(plan: &Plan) -> String {
         let _ = writeln!(text, "  classDef {} fill:{},stroke:#666,color:#222", state_name(state), fill(state));
     }
     text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;")
 }
 
 fn links(node: &Node) -> impl Iterator<Item = &Link> {

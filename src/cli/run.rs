@@ -19,7 +19,7 @@ use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemC
 use lab::store::Store;
 use lab::store::remote::Remotes;
 use lab::text::Paint;
-use report::gather::collect::data_sets;
+use report::gather::data_sets;
 
 /// Run the stages of an experiment that are not in the store
 #[derive(Clone, Debug, clap::Args)]

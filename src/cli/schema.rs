@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use lab::config::Settings;
 use lab::stage::{Input, Kind};
-use report::exhibits::Exhibit;
+use report::part_name::PartName;
 
 /// Print the JSON Schema of experiment files (draft 2020-12)
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -48,12 +48,12 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
         "description".to_owned(),
         json!({"type": "string", "description": "What it is for."}),
     );
-    let exhibits = Exhibit::ALL.map(Exhibit::name);
+    let parts = PartName::ALL.map(PartName::as_str);
     whole.insert(
         "shows".to_owned(),
         json!({
             "description": "The tables and figures that its report begins with.",
-            "anyOf": [{"enum": exhibits}, {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": exhibits}}],
+            "anyOf": [{"enum": parts}, {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": parts}}],
         }),
     );
     whole.insert(

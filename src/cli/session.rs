@@ -21,7 +21,7 @@ use lab::stage::Output;
 use lab::store::remote::{Environment, RemoteSettings, Remotes};
 use lab::store::{Artifact, Store, StoreError};
 use lab::text::Paint;
-use report::exhibits::Exhibit;
+use report::part_name::PartName;
 
 /// The store where no setting names one.
 const STORE: &str = "cache";
@@ -32,7 +32,7 @@ pub struct Session {
     pub settings: Settings,
     pub dag: Dag,
     /// What a report begins with.
-    pub shows: Vec<Exhibit>,
+    pub shows: Vec<PartName>,
     /// What decides the last bits here, where it is part of the keys.
     pub strict: Option<Strict>,
     /// Stores elsewhere; none is opened before it is asked something.

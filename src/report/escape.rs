@@ -1,7 +1,7 @@
-//! Text within HTML and SVG.
+//! Escapes for text within other languages, one function for each language. The crate `csv` does its own quoting.
 
-/// Text in which a browser sees nothing but text, in an element or a quoted attribute.
-pub(super) fn escaped(text: &str) -> String {
+/// Escapes text for an element or a quoted attribute of HTML or SVG.
+pub(crate) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -10,7 +10,7 @@ pub(super) fn escaped(text: &str) -> String {
             '>' => out += "&gt;",
             '"' => out += "&quot;",
             '\'' => out += "&#39;",
-            // XML has no place for control characters, not even as references.
+            // XML allows no control characters, not even as references.
             c if c.is_control() && !matches!(c, '\n' | '\t') => {}
             c => out.push(c),
         }
@@ -18,10 +18,60 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// JSON for a `<script type="application/json">`: nothing in it can end the element or begin a comment.
-pub(super) fn json_in_script(json: &serde_json::Value) -> String {
+/// Escapes text for LaTeX. A `-` where a number begins becomes a minus sign.
+pub(crate) fn latex(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        let begins = std::mem::replace(&mut before, character);
+        match character {
+            '-' if " [(=,".contains(begins) && characters.peek().is_some_and(char::is_ascii_digit) => out += "$-$",
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => out.extend(['\\', character]),
+            '\\' => out += "\\textbackslash{}",
+            '~' => out += "\\textasciitilde{}",
+            '^' => out += "\\textasciicircum{}",
+            '<' => out += "\\textless{}",
+            '>' => out += "\\textgreater{}",
+            '±' => out += "$\\pm$",
+            '×' => out += "$\\times$",
+            '÷' => out += "$\\div$",
+            'Δ' => out += "$\\Delta$",
+            '–' => out += "--",
+            '\n' | '\r' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Escapes text for a cell of a Markdown table.
+pub(crate) fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '|' | '\\' | '*' | '_' | '`' | '[' | ']' | '<' | '>' => out.extend(['\\', character]),
+            '\n' | '\r' => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A quoted string of Graphviz; line feeds become `\n`.
+pub fn dot(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+/// Escapes text for a quoted label of Mermaid.
+pub fn mermaid(text: &str) -> String {
+    text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;")
+}
+
+/// Writes JSON for a `<script type="application/json">`: nothing in it can end the element or begin a comment.
+pub(crate) fn json_in_script(json: &serde_json::Value) -> String {
     let text = json.to_string();
-    // `<` and `>` stand in strings only; U+2028 and U+2029 end lines of scripts.
+    // `<` and `>` occur in strings only; U+2028 and U+2029 end lines of scripts.
     text.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('\u{2028}', "\\u2028")
@@ -35,7 +85,7 @@ mod tests {
 
     #[test]
     fn no_text_is_markup() {
-        assert_eq!(escaped("<b a=\"'\">&\u{1}\n"), "&lt;b a=&quot;&#39;&quot;&gt;&amp;\n");
+        assert_eq!(html("<b a=\"'\">&\u{1}\n"), "&lt;b a=&quot;&#39;&quot;&gt;&amp;\n");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A plan for the tests of what commands print: problems and a model that two seeds share or not, in every state.
+//! A plan for tests: stages that two seeds share and stages of each seed, in every state.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,14 +14,14 @@ use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use lab::store::{Artifact, Outputs};
 
-/// The digest of the metrics that are in the store.
+/// The digest of the metrics in the store.
 pub fn metrics() -> Digest {
     Digest::of(b"metrics")
 }
 
-/// Six stages of two seeds: the first seed's score is there, the second one's model has to be trained again.
+/// Six stages of two seeds: the first seed's score is in the store, the second one's model has to be trained again.
 pub fn plan() -> Plan {
-    let mut builder = Builder {
+    let mut builder = ExampleBuilder {
         graph: DiGraph::new(),
         entries: Vec::new(),
     };
@@ -66,12 +66,12 @@ pub fn plan() -> Plan {
     }
 }
 
-struct Builder {
+struct ExampleBuilder {
     graph: DiGraph<Node, ()>,
     entries: Vec<PlanEntry>,
 }
 
-impl Builder {
+impl ExampleBuilder {
     fn stage(&mut self, name: &str, seeds: &[&str], kind: &str, inputs: &[(&str, NodeIndex, &'static str)], entry: PlanEntry) -> NodeIndex {
         let member = |seed: &&str| StageName {
             name: name.into(),
@@ -100,10 +100,10 @@ impl Builder {
             index: None,
             members,
             kind: known,
-            canonical: Nothing.params(),
-            numerics: Nothing.numerics(),
+            canonical: ExampleStage.params(),
+            numerics: ExampleStage.numerics(),
             outputs: known.outputs.to_vec(),
-            stage: Box::new(Nothing),
+            stage: Box::new(ExampleStage),
             seed: None,
             inputs: links,
         });
@@ -165,9 +165,9 @@ fn unknown() -> PlanEntry {
 }
 
 /// A stage that does nothing.
-struct Nothing;
+struct ExampleStage;
 
-impl Stage for Nothing {
+impl Stage for ExampleStage {
     fn params(&self) -> Value {
         Value::Null
     }

@@ -1,20 +1,25 @@
 //! What people see of an experiment that has run: tables, figures, a page, and comparisons.
 
 pub mod diff;
-mod escape;
+mod error;
+pub mod escape;
 #[cfg(any(test, feature = "example"))]
 pub mod example;
-pub mod exhibits;
 pub mod figure;
-pub mod findings;
+pub mod files;
 pub mod gather;
 pub mod page;
+pub mod part_name;
+pub mod parts;
+pub mod record_text;
+mod report;
+pub mod request;
 pub mod scores;
-pub mod sheet;
-mod shown;
 pub mod sizes;
+pub mod stage_details;
+pub mod table;
+pub mod why;
 
-pub use findings::Findings;
-pub use shown::Shown;
-
-use escape::{escaped, json_in_script};
+pub use error::LookupError;
+pub use files::ReportFileError;
+pub use report::{ExperimentReport, ReportError};

@@ -2,52 +2,52 @@
 
 use std::collections::BTreeMap;
 
-use super::findings::{Output, Stage, Steps};
-use super::scores::{Mean, SEED, distinct};
-use super::sheet::{Cell, Row, Sheet, Span};
+use crate::scores::{Mean, SEED, distinct};
+use crate::stage_details::{OutputDetails, StageDetails, StepRange};
+use crate::table::{ColumnGroup, ReportTable, TableCell, TableRow};
 use lab::text::Align;
 
-/// The stages of one name in variants that differ in their seeds alone, and one of their ports.
+/// An output port of the stages of one name, in variants that differ only in their seeds.
 #[derive(Clone, PartialEq)]
-struct Line<'a> {
+struct DataSetLine<'a> {
     group: BTreeMap<&'a str, &'a str>,
     stage: &'a str,
     port: &'a str,
 }
 
-/// A row for each stage that puts out rows, and each of its ports: how many there are, and the steps of their solutions; means over the
-/// seeds, where they differ. Nothing where there is no such stage.
-pub fn sizes(stages: &[Stage]) -> Option<Sheet> {
+/// A row for each stage and port with rows: their number, and the steps of their solutions, as means over seeds that differ. `None`
+/// without such stages.
+pub fn data_sets_table(stages: &[StageDetails]) -> Option<ReportTable> {
     let mut lines = distinct(stages.iter().flat_map(|stage| {
         let outputs = stage.outputs.iter().filter(|output| output.rows.is_some());
-        outputs.map(|output| Line::of(stage, output))
+        outputs.map(|output| DataSetLine::new(stage, output))
     }));
     let axes = distinct(lines.iter().flat_map(|line| line.group.keys().copied()));
     let groups = distinct(lines.iter().map(|line| line.group.clone()));
     lines.sort_by_key(|line| groups.iter().position(|group| *group == line.group));
-    let mut spans: Vec<Span> = axes.iter().map(|axis| Span::alone(axis, Align::Left)).collect();
-    spans.extend(["stage", "output"].map(|title| Span::alone(title, Align::Left)));
-    spans.push(Span::alone("rows", Align::Right));
-    spans.push(Span::of("steps", &["least", "mean", "most"], Align::Right));
-    let row = |(i, line): (usize, &Line<'_>)| {
-        let mut cells: Vec<Cell> = axes
+    let mut column_groups: Vec<ColumnGroup> = axes.iter().map(|axis| ColumnGroup::single(axis, Align::Left)).collect();
+    column_groups.extend(["stage", "output"].map(|title| ColumnGroup::single(title, Align::Left)));
+    column_groups.push(ColumnGroup::single("rows", Align::Right));
+    column_groups.push(ColumnGroup::new("steps", &["least", "mean", "most"], Align::Right));
+    let row = |(i, line): (usize, &DataSetLine<'_>)| {
+        let mut cells: Vec<TableCell> = axes
             .iter()
-            .map(|axis| Cell::text(line.group.get(axis).copied().unwrap_or_default()))
+            .map(|axis| TableCell::plain(line.group.get(axis).copied().unwrap_or_default()))
             .collect();
-        cells.extend([Cell::text(line.stage), Cell::text(line.port)]);
+        cells.extend([TableCell::plain(line.stage), TableCell::plain(line.port)]);
         cells.extend(line.numbers(stages));
-        let begins = i > 0 && lines.get(i - 1).is_some_and(|before| before.group != line.group);
-        Row { cells, begins }
+        let begins_group = i > 0 && lines.get(i - 1).is_some_and(|before| before.group != line.group);
+        TableRow { cells, begins_group }
     };
-    (!lines.is_empty()).then(|| Sheet {
+    (!lines.is_empty()).then(|| ReportTable {
         title: "Data sets: rows, and steps of their solutions".to_owned(),
-        spans,
+        column_groups,
         rows: lines.iter().enumerate().map(row).collect(),
     })
 }
 
-impl<'a> Line<'a> {
-    fn of(stage: &'a Stage, output: &'a Output) -> Self {
+impl<'a> DataSetLine<'a> {
+    fn new(stage: &'a StageDetails, output: &'a OutputDetails) -> Self {
         let group = stage.variant.iter().filter(|(axis, _)| *axis != SEED);
         Self {
             group: group.map(|(axis, value)| (axis.as_str(), value.as_str())).collect(),
@@ -57,16 +57,16 @@ impl<'a> Line<'a> {
     }
 
     /// The cells behind the names.
-    fn numbers(&self, stages: &'a [Stage]) -> [Cell; 4] {
+    fn numbers(&self, stages: &'a [StageDetails]) -> [TableCell; 4] {
         let outputs = || {
             let each = stages
                 .iter()
                 .flat_map(|stage| stage.outputs.iter().map(move |output| (stage, output)));
-            each.filter(|(stage, output)| Self::of(stage, output) == *self)
+            each.filter(|(stage, output)| Self::new(stage, output) == *self)
         };
-        let sources: Vec<usize> = outputs().map(|(stage, _)| stage.id).collect();
-        let cell = |numbers: Vec<f64>, decimals| Cell::from(text(&numbers, decimals), sources.iter().copied());
-        let steps = |of: fn(&Steps) -> f64| outputs().filter_map(|(_, output)| output.steps.as_ref().map(of)).collect();
+        let nodes: Vec<usize> = outputs().map(|(stage, _)| stage.id).collect();
+        let cell = |numbers: Vec<f64>, decimals| TableCell::linked(common_number(&numbers, decimals), nodes.iter().copied());
+        let steps = |of: fn(&StepRange) -> f64| outputs().filter_map(|(_, output)| output.steps.as_ref().map(of)).collect();
         [
             cell(outputs().filter_map(|(_, output)| Some(output.rows? as f64)).collect(), 0),
             cell(steps(|steps| f64::from(steps.least)), 0),
@@ -76,32 +76,32 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The number that all are, or their mean with one decimal more.
-fn text(numbers: &[f64], decimals: usize) -> String {
+/// The number if all are equal, or their mean with one more decimal.
+fn common_number(numbers: &[f64], decimals: usize) -> String {
     let Some(mean) = Mean::of(numbers) else { return String::new() };
     let equal = numbers.windows(2).all(|pair| pair[0] == pair[1]);
     match equal {
         true => format!("{:.decimals$}", mean.mean),
-        false => mean.text(1.0, decimals.max(1)),
+        false => mean.format(1.0, decimals.max(1)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::State;
+    use crate::stage_details::StageStatus;
     use lab::hash::Digest;
     use lab::text::Paint;
 
-    fn stage(id: usize, name: &str, variant: &[(&str, &str)], outputs: &[(&str, u64, Option<Steps>)]) -> Stage {
-        let output = |(port, rows, steps): &(&str, u64, Option<Steps>)| Output {
+    fn stage(id: usize, name: &str, variant: &[(&str, &str)], outputs: &[(&str, u64, Option<StepRange>)]) -> StageDetails {
+        let output = |(port, rows, steps): &(&str, u64, Option<StepRange>)| OutputDetails {
             port: (*port).to_owned(),
             digest: Digest::of(b"rows"),
             bytes: 1,
             rows: Some(*rows),
             steps: *steps,
         };
-        Stage {
+        StageDetails {
             id,
             name: name.to_owned(),
             variant: variant
@@ -111,7 +111,7 @@ mod tests {
             base: name.to_owned(),
             index: None,
             kind: "generate",
-            state: State::Cached,
+            state: StageStatus::Cached,
             key: None,
             reason: None,
             params: serde_json::Value::Null,
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn tasks_stand_apart_and_seeds_together() {
-        let steps = |least, mean, most| Some(Steps { least, mean, most });
+        let steps = |least, mean, most| Some(StepRange { least, mean, most });
         let stages = [
             stage(
                 0,
@@ -147,8 +147,8 @@ mod tests {
                 &[("data", 103, steps(1, 1.75, 3))],
             ),
         ];
-        let sheet = sizes(&stages).unwrap();
-        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        let table = data_sets_table(&stages).unwrap();
+        insta::assert_snapshot!(table.text(Paint::default()), @r"
         task       stage     output          rows  steps least         mean       most
         addition   problems  train           2855            1         2.61          4
         addition   problems  skipped            0
@@ -156,7 +156,7 @@ mod tests {
 
         direction  problems  train           2080            1         5.50         10
         ");
-        assert_eq!(sheet.rows[2].cells[3].sources, [2, 3]);
-        assert_eq!(sizes(&[]), None);
+        assert_eq!(table.rows[2].cells[3].nodes, [2, 3]);
+        assert_eq!(data_sets_table(&[]), None);
     }
 }

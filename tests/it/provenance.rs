@@ -47,7 +47,7 @@ fn what_is_not_there_is_said() {
         ("show abcdef", 4, "nothing in"),
         ("show nothing", 2, "neither digits"),
         ("show x.toml score", 2, "score[0]"),
-        ("why x.toml nothing", 4, "no stage has scores yet"),
+        ("why x.toml nothing", 4, "no stage has metrics yet"),
     ] {
         let output = lab.output(words);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

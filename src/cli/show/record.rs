@@ -7,10 +7,10 @@ use super::card::Card;
 use crate::cli::{Exit, Failed, print, print_json};
 use lab::event::StageName;
 use lab::hash::Digest;
-use lab::json_path;
 use lab::store::{Record, Store};
 use lab::text::bytes;
 use lab::text::duration;
+use report::record_text::{param_lines, program_and_commit, time_and_user};
 
 /// Prints what the record says.
 pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
@@ -44,15 +44,15 @@ fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> Str
     card.line("stage", &format!("{name} of {}", record.experiment));
     card.line("kind", &format!("{}, version {}", fingerprint.kind, fingerprint.version));
     card.line("key", &key.to_string());
-    card.line("made", &made(record));
+    card.line("made", &time_and_user(record));
     card.line("on", &machine(record));
-    card.line("with", &program(record));
+    card.line("with", &program_and_commit(record));
     card.line("took", &took(record));
     card.line("signed", &signed(store, record));
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
-    card.lines("params", params(&fingerprint.params));
+    card.lines("params", param_lines(&fingerprint.params));
     card.lines(
         "file",
         fingerprint.files.iter().map(|(name, digest)| format!("{name}  {}", digest.short())),
@@ -81,21 +81,6 @@ pub(crate) fn origin(digest: &Digest, makers: &Makers) -> String {
     from.map_or_else(|| digest.short(), |place| format!("{}, from {place}", digest.short()))
 }
 
-/// `2026-11-24 13:50:12 UTC by ada`
-pub(crate) fn made(record: &Record) -> String {
-    let time = i64::try_from(record.started)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let time = time.map_or_else(
-        || "at an unknown time".to_owned(),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    );
-    match record.provenance.user.as_str() {
-        "" => time,
-        user => format!("{time} by {user}"),
-    }
-}
-
 /// `node3: 8 cores, avx512; 2 threads`
 fn machine(record: &Record) -> String {
     let machine = &record.machine;
@@ -103,19 +88,6 @@ fn machine(record: &Record) -> String {
         "{}: {} cores, {}; {} threads",
         machine.host, machine.cores, machine.instruction_set, record.threads
     )
-}
-
-/// `runner 0.1.0, build 1a2b3c4d5e6f; commit 1a2b3c4d5e6f with changes`
-pub(crate) fn program(record: &Record) -> String {
-    let mut text = format!("runner {}", record.machine.runner);
-    if let Some(build) = &record.provenance.build {
-        text += &format!(", build {}", build.short());
-    }
-    if let Some(code) = &record.provenance.code {
-        text += &format!("; experiment of commit {}", code.commit.get(..12).unwrap_or(&code.commit));
-        text += if code.dirty { ", with changes" } else { "" };
-    }
-    text
 }
 
 /// `by ed25519:…`, and what is wrong with that.
@@ -139,17 +111,6 @@ fn took(record: &Record) -> String {
     text
 }
 
-/// A line for each value of the params: `model.width = 64`.
-pub(crate) fn params(params: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    json_path::leaves("", params, &mut |path, value| {
-        if !value.is_null() {
-            lines.push(format!("{path} = {value}"));
-        }
-    });
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,8 +120,8 @@ mod tests {
     #[test]
     fn a_record_of_an_earlier_version_is_shown_without_what_it_lacks() {
         let record = Record::new(Fingerprint::new("mix", 1, json!({"mode": "new"})), Outputs::new());
-        assert_eq!(made(&record), "1970-01-01 00:00:00 UTC");
-        assert_eq!(program(&record), "runner ");
+        assert_eq!(time_and_user(&record), "1970-01-01 00:00:00 UTC");
+        assert_eq!(program_and_commit(&record), "runner ");
         assert_eq!(took(&record), "0.0s");
     }
 
@@ -180,12 +141,15 @@ mod tests {
             cpu_seconds: Some(80.1),
             peak_memory: Some(512_000_000),
         };
-        assert_eq!(made(&record), "2023-11-14 22:13:20 UTC by ada");
+        assert_eq!(time_and_user(&record), "2023-11-14 22:13:20 UTC by ada");
         assert_eq!(
-            program(&record),
+            program_and_commit(&record),
             "runner 0.1.0, build af1349b9f5f9; experiment of commit 5f5f5f5f5f5f, with changes"
         );
         assert_eq!(took(&record), "41.2s, 1m20s of CPU, 512.0 MB of memory");
-        assert_eq!(params(&json!({"a": {"b": 1, "c": null}, "d": [1, 2]})), ["a.b = 1", "d = [1,2]"]);
+        assert_eq!(
+            param_lines(&json!({"a": {"b": 1, "c": null}, "d": [1, 2]})),
+            ["a.b = 1", "d = [1,2]"]
+        );
     }
 }

@@ -1,111 +1,70 @@
-//! Two sides compared, stage by stage: what is the same is counted, what differs is shown side by side.
+//! Two sides compared, stage by stage. Equal facts are counted, the others are shown side by side.
 
+mod experiment_side;
+mod facts;
+mod run_side;
+mod side;
 mod text;
-
-use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use lab::event::StageName;
 
-/// What is known of an experiment, a variant or a run.
-#[derive(Clone, Debug, Default)]
-pub struct Side {
-    /// As it was asked for.
-    pub name: String,
-    /// In the order of the plan.
-    pub stages: Vec<(StageName, Facts)>,
-}
+pub use facts::{FactKind, FactName, StageFacts};
+pub use side::DiffSide;
 
-/// What is known of a stage.
-pub type Facts = BTreeMap<Fact, Value>;
-
-/// The name of one thing that is known of a stage.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fact {
-    pub about: About,
-    /// `learning_rate`, `data`, `in_domain accuracy`.
-    pub name: String,
-}
-
-/// What a fact is about, in the order in which they are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum About {
-    Kind,
-    Param,
-    Seed,
-    Numbers,
-    Input,
-    Output,
-    Metric,
-}
-
-/// Both sides of all stages.
+/// The comparison of two sides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diff {
     pub names: [String; 2],
-    pub stages: Vec<Compared>,
+    pub stages: Vec<StageDiff>,
 }
 
 /// Both sides of one stage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Compared {
+pub struct StageDiff {
     pub stage: StageName,
-    /// Which sides have it.
-    pub there: [bool; 2],
-    pub rows: Vec<Row>,
+    /// Which sides have the stage.
+    pub present: [bool; 2],
+    pub rows: Vec<FactDiff>,
 }
 
-/// One fact of a stage on both sides; nothing where a side has none.
+/// One fact about a stage on both sides; `None` for a side without it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    pub fact: Fact,
+pub struct FactDiff {
+    pub fact: FactName,
     pub values: [Option<Value>; 2],
 }
 
-impl Row {
+impl FactDiff {
     pub fn is_equal(&self) -> bool {
         self.values[0] == self.values[1]
     }
 }
 
-impl Compared {
-    /// Facts that are the same on both sides.
-    pub fn equal(&self) -> usize {
+impl StageDiff {
+    /// The number of facts that are equal on both sides.
+    pub fn count_equal(&self) -> usize {
         self.rows.iter().filter(|row| row.is_equal()).count()
     }
 
-    /// Whether both sides have it, and all is the same.
+    /// Whether both sides have the stage with equal facts.
     pub fn is_equal(&self) -> bool {
-        self.there == [true, true] && self.rows.iter().all(Row::is_equal)
-    }
-}
-
-impl About {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Kind => "kind",
-            Self::Param => "param",
-            Self::Seed => "seed",
-            Self::Numbers => "numbers",
-            Self::Input => "input",
-            Self::Output => "output",
-            Self::Metric => "metric",
-        }
+        self.present == [true, true] && self.rows.iter().all(FactDiff::is_equal)
     }
 }
 
 impl Diff {
-    /// Compares stages of equal name and variant; the first side's order, then what only the second has.
-    pub fn of(sides: [&Side; 2]) -> Self {
+    /// Compares stages of equal name and variant, in the order of the first side. Stages of the second side alone are last.
+    pub fn between(sides: [&DiffSide; 2]) -> Self {
         let [left, right] = sides;
-        let find = |side: &Side, name: &StageName| side.stages.iter().find(|(other, _)| other == name).map(|(_, facts)| facts.clone());
+        let find = |side: &DiffSide, name: &StageName| side.stages.iter().find(|(other, _)| other == name).map(|(_, facts)| facts.clone());
         let both = left
             .stages
             .iter()
-            .map(|(name, facts)| compared(name, [Some(facts.clone()), find(right, name)]));
+            .map(|(name, facts)| stage_diff(name, [Some(facts.clone()), find(right, name)]));
         let rest = right.stages.iter().filter(|(name, _)| find(left, name).is_none());
-        let rest = rest.map(|(name, facts)| compared(name, [None, Some(facts.clone())]));
+        let rest = rest.map(|(name, facts)| stage_diff(name, [None, Some(facts.clone())]));
         Self {
             names: [left.name.clone(), right.name.clone()],
             stages: both.chain(rest).collect(),
@@ -113,14 +72,14 @@ impl Diff {
     }
 
     /// `{"a", "b", "stages": [{"stage", "variant", "in", "equal", "rows": [{"about", "name", "a", "b"}]}]}`; equal rows are counted, and
-    /// listed if `all` are wanted.
+    /// listed with `all`.
     pub fn json(&self, all: bool) -> Value {
-        let row = |row: &Row| {
+        let row = |row: &FactDiff| {
             let [a, b] = &row.values;
-            json!({"about": row.fact.about.word(), "name": row.fact.name, "a": a, "b": b})
+            json!({"about": row.fact.kind.as_str(), "name": row.fact.name, "a": a, "b": b})
         };
-        let stage = |stage: &Compared| {
-            let place = match stage.there {
+        let stage = |stage: &StageDiff| {
+            let place = match stage.present {
                 [true, true] => "both",
                 [true, false] => "a",
                 _ => "b",
@@ -130,7 +89,7 @@ impl Diff {
                 "stage": stage.stage.name,
                 "variant": stage.stage.variant,
                 "in": place,
-                "equal": stage.equal(),
+                "equal": stage.count_equal(),
                 "rows": rows.map(row).collect::<Vec<_>>(),
             })
         };
@@ -139,68 +98,70 @@ impl Diff {
     }
 }
 
-fn compared(name: &StageName, sides: [Option<Facts>; 2]) -> Compared {
-    let there = [0, 1].map(|i| sides[i].is_some());
+fn stage_diff(name: &StageName, sides: [Option<StageFacts>; 2]) -> StageDiff {
+    let present = [0, 1].map(|i| sides[i].is_some());
     let [mut left, mut right] = sides.map(Option::unwrap_or_default);
-    let mut facts: Vec<Fact> = left.keys().chain(right.keys()).cloned().collect();
+    let mut facts: Vec<FactName> = left.keys().chain(right.keys()).cloned().collect();
     facts.sort();
     facts.dedup();
-    let row = |fact: Fact| Row {
+    let row = |fact: FactName| FactDiff {
         values: [left.remove(&fact), right.remove(&fact)],
         fact,
     };
-    Compared {
+    StageDiff {
         stage: name.clone(),
-        there,
+        present,
         rows: facts.into_iter().map(row).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use lab::text::Paint;
 
-    fn stage(name: &str, rate: f64, accuracy: f64) -> (StageName, Facts) {
+    fn stage(name: &str, rate: f64, accuracy: f64) -> (StageName, StageFacts) {
         let name = StageName {
             name: name.to_owned(),
             variant: BTreeMap::new(),
         };
-        let fact = |about, name: &str, value: Value| {
+        let fact = |kind, name: &str, value: Value| {
             (
-                Fact {
-                    about,
+                FactName {
+                    kind,
                     name: name.to_owned(),
                 },
                 value,
             )
         };
         let facts = [
-            fact(About::Kind, "", "train".into()),
-            fact(About::Param, "learning_rate", rate.into()),
-            fact(About::Param, "model.width", 64.into()),
-            fact(About::Metric, "in_domain accuracy", accuracy.into()),
+            fact(FactKind::Kind, "", "train".into()),
+            fact(FactKind::Param, "learning_rate", rate.into()),
+            fact(FactKind::Param, "model.width", 64.into()),
+            fact(FactKind::Metric, "in_domain accuracy", accuracy.into()),
         ];
         (name, facts.into())
     }
 
     fn example() -> Diff {
-        let left = Side {
+        let left = DiffSide {
             name: "a.toml".to_owned(),
             stages: vec![stage("same", 0.1, 0.5), stage("other", 0.003, 0.5), stage("gone", 0.1, 0.5)],
         };
-        let mut right = Side {
+        let mut right = DiffSide {
             name: "b.toml".to_owned(),
             stages: vec![stage("new", 0.1, 0.5), stage("other", 0.002, 0.75), stage("same", 0.1, 0.5)],
         };
         right.stages[1].1.insert(
-            Fact {
-                about: About::Seed,
+            FactName {
+                kind: FactKind::Seed,
                 name: String::new(),
             },
             1.into(),
         );
-        Diff::of([&left, &right])
+        Diff::between([&left, &right])
     }
 
     #[test]

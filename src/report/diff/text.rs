@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Compared, Diff};
+use super::{Diff, StageDiff};
 use lab::text::{Align, Color, Paint, TextTable};
 
-/// Longer values are cut.
-const LONGEST: usize = 40;
+/// Longer values are shortened to this number of characters.
+const MAX_VALUE_LENGTH: usize = 40;
 
 impl Diff {
     /// The stages that differ, each with its rows; then those that are equal, and those that only one side has.
@@ -16,18 +16,18 @@ impl Diff {
         for stage in self
             .stages
             .iter()
-            .filter(|stage| stage.there == [true, true] && (all || !stage.is_equal()))
+            .filter(|stage| stage.present == [true, true] && (all || !stage.is_equal()))
         {
             text += &format!(
                 "\n{}\n{}",
                 paint.paint(Color::Bold, &stage.stage.to_string()),
-                rows(stage, all, paint)
+                rows_text(stage, all, paint)
             );
         }
         let lists = [
-            ("equal", self.named(Compared::is_equal)),
-            ("only in A", self.named(|stage| stage.there == [true, false])),
-            ("only in B", self.named(|stage| stage.there == [false, true])),
+            ("equal", self.names_of(StageDiff::is_equal)),
+            ("only in A", self.names_of(|stage| stage.present == [true, false])),
+            ("only in B", self.names_of(|stage| stage.present == [false, true])),
         ];
         for (title, names) in lists {
             if !names.is_empty() && (!all || title != "equal") {
@@ -37,7 +37,7 @@ impl Diff {
         text
     }
 
-    fn named(&self, fits: impl Fn(&Compared) -> bool) -> Vec<String> {
+    fn names_of(&self, fits: impl Fn(&StageDiff) -> bool) -> Vec<String> {
         self.stages
             .iter()
             .filter(|stage| fits(stage))
@@ -46,36 +46,36 @@ impl Diff {
     }
 }
 
-fn rows(stage: &Compared, all: bool, paint: Paint) -> String {
+fn rows_text(stage: &StageDiff, all: bool, paint: Paint) -> String {
     let title = |title: &str| (title.to_owned(), Align::Left);
     let mut table = TextTable::new([title(""), title(""), title("A"), title("B")]);
     for row in stage.rows.iter().filter(|row| all || !row.is_equal()) {
         let color = (all && row.is_equal()).then_some(Color::Dim);
         let [a, b] = &row.values;
         let cells = [
-            format!("  {}", row.fact.about.word()),
+            format!("  {}", row.fact.kind.as_str()),
             row.fact.name.clone(),
-            shown(a.as_ref()),
-            shown(b.as_ref()),
+            value_text(a.as_ref()),
+            value_text(b.as_ref()),
         ];
         table.row(cells.map(|cell| (cell, color)));
     }
     let mut text = table.render(paint);
-    if !all && stage.equal() > 0 {
-        text += &paint.paint(Color::Dim, &format!("  {} equal", stage.equal()));
+    if !all && stage.count_equal() > 0 {
+        text += &paint.paint(Color::Dim, &format!("  {} equal", stage.count_equal()));
         text.push('\n');
     }
     text
 }
 
-fn shown(value: Option<&Value>) -> String {
+fn value_text(value: Option<&Value>) -> String {
     let text = match value {
         None => "–".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_VALUE_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn values_fit_on_a_line() {
-        assert_eq!(shown(Some(&"a\nb".into())), "a b");
-        assert_eq!(shown(Some(&"x".repeat(50).into())).chars().count(), LONGEST + 1);
-        assert_eq!(shown(None), "–");
+        assert_eq!(value_text(Some(&"a\nb".into())), "a b");
+        assert_eq!(value_text(Some(&"x".repeat(50).into())).chars().count(), MAX_VALUE_LENGTH + 1);
+        assert_eq!(value_text(None), "–");
     }
 }

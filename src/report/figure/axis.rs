@@ -1,12 +1,12 @@
-//! Axes: which numbers they span, and where their ticks are.
+//! Axes: the range of their numbers, and their ticks.
 
-/// How numbers become places.
+/// The mapping from numbers to positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,
-    /// Decades are equally long.
+    /// All decades have the same length.
     Log,
-    /// Whole numbers, each with room for bars.
+    /// Whole numbers, each with room for its bars.
     Whole,
 }
 
@@ -19,18 +19,18 @@ pub(super) struct Axis {
     pub high: f64,
 }
 
-/// A tick, and what stands beside it.
+/// A tick and its label.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tick {
     pub at: f64,
     pub label: String,
 }
 
-/// On a logarithmic axis, at most: a loss that is rounded to 0 has no place of its own.
-const DECADES: f64 = 12.0;
+/// The maximum number of decades on a logarithmic axis, for losses that are nearly 0.
+const MAX_DECADES: f64 = 12.0;
 
 impl Axis {
-    /// From `low` to `high`, whatever the data.
+    /// From `low` to `high`, for any data.
     pub(super) fn fixed(title: &str, low: f64, high: f64) -> Self {
         Self {
             title: title.to_owned(),
@@ -44,11 +44,11 @@ impl Axis {
     pub(super) fn from_zero(title: &str, values: impl Iterator<Item = f64>) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let most = if most > 0.0 { most } else { 1.0 };
-        let step = step(most);
+        let step = tick_step(most);
         Self::fixed(title, 0.0, (most / step - 1e-9).ceil() * step)
     }
 
-    /// Whole decades around the positive ones of `values`, down from the greatest for [`DECADES`] at most.
+    /// Whole decades around the positive ones of `values`, down from the greatest for at most [`MAX_DECADES`].
     pub(super) fn log(title: &str, values: impl Iterator<Item = f64>) -> Self {
         let decades = values.filter(|value| value.is_finite() && *value > 0.0).map(f64::log10);
         let (low, high) = decades.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), decade| {
@@ -56,7 +56,7 @@ impl Axis {
         });
         let (low, high) = if low.is_finite() { (low, high.max(low + 1.0)) } else { (0.0, 1.0) };
         let high = high.min(f64::MAX.log10().floor());
-        let low = low.max(high - DECADES);
+        let low = low.max(high - MAX_DECADES);
         Self {
             scale: Scale::Log,
             ..Self::fixed(title, 10f64.powf(low), 10f64.powf(high))
@@ -75,8 +75,8 @@ impl Axis {
         }
     }
 
-    /// The share of the axis at which `value` stands; values beyond the ends stand at the ends.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    /// The position of `value` as a share of the axis. Values beyond the ends are drawn at the ends.
+    pub(super) fn position(&self, value: f64) -> f64 {
         let share = match self.scale {
             Scale::Log if value <= 0.0 => 0.0,
             Scale::Log => (value / self.low).log10() / (self.high / self.low).log10(),
@@ -88,8 +88,8 @@ impl Axis {
     /// About four ticks at round numbers.
     pub(super) fn ticks(&self) -> Vec<Tick> {
         match self.scale {
-            Scale::Linear => every(step(self.high - self.low), self.low, self.high),
-            Scale::Whole => every(step((self.high - self.low - 1.0) / 2.0).max(1.0), self.low, self.high),
+            Scale::Linear => ticks_every(tick_step(self.high - self.low), self.low, self.high),
+            Scale::Whole => ticks_every(tick_step((self.high - self.low - 1.0) / 2.0).max(1.0), self.low, self.high),
             Scale::Log => {
                 let decades = (self.high / self.low).log10().round() as i32;
                 let stride = (decades + 3) / 4;
@@ -106,8 +106,8 @@ impl Axis {
     }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that goes four to eight times into `span`.
-fn step(span: f64) -> f64 {
+/// The step between ticks: 1, 2 or 5 times a power of ten, with four to eight steps in `span`.
+fn tick_step(span: f64) -> f64 {
     let rough = span.max(f64::MIN_POSITIVE) / 4.0;
     let power = 10f64.powf(rough.log10().floor());
     let factor = match rough / power {
@@ -118,7 +118,7 @@ fn step(span: f64) -> f64 {
     factor * power
 }
 
-fn every(step: f64, low: f64, high: f64) -> Vec<Tick> {
+fn ticks_every(step: f64, low: f64, high: f64) -> Vec<Tick> {
     let decimals = (-step.log10().floor()).max(0.0) as usize;
     let first = (low / step - 1e-9).ceil() as i64;
     let last = (high / step + 1e-9).floor() as i64;
@@ -129,7 +129,7 @@ fn every(step: f64, low: f64, high: f64) -> Vec<Tick> {
     (first..=last).map(tick).collect()
 }
 
-/// Ten to the power `decade`: `0.001`, `100`, and where that is long, `1e-5`.
+/// Ten to the power of `decade`: `0.001`, `100`, and if that is long, `1e-5`.
 fn power(decade: i32) -> String {
     match decade {
         -3..=5 => decimal(10f64.powi(decade), (-decade).max(0) as usize),
@@ -195,7 +195,10 @@ mod tests {
     #[test]
     fn places_run_from_end_to_end() {
         let axis = Axis::log("", [0.01, 1.0].into_iter());
-        assert_eq!([0.01, 0.1, 1.0, 0.0, 5.0].map(|value| axis.place(value)), [0.0, 0.5, 1.0, 0.0, 1.0]);
-        assert_eq!(Axis::fixed("", 0.0, 4.0).place(1.0), 0.25);
+        assert_eq!(
+            [0.01, 0.1, 1.0, 0.0, 5.0].map(|value| axis.position(value)),
+            [0.0, 0.5, 1.0, 0.0, 1.0]
+        );
+        assert_eq!(Axis::fixed("", 0.0, 4.0).position(1.0), 0.25);
     }
 }

@@ -2,99 +2,101 @@
 
 use std::collections::BTreeMap;
 
-use super::alike::Alike;
 use super::axis::Axis;
-use super::series::{self, Names, bare, point, reference, sorted};
-use super::{Figure, Form, Panel, Point, Series};
-use crate::scores::{Row, Scores, group_text};
+use super::panel_groups::PanelGroup;
+use super::series::{self, SeriesNames, bare, point, reference_line, sorted_unique};
+use super::{Figure, FigurePoint, Panel, Series, SeriesForm};
+use crate::scores::{ScoreRow, Scores, group_text};
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 
-/// What is drawn.
-struct Drawn {
+/// The metric of one figure.
+struct IterationPlot {
     metric: &'static str,
     scale: f64,
     y: fn(&[Series]) -> Axis,
-    /// Whether the full solutions' steps are drawn as well.
+    /// Whether the steps of the full solutions are plot too.
     full: bool,
 }
 
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
-    let drawn = Drawn {
+    let plot = IterationPlot {
         metric: "accuracy",
         scale: 100.0,
-        y: |_| Axis::fixed("right answers, %", 0.0, 100.0),
+        y: |_| Axis::fixed("correct answers, %", 0.0, 100.0),
         full: false,
     };
-    let panels = panels(scores, &drawn);
-    Figure::of("accuracy-by-iteration", "Accuracy by iteration", &format!("{CAPTION}."), panels)
+    let panels = panels(scores, &plot);
+    Figure::new("accuracy-by-iteration", "Accuracy by iteration", &format!("{CAPTION}."), panels)
 }
 
 pub(super) fn steps(scores: &Scores) -> Option<Figure> {
-    let drawn = Drawn {
+    let plot = IterationPlot {
         metric: "average_steps",
         scale: 1.0,
         y: |series| {
             let tops = series.iter().flat_map(|series| &series.points);
-            Axis::from_zero("steps", tops.map(Point::top))
+            Axis::from_zero("steps", tops.map(FigurePoint::top))
         },
         full: true,
     };
     let caption = format!("{CAPTION}; dotted: the full solutions.");
-    Figure::of("steps-by-iteration", "Average steps by iteration", &caption, panels(scores, &drawn))
+    Figure::new("steps-by-iteration", "Average steps by iteration", &caption, panels(scores, &plot))
 }
 
 pub(super) fn valid(scores: &Scores) -> Option<Figure> {
-    let drawn = Drawn {
+    let plot = IterationPlot {
         metric: "valid_right",
         scale: 100.0,
-        y: |_| Axis::fixed("of the right answers, %", 0.0, 100.0),
+        y: |_| Axis::fixed("of the correct answers, %", 0.0, 100.0),
         full: false,
     };
     let caption = format!(
-        "Of the right answers, the share in which every step follows from what stands before it: the others came to it some other way, luck for one. {CAPTION}."
+        "Of the correct answers, the share in which every step follows from the one before it. The others reached the answer in another way, for example by luck. {CAPTION}."
     );
-    Figure::of(
+    Figure::new(
         "valid-by-iteration",
-        "Right answers with valid steps by iteration",
+        "Correct answers with valid steps by iteration",
         &caption,
-        panels(scores, &drawn),
+        panels(scores, &plot),
     )
 }
 
-fn means(row: &Row<'_>, data: &str, metric: &str) -> BTreeMap<usize, f64> {
+fn means(row: &ScoreRow<'_>, data: &str, metric: &str) -> BTreeMap<usize, f64> {
     let scores = row.on(data);
     scores
         .iter()
-        .filter_map(|(source, score)| Some((*source, score.number(metric)?)))
+        .filter_map(|(node, score)| Some((*node, score.number(metric)?)))
         .collect()
 }
 
-/// A panel for each data set and each kind of problems, a series for each evaluation and group of coordinates.
-fn panels(scores: &Scores, drawn: &Drawn) -> Vec<Panel> {
-    let rows: Vec<Row<'_>> = scores.rows().into_iter().filter(|row| !row.is_numbered()).collect();
+/// A panel for each data set and panel group, a series for each evaluation and group of coordinates.
+fn panels(scores: &Scores, plot: &IterationPlot) -> Vec<Panel> {
+    let rows: Vec<ScoreRow<'_>> = scores.rows().into_iter().filter(|row| !row.is_numbered()).collect();
     let data = scores.data();
     let each = data.iter().flat_map(|data| {
-        let alike = Alike::rows(&rows, data).into_iter();
-        alike.map(|alike| {
-            let own = rows.iter().filter_map(|row| Some(row.among(alike.rest(&row.group)?)));
-            drawn.panel(alike.title(data), &own.collect::<Vec<_>>(), data)
+        let group = PanelGroup::of_rows(&rows, data).into_iter();
+        group.map(|group| {
+            let own = rows
+                .iter()
+                .filter_map(|row| Some(row.with_group(group.distinct_coordinates(&row.group)?)));
+            plot.panel(group.title(data), &own.collect::<Vec<_>>(), data)
         })
     });
     each.collect()
 }
 
-impl Drawn {
-    fn panel(&self, title: String, rows: &[Row<'_>], data: &str) -> Panel {
+impl IterationPlot {
+    fn panel(&self, title: String, rows: &[ScoreRow<'_>], data: &str) -> Panel {
         let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
         let iterations = || in_loop().filter_map(|row| row.iteration).map(|k| k as f64);
-        let places = sorted(iterations());
-        let level = |at: &Point| places.iter().map(|x| Point { x: *x, ..at.clone() }).collect();
+        let places = sorted_unique(iterations());
+        let level = |at: &FigurePoint| places.iter().map(|x| FigurePoint { x: *x, ..at.clone() }).collect();
         let mut series = self.by_iteration(rows, data);
-        series.extend(self.outside(rows, data).iter().map(|(name, at)| reference(name, level(at))));
+        series.extend(self.outside(rows, data).iter().map(|(name, at)| reference_line(name, level(at))));
         let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
         let full = point(0.0, &full, 1.0).filter(|_| self.full);
-        series.extend(full.map(|steps| series::full(level(&bare(0.0, steps.y)))));
+        series.extend(full.map(|steps| series::full_solutions(level(&bare(0.0, steps.y)))));
         Panel {
             title,
             x: Axis::whole("iteration", iterations()),
@@ -103,20 +105,20 @@ impl Drawn {
         }
     }
 
-    /// The evaluations outside of the loop, each once, whichever variants share it; with the coordinates in its name where there are others.
-    fn outside(&self, rows: &[Row<'_>], data: &str) -> Vec<(String, Point)> {
+    /// The evaluations outside of the loop, each once even if variants share it. Several rows of one stage have their coordinates in the name.
+    fn outside(&self, rows: &[ScoreRow<'_>], data: &str) -> Vec<(String, FigurePoint)> {
         let outside = rows.iter().filter(|row| row.iteration.is_none());
-        let mut found: Vec<(&Row<'_>, Point)> = Vec::new();
+        let mut found: Vec<(&ScoreRow<'_>, FigurePoint)> = Vec::new();
         for row in outside {
             let at = point(0.0, &means(row, data, self.metric), self.scale);
             let new = at.filter(|at| {
                 !found
                     .iter()
-                    .any(|(other, known)| other.stage == row.stage && known.sources == at.sources)
+                    .any(|(other, known)| other.stage == row.stage && known.nodes == at.nodes)
             });
             found.extend(new.map(|at| (row, at)));
         }
-        let name = |row: &Row<'_>| {
+        let name = |row: &ScoreRow<'_>| {
             let alone = found.iter().filter(|(other, _)| other.stage == row.stage).count() == 1;
             match group_text(&row.group).as_str() {
                 group if !alone && !group.is_empty() => format!("{}, {group}", row.stage),
@@ -126,16 +128,16 @@ impl Drawn {
         found.iter().map(|(row, at)| (name(row), at.clone())).collect()
     }
 
-    fn by_iteration(&self, rows: &[Row<'_>], data: &str) -> Vec<Series> {
+    fn by_iteration(&self, rows: &[ScoreRow<'_>], data: &str) -> Vec<Series> {
         let in_loop = || rows.iter().filter(|row| row.iteration.is_some());
-        let names = Names::of(in_loop().map(|row| (row.base, row.group.clone())));
+        let names = SeriesNames::new(in_loop().map(|row| (row.base, row.group.clone())));
         let series = names.each().map(|(name, style, (base, group))| {
             let own = in_loop().filter(|row| row.base == *base && row.group == *group);
             let points = own.filter_map(|row| point(row.iteration? as f64, &means(row, data, self.metric), self.scale));
             Series {
                 name,
                 style,
-                form: Form::Marked,
+                form: SeriesForm::Marked,
                 points: points.collect(),
             }
         });

@@ -4,15 +4,22 @@ use std::collections::BTreeMap;
 
 use super::axis::Axis;
 use super::series::point;
-use super::{Figure, Form, Panel, Point, Series, Spread, Style};
-use crate::findings::Curve;
-use crate::scores::{distinct, group_text};
+use super::{Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle, Spread};
+use crate::scores::{StagePlace, distinct, group_text};
 
-pub(super) fn losses(curves: &[Curve]) -> Option<Figure> {
+/// The training curve of one model, in one variant.
+#[derive(Clone, Debug)]
+pub struct LossCurve {
+    pub place: StagePlace,
+    /// Optimizer step and loss.
+    pub points: Vec<(u64, f64)>,
+}
+
+pub(super) fn losses(curves: &[LossCurve]) -> Option<Figure> {
     let keys = distinct(curves.iter().map(|curve| (curve.place.base(), curve.place.group())));
     let groups = distinct(keys.iter().map(|(_, group)| group)).len();
     let panels = keys.iter().map(|(base, group)| {
-        let own: Vec<&Curve> = curves
+        let own: Vec<&LossCurve> = curves
             .iter()
             .filter(|curve| curve.place.base() == *base && curve.place.group() == *group)
             .collect();
@@ -23,7 +30,7 @@ pub(super) fn losses(curves: &[Curve]) -> Option<Figure> {
         };
         panel(title, &own)
     });
-    Figure::of(
+    Figure::new(
         "training",
         "Training curves",
         "Cross-entropy of the tokens trained on, by optimizer step; geometric means over the seeds, with a band of one standard deviation of the logarithms.",
@@ -31,16 +38,16 @@ pub(super) fn losses(curves: &[Curve]) -> Option<Figure> {
     )
 }
 
-fn panel(title: String, curves: &[&Curve]) -> Panel {
+fn panel(title: String, curves: &[&LossCurve]) -> Panel {
     let stages = distinct(curves.iter().map(|curve| curve.place.stage.as_str()));
     let series = stages.iter().map(|stage| {
-        let own: Vec<&&Curve> = curves.iter().filter(|curve| curve.place.stage == *stage).collect();
+        let own: Vec<&&LossCurve> = curves.iter().filter(|curve| curve.place.stage == *stage).collect();
         let iteration = own.first().and_then(|curve| curve.place.iteration);
         Series {
             name: (*stage).to_owned(),
-            // By iteration, so that the curves of one iteration look alike in all panels.
-            style: Style::Colour(iteration.and_then(|k| usize::try_from(k).ok()).unwrap_or(0)),
-            form: Form::Line,
+            // By iteration: the curves of one iteration look the same in all panels.
+            style: SeriesStyle::Colour(iteration.and_then(|k| usize::try_from(k).ok()).unwrap_or(0)),
+            form: SeriesForm::Line,
             points: means(&own),
         }
     });
@@ -54,27 +61,27 @@ fn panel(title: String, curves: &[&Curve]) -> Panel {
     }
 }
 
-/// What smaller losses are taken for.
-const LEAST: f64 = 1e-12;
+/// The lower limit of losses before the logarithm.
+const MIN_LOSS: f64 = 1e-12;
 
-/// The geometric mean of losses, by source, as a point.
-fn geometric(x: f64, losses: &BTreeMap<usize, f64>) -> Option<Point> {
-    // A loss may be so small as to be rounded to 0.
-    let logs = losses.iter().map(|(source, loss)| (*source, loss.max(LEAST).ln()));
-    let Point { y, spread, sources, .. } = point(x, &logs.collect(), 1.0)?;
+/// The geometric mean of losses, by node, as a point.
+fn geometric(x: f64, losses: &BTreeMap<usize, f64>) -> Option<FigurePoint> {
+    // A loss may be rounded to 0.
+    let logs = losses.iter().map(|(node, loss)| (*node, loss.max(MIN_LOSS).ln()));
+    let FigurePoint { y, spread, nodes, .. } = point(x, &logs.collect(), 1.0)?;
     let spread = spread.map(|spread| match spread {
         Spread::Deviation(deviation) | Spread::Factor(deviation) => Spread::Factor(deviation.exp()),
     });
     let y = y.exp();
-    Some(Point { x, y, spread, sources })
+    Some(FigurePoint { x, y, spread, nodes })
 }
 
-/// Means over the seeds where their points have the same steps.
-fn means(curves: &[&&Curve]) -> Vec<Point> {
+/// Means over the seeds at each step.
+fn means(curves: &[&&LossCurve]) -> Vec<FigurePoint> {
     let mut by_step: BTreeMap<u64, BTreeMap<usize, f64>> = BTreeMap::new();
     for curve in curves {
         for (step, loss) in &curve.points {
-            by_step.entry(*step).or_default().insert(curve.place.source, *loss);
+            by_step.entry(*step).or_default().insert(curve.place.node, *loss);
         }
     }
     by_step

@@ -1,44 +1,45 @@
-//! What the filter kept in each iteration, and how good the answers were that it was given.
+//! The rows that the filter kept in each iteration, and the accuracy of the answers that it read.
 
 use std::collections::BTreeMap;
 
-use super::alike::{Alike, Group};
 use super::axis::Axis;
-use super::series::{Names, point};
-use super::{Figure, Form, Panel, Point, Series, Style};
-use crate::findings::Kept;
-use crate::scores::distinct;
+use super::panel_groups::PanelGroup;
+use super::series::{SeriesNames, point};
+use super::{Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
+use crate::scores::{KeptSkips, VariantGroup, distinct};
 use kinds::metrics::BySkip;
 
-/// A share of the answers to requests for a number of steps fewer than the full solution has.
-type Share = fn(&BySkip) -> (u64, u64);
+/// A share of the answers to requests for skips: the answers that count, and all.
+type SkipShare = fn(&BySkip) -> (u64, u64);
 
-const SHARES: [(&str, Share); 3] = [
-    ("as short as asked for", |skip| (skip.consistent, skip.requests)),
-    ("of these, right", |skip| (skip.kept, skip.consistent)),
+const SHARES: [(&str, SkipShare); 3] = [
+    ("as short as requested", |skip| (skip.consistent, skip.requests)),
+    ("of these, correct", |skip| (skip.kept, skip.consistent)),
     ("of these, steps all valid", |skip| (skip.kept_valid, skip.kept)),
 ];
 
-pub(super) fn skips(kept: &[Kept]) -> Option<Figure> {
-    let alike = Alike::of(kept.iter().map(|kept| (kept.place.group(), kept.full_steps)));
+pub(super) fn skips(kept: &[KeptSkips]) -> Option<Figure> {
+    let alike = PanelGroup::by_problems(kept.iter().map(|kept| (kept.place.group(), kept.full_steps)));
     let panels = alike.iter().flat_map(|alike| {
-        let own = kept.iter().filter_map(|kept| Some((alike.rest(&kept.place.group())?, kept)));
-        let own: Vec<(Group<'_>, &Kept)> = own.collect();
+        let own = kept
+            .iter()
+            .filter_map(|kept| Some((alike.distinct_coordinates(&kept.place.group())?, kept)));
+        let own: Vec<(VariantGroup<'_>, &KeptSkips)> = own.collect();
         let mut panels = vec![counts(&own, alike.title("kept"))];
         panels.extend(SHARES.iter().flat_map(|(title, share)| self::panels(&own, title, alike, *share)));
         panels
     });
-    Figure::of(
+    Figure::new(
         "kept-skips",
-        "Kept skips by iteration",
-        "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … steps fewer than the full solution has: the share with \
-         exactly as many steps as asked for; the accuracy of these; and of the right ones among these, the share in which every step follows \
-         from what stands before it. Means over the seeds, with a band of one standard deviation.",
+        "KeptSkips skips by iteration",
+        "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … fewer steps than the full solution has: the share with \
+         exactly the requested number of steps; the accuracy of these; and of the correct ones among these, the share in which every step \
+         follows from the one before it. Means over the seeds, with a band of one standard deviation.",
         panels.collect(),
     )
 }
 
-fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
+fn counts(kept: &[(VariantGroup<'_>, &KeptSkips)], title: String) -> Panel {
     let names = names(kept);
     let series = names.each().map(|(name, style, key)| {
         let own = among(kept, key);
@@ -46,7 +47,7 @@ fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
     });
     let series: Vec<Series> = series.collect();
     let tops = series.iter().flat_map(|series| &series.points);
-    let y = Axis::from_zero("rows", tops.map(Point::top));
+    let y = Axis::from_zero("rows", tops.map(FigurePoint::top));
     Panel {
         title,
         x: iterations(kept),
@@ -55,13 +56,13 @@ fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
     }
 }
 
-/// The panels of one share: a series for each number of steps left out; where there are several groups, a panel for each number instead.
-fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, share: Share) -> Vec<Panel> {
+/// The panels of one share. One group has one panel with a series for each number of steps left out; several groups have a panel for each number.
+fn panels(kept: &[(VariantGroup<'_>, &KeptSkips)], title: &str, alike: &PanelGroup<'_>, share: SkipShare) -> Vec<Panel> {
     let names = names(kept);
     let several = names.each().count() > 1;
     let asked = distinct(kept.iter().flat_map(|(_, kept)| kept.skips().map(|skip| skip.skip)));
     let series = asked.iter().enumerate().flat_map(|(i, fewer)| {
-        let value = move |kept: &Kept| {
+        let value = move |kept: &KeptSkips| {
             let (part, whole) = share(kept.skips().find(|skip| skip.skip == *fewer)?);
             (whole > 0).then(|| part as f64 / whole as f64)
         };
@@ -69,7 +70,7 @@ fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, share: Sh
             let (name, style) = match several {
                 true => (name, style),
                 // The first colour is that of the counts.
-                false => (format!("{fewer} fewer"), Style::Colour(1 + i)),
+                false => (format!("{fewer} fewer"), SeriesStyle::Colour(1 + i)),
             };
             (*fewer, series(name, style, among(kept, key), value, 100.0))
         });
@@ -97,41 +98,44 @@ fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, share: Sh
         .collect()
 }
 
-fn names<'a>(kept: &[(Group<'a>, &'a Kept)]) -> Names<'a> {
-    Names::of(kept.iter().map(|(group, kept)| (kept.place.base(), group.clone())))
+fn names<'a>(kept: &[(VariantGroup<'a>, &'a KeptSkips)]) -> SeriesNames<'a> {
+    SeriesNames::new(kept.iter().map(|(group, kept)| (kept.place.base(), group.clone())))
 }
 
-fn among<'a>(kept: &'a [(Group<'a>, &'a Kept)], (base, group): &'a (&str, Group<'_>)) -> impl Iterator<Item = &'a Kept> {
+fn among<'a>(
+    kept: &'a [(VariantGroup<'a>, &'a KeptSkips)],
+    (base, group): &'a (&str, VariantGroup<'_>),
+) -> impl Iterator<Item = &'a KeptSkips> {
     let own = kept
         .iter()
         .filter(move |(other, kept)| kept.place.base() == *base && other == group);
     own.map(|(_, kept)| *kept)
 }
 
-fn iterations(kept: &[(Group<'_>, &Kept)]) -> Axis {
+fn iterations(kept: &[(VariantGroup<'_>, &KeptSkips)]) -> Axis {
     let iterations = kept.iter().filter_map(|(_, kept)| kept.place.iteration);
     Axis::whole("iteration", iterations.map(|k| k as f64))
 }
 
-/// Means over the seeds of what `value` says, by iteration.
+/// Means of `value` over the seeds, by iteration.
 fn series<'a>(
     name: String,
-    style: Style,
-    kept: impl Iterator<Item = &'a Kept>,
-    value: impl Fn(&Kept) -> Option<f64>,
+    style: SeriesStyle,
+    kept: impl Iterator<Item = &'a KeptSkips>,
+    value: impl Fn(&KeptSkips) -> Option<f64>,
     scale: f64,
 ) -> Series {
     let mut by_iteration: BTreeMap<i64, BTreeMap<usize, f64>> = BTreeMap::new();
     for kept in kept {
         if let (Some(iteration), Some(value)) = (kept.place.iteration, value(kept)) {
-            by_iteration.entry(iteration).or_default().insert(kept.place.source, value);
+            by_iteration.entry(iteration).or_default().insert(kept.place.node, value);
         }
     }
     let points = by_iteration.iter().filter_map(|(k, numbers)| point(*k as f64, numbers, scale));
     Series {
         name,
         style,
-        form: Form::Marked,
+        form: SeriesForm::Marked,
         points: points.collect(),
     }
 }

@@ -1,20 +1,25 @@
-//! The figures of a report: what is drawn, apart from how.
+//! The figures of a report: their data here, the drawing in `svg` and `html`.
 
-mod alike;
 mod axis;
 mod by_iteration;
 mod by_length;
 mod curves;
 mod histogram;
+mod html;
 mod kept;
 mod legend;
+mod numbers;
+mod panel_groups;
+#[cfg(feature = "png")]
 mod png;
 mod series;
+mod style;
 mod svg;
 
-use super::findings::{Curve, Kept};
-use super::scores::Scores;
+use crate::scores::{KeptSkips, Scores};
 
+pub use curves::LossCurve;
+#[cfg(feature = "png")]
 pub use png::{PngError, png};
 
 pub(crate) use svg::SHAPES;
@@ -27,7 +32,7 @@ pub struct Figure {
     /// For files: `accuracy-by-iteration`.
     pub name: &'static str,
     pub title: &'static str,
-    /// What the axes, the bands and the dashed lines are.
+    /// Explains the axes, the bands and the dashed lines.
     pub caption: String,
     pub panels: Vec<Panel>,
 }
@@ -35,7 +40,7 @@ pub struct Figure {
 /// One pair of axes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
-    /// What tells it from the other panels; may be empty.
+    /// Distinguishes it from the other panels; may be empty.
     pub title: String,
     x: Axis,
     y: Axis,
@@ -46,21 +51,21 @@ pub struct Panel {
 #[derive(Clone, Debug, PartialEq)]
 struct Series {
     name: String,
-    /// Which colour and mark: equal in all panels of a figure.
-    style: Style,
-    form: Form,
-    points: Vec<Point>,
+    /// The colour and mark, equal in all panels of a figure.
+    style: SeriesStyle,
+    form: SeriesForm,
+    points: Vec<FigurePoint>,
 }
 
 impl Series {
-    fn at(&self, x: f64) -> Option<&Point> {
+    fn at(&self, x: f64) -> Option<&FigurePoint> {
         self.points.iter().find(|point| point.x.total_cmp(&x).is_eq())
     }
 }
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum SeriesForm {
     /// Marks joined by a line, with a band for the deviation.
     Marked,
     /// A line without marks, for many points.
@@ -71,17 +76,17 @@ enum Form {
 
 /// How a series looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
+enum SeriesStyle {
     /// One of the colours, in their order.
     Colour(usize),
-    /// What others are compared with: grey and dashed.
+    /// A reference for others: grey and dashed.
     Reference,
     /// The full solutions: grey and dotted.
     Full,
 }
 
-impl Style {
-    /// Whether it is there to compare with.
+impl SeriesStyle {
+    /// Whether it is a reference.
     fn is_grey(self) -> bool {
         matches!(self, Self::Reference | Self::Full)
     }
@@ -89,14 +94,14 @@ impl Style {
 
 /// A mean, and the stages that it comes from.
 #[derive(Clone, Debug, PartialEq)]
-struct Point {
+struct FigurePoint {
     x: f64,
     y: f64,
     spread: Option<Spread>,
-    sources: Vec<usize>,
+    nodes: Vec<usize>,
 }
 
-/// How far the seeds scatter around their mean.
+/// The deviation of the seeds from their mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Spread {
     /// The sample standard deviation.
@@ -105,8 +110,8 @@ enum Spread {
     Factor(f64),
 }
 
-impl Point {
-    /// The ends of what lies one deviation around the mean.
+impl FigurePoint {
+    /// The ends of the range of one deviation around the mean.
     fn ends(&self) -> Option<[f64; 2]> {
         Some(match self.spread? {
             Spread::Deviation(deviation) => [self.y - deviation, self.y + deviation],
@@ -114,22 +119,22 @@ impl Point {
         })
     }
 
-    /// The highest that is drawn of it.
+    /// The highest value that is drawn for it.
     fn top(&self) -> f64 {
         self.ends().map_or(self.y, |[_, high]| high)
     }
 }
 
 impl Figure {
-    /// A figure of the panels that have anything to show; nothing if none has.
-    fn of(name: &'static str, title: &'static str, caption: &str, panels: Vec<Panel>) -> Option<Self> {
-        let shown = |panel: &Panel| {
+    /// A figure with the panels that have data; `None` if no panel has.
+    fn new(name: &'static str, title: &'static str, caption: &str, panels: Vec<Panel>) -> Option<Self> {
+        let has_data = |panel: &Panel| {
             panel
                 .series
                 .iter()
                 .any(|series| !series.points.is_empty() && !series.style.is_grey())
         };
-        let panels: Vec<Panel> = panels.into_iter().filter(shown).collect();
+        let panels: Vec<Panel> = panels.into_iter().filter(has_data).collect();
         (!panels.is_empty()).then(|| Self {
             name,
             title,
@@ -139,8 +144,8 @@ impl Figure {
     }
 }
 
-/// All figures that there is something to show in.
-pub fn figures(scores: &Scores, kept: &[Kept], curves: &[Curve]) -> Vec<Figure> {
+/// All figures with data.
+pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve]) -> Vec<Figure> {
     let figures = [
         by_iteration::accuracy(scores),
         by_iteration::steps(scores),

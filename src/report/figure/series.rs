@@ -2,23 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Form, Point, Series, Spread, Style};
-use crate::scores::{Mean, distinct, group_text};
+use super::{FigurePoint, Series, SeriesForm, SeriesStyle, Spread};
+use crate::scores::{Mean, VariantGroup, distinct, group_text};
 
-/// The mean of `numbers`, by source, as a point.
-pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Option<Point> {
+/// The mean of `numbers`, by node, as a point.
+pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Option<FigurePoint> {
     let values: Vec<f64> = numbers.values().map(|number| number * scale).collect();
     let mean = Mean::of(&values)?;
-    Some(Point {
+    Some(FigurePoint {
         x,
         y: mean.mean,
         spread: mean.deviation.map(Spread::Deviation),
-        sources: numbers.keys().copied().collect(),
+        nodes: numbers.keys().copied().collect(),
     })
 }
 
-/// The places, each once, in their order.
-pub(super) fn sorted(places: impl Iterator<Item = f64>) -> Vec<f64> {
+/// The values in ascending order, each once.
+pub(super) fn sorted_unique(places: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut places: Vec<f64> = places.collect();
     places.sort_by(f64::total_cmp);
     places.dedup();
@@ -26,45 +26,45 @@ pub(super) fn sorted(places: impl Iterator<Item = f64>) -> Vec<f64> {
 }
 
 /// A point that comes from no stage.
-pub(super) fn bare(x: f64, y: f64) -> Point {
-    Point {
+pub(super) fn bare(x: f64, y: f64) -> FigurePoint {
+    FigurePoint {
         x,
         y,
         spread: None,
-        sources: Vec::new(),
+        nodes: Vec::new(),
     }
 }
 
 /// A grey, dashed series.
-pub(super) fn reference(name: &str, points: Vec<Point>) -> Series {
+pub(super) fn reference_line(name: &str, points: Vec<FigurePoint>) -> Series {
     Series {
         name: name.to_owned(),
-        style: Style::Reference,
-        form: Form::Line,
+        style: SeriesStyle::Reference,
+        form: SeriesForm::Line,
         points,
     }
 }
 
 /// The full solutions: grey and dotted.
-pub(super) fn full(points: Vec<Point>) -> Series {
+pub(super) fn full_solutions(points: Vec<FigurePoint>) -> Series {
     Series {
-        style: Style::Full,
-        ..reference("full solutions", points)
+        style: SeriesStyle::Full,
+        ..reference_line("full solutions", points)
     }
 }
 
-/// Which bases and coordinates there are among what is drawn, to name what tells series apart and nothing else.
-pub(super) struct Names<'a> {
-    keys: Vec<(&'a str, BTreeMap<&'a str, &'a str>)>,
+/// The base names and coordinates of the series of a panel. A series is named by what distinguishes it from the others.
+pub(super) struct SeriesNames<'a> {
+    keys: Vec<(&'a str, VariantGroup<'a>)>,
 }
 
-impl<'a> Names<'a> {
-    pub(super) fn of(keys: impl Iterator<Item = (&'a str, BTreeMap<&'a str, &'a str>)>) -> Self {
+impl<'a> SeriesNames<'a> {
+    pub(super) fn new(keys: impl Iterator<Item = (&'a str, VariantGroup<'a>)>) -> Self {
         Self { keys: distinct(keys) }
     }
 
-    /// Each base with each of its groups: its name, as far as there are others, and its style.
-    pub(super) fn each(&self) -> impl Iterator<Item = (String, Style, &(&'a str, BTreeMap<&'a str, &'a str>))> {
+    /// The name and style of the series of each base and group.
+    pub(super) fn each(&self) -> impl Iterator<Item = (String, SeriesStyle, &(&'a str, VariantGroup<'a>))> {
         let bases = distinct(self.keys.iter().map(|(base, _)| base)).len();
         self.keys.iter().enumerate().map(move |(i, key)| {
             let (base, group) = (key.0, group_text(&key.1));
@@ -73,7 +73,7 @@ impl<'a> Names<'a> {
                 (1, group) => group.to_owned(),
                 (_, group) => format!("{base}, {group}"),
             };
-            (name, Style::Colour(i), key)
+            (name, SeriesStyle::Colour(i), key)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Answers in the store, judged.
+//! Reads answers from the store and judges them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use lab::hash::Digest;
 use lab::store::StoreError;
 use learn::dataset::{self, Answer, Row};
 
-/// Reads answers one after the other, each with its judgement.
-pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
+/// Calls `each` with every answer in the file and its judgement.
+pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
     let damaged = |error: String| StoreError::Damaged {
         path: path.to_owned(),
         problem: format!("is not what `sample` or `eval` writes: {error}"),
@@ -21,12 +21,12 @@ pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), S
     Ok(())
 }
 
-/// Where an evaluation keeps the answers to the data set at `place`.
+/// The file with an evaluation's answers to the data set at `place`.
 pub fn path(folder: &Path, place: usize) -> PathBuf {
     folder.join(format!("answers-{place}.jsonl"))
 }
 
-/// What tells problems apart: ids alone do not, where seeds draw problems of their own.
-pub fn problem(row: &Row) -> Digest {
+/// Identifies a problem. Its id alone is not unique, because seeds may draw their own problems.
+pub fn problem_digest(row: &Row) -> Digest {
     Digest::of(format!("{}\n{}", row.id, row.prompt).as_bytes())
 }

@@ -1,49 +1,62 @@
-//! What tables, figures and page are made of, from plan and store.
+//! Reads the data of tables, figures and page from plan and store.
 
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
 use serde::Deserialize;
 
-pub mod answers;
-pub mod collect;
+mod answers;
 mod phase;
 mod samples;
-pub mod stages;
+mod scores;
+mod stages;
 
-use crate::Findings;
-use crate::findings::{Curve, Kept, Samples};
-use crate::scores::{Place, Scores};
-use kinds::metrics::{self, Outcome};
+pub use scores::{data_sets, metrics, scores};
+pub use stages::stages;
+
+use crate::figure::LossCurve;
+use crate::page::{PageData, PageSamples};
+use crate::scores::{KeptSkips, Scores, StagePlace};
+use kinds::metrics::{self as task_metrics, Outcome};
 use lab::plan::Selection;
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use learn::dataset;
 use phase::Phases;
-use samples::Chooser;
+use samples::SampleChooser;
 
-/// All that is known of the selected stages and what they need.
-pub fn findings(plan: &Plan, store: &Store, selection: &Selection, scores: Scores, question: String) -> Result<Findings, StoreError> {
-    Ok(Findings {
+/// The data of the page: the selected stages and those that they need.
+///
+/// # Errors
+/// When the store is damaged.
+pub fn page_data(plan: &Plan, store: &Store, selection: &Selection, scores: Scores, question: String) -> Result<PageData, StoreError> {
+    Ok(PageData {
         question,
         scores,
-        stages: stages::stages(plan, store)?,
-        samples: Gathering::of(plan, store, selection).samples()?,
+        stages: stages(plan, store)?,
+        samples: Gatherer::new(plan, store, selection).samples()?,
     })
 }
 
-/// What the selected filters kept, and how good the answers were that they were given.
-pub fn kept(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<Kept>, StoreError> {
-    Gathering::of(plan, store, selection).kept()
+/// The number of rows that the selected filters kept, and metrics of the answers that they read.
+///
+/// # Errors
+/// When the store is damaged.
+pub fn kept(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<KeptSkips>, StoreError> {
+    Gatherer::new(plan, store, selection).kept()
 }
 
-/// How the losses of the selected models went.
-pub fn curves(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<Curve>, StoreError> {
-    Gathering::of(plan, store, selection).curves()
+/// The training curves of the selected models.
+///
+/// # Errors
+/// When the store is damaged.
+pub fn curves(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<LossCurve>, StoreError> {
+    Gatherer::new(plan, store, selection).curves()
 }
 
-struct Gathering<'a> {
+/// Reads outputs of the stages of a plan.
+struct Gatherer<'a> {
     plan: &'a Plan,
     store: &'a Store,
     selection: &'a Selection,
@@ -57,17 +70,17 @@ struct Point {
     loss: f64,
 }
 
-impl<'a> Gathering<'a> {
-    fn of(plan: &'a Plan, store: &'a Store, selection: &'a Selection) -> Self {
+impl<'a> Gatherer<'a> {
+    fn new(plan: &'a Plan, store: &'a Store, selection: &'a Selection) -> Self {
         Self {
             plan,
             store,
             selection,
-            phases: Phases::of(plan),
+            phases: Phases::in_plan(plan),
         }
     }
 
-    /// The stages in the store that put out a `port`, and where each did.
+    /// The stages in the store with an output of this type, and the path of each output.
     fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
         let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
         hits.flat_map(move |(index, node, entry)| {
@@ -82,8 +95,8 @@ impl<'a> Gathering<'a> {
         Some(self.store.object(&entry.outputs.get(port)?.digest))
     }
 
-    /// The stage in each selected variant; a stage that is only needed by others has the variants that they have.
-    fn places(&self, index: NodeIndex, node: &Node) -> Vec<Place> {
+    /// The stage in each selected variant. A stage that others need has their variants.
+    fn places(&self, index: NodeIndex, node: &Node) -> Vec<StagePlace> {
         let chosen = |member: &&lab::event::StageName| {
             let variants = Selection {
                 stages: Vec::new(),
@@ -92,23 +105,23 @@ impl<'a> Gathering<'a> {
             variants.fits(member)
         };
         let members = node.members.iter().filter(chosen);
-        members.map(|member| collect::place(&self.phases, index, member)).collect()
+        members.map(|member| scores::stage_place(&self.phases, index, member)).collect()
     }
 
-    /// Of every filter in the store.
-    fn kept(&self) -> Result<Vec<Kept>, StoreError> {
+    /// For every filter in the store.
+    fn kept(&self) -> Result<Vec<KeptSkips>, StoreError> {
         let mut all = Vec::new();
         for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == "filter") {
             let mut outcomes: Vec<Outcome> = Vec::new();
             for link in node.inputs.values().flatten() {
                 let entry = self.plan.entries.get(link.from.index());
                 if let Some(answered) = entry.and_then(|entry| self.path(entry, &link.port)) {
-                    answers::read(&answered, |_, outcome| outcomes.push(outcome))?;
+                    answers::read_judged(&answered, |_, outcome| outcomes.push(outcome))?;
                 }
             }
-            let measured = metrics::measure(&outcomes);
-            let rows = stages::rows(&path).unwrap_or(0);
-            all.extend(self.places(index, node).into_iter().map(|place| Kept {
+            let measured = task_metrics::measure(&outcomes);
+            let rows = stages::count_rows(&path).unwrap_or(0);
+            all.extend(self.places(index, node).into_iter().map(|place| KeptSkips {
                 place,
                 rows,
                 full_steps: measured.average_full_steps,
@@ -118,8 +131,8 @@ impl<'a> Gathering<'a> {
         Ok(all)
     }
 
-    /// Of every model in the store that was trained here.
-    fn curves(&self) -> Result<Vec<Curve>, StoreError> {
+    /// For every model in the store that a stage has trained.
+    fn curves(&self) -> Result<Vec<LossCurve>, StoreError> {
         let mut all = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Model) {
             let path = folder.join("training.jsonl");
@@ -131,7 +144,7 @@ impl<'a> Gathering<'a> {
                 problem: format!("is not what `train` writes: {error}"),
             })?;
             let points: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.loss)).collect();
-            all.extend(self.places(index, node).into_iter().map(|place| Curve {
+            all.extend(self.places(index, node).into_iter().map(|place| LossCurve {
                 place,
                 points: points.clone(),
             }));
@@ -139,20 +152,20 @@ impl<'a> Gathering<'a> {
         Ok(all)
     }
 
-    fn samples(&self) -> Result<Samples, StoreError> {
+    fn samples(&self) -> Result<PageSamples, StoreError> {
         let mut sets: Vec<(usize, String, PathBuf)> = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Metrics) {
-            let names = collect::data_sets(&self.plan.dag, node).into_iter().enumerate();
+            let names = data_sets(&self.plan.dag, node).into_iter().enumerate();
             sets.extend(names.map(|(place, name)| (index.index(), name, answers::path(&folder, place))));
         }
         for (index, node, path) in self.outputs(PortType::Answers) {
-            let name = collect::data_sets(&self.plan.dag, node).join(", ");
+            let name = data_sets(&self.plan.dag, node).join(", ");
             sets.push((index.index(), name, path));
         }
-        let mut chooser = Chooser::new(sets.len());
+        let mut chooser = SampleChooser::new(sets.len());
         for (stage, data, path) in sets {
             let mut candidates = chooser.candidates();
-            answers::read(&path, |answer, outcome| candidates.add(answer, outcome))?;
+            answers::read_judged(&path, |answer, outcome| candidates.add(answer, outcome))?;
             chooser.choose(candidates, stage, &data);
         }
         Ok(chooser.samples())

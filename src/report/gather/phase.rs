@@ -1,4 +1,4 @@
-//! Where in the method's loop a stage stands.
+//! The phase of the method's loop that a stage belongs to.
 
 use std::collections::BTreeSet;
 
@@ -6,33 +6,35 @@ use petgraph::graph::NodeIndex;
 
 use lab::plan::Plan;
 
-/// For each node of a plan, whether kept skips reach it, and the start that its problems were drawn for.
+/// The phases of the nodes of a plan.
 pub(super) struct Phases {
-    nodes: Vec<Phase>,
-    /// Bases of which any stage reads kept skips: those of the loop.
+    nodes: Vec<StagePhase>,
+    /// The base names of the stages in the loop. A base is in the loop if any of its stages depends on a filter.
     looping: BTreeSet<String>,
 }
 
+/// The phase of one node.
 #[derive(Clone, Default)]
-struct Phase {
+struct StagePhase {
     base: String,
+    /// Whether the stage depends on a filter.
     iterated: bool,
-    /// `cold`, `warm`
+    /// The start of its problems: `cold`, `warm`
     start: Option<String>,
 }
 
 impl Phases {
-    pub fn of(plan: &Plan) -> Self {
-        let mut nodes = vec![Phase::default(); plan.dag.graph.node_count()];
+    pub fn in_plan(plan: &Plan) -> Self {
+        let mut nodes = vec![StagePhase::default(); plan.dag.graph.node_count()];
         for (index, node, _) in plan.stages() {
-            let mut phase = Phase {
+            let mut phase = StagePhase {
                 base: node.base.clone(),
                 iterated: node.kind.name == "filter",
                 start: node.stage.params().get("start").and_then(|start| start.as_str()).map(str::to_owned),
             };
             for from in node.inputs.values().flatten().filter_map(|link| nodes.get(link.from.index())) {
                 phase.iterated |= from.iterated;
-                // Of several tasks, one with hand-made skips makes a warm start.
+                // Among several tasks, one with hand-made skips makes a warm start.
                 if phase.start.is_none() || from.start.as_deref() == Some("warm") {
                     phase.start = from.start.clone().or(phase.start);
                 }
@@ -46,12 +48,12 @@ impl Phases {
         }
     }
 
-    /// `warm start` and `iteration 2` for stages of the loop, the stage's name for others.
-    pub fn name(&self, index: NodeIndex, stage: &str, iteration: Option<i64>) -> String {
+    /// `warm start` or `iteration 2` for stages of the loop, the stage's name for others.
+    pub fn phase_name(&self, index: NodeIndex, stage: &str, iteration: Option<i64>) -> String {
         let phase = self.nodes.get(index.index());
         let phase = phase.filter(|phase| self.looping.contains(&phase.base));
         match (phase, iteration) {
-            (Some(Phase { iterated: true, .. }), Some(k)) => format!("iteration {k}"),
+            (Some(StagePhase { iterated: true, .. }), Some(k)) => format!("iteration {k}"),
             (Some(phase), Some(_)) => phase
                 .start
                 .as_ref()

@@ -1,62 +1,63 @@
-//! Which answers stand on the page: some of each kind, so that it stays small.
+//! Chooses the answers on the page: a limited number of each kind.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
-use crate::findings::{Problem, Sample, Samples};
+use crate::page::{PageSamples, SampleAnswer, SampleProblem};
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
 use learn::dataset::{Answer, Row};
 
 use super::answers;
 
-/// Answers on the page, at most.
-const MOST: usize = 1500;
+/// The maximum number of answers on the page.
+const MAX_ANSWERS: usize = 1500;
 
-/// From one stage and data set at most, and at least.
-const EACH: (usize, usize) = (6, 120);
+/// The bounds of the number of answers from one stage and data set.
+const ANSWERS_PER_SET: RangeInclusive<usize> = 6..=120;
 
-/// Characters of all texts together, at most.
-const ROOM: usize = 2_000_000;
+/// The maximum size of all texts together, in bytes.
+const MAX_TEXT_BYTES: usize = 2_000_000;
 
-/// Chooses answers, one data set of one stage after the other.
-pub(super) struct Chooser {
+/// Chooses answers from one data set of one stage after the other.
+pub(super) struct SampleChooser {
     each: usize,
     room: usize,
-    places: HashMap<Digest, usize>,
-    samples: Samples,
+    indices: HashMap<Digest, usize>,
+    samples: PageSamples,
 }
 
-/// Answers that are alike: right or wrong, with valid steps or without, complete or not, fewer or more steps.
-type Kind = (bool, bool, bool, std::cmp::Ordering);
+/// Whether an answer is correct, valid and complete, and whether it has fewer or more steps than the full solution.
+type AnswerTraits = (bool, bool, bool, std::cmp::Ordering);
 
-/// The answers of one data set that may be chosen.
-pub(super) struct Candidates {
+/// The answers of one stage and data set that may be chosen.
+pub(super) struct SampleCandidates {
     most: usize,
-    kinds: BTreeMap<Kind, Vec<(Answer, Outcome)>>,
+    kinds: BTreeMap<AnswerTraits, Vec<(Answer, Outcome)>>,
     count: u64,
 }
 
-impl Chooser {
-    /// For answers of `sets` pairs of stage and data set.
+impl SampleChooser {
+    /// For `sets` pairs of stage and data set.
     pub fn new(sets: usize) -> Self {
         Self {
-            each: (MOST / sets.max(1)).clamp(EACH.0, EACH.1),
-            room: ROOM,
-            places: HashMap::new(),
-            samples: Samples::default(),
+            each: (MAX_ANSWERS / sets.max(1)).clamp(*ANSWERS_PER_SET.start(), *ANSWERS_PER_SET.end()),
+            room: MAX_TEXT_BYTES,
+            indices: HashMap::new(),
+            samples: PageSamples::default(),
         }
     }
 
-    pub fn candidates(&self) -> Candidates {
-        Candidates {
+    pub fn candidates(&self) -> SampleCandidates {
+        SampleCandidates {
             most: self.each,
             kinds: BTreeMap::new(),
             count: 0,
         }
     }
 
-    /// Takes answers of each kind in turn, the first ones of each: the same problems, mostly, from every stage.
-    pub fn choose(&mut self, candidates: Candidates, stage: usize, data: &str) {
+    /// Takes the first answers of each kind in turn, so that the stages mostly have the same problems.
+    pub fn choose(&mut self, candidates: SampleCandidates, stage: usize, data: &str) {
         self.samples.of += candidates.count;
         let mut kinds: Vec<_> = candidates.kinds.into_values().map(Vec::into_iter).collect();
         let mut chosen = Vec::new();
@@ -74,9 +75,9 @@ impl Chooser {
     }
 
     fn take(&mut self, answer: Answer, outcome: Outcome, stage: usize, data: &str) {
-        let known = answers::problem(&answer.problem);
+        let known = answers::problem_digest(&answer.problem);
         let problem = &answer.problem;
-        let new = if self.places.contains_key(&known) {
+        let new = if self.indices.contains_key(&known) {
             0
         } else {
             problem.prompt.len() + problem.completion.len()
@@ -85,12 +86,12 @@ impl Chooser {
             return;
         };
         self.room = room;
-        let place = *self.places.entry(known).or_insert_with(|| {
-            self.samples.problems.push(written(problem));
+        let index = *self.indices.entry(known).or_insert_with(|| {
+            self.samples.problems.push(sample_problem(problem));
             self.samples.problems.len() - 1
         });
-        self.samples.answers.push(Sample {
-            problem: place,
+        self.samples.answers.push(SampleAnswer {
+            problem: index,
             stage,
             data: data.to_owned(),
             response: answer.response,
@@ -102,12 +103,12 @@ impl Chooser {
         });
     }
 
-    pub fn samples(self) -> Samples {
+    pub fn samples(self) -> PageSamples {
         self.samples
     }
 }
 
-impl Candidates {
+impl SampleCandidates {
     pub fn add(&mut self, answer: &Answer, outcome: Outcome) {
         self.count += 1;
         let kind = (
@@ -123,8 +124,8 @@ impl Candidates {
     }
 }
 
-fn written(row: &Row) -> Problem {
-    Problem {
+fn sample_problem(row: &Row) -> SampleProblem {
+    SampleProblem {
         id: row.id.clone(),
         question: row.prompt.clone(),
         solution: row.completion.clone(),
@@ -136,7 +137,7 @@ fn written(row: &Row) -> Problem {
 mod tests {
     use super::*;
 
-    fn add(candidates: &mut Candidates, id: usize, right: bool, response: &str) {
+    fn add(candidates: &mut SampleCandidates, id: usize, right: bool, response: &str) {
         let problem = Row {
             id: id.to_string(),
             prompt: "Question: 1 + 1".to_owned(),
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_few_wrong_ones_among_many_right_ones_are_there() {
-        let mut chooser = Chooser::new(MOST / 10);
+        let mut chooser = SampleChooser::new(MAX_ANSWERS / 10);
         for stage in 0..2 {
             let mut candidates = chooser.candidates();
             (0..1000).for_each(|id| add(&mut candidates, id, id % 300 != 299, "2"));
@@ -179,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_page_has_only_so_much_room() {
-        let mut chooser = Chooser::new(1);
+        let mut chooser = SampleChooser::new(1);
         let mut candidates = chooser.candidates();
-        let long = "x".repeat(ROOM / 2);
+        let long = "x".repeat(MAX_TEXT_BYTES / 2);
         (0..10).for_each(|id| add(&mut candidates, id, true, if id == 5 { "2" } else { &long }));
         chooser.choose(candidates, 0, "in_domain");
         assert_eq!(chooser.samples().answers.len(), 2, "one long one, and the short one");

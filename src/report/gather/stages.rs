@@ -1,4 +1,4 @@
-//! The stages of a plan with all that says where their outputs come from.
+//! Describes the stages of a plan for the page.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -6,13 +6,17 @@ use std::path::Path;
 use petgraph::graph::NodeIndex;
 use serde::Deserialize;
 
-use crate::findings::{Input, Output, Ran, Stage, State, Steps};
-use lab::plan::{self, Node, Plan, PlanEntry};
+use crate::stage_details::{InputDetails, OutputDetails, StageDetails, StageRun, StageStatus, StepRange};
+use lab::plan::{self, PlanEntry, Node, Plan};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
 use lab::text::duration;
 
-pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
+/// The stages of the plan. Outputs and records are read for the stages that are in the store.
+///
+/// # Errors
+/// When the store is damaged.
+pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<StageDetails>, StoreError> {
     let mut found = Vec::new();
     for (index, node, entry) in plan.stages() {
         let record = match (entry.state, &entry.key) {
@@ -23,14 +27,14 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
     }
     let records = found.iter().filter_map(|(_, _, _, record)| record.as_ref());
     let latest = records.max_by_key(|record| record.started).map(|record| record.run.clone());
-    let stage = |(index, node, entry, record): (NodeIndex, &Node, &PlanEntry, Option<Record>)| Stage {
+    let stage = |(index, node, entry, record): (NodeIndex, &Node, &PlanEntry, Option<Record>)| StageDetails {
         id: index.index(),
         name: node.name.name.clone(),
         variant: node.name.variant.clone(),
         base: node.base.clone(),
         index: node.index,
         kind: node.kind.name,
-        state: state(entry, record.as_ref(), latest.as_deref()),
+        state: stage_status(entry, record.as_ref(), latest.as_deref()),
         key: entry.key,
         reason: entry.reason.as_ref().map(ToString::to_string),
         params: node.stage.params(),
@@ -38,28 +42,28 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<Stage>, StoreError> {
         numerics: node.stage.numerics(),
         inputs: inputs(plan, node),
         outputs: outputs(node, entry, store),
-        ran: record.map(ran),
+        ran: record.map(stage_run),
     };
     Ok(found.into_iter().map(stage).collect())
 }
 
-fn state(entry: &PlanEntry, record: Option<&Record>, latest: Option<&str>) -> State {
+fn stage_status(entry: &PlanEntry, record: Option<&Record>, latest: Option<&str>) -> StageStatus {
     match entry.state {
-        plan::StageState::Run => State::Run,
-        plan::StageState::Unknown => State::Unknown,
-        plan::StageState::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => State::Ran,
-        plan::StageState::Hit => State::Cached,
+        plan::StageState::Run => StageStatus::Run,
+        plan::StageState::Unknown => StageStatus::Unknown,
+        plan::StageState::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => StageStatus::Ran,
+        plan::StageState::Hit => StageStatus::Cached,
     }
 }
 
-fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
+fn inputs(plan: &Plan, node: &Node) -> Vec<InputDetails> {
     let links = node
         .inputs
         .iter()
         .flat_map(|(port, links)| links.iter().map(move |link| (port, link)));
     let digest = |link: &plan::Link| plan.artifact(link).map(|artifact| artifact.digest);
     links
-        .map(|(port, link)| Input {
+        .map(|(port, link)| InputDetails {
             port: port.clone(),
             stage: link.from.index(),
             output: link.port.to_string(),
@@ -68,51 +72,51 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Input> {
         .collect()
 }
 
-fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<Output> {
+fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> {
     let type_of = |port: &str| node.outputs.iter().find(|output| output.name == port).map(|output| output.port);
     let output = |(port, artifact): (&String, &lab::store::Artifact)| {
         let path = store.object(&artifact.digest);
         let steps = match type_of(port) {
-            Some(PortType::Dataset) => steps(&path).unwrap_or_default(),
+            Some(PortType::Dataset) => solution_steps(&path).unwrap_or_default(),
             _ => Vec::new(),
         };
-        Output {
+        OutputDetails {
             port: port.clone(),
             digest: artifact.digest,
             bytes: artifact.bytes,
             rows: match type_of(port) {
-                Some(PortType::Dataset | PortType::Answers) => rows(&path),
+                Some(PortType::Dataset | PortType::Answers) => count_rows(&path),
                 _ => None,
             },
-            steps: summed_up(&steps),
+            steps: step_range(&steps),
         }
     };
     entry.outputs.iter().map(output).collect()
 }
 
-/// The part of a row that is counted.
+/// The field of a row that is read here.
 #[derive(Deserialize)]
-struct Counted {
+struct RowSteps {
     step_num: u32,
 }
 
-/// The numbers of steps of a data set's solutions, as far as they can be read.
-fn steps(path: &Path) -> Option<Vec<u32>> {
-    let rows: Vec<Counted> = learn::dataset::read(path).ok()?;
+/// The number of steps of each solution in a data set; `None` if the file cannot be read.
+fn solution_steps(path: &Path) -> Option<Vec<u32>> {
+    let rows: Vec<RowSteps> = learn::dataset::read(path).ok()?;
     Some(rows.iter().map(|row| row.step_num).collect())
 }
 
-fn summed_up(steps: &[u32]) -> Option<Steps> {
+fn step_range(steps: &[u32]) -> Option<StepRange> {
     let sum: u64 = steps.iter().copied().map(u64::from).sum();
-    Some(Steps {
+    Some(StepRange {
         least: *steps.iter().min()?,
         mean: sum as f64 / steps.len() as f64,
         most: *steps.iter().max()?,
     })
 }
 
-/// The number of lines of a file, as far as it can be read.
-pub fn rows(path: &Path) -> Option<u64> {
+/// The number of lines that are not empty; `None` if the file cannot be read.
+pub fn count_rows(path: &Path) -> Option<u64> {
     let mut file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
     let (mut line, mut count) = (Vec::new(), 0);
     while file.read_until(b'\n', &mut line).ok()? > 0 {
@@ -122,11 +126,11 @@ pub fn rows(path: &Path) -> Option<u64> {
     Some(count)
 }
 
-fn ran(record: Record) -> Ran {
+fn stage_run(record: Record) -> StageRun {
     let began = i64::try_from(record.started)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    Ran {
+    StageRun {
         at: began.map_or_else(String::new, |began| began.strftime("%Y-%m-%d %H:%M").to_string()),
         took: duration(record.seconds),
         threads: record.threads,

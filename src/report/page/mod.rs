@@ -1,62 +1,68 @@
-//! The page: one HTML file with everything in it, which asks nothing of a network.
+//! The page: one HTML file that needs no network.
 
+mod comment_markup;
+mod data;
 mod graph;
-mod question;
 
 use serde_json::json;
 
-use super::figure::{Figure, SHAPES};
-use super::findings::{Findings, State};
-use super::sizes::sizes;
-use super::{Shown, escaped, json_in_script};
+pub use comment_markup::question_in_comment;
+pub use data::{PageData, PageSamples, SampleAnswer, SampleProblem};
+
+use crate::escape;
+use crate::figure::{Figure, SHAPES};
+use crate::parts::ReportPart;
+use crate::sizes::data_sets_table;
+use crate::stage_details::StageStatus;
+use comment_markup::comment_as_html;
 use lab::text;
 
-const FRAME: &str = include_str!("page.html");
+const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page of an experiment: what its results show, then the figures that are not among these.
-pub fn page(findings: &Findings, results: &[&Shown], figures: &[Figure]) -> String {
-    let content = json!({"stages": findings.stages, "samples": findings.samples});
+/// The page of an experiment: the results, then the figures that are not among them.
+pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> String {
+    let content = json!({"stages": data.stages, "samples": data.samples});
     let among = |figure: &Figure| {
         results
             .iter()
-            .any(|shown| matches!(shown, Shown::Figure(other) if other.name == figure.name))
+            .any(|part| matches!(part, ReportPart::Figure(other) if other.name == figure.name))
     };
     let mut drawn: String = figures.iter().filter(|figure| !among(figure)).map(Figure::html).collect();
     if drawn.is_empty() {
-        drawn = if figures.is_empty() { NOTHING } else { ALL_ABOVE }.to_owned();
+        drawn = if figures.is_empty() { NO_FIGURES } else { ALL_FIGURES_ABOVE }.to_owned();
     }
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
-        ("title", escaped(&findings.scores.experiment)),
-        ("question", question::html(&findings.question)),
-        ("summary", escaped(&summary(findings))),
-        ("results", results.iter().map(|shown| shown.html()).collect()),
+        ("title", escape::html(&data.scores.experiment)),
+        ("question", comment_as_html(&data.question)),
+        ("summary", escape::html(&summary(data))),
+        ("results", results.iter().map(|part| part.html()).collect()),
         ("figures", drawn),
-        ("graph", graph::html(&findings.stages)),
+        ("graph", graph::graph_svg(&data.stages)),
         (
             "data",
-            sizes(&findings.stages).map_or_else(|| NOTHING_YET.to_owned(), |sizes| sizes.html()),
+            data_sets_table(&data.stages).map_or_else(|| NO_DATA_SETS.to_owned(), |table| table.html()),
         ),
-        ("shown", escaped(&shown(findings))),
+        ("shown", escape::html(&count_of_samples(data))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("content", json_in_script(&content)),
+        ("content", escape::json_in_script(&content)),
         ("script", SCRIPT.to_owned()),
     ];
     fill(&parts)
 }
 
-const NOTHING: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
+const NO_FIGURES: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
 
-const ALL_ABOVE: &str = "<p class=\"quiet\">All are among the results.</p>";
+const ALL_FIGURES_ABOVE: &str = "<p class=\"quiet\">All are among the results.</p>";
 
-const NOTHING_YET: &str = "<p class=\"quiet\">No data sets yet.</p>";
+const NO_DATA_SETS: &str = "<p class=\"quiet\">No data sets yet.</p>";
 
-/// The frame with its parts put in, in one pass: what a part says is never taken for a place.
+/// Fills the frame in one pass, so that the text of a part is never taken for a placeholder.
 fn fill(parts: &[(&str, String)]) -> String {
     let mut page = String::new();
-    let mut rest = FRAME;
+    let mut rest = TEMPLATE;
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
         page += before;
@@ -68,11 +74,11 @@ fn fill(parts: &[(&str, String)]) -> String {
 }
 
 /// `14 stages: 9 in the store, 5 of them since the latest run; 2 to run`
-fn summary(findings: &Findings) -> String {
-    let count = |state: State| findings.stages.iter().filter(|stage| stage.state == state).count();
-    let (ran, cached) = (count(State::Ran), count(State::Cached));
-    let open = count(State::Run) + count(State::Unknown);
-    let mut text = format!("{}: {} in the store", text::stages(findings.stages.len()), ran + cached);
+fn summary(data: &PageData) -> String {
+    let count = |state: StageStatus| data.stages.iter().filter(|stage| stage.state == state).count();
+    let (ran, cached) = (count(StageStatus::Ran), count(StageStatus::Cached));
+    let open = count(StageStatus::Run) + count(StageStatus::Unknown);
+    let mut text = format!("{}: {} in the store", text::stages(data.stages.len()), ran + cached);
     if ran > 0 && cached > 0 {
         text += &format!(" ({ran} from the latest run, {cached} from earlier ones)");
     }
@@ -83,8 +89,8 @@ fn summary(findings: &Findings) -> String {
 }
 
 /// `300 of 9,000 answers are on this page`
-fn shown(findings: &Findings) -> String {
-    let samples = &findings.samples;
+fn count_of_samples(data: &PageData) -> String {
+    let samples = &data.samples;
     let count = samples.answers.len() as u64;
     match (count, samples.of) {
         (0, 0) => "There are no answers in the store yet.".to_owned(),
@@ -99,18 +105,18 @@ mod tests {
 
     #[test]
     fn every_place_of_the_frame_has_a_part() {
-        let page = page(&Findings::default(), &[], &[]);
+        let page = page(&PageData::default(), &[], &[]);
         assert!(!page.contains("{{") && !page.contains("}}"), "{page}");
         for name in [
             "style", "title", "question", "summary", "results", "figures", "graph", "data", "shown", "content", "script",
         ] {
-            assert!(FRAME.contains(&format!("{{{{{name}}}}}")), "{name}");
+            assert!(TEMPLATE.contains(&format!("{{{{{name}}}}}")), "{name}");
         }
     }
 
     #[test]
     fn nothing_comes_from_elsewhere() {
-        let page = page(&Findings::default(), &[], &[]);
+        let page = page(&PageData::default(), &[], &[]);
         for word in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!page.contains(word), "{word}");
         }
@@ -118,12 +124,12 @@ mod tests {
 
     #[test]
     fn an_experiment_s_words_are_text() {
-        let mut findings = Findings {
+        let mut data = PageData {
             question: "Is <b>x</b> & {{script}} it?".to_owned(),
-            ..Findings::default()
+            ..PageData::default()
         };
-        findings.scores.experiment = "</title><script>alert(1)</script>".to_owned();
-        let page = page(&findings, &[], &[]);
+        data.scores.experiment = "</title><script>alert(1)</script>".to_owned();
+        let page = page(&data, &[], &[]);
         assert!(page.contains("Is &lt;b&gt;x&lt;/b&gt; &amp; {{script}} it?") && !page.contains("<script>alert"));
     }
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Everything that was written by models or people enters the page as text, never as HTML.
+// Text by models or people enters the page as text, never as HTML.
 (() => {
   const content = JSON.parse(document.getElementById("content").textContent);
   const stages = new Map(content.stages.map((stage) => [stage.id, stage]));
@@ -16,7 +16,7 @@
     return stage.name + (variant.length ? " (" + variant.join(", ") + ")" : "");
   };
 
-  // The panel: what is known of the stages that a number comes from.
+  // The panel: the stages that a number comes from.
   const panel = document.getElementById("panel");
   const STATES = { ran: "in the store, from the latest run", cached: "in the store, from an earlier run", run: "to run", unknown: "to run after others" };
   const list = (entries) => {
@@ -131,7 +131,7 @@
     const asked = answer.requested === null ? "" : ", asked for " + answer.requested;
     const stage = stages.get(answer.stage);
     const head = element("header", null,
-      element("span", { class: luck ? "luck" : verdict }, luck ? "right, though steps do not follow" : verdict),
+      element("span", { class: luck ? "luck" : verdict }, luck ? "right, but a step does not follow" : verdict),
       element("span", null, answer.steps + " of " + problem.steps + " steps" + asked),
       answer.complete ? null : element("span", null, "without an end"),
       element("span", null, answer.data),
@@ -152,7 +152,7 @@
     more.hidden = shown >= found.length;
     document.getElementById("count").textContent = found.length + (found.length === 1 ? " answer" : " answers");
   };
-  // First what was skipped, then what is wrong.
+  // First answers with fewer steps, then wrong ones.
   const rank = (answer) => (relation(answer) < 0 ? 0 : answer.right ? 2 : 1);
   const order = answers.map((_, i) => i).sort((i, j) => rank(answers[i]) - rank(answers[j]) || i - j);
   const verdicts = {

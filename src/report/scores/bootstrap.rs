@@ -1,31 +1,31 @@
-//! How sure a difference is: the paired bootstrap.
+//! Confidence intervals of differences: the paired bootstrap.
 //!
 //! A difference between two models is a mean over pairs: the same problem, answered by both under the same seed. Another draw of
-//! problems and another draw of seeds would have given another mean; the bootstrap asks how much, by drawing both anew, with
-//! replacement, from those there are. Problems and seeds are drawn independently of each other and a pair counts as often as its
-//! problem was drawn times as often as its seed was: answers to one problem under several seeds resemble each other, and so do
-//! answers to several problems of one model.
+//! problems and another draw of seeds would have given another mean. The bootstrap estimates by how much: it draws both again, with
+//! replacement. Problems and seeds are drawn independently, because answers to one problem under several seeds resemble each other,
+//! and so do one model's answers to several problems. The weight of a pair is the number of draws of its problem times the number
+//! of draws of its seed.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use learn::seed::Stream;
 
-/// So many times problems and seeds are drawn.
+/// The number of resamples.
 pub const RESAMPLES: usize = 2000;
 
-/// The share of the resampled means that an interval holds.
-const SURE: f64 = 0.95;
+/// The share of the resampled means that an interval contains.
+const CONFIDENCE: f64 = 0.95;
 
-/// One problem under one seed: how much the two models differ, in each of `N` measures.
+/// One problem under one seed, with the differences between two models in `N` measures.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair<S, P, const N: usize> {
+pub struct AnswerPair<S, P, const N: usize> {
     pub seed: S,
     pub problem: P,
     pub differences: [f64; N],
 }
 
-/// A mean difference, and where it would lie with other problems and seeds.
+/// A mean difference with its confidence interval, which covers other problems and other seeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
     pub mean: f64,
@@ -33,9 +33,11 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// The mean of each measure with its 95 % percentile interval; nothing without pairs. Always the same for the same pairs.
-pub fn interval<S: Eq + Hash + Copy, P: Eq + Hash + Copy, const N: usize>(pairs: &[Pair<S, P, N>]) -> Option<[Interval; N]> {
-    let table = Table::of(pairs);
+/// The mean of each measure with its 95 % percentile interval; `None` without pairs. Equal pairs give equal intervals.
+pub fn confidence_intervals<S: Eq + Hash + Copy, P: Eq + Hash + Copy, const N: usize>(
+    pairs: &[AnswerPair<S, P, N>],
+) -> Option<[Interval; N]> {
+    let table = NumberedPairs::new(pairs);
     let means = table.mean(&vec![1; table.seeds], &vec![1; table.problems])?;
     let mut stream = Stream::new(0, "paired bootstrap");
     let drawn = (0..RESAMPLES).filter_map(|_| {
@@ -48,21 +50,21 @@ pub fn interval<S: Eq + Hash + Copy, P: Eq + Hash + Copy, const N: usize>(pairs:
         values.sort_by(f64::total_cmp);
         Interval {
             mean: means[measure],
-            low: quantile(&values, (1.0 - SURE) / 2.0).unwrap_or(means[measure]),
-            high: quantile(&values, f64::midpoint(1.0, SURE)).unwrap_or(means[measure]),
+            low: quantile(&values, (1.0 - CONFIDENCE) / 2.0).unwrap_or(means[measure]),
+            high: quantile(&values, f64::midpoint(1.0, CONFIDENCE)).unwrap_or(means[measure]),
         }
     }))
 }
 
 /// The pairs with seeds and problems numbered in the order of their first appearance.
-struct Table<const N: usize> {
+struct NumberedPairs<const N: usize> {
     pairs: Vec<(usize, usize, [f64; N])>,
     seeds: usize,
     problems: usize,
 }
 
-impl<const N: usize> Table<N> {
-    fn of<S: Eq + Hash + Copy, P: Eq + Hash + Copy>(pairs: &[Pair<S, P, N>]) -> Self {
+impl<const N: usize> NumberedPairs<N> {
+    fn new<S: Eq + Hash + Copy, P: Eq + Hash + Copy>(pairs: &[AnswerPair<S, P, N>]) -> Self {
         let (mut seeds, mut problems) = (HashMap::new(), HashMap::new());
         let numbered = pairs.iter().map(|pair| {
             let (next_seed, next_problem) = (seeds.len(), problems.len());
@@ -77,7 +79,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// The mean of the pairs, each as often as its seed and its problem say; nothing if that is never.
+    /// The mean of the pairs, weighted by the draws of their seeds times those of their problems; `None` without weight.
     fn mean(&self, seeds: &[u32], problems: &[u32]) -> Option<[f64; N]> {
         let (mut sums, mut count) = ([0.0; N], 0.0);
         for (seed, problem, differences) in &self.pairs {
@@ -91,7 +93,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// How often each of `count` things is drawn in `count` draws with replacement.
+/// The number of times that each of `count` things is drawn in `count` draws with replacement.
 fn draw(count: usize, stream: &mut Stream) -> Vec<u32> {
     let mut times = vec![0; count];
     for _ in 0..count {
@@ -111,8 +113,8 @@ fn quantile(values: &[f64], at: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn pairs(seeds: u64, problems: u64, difference: impl Fn(u64, u64) -> f64) -> Vec<Pair<u64, u64, 1>> {
-        let pair = |seed, problem| Pair {
+    fn pairs(seeds: u64, problems: u64, difference: impl Fn(u64, u64) -> f64) -> Vec<AnswerPair<u64, u64, 1>> {
+        let pair = |seed, problem| AnswerPair {
             seed,
             problem,
             differences: [difference(seed, problem)],
@@ -124,7 +126,7 @@ mod tests {
     }
 
     /// The same in the plainest way: resampled lists of problems and seeds, every pair looked up.
-    fn plainly(pairs: &[Pair<u64, u64, 1>], seeds: u64, problems: u64) -> Vec<f64> {
+    fn plainly(pairs: &[AnswerPair<u64, u64, 1>], seeds: u64, problems: u64) -> Vec<f64> {
         let look_up = |s, p| pairs.iter().find(|pair| pair.seed == s && pair.problem == p).unwrap().differences[0];
         let mut stream = Stream::new(0, "paired bootstrap");
         let mut means: Vec<f64> = (0..RESAMPLES)
@@ -142,11 +144,11 @@ mod tests {
     #[test]
     fn it_does_what_the_plain_way_does() {
         let pairs = pairs(3, 11, |s, p| ((s * 5 + p * 7) % 6) as f64 - 2.0);
-        let [found] = interval(&pairs).unwrap();
+        let [found] = confidence_intervals(&pairs).unwrap();
         let means = plainly(&pairs, 3, 11);
         assert!((found.low - quantile(&means, 0.025).unwrap()).abs() < 1e-12);
         assert!((found.high - quantile(&means, 0.975).unwrap()).abs() < 1e-12);
-        assert_eq!(interval(&pairs), interval(&pairs));
+        assert_eq!(confidence_intervals(&pairs), confidence_intervals(&pairs));
     }
 
     #[test]
@@ -159,15 +161,15 @@ mod tests {
             120..440 => 0.0,
             _ => -1.0,
         };
-        let [found] = interval(&pairs(1, 500, |_, p| difference(p))).unwrap();
+        let [found] = confidence_intervals(&pairs(1, 500, |_, p| difference(p))).unwrap();
         assert!((found.mean - 0.12).abs() < 1e-12);
         assert!((found.low - 0.068).abs() < 0.004 && (found.high - 0.172).abs() < 0.004, "{found:?}");
     }
 
     #[test]
     fn seeds_that_disagree_widen_it() {
-        let [agreed] = interval(&pairs(3, 100, |_, p| f64::from(u8::from(p < 50)))).unwrap();
-        let [mixed] = interval(&pairs(3, 100, |s, p| f64::from(u8::from(p < 50)) + s as f64 - 1.0)).unwrap();
+        let [agreed] = confidence_intervals(&pairs(3, 100, |_, p| f64::from(u8::from(p < 50)))).unwrap();
+        let [mixed] = confidence_intervals(&pairs(3, 100, |s, p| f64::from(u8::from(p < 50)) + s as f64 - 1.0)).unwrap();
         assert!((agreed.mean - mixed.mean).abs() < 1e-12);
         assert!(mixed.high - mixed.low > 2.0 * (agreed.high - agreed.low), "{agreed:?} {mixed:?}");
     }
@@ -175,21 +177,21 @@ mod tests {
     #[test]
     fn problems_of_one_seed_alone_are_counted_once() {
         let own = |seed: u64| {
-            pairs(1, 50, |_, p| (p % 2) as f64).into_iter().map(move |pair| Pair {
+            pairs(1, 50, |_, p| (p % 2) as f64).into_iter().map(move |pair| AnswerPair {
                 seed,
                 problem: (seed, pair.problem),
                 differences: pair.differences,
             })
         };
         let pairs: Vec<_> = own(1).chain(own(2)).collect();
-        let [found] = interval(&pairs).unwrap();
+        let [found] = confidence_intervals(&pairs).unwrap();
         assert!(found.mean == 0.5 && found.low < 0.45 && found.high > 0.55, "{found:?}");
     }
 
     #[test]
     fn nothing_has_no_interval_and_no_difference_a_point() {
-        assert_eq!(interval::<u64, u64, 1>(&[]), None);
-        let [same] = interval(&pairs(2, 10, |_, _| 0.0)).unwrap();
+        assert_eq!(confidence_intervals::<u64, u64, 1>(&[]), None);
+        let [same] = confidence_intervals(&pairs(2, 10, |_, _| 0.0)).unwrap();
         assert_eq!(
             same,
             Interval {

@@ -1,36 +1,36 @@
 //! Scores as comma-separated values.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use serde_json::Value;
 
 use super::{Score, Scores};
 
 impl Scores {
-    /// A heading and a line for each finished score, one column for each axis and each metric that is a single value, by its path:
+    /// A heading and a line for each finished score, with a column for each axis and each metric that is a single value, by its path:
     /// `following.consistency`.
-    pub fn csv(&self) -> String {
+    ///
+    /// # Errors
+    /// When a record cannot be written.
+    pub fn csv(&self) -> io::Result<String> {
         let axes = self.axes();
         let finished = || self.scores.iter().filter(|score| score.is_finished());
-        // What is a table for some and nothing for others has columns for its parts alone.
-        let tables: BTreeSet<&String> = finished()
+        // A metric that is an object for some scores and null for others has columns for its parts alone.
+        let objects: BTreeSet<&String> = finished()
             .flat_map(|score| score.metrics.iter().flatten())
             .filter_map(|(name, value)| value.is_object().then_some(name))
             .collect();
-        let mut metrics: BTreeSet<String> = finished().flat_map(|score| values(score).into_keys()).collect();
-        metrics.retain(|name| !tables.contains(name));
-        let mut text = line(
-            ["stage", "iteration"]
-                .iter()
-                .chain(&axes)
-                .chain(&["data"])
-                .map(|title| (*title).to_owned())
-                .chain(metrics.iter().cloned()),
-        );
+        let mut metrics: BTreeSet<String> = finished().flat_map(|score| single_values(score).into_keys()).collect();
+        metrics.retain(|name| !objects.contains(name));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let head = ["stage", "iteration"].iter().chain(&axes).chain(&["data"]).copied();
+        writer.write_record(head.chain(metrics.iter().map(String::as_str)))?;
         for score in finished() {
-            text += &line(fields(score, &axes, &metrics));
+            writer.write_record(fields(score, &axes, &metrics))?;
         }
-        text
+        let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
 }
 
@@ -40,49 +40,36 @@ fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iter
         score.place.iteration.map_or_else(String::new, |k| k.to_string()),
     ];
     let coordinates = axes.iter().map(|axis| score.place.variant.get(*axis).cloned().unwrap_or_default());
-    let found = values(score);
+    let found = single_values(score);
     let values = metrics.iter().map(move |name| found.get(name).cloned().unwrap_or_default());
     let values: Vec<String> = coordinates.chain([score.data.clone()]).chain(values).collect();
     head.into_iter().chain(values)
 }
 
-/// The single values among the metrics, by their path.
-fn values(score: &Score) -> BTreeMap<String, String> {
+/// The metrics that are single values, by path.
+fn single_values(score: &Score) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (name, value) in score.metrics.iter().flatten() {
         match value {
             Value::Object(parts) => {
                 let parts = parts
                     .iter()
-                    .filter_map(|(part, value)| Some((format!("{name}.{part}"), single(value)?)));
+                    .filter_map(|(part, value)| Some((format!("{name}.{part}"), single_value(value)?)));
                 found.extend(parts);
             }
-            value => found.extend(single(value).map(|value| (name.clone(), value))),
+            value => found.extend(single_value(value).map(|value| (name.clone(), value))),
         }
     }
     found
 }
 
-fn single(value: &Value) -> Option<String> {
+fn single_value(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-/// One line of RFC 4180, but ended as the lines of other texts are.
-fn line(fields: impl Iterator<Item = String>) -> String {
-    let quoted = |field: String| {
-        let plain = !field.contains([',', '"', '\n', '\r']);
-        if plain {
-            field
-        } else {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        }
-    };
-    fields.map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
 #[cfg(test)]
@@ -92,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_line_for_every_finished_score() {
-        let csv = super::super::tests::example().csv();
+        let csv = super::super::tests::example().csv().unwrap();
         assert_eq!(csv.lines().count(), 1 + 22);
         insta::assert_snapshot!(csv.lines().take(3).collect::<Vec<_>>().join("\n"), @r"
         stage,iteration,seed,start,data,accuracy,average_full_steps,average_steps
@@ -112,7 +99,7 @@ mod tests {
         };
         with(0, Value::Null);
         with(1, json!({"consistency": 0.5, "by_skip": []}));
-        insta::assert_snapshot!(scores.csv(), @r"
+        insta::assert_snapshot!(scores.csv().unwrap(), @r"
         stage,iteration,seed,start,data,accuracy,average_full_steps,average_steps,following.consistency
         score[0],0,1,cold,in_domain,0.98,2.61,2.6,
         score[0],0,1,cold,ood_easy,0.1,2.61,2.6,0.5
@@ -121,6 +108,12 @@ mod tests {
 
     #[test]
     fn fields_with_commas_and_quotes_are_quoted() {
-        assert_eq!(line(["a".into(), "1,\"2\"".into()].into_iter()), "a,\"1,\"\"2\"\"\"\n");
+        let mut scores = super::super::tests::example();
+        scores.scores.truncate(1);
+        let score = &mut scores.scores[0];
+        (score.place.stage, score.place.iteration) = ("a".to_owned(), None);
+        (score.place.variant, score.data) = (BTreeMap::new(), "1,\"2\"".to_owned());
+        score.metrics = Some(serde_json::Map::new());
+        assert_eq!(scores.csv().unwrap(), "stage,iteration,data\na,,\"1,\"\"2\"\"\"\n");
     }
 }

@@ -5,30 +5,44 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-use super::lead::{self, Lead};
-use super::{Interval, Judged, Pair, Row, Score, Scores, interval};
-use crate::sheet::{Cell, NONE, Sheet, Span};
+use super::lead::{self, LeadColumns};
+use super::{AnswerPair, Interval, JudgedAnswer, Score, ScoreRow, Scores, confidence_intervals};
+use crate::table::{ColumnGroup, NO_NUMBER, ReportTable, TableCell};
 use kinds::metrics::Outcome;
 use lab::event::coordinates;
 use lab::hash::Digest;
 use lab::text::Align;
 
-/// The evaluation that others are compared with: `score[0]`, or `score[0] (start=cold)` to compare across variants, or `(start=cold)` to
-/// compare each with its like there.
+/// The evaluation that others are compared with: `score[0]`; `score[0] (start=cold)` to compare across variants; or `(start=cold)` to
+/// compare each evaluation with the same stage in that variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
-    /// Nothing for the row's own.
+    /// `None` for the same stage as the row's.
     pub stage: Option<String>,
-    /// Coordinates that the baseline has whatever the row's; the others are the row's.
+    /// The coordinates of the baseline. Axes that are not among them have the row's value.
     pub variant: BTreeMap<String, String>,
 }
 
-impl FromStr for Baseline {
-    type Err = String;
+/// A text that names no baseline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no stage; write `score[0]`, `score[0] (start=cold)` or `(start=cold)`")]
+pub struct InvalidBaseline(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+/// No evaluation is the baseline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no evaluation {name} to compare with (known: {known})")]
+pub struct NoBaseline {
+    /// As in titles: `` `score[0]` (start=cold) ``
+    name: String,
+    known: String,
+}
+
+impl FromStr for Baseline {
+    type Err = InvalidBaseline;
+
+    fn from_str(text: &str) -> Result<Self, InvalidBaseline> {
         let (stage, rest) = text.split_once('(').unwrap_or((text, ")"));
-        let wrong = || format!("`{text}` is no stage; write `score[0]`, `score[0] (start=cold)` or `(start=cold)`");
+        let wrong = || InvalidBaseline(text.to_owned());
         let inner = rest.trim_end().strip_suffix(')').ok_or_else(wrong)?;
         let variant: BTreeMap<_, _> = match inner.trim() {
             "" => BTreeMap::new(),
@@ -42,29 +56,30 @@ impl FromStr for Baseline {
     }
 }
 
-/// How one row differs from the baseline on one data set.
+/// The difference of one row from the baseline on one data set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// In shares of the answers, and in steps.
     pub accuracy: Interval,
     pub steps: Interval,
-    /// Answers compared, and under how many seeds.
+    /// The number of compared answers.
     pub pairs: usize,
+    /// The number of compared seeds.
     pub seeds: usize,
     /// The evaluations of the row and of the baseline.
-    pub sources: Vec<usize>,
+    pub nodes: Vec<usize>,
 }
 
-/// A row, and how it differs on each data set where both it and the baseline are finished.
-type RowDifferences<'a> = (Row<'a>, Vec<(&'a str, Option<Difference>)>);
+/// A row, and its difference on each data set; `None` unless both the row and the baseline are finished.
+type RowDifferences<'a> = (ScoreRow<'a>, Vec<(&'a str, Option<Difference>)>);
 
 impl Scores {
-    /// The rows but for the baseline's own.
+    /// The differences of all rows but the baseline's own.
     fn differences(&self, baseline: &Baseline) -> Vec<RowDifferences<'_>> {
         let data = self.data();
-        let is_baseline = |row: &Row<'_>| {
+        let is_baseline = |row: &ScoreRow<'_>| {
             let there = |(axis, value): (&String, &String)| row.group.get(axis.as_str()).is_none_or(|found| *found == value.as_str());
-            baseline.is(row.stage) && baseline.variant.iter().all(there)
+            baseline.is_stage(row.stage) && baseline.variant.iter().all(there)
         };
         let rows = self.rows().into_iter().filter(|row| !row.is_numbered() && !is_baseline(row));
         rows.map(|row| {
@@ -83,55 +98,59 @@ impl Scores {
         self.scores.iter().find(fits)
     }
 
-    fn difference(&self, row: &Row<'_>, data: &str, baseline: &Baseline) -> Option<Difference> {
-        let (mut pairs, mut sources, mut seeds) = (Vec::new(), Vec::new(), 0);
+    fn difference(&self, row: &ScoreRow<'_>, data: &str, baseline: &Baseline) -> Option<Difference> {
+        let (mut pairs, mut nodes, mut seeds) = (Vec::new(), Vec::new(), 0);
         for score in row.on(data).into_values() {
             let Some(base) = self.base_of(score, baseline) else { continue };
             let before = pairs.len();
             pairs.extend(paired(score, base));
             seeds += usize::from(pairs.len() > before);
-            sources.extend([score.place.source, base.place.source]);
+            nodes.extend([score.place.node, base.place.node]);
         }
-        sources.sort_unstable();
-        sources.dedup();
-        let [accuracy, steps] = interval(&pairs)?;
+        nodes.sort_unstable();
+        nodes.dedup();
+        let [accuracy, steps] = confidence_intervals(&pairs)?;
         Some(Difference {
             accuracy,
             steps,
             pairs: pairs.len(),
             seeds,
-            sources,
+            nodes,
         })
     }
 
-    /// A row for each row of the main table but the baseline: how much it differs, with 95 % intervals.
+    /// A row for each row of the main table but the baseline: its difference, with 95 % intervals.
     ///
     /// # Errors
-    /// When no evaluation is the baseline; the message lists those there are.
-    pub fn compared(&self, baseline: &Baseline) -> Result<Sheet, String> {
-        self.check(baseline)?;
-        let (lead, data) = (Lead::of(self), self.data());
-        let mut spans = lead.spans();
-        spans.extend(data.iter().map(|name| Span::of(name, &["Δ %", "Δ steps"], Align::Right)));
+    /// When no evaluation is the baseline.
+    pub fn differences_table(&self, baseline: &Baseline) -> Result<ReportTable, NoBaseline> {
+        self.require_baseline(baseline)?;
+        let (lead, data) = (LeadColumns::new(self), self.data());
+        let mut column_groups = lead.column_groups();
+        column_groups.extend(data.iter().map(|name| ColumnGroup::new(name, &["Δ %", "Δ steps"], Align::Right)));
         let rows = self.differences(baseline);
         let lines = rows.iter().map(|(row, found)| {
-            let mut cells = lead.counted(row, seeds(found));
-            cells.extend(found.iter().flat_map(|(name, difference)| cells_of(row, name, difference.as_ref())));
+            let mut cells = lead.cells_with_count(row, seeds_cell(found));
+            cells.extend(
+                found
+                    .iter()
+                    .flat_map(|(name, difference)| difference_cells(row, name, difference.as_ref())),
+            );
             (row, cells)
         });
-        Ok(Sheet {
+        Ok(ReportTable {
             title: format!("Differences to {}, with 95 % intervals", baseline.name()),
-            spans,
-            rows: lead::rows(lines),
+            column_groups,
+            rows: lead::table_rows(lines),
         })
     }
 
     /// `[{"stage", "variant", "data", "accuracy": {"difference", "low", "high"}, "average_steps": {…}, "pairs", "seeds"}]`.
     ///
     /// # Errors
-    /// As [`Scores::compared`].
-    pub fn compared_json(&self, baseline: &Baseline) -> Result<Value, String> {
-        self.check(baseline)?;
+    /// As [`Scores::differences_table`].
+    pub fn differences_json(&self, baseline: &Baseline) -> Result<Value, NoBaseline> {
+        self.require_baseline(baseline)?;
         let one = |interval: Interval| json!({"difference": interval.mean, "low": interval.low, "high": interval.high});
         let mut rows = Vec::new();
         for (row, found) in self.differences(baseline) {
@@ -152,8 +171,8 @@ impl Scores {
     }
 
     /// Whether some evaluation is the baseline.
-    pub fn has(&self, baseline: &Baseline) -> bool {
-        let named = |score: &&Score| baseline.is(&score.place.stage);
+    pub fn has_baseline(&self, baseline: &Baseline) -> bool {
+        let named = |score: &&Score| baseline.is_stage(&score.place.stage);
         let has = |score: &Score| {
             baseline
                 .variant
@@ -163,32 +182,34 @@ impl Scores {
         self.scores.iter().filter(named).any(has)
     }
 
-    fn check(&self, baseline: &Baseline) -> Result<(), String> {
-        if self.has(baseline) {
+    fn require_baseline(&self, baseline: &Baseline) -> Result<(), NoBaseline> {
+        if self.has_baseline(baseline) {
             return Ok(());
         }
         let known = super::distinct(self.scores.iter().map(|score| format!("`{}`", score.place.stage)));
-        let name = baseline.name();
-        Err(format!("no evaluation {name} to compare with (known: {})", known.join(", ")))
+        Err(NoBaseline {
+            name: baseline.name(),
+            known: known.join(", "),
+        })
     }
 }
 
 impl Baseline {
-    /// The same where the baseline is one of another variant, if it does not say which: `axis` of `value`.
+    /// The baseline in the variant with this coordinate, unless it already has one on the axis.
     #[must_use]
     pub fn within(mut self, axis: &str, value: &str) -> Self {
         self.variant.entry(axis.to_owned()).or_insert_with(|| value.to_owned());
         self
     }
 
-    /// For each evaluation its like in the variants where `axis` has `value`.
-    pub fn like(axis: &str, value: &str) -> Self {
+    /// For each evaluation the same stage in the variant with this coordinate.
+    pub fn same_stage_in(axis: &str, value: &str) -> Self {
         let (stage, variant) = (None, BTreeMap::new());
         Self { stage, variant }.within(axis, value)
     }
 
-    /// Whether a stage of the right variant is the baseline.
-    fn is(&self, stage: &str) -> bool {
+    /// Whether the baseline is a stage of this name.
+    fn is_stage(&self, stage: &str) -> bool {
         self.stage.as_ref().is_none_or(|baseline| baseline == stage)
     }
 
@@ -205,13 +226,13 @@ impl Baseline {
 
 /// The answers of two evaluations to the same problems, in the order of the first; a problem that was asked several times is
 /// paired in its order.
-fn paired(score: &Score, base: &Score) -> Vec<Pair<usize, (Digest, usize), 2>> {
+fn paired(score: &Score, base: &Score) -> Vec<AnswerPair<usize, (Digest, usize), 2>> {
     let before: HashMap<(Digest, usize), Outcome> = numbered(&base.answers).collect();
     let pair = |(problem, now): ((Digest, usize), Outcome)| {
         let then = before.get(&problem)?;
         let accuracy = f64::from(u8::from(now.right)) - f64::from(u8::from(then.right));
-        Some(Pair {
-            seed: score.place.source,
+        Some(AnswerPair {
+            seed: score.place.node,
             problem,
             differences: [accuracy, f64::from(now.steps) - f64::from(then.steps)],
         })
@@ -219,8 +240,8 @@ fn paired(score: &Score, base: &Score) -> Vec<Pair<usize, (Digest, usize), 2>> {
     numbered(&score.answers).filter_map(pair).collect()
 }
 
-/// The answers, each under its problem and how often that was answered before.
-fn numbered(answers: &[Judged]) -> impl Iterator<Item = ((Digest, usize), Outcome)> {
+/// The answers by problem and number, because a problem may be answered several times.
+fn numbered(answers: &[JudgedAnswer]) -> impl Iterator<Item = ((Digest, usize), Outcome)> {
     let mut counts: HashMap<Digest, usize> = HashMap::new();
     answers.iter().map(move |judged| {
         let count = counts.entry(judged.problem).or_default();
@@ -229,34 +250,34 @@ fn numbered(answers: &[Judged]) -> impl Iterator<Item = ((Digest, usize), Outcom
     })
 }
 
-/// Under how many seeds a row is compared: `3`, or `2–3` where that depends on the data set.
-fn seeds(found: &[(&str, Option<Difference>)]) -> Cell {
+/// The number of compared seeds: `3`, or `2–3` if it depends on the data set.
+fn seeds_cell(found: &[(&str, Option<Difference>)]) -> TableCell {
     let seeds = || found.iter().filter_map(|(_, difference)| Some(difference.as_ref()?.seeds));
     let text = match (seeds().min(), seeds().max()) {
         (Some(least), Some(most)) if least < most => format!("{least}–{most}"),
         (_, most) => most.unwrap_or(0).to_string(),
     };
-    let sources = found
+    let nodes = found
         .iter()
-        .flat_map(|(_, difference)| difference.iter().flat_map(|found| &found.sources));
-    let sources: BTreeSet<usize> = sources.copied().collect();
-    Cell::from(text, sources)
+        .flat_map(|(_, difference)| difference.iter().flat_map(|found| &found.nodes));
+    let nodes: BTreeSet<usize> = nodes.copied().collect();
+    TableCell::linked(text, nodes)
 }
 
-fn cells_of(row: &Row<'_>, data: &str, difference: Option<&Difference>) -> [Cell; 2] {
+fn difference_cells(row: &ScoreRow<'_>, data: &str, difference: Option<&Difference>) -> [TableCell; 2] {
     let Some(found) = difference else {
         return [0, 1].map(|_| {
             if row.on(data).is_empty() {
-                Cell::default()
+                TableCell::default()
             } else {
-                Cell::text(NONE)
+                TableCell::plain(NO_NUMBER)
             }
         });
     };
     let text = |interval: Interval, scale: f64, decimals: usize| {
         let mean = signed(interval.mean * scale, decimals);
-        let [low, high] = [interval.low, interval.high].map(|part| end(part * scale, decimals));
-        Cell::from(format!("{mean} [{low}, {high}]"), found.sources.iter().copied())
+        let [low, high] = [interval.low, interval.high].map(|part| interval_end(part * scale, decimals));
+        TableCell::linked(format!("{mean} [{low}, {high}]"), found.nodes.iter().copied())
     };
     [text(found.accuracy, 100.0, 1), text(found.steps, 1.0, 2)]
 }
@@ -272,8 +293,8 @@ fn signed(number: f64, decimals: usize) -> String {
     }
 }
 
-/// An end of an interval: as [`signed`], but what is not quite 0 keeps its sign, which says whether 0 lies within.
-fn end(number: f64, decimals: usize) -> String {
+/// An end of an interval. Unlike in [`signed`], a number that is rounded to 0 keeps its sign, which shows whether the interval contains 0.
+fn interval_end(number: f64, decimals: usize) -> String {
     if number == 0.0 {
         signed(number, decimals)
     } else {
@@ -289,8 +310,8 @@ mod tests {
 
     #[test]
     fn rows_are_compared_with_the_baseline_of_their_variant() {
-        let sheet = example().compared(&"score[0]".parse().unwrap()).unwrap();
-        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        let table = example().differences_table(&"score[0]".parse().unwrap()).unwrap();
+        insta::assert_snapshot!(table.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
         iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-6.2, +7.5]  -1.00 [-1.00, -1.00]
 
@@ -300,31 +321,31 @@ mod tests {
 
     #[test]
     fn a_baseline_of_one_variant_serves_the_others() {
-        let sheet = example().compared(&"score[0] (start=cold)".parse().unwrap()).unwrap();
-        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        let table = example().differences_table(&"score[0] (start=cold)".parse().unwrap()).unwrap();
+        insta::assert_snapshot!(table.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %               Δ steps      ood_easy Δ %               Δ steps
         iteration 1  cold   score[1]  2  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  0.0 [-6.2, +7.5]  -1.00 [-1.00, -1.00]
 
         warm start   warm   score[0]  3  0.0 [0.0, 0.0]     0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]     0.00 [0.00, 0.00]
         iteration 1  warm   score[1]  3  0.0 [0.0, 0.0]  -1.00 [-1.00, -1.00]  +2.5 [0.0, +7.5]  -1.00 [-1.00, -1.00]
         ");
-        insta::assert_json_snapshot!(example().compared_json(&"score[0]".parse().unwrap()).unwrap()["differences"][0]);
+        insta::assert_json_snapshot!(example().differences_json(&"score[0]".parse().unwrap()).unwrap()["differences"][0]);
     }
 
     #[test]
     fn a_variant_alone_is_the_baseline_of_each_stage() {
         let baseline: Baseline = "(start=cold)".parse().unwrap();
-        assert_eq!(baseline, Baseline::like("start", "cold"));
-        let sheet = example().compared(&baseline).unwrap();
-        assert_eq!(sheet.title, "Differences to (start=cold), with 95 % intervals");
-        insta::assert_snapshot!(sheet.text(Paint::default()), @r"
+        assert_eq!(baseline, Baseline::same_stage_in("start", "cold"));
+        let table = example().differences_table(&baseline).unwrap();
+        assert_eq!(table.title, "Differences to (start=cold), with 95 % intervals");
+        insta::assert_snapshot!(table.text(Paint::default()), @r"
         phase        start  stage     n   in_domain Δ %            Δ steps      ood_easy Δ %            Δ steps
         warm start   warm   score[0]  3  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +6.7]  0.00 [0.00, 0.00]
         iteration 1  warm   score[1]  2  0.0 [0.0, 0.0]  0.00 [0.00, 0.00]  +2.5 [0.0, +7.5]  0.00 [0.00, 0.00]
         ");
         let scores = example();
-        assert!(scores.has(&baseline) && !scores.has(&Baseline::like("start", "hot")));
-        // What is said stays; what is not is filled in.
+        assert!(scores.has_baseline(&baseline) && !scores.has_baseline(&Baseline::same_stage_in("start", "hot")));
+        // A coordinate that is given stays, and one that is missing is added.
         let filled = |text: &str| text.parse::<Baseline>().unwrap().within("start", "cold").variant["start"].clone();
         assert_eq!([filled("score[0]"), filled("score[0] (start=warm)")], ["cold", "warm"]);
     }
@@ -335,9 +356,12 @@ mod tests {
         assert_eq!(parse("score[0] ( start = cold , width=64)").unwrap().variant.len(), 2);
         assert_eq!(parse("score[0] (ablate=ask=[-1, -2])").unwrap().variant["ablate"], "ask=[-1, -2]");
         assert!(parse("").is_err() && parse("score (start)").is_err() && parse("score (start=cold").is_err());
-        let error = example().compared(&parse("scores[0]").unwrap()).unwrap_err();
-        assert_eq!(error, "no evaluation `scores[0]` to compare with (known: `score[0]`, `score[1]`)");
-        assert!(example().compared(&parse("score[0] (start=hot)").unwrap()).is_err());
+        let error = example().differences_table(&parse("scores[0]").unwrap()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no evaluation `scores[0]` to compare with (known: `score[0]`, `score[1]`)"
+        );
+        assert!(example().differences_table(&parse("score[0] (start=hot)").unwrap()).is_err());
     }
 
     #[test]
@@ -347,7 +371,7 @@ mod tests {
             ["+1.2", "0.0", "0.0", "-0.1"]
         );
         assert_eq!(
-            [1.25, -0.04, 0.0, 0.04].map(|number| end(number, 1)),
+            [1.25, -0.04, 0.0, 0.04].map(|number| interval_end(number, 1)),
             ["+1.2", "-0.0", "0.0", "+0.0"]
         );
     }
@@ -364,8 +388,8 @@ mod tests {
             score.metrics = None;
             score.answers = [].into();
         });
-        let sheet = scores.compared(&"score[0]".parse().unwrap()).unwrap();
-        let row = sheet.rows.last().unwrap();
+        let table = scores.differences_table(&"score[0]".parse().unwrap()).unwrap();
+        let row = table.rows.last().unwrap();
         assert_eq!((row.cells[1].text.as_str(), row.cells[3].text.as_str()), ("warm", "2"));
     }
 }

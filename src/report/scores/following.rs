@@ -1,55 +1,57 @@
-//! How numbered models follow the number of steps that they are asked for (METHOD, 6.2), and what is kept of their answers.
+//! How numbered models follow the requested number of steps (METHOD, 6.2), and how many of their answers filters kept.
 
 use std::rc::Rc;
 
 use serde_json::{Map, json};
 
-use super::results::{Column, Heading, by_data, lines_of};
-use super::{Score, Scores};
-use crate::findings::Kept;
-use crate::sheet::Sheet;
+use super::results::{MetricColumn, MetricColumns, lines_by_data, table_of_lines};
+use super::{KeptSkips, Score, Scores};
+use crate::table::ReportTable;
 
-const FOLLOWING: [Heading; 5] = [
-    ("", &[Column::count("requests", "requests")]),
-    ("", &[Column::count("skips", "real_skips")]),
+const FOLLOWING: [MetricColumns; 5] = [
+    ("", &[MetricColumn::count("requests", "requests")]),
+    ("", &[MetricColumn::count("skips", "real_skips")]),
     (
         "consistent",
         &[
-            Column::share("%", "consistency"),
-            Column::share("skips %", "consistency_real_skips"),
-            Column::share("right %", "accuracy_consistent"),
+            MetricColumn::share("%", "consistency"),
+            MetricColumn::share("skips %", "consistency_real_skips"),
+            MetricColumn::share("right %", "accuracy_consistent"),
         ],
     ),
-    ("", &[Column::of("steps", "average_steps", 1.0, 2)]),
-    ("kept", &[Column::count("skips", "kept"), Column::share("valid %", "kept_valid")]),
+    ("", &[MetricColumn::new("steps", "average_steps", 1.0, 2)]),
+    (
+        "kept",
+        &[MetricColumn::count("skips", "kept"), MetricColumn::share("valid %", "kept_valid")],
+    ),
 ];
 
-const ROWS: [Heading; 1] = [("", &[Column::count("rows", "rows")])];
+const ROWS: [MetricColumns; 1] = [("", &[MetricColumn::count("rows", "rows")])];
 
 impl Scores {
-    /// A row for each evaluation of a numbered model and each data set; nothing where there is none.
-    pub fn followings(&self) -> Option<Sheet> {
+    /// A row for each evaluation of a numbered model and each data set; `None` without rows.
+    pub fn followings(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let lines = by_data(rows.iter().filter(|row| row.is_numbered()), &data);
-        let title = "Numbered models: do they take as many steps as asked for?";
-        lines_of(self, title, &lines, &FOLLOWING, follows)
+        let lines = lines_by_data(rows.iter().filter(|row| row.is_numbered()), &data);
+        let title = "Numbered models: do they take the requested number of steps?";
+        table_of_lines(self, title, &lines, &FOLLOWING, following_number)
     }
 }
 
-/// A row for each filter: what was asked for, how the answers follow, and how many rows it kept; nothing where there is none.
-pub fn skips(kept: &[Kept]) -> Option<Sheet> {
+/// A row for each filter: the requests, how the answers follow them, and the number of rows that it kept. `None` without filters.
+pub fn skips_table(kept: &[KeptSkips]) -> Option<ReportTable> {
     let scores = Scores {
         experiment: String::new(),
         scores: kept.iter().map(as_score).collect(),
     };
     let (rows, headings) = (scores.rows(), [&FOLLOWING[..], &ROWS[..]].concat());
-    let title = "Skips: what the numbered models were asked for, and what was kept of their answers";
+    let title = "Skips: requests to the numbered models, and the answers that were kept";
     let lines: Vec<_> = rows.iter().map(|row| (row, None)).collect();
-    lines_of(&scores, title, &lines, &headings, follows)
+    table_of_lines(&scores, title, &lines, &headings, following_number)
 }
 
 /// A filter as a score on one data set without a name.
-fn as_score(kept: &Kept) -> Score {
+fn as_score(kept: &KeptSkips) -> Score {
     let mut following = json!(kept.following);
     following["rows"] = kept.rows.into();
     Score {
@@ -60,8 +62,8 @@ fn as_score(kept: &Kept) -> Score {
     }
 }
 
-/// A number among those on following; what is kept is added up over the numbers of steps left out.
-fn follows(score: &Score, metric: &str) -> Option<f64> {
+/// A number of `following`. Kept answers are summed over the numbers of steps left out.
+fn following_number(score: &Score, metric: &str) -> Option<f64> {
     let following = score.following()?;
     let sum = |metric: &str| -> Option<f64> {
         let skips = following.get("by_skip")?.as_array()?.iter();
@@ -125,27 +127,27 @@ mod tests {
 
     #[test]
     fn what_filters_kept_has_a_row_for_each() {
-        assert_eq!(skips(&[]), None);
+        assert_eq!(skips_table(&[]), None);
         let kept = [(1, 10), (2, 20)].map(|(seed, kept)| {
             let mut place = example().scores[2].place.clone();
             place.variant.insert("seed".to_owned(), seed.to_string());
-            (place.stage, place.source) = ("skips[1]".to_owned(), seed);
-            Kept {
+            (place.stage, place.node) = ("skips[1]".to_owned(), seed);
+            KeptSkips {
                 place,
                 rows: kept - 1,
                 full_steps: Some(2.5),
                 following: Some(following(kept)),
             }
         });
-        insta::assert_snapshot!(skips(&kept).unwrap().text(Paint::default()), @r"
+        insta::assert_snapshot!(skips_table(&kept).unwrap().text(Paint::default()), @r"
         phase        start  stage     n  requests  skips  consistent %     skips %  right %        steps  kept skips     valid %    rows
         iteration 1  cold   skips[1]  2        80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00      15 ± 7  50.0 ± 0.0  14 ± 7
         ");
-        let nothing = Kept {
+        let nothing = KeptSkips {
             following: None,
             ..kept[0].clone()
         };
-        insta::assert_snapshot!(skips(&[nothing]).unwrap().text(Paint::default()), @r"
+        insta::assert_snapshot!(skips_table(&[nothing]).unwrap().text(Paint::default()), @r"
         phase        start  stage     n  requests  skips  consistent %  skips %  right %  steps  kept skips  valid %  rows
         iteration 1  cold   skips[1]  1         –      –             –        –        –      –           –        –     9
         ");

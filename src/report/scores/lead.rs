@@ -1,20 +1,18 @@
-//! The columns that every table of scores begins with.
+//! The first columns of every table of scores.
 
-use std::collections::BTreeMap;
-
-use super::{Row, Scores, place};
-use crate::sheet::{self, Cell, Span};
+use super::{ScoreRow, Scores, VariantGroup, place};
+use crate::table::{self, ColumnGroup, TableCell};
 use lab::text::Align;
 
-/// What says which row it is: the phase of the loop, the coordinates, the stage, and how many evaluations are finished.
-pub(super) struct Lead<'a> {
-    /// Whether any row has a phase that is more than its stage's name.
+/// The columns that name a row: phase, coordinates, stage, and the number of finished evaluations.
+pub(super) struct LeadColumns<'a> {
+    /// Whether any row has a phase that differs from its stage's name.
     phases: bool,
     axes: Vec<&'a str>,
 }
 
-impl<'a> Lead<'a> {
-    pub(super) fn of(scores: &'a Scores) -> Self {
+impl<'a> LeadColumns<'a> {
+    pub(super) fn new(scores: &'a Scores) -> Self {
         let axes = scores.axes().into_iter().filter(|axis| *axis != place::SEED);
         Self {
             phases: scores.scores.iter().any(|score| score.place.phase != score.place.stage),
@@ -22,53 +20,53 @@ impl<'a> Lead<'a> {
         }
     }
 
-    pub(super) fn spans(&self) -> Vec<Span> {
-        let mut spans = Vec::new();
-        spans.extend(self.phases.then(|| Span::alone("phase", Align::Left)));
-        spans.extend(self.axes.iter().map(|axis| Span::alone(axis, Align::Left)));
-        spans.push(Span::alone("stage", Align::Left));
-        spans.push(Span::alone("n", Align::Right).leading());
-        spans
+    pub(super) fn column_groups(&self) -> Vec<ColumnGroup> {
+        let mut column_groups = Vec::new();
+        column_groups.extend(self.phases.then(|| ColumnGroup::single("phase", Align::Left)));
+        column_groups.extend(self.axes.iter().map(|axis| ColumnGroup::single(axis, Align::Left)));
+        column_groups.push(ColumnGroup::single("stage", Align::Left));
+        column_groups.push(ColumnGroup::single("n", Align::Right).as_label());
+        column_groups
     }
 
-    pub(super) fn cells(&self, row: &Row<'_>) -> Vec<Cell> {
+    pub(super) fn cells(&self, row: &ScoreRow<'_>) -> Vec<TableCell> {
         let finished = row.finished();
-        self.counted(row, Cell::from(finished.len().to_string(), finished))
+        self.cells_with_count(row, TableCell::linked(finished.len().to_string(), finished))
     }
 
-    /// The cells where `count` of the row's evaluations matter.
-    pub(super) fn counted(&self, row: &Row<'_>, count: Cell) -> Vec<Cell> {
+    /// The cells with another count of evaluations.
+    pub(super) fn cells_with_count(&self, row: &ScoreRow<'_>, count: TableCell) -> Vec<TableCell> {
         let mut cells = Vec::new();
-        cells.extend(self.phases.then(|| Cell::text(row.phase)));
+        cells.extend(self.phases.then(|| TableCell::plain(row.phase)));
         cells.extend(self.coordinates(&row.group));
-        cells.push(Cell::text(row.stage));
+        cells.push(TableCell::plain(row.stage));
         cells.push(count);
         cells
     }
 
-    /// The cells of a row that is no stage's: `name`, then the coordinates.
-    pub(super) fn named(&self, name: &str, group: &BTreeMap<&str, &str>) -> Vec<Cell> {
+    /// The cells of a row that belongs to no stage.
+    pub(super) fn cells_with_name(&self, name: &str, group: &VariantGroup<'_>) -> Vec<TableCell> {
         let mut cells = Vec::new();
-        cells.extend(self.phases.then(|| Cell::text(name)));
+        cells.extend(self.phases.then(|| TableCell::plain(name)));
         cells.extend(self.coordinates(group));
-        cells.push(Cell::text(if self.phases { "" } else { name }));
-        cells.push(Cell::default());
+        cells.push(TableCell::plain(if self.phases { "" } else { name }));
+        cells.push(TableCell::default());
         cells
     }
 
-    fn coordinates(&self, group: &BTreeMap<&str, &str>) -> impl Iterator<Item = Cell> {
-        let value = |axis: &&str| Cell::text(group.get(axis).copied().unwrap_or_default());
+    fn coordinates(&self, group: &VariantGroup<'_>) -> impl Iterator<Item = TableCell> {
+        let value = |axis: &&str| TableCell::plain(group.get(axis).copied().unwrap_or_default());
         self.axes.iter().map(value).collect::<Vec<_>>().into_iter()
     }
 }
 
-/// Marks where a new group of rows begins.
-pub(super) fn rows<'a>(rows: impl IntoIterator<Item = (&'a Row<'a>, Vec<Cell>)>) -> Vec<sheet::Row> {
+/// Table rows with a mark on the first row of each group.
+pub(super) fn table_rows<'a>(rows: impl IntoIterator<Item = (&'a ScoreRow<'a>, Vec<TableCell>)>) -> Vec<table::TableRow> {
     let mut last = None;
-    let line = |(row, cells): (&'a Row<'a>, _)| {
-        let begins = last.as_ref() != Some(&&row.group);
+    let line = |(row, cells): (&'a ScoreRow<'a>, _)| {
+        let begins_group = last.as_ref() != Some(&&row.group);
         last = Some(&row.group);
-        sheet::Row { cells, begins }
+        table::TableRow { cells, begins_group }
     };
     rows.into_iter().map(line).collect()
 }

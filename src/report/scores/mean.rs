@@ -1,16 +1,16 @@
 //! Mean and standard deviation.
 
-/// The mean of some numbers, and how far they scatter around it.
+/// The mean and standard deviation of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mean {
     pub mean: f64,
-    /// The sample standard deviation (divided by `count` − 1); nothing for a single number.
+    /// The sample standard deviation (divided by `count` − 1); `None` for a single number.
     pub deviation: Option<f64>,
     pub count: usize,
 }
 
 impl Mean {
-    /// The mean of `numbers`; nothing if there are none.
+    /// The mean of `numbers`; `None` without numbers.
     pub fn of(numbers: &[f64]) -> Option<Self> {
         let count = numbers.len();
         if count == 0 {
@@ -23,7 +23,7 @@ impl Mean {
     }
 
     /// `99.80 ± 0.12` with two decimals, or `99.80` for a single number; both parts times `scale`.
-    pub fn text(&self, scale: f64, decimals: usize) -> String {
+    pub fn format(&self, scale: f64, decimals: usize) -> String {
         let mean = format!("{:.decimals$}", self.mean * scale);
         match self.deviation {
             Some(deviation) => format!("{mean} ± {:.decimals$}", deviation * scale),
@@ -42,12 +42,12 @@ mod tests {
         let mean = Mean::of(&[2.0, 4.0, 4.0, 5.0]).unwrap();
         assert_eq!(mean.mean, 3.75);
         assert!((mean.deviation.unwrap() - 1.258_305_739_211_791_6).abs() < 1e-15);
-        assert_eq!(mean.text(1.0, 2), "3.75 ± 1.26");
+        assert_eq!(mean.format(1.0, 2), "3.75 ± 1.26");
     }
 
     #[test]
     fn one_number_has_no_deviation_and_none_no_mean() {
-        assert_eq!(Mean::of(&[0.998]).unwrap().text(100.0, 1), "99.8");
+        assert_eq!(Mean::of(&[0.998]).unwrap().format(100.0, 1), "99.8");
         assert_eq!(Mean::of(&[]), None);
     }
 }

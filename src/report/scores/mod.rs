@@ -4,6 +4,7 @@ mod bootstrap;
 mod csv;
 mod differences;
 mod following;
+mod kept;
 mod lead;
 mod mean;
 mod place;
@@ -15,19 +16,20 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 
-pub use bootstrap::{Interval, Pair, RESAMPLES, interval};
-pub use differences::{Baseline, Difference};
-pub use following::skips;
+pub use bootstrap::{AnswerPair, Interval, RESAMPLES, confidence_intervals};
+pub use differences::{Baseline, Difference, InvalidBaseline, NoBaseline};
+pub use following::skips_table;
+pub use kept::KeptSkips;
 pub use mean::Mean;
-pub use place::Place;
+pub use place::{StagePlace, VariantGroup};
 
 pub(crate) use place::{SEED, group_text};
-pub(crate) use rows::Row;
+pub(crate) use rows::ScoreRow;
 
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
 
-/// All scores of an experiment, those to come included.
+/// All scores of an experiment, finished or not.
 #[derive(Clone, Debug, Default)]
 pub struct Scores {
     pub experiment: String,
@@ -35,36 +37,36 @@ pub struct Scores {
     pub scores: Vec<Score>,
 }
 
-/// What one evaluation said of one data set, in one variant.
+/// The metrics of one evaluation on one data set in one variant.
 #[derive(Clone, Debug)]
 pub struct Score {
     /// The evaluation.
-    pub place: Place,
+    pub place: StagePlace,
     /// The name of the data set.
     pub data: String,
-    /// By name; nothing if the evaluation is not in the store.
+    /// By name; `None` if the evaluation is not in the store.
     pub metrics: Option<Map<String, Value>>,
-    /// The answers behind the metrics, where they were asked for.
-    pub answers: Rc<[Judged]>,
+    /// The answers behind the metrics, if they were requested.
+    pub answers: Rc<[JudgedAnswer]>,
 }
 
-/// An answer, judged, and the problem that it answers.
+/// The judgement of an answer, and the problem that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judged {
+pub struct JudgedAnswer {
     /// The digest of the problem's id and question.
     pub problem: Digest,
     pub outcome: Outcome,
 }
 
 impl Score {
-    /// A metric that is a number, or with a point in its name a part of one: `fewer.share`.
+    /// A metric that is a number. A point in its name separates the parts of a path: `fewer.share`.
     pub(crate) fn number(&self, metric: &str) -> Option<f64> {
         let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
         let found = self.metrics.as_ref()?.get(metric)?;
         if part.is_empty() { found } else { found.get(part)? }.as_f64()
     }
 
-    /// How a numbered model followed the number of steps asked for.
+    /// How a numbered model followed the requested number of steps.
     fn following(&self) -> Option<&Map<String, Value>> {
         self.metrics.as_ref()?.get("following")?.as_object()
     }
@@ -94,15 +96,15 @@ impl Scores {
         })
     }
 
-    /// How many evaluations there are, and how many of them are not in the store.
-    pub fn evaluations(&self) -> (usize, usize) {
-        let finished: BTreeMap<usize, bool> = self.scores.iter().map(|score| (score.place.source, score.is_finished())).collect();
+    /// The number of evaluations, and the number of those that are not in the store.
+    pub fn count_evaluations(&self) -> (usize, usize) {
+        let finished: BTreeMap<usize, bool> = self.scores.iter().map(|score| (score.place.node, score.is_finished())).collect();
         (finished.len(), finished.values().filter(|finished| !**finished).count())
     }
 
-    /// What the tables leave open: how many evaluations are still to come.
+    /// The number of evaluations that have not run, if there are any.
     pub fn note(&self) -> Option<String> {
-        let (all, missing) = self.evaluations();
+        let (all, missing) = self.count_evaluations();
         (missing > 0).then(|| format!("{missing} of {} with scores not run yet", lab::text::stages(all)))
     }
 
@@ -152,7 +154,7 @@ pub(crate) mod tests {
                             "average_full_steps": 2.61,
                         });
                         scores.push(Score {
-                            place: Place {
+                            place: StagePlace {
                                 stage: format!("score[{k}]"),
                                 variant: [("start", start.to_owned()), ("seed", seed.to_string())]
                                     .map(|(a, v)| (a.to_owned(), v))
@@ -163,7 +165,7 @@ pub(crate) mod tests {
                                 } else {
                                     format!("iteration {k}")
                                 },
-                                source: if shared { 0 } else { 1 + scores.len() / 2 },
+                                node: if shared { 0 } else { 1 + scores.len() / 2 },
                             },
                             data: data.to_owned(),
                             metrics: metrics.as_object().filter(|_| !unfinished).cloned(),
@@ -184,8 +186,8 @@ pub(crate) mod tests {
     }
 
     /// Answers to 40 problems, in iteration 1 a step shorter.
-    fn answers(k: u32, seed: u32, accuracy: f64) -> Rc<[Judged]> {
-        let answer = |i: u32| Judged {
+    fn answers(k: u32, seed: u32, accuracy: f64) -> Rc<[JudgedAnswer]> {
+        let answer = |i: u32| JudgedAnswer {
             problem: Digest::of(&i.to_le_bytes()),
             outcome: Outcome {
                 steps: 3 - k,
@@ -244,6 +246,6 @@ pub(crate) mod tests {
 
     #[test]
     fn shared_evaluations_are_counted_once() {
-        assert_eq!(example().evaluations(), (10, 1));
+        assert_eq!(example().count_evaluations(), (10, 1));
     }
 }

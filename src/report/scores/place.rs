@@ -1,35 +1,38 @@
-//! Where a number comes from.
+//! The stage of one variant that a number comes from.
 
 use std::collections::BTreeMap;
 
-/// The axis over whose values means are taken; every other axis separates what is shown.
+/// Means are taken over the values of this axis. All other axes separate rows.
 pub(crate) const SEED: &str = "seed";
 
-/// A stage of one variant, as a report speaks of it.
+/// The coordinates that separate rows of a table and series of a figure: all but the seed.
+pub type VariantGroup<'a> = BTreeMap<&'a str, &'a str>;
+
+/// A stage of one variant, with its place in the method's loop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct StagePlace {
     /// `score[2]`
     pub stage: String,
     /// The coordinates of the variant.
     pub variant: BTreeMap<String, String>,
     /// The index in the stage's name.
     pub iteration: Option<i64>,
-    /// Where in the method's loop it stands: `cold start`, `warm start`, `iteration 2`; outside of it, the stage's name.
+    /// `cold start`, `warm start` or `iteration 2`; outside of the loop, the stage's name.
     pub phase: String,
-    /// Variants that share one stage have its number here; it counts once in a mean.
-    pub source: usize,
+    /// The number of the stage's node. Variants that share a stage have the same number, and it counts once in a mean.
+    pub node: usize,
 }
 
-impl Place {
+impl StagePlace {
     /// The name without its index: `score`.
     pub fn base(&self) -> &str {
         lab::config::base_name(&self.stage)
     }
 
-    /// The coordinates that separate rows of a table and series of a figure.
-    pub fn group(&self) -> BTreeMap<&str, &str> {
-        let apart = self.variant.iter().filter(|(axis, _)| *axis != SEED);
-        apart.map(|(axis, value)| (axis.as_str(), value.as_str())).collect()
+    /// The coordinates but for the seed.
+    pub fn group(&self) -> VariantGroup<'_> {
+        let others = self.variant.iter().filter(|(axis, _)| *axis != SEED);
+        others.map(|(axis, value)| (axis.as_str(), value.as_str())).collect()
     }
 
     /// The coordinate that is averaged over.
@@ -38,8 +41,8 @@ impl Place {
     }
 }
 
-/// `start=warm, width=64`; empty where there are no axes but the seed.
-pub(crate) fn group_text(group: &BTreeMap<&str, &str>) -> String {
+/// `start=warm, width=64`; empty without axes other than the seed.
+pub(crate) fn group_text(group: &VariantGroup<'_>) -> String {
     let parts: Vec<String> = group.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
     parts.join(", ")
 }

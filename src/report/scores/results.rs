@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::lead::{self, Lead};
-use super::{Mean, Row, Score, Scores, distinct};
-use crate::sheet::{self, Cell, NONE, Sheet, Span};
+use super::lead::{self, LeadColumns};
+use super::{Mean, Score, ScoreRow, Scores, VariantGroup, distinct};
+use crate::table::{self, ColumnGroup, NO_NUMBER, ReportTable, TableCell};
 use lab::text::Align;
 
-/// The coordinates that separate rows.
-type Group<'a> = BTreeMap<&'a str, &'a str>;
-
 /// A metric, and how it is printed.
-pub(super) struct Column {
+pub(super) struct MetricColumn {
     pub title: &'static str,
     pub metric: &'static str,
     pub scale: f64,
@@ -19,82 +16,88 @@ pub(super) struct Column {
 }
 
 /// Columns under one heading, which may be empty.
-pub(super) type Heading = (&'static str, &'static [Column]);
+pub(super) type MetricColumns = (&'static str, &'static [MetricColumn]);
 
-const COLUMNS: [Column; 2] = [Column::share("%", "accuracy"), Column::of("steps", "average_steps", 1.0, 2)];
+const COLUMNS: [MetricColumn; 2] = [
+    MetricColumn::share("%", "accuracy"),
+    MetricColumn::new("steps", "average_steps", 1.0, 2),
+];
 
-const VALID: [Column; 1] = [Column::share("valid %", "valid_right")];
+const VALID: [MetricColumn; 1] = [MetricColumn::share("valid %", "valid_right")];
 
-/// What answers are like. (METHOD 6.1 as far as the main table has not got it.)
-const ANSWERS: [Heading; 1] = [(
+/// The columns of the table of answers. (METHOD 6.1 without the columns of the main table.)
+const ANSWERS: [MetricColumns; 1] = [(
     "",
     &[
-        Column::of("right: steps", "average_steps_right", 1.0, 2),
-        Column::share("fewer %", "fewer.share"),
-        Column::share("right %", "fewer.accuracy"),
-        Column::share("same %", "same.share"),
-        Column::share("right %", "same.accuracy"),
-        Column::share("more %", "more.share"),
-        Column::share("right %", "more.accuracy"),
-        Column::share("no end %", "incomplete"),
-        Column::of("tokens", "average_tokens", 1.0, 1),
+        MetricColumn::new("right: steps", "average_steps_right", 1.0, 2),
+        MetricColumn::share("fewer %", "fewer.share"),
+        MetricColumn::share("right %", "fewer.accuracy"),
+        MetricColumn::share("same %", "same.share"),
+        MetricColumn::share("right %", "same.accuracy"),
+        MetricColumn::share("more %", "more.share"),
+        MetricColumn::share("right %", "more.accuracy"),
+        MetricColumn::share("no end %", "incomplete"),
+        MetricColumn::new("tokens", "average_tokens", 1.0, 1),
     ],
 )];
 
-/// What the row of the full solutions is called.
-const FULL: &str = "full solutions";
+/// The name of the row of the full solutions.
+const FULL_SOLUTIONS: &str = "full solutions";
 
 impl Scores {
-    /// A row for each evaluation of each variant, seeds apart; for each data set accuracy (%) and the average number of steps: mean ±
-    /// sample standard deviation over the `n` seeds that are finished. Before them, the steps of the full solutions. Evaluations of
-    /// numbered models are left out: they have a table of their own.
-    pub fn results(&self) -> Sheet {
-        let (lead, data, all) = (Lead::of(self), self.data(), self.rows());
-        let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
-        let mut sheet = self.sheet("Accuracy (%) and average number of steps", &rows, &COLUMNS);
-        full_solutions(&lead, &rows, &data, &mut sheet.rows);
-        sheet
+    /// A row for each evaluation of each variant but for the seeds. For each data set it has accuracy (%) and the average number of steps:
+    /// mean ± sample standard deviation over the `n` finished seeds. The steps of the full solutions come first. Evaluations of numbered
+    /// models have a table of their own.
+    pub fn results(&self) -> ReportTable {
+        let (lead, data, all) = (LeadColumns::new(self), self.data(), self.rows());
+        let rows: Vec<&ScoreRow<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
+        let mut table = self.metrics_table("Accuracy (%) and average number of steps", &rows, &COLUMNS);
+        full_solutions(&lead, &rows, &data, &mut table.rows);
+        table
     }
 
-    /// With the same rows, for each data set the share of the right answers whose steps are all valid; nothing where none is known.
-    pub fn validity(&self) -> Option<Sheet> {
+    /// The same rows with the share of the correct answers whose steps are all valid; `None` without such a metric.
+    pub fn validity(&self) -> Option<ReportTable> {
         let all = self.rows();
-        let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
+        let rows: Vec<&ScoreRow<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
         let mut scores = rows.iter().flat_map(|row| &row.scores);
         let is_known = scores.any(|score| score.number("valid_right").is_some());
-        is_known.then(|| self.sheet("Right answers whose steps are all valid (%)", &rows, &VALID))
+        is_known.then(|| self.metrics_table("Correct answers whose steps are all valid (%)", &rows, &VALID))
     }
 
-    /// A row for each row of the main table and data set: the average steps of the right answers, the share of answers with fewer, as many and
-    /// more steps than the full solution, how many of each are right, the share without an end, and the average number of tokens. Nothing where
-    /// there is no row.
-    pub fn answers(&self) -> Option<Sheet> {
+    /// A row for each row of the main table and data set: the average steps of the correct answers; the share of answers with fewer, the same
+    /// and more steps than the full solution, and the accuracy of each; the share without an end; the average number of tokens. `None` without
+    /// rows.
+    pub fn answers(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let lines = by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
-        let title = "Answers with fewer steps than the full solution, as many, and more";
-        lines_of(self, title, &lines, &ANSWERS, Score::number)
+        let lines = lines_by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
+        let title = "Answers with fewer, the same and more steps than the full solution";
+        table_of_lines(self, title, &lines, &ANSWERS, Score::number)
     }
 
-    fn sheet(&self, title: &str, rows: &[&Row<'_>], columns: &'static [Column]) -> Sheet {
-        let (lead, data) = (Lead::of(self), self.data());
-        let mut spans = lead.spans();
+    fn metrics_table(&self, title: &str, rows: &[&ScoreRow<'_>], columns: &'static [MetricColumn]) -> ReportTable {
+        let (lead, data) = (LeadColumns::new(self), self.data());
+        let mut column_groups = lead.column_groups();
         let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        spans.extend(data.iter().map(|name| Span::of(name, &titles, Align::Right)));
-        let line = |row: &&Row<'_>| {
+        column_groups.extend(data.iter().map(|name| ColumnGroup::new(name, &titles, Align::Right)));
+        let line = |row: &&ScoreRow<'_>| {
             let mut cells = lead.cells(row);
-            cells.extend(data.iter().flat_map(|name| scored(row, name, columns)));
+            cells.extend(data.iter().flat_map(|name| metric_cells(row, name, columns)));
             cells
         };
-        Sheet {
+        ReportTable {
             title: title.to_owned(),
-            spans,
-            rows: lead::rows(rows.iter().map(|row| (*row, line(row)))),
+            column_groups,
+            rows: lead::table_rows(rows.iter().map(|row| (*row, line(row)))),
         }
     }
 }
 
 /// Each of the rows on each of the data sets that it has.
-pub(super) fn by_data<'a>(rows: impl Iterator<Item = &'a Row<'a>>, data: &[&'a str]) -> Vec<(&'a Row<'a>, Option<&'a str>)> {
+pub(super) fn lines_by_data<'a>(
+    rows: impl Iterator<Item = &'a ScoreRow<'a>>,
+    data: &[&'a str],
+) -> Vec<(&'a ScoreRow<'a>, Option<&'a str>)> {
     let lines = rows.flat_map(|row| {
         let data = data.iter().filter(|name| !row.on(name).is_empty());
         data.map(move |name| (row, Some(*name)))
@@ -102,64 +105,64 @@ pub(super) fn by_data<'a>(rows: impl Iterator<Item = &'a Row<'a>>, data: &[&'a s
     lines.collect()
 }
 
-/// A line for each row, on the data set that is named, or on the only one; `number` reads a metric. Nothing where there are no rows.
-pub(super) fn lines_of(
+/// A line for each row on its data set, or on the only one; `number` reads a metric. `None` without rows.
+pub(super) fn table_of_lines(
     scores: &Scores,
     title: &str,
-    rows: &[(&Row<'_>, Option<&str>)],
-    headings: &[Heading],
+    rows: &[(&ScoreRow<'_>, Option<&str>)],
+    headings: &[MetricColumns],
     number: fn(&Score, &str) -> Option<f64>,
-) -> Option<Sheet> {
-    let lead = Lead::of(scores);
-    let mut spans = lead.spans();
+) -> Option<ReportTable> {
+    let lead = LeadColumns::new(scores);
+    let mut column_groups = lead.column_groups();
     if rows.iter().any(|(_, data)| data.is_some()) {
-        spans.push(Span::alone("data", Align::Left));
+        column_groups.push(ColumnGroup::single("data", Align::Left));
     }
     for (heading, columns) in headings {
         let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-        spans.push(Span::of(heading, &titles, Align::Right));
+        column_groups.push(ColumnGroup::new(heading, &titles, Align::Right));
     }
-    let line = |(row, data): &(&Row<'_>, Option<&str>)| {
+    let line = |(row, data): &(&ScoreRow<'_>, Option<&str>)| {
         let found = row.on(data.unwrap_or_default());
         let columns = headings.iter().flat_map(|(_, columns)| columns.iter());
         let mut cells = lead.cells(row);
-        cells.extend(data.map(Cell::text));
+        cells.extend(data.map(TableCell::plain));
         cells.extend(columns.map(|column| column.cell(&found, |score| number(score, column.metric))));
         cells
     };
     let lines = rows.iter().map(|pair| (pair.0, line(pair)));
-    (!rows.is_empty()).then(|| Sheet {
+    (!rows.is_empty()).then(|| ReportTable {
         title: title.to_owned(),
-        spans,
-        rows: lead::rows(lines),
+        column_groups,
+        rows: lead::table_rows(lines),
     })
 }
 
-fn scored<'a>(row: &'a Row<'_>, data: &str, columns: &'static [Column]) -> impl Iterator<Item = Cell> + use<'a> {
+fn metric_cells<'a>(row: &'a ScoreRow<'_>, data: &str, columns: &'static [MetricColumn]) -> impl Iterator<Item = TableCell> + use<'a> {
     let scores = row.on(data);
     columns
         .iter()
         .map(move |column| column.cell(&scores, |score| score.number(column.metric)))
 }
 
-/// Puts the steps of the full solutions before the rows: once for groups that follow each other and have the same.
-fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut Vec<sheet::Row>) {
+/// Inserts the steps of the full solutions before the rows, once for consecutive groups with equal steps.
+fn full_solutions(lead: &LeadColumns<'_>, rows: &[&ScoreRow<'_>], data: &[&str], lines: &mut Vec<table::TableRow>) {
     let groups = distinct(rows.iter().map(|row| &row.group));
-    let steps = |group: &Group<'_>| -> Vec<Cell> {
+    let steps = |group: &VariantGroup<'_>| -> Vec<TableCell> {
         let rows = || rows.iter().filter(|row| row.group == *group);
         data.iter().map(|name| full_steps(rows().map(|row| row.on(name)))).collect()
     };
-    let mut runs: Vec<(Vec<Cell>, Vec<&Group<'_>>)> = Vec::new();
+    let mut runs: Vec<(Vec<TableCell>, Vec<&VariantGroup<'_>>)> = Vec::new();
     for group in groups {
         let steps = steps(group);
-        let is_same = |before: &[Cell]| before.iter().map(|cell| &cell.text).eq(steps.iter().map(|cell| &cell.text));
+        let is_same = |before: &[TableCell]| before.iter().map(|cell| &cell.text).eq(steps.iter().map(|cell| &cell.text));
         match runs.last_mut().filter(|(before, _)| is_same(before)) {
             Some((_, groups)) => groups.push(group),
             None => runs.push((steps, vec![group])),
         }
     }
     let is_only = runs.len() == 1;
-    // From the last to the first, so that places stay.
+    // From the last to the first, so that the indices stay valid.
     for (steps, groups) in runs
         .iter()
         .rev()
@@ -167,32 +170,32 @@ fn full_solutions(lead: &Lead<'_>, rows: &[&Row<'_>], data: &[&str], lines: &mut
     {
         let Some(first) = groups.first() else { continue };
         let at = rows.iter().position(|row| row.group == **first).unwrap_or(0);
-        let mut shared: Group<'_> = if is_only { Group::new() } else { (*first).clone() };
+        let mut shared: VariantGroup<'_> = if is_only { VariantGroup::new() } else { (*first).clone() };
         shared.retain(|axis, value| groups.iter().all(|group| group.get(axis) == Some(value)));
-        let mut cells = lead.named(FULL, &shared);
-        cells.extend(steps.iter().flat_map(|steps| [Cell::default(), steps.clone()]));
+        let mut cells = lead.cells_with_name(FULL_SOLUTIONS, &shared);
+        cells.extend(steps.iter().flat_map(|steps| [TableCell::default(), steps.clone()]));
         if let Some(first) = lines.get_mut(at).filter(|_| groups.len() == 1) {
-            first.begins = false;
+            first.begins_group = false;
         }
-        lines.insert(at, sheet::Row { cells, begins: true });
+        lines.insert(at, table::TableRow { cells, begins_group: true });
     }
 }
 
 /// The mean number of steps of the full solutions, over the scores of all rows.
-fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> Cell {
+fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> TableCell {
     let scores: BTreeMap<usize, &Score> = scores.flatten().collect();
     let found = scores
         .iter()
-        .filter_map(|(source, score)| Some((*source, score.number("average_full_steps")?)));
-    let (sources, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
+        .filter_map(|(node, score)| Some((*node, score.number("average_full_steps")?)));
+    let (nodes, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
     match Mean::of(&numbers) {
-        Some(mean) => Cell::from(format!("{:.2}", mean.mean), sources),
-        None => Cell::default(),
+        Some(mean) => TableCell::linked(format!("{:.2}", mean.mean), nodes),
+        None => TableCell::default(),
     }
 }
 
-impl Column {
-    pub(super) const fn of(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Self {
+impl MetricColumn {
+    pub(super) const fn new(title: &'static str, metric: &'static str, scale: f64, decimals: usize) -> Self {
         Self {
             title,
             metric,
@@ -203,32 +206,32 @@ impl Column {
 
     /// A share, in percent.
     pub(super) const fn share(title: &'static str, metric: &'static str) -> Self {
-        Self::of(title, metric, 100.0, 1)
+        Self::new(title, metric, 100.0, 1)
     }
 
     /// A whole number.
     pub(super) const fn count(title: &'static str, metric: &'static str) -> Self {
-        Self::of(title, metric, 1.0, 0)
+        Self::new(title, metric, 1.0, 0)
     }
 
-    /// A count that is the same for all seeds is just that.
-    fn text(&self, mean: &Mean) -> String {
+    /// A count that is equal for all seeds has no deviation.
+    fn format(&self, mean: &Mean) -> String {
         let is_one_count = self.decimals == 0 && mean.deviation == Some(0.0);
         let shown = Mean {
             deviation: mean.deviation.filter(|_| !is_one_count),
             ..*mean
         };
-        shown.text(self.scale, self.decimals)
+        shown.format(self.scale, self.decimals)
     }
 
-    /// The mean over `scores`; empty where there is nothing to come either.
-    pub(super) fn cell(&self, scores: &BTreeMap<usize, &Score>, number: impl Fn(&Score) -> Option<f64>) -> Cell {
-        let found = || scores.iter().filter_map(|(source, score)| Some((*source, number(score)?)));
+    /// The mean over `scores`; empty without scores.
+    pub(super) fn cell(&self, scores: &BTreeMap<usize, &Score>, number: impl Fn(&Score) -> Option<f64>) -> TableCell {
+        let found = || scores.iter().filter_map(|(node, score)| Some((*node, number(score)?)));
         let numbers: Vec<f64> = found().map(|(_, number)| number).collect();
         match Mean::of(&numbers) {
-            Some(mean) => Cell::from(self.text(&mean), found().map(|(source, _)| source)),
-            None if scores.is_empty() => Cell::default(),
-            None => Cell::text(NONE),
+            Some(mean) => TableCell::linked(self.format(&mean), found().map(|(node, _)| node)),
+            None if scores.is_empty() => TableCell::default(),
+            None => TableCell::plain(NO_NUMBER),
         }
     }
 }
@@ -298,9 +301,9 @@ mod tests {
         }
         scores.scores.extend(example().scores.split_off(12));
         scores.scores.extend(others);
-        let sheet = scores.results();
-        let first = |row: &crate::sheet::Row| format!("{} {}", row.cells[0].text, row.cells[1].text);
-        let rows: Vec<String> = sheet.rows.iter().map(first).collect();
+        let table = scores.results();
+        let first = |row: &crate::table::TableRow| format!("{} {}", row.cells[0].text, row.cells[1].text);
+        let rows: Vec<String> = table.rows.iter().map(first).collect();
         assert_eq!(
             rows,
             [
@@ -325,9 +328,9 @@ mod tests {
                 metrics.insert("valid_right".to_owned(), 0.25.into());
             }
         }
-        let sheet = scores.validity().unwrap();
-        assert_eq!(sheet.rows.len(), 4);
-        let texts = |row: usize| sheet.rows[row].cells[4..].iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
+        let table = scores.validity().unwrap();
+        assert_eq!(table.rows.len(), 4);
+        let texts = |row: usize| table.rows[row].cells[4..].iter().map(|cell| cell.text.clone()).collect::<Vec<_>>();
         assert_eq!(
             (texts(0), texts(3)),
             (vec!["25.0".into(), "–".into()], vec!["25.0 ± 0.0".into(), "–".into()])
@@ -343,18 +346,18 @@ mod tests {
                 metrics.insert("incomplete".to_owned(), 0.125.into());
             }
         }
-        let sheet = scores.answers().unwrap();
-        let titles: Vec<&str> = sheet.columns().map(|(_, column)| column.title.as_str()).collect();
+        let table = scores.answers().unwrap();
+        let titles: Vec<&str> = table.columns().map(|(_, column)| column.title.as_str()).collect();
         assert_eq!(titles[..7], ["phase", "start", "stage", "n", "data", "right: steps", "fewer %"]);
-        let texts = |row: usize| sheet.rows[row].cells[4..].iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>();
+        let texts = |row: usize| table.rows[row].cells[4..].iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>();
         assert_eq!(texts(0), ["in_domain", "–", "50.0", "75.0", "–", "–", "–", "–", "12.5", "–"]);
         assert_eq!(texts(1)[..3], ["ood_easy", "–", "–"]);
     }
 
     #[test]
     fn a_number_leads_to_the_evaluations_behind_it() {
-        let sheet = example().results();
-        let last = sheet.rows.last().unwrap();
-        assert_eq!(last.cells[4].sources, [8, 10, 12]);
+        let table = example().results();
+        let last = table.rows.last().unwrap();
+        assert_eq!(last.cells[4].nodes, [8, 10, 12]);
     }
 }

@@ -1,28 +1,28 @@
-//! Scores of one stage put together: all seeds, all data sets.
+//! The scores of one stage as a row: all seeds, all data sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Score, Scores, distinct};
+use super::{Score, Scores, VariantGroup, distinct};
 
-/// The scores of one stage in the variants that differ in their seeds alone.
+/// The scores of one stage in the variants that differ only in their seeds.
 #[derive(Clone)]
-pub(crate) struct Row<'a> {
+pub(crate) struct ScoreRow<'a> {
     pub stage: &'a str,
     pub base: &'a str,
     pub phase: &'a str,
     pub iteration: Option<i64>,
-    pub group: BTreeMap<&'a str, &'a str>,
+    pub group: VariantGroup<'a>,
     pub scores: Vec<&'a Score>,
 }
 
 impl Scores {
-    /// The rows, those with equal coordinates together.
-    pub(crate) fn rows(&self) -> Vec<Row<'_>> {
-        let mut rows: Vec<Row<'_>> = Vec::new();
-        let mut places: BTreeMap<(BTreeMap<&str, &str>, &str), usize> = BTreeMap::new();
+    /// The rows, grouped by coordinates.
+    pub(crate) fn rows(&self) -> Vec<ScoreRow<'_>> {
+        let mut rows: Vec<ScoreRow<'_>> = Vec::new();
+        let mut places: BTreeMap<(VariantGroup<'_>, &str), usize> = BTreeMap::new();
         for score in &self.scores {
             let at = *places.entry((score.place.group(), &score.place.stage)).or_insert_with(|| {
-                rows.push(Row::of(score));
+                rows.push(ScoreRow::new(score));
                 rows.len() - 1
             });
             if let Some(row) = rows.get_mut(at) {
@@ -40,8 +40,8 @@ impl Scores {
     }
 }
 
-impl<'a> Row<'a> {
-    fn of(score: &'a Score) -> Self {
+impl<'a> ScoreRow<'a> {
+    fn new(score: &'a Score) -> Self {
         let place = &score.place;
         Self {
             stage: &place.stage,
@@ -53,24 +53,24 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The same among rows that other coordinates tell apart.
-    pub fn among(&self, group: BTreeMap<&'a str, &'a str>) -> Self {
+    /// The row with other coordinates.
+    pub fn with_group(&self, group: VariantGroup<'a>) -> Self {
         Self { group, ..self.clone() }
     }
 
-    /// The scores on one data set, by source: each evaluation counts once, however many variants share it.
+    /// The scores on one data set by node. An evaluation that variants share counts once.
     pub fn on(&self, data: &str) -> BTreeMap<usize, &'a Score> {
         let scores = self.scores.iter().filter(|score| score.data == data);
-        scores.map(|score| (score.place.source, *score)).collect()
+        scores.map(|score| (score.place.node, *score)).collect()
     }
 
     /// The evaluations that are finished.
     pub fn finished(&self) -> BTreeSet<usize> {
         let finished = self.scores.iter().filter(|score| score.is_finished());
-        finished.map(|score| score.place.source).collect()
+        finished.map(|score| score.place.node).collect()
     }
 
-    /// Whether the model was told how many steps to take.
+    /// Whether the prompts of the model name a number of steps.
     pub fn is_numbered(&self) -> bool {
         self.scores.iter().any(|score| score.following().is_some())
     }

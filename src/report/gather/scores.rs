@@ -1,4 +1,4 @@
-//! The scores of the evaluations, from plan and store.
+//! Reads the scores of the evaluations from plan and store.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,20 +10,24 @@ use serde_json::{Map, Value};
 
 use super::answers;
 use super::phase::Phases;
-use crate::scores::{Judged, Place, Score, Scores};
-use lab::config::name_index;
+use crate::scores::{JudgedAnswer, Score, Scores, StagePlace};
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 
-/// The scores of all selected evaluations, in the order of the plan; with the answers behind them if they are wanted.
+/// The scores of all selected evaluations, in the order of the plan; with `with_answers` also the answers behind them.
+///
+/// # Errors
+/// When the store is damaged.
 pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: bool) -> Result<Scores, StoreError> {
-    let phases = Phases::of(plan);
+    let phases = Phases::in_plan(plan);
     let mut scores = Vec::new();
     for (index, node, entry) in plan.stages() {
-        let Some(folder) = folder(node, entry, store) else { continue };
+        let Some(folder) = metrics_folder(node, entry, store) else {
+            continue;
+        };
         let names = data_sets(&plan.dag, node);
         let sets = folder.as_deref().map_or_else(|| Ok(Vec::new()), metrics)?;
         let mut sets: Vec<Option<_>> = sets.into_iter().map(Some).collect();
@@ -31,12 +35,12 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
         let mut answered = Vec::new();
         for (place, metrics) in sets.iter().enumerate() {
             let folder = folder.as_deref().filter(|_| with_answers && metrics.is_some());
-            answered.push(folder.map_or_else(|| Ok(Vec::new().into()), |folder| judged(folder, place))?);
+            answered.push(folder.map_or_else(|| Ok(Vec::new().into()), |folder| judged_answers(folder, place))?);
         }
         for member in node.members.iter().filter(|member| selection.fits(member)) {
             for ((name, metrics), answers) in names.iter().zip(&sets).zip(&answered) {
                 scores.push(Score {
-                    place: place(&phases, index, member),
+                    place: stage_place(&phases, index, member),
                     data: name.clone(),
                     metrics: metrics.clone(),
                     answers: Rc::clone(answers),
@@ -50,39 +54,44 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
     })
 }
 
-/// Where a stage of one variant stands.
-pub(super) fn place(phases: &Phases, index: NodeIndex, member: &StageName) -> Place {
-    let iteration = name_index(&member.name);
-    Place {
+/// The stage of one variant with its phase.
+pub(super) fn stage_place(phases: &Phases, index: NodeIndex, member: &StageName) -> StagePlace {
+    let iteration = iteration(&member.name);
+    StagePlace {
         stage: member.name.clone(),
         variant: member.variant.clone(),
         iteration,
-        phase: phases.name(index, &member.name, iteration),
-        source: index.index(),
+        phase: phases.phase_name(index, &member.name, iteration),
+        node: index.index(),
     }
 }
 
-/// The folder of a stage's metrics, if it gives any and they are in the store.
+/// The folder of a stage's metrics. `None` if the kind has no metrics, `Some(None)` if they are not in the store.
 #[expect(
     clippy::option_option,
-    reason = "a stage without metrics is another thing than one whose metrics are to come"
+    reason = "a stage without metrics differs from one whose metrics are not in the store"
 )]
-fn folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Option<std::path::PathBuf>> {
+fn metrics_folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Option<std::path::PathBuf>> {
     let port = node.outputs.iter().find(|output| output.port == PortType::Metrics)?;
     let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == StageState::Hit);
     Some(artifact.map(|artifact| store.object(&artifact.digest)))
 }
 
-fn judged(folder: &Path, place: usize) -> Result<Rc<[Judged]>, StoreError> {
+fn judged_answers(folder: &Path, place: usize) -> Result<Rc<[JudgedAnswer]>, StoreError> {
     let mut judged = Vec::new();
-    answers::read(&answers::path(folder, place), |answer, outcome| {
-        let problem = answers::problem(&answer.problem);
-        judged.push(Judged { problem, outcome });
+    answers::read_judged(&answers::path(folder, place), |answer, outcome| {
+        let problem = answers::problem_digest(&answer.problem);
+        judged.push(JudgedAnswer { problem, outcome });
     })?;
     Ok(judged.into())
 }
 
-/// The names of the data sets that an evaluation is about: by port where that tells them apart, else by stage, else by both.
+/// The index in the name of a stage.
+fn iteration(name: &str) -> Option<i64> {
+    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// The names of the data sets of an evaluation: the port or the stage if it is unique, else both.
 pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
     let links: Vec<&Link> = data_links(dag, node);
     let short: Vec<String> = links.iter().map(|link| short_name(dag, link)).collect();
@@ -95,7 +104,7 @@ pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
     links.iter().zip(&short).map(name).collect()
 }
 
-/// Where the data sets come from; for answers, those that they answer.
+/// The links to the data sets; for answers, to the data sets whose problems they answer.
 fn data_links<'a>(dag: &'a Dag, node: &'a Node) -> Vec<&'a Link> {
     let mut links = Vec::new();
     for input in node.kind.inputs {

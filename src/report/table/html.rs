@@ -1,28 +1,28 @@
-//! A sheet as a table of the page.
+//! A table as HTML.
 
 use std::fmt::Write;
 
-use super::{Cell, Column, Sheet};
-use crate::escaped;
+use super::{ReportTable, TableCell, TableColumn};
+use crate::escape;
 use lab::text::Align;
 
-impl Sheet {
-    /// A real table: a caption, headings with their scope, and a button for every number, which leads to its stages.
+impl ReportTable {
+    /// A table with a caption, headings with their scope, and a button for each number that opens its stages.
     pub fn html(&self) -> String {
         let mut text = format!(
             "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table>\n<caption>{0}</caption>\n<thead>\n",
-            escaped(&self.title)
+            escape::html(&self.title)
         );
-        if self.spans.iter().any(|span| !span.title.is_empty()) {
+        if self.column_groups.iter().any(|group| !group.title.is_empty()) {
             text += "<tr>";
-            for span in &self.spans {
-                let count = span.columns.len();
-                let _ = match span.title.as_str() {
+            for group in &self.column_groups {
+                let count = group.columns.len();
+                let _ = match group.title.as_str() {
                     "" => write!(text, "<td colspan=\"{count}\"></td>"),
                     title => write!(
                         text,
                         "<th colspan=\"{count}\" scope=\"colgroup\" class=\"span\">{}</th>",
-                        escaped(title)
+                        escape::html(title)
                     ),
                 };
             }
@@ -30,11 +30,11 @@ impl Sheet {
         }
         text += "<tr>";
         for (_, column) in self.columns() {
-            let _ = write!(text, "<th scope=\"col\"{}>{}</th>", class(column), escaped(&column.title));
+            let _ = write!(text, "<th scope=\"col\"{}>{}</th>", class(column), escape::html(&column.title));
         }
         text += "</tr>\n</thead>\n<tbody>\n";
         for row in &self.rows {
-            text += if row.begins { "<tr class=\"begins\">" } else { "<tr>" };
+            text += if row.begins_group { "<tr class=\"begins\">" } else { "<tr>" };
             for (i, (cell, (_, column))) in row.cells.iter().zip(self.columns()).enumerate() {
                 text += &if i == 0 { head(cell) } else { body(cell, column) };
             }
@@ -44,30 +44,30 @@ impl Sheet {
     }
 }
 
-fn class(column: &Column) -> &'static str {
+fn class(column: &TableColumn) -> &'static str {
     match column.align {
         Align::Left => "",
         Align::Right => " class=\"r\"",
     }
 }
 
-fn head(cell: &Cell) -> String {
+fn head(cell: &TableCell) -> String {
     format!("<th scope=\"row\">{}</th>", content(cell))
 }
 
-fn body(cell: &Cell, column: &Column) -> String {
+fn body(cell: &TableCell, column: &TableColumn) -> String {
     format!("<td{}>{}</td>", class(column), content(cell))
 }
 
-fn content(cell: &Cell) -> String {
-    if cell.sources.is_empty() || cell.text.is_empty() {
-        return escaped(&cell.text);
+fn content(cell: &TableCell) -> String {
+    if cell.nodes.is_empty() || cell.text.is_empty() {
+        return escape::html(&cell.text);
     }
-    let sources: Vec<String> = cell.sources.iter().map(ToString::to_string).collect();
+    let nodes: Vec<String> = cell.nodes.iter().map(ToString::to_string).collect();
     format!(
         "<button type=\"button\" data-stages=\"{}\">{}</button>",
-        sources.join(" "),
-        escaped(&cell.text)
+        nodes.join(" "),
+        escape::html(&cell.text)
     )
 }
 

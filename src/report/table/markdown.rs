@@ -1,9 +1,10 @@
-//! A sheet as a Markdown table.
+//! A table as a Markdown table.
 
-use super::Sheet;
+use super::ReportTable;
+use crate::escape;
 use lab::text::Align;
 
-impl Sheet {
+impl ReportTable {
     /// The title in bold, then the table.
     pub fn markdown(&self) -> String {
         let titles = self.titles();
@@ -11,11 +12,11 @@ impl Sheet {
             Align::Left => "---".to_owned(),
             Align::Right => "---:".to_owned(),
         });
-        let mut text = format!("**{}**\n\n", escaped(&self.title));
-        text += &line(titles.iter().map(|(title, _)| escaped(title)));
+        let mut text = format!("**{}**\n\n", escape::markdown(&self.title));
+        text += &line(titles.iter().map(|(title, _)| escape::markdown(title)));
         text += &line(rule);
         for row in &self.rows {
-            text += &line(row.cells.iter().map(|cell| escaped(&cell.text)));
+            text += &line(row.cells.iter().map(|cell| escape::markdown(&cell.text)));
         }
         text
     }
@@ -23,19 +24,6 @@ impl Sheet {
 
 fn line(cells: impl Iterator<Item = String>) -> String {
     format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
-}
-
-/// Text in which Markdown sees nothing but text.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '|' | '\\' | '*' | '_' | '`' | '[' | ']' | '<' | '>' => out.extend(['\\', character]),
-            '\n' | '\r' => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

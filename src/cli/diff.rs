@@ -1,19 +1,17 @@
 //! `runner diff`: two experiments, two variants of one, or two runs, side by side.
 
-mod experiment;
-mod run;
-
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use super::experiment::ExperimentArgs;
-use super::{Exit, Failed};
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::session::{Resolved, folder};
+use super::{Exit, Failed, Session};
+use lab::config::Settings;
 use lab::event::coordinates;
-use lab::json_path;
 use lab::plan::Selection;
+use lab::stage::PortType;
+use lab::store::Store;
 use lab::text::Paint;
-use report::diff::{About, Diff, Fact, Facts, Side};
+use report::diff::{Diff, DiffSide};
 
 /// Compare two experiments, variants or runs: params, digests, metrics
 #[derive(Clone, Debug, clap::Args)]
@@ -22,7 +20,7 @@ pub struct DiffArgs {
     #[arg(value_name = "A")]
     pub a: String,
 
-    /// What it is compared with
+    /// The experiment, variant or run to compare it with
     #[arg(value_name = "B")]
     pub b: String,
 
@@ -30,11 +28,11 @@ pub struct DiffArgs {
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// Apply the files' `[profile.NAME]`; may be given several times, the last wins
+    /// Apply the files' `[profile.NAME]`; repeatable, the last one wins
     #[arg(long = "profile", value_name = "NAME")]
     pub profiles: Vec<String>,
 
-    /// Set a value in both experiments; may be given several times
+    /// Set a value in both experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 
@@ -51,88 +49,72 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
-/// Prints the comparison; code 0 whether anything differs or not.
+/// Prints the comparison. The exit code is 0 even if there are differences.
 ///
 /// # Errors
 /// When a side is neither an experiment nor a run, or the store is damaged.
 pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
     let sides = match [side(args, &args.a), side(args, &args.b)] {
         [Err(Failed::NothingSelected(why)), Err(Failed::NothingSelected(_))] => return Err(Failed::NothingSelected(why)),
-        [a, b] => [perhaps_empty(a, &args.a)?, perhaps_empty(b, &args.b)?],
+        [a, b] => [allow_empty(a, &args.a)?, allow_empty(b, &args.b)?],
     };
-    let diff = Diff::of(sides.each_ref());
+    let diff = Diff::between(sides.each_ref());
     if args.json {
         return super::print_json(&diff.json(args.all));
     }
     super::print(&diff.text(args.all, paint))
 }
 
-/// A side that has nothing of what is selected is there all the same, as long as the other has something.
-fn perhaps_empty(side: Result<Side, Failed>, name: &str) -> Result<Side, Failed> {
+/// A side without a selected stage is empty, as long as the other side has one.
+fn allow_empty(side: Result<DiffSide, Failed>, name: &str) -> Result<DiffSide, Failed> {
     match side {
-        Err(Failed::NothingSelected(_)) => Ok(Side {
-            name: name.to_owned(),
-            stages: Vec::new(),
-        }),
+        Err(Failed::NothingSelected(_)) => Ok(DiffSide::empty(name)),
         side => side,
     }
 }
 
-fn side(args: &DiffArgs, text: &str) -> Result<Side, Failed> {
-    let (file, variants) = parted(text)?;
+fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, Failed> {
+    let (file, variants) = split_variant(text)?;
     let selection = Selection {
         stages: args.stages.clone(),
         variants,
     };
+    if !Path::new(file).exists()
+        && let Some(side) = run_side(args, file, &selection)?
+    {
+        return Ok(side);
+    }
     let experiment = ExperimentArgs {
         file: file.into(),
         profiles: args.profiles.clone(),
         set: args.set.clone(),
         store: args.store.clone(),
     };
-    if !Path::new(file).exists()
-        && let Some(side) = run::side(&experiment, &selection)?
-    {
-        return Ok(side);
-    }
-    experiment::side(text, &experiment, &selection)
+    let session = Session::open(&experiment, &ExecutionArgs::default())?;
+    let Resolved { plan, store, .. } = session.plan_with(&selection, |_, output| output.port == PortType::Metrics)?;
+    Ok(DiffSide::of_experiment(text, &plan, &store, &selection)?)
 }
 
-/// The coordinates of a variant.
-type Coordinates = Vec<(String, String)>;
+/// The run of this name, if the store has it.
+fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option<DiffSide>, Failed> {
+    let folder = folder(&Settings {
+        store: args.store.clone(),
+        ..Settings::default()
+    });
+    if !folder.exists() {
+        return Ok(None);
+    }
+    Ok(DiffSide::of_run(name, &Store::open(&folder)?, selection)?)
+}
 
 /// `x.toml@start=warm,seed=1` → the file and the coordinates.
-fn parted(text: &str) -> Result<(&str, Coordinates), Failed> {
-    // A file's name may have an @ of its own.
+fn split_variant(text: &str) -> Result<(&str, Vec<(String, String)>), Failed> {
+    // The name of the file may contain an @.
     let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
         return Ok((text, Vec::new()));
     };
     let wrong = || Failed::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
     Ok((file, coordinates(rest).ok_or_else(wrong)?))
-}
-
-/// Adds the leaves of `value`, each under its path.
-fn add(facts: &mut Facts, about: About, name: &str, value: &Value) {
-    json_path::leaves(name, value, &mut |path, leaf| {
-        let name = path.to_owned();
-        facts.insert(Fact { about, name }, leaf.clone());
-    });
-}
-
-/// Adds a data set's metrics; lists by length are no side-by-side matter.
-fn add_metrics(facts: &mut Facts, data: &str, metrics: &serde_json::Map<String, Value>) {
-    for (name, value) in metrics.iter().filter(|(_, value)| !value.is_array()) {
-        add(facts, About::Metric, &format!("{data} {name}"), value);
-    }
-}
-
-/// Adds digests in their short form.
-fn add_digests(facts: &mut Facts, about: About, port: &str, digests: &[Option<lab::hash::Digest>]) {
-    let digests: Vec<String> = digests
-        .iter()
-        .map(|digest| digest.map_or_else(|| "not there yet".to_owned(), |digest| digest.short()))
-        .collect();
-    add(facts, about, port, &Value::from(digests.join(" ")));
 }
 
 #[cfg(test)]
@@ -142,7 +124,7 @@ mod tests {
     #[test]
     fn a_side_is_a_file_and_perhaps_a_variant() {
         let parts = |text| {
-            parted(text)
+            split_variant(text)
                 .map_err(|_| ())
                 .map(|(file, variants)| (file.to_owned(), variants.len()))
         };

@@ -1,0 +1,186 @@
+//! `runner report`: the scores of an experiment, as tables, figures and a page.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::selection::SelectionArgs;
+use super::session::Resolved;
+use super::{Exit, Failed, Session};
+use lab::plan::Plan;
+use lab::store::Store;
+use lab::text::Paint;
+use report::ExperimentReport;
+use report::files::{write_figures, write_page};
+use report::gather;
+use report::page::question_in_comment;
+use report::part_name::PartName;
+use report::request::{PrintedContent, ReportRequest};
+use report::scores::Baseline;
+use report::table::ReportTable;
+
+/// Print the scores of the evaluations that are in the store
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// The format of the output
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+
+    /// Short for `--format json`
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    pub json: bool,
+
+    /// Short for `--format csv`
+    #[arg(long, conflicts_with = "format")]
+    pub csv: bool,
+
+    /// Compare with this evaluation, answer by answer: `score[0]`, `score[0] (start=cold)` in another variant, or `(start=cold)` for the same
+    /// stage in another variant. The default in an experiment with `[ablate]` is its baseline
+    #[arg(long, value_name = "STAGE")]
+    pub baseline: Option<Baseline>,
+
+    /// Print this table, or the numbers of this figure; repeatable. The default is what the experiment `shows`, or else the usual tables
+    #[arg(long = "table", value_parser = part_parser(), value_name = "TABLE")]
+    pub tables: Vec<PartName>,
+
+    /// Write a page with tables, figures, stages and samples
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+
+    /// Write the figures as SVG; a build with the cargo feature `png` writes PNG too
+    #[arg(long, value_name = "DIR")]
+    pub plots: Option<PathBuf>,
+}
+
+/// Parses the name of a table or figure; the help lists them.
+fn part_parser() -> impl TypedValueParser<Value = PartName> {
+    let values = PartName::ALL.map(|part| PossibleValue::new(part.as_str()).help(part.description()));
+    PossibleValuesParser::new(values).try_map(|name| {
+        let named = PartName::ALL.into_iter().find(|part| part.as_str() == name);
+        named.ok_or("no such table or figure")
+    })
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportFormat {
+    /// Aligned columns
+    #[default]
+    Text,
+    /// Tables for a README or an issue
+    Markdown,
+    /// One line per variant, evaluation and data set
+    Csv,
+    /// The same with all metrics, and the differences to the baseline
+    Json,
+    /// Tables for a paper, with the package booktabs
+    Latex,
+}
+
+impl ReportArgs {
+    fn format(&self) -> ReportFormat {
+        match (self.json, self.csv) {
+            (true, _) => ReportFormat::Json,
+            (_, true) => ReportFormat::Csv,
+            _ => self.format,
+        }
+    }
+
+    /// Whether the arguments fit together.
+    fn validate(&self) -> Result<(), Failed> {
+        let wrong = |message: &str| Err(Failed::Usage(message.to_owned()));
+        match self.format() {
+            ReportFormat::Csv if self.baseline.is_some() => wrong("differences do not fit into CSV's rows; use `--format json`"),
+            ReportFormat::Csv | ReportFormat::Json if !self.tables.is_empty() => {
+                wrong("`--table` is for text, Markdown and LaTeX: CSV and JSON have no tables")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn request(&self, shows: &[PartName]) -> ReportRequest {
+        let request = ReportRequest {
+            selection: self.selection.selection(),
+            printed: match self.format() {
+                ReportFormat::Text | ReportFormat::Markdown | ReportFormat::Latex => PrintedContent::Tables,
+                ReportFormat::Json => PrintedContent::Json,
+                ReportFormat::Csv => PrintedContent::Csv,
+            },
+            tables: self.tables.clone(),
+            shows: shows.to_vec(),
+            baseline: self.baseline.clone(),
+            page: self.html.is_some(),
+            plots: self.plots.is_some(),
+        };
+        request.with_relevant_shows()
+    }
+}
+
+/// Prints the report, and writes the requested page and figures.
+///
+/// # Errors
+/// When the experiment is wrong, the store is damaged, or a file cannot be written.
+pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
+    args.validate()?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let request = args.request(&session.shows);
+    let Resolved { plan, store, .. } = session.plan_with(&request.selection, |node, output| request.reads(node, output))?;
+    let report = ExperimentReport::gather(&request, &plan, &store)?;
+    let written = write_files(args, &request, &report, &plan, &store)?;
+    let text = match args.format() {
+        ReportFormat::Json => format!("{}\n", report.json()?),
+        ReportFormat::Csv => report.data.scores.csv().map_err(Failed::Output)?,
+        ReportFormat::Markdown => report.tables(ReportTable::markdown),
+        ReportFormat::Latex => report.tables(ReportTable::latex),
+        ReportFormat::Text => {
+            let mut text = report.text(terminal_width(), paint) + &report.notes(&args.experiment.command("run"));
+            if !written.is_empty() {
+                text += &format!("\nwrote {}\n", written.join(", "));
+            }
+            text
+        }
+    };
+    super::print(&text)
+}
+
+/// Writes the requested page and figures, and returns a list of them.
+fn write_files(
+    args: &ReportArgs,
+    request: &ReportRequest,
+    report: &ExperimentReport,
+    plan: &Plan,
+    store: &Store,
+) -> Result<Vec<String>, Failed> {
+    let (mut written, figures) = (Vec::new(), &report.data.figures);
+    if let Some(path) = &args.html {
+        let question = question(&args.experiment)?;
+        let data = gather::page_data(plan, store, &request.selection, report.data.scores.clone(), question)?;
+        written.push(write_page(path, &data, &report.results(), figures)?);
+    }
+    if let Some(folder) = &args.plots {
+        written.push(write_figures(folder, figures)?);
+    }
+    Ok(written)
+}
+
+/// The question that the experiment asks: its description, or the comment at the top of its file.
+fn question(experiment: &ExperimentArgs) -> Result<String, Failed> {
+    let document = experiment.document(&ExecutionArgs::default())?;
+    if let Some(description) = document.tree.get("description").and_then(lab::config::ConfigValue::as_str) {
+        return Ok(description.to_owned());
+    }
+    // The file was just read. If it is gone by now, the page has no question.
+    Ok(question_in_comment(&std::fs::read_to_string(&experiment.file).unwrap_or_default()))
+}
+
+/// The width of the terminal. A pipe has no limit.
+fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}

@@ -1,0 +1,77 @@
+//! The facts about a stage, collected from values, digests and metrics.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use lab::hash::Digest;
+
+/// The facts known about one stage, by name.
+pub type StageFacts = BTreeMap<FactName, Value>;
+
+/// The name of one fact about a stage.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FactName {
+    pub kind: FactKind,
+    /// `learning_rate`, `data`, `in_domain accuracy`.
+    pub name: String,
+}
+
+/// The subject of a fact, in the order of the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FactKind {
+    Kind,
+    Param,
+    Seed,
+    Numbers,
+    Input,
+    Output,
+    Metric,
+}
+
+impl FactKind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Param => "param",
+            Self::Seed => "seed",
+            Self::Numbers => "numbers",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Metric => "metric",
+        }
+    }
+}
+
+/// Adds the leaves of `value`, each under its path.
+pub(super) fn add_value(facts: &mut StageFacts, kind: FactKind, name: &str, value: &Value) {
+    let Value::Object(fields) = value else {
+        let name = name.to_owned();
+        facts.insert(FactName { kind, name }, value.clone());
+        return;
+    };
+    for (field, value) in fields {
+        let name = if name.is_empty() {
+            field.clone()
+        } else {
+            format!("{name}.{field}")
+        };
+        add_value(facts, kind, &name, value);
+    }
+}
+
+/// Adds the metrics of a data set but for the lists, which do not fit into a row.
+pub(super) fn add_metrics(facts: &mut StageFacts, data: &str, metrics: &Map<String, Value>) {
+    for (name, value) in metrics.iter().filter(|(_, value)| !value.is_array()) {
+        add_value(facts, FactKind::Metric, &format!("{data} {name}"), value);
+    }
+}
+
+/// Adds the short forms of digests.
+pub(super) fn add_digests(facts: &mut StageFacts, kind: FactKind, port: &str, digests: &[Option<Digest>]) {
+    let digests: Vec<String> = digests
+        .iter()
+        .map(|digest| digest.map_or_else(|| "not there yet".to_owned(), |digest| digest.short()))
+        .collect();
+    add_value(facts, kind, port, &Value::from(digests.join(" ")));
+}

@@ -1,0 +1,67 @@
+//! A run as a side of a comparison: the stages that it executed.
+
+use serde_json::{Map, Value};
+
+use super::facts::{FactKind, StageFacts, add_digests, add_metrics, add_value};
+use super::side::DiffSide;
+use crate::error::LookupError;
+use crate::gather;
+use lab::event::StageName;
+use lab::plan::{NothingSelected, Selection};
+use lab::store::{Record, Store, StoreError};
+
+impl DiffSide {
+    /// The selected stages that the run executed. `None` if the store has no record of the run.
+    ///
+    /// # Errors
+    /// When the run executed no selected stage, or the store is damaged.
+    pub fn of_run(name: &str, store: &Store, selection: &Selection) -> Result<Option<Self>, LookupError> {
+        let mut records: Vec<Record> = store.records().filter(|record| record.run == name).collect();
+        if records.is_empty() {
+            return Ok(None);
+        }
+        records.sort_by(|a, b| (a.started, &a.stage, &a.variant).cmp(&(b.started, &b.stage, &b.variant)));
+        let mut side = Self::empty(name);
+        for record in records {
+            let stage = StageName {
+                name: record.stage.clone(),
+                variant: record.variant.clone(),
+            };
+            if selection.fits(&stage) {
+                side.stages.push((stage, facts_of_record(&record, store)?));
+            }
+        }
+        if side.stages.is_empty() {
+            return Err(NothingSelected(format!("the run {name} executed no selected stage")).into());
+        }
+        Ok(Some(side))
+    }
+}
+
+fn facts_of_record(record: &Record, store: &Store) -> Result<StageFacts, StoreError> {
+    let fingerprint = &record.fingerprint;
+    let mut facts = StageFacts::new();
+    add_value(&mut facts, FactKind::Kind, "", &Value::from(fingerprint.kind.as_str()));
+    add_value(&mut facts, FactKind::Param, "", &fingerprint.params);
+    if let Some(seed) = fingerprint.seed {
+        add_value(&mut facts, FactKind::Seed, "", &Value::from(seed));
+    }
+    if let Some(numbers) = &fingerprint.numerics {
+        add_value(&mut facts, FactKind::Numbers, "", &Value::from(numbers.as_str()));
+    }
+    for (port, digests) in &fingerprint.inputs {
+        let digests: Vec<_> = digests.iter().copied().map(Some).collect();
+        add_digests(&mut facts, FactKind::Input, port, &digests);
+    }
+    for (port, artifact) in &record.outputs {
+        add_digests(&mut facts, FactKind::Output, port, &[Some(artifact.digest)]);
+        if artifact.folder && fingerprint.kind == "eval" && store.has(artifact)? {
+            // The record does not have the names of the data sets, only their order.
+            let sets: Vec<Map<String, Value>> = gather::metrics(&store.object(&artifact.digest))?;
+            for (index, metrics) in sets.iter().enumerate() {
+                add_metrics(&mut facts, &format!("data[{index}]"), metrics);
+            }
+        }
+    }
+    Ok(facts)
+}

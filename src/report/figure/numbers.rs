@@ -1,0 +1,213 @@
+//! The numbers of a figure: their text, and the table of them.
+
+use super::legend::entries;
+use super::series::sorted_unique;
+use super::{Figure, FigurePoint, Panel, Series, Spread};
+use crate::scores::distinct;
+use crate::table::{ColumnGroup, NO_NUMBER, ReportTable, TableCell, TableRow};
+use lab::text::Align;
+
+/// A series with more points is a curve, of which the table has only the ends.
+const MAX_LISTED_POINTS: usize = 40;
+
+impl Figure {
+    /// The numbers as a table: a row for each value on a panel's x axis, a column for each series. If a panel has a curve, or several
+    /// series of one name, each point has a row instead; curves have their ends alone.
+    pub(crate) fn numbers(&self) -> ReportTable {
+        let names = distinct(entries(self).iter().map(|entry| entry.name));
+        let columns = !self
+            .panels
+            .iter()
+            .any(|panel| panel.has_repeated_names() || panel.series.iter().any(is_curve));
+        let x = self.panels.first().map_or("", |panel| &panel.x.title);
+        let mut column_groups = vec![ColumnGroup::single("panel", Align::Left)];
+        if columns {
+            column_groups.push(ColumnGroup::single(x, Align::Right).as_label());
+            column_groups.extend(names.iter().map(|name| ColumnGroup::single(name, Align::Right)));
+        } else {
+            column_groups.push(ColumnGroup::single("series", Align::Left));
+            column_groups.push(ColumnGroup::single(x, Align::Right).as_label());
+            column_groups.push(ColumnGroup::single("value", Align::Right));
+        }
+        let rows = self.panels.iter().flat_map(|panel| match columns {
+            true => by_place(panel, &names),
+            false => panel.series.iter().flat_map(|series| by_point(panel, series)).collect(),
+        });
+        ReportTable {
+            title: self.title.to_owned(),
+            column_groups,
+            rows: rows.collect(),
+        }
+    }
+}
+
+impl Panel {
+    /// Whether several series have the same name.
+    fn has_repeated_names(&self) -> bool {
+        distinct(self.series.iter().map(|series| &series.name)).len() < self.series.len()
+    }
+}
+
+fn is_curve(series: &Series) -> bool {
+    series.points.len() > MAX_LISTED_POINTS
+}
+
+fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
+    let last = series.points.len().saturating_sub(1);
+    let rows = series
+        .points
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| !is_curve(series) || *i == 0 || *i == last);
+    let row = |(i, point): (usize, &FigurePoint)| TableRow {
+        cells: vec![
+            TableCell::plain(&panel.title),
+            TableCell::plain(&series.name),
+            TableCell::plain(number(point.x)),
+            cell(panel, point),
+        ],
+        begins_group: i == 0,
+    };
+    rows.map(row).collect()
+}
+
+fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
+    let places = sorted_unique(panel.series.iter().flat_map(|series| &series.points).map(|point| point.x));
+    let named = |name: &&str| {
+        panel
+            .series
+            .iter()
+            .find(|series| series.name == **name && !series.points.is_empty())
+    };
+    let row = |(i, x): (usize, &f64)| {
+        let cells = names.iter().map(|name| match named(name) {
+            Some(series) => series
+                .at(*x)
+                .map_or_else(|| TableCell::plain(NO_NUMBER), |point| cell(panel, point)),
+            None => TableCell::default(),
+        });
+        let first = [TableCell::plain(&panel.title), TableCell::plain(number(*x))];
+        TableRow {
+            cells: first.into_iter().chain(cells).collect(),
+            begins_group: i == 0,
+        }
+    };
+    places.iter().enumerate().map(row).collect()
+}
+
+fn cell(panel: &Panel, point: &FigurePoint) -> TableCell {
+    TableCell::linked(format!("{}{}", value_text(point), unit(panel)), point.nodes.iter().copied())
+}
+
+/// ` %` for an axis of shares.
+fn unit(panel: &Panel) -> &'static str {
+    if panel.y.title.ends_with('%') { " %" } else { "" }
+}
+
+/// `98.6 ± 0.1`, with the decimals of the greater of both; `0.012 ×÷ 1.3`
+pub(super) fn value_text(point: &FigurePoint) -> String {
+    match point.spread {
+        Some(Spread::Deviation(deviation)) => {
+            let decimals = decimals(point.y.abs().max(deviation));
+            format!("{:.decimals$} ± {deviation:.decimals$}", point.y)
+        }
+        Some(Spread::Factor(factor)) => format!("{} ×÷ {}", number(point.y), number(factor)),
+        None => number(point.y),
+    }
+}
+
+/// The number of decimals for three digits.
+fn decimals(number: f64) -> usize {
+    match number.abs() {
+        0.0 => 0,
+        ..0.1 => 4,
+        ..10.0 => 2,
+        ..1000.0 => 1,
+        _ => 0,
+    }
+}
+
+/// The number with about three digits and no zeros at the end; tiny numbers have two digits and an exponent.
+pub(super) fn number(number: f64) -> String {
+    if number != 0.0 && number.abs() < 1e-4 {
+        return format!("{number:.1e}");
+    }
+    let decimals = decimals(number);
+    let text = format!("{number:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::axis::Axis;
+    use super::super::series::bare;
+    use super::super::{SeriesForm, SeriesStyle};
+    use super::*;
+    use lab::text::Paint;
+
+    /// A name and values.
+    type Named<'a> = (&'a str, &'a [f64]);
+
+    /// Two panels, `a` and `b`, with these series.
+    fn figure(panels: [&[Named<'_>]; 2]) -> Figure {
+        let series = |(name, values): &Named<'_>| Series {
+            name: (*name).to_owned(),
+            style: SeriesStyle::Colour(0),
+            form: SeriesForm::Marked,
+            points: values.iter().enumerate().map(|(x, y)| bare(x as f64, *y)).collect(),
+        };
+        let panel = |(title, all): (&str, &[Named<'_>])| Panel {
+            title: title.to_owned(),
+            x: Axis::fixed("iteration", 0.0, 2.0),
+            y: Axis::fixed("answers, %", 0.0, 100.0),
+            series: all.iter().map(series).collect(),
+        };
+        let panels = ["a", "b"].into_iter().zip(panels).map(panel).collect();
+        Figure::new("accuracy-by-iteration", "Accuracy", "", panels).unwrap()
+    }
+
+    #[test]
+    fn a_column_for_each_series() {
+        let numbers = figure([&[("narrow", &[99.5, 98.0]), ("wide", &[97.0])], &[("wide", &[1.0])]]).numbers();
+        insta::assert_snapshot!(numbers.text(Paint::default()), @r"
+        panel  iteration  narrow  wide
+        a              0  99.5 %  97 %
+        a              1    98 %     –
+
+        b              0           1 %
+        ");
+    }
+
+    #[test]
+    fn series_of_one_name_are_all_listed() {
+        let numbers = figure([&[("score", &[99.5]), ("score", &[97.0])], &[("score", &[1.0])]]).numbers();
+        insta::assert_snapshot!(numbers.text(Paint::default()), @r"
+        panel  series  iteration   value
+        a      score           0  99.5 %
+
+        a      score           0    97 %
+
+        b      score           0     1 %
+        ");
+    }
+
+    #[test]
+    fn numbers_have_as_many_figures_as_help() {
+        assert_eq!(
+            [0.0, 0.01234, 2.5, 98.64, 1234.5].map(number),
+            ["0", "0.0123", "2.5", "98.6", "1234"]
+        );
+        let with = |y, deviation| {
+            let spread = Some(Spread::Deviation(deviation));
+            value_text(&FigurePoint { spread, ..bare(0.0, y) })
+        };
+        assert_eq!(with(99.96, 0.03), "100.0 ± 0.0");
+        assert_eq!(with(7104.2, 3.5), "7104 ± 4");
+        assert_eq!(with(0.0, 0.0), "0 ± 0");
+        assert_eq!(with(1.4756, 0.0041), "1.48 ± 0.00");
+    }
+}

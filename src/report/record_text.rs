@@ -1,0 +1,49 @@
+//! Records as text: when, by whom and with which program a stage was executed.
+
+use lab::store::Record;
+use serde_json::Value;
+
+/// `2026-11-24 13:50:12 UTC by ada`
+pub fn time_and_user(record: &Record) -> String {
+    let time = i64::try_from(record.started)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let time = time.map_or_else(
+        || "at an unknown time".to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    );
+    match record.provenance.user.as_str() {
+        "" => time,
+        user => format!("{time} by {user}"),
+    }
+}
+
+/// `runner 0.1.0, build 1a2b3c4d5e6f; commit 1a2b3c4d5e6f with changes`
+pub fn program_and_commit(record: &Record) -> String {
+    let mut text = format!("runner {}", record.machine.runner);
+    if let Some(build) = &record.provenance.build {
+        text += &format!(", build {}", build.short());
+    }
+    if let Some(code) = &record.provenance.code {
+        text += &format!("; experiment of commit {}", code.commit.get(..12).unwrap_or(&code.commit));
+        text += if code.dirty { ", with changes" } else { "" };
+    }
+    text
+}
+
+/// A line for each value of the params: `model.width = 64`.
+pub fn param_lines(params: &Value) -> Vec<String> {
+    fn walk(path: &str, value: &Value, lines: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                walk(&path, value, lines);
+            }),
+            Value::Null => {}
+            value => lines.push(format!("{path} = {value}")),
+        }
+    }
+    let mut lines = Vec::new();
+    walk("", params, &mut lines);
+    lines
+}

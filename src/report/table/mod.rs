@@ -1,0 +1,146 @@
+//! The tables of a report, which become text, Markdown, LaTeX or HTML.
+
+mod html;
+mod latex;
+mod markdown;
+mod text;
+
+use lab::text::Align;
+
+/// The text of a cell without a number.
+pub const NO_NUMBER: &str = "–";
+
+/// A table of a report: rows of cells under two lines of headings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReportTable {
+    pub title: String,
+    pub column_groups: Vec<ColumnGroup>,
+    pub rows: Vec<TableRow>,
+}
+
+/// Columns under one heading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnGroup {
+    /// The heading above the columns; empty for a single column.
+    pub title: String,
+    pub columns: Vec<TableColumn>,
+    /// Whether the columns name the row. Each part of a table that is split has them.
+    pub is_label: bool,
+}
+
+/// The heading of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableColumn {
+    pub title: String,
+    pub align: Align,
+}
+
+/// One line of cells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableRow {
+    pub cells: Vec<TableCell>,
+    /// Whether the row is the first of a group.
+    pub begins_group: bool,
+}
+
+/// The text of a cell, and the stages that it comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableCell {
+    pub text: String,
+    /// The numbers of the stages' nodes.
+    pub nodes: Vec<usize>,
+}
+
+impl ReportTable {
+    /// The columns of all column_groups.
+    pub fn columns(&self) -> impl Iterator<Item = (&ColumnGroup, &TableColumn)> {
+        self.column_groups
+            .iter()
+            .flat_map(|group| group.columns.iter().map(move |column| (group, column)))
+    }
+
+    /// The titles of all columns on one line. The first column of a group has the group's title before its own.
+    fn titles(&self) -> Vec<(String, Align)> {
+        let title = |group: &ColumnGroup| {
+            let columns = group.columns.iter().enumerate();
+            let titles = columns.map(|(i, column)| match (i, group.title.as_str()) {
+                (0, title) if !title.is_empty() => (format!("{title} {}", column.title), column.align),
+                _ => (column.title.clone(), column.align),
+            });
+            titles.collect::<Vec<_>>()
+        };
+        self.column_groups.iter().flat_map(title).collect()
+    }
+}
+
+impl ColumnGroup {
+    /// A single column. It is a label if it has words, which are aligned to the left.
+    pub fn single(title: &str, align: Align) -> Self {
+        Self {
+            is_label: align == Align::Left,
+            ..Self::new("", &[title], align)
+        }
+    }
+
+    /// The same group as a label.
+    pub fn as_label(self) -> Self {
+        Self { is_label: true, ..self }
+    }
+
+    /// Columns under one heading.
+    pub fn new(title: &str, columns: &[&str], align: Align) -> Self {
+        let column = |title: &&str| TableColumn {
+            title: (*title).to_owned(),
+            align,
+        };
+        Self {
+            title: title.to_owned(),
+            columns: columns.iter().map(column).collect(),
+            is_label: false,
+        }
+    }
+}
+
+impl TableCell {
+    /// A cell without stages.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            nodes: Vec::new(),
+        }
+    }
+
+    /// A cell that opens these stages.
+    pub fn linked(text: impl Into<String>, nodes: impl IntoIterator<Item = usize>) -> Self {
+        Self {
+            text: text.into(),
+            nodes: nodes.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two column_groups of rows, with all that a format has to take care of.
+    pub(super) fn example() -> ReportTable {
+        let row = |cells: [&str; 4], begins| TableRow {
+            cells: cells.iter().map(|text| TableCell::linked(*text, [7])).collect(),
+            begins_group: begins,
+        };
+        ReportTable {
+            title: "Accuracy & steps".to_owned(),
+            column_groups: vec![
+                ColumnGroup::single("phase", Align::Left),
+                ColumnGroup::new("in_domain", &["%", "steps"], Align::Right),
+                ColumnGroup::single("a|b", Align::Left),
+            ],
+            rows: vec![
+                row(["warm start", "98.6 ± 0.1", "2.60", "x_1"], true),
+                row(["iteration 1", "–", "–", "<b>"], false),
+                row(["cold start", "", "1.00", "\\"], true),
+            ],
+        }
+    }
+}
