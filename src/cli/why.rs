@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use petgraph::graph::NodeIndex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::show::record;
 use super::{Exit, Failed, Session};
+use kinds::metrics::MetricValue;
 use lab::config::known;
 use lab::plan::{Node, Plan, State};
 use lab::plan::{Selection, matches};
@@ -108,24 +109,22 @@ fn numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Number>, 
     let mut numbers = Vec::new();
     let sets = collect::metrics(&store.object(&artifact.digest))?;
     for (data, metrics) in collect::data_sets(&plan.dag, node).iter().zip(&sets) {
-        flatten(data, "", metrics, &mut numbers);
+        let mut measured: Vec<Number> = metrics
+            .flattened()
+            .into_iter()
+            .filter_map(|(metric, value)| match value {
+                MetricValue::Number(number) => Some(Number {
+                    data: data.clone(),
+                    metric,
+                    value: Value::Number(number.clone()),
+                }),
+                _ => None,
+            })
+            .collect();
+        measured.sort_by(|one, other| one.metric.cmp(&other.metric));
+        numbers.extend(measured);
     }
     Ok(numbers)
-}
-
-fn flatten(data: &str, path: &str, metrics: &Map<String, Value>, numbers: &mut Vec<Number>) {
-    for (name, value) in metrics {
-        let metric = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match value {
-            Value::Object(inner) => flatten(data, &metric, inner, numbers),
-            Value::Number(_) => numbers.push(Number {
-                data: data.to_owned(),
-                metric,
-                value: value.clone(),
-            }),
-            _ => {}
-        }
-    }
 }
 
 /// The way back; a stage that was told of is not told of again.

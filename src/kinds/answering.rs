@@ -128,7 +128,7 @@ pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
 /// # Errors
 /// When its question is of no task that is known.
 pub fn judge(answer: &Answer) -> Result<Outcome, StageError> {
-    let (problem, reading) = (&answer.problem, metrics::read(&answer.response));
+    let (problem, reading) = (&answer.problem, metrics::read_solution(&answer.response));
     let steps: Vec<&str> = metrics::steps(&answer.response).collect();
     let task = task_of(problem)?;
     Ok(Outcome {

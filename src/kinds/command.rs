@@ -18,13 +18,12 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::metrics::Metrics;
+use crate::artifact;
 use lab::event::Progress;
 use lab::hash;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
-use learn::dataset::{self, Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "command",
@@ -161,7 +160,8 @@ impl Stage for Command {
             return Err(failed(format!("`{}` failed: {status}", words.join(" "))));
         }
         for (name, port) in &self.outputs {
-            check(&job.outputs.join(name), *port).map_err(|problem| failed(format!("output `{name}`: {problem}")))?;
+            let checked = artifact::check_format(&job.outputs.join(name), *port);
+            checked.map_err(|error| failed(format!("output `{name}`: {error}")))?;
         }
         Ok(())
     }
@@ -358,33 +358,4 @@ fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> 
         line.clear();
     }
     Ok(read)
-}
-
-/// Whether what the program wrote is what the port is for.
-fn check(path: &Path, port: PortType) -> Result<(), String> {
-    if !path.exists() {
-        return Err(format!("the program wrote nothing to {}", path.display()));
-    }
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    match port {
-        PortType::Dataset => dataset::open::<Row>(path)
-            .and_then(|mut rows| rows.try_for_each(|row| row.map(drop)))
-            .map_err(|error| text(&error)),
-        PortType::Answers => {
-            let answers = dataset::open::<Answer>(path);
-            answers
-                .and_then(|mut answers| answers.try_for_each(|answer| answer.map(drop)))
-                .map_err(|error| text(&error))
-        }
-        PortType::Model if !path.join("config.json").is_file() => {
-            Err("a model is a folder with `config.json`, weights and tokenizer".to_owned())
-        }
-        PortType::Metrics => {
-            let read = fs::read(path.join("metrics.json")).map_err(|error| format!("metrics.json: {error}"))?;
-            serde_json::from_slice::<Metrics>(&read)
-                .map(drop)
-                .map_err(|error| format!("metrics.json: {error}"))
-        }
-        PortType::Model | PortType::File => Ok(()),
-    }
 }

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::answering::{Asker, open, task_of};
 use super::check_numbers;
-use super::measure::Report;
+use super::measure::Measurement;
 use super::sample::{check_ask, check_stop};
+use crate::artifact::data_set;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
-use learn::dataset::{self, Row};
+use learn::dataset::Row;
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
 
@@ -101,11 +102,11 @@ impl Stage for Eval {
             total: 0,
         };
         asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
-        let mut report = Report::begin(job)?;
+        let mut measurement = Measurement::start(job)?;
         for rows in &sets {
-            report.add(&asker.answers(rows)?)?;
+            measurement.add(&asker.answers(rows)?)?;
         }
-        report.finish()
+        measurement.finish()
     }
 }
 
@@ -114,7 +115,7 @@ fn sets(job: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
     let mut sets = Vec::new();
     for path in job.list("data") {
         job.pause(0)?;
-        let rows: Vec<Row> = dataset::read(path).map_err(failed)?;
+        let rows = data_set::read(path).map_err(failed)?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         sets.push(rows);
     }

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answering::judge;
+use crate::artifact::answers;
 use crate::data_sets::DataSets;
 use crate::metrics::{self, Outcome};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{self, Answer, Row};
+use learn::dataset::{Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "filter",
@@ -60,7 +61,7 @@ impl Stage for Filter {
     }
 
     fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let answers: Vec<Answer> = dataset::read(job.input("answers")?).map_err(failed)?;
+        let answers = answers::read(job.input("answers")?).map_err(failed)?;
         let mut kept = Kept::default();
         for (done, answer) in answers.iter().enumerate() {
             job.pause(done)?;
@@ -75,7 +76,7 @@ impl Stage for Filter {
             "answers",
             [("kept", kept.rows.len() as f64)],
         );
-        job.write("data", &kept.rows)
+        job.write_rows("data", &kept.rows)
     }
 }
 
@@ -114,7 +115,7 @@ impl Kept {
             },
             prompt: problem.prompt.clone(),
             completion: solution.to_owned(),
-            step_num: metrics::read(solution).steps,
+            step_num: metrics::read_solution(solution).steps,
             answer: problem.answer.clone(),
         });
     }

@@ -161,7 +161,7 @@ impl Stage for Generate {
         let mut done = 0;
         for (port, rows) in ports.zip(sets) {
             job.pause(0)?;
-            job.write(port, rows)?;
+            job.write_rows(port, rows)?;
             done += rows.len() as u64;
             job.tell(done, total, "rows", []);
         }

@@ -264,10 +264,10 @@ impl Rows<'_> {
         }
         let step_num = match field(record, names.step_num.as_deref(), "step_num")? {
             Some(value) => steps(&value)?,
-            None => metrics::read(&completion).steps,
+            None => metrics::read_solution(&completion).steps,
         };
         let answer = field(record, names.answer.as_deref(), "answer")?;
-        let answer = answer.or_else(|| metrics::read(&completion).answer.map(Into::into));
+        let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
         let answer = answer.ok_or("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")?;
         Ok(Row {
             id,

@@ -81,7 +81,7 @@ impl Stage for Mix {
         mixed.extend(skips);
         Stream::new(job.seed, "mix order").shuffle(&mut mixed);
         job.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
-        job.write("data", &mixed)
+        job.write_rows("data", &mixed)
     }
 }
 

@@ -225,7 +225,7 @@ impl Sample {
             response: written.text,
             tokens: written.tokens,
         });
-        job.write("answers", &answers.collect::<Vec<_>>())
+        job.write_answers("answers", &answers.collect::<Vec<_>>())
     }
 
     /// Refuses a prompt that does not say what `ask` asks.
@@ -317,6 +317,6 @@ impl Stage for Sample {
         };
         asker.total = asker.requests(&rows);
         let answers = asker.answers(&rows)?;
-        job.write("answers", &answers)
+        job.write_answers("answers", &answers)
     }
 }

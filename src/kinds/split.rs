@@ -93,7 +93,7 @@ impl Stage for Split {
         for (port, mut rows, count) in sets {
             let rows = take(&mut rows, port, count, job.seed)?;
             written += rows.len() as u64;
-            job.write(port, &rows)?;
+            job.write_rows(port, &rows)?;
         }
         job.tell(written, written, "rows", []);
         Ok(())

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::scores::{Place, Scores};
-use kinds::metrics::{BySkip, Following};
+use kinds::metrics::{MetricMap, names};
 use lab::hash::Digest;
 
 /// The scores of an experiment, what lies behind them, and the stages that they come from.
@@ -27,7 +27,7 @@ pub struct Kept {
     /// Mean number of steps of the full solutions.
     pub full_steps: Option<f64>,
     /// How the answers follow the numbers of steps asked for.
-    pub following: Option<Following>,
+    pub following: Option<MetricMap>,
 }
 
 /// The training curve of one model, in one variant.
@@ -171,8 +171,8 @@ impl Kept {
     }
 
     /// The requests for fewer steps than the full solution has, by how many fewer.
-    pub fn skips(&self) -> impl Iterator<Item = &BySkip> {
-        let skips = self.following.iter().flat_map(|following| &following.by_skip);
-        skips.filter(|skip| skip.skip > 0)
+    pub fn skips(&self) -> impl Iterator<Item = &MetricMap> {
+        let skips = self.following.iter().flat_map(|following| following.list(names::BY_SKIP));
+        skips.filter(|skip| skip.integer(names::SKIP).is_some_and(|fewer| fewer > 0))
     }
 }

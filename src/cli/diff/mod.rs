@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::experiment::ExperimentArgs;
 use super::{Exit, Failed};
+use kinds::metrics::MetricMap;
 use lab::event::coordinates;
 use lab::plan::Selection;
 use lab::text::Paint;
@@ -133,9 +134,11 @@ fn add(facts: &mut Facts, about: About, name: &str, value: &Value) {
 }
 
 /// Adds a data set's metrics; lists by length are no side-by-side matter.
-fn add_metrics(facts: &mut Facts, data: &str, metrics: &serde_json::Map<String, Value>) {
-    for (name, value) in metrics.iter().filter(|(_, value)| !value.is_array()) {
-        add(facts, About::Metric, &format!("{data} {name}"), value);
+fn add_metrics(facts: &mut Facts, data: &str, metrics: &MetricMap) {
+    for (name, value) in metrics.iter().map(|(name, value)| (name, serde_json::json!(value))) {
+        if !value.is_array() {
+            add(facts, About::Metric, &format!("{data} {name}"), &value);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run, by its name in the store, as a side of a comparison: the stages that it executed.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{add, add_digests, add_metrics};
 use crate::cli::Failed;
@@ -64,7 +64,7 @@ fn facts(record: &Record, store: &Store) -> Result<Facts, StoreError> {
         add_digests(&mut facts, About::Output, port, &[Some(artifact.digest)]);
         if artifact.folder && fingerprint.kind == "eval" && store.has(artifact)? {
             // The record knows its data sets by their places.
-            let sets: Vec<Map<String, Value>> = collect::metrics(&store.object(&artifact.digest))?;
+            let sets = collect::metrics(&store.object(&artifact.digest))?;
             let named = sets.iter().enumerate();
             named.for_each(|(place, metrics)| add_metrics(&mut facts, &format!("data[{place}]"), metrics));
         }

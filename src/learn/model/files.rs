@@ -37,6 +37,11 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
     })
 }
 
+/// Whether `folder` is that of a model, as far as its names tell.
+pub fn is_model(folder: &Path) -> bool {
+    folder.join(CONFIG).is_file()
+}
+
 /// Opens the model in the folder `folder`: its weights stay in their file.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! What happened at each step, and the training curve made of it.
 
-use super::{Point, Recipe, schedule};
+use super::{Recipe, TrainingPoint, schedule};
 
 /// Points of a curve, at most.
 const POINTS: usize = 200;
@@ -15,7 +15,7 @@ pub(super) struct Moment {
 }
 
 /// The curve of a training of `steps` steps: at most 200 points, each the mean over equally many steps (the last over what is left).
-pub(super) fn curve(history: &[Moment], recipe: &Recipe, steps: u64) -> Vec<Point> {
+pub(super) fn curve(history: &[Moment], recipe: &Recipe, steps: u64) -> Vec<TrainingPoint> {
     let stride = history.len().div_ceil(POINTS).max(1);
     let (mut step, mut tokens) = (0, 0.0);
     let chunks = history.chunks(stride);
@@ -24,7 +24,7 @@ pub(super) fn curve(history: &[Moment], recipe: &Recipe, steps: u64) -> Vec<Poin
             let mean = |part: fn(&Moment) -> f64| moments.iter().map(part).sum::<f64>() / moments.len() as f64;
             step += moments.len() as u64;
             tokens += moments.iter().map(|moment| moment.tokens).sum::<f64>();
-            Point {
+            TrainingPoint {
                 step,
                 loss: mean(|moment| moment.loss),
                 learning_rate: schedule::learning_rate(recipe, step - 1, steps),

@@ -10,10 +10,9 @@ mod recipe;
 mod schedule;
 mod session;
 mod start;
+pub mod training_curve;
 
 use std::path::Path;
-
-use serde::Serialize;
 
 use crate::dataset::Row;
 use crate::engine;
@@ -23,6 +22,7 @@ use crate::seed::Stream;
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
+pub use training_curve::TrainingPoint;
 
 use examples::Examples;
 use order::Order;
@@ -74,32 +74,17 @@ pub struct Reading {
     pub tokens_per_second: f64,
 }
 
-/// One line of `training.jsonl`: means over the steps since the line before.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Point {
-    /// Optimizer steps done.
-    pub step: u64,
-    /// Mean cross-entropy over the trained tokens.
-    pub loss: f64,
-    /// Of the last of these steps.
-    pub learning_rate: f64,
-    /// Before clipping.
-    pub gradient_norm: f64,
-    /// Tokens seen since the start.
-    pub tokens: u64,
-}
-
 /// What training leaves: the model, and how it got there.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// With the adapters merged, where there are any.
     pub model: Model,
     pub adapters: Option<Adapters>,
-    pub curve: Vec<Point>,
+    pub curve: Vec<TrainingPoint>,
 }
 
 impl Trained {
-    /// Writes the model's folder with `training.jsonl` beside the model's files; equal trainings give equal bytes.
+    /// Writes the model's folder, with the training curve beside the model's files; equal trainings give equal bytes.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -108,11 +93,7 @@ impl Trained {
         if let Some(adapters) = &self.adapters {
             adapters.save(&folder.join("adapter"))?;
         }
-        let path = folder.join("training.jsonl");
-        let lines = self.curve.iter().map(|point| Ok(serde_json::to_string(point)? + "\n"));
-        let written = lines.collect::<Result<String, serde_json::Error>>().map_err(std::io::Error::from);
-        let written = written.and_then(|text| std::fs::write(&path, text));
-        written.map_err(|error| TrainError::Write { path, error })
+        training_curve::write(folder, &self.curve)
     }
 }
 

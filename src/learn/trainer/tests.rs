@@ -110,7 +110,7 @@ fn the_loss_falls_alike_on_every_engine() {
         assert_eq!(curve.len(), 60);
         assert!(curve[0].loss > 3.0 && curve[59].loss < 1.0, "{curve:?}");
     }
-    let early = |curve: &[Point]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
+    let early = |curve: &[TrainingPoint]| curve[..10].iter().map(|point| point.loss).sum::<f64>();
     assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
 }
 

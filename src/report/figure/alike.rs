@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::by_length::title;
 use crate::scores::{Mean, Row, Score};
+use kinds::metrics::names;
 
 /// The coordinates that separate series.
 pub(super) type Group<'a> = BTreeMap<&'a str, &'a str>;
@@ -45,7 +46,7 @@ impl<'a> Alike<'a> {
 
     /// The rows with alike problems in the data set `data`.
     pub(super) fn rows(rows: &[Row<'a>], data: &str) -> Vec<Self> {
-        let full = |score: &&Score| score.number("average_full_steps");
+        let full = |score: &&Score| score.number(names::AVERAGE_FULL_STEPS);
         let each = |row: &Row<'a>| {
             let scores = row.on(data).into_values();
             scores.map(|score| (row.group.clone(), full(&score))).collect::<Vec<_>>()

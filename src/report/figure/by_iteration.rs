@@ -7,6 +7,7 @@ use super::axis::Axis;
 use super::series::{self, Names, bare, point, reference, sorted};
 use super::{Figure, Form, Panel, Point, Series};
 use crate::scores::{Row, Scores, group_text};
+use kinds::metrics::names;
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 
@@ -21,7 +22,7 @@ struct Drawn {
 
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
     let drawn = Drawn {
-        metric: "accuracy",
+        metric: names::ACCURACY,
         scale: 100.0,
         y: |_| Axis::fixed("right answers, %", 0.0, 100.0),
         full: false,
@@ -32,7 +33,7 @@ pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
 
 pub(super) fn steps(scores: &Scores) -> Option<Figure> {
     let drawn = Drawn {
-        metric: "average_steps",
+        metric: names::AVERAGE_STEPS,
         scale: 1.0,
         y: |series| {
             let tops = series.iter().flat_map(|series| &series.points);
@@ -46,7 +47,7 @@ pub(super) fn steps(scores: &Scores) -> Option<Figure> {
 
 pub(super) fn valid(scores: &Scores) -> Option<Figure> {
     let drawn = Drawn {
-        metric: "valid_right",
+        metric: names::VALID_RIGHT,
         scale: 100.0,
         y: |_| Axis::fixed("of the right answers, %", 0.0, 100.0),
         full: false,
@@ -92,7 +93,7 @@ impl Drawn {
         let level = |at: &Point| places.iter().map(|x| Point { x: *x, ..at.clone() }).collect();
         let mut series = self.by_iteration(rows, data);
         series.extend(self.outside(rows, data).iter().map(|(name, at)| reference(name, level(at))));
-        let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
+        let full = rows.iter().flat_map(|row| means(row, data, names::AVERAGE_FULL_STEPS)).collect();
         let full = point(0.0, &full, 1.0).filter(|_| self.full);
         series.extend(full.map(|steps| series::full(level(&bare(0.0, steps.y)))));
         Panel {

@@ -8,15 +8,15 @@ use super::series::{Names, point};
 use super::{Figure, Form, Panel, Point, Series, Style};
 use crate::findings::Kept;
 use crate::scores::distinct;
-use kinds::metrics::BySkip;
+use kinds::metrics::names;
 
-/// A share of the answers to requests for a number of steps fewer than the full solution has.
-type Share = fn(&BySkip) -> (u64, u64);
+/// A share of the answers to requests for a number of steps fewer than the full solution has: the names of the part and of the whole.
+type Share = (&'static str, &'static str);
 
 const SHARES: [(&str, Share); 3] = [
-    ("as short as asked for", |skip| (skip.consistent, skip.requests)),
-    ("of these, right", |skip| (skip.kept, skip.consistent)),
-    ("of these, steps all valid", |skip| (skip.kept_valid, skip.kept)),
+    ("as short as asked for", (names::CONSISTENT, names::REQUESTS)),
+    ("of these, right", (names::KEPT, names::CONSISTENT)),
+    ("of these, steps all valid", (names::KEPT_VALID, names::KEPT)),
 ];
 
 pub(super) fn skips(kept: &[Kept]) -> Option<Figure> {
@@ -56,14 +56,17 @@ fn counts(kept: &[(Group<'_>, &Kept)], title: String) -> Panel {
 }
 
 /// The panels of one share: a series for each number of steps left out; where there are several groups, a panel for each number instead.
-fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, share: Share) -> Vec<Panel> {
+fn panels(kept: &[(Group<'_>, &Kept)], title: &str, alike: &Alike<'_>, (part, whole): Share) -> Vec<Panel> {
     let names = names(kept);
     let several = names.each().count() > 1;
-    let asked = distinct(kept.iter().flat_map(|(_, kept)| kept.skips().map(|skip| skip.skip)));
+    let asked = distinct(
+        kept.iter()
+            .flat_map(|(_, kept)| kept.skips().filter_map(|skip| skip.integer(names::SKIP))),
+    );
     let series = asked.iter().enumerate().flat_map(|(i, fewer)| {
         let value = move |kept: &Kept| {
-            let (part, whole) = share(kept.skips().find(|skip| skip.skip == *fewer)?);
-            (whole > 0).then(|| part as f64 / whole as f64)
+            let skip = kept.skips().find(|skip| skip.integer(names::SKIP) == Some(*fewer))?;
+            Some(skip.number(part)? / skip.number(whole).filter(|whole| *whole > 0.0)?)
         };
         let each = names.each().map(move |(name, style, key)| {
             let (name, style) = match several {

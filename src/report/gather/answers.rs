@@ -1,11 +1,12 @@
 //! Answers in the store, judged.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use kinds::artifact;
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
 use lab::store::StoreError;
-use learn::dataset::{self, Answer, Row};
+use learn::dataset::{Answer, Row};
 
 /// Reads answers one after the other, each with its judgement.
 pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
@@ -13,17 +14,12 @@ pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), S
         path: path.to_owned(),
         problem: format!("is not what `sample` or `eval` writes: {error}"),
     };
-    for answer in dataset::open(path).map_err(|error| damaged(error.to_string()))? {
-        let answer: Answer = answer.map_err(|error| damaged(error.to_string()))?;
+    for answer in artifact::answers::lines(path).map_err(|error| damaged(error.to_string()))? {
+        let answer = answer.map_err(|error| damaged(error.to_string()))?;
         let outcome = kinds::judge(&answer).map_err(|error| damaged(error.to_string()))?;
         each(&answer, outcome);
     }
     Ok(())
-}
-
-/// Where an evaluation keeps the answers to the data set at `place`.
-pub fn path(folder: &Path, place: usize) -> PathBuf {
-    folder.join(format!("answers-{place}.jsonl"))
 }
 
 /// What tells problems apart: ids alone do not, where seeds draw problems of their own.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
-use serde::Deserialize;
 
 pub mod answers;
 pub mod collect;
@@ -14,12 +13,12 @@ pub mod stages;
 use crate::Findings;
 use crate::findings::{Curve, Kept, Samples};
 use crate::scores::{Place, Scores};
-use kinds::metrics::{self, Outcome};
+use kinds::artifact;
+use kinds::metrics::{self, Outcome, names};
 use lab::plan::Selection;
 use lab::plan::{Entry, Node, Plan, State};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
-use learn::dataset;
 use phase::Phases;
 use samples::Chooser;
 
@@ -48,13 +47,6 @@ struct Gathering<'a> {
     store: &'a Store,
     selection: &'a Selection,
     phases: Phases,
-}
-
-/// The part of a line of `training.jsonl` that is drawn.
-#[derive(Deserialize)]
-struct Point {
-    step: u64,
-    loss: f64,
 }
 
 impl<'a> Gathering<'a> {
@@ -107,12 +99,12 @@ impl<'a> Gathering<'a> {
                 }
             }
             let measured = metrics::measure(&outcomes);
-            let rows = stages::rows(&path).unwrap_or(0);
+            let rows = artifact::data_set::count(&path).unwrap_or(0);
             all.extend(self.places(index, node).into_iter().map(|place| Kept {
                 place,
                 rows,
-                full_steps: measured.average_full_steps,
-                following: measured.following.clone(),
+                full_steps: measured.number(names::AVERAGE_FULL_STEPS),
+                following: measured.map(names::FOLLOWING).cloned(),
             }));
         }
         Ok(all)
@@ -122,14 +114,11 @@ impl<'a> Gathering<'a> {
     fn curves(&self) -> Result<Vec<Curve>, StoreError> {
         let mut all = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Model) {
-            let path = folder.join("training.jsonl");
-            if !path.exists() {
-                continue;
-            }
-            let points: Vec<Point> = dataset::read(&path).map_err(|error| StoreError::Damaged {
-                path: path.clone(),
+            let curve = artifact::curve::read(&folder).map_err(|error| StoreError::Damaged {
+                path: folder.clone(),
                 problem: format!("is not what `train` writes: {error}"),
             })?;
+            let Some(points) = curve else { continue };
             let points: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.loss)).collect();
             all.extend(self.places(index, node).into_iter().map(|place| Curve {
                 place,
@@ -143,7 +132,7 @@ impl<'a> Gathering<'a> {
         let mut sets: Vec<(usize, String, PathBuf)> = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Metrics) {
             let names = collect::data_sets(&self.plan.dag, node).into_iter().enumerate();
-            sets.extend(names.map(|(place, name)| (index.index(), name, answers::path(&folder, place))));
+            sets.extend(names.map(|(place, name)| (index.index(), name, artifact::metrics::answers_path(&folder, place))));
         }
         for (index, node, path) in self.outputs(PortType::Answers) {
             let name = collect::data_sets(&self.plan.dag, node).join(", ");

@@ -1,12 +1,9 @@
 //! The stages of a plan with all that says where their outputs come from.
 
-use std::io::BufRead;
-use std::path::Path;
-
 use petgraph::graph::NodeIndex;
-use serde::Deserialize;
 
 use crate::findings::{Input, Output, Ran, Stage, State, Steps};
+use kinds::artifact::data_set;
 use lab::hash::Digest;
 use lab::plan::{self, Entry, Node, Plan};
 use lab::stage::PortType;
@@ -75,7 +72,7 @@ fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
     let output = |(port, artifact): (&String, &lab::store::Artifact)| {
         let path = store.object(&artifact.digest);
         let steps = match type_of(port) {
-            Some(PortType::Dataset) => steps(&path).unwrap_or_default(),
+            Some(PortType::Dataset) => data_set::step_counts(&path).unwrap_or_default(),
             _ => Vec::new(),
         };
         Output {
@@ -83,25 +80,13 @@ fn outputs(node: &Node, entry: &Entry, store: &Store) -> Vec<Output> {
             digest: artifact.digest,
             bytes: artifact.bytes,
             rows: match type_of(port) {
-                Some(PortType::Dataset | PortType::Answers) => rows(&path),
+                Some(PortType::Dataset | PortType::Answers) => data_set::count(&path).ok(),
                 _ => None,
             },
             steps: summed_up(&steps),
         }
     };
     entry.outputs.iter().map(output).collect()
-}
-
-/// The part of a row that is counted.
-#[derive(Deserialize)]
-struct Counted {
-    step_num: u32,
-}
-
-/// The numbers of steps of a data set's solutions, as far as they can be read.
-fn steps(path: &Path) -> Option<Vec<u32>> {
-    let rows: Vec<Counted> = learn::dataset::read(path).ok()?;
-    Some(rows.iter().map(|row| row.step_num).collect())
 }
 
 fn summed_up(steps: &[u32]) -> Option<Steps> {
@@ -111,17 +96,6 @@ fn summed_up(steps: &[u32]) -> Option<Steps> {
         mean: sum as f64 / steps.len() as f64,
         most: *steps.iter().max()?,
     })
-}
-
-/// The number of lines of a file, as far as it can be read.
-pub fn rows(path: &Path) -> Option<u64> {
-    let mut file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
-    let (mut line, mut count) = (Vec::new(), 0);
-    while file.read_until(b'\n', &mut line).ok()? > 0 {
-        count += u64::from(!line.trim_ascii().is_empty());
-        line.clear();
-    }
-    Some(count)
 }
 
 fn ran(record: Record) -> Ran {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kinds::metrics::{MetricMap, MetricValue};
 use serde_json::Value;
 
 use super::{Score, Scores};
@@ -13,12 +14,12 @@ impl Scores {
         let axes = self.axes();
         let finished = || self.scores.iter().filter(|score| score.is_finished());
         // What is a table for some and nothing for others has columns for its parts alone.
-        let tables: BTreeSet<&String> = finished()
-            .flat_map(|score| score.metrics.iter().flatten())
-            .filter_map(|(name, value)| value.is_object().then_some(name))
+        let tables: BTreeSet<&str> = finished()
+            .flat_map(|score| score.metrics.iter().flat_map(MetricMap::iter))
+            .filter_map(|(name, value)| matches!(value, MetricValue::Map(_)).then_some(name))
             .collect();
         let mut metrics: BTreeSet<String> = finished().flat_map(|score| values(score).into_keys()).collect();
-        metrics.retain(|name| !tables.contains(name));
+        metrics.retain(|name| !tables.contains(name.as_str()));
         let mut text = line(
             ["stage", "iteration"]
                 .iter()
@@ -48,27 +49,17 @@ fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iter
 
 /// The single values among the metrics, by their path.
 fn values(score: &Score) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for (name, value) in score.metrics.iter().flatten() {
-        match value {
-            Value::Object(parts) => {
-                let parts = parts
-                    .iter()
-                    .filter_map(|(part, value)| Some((format!("{name}.{part}"), single(value)?)));
-                found.extend(parts);
-            }
-            value => found.extend(single(value).map(|value| (name.clone(), value))),
-        }
-    }
-    found
+    let found = score.metrics.iter().flat_map(MetricMap::flattened);
+    found.filter_map(|(name, value)| Some((name, single(value)?))).collect()
 }
 
-fn single(value: &Value) -> Option<String> {
+fn single(value: &MetricValue) -> Option<String> {
     match value {
-        Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Array(_) | Value::Object(_) => None,
+        MetricValue::Number(number) => Some(number.to_string()),
+        MetricValue::Other(Value::Null) => Some(String::new()),
+        MetricValue::Other(Value::String(text)) => Some(text.clone()),
+        MetricValue::Other(Value::Bool(truth)) => Some(truth.to_string()),
+        MetricValue::Map(_) | MetricValue::List(_) | MetricValue::Other(_) => None,
     }
 }
 
@@ -107,8 +98,8 @@ mod tests {
         scores.scores.truncate(2);
         let mut with = |at: usize, following: Value| {
             let metrics = scores.scores[at].metrics.as_mut().unwrap();
-            metrics.insert("by_full_steps".to_owned(), json!([1]));
-            metrics.insert("following".to_owned(), following);
+            metrics.insert("by_full_steps", MetricValue::Other(json!([1])));
+            metrics.insert("following", serde_json::from_value::<MetricValue>(following).unwrap());
         };
         with(0, Value::Null);
         with(1, json!({"consistency": 0.5, "by_skip": []}));

@@ -1,30 +1,35 @@
-//! How numbered models follow the number of steps that they are asked for (METHOD, 6.2), and what is kept of their answers.
+//! How numbered models follow the number of steps that they are asked for (docs/method.md, 6.2), and what is kept of their answers.
 
 use std::rc::Rc;
-
-use serde_json::{Map, json};
 
 use super::results::{Column, Heading, by_data, lines_of};
 use super::{Score, Scores};
 use crate::findings::Kept;
 use crate::sheet::Sheet;
+use kinds::metrics::{MetricMap, names};
 
 const FOLLOWING: [Heading; 5] = [
-    ("", &[Column::count("requests", "requests")]),
-    ("", &[Column::count("skips", "real_skips")]),
+    ("", &[Column::count("requests", names::REQUESTS)]),
+    ("", &[Column::count("skips", names::REAL_SKIPS)]),
     (
         "consistent",
         &[
-            Column::share("%", "consistency"),
-            Column::share("skips %", "consistency_real_skips"),
-            Column::share("right %", "accuracy_consistent"),
+            Column::share("%", names::CONSISTENCY),
+            Column::share("skips %", names::CONSISTENCY_REAL_SKIPS),
+            Column::share("right %", names::ACCURACY_CONSISTENT),
         ],
     ),
-    ("", &[Column::of("steps", "average_steps", 1.0, 2)]),
-    ("kept", &[Column::count("skips", "kept"), Column::share("valid %", "kept_valid")]),
+    ("", &[Column::of("steps", names::AVERAGE_STEPS, 1.0, 2)]),
+    (
+        "kept",
+        &[Column::count("skips", names::KEPT), Column::share("valid %", names::KEPT_VALID)],
+    ),
 ];
 
-const ROWS: [Heading; 1] = [("", &[Column::count("rows", "rows")])];
+/// The number of rows that a filter kept: not measured, but shown beside the metrics.
+const ROWS_KEPT: &str = "rows";
+
+const ROWS: [Heading; 1] = [("", &[Column::count("rows", ROWS_KEPT)])];
 
 impl Scores {
     /// A row for each evaluation of a numbered model and each data set; nothing where there is none.
@@ -50,12 +55,12 @@ pub fn skips(kept: &[Kept]) -> Option<Sheet> {
 
 /// A filter as a score on one data set without a name.
 fn as_score(kept: &Kept) -> Score {
-    let mut following = json!(kept.following);
-    following["rows"] = kept.rows.into();
+    let mut following = kept.following.clone().unwrap_or_default();
+    following.insert(ROWS_KEPT, kept.rows);
     Score {
         place: kept.place.clone(),
         data: String::new(),
-        metrics: Some(Map::from_iter([("following".to_owned(), following)])),
+        metrics: Some(MetricMap::from([(names::FOLLOWING, following.into())])),
         answers: Rc::default(),
     }
 }
@@ -64,13 +69,13 @@ fn as_score(kept: &Kept) -> Score {
 fn follows(score: &Score, metric: &str) -> Option<f64> {
     let following = score.following()?;
     let sum = |metric: &str| -> Option<f64> {
-        let skips = following.get("by_skip")?.as_array()?.iter();
-        skips.map(|skip| skip.get(metric)?.as_f64()).sum()
+        following.get(names::BY_SKIP)?;
+        following.list(names::BY_SKIP).iter().map(|skip| skip.number(metric)).sum()
     };
     match metric {
-        "kept" => sum("kept"),
-        "kept_valid" => Some(sum("kept_valid")? / sum("kept").filter(|kept| *kept > 0.0)?),
-        metric => following.get(metric)?.as_f64(),
+        names::KEPT => sum(names::KEPT),
+        names::KEPT_VALID => Some(sum(names::KEPT_VALID)? / sum(names::KEPT).filter(|kept| *kept > 0.0)?),
+        metric => following.number(metric),
     }
 }
 
@@ -78,27 +83,29 @@ fn follows(score: &Score, metric: &str) -> Option<f64> {
 mod tests {
     use super::super::tests::example;
     use super::*;
-    use kinds::metrics::{BySkip, Following};
+    use kinds::metrics::{MetricMap, names};
     use lab::text::Paint;
 
-    fn following(kept: u64) -> Following {
-        let skip = |skip, kept| BySkip {
-            skip,
-            requests: 40,
-            consistent: 30,
-            right: 20,
-            kept,
-            kept_valid: kept / 2,
+    fn following(kept: u64) -> MetricMap {
+        let skip = |skip: i64, kept: u64| {
+            MetricMap::from([
+                (names::SKIP, skip.into()),
+                (names::REQUESTS, 40_u64.into()),
+                (names::CONSISTENT, 30_u64.into()),
+                (names::RIGHT, 20_u64.into()),
+                (names::KEPT, kept.into()),
+                (names::KEPT_VALID, (kept / 2).into()),
+            ])
         };
-        Following {
-            requests: 80,
-            real_skips: 57,
-            consistency: Some(0.5),
-            consistency_real_skips: Some(0.25),
-            accuracy_consistent: None,
-            average_steps: Some(1.5),
-            by_skip: vec![skip(0, 0), skip(1, kept), skip(2, 0)],
-        }
+        MetricMap::from([
+            (names::REQUESTS, 80_u64.into()),
+            (names::REAL_SKIPS, 57_u64.into()),
+            (names::CONSISTENCY, Some(0.5).into()),
+            (names::CONSISTENCY_REAL_SKIPS, Some(0.25).into()),
+            (names::ACCURACY_CONSISTENT, None::<f64>.into()),
+            (names::AVERAGE_STEPS, Some(1.5).into()),
+            (names::BY_SKIP, vec![skip(0, 0), skip(1, kept), skip(2, 0)].into()),
+        ])
     }
 
     #[test]
@@ -109,7 +116,7 @@ mod tests {
             if score.place.iteration == Some(0)
                 && let Some(metrics) = &mut score.metrics
             {
-                metrics.insert("following".to_owned(), json!(following(10)));
+                metrics.insert("following", following(10));
             }
         }
         insta::assert_snapshot!(scores.followings().unwrap().text(Paint::default()), @r"

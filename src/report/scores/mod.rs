@@ -13,7 +13,7 @@ mod rows;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use bootstrap::{Interval, Pair, RESAMPLES, interval};
 pub use differences::{Baseline, Difference};
@@ -24,7 +24,7 @@ pub use place::Place;
 pub(crate) use place::{SEED, group_text};
 pub(crate) use rows::Row;
 
-use kinds::metrics::Outcome;
+use kinds::metrics::{MetricMap, Outcome, names};
 use lab::hash::Digest;
 
 /// All scores of an experiment, those to come included.
@@ -43,7 +43,7 @@ pub struct Score {
     /// The name of the data set.
     pub data: String,
     /// By name; nothing if the evaluation is not in the store.
-    pub metrics: Option<Map<String, Value>>,
+    pub metrics: Option<MetricMap>,
     /// The answers behind the metrics, where they were asked for.
     pub answers: Rc<[Judged]>,
 }
@@ -59,14 +59,12 @@ pub struct Judged {
 impl Score {
     /// A metric that is a number, or with a point in its name a part of one: `fewer.share`.
     pub(crate) fn number(&self, metric: &str) -> Option<f64> {
-        let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
-        let found = self.metrics.as_ref()?.get(metric)?;
-        if part.is_empty() { found } else { found.get(part)? }.as_f64()
+        self.metrics.as_ref()?.number(metric)
     }
 
     /// How a numbered model followed the number of steps asked for.
-    fn following(&self) -> Option<&Map<String, Value>> {
-        self.metrics.as_ref()?.get("following")?.as_object()
+    fn following(&self) -> Option<&MetricMap> {
+        self.metrics.as_ref()?.map(names::FOLLOWING)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -166,7 +164,7 @@ pub(crate) mod tests {
                                 source: if shared { 0 } else { 1 + scores.len() / 2 },
                             },
                             data: data.to_owned(),
-                            metrics: metrics.as_object().filter(|_| !unfinished).cloned(),
+                            metrics: serde_json::from_value(metrics).ok().filter(|_| !unfinished),
                             answers: if unfinished {
                                 Rc::default()
                             } else {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::lead::{self, Lead};
 use super::{Mean, Row, Score, Scores, distinct};
 use crate::sheet::{self, Cell, NONE, Sheet, Span};
+use kinds::metrics::names;
 use lab::text::Align;
 
 /// The coordinates that separate rows.
@@ -21,23 +22,26 @@ pub(super) struct Column {
 /// Columns under one heading, which may be empty.
 pub(super) type Heading = (&'static str, &'static [Column]);
 
-const COLUMNS: [Column; 2] = [Column::share("%", "accuracy"), Column::of("steps", "average_steps", 1.0, 2)];
+const COLUMNS: [Column; 2] = [
+    Column::share("%", names::ACCURACY),
+    Column::of("steps", names::AVERAGE_STEPS, 1.0, 2),
+];
 
-const VALID: [Column; 1] = [Column::share("valid %", "valid_right")];
+const VALID: [Column; 1] = [Column::share("valid %", names::VALID_RIGHT)];
 
-/// What answers are like. (METHOD 6.1 as far as the main table has not got it.)
+/// What answers are like. (docs/method.md, 6.1, without the columns of the main table.)
 const ANSWERS: [Heading; 1] = [(
     "",
     &[
-        Column::of("right: steps", "average_steps_right", 1.0, 2),
-        Column::share("fewer %", "fewer.share"),
-        Column::share("right %", "fewer.accuracy"),
-        Column::share("same %", "same.share"),
-        Column::share("right %", "same.accuracy"),
-        Column::share("more %", "more.share"),
-        Column::share("right %", "more.accuracy"),
-        Column::share("no end %", "incomplete"),
-        Column::of("tokens", "average_tokens", 1.0, 1),
+        Column::of("right: steps", names::AVERAGE_STEPS_RIGHT, 1.0, 2),
+        Column::share("fewer %", names::FEWER_SHARE),
+        Column::share("right %", names::FEWER_ACCURACY),
+        Column::share("same %", names::SAME_SHARE),
+        Column::share("right %", names::SAME_ACCURACY),
+        Column::share("more %", names::MORE_SHARE),
+        Column::share("right %", names::MORE_ACCURACY),
+        Column::share("no end %", names::INCOMPLETE),
+        Column::of("tokens", names::AVERAGE_TOKENS, 1.0, 1),
     ],
 )];
 
@@ -61,7 +65,7 @@ impl Scores {
         let all = self.rows();
         let rows: Vec<&Row<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
         let mut scores = rows.iter().flat_map(|row| &row.scores);
-        let is_known = scores.any(|score| score.number("valid_right").is_some());
+        let is_known = scores.any(|score| score.number(names::VALID_RIGHT).is_some());
         is_known.then(|| self.sheet("Right answers whose steps are all valid (%)", &rows, &VALID))
     }
 
@@ -183,7 +187,7 @@ fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> C
     let scores: BTreeMap<usize, &Score> = scores.flatten().collect();
     let found = scores
         .iter()
-        .filter_map(|(source, score)| Some((*source, score.number("average_full_steps")?)));
+        .filter_map(|(source, score)| Some((*source, score.number(names::AVERAGE_FULL_STEPS)?)));
     let (sources, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
     match Mean::of(&numbers) {
         Some(mean) => Cell::from(format!("{:.2}", mean.mean), sources),
@@ -271,7 +275,7 @@ mod tests {
         let mut scores = example();
         for score in scores.scores.iter_mut().filter(|score| score.place.variant["start"] == "warm") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+                metrics.insert("average_full_steps", Some(3.5));
             }
         }
         insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
@@ -293,7 +297,7 @@ mod tests {
         for score in &mut others {
             score.place.variant.insert("start".to_owned(), "hot".to_owned());
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+                metrics.insert("average_full_steps", Some(3.5));
             }
         }
         scores.scores.extend(example().scores.split_off(12));
@@ -322,7 +326,7 @@ mod tests {
         assert_eq!(scores.validity(), None, "no metric, no table");
         for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("valid_right".to_owned(), 0.25.into());
+                metrics.insert("valid_right", Some(0.25));
             }
         }
         let sheet = scores.validity().unwrap();
@@ -339,8 +343,9 @@ mod tests {
         let mut scores = example();
         for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("fewer".to_owned(), serde_json::json!({"share": 0.5, "accuracy": 0.75}));
-                metrics.insert("incomplete".to_owned(), 0.125.into());
+                metrics.insert("fewer.share", Some(0.5));
+                metrics.insert("fewer.accuracy", Some(0.75));
+                metrics.insert("incomplete", Some(0.125));
             }
         }
         let sheet = scores.answers().unwrap();

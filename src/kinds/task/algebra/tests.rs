@@ -119,7 +119,7 @@ fn every_published_problem_is_solved_as_published() {
             (row.step_num as usize, row.answer.as_str()),
             (published.num_steps, Some(published.answer.as_str()))
         );
-        assert!(Algebra.recognises(&row) && Algebra.is_right(&row, metrics::read(&row.completion).answer.unwrap()));
+        assert!(Algebra.recognises(&row) && Algebra.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()));
         assert_eq!(Algebra.follows(&row, &steps), vec![true; steps.len()], "{row:?}");
         // Such problems are drawn for the in-domain splits.
         let symbols = published
@@ -339,7 +339,7 @@ proptest! {
         let sizes = "start = 'warm'\ntrain = 24\ndevelopment = 0\nin_domain = 0\nood_easy = 6\nood_hard = 6\nletters = 'any'";
         let splits = generate(&Algebra, sizes, seed);
         for row in [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat() {
-            let reading = metrics::read(&row.completion);
+            let reading = metrics::read_solution(&row.completion);
             prop_assert!(Algebra.recognises(&row) && Algebra.is_right(&row, reading.answer.unwrap()), "{row:?}");
             prop_assert_eq!(reading.steps, row.step_num);
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();

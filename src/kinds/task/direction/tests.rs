@@ -71,7 +71,10 @@ fn every_published_row_is_reproduced() {
             };
             assert_eq!(ours.as_ref(), Some(&row));
             *(if row.id.ends_with("/skip") { &mut skipped } else { &mut found }) += 1;
-            assert!(Direction.is_right(&row, metrics::read(&row.completion).answer.unwrap()), "{row:?}");
+            assert!(
+                Direction.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()),
+                "{row:?}"
+            );
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();
             assert_eq!(Direction.follows(&row, &steps), vec![true; row.step_num as usize], "{row:?}");
             // A problem without such a pair has no skip.
@@ -152,7 +155,7 @@ proptest! {
     fn every_walk_is_read_as_it_is_written(seed: u64) {
         let splits = generate(&Direction, "start = 'warm'\ntrain = 20\ndevelopment = 0\nin_domain = 0\nood_easy = 5\nood_hard = 5", seed);
         for row in [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat() {
-            let reading = metrics::read(&row.completion);
+            let reading = metrics::read_solution(&row.completion);
             prop_assert!(Direction.is_right(&row, reading.answer.unwrap()));
             prop_assert_eq!(reading.steps, row.step_num);
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();

@@ -1,4 +1,4 @@
-//! `docs/extending.md`, followed: its task is compiled into the tests as if its file lay in `src/task/`, with a line in the table, and goes
+//! `docs/extending.md`, followed: its task is compiled into the tests as if its file were in `src/kinds/task/`, with a line in the table, and goes
 //! through the stages.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::artifact;
+use crate::metrics::names;
 use lab::stage::StageContext;
 use learn::dataset::{self, Answer};
 
@@ -91,9 +92,12 @@ fn the_page_s_task_is_generated_and_measured() {
     }
     dataset::write(&path, &answers).unwrap();
     let inputs = BTreeMap::from([("answers".to_owned(), vec![path])]);
-    let metrics = run("measure", json!({}), &inputs, folder.path()).join("metrics/metrics.json");
-    let metrics: Metrics = serde_json::from_slice(&std::fs::read(metrics).unwrap()).unwrap();
-    assert_eq!((metrics.sets[0].accuracy, metrics.sets[0].valid_right), (Some(1.0), Some(0.5)));
+    let metrics = run("measure", json!({}), &inputs, folder.path()).join("metrics");
+    let set = &artifact::metrics::read(&metrics).unwrap()[0];
+    assert_eq!(
+        (set.number(names::ACCURACY), set.number(names::VALID_RIGHT)),
+        (Some(1.0), Some(0.5))
+    );
 }
 
 #[test]
