@@ -4,7 +4,7 @@ use figment::value::Value;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use super::pool::{Demand, Group, Named, Pool, Sizes};
+use super::pool::{Demand, NamedProblem, Pool, ProblemGroup, SplitSizes};
 use super::{Problems, Splits, Start, Task, check_share};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -151,7 +151,7 @@ impl Default for Params {
 impl Params {
     fn demand(&self) -> Demand<WordLengths> {
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,
@@ -173,12 +173,17 @@ impl Problems for Params {
     fn generate(&self, seed: u64) -> Splits {
         let drawn = self.demand().draw("reversal", seed);
         // Any step but the last may be left out.
-        let skip = |Named { id, problem }: &Named<Word<'_>>, stream: &mut Stream| {
+        let skip = |NamedProblem { id, problem }: &NamedProblem<Word<'_>>, stream: &mut Stream| {
             let others = (problem.0.len() as u64).checked_sub(1).filter(|others| *others > 0)?;
             Some(problem.row(format!("{id}/skip"), Some(1 + stream.below(others) as usize)))
         };
         let mut stream = Stream::new(seed, "reversal skips");
-        let rows = |words: &[Named<Word<'_>>]| words.iter().map(|Named { id, problem }| problem.row(id.clone(), None)).collect();
+        let rows = |words: &[NamedProblem<Word<'_>>]| {
+            words
+                .iter()
+                .map(|NamedProblem { id, problem }| problem.row(id.clone(), None))
+                .collect()
+        };
         Splits {
             skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
             train: rows(&drawn.train),
@@ -215,7 +220,7 @@ impl Pool for WordLengths {
 /// All words of so many letters.
 struct Length(u32);
 
-impl Group for Length {
+impl ProblemGroup for Length {
     type Problem = Word<'static>;
     type Identity = Word<'static>;
 

@@ -13,7 +13,7 @@ use learn::tokenizer::Tokenizer;
 
 /// A model, and how it is asked.
 pub(super) struct Asker<'a> {
-    pub job: &'a StageContext<'a>,
+    pub context: &'a StageContext<'a>,
     pub model: Model<WeightsFile>,
     /// What is added to the full number of steps; nothing for prompts that name none.
     pub ask: &'a [i32],
@@ -44,15 +44,15 @@ impl Asker<'_> {
             ..self.sampling.clone()
         };
         let run = Run {
-            threads: self.job.threads,
-            device: self.job.device,
-            memory: self.job.memory,
+            threads: self.context.threads,
+            device: self.context.device,
+            memory: self.context.memory,
             progress: &|reading| {
                 let done = self.done + reading.done as u64;
                 let speed = [("tokens_per_second", reading.tokens_per_second)];
-                self.job.tell(done, self.total, "requests", speed);
+                self.context.tell(done, self.total, "requests", speed);
             },
-            stop: self.job.stop,
+            stop: self.context.stop,
         };
         let responses = sampler::sample(&self.model, &requests, &sampling, &run).map_err(sample_failed)?;
         self.done += questions.len() as u64;

@@ -34,21 +34,21 @@ pub(super) static KIND: Kind = Kind {
     named: &[(SOURCE, "sources")],
     words: Some("run"),
     parse,
-    schema: || schema_for!(Command),
+    schema: || schema_for!(CommandStage),
     follows_seed: true,
 };
 
 /// Where programs are looked for, unless `env` says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How often the program is looked at.
-const PULSE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A program that was asked to end is killed after so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, what it is given, and what it puts out.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Command {
+struct CommandStage {
     /// The program and its arguments. Those that are paths of files are these files.
     #[schemars(length(min = 1), with = "Vec<String>")]
     run: Vec<Argument>,
@@ -77,7 +77,7 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
     if let Some(name) = params.find_ref(SOURCE).and_then(Value::as_str) {
         return Err(figment::Error::from(format!("no source `{name}`")).with_path(SOURCE));
     }
-    let mut command: Command = params.deserialize()?;
+    let mut command: CommandStage = params.deserialize()?;
     let wrong = |field: &str, message: String| Err(figment::Error::from(message).with_path(field));
     if let Some(source) = &command.source {
         source.check_at(SOURCE)?;
@@ -111,7 +111,7 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
     Ok(Box::new(command))
 }
 
-impl Stage for Command {
+impl Stage for CommandStage {
     fn params(&self) -> serde_json::Value {
         json!(self)
     }
@@ -140,18 +140,18 @@ impl Stage for Command {
         self.threaded
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let place = Place::new(job)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let place = WorkFolder::new(context)?;
         if let Some(source) = &self.source {
-            place.fill(&source.list(job.input(SOURCE)?).map_err(failed)?, job)?;
-            job.check_source(source)?;
+            place.fill(&source.list(context.input(SOURCE)?).map_err(failed)?, context)?;
+            context.check_source(source)?;
         }
         for file in &self.files {
             let path = file.path.clone().unwrap_or_default();
-            place.fill(&[(file.name.clone(), path)], job)?;
+            place.fill(&[(file.name.clone(), path)], context)?;
         }
-        let mut child = self.start(job, &place)?;
-        let ended = attend(&mut child, &place, job);
+        let mut child = self.start(context, &place)?;
+        let ended = attend(&mut child, &place, context);
         // Whatever ended the attention: nothing goes on behind the stage's back, neither the program nor what it started.
         end(&mut child);
         let status = ended?;
@@ -160,15 +160,15 @@ impl Stage for Command {
             return Err(failed(format!("`{}` failed: {status}", words.join(" "))));
         }
         for (name, port) in &self.outputs {
-            let checked = artifact::check_format(&job.outputs.join(name), *port);
+            let checked = artifact::check_format(&context.outputs.join(name), *port);
             checked.map_err(|error| failed(format!("output `{name}`: {error}")))?;
         }
         Ok(())
     }
 }
 
-impl Command {
-    fn start(&self, job: &StageContext<'_>, place: &Place) -> Result<Child, StageError> {
+impl CommandStage {
+    fn start(&self, context: &StageContext<'_>, place: &WorkFolder) -> Result<Child, StageError> {
         let (program, arguments) = self.run.split_first().ok_or_else(|| failed("no program"))?;
         let params = place.private.join("params.json");
         let text = serde_json::to_string_pretty(&self.params).map_err(failed)?;
@@ -183,30 +183,30 @@ impl Command {
             .args(arguments.iter().map(ToString::to_string))
             .current_dir(&place.folder)
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", DEFAULT_PATH)
             .env("HOME", &place.folder)
             .env("TMPDIR", &place.private)
             .envs(&self.env)
             .env("RUNNER_PARAMS", params)
             .env("RUNNER_PROGRESS", &place.progress)
             .env("RUNNER_SCRATCH", &place.kept)
-            .env("RUNNER_SEED", job.seed.to_string())
-            .env("RUNNER_THREADS", job.threads.to_string())
-            .env("RUNNER_DEVICE", job.device)
+            .env("RUNNER_SEED", context.seed.to_string())
+            .env("RUNNER_THREADS", context.threads.to_string())
+            .env("RUNNER_DEVICE", context.device)
             // With all that it starts it can be ended as one.
             .process_group(0)
             // All that it says goes to the stage's log.
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
-        for (name, paths) in job.inputs.iter().filter(|(name, _)| *name != SOURCE) {
+        for (name, paths) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             process.env(format!("RUNNER_INPUT_{}", name.to_uppercase()), paths.join("\n"));
         }
         for name in self.outputs.keys() {
-            process.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), job.outputs.join(name));
+            process.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), context.outputs.join(name));
         }
         process.spawn().map_err(|error| {
-            let searched = self.env.get("PATH").map_or(PATH, String::as_str);
+            let searched = self.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
             let searched = if program.contains('/') {
                 String::new()
             } else {
@@ -218,7 +218,7 @@ impl Command {
 }
 
 /// Where a program runs.
-struct Place {
+struct WorkFolder {
     /// Its working folder; empty but for the files of its source.
     folder: PathBuf,
     /// What it need not see.
@@ -229,9 +229,9 @@ struct Place {
     kept: PathBuf,
 }
 
-impl Place {
-    fn new(job: &StageContext<'_>) -> Result<Self, StageError> {
-        let scratch = std::path::absolute(job.scratch).map_err(failed)?;
+impl WorkFolder {
+    fn new(context: &StageContext<'_>) -> Result<Self, StageError> {
+        let scratch = std::path::absolute(context.scratch).map_err(failed)?;
         let (folder, private, kept) = (scratch.join("work"), scratch.join("private"), scratch.join("kept"));
         for folder in [&folder, &private] {
             // What an earlier try left is no part of this one.
@@ -251,14 +251,14 @@ impl Place {
     }
 
     /// Puts files into the folder under their names.
-    fn fill(&self, files: &[(String, PathBuf)], job: &StageContext<'_>) -> Result<(), StageError> {
+    fn fill(&self, files: &[(String, PathBuf)], context: &StageContext<'_>) -> Result<(), StageError> {
         for (name, path) in files {
             let to = self.folder.join(name);
             let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(path, &to));
             copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
             // The copy: people go on editing while stages before this one run.
             let digest = hash::file(&to).map_err(failed)?;
-            if job.files.get(name).is_some_and(|expected| *expected != digest) {
+            if context.files.get(name).is_some_and(|expected| *expected != digest) {
                 let message = format!("`{name}` was changed after the run had begun ({}); run again", path.display());
                 return Err(failed(message));
             }
@@ -274,28 +274,28 @@ fn is_script(path: &Path) -> bool {
 }
 
 /// Waits for the program to end, telling how far it is, and ends it when the stage is asked to stop.
-fn attend(child: &mut Child, place: &Place, job: &StageContext<'_>) -> Result<ExitStatus, StageError> {
+fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> Result<ExitStatus, StageError> {
     let mut told = 0;
     let mut asked: Option<Instant> = None;
     loop {
-        told = tell(&place.progress, told, job).unwrap_or(told);
+        told = tell(&place.progress, told, context).unwrap_or(told);
         if let Some(status) = child.try_wait().map_err(failed)? {
             match asked {
                 None => return Ok(status),
                 // A shell may be gone, and what it has started still saves.
-                Some(since) if since.elapsed() > PATIENCE || !is_left(child) => return Err(StageError::Stopped),
+                Some(since) if since.elapsed() > STOP_TIMEOUT || !is_left(child) => return Err(StageError::Stopped),
                 Some(_) => {}
             }
         }
         match asked {
-            None if (job.stop)() => {
+            None if (context.stop)() => {
                 asked = Some(Instant::now());
                 signal(child, Signal::TERM);
             }
-            Some(since) if since.elapsed() > PATIENCE => signal(child, Signal::KILL),
+            Some(since) if since.elapsed() > STOP_TIMEOUT => signal(child, Signal::KILL),
             _ => {}
         }
-        std::thread::sleep(PULSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -326,7 +326,7 @@ fn end(child: &mut Child) {
 
 /// What a line of progress says; all but `done` may be left out.
 #[derive(Deserialize)]
-struct Line {
+struct ProgressLine {
     done: u64,
     #[serde(default)]
     total: u64,
@@ -337,7 +337,7 @@ struct Line {
 }
 
 /// Tells the whole lines from byte `from` on; how many bytes have been read. What is no progress is passed over.
-fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> {
+fn tell(path: &Path, from: u64, context: &StageContext<'_>) -> std::io::Result<u64> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() <= from {
         return Ok(from);
@@ -347,8 +347,8 @@ fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> 
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
         read += line.len() as u64;
-        if let Ok(said) = serde_json::from_slice::<Line>(&line) {
-            (job.progress)(Progress {
+        if let Ok(said) = serde_json::from_slice::<ProgressLine>(&line) {
+            (context.progress)(Progress {
                 done: said.done,
                 total: said.total,
                 unit: said.unit.unwrap_or_else(|| "steps".to_owned()),

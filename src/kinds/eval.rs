@@ -83,11 +83,11 @@ impl Stage for Eval {
         Some(engine::numerics(self.engine, self.dtype))
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let model = open(job.input("model")?)?;
-        let sets = sets(job)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let model = open(context.input("model")?)?;
+        let sets = sets(context)?;
         let mut asker = Asker {
-            job,
+            context,
             ask: if model.prompt.is_numbered() { &self.ask } else { &[] },
             model,
             samples: 1,
@@ -102,7 +102,7 @@ impl Stage for Eval {
             total: 0,
         };
         asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
-        let mut measurement = Measurement::start(job)?;
+        let mut measurement = Measurement::start(context)?;
         for rows in &sets {
             measurement.add(&asker.answers(rows)?)?;
         }
@@ -111,10 +111,10 @@ impl Stage for Eval {
 }
 
 /// The rows by data set. Rows of no task are found now rather than when their answers are judged.
-fn sets(job: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
+fn sets(context: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
     let mut sets = Vec::new();
-    for path in job.list("data") {
-        job.pause(0)?;
+    for path in context.list("data") {
+        context.pause(0)?;
         let rows = data_set::read(path).map_err(failed)?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         sets.push(rows);

@@ -33,13 +33,14 @@ pub(super) static KIND: Kind = Kind {
 #[serde(deny_unknown_fields, default)]
 struct Filter {
     /// What the steps must be.
-    steps: Steps,
+    steps: KeptSteps,
 }
 
 /// What the steps of a kept answer must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Steps {
+#[schemars(rename = "Steps")]
+enum KeptSteps {
     /// Whatever they are: nothing checks them.
     #[default]
     Any,
@@ -60,23 +61,23 @@ impl Stage for Filter {
         false
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let answers = answers::read(job.input("answers")?).map_err(failed)?;
-        let mut kept = Kept::default();
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let answers = answers::read(context.input("answers")?).map_err(failed)?;
+        let mut kept = KeptRows::default();
         for (done, answer) in answers.iter().enumerate() {
-            job.pause(done)?;
+            context.pause(done)?;
             let outcome = outcome(answer)?;
-            if outcome.is_kept() && (self.steps == Steps::Any || outcome.valid) {
+            if outcome.is_kept() && (self.steps == KeptSteps::Any || outcome.valid) {
                 kept.add(answer);
             }
         }
-        job.tell(
+        context.tell(
             answers.len() as u64,
             answers.len() as u64,
             "answers",
             [("kept", kept.rows.len() as f64)],
         );
-        job.write_rows("data", &kept.rows)
+        context.write_rows("data", &kept.rows)
     }
 }
 
@@ -93,14 +94,14 @@ fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
 
 /// The kept rows: each pair of question and solution once, each with an id of its own.
 #[derive(Default)]
-struct Kept {
+struct KeptRows {
     rows: Vec<Row>,
     seen: HashSet<(String, String)>,
     /// Kept rows by the problem's id.
     counts: HashMap<String, u32>,
 }
 
-impl Kept {
+impl KeptRows {
     fn add(&mut self, answer: &Answer) {
         let (problem, solution) = (&answer.problem, answer.response.trim());
         if !self.seen.insert((problem.prompt.clone(), solution.to_owned())) {

@@ -40,12 +40,12 @@ struct Generate {
 
 /// The param that says whose the others are.
 #[derive(Deserialize)]
-struct Which {
+struct TaskParam {
     task: String,
 }
 
 fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
-    let Which { task } = params.deserialize()?;
+    let TaskParam { task } = params.deserialize()?;
     let Some(task) = find(&task) else {
         return Err(figment::Error::from(Wrong::UnknownVariant(task, task::drawn_names())).with_path("task"));
     };
@@ -145,8 +145,8 @@ impl Stage for Generate {
         true
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let splits = self.problems.generate(job.seed);
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let splits = self.problems.generate(context.seed);
         let Splits {
             train,
             skipped,
@@ -160,10 +160,10 @@ impl Stage for Generate {
         let total = sets.iter().map(|rows| rows.len() as u64).sum();
         let mut done = 0;
         for (port, rows) in ports.zip(sets) {
-            job.pause(0)?;
-            job.write_rows(port, rows)?;
+            context.pause(0)?;
+            context.write_rows(port, rows)?;
             done += rows.len() as u64;
-            job.tell(done, total, "rows", []);
+            context.tell(done, total, "rows", []);
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ mod tests {
               }
             ],
             "default": "any",
-            "description": "addition: Which two neighbouring digit positions a hand-made skip does in one step. algebra: Which two neighbouring steps a hand-made skip does in one."
+            "description": "addition: TaskParam two neighbouring digit positions a hand-made skip does in one step. algebra: TaskParam two neighbouring steps a hand-made skip does in one."
           }
         ]
         "##);

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wildmatch::WildMatchPattern;
 
-use crate::foreign::{self, Field, Format, Record};
+use crate::foreign::{self, Field, FileFormat, ForeignRecord};
 use crate::metrics;
-use crate::task::{self, Published};
+use crate::task::{self, PublishedTask};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
@@ -48,7 +48,7 @@ struct Import {
     file: Option<String>,
     /// How a file is laid out.
     #[serde(default)]
-    format: Format,
+    format: FileFormat,
     /// The task whose published form the records have.
     #[serde(default)]
     task: Option<String>,
@@ -103,7 +103,7 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
 
 impl Import {
     /// How the task's records are read, where there is a task.
-    fn published(&self) -> Result<Option<&'static dyn Published>, figment::Error> {
+    fn published(&self) -> Result<Option<&'static dyn PublishedTask>, figment::Error> {
         let Some(name) = &self.task else { return Ok(None) };
         let wrong = || figment::Error::from(Wrong::UnknownVariant(name.clone(), task::published_names())).with_path("task");
         let task = task::tasks().iter().find(|task| task.name() == name);
@@ -131,24 +131,24 @@ impl Stage for Import {
         false
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let place = job.input(SOURCE)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let place = context.input(SOURCE)?;
         match self.what {
-            What::Model => self.model(place, job)?,
-            What::Dataset => self.rows(place, job)?,
+            What::Model => self.model(place, context)?,
+            What::Dataset => self.rows(place, context)?,
         }
-        job.check_source(&self.source)
+        context.check_source(&self.source)
     }
 }
 
 impl Import {
-    fn model(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
-        let out = job.outputs.join("model");
+    fn model(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
+        let out = context.outputs.join("model");
         if !place.is_dir() {
             return model::import(place, &out).map_err(failed);
         }
         // A folder may hold more than the source has. None of that is in the key, so none of it is there to be read.
-        let shown = job.scratch.join("source");
+        let shown = context.scratch.join("source");
         let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
         // Links alone: what stays is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
@@ -178,7 +178,7 @@ impl Import {
         Ok(())
     }
 
-    fn rows(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn rows(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
         let files = self
             .source
             .list(place)
@@ -204,15 +204,15 @@ impl Import {
                 names.join(", ")
             )));
         }
-        let mut rows = Rows {
+        let mut rows = ImportedRows {
             import: self,
             published: self.published().map_err(failed)?,
             ids: HashSet::new(),
-            writer: Writer::create(&job.outputs.join("data")).map_err(failed)?,
+            writer: Writer::create(&context.outputs.join("data")).map_err(failed)?,
             stopped: false,
         };
         for path in chosen {
-            let read = foreign::records(path, self.format, &mut |record, _| rows.take(&record, job));
+            let read = foreign::records(path, self.format, &mut |record, _| rows.take(&record, context));
             if rows.stopped {
                 return Err(StageError::Stopped);
             }
@@ -221,23 +221,23 @@ impl Import {
         if rows.ids.is_empty() {
             return Err(failed(format!("source `{}` has no records", self.source.name)));
         }
-        job.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
+        context.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
         rows.writer.finish().map_err(failed)
     }
 }
 
 /// The rows that have been read, and where they go.
-struct Rows<'a> {
+struct ImportedRows<'a> {
     import: &'a Import,
-    published: Option<&'static dyn Published>,
+    published: Option<&'static dyn PublishedTask>,
     ids: HashSet<String>,
     writer: Writer,
     stopped: bool,
 }
 
-impl Rows<'_> {
-    fn take(&mut self, record: &Record, job: &StageContext<'_>) -> Result<(), String> {
-        if job.pause(self.ids.len()).is_err() {
+impl ImportedRows<'_> {
+    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), String> {
+        if context.pause(self.ids.len()).is_err() {
             self.stopped = true;
             return Err("stopped".to_owned());
         }
@@ -248,9 +248,9 @@ impl Rows<'_> {
         self.writer.write(&row).map_err(|error| error.to_string())
     }
 
-    fn row(&self, record: &Record) -> Result<Row, String> {
+    fn row(&self, record: &ForeignRecord) -> Result<Row, String> {
         let names = &self.import.fields;
-        let by_task = self.published.map(Published::fields).unwrap_or_default();
+        let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
         let number = self.ids.len() + 1;
         let id = field(record, names.id.as_deref(), "id")?;
         let id = id.map_or_else(
@@ -280,7 +280,7 @@ impl Rows<'_> {
 }
 
 /// The value of a field; nothing where it is missing under the name that it has when none is given.
-fn field(record: &Record, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, String> {
+fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, String> {
     let name = given.unwrap_or(usual);
     let value = record.get(name).cloned().unwrap_or(Field::Nothing);
     let value = value.value().map_err(|problem| format!("field `{name}` {problem}"))?;
@@ -291,7 +291,7 @@ fn field(record: &Record, given: Option<&str>, usual: &str) -> Result<Option<ser
 }
 
 /// The text of a field that every record has.
-fn text(record: &Record, given: Option<&str>, usual: &str) -> Result<String, String> {
+fn text(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, String> {
     match field(record, given, usual)? {
         Some(serde_json::Value::String(text)) => Ok(text),
         Some(other) => Ok(other.to_string()),
@@ -299,7 +299,7 @@ fn text(record: &Record, given: Option<&str>, usual: &str) -> Result<String, Str
     }
 }
 
-fn lacks(record: &Record, name: &str) -> String {
+fn lacks(record: &ForeignRecord, name: &str) -> String {
     let names: Vec<&str> = record.keys().map(String::as_str).collect();
     format!(
         "no field `{name}` (there are: {}); `fields` says what they are called",

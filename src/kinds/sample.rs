@@ -179,12 +179,12 @@ impl Sample {
     }
 
     /// Asks the server.
-    fn ask_server(&self, endpoint: &str, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn ask_server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<(), StageError> {
         let prompt = Prompt {
             template: self.prompt.clone().unwrap_or_default(),
         };
         self.check_prompt(&prompt)?;
-        let rows = job.rows("data")?;
+        let rows = context.rows("data")?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, &self.ask, self.samples)).collect();
         let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
@@ -193,7 +193,7 @@ impl Sample {
             Question {
                 prompt: prompt.render(&row.prompt, steps),
                 // Servers take 32 bits.
-                seed: Stream::new(job.seed, &label).below(1 << 31),
+                seed: Stream::new(context.seed, &label).below(1 << 31),
             }
         };
         let common = json!({
@@ -205,7 +205,7 @@ impl Sample {
         if !self.stop.is_empty() {
             common.insert("stop".to_owned(), json!(self.stop));
         }
-        let key = match (&self.api_key_env, job.secret.map(str::trim)) {
+        let key = match (&self.api_key_env, context.secret.map(str::trim)) {
             (Some(variable), Some(key)) if !key.is_empty() => Some(Key { variable, key }),
             (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
             (None, _) => None,
@@ -217,7 +217,7 @@ impl Sample {
             key,
             common,
         };
-        let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
+        let written = server.ask(&asked.iter().map(question).collect::<Vec<_>>(), context)?;
         let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
             problem: row.clone(),
             requested,
@@ -225,7 +225,7 @@ impl Sample {
             response: written.text,
             tokens: written.tokens,
         });
-        job.write_answers("answers", &answers.collect::<Vec<_>>())
+        context.write_answers("answers", &answers.collect::<Vec<_>>())
     }
 
     /// Refuses a prompt that does not say what `ask` asks.
@@ -296,27 +296,27 @@ impl Stage for Sample {
         self.endpoint.is_none().then(|| engine::numerics(self.engine, self.dtype))
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         if let Some(endpoint) = &self.endpoint {
-            return self.ask_server(endpoint, job);
+            return self.ask_server(endpoint, context);
         }
-        let model = job.list("model").first();
+        let model = context.list("model").first();
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
         self.check_prompt(&model.prompt)?;
-        let rows = job.rows("data")?;
+        let rows = context.rows("data")?;
         // Rows of no task are found now rather than when their answers are judged.
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let mut asker = Asker {
-            job,
+            context,
             model,
             ask: &self.ask,
             samples: self.samples,
-            sampling: self.sampling(job.seed),
+            sampling: self.sampling(context.seed),
             done: 0,
             total: 0,
         };
         asker.total = asker.requests(&rows);
         let answers = asker.answers(&rows)?;
-        job.write_answers("answers", &answers)
+        context.write_answers("answers", &answers)
     }
 }

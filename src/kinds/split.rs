@@ -77,11 +77,11 @@ impl Stage for Split {
         true
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let within = |row: &Row| row.step_num <= self.steps;
-        let (mut inside, outside): (Vec<Row>, Vec<Row>) = job.rows("training")?.into_iter().partition(within);
-        let (test_id, test_ood): (Vec<Row>, Vec<Row>) = job.rows("testing")?.into_iter().partition(within);
-        let development = take(&mut inside, "development", Some(self.development), job.seed)?;
+        let (mut inside, outside): (Vec<Row>, Vec<Row>) = context.rows("training")?.into_iter().partition(within);
+        let (test_id, test_ood): (Vec<Row>, Vec<Row>) = context.rows("testing")?.into_iter().partition(within);
+        let development = take(&mut inside, "development", Some(self.development), context.seed)?;
         let mut written = 0;
         let sets = [
             ("train", inside, self.train),
@@ -91,11 +91,11 @@ impl Stage for Split {
             ("test_ood", test_ood, self.test_ood),
         ];
         for (port, mut rows, count) in sets {
-            let rows = take(&mut rows, port, count, job.seed)?;
+            let rows = take(&mut rows, port, count, context.seed)?;
             written += rows.len() as u64;
-            job.write_rows(port, &rows)?;
+            context.write_rows(port, &rows)?;
         }
-        job.tell(written, written, "rows", []);
+        context.tell(written, written, "rows", []);
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub(super) static KIND: Kind = Kind {
 const BASE: &str = "base";
 
 /// A training.
-struct Train(Recipe);
+struct TrainStage(Recipe);
 
 fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Error> {
     let mut params = params.clone();
@@ -61,7 +61,7 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
     }
     check_frozen(&recipe)?;
     check_lora(&recipe, given)?;
-    Ok(Box::new(Train(recipe)))
+    Ok(Box::new(TrainStage(recipe)))
 }
 
 /// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
@@ -89,7 +89,7 @@ fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), figment::Error> {
     checked.or_else(wrong)
 }
 
-impl Stage for Train {
+impl Stage for TrainStage {
     fn params(&self) -> serde_json::Value {
         json!(self.0)
     }
@@ -112,34 +112,34 @@ impl Stage for Train {
         Ok(())
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let rows = job.rows("data")?;
-        let base = job.list("base").first().map(|folder| || model::load(folder));
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let rows = context.rows("data")?;
+        let base = context.list("base").first().map(|folder| || model::load(folder));
         let run = Run {
-            scratch: job.scratch,
-            threads: job.threads,
-            device: job.device,
-            memory: job.memory,
-            progress: &|reading| tell(job, &reading),
-            stop: job.stop,
+            scratch: context.scratch,
+            threads: context.threads,
+            device: context.device,
+            memory: context.memory,
+            progress: &|reading| tell(context, &reading),
+            stop: context.stop,
         };
         let material = Material {
             rows: &rows,
-            vocabulary: &job.rows("vocabulary")?,
+            vocabulary: &context.rows("vocabulary")?,
             base: base.as_ref().map(|read| read as &Reads<'_>),
         };
-        let trained = trainer::train(&self.0, &material, job.seed, &run).map_err(train_failed)?;
-        trained.save(&job.outputs.join("model")).map_err(train_failed)
+        let trained = trainer::train(&self.0, &material, context.seed, &run).map_err(train_failed)?;
+        trained.save(&context.outputs.join("model")).map_err(train_failed)
     }
 }
 
-fn tell(job: &StageContext<'_>, reading: &Reading) {
+fn tell(context: &StageContext<'_>, reading: &Reading) {
     let readings = [
         ("loss", reading.loss),
         ("learning_rate", reading.learning_rate),
         ("tokens_per_second", reading.tokens_per_second),
     ];
-    job.tell(reading.step, reading.steps, "steps", readings);
+    context.tell(reading.step, reading.steps, "steps", readings);
 }
 
 /// A failure to train, as the stage's.

@@ -6,7 +6,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
-use super::thrift::{Found, Reader};
+use super::thrift::{ThriftItem, ThriftReader};
 
 /// Data may grow so much when it is unpacked, and by so many bytes more; what claims more is damaged.
 const GROWTH: u64 = 200;
@@ -32,29 +32,29 @@ pub(super) fn footer(file: &File, bytes: u64) -> Result<(), String> {
     let left = u64::from(u32::from_le_bytes(length));
     let Some(start) = end.checked_sub(left) else { return Ok(()) };
     file.seek(SeekFrom::Start(start)).map_err(failed)?;
-    let mut schema = Schema::default();
-    let mut reader = Reader {
+    let mut schema = SchemaTree::default();
+    let mut reader = ThriftReader {
         input: BufReader::new(file),
         left,
     };
     reader.structure(&mut Vec::new(), &mut |path, found| match (path, found) {
-        ([2], Found::List(count)) => {
+        ([2], ThriftItem::List(count)) => {
             schema.elements = count;
             Ok(())
         }
-        ([2, 0, 5], Found::Number(children)) => {
+        ([2, 0, 5], ThriftItem::Number(children)) => {
             schema.children = children;
             Ok(())
         }
-        ([2, 0], Found::End) => schema.element(),
-        ([4], Found::List(count)) if count > ROW_GROUPS => Err(format!("it claims {count} groups of rows")),
+        ([2, 0], ThriftItem::End) => schema.element(),
+        ([4], ThriftItem::List(count)) if count > ROW_GROUPS => Err(format!("it claims {count} groups of rows")),
         _ => Ok(()),
     })
 }
 
 /// The schema's tree, which a file has as a list: each element before its children.
 #[derive(Default)]
-struct Schema {
+struct SchemaTree {
     elements: u64,
     /// Those of the element that is being read.
     children: i64,
@@ -62,7 +62,7 @@ struct Schema {
     open: Vec<i64>,
 }
 
-impl Schema {
+impl SchemaTree {
     fn element(&mut self) -> Result<(), String> {
         let children = std::mem::take(&mut self.children);
         if children < 0 || children.cast_unsigned() > self.elements {
@@ -126,13 +126,13 @@ fn pages(file: &mut BufReader<File>, start: u64, length: u64, most: u64) -> Resu
     while at < end {
         let distance = at.cast_signed() - file.stream_position().map_err(failed)?.cast_signed();
         file.seek_relative(distance).map_err(failed)?;
-        let mut page = Page::default();
-        let mut reader = Reader {
+        let mut page = PageHeader::default();
+        let mut reader = ThriftReader {
             input: &mut *file,
             left: end - at,
         };
         reader.structure(&mut Vec::new(), &mut |path, found| {
-            if let Found::Number(number) = found {
+            if let ThriftItem::Number(number) = found {
                 page.take(path, number)?;
             }
             Ok(())
@@ -152,14 +152,14 @@ fn pages(file: &mut BufReader<File>, start: u64, length: u64, most: u64) -> Resu
 
 /// What the head of a page says.
 #[derive(Default)]
-struct Page {
+struct PageHeader {
     unpacked: i64,
     packed: i64,
     /// Values of a dictionary.
     dictionary: i64,
 }
 
-impl Page {
+impl PageHeader {
     fn take(&mut self, path: &[i16], number: i64) -> Result<(), String> {
         match path {
             [2] => self.unpacked = number,

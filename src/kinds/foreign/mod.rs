@@ -25,7 +25,8 @@ use learn::dataset::{DatasetError, file_error};
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Read, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+#[schemars(rename = "Format")]
+pub enum FileFormat {
     /// What the file's first bytes look like.
     #[default]
     Auto,
@@ -40,7 +41,7 @@ pub enum Format {
 }
 
 /// The fields of one record, by name.
-pub type Record = BTreeMap<String, Field>;
+pub type ForeignRecord = BTreeMap<String, Field>;
 
 /// One value of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,34 +54,34 @@ pub enum Field {
 }
 
 /// Takes the records of a file, each with the number of its line (for Parquet of its row), from 1; says whether to go on.
-pub type Take<'a> = dyn FnMut(Record, u64) -> Result<(), String> + 'a;
+pub type TakeRecord<'a> = dyn FnMut(ForeignRecord, u64) -> Result<(), String> + 'a;
 
 /// Reads a file record by record.
 ///
 /// # Errors
 /// When the file cannot be read or is not of the format, or `take` refuses a record; the message names the place.
-pub fn records(path: &Path, format: Format, take: &mut Take<'_>) -> Result<(), DatasetError> {
+pub fn records(path: &Path, format: FileFormat, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let format = match format {
-        Format::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
+        FileFormat::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
         given => given,
     };
     match format {
-        Format::Jsonl | Format::Auto => json::lines(path, take),
-        Format::Json => json::list(path, take),
-        Format::Csv => csv::records(path, take),
-        Format::Parquet => parquet::records(path, take),
+        FileFormat::Jsonl | FileFormat::Auto => json::lines(path, take),
+        FileFormat::Json => json::list(path, take),
+        FileFormat::Csv => csv::records(path, take),
+        FileFormat::Parquet => parquet::records(path, take),
     }
 }
 
-fn format_of(path: &Path) -> std::io::Result<Format> {
+fn format_of(path: &Path) -> std::io::Result<FileFormat> {
     let mut file = BufReader::new(File::open(path)?);
     let start = file.fill_buf()?;
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     Ok(match start.trim_ascii_start() {
-        [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
-        [b'[', ..] => Format::Json,
-        [b'{', ..] | [] => Format::Jsonl,
-        _ => Format::Csv,
+        [b'P', b'A', b'R', b'1', ..] => FileFormat::Parquet,
+        [b'[', ..] => FileFormat::Json,
+        [b'{', ..] | [] => FileFormat::Jsonl,
+        _ => FileFormat::Csv,
     })
 }
 
@@ -109,14 +110,14 @@ impl Field {
 
 impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(FieldVisitor)
     }
 }
 
 /// Reads a value, and over one that no row has, without keeping it.
-struct Reader;
+struct FieldVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for FieldVisitor {
     type Value = Field;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,11 +9,11 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field as Cell, Row};
 
-use super::{Field, Record, Take, layout, line_error};
+use super::{Field, ForeignRecord, TakeRecord, layout, line_error};
 use learn::catch_panic;
 use learn::dataset::{self, DatasetError};
 
-pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError> {
+pub(super) fn records(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
     let bytes = file.metadata().map_err(|cause| dataset::file_error("read", path, cause))?.len();
     let mut row = 0;
@@ -21,7 +21,7 @@ pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetErr
     read.map_err(|problem| line_error(path, row, problem))
 }
 
-fn read(file: File, bytes: u64, number: &mut u64, take: &mut Take<'_>) -> Result<(), String> {
+fn read(file: File, bytes: u64, number: &mut u64, take: &mut TakeRecord<'_>) -> Result<(), String> {
     layout::footer(&file, bytes).map_err(broken)?;
     let pages = file.try_clone().map_err(broken)?;
     let reader = SerializedFileReader::new(file).map_err(broken)?;
@@ -41,7 +41,7 @@ fn broken(error: impl fmt::Display) -> String {
     format!("not a Parquet file that can be read: {error}")
 }
 
-fn record(row: &Row) -> Record {
+fn record(row: &Row) -> ForeignRecord {
     let field = |cell: &Cell| match cell {
         Cell::Null => Field::Nothing,
         Cell::Str(text) => Field::Text(text.clone()),

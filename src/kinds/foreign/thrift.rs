@@ -6,7 +6,7 @@ use std::io::Read;
 const DEPTH: usize = 16;
 
 /// What a structure has at a place: the numbers of the fields that lead to it.
-pub(super) enum Found {
+pub(super) enum ThriftItem {
     Number(i64),
     /// A list of so many.
     List(u64),
@@ -15,17 +15,17 @@ pub(super) enum Found {
 }
 
 /// Is told what is found; refuses it, or not.
-pub(super) type Visit<'a> = dyn FnMut(&[i16], Found) -> Result<(), String> + 'a;
+pub(super) type VisitItem<'a> = dyn FnMut(&[i16], ThriftItem) -> Result<(), String> + 'a;
 
 /// Bytes of which so many are left.
-pub(super) struct Reader<R> {
+pub(super) struct ThriftReader<R> {
     pub(super) input: R,
     pub(super) left: u64,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> ThriftReader<R> {
     /// Reads over one structure.
-    pub(super) fn structure(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
+    pub(super) fn structure(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), String> {
         if path.len() > DEPTH {
             return Err(format!("it has structures more than {DEPTH} deep"));
         }
@@ -33,7 +33,7 @@ impl<R: Read> Reader<R> {
         loop {
             let byte = self.byte()?;
             if byte == 0 {
-                return visit(path, Found::End);
+                return visit(path, ThriftItem::End);
             }
             field = match byte >> 4 {
                 0 => self.zigzag()? as i16,
@@ -45,13 +45,13 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn value(&mut self, kind: u8, path: &mut Vec<i16>, visit: &mut Visit<'_>, listed: bool) -> Result<(), String> {
+    fn value(&mut self, kind: u8, path: &mut Vec<i16>, visit: &mut VisitItem<'_>, listed: bool) -> Result<(), String> {
         match kind {
             1 | 2 if !listed => Ok(()),
             1..=3 => self.skip(1),
             4..=6 => {
                 let number = self.zigzag()?;
-                visit(path, Found::Number(number))
+                visit(path, ThriftItem::Number(number))
             }
             7 => self.skip(8),
             8 => {
@@ -66,14 +66,14 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn list(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
+    fn list(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), String> {
         let byte = self.byte()?;
         let count = match byte >> 4 {
             15 => self.varint()?,
             count => count.into(),
         };
         self.has(count)?;
-        visit(path, Found::List(count))?;
+        visit(path, ThriftItem::List(count))?;
         // Lists of lists are as deep as structures of structures.
         path.push(0);
         let nested = path.len() > DEPTH;
@@ -87,7 +87,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn map(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
+    fn map(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), String> {
         let count = self.varint()?;
         self.has(count)?;
         if count == 0 {

@@ -57,13 +57,13 @@ pub trait Task: Sync {
     }
 
     /// How the task's problems are published, for a task whose problems are not drawn.
-    fn published(&self) -> Option<&'static dyn Published> {
+    fn published(&self) -> Option<&'static dyn PublishedTask> {
         None
     }
 }
 
 /// How `import` reads the problems of a task that others have published.
-pub trait Published {
+pub trait PublishedTask {
     /// What the question and the solution are called there.
     fn fields(&self) -> PublishedFields;
 

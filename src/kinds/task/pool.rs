@@ -7,7 +7,7 @@ use learn::seed::Stream;
 
 /// The problems that a split may be drawn from.
 pub(super) trait Pool {
-    type Group: Group;
+    type Group: ProblemGroup;
 
     /// What there must be more of for more problems: `digits`.
     const MORE: &'static str;
@@ -25,7 +25,7 @@ pub(super) trait Pool {
 }
 
 /// Problems of one length.
-pub(super) trait Group {
+pub(super) trait ProblemGroup {
     type Problem;
     /// What equal problems have in common.
     type Identity: Eq + Hash;
@@ -44,14 +44,14 @@ pub(super) trait Group {
 
 /// A problem with its place in the draw.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named<P> {
+pub(super) struct NamedProblem<P> {
     pub id: String,
     pub problem: P,
 }
 
 /// How many problems each split has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct SplitSizes {
     pub train: u64,
     pub development: u64,
     pub in_domain: u64,
@@ -61,7 +61,7 @@ pub(super) struct Sizes {
 
 /// The splits that a task's params ask for, and the pools they come from, each with its param's name.
 pub(super) struct Demand<P> {
-    pub sizes: Sizes,
+    pub sizes: SplitSizes,
     /// Of `train`, `development` and `in_domain`.
     pub pool: (&'static str, P),
     pub easy: (&'static str, P),
@@ -69,15 +69,15 @@ pub(super) struct Demand<P> {
 }
 
 /// The problems of each split.
-pub(super) struct Drawn<P> {
-    pub train: Vec<Named<P>>,
-    pub development: Vec<Named<P>>,
-    pub in_domain: Vec<Named<P>>,
-    pub ood_easy: Vec<Named<P>>,
-    pub ood_hard: Vec<Named<P>>,
+pub(super) struct DrawnSplits<P> {
+    pub train: Vec<NamedProblem<P>>,
+    pub development: Vec<NamedProblem<P>>,
+    pub in_domain: Vec<NamedProblem<P>>,
+    pub ood_easy: Vec<NamedProblem<P>>,
+    pub ood_hard: Vec<NamedProblem<P>>,
 }
 
-impl Sizes {
+impl SplitSizes {
     /// How many problems are drawn as the training problems are.
     fn in_distribution(&self) -> u64 {
         self.train.saturating_add(self.development).saturating_add(self.in_domain)
@@ -95,7 +95,7 @@ impl<P: Pool> Demand<P> {
         ];
         for (place, (split, (name, pool), count)) in asked.iter().enumerate() {
             pool.check().or_else(|message| wrong(name, message))?;
-            let exist: u128 = pool.groups().iter().map(Group::capacity).sum();
+            let exist: u128 = pool.groups().iter().map(ProblemGroup::capacity).sum();
             if u128::from(*count) > exist {
                 return wrong(split, too_many::<P>(split, name, *count, exist));
             }
@@ -111,11 +111,11 @@ impl<P: Pool> Demand<P> {
     }
 
     /// Draws all splits for `task`; checked before.
-    pub(super) fn draw(&self, task: &str, seed: u64) -> Drawn<<P::Group as Group>::Problem> {
+    pub(super) fn draw(&self, task: &str, seed: u64) -> DrawnSplits<<P::Group as ProblemGroup>::Problem> {
         let draw = |(_, pool): &(_, P), count, label: &str| problems(pool, count, &mut Stream::new(seed, &format!("{task} {label}")));
         let mut drawn = draw(&self.pool, self.sizes.in_distribution(), "problems");
         let mut split = |count: u64| drawn.split_off(drawn.len() - count as usize);
-        Drawn {
+        DrawnSplits {
             development: split(self.sizes.development),
             in_domain: split(self.sizes.in_domain),
             train: split(self.sizes.train),
@@ -135,9 +135,9 @@ fn too_many<P: Pool>(split: &str, name: &str, count: u64, exist: u128) -> String
 }
 
 /// `count` different problems in random order, evenly over the groups. There must be as many.
-pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Vec<Named<<P::Group as Group>::Problem>> {
+pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Vec<NamedProblem<<P::Group as ProblemGroup>::Problem>> {
     let groups = pool.groups();
-    let capacities: Vec<u128> = groups.iter().map(Group::capacity).collect();
+    let capacities: Vec<u128> = groups.iter().map(ProblemGroup::capacity).collect();
     let mut seen = HashSet::new();
     let mut drawn = Vec::new();
     for (group, share) in groups.iter().zip(shares(count, &capacities)) {
@@ -146,7 +146,7 @@ pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Ve
             let problem = group.draw(stream);
             if seen.insert(P::Group::identity(&problem)) {
                 let id = format!("{}{index}", group.prefix());
-                drawn.push(Named { id, problem });
+                drawn.push(NamedProblem { id, problem });
                 index += 1;
             }
         }

@@ -1,7 +1,7 @@
 //! Drawing different sums, evenly over the combinations of digits.
 
 use super::params::{Digits, MOST_DIGITS};
-use crate::task::pool::{Group, Pool};
+use crate::task::pool::{Pool, ProblemGroup};
 use learn::seed::Stream;
 
 /// The sums of a combination of digits.
@@ -51,7 +51,7 @@ impl Pool for Digits {
     }
 }
 
-impl Group for Sums {
+impl ProblemGroup for Sums {
     type Problem = (u64, u64);
     type Identity = (u64, u64);
 
@@ -103,13 +103,13 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::task::addition::params::Params;
+    use crate::task::addition::params::AdditionParams;
     use crate::task::pool;
     use proptest::prelude::*;
 
     #[test]
     fn the_papers_combinations_have_so_many_sums() {
-        let groups = Params::default().digits.groups();
+        let groups = AdditionParams::default().digits.groups();
         let capacities: Vec<_> = groups.iter().map(|group| (group.prefix(), group.capacity)).collect();
         let known = [
             ("1_1/", 45),
@@ -126,7 +126,7 @@ mod tests {
         #[test]
         fn every_sum_can_be_drawn(seed: u64, a in 1u32..3, b in 1u32..3, longer_first: bool) {
             let digits = Digits { a: [1, a], b: [1, b], longer_first };
-            let all: u128 = digits.groups().iter().map(Group::capacity).sum();
+            let all: u128 = digits.groups().iter().map(ProblemGroup::capacity).sum();
             let drawn = pool::problems(&digits, all as u64, &mut Stream::new(seed, "test"));
             prop_assert_eq!(drawn.len() as u128, all);
             let ids: HashSet<_> = drawn.iter().map(|named| &named.id).collect();

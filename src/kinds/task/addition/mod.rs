@@ -8,9 +8,9 @@ mod steps;
 use figment::value::Value;
 use schemars::{Schema, schema_for};
 
-use self::params::{Merge, Params};
-use self::solution::Solution;
-use super::pool::Named;
+use self::params::{AdditionParams, Merge};
+use self::solution::SumSolution;
+use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -42,13 +42,13 @@ impl Task for Addition {
     }
 
     fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+        let params: AdditionParams = params.deserialize()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(AdditionParams)
     }
 }
 
@@ -60,15 +60,15 @@ fn operands(row: &Row) -> Option<(&str, &str)> {
 
 /// A sum with its place in the draw.
 #[derive(Clone, Debug, PartialEq)]
-struct Problem {
+struct SumProblem {
     /// `{digits a}_{digits b}/{index}`
     id: String,
     a: u64,
     b: u64,
 }
 
-impl Problem {
-    fn row(&self, suffix: &str, solution: Solution) -> Row {
+impl SumProblem {
+    fn row(&self, suffix: &str, solution: SumSolution) -> Row {
         Row {
             id: format!("{}{suffix}", self.id),
             prompt: format!("Question: {} + {}", self.a, self.b),
@@ -105,14 +105,14 @@ impl Problem {
     }
 }
 
-impl From<Named<(u64, u64)>> for Problem {
-    fn from(named: Named<(u64, u64)>) -> Self {
+impl From<NamedProblem<(u64, u64)>> for SumProblem {
+    fn from(named: NamedProblem<(u64, u64)>) -> Self {
         let (a, b) = named.problem;
         Self { id: named.id, a, b }
     }
 }
 
-impl Problems for Params {
+impl Problems for AdditionParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
@@ -121,9 +121,9 @@ impl Problems for Params {
         let drawn = self.demand().draw("addition", seed);
         let mut train = problems(drawn.train);
         if self.swapped {
-            train.extend(train.iter().filter_map(Problem::swapped).collect::<Vec<_>>());
+            train.extend(train.iter().filter_map(SumProblem::swapped).collect::<Vec<_>>());
         }
-        let skip = |problem: &Problem, stream: &mut Stream| problem.skipped(self.merge, stream);
+        let skip = |problem: &SumProblem, stream: &mut Stream| problem.skipped(self.merge, stream);
         let mut stream = Stream::new(seed, "addition skips");
         Splits {
             skipped: self.start.skips(self.skip_share, &train, &mut stream, skip),
@@ -136,12 +136,12 @@ impl Problems for Params {
     }
 }
 
-fn problems(drawn: Vec<Named<(u64, u64)>>) -> Vec<Problem> {
-    drawn.into_iter().map(Problem::from).collect()
+fn problems(drawn: Vec<NamedProblem<(u64, u64)>>) -> Vec<SumProblem> {
+    drawn.into_iter().map(SumProblem::from).collect()
 }
 
-fn rows(problems: &[Problem]) -> Vec<Row> {
-    problems.iter().map(Problem::full).collect()
+fn rows(problems: &[SumProblem]) -> Vec<Row> {
+    problems.iter().map(SumProblem::full).collect()
 }
 
 #[cfg(test)]

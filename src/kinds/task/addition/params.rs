@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::task::pool::{Demand, Sizes};
+use crate::task::pool::{Demand, SplitSizes};
 use crate::task::{Start, check_share};
 
 /// Operands have at most this many digits, so that sums are 64-bit numbers.
@@ -12,7 +12,7 @@ pub(super) const MOST_DIGITS: u32 = 18;
 /// Which sums to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(super) struct AdditionParams {
     /// Whether there are hand-made skips (the port `skipped`) to begin with.
     pub start: Start,
     /// Number of training problems.
@@ -81,7 +81,7 @@ impl Digits {
     }
 }
 
-impl Default for Params {
+impl Default for AdditionParams {
     fn default() -> Self {
         Self {
             start: Start::Cold,
@@ -100,11 +100,11 @@ impl Default for Params {
     }
 }
 
-impl Params {
+impl AdditionParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Digits> {
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,

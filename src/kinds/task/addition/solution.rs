@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// A solution and the number of its steps.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Solution {
+pub(super) struct SumSolution {
     pub text: String,
     pub steps: u32,
 }
@@ -15,12 +15,12 @@ pub(super) fn positions(a: u64, b: u64) -> u32 {
 }
 
 /// One step for each digit position, units first.
-pub(super) fn full(a: u64, b: u64) -> Solution {
+pub(super) fn full(a: u64, b: u64) -> SumSolution {
     worded(a, b, (0..positions(a, b)).map(|_| 1))
 }
 
 /// The same with position `pair` and the one above it done in one step.
-pub(super) fn merged(a: u64, b: u64, pair: u32) -> Solution {
+pub(super) fn merged(a: u64, b: u64, pair: u32) -> SumSolution {
     let steps = positions(a, b) - 1;
     worded(a, b, (0..steps).map(|step| if step == pair { 2 } else { 1 }))
 }
@@ -28,7 +28,7 @@ pub(super) fn merged(a: u64, b: u64, pair: u32) -> Solution {
 /// One step for each of `widths`, the number of digits that it adds, and one for the last carry, where there is one.
 ///
 /// The published wording: operands without leading zeros (`4 + 56`), what is written down with them (`write down 07`).
-fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> Solution {
+fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> SumSolution {
     let total = a + b;
     let mut text = String::new();
     let (mut steps, mut carry) = (0, 0);
@@ -54,5 +54,5 @@ fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> Solution
         let _ = writeln!(text, "{steps}. Carry the final carry over {carry} to the next place.");
     }
     let _ = write!(text, "Thus, the answer is {total}.");
-    Solution { text, steps }
+    SumSolution { text, steps }
 }

@@ -5,7 +5,7 @@
 //! step may be the place beyond both operands, if a carry lands there: then the step carries the final carry as well.
 
 /// How far the working is.
-struct State {
+struct SumProgress {
     /// Digit positions that are done.
     done: usize,
     /// Carried into the next position.
@@ -13,14 +13,14 @@ struct State {
 }
 
 /// A step, as it is written.
-enum Step<'a> {
-    Add(Addition<'a>),
+enum WorkedStep<'a> {
+    Add(DigitAddition<'a>),
     /// `Carry the final carry over 1 to the next place.`
     Carry(u128),
 }
 
 /// `8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).`
-struct Addition<'a> {
+struct DigitAddition<'a> {
     a: u128,
     b: u128,
     carry: u128,
@@ -32,21 +32,21 @@ struct Addition<'a> {
 
 /// Which of `steps` follow, for the sum of two numbers.
 pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
-    let mut state = State { done: 0, carry: 0 };
+    let mut state = SumProgress { done: 0, carry: 0 };
     let positions = a.len().max(b.len());
     let held = |step: &&str| {
         let Some(step) = read(step) else { return false };
         let (follows, next) = match step {
-            Step::Carry(carry) => (
+            WorkedStep::Carry(carry) => (
                 state.done == positions && carry == state.carry && carry > 0,
-                State {
+                SumProgress {
                     done: positions + 1,
                     carry: 0,
                 },
             ),
-            Step::Add(step) => (
+            WorkedStep::Add(step) => (
                 step.follows(a, b, &state),
-                State {
+                SumProgress {
                     done: state.done.saturating_add(step.written.len()),
                     carry: step.over,
                 },
@@ -58,8 +58,8 @@ pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
     steps.iter().map(held).collect()
 }
 
-impl Addition<'_> {
-    fn follows(&self, a: &str, b: &str, state: &State) -> bool {
+impl DigitAddition<'_> {
+    fn follows(&self, a: &str, b: &str, state: &SumProgress) -> bool {
         let (width, positions) = (self.written.len(), a.len().max(b.len()));
         let end = state.done.saturating_add(width);
         let is_inside = end <= positions || (end == positions + 1 && !self.written.starts_with('0'));
@@ -83,11 +83,11 @@ fn digits(number: &str, done: usize, width: usize) -> Option<u128> {
     if digits.is_empty() { Some(0) } else { digits.parse().ok() }
 }
 
-fn read(step: &str) -> Option<Step<'_>> {
+fn read(step: &str) -> Option<WorkedStep<'_>> {
     let (place, rest) = step.trim().split_once(". ")?;
     number(place)?;
     if let Some(rest) = rest.strip_prefix("Carry the final carry over ") {
-        return Some(Step::Carry(number(rest.strip_suffix(" to the next place.")?)?));
+        return Some(WorkedStep::Carry(number(rest.strip_suffix(" to the next place.")?)?));
     }
     let (a, rest) = rest.split_once(" + ")?;
     let (b, rest) = rest.split_once(" (plus carry ")?;
@@ -98,7 +98,7 @@ fn read(step: &str) -> Option<Step<'_>> {
         "no carry over" => 0,
         rest => number(rest.strip_prefix("carry over ")?).filter(|over| *over > 0)?,
     };
-    is_digits(written).then_some(Step::Add(Addition {
+    is_digits(written).then_some(WorkedStep::Add(DigitAddition {
         a: number(a)?,
         b: number(b)?,
         carry: number(carry)?,

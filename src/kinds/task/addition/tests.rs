@@ -73,7 +73,7 @@ fn every_published_row_is_reproduced() {
         for (line, row) in text.lines().zip(rows) {
             let (a, b) = operands(&row);
             let (id, is_skip) = row.id.strip_suffix("_skip").map_or((row.id.as_str(), false), |id| (id, true));
-            let problem = Problem { id: id.to_owned(), a, b };
+            let problem = SumProblem { id: id.to_owned(), a, b };
             let pairs = solution::positions(a, b) - 1;
             let ours: Vec<Row> = match is_skip {
                 true => (0..pairs).map(|pair| problem.row("_skip", solution::merged(a, b, pair))).collect(),
@@ -106,7 +106,7 @@ fn published_out_of_domain_rows_agree_in_all_that_is_measured() {
         };
         for row in rows {
             let (a, b) = operands(&row);
-            let ours = Problem { id: row.id.clone(), a, b }.full();
+            let ours = SumProblem { id: row.id.clone(), a, b }.full();
             assert_eq!((ours.prompt, ours.answer, ours.step_num), (row.prompt, row.answer, row.step_num));
         }
     }
@@ -229,7 +229,7 @@ fn impossible_params_are_refused() {
 
 #[test]
 fn answers_are_compared_as_text() {
-    let row = Problem {
+    let row = SumProblem {
         id: String::new(),
         a: 86,
         b: 75,

@@ -18,12 +18,12 @@ fn negative(a: u64) -> u64 {
 
 /// `constant + slope · ❤`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct LinearForm {
     constant: u64,
     slope: u64,
 }
 
-impl Line {
+impl LinearForm {
     const ONE: Self = Self::constant(1);
 
     const fn constant(constant: u64) -> Self {
@@ -63,21 +63,21 @@ impl Line {
 /// Of two that are put together, one at least must be free of ❤: true of all parts of an expression in which ❤ occurs once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ratio {
-    over: Line,
-    under: Line,
+    over: LinearForm,
+    under: LinearForm,
 }
 
 impl Ratio {
     pub(super) const UNKNOWN: Self = Self {
-        over: Line { constant: 0, slope: 1 },
-        under: Line::ONE,
+        over: LinearForm { constant: 0, slope: 1 },
+        under: LinearForm::ONE,
     };
 
     /// A number below the prime.
     pub(super) const fn constant(number: u64) -> Self {
         Self {
-            over: Line::constant(number),
-            under: Line::ONE,
+            over: LinearForm::constant(number),
+            under: LinearForm::ONE,
         }
     }
 

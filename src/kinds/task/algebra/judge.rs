@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use super::expression::{Item, Operator, Postfix, Written};
+use super::expression::{Operator, ParsedEquation, Postfix, PostfixItem};
 use super::field::{Fraction, PRIME, Ratio};
 use super::symbols::LETTERS;
 use learn::seed::Stream;
@@ -15,16 +15,16 @@ use learn::seed::Stream;
 const POINTS: usize = 3;
 
 /// What the letters stand for.
-type Point = [u64; LETTERS.len()];
+type LetterValues = [u64; LETTERS.len()];
 
 /// What ❤ is at each point, where it is anything.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Solution([Option<Fraction>; POINTS]);
+pub(super) struct UnknownSolution([Option<Fraction>; POINTS]);
 
-impl Solution {
+impl UnknownSolution {
     /// The solution of an equation in which ❤ occurs once; nothing if it has none, or any ❤ solves it.
-    pub(super) fn of(equation: &Written) -> Option<Self> {
-        static DRAWN: LazyLock<[Point; POINTS]> = LazyLock::new(|| {
+    pub(super) fn of(equation: &ParsedEquation) -> Option<Self> {
+        static DRAWN: LazyLock<[LetterValues; POINTS]> = LazyLock::new(|| {
             let mut stream = Stream::new(0, "algebra points");
             [(); POINTS].map(|()| [(); LETTERS.len()].map(|()| 1 + stream.below(PRIME - 1)))
         });
@@ -46,15 +46,15 @@ impl Solution {
 }
 
 /// The value of an expression at a point; nothing for a division by zero.
-fn value(expression: &Postfix, point: &Point) -> Option<Ratio> {
+fn value(expression: &Postfix, point: &LetterValues) -> Option<Ratio> {
     let mut values: Vec<Ratio> = Vec::new();
     for item in &expression.0 {
         let value = match *item {
-            Item::Zero => Ratio::constant(0),
-            Item::Unknown => Ratio::UNKNOWN,
-            Item::Letter(letter) => Ratio::constant(*point.get(letter)?),
-            Item::Operator(Operator::Negative) => values.pop()?.negative(),
-            Item::Operator(operator) => {
+            PostfixItem::Zero => Ratio::constant(0),
+            PostfixItem::Unknown => Ratio::UNKNOWN,
+            PostfixItem::Letter(letter) => Ratio::constant(*point.get(letter)?),
+            PostfixItem::Operator(Operator::Negative) => values.pop()?.negative(),
+            PostfixItem::Operator(operator) => {
                 let (right, left) = (values.pop()?, values.pop()?);
                 match operator {
                     Operator::Plus => left.plus(right),
@@ -71,10 +71,10 @@ fn value(expression: &Postfix, point: &Point) -> Option<Ratio> {
 
 /// Whether `answer` says what ❤ is, and the same as `gold`.
 pub(super) fn is_right(gold: &str, answer: &str) -> bool {
-    let read = |text| Written::read(text).filter(Written::isolates);
+    let read = |text| ParsedEquation::read(text).filter(ParsedEquation::isolates);
     match (read(gold), read(answer)) {
         (Some(gold), Some(answer)) => {
-            let (gold, answer) = (Solution::of(&gold), Solution::of(&answer));
+            let (gold, answer) = (UnknownSolution::of(&gold), UnknownSolution::of(&answer));
             gold.zip(answer).is_some_and(|(gold, answer)| gold.is(&answer))
         }
         _ => false,
@@ -83,7 +83,7 @@ pub(super) fn is_right(gold: &str, answer: &str) -> bool {
 
 /// Which of `steps` follow: those that say the same of ❤ as what stands before.
 pub(super) fn follow(question: &str, steps: &[&str]) -> Vec<bool> {
-    let solution = |text: &str| Written::read(text).and_then(|equation| Solution::of(&equation));
+    let solution = |text: &str| ParsedEquation::read(text).and_then(|equation| UnknownSolution::of(&equation));
     let mut before = solution(question);
     let held = |step: &&str| {
         let Some(new) = solution(step) else { return false };

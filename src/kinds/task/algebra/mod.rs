@@ -14,9 +14,9 @@ use figment::value::Value;
 use schemars::{Schema, schema_for};
 
 use self::equation::Equation;
-use self::expression::Written;
-use self::params::{Pair, Params};
-use super::pool::Named;
+use self::expression::ParsedEquation;
+use self::params::{AlgebraParams, MergedPair};
+use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -30,7 +30,7 @@ impl Task for Algebra {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        let equation = question(row).and_then(Written::read);
+        let equation = question(row).and_then(ParsedEquation::read);
         equation.is_some_and(|equation| equation.unknowns() == 1)
     }
 
@@ -43,13 +43,13 @@ impl Task for Algebra {
     }
 
     fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+        let params: AlgebraParams = params.deserialize()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(AlgebraParams)
     }
 }
 
@@ -58,7 +58,7 @@ fn question(row: &Row) -> Option<&str> {
     row.prompt.lines().last()?.strip_prefix("Question: ")
 }
 
-impl Params {
+impl AlgebraParams {
     fn row(&self, id: String, equation: &Equation, steps: &[String], answer: &str) -> Row {
         let question = format!("Question: {equation}");
         Row {
@@ -73,38 +73,38 @@ impl Params {
         }
     }
 
-    fn full(&self, Named { id, problem }: &Named<Equation>) -> Row {
+    fn full(&self, NamedProblem { id, problem }: &NamedProblem<Equation>) -> Row {
         let steps = solver::solve(problem.clone());
         self.row(id.clone(), problem, &steps, steps.last().map_or("", String::as_str))
     }
 
     /// The same with two neighbouring steps done in one: the first of them is left out. Nothing for a solution of one step.
-    fn skipped(&self, Named { id, problem }: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
+    fn skipped(&self, NamedProblem { id, problem }: &NamedProblem<Equation>, stream: &mut Stream) -> Option<Row> {
         let mut steps = solver::solve(problem.clone());
         let pairs = steps.len().saturating_sub(1) as u64;
         let pair = match self.merge {
             _ if pairs == 0 => return None,
-            Pair::First => 0,
-            Pair::Last => pairs - 1,
-            Pair::Any => stream.below(pairs),
+            MergedPair::First => 0,
+            MergedPair::Last => pairs - 1,
+            MergedPair::Any => stream.below(pairs),
         };
         steps.remove(pair as usize);
         Some(self.row(format!("{id}_skip"), problem, &steps, steps.last()?))
     }
 
-    fn rows(&self, problems: &[Named<Equation>]) -> Vec<Row> {
+    fn rows(&self, problems: &[NamedProblem<Equation>]) -> Vec<Row> {
         problems.iter().map(|named| self.full(named)).collect()
     }
 }
 
-impl Problems for Params {
+impl Problems for AlgebraParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
 
     fn generate(&self, seed: u64) -> Splits {
         let drawn = self.demand().draw("algebra", seed);
-        let skip = |named: &Named<Equation>, stream: &mut Stream| self.skipped(named, stream);
+        let skip = |named: &NamedProblem<Equation>, stream: &mut Stream| self.skipped(named, stream);
         let mut stream = Stream::new(seed, "algebra skips");
         Splits {
             skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),

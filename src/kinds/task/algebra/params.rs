@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::Range;
 use super::symbols::LETTERS;
-use crate::task::pool::{Demand, Sizes};
+use crate::task::pool::{Demand, SplitSizes};
 use crate::task::{Start, check_share};
 
 /// The most symbols of an equation: all letters and ❤.
@@ -16,7 +16,7 @@ pub(super) const MOST_STEPS: u32 = MOST_SYMBOLS + 1;
 /// Which equations to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(super) struct AlgebraParams {
     /// Whether there are hand-made skips (the port `skipped`) to begin with.
     pub start: Start,
     /// Number of training problems.
@@ -41,7 +41,7 @@ pub(super) struct Params {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub skip_share: f64,
     /// Which two neighbouring steps a hand-made skip does in one.
-    pub merge: Pair,
+    pub merge: MergedPair,
     /// What stands before the question, on a line of its own; nothing where it is empty.
     pub instruction: String,
 }
@@ -74,7 +74,8 @@ pub(super) enum Letters {
 /// Which two neighbouring steps are done in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Pair {
+#[schemars(rename = "Pair")]
+pub(super) enum MergedPair {
     /// Any, all equally likely.
     Any,
     /// The first two.
@@ -83,7 +84,7 @@ pub(super) enum Pair {
     Last,
 }
 
-impl Default for Params {
+impl Default for AlgebraParams {
     fn default() -> Self {
         let equations = |symbols, steps| Equations { symbols, steps };
         Self {
@@ -98,13 +99,13 @@ impl Default for Params {
             equations_hard: equations([10, 14], any_steps()),
             letters: Letters::First,
             skip_share: 1.0,
-            merge: Pair::Any,
+            merge: MergedPair::Any,
             instruction: "Transform the expression to isolate ❤ on the left side of the ↔.".to_owned(),
         }
     }
 }
 
-impl Params {
+impl AlgebraParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Range> {
         let range = |equations: &Equations| Range {
@@ -113,7 +114,7 @@ impl Params {
             letters: self.letters,
         };
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,

@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::equation::{Factor, Sum, Term};
+use super::equation::{Factor, Term, TermSum};
 use super::symbols::{EQUALS, MINUS, OVER, PLUS, TIMES, ZERO};
 use super::*;
 use crate::metrics;
@@ -14,7 +14,7 @@ use learn::dataset;
 
 /// A published problem: no question, steps and answer have brackets but at the very end.
 #[derive(Deserialize)]
-struct Published {
+struct PublishedTask {
     question: String,
     answer: String,
     num_steps: usize,
@@ -35,7 +35,7 @@ fn equation(text: &str) -> Equation {
     }
 }
 
-fn sum(text: &str) -> Sum {
+fn sum(text: &str) -> TermSum {
     let mut terms: Vec<Term> = Vec::new();
     let mut sign = PLUS;
     for word in text.split_whitespace() {
@@ -53,7 +53,7 @@ fn sum(text: &str) -> Sum {
             }),
         }
     }
-    Sum(terms)
+    TermSum(terms)
 }
 
 fn solved(question: &str) -> String {
@@ -100,17 +100,17 @@ fn every_published_problem_is_solved_as_published() {
     if !path.is_file() {
         return;
     }
-    let problems: Vec<Published> = dataset::read(&path).unwrap();
+    let problems: Vec<PublishedTask> = dataset::read(&path).unwrap();
     assert_eq!(problems.len(), 1_000);
     for published in problems {
         let steps: Vec<&str> = published.steps.iter().map(|step| step.equation.as_str()).collect();
         let problem = equation(&published.question);
         assert_eq!(problem.to_string(), published.question);
-        let named = Named {
+        let named = NamedProblem {
             id: String::new(),
             problem: problem.clone(),
         };
-        let row = Params::default().full(&named);
+        let row = AlgebraParams::default().full(&named);
         assert_eq!(
             row.completion,
             format!("{}\nThus, the answer is {}.", steps.join("\n"), published.answer)
@@ -282,14 +282,14 @@ fn answers_are_right_when_they_are_equal() {
     // A gold answer that is a text at all.
     let row = Row {
         answer: 3.into(),
-        ..Params::default().row(String::new(), &equation("❤ ✰ ♋ ↔ ♙"), &[], "")
+        ..AlgebraParams::default().row(String::new(), &equation("❤ ✰ ♋ ↔ ♙"), &[], "")
     };
     assert!(!Algebra.is_right(&row, "3"));
 }
 
 #[test]
 fn steps_follow_when_they_say_the_same_of_the_unknown() {
-    let row = Params::default().row(String::new(), &equation("❀ ♏ ♪ ❤ ✰ ♙ ↔ ♋"), &[], "");
+    let row = AlgebraParams::default().row(String::new(), &equation("❀ ♏ ♪ ❤ ✰ ♙ ↔ ♋"), &[], "");
     let held = |steps: &[&str]| Algebra.follows(&row, steps);
     assert_eq!(held(&["❀ ♏ ♪ ❤ ↔ ♋ ❀ ♙", "♏ ♪ ❤ ↔ ❀ ♋ ✰ ♙", "❤ ↔ ♏ ♪ ❲ ♙ ❀ ♋ ❳"]), [true; 3]);
     assert_eq!(held(&["♏ ↔ ❲ ♙ ❀ ♋ ❳ ✾ ❤", "♏ ♪ ❲ ♙ ❀ ♋ ❳ ↔ ❤"]), [true; 2]);

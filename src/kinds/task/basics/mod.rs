@@ -8,9 +8,9 @@ mod question;
 use figment::value::Value;
 use schemars::{Schema, schema_for};
 
-use self::params::Params;
-use self::question::Question;
-use super::pool::Named;
+use self::params::BasicsParams;
+use self::question::BasicsQuestion;
+use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use learn::dataset::Row;
 
@@ -23,7 +23,7 @@ impl Task for Basics {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        Question::read(&row.prompt).is_some()
+        BasicsQuestion::read(&row.prompt).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
@@ -32,22 +32,22 @@ impl Task for Basics {
 
     /// There is but one step, and it is the answer.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        let work = Question::read(&row.prompt).map(|question| question.work());
+        let work = BasicsQuestion::read(&row.prompt).map(|question| question.work());
         steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
     }
 
     fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+        let params: BasicsParams = params.deserialize()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(BasicsParams)
     }
 }
 
-impl Problems for Params {
+impl Problems for BasicsParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
@@ -68,11 +68,14 @@ impl Problems for Params {
     }
 }
 
-fn rows(questions: &[Named<Question>]) -> Vec<Row> {
-    questions.iter().map(|Named { id, problem }| row(id.clone(), problem)).collect()
+fn rows(questions: &[NamedProblem<BasicsQuestion>]) -> Vec<Row> {
+    questions
+        .iter()
+        .map(|NamedProblem { id, problem }| row(id.clone(), problem))
+        .collect()
 }
 
-fn row(id: String, question: &Question) -> Row {
+fn row(id: String, question: &BasicsQuestion) -> Row {
     let answer = question.answer();
     Row {
         id,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::Questions;
-use crate::task::pool::{Demand, Sizes};
+use crate::task::pool::{Demand, SplitSizes};
 
 /// Lists and equations have at most so many items: there are no more letters.
 pub(super) const MOST_ITEMS: u32 = 14;
@@ -16,7 +16,7 @@ pub(super) const DIGIT: u64 = 9;
 /// Which questions to draw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(super) struct BasicsParams {
     /// What there are questions about; `train` has the facts of each on top of its number.
     pub skills: Vec<Skill>,
     /// Number of training problems.
@@ -33,11 +33,11 @@ pub(super) struct Params {
     #[schemars(range(max = 999))]
     pub largest: u64,
     /// Least and most items of a list, letters of an equation, in `train`, `development` and `in_domain`.
-    pub items: Span,
+    pub items: ItemRange,
     /// Least and most items and letters of `ood_easy`.
-    pub items_easy: Span,
+    pub items_easy: ItemRange,
     /// Least and most items and letters of `ood_hard`.
-    pub items_hard: Span,
+    pub items_hard: ItemRange,
 }
 
 /// What there may be questions about.
@@ -54,9 +54,10 @@ pub(super) enum Skill {
 
 /// Least and most; every number in between gets equally many problems while they last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(super) struct Span(pub u32, pub u32);
+#[schemars(rename = "Span")]
+pub(super) struct ItemRange(pub u32, pub u32);
 
-impl Default for Params {
+impl Default for BasicsParams {
     fn default() -> Self {
         Self {
             skills: vec![Skill::Sums, Skill::Turns, Skill::Symbols],
@@ -66,23 +67,23 @@ impl Default for Params {
             ood_easy: 200,
             ood_hard: 200,
             largest: DIGIT,
-            items: Span(2, 8),
-            items_easy: Span(9, 11),
-            items_hard: Span(12, 14),
+            items: ItemRange(2, 8),
+            items_easy: ItemRange(9, 11),
+            items_hard: ItemRange(12, 14),
         }
     }
 }
 
-impl Params {
+impl BasicsParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Questions> {
-        let questions = |items: Span, largest| Questions {
+        let questions = |items: ItemRange, largest| Questions {
             skills: self.skills.clone(),
             items,
             largest,
         };
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,

@@ -7,7 +7,7 @@ use crate::task::direction::walk::{self, Action, Facing};
 
 /// A question that has its answer at once.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Question {
+pub(super) enum BasicsQuestion {
     /// `Add: 4 + 8`
     Add(Vec<u64>),
     /// `Turn: North, Left`
@@ -24,18 +24,18 @@ pub(super) enum Question {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Move {
     pub place: usize,
-    pub left: Vec<Term>,
-    pub right: Vec<Term>,
+    pub left: Vec<SignedLetter>,
+    pub right: Vec<SignedLetter>,
 }
 
 /// A letter and its sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Term {
+pub(super) struct SignedLetter {
     pub negative: bool,
     pub letter: char,
 }
 
-impl Question {
+impl BasicsQuestion {
     pub(super) fn read(text: &str) -> Option<Self> {
         let (word, rest) = text.split_once(": ")?;
         match word {
@@ -91,7 +91,7 @@ impl Question {
     }
 }
 
-impl Display for Question {
+impl Display for BasicsQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Add(_) => f.write_str("Add")?,
@@ -108,8 +108,8 @@ impl Move {
     /// The equation after the move.
     fn moved(&self) -> String {
         let (mut left, mut right) = (self.left.clone(), self.right.clone());
-        let Term { negative, letter } = left.remove(self.place);
-        right.push(Term {
+        let SignedLetter { negative, letter } = left.remove(self.place);
+        right.push(SignedLetter {
             negative: !negative,
             letter,
         });
@@ -124,7 +124,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// `❀ ♋ ✰ ♙`, or ◯ where there is nothing.
-fn side(terms: &[Term]) -> String {
+fn side(terms: &[SignedLetter]) -> String {
     let mut words = Vec::new();
     for (place, term) in terms.iter().enumerate() {
         match (place, term.negative) {
@@ -141,7 +141,7 @@ fn side(terms: &[Term]) -> String {
 }
 
 /// Reads a side of at least one letter.
-fn read_side(text: &str) -> Option<Vec<Term>> {
+fn read_side(text: &str) -> Option<Vec<SignedLetter>> {
     let mut terms = Vec::new();
     let mut negative = None;
     for word in text.split(' ') {
@@ -154,7 +154,7 @@ fn read_side(text: &str) -> Option<Vec<Term>> {
             PLUS if negative.is_none() && !terms.is_empty() => negative = Some(false),
             letter if LETTERS.contains(&letter) && (negative.is_some() || terms.is_empty()) => {
                 let negative = negative.take().unwrap_or(false);
-                terms.push(Term { negative, letter });
+                terms.push(SignedLetter { negative, letter });
             }
             _ => return None,
         }

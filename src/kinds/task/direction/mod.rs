@@ -7,9 +7,9 @@ pub(super) mod walk;
 use figment::value::Value;
 use schemars::{Schema, schema_for};
 
-use self::params::Params;
+use self::params::DirectionParams;
 use self::walk::{Facing, Walk};
-use super::pool::Named;
+use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -43,13 +43,13 @@ impl Task for Direction {
     }
 
     fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
-        let params: Params = params.deserialize()?;
+        let params: DirectionParams = params.deserialize()?;
         params.check()?;
         Ok(Box::new(params))
     }
 
     fn schema(&self) -> Schema {
-        schema_for!(Params)
+        schema_for!(DirectionParams)
     }
 }
 
@@ -94,14 +94,14 @@ impl Walk {
     }
 }
 
-impl Problems for Params {
+impl Problems for DirectionParams {
     fn params(&self) -> serde_json::Value {
         serde_json::json!(self)
     }
 
     fn generate(&self, seed: u64) -> Splits {
         let drawn = self.demand().draw("direction", seed);
-        let skip = |named: &Named<Walk>, _: &mut Stream| named.problem.skipped(&named.id);
+        let skip = |named: &NamedProblem<Walk>, _: &mut Stream| named.problem.skipped(&named.id);
         let mut stream = Stream::new(seed, "direction skips");
         Splits {
             skipped: self.start.skips(self.skip_share, &drawn.train, &mut stream, skip),
@@ -114,8 +114,11 @@ impl Problems for Params {
     }
 }
 
-fn rows(walks: &[Named<Walk>]) -> Vec<Row> {
-    walks.iter().map(|Named { id, problem }| problem.row(id.clone(), None)).collect()
+fn rows(walks: &[NamedProblem<Walk>]) -> Vec<Row> {
+    walks
+        .iter()
+        .map(|NamedProblem { id, problem }| problem.row(id.clone(), None))
+        .collect()
 }
 
 #[cfg(test)]

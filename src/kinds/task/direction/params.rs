@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Action, Facing, Walk};
-use crate::task::pool::{Demand, Group, Pool, Sizes};
+use crate::task::pool::{Demand, Pool, ProblemGroup, SplitSizes};
 use crate::task::{Start, check_share};
 use learn::seed::Stream;
 
@@ -14,7 +14,7 @@ const MOST_ACTIONS: u32 = 60;
 /// Which walks to draw; the defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Params {
+pub(super) struct DirectionParams {
     /// Whether there are hand-made skips (the port `skipped`) to begin with.
     pub start: Start,
     /// Number of training problems.
@@ -42,7 +42,7 @@ pub(super) struct Params {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Lengths(u32, u32);
 
-impl Default for Params {
+impl Default for DirectionParams {
     fn default() -> Self {
         Self {
             start: Start::Cold,
@@ -59,11 +59,11 @@ impl Default for Params {
     }
 }
 
-impl Params {
+impl DirectionParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Lengths> {
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,
@@ -110,7 +110,7 @@ impl Pool for Lengths {
 /// All walks of so many actions.
 pub(super) struct Length(u32);
 
-impl Group for Length {
+impl ProblemGroup for Length {
     type Problem = Walk;
     type Identity = Walk;
 

@@ -9,7 +9,7 @@ const DEPTH: usize = 32;
 /// A piece of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Token {
-    Number(Number),
+    Number(WrittenNumber),
     /// `+`, `-`, `*`, `/`
     Operator(char),
     Open,
@@ -21,7 +21,7 @@ enum Token {
 
 /// A number as it is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Number {
+struct WrittenNumber {
     value: f64,
     decimals: i32,
     percent: bool,
@@ -64,7 +64,7 @@ fn values(side: &[Token]) -> Vec<f64> {
     sides
         .flat_map(|side| {
             [0.01, 1.0].map(|percent| {
-                Reader {
+                ArithmeticParser {
                     tokens: side,
                     at: 0,
                     percent,
@@ -95,14 +95,14 @@ fn are_near(value: f64, written: f64, decimals: i32) -> bool {
 }
 
 /// Reads arithmetic by recursive descent; products before sums.
-struct Reader<'a> {
+struct ArithmeticParser<'a> {
     tokens: &'a [Token],
     at: usize,
     /// What a per cent counts.
     percent: f64,
 }
 
-impl Reader<'_> {
+impl ArithmeticParser<'_> {
     fn whole(mut self) -> Option<f64> {
         let value = self.sum(0)?;
         (self.at == self.tokens.len()).then_some(value)
@@ -201,7 +201,7 @@ fn number(text: &str) -> (Token, usize) {
         end += 1;
     }
     let percent = bytes.get(end) == Some(&b'%');
-    let number = Number {
+    let number = WrittenNumber {
         value: digits.parse().unwrap_or(f64::NAN),
         decimals,
         percent,

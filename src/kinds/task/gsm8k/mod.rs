@@ -6,7 +6,7 @@ mod equation;
 mod tests;
 
 use self::amount::Amount;
-use super::{Published, PublishedFields, Task};
+use super::{PublishedFields, PublishedTask, Task};
 use learn::dataset::Row;
 
 /// The task `gsm8k`.
@@ -42,12 +42,12 @@ impl Task for Gsm8k {
             .collect()
     }
 
-    fn published(&self) -> Option<&'static dyn Published> {
+    fn published(&self) -> Option<&'static dyn PublishedTask> {
         Some(&Self)
     }
 }
 
-impl Published for Gsm8k {
+impl PublishedTask for Gsm8k {
     fn fields(&self) -> PublishedFields {
         PublishedFields {
             prompt: Some("question"),
