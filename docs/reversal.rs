@@ -4,7 +4,7 @@ use figment::value::Value;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
-use super::pool::{Demand, NamedProblem, Pool, ProblemGroup, SplitSizes};
+use super::pool::{Demand, NamedProblem, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use super::{Problems, Splits, Start, Task, check_share};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -200,12 +200,8 @@ impl Pool for WordLengths {
 
     const MORE: &'static str = "letters";
 
-    fn check(&self) -> Result<(), String> {
-        let Self(least, most) = *self;
-        let is_pool = 1 <= least && least <= most && most <= 40;
-        is_pool
-            .then_some(())
-            .ok_or_else(|| format!("[{least}, {most}] must be the least and the most letters, from 1 to 40"))
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.0, self.1], "letters", [1, 40])
     }
 
     fn groups(&self) -> Vec<Length> {

@@ -306,7 +306,7 @@ fn rows(format: FileFormat, bytes: &[u8]) -> bool {
         let read = foreign::records(&folder.path().join("x"), format, &mut |record, _| {
             record.into_values().map(foreign::Field::value).for_each(drop);
             count += 1;
-            if count < ROWS { Ok(()) } else { Err("enough".to_owned()) }
+            if count < ROWS { Ok(()) } else { Err("enough".into()) }
         });
         if let Err(error) = &read {
             assert!(error.to_string().contains("/x"), "{error}");

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wildmatch::WildMatchPattern;
 
-use crate::foreign::{self, Field, FileFormat, ForeignRecord};
+use crate::foreign::{self, Field, FieldTypeError, FileFormat, ForeignRecord};
 use crate::metrics;
-use crate::task::{self, PublishedTask};
+use crate::task::{self, PublishedRowError, PublishedTask};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{Row, Writer};
+use learn::dataset::{DatasetError, Row, Writer};
 use learn::model::{self, ModelError};
 
 pub(super) static KIND: Kind = Kind {
@@ -199,7 +199,7 @@ impl Import {
             let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             let pattern = self.file.as_deref().unwrap_or("*");
             return Err(failed(format!(
-                "source `{}` has no file `{pattern}` (there are: {})",
+                "source `{}` has no file `{pattern}` (known: {})",
                 self.source.name,
                 names.join(", ")
             )));
@@ -212,7 +212,7 @@ impl Import {
             stopped: false,
         };
         for path in chosen {
-            let read = foreign::records(path, self.format, &mut |record, _| rows.take(&record, context));
+            let read = foreign::records(path, self.format, &mut |record, _| Ok(rows.take(&record, context)?));
             if rows.stopped {
                 return Err(StageError::Stopped);
             }
@@ -235,20 +235,41 @@ struct ImportedRows<'a> {
     stopped: bool,
 }
 
+/// Why a record cannot become a row.
+#[derive(Debug, thiserror::Error)]
+enum RecordError {
+    #[error("stopped")]
+    Stopped,
+    #[error("the id `{0}` appears twice")]
+    RepeatedId(String),
+    #[error("no field `{name}` (known: {}); set its name in `fields`", known.join(", "))]
+    NoField { name: String, known: Vec<String> },
+    #[error("field `{name}` {problem}")]
+    FieldType { name: String, problem: FieldTypeError },
+    #[error("the number of steps is {0}, and must be a whole number from 0")]
+    StepNumber(serde_json::Value),
+    #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
+    NoAnswer,
+    #[error(transparent)]
+    Published(#[from] PublishedRowError),
+    #[error(transparent)]
+    Write(#[from] DatasetError),
+}
+
 impl ImportedRows<'_> {
-    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), String> {
+    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), RecordError> {
         if context.pause(self.ids.len()).is_err() {
             self.stopped = true;
-            return Err("stopped".to_owned());
+            return Err(RecordError::Stopped);
         }
         let row = self.row(record)?;
         if !self.ids.insert(row.id.clone()) {
-            return Err(format!("the id `{}` stands twice", row.id));
+            return Err(RecordError::RepeatedId(row.id));
         }
-        self.writer.write(&row).map_err(|error| error.to_string())
+        Ok(self.writer.write(&row)?)
     }
 
-    fn row(&self, record: &ForeignRecord) -> Result<Row, String> {
+    fn row(&self, record: &ForeignRecord) -> Result<Row, RecordError> {
         let names = &self.import.fields;
         let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
         let number = self.ids.len() + 1;
@@ -257,18 +278,18 @@ impl ImportedRows<'_> {
             || number.to_string(),
             |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
         );
-        let prompt = text(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
-        let completion = text(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
+        let prompt = text_field(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
+        let completion = text_field(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
         if let (Some(published), Some(task)) = (self.published, &self.import.task) {
-            return published.row(format!("{task}/{id}"), prompt, &completion);
+            return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
         }
         let step_num = match field(record, names.step_num.as_deref(), "step_num")? {
-            Some(value) => steps(&value)?,
+            Some(value) => step_number(value)?,
             None => metrics::read_solution(&completion).steps,
         };
         let answer = field(record, names.answer.as_deref(), "answer")?;
         let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
-        let answer = answer.ok_or("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")?;
+        let answer = answer.ok_or(RecordError::NoAnswer)?;
         Ok(Row {
             id,
             prompt,
@@ -279,36 +300,38 @@ impl ImportedRows<'_> {
     }
 }
 
-/// The value of a field; nothing where it is missing under the name that it has when none is given.
-fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, String> {
+/// The value of a field. `None` if no name is given for it and the record has no field of the usual name.
+fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, RecordError> {
     let name = given.unwrap_or(usual);
-    let value = record.get(name).cloned().unwrap_or(Field::Nothing);
-    let value = value.value().map_err(|problem| format!("field `{name}` {problem}"))?;
+    let value = record.get(name).cloned().unwrap_or(Field::Nothing).value();
+    let value = value.map_err(|problem| RecordError::FieldType {
+        name: name.to_owned(),
+        problem,
+    })?;
     match (value, given) {
-        (None, Some(name)) => Err(lacks(record, name)),
+        (None, Some(name)) => Err(no_field(record, name)),
         (value, _) => Ok(value),
     }
 }
 
 /// The text of a field that every record has.
-fn text(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, String> {
+fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, RecordError> {
     match field(record, given, usual)? {
         Some(serde_json::Value::String(text)) => Ok(text),
         Some(other) => Ok(other.to_string()),
-        None => Err(lacks(record, given.unwrap_or(usual))),
+        None => Err(no_field(record, given.unwrap_or(usual))),
     }
 }
 
-fn lacks(record: &ForeignRecord, name: &str) -> String {
-    let names: Vec<&str> = record.keys().map(String::as_str).collect();
-    format!(
-        "no field `{name}` (there are: {}); `fields` says what they are called",
-        names.join(", ")
-    )
+fn no_field(record: &ForeignRecord, name: &str) -> RecordError {
+    RecordError::NoField {
+        name: name.to_owned(),
+        known: record.keys().cloned().collect(),
+    }
 }
 
-fn steps(value: &serde_json::Value) -> Result<u32, String> {
+fn step_number(value: serde_json::Value) -> Result<u32, RecordError> {
     let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     let number = number.and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| format!("the number of steps is {value}, and must be a whole number from 0"))
+    number.ok_or(RecordError::StepNumber(value))
 }

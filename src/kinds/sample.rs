@@ -266,7 +266,7 @@ pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
         .enumerate()
         .find(|(place, shift)| ask.iter().take(*place).any(|earlier| earlier == *shift));
     match again {
-        Some((_, shift)) => Err(figment::Error::from(format!("{shift} stands twice")).with_path("ask")),
+        Some((_, shift)) => Err(figment::Error::from(format!("{shift} appears twice")).with_path("ask")),
         None => Ok(()),
     }
 }

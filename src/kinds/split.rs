@@ -104,7 +104,10 @@ impl Stage for Split {
 fn take(rows: &mut Vec<Row>, port: &str, count: Option<usize>, seed: u64) -> Result<Vec<Row>, StageError> {
     let Some(count) = count else { return Ok(std::mem::take(rows)) };
     if count > rows.len() {
-        return Err(failed(format!("`{port} = {count}` is more than there are: {} rows", rows.len())));
+        return Err(failed(format!(
+            "`{port} = {count}` is more than the {} rows that are left",
+            rows.len()
+        )));
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     Stream::new(seed, &format!("split {port}")).shuffle(&mut order);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-use super::{ForeignRecord, TakeRecord, line_error};
+use super::{ForeignRecord, RecordRefused, TakeRecord, line_error};
 use learn::dataset::{self, DatasetError};
 
 /// JSON Lines.
@@ -22,7 +22,7 @@ pub(super) fn lines(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), Datase
     Ok(())
 }
 
-/// A list, of which one record is in memory at a time.
+/// A list; one record is in memory at a time.
 pub(super) fn list(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
     let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
@@ -49,8 +49,8 @@ pub(super) fn list(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), Dataset
 
 struct Records<'a, 't> {
     take: &'a mut TakeRecord<'t>,
-    /// Which record was refused, and why.
-    refused: &'a RefCell<Option<(u64, String)>>,
+    /// The number of a refused record, and the reason.
+    refused: &'a RefCell<Option<(u64, RecordRefused)>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Records<'_, '_> {

@@ -1,9 +1,10 @@
-//! Data sets as others write them: JSON Lines, JSON, CSV and Parquet, read record by record.
+//! Data sets in the formats of other programs: JSON Lines, JSON, CSV and Parquet, read record by record.
 //!
-//! Which of them a file is, its content says: a path is no part of any key. Memory stays near the size of one record (of a page, for
-//! Parquet), whatever a file claims to hold.
+//! The format is detected from the content of a file, because a path is never part of a key. Memory stays near the size of one record (of
+//! a page, for Parquet), whatever size a file declares.
 
 mod csv;
+mod error;
 mod json;
 mod layout;
 mod parquet;
@@ -21,6 +22,8 @@ use serde::{Deserialize as Read, Serialize};
 use serde_json::Value;
 
 use learn::dataset::{DatasetError, file_error};
+
+pub use error::{FieldTypeError, RecordRefused};
 
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Read, JsonSchema)]
@@ -49,17 +52,17 @@ pub enum Field {
     Nothing,
     Text(String),
     Number(serde_json::Number),
-    /// Something that is neither: what it is.
+    /// A value that is neither; its type in words.
     Other(&'static str),
 }
 
-/// Takes the records of a file, each with the number of its line (for Parquet of its row), from 1; says whether to go on.
-pub type TakeRecord<'a> = dyn FnMut(ForeignRecord, u64) -> Result<(), String> + 'a;
+/// Is called with each record of a file and the number of its line (in Parquet, of its row), from 1. An error ends the reading.
+pub type TakeRecord<'a> = dyn FnMut(ForeignRecord, u64) -> Result<(), RecordRefused> + 'a;
 
 /// Reads a file record by record.
 ///
 /// # Errors
-/// When the file cannot be read or is not of the format, or `take` refuses a record; the message names the place.
+/// When the file cannot be read, has another format, or `take` refuses a record; the message names the file and the line.
 pub fn records(path: &Path, format: FileFormat, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let format = match format {
         FileFormat::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
@@ -94,16 +97,16 @@ fn line_error(path: &Path, line: u64, problem: impl fmt::Display) -> DatasetErro
 }
 
 impl Field {
-    /// The field as a row has it; nothing where it is missing.
+    /// The field as a value of a row; `None` if it is missing.
     ///
     /// # Errors
     /// When it is neither text nor number.
-    pub fn value(self) -> Result<Option<Value>, String> {
+    pub fn value(self) -> Result<Option<Value>, FieldTypeError> {
         match self {
             Self::Nothing => Ok(None),
             Self::Text(text) => Ok(Some(text.into())),
             Self::Number(number) => Ok(Some(number.into())),
-            Self::Other(what) => Err(format!("is {what}, and must be a text or a number")),
+            Self::Other(what) => Err(FieldTypeError(what)),
         }
     }
 }
@@ -114,7 +117,7 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-/// Reads a value, and over one that no row has, without keeping it.
+/// Reads a value. Lists and objects, which no row has, are skipped without keeping them.
 struct FieldVisitor;
 
 impl<'de> Visitor<'de> for FieldVisitor {
@@ -141,7 +144,7 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Field, E> {
-        Ok(serde_json::Number::from_f64(number).map_or(Field::Other("no number"), Field::Number))
+        Ok(serde_json::Number::from_f64(number).map_or(Field::Other("not a number"), Field::Number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Field, E> {

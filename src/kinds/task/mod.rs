@@ -71,10 +71,21 @@ pub trait PublishedTask {
     ///
     /// # Errors
     /// When the solution is not in the published form.
-    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String>;
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, PublishedRowError>;
 }
 
-/// Names of fields in published records; nothing where they are those of a row.
+/// Why a published solution cannot become a row.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishedRowError {
+    #[error("the solution has no line `{0} …` with the answer")]
+    NoAnswer(&'static str),
+    #[error("the answer `{0}` is not a number")]
+    AnswerNotNumber(String),
+    #[error("the solution has no steps")]
+    NoSteps,
+}
+
+/// Names of fields in published records; `None` for those that have the name they have in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishedFields {
     pub prompt: Option<&'static str>,

@@ -5,6 +5,34 @@ use std::hash::Hash;
 
 use learn::seed::Stream;
 
+/// Why a pool is not valid; the message reads after the name of its param.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PoolError {
+    #[error("{given} must be the least and the most {unit}, from {least} to {most}")]
+    Range {
+        given: String,
+        unit: &'static str,
+        least: u32,
+        most: u32,
+    },
+    #[error("the first operand is always the shorter one, and `longer_first` leaves such sums out")]
+    ShorterFirst,
+}
+
+/// Checks that a range given for a param, or for its field `name`, is one, and lies within the allowed one.
+pub(super) fn check_range(name: Option<&str>, [least, most]: [u32; 2], unit: &'static str, allowed: [u32; 2]) -> Result<(), PoolError> {
+    if allowed[0] <= least && least <= most && most <= allowed[1] {
+        return Ok(());
+    }
+    let range = format!("[{least}, {most}]");
+    Err(PoolError::Range {
+        given: name.map_or_else(|| range.clone(), |name| format!("`{name} = {range}`")),
+        unit,
+        least: allowed[0],
+        most: allowed[1],
+    })
+}
+
 /// The problems that a split may be drawn from.
 pub(super) trait Pool {
     type Group: ProblemGroup;
@@ -14,8 +42,8 @@ pub(super) trait Pool {
     /// What the message about too many adds: which problems count as one.
     const REMARK: &'static str = "";
 
-    /// Whether the pool is one at all; the message reads after its param's name.
-    fn check(&self) -> Result<(), String>;
+    /// Checks the values of its param.
+    fn check(&self) -> Result<(), PoolError>;
 
     /// Groups of problems, in ascending order; they get equal shares while they last.
     fn groups(&self) -> Vec<Self::Group>;
@@ -94,7 +122,7 @@ impl<P: Pool> Demand<P> {
             ("ood_hard", &self.hard, self.sizes.ood_hard),
         ];
         for (place, (split, (name, pool), count)) in asked.iter().enumerate() {
-            pool.check().or_else(|message| wrong(name, message))?;
+            pool.check().or_else(|error| wrong(name, error.to_string()))?;
             let exist: u128 = pool.groups().iter().map(ProblemGroup::capacity).sum();
             if u128::from(*count) > exist {
                 return wrong(split, too_many::<P>(split, name, *count, exist));

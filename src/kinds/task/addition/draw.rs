@@ -1,7 +1,7 @@
 //! Drawing different sums, evenly over the combinations of digits.
 
 use super::params::{Digits, MOST_DIGITS};
-use crate::task::pool::{Pool, ProblemGroup};
+use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// The sums of a combination of digits.
@@ -19,16 +19,11 @@ impl Pool for Digits {
     const MORE: &'static str = "digits";
     const REMARK: &'static str = " (a + b and b + a are one)";
 
-    fn check(&self) -> Result<(), String> {
-        for (name, [least, most]) in [("a", self.a), ("b", self.b)] {
-            if least < 1 || most > MOST_DIGITS || least > most {
-                return Err(format!(
-                    "`{name} = [{least}, {most}]` must be the least and the most digits, from 1 to {MOST_DIGITS}"
-                ));
-            }
-        }
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(Some("a"), self.a, "digits", [1, MOST_DIGITS])?;
+        check_range(Some("b"), self.b, "digits", [1, MOST_DIGITS])?;
         if self.combinations().is_empty() {
-            return Err("the first operand is always the shorter one, and `longer_first` leaves such sums out".to_owned());
+            return Err(PoolError::ShorterFirst);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::equation::{Equation, Factor, Term, TermSum};
 use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS};
 use super::skeleton::{self, Skeleton};
 use super::symbols::{LETTERS, UNKNOWN};
-use crate::task::pool::{Pool, ProblemGroup};
+use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// Equations by their numbers of symbols and steps.
@@ -33,13 +33,9 @@ impl Pool for Range {
 
     const MORE: &'static str = "symbols or steps";
 
-    fn check(&self) -> Result<(), String> {
-        let wrong = |name, [least, most]: [u32; 2], from, to| {
-            (least < from || most > to || least > most)
-                .then(|| format!("`{name} = [{least}, {most}]` must be the least and the most {name}, from {from} to {to}"))
-        };
-        let wrong = wrong("symbols", self.symbols, 2, MOST_SYMBOLS).or_else(|| wrong("steps", self.steps, 1, MOST_STEPS));
-        wrong.map_or(Ok(()), Err)
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(Some("symbols"), self.symbols, "symbols", [2, MOST_SYMBOLS])?;
+        check_range(Some("steps"), self.steps, "steps", [1, MOST_STEPS])
     }
 
     fn groups(&self) -> Vec<EquationGroup> {

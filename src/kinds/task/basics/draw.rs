@@ -4,7 +4,7 @@ use super::params::{DIGIT, ItemRange, MOST_ITEMS, Skill};
 use super::question::{BasicsQuestion, Move, SignedLetter};
 use crate::task::algebra::symbols::{EQUALS, LETTERS, MINUS, OVER, PLUS, TIMES, UNKNOWN};
 use crate::task::direction::walk::{Action, Facing};
-use crate::task::pool::{NamedProblem, Pool, ProblemGroup};
+use crate::task::pool::{NamedProblem, Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// Questions about some skills.
@@ -52,14 +52,8 @@ impl Pool for Questions {
 
     const MORE: &'static str = "items or skills";
 
-    fn check(&self) -> Result<(), String> {
-        let ItemRange(least, most) = self.items;
-        if least < 2 || most > MOST_ITEMS || least > most {
-            return Err(format!(
-                "[{least}, {most}] must be the least and the most items, from 2 to {MOST_ITEMS}"
-            ));
-        }
-        Ok(())
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.items.0, self.items.1], "items", [2, MOST_ITEMS])
     }
 
     fn groups(&self) -> Vec<QuestionForm> {

@@ -111,7 +111,7 @@ impl BasicsParams {
             .enumerate()
             .find(|(place, skill)| self.skills[..*place].contains(skill));
         if let Some((_, skill)) = again {
-            return wrong("skills", format!("{} stands twice", serde_json::json!(skill)));
+            return wrong("skills", format!("{} appears twice", serde_json::json!(skill)));
         }
         if self.largest > LARGEST_NUMBER {
             let message = format!("{} is too large, it must be at most {LARGEST_NUMBER}", self.largest);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::walk::{Action, Facing, Walk};
-use crate::task::pool::{Demand, Pool, ProblemGroup, SplitSizes};
+use crate::task::pool::{Demand, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use crate::task::{Start, check_share};
 use learn::seed::Stream;
 
@@ -88,14 +88,8 @@ impl Pool for Lengths {
 
     const MORE: &'static str = "actions";
 
-    fn check(&self) -> Result<(), String> {
-        let Self(least, most) = *self;
-        if least < 1 || most > MOST_ACTIONS || least > most {
-            return Err(format!(
-                "[{least}, {most}] must be the least and the most actions, from 1 to {MOST_ACTIONS}"
-            ));
-        }
-        Ok(())
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.0, self.1], "actions", [1, MOST_ACTIONS])
     }
 
     fn groups(&self) -> Vec<Length> {

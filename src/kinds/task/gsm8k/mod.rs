@@ -6,7 +6,7 @@ mod equation;
 mod tests;
 
 use self::amount::Amount;
-use super::{PublishedFields, PublishedTask, Task};
+use super::{PublishedFields, PublishedRowError, PublishedTask, Task};
 use learn::dataset::Row;
 
 /// The task `gsm8k`.
@@ -55,17 +55,15 @@ impl PublishedTask for Gsm8k {
         }
     }
 
-    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String> {
-        let (steps, answer) = solution
-            .rsplit_once(ANSWER)
-            .ok_or_else(|| format!("the solution has no line `{ANSWER} …` with the answer"))?;
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, PublishedRowError> {
+        let (steps, answer) = solution.rsplit_once(ANSWER).ok_or(PublishedRowError::NoAnswer(ANSWER))?;
         let answer = answer.trim();
         if Amount::read(answer).is_none() {
-            return Err(format!("the answer `{answer}` is no number"));
+            return Err(PublishedRowError::AnswerNotNumber(answer.to_owned()));
         }
         let steps: Vec<String> = without_notes(steps).lines().map(step).filter(|step| !step.is_empty()).collect();
         if steps.is_empty() {
-            return Err("the solution has no steps".to_owned());
+            return Err(PublishedRowError::NoSteps);
         }
         Ok(Row {
             id,

@@ -26,10 +26,10 @@ fn a_published_row_becomes_steps_and_an_answer() {
 
 #[test]
 fn what_is_not_the_published_form_is_refused() {
-    let refusal = |solution: &str| Gsm8k.row(String::new(), String::new(), solution).unwrap_err();
+    let refusal = |solution: &str| Gsm8k.row(String::new(), String::new(), solution).unwrap_err().to_string();
     assert_snapshot!([refusal("1 + 1 = 2"), refusal("1 + 1 = 2\n#### two"), refusal("\n#### 2")].join("\n"), @r"
     the solution has no line `#### …` with the answer
-    the answer `two` is no number
+    the answer `two` is not a number
     the solution has no steps
     ");
     assert_eq!(without_notes("a <<1>>b << c"), "a b << c");
