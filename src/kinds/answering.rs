@@ -93,7 +93,7 @@ pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r
     requested.into_iter().flat_map(samples).collect()
 }
 
-/// The number of steps asked for: `full + shift`, or `full` where that is below 1 (METHOD, 3 a).
+/// The number of steps asked for: `full + shift`, or `full` where that is below 1 (docs/method.md, 3 (a)).
 fn requested(full: u32, shift: i32) -> u32 {
     full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
 }
@@ -114,7 +114,7 @@ pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
 
 /// The task that the row belongs to.
 pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
-    task::of(row).ok_or_else(|| {
+    task::task_of_row(row).ok_or_else(|| {
         let known = task::names().join(", ");
         failed(format!(
             "the question of row `{}` is not of a task we know ({known}): {:?}",

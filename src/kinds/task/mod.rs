@@ -155,7 +155,7 @@ fn chosen(belongs: impl Fn(&dyn Task) -> bool) -> Vec<&'static str> {
 }
 
 /// The task that the row's question belongs to.
-pub fn of(row: &Row) -> Option<&'static dyn Task> {
+pub fn task_of_row(row: &Row) -> Option<&'static dyn Task> {
     tasks().iter().copied().find(|task| task.recognises(row))
 }
 

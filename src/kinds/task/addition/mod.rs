@@ -1,4 +1,4 @@
-//! Sums of two numbers, worked out one digit position a step (METHOD, 5.1).
+//! Sums of two numbers, worked out one digit position a step (docs/method.md, 5.1).
 
 mod draw;
 mod params;

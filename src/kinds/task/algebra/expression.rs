@@ -42,11 +42,11 @@ enum PendingToken {
 
 impl ParsedEquation {
     /// Reads an equation; nothing if it is none. The usual precedence; a sign may stand before any operand, as in Python.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (left, right) = text.split_once(EQUALS)?;
         Some(Self {
-            left: Postfix::read(left)?,
-            right: Postfix::read(right)?,
+            left: Postfix::parse(left)?,
+            right: Postfix::parse(right)?,
             is_bare: left.trim().chars().eq([UNKNOWN]),
         })
     }
@@ -79,7 +79,7 @@ impl Postfix {
     }
 
     /// Dijkstra's shunting yard.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut items = Vec::new();
         let mut waiting = Vec::new();
         // Whether an operand must come next, rather than an operator.
@@ -168,17 +168,17 @@ mod tests {
             "❤ ↔ A",
             "❤ ↔ ❲ ♋ ✰ ❳ ♙",
         ] {
-            assert!(ParsedEquation::read(text).is_none(), "{text}");
+            assert!(ParsedEquation::parse(text).is_none(), "{text}");
         }
     }
 
     #[test]
     fn depth_and_length_do_not_matter() {
         let deep = format!("❤↔{}♋{}", "❲❀".repeat(200_000), "❳".repeat(200_000));
-        assert!(ParsedEquation::read(&deep).unwrap().isolates());
+        assert!(ParsedEquation::parse(&deep).unwrap().isolates());
         let unbalanced = format!("❤↔{}♋{}", "❲".repeat(200_000), "❳".repeat(199_999));
-        assert!(ParsedEquation::read(&unbalanced).is_none());
+        assert!(ParsedEquation::parse(&unbalanced).is_none());
         let long = format!("❤↔♋{}", "✾♋✰♙♪♏".repeat(100_000));
-        assert_eq!(ParsedEquation::read(&long).unwrap().right.0.len(), 600_001);
+        assert_eq!(ParsedEquation::parse(&long).unwrap().right.0.len(), 600_001);
     }
 }

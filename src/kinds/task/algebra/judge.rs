@@ -23,7 +23,7 @@ pub(super) struct UnknownSolution([Option<Fraction>; POINTS]);
 
 impl UnknownSolution {
     /// The solution of an equation in which ❤ occurs once; nothing if it has none, or any ❤ solves it.
-    pub(super) fn of(equation: &ParsedEquation) -> Option<Self> {
+    pub(super) fn solve(equation: &ParsedEquation) -> Option<Self> {
         static DRAWN: LazyLock<[LetterValues; POINTS]> = LazyLock::new(|| {
             let mut stream = Stream::new(0, "algebra points");
             [(); POINTS].map(|()| [(); LETTERS.len()].map(|()| 1 + stream.below(PRIME - 1)))
@@ -39,7 +39,7 @@ impl UnknownSolution {
     }
 
     /// Whether both are the same function of the letters.
-    pub(super) fn is(&self, other: &Self) -> bool {
+    pub(super) fn equals(&self, other: &Self) -> bool {
         let both: Vec<(Fraction, Fraction)> = self.0.iter().zip(other.0).filter_map(|(a, b)| a.zip(b)).collect();
         !both.is_empty() && both.iter().all(|(a, b)| a == b)
     }
@@ -71,11 +71,11 @@ fn value(expression: &Postfix, point: &LetterValues) -> Option<Ratio> {
 
 /// Whether `answer` says what ❤ is, and the same as `gold`.
 pub(super) fn is_right(gold: &str, answer: &str) -> bool {
-    let read = |text| ParsedEquation::read(text).filter(ParsedEquation::isolates);
+    let read = |text| ParsedEquation::parse(text).filter(ParsedEquation::isolates);
     match (read(gold), read(answer)) {
         (Some(gold), Some(answer)) => {
-            let (gold, answer) = (UnknownSolution::of(&gold), UnknownSolution::of(&answer));
-            gold.zip(answer).is_some_and(|(gold, answer)| gold.is(&answer))
+            let (gold, answer) = (UnknownSolution::solve(&gold), UnknownSolution::solve(&answer));
+            gold.zip(answer).is_some_and(|(gold, answer)| gold.equals(&answer))
         }
         _ => false,
     }
@@ -83,11 +83,11 @@ pub(super) fn is_right(gold: &str, answer: &str) -> bool {
 
 /// Which of `steps` follow: those that say the same of ❤ as what stands before.
 pub(super) fn follow(question: &str, steps: &[&str]) -> Vec<bool> {
-    let solution = |text: &str| ParsedEquation::read(text).and_then(|equation| UnknownSolution::of(&equation));
+    let solution = |text: &str| ParsedEquation::parse(text).and_then(|equation| UnknownSolution::solve(&equation));
     let mut before = solution(question);
     let held = |step: &&str| {
         let Some(new) = solution(step) else { return false };
-        before.replace(new).is_some_and(|before| before.is(&new))
+        before.replace(new).is_some_and(|before| before.equals(&new))
     };
     steps.iter().map(held).collect()
 }

@@ -1,4 +1,4 @@
-//! Equations over invented symbols, with ❤ to be isolated (METHOD, 5.3).
+//! Equations over invented symbols, with ❤ to be isolated (docs/method.md, 5.3).
 
 mod draw;
 mod equation;
@@ -30,7 +30,7 @@ impl Task for Algebra {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        let equation = question(row).and_then(ParsedEquation::read);
+        let equation = question(row).and_then(ParsedEquation::parse);
         equation.is_some_and(|equation| equation.unknowns() == 1)
     }
 

@@ -36,7 +36,7 @@ pub(super) fn facts(skills: &[Skill]) -> Vec<NamedProblem<BasicsQuestion>> {
         }
     }
     if skills.contains(&Skill::Turns) {
-        for facing in (0..Facing::COUNT).map(Facing::of) {
+        for facing in (0..Facing::COUNT).map(Facing::from_index) {
             facts.extend(Action::ALL.map(|action| BasicsQuestion::Turn(facing, action)));
         }
     }

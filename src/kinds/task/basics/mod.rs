@@ -23,7 +23,7 @@ impl Task for Basics {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        BasicsQuestion::read(&row.prompt).is_some()
+        BasicsQuestion::parse(&row.prompt).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
@@ -32,7 +32,7 @@ impl Task for Basics {
 
     /// There is but one step, and it is the answer.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        let work = BasicsQuestion::read(&row.prompt).map(|question| question.work());
+        let work = BasicsQuestion::parse(&row.prompt).map(|question| question.work());
         steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
     }
 

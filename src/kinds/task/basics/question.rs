@@ -36,7 +36,7 @@ pub(super) struct SignedLetter {
 }
 
 impl BasicsQuestion {
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (word, rest) = text.split_once(": ")?;
         match word {
             "Add" => {
@@ -46,14 +46,14 @@ impl BasicsQuestion {
             }
             "Turn" => {
                 let (facing, action) = rest.split_once(", ")?;
-                Some(Self::Turn(Facing::read(facing)?, Action::read(action)?))
+                Some(Self::Turn(Facing::parse(facing)?, Action::parse(action)?))
             }
-            "Drop" => walk::read_list(rest).map(Self::Drop),
+            "Drop" => walk::parse_list(rest).map(Self::Drop),
             "Copy" => (!rest.contains('\n') && !rest.trim().is_empty()).then(|| Self::Copy(rest.to_owned())),
             _ => {
                 let letter = word.strip_prefix("Move ")?;
                 let (left, right) = rest.split_once(&format!(" {EQUALS} "))?;
-                let (left, right) = (read_side(left)?, read_side(right)?);
+                let (left, right) = (parse_side(left)?, parse_side(right)?);
                 let place = left.iter().position(|term| letter.chars().eq([term.letter]))?;
                 Some(Self::Move(Move { place, left, right }))
             }
@@ -141,7 +141,7 @@ fn side(terms: &[SignedLetter]) -> String {
 }
 
 /// Reads a side of at least one letter.
-fn read_side(text: &str) -> Option<Vec<SignedLetter>> {
+fn parse_side(text: &str) -> Option<Vec<SignedLetter>> {
     let mut terms = Vec::new();
     let mut negative = None;
     for word in text.split(' ') {

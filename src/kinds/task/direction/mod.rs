@@ -1,4 +1,4 @@
-//! Walks: where does somebody look after some turns (METHOD, 5.2)?
+//! Walks: where does somebody look after some turns (docs/method.md, 5.2)?
 
 mod params;
 mod steps;
@@ -28,7 +28,7 @@ impl Task for Direction {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        Walk::read(&row.prompt).is_some()
+        Walk::parse(&row.prompt).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
@@ -36,7 +36,7 @@ impl Task for Direction {
     }
 
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        match Walk::read(&row.prompt) {
+        match Walk::parse(&row.prompt) {
             Some(walk) => steps::follow(walk, steps),
             None => vec![false; steps.len()],
         }
@@ -54,11 +54,11 @@ impl Task for Direction {
 }
 
 impl Walk {
-    fn read(question: &str) -> Option<Self> {
+    fn parse(question: &str) -> Option<Self> {
         let (facing, actions) = question.strip_prefix(OPENING)?.split_once(MIDDLE)?;
         Some(Self {
-            facing: Facing::read(facing)?,
-            actions: walk::read_list(actions)?,
+            facing: Facing::parse(facing)?,
+            actions: walk::parse_list(actions)?,
         })
     }
 

@@ -117,7 +117,7 @@ impl ProblemGroup for Length {
     }
 
     fn draw(&self, stream: &mut Stream) -> Walk {
-        let facing = Facing::of(stream.below(Facing::COUNT));
+        let facing = Facing::from_index(stream.below(Facing::COUNT));
         // As many kinds as there are, so one is always found.
         let action = |_| Action::ALL.get(stream.below(3) as usize).copied();
         Walk {

@@ -12,7 +12,7 @@ pub(super) struct Amount {
 
 impl Amount {
     /// Reads a number with perhaps a sign, a currency before it, and a unit after it; nothing where there is another number as well.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let currency = |c: char| "$€£¥".contains(c) || c.is_whitespace();
         let (negative, text) = sign(text.trim_start_matches(currency));

@@ -1,4 +1,4 @@
-//! Grade-school mathematics (METHOD, 5.4): GSM8K's published problems, in words; the answer is a number.
+//! Grade-school mathematics (docs/method.md, 5.4): GSM8K's published problems, in words; the answer is a number.
 
 mod amount;
 mod equation;
@@ -29,8 +29,8 @@ impl Task for Gsm8k {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        let gold = row.answer.as_str().and_then(Amount::read);
-        gold.is_some() && Amount::read(answer) == gold
+        let gold = row.answer.as_str().and_then(Amount::parse);
+        gold.is_some() && Amount::parse(answer) == gold
     }
 
     /// The equations of a step must hold. One without an equation that can be read says nothing that can be checked, and passes.
@@ -58,7 +58,7 @@ impl PublishedTask for Gsm8k {
     fn row(&self, id: String, question: String, solution: &str) -> Result<Row, PublishedRowError> {
         let (steps, answer) = solution.rsplit_once(ANSWER).ok_or(PublishedRowError::NoAnswer(ANSWER))?;
         let answer = answer.trim();
-        if Amount::read(answer).is_none() {
+        if Amount::parse(answer).is_none() {
             return Err(PublishedRowError::AnswerNotNumber(answer.to_owned()));
         }
         let steps: Vec<String> = without_notes(steps).lines().map(step).filter(|step| !step.is_empty()).collect();

@@ -21,7 +21,7 @@ fn a_published_row_becomes_steps_and_an_answer() {
     Thus, the answer is 1,036.
     ");
     assert_eq!((row.step_num, row.answer.as_str()), (3, Some("1,036")));
-    assert_eq!(task::of(&row).map(Task::name), Some("gsm8k"));
+    assert_eq!(task::task_of_row(&row).map(Task::name), Some("gsm8k"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn the_page_s_task_is_generated_and_measured() {
     let mut answers = Vec::new();
     for port in ["train", "skipped", "in_domain", "ood_hard"] {
         for problem in dataset::read::<Row>(&problems.join(port)).unwrap() {
-            assert_eq!(of(&problem).map(Task::name), Some("reversal"));
+            assert_eq!(task_of_row(&problem).map(Task::name), Some("reversal"));
             let (response, tokens) = (problem.completion.clone(), 1);
             answers.push(Answer {
                 problem,
@@ -103,7 +103,7 @@ fn the_page_s_task_is_generated_and_measured() {
 #[test]
 fn the_page_s_steps_follow_as_it_says() {
     let question = row("Write backwards: c a b");
-    let follows = |steps: &[&str]| of(&question).unwrap().follows(&question, steps);
+    let follows = |steps: &[&str]| task_of_row(&question).unwrap().follows(&question, steps);
     assert_eq!(follows(&["c", "a c", "b a c"]), [true; 3]);
     assert_eq!(follows(&["c", "b a c"]), [true; 2], "two letters at once");
     assert_eq!(follows(&["c", "c", "x c", "", "a c"]), [true, false, false, false, true]);
