@@ -1,8 +1,8 @@
-//! `command`: runs a program of one's own as a stage.
+//! `command`: runs a user's program as a stage.
 //!
-//! The program runs in an empty folder, with the files of its source and an environment that holds what the stage declares and nothing else. It is
-//! told by the variables below where its inputs are and where its outputs go. Words of the command line that are files are put into the folder,
-//! too: what else lies beside them is not there, so that a script which needs it fails rather than depends on what is in no key.
+//! The program runs in an empty folder that holds only the files of its source. Its environment has only the variables that the stage
+//! declares and those below, which name its inputs and outputs. Files among the arguments are copied into the folder too, without their
+//! neighbours: a script that needs those fails, rather than depends on files that are in no key.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -38,11 +38,11 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
 };
 
-/// Where programs are looked for, unless `env` says otherwise.
+/// The default search path for programs; `env` can set another.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How often the program is looked at.
+/// The interval at which the program is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// A program that was asked to end is killed after so long.
+/// A program that does not end after SIGTERM is killed after this time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, what it is given, and what it puts out.
@@ -86,15 +86,12 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
         return wrong("run", "the list is empty; its first item is the program".to_owned());
     }
     if command.outputs.is_empty() {
-        return wrong(
-            "outputs",
-            "a stage puts out something: `outputs = { data = \"dataset\" }`".to_owned(),
-        );
+        return wrong("outputs", "a stage needs an output: `outputs = { data = \"dataset\" }`".to_owned());
     }
     if let Some(name) = command.outputs.keys().find(|name| !is_port(name)) {
         return wrong(
             "outputs",
-            format!("`{name}` cannot name an output: small letters, digits and `_` only, and not `source`"),
+            format!("`{name}` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`"),
         );
     }
     if let Some(name) = command
@@ -104,7 +101,7 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
     {
         return wrong(
             "env",
-            format!("`{name}` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours"),
+            format!("`{name}` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved"),
         );
     }
     command.files = command.run.iter().filter_map(Argument::source).collect();
@@ -152,7 +149,7 @@ impl Stage for CommandStage {
         }
         let mut child = self.start(context, &place)?;
         let ended = attend(&mut child, &place, context);
-        // Whatever ended the attention: nothing goes on behind the stage's back, neither the program nor what it started.
+        // Whatever happened: neither the program nor a process that it started may outlive the stage.
         end(&mut child);
         let status = ended?;
         if !status.success() {
@@ -174,7 +171,7 @@ impl CommandStage {
         let text = serde_json::to_string_pretty(&self.params).map_err(failed)?;
         fs::write(&params, text).map_err(failed)?;
         let program = match program {
-            // What is no script needs what it was installed with.
+            // A program that is not a script runs in place: it needs the files that it was installed with.
             Argument::File { path, .. } if !is_script(path) => path.display().to_string(),
             word => word.to_string(),
         };
@@ -193,9 +190,9 @@ impl CommandStage {
             .env("RUNNER_SEED", context.seed.to_string())
             .env("RUNNER_THREADS", context.threads.to_string())
             .env("RUNNER_DEVICE", context.device)
-            // With all that it starts it can be ended as one.
+            // A process group, so that the program and all that it starts can be ended together.
             .process_group(0)
-            // All that it says goes to the stage's log.
+            // Its output goes to the log of the stage.
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
         for (name, paths) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
@@ -210,7 +207,7 @@ impl CommandStage {
             let searched = if program.contains('/') {
                 String::new()
             } else {
-                format!(" (programs are looked for in {searched})")
+                format!(" (searched in {searched})")
             };
             failed(format!("cannot start `{program}`: {error}{searched}"))
         })
@@ -221,9 +218,9 @@ impl CommandStage {
 struct WorkFolder {
     /// Its working folder; empty but for the files of its source.
     folder: PathBuf,
-    /// What it need not see.
+    /// For files that the program need not see.
     private: PathBuf,
-    /// Lines of JSON that tell how far it is.
+    /// The file to which the program writes its progress, as JSON Lines.
     progress: PathBuf,
     /// A folder that outlives a killed stage: for checkpoints.
     kept: PathBuf,
@@ -234,7 +231,7 @@ impl WorkFolder {
         let scratch = std::path::absolute(context.scratch).map_err(failed)?;
         let (folder, private, kept) = (scratch.join("work"), scratch.join("private"), scratch.join("kept"));
         for folder in [&folder, &private] {
-            // What an earlier try left is no part of this one.
+            // Files of an earlier attempt.
             let _ = fs::remove_dir_all(folder);
         }
         for folder in [&folder, &private, &kept] {
@@ -256,7 +253,7 @@ impl WorkFolder {
             let to = self.folder.join(name);
             let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(path, &to));
             copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
-            // The copy: people go on editing while stages before this one run.
+            // Of the copy: the file may have been edited while earlier stages ran.
             let digest = hash::file(&to).map_err(failed)?;
             if context.files.get(name).is_some_and(|expected| *expected != digest) {
                 let message = format!("`{name}` was changed after the run had begun ({}); run again", path.display());
@@ -267,13 +264,13 @@ impl WorkFolder {
     }
 }
 
-/// Whether a file is one that another program reads, which its first line names.
+/// Whether a file is a script: its first line names its interpreter.
 fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
-/// Waits for the program to end, telling how far it is, and ends it when the stage is asked to stop.
+/// Waits for the program to end and reports its progress; ends it when the stage is asked to stop.
 fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> Result<ExitStatus, StageError> {
     let mut told = 0;
     let mut asked: Option<Instant> = None;
@@ -282,7 +279,7 @@ fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> 
         if let Some(status) = child.try_wait().map_err(failed)? {
             match asked {
                 None => return Ok(status),
-                // A shell may be gone, and what it has started still saves.
+                // A shell may have ended while its children still save their state.
                 Some(since) if since.elapsed() > STOP_TIMEOUT || !is_left(child) => return Err(StageError::Stopped),
                 Some(_) => {}
             }
@@ -299,22 +296,22 @@ fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> 
     }
 }
 
-/// The program's process group, in which is all that it has started.
+/// The process group of the program and all that it has started.
 fn group(child: &Child) -> Option<Pid> {
     Pid::from_raw(child.id().cast_signed())
 }
 
-/// Sends a signal to the program and all that it has started. They may have ended at this moment.
+/// Sends a signal to the program and all that it has started, which may have ended in the meantime.
 fn signal(child: &Child, signal: Signal) {
     let _ = group(child).map(|group| kill_process_group(group, signal));
 }
 
-/// Whether anything runs of the program and what it has started.
+/// Whether the program or a process that it started still runs.
 fn is_left(child: &Child) -> bool {
     group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
-/// Ends the program and all that it has started, and waits a moment until nothing of it is left.
+/// Kills the program and all that it has started, and waits up to a second until all have ended.
 fn end(child: &mut Child) {
     let asked = Instant::now();
     while is_left(child) && asked.elapsed() < Duration::from_secs(1) {
@@ -324,7 +321,7 @@ fn end(child: &mut Child) {
     }
 }
 
-/// What a line of progress says; all but `done` may be left out.
+/// A line of progress; all fields but `done` are optional.
 #[derive(Deserialize)]
 struct ProgressLine {
     done: u64,
@@ -336,7 +333,7 @@ struct ProgressLine {
     readings: BTreeMap<String, f64>,
 }
 
-/// Tells the whole lines from byte `from` on; how many bytes have been read. What is no progress is passed over.
+/// Reports the complete lines from byte `from` on, and returns where the next one begins. Lines that are not progress are ignored.
 fn tell(path: &Path, from: u64, context: &StageContext<'_>) -> std::io::Result<u64> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() <= from {

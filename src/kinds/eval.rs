@@ -110,7 +110,7 @@ impl Stage for Eval {
     }
 }
 
-/// The rows by data set. Rows of no task are found now rather than when their answers are judged.
+/// The rows of each data set. Checks now that a task recognises each row, before anything is computed.
 fn sets(context: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
     let mut sets = Vec::new();
     for path in context.list("data") {

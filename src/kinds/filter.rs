@@ -1,4 +1,4 @@
-//! `filter`: keeps the answers that skip steps as they were asked to, and are right.
+//! `filter`: keeps the correct answers that skip as many steps as requested.
 
 use std::collections::{HashMap, HashSet};
 
@@ -81,7 +81,7 @@ impl Stage for Filter {
     }
 }
 
-/// The answer, judged; an error if its prompt names no number of steps.
+/// Judges an answer; fails if its prompt names no number of steps.
 fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
     if answer.requested.is_none() {
         return Err(failed(format!(
@@ -92,7 +92,7 @@ fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
     judge(answer)
 }
 
-/// The kept rows: each pair of question and solution once, each with an id of its own.
+/// The kept rows: each pair of question and solution once, each with a unique id.
 #[derive(Default)]
 struct KeptRows {
     rows: Vec<Row>,

@@ -38,7 +38,7 @@ struct Generate {
     problems: Box<dyn Problems>,
 }
 
-/// The param that says whose the others are.
+/// The param that decides which others there are.
 #[derive(Deserialize)]
 struct TaskParam {
     task: String,
@@ -74,7 +74,7 @@ fn schema() -> Schema {
     let mut definitions = serde_json::Map::new();
     for task in drawn() {
         let mut schema = task.schema().to_value();
-        // Tasks that share a type share its definition; a test sees to it that no two types share a name.
+        // Tasks that share a type share its definition; a test checks that no two types share a name.
         definitions.extend(fields(&mut schema, "$defs"));
         for (name, param) in fields(&mut schema, "properties") {
             params.entry(name).or_default().push((task.name(), param));
@@ -102,7 +102,7 @@ fn fields(schema: &mut serde_json::Value, part: &str) -> serde_json::Map<String,
     }
 }
 
-/// The schema of a param that several tasks may have, each in its own way; what they agree on stands once.
+/// The schema of a param that several tasks may have in different forms; common parts appear once.
 fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
     let mut agreed = |part: &str| {
         let mut said: Vec<(&str, serde_json::Value)> = Vec::new();

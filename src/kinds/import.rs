@@ -95,14 +95,14 @@ fn parse(params: &Value, _given: &[&str]) -> Result<Box<dyn Stage>, figment::Err
             .into_iter()
             .find(|field| params.find_ref(field).is_some());
         if let Some(field) = given {
-            return Err(figment::Error::from(format!("`{field}` is for data sets, and this is a model")).with_path(field));
+            return Err(figment::Error::from(format!("`{field}` is for data sets only, and `type` is `model`")).with_path(field));
         }
     }
     Ok(Box::new(import))
 }
 
 impl Import {
-    /// How the task's records are read, where there is a task.
+    /// The published format of the task; `None` if no task is given.
     fn published(&self) -> Result<Option<&'static dyn PublishedTask>, figment::Error> {
         let Some(name) = &self.task else { return Ok(None) };
         let wrong = || figment::Error::from(Wrong::UnknownVariant(name.clone(), task::published_names())).with_path("task");
@@ -147,10 +147,10 @@ impl Import {
         if !place.is_dir() {
             return model::import(place, &out).map_err(failed);
         }
-        // A folder may hold more than the source has. None of that is in the key, so none of it is there to be read.
+        // The folder may hold files that the source does not list. They are not part of the key, so the import must not see them.
         let shown = context.scratch.join("source");
         let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
-        // Links alone: what stays is removed with the stage's folder.
+        // A leftover would only be links, and is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
         imported.map_err(|error| {
@@ -164,7 +164,7 @@ impl Import {
         })
     }
 
-    /// Makes the folder `shown`, in which there are links to the source's files and nothing else.
+    /// Creates the folder `shown`, which holds only links to the files of the source.
     fn show(&self, place: &Path, shown: &Path) -> std::io::Result<()> {
         if shown.exists() {
             std::fs::remove_dir_all(shown)?;
@@ -186,7 +186,7 @@ impl Import {
         let wanted = |name: &str| {
             let last = name.rsplit('/').next().unwrap_or(name);
             let pattern = self.file.as_deref().unwrap_or("*");
-            // Its other sign, for one character, is one that no name has.
+            // `wildmatch` has a second wildcard, for one character: NUL, which no name has.
             let pattern = WildMatchPattern::<'*', '\0'>::new(pattern);
             pattern.matches(name) || pattern.matches(last)
         };
@@ -226,7 +226,7 @@ impl Import {
     }
 }
 
-/// The rows that have been read, and where they go.
+/// The ids of the rows that have been read, and the writer for the next ones.
 struct ImportedRows<'a> {
     import: &'a Import,
     published: Option<&'static dyn PublishedTask>,

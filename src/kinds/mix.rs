@@ -85,7 +85,7 @@ impl Stage for Mix {
     }
 }
 
-/// The rows without those whose question and solution came before, or are those of one of the `others`.
+/// The rows without repeated pairs of question and solution, and without the pairs in `others`.
 fn once<'a>(mut rows: Vec<Row>, others: impl IntoIterator<Item = &'a Row>) -> Vec<Row> {
     let texts = |row: &Row| (row.prompt.clone(), row.completion.clone());
     let mut seen: HashSet<_> = others.into_iter().map(texts).collect();

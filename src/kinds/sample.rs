@@ -128,14 +128,14 @@ impl Sample {
         }
     }
 
-    /// Checks what only a served model has; a prompt that is named becomes its text.
+    /// Checks the params for servers; a prompt's name is replaced by its text.
     fn check_endpoint(&mut self, has_model: bool) -> Result<(), figment::Error> {
         let wrong = |path: &str, message: &str| Err(figment::Error::from(message.to_owned()).with_path(path));
         let Some(endpoint) = &self.endpoint else {
             return match self {
-                Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
-                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "without an `endpoint` nobody wants a key"),
-                Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
+                Self { served: Some(_), .. } => wrong("served", "`served` needs an `endpoint`"),
+                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "`api_key_env` needs an `endpoint`"),
+                Self { prompt: Some(_), .. } => wrong("prompt", "`prompt` needs an `endpoint`; without one, the model has its own prompt"),
                 _ if !has_model => Err("a model is needed: give the input `model`, or an `endpoint`".to_owned().into()),
                 _ => Ok(()),
             };
@@ -144,7 +144,7 @@ impl Sample {
             return wrong("endpoint", "an address begins with `http://` or `https://`");
         }
         if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
-            // Not shown here: it may be the key itself.
+            // The message does not print it: it may be the key itself.
             return wrong(
                 "api_key_env",
                 "this is the name of an environment variable (letters, digits and `_`), not the key itself",
@@ -152,7 +152,7 @@ impl Sample {
         }
         match self {
             _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
-            Self { served: None, .. } => return wrong("endpoint", "which model? say its name on the server: `served = \"…\"`"),
+            Self { served: None, .. } => return wrong("endpoint", "the name of the model on the server is missing: `served = \"…\"`"),
             Self { max_tokens: 0, .. } => {
                 return wrong(
                     "endpoint",
@@ -228,7 +228,7 @@ impl Sample {
         context.write_answers("answers", &answers.collect::<Vec<_>>())
     }
 
-    /// Refuses a prompt that does not say what `ask` asks.
+    /// Refuses a prompt that does not fit `ask`.
     fn check_prompt(&self, prompt: &Prompt) -> Result<(), StageError> {
         match (prompt.is_numbered(), self.ask.is_empty()) {
             (false, false) => Err(failed(
@@ -259,7 +259,7 @@ fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Refuses to ask the same twice.
+/// Refuses repeated numbers.
 pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
     let again = ask
         .iter()
@@ -271,7 +271,7 @@ pub(super) fn check_ask(ask: &[i32]) -> Result<(), figment::Error> {
     }
 }
 
-/// Refuses a text that ends every response before it starts.
+/// Refuses an empty stop text, which would end every response before it starts.
 pub(super) fn check_stop(stop: &[String]) -> Result<(), figment::Error> {
     if stop.iter().any(String::is_empty) {
         return Err(figment::Error::from("an empty text would end every response before it starts".to_owned()).with_path("stop"));
@@ -304,7 +304,7 @@ impl Stage for Sample {
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
         self.check_prompt(&model.prompt)?;
         let rows = context.rows("data")?;
-        // Rows of no task are found now rather than when their answers are judged.
+        // Fails now, before anything is computed, rather than when the answers are judged.
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let mut asker = Asker {
             context,

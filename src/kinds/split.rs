@@ -100,7 +100,7 @@ impl Stage for Split {
     }
 }
 
-/// Takes so many rows out, chosen at random, in their order; all where no number is given.
+/// Removes `count` rows, chosen at random, and returns them in their order; all rows for `None`.
 fn take(rows: &mut Vec<Row>, port: &str, count: Option<usize>, seed: u64) -> Result<Vec<Row>, StageError> {
     let Some(count) = count else { return Ok(std::mem::take(rows)) };
     if count > rows.len() {

@@ -67,7 +67,7 @@ fn parse(params: &Value, given: &[&str]) -> Result<Box<dyn Stage>, figment::Erro
 /// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
 /// base are checked when it is there.
 fn check_frozen(recipe: &Recipe) -> Result<(), figment::Error> {
-    // What is wrong with the model is said elsewhere.
+    // An invalid model is reported elsewhere.
     let shape = recipe.model.as_ref().and_then(|model| model.shape(1).ok());
     let named = engine::check_frozen(recipe.engine, &recipe.frozen);
     let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
@@ -104,7 +104,7 @@ impl Stage for TrainStage {
 
     fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), figment::Error> {
         let base = from.params().get("model").map(Architecture::deserialize);
-        // A base that has a base itself may leave its shape to that: the run will tell.
+        // A base may take its shape from a base of its own; that is checked when the stage runs.
         if let ("base", Some(written), Some(Ok(base))) = (port, &self.0.model, base) {
             let wrong = |error: TrainError| figment::Error::from(error.to_string()).with_path("model");
             return trainer::check_base(written, &base).map_err(wrong);
@@ -142,7 +142,7 @@ fn tell(context: &StageContext<'_>, reading: &Reading) {
     context.tell(reading.step, reading.steps, "steps", readings);
 }
 
-/// A failure to train, as the stage's.
+/// The stage's error for a failure to train.
 fn train_failed(error: TrainError) -> StageError {
     match error {
         TrainError::Stopped => StageError::Stopped,

@@ -1,5 +1,5 @@
-//! The reasoning tasks: how problems are drawn, when an answer is right, and which steps of a solution follow. A new task is one file
-//! and one line in [`tasks`].
+//! The reasoning tasks: how problems are drawn, when an answer is correct, and when a step is valid. A new task is one file and one line in
+//! [`tasks`].
 
 mod addition;
 mod algebra;
@@ -26,24 +26,23 @@ pub trait Task: Sync {
     /// `addition`, …
     fn name(&self) -> &'static str;
 
-    /// Whether the row's question is one of this task's.
+    /// Whether the row's question belongs to this task.
     fn recognises(&self, row: &Row) -> bool;
 
-    /// Whether `answer`, as it was read from a solution, answers the row's question. Any text may come.
+    /// Whether `answer`, read from a solution, is correct for the row's question. It may be any text.
     fn is_right(&self, row: &Row, answer: &str) -> bool;
 
-    /// Which of the steps of a solution to the row's question follow from what stands before them, one for each of `steps`. Any
-    /// texts may come.
+    /// For each of `steps`, a solution of the row's question, whether it is valid: follows from the step before. They may be any texts.
     ///
-    /// A step is held against the one before it, right or wrong, and the first against the question. One that cannot be read does
-    /// not follow, and the next is held against the last that could be.
+    /// A step is compared with the one before it, valid or not, and the first with the question. A step that cannot be read is not
+    /// valid, and the next one is compared with the last that could be read.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool>;
 
     /// Reads and checks the params of `generate` for this task: all but `task`.
     ///
     /// # Errors
-    /// When a param is unknown, of the wrong type or out of range, or more problems are asked for than exist; and for a task whose
-    /// problems are published.
+    /// When a param is unknown, of the wrong type or out of range, when more problems are requested than exist, and always for a task
+    /// whose problems are published.
     fn read(&self, params: &Value) -> Result<Box<dyn Problems>, figment::Error> {
         let _ = params;
         let name = self.name();
@@ -56,7 +55,7 @@ pub trait Task: Sync {
         Schema::default()
     }
 
-    /// How the task's problems are published, for a task whose problems are not drawn.
+    /// The format of the published problems; `None` for a task whose problems are drawn.
     fn published(&self) -> Option<&'static dyn PublishedTask> {
         None
     }
@@ -64,10 +63,10 @@ pub trait Task: Sync {
 
 /// How `import` reads the problems of a task that others have published.
 pub trait PublishedTask {
-    /// What the question and the solution are called there.
+    /// The names of the question and the solution in published records.
     fn fields(&self) -> PublishedFields;
 
-    /// The row of a question and its solution as they are published.
+    /// The row of a published question and solution.
     ///
     /// # Errors
     /// When the solution is not in the published form.
@@ -92,7 +91,7 @@ pub struct PublishedFields {
     pub completion: Option<&'static str>,
 }
 
-/// What to generate: a task's params, checked.
+/// The checked params of a task.
 pub trait Problems {
     /// The params after defaults, without `task`.
     fn params(&self) -> serde_json::Value;
@@ -101,7 +100,7 @@ pub trait Problems {
     fn generate(&self, seed: u64) -> Splits;
 }
 
-/// The data sets that `generate` puts out. No problem is in two of them, but for the hand-made skips of training problems.
+/// The data sets that `generate` writes. No problem is in two of them, except for the hand-made skips of training problems.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Splits {
     /// Problems with full-step solutions.
@@ -110,7 +109,7 @@ pub struct Splits {
     pub skipped: Vec<Row>,
     /// For choosing settings.
     pub development: Vec<Row>,
-    /// Drawn as the training problems are.
+    /// From the same distribution as the training problems.
     pub in_domain: Vec<Row>,
     /// Somewhat harder than the training problems.
     pub ood_easy: Vec<Row>,
@@ -170,7 +169,7 @@ enum Start {
 }
 
 impl Start {
-    /// The hand-made skips of a warm start: of the given share of the problems, where `skip` makes one.
+    /// The hand-made skips of a warm start, for the given share of the problems; `skip` makes one, if the problem has one.
     fn skips<P>(self, share: f64, train: &[P], stream: &mut Stream, skip: impl Fn(&P, &mut Stream) -> Option<Row>) -> Vec<Row> {
         let mut chosen = |problem: &P| match self {
             Self::Warm if stream.uniform() < share => skip(problem, stream),
@@ -180,7 +179,7 @@ impl Start {
     }
 }
 
-/// Refuses a `skip_share` that is no share.
+/// Refuses a `skip_share` that is not between 0 and 1.
 fn check_share(share: f64) -> Result<(), figment::Error> {
     if (0.0..=1.0).contains(&share) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Drawing problems that all differ, evenly over groups of unlike size, and refusing to draw more than there are.
+//! Draws different problems, evenly over groups of different size, and refuses to draw more than exist.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -37,9 +37,9 @@ pub(super) fn check_range(name: Option<&str>, [least, most]: [u32; 2], unit: &'s
 pub(super) trait Pool {
     type Group: ProblemGroup;
 
-    /// What there must be more of for more problems: `digits`.
+    /// The quantity to raise for more problems: `digits`.
     const MORE: &'static str;
-    /// What the message about too many adds: which problems count as one.
+    /// Added to the message about too many problems: which problems count as one.
     const REMARK: &'static str = "";
 
     /// Checks the values of its param.
@@ -48,36 +48,36 @@ pub(super) trait Pool {
     /// Groups of problems, in ascending order; they get equal shares while they last.
     fn groups(&self) -> Vec<Self::Group>;
 
-    /// Whether some problem is in both.
+    /// Whether the pools share a problem.
     fn overlaps(&self, other: &Self) -> bool;
 }
 
 /// Problems of one length.
 pub(super) trait ProblemGroup {
     type Problem;
-    /// What equal problems have in common.
+    /// Equal for equal problems only.
     type Identity: Eq + Hash;
 
     /// The start of the ids: `2_1/`.
     fn prefix(&self) -> String;
 
-    /// How many different problems there are.
+    /// Number of different problems.
     fn capacity(&self) -> u128;
 
-    /// Any problem.
+    /// A random problem.
     fn draw(&self, stream: &mut Stream) -> Self::Problem;
 
     fn identity(problem: &Self::Problem) -> Self::Identity;
 }
 
-/// A problem with its place in the draw.
+/// A problem with its id.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NamedProblem<P> {
     pub id: String,
     pub problem: P,
 }
 
-/// How many problems each split has.
+/// Number of problems of each split.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SplitSizes {
     pub train: u64,
@@ -106,14 +106,14 @@ pub(super) struct DrawnSplits<P> {
 }
 
 impl SplitSizes {
-    /// How many problems are drawn as the training problems are.
+    /// Number of problems from the distribution of the training problems.
     fn in_distribution(&self) -> u64 {
         self.train.saturating_add(self.development).saturating_add(self.in_domain)
     }
 }
 
 impl<P: Pool> Demand<P> {
-    /// Whether all that is asked for exists, and no problem could be in two splits.
+    /// Checks that enough problems exist, and that no problem can be in two splits.
     pub(super) fn check(&self) -> Result<(), figment::Error> {
         let wrong = |path: &str, message: String| Err(figment::Error::from(message).with_path(path));
         let asked = [
@@ -138,7 +138,7 @@ impl<P: Pool> Demand<P> {
         Ok(())
     }
 
-    /// Draws all splits for `task`; checked before.
+    /// Draws all splits for `task`. [`Self::check`] must have passed.
     pub(super) fn draw(&self, task: &str, seed: u64) -> DrawnSplits<<P::Group as ProblemGroup>::Problem> {
         let draw = |(_, pool): &(_, P), count, label: &str| problems(pool, count, &mut Stream::new(seed, &format!("{task} {label}")));
         let mut drawn = draw(&self.pool, self.sizes.in_distribution(), "problems");
@@ -162,7 +162,7 @@ fn too_many<P: Pool>(split: &str, name: &str, count: u64, exist: u128) -> String
     format!("{what} for {count} problems, and `{name}` allows {exist} different ones{remark}; ask for fewer, or allow more {more}")
 }
 
-/// `count` different problems in random order, evenly over the groups. There must be as many.
+/// `count` different problems in random order, evenly over the groups. That many must exist.
 pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Vec<NamedProblem<<P::Group as ProblemGroup>::Problem>> {
     let groups = pool.groups();
     let capacities: Vec<u128> = groups.iter().map(ProblemGroup::capacity).collect();
@@ -183,7 +183,7 @@ pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Ve
     drawn
 }
 
-/// Shares `count` out as evenly as the capacities allow: those that run out leave the rest to the others.
+/// Divides `count` as evenly as the capacities allow: the rest of exhausted groups goes to the others.
 ///
 /// With the paper's 4,855 sums of 1–3 digits this gives 45, 810 and four times 1,000, as published.
 fn shares(count: u64, capacities: &[u128]) -> Vec<u64> {

@@ -80,7 +80,7 @@ fn rows_of_no_task_are_found_before_anything_is_computed() {
             .model("model", &gibberish(Prompt::NUMBERED))
             .rows("data", std::slice::from_ref(&stranger))
     };
-    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition, algebra, basics, direction, gsm8k): "How many?""#);
+    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
     assert_eq!(bench("eval").run(), bench("sample").run());
 }
 

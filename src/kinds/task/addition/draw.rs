@@ -67,8 +67,8 @@ impl ProblemGroup for Sums {
     }
 }
 
-/// How many different sums of `a` and `b` digits there are; `a + b` and `b + a` count as one. `both`: whether the other order is
-/// drawn as well.
+/// The number of different sums of `a` and `b` digits; `a + b` and `b + a` count as one. `both`: whether the other order is drawn
+/// as well.
 fn capacity((a, b): (u32, u32), both: bool) -> u128 {
     let sums = numbers(a) * numbers(b);
     if a == b {
@@ -82,7 +82,7 @@ fn capacity((a, b): (u32, u32), both: bool) -> u128 {
     }
 }
 
-/// How many numbers of `digits` digits there are; 0 is none of them.
+/// The number of numbers with `digits` digits, without 0.
 fn numbers(digits: u32) -> u128 {
     9 * 10u128.pow(digits - 1)
 }

@@ -1,4 +1,4 @@
-//! Sums of two numbers, worked out one digit position a step (docs/method.md, 5.1).
+//! Sums of two numbers, added one digit position per step (docs/method.md, 5.1).
 
 mod draw;
 mod params;
@@ -82,7 +82,7 @@ impl SumProblem {
         self.row("", solution::full(self.a, self.b))
     }
 
-    /// The same sum with the operands in the other order, if that is another problem of the same digits.
+    /// The sum with the operands in the other order, if that is a different problem with the same digit counts.
     fn swapped(&self) -> Option<Self> {
         let is_other = self.a != self.b && self.a.ilog10() == self.b.ilog10();
         is_other.then(|| Self {
@@ -92,7 +92,7 @@ impl SumProblem {
         })
     }
 
-    /// Does two neighbouring digit positions in one step; nothing for sums of one position.
+    /// The row with two neighbouring digit positions added in one step; `None` for sums of one position.
     fn skipped(&self, merge: Merge, stream: &mut Stream) -> Option<Row> {
         let pairs = u64::from(solution::positions(self.a, self.b) - 1);
         let pair = match merge {

@@ -9,7 +9,7 @@ pub(super) struct SumSolution {
     pub steps: u32,
 }
 
-/// How many digit positions the longer operand has.
+/// Number of digits of the longer operand.
 pub(super) fn positions(a: u64, b: u64) -> u32 {
     a.max(b).checked_ilog10().unwrap_or(0) + 1
 }
@@ -19,15 +19,15 @@ pub(super) fn full(a: u64, b: u64) -> SumSolution {
     worded(a, b, (0..positions(a, b)).map(|_| 1))
 }
 
-/// The same with position `pair` and the one above it done in one step.
+/// The solution with position `pair` and the one above it added in one step.
 pub(super) fn merged(a: u64, b: u64, pair: u32) -> SumSolution {
     let steps = positions(a, b) - 1;
     worded(a, b, (0..steps).map(|step| if step == pair { 2 } else { 1 }))
 }
 
-/// One step for each of `widths`, the number of digits that it adds, and one for the last carry, where there is one.
+/// One step for each of `widths`, the number of digits that it adds, and one for a last carry.
 ///
-/// The published wording: operands without leading zeros (`4 + 56`), what is written down with them (`write down 07`).
+/// In the published wording, operands have no leading zeros (`4 + 56`), and the written digits have them (`write down 07`).
 fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> SumSolution {
     let total = a + b;
     let mut text = String::new();

@@ -1,18 +1,18 @@
-//! Which steps of a worked sum follow.
+//! Which steps of a sum's solution are valid.
 //!
-//! A step adds one or more neighbouring digit positions, as many as it writes down digits, beginning where the step before it ended.
-//! It follows when the digits, the carry, the sum, what is written down and what is carried over are right. The last position of a
-//! step may be the place beyond both operands, if a carry lands there: then the step carries the final carry as well.
+//! A step adds one or more neighbouring digit positions, as many as the digits that it writes down, from where the step before it ended.
+//! It is valid if the operand digits, the carry, the sum, the written digits and the carry over are correct. The last position of a step
+//! may be the one beyond both operands, if there is a carry into it: then the step includes the final carry.
 
-/// How far the working is.
+/// The state after a step.
 struct SumProgress {
-    /// Digit positions that are done.
+    /// Number of added digit positions.
     done: usize,
     /// Carried into the next position.
     carry: u128,
 }
 
-/// A step, as it is written.
+/// A parsed step.
 enum WorkedStep<'a> {
     Add(DigitAddition<'a>),
     /// `Carry the final carry over 1 to the next place.`
@@ -25,7 +25,7 @@ struct DigitAddition<'a> {
     b: u128,
     carry: u128,
     sum: u128,
-    /// Leading zeros count: there are as many digits as positions.
+    /// With leading zeros: one digit per position.
     written: &'a str,
     over: u128,
 }
@@ -108,13 +108,13 @@ fn read(step: &str) -> Option<WorkedStep<'_>> {
     }))
 }
 
-/// A number as the solutions write it: without leading zeros.
+/// A number without leading zeros.
 fn number(text: &str) -> Option<u128> {
     let is_plain = is_digits(text) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// Whether a text is digits and nothing else.
+/// Whether a text consists of digits only.
 pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -1,8 +1,8 @@
 //! Drawing equations: how many there are, and one at random.
 //!
-//! The published ones are drawn so: the symbols in any order, and in each gap between two of them one of ✰ ❀ ✾ ♪ ↔, all equally
-//! likely, until there is a ↔ (then one of the other four); `↔ ◯` at the end if there is none; a minus before the first symbol in
-//! half of them. Left out are those that are solved already, and single terms that are ◯.
+//! The published equations are drawn like this: the symbols in any order; in each gap between two of them one of ✰ ❀ ✾ ♪ ↔, all equally
+//! likely, and after a ↔ one of the other four; `↔ ◯` at the end if no ↔ was drawn; a minus before the first symbol in half of the
+//! equations. Equations that are solved already, and single terms that equal ◯, are left out.
 
 use super::equation::{Equation, Factor, Term, TermSum};
 use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS};
@@ -125,7 +125,7 @@ impl ProblemGroup for EquationGroup {
     }
 }
 
-/// What stands before a symbol.
+/// The sign before a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Plus,

@@ -1,4 +1,4 @@
-//! Equations as problems have them: sums of products, without brackets, every symbol once.
+//! The equations of problems: sums of products, without brackets, every symbol once.
 
 use std::fmt::{self, Display};
 
@@ -11,7 +11,7 @@ pub(super) struct Equation {
     pub right: TermSum,
 }
 
-/// Terms, added up; without any it is ◯.
+/// A sum of terms; ◯ without terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct TermSum(pub Vec<Term>);
 

@@ -1,12 +1,12 @@
-//! Equations as anybody may write them: any order, brackets and spacing, however long and however deep.
+//! Reads equations in any order, with any brackets and spacing, of any length and depth.
 
 use super::symbols::{CLOSE, EQUALS, LETTERS, MINUS, OPEN, OVER, PLUS, TIMES, UNKNOWN, ZERO};
 
-/// Two expressions that are said to be equal.
+/// Two expressions with ↔ between them.
 pub(super) struct ParsedEquation {
     pub left: Postfix,
     pub right: Postfix,
-    /// Whether nothing but ❤ is on the left, not even a bracket.
+    /// Whether the left side is ❤ alone, without brackets.
     is_bare: bool,
 }
 
@@ -23,7 +23,7 @@ pub(super) enum PostfixItem {
     Operator(Operator),
 }
 
-/// What is done with one operand or two.
+/// An operator on one operand or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Operator {
     Plus,
@@ -34,14 +34,14 @@ pub(super) enum Operator {
     Negative,
 }
 
-/// What waits for its right operand.
+/// A token that waits for its right operand or its closing bracket.
 enum PendingToken {
     Bracket,
     Operator(Operator),
 }
 
 impl ParsedEquation {
-    /// Reads an equation; nothing if it is none. The usual precedence; a sign may stand before any operand, as in Python.
+    /// Reads an equation; `None` if the text is not one. Precedence is as usual; any operand may have a sign, as in Python.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (left, right) = text.split_once(EQUALS)?;
         Some(Self {
@@ -56,7 +56,7 @@ impl ParsedEquation {
         self.left.unknowns() + self.right.unknowns()
     }
 
-    /// Whether it says what ❤ is: ❤ alone on the left, and not on the right.
+    /// Whether ❤ is isolated: alone on the left, and not on the right.
     pub(super) fn isolates(&self) -> bool {
         self.is_bare && self.right.unknowns() == 0
     }
@@ -125,7 +125,7 @@ fn operator(symbol: char) -> Option<Operator> {
     }
 }
 
-/// Puts out the operators that wait at the top and are at least so strong.
+/// Moves the operators at the top whose strength is at least `strength` to the output.
 fn release(waiting: &mut Vec<PendingToken>, items: &mut Vec<PostfixItem>, strength: u8) {
     while let Some(PendingToken::Operator(operator)) = waiting.last() {
         if operator.strength() < strength {
@@ -136,7 +136,7 @@ fn release(waiting: &mut Vec<PendingToken>, items: &mut Vec<PostfixItem>, streng
     }
 }
 
-/// Ends a bracket; nothing if none is open.
+/// Ends a bracket; `None` if none is open.
 fn close(waiting: &mut Vec<PendingToken>, items: &mut Vec<PostfixItem>) -> Option<()> {
     release(waiting, items, 0);
     // All operators are gone from the top.

@@ -1,9 +1,9 @@
-//! When two equations say the same of ❤.
+//! Whether two equations have the same solution for ❤.
 //!
 //! An equation in which ❤ occurs once is solved for ❤ with numbers of a large prime field in place of the letters, at a few fixed
 //! points. Equal solutions are equal at every point. Two different ones, rational functions whose symbols number `n` in all, are
 //! equal at a random point with a probability of at most `n / 2⁶¹`, so at all points with at most `(n / 2⁶¹)³`: less than 10⁻⁴⁰ for a
-//! thousand symbols. A division by zero at one point may be chance, and the point is left out; at all points, it is one.
+//! thousand symbols. A division by zero at one point may be chance, so the point is left out; at all points, it is a real one.
 
 use std::sync::LazyLock;
 
@@ -14,15 +14,15 @@ use learn::seed::Stream;
 
 const POINTS: usize = 3;
 
-/// What the letters stand for.
+/// The value of each letter.
 type LetterValues = [u64; LETTERS.len()];
 
-/// What ❤ is at each point, where it is anything.
+/// The value of ❤ at each point; `None` where it has none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnknownSolution([Option<Fraction>; POINTS]);
 
 impl UnknownSolution {
-    /// The solution of an equation in which ❤ occurs once; nothing if it has none, or any ❤ solves it.
+    /// The solution of an equation in which ❤ occurs once; `None` if it has none, or every value of ❤ solves it.
     pub(super) fn solve(equation: &ParsedEquation) -> Option<Self> {
         static DRAWN: LazyLock<[LetterValues; POINTS]> = LazyLock::new(|| {
             let mut stream = Stream::new(0, "algebra points");
@@ -45,7 +45,7 @@ impl UnknownSolution {
     }
 }
 
-/// The value of an expression at a point; nothing for a division by zero.
+/// The value of an expression at a point; `None` for a division by zero.
 fn value(expression: &Postfix, point: &LetterValues) -> Option<Ratio> {
     let mut values: Vec<Ratio> = Vec::new();
     for item in &expression.0 {
@@ -69,7 +69,7 @@ fn value(expression: &Postfix, point: &LetterValues) -> Option<Ratio> {
     values.pop()
 }
 
-/// Whether `answer` says what ❤ is, and the same as `gold`.
+/// Whether `answer` isolates ❤ and has the same solution as `gold`.
 pub(super) fn is_right(gold: &str, answer: &str) -> bool {
     let read = |text| ParsedEquation::parse(text).filter(ParsedEquation::isolates);
     match (read(gold), read(answer)) {
@@ -81,7 +81,7 @@ pub(super) fn is_right(gold: &str, answer: &str) -> bool {
     }
 }
 
-/// Which of `steps` follow: those that say the same of ❤ as what stands before.
+/// Which of `steps` are valid: those with the same solution for ❤ as the step before.
 pub(super) fn follow(question: &str, steps: &[&str]) -> Vec<bool> {
     let solution = |text: &str| ParsedEquation::parse(text).and_then(|equation| UnknownSolution::solve(&equation));
     let mut before = solution(question);

@@ -78,7 +78,7 @@ impl AlgebraParams {
         self.row(id.clone(), problem, &steps, steps.last().map_or("", String::as_str))
     }
 
-    /// The same with two neighbouring steps done in one: the first of them is left out. Nothing for a solution of one step.
+    /// The row with two neighbouring steps done in one: the first of them is left out. `None` for a solution of one step.
     fn skipped(&self, NamedProblem { id, problem }: &NamedProblem<Equation>, stream: &mut Stream) -> Option<Row> {
         let mut steps = solver::solve(problem.clone());
         let pairs = steps.len().saturating_sub(1) as u64;

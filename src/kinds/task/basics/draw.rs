@@ -19,15 +19,15 @@ pub(super) struct Questions {
 pub(super) enum QuestionForm {
     /// Sums of two numbers up to this, one of them at least above the digits: those are facts.
     Add(u64),
-    /// Lists of so many turns.
+    /// Lists of this many turns.
     Drop(u32),
-    /// Equations of so many symbols.
+    /// Equations of this many symbols.
     Copy(u32),
-    /// Equations of so many letters.
+    /// Equations of this many letters.
     Move(u32),
 }
 
-/// What training always has: all sums of two digits, with and without a carry, and all single turns.
+/// The problems that are always in `train`: all sums of two digits, with and without a carry, and all single turns.
 pub(super) fn facts(skills: &[Skill]) -> Vec<NamedProblem<BasicsQuestion>> {
     let mut facts = Vec::new();
     if skills.contains(&Skill::Sums) {
@@ -121,13 +121,13 @@ impl ProblemGroup for QuestionForm {
     }
 }
 
-/// How many orders there are of `count` of the letters.
+/// The number of ordered choices of `count` letters.
 fn orders(count: u32) -> u128 {
     let letters = LETTERS.len() as u128;
     (0..u128::from(count)).map(|taken| letters - taken).product()
 }
 
-/// So many of the letters, in any order.
+/// `count` of the letters, in any order.
 fn letters(count: usize, stream: &mut Stream) -> Vec<char> {
     let mut letters = LETTERS;
     stream.shuffle(&mut letters);

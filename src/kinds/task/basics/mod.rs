@@ -1,5 +1,5 @@
-//! What a language model brings before it learns to reason step by step: small sums, single turns, symbols that are copied and moved. Not
-//! the paper's: the data of a base model for those who have no language model (see `docs/tasks.md`).
+//! The abilities that a language model has before it learns to reason step by step: small sums, single turns, copied and moved symbols. Not
+//! part of the paper: data for a base model if no language model is available (see `docs/tasks.md`).
 
 mod draw;
 mod params;
@@ -30,7 +30,7 @@ impl Task for Basics {
         row.answer.as_str() == Some(answer)
     }
 
-    /// There is but one step, and it is the answer.
+    /// The only valid step is the one of the full solution.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
         let work = BasicsQuestion::parse(&row.prompt).map(|question| question.work());
         steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
@@ -58,7 +58,7 @@ impl Problems for BasicsParams {
         train.extend(rows(&drawn.train));
         Splits {
             train,
-            // A single step cannot be skipped.
+            // A solution of one step has no skip.
             skipped: Vec::new(),
             development: rows(&drawn.development),
             in_domain: rows(&drawn.in_domain),

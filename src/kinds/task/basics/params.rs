@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::draw::Questions;
 use crate::task::pool::{Demand, SplitSizes};
 
-/// Lists and equations have at most so many items: there are no more letters.
+/// The limit for items of a list or an equation: the number of letters.
 pub(super) const MOST_ITEMS: u32 = 14;
-/// Numbers that are added are at most this.
+/// The limit for numbers that are added.
 pub(super) const LARGEST_NUMBER: u64 = 999;
 /// The facts are sums of two numbers up to this.
 pub(super) const DIGIT: u64 = 9;

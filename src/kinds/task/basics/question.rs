@@ -1,11 +1,11 @@
-//! The questions, what is written to answer them, and the answers.
+//! The questions, their one-step solutions, and the answers.
 
 use std::fmt::{self, Display};
 
 use crate::task::algebra::symbols::{EQUALS, LETTERS, MINUS, PLUS, ZERO};
 use crate::task::direction::walk::{self, Action, Facing};
 
-/// A question that has its answer at once.
+/// A question that is answered in one step.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum BasicsQuestion {
     /// `Add: 4 + 8`
@@ -79,7 +79,7 @@ impl BasicsQuestion {
         }
     }
 
-    /// What the question is about.
+    /// The question without its first word.
     fn told(&self) -> String {
         match self {
             Self::Add(numbers) => numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" + "),
@@ -123,7 +123,7 @@ fn number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// `❀ ♋ ✰ ♙`, or ◯ where there is nothing.
+/// `❀ ♋ ✰ ♙`, or ◯ for no terms.
 fn side(terms: &[SignedLetter]) -> String {
     let mut words = Vec::new();
     for (place, term) in terms.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Walks: where does somebody look after some turns (docs/method.md, 5.2)?
+//! Walks: which direction does somebody face after some turns (docs/method.md, 5.2)?
 
 mod params;
 mod steps;
@@ -17,9 +17,9 @@ use learn::seed::Stream;
 /// The task `direction`.
 pub(super) struct Direction;
 
-/// What stands before the facing in the question.
+/// The question's words before the facing.
 const OPENING: &str = "Assuming an initial orientation facing ";
-/// What stands between the facing and the actions.
+/// The question's words between the facing and the actions.
 const MIDDLE: &str = ", determine the final direction after executing the following actions: ";
 
 impl Task for Direction {
@@ -86,7 +86,7 @@ impl Walk {
         }
     }
 
-    /// The same with the first two neighbouring actions that cancel done in one step, where there are some.
+    /// The row with the first two neighbouring actions that cancel done in one step; `None` if no two cancel.
     fn skipped(&self, id: &str) -> Option<Row> {
         let pairs = self.actions.windows(2);
         let pair = pairs.into_iter().position(|pair| matches!(pair, [a, b] if a.cancels(*b)))?;

@@ -8,7 +8,7 @@ use crate::task::pool::{Demand, Pool, PoolError, ProblemGroup, SplitSizes, check
 use crate::task::{Start, check_share};
 use learn::seed::Stream;
 
-/// Walks have at most this many actions: beyond, the solutions, which grow with their square, fit no model.
+/// The limit for actions of a walk: solutions grow with its square, and longer ones fit into no model.
 const MOST_ACTIONS: u32 = 60;
 
 /// Which walks to draw; the defaults are the paper's.
@@ -101,7 +101,7 @@ impl Pool for Lengths {
     }
 }
 
-/// All walks of so many actions.
+/// All walks of this many actions.
 pub(super) struct Length(u32);
 
 impl ProblemGroup for Length {
@@ -118,7 +118,7 @@ impl ProblemGroup for Length {
 
     fn draw(&self, stream: &mut Stream) -> Walk {
         let facing = Facing::from_index(stream.below(Facing::COUNT));
-        // As many kinds as there are, so one is always found.
+        // There are three actions, so one is always found.
         let action = |_| Action::ALL.get(stream.below(3) as usize).copied();
         Walk {
             facing,

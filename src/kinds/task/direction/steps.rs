@@ -1,7 +1,7 @@
-//! Which steps of a worked walk follow.
+//! Which steps of a walk's solution are valid.
 //!
-//! A step names a facing and the actions that remain. It follows when one or more of the actions that remained before are gone from
-//! the front of the list, the others are there unchanged, and the facing is the one after those that are gone.
+//! A step names a facing and the remaining actions. It is valid if one or more actions were removed from the front of the list, the
+//! others are unchanged, and the facing is the one after the removed actions.
 
 use super::walk::{Action, Facing, Walk, parse_list};
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 const FACINGS: [&str; 4] = ["North", "East", "South", "West"];
 
-/// Where somebody looks: the number of quarter turns to the right from north.
+/// The direction that somebody faces: the number of quarter turns to the right from north.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::task) struct Facing(u8);
 
@@ -16,7 +16,7 @@ pub(in crate::task) enum Action {
     Around,
 }
 
-/// A walk: how it begins, and what is done.
+/// A walk: the first facing and the actions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::task) struct Walk {
     pub facing: Facing,
@@ -72,7 +72,7 @@ impl Action {
         }
     }
 
-    /// Whether the two together turn nowhere.
+    /// Whether the two together leave the facing as it is.
     pub(in crate::task) fn cancels(self, other: Self) -> bool {
         (self.quarters() + other.quarters()).is_multiple_of(4)
     }

@@ -12,11 +12,11 @@ use learn::dataset::Row;
 /// The task `gsm8k`.
 pub(super) struct Gsm8k;
 
-/// What the ids of its rows begin with: a question in words could be any task's.
+/// The start of the ids of its rows; a question in words does not show its task.
 const PREFIX: &str = "gsm8k/";
-/// What stands before the answer in the published form.
+/// The mark before the answer in the published form.
 const ANSWER: &str = "####";
-/// What begins the line of the answer in a row, and in some published rows a step.
+/// The start of the answer's line in a row; in some published rows, also of a step.
 const CLOSING: &str = "Thus, the";
 
 impl Task for Gsm8k {
@@ -33,7 +33,7 @@ impl Task for Gsm8k {
         gold.is_some() && Amount::parse(answer) == gold
     }
 
-    /// The equations of a step must hold. One without an equation that can be read says nothing that can be checked, and passes.
+    /// All equations of a step must hold. A step without a readable equation cannot be checked, and passes.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
         let is_ours = self.recognises(row);
         steps
@@ -75,7 +75,7 @@ impl PublishedTask for Gsm8k {
     }
 }
 
-/// A line as a step. One that begins as the line of the answer does would end the steps: it is worded another way.
+/// A line as a step. One that begins like the answer's line would end the steps, so it is reworded.
 fn step(line: &str) -> String {
     line.trim().replace(CLOSING, "So, the")
 }
@@ -88,7 +88,7 @@ fn without_notes(text: &str) -> String {
         plain.push_str(before);
         match note.split_once(">>") {
             Some((_, after)) => rest = after,
-            // Not a note: it never ends.
+            // Not a note: it has no end.
             None => {
                 plain.push_str("<<");
                 rest = note;
