@@ -22,7 +22,7 @@ pub fn read(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), S
     Ok(())
 }
 
-/// What tells problems apart: ids alone do not, where seeds draw problems of their own.
+/// The identity of a problem. An id is not enough if each seed draws problems of its own.
 pub fn problem(row: &Row) -> Digest {
     Digest::of(format!("{}\n{}", row.id, row.prompt).as_bytes())
 }

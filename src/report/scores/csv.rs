@@ -13,7 +13,7 @@ impl Scores {
     pub fn csv(&self) -> String {
         let axes = self.axes();
         let finished = || self.scores.iter().filter(|score| score.is_finished());
-        // What is a table for some and nothing for others has columns for its parts alone.
+        // A metric that is a map for some scores and null for others has columns for its parts only.
         let tables: BTreeSet<&str> = finished()
             .flat_map(|score| score.metrics.iter().flat_map(MetricMap::iter))
             .filter_map(|(name, value)| matches!(value, MetricValue::Map(_)).then_some(name))
