@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::drawn::{DrawnParams, SplitParams, TaskParams};
-use super::pool::{Group, Named, Pool, Sizes};
+use super::pool::{NamedProblem, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
@@ -129,7 +129,7 @@ impl TaskParams for ReversalParams {
     type Pool = WordLengths;
 
     fn splits() -> SplitParams {
-        SplitParams::cold(Sizes {
+        SplitParams::cold(SplitSizes {
             train: 2_000,
             development: 500,
             in_domain: 500,
@@ -146,12 +146,12 @@ impl TaskParams for ReversalParams {
         ]
     }
 
-    fn full(&self, Named { id, problem }: &Named<Word<'static>>) -> Row {
+    fn full(&self, NamedProblem { id, problem }: &NamedProblem<Word<'static>>) -> Row {
         problem.row(id.clone(), None)
     }
 
     /// Any step but the last may be left out.
-    fn skipped(&self, Named { id, problem }: &Named<Word<'static>>, stream: &mut Stream) -> Option<Row> {
+    fn skipped(&self, NamedProblem { id, problem }: &NamedProblem<Word<'static>>, stream: &mut Stream) -> Option<Row> {
         let others = (problem.0.len() as u64).checked_sub(1).filter(|others| *others > 0)?;
         Some(problem.row(format!("{id}/skip"), Some(1 + stream.below(others) as usize)))
     }
@@ -162,12 +162,8 @@ impl Pool for WordLengths {
 
     const MORE: &'static str = "letters";
 
-    fn check(&self) -> Result<(), String> {
-        let Self(least, most) = *self;
-        let is_pool = 1 <= least && least <= most && most <= 40;
-        is_pool
-            .then_some(())
-            .ok_or_else(|| format!("[{least}, {most}] must be the least and the most letters, from 1 to 40"))
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.0, self.1], "letters", [1, 40])
     }
 
     fn groups(&self) -> Vec<Length> {
@@ -182,7 +178,7 @@ impl Pool for WordLengths {
 /// All words of so many letters.
 struct Length(u32);
 
-impl Group for Length {
+impl ProblemGroup for Length {
     type Problem = Word<'static>;
     type Identity = Word<'static>;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use kinds::foreign::{self, Format};
+use kinds::foreign::{self, FileFormat};
 use learn::model::{self, TensorFile};
 use learn::tokenizer::{ByteLevel, TokenKind, Tokenizer};
 use serde_json::{Value, json};
@@ -297,7 +297,7 @@ const PARQUET: [&[u8]; 4] = [
     include_bytes!("../../src/kinds/foreign/small-lz4.parquet"),
 ];
 
-fn rows(format: Format, bytes: &[u8]) -> bool {
+fn rows(format: FileFormat, bytes: &[u8]) -> bool {
     let folder = folder();
     put(folder.path(), "x", bytes);
     let mut count = 0;
@@ -305,7 +305,7 @@ fn rows(format: Format, bytes: &[u8]) -> bool {
         let read = foreign::records(&folder.path().join("x"), format, &mut |record, _| {
             record.into_values().map(foreign::Field::value).for_each(drop);
             count += 1;
-            if count < ROWS { Ok(()) } else { Err("enough".to_owned()) }
+            if count < ROWS { Ok(()) } else { Err("enough".into()) }
         });
         if let Err(error) = &read {
             assert!(error.to_string().contains("/x"), "{error}");
@@ -317,23 +317,23 @@ fn rows(format: Format, bytes: &[u8]) -> bool {
 /// A Parquet file.
 pub fn data_parquet(data: &[u8]) -> bool {
     let whole = PARQUET[data.first().map_or(0, |first| usize::from(first / 2) % PARQUET.len())];
-    rows(Format::Parquet, &changed(whole, data))
+    rows(FileFormat::Parquet, &changed(whole, data))
 }
 
 /// JSON Lines, a JSON list or CSV, with the format detected for some files.
 pub fn data_json(data: &[u8]) -> bool {
     let [first, rest @ ..] = data else { return false };
     let (format, whole): (_, &[u8]) = match first % 4 {
-        0 => (Format::Auto, b"{\"question\": \"a\", \"n\": [1.5, {}]}\n"),
+        0 => (FileFormat::Auto, b"{\"question\": \"a\", \"n\": [1.5, {}]}\n"),
         1 => (
-            Format::Jsonl,
+            FileFormat::Jsonl,
             b"{\"question\": \"a\", \"n\": 1}\n\n{\"question\": \"\\ud835\\udefc\", \"n\": null}\n",
         ),
         2 => (
-            Format::Json,
+            FileFormat::Json,
             b"[{\"question\": \"a\", \"n\": 1},\n {\"question\": \"b\", \"n\": {\"m\": [true]}}]",
         ),
-        _ => (Format::Csv, b"question,n\n\"a, \"\"b\"\"\n c\",1\nd,\n"),
+        _ => (FileFormat::Csv, b"question,n\n\"a, \"\"b\"\"\n c\",1\nd,\n"),
     };
     rows(format, &changed(whole, rest))
 }

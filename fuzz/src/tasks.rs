@@ -63,7 +63,7 @@ fn target(name: &str) -> Target {
         step_num: 3,
         answer,
     };
-    let task = task::of(&row).expect("a question of a task");
+    let task = task::task_of_row(&row).expect("a question of a task");
     assert_eq!(task.name(), name);
     Target { task, row, pieces }
 }

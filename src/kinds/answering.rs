@@ -1,4 +1,4 @@
-//! Asking a model: what `sample` and `eval` share.
+//! Asks a model; shared by `sample` and `eval`.
 
 use std::path::Path;
 
@@ -11,23 +11,23 @@ use learn::model::{self, Model, WeightsFile};
 use learn::sampler::{self, Request, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
 
-/// A model, and how it is asked.
+/// A model, and the requests for it.
 pub(super) struct Asker<'a> {
-    pub job: &'a StageContext<'a>,
+    pub context: &'a StageContext<'a>,
     pub model: Model<WeightsFile>,
-    /// What is added to the full number of steps; nothing for prompts that name none.
+    /// Added to the full number of steps; empty for prompts that name no number.
     pub ask: &'a [i32],
-    /// How many answers to each request.
+    /// Number of answers to each request.
     pub samples: u32,
-    /// `max_tokens = 0`: from the data, see [`room`].
+    /// `max_tokens = 0` stands for the default, see [`default_max_tokens`].
     pub sampling: Sampling,
-    /// Requests done before, and in all, over all data sets.
+    /// Requests done so far, and in total, over all data sets.
     pub done: u64,
     pub total: u64,
 }
 
 impl Asker<'_> {
-    /// How many answers `rows` will get.
+    /// Number of answers that `rows` will get.
     pub(super) fn requests(&self, rows: &[Row]) -> u64 {
         rows.len() as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
     }
@@ -38,21 +38,21 @@ impl Asker<'_> {
         let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
         let sampling = Sampling {
             max_tokens: match self.sampling.max_tokens {
-                0 => room(&self.model.tokenizer, rows)?,
+                0 => default_max_tokens(&self.model.tokenizer, rows)?,
                 given => given,
             },
             ..self.sampling.clone()
         };
         let run = SamplingRun {
-            threads: self.job.threads,
-            device: self.job.device,
-            memory: self.job.memory,
+            threads: self.context.threads,
+            device: self.context.device,
+            memory: self.context.memory,
             progress: &|reading| {
                 let done = self.done + reading.done as u64;
                 let speed = [("tokens_per_second", reading.tokens_per_second)];
-                self.job.tell(done, self.total, "requests", speed);
+                self.context.tell(done, self.total, "requests", speed);
             },
-            stop: self.job.stop,
+            stop: self.context.stop,
         };
         let responses = sampler::sample(&self.model, &requests, &sampling, &run).map_err(sample_failed)?;
         self.done += questions.len() as u64;
@@ -69,7 +69,7 @@ impl Asker<'_> {
         Ok(answers.collect())
     }
 
-    /// What is asked about one row: the numbers of steps, and the samples of each.
+    /// The requests for one row: each number of steps with each sample.
     fn questions<'r>(&self, row: &'r Row) -> Vec<(&'r Row, Option<u32>, u32)> {
         questions(row, self.ask, self.samples)
     }
@@ -83,7 +83,7 @@ impl Asker<'_> {
     }
 }
 
-/// What is asked about one row: the numbers of steps, `ask` more than the full solution has, and the samples of each.
+/// The requests for one row: for each of `ask`, which is added to the number of steps of the full solution, `samples` samples.
 pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r Row, Option<u32>, u32)> {
     let mut requested: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
     if requested.is_empty() {
@@ -93,13 +93,13 @@ pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r
     requested.into_iter().flat_map(samples).collect()
 }
 
-/// The number of steps asked for: `full + shift`, or `full` where that is below 1 (METHOD, 3 a).
+/// The requested number of steps: `full + shift`, or `full` if that is below 1 (docs/method.md, 3 (a)).
 fn requested(full: u32, shift: i32) -> u32 {
     full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
 }
 
-/// The longest response that is of use, in tokens: half as long again as the longest full solution, and 16 more.
-fn room(tokenizer: &Tokenizer, rows: &[Row]) -> Result<usize, StageError> {
+/// The default length limit of a response, in tokens: half as long again as the longest full solution, and 16 more.
+fn default_max_tokens(tokenizer: &Tokenizer, rows: &[Row]) -> Result<usize, StageError> {
     let mut longest = 0;
     for row in rows {
         longest = longest.max(tokenizer.encode(&row.completion).map_err(failed)?.len());
@@ -114,21 +114,21 @@ pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
 
 /// The task that the row belongs to.
 pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
-    task::of(row).ok_or_else(|| {
+    task::task_of_row(row).ok_or_else(|| {
         let known = task::names().join(", ");
         failed(format!(
-            "the question of row `{}` is not of a task we know ({known}): {:?}",
+            "no task recognises the question of row `{}` (known tasks: {known}): {:?}",
             row.id, row.prompt
         ))
     })
 }
 
-/// The answer, judged.
+/// Judges an answer.
 ///
 /// # Errors
-/// When its question is of no task that is known.
+/// When no task recognises its question.
 pub fn judge(answer: &Answer) -> Result<Outcome, StageError> {
-    let (problem, reading) = (&answer.problem, metrics::read(&answer.response));
+    let (problem, reading) = (&answer.problem, metrics::read_solution(&answer.response));
     let steps: Vec<&str> = metrics::steps(&answer.response).collect();
     let task = task_of(problem)?;
     Ok(Outcome {
@@ -142,7 +142,7 @@ pub fn judge(answer: &Answer) -> Result<Outcome, StageError> {
     })
 }
 
-/// A failure to sample, as the stage's.
+/// The stage's error for a failure to sample.
 fn sample_failed(error: SampleError) -> StageError {
     match error {
         SampleError::Stopped => StageError::Stopped,

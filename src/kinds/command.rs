@@ -1,8 +1,8 @@
-//! `command`: runs a program of one's own as a stage.
+//! `command`: runs a user's program as a stage.
 //!
-//! The program runs in an empty folder, with the files of its source and an environment that holds what the stage declares and nothing else. It is
-//! told by the variables below where its inputs are and where its outputs go. Words of the command line that are files are put into the folder,
-//! too: what else lies beside them is not there, so that a script which needs it fails rather than depends on what is in no key.
+//! The program runs in an empty folder that holds only the files of its source. Its environment has only the variables that the stage
+//! declares and those below, which name its inputs and outputs. Files among the arguments are copied into the folder too, without their
+//! neighbours: a script that needs those fails, rather than depends on files that are in no key.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,14 +17,13 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::metrics::Metrics;
+use crate::artifact;
 use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
 use lab::hash;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
-use learn::dataset::{self, Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "command",
@@ -35,21 +34,21 @@ pub(super) static KIND: Kind = Kind {
     named: &[(SOURCE, "sources")],
     words: Some("run"),
     parse,
-    schema: || schema_for!(Command),
+    schema: || schema_for!(CommandStage),
     follows_seed: true,
 };
 
-/// Where programs are looked for, unless `env` says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How often the program is looked at.
-const PULSE: Duration = Duration::from_millis(50);
-/// A program that was asked to end is killed after so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The default search path for programs; `env` can set another.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The interval at which the program is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// A program that does not end after SIGTERM is killed after this time.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, what it is given, and what it puts out.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Command {
+struct CommandStage {
     /// The program and its arguments. Those that are paths of files are these files.
     #[schemars(length(min = 1), with = "Vec<String>")]
     run: Vec<Argument>,
@@ -78,7 +77,7 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
         return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
     }
-    let mut command: Command = params.read()?;
+    let mut command: CommandStage = params.read()?;
     let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
     if let Some(source) = &command.source {
         source.check_at(SOURCE)?;
@@ -87,15 +86,12 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
         return wrong("run", "the list is empty; its first item is the program".to_owned());
     }
     if command.outputs.is_empty() {
-        return wrong(
-            "outputs",
-            "a stage puts out something: `outputs = { data = \"dataset\" }`".to_owned(),
-        );
+        return wrong("outputs", "a stage needs an output: `outputs = { data = \"dataset\" }`".to_owned());
     }
     if let Some(name) = command.outputs.keys().find(|name| !is_port(name)) {
         return wrong(
             "outputs",
-            format!("`{name}` cannot name an output: small letters, digits and `_` only, and not `source`"),
+            format!("`{name}` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`"),
         );
     }
     if let Some(name) = command
@@ -105,14 +101,14 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     {
         return wrong(
             "env",
-            format!("`{name}` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours"),
+            format!("`{name}` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved"),
         );
     }
     command.files = command.run.iter().filter_map(Argument::source).collect();
     Ok(Box::new(command))
 }
 
-impl Stage for Command {
+impl Stage for CommandStage {
     fn params(&self) -> serde_json::Value {
         json!(self)
     }
@@ -152,19 +148,19 @@ impl Stage for Command {
         self.threaded
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let place = Place::new(job)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let place = WorkFolder::new(context)?;
         if let Some(source) = &self.source {
-            place.fill(&source.list(job.input(SOURCE)?).map_err(failed)?, job)?;
-            job.check_source(source)?;
+            place.fill(&source.list(context.input(SOURCE)?).map_err(failed)?, context)?;
+            context.check_source(source)?;
         }
         for file in &self.files {
             let path = file.path.clone().unwrap_or_default();
-            place.fill(&[(file.name.clone(), path)], job)?;
+            place.fill(&[(file.name.clone(), path)], context)?;
         }
-        let mut child = self.start(job, &place)?;
-        let ended = attend(&mut child, &place, job);
-        // Whatever ended the attention: nothing goes on behind the stage's back, neither the program nor what it started.
+        let mut child = self.start(context, &place)?;
+        let ended = attend(&mut child, &place, context);
+        // Whatever happened: neither the program nor a process that it started may outlive the stage.
         end(&mut child);
         let status = ended?;
         if !status.success() {
@@ -172,20 +168,21 @@ impl Stage for Command {
             return Err(failed(format!("`{}` failed: {status}", words.join(" "))));
         }
         for (name, port) in &self.outputs {
-            check(&job.outputs.join(name), *port).map_err(|problem| failed(format!("output `{name}`: {problem}")))?;
+            let checked = artifact::check_format(&context.outputs.join(name), *port);
+            checked.map_err(|error| failed(format!("output `{name}`: {error}")))?;
         }
         Ok(())
     }
 }
 
-impl Command {
-    fn start(&self, job: &StageContext<'_>, place: &Place) -> Result<Child, StageError> {
+impl CommandStage {
+    fn start(&self, context: &StageContext<'_>, place: &WorkFolder) -> Result<Child, StageError> {
         let (program, arguments) = self.run.split_first().ok_or_else(|| failed("no program"))?;
         let params = place.private.join("params.json");
         let text = serde_json::to_string_pretty(&self.params).map_err(failed)?;
         fs::write(&params, text).map_err(failed)?;
         let program = match program {
-            // What is no script needs what it was installed with.
+            // A program that is not a script runs in place: it needs the files that it was installed with.
             Argument::File { path, .. } if !is_script(path) => path.display().to_string(),
             word => word.to_string(),
         };
@@ -194,34 +191,34 @@ impl Command {
             .args(arguments.iter().map(ToString::to_string))
             .current_dir(&place.folder)
             .env_clear()
-            .env("PATH", PATH)
+            .env("PATH", DEFAULT_PATH)
             .env("HOME", &place.folder)
             .env("TMPDIR", &place.private)
             .envs(&self.env)
             .env("RUNNER_PARAMS", params)
             .env("RUNNER_PROGRESS", &place.progress)
             .env("RUNNER_SCRATCH", &place.kept)
-            .env("RUNNER_SEED", job.seed.to_string())
-            .env("RUNNER_THREADS", job.threads.to_string())
-            .env("RUNNER_DEVICE", job.device)
-            // With all that it starts it can be ended as one.
+            .env("RUNNER_SEED", context.seed.to_string())
+            .env("RUNNER_THREADS", context.threads.to_string())
+            .env("RUNNER_DEVICE", context.device)
+            // A process group, so that the program and all that it starts can be ended together.
             .process_group(0)
-            // All that it says goes to the stage's log.
+            // Its output goes to the log of the stage.
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()));
-        for (name, paths) in job.inputs.iter().filter(|(name, _)| *name != SOURCE) {
+        for (name, paths) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
             let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
             process.env(format!("RUNNER_INPUT_{}", name.to_uppercase()), paths.join("\n"));
         }
         for name in self.outputs.keys() {
-            process.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), job.outputs.join(name));
+            process.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), context.outputs.join(name));
         }
         process.spawn().map_err(|error| {
-            let searched = self.env.get("PATH").map_or(PATH, String::as_str);
+            let searched = self.env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
             let searched = if program.contains('/') {
                 String::new()
             } else {
-                format!(" (programs are looked for in {searched})")
+                format!(" (searched in {searched})")
             };
             failed(format!("cannot start `{program}`: {error}{searched}"))
         })
@@ -229,23 +226,23 @@ impl Command {
 }
 
 /// Where a program runs.
-struct Place {
+struct WorkFolder {
     /// Its working folder; empty but for the files of its source.
     folder: PathBuf,
-    /// What it need not see.
+    /// For files that the program need not see.
     private: PathBuf,
-    /// Lines of JSON that tell how far it is.
+    /// The file to which the program writes its progress, as JSON Lines.
     progress: PathBuf,
     /// A folder that outlives a killed stage: for checkpoints.
     kept: PathBuf,
 }
 
-impl Place {
-    fn new(job: &StageContext<'_>) -> Result<Self, StageError> {
-        let scratch = std::path::absolute(job.scratch).map_err(failed)?;
+impl WorkFolder {
+    fn new(context: &StageContext<'_>) -> Result<Self, StageError> {
+        let scratch = std::path::absolute(context.scratch).map_err(failed)?;
         let (folder, private, kept) = (scratch.join("work"), scratch.join("private"), scratch.join("kept"));
         for folder in [&folder, &private] {
-            // What an earlier try left is no part of this one.
+            // Files of an earlier attempt.
             let _ = fs::remove_dir_all(folder);
         }
         for folder in [&folder, &private, &kept] {
@@ -262,14 +259,14 @@ impl Place {
     }
 
     /// Puts files into the folder under their names.
-    fn fill(&self, files: &[(String, PathBuf)], job: &StageContext<'_>) -> Result<(), StageError> {
+    fn fill(&self, files: &[(String, PathBuf)], context: &StageContext<'_>) -> Result<(), StageError> {
         for (name, path) in files {
             let to = self.folder.join(name);
             let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(path, &to));
             copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
-            // The copy: people go on editing while stages before this one run.
+            // Of the copy: the file may have been edited while earlier stages ran.
             let digest = hash::file(&to).map_err(failed)?;
-            if job.files.get(name).is_some_and(|expected| *expected != digest) {
+            if context.files.get(name).is_some_and(|expected| *expected != digest) {
                 let message = format!("`{name}` was changed after the run had begun ({}); run again", path.display());
                 return Err(failed(message));
             }
@@ -278,54 +275,54 @@ impl Place {
     }
 }
 
-/// Whether a file is one that another program reads, which its first line names.
+/// Whether a file is a script: its first line names its interpreter.
 fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"#!"
 }
 
-/// Waits for the program to end, telling how far it is, and ends it when the stage is asked to stop.
-fn attend(child: &mut Child, place: &Place, job: &StageContext<'_>) -> Result<ExitStatus, StageError> {
+/// Waits for the program to end and reports its progress; ends it when the stage is asked to stop.
+fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> Result<ExitStatus, StageError> {
     let mut told = 0;
     let mut asked: Option<Instant> = None;
     loop {
-        told = tell(&place.progress, told, job).unwrap_or(told);
+        told = tell(&place.progress, told, context).unwrap_or(told);
         if let Some(status) = child.try_wait().map_err(failed)? {
             match asked {
                 None => return Ok(status),
-                // A shell may be gone, and what it has started still saves.
-                Some(since) if since.elapsed() > PATIENCE || !is_left(child) => return Err(StageError::Stopped),
+                // A shell may have ended while its children still save their state.
+                Some(since) if since.elapsed() > STOP_TIMEOUT || !is_left(child) => return Err(StageError::Stopped),
                 Some(_) => {}
             }
         }
         match asked {
-            None if (job.stop)() => {
+            None if (context.stop)() => {
                 asked = Some(Instant::now());
                 signal(child, Signal::TERM);
             }
-            Some(since) if since.elapsed() > PATIENCE => signal(child, Signal::KILL),
+            Some(since) if since.elapsed() > STOP_TIMEOUT => signal(child, Signal::KILL),
             _ => {}
         }
-        std::thread::sleep(PULSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// The program's process group, in which is all that it has started.
+/// The process group of the program and all that it has started.
 fn group(child: &Child) -> Option<Pid> {
     Pid::from_raw(child.id().cast_signed())
 }
 
-/// Sends a signal to the program and all that it has started. They may have ended at this moment.
+/// Sends a signal to the program and all that it has started, which may have ended in the meantime.
 fn signal(child: &Child, signal: Signal) {
     let _ = group(child).map(|group| kill_process_group(group, signal));
 }
 
-/// Whether anything runs of the program and what it has started.
+/// Whether the program or a process that it started still runs.
 fn is_left(child: &Child) -> bool {
     group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
-/// Ends the program and all that it has started, and waits a moment until nothing of it is left.
+/// Kills the program and all that it has started, and waits up to a second until all have ended.
 fn end(child: &mut Child) {
     let asked = Instant::now();
     while is_left(child) && asked.elapsed() < Duration::from_secs(1) {
@@ -335,9 +332,9 @@ fn end(child: &mut Child) {
     }
 }
 
-/// What a line of progress says; all but `done` may be left out.
+/// A line of progress; all fields but `done` are optional.
 #[derive(Deserialize)]
-struct Line {
+struct ProgressLine {
     done: u64,
     #[serde(default)]
     total: u64,
@@ -347,8 +344,8 @@ struct Line {
     readings: BTreeMap<String, f64>,
 }
 
-/// Tells the whole lines from byte `from` on; how many bytes have been read. What is no progress is passed over.
-fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> {
+/// Reports the complete lines from byte `from` on, and returns where the next one begins. Lines that are not progress are ignored.
+fn tell(path: &Path, from: u64, context: &StageContext<'_>) -> std::io::Result<u64> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() <= from {
         return Ok(from);
@@ -358,8 +355,8 @@ fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> 
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
         read += line.len() as u64;
-        if let Ok(said) = serde_json::from_slice::<Line>(&line) {
-            (job.progress)(Progress {
+        if let Ok(said) = serde_json::from_slice::<ProgressLine>(&line) {
+            (context.progress)(Progress {
                 done: said.done,
                 total: said.total,
                 unit: said.unit.unwrap_or_else(|| "steps".to_owned()),
@@ -369,33 +366,4 @@ fn tell(path: &Path, from: u64, job: &StageContext<'_>) -> std::io::Result<u64> 
         line.clear();
     }
     Ok(read)
-}
-
-/// Whether what the program wrote is what the port is for.
-fn check(path: &Path, port: PortType) -> Result<(), String> {
-    if !path.exists() {
-        return Err(format!("the program wrote nothing to {}", path.display()));
-    }
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    match port {
-        PortType::Dataset => dataset::open::<Row>(path)
-            .and_then(|mut rows| rows.try_for_each(|row| row.map(drop)))
-            .map_err(|error| text(&error)),
-        PortType::Answers => {
-            let answers = dataset::open::<Answer>(path);
-            answers
-                .and_then(|mut answers| answers.try_for_each(|answer| answer.map(drop)))
-                .map_err(|error| text(&error))
-        }
-        PortType::Model if !path.join("config.json").is_file() => {
-            Err("a model is a folder with `config.json`, weights and tokenizer".to_owned())
-        }
-        PortType::Metrics => {
-            let read = fs::read(path.join("metrics.json")).map_err(|error| format!("metrics.json: {error}"))?;
-            serde_json::from_slice::<Metrics>(&read)
-                .map(drop)
-                .map_err(|error| format!("metrics.json: {error}"))
-        }
-        PortType::Model | PortType::File => Ok(()),
-    }
 }

@@ -1,23 +1,26 @@
-//! Data sets at the ports of a stage.
+//! Data sets and answers at the ports of a stage.
 
+use crate::artifact::{answers, data_set};
 use lab::stage::{StageContext, StageError, failed};
-use learn::dataset::{self, Row};
-use serde::Serialize;
+use learn::dataset::{Answer, Row};
 
-/// Reads and writes the data sets of a running stage.
+/// Reads and writes the data sets and answers of a running stage.
 pub(crate) trait DataSets {
     /// The rows of all data sets at an input port, one set after the other.
     fn rows(&self, port: &str) -> Result<Vec<Row>, StageError>;
 
     /// Writes the data set of an output port.
-    fn write<T: Serialize>(&self, port: &str, values: &[T]) -> Result<(), StageError>;
+    fn write_rows(&self, port: &str, rows: &[Row]) -> Result<(), StageError>;
+
+    /// Writes the answers of an output port.
+    fn write_answers(&self, port: &str, answers: &[Answer]) -> Result<(), StageError>;
 }
 
 impl DataSets for StageContext<'_> {
     fn rows(&self, port: &str) -> Result<Vec<Row>, StageError> {
         let mut rows = Vec::new();
         for path in self.list(port) {
-            for row in dataset::open(path).map_err(failed)? {
+            for row in data_set::lines(path).map_err(failed)? {
                 rows.push(row.map_err(failed)?);
                 self.pause(rows.len())?;
             }
@@ -25,7 +28,11 @@ impl DataSets for StageContext<'_> {
         Ok(rows)
     }
 
-    fn write<T: Serialize>(&self, port: &str, values: &[T]) -> Result<(), StageError> {
-        dataset::write(&self.outputs.join(port), values).map_err(failed)
+    fn write_rows(&self, port: &str, rows: &[Row]) -> Result<(), StageError> {
+        data_set::write(&self.outputs.join(port), rows).map_err(failed)
+    }
+
+    fn write_answers(&self, port: &str, answers: &[Answer]) -> Result<(), StageError> {
+        answers::write(&self.outputs.join(port), answers).map_err(failed)
     }
 }

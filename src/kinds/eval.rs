@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::answering::{Asker, open, task_of};
 use super::check_numbers;
-use super::measure::Report;
+use super::measure::Measurement;
 use super::sample::{check_ask, check_stop};
+use crate::artifact::data_set;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
-use learn::dataset::{self, Row};
+use learn::dataset::Row;
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
 
@@ -82,11 +83,11 @@ impl Stage for Eval {
         Some(engine::numeric_class(self.engine, self.dtype))
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let model = open(job.input("model")?)?;
-        let sets = sets(job)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let model = open(context.input("model")?)?;
+        let sets = sets(context)?;
         let mut asker = Asker {
-            job,
+            context,
             ask: if model.prompt.is_numbered() { &self.ask } else { &[] },
             model,
             samples: 1,
@@ -101,20 +102,20 @@ impl Stage for Eval {
             total: 0,
         };
         asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
-        let mut report = Report::begin(job)?;
+        let mut measurement = Measurement::start(context)?;
         for rows in &sets {
-            report.add(&asker.answers(rows)?)?;
+            measurement.add(&asker.answers(rows)?)?;
         }
-        report.finish()
+        measurement.finish()
     }
 }
 
-/// The rows by data set. Rows of no task are found now rather than when their answers are judged.
-fn sets(job: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
+/// The rows of each data set. Checks now that a task recognises each row, before anything is computed.
+fn sets(context: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
     let mut sets = Vec::new();
-    for path in job.list("data") {
-        job.pause(0)?;
-        let rows: Vec<Row> = dataset::read(path).map_err(failed)?;
+    for path in context.list("data") {
+        context.pause(0)?;
+        let rows = data_set::read(path).map_err(failed)?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         sets.push(rows);
     }

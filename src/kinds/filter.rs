@@ -1,4 +1,4 @@
-//! `filter`: keeps the answers that skip steps as they were asked to, and are right.
+//! `filter`: keeps the correct answers that skip as many steps as requested.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answering::judge;
+use crate::artifact::answers;
 use crate::data_sets::DataSets;
 use crate::metrics::{self, Outcome};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{self, Answer, Row};
+use learn::dataset::{Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "filter",
@@ -32,13 +33,14 @@ pub(super) static KIND: Kind = Kind {
 #[serde(deny_unknown_fields, default)]
 struct Filter {
     /// What the steps must be.
-    steps: Steps,
+    steps: KeptSteps,
 }
 
 /// What the steps of a kept answer must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Steps {
+#[schemars(rename = "Steps")]
+enum KeptSteps {
     /// Whatever they are: nothing checks them.
     #[default]
     Any,
@@ -59,27 +61,27 @@ impl Stage for Filter {
         false
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let answers: Vec<Answer> = dataset::read(job.input("answers")?).map_err(failed)?;
-        let mut kept = Kept::default();
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let answers = answers::read(context.input("answers")?).map_err(failed)?;
+        let mut kept = KeptRows::default();
         for (done, answer) in answers.iter().enumerate() {
-            job.pause(done)?;
+            context.pause(done)?;
             let outcome = outcome(answer)?;
-            if outcome.is_kept() && (self.steps == Steps::Any || outcome.valid) {
+            if outcome.is_kept() && (self.steps == KeptSteps::Any || outcome.valid) {
                 kept.add(answer);
             }
         }
-        job.tell(
+        context.tell(
             answers.len() as u64,
             answers.len() as u64,
             "answers",
             [("kept", kept.rows.len() as f64)],
         );
-        job.write("data", &kept.rows)
+        context.write_rows("data", &kept.rows)
     }
 }
 
-/// The answer, judged; an error if its prompt names no number of steps.
+/// Judges an answer; fails if its prompt names no number of steps.
 fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
     if answer.requested.is_none() {
         return Err(failed(format!(
@@ -90,16 +92,16 @@ fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
     judge(answer)
 }
 
-/// The kept rows: each pair of question and solution once, each with an id of its own.
+/// The kept rows: each pair of question and solution once, each with a unique id.
 #[derive(Default)]
-struct Kept {
+struct KeptRows {
     rows: Vec<Row>,
     seen: HashSet<(String, String)>,
     /// Kept rows by the problem's id.
     counts: HashMap<String, u32>,
 }
 
-impl Kept {
+impl KeptRows {
     fn add(&mut self, answer: &Answer) {
         let (problem, solution) = (&answer.problem, answer.response.trim());
         if !self.seen.insert((problem.prompt.clone(), solution.to_owned())) {
@@ -114,7 +116,7 @@ impl Kept {
             },
             prompt: problem.prompt.clone(),
             completion: solution.to_owned(),
-            step_num: metrics::read(solution).steps,
+            step_num: metrics::read_solution(solution).steps,
             answer: problem.answer.clone(),
         });
     }

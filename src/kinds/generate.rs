@@ -37,14 +37,14 @@ struct Generate {
     problems: Box<dyn Problems>,
 }
 
-/// The param that says whose the others are.
+/// The param that decides which others there are.
 #[derive(Deserialize)]
-struct Which {
+struct TaskParam {
     task: String,
 }
 
 fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
-    let Which { task } = params.read()?;
+    let TaskParam { task } = params.read()?;
     let Some(task) = find(&task) else {
         return Err(ParamError::unknown_name("task", task, task::drawn_names()));
     };
@@ -71,7 +71,7 @@ fn schema() -> Schema {
     let mut definitions = serde_json::Map::new();
     for task in drawn() {
         let mut schema = task.schema().to_value();
-        // Tasks that share a type share its definition; a test sees to it that no two types share a name.
+        // Tasks that share a type share its definition; a test checks that no two types share a name.
         definitions.extend(fields(&mut schema, "$defs"));
         for (name, param) in fields(&mut schema, "properties") {
             params.entry(name).or_default().push((task.name(), param));
@@ -99,7 +99,7 @@ fn fields(schema: &mut serde_json::Value, part: &str) -> serde_json::Map<String,
     }
 }
 
-/// The schema of a param that several tasks may have, each in its own way; what they agree on stands once.
+/// The schema of a param that several tasks may have in different forms; common parts appear once.
 fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
     let mut agreed = |part: &str| {
         let mut said: Vec<(&str, serde_json::Value)> = Vec::new();
@@ -142,8 +142,8 @@ impl Stage for Generate {
         true
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let splits = self.problems.generate(job.seed);
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let splits = self.problems.generate(context.seed);
         let Splits {
             train,
             skipped,
@@ -157,10 +157,10 @@ impl Stage for Generate {
         let total = sets.iter().map(|rows| rows.len() as u64).sum();
         let mut done = 0;
         for (port, rows) in ports.zip(sets) {
-            job.pause(0)?;
-            job.write(port, rows)?;
+            context.pause(0)?;
+            context.write_rows(port, rows)?;
             done += rows.len() as u64;
-            job.tell(done, total, "rows", []);
+            context.tell(done, total, "rows", []);
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ mod tests {
               }
             ],
             "default": "any",
-            "description": "addition: Which two neighbouring digit positions a hand-made skip does in one step. algebra: Which two neighbouring steps a hand-made skip does in one."
+            "description": "addition: TaskParam two neighbouring digit positions a hand-made skip does in one step. algebra: TaskParam two neighbouring steps a hand-made skip does in one."
           }
         ]
         "##);

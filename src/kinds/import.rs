@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wildmatch::WildMatchPattern;
 
-use crate::foreign::{self, Field, Format, Record};
+use crate::foreign::{self, Field, FieldTypeError, FileFormat, ForeignRecord};
 use crate::metrics;
-use crate::task::{self, Published};
+use crate::task::{self, PublishedRowError, PublishedTask};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{JsonLinesWriter, Row};
+use learn::dataset::{DatasetError, JsonLinesWriter, Row};
 use learn::model::{self, ModelError};
 
 pub(super) static KIND: Kind = Kind {
@@ -47,7 +47,7 @@ struct Import {
     file: Option<String>,
     /// How a file is laid out.
     #[serde(default)]
-    format: Format,
+    format: FileFormat,
     /// The task whose published form the records have.
     #[serde(default)]
     task: Option<String>,
@@ -92,20 +92,23 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     if import.what == What::Model {
         let differs = [
             ("file", import.file.is_some()),
-            ("format", import.format != Format::default()),
+            ("format", import.format != FileFormat::default()),
             ("task", import.task.is_some()),
             ("fields", import.fields != Fields::default()),
         ];
         if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
-            return Err(ParamError::new(field, format!("`{field}` is for data sets, and this is a model")));
+            return Err(ParamError::new(
+                field,
+                format!("`{field}` is for data sets only, and `type` is `model`"),
+            ));
         }
     }
     Ok(Box::new(import))
 }
 
 impl Import {
-    /// How the task's records are read, where there is a task.
-    fn published(&self) -> Result<Option<&'static dyn Published>, ParamError> {
+    /// The published format of the task; `None` if no task is given.
+    fn published(&self) -> Result<Option<&'static dyn PublishedTask>, ParamError> {
         let Some(name) = &self.task else { return Ok(None) };
         let wrong = || ParamError::unknown_name("task", name, task::published_names());
         let task = task::tasks().iter().find(|task| task.name() == name);
@@ -137,26 +140,26 @@ impl Stage for Import {
         false
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let place = job.input(SOURCE)?;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let place = context.input(SOURCE)?;
         match self.what {
-            What::Model => self.model(place, job)?,
-            What::Dataset => self.rows(place, job)?,
+            What::Model => self.model(place, context)?,
+            What::Dataset => self.rows(place, context)?,
         }
-        job.check_source(&self.source)
+        context.check_source(&self.source)
     }
 }
 
 impl Import {
-    fn model(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
-        let out = job.outputs.join("model");
+    fn model(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
+        let out = context.outputs.join("model");
         if !place.is_dir() {
             return model::import(place, &out).map_err(failed);
         }
-        // A folder may hold more than the source has. None of that is in the key, so none of it is there to be read.
-        let shown = job.scratch.join("source");
+        // The folder may hold files that the source does not list. They are not part of the key, so the import must not see them.
+        let shown = context.scratch.join("source");
         let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
-        // Links alone: what stays is removed with the stage's folder.
+        // A leftover would only be links, and is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
         imported.map_err(|error| {
@@ -170,7 +173,7 @@ impl Import {
         })
     }
 
-    /// Makes the folder `shown`, in which there are links to the source's files and nothing else.
+    /// Creates the folder `shown`, which holds only links to the files of the source.
     fn show(&self, place: &Path, shown: &Path) -> std::io::Result<()> {
         if shown.exists() {
             std::fs::remove_dir_all(shown)?;
@@ -184,7 +187,7 @@ impl Import {
         Ok(())
     }
 
-    fn rows(&self, place: &Path, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn rows(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
         let files = self
             .source
             .list(place)
@@ -192,7 +195,7 @@ impl Import {
         let wanted = |name: &str| {
             let last = name.rsplit('/').next().unwrap_or(name);
             let pattern = self.file.as_deref().unwrap_or("*");
-            // Its other sign, for one character, is one that no name has.
+            // `wildmatch` has a second wildcard, for one character: NUL, which no name has.
             let pattern = WildMatchPattern::<'*', '\0'>::new(pattern);
             pattern.matches(name) || pattern.matches(last)
         };
@@ -205,20 +208,20 @@ impl Import {
             let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             let pattern = self.file.as_deref().unwrap_or("*");
             return Err(failed(format!(
-                "source `{}` has no file `{pattern}` (there are: {})",
+                "source `{}` has no file `{pattern}` (known: {})",
                 self.source.name,
                 names.join(", ")
             )));
         }
-        let mut rows = Rows {
+        let mut rows = ImportedRows {
             import: self,
             published: self.published().map_err(failed)?,
             ids: HashSet::new(),
-            writer: JsonLinesWriter::create(&job.outputs.join("data")).map_err(failed)?,
+            writer: JsonLinesWriter::create(&context.outputs.join("data")).map_err(failed)?,
             stopped: false,
         };
         for path in chosen {
-            let read = foreign::records(path, self.format, &mut |record, _| rows.take(&record, job));
+            let read = foreign::records(path, self.format, &mut |record, _| Ok(rows.take(&record, context)?));
             if rows.stopped {
                 return Err(StageError::Stopped);
             }
@@ -227,54 +230,75 @@ impl Import {
         if rows.ids.is_empty() {
             return Err(failed(format!("source `{}` has no records", self.source.name)));
         }
-        job.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
+        context.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
         rows.writer.finish().map_err(failed)
     }
 }
 
-/// The rows that have been read, and where they go.
-struct Rows<'a> {
+/// The ids of the rows that have been read, and the writer for the next ones.
+struct ImportedRows<'a> {
     import: &'a Import,
-    published: Option<&'static dyn Published>,
+    published: Option<&'static dyn PublishedTask>,
     ids: HashSet<String>,
     writer: JsonLinesWriter,
     stopped: bool,
 }
 
-impl Rows<'_> {
-    fn take(&mut self, record: &Record, job: &StageContext<'_>) -> Result<(), String> {
-        if job.pause(self.ids.len()).is_err() {
+/// Why a record cannot become a row.
+#[derive(Debug, thiserror::Error)]
+enum RecordError {
+    #[error("stopped")]
+    Stopped,
+    #[error("the id `{0}` appears twice")]
+    RepeatedId(String),
+    #[error("no field `{name}` (known: {}); set its name in `fields`", known.join(", "))]
+    NoField { name: String, known: Vec<String> },
+    #[error("field `{name}` {problem}")]
+    FieldType { name: String, problem: FieldTypeError },
+    #[error("the number of steps is {0}, and must be a whole number from 0")]
+    StepNumber(serde_json::Value),
+    #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
+    NoAnswer,
+    #[error(transparent)]
+    Published(#[from] PublishedRowError),
+    #[error(transparent)]
+    Write(#[from] DatasetError),
+}
+
+impl ImportedRows<'_> {
+    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), RecordError> {
+        if context.pause(self.ids.len()).is_err() {
             self.stopped = true;
-            return Err("stopped".to_owned());
+            return Err(RecordError::Stopped);
         }
         let row = self.row(record)?;
         if !self.ids.insert(row.id.clone()) {
-            return Err(format!("the id `{}` stands twice", row.id));
+            return Err(RecordError::RepeatedId(row.id));
         }
-        self.writer.write(&row).map_err(|error| error.to_string())
+        Ok(self.writer.write(&row)?)
     }
 
-    fn row(&self, record: &Record) -> Result<Row, String> {
+    fn row(&self, record: &ForeignRecord) -> Result<Row, RecordError> {
         let names = &self.import.fields;
-        let by_task = self.published.map(Published::fields).unwrap_or_default();
+        let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
         let number = self.ids.len() + 1;
         let id = field(record, names.id.as_deref(), "id")?;
         let id = id.map_or_else(
             || number.to_string(),
             |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
         );
-        let prompt = text(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
-        let completion = text(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
+        let prompt = text_field(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
+        let completion = text_field(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
         if let (Some(published), Some(task)) = (self.published, &self.import.task) {
-            return published.row(format!("{task}/{id}"), prompt, &completion);
+            return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
         }
         let step_num = match field(record, names.step_num.as_deref(), "step_num")? {
-            Some(value) => steps(&value)?,
-            None => metrics::read(&completion).steps,
+            Some(value) => step_number(value)?,
+            None => metrics::read_solution(&completion).steps,
         };
         let answer = field(record, names.answer.as_deref(), "answer")?;
-        let answer = answer.or_else(|| metrics::read(&completion).answer.map(Into::into));
-        let answer = answer.ok_or("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")?;
+        let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
+        let answer = answer.ok_or(RecordError::NoAnswer)?;
         Ok(Row {
             id,
             prompt,
@@ -285,36 +309,38 @@ impl Rows<'_> {
     }
 }
 
-/// The value of a field; nothing where it is missing under the name that it has when none is given.
-fn field(record: &Record, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, String> {
+/// The value of a field. `None` if no name is given for it and the record has no field of the usual name.
+fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, RecordError> {
     let name = given.unwrap_or(usual);
-    let value = record.get(name).cloned().unwrap_or(Field::Nothing);
-    let value = value.value().map_err(|problem| format!("field `{name}` {problem}"))?;
+    let value = record.get(name).cloned().unwrap_or(Field::Nothing).value();
+    let value = value.map_err(|problem| RecordError::FieldType {
+        name: name.to_owned(),
+        problem,
+    })?;
     match (value, given) {
-        (None, Some(name)) => Err(lacks(record, name)),
+        (None, Some(name)) => Err(no_field(record, name)),
         (value, _) => Ok(value),
     }
 }
 
 /// The text of a field that every record has.
-fn text(record: &Record, given: Option<&str>, usual: &str) -> Result<String, String> {
+fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, RecordError> {
     match field(record, given, usual)? {
         Some(serde_json::Value::String(text)) => Ok(text),
         Some(other) => Ok(other.to_string()),
-        None => Err(lacks(record, given.unwrap_or(usual))),
+        None => Err(no_field(record, given.unwrap_or(usual))),
     }
 }
 
-fn lacks(record: &Record, name: &str) -> String {
-    let names: Vec<&str> = record.keys().map(String::as_str).collect();
-    format!(
-        "no field `{name}` (there are: {}); `fields` says what they are called",
-        names.join(", ")
-    )
+fn no_field(record: &ForeignRecord, name: &str) -> RecordError {
+    RecordError::NoField {
+        name: name.to_owned(),
+        known: record.keys().cloned().collect(),
+    }
 }
 
-fn steps(value: &serde_json::Value) -> Result<u32, String> {
+fn step_number(value: serde_json::Value) -> Result<u32, RecordError> {
     let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     let number = number.and_then(|number| u32::try_from(number).ok());
-    number.ok_or_else(|| format!("the number of steps is {value}, and must be a whole number from 0"))
+    number.ok_or(RecordError::StepNumber(value))
 }

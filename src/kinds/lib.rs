@@ -1,4 +1,4 @@
-//! The kinds of stages and what each does, the tasks, and what is measured.
+//! The kinds of stages, the tasks, the metrics and the formats of artifacts.
 //!
 //! A new kind is one file and one line in [`kinds`].
 
@@ -26,7 +26,7 @@ use lab::config::ParamError;
 use lab::stage::Kind;
 use learn::engine::{self, Dtype, Engine};
 
-/// Refuses numbers that the engine does not compute in, before anything runs.
+/// Refuses a number format that the engine does not support, before anything runs.
 fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), ParamError> {
     engine::check_dtype(engine, dtype).map_err(|error| ParamError::new("dtype", error.to_string()))
 }

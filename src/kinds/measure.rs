@@ -1,18 +1,16 @@
-//! `measure`: measures answers that are there already, as `eval` measures its own.
-
-use std::fs;
-use std::path::PathBuf;
+//! `measure`: measures existing answers, as `eval` measures its own.
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::answering::judge;
-use crate::metrics::{self, Metrics, Outcome, SetMetrics};
+use crate::artifact::{self, metrics::MetricsWriter};
+use crate::metrics::{self, Outcome};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{self, Answer};
+use learn::dataset::Answer;
 
 pub(super) static KIND: Kind = Kind {
     name: "measure",
@@ -45,49 +43,42 @@ impl Stage for Measure {
         false
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let mut report = Report::begin(job)?;
-        let sets = job.list("answers");
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let mut measurement = Measurement::start(context)?;
+        let sets = context.list("answers");
         for (done, path) in sets.iter().enumerate() {
-            report.add(&dataset::read::<Answer>(path).map_err(failed)?)?;
-            job.tell(done as u64 + 1, sets.len() as u64, "sets", []);
+            measurement.add(&artifact::answers::read(path).map_err(failed)?)?;
+            context.tell(done as u64 + 1, sets.len() as u64, "sets", []);
         }
-        report.finish()
+        measurement.finish()
     }
 }
 
-/// The artifact of an output port `metrics`: written set by set.
-pub(super) struct Report<'a> {
-    job: &'a StageContext<'a>,
-    folder: PathBuf,
-    sets: Vec<SetMetrics>,
+/// Measures answers, and writes the artifact of the output port `metrics`.
+pub(super) struct Measurement<'a> {
+    context: &'a StageContext<'a>,
+    writer: MetricsWriter,
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn begin(job: &'a StageContext<'a>) -> Result<Self, StageError> {
-        let folder = job.outputs.join("metrics");
-        fs::create_dir_all(&folder).map_err(|error| failed(format!("cannot create {}: {error}", folder.display())))?;
-        let sets = Vec::new();
-        Ok(Self { job, folder, sets })
+impl<'a> Measurement<'a> {
+    pub(super) fn start(context: &'a StageContext<'a>) -> Result<Self, StageError> {
+        let writer = MetricsWriter::create(context.outputs.join("metrics")).map_err(failed)?;
+        Ok(Self { context, writer })
     }
 
     /// Writes and measures the answers to one data set.
     pub(super) fn add(&mut self, answers: &[Answer]) -> Result<(), StageError> {
-        dataset::write(&self.folder.join(format!("answers-{}.jsonl", self.sets.len())), answers).map_err(failed)?;
+        self.writer.write_answers(answers).map_err(failed)?;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(answers.len());
         for (done, answer) in answers.iter().enumerate() {
-            self.job.pause(done)?;
+            self.context.pause(done)?;
             outcomes.push(judge(answer)?);
         }
-        self.sets.push(metrics::measure(&outcomes));
+        self.writer.add(metrics::measure(&outcomes));
         Ok(())
     }
 
-    /// Writes `metrics.json`.
     pub(super) fn finish(self) -> Result<(), StageError> {
-        let path = self.folder.join("metrics.json");
-        let mut text = serde_json::to_string_pretty(&Metrics { sets: self.sets }).map_err(failed)?;
-        text.push('\n');
-        fs::write(&path, text).map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
+        self.writer.finish().map_err(failed)
     }
 }

@@ -63,29 +63,29 @@ impl Stage for Mix {
         true
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let skips = once(job.rows("skips")?, []);
-        let mut full = once(job.rows("full")?, &skips);
-        if self.mode != Mode::OnlySkip && job.list("full").is_empty() {
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let skips = once(context.rows("skips")?, []);
+        let mut full = once(context.rows("full")?, &skips);
+        if self.mode != Mode::OnlySkip && context.list("full").is_empty() {
             return Err(failed("`full` is missing; give it, or set `mode = \"only-skip\"`"));
         }
         match self.mode {
             Mode::New => {}
             Mode::Cont => {
-                Stream::new(job.seed, "mix choice").shuffle(&mut full);
+                Stream::new(context.seed, "mix choice").shuffle(&mut full);
                 full.truncate(skips.len());
             }
             Mode::OnlySkip => full.clear(),
         }
         let mut mixed = full;
         mixed.extend(skips);
-        Stream::new(job.seed, "mix order").shuffle(&mut mixed);
-        job.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
-        job.write("data", &mixed)
+        Stream::new(context.seed, "mix order").shuffle(&mut mixed);
+        context.tell(mixed.len() as u64, mixed.len() as u64, "rows", []);
+        context.write_rows("data", &mixed)
     }
 }
 
-/// The rows without those whose question and solution came before, or are those of one of the `others`.
+/// The rows without repeated pairs of question and solution, and without the pairs in `others`.
 fn once<'a>(mut rows: Vec<Row>, others: impl IntoIterator<Item = &'a Row>) -> Vec<Row> {
     let texts = |row: &Row| (row.prompt.clone(), row.completion.clone());
     let mut seen: HashSet<_> = others.into_iter().map(texts).collect();

@@ -128,14 +128,14 @@ impl Sample {
         }
     }
 
-    /// Checks what only a served model has; a prompt that is named becomes its text.
+    /// Checks the params for servers; a prompt's name is replaced by its text.
     fn check_endpoint(&mut self, has_model: bool) -> Result<(), ParamError> {
         let wrong = |path: &str, message: &str| Err(ParamError::new(path, message));
         let Some(endpoint) = &self.endpoint else {
             return match self {
-                Self { served: Some(_), .. } => wrong("served", "without an `endpoint` nothing is served"),
-                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "without an `endpoint` nobody wants a key"),
-                Self { prompt: Some(_), .. } => wrong("prompt", "without an `endpoint` the prompt is the model's"),
+                Self { served: Some(_), .. } => wrong("served", "`served` needs an `endpoint`"),
+                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "`api_key_env` needs an `endpoint`"),
+                Self { prompt: Some(_), .. } => wrong("prompt", "`prompt` needs an `endpoint`; without one, the model has its own prompt"),
                 _ if !has_model => Err(ParamError::whole("a model is needed: give the input `model`, or an `endpoint`")),
                 _ => Ok(()),
             };
@@ -144,7 +144,7 @@ impl Sample {
             return wrong("endpoint", "an address begins with `http://` or `https://`");
         }
         if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
-            // Not shown here: it may be the key itself.
+            // The message does not print it: it may be the key itself.
             return wrong(
                 "api_key_env",
                 "this is the name of an environment variable (letters, digits and `_`), not the key itself",
@@ -152,7 +152,7 @@ impl Sample {
         }
         match self {
             _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
-            Self { served: None, .. } => return wrong("endpoint", "which model? say its name on the server: `served = \"…\"`"),
+            Self { served: None, .. } => return wrong("endpoint", "the name of the model on the server is missing: `served = \"…\"`"),
             Self { max_tokens: 0, .. } => {
                 return wrong(
                     "endpoint",
@@ -179,12 +179,12 @@ impl Sample {
     }
 
     /// Asks the server.
-    fn ask_server(&self, endpoint: &str, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn ask_server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<(), StageError> {
         let prompt = Prompt {
             template: self.prompt.clone().unwrap_or_default(),
         };
         self.check_prompt(&prompt)?;
-        let rows = job.rows("data")?;
+        let rows = context.rows("data")?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, &self.ask, self.samples)).collect();
         let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
@@ -193,7 +193,7 @@ impl Sample {
             CompletionRequest {
                 prompt: prompt.render(&row.prompt, steps),
                 // Servers take 32 bits.
-                seed: Stream::new(job.seed, &label).below(1 << 31),
+                seed: Stream::new(context.seed, &label).below(1 << 31),
             }
         };
         let common = json!({
@@ -205,7 +205,7 @@ impl Sample {
         if !self.stop.is_empty() {
             common.insert("stop".to_owned(), json!(self.stop));
         }
-        let key = match (&self.api_key_env, job.secret.map(str::trim)) {
+        let key = match (&self.api_key_env, context.secret.map(str::trim)) {
             (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey { variable, key }),
             (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
             (None, _) => None,
@@ -217,7 +217,7 @@ impl Sample {
             key,
             common,
         };
-        let written = server.complete(&asked.iter().map(question).collect::<Vec<_>>(), job)?;
+        let written = server.complete(&asked.iter().map(question).collect::<Vec<_>>(), context)?;
         let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
             problem: row.clone(),
             requested,
@@ -225,10 +225,10 @@ impl Sample {
             response: written.text,
             tokens: written.tokens,
         });
-        job.write("answers", &answers.collect::<Vec<_>>())
+        context.write_answers("answers", &answers.collect::<Vec<_>>())
     }
 
-    /// Refuses a prompt that does not say what `ask` asks.
+    /// Refuses a prompt that does not fit `ask`.
     fn check_prompt(&self, prompt: &Prompt) -> Result<(), StageError> {
         match (prompt.is_numbered(), self.ask.is_empty()) {
             (false, false) => Err(failed(
@@ -259,19 +259,19 @@ fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Refuses to ask the same twice.
+/// Refuses repeated numbers.
 pub(super) fn check_ask(ask: &[i32]) -> Result<(), ParamError> {
     let again = ask
         .iter()
         .enumerate()
         .find(|(place, shift)| ask.iter().take(*place).any(|earlier| earlier == *shift));
     match again {
-        Some((_, shift)) => Err(ParamError::new("ask", format!("{shift} stands twice"))),
+        Some((_, shift)) => Err(ParamError::new("ask", format!("{shift} appears twice"))),
         None => Ok(()),
     }
 }
 
-/// Refuses a text that ends every response before it starts.
+/// Refuses an empty stop text, which would end every response before it starts.
 pub(super) fn check_stop(stop: &[String]) -> Result<(), ParamError> {
     if stop.iter().any(String::is_empty) {
         return Err(ParamError::new("stop", "an empty text would end every response before it starts"));
@@ -307,27 +307,27 @@ impl Stage for Sample {
         self.endpoint.is_none().then(|| engine::numeric_class(self.engine, self.dtype))
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         if let Some(endpoint) = &self.endpoint {
-            return self.ask_server(endpoint, job);
+            return self.ask_server(endpoint, context);
         }
-        let model = job.list("model").first();
+        let model = context.list("model").first();
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
         self.check_prompt(&model.prompt)?;
-        let rows = job.rows("data")?;
-        // Rows of no task are found now rather than when their answers are judged.
+        let rows = context.rows("data")?;
+        // Fails now, before anything is computed, rather than when the answers are judged.
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let mut asker = Asker {
-            job,
+            context,
             model,
             ask: &self.ask,
             samples: self.samples,
-            sampling: self.sampling(job.seed),
+            sampling: self.sampling(context.seed),
             done: 0,
             total: 0,
         };
         asker.total = asker.requests(&rows);
         let answers = asker.answers(&rows)?;
-        job.write("answers", &answers)
+        context.write_answers("answers", &answers)
     }
 }

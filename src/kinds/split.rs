@@ -77,11 +77,11 @@ impl Stage for Split {
         true
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let within = |row: &Row| row.step_num <= self.steps;
-        let (mut inside, outside): (Vec<Row>, Vec<Row>) = job.rows("training")?.into_iter().partition(within);
-        let (test_id, test_ood): (Vec<Row>, Vec<Row>) = job.rows("testing")?.into_iter().partition(within);
-        let development = take(&mut inside, "development", Some(self.development), job.seed)?;
+        let (mut inside, outside): (Vec<Row>, Vec<Row>) = context.rows("training")?.into_iter().partition(within);
+        let (test_id, test_ood): (Vec<Row>, Vec<Row>) = context.rows("testing")?.into_iter().partition(within);
+        let development = take(&mut inside, "development", Some(self.development), context.seed)?;
         let mut written = 0;
         let sets = [
             ("train", inside, self.train),
@@ -91,20 +91,23 @@ impl Stage for Split {
             ("test_ood", test_ood, self.test_ood),
         ];
         for (port, mut rows, count) in sets {
-            let rows = take(&mut rows, port, count, job.seed)?;
+            let rows = take(&mut rows, port, count, context.seed)?;
             written += rows.len() as u64;
-            job.write(port, &rows)?;
+            context.write_rows(port, &rows)?;
         }
-        job.tell(written, written, "rows", []);
+        context.tell(written, written, "rows", []);
         Ok(())
     }
 }
 
-/// Takes so many rows out, chosen at random, in their order; all where no number is given.
+/// Removes `count` rows, chosen at random, and returns them in their order; all rows for `None`.
 fn take(rows: &mut Vec<Row>, port: &str, count: Option<usize>, seed: u64) -> Result<Vec<Row>, StageError> {
     let Some(count) = count else { return Ok(std::mem::take(rows)) };
     if count > rows.len() {
-        return Err(failed(format!("`{port} = {count}` is more than there are: {} rows", rows.len())));
+        return Err(failed(format!(
+            "`{port} = {count}` is more than the {} rows that are left",
+            rows.len()
+        )));
     }
     let mut order: Vec<usize> = (0..rows.len()).collect();
     Stream::new(seed, &format!("split {port}")).shuffle(&mut order);

@@ -35,7 +35,7 @@ pub(super) static KIND: Kind = Kind {
 const BASE: &str = "base";
 
 /// A training.
-struct Train(Recipe);
+struct TrainStage(Recipe);
 
 fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     let mut params = params.clone();
@@ -61,13 +61,13 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     }
     check_frozen(&recipe)?;
     check_lora(&recipe, given)?;
-    Ok(Box::new(Train(recipe)))
+    Ok(Box::new(TrainStage(recipe)))
 }
 
 /// Refuses to freeze weights that the model does not have, before anything runs. Their names do not depend on the vocabulary; those of a
 /// base are checked when it is there.
 fn check_frozen(recipe: &Recipe) -> Result<(), ParamError> {
-    // What is wrong with the model is said elsewhere.
+    // An invalid model is reported elsewhere.
     let shape = recipe.model.as_ref().and_then(|model| model.shape(1).ok());
     let named = engine::check_frozen(recipe.engine, &recipe.frozen);
     let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
@@ -89,7 +89,7 @@ fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), ParamError> {
     checked.or_else(wrong)
 }
 
-impl Stage for Train {
+impl Stage for TrainStage {
     fn params(&self) -> serde_json::Value {
         json!(self.0)
     }
@@ -104,7 +104,7 @@ impl Stage for Train {
 
     fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let base = from.params().get("model").map(Architecture::deserialize);
-        // A base that has a base itself may leave its shape to that: the run will tell.
+        // A base may take its shape from a base of its own; that is checked when the stage runs.
         if let ("base", Some(written), Some(Ok(base))) = (port, &self.0.model, base) {
             let wrong = |error: TrainError| ParamError::new("model", error.to_string());
             return trainer::check_base(written, &base).map_err(wrong);
@@ -112,37 +112,37 @@ impl Stage for Train {
         Ok(())
     }
 
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError> {
-        let rows = job.rows("data")?;
-        let base = job.list("base").first().map(|folder| || model::load(folder));
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
+        let rows = context.rows("data")?;
+        let base = context.list("base").first().map(|folder| || model::load(folder));
         let run = TrainingRun {
-            scratch: job.scratch,
-            threads: job.threads,
-            device: job.device,
-            memory: job.memory,
-            progress: &|reading| tell(job, &reading),
-            stop: job.stop,
+            scratch: context.scratch,
+            threads: context.threads,
+            device: context.device,
+            memory: context.memory,
+            progress: &|reading| tell(context, &reading),
+            stop: context.stop,
         };
         let data = TrainingData {
             rows: &rows,
-            vocabulary: &job.rows("vocabulary")?,
+            vocabulary: &context.rows("vocabulary")?,
             base: base.as_ref().map(|read| read as &ReadModel<'_>),
         };
-        let trained = trainer::train(&self.0, &data, job.seed, &run).map_err(train_failed)?;
-        trained.save(&job.outputs.join("model")).map_err(train_failed)
+        let trained = trainer::train(&self.0, &data, context.seed, &run).map_err(train_failed)?;
+        trained.save(&context.outputs.join("model")).map_err(train_failed)
     }
 }
 
-fn tell(job: &StageContext<'_>, reading: &TrainingProgress) {
+fn tell(context: &StageContext<'_>, reading: &TrainingProgress) {
     let readings = [
         ("loss", reading.loss),
         ("learning_rate", reading.learning_rate),
         ("tokens_per_second", reading.tokens_per_second),
     ];
-    job.tell(reading.step, reading.steps, "steps", readings);
+    context.tell(reading.step, reading.steps, "steps", readings);
 }
 
-/// A failure to train, as the stage's.
+/// The stage's error for a failure to train.
 fn train_failed(error: TrainError) -> StageError {
     match error {
         TrainError::Stopped => StageError::Stopped,

@@ -1,5 +1,6 @@
 //! Records as text: when, by whom and with which program a stage was executed.
 
+use lab::json_path;
 use lab::store::Record;
 use serde_json::Value;
 
@@ -33,17 +34,11 @@ pub fn program_and_commit(record: &Record) -> String {
 
 /// A line for each value of the params: `model.width = 64`.
 pub fn param_lines(params: &Value) -> Vec<String> {
-    fn walk(path: &str, value: &Value, lines: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                walk(&path, value, lines);
-            }),
-            Value::Null => {}
-            value => lines.push(format!("{path} = {value}")),
-        }
-    }
     let mut lines = Vec::new();
-    walk("", params, &mut lines);
+    json_path::leaves("", params, &mut |path, value| {
+        if !value.is_null() {
+            lines.push(format!("{path} = {value}"));
+        }
+    });
     lines
 }

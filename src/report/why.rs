@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use kinds::metrics::MetricValue;
 use petgraph::graph::NodeIndex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::error::LookupError;
 use crate::gather;
@@ -86,24 +87,22 @@ fn measured_numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<
     let mut numbers = Vec::new();
     let sets = gather::metrics(&store.object(&artifact.digest))?;
     for (data, metrics) in gather::data_sets(&plan.dag, node).iter().zip(&sets) {
-        add_numbers(data, "", metrics, &mut numbers);
+        let mut measured: Vec<MeasuredNumber> = metrics
+            .flattened()
+            .into_iter()
+            .filter_map(|(metric, value)| match value {
+                MetricValue::Number(number) => Some(MeasuredNumber {
+                    data: data.clone(),
+                    metric,
+                    value: Value::Number(number.clone()),
+                }),
+                _ => None,
+            })
+            .collect();
+        measured.sort_by(|one, other| one.metric.cmp(&other.metric));
+        numbers.extend(measured);
     }
     Ok(numbers)
-}
-
-fn add_numbers(data: &str, path: &str, metrics: &Map<String, Value>, numbers: &mut Vec<MeasuredNumber>) {
-    for (name, value) in metrics {
-        let metric = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match value {
-            Value::Object(inner) => add_numbers(data, &metric, inner, numbers),
-            Value::Number(_) => numbers.push(MeasuredNumber {
-                data: data.to_owned(),
-                metric,
-                value: value.clone(),
-            }),
-            _ => {}
-        }
-    }
 }
 
 /// The walk back. Each stage is described once and named after that.

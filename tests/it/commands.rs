@@ -298,7 +298,7 @@ fn what_goes_wrong_is_said() {
     ];
     assert_snapshot!(all.join("\n"), @r#"
     `sh -c echo why; exit 3` failed: exit status: 3 ["why"]
-    cannot start `no-such-program`: No such file or directory (os error 2) (programs are looked for in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin) []
+    cannot start `no-such-program`: No such file or directory (os error 2) (searched in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin) []
     output `data`: the program wrote nothing to LAB/cache []
     output `data`: LAB/cache []
     "#);
@@ -333,13 +333,13 @@ fn params_and_inputs_are_checked_before_anything_runs() {
     assert_snapshot!(all.join("\n"), @r#"
     × stage `x` (command) needs a field `run`
     × the list is empty; its first item is the program
-    × a stage puts out something: `outputs = { data = "dataset" }`
+    × a stage needs an output: `outputs = { data = "dataset" }`
     × no outputs.data `table` (known: dataset, model, answers, metrics, file)
-    × `Data` cannot name an output: small letters, digits and `_` only, and not `source`
+    × `Data` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`
     × no stage `nothing` (known: x)
     × `source` cannot name an input: small letters, digits and `_` only, and not `source`
     × `inputs` must be a table of references, not the text "x"
-    × `RUNNER_SEED` cannot be set: a name has no `=`, and those that begin with `RUNNER_` are ours
+    × `RUNNER_SEED` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved
     × input `full` of mix takes a data set or a list of them; `x.data` is a file or folder
     "#);
 }

@@ -119,14 +119,14 @@ fn case(task: &'static str, row: &Row, all: &[Row], stream: &mut Stream) -> Case
             vec!["North.", "East.", "South.", "West.", "Left,", "Right,", "Around"],
         ),
     };
-    let mut answer = metrics::read(&row.completion).answer.unwrap().to_owned();
+    let mut answer = metrics::read_solution(&row.completion).answer.unwrap().to_owned();
     if task == "algebra" && stream.below(3) > 0 {
         answer = rewritten(&answer, stream);
     }
     answer = match stream.below(5) {
         0 => slip(&answer, &alphabet, stream),
         1 => exchange(&answer, &words, stream),
-        2 => metrics::read(&any(all, stream).completion).answer.unwrap().to_owned(),
+        2 => metrics::read_solution(&any(all, stream).completion).answer.unwrap().to_owned(),
         _ => answer,
     };
     let mut steps: Vec<String> = metrics::steps(&row.completion).map(str::to_owned).collect();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judges answers and steps, written apart from the judges in src/task/ and in other ways: big integers, complex numbers, sympy.
+"""Judges answers and steps, written apart from the judges in src/kinds/task/ and in other ways: big integers, complex numbers, sympy.
 
 Reads JSON Lines of {"task", "prompt", "gold", "answer", "steps"} and writes one {"right", "follows"} for each.
 

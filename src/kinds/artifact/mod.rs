@@ -1,49 +1,42 @@
-//! The formats of artifacts.
+//! The formats of artifacts: one module with a reader and a writer for each port type.
+//!
+//! | port type | module | file or folder |
+//! |---|---|---|
+//! | data set | [`data_set`] | JSON Lines of [`learn::dataset::Row`] |
+//! | answers | [`answers`] | JSON Lines of [`learn::dataset::Answer`] |
+//! | model | [`model`] | a folder, as `learn` writes it; with a training curve, see [`curve`] |
+//! | metrics | [`metrics`] | a folder with `metrics.json` and the answers to each data set |
+//!
+//! A file has any content.
 
-use std::collections::BTreeMap;
+pub mod answers;
+pub mod curve;
+pub mod data_set;
+mod error;
+pub mod metrics;
+pub mod model;
+mod tensorboard;
+
 use std::path::Path;
 
-use lab::reporter::{ArtifactReader, CurvePoint};
-use serde::Deserialize;
+use lab::stage::PortType;
 
-use crate::metrics::Metrics;
+pub use error::ArtifactError;
+pub use tensorboard::TENSORBOARD;
 
-/// Reads training curves and scores for TensorBoard.
-pub const TENSORBOARD: ArtifactReader = ArtifactReader { curve, scores };
-
-/// A point of a model's training curve.
-#[derive(Deserialize)]
-struct Point {
-    step: u64,
-    #[serde(flatten)]
-    readings: BTreeMap<String, serde_json::Value>,
-}
-
-/// The training curve of a model; empty for any other artifact.
-fn curve(artifact: &Path) -> Vec<CurvePoint> {
-    let text = std::fs::read_to_string(artifact.join("training.jsonl")).unwrap_or_default();
-    let points = text.lines().filter_map(|line| serde_json::from_str::<Point>(line).ok());
-    let number = |(name, value): (String, serde_json::Value)| Some((name, value.as_f64()?));
-    points
-        .map(|point| (point.step, point.readings.into_iter().filter_map(number).collect()))
-        .collect()
-}
-
-/// The main scores of each data set; empty for an artifact that is no metrics.
-fn scores(artifact: &Path) -> Vec<Vec<(String, f64)>> {
-    let bytes = std::fs::read(artifact.join("metrics.json")).unwrap_or_default();
-    let Ok(metrics) = serde_json::from_slice::<Metrics>(&bytes) else {
-        return Vec::new();
-    };
-    let sets = metrics.sets.into_iter().map(|set| {
-        let values = [
-            ("accuracy", set.accuracy),
-            ("valid_right", set.valid_right),
-            ("average_steps", set.average_steps),
-            ("average_tokens", set.average_tokens),
-        ];
-        let there = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        there.collect()
-    });
-    sets.collect()
+/// Checks that an artifact which a user's program wrote has the format of its port type.
+///
+/// # Errors
+/// When it is missing, or has another format; the message names the path.
+pub fn check_format(path: &Path, port: PortType) -> Result<(), ArtifactError> {
+    if !path.exists() {
+        return Err(ArtifactError::Missing { path: path.to_owned() });
+    }
+    match port {
+        PortType::Dataset => data_set::lines(path)?.try_for_each(|row| Ok(row.map(drop)?)),
+        PortType::Answers => answers::lines(path)?.try_for_each(|answer| Ok(answer.map(drop)?)),
+        PortType::Model if !model::is_model(path) => Err(ArtifactError::NoModel { path: path.to_owned() }),
+        PortType::Metrics => metrics::read(path).map(drop),
+        PortType::Model | PortType::File => Ok(()),
+    }
 }

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use csv::{ErrorKind, ReaderBuilder, StringRecord};
 
-use super::{Field, Record, Take, line_error};
+use super::{Field, ForeignRecord, TakeRecord, line_error};
 use learn::dataset::{self, DatasetError};
 
-pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError> {
+pub(super) fn records(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let failed = |error: csv::Error| wrong(path, error);
     let mut reader = ReaderBuilder::new().from_path(path).map_err(failed)?;
     let names = reader.headers().map_err(failed)?.clone();
@@ -15,7 +15,7 @@ pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetErr
     while reader.read_record(&mut record).map_err(failed)? {
         let line = record.position().map_or(0, csv::Position::line);
         let fields = names.iter().zip(&record);
-        let fields: Record = fields
+        let fields: ForeignRecord = fields
             .map(|(name, text)| (name.trim().to_owned(), Field::Text(text.to_owned())))
             .collect();
         take(fields, line).map_err(|problem| line_error(path, line, problem))?;

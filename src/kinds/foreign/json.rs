@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-use super::{Record, Take, line_error};
+use super::{ForeignRecord, RecordRefused, TakeRecord, line_error};
 use learn::dataset::{self, DatasetError};
 
 /// JSON Lines.
-pub(super) fn lines(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError> {
-    let mut records = dataset::open::<Record>(path)?;
+pub(super) fn lines(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
+    let mut records = dataset::open::<ForeignRecord>(path)?;
     while let Some(record) = records.next() {
         let record = record?;
         let line = records.line();
@@ -22,8 +22,8 @@ pub(super) fn lines(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError
     Ok(())
 }
 
-/// A list, of which one record is in memory at a time.
-pub(super) fn list(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError> {
+/// A list; one record is in memory at a time.
+pub(super) fn list(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
     let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
     let refused = RefCell::new(None);
@@ -48,9 +48,9 @@ pub(super) fn list(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError>
 }
 
 struct Records<'a, 't> {
-    take: &'a mut Take<'t>,
-    /// Which record was refused, and why.
-    refused: &'a RefCell<Option<(u64, String)>>,
+    take: &'a mut TakeRecord<'t>,
+    /// The number of a refused record, and the reason.
+    refused: &'a RefCell<Option<(u64, RecordRefused)>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Records<'_, '_> {
@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for Records<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(record) = items.next_element::<Record>()? {
+        while let Some(record) = items.next_element::<ForeignRecord>()? {
             number += 1;
             if let Err(problem) = (self.take)(record, number) {
                 *self.refused.borrow_mut() = Some((number, problem));

@@ -1,9 +1,10 @@
-//! Data sets as others write them: JSON Lines, JSON, CSV and Parquet, read record by record.
+//! Data sets in the formats of other programs: JSON Lines, JSON, CSV and Parquet, read record by record.
 //!
-//! Which of them a file is, its content says: a path is no part of any key. Memory stays near the size of one record (of a page, for
-//! Parquet), whatever a file claims to hold.
+//! The format is detected from the content of a file, because a path is never part of a key. Memory stays near the size of one record (of
+//! a page, for Parquet), whatever size a file declares.
 
 mod csv;
+mod error;
 mod json;
 mod layout;
 mod parquet;
@@ -22,10 +23,13 @@ use serde_json::Value;
 
 use learn::dataset::{DatasetError, file_error};
 
+pub use error::{FieldTypeError, RecordRefused};
+
 /// How a file is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Read, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+#[schemars(rename = "Format")]
+pub enum FileFormat {
     /// What the file's first bytes look like.
     #[default]
     Auto,
@@ -40,7 +44,7 @@ pub enum Format {
 }
 
 /// The fields of one record, by name.
-pub type Record = BTreeMap<String, Field>;
+pub type ForeignRecord = BTreeMap<String, Field>;
 
 /// One value of a record.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,39 +52,39 @@ pub enum Field {
     Nothing,
     Text(String),
     Number(serde_json::Number),
-    /// Something that is neither: what it is.
+    /// A value that is neither; its type in words.
     Other(&'static str),
 }
 
-/// Takes the records of a file, each with the number of its line (for Parquet of its row), from 1; says whether to go on.
-pub type Take<'a> = dyn FnMut(Record, u64) -> Result<(), String> + 'a;
+/// Is called with each record of a file and the number of its line (in Parquet, of its row), from 1. An error ends the reading.
+pub type TakeRecord<'a> = dyn FnMut(ForeignRecord, u64) -> Result<(), RecordRefused> + 'a;
 
 /// Reads a file record by record.
 ///
 /// # Errors
-/// When the file cannot be read or is not of the format, or `take` refuses a record; the message names the place.
-pub fn records(path: &Path, format: Format, take: &mut Take<'_>) -> Result<(), DatasetError> {
+/// When the file cannot be read, has another format, or `take` refuses a record; the message names the file and the line.
+pub fn records(path: &Path, format: FileFormat, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let format = match format {
-        Format::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
+        FileFormat::Auto => format_of(path).map_err(|cause| file_error("read", path, cause))?,
         given => given,
     };
     match format {
-        Format::Jsonl | Format::Auto => json::lines(path, take),
-        Format::Json => json::list(path, take),
-        Format::Csv => csv::records(path, take),
-        Format::Parquet => parquet::records(path, take),
+        FileFormat::Jsonl | FileFormat::Auto => json::lines(path, take),
+        FileFormat::Json => json::list(path, take),
+        FileFormat::Csv => csv::records(path, take),
+        FileFormat::Parquet => parquet::records(path, take),
     }
 }
 
-fn format_of(path: &Path) -> std::io::Result<Format> {
+fn format_of(path: &Path) -> std::io::Result<FileFormat> {
     let mut file = BufReader::new(File::open(path)?);
     let start = file.fill_buf()?;
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     Ok(match start.trim_ascii_start() {
-        [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
-        [b'[', ..] => Format::Json,
-        [b'{', ..] | [] => Format::Jsonl,
-        _ => Format::Csv,
+        [b'P', b'A', b'R', b'1', ..] => FileFormat::Parquet,
+        [b'[', ..] => FileFormat::Json,
+        [b'{', ..] | [] => FileFormat::Jsonl,
+        _ => FileFormat::Csv,
     })
 }
 
@@ -93,30 +97,30 @@ fn line_error(path: &Path, line: u64, problem: impl fmt::Display) -> DatasetErro
 }
 
 impl Field {
-    /// The field as a row has it; nothing where it is missing.
+    /// The field as a value of a row; `None` if it is missing.
     ///
     /// # Errors
     /// When it is neither text nor number.
-    pub fn value(self) -> Result<Option<Value>, String> {
+    pub fn value(self) -> Result<Option<Value>, FieldTypeError> {
         match self {
             Self::Nothing => Ok(None),
             Self::Text(text) => Ok(Some(text.into())),
             Self::Number(number) => Ok(Some(number.into())),
-            Self::Other(what) => Err(format!("is {what}, and must be a text or a number")),
+            Self::Other(what) => Err(FieldTypeError(what)),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(FieldVisitor)
     }
 }
 
-/// Reads a value, and over one that no row has, without keeping it.
-struct Reader;
+/// Reads a value. Lists and objects, which no row has, are skipped without keeping them.
+struct FieldVisitor;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for FieldVisitor {
     type Value = Field;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -140,7 +144,7 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Field, E> {
-        Ok(serde_json::Number::from_f64(number).map_or(Field::Other("no number"), Field::Number))
+        Ok(serde_json::Number::from_f64(number).map_or(Field::Other("not a number"), Field::Number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Field, E> {

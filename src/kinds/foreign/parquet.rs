@@ -1,6 +1,7 @@
 //! Apache Parquet.
 //!
-//! The reader trusts what a file says of itself: sizes are held against the file first, and a panic within it is an error about the file.
+//! The reader trusts the sizes that a file declares. So they are checked against the file first, and a panic of the reader becomes an error
+//! about the file.
 
 use std::fmt;
 use std::fs::File;
@@ -9,11 +10,12 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field as Cell, Row};
 
-use super::{Field, Record, Take, layout, line_error};
+use super::error::ParquetFailure;
+use super::{Field, ForeignRecord, TakeRecord, layout, line_error};
 use learn::catch_panic;
 use learn::dataset::{self, DatasetError};
 
-pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetError> {
+pub(super) fn records(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
     let bytes = file.metadata().map_err(|cause| dataset::file_error("read", path, cause))?.len();
     let mut row = 0;
@@ -21,12 +23,12 @@ pub(super) fn records(path: &Path, take: &mut Take<'_>) -> Result<(), DatasetErr
     read.map_err(|problem| line_error(path, row, problem))
 }
 
-fn read(file: File, bytes: u64, number: &mut u64, take: &mut Take<'_>) -> Result<(), String> {
+fn read(file: File, bytes: u64, number: &mut u64, take: &mut TakeRecord<'_>) -> Result<(), ParquetFailure> {
     layout::footer(&file, bytes).map_err(broken)?;
     let pages = file.try_clone().map_err(broken)?;
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     if reader.metadata().file_metadata().schema_descr().num_columns() == 0 {
-        return Err("it has no columns".to_owned());
+        return Err(ParquetFailure::NoColumns);
     }
     layout::columns(reader.metadata(), pages, bytes)?;
     let rows = reader.get_row_iter(None).map_err(broken)?;
@@ -37,11 +39,11 @@ fn read(file: File, bytes: u64, number: &mut u64, take: &mut Take<'_>) -> Result
     Ok(())
 }
 
-fn broken(error: impl fmt::Display) -> String {
-    format!("not a Parquet file that can be read: {error}")
+fn broken(error: impl fmt::Display) -> ParquetFailure {
+    ParquetFailure::Broken(error.to_string())
 }
 
-fn record(row: &Row) -> Record {
+fn record(row: &Row) -> ForeignRecord {
     let field = |cell: &Cell| match cell {
         Cell::Null => Field::Nothing,
         Cell::Str(text) => Field::Text(text.clone()),
@@ -63,5 +65,5 @@ fn record(row: &Row) -> Record {
 }
 
 fn float(number: f64) -> Field {
-    serde_json::Number::from_f64(number).map_or(Field::Other("no number"), Field::Number)
+    serde_json::Number::from_f64(number).map_or(Field::Other("not a number"), Field::Number)
 }

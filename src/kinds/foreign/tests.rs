@@ -15,7 +15,7 @@ fn read(bytes: &[u8]) -> String {
 
 fn collect(path: &Path) -> String {
     let mut found = Vec::new();
-    let read = records(path, Format::Auto, &mut |record, line| {
+    let read = records(path, FileFormat::Auto, &mut |record, line| {
         let fields = record.into_iter().map(|(name, field)| match field {
             Field::Text(text) => format!("{name}={text:?}"),
             Field::Number(number) => format!("{name}={number}"),

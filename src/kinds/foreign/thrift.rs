@@ -1,39 +1,48 @@
-//! Thrift's compact protocol, read over: what the numbers of a Parquet file's structures say, before anything is made of them.
+//! Thrift's compact protocol: reads over the structures of a Parquet file and reports their numbers, before memory is taken for them.
 
 use std::io::Read;
 
-/// Structures within each other; Parquet has six.
-const DEPTH: usize = 16;
+use super::error::LayoutError;
 
-/// What a structure has at a place: the numbers of the fields that lead to it.
-pub(super) enum Found {
+/// Limit for nested structures; Parquet nests six.
+const MAX_THRIFT_DEPTH: usize = 16;
+
+fn too_deep(what: &'static str) -> LayoutError {
+    LayoutError::TooDeep {
+        what,
+        limit: MAX_THRIFT_DEPTH,
+    }
+}
+
+/// A part of a structure. Its path is the list of the field numbers that lead to it.
+pub(super) enum ThriftItem {
     Number(i64),
-    /// A list of so many.
+    /// A list of this length.
     List(u64),
-    /// A structure is over.
+    /// The end of a structure.
     End,
 }
 
-/// Is told what is found; refuses it, or not.
-pub(super) type Visit<'a> = dyn FnMut(&[i16], Found) -> Result<(), String> + 'a;
+/// Is called with the path of each part; an error ends the reading.
+pub(super) type VisitItem<'a> = dyn FnMut(&[i16], ThriftItem) -> Result<(), LayoutError> + 'a;
 
-/// Bytes of which so many are left.
-pub(super) struct Reader<R> {
+/// Reads from `input`, of which `left` bytes are left.
+pub(super) struct ThriftReader<R> {
     pub(super) input: R,
     pub(super) left: u64,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> ThriftReader<R> {
     /// Reads over one structure.
-    pub(super) fn structure(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
-        if path.len() > DEPTH {
-            return Err(format!("it has structures more than {DEPTH} deep"));
+    pub(super) fn structure(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), LayoutError> {
+        if path.len() > MAX_THRIFT_DEPTH {
+            return Err(too_deep("structures"));
         }
         let mut field = 0_i16;
         loop {
             let byte = self.byte()?;
             if byte == 0 {
-                return visit(path, Found::End);
+                return visit(path, ThriftItem::End);
             }
             field = match byte >> 4 {
                 0 => self.zigzag()? as i16,
@@ -45,13 +54,13 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn value(&mut self, kind: u8, path: &mut Vec<i16>, visit: &mut Visit<'_>, listed: bool) -> Result<(), String> {
+    fn value(&mut self, kind: u8, path: &mut Vec<i16>, visit: &mut VisitItem<'_>, listed: bool) -> Result<(), LayoutError> {
         match kind {
             1 | 2 if !listed => Ok(()),
             1..=3 => self.skip(1),
             4..=6 => {
                 let number = self.zigzag()?;
-                visit(path, Found::Number(number))
+                visit(path, ThriftItem::Number(number))
             }
             7 => self.skip(8),
             8 => {
@@ -62,24 +71,24 @@ impl<R: Read> Reader<R> {
             11 => self.map(path, visit),
             12 => self.structure(path, visit),
             13 => self.skip(16),
-            other => Err(format!("it has a value of the kind {other}, which there is none of")),
+            other => Err(LayoutError::UnknownType(other)),
         }
     }
 
-    fn list(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
+    fn list(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), LayoutError> {
         let byte = self.byte()?;
         let count = match byte >> 4 {
             15 => self.varint()?,
             count => count.into(),
         };
-        self.has(count)?;
-        visit(path, Found::List(count))?;
+        self.check_left(count)?;
+        visit(path, ThriftItem::List(count))?;
         // Lists of lists are as deep as structures of structures.
         path.push(0);
-        let nested = path.len() > DEPTH;
+        let nested = path.len() > MAX_THRIFT_DEPTH;
         for _ in 0..count {
             if nested {
-                return Err(format!("it has lists more than {DEPTH} deep"));
+                return Err(too_deep("lists"));
             }
             self.value(byte & 15, path, visit, true)?;
         }
@@ -87,16 +96,16 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    fn map(&mut self, path: &mut Vec<i16>, visit: &mut Visit<'_>) -> Result<(), String> {
+    fn map(&mut self, path: &mut Vec<i16>, visit: &mut VisitItem<'_>) -> Result<(), LayoutError> {
         let count = self.varint()?;
-        self.has(count)?;
+        self.check_left(count)?;
         if count == 0 {
             return Ok(());
         }
         let kinds = self.byte()?;
         path.push(0);
-        if path.len() > DEPTH {
-            return Err(format!("it has maps more than {DEPTH} deep"));
+        if path.len() > MAX_THRIFT_DEPTH {
+            return Err(too_deep("maps"));
         }
         for _ in 0..count {
             self.value(kinds >> 4, path, visit, true)?;
@@ -106,36 +115,33 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// Whether so many things can be left, of a byte at least.
-    fn has(&self, count: u64) -> Result<(), String> {
+    /// Checks that `count` things of at least one byte each can be left.
+    fn check_left(&self, count: u64) -> Result<(), LayoutError> {
         if count <= self.left {
             return Ok(());
         }
-        Err(format!(
-            "it says that {count} values or bytes follow where {} bytes are left",
-            self.left
-        ))
+        Err(LayoutError::TooMany { count, left: self.left })
     }
 
-    fn byte(&mut self) -> Result<u8, String> {
-        self.has(1)?;
+    fn byte(&mut self) -> Result<u8, LayoutError> {
+        self.check_left(1)?;
         let mut byte = [0];
-        self.input.read_exact(&mut byte).map_err(|error| error.to_string())?;
+        self.input.read_exact(&mut byte)?;
         self.left -= 1;
         Ok(byte[0])
     }
 
-    fn skip(&mut self, count: u64) -> Result<(), String> {
-        self.has(count)?;
+    fn skip(&mut self, count: u64) -> Result<(), LayoutError> {
+        self.check_left(count)?;
         let skipped = std::io::copy(&mut self.input.by_ref().take(count), &mut std::io::sink());
-        if skipped.map_err(|error| error.to_string())? != count {
-            return Err("it ends in the middle of a value".to_owned());
+        if skipped? != count {
+            return Err(LayoutError::Truncated);
         }
         self.left -= count;
         Ok(())
     }
 
-    fn varint(&mut self) -> Result<u64, String> {
+    fn varint(&mut self) -> Result<u64, LayoutError> {
         let mut number = 0;
         for shift in (0..70).step_by(7) {
             let byte = self.byte()?;
@@ -144,10 +150,10 @@ impl<R: Read> Reader<R> {
                 return Ok(number);
             }
         }
-        Err("it has a number of more than 64 bits".to_owned())
+        Err(LayoutError::NumberTooLong)
     }
 
-    fn zigzag(&mut self) -> Result<i64, String> {
+    fn zigzag(&mut self) -> Result<i64, LayoutError> {
         let number = self.varint()?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }

@@ -1,190 +1,116 @@
-//! What is measured on answers: accuracy, steps, and how well a numbered model follows the number asked for.
+//! The metrics of answers: accuracy, steps, and how well a numbered model follows the requested number of steps.
 
+mod map;
+pub mod names;
 mod reading;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
-pub use reading::{Reading, read, steps};
+pub use map::{MetricMap, MetricValue};
+pub use reading::{SolutionReading, read_solution, steps};
 
 /// One answer, judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Steps that the model wrote.
+    /// Number of steps that the model wrote.
     pub steps: u32,
-    /// Steps of the full solution.
+    /// Number of steps of the full solution.
     pub full_steps: u32,
-    /// Steps that the prompt asked for, where it named a number.
+    /// Number of steps that the prompt requested; `None` if it names no number.
     pub requested: Option<u32>,
-    /// Whether the final answer is right.
+    /// Whether the final answer is correct.
     pub right: bool,
-    /// Whether there are steps, and each follows from what stands before it.
+    /// Whether the answer has steps, and each follows from what comes before it.
     pub valid: bool,
-    /// Whether the model came to `Thus, the answer is`.
+    /// Whether the answer contains `Thus, the answer is`.
     pub complete: bool,
-    /// Tokens that the model wrote.
+    /// Number of tokens that the model wrote.
     pub tokens: u32,
 }
 
 impl Outcome {
-    /// Whether it has the number of steps asked for.
+    /// Whether it has the requested number of steps.
     pub fn is_consistent(&self) -> bool {
         self.requested == Some(self.steps)
     }
 
-    /// METHOD, 3 (b): right, with the number of steps asked for, and that fewer than the full solution's.
+    /// docs/method.md, 3 (b): correct, with the requested number of steps, which is below the full solution's.
     pub fn is_kept(&self) -> bool {
         self.right && self.is_consistent() && self.steps < self.full_steps
     }
 }
 
-/// The content of `metrics.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// One for each data set, in the order of the references.
-    pub sets: Vec<SetMetrics>,
-}
-
-/// What is measured on the answers to one data set. Shares and accuracies are in `[0, 1]`; a mean over nothing is null.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SetMetrics {
-    /// Number of answers.
-    pub answers: u64,
-    /// Share of right answers.
-    pub accuracy: Option<f64>,
-    /// Share of answers whose steps are all valid: each follows from what stands before it.
-    pub valid: Option<f64>,
-    /// The same among the right answers: the others are right by luck, or by leaving out what is wrong.
-    pub valid_right: Option<f64>,
-    /// Mean number of steps, over all answers.
-    pub average_steps: Option<f64>,
-    /// Mean number of steps, over the right answers.
-    pub average_steps_right: Option<f64>,
-    /// Mean number of steps of the full solutions.
-    pub average_full_steps: Option<f64>,
-    /// Answers with fewer steps than the full solution.
-    pub fewer: Portion,
-    /// Answers with as many steps as the full solution.
-    pub same: Portion,
-    /// Answers with more steps than the full solution.
-    pub more: Portion,
-    /// Share of answers that never came to `Thus, the answer is`.
-    pub incomplete: Option<f64>,
-    /// Mean number of generated tokens.
-    pub average_tokens: Option<f64>,
-    /// The same by the number of steps of the full solution, ascending.
-    pub by_full_steps: Vec<ByFullSteps>,
-    /// For numbered prompts.
-    pub following: Option<Following>,
-}
-
-/// A part of the answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Portion {
-    /// Of all answers.
-    pub share: Option<f64>,
-    /// Of this part.
-    pub accuracy: Option<f64>,
-}
-
-/// The answers to the problems whose full solution has a certain number of steps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ByFullSteps {
-    pub full_steps: u32,
-    pub answers: u64,
-    pub accuracy: Option<f64>,
-    pub valid_right: Option<f64>,
-    pub average_steps: Option<f64>,
-}
-
-/// How well a numbered model takes the number of steps that it is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Following {
-    /// Number of answers to prompts that name a number of steps.
-    pub requests: u64,
-    /// How many of them ask for fewer steps than the full solution has.
-    pub real_skips: u64,
-    /// Share of answers with as many steps as asked for (consistent answers).
-    pub consistency: Option<f64>,
-    /// The same over the real skips.
-    pub consistency_real_skips: Option<f64>,
-    /// Share of the consistent answers that are right.
-    pub accuracy_consistent: Option<f64>,
-    /// Mean number of steps, over these answers.
-    pub average_steps: Option<f64>,
-    /// What became of the requests, by how many steps they leave out, ascending.
-    pub by_skip: Vec<BySkip>,
-}
-
-/// The answers to requests that leave out a certain number of steps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BySkip {
-    /// Steps of the full solution, less those asked for.
-    pub skip: i64,
-    pub requests: u64,
-    /// How many answers have as many steps as asked for.
-    pub consistent: u64,
-    /// How many answers are right.
-    pub right: u64,
-    /// How many answers are skips that `filter` keeps: right, consistent, and shorter than the full solution. Equal ones count each.
-    pub kept: u64,
-    /// How many of the kept ones have valid steps alone.
-    pub kept_valid: u64,
-}
-
-/// All that is measured on the answers to one data set.
-pub fn measure(outcomes: &[Outcome]) -> SetMetrics {
+/// All that is measured on the answers to one data set. Shares and accuracies are in `[0, 1]`; a mean over no answers is null.
+pub fn measure(outcomes: &[Outcome]) -> MetricMap {
     let all = || outcomes.iter();
-    SetMetrics {
-        answers: outcomes.len() as u64,
-        accuracy: share(all(), |o| o.right),
-        valid: share(all(), |o| o.valid),
-        valid_right: share(all().filter(|o| o.right), |o| o.valid),
-        average_steps: mean(all(), |o| o.steps),
-        average_steps_right: mean(all().filter(|o| o.right), |o| o.steps),
-        average_full_steps: mean(all(), |o| o.full_steps),
-        fewer: portion(outcomes, |o| o.steps < o.full_steps),
-        same: portion(outcomes, |o| o.steps == o.full_steps),
-        more: portion(outcomes, |o| o.steps > o.full_steps),
-        incomplete: share(all(), |o| !o.complete),
-        average_tokens: mean(all(), |o| o.tokens),
-        by_full_steps: by_full_steps(outcomes),
-        following: following(outcomes),
-    }
+    let correct = || all().filter(|o| o.right);
+    let (fewer, same, more) = (
+        |o: &Outcome| o.steps < o.full_steps,
+        |o: &Outcome| o.steps == o.full_steps,
+        |o: &Outcome| o.steps > o.full_steps,
+    );
+    MetricMap::from([
+        (names::ANSWERS, (outcomes.len() as u64).into()),
+        (names::ACCURACY, share(all(), |o| o.right).into()),
+        (names::VALID, share(all(), |o| o.valid).into()),
+        (names::VALID_RIGHT, share(correct(), |o| o.valid).into()),
+        (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
+        (names::AVERAGE_STEPS_RIGHT, mean(correct(), |o| o.steps).into()),
+        (names::AVERAGE_FULL_STEPS, mean(all(), |o| o.full_steps).into()),
+        (names::FEWER_SHARE, share(all(), fewer).into()),
+        (names::FEWER_ACCURACY, share(all().filter(|o| fewer(o)), |o| o.right).into()),
+        (names::SAME_SHARE, share(all(), same).into()),
+        (names::SAME_ACCURACY, share(all().filter(|o| same(o)), |o| o.right).into()),
+        (names::MORE_SHARE, share(all(), more).into()),
+        (names::MORE_ACCURACY, share(all().filter(|o| more(o)), |o| o.right).into()),
+        (names::INCOMPLETE, share(all(), |o| !o.complete).into()),
+        (names::AVERAGE_TOKENS, mean(all(), |o| o.tokens).into()),
+        (names::BY_FULL_STEPS, by_full_steps(outcomes).into()),
+        (names::FOLLOWING, following(outcomes).into()),
+    ])
 }
 
-fn by_full_steps(outcomes: &[Outcome]) -> Vec<ByFullSteps> {
+/// The answers grouped by the number of steps of the full solution.
+fn by_full_steps(outcomes: &[Outcome]) -> Vec<MetricMap> {
     let mut groups: BTreeMap<u32, Vec<&Outcome>> = BTreeMap::new();
     for outcome in outcomes {
         groups.entry(outcome.full_steps).or_default().push(outcome);
     }
-    let measured = groups.into_iter().map(|(full_steps, group)| ByFullSteps {
-        full_steps,
-        answers: group.len() as u64,
-        accuracy: share(group.iter().copied(), |o| o.right),
-        valid_right: share(group.iter().copied().filter(|o| o.right), |o| o.valid),
-        average_steps: mean(group.iter().copied(), |o| o.steps),
+    let measured = groups.into_iter().map(|(full_steps, group)| {
+        let all = || group.iter().copied();
+        MetricMap::from([
+            (names::FULL_STEPS, u64::from(full_steps).into()),
+            (names::ANSWERS, (group.len() as u64).into()),
+            (names::ACCURACY, share(all(), |o| o.right).into()),
+            (names::VALID_RIGHT, share(all().filter(|o| o.right), |o| o.valid).into()),
+            (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
+        ])
     });
     measured.collect()
 }
 
-fn following(outcomes: &[Outcome]) -> Option<Following> {
+/// How well the model follows the requested number of steps; `None` if no prompt names one.
+fn following(outcomes: &[Outcome]) -> Option<MetricMap> {
     let requests: Vec<&Outcome> = outcomes.iter().filter(|o| o.requested.is_some()).collect();
     let all = || requests.iter().copied();
     let is_skip = |o: &Outcome| o.requested.is_some_and(|steps| steps < o.full_steps);
-    (!requests.is_empty()).then(|| Following {
-        requests: requests.len() as u64,
-        real_skips: all().filter(|o| is_skip(o)).count() as u64,
-        consistency: share(all(), Outcome::is_consistent),
-        consistency_real_skips: share(all().filter(|o| is_skip(o)), Outcome::is_consistent),
-        accuracy_consistent: share(all().filter(|o| o.is_consistent()), |o| o.right),
-        average_steps: mean(all(), |o| o.steps),
-        by_skip: by_skip(&requests),
+    let skips = || all().filter(|o| is_skip(o));
+    let consistent = || all().filter(|o| o.is_consistent());
+    (!requests.is_empty()).then(|| {
+        MetricMap::from([
+            (names::REQUESTS, (requests.len() as u64).into()),
+            (names::REAL_SKIPS, (skips().count() as u64).into()),
+            (names::CONSISTENCY, share(all(), Outcome::is_consistent).into()),
+            (names::CONSISTENCY_REAL_SKIPS, share(skips(), Outcome::is_consistent).into()),
+            (names::ACCURACY_CONSISTENT, share(consistent(), |o| o.right).into()),
+            (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
+            (names::BY_SKIP, by_skip(&requests).into()),
+        ])
     })
 }
 
-fn by_skip(requests: &[&Outcome]) -> Vec<BySkip> {
+/// The requests grouped by the number of steps that they leave out.
+fn by_skip(requests: &[&Outcome]) -> Vec<MetricMap> {
     let mut groups: BTreeMap<i64, Vec<&Outcome>> = BTreeMap::new();
     for outcome in requests {
         let skip = outcome.requested.map(|steps| i64::from(outcome.full_steps) - i64::from(steps));
@@ -192,31 +118,24 @@ fn by_skip(requests: &[&Outcome]) -> Vec<BySkip> {
     }
     let counted = groups.into_iter().map(|(skip, group)| {
         let count = |holds: fn(&Outcome) -> bool| group.iter().filter(|outcome| holds(outcome)).count() as u64;
-        BySkip {
-            skip,
-            requests: group.len() as u64,
-            consistent: count(Outcome::is_consistent),
-            right: count(|o| o.right),
-            kept: count(Outcome::is_kept),
-            kept_valid: count(|o| o.is_kept() && o.valid),
-        }
+        MetricMap::from([
+            (names::SKIP, skip.into()),
+            (names::REQUESTS, (group.len() as u64).into()),
+            (names::CONSISTENT, count(Outcome::is_consistent).into()),
+            (names::RIGHT, count(|o| o.right).into()),
+            (names::KEPT, count(Outcome::is_kept).into()),
+            (names::KEPT_VALID, count(|o| o.is_kept() && o.valid).into()),
+        ])
     });
     counted.collect()
 }
 
-fn portion(outcomes: &[Outcome], belongs: fn(&Outcome) -> bool) -> Portion {
-    Portion {
-        share: share(outcomes.iter(), belongs),
-        accuracy: share(outcomes.iter().filter(|o| belongs(o)), |o| o.right),
-    }
-}
-
-/// The share of `outcomes` that `holds`, or nothing where there are none.
+/// The share of `outcomes` for which `holds` is true; `None` over no outcomes.
 fn share<'a>(outcomes: impl Iterator<Item = &'a Outcome>, holds: impl Fn(&Outcome) -> bool) -> Option<f64> {
     mean(outcomes, |o| u32::from(holds(o)))
 }
 
-/// The mean of `value` over `outcomes`, or nothing where there are none. Summed in whole numbers: the order does not matter.
+/// The mean of `value` over `outcomes`; `None` over no outcomes. The sum is of integers, so that the order does not matter.
 fn mean<'a>(outcomes: impl Iterator<Item = &'a Outcome>, value: impl Fn(&Outcome) -> u32) -> Option<f64> {
     let (sum, count) = outcomes.fold((0u64, 0u64), |(sum, count), outcome| (sum + u64::from(value(outcome)), count + 1));
     (count > 0).then(|| sum as f64 / count as f64)
@@ -303,7 +222,7 @@ mod tests {
             // Not a skip: the full solution has one step, so the request cannot be lower.
             outcome(1, Some(1), 1, true),
         ]);
-        insta::assert_json_snapshot!(measured.following, @r#"
+        insta::assert_json_snapshot!(measured.map(names::FOLLOWING), @r#"
         {
           "requests": 4,
           "real_skips": 3,
@@ -344,7 +263,11 @@ mod tests {
     #[test]
     fn nothing_has_no_mean() {
         let measured = measure(&[]);
-        assert_eq!((measured.answers, measured.accuracy, measured.average_steps), (0, None, None));
-        assert_eq!((measured.by_full_steps, measured.following), (vec![], None));
+        assert_eq!(measured.integer(names::ANSWERS), Some(0));
+        assert_eq!(
+            (measured.number(names::ACCURACY), measured.number(names::AVERAGE_STEPS)),
+            (None, None)
+        );
+        assert!(measured.list(names::BY_FULL_STEPS).is_empty() && measured.map(names::FOLLOWING).is_none());
     }
 }

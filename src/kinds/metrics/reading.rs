@@ -1,31 +1,31 @@
 //! Counting the steps of a solution and reading its answer.
 
-/// What begins the line after the last step.
+/// The beginning of the line after the last step.
 const CLOSING: &str = "Thus, the";
 
-/// What stands before the answer.
+/// The words before the answer.
 const LEAD: &str = "the answer is";
 
-/// What a solution says, as far as it can be read; any text has a reading.
+/// The steps and the answer of a solution, as far as it can be read; any text has a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading<'a> {
-    /// How many steps it has (see [`steps`]).
+pub struct SolutionReading<'a> {
+    /// Number of steps (see [`steps`]).
     pub steps: u32,
-    /// What follows the last `the answer is`, without a trailing full stop; nothing where it is missing or blank.
+    /// The text after the last `the answer is`, without a trailing full stop; `None` if it is missing or blank.
     pub answer: Option<&'a str>,
-    /// Whether the solution comes to `Thus, the answer is`.
+    /// Whether the solution contains `Thus, the answer is`.
     pub complete: bool,
 }
 
-/// The steps of a solution: the lines before `Thus, the` that are not blank, trimmed; all of them where it is missing.
+/// The steps of a solution: the lines before `Thus, the` that are not blank, trimmed; all lines if it is missing.
 pub fn steps(solution: &str) -> impl Iterator<Item = &str> {
     let steps = solution.split(CLOSING).next().unwrap_or_default();
     steps.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Reads a solution.
-pub fn read(solution: &str) -> Reading<'_> {
-    Reading {
+/// Counts the steps of a solution and reads its answer.
+pub fn read_solution(solution: &str) -> SolutionReading<'_> {
+    SolutionReading {
         steps: steps(solution).count() as u32,
         answer: answer(solution),
         complete: solution.contains(&format!("Thus, {LEAD}")),
@@ -64,8 +64,8 @@ mod tests {
             ("1. a\nThus, the answer is 3.\n2. b", 1, Some("3.\n2. b"), true),
             ("", 0, None, false),
         ] {
-            let expected = Reading { steps, answer, complete };
-            assert_eq!(read(solution), expected, "{solution:?}");
+            let expected = SolutionReading { steps, answer, complete };
+            assert_eq!(read_solution(solution), expected, "{solution:?}");
         }
     }
 
@@ -78,8 +78,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_has_a_reading(text in any::<String>(), lead in "(Thus, |)the answer is ?") {
-            read(&text);
-            read(&format!("{text}{lead}{text}"));
+            read_solution(&text);
+            read_solution(&format!("{text}{lead}{text}"));
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::pool::{Demand, Group, Named, Pool, Sizes};
+use super::pool::{Demand, NamedProblem, Pool, ProblemGroup, SplitSizes};
 use super::{Problems, Splits, Start};
 use learn::dataset::Row;
 use learn::seed::Stream;
@@ -36,8 +36,8 @@ impl SplitParams {
     const NAMES: [&'static str; 7] = ["start", "train", "development", "in_domain", "ood_easy", "ood_hard", "skip_share"];
 
     /// The defaults of a task: these sizes, a cold start, and a skip of every problem for a warm one.
-    pub fn cold(sizes: Sizes) -> Self {
-        let Sizes {
+    pub fn cold(sizes: SplitSizes) -> Self {
+        let SplitSizes {
             train,
             development,
             in_domain,
@@ -55,8 +55,8 @@ impl SplitParams {
         }
     }
 
-    fn sizes(&self) -> Sizes {
-        Sizes {
+    fn sizes(&self) -> SplitSizes {
+        SplitSizes {
             train: self.train,
             development: self.development,
             in_domain: self.in_domain,
@@ -75,7 +75,7 @@ impl SplitParams {
 }
 
 /// A problem of the task that has the params `P`.
-pub(super) type ProblemOf<P> = Named<<<<P as TaskParams>::Pool as Pool>::Group as Group>::Problem>;
+pub(super) type ProblemOf<P> = NamedProblem<<<<P as TaskParams>::Pool as Pool>::Group as ProblemGroup>::Problem>;
 
 /// The params of one task beside [`SplitParams`], and how its problems become rows. Fields that are left out have the values of `default`;
 /// unknown ones are refused (`#[serde(deny_unknown_fields, default)]`).
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_struct() {
-        let sizes = Sizes {
+        let sizes = SplitSizes {
             train: 1,
             development: 1,
             in_domain: 1,

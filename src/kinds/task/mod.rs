@@ -1,5 +1,5 @@
-//! The reasoning tasks: how problems are drawn, when an answer is right, and which steps of a solution follow. A new task is one file
-//! and one line in [`tasks`].
+//! The reasoning tasks: how problems are drawn, when an answer is correct, and when a step is valid. A new task is one file and one line in
+//! [`tasks`].
 
 mod addition;
 mod algebra;
@@ -27,17 +27,16 @@ pub trait Task: Sync {
     /// `addition`, …
     fn name(&self) -> &'static str;
 
-    /// Whether the row's question is one of this task's.
+    /// Whether the row's question belongs to this task.
     fn recognises(&self, row: &Row) -> bool;
 
-    /// Whether `answer`, as it was read from a solution, answers the row's question. Any text may come.
+    /// Whether `answer`, read from a solution, is correct for the row's question. It may be any text.
     fn is_right(&self, row: &Row, answer: &str) -> bool;
 
-    /// Which of the steps of a solution to the row's question follow from what stands before them, one for each of `steps`. Any
-    /// texts may come.
+    /// For each of `steps`, a solution of the row's question, whether it is valid: follows from the step before. They may be any texts.
     ///
-    /// A step is held against the one before it, right or wrong, and the first against the question. One that cannot be read does
-    /// not follow, and the next is held against the last that could be.
+    /// A step is compared with the one before it, valid or not, and the first with the question. A step that cannot be read is not
+    /// valid, and the next one is compared with the last that could be read.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool>;
 
     /// Reads and checks the params of `generate` for this task: all but `task`.
@@ -57,32 +56,43 @@ pub trait Task: Sync {
         Schema::default()
     }
 
-    /// How the task's problems are published, for a task whose problems are not drawn.
-    fn published(&self) -> Option<&'static dyn Published> {
+    /// The format of the published problems; `None` for a task whose problems are drawn.
+    fn published(&self) -> Option<&'static dyn PublishedTask> {
         None
     }
 }
 
 /// How `import` reads the problems of a task that others have published.
-pub trait Published {
-    /// What the question and the solution are called there.
+pub trait PublishedTask {
+    /// The names of the question and the solution in published records.
     fn fields(&self) -> PublishedFields;
 
-    /// The row of a question and its solution as they are published.
+    /// The row of a published question and solution.
     ///
     /// # Errors
     /// When the solution is not in the published form.
-    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String>;
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, PublishedRowError>;
 }
 
-/// Names of fields in published records; nothing where they are those of a row.
+/// Why a published solution cannot become a row.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishedRowError {
+    #[error("the solution has no line `{0} …` with the answer")]
+    NoAnswer(&'static str),
+    #[error("the answer `{0}` is not a number")]
+    AnswerNotNumber(String),
+    #[error("the solution has no steps")]
+    NoSteps,
+}
+
+/// Names of fields in published records; `None` for those that have the name they have in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PublishedFields {
     pub prompt: Option<&'static str>,
     pub completion: Option<&'static str>,
 }
 
-/// What to generate: a task's params, checked.
+/// The checked params of a task.
 pub trait Problems {
     /// The params after defaults, without `task`.
     fn params(&self) -> serde_json::Value;
@@ -91,7 +101,7 @@ pub trait Problems {
     fn generate(&self, seed: u64) -> Splits;
 }
 
-/// The data sets that `generate` puts out. No problem is in two of them, but for the hand-made skips of training problems.
+/// The data sets that `generate` writes. No problem is in two of them, except for the hand-made skips of training problems.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Splits {
     /// Problems with full-step solutions.
@@ -100,7 +110,7 @@ pub struct Splits {
     pub skipped: Vec<Row>,
     /// For choosing settings.
     pub development: Vec<Row>,
-    /// Drawn as the training problems are.
+    /// From the same distribution as the training problems.
     pub in_domain: Vec<Row>,
     /// Somewhat harder than the training problems.
     pub ood_easy: Vec<Row>,
@@ -145,7 +155,7 @@ fn chosen(belongs: impl Fn(&dyn Task) -> bool) -> Vec<&'static str> {
 }
 
 /// The task that the row's question belongs to.
-pub fn of(row: &Row) -> Option<&'static dyn Task> {
+pub fn task_of_row(row: &Row) -> Option<&'static dyn Task> {
     tasks().iter().copied().find(|task| task.recognises(row))
 }
 
@@ -160,7 +170,7 @@ enum Start {
 }
 
 impl Start {
-    /// The hand-made skips of a warm start: of the given share of the problems, where `skip` makes one.
+    /// The hand-made skips of a warm start, for the given share of the problems; `skip` makes one, if the problem has one.
     fn skips<P>(self, share: f64, train: &[P], stream: &mut Stream, skip: impl Fn(&P, &mut Stream) -> Option<Row>) -> Vec<Row> {
         let mut chosen = |problem: &P| match self {
             Self::Warm if stream.uniform() < share => skip(problem, stream),

@@ -1,4 +1,4 @@
-//! Drawing problems that all differ, evenly over groups of unlike size, and refusing to draw more than there are.
+//! Draws different problems, evenly over groups of different size, and refuses to draw more than exist.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -6,53 +6,81 @@ use std::hash::Hash;
 use lab::config::ParamError;
 use learn::seed::Stream;
 
+/// Why a pool is not valid; the message reads after the name of its param.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PoolError {
+    #[error("{given} must be the least and the most {unit}, from {least} to {most}")]
+    Range {
+        given: String,
+        unit: &'static str,
+        least: u32,
+        most: u32,
+    },
+    #[error("the first operand is always the shorter one, and `longer_first` leaves such sums out")]
+    ShorterFirst,
+}
+
+/// Checks that a range given for a param, or for its field `name`, is one, and lies within the allowed one.
+pub(super) fn check_range(name: Option<&str>, [least, most]: [u32; 2], unit: &'static str, allowed: [u32; 2]) -> Result<(), PoolError> {
+    if allowed[0] <= least && least <= most && most <= allowed[1] {
+        return Ok(());
+    }
+    let range = format!("[{least}, {most}]");
+    Err(PoolError::Range {
+        given: name.map_or_else(|| range.clone(), |name| format!("`{name} = {range}`")),
+        unit,
+        least: allowed[0],
+        most: allowed[1],
+    })
+}
+
 /// The problems that a split may be drawn from.
 pub(super) trait Pool {
-    type Group: Group;
+    type Group: ProblemGroup;
 
-    /// What there must be more of for more problems: `digits`.
+    /// The quantity to raise for more problems: `digits`.
     const MORE: &'static str;
-    /// What the message about too many adds: which problems count as one.
+    /// Added to the message about too many problems: which problems count as one.
     const REMARK: &'static str = "";
 
-    /// Whether the pool is one at all; the message reads after its param's name.
-    fn check(&self) -> Result<(), String>;
+    /// Checks the values of its param.
+    fn check(&self) -> Result<(), PoolError>;
 
     /// Groups of problems, in ascending order; they get equal shares while they last.
     fn groups(&self) -> Vec<Self::Group>;
 
-    /// Whether some problem is in both.
+    /// Whether the pools share a problem.
     fn overlaps(&self, other: &Self) -> bool;
 }
 
 /// Problems of one length.
-pub(super) trait Group {
+pub(super) trait ProblemGroup {
     type Problem;
-    /// What equal problems have in common.
+    /// Equal for equal problems only.
     type Identity: Eq + Hash;
 
     /// The start of the ids: `2_1/`.
     fn prefix(&self) -> String;
 
-    /// How many different problems there are.
+    /// Number of different problems.
     fn capacity(&self) -> u128;
 
-    /// Any problem.
+    /// A random problem.
     fn draw(&self, stream: &mut Stream) -> Self::Problem;
 
     fn identity(problem: &Self::Problem) -> Self::Identity;
 }
 
-/// A problem with its place in the draw.
+/// A problem with its id.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named<P> {
+pub(super) struct NamedProblem<P> {
     pub id: String,
     pub problem: P,
 }
 
-/// How many problems each split has.
+/// Number of problems of each split.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct SplitSizes {
     pub train: u64,
     pub development: u64,
     pub in_domain: u64,
@@ -62,7 +90,7 @@ pub(super) struct Sizes {
 
 /// The splits that a task's params ask for, and the pools they come from, each with its param's name.
 pub(super) struct Demand<P> {
-    pub sizes: Sizes,
+    pub sizes: SplitSizes,
     /// Of `train`, `development` and `in_domain`.
     pub pool: (&'static str, P),
     pub easy: (&'static str, P),
@@ -70,16 +98,16 @@ pub(super) struct Demand<P> {
 }
 
 /// The problems of each split.
-pub(super) struct Drawn<P> {
-    pub train: Vec<Named<P>>,
-    pub development: Vec<Named<P>>,
-    pub in_domain: Vec<Named<P>>,
-    pub ood_easy: Vec<Named<P>>,
-    pub ood_hard: Vec<Named<P>>,
+pub(super) struct DrawnSplits<P> {
+    pub train: Vec<NamedProblem<P>>,
+    pub development: Vec<NamedProblem<P>>,
+    pub in_domain: Vec<NamedProblem<P>>,
+    pub ood_easy: Vec<NamedProblem<P>>,
+    pub ood_hard: Vec<NamedProblem<P>>,
 }
 
-impl Sizes {
-    /// How many problems are drawn as the training problems are.
+impl SplitSizes {
+    /// Number of problems from the distribution of the training problems.
     fn in_distribution(&self) -> u64 {
         self.train.saturating_add(self.development).saturating_add(self.in_domain)
     }
@@ -95,8 +123,8 @@ impl<P: Pool> Demand<P> {
             ("ood_hard", &self.hard, self.sizes.ood_hard),
         ];
         for (place, (split, (name, pool), count)) in asked.iter().enumerate() {
-            pool.check().or_else(|message| wrong(name, message))?;
-            let exist: u128 = pool.groups().iter().map(Group::capacity).sum();
+            pool.check().or_else(|error| wrong(name, error.to_string()))?;
+            let exist: u128 = pool.groups().iter().map(ProblemGroup::capacity).sum();
             if u128::from(*count) > exist {
                 return wrong(split, too_many::<P>(split, name, *count, exist));
             }
@@ -111,12 +139,12 @@ impl<P: Pool> Demand<P> {
         Ok(())
     }
 
-    /// Draws all splits for `task`; checked before.
-    pub(super) fn draw(&self, task: &str, seed: u64) -> Drawn<<P::Group as Group>::Problem> {
+    /// Draws all splits for `task`. [`Self::check`] must have passed.
+    pub(super) fn draw(&self, task: &str, seed: u64) -> DrawnSplits<<P::Group as ProblemGroup>::Problem> {
         let draw = |(_, pool): &(_, P), count, label: &str| problems(pool, count, &mut Stream::new(seed, &format!("{task} {label}")));
         let mut drawn = draw(&self.pool, self.sizes.in_distribution(), "problems");
         let mut split = |count: u64| drawn.split_off(drawn.len() - count as usize);
-        Drawn {
+        DrawnSplits {
             development: split(self.sizes.development),
             in_domain: split(self.sizes.in_domain),
             train: split(self.sizes.train),
@@ -135,10 +163,10 @@ fn too_many<P: Pool>(split: &str, name: &str, count: u64, exist: u128) -> String
     format!("{what} for {count} problems, and `{name}` allows {exist} different ones{remark}; ask for fewer, or allow more {more}")
 }
 
-/// `count` different problems in random order, evenly over the groups. There must be as many.
-pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Vec<Named<<P::Group as Group>::Problem>> {
+/// `count` different problems in random order, evenly over the groups. That many must exist.
+pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Vec<NamedProblem<<P::Group as ProblemGroup>::Problem>> {
     let groups = pool.groups();
-    let capacities: Vec<u128> = groups.iter().map(Group::capacity).collect();
+    let capacities: Vec<u128> = groups.iter().map(ProblemGroup::capacity).collect();
     let mut seen = HashSet::new();
     let mut drawn = Vec::new();
     for (group, share) in groups.iter().zip(shares(count, &capacities)) {
@@ -147,7 +175,7 @@ pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Ve
             let problem = group.draw(stream);
             if seen.insert(P::Group::identity(&problem)) {
                 let id = format!("{}{index}", group.prefix());
-                drawn.push(Named { id, problem });
+                drawn.push(NamedProblem { id, problem });
                 index += 1;
             }
         }
@@ -156,7 +184,7 @@ pub(super) fn problems<P: Pool>(pool: &P, count: u64, stream: &mut Stream) -> Ve
     drawn
 }
 
-/// Shares `count` out as evenly as the capacities allow: those that run out leave the rest to the others.
+/// Divides `count` as evenly as the capacities allow: the rest of exhausted groups goes to the others.
 ///
 /// With the paper's 4,855 sums of 1–3 digits this gives 45, 810 and four times 1,000, as published.
 fn shares(count: u64, capacities: &[u128]) -> Vec<u64> {

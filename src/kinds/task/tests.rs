@@ -47,7 +47,7 @@ fn a_row_finds_its_task() {
         ("Write backwards: c a x".to_owned(), None),
         (String::new(), None),
     ] {
-        assert_eq!(of(&row(&prompt)).map(Task::name), task, "{prompt}");
+        assert_eq!(task_of_row(&row(&prompt)).map(Task::name), task, "{prompt}");
     }
     assert!(names().is_sorted());
 }

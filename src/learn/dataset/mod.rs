@@ -46,9 +46,9 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// The prompt `plain` (`docs/method.md`, section 4).
+    /// `plain` of docs/method.md, 4.
     pub const PLAIN: &'static str = "{question}\nAnswer:\n";
-    /// The prompt `numbered` (`docs/method.md`, section 4).
+    /// `numbered` of docs/method.md, 4.
     pub const NUMBERED: &'static str = "{question}\nLet's solve it in {n} steps.\nAnswer:\n";
 
     /// Whether the prompt names the number of steps.

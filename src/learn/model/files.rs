@@ -36,6 +36,11 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
     })
 }
 
+/// Whether `folder` is that of a model, as far as its names tell.
+pub fn is_model(folder: &Path) -> bool {
+    folder.join(CONFIG_FILE).is_file()
+}
+
 /// Opens the model in the folder `folder` without reading its weights.
 ///
 /// # Errors

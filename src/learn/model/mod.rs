@@ -23,7 +23,7 @@ use crate::tokenizer::Tokenizer;
 pub use adapters::Adapters;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
-pub use files::{load, open};
+pub use files::{is_model, load, open};
 pub use import::import;
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};

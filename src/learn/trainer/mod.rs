@@ -10,10 +10,9 @@ mod recipe;
 mod schedule;
 mod session;
 mod start;
+pub mod training_curve;
 
 use std::path::Path;
-
-use serde::Serialize;
 
 use crate::dataset::Row;
 use crate::engine;
@@ -23,6 +22,7 @@ use crate::seed::Stream;
 
 pub use error::TrainError;
 pub use recipe::{Recipe, Schedule};
+pub use training_curve::TrainingPoint;
 
 use examples::Examples;
 use order::BatchOrder;
@@ -74,21 +74,6 @@ pub struct TrainingProgress {
     pub tokens_per_second: f64,
 }
 
-/// One line of `training.jsonl`: means over the steps since the previous line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TrainingPoint {
-    /// Optimizer steps done.
-    pub step: u64,
-    /// Mean cross-entropy over the trained tokens.
-    pub loss: f64,
-    /// Learning rate of the last of these steps.
-    pub learning_rate: f64,
-    /// Mean gradient norm before clipping.
-    pub gradient_norm: f64,
-    /// Tokens seen since the start.
-    pub tokens: u64,
-}
-
 /// The result of a training: the model and the training curve.
 #[derive(Clone, Debug)]
 pub struct TrainedModel {
@@ -108,11 +93,7 @@ impl TrainedModel {
         if let Some(adapters) = &self.adapters {
             adapters.save(&folder.join("adapter"))?;
         }
-        let path = folder.join("training.jsonl");
-        let lines = self.curve.iter().map(|point| Ok(serde_json::to_string(point)? + "\n"));
-        let written = lines.collect::<Result<String, serde_json::Error>>().map_err(std::io::Error::from);
-        let written = written.and_then(|text| std::fs::write(&path, text));
-        written.map_err(|error| TrainError::Write { path, error })
+        training_curve::write(folder, &self.curve)
     }
 }
 

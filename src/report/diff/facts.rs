@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
+use kinds::metrics::MetricMap;
 use lab::hash::Digest;
+use lab::json_path;
+use serde_json::{Value, json};
 
 /// The facts known about one stage, by name.
 pub type StageFacts = BTreeMap<FactName, Value>;
@@ -45,25 +46,17 @@ impl FactKind {
 
 /// Adds the leaves of `value`, each under its path.
 pub(super) fn add_value(facts: &mut StageFacts, kind: FactKind, name: &str, value: &Value) {
-    let Value::Object(fields) = value else {
-        let name = name.to_owned();
-        facts.insert(FactName { kind, name }, value.clone());
-        return;
-    };
-    for (field, value) in fields {
-        let name = if name.is_empty() {
-            field.clone()
-        } else {
-            format!("{name}.{field}")
-        };
-        add_value(facts, kind, &name, value);
-    }
+    json_path::leaves(name, value, &mut |path, leaf| {
+        let name = path.to_owned();
+        facts.insert(FactName { kind, name }, leaf.clone());
+    });
 }
 
 /// Adds the metrics of a data set but for the lists, which do not fit into a row.
-pub(super) fn add_metrics(facts: &mut StageFacts, data: &str, metrics: &Map<String, Value>) {
-    for (name, value) in metrics.iter().filter(|(_, value)| !value.is_array()) {
-        add_value(facts, FactKind::Metric, &format!("{data} {name}"), value);
+pub(super) fn add_metrics(facts: &mut StageFacts, data: &str, metrics: &MetricMap) {
+    let values = metrics.iter().map(|(name, value)| (name, json!(value)));
+    for (name, value) in values.filter(|(_, value)| !value.is_array()) {
+        add_value(facts, FactKind::Metric, &format!("{data} {name}"), &value);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run as a side of a comparison: the stages that it executed.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::facts::{FactKind, StageFacts, add_digests, add_metrics, add_value};
 use super::side::DiffSide;
@@ -57,7 +57,7 @@ fn facts_of_record(record: &Record, store: &Store) -> Result<StageFacts, StoreEr
         add_digests(&mut facts, FactKind::Output, port, &[Some(artifact.digest)]);
         if artifact.folder && fingerprint.kind == "eval" && store.has(artifact)? {
             // The record does not have the names of the data sets, only their order.
-            let sets: Vec<Map<String, Value>> = gather::metrics(&store.object(&artifact.digest))?;
+            let sets = gather::metrics(&store.object(&artifact.digest))?;
             for (index, metrics) in sets.iter().enumerate() {
                 add_metrics(&mut facts, &format!("data[{index}]"), metrics);
             }

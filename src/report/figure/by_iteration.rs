@@ -7,6 +7,7 @@ use super::panel_groups::PanelGroup;
 use super::series::{self, SeriesNames, bare, point, reference_line, sorted_unique};
 use super::{Figure, FigurePoint, Panel, Series, SeriesForm};
 use crate::scores::{ScoreRow, Scores, group_text};
+use kinds::metrics::names;
 
 const CAPTION: &str = "Means over the seeds, with a band of one standard deviation; dashed: evaluations outside of the loop";
 
@@ -21,7 +22,7 @@ struct IterationPlot {
 
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
     let plot = IterationPlot {
-        metric: "accuracy",
+        metric: names::ACCURACY,
         scale: 100.0,
         y: |_| Axis::fixed("correct answers, %", 0.0, 100.0),
         full: false,
@@ -32,7 +33,7 @@ pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
 
 pub(super) fn steps(scores: &Scores) -> Option<Figure> {
     let plot = IterationPlot {
-        metric: "average_steps",
+        metric: names::AVERAGE_STEPS,
         scale: 1.0,
         y: |series| {
             let tops = series.iter().flat_map(|series| &series.points);
@@ -46,7 +47,7 @@ pub(super) fn steps(scores: &Scores) -> Option<Figure> {
 
 pub(super) fn valid(scores: &Scores) -> Option<Figure> {
     let plot = IterationPlot {
-        metric: "valid_right",
+        metric: names::VALID_RIGHT,
         scale: 100.0,
         y: |_| Axis::fixed("of the correct answers, %", 0.0, 100.0),
         full: false,
@@ -94,7 +95,7 @@ impl IterationPlot {
         let level = |at: &FigurePoint| places.iter().map(|x| FigurePoint { x: *x, ..at.clone() }).collect();
         let mut series = self.by_iteration(rows, data);
         series.extend(self.outside(rows, data).iter().map(|(name, at)| reference_line(name, level(at))));
-        let full = rows.iter().flat_map(|row| means(row, data, "average_full_steps")).collect();
+        let full = rows.iter().flat_map(|row| means(row, data, names::AVERAGE_FULL_STEPS)).collect();
         let full = point(0.0, &full, 1.0).filter(|_| self.full);
         series.extend(full.map(|steps| series::full_solutions(level(&bare(0.0, steps.y)))));
         Panel {

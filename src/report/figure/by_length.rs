@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::axis::Axis;
 use super::panel_groups::panel_title;
 use super::series::{bare, full_solutions, point, sorted_unique};
 use super::{Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use crate::scores::{Score, ScoreRow, Scores, VariantGroup, distinct};
+use kinds::metrics::names;
 
 const CAPTION: &str = "By the number of steps of the full solution; means over the seeds, with a band of one standard deviation";
 
 pub(super) fn accuracy(scores: &Scores) -> Option<Figure> {
-    let panels = panels(scores, "accuracy", 100.0, |_| Axis::fixed("correct answers, %", 0.0, 100.0), false);
+    let panels = panels(
+        scores,
+        names::ACCURACY,
+        100.0,
+        |_| Axis::fixed("correct answers, %", 0.0, 100.0),
+        false,
+    );
     Figure::new("accuracy-by-length", "Accuracy by length", &format!("{CAPTION}."), panels)
 }
 
@@ -22,7 +27,7 @@ pub(super) fn steps(scores: &Scores) -> Option<Figure> {
         let tops = series.iter().flat_map(|series| &series.points);
         Axis::from_zero("steps", tops.map(FigurePoint::top))
     };
-    let panels = panels(scores, "average_steps", 1.0, y, true);
+    let panels = panels(scores, names::AVERAGE_STEPS, 1.0, y, true);
     let caption = format!("{CAPTION}. Dotted: as many steps as the full solution.");
     Figure::new("steps-by-length", "Average steps by length", &caption, panels)
 }
@@ -39,9 +44,8 @@ fn metric_by_length(row: &ScoreRow<'_>, data: &str, metric: &str) -> BTreeMap<u6
 }
 
 fn by_full_steps<'a>(score: &'a Score, metric: &'a str) -> impl Iterator<Item = (u64, f64)> + 'a {
-    let parts = score.metrics.as_ref().and_then(|metrics| metrics.get("by_full_steps")?.as_array());
-    let part = move |part: &Value| Some((part.get("full_steps")?.as_u64()?, part.get(metric)?.as_f64()?));
-    parts.into_iter().flatten().filter_map(part)
+    let groups = score.metrics.iter().flat_map(|metrics| metrics.list(names::BY_FULL_STEPS));
+    groups.filter_map(move |group| Some((u64::try_from(group.integer(names::FULL_STEPS)?).ok()?, group.number(metric)?)))
 }
 
 /// A panel for each group of coordinates and each data set, a series for each phase.

@@ -7,15 +7,15 @@ use super::panel_groups::PanelGroup;
 use super::series::{SeriesNames, point};
 use super::{Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use crate::scores::{KeptSkips, VariantGroup, distinct};
-use kinds::metrics::BySkip;
+use kinds::metrics::names;
 
-/// A share of the answers to requests for skips: the answers that count, and all.
-type SkipShare = fn(&BySkip) -> (u64, u64);
+/// A share of the answers to requests for skips: the metric of the answers that count, and that of all.
+type SkipShare = (&'static str, &'static str);
 
 const SHARES: [(&str, SkipShare); 3] = [
-    ("as short as requested", |skip| (skip.consistent, skip.requests)),
-    ("of these, correct", |skip| (skip.kept, skip.consistent)),
-    ("of these, steps all valid", |skip| (skip.kept_valid, skip.kept)),
+    ("as short as requested", (names::CONSISTENT, names::REQUESTS)),
+    ("of these, correct", (names::KEPT, names::CONSISTENT)),
+    ("of these, steps all valid", (names::KEPT_VALID, names::KEPT)),
 ];
 
 pub(super) fn skips(kept: &[KeptSkips]) -> Option<Figure> {
@@ -57,14 +57,17 @@ fn counts(kept: &[(VariantGroup<'_>, &KeptSkips)], title: String) -> Panel {
 }
 
 /// The panels of one share. One group has one panel with a series for each number of steps left out; several groups have a panel for each number.
-fn panels(kept: &[(VariantGroup<'_>, &KeptSkips)], title: &str, alike: &PanelGroup<'_>, share: SkipShare) -> Vec<Panel> {
+fn panels(kept: &[(VariantGroup<'_>, &KeptSkips)], title: &str, alike: &PanelGroup<'_>, (part, whole): SkipShare) -> Vec<Panel> {
     let names = names(kept);
     let several = names.each().count() > 1;
-    let asked = distinct(kept.iter().flat_map(|(_, kept)| kept.skips().map(|skip| skip.skip)));
+    let asked = distinct(
+        kept.iter()
+            .flat_map(|(_, kept)| kept.skips().filter_map(|skip| skip.integer(names::SKIP))),
+    );
     let series = asked.iter().enumerate().flat_map(|(i, fewer)| {
         let value = move |kept: &KeptSkips| {
-            let (part, whole) = share(kept.skips().find(|skip| skip.skip == *fewer)?);
-            (whole > 0).then(|| part as f64 / whole as f64)
+            let skip = kept.skips().find(|skip| skip.integer(names::SKIP) == Some(*fewer))?;
+            Some(skip.number(part)? / skip.number(whole).filter(|whole| *whole > 0.0)?)
         };
         let each = names.each().map(move |(name, style, key)| {
             let (name, style) = match several {

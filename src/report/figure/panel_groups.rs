@@ -1,6 +1,7 @@
 //! Groups of coordinates that share a panel because their problems are alike. Tasks have panels of their own, starts do not.
 
 use crate::scores::{Mean, Score, ScoreRow, VariantGroup, group_text};
+use kinds::metrics::names;
 
 /// Groups whose full solutions have the same average number of steps.
 pub(super) struct PanelGroup<'a> {
@@ -39,7 +40,7 @@ impl<'a> PanelGroup<'a> {
 
     /// The rows with alike problems in the data set `data`.
     pub(super) fn of_rows(rows: &[ScoreRow<'a>], data: &str) -> Vec<Self> {
-        let full = |score: &&Score| score.number("average_full_steps");
+        let full = |score: &&Score| score.number(names::AVERAGE_FULL_STEPS);
         let each = |row: &ScoreRow<'a>| {
             let scores = row.on(data).into_values();
             scores.map(|score| (row.group.clone(), full(&score))).collect::<Vec<_>>()

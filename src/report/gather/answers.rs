@@ -1,11 +1,12 @@
 //! Reads answers from the store and judges them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use kinds::artifact;
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
 use lab::store::StoreError;
-use learn::dataset::{self, Answer, Row};
+use learn::dataset::{Answer, Row};
 
 /// Calls `each` with every answer in the file and its judgement.
 pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
@@ -13,17 +14,12 @@ pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Resul
         path: path.to_owned(),
         problem: format!("is not what `sample` or `eval` writes: {error}"),
     };
-    for answer in dataset::open(path).map_err(|error| damaged(error.to_string()))? {
-        let answer: Answer = answer.map_err(|error| damaged(error.to_string()))?;
+    for answer in artifact::answers::lines(path).map_err(|error| damaged(error.to_string()))? {
+        let answer = answer.map_err(|error| damaged(error.to_string()))?;
         let outcome = kinds::judge(&answer).map_err(|error| damaged(error.to_string()))?;
         each(&answer, outcome);
     }
     Ok(())
-}
-
-/// The file with an evaluation's answers to the data set at `place`.
-pub fn path(folder: &Path, place: usize) -> PathBuf {
-    folder.join(format!("answers-{place}.jsonl"))
 }
 
 /// Identifies a problem. Its id alone is not unique, because seeds may draw their own problems.

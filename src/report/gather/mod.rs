@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
-use serde::Deserialize;
 
 mod answers;
 mod phase;
@@ -17,12 +16,12 @@ pub use stages::stages;
 use crate::figure::LossCurve;
 use crate::page::{PageData, PageSamples};
 use crate::scores::{KeptSkips, Scores, StagePlace};
-use kinds::metrics::{self as task_metrics, Outcome};
+use kinds::artifact;
+use kinds::metrics::{self as task_metrics, Outcome, names};
 use lab::plan::Selection;
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
-use learn::dataset;
 use phase::Phases;
 use samples::SampleChooser;
 
@@ -61,13 +60,6 @@ struct Gatherer<'a> {
     store: &'a Store,
     selection: &'a Selection,
     phases: Phases,
-}
-
-/// The part of a line of `training.jsonl` that is drawn.
-#[derive(Deserialize)]
-struct Point {
-    step: u64,
-    loss: f64,
 }
 
 impl<'a> Gatherer<'a> {
@@ -120,12 +112,12 @@ impl<'a> Gatherer<'a> {
                 }
             }
             let measured = task_metrics::measure(&outcomes);
-            let rows = stages::count_rows(&path).unwrap_or(0);
+            let rows = artifact::data_set::count(&path).unwrap_or(0);
             all.extend(self.places(index, node).into_iter().map(|place| KeptSkips {
                 place,
                 rows,
-                full_steps: measured.average_full_steps,
-                following: measured.following.clone(),
+                full_steps: measured.number(names::AVERAGE_FULL_STEPS),
+                following: measured.map(names::FOLLOWING).cloned(),
             }));
         }
         Ok(all)
@@ -135,14 +127,11 @@ impl<'a> Gatherer<'a> {
     fn curves(&self) -> Result<Vec<LossCurve>, StoreError> {
         let mut all = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Model) {
-            let path = folder.join("training.jsonl");
-            if !path.exists() {
-                continue;
-            }
-            let points: Vec<Point> = dataset::read(&path).map_err(|error| StoreError::Damaged {
-                path: path.clone(),
+            let curve = artifact::curve::read(&folder).map_err(|error| StoreError::Damaged {
+                path: folder.clone(),
                 problem: format!("is not what `train` writes: {error}"),
             })?;
+            let Some(points) = curve else { continue };
             let points: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.loss)).collect();
             all.extend(self.places(index, node).into_iter().map(|place| LossCurve {
                 place,
@@ -156,7 +145,7 @@ impl<'a> Gatherer<'a> {
         let mut sets: Vec<(usize, String, PathBuf)> = Vec::new();
         for (index, node, folder) in self.outputs(PortType::Metrics) {
             let names = data_sets(&self.plan.dag, node).into_iter().enumerate();
-            sets.extend(names.map(|(place, name)| (index.index(), name, answers::path(&folder, place))));
+            sets.extend(names.map(|(place, name)| (index.index(), name, artifact::metrics::answers_path(&folder, place))));
         }
         for (index, node, path) in self.outputs(PortType::Answers) {
             let name = data_sets(&self.plan.dag, node).join(", ");

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use petgraph::graph::NodeIndex;
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
 use super::answers;
 use super::phase::Phases;
 use crate::scores::{JudgedAnswer, Score, Scores, StagePlace};
+use kinds::artifact;
+use kinds::metrics::MetricMap;
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
 use lab::stage::PortType;
 use lab::store::{Store, StoreError};
+use petgraph::graph::NodeIndex;
 
 /// The scores of all selected evaluations, in the order of the plan; with `with_answers` also the answers behind them.
 ///
@@ -79,7 +78,7 @@ fn metrics_folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Optio
 
 fn judged_answers(folder: &Path, place: usize) -> Result<Rc<[JudgedAnswer]>, StoreError> {
     let mut judged = Vec::new();
-    answers::read_judged(&answers::path(folder, place), |answer, outcome| {
+    answers::read_judged(&artifact::metrics::answers_path(folder, place), |answer, outcome| {
         let problem = answers::problem_digest(&answer.problem);
         judged.push(JudgedAnswer { problem, outcome });
     })?;
@@ -130,22 +129,12 @@ fn stage_name(dag: &Dag, index: NodeIndex) -> &str {
     dag.graph.node_weight(index).map_or("", |node| &node.name.name)
 }
 
-/// What `metrics.json` is read as: the metrics themselves are passed on as they are.
-#[derive(Deserialize)]
-struct Sets {
-    sets: Vec<Map<String, Value>>,
-}
-
 /// The metrics of each data set.
-pub fn metrics(folder: &Path) -> Result<Vec<Map<String, Value>>, StoreError> {
-    let path = folder.join("metrics.json");
-    let damaged = |problem: String| StoreError::Damaged {
-        path: path.clone(),
-        problem,
-    };
-    let text = std::fs::read(&path).map_err(|error| damaged(format!("cannot be read: {error}")))?;
-    let sets: Sets = serde_json::from_slice(&text).map_err(|error| damaged(format!("is not what `eval` writes: {error}")))?;
-    Ok(sets.sets)
+pub fn metrics(folder: &Path) -> Result<Vec<MetricMap>, StoreError> {
+    artifact::metrics::read(folder).map_err(|error| StoreError::Damaged {
+        path: folder.to_owned(),
+        problem: format!("is not what `eval` or `measure` writes: {error}"),
+    })
 }
 
 #[cfg(test)]

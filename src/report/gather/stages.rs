@@ -1,13 +1,10 @@
 //! Describes the stages of a plan for the page.
 
-use std::io::BufRead;
-use std::path::Path;
-
 use petgraph::graph::NodeIndex;
-use serde::Deserialize;
 
 use crate::stage_details::{InputDetails, OutputDetails, StageDetails, StageRun, StageStatus, StepRange};
-use lab::plan::{self, PlanEntry, Node, Plan};
+use kinds::artifact::data_set;
+use lab::plan::{self, Node, Plan, PlanEntry};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
 use lab::text::duration;
@@ -77,7 +74,7 @@ fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> 
     let output = |(port, artifact): (&String, &lab::store::Artifact)| {
         let path = store.object(&artifact.digest);
         let steps = match type_of(port) {
-            Some(PortType::Dataset) => solution_steps(&path).unwrap_or_default(),
+            Some(PortType::Dataset) => data_set::step_counts(&path).unwrap_or_default(),
             _ => Vec::new(),
         };
         OutputDetails {
@@ -85,25 +82,13 @@ fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> 
             digest: artifact.digest,
             bytes: artifact.bytes,
             rows: match type_of(port) {
-                Some(PortType::Dataset | PortType::Answers) => count_rows(&path),
+                Some(PortType::Dataset | PortType::Answers) => data_set::count(&path).ok(),
                 _ => None,
             },
             steps: step_range(&steps),
         }
     };
     entry.outputs.iter().map(output).collect()
-}
-
-/// The field of a row that is read here.
-#[derive(Deserialize)]
-struct RowSteps {
-    step_num: u32,
-}
-
-/// The number of steps of each solution in a data set; `None` if the file cannot be read.
-fn solution_steps(path: &Path) -> Option<Vec<u32>> {
-    let rows: Vec<RowSteps> = learn::dataset::read(path).ok()?;
-    Some(rows.iter().map(|row| row.step_num).collect())
 }
 
 fn step_range(steps: &[u32]) -> Option<StepRange> {
@@ -113,17 +98,6 @@ fn step_range(steps: &[u32]) -> Option<StepRange> {
         mean: sum as f64 / steps.len() as f64,
         most: *steps.iter().max()?,
     })
-}
-
-/// The number of lines that are not empty; `None` if the file cannot be read.
-pub fn count_rows(path: &Path) -> Option<u64> {
-    let mut file = std::io::BufReader::new(std::fs::File::open(path).ok()?);
-    let (mut line, mut count) = (Vec::new(), 0);
-    while file.read_until(b'\n', &mut line).ok()? > 0 {
-        count += u64::from(!line.trim_ascii().is_empty());
-        line.clear();
-    }
-    Some(count)
 }
 
 fn stage_run(record: Record) -> StageRun {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use kinds::metrics::{MetricMap, MetricValue};
 use serde_json::Value;
 
 use super::{Score, Scores};
@@ -16,13 +17,13 @@ impl Scores {
     pub fn csv(&self) -> io::Result<String> {
         let axes = self.axes();
         let finished = || self.scores.iter().filter(|score| score.is_finished());
-        // A metric that is an object for some scores and null for others has columns for its parts alone.
-        let objects: BTreeSet<&String> = finished()
-            .flat_map(|score| score.metrics.iter().flatten())
-            .filter_map(|(name, value)| value.is_object().then_some(name))
+        // A metric that is a map for some scores and null for others has columns for its parts only.
+        let maps: BTreeSet<&str> = finished()
+            .flat_map(|score| score.metrics.iter().flat_map(MetricMap::iter))
+            .filter_map(|(name, value)| matches!(value, MetricValue::Map(_)).then_some(name))
             .collect();
         let mut metrics: BTreeSet<String> = finished().flat_map(|score| single_values(score).into_keys()).collect();
-        metrics.retain(|name| !objects.contains(name));
+        metrics.retain(|name| !maps.contains(name.as_str()));
         let mut writer = csv::Writer::from_writer(Vec::new());
         let head = ["stage", "iteration"].iter().chain(&axes).chain(&["data"]).copied();
         writer.write_record(head.chain(metrics.iter().map(String::as_str)))?;
@@ -48,27 +49,17 @@ fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iter
 
 /// The metrics that are single values, by path.
 fn single_values(score: &Score) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for (name, value) in score.metrics.iter().flatten() {
-        match value {
-            Value::Object(parts) => {
-                let parts = parts
-                    .iter()
-                    .filter_map(|(part, value)| Some((format!("{name}.{part}"), single_value(value)?)));
-                found.extend(parts);
-            }
-            value => found.extend(single_value(value).map(|value| (name.clone(), value))),
-        }
-    }
-    found
+    let found = score.metrics.iter().flat_map(MetricMap::flattened);
+    found.filter_map(|(name, value)| Some((name, single_value(value)?))).collect()
 }
 
-fn single_value(value: &Value) -> Option<String> {
+fn single_value(value: &MetricValue) -> Option<String> {
     match value {
-        Value::Null => Some(String::new()),
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
-        Value::Array(_) | Value::Object(_) => None,
+        MetricValue::Number(number) => Some(number.to_string()),
+        MetricValue::Other(Value::Null) => Some(String::new()),
+        MetricValue::Other(Value::String(text)) => Some(text.clone()),
+        MetricValue::Other(Value::Bool(truth)) => Some(truth.to_string()),
+        MetricValue::Map(_) | MetricValue::List(_) | MetricValue::Other(_) => None,
     }
 }
 
@@ -94,8 +85,8 @@ mod tests {
         scores.scores.truncate(2);
         let mut with = |at: usize, following: Value| {
             let metrics = scores.scores[at].metrics.as_mut().unwrap();
-            metrics.insert("by_full_steps".to_owned(), json!([1]));
-            metrics.insert("following".to_owned(), following);
+            metrics.insert("by_full_steps", MetricValue::Other(json!([1])));
+            metrics.insert("following", serde_json::from_value::<MetricValue>(following).unwrap());
         };
         with(0, Value::Null);
         with(1, json!({"consistency": 0.5, "by_skip": []}));
@@ -113,7 +104,7 @@ mod tests {
         let score = &mut scores.scores[0];
         (score.place.stage, score.place.iteration) = ("a".to_owned(), None);
         (score.place.variant, score.data) = (BTreeMap::new(), "1,\"2\"".to_owned());
-        score.metrics = Some(serde_json::Map::new());
+        score.metrics = Some(MetricMap::default());
         assert_eq!(scores.csv().unwrap(), "stage,iteration,data\na,,\"1,\"\"2\"\"\"\n");
     }
 }

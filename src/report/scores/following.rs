@@ -1,32 +1,37 @@
-//! How numbered models follow the requested number of steps (METHOD, 6.2), and how many of their answers filters kept.
+//! How numbered models follow the requested number of steps (docs/method.md, 6.2), and how many of their answers filters kept.
 
 use std::rc::Rc;
-
-use serde_json::{Map, json};
 
 use super::results::{MetricColumn, MetricColumns, lines_by_data, table_of_lines};
 use super::{KeptSkips, Score, Scores};
 use crate::table::ReportTable;
+use kinds::metrics::{MetricMap, names};
 
 const FOLLOWING: [MetricColumns; 5] = [
-    ("", &[MetricColumn::count("requests", "requests")]),
-    ("", &[MetricColumn::count("skips", "real_skips")]),
+    ("", &[MetricColumn::count("requests", names::REQUESTS)]),
+    ("", &[MetricColumn::count("skips", names::REAL_SKIPS)]),
     (
         "consistent",
         &[
-            MetricColumn::share("%", "consistency"),
-            MetricColumn::share("skips %", "consistency_real_skips"),
-            MetricColumn::share("right %", "accuracy_consistent"),
+            MetricColumn::share("%", names::CONSISTENCY),
+            MetricColumn::share("skips %", names::CONSISTENCY_REAL_SKIPS),
+            MetricColumn::share("right %", names::ACCURACY_CONSISTENT),
         ],
     ),
-    ("", &[MetricColumn::new("steps", "average_steps", 1.0, 2)]),
+    ("", &[MetricColumn::new("steps", names::AVERAGE_STEPS, 1.0, 2)]),
     (
         "kept",
-        &[MetricColumn::count("skips", "kept"), MetricColumn::share("valid %", "kept_valid")],
+        &[
+            MetricColumn::count("skips", names::KEPT),
+            MetricColumn::share("valid %", names::KEPT_VALID),
+        ],
     ),
 ];
 
-const ROWS: [MetricColumns; 1] = [("", &[MetricColumn::count("rows", "rows")])];
+/// The number of rows that a filter kept: not measured, but shown beside the metrics.
+const ROWS_KEPT: &str = "rows";
+
+const ROWS: [MetricColumns; 1] = [("", &[MetricColumn::count("rows", ROWS_KEPT)])];
 
 impl Scores {
     /// A row for each evaluation of a numbered model and each data set; `None` without rows.
@@ -52,12 +57,12 @@ pub fn skips_table(kept: &[KeptSkips]) -> Option<ReportTable> {
 
 /// A filter as a score on one data set without a name.
 fn as_score(kept: &KeptSkips) -> Score {
-    let mut following = json!(kept.following);
-    following["rows"] = kept.rows.into();
+    let mut following = kept.following.clone().unwrap_or_default();
+    following.insert(ROWS_KEPT, kept.rows);
     Score {
         place: kept.place.clone(),
         data: String::new(),
-        metrics: Some(Map::from_iter([("following".to_owned(), following)])),
+        metrics: Some(MetricMap::from([(names::FOLLOWING, following.into())])),
         answers: Rc::default(),
     }
 }
@@ -66,13 +71,13 @@ fn as_score(kept: &KeptSkips) -> Score {
 fn following_number(score: &Score, metric: &str) -> Option<f64> {
     let following = score.following()?;
     let sum = |metric: &str| -> Option<f64> {
-        let skips = following.get("by_skip")?.as_array()?.iter();
-        skips.map(|skip| skip.get(metric)?.as_f64()).sum()
+        following.get(names::BY_SKIP)?;
+        following.list(names::BY_SKIP).iter().map(|skip| skip.number(metric)).sum()
     };
     match metric {
-        "kept" => sum("kept"),
-        "kept_valid" => Some(sum("kept_valid")? / sum("kept").filter(|kept| *kept > 0.0)?),
-        metric => following.get(metric)?.as_f64(),
+        names::KEPT => sum(names::KEPT),
+        names::KEPT_VALID => Some(sum(names::KEPT_VALID)? / sum(names::KEPT).filter(|kept| *kept > 0.0)?),
+        metric => following.number(metric),
     }
 }
 
@@ -80,27 +85,29 @@ fn following_number(score: &Score, metric: &str) -> Option<f64> {
 mod tests {
     use super::super::tests::example;
     use super::*;
-    use kinds::metrics::{BySkip, Following};
+    use kinds::metrics::{MetricMap, names};
     use lab::text::Paint;
 
-    fn following(kept: u64) -> Following {
-        let skip = |skip, kept| BySkip {
-            skip,
-            requests: 40,
-            consistent: 30,
-            right: 20,
-            kept,
-            kept_valid: kept / 2,
+    fn following(kept: u64) -> MetricMap {
+        let skip = |skip: i64, kept: u64| {
+            MetricMap::from([
+                (names::SKIP, skip.into()),
+                (names::REQUESTS, 40_u64.into()),
+                (names::CONSISTENT, 30_u64.into()),
+                (names::RIGHT, 20_u64.into()),
+                (names::KEPT, kept.into()),
+                (names::KEPT_VALID, (kept / 2).into()),
+            ])
         };
-        Following {
-            requests: 80,
-            real_skips: 57,
-            consistency: Some(0.5),
-            consistency_real_skips: Some(0.25),
-            accuracy_consistent: None,
-            average_steps: Some(1.5),
-            by_skip: vec![skip(0, 0), skip(1, kept), skip(2, 0)],
-        }
+        MetricMap::from([
+            (names::REQUESTS, 80_u64.into()),
+            (names::REAL_SKIPS, 57_u64.into()),
+            (names::CONSISTENCY, Some(0.5).into()),
+            (names::CONSISTENCY_REAL_SKIPS, Some(0.25).into()),
+            (names::ACCURACY_CONSISTENT, None::<f64>.into()),
+            (names::AVERAGE_STEPS, Some(1.5).into()),
+            (names::BY_SKIP, vec![skip(0, 0), skip(1, kept), skip(2, 0)].into()),
+        ])
     }
 
     #[test]
@@ -111,7 +118,7 @@ mod tests {
             if score.place.iteration == Some(0)
                 && let Some(metrics) = &mut score.metrics
             {
-                metrics.insert("following".to_owned(), json!(following(10)));
+                metrics.insert("following", following(10));
             }
         }
         insta::assert_snapshot!(scores.followings().unwrap().text(Paint::default()), @r"

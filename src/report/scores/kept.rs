@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::StagePlace;
-use kinds::metrics::{BySkip, Following};
+use kinds::metrics::{MetricMap, names};
 
 /// The number of rows that a filter kept in one variant, and metrics of the answers that it read.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct KeptSkips {
     /// Mean number of steps of the full solutions.
     pub full_steps: Option<f64>,
     /// How the answers follow the requested numbers of steps.
-    pub following: Option<Following>,
+    pub following: Option<MetricMap>,
 }
 
 impl KeptSkips {
@@ -27,8 +27,8 @@ impl KeptSkips {
     }
 
     /// The requests for fewer steps than the full solution has, grouped by the number of steps left out.
-    pub fn skips(&self) -> impl Iterator<Item = &BySkip> {
-        let skips = self.following.iter().flat_map(|following| &following.by_skip);
-        skips.filter(|skip| skip.skip > 0)
+    pub fn skips(&self) -> impl Iterator<Item = &MetricMap> {
+        let skips = self.following.iter().flat_map(|following| following.list(names::BY_SKIP));
+        skips.filter(|skip| skip.integer(names::SKIP).is_some_and(|fewer| fewer > 0))
     }
 }

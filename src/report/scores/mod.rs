@@ -14,7 +14,7 @@ mod rows;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub use bootstrap::{AnswerPair, Interval, RESAMPLES, confidence_intervals};
 pub use differences::{Baseline, Difference, InvalidBaseline, NoBaseline};
@@ -26,7 +26,7 @@ pub use place::{StagePlace, VariantGroup};
 pub(crate) use place::{SEED, group_text};
 pub(crate) use rows::ScoreRow;
 
-use kinds::metrics::Outcome;
+use kinds::metrics::{MetricMap, Outcome, names};
 use lab::hash::Digest;
 
 /// All scores of an experiment, finished or not.
@@ -45,7 +45,7 @@ pub struct Score {
     /// The name of the data set.
     pub data: String,
     /// By name; `None` if the evaluation is not in the store.
-    pub metrics: Option<Map<String, Value>>,
+    pub metrics: Option<MetricMap>,
     /// The answers behind the metrics, if they were requested.
     pub answers: Rc<[JudgedAnswer]>,
 }
@@ -61,14 +61,12 @@ pub struct JudgedAnswer {
 impl Score {
     /// A metric that is a number. A point in its name separates the parts of a path: `fewer.share`.
     pub(crate) fn number(&self, metric: &str) -> Option<f64> {
-        let (metric, part) = metric.split_once('.').unwrap_or((metric, ""));
-        let found = self.metrics.as_ref()?.get(metric)?;
-        if part.is_empty() { found } else { found.get(part)? }.as_f64()
+        self.metrics.as_ref()?.number(metric)
     }
 
     /// How a numbered model followed the requested number of steps.
-    fn following(&self) -> Option<&Map<String, Value>> {
-        self.metrics.as_ref()?.get("following")?.as_object()
+    fn following(&self) -> Option<&MetricMap> {
+        self.metrics.as_ref()?.map(names::FOLLOWING)
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -168,7 +166,7 @@ pub(crate) mod tests {
                                 node: if shared { 0 } else { 1 + scores.len() / 2 },
                             },
                             data: data.to_owned(),
-                            metrics: metrics.as_object().filter(|_| !unfinished).cloned(),
+                            metrics: serde_json::from_value(metrics).ok().filter(|_| !unfinished),
                             answers: if unfinished {
                                 Rc::default()
                             } else {

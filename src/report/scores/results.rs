@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::lead::{self, LeadColumns};
 use super::{Mean, Score, ScoreRow, Scores, VariantGroup, distinct};
 use crate::table::{self, ColumnGroup, NO_NUMBER, ReportTable, TableCell};
+use kinds::metrics::names;
 use lab::text::Align;
 
 /// A metric, and how it is printed.
@@ -19,25 +20,25 @@ pub(super) struct MetricColumn {
 pub(super) type MetricColumns = (&'static str, &'static [MetricColumn]);
 
 const COLUMNS: [MetricColumn; 2] = [
-    MetricColumn::share("%", "accuracy"),
-    MetricColumn::new("steps", "average_steps", 1.0, 2),
+    MetricColumn::share("%", names::ACCURACY),
+    MetricColumn::new("steps", names::AVERAGE_STEPS, 1.0, 2),
 ];
 
-const VALID: [MetricColumn; 1] = [MetricColumn::share("valid %", "valid_right")];
+const VALID: [MetricColumn; 1] = [MetricColumn::share("valid %", names::VALID_RIGHT)];
 
-/// The columns of the table of answers. (METHOD 6.1 without the columns of the main table.)
+/// The columns of the table of answers. (docs/method.md, 6.1 without the columns of the main table.)
 const ANSWERS: [MetricColumns; 1] = [(
     "",
     &[
-        MetricColumn::new("right: steps", "average_steps_right", 1.0, 2),
-        MetricColumn::share("fewer %", "fewer.share"),
-        MetricColumn::share("right %", "fewer.accuracy"),
-        MetricColumn::share("same %", "same.share"),
-        MetricColumn::share("right %", "same.accuracy"),
-        MetricColumn::share("more %", "more.share"),
-        MetricColumn::share("right %", "more.accuracy"),
-        MetricColumn::share("no end %", "incomplete"),
-        MetricColumn::new("tokens", "average_tokens", 1.0, 1),
+        MetricColumn::new("right: steps", names::AVERAGE_STEPS_RIGHT, 1.0, 2),
+        MetricColumn::share("fewer %", names::FEWER_SHARE),
+        MetricColumn::share("right %", names::FEWER_ACCURACY),
+        MetricColumn::share("same %", names::SAME_SHARE),
+        MetricColumn::share("right %", names::SAME_ACCURACY),
+        MetricColumn::share("more %", names::MORE_SHARE),
+        MetricColumn::share("right %", names::MORE_ACCURACY),
+        MetricColumn::share("no end %", names::INCOMPLETE),
+        MetricColumn::new("tokens", names::AVERAGE_TOKENS, 1.0, 1),
     ],
 )];
 
@@ -61,7 +62,7 @@ impl Scores {
         let all = self.rows();
         let rows: Vec<&ScoreRow<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
         let mut scores = rows.iter().flat_map(|row| &row.scores);
-        let is_known = scores.any(|score| score.number("valid_right").is_some());
+        let is_known = scores.any(|score| score.number(names::VALID_RIGHT).is_some());
         is_known.then(|| self.metrics_table("Correct answers whose steps are all valid (%)", &rows, &VALID))
     }
 
@@ -186,7 +187,7 @@ fn full_steps<'a>(scores: impl Iterator<Item = BTreeMap<usize, &'a Score>>) -> T
     let scores: BTreeMap<usize, &Score> = scores.flatten().collect();
     let found = scores
         .iter()
-        .filter_map(|(node, score)| Some((*node, score.number("average_full_steps")?)));
+        .filter_map(|(node, score)| Some((*node, score.number(names::AVERAGE_FULL_STEPS)?)));
     let (nodes, numbers): (Vec<usize>, Vec<f64>) = found.unzip();
     match Mean::of(&numbers) {
         Some(mean) => TableCell::linked(format!("{:.2}", mean.mean), nodes),
@@ -274,7 +275,7 @@ mod tests {
         let mut scores = example();
         for score in scores.scores.iter_mut().filter(|score| score.place.variant["start"] == "warm") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+                metrics.insert("average_full_steps", Some(3.5));
             }
         }
         insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
@@ -296,7 +297,7 @@ mod tests {
         for score in &mut others {
             score.place.variant.insert("start".to_owned(), "hot".to_owned());
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("average_full_steps".to_owned(), 3.5.into());
+                metrics.insert("average_full_steps", Some(3.5));
             }
         }
         scores.scores.extend(example().scores.split_off(12));
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(scores.validity(), None, "no metric, no table");
         for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("valid_right".to_owned(), 0.25.into());
+                metrics.insert("valid_right", Some(0.25));
             }
         }
         let table = scores.validity().unwrap();
@@ -342,8 +343,9 @@ mod tests {
         let mut scores = example();
         for score in scores.scores.iter_mut().filter(|score| score.data == "in_domain") {
             if let Some(metrics) = &mut score.metrics {
-                metrics.insert("fewer".to_owned(), serde_json::json!({"share": 0.5, "accuracy": 0.75}));
-                metrics.insert("incomplete".to_owned(), 0.125.into());
+                metrics.insert("fewer.share", Some(0.5));
+                metrics.insert("fewer.accuracy", Some(0.75));
+                metrics.insert("incomplete", Some(0.125));
             }
         }
         let table = scores.answers().unwrap();

@@ -3,7 +3,8 @@
 use std::fs;
 
 use insta::assert_snapshot;
-use kinds::metrics::Metrics;
+use kinds::artifact::metrics;
+use kinds::metrics::{MetricMap, names};
 use learn::dataset::{self, Answer, Prompt, Row};
 
 use super::bench::{Bench, gibberish, row, two_rows};
@@ -79,7 +80,7 @@ fn rows_of_no_task_are_found_before_anything_is_computed() {
             .model("model", &gibberish(Prompt::NUMBERED))
             .rows("data", std::slice::from_ref(&stranger))
     };
-    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition, algebra, basics, direction, gsm8k): "How many?""#);
+    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
     assert_eq!(bench("eval").run(), bench("sample").run());
 }
 
@@ -91,13 +92,14 @@ fn an_evaluation_has_metrics_and_answers_by_data_set() {
         .rows("data", &[])
         .rows("data", &[row("1_1/0", (1, 1), "1. 1 + 1 = 2", 1)]);
     let folder = bench.run().unwrap().join("metrics");
-    let metrics: Metrics = serde_json::from_str(&fs::read_to_string(folder.join("metrics.json")).unwrap()).unwrap();
-    let sizes: Vec<_> = metrics.sets.iter().map(|set| (set.answers, set.average_full_steps)).collect();
-    assert_eq!(sizes, [(2, Some(2.0)), (0, None), (1, Some(1.0))]);
-    assert!(metrics.sets.iter().all(|set| set.following.is_none()));
-    for (place, set) in metrics.sets.iter().enumerate() {
+    let sets = metrics::read(&folder).unwrap();
+    let size = |set: &MetricMap| (set.integer(names::ANSWERS), set.number(names::AVERAGE_FULL_STEPS));
+    let sizes: Vec<_> = sets.iter().map(size).collect();
+    assert_eq!(sizes, [(Some(2), Some(2.0)), (Some(0), None), (Some(1), Some(1.0))]);
+    assert!(sets.iter().all(|set| set.map(names::FOLLOWING).is_none()));
+    for (place, set) in sets.iter().enumerate() {
         let answers: Vec<Answer> = dataset::read(&folder.join(format!("answers-{place}.jsonl"))).unwrap();
-        assert_eq!(answers.len() as u64, set.answers);
+        assert_eq!(i64::try_from(answers.len()).ok(), set.integer(names::ANSWERS));
     }
     let told = bench.told.borrow();
     let last = told.last().unwrap();
@@ -110,10 +112,10 @@ fn a_numbered_model_is_measured_on_how_it_follows() {
     let bench = Bench::new("eval", "ask = [-1, -2]\nmax_tokens = 6")
         .model("model", &gibberish(Prompt::NUMBERED))
         .rows("data", &two_rows());
-    let text = fs::read_to_string(bench.run().unwrap().join("metrics/metrics.json")).unwrap();
-    let metrics: Metrics = serde_json::from_str(&text).unwrap();
-    let following = metrics.sets[0].following.as_ref().unwrap();
-    assert_eq!((following.requests, following.real_skips), (4, 2));
+    let sets = metrics::read(&bench.run().unwrap().join("metrics")).unwrap();
+    let following = sets[0].map(names::FOLLOWING).unwrap();
+    let counts = (following.integer(names::REQUESTS), following.integer(names::REAL_SKIPS));
+    assert_eq!(counts, (Some(4), Some(2)));
 }
 
 /// The whole way on two rows learned by heart: a numbered model repeats what it was trained on, and is measured as right.
@@ -133,12 +135,11 @@ fn what_is_trained_is_answered_kept_and_measured() {
     assert_eq!(Bench::new("filter", "").artifact("answers", &answers).output("data"), [skip]);
 
     let eval = Bench::new("eval", "").artifact("model", &model).rows("data", &rows);
-    let text = fs::read_to_string(eval.run().unwrap().join("metrics/metrics.json")).unwrap();
-    let metrics: Metrics = serde_json::from_str(&text).unwrap();
+    let sets = metrics::read(&eval.run().unwrap().join("metrics")).unwrap();
     assert_eq!(
-        (metrics.sets[0].accuracy, metrics.sets[0].average_steps),
+        (sets[0].number(names::ACCURACY), sets[0].number(names::AVERAGE_STEPS)),
         (Some(1.0), Some(2.0)),
-        "{text}"
+        "{sets:?}"
     );
 }
 

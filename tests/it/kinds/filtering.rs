@@ -87,7 +87,7 @@ fn answers_that_cannot_be_judged_are_errors() {
     assert_snapshot!(filter(&[answer(None, "1. a")]).run().unwrap_err(), @"the prompt of answer `2_1/0` names no number of steps; sample a model trained with a numbered prompt");
     let mut stranger = answer(Some(1), "1. a");
     stranger.problem.prompt = "How many?".to_owned();
-    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"the question of row `2_1/0` is not of a task we know (addition, algebra, basics, direction, gsm8k): "How many?""#);
+    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
     assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `sample`");
     assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
 }

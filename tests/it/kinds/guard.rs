@@ -123,7 +123,7 @@ fn equal_stages_put_out_what_they_always_did() {
     }
     assert!(
         changed.is_empty(),
-        "these kinds do not put out what they did. If that is meant, raise `version` in each one's file in src/stage/, so that nobody \
+        "these kinds do not put out what they did. If that is meant, raise `version` in each one's file in src/kinds/, so that nobody \
          gets artifacts of the old kind from a store, and put these lines (with the new versions) into `OUTPUTS`; if it is not, \
          it is a bug:\n{}",
         changed.join("\n")
@@ -140,7 +140,7 @@ fn every_task_draws_the_problems_it_always_did() {
     let known: Vec<(&str, String)> = PROBLEMS.iter().map(|(task, digest)| (*task, (*digest).to_owned())).collect();
     assert_eq!(
         found, known,
-        "these are not the problems that were drawn before. If that is meant, raise `version` in src/stage/generate.rs, and put the new \
+        "these are not the problems that were drawn before. If that is meant, raise `version` in src/kinds/generate.rs, and put the new \
          digests into `PROBLEMS`"
     );
 }
@@ -155,7 +155,7 @@ fn a_training_takes_the_course_it_always_did() {
     let is_near = losses.len() == LOSSES.len() && losses.iter().zip(LOSSES).all(|(found, known)| (found - known).abs() < 1e-4);
     assert!(
         is_near,
-        "the losses are {losses:?}, and were {LOSSES:?}. If that is meant, raise `version` in src/stage/train.rs, and put the new \
+        "the losses are {losses:?}, and were {LOSSES:?}. If that is meant, raise `version` in src/kinds/train.rs, and put the new \
          losses into `LOSSES`"
     );
 }

@@ -41,14 +41,14 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
         refused("format = 'parquet'", "{}"),
     ];
     assert_snapshot!(said.join("\n"), @r"
-    /source-0.jsonl:1: no field `prompt` (there are: question); `fields` says what they are called
-    /source-0.jsonl:2: no field `q` (there are: completion, p); `fields` says what they are called
+    /source-0.jsonl:1: no field `prompt` (known: question); set its name in `fields`
+    /source-0.jsonl:2: no field `q` (known: completion, p); set its name in `fields`
     /source-0.jsonl:2: the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`
     /source-0.jsonl:1: field `prompt` is a list, and must be a text or a number
-    /source-0.jsonl:2: the id `1` stands twice
+    /source-0.jsonl:2: the id `1` appears twice
     /source-0.jsonl:1: record 1 of the list: the number of steps is -1, and must be a whole number from 0
     /source-0.jsonl:1: the solution has no line `#### …` with the answer
-    source `data` has no file `test*` (there are: source-0.jsonl)
+    source `data` has no file `test*` (known: source-0.jsonl)
     source `data` has no records
     /source-0.jsonl:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 2 but need 8
     ");

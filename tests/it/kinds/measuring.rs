@@ -3,7 +3,8 @@
 use std::fs;
 
 use insta::assert_json_snapshot;
-use kinds::metrics::Metrics;
+use kinds::artifact::metrics;
+use kinds::metrics::{MetricMap, names};
 use learn::dataset::{Answer, Row};
 
 use super::bench::Bench;
@@ -21,7 +22,7 @@ fn walk() -> Row {
     }
 }
 
-fn measured(answers: &[(Option<u32>, &str)]) -> Metrics {
+fn measured(answers: &[(Option<u32>, &str)]) -> Vec<MetricMap> {
     let answers = answers.iter().map(|(requested, response)| Answer {
         problem: walk(),
         requested: *requested,
@@ -36,13 +37,13 @@ fn measured(answers: &[(Option<u32>, &str)]) -> Metrics {
         fs::read_to_string(folder.join("answers-0.jsonl")).unwrap().lines().count(),
         lines.len()
     );
-    serde_json::from_str(&fs::read_to_string(folder.join("metrics.json")).unwrap()).unwrap()
+    metrics::read(&folder).unwrap()
 }
 
 /// Four answers are possible, so wrong reasoning is often right: it is seen, and counted.
 #[test]
 fn luck_is_told_from_reasoning() {
-    let metrics = measured(&[
+    let sets = measured(&[
         (Some(2), "North. Left, Right\nNorth.\nThus, the answer is North."),
         (Some(2), "North. Left, Right\nEast.\nThus, the answer is North."),
         (Some(2), "North. Left, Right\nEast.\nThus, the answer is East."),
@@ -51,11 +52,17 @@ fn luck_is_told_from_reasoning() {
         (Some(1), "North.\nThus, the answer is North."),
         (Some(3), "Thus, the answer is North."),
     ]);
-    let set = &metrics.sets[0];
-    assert_eq!((set.answers, set.accuracy), (7, Some(6.0 / 7.0)));
-    assert_eq!((set.valid, set.valid_right), (Some(3.0 / 7.0), Some(0.5)));
-    assert_eq!(set.by_full_steps[0].valid_right, Some(0.5));
-    assert_json_snapshot!(set.following.as_ref().unwrap().by_skip, @r#"
+    let set = &sets[0];
+    assert_eq!(
+        (set.integer(names::ANSWERS), set.number(names::ACCURACY)),
+        (Some(7), Some(6.0 / 7.0))
+    );
+    assert_eq!(
+        (set.number(names::VALID), set.number(names::VALID_RIGHT)),
+        (Some(3.0 / 7.0), Some(0.5))
+    );
+    assert_eq!(set.list(names::BY_FULL_STEPS)[0].number(names::VALID_RIGHT), Some(0.5));
+    assert_json_snapshot!(set.map(names::FOLLOWING).unwrap().list(names::BY_SKIP), @r#"
     [
       {
         "skip": 0,
@@ -88,14 +95,17 @@ fn luck_is_told_from_reasoning() {
 #[test]
 fn each_input_is_a_set() {
     let bench = Bench::new("measure", "").text("answers", "").text("answers", "");
-    let text = fs::read_to_string(bench.run().unwrap().join("metrics/metrics.json")).unwrap();
-    let metrics: Metrics = serde_json::from_str(&text).unwrap();
-    assert_eq!(metrics.sets.len(), 2);
-    assert!(metrics.sets.iter().all(|set| set.following.is_none() && set.valid.is_none()));
+    let sets = metrics::read(&bench.run().unwrap().join("metrics")).unwrap();
+    assert_eq!(sets.len(), 2);
+    let is_empty = |set: &MetricMap| set.map(names::FOLLOWING).is_none() && set.number(names::VALID).is_none();
+    assert!(sets.iter().all(is_empty));
 }
 
 #[test]
 fn answers_of_plain_prompts_are_measured_too() {
-    let metrics = measured(&[(None, &walk().completion)]);
-    assert_eq!((metrics.sets[0].valid_right, &metrics.sets[0].following), (Some(1.0), &None));
+    let sets = measured(&[(None, &walk().completion)]);
+    assert_eq!(
+        (sets[0].number(names::VALID_RIGHT), sets[0].map(names::FOLLOWING)),
+        (Some(1.0), None)
+    );
 }

@@ -138,7 +138,7 @@ fn wrong_params_are_refused() {
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");
     assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: unknown variant: found `old`, expected `one of `new`, `cont`, `only-skip``");
     assert_snapshot!(refusal("filter", "steps = 'sound'"), @"steps: unknown variant: found `sound`, expected ``any` or `valid``");
-    assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 stands twice");
+    assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 appears twice");
     assert_snapshot!(refusal("sample", "samples = 0"), @"samples: 0 is too small, it must be at least 1");
     assert_snapshot!(refusal("sample", "samples = 4"), @"samples: 4 samples of a request are all equal at temperature 0; set `temperature`");
     assert_snapshot!(refusal("sample", "temperature = -0.5"), @"temperature: -0.5 is out of range, it must be a number from 0 on");

@@ -36,5 +36,5 @@ fn some_are_chosen_at_random_and_none_twice() {
     assert_eq!(split(params, "train"), train, "and the same every time");
     assert_ne!(train, split("steps = 2\ntrain = 4", "train"), "of what development leaves");
     let all = Bench::new("split", "steps = 2\ntrain = 11").rows("training", &rows("a"));
-    assert_eq!(all.run().unwrap_err(), "`train = 11` is more than there are: 10 rows");
+    assert_eq!(all.run().unwrap_err(), "`train = 11` is more than the 10 rows that are left");
 }

@@ -1,7 +1,7 @@
 //! Drawing different sums, evenly over the combinations of digits.
 
 use super::params::{Digits, MOST_DIGITS};
-use crate::task::pool::{Group, Pool};
+use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// The sums of a combination of digits.
@@ -19,16 +19,11 @@ impl Pool for Digits {
     const MORE: &'static str = "digits";
     const REMARK: &'static str = " (a + b and b + a are one)";
 
-    fn check(&self) -> Result<(), String> {
-        for (name, [least, most]) in [("a", self.a), ("b", self.b)] {
-            if least < 1 || most > MOST_DIGITS || least > most {
-                return Err(format!(
-                    "`{name} = [{least}, {most}]` must be the least and the most digits, from 1 to {MOST_DIGITS}"
-                ));
-            }
-        }
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(Some("a"), self.a, "digits", [1, MOST_DIGITS])?;
+        check_range(Some("b"), self.b, "digits", [1, MOST_DIGITS])?;
         if self.combinations().is_empty() {
-            return Err("the first operand is always the shorter one, and `longer_first` leaves such sums out".to_owned());
+            return Err(PoolError::ShorterFirst);
         }
         Ok(())
     }
@@ -51,7 +46,7 @@ impl Pool for Digits {
     }
 }
 
-impl Group for Sums {
+impl ProblemGroup for Sums {
     type Problem = (u64, u64);
     type Identity = (u64, u64);
 
@@ -72,8 +67,8 @@ impl Group for Sums {
     }
 }
 
-/// How many different sums of `a` and `b` digits there are; `a + b` and `b + a` count as one. `both`: whether the other order is
-/// drawn as well.
+/// The number of different sums of `a` and `b` digits; `a + b` and `b + a` count as one. `both`: whether the other order is drawn
+/// as well.
 fn capacity((a, b): (u32, u32), both: bool) -> u128 {
     let sums = numbers(a) * numbers(b);
     if a == b {
@@ -87,7 +82,7 @@ fn capacity((a, b): (u32, u32), both: bool) -> u128 {
     }
 }
 
-/// How many numbers of `digits` digits there are; 0 is none of them.
+/// The number of numbers with `digits` digits, without 0.
 fn numbers(digits: u32) -> u128 {
     9 * 10u128.pow(digits - 1)
 }
@@ -126,7 +121,7 @@ mod tests {
         #[test]
         fn every_sum_can_be_drawn(seed: u64, a in 1u32..3, b in 1u32..3, longer_first: bool) {
             let digits = Digits { a: [1, a], b: [1, b], longer_first };
-            let all: u128 = digits.groups().iter().map(Group::capacity).sum();
+            let all: u128 = digits.groups().iter().map(ProblemGroup::capacity).sum();
             let drawn = pool::problems(&digits, all as u64, &mut Stream::new(seed, "test"));
             prop_assert_eq!(drawn.len() as u128, all);
             let ids: HashSet<_> = drawn.iter().map(|named| &named.id).collect();

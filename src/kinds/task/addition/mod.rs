@@ -1,4 +1,4 @@
-//! Sums of two numbers, worked out one digit position a step (METHOD, 5.1).
+//! Sums of two numbers, added one digit position per step (docs/method.md, 5.1).
 
 mod draw;
 mod params;
@@ -8,9 +8,9 @@ mod steps;
 use schemars::Schema;
 
 use self::params::{AdditionParams, Merge};
-use self::solution::Solution;
+use self::solution::SumSolution;
 use super::drawn::DrawnParams;
-use super::pool::Named;
+use super::pool::NamedProblem;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
@@ -58,9 +58,9 @@ fn operands(row: &Row) -> Option<(&str, &str)> {
 }
 
 /// The operands of a sum, and an id: `{digits of a}_{digits of b}/{number}`.
-type NamedSum = Named<(u64, u64)>;
+type NamedSum = NamedProblem<(u64, u64)>;
 
-fn row(id: String, (a, b): (u64, u64), solution: Solution) -> Row {
+fn row(id: String, (a, b): (u64, u64), solution: SumSolution) -> Row {
     Row {
         id,
         prompt: format!("Question: {a} + {b}"),
@@ -74,7 +74,7 @@ fn row(id: String, (a, b): (u64, u64), solution: Solution) -> Row {
 fn swapped(sum: &NamedSum) -> Option<NamedSum> {
     let (a, b) = sum.problem;
     let is_other = a != b && a.ilog10() == b.ilog10();
-    is_other.then(|| Named {
+    is_other.then(|| NamedProblem {
         id: format!("{}_swap", sum.id),
         problem: (b, a),
     })

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{NamedSum, solution};
 use crate::task::drawn::{SplitParams, TaskParams};
-use crate::task::pool::Sizes;
+use crate::task::pool::SplitSizes;
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -86,7 +86,7 @@ impl TaskParams for AdditionParams {
     type Pool = Digits;
 
     fn splits() -> SplitParams {
-        SplitParams::cold(Sizes {
+        SplitParams::cold(SplitSizes {
             train: 2_855,
             development: 1_000,
             in_domain: 1_000,

@@ -4,31 +4,31 @@ use std::fmt::Write;
 
 /// A solution and the number of its steps.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Solution {
+pub(super) struct SumSolution {
     pub text: String,
     pub steps: u32,
 }
 
-/// How many digit positions the longer operand has.
+/// Number of digits of the longer operand.
 pub(super) fn positions(a: u64, b: u64) -> u32 {
     a.max(b).checked_ilog10().unwrap_or(0) + 1
 }
 
 /// One step for each digit position, units first.
-pub(super) fn full(a: u64, b: u64) -> Solution {
+pub(super) fn full(a: u64, b: u64) -> SumSolution {
     worded(a, b, (0..positions(a, b)).map(|_| 1))
 }
 
-/// The same with position `pair` and the one above it done in one step.
-pub(super) fn merged(a: u64, b: u64, pair: u32) -> Solution {
+/// The solution with position `pair` and the one above it added in one step.
+pub(super) fn merged(a: u64, b: u64, pair: u32) -> SumSolution {
     let steps = positions(a, b) - 1;
     worded(a, b, (0..steps).map(|step| if step == pair { 2 } else { 1 }))
 }
 
-/// One step for each of `widths`, the number of digits that it adds, and one for the last carry, where there is one.
+/// One step for each of `widths`, the number of digits that it adds, and one for a last carry.
 ///
-/// The published wording: operands without leading zeros (`4 + 56`), what is written down with them (`write down 07`).
-fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> Solution {
+/// In the published wording, operands have no leading zeros (`4 + 56`), and the written digits have them (`write down 07`).
+fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> SumSolution {
     let total = a + b;
     let mut text = String::new();
     let (mut steps, mut carry) = (0, 0);
@@ -54,5 +54,5 @@ fn worded(mut a: u64, mut b: u64, widths: impl Iterator<Item = u32>) -> Solution
         let _ = writeln!(text, "{steps}. Carry the final carry over {carry} to the next place.");
     }
     let _ = write!(text, "Thus, the answer is {total}.");
-    Solution { text, steps }
+    SumSolution { text, steps }
 }

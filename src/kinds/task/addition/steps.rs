@@ -1,52 +1,52 @@
-//! Which steps of a worked sum follow.
+//! Which steps of a sum's solution are valid.
 //!
-//! A step adds one or more neighbouring digit positions, as many as it writes down digits, beginning where the step before it ended.
-//! It follows when the digits, the carry, the sum, what is written down and what is carried over are right. The last position of a
-//! step may be the place beyond both operands, if a carry lands there: then the step carries the final carry as well.
+//! A step adds one or more neighbouring digit positions, as many as the digits that it writes down, from where the step before it ended.
+//! It is valid if the operand digits, the carry, the sum, the written digits and the carry over are correct. The last position of a step
+//! may be the one beyond both operands, if there is a carry into it: then the step includes the final carry.
 
-/// How far the working is.
-struct State {
-    /// Digit positions that are done.
+/// The state after a step.
+struct SumProgress {
+    /// Number of added digit positions.
     done: usize,
     /// Carried into the next position.
     carry: u128,
 }
 
-/// A step, as it is written.
-enum Step<'a> {
-    Add(Addition<'a>),
+/// A parsed step.
+enum WorkedStep<'a> {
+    Add(DigitAddition<'a>),
     /// `Carry the final carry over 1 to the next place.`
     Carry(u128),
 }
 
 /// `8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).`
-struct Addition<'a> {
+struct DigitAddition<'a> {
     a: u128,
     b: u128,
     carry: u128,
     sum: u128,
-    /// Leading zeros count: there are as many digits as positions.
+    /// With leading zeros: one digit per position.
     written: &'a str,
     over: u128,
 }
 
 /// Which of `steps` follow, for the sum of two numbers.
 pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
-    let mut state = State { done: 0, carry: 0 };
+    let mut state = SumProgress { done: 0, carry: 0 };
     let positions = a.len().max(b.len());
     let held = |step: &&str| {
         let Some(step) = read(step) else { return false };
         let (follows, next) = match step {
-            Step::Carry(carry) => (
+            WorkedStep::Carry(carry) => (
                 state.done == positions && carry == state.carry && carry > 0,
-                State {
+                SumProgress {
                     done: positions + 1,
                     carry: 0,
                 },
             ),
-            Step::Add(step) => (
+            WorkedStep::Add(step) => (
                 step.follows(a, b, &state),
-                State {
+                SumProgress {
                     done: state.done.saturating_add(step.written.len()),
                     carry: step.over,
                 },
@@ -58,8 +58,8 @@ pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
     steps.iter().map(held).collect()
 }
 
-impl Addition<'_> {
-    fn follows(&self, a: &str, b: &str, state: &State) -> bool {
+impl DigitAddition<'_> {
+    fn follows(&self, a: &str, b: &str, state: &SumProgress) -> bool {
         let (width, positions) = (self.written.len(), a.len().max(b.len()));
         let end = state.done.saturating_add(width);
         let is_inside = end <= positions || (end == positions + 1 && !self.written.starts_with('0'));
@@ -83,11 +83,11 @@ fn digits(number: &str, done: usize, width: usize) -> Option<u128> {
     if digits.is_empty() { Some(0) } else { digits.parse().ok() }
 }
 
-fn read(step: &str) -> Option<Step<'_>> {
+fn read(step: &str) -> Option<WorkedStep<'_>> {
     let (place, rest) = step.trim().split_once(". ")?;
     number(place)?;
     if let Some(rest) = rest.strip_prefix("Carry the final carry over ") {
-        return Some(Step::Carry(number(rest.strip_suffix(" to the next place.")?)?));
+        return Some(WorkedStep::Carry(number(rest.strip_suffix(" to the next place.")?)?));
     }
     let (a, rest) = rest.split_once(" + ")?;
     let (b, rest) = rest.split_once(" (plus carry ")?;
@@ -98,7 +98,7 @@ fn read(step: &str) -> Option<Step<'_>> {
         "no carry over" => 0,
         rest => number(rest.strip_prefix("carry over ")?).filter(|over| *over > 0)?,
     };
-    is_digits(written).then_some(Step::Add(Addition {
+    is_digits(written).then_some(WorkedStep::Add(DigitAddition {
         a: number(a)?,
         b: number(b)?,
         carry: number(carry)?,
@@ -108,13 +108,13 @@ fn read(step: &str) -> Option<Step<'_>> {
     }))
 }
 
-/// A number as the solutions write it: without leading zeros.
+/// A number without leading zeros.
 fn number(text: &str) -> Option<u128> {
     let is_plain = is_digits(text) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// Whether a text is digits and nothing else.
+/// Whether a text consists of digits only.
 pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

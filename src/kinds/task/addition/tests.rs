@@ -79,7 +79,10 @@ fn every_published_row_is_reproduced() {
                 false => vec![super::row(id.to_owned(), (a, b), solution::full(a, b))],
             };
             skipped += usize::from(is_skip);
-            assert!(Addition.is_right(&row, metrics::read(&row.completion).answer.unwrap()), "{line}");
+            assert!(
+                Addition.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()),
+                "{line}"
+            );
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();
             assert_eq!(Addition.follows(&row, &steps), vec![true; steps.len()], "{line}");
             assert!(ours.iter().any(|ours| written(ours) == line), "{line}");
@@ -150,7 +153,7 @@ fn rows_are_right_and_have_the_steps_they_say() {
         ood_hard,
     } = splits;
     for row in [train, skipped, development, in_domain, ood_easy, ood_hard].concat() {
-        let reading = metrics::read(&row.completion);
+        let reading = metrics::read_solution(&row.completion);
         assert!(Addition.recognises(&row));
         assert!(reading.complete && Addition.is_right(&row, reading.answer.unwrap()), "{row:?}");
         assert_eq!(reading.steps, row.step_num, "{row:?}");

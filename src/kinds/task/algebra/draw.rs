@@ -1,14 +1,14 @@
 //! Drawing equations: how many there are, and one at random.
 //!
-//! The published ones are drawn so: the symbols in any order, and in each gap between two of them one of ✰ ❀ ✾ ♪ ↔, all equally
-//! likely, until there is a ↔ (then one of the other four); `↔ ◯` at the end if there is none; a minus before the first symbol in
-//! half of them. Left out are those that are solved already, and single terms that are ◯.
+//! The published equations are drawn like this: the symbols in any order; in each gap between two of them one of ✰ ❀ ✾ ♪ ↔, all equally
+//! likely, and after a ↔ one of the other four; `↔ ◯` at the end if no ↔ was drawn; a minus before the first symbol in half of the
+//! equations. Equations that are solved already, and single terms that equal ◯, are left out.
 
-use super::equation::{Equation, Factor, Sum, Term};
+use super::equation::{Equation, Factor, Term, TermSum};
 use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS};
 use super::skeleton::{self, Skeleton};
 use super::symbols::{LETTERS, UNKNOWN};
-use crate::task::pool::{Group, Pool};
+use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// Equations by their numbers of symbols and steps.
@@ -20,7 +20,7 @@ pub(super) struct Range {
 }
 
 /// Equations of one number of symbols.
-pub(super) struct Equations {
+pub(super) struct EquationGroup {
     symbols: usize,
     letters: Letters,
     skeletons: Vec<Skeleton>,
@@ -29,22 +29,18 @@ pub(super) struct Equations {
 }
 
 impl Pool for Range {
-    type Group = Equations;
+    type Group = EquationGroup;
 
     const MORE: &'static str = "symbols or steps";
 
-    fn check(&self) -> Result<(), String> {
-        let wrong = |name, [least, most]: [u32; 2], from, to| {
-            (least < from || most > to || least > most)
-                .then(|| format!("`{name} = [{least}, {most}]` must be the least and the most {name}, from {from} to {to}"))
-        };
-        let wrong = wrong("symbols", self.symbols, 2, MOST_SYMBOLS).or_else(|| wrong("steps", self.steps, 1, MOST_STEPS));
-        wrong.map_or(Ok(()), Err)
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(Some("symbols"), self.symbols, "symbols", [2, MOST_SYMBOLS])?;
+        check_range(Some("steps"), self.steps, "steps", [1, MOST_STEPS])
     }
 
-    fn groups(&self) -> Vec<Equations> {
+    fn groups(&self) -> Vec<EquationGroup> {
         let [least, most] = self.symbols;
-        (least..=most).map(|symbols| Equations::new(symbols, *self)).collect()
+        (least..=most).map(|symbols| EquationGroup::new(symbols, *self)).collect()
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -53,7 +49,7 @@ impl Pool for Range {
     }
 }
 
-impl Equations {
+impl EquationGroup {
     fn new(symbols: u32, range: Range) -> Self {
         let symbols = symbols as usize;
         let mut skeletons = skeleton::all(symbols);
@@ -85,7 +81,7 @@ impl Equations {
     }
 }
 
-impl Group for Equations {
+impl ProblemGroup for EquationGroup {
     type Problem = Equation;
     type Identity = Equation;
 
@@ -110,8 +106,8 @@ impl Group for Equations {
         let last = self.skeletons.len().saturating_sub(1);
         let Some(skeleton) = self.skeletons.get(index.min(last)) else {
             return Equation {
-                left: Sum::default(),
-                right: Sum::default(),
+                left: TermSum::default(),
+                right: TermSum::default(),
             };
         };
         let signs = skeleton.fill(stream);
@@ -129,7 +125,7 @@ impl Group for Equations {
     }
 }
 
-/// What stands before a symbol.
+/// The sign before a symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     Plus,
@@ -139,7 +135,7 @@ pub(super) enum Sign {
 }
 
 /// Symbols with the signs before them; the first one's is plus or minus.
-fn sum(symbols: &[char], signs: &[Sign]) -> Sum {
+fn sum(symbols: &[char], signs: &[Sign]) -> TermSum {
     let mut terms: Vec<Term> = Vec::new();
     for (&symbol, &sign) in symbols.iter().zip(signs) {
         let factor = Factor {
@@ -154,7 +150,7 @@ fn sum(symbols: &[char], signs: &[Sign]) -> Sum {
             }),
         }
     }
-    Sum(terms)
+    TermSum(terms)
 }
 
 #[cfg(test)]

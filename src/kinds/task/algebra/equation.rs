@@ -1,4 +1,4 @@
-//! Equations as problems have them: sums of products, without brackets, every symbol once.
+//! The equations of problems: sums of products, without brackets, every symbol once.
 
 use std::fmt::{self, Display};
 
@@ -7,13 +7,13 @@ use super::symbols::{EQUALS, MINUS, OVER, PLUS, TIMES, UNKNOWN, ZERO};
 /// Two sums that are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Equation {
-    pub left: Sum,
-    pub right: Sum,
+    pub left: TermSum,
+    pub right: TermSum,
 }
 
-/// Terms, added up; without any it is ◯.
+/// A sum of terms; ◯ without terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Sum(pub Vec<Term>);
+pub(super) struct TermSum(pub Vec<Term>);
 
 /// Factors, from left to right, and a sign.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ pub(super) struct Factor {
     pub symbol: char,
 }
 
-impl Sum {
+impl TermSum {
     pub(super) fn has_unknown(&self) -> bool {
         self.0.iter().any(Term::has_unknown)
     }
@@ -48,7 +48,7 @@ impl Display for Equation {
     }
 }
 
-impl Display for Sum {
+impl Display for TermSum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return write!(f, "{ZERO}");

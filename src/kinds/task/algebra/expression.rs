@@ -1,21 +1,21 @@
-//! Equations as anybody may write them: any order, brackets and spacing, however long and however deep.
+//! Reads equations in any order, with any brackets and spacing, of any length and depth.
 
 use super::symbols::{CLOSE, EQUALS, LETTERS, MINUS, OPEN, OVER, PLUS, TIMES, UNKNOWN, ZERO};
 
-/// Two expressions that are said to be equal.
-pub(super) struct Written {
+/// Two expressions with ↔ between them.
+pub(super) struct ParsedEquation {
     pub left: Postfix,
     pub right: Postfix,
-    /// Whether nothing but ❤ is on the left, not even a bracket.
+    /// Whether the left side is ❤ alone, without brackets.
     is_bare: bool,
 }
 
 /// An expression with its operators behind their operands: evaluated from left to right, without recursion.
-pub(super) struct Postfix(pub Vec<Item>);
+pub(super) struct Postfix(pub Vec<PostfixItem>);
 
 /// A part of an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(super) enum PostfixItem {
     Zero,
     Unknown,
     /// By its place in [`LETTERS`].
@@ -23,7 +23,7 @@ pub(super) enum Item {
     Operator(Operator),
 }
 
-/// What is done with one operand or two.
+/// An operator on one operand or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) enum Operator {
     Plus,
@@ -34,19 +34,19 @@ pub(super) enum Operator {
     Negative,
 }
 
-/// What waits for its right operand.
-enum Waiting {
+/// A token that waits for its right operand or its closing bracket.
+enum PendingToken {
     Bracket,
     Operator(Operator),
 }
 
-impl Written {
-    /// Reads an equation; nothing if it is none. The usual precedence; a sign may stand before any operand, as in Python.
-    pub(super) fn read(text: &str) -> Option<Self> {
+impl ParsedEquation {
+    /// Reads an equation; `None` if the text is not one. Precedence is as usual; any operand may have a sign, as in Python.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (left, right) = text.split_once(EQUALS)?;
         Some(Self {
-            left: Postfix::read(left)?,
-            right: Postfix::read(right)?,
+            left: Postfix::parse(left)?,
+            right: Postfix::parse(right)?,
             is_bare: left.trim().chars().eq([UNKNOWN]),
         })
     }
@@ -56,7 +56,7 @@ impl Written {
         self.left.unknowns() + self.right.unknowns()
     }
 
-    /// Whether it says what ❤ is: ❤ alone on the left, and not on the right.
+    /// Whether ❤ is isolated: alone on the left, and not on the right.
     pub(super) fn isolates(&self) -> bool {
         self.is_bare && self.right.unknowns() == 0
     }
@@ -75,11 +75,11 @@ impl Operator {
 
 impl Postfix {
     fn unknowns(&self) -> usize {
-        self.0.iter().filter(|item| **item == Item::Unknown).count()
+        self.0.iter().filter(|item| **item == PostfixItem::Unknown).count()
     }
 
     /// Dijkstra's shunting yard.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut items = Vec::new();
         let mut waiting = Vec::new();
         // Whether an operand must come next, rather than an operator.
@@ -87,8 +87,8 @@ impl Postfix {
         for symbol in text.chars().filter(|symbol| !symbol.is_whitespace()) {
             match (symbol, opens) {
                 (PLUS, true) => {}
-                (MINUS, true) => waiting.push(Waiting::Operator(Operator::Negative)),
-                (OPEN, true) => waiting.push(Waiting::Bracket),
+                (MINUS, true) => waiting.push(PendingToken::Operator(Operator::Negative)),
+                (OPEN, true) => waiting.push(PendingToken::Bracket),
                 (symbol, true) => {
                     items.push(operand(symbol)?);
                     opens = false;
@@ -97,7 +97,7 @@ impl Postfix {
                 (symbol, false) => {
                     let operator = operator(symbol)?;
                     release(&mut waiting, &mut items, operator.strength());
-                    waiting.push(Waiting::Operator(operator));
+                    waiting.push(PendingToken::Operator(operator));
                     opens = true;
                 }
             }
@@ -107,11 +107,11 @@ impl Postfix {
     }
 }
 
-fn operand(symbol: char) -> Option<Item> {
+fn operand(symbol: char) -> Option<PostfixItem> {
     match symbol {
-        ZERO => Some(Item::Zero),
-        UNKNOWN => Some(Item::Unknown),
-        letter => LETTERS.iter().position(|other| *other == letter).map(Item::Letter),
+        ZERO => Some(PostfixItem::Zero),
+        UNKNOWN => Some(PostfixItem::Unknown),
+        letter => LETTERS.iter().position(|other| *other == letter).map(PostfixItem::Letter),
     }
 }
 
@@ -125,19 +125,19 @@ fn operator(symbol: char) -> Option<Operator> {
     }
 }
 
-/// Puts out the operators that wait at the top and are at least so strong.
-fn release(waiting: &mut Vec<Waiting>, items: &mut Vec<Item>, strength: u8) {
-    while let Some(Waiting::Operator(operator)) = waiting.last() {
+/// Moves the operators at the top whose strength is at least `strength` to the output.
+fn release(waiting: &mut Vec<PendingToken>, items: &mut Vec<PostfixItem>, strength: u8) {
+    while let Some(PendingToken::Operator(operator)) = waiting.last() {
         if operator.strength() < strength {
             break;
         }
-        items.push(Item::Operator(*operator));
+        items.push(PostfixItem::Operator(*operator));
         waiting.pop();
     }
 }
 
-/// Ends a bracket; nothing if none is open.
-fn close(waiting: &mut Vec<Waiting>, items: &mut Vec<Item>) -> Option<()> {
+/// Ends a bracket; `None` if none is open.
+fn close(waiting: &mut Vec<PendingToken>, items: &mut Vec<PostfixItem>) -> Option<()> {
     release(waiting, items, 0);
     // All operators are gone from the top.
     waiting.pop().map(|_| ())
@@ -168,17 +168,17 @@ mod tests {
             "❤ ↔ A",
             "❤ ↔ ❲ ♋ ✰ ❳ ♙",
         ] {
-            assert!(Written::read(text).is_none(), "{text}");
+            assert!(ParsedEquation::parse(text).is_none(), "{text}");
         }
     }
 
     #[test]
     fn depth_and_length_do_not_matter() {
         let deep = format!("❤↔{}♋{}", "❲❀".repeat(200_000), "❳".repeat(200_000));
-        assert!(Written::read(&deep).unwrap().isolates());
+        assert!(ParsedEquation::parse(&deep).unwrap().isolates());
         let unbalanced = format!("❤↔{}♋{}", "❲".repeat(200_000), "❳".repeat(199_999));
-        assert!(Written::read(&unbalanced).is_none());
+        assert!(ParsedEquation::parse(&unbalanced).is_none());
         let long = format!("❤↔♋{}", "✾♋✰♙♪♏".repeat(100_000));
-        assert_eq!(Written::read(&long).unwrap().right.0.len(), 600_001);
+        assert_eq!(ParsedEquation::parse(&long).unwrap().right.0.len(), 600_001);
     }
 }

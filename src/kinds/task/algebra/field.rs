@@ -1,4 +1,4 @@
-//! Whole numbers modulo the prime 2⁶¹ − 1, and fractions of them that may depend on ❤.
+//! Integers modulo the prime 2⁶¹ − 1, and fractions of them that may depend on ❤.
 
 /// The prime.
 pub(super) const PRIME: u64 = (1 << 61) - 1;
@@ -18,12 +18,12 @@ fn negative(a: u64) -> u64 {
 
 /// `constant + slope · ❤`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct LinearForm {
     constant: u64,
     slope: u64,
 }
 
-impl Line {
+impl LinearForm {
     const ONE: Self = Self::constant(1);
 
     const fn constant(constant: u64) -> Self {
@@ -48,7 +48,7 @@ impl Line {
         }
     }
 
-    /// One of the two must be a constant: the square of ❤ is left out.
+    /// One of the two must be a constant: a square of ❤ cannot be represented.
     fn times(self, other: Self) -> Self {
         let crossed = sum(product(self.constant, other.slope), product(self.slope, other.constant));
         Self {
@@ -58,26 +58,26 @@ impl Line {
     }
 }
 
-/// A quotient of two lines, the lower one never zero.
+/// A quotient of two linear forms; the denominator is never zero.
 ///
-/// Of two that are put together, one at least must be free of ❤: true of all parts of an expression in which ❤ occurs once.
+/// Of two ratios that are combined, at least one must not contain ❤; that holds for all parts of an expression in which ❤ occurs once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ratio {
-    over: Line,
-    under: Line,
+    over: LinearForm,
+    under: LinearForm,
 }
 
 impl Ratio {
     pub(super) const UNKNOWN: Self = Self {
-        over: Line { constant: 0, slope: 1 },
-        under: Line::ONE,
+        over: LinearForm { constant: 0, slope: 1 },
+        under: LinearForm::ONE,
     };
 
     /// A number below the prime.
     pub(super) const fn constant(number: u64) -> Self {
         Self {
-            over: Line::constant(number),
-            under: Line::ONE,
+            over: LinearForm::constant(number),
+            under: LinearForm::ONE,
         }
     }
 
@@ -102,7 +102,7 @@ impl Ratio {
         }
     }
 
-    /// The quotient; nothing for a division by zero.
+    /// The quotient; `None` for a division by zero.
     pub(super) fn divided_by(self, other: Self) -> Option<Self> {
         let inverse = Self {
             over: other.under,
@@ -111,7 +111,7 @@ impl Ratio {
         (!other.over.is_zero()).then(|| self.times(inverse))
     }
 
-    /// The ❤ that makes it zero; nothing if there is none, or any does.
+    /// The value of ❤ at which the ratio is zero; `None` if there is none, or every value is one.
     pub(super) fn root(self) -> Option<Fraction> {
         let root = Fraction {
             over: negative(self.over.constant),
@@ -123,7 +123,7 @@ impl Ratio {
     }
 }
 
-/// A quotient of two numbers, the lower one not zero.
+/// A quotient of two numbers; the denominator is not zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fraction {
     over: u64,

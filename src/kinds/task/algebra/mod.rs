@@ -1,4 +1,4 @@
-//! Equations over invented symbols, with ❤ to be isolated (METHOD, 5.3).
+//! Equations over invented symbols, with ❤ to be isolated (docs/method.md, 5.3).
 
 mod draw;
 mod equation;
@@ -13,10 +13,10 @@ pub(super) mod symbols;
 use schemars::Schema;
 
 use self::equation::Equation;
-use self::expression::Written;
-use self::params::{AlgebraParams, Pair};
+use self::expression::ParsedEquation;
+use self::params::{AlgebraParams, MergedPair};
 use super::drawn::DrawnParams;
-use super::pool::Named;
+use super::pool::NamedProblem;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
@@ -31,7 +31,7 @@ impl Task for Algebra {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        let equation = question(row).and_then(Written::read);
+        let equation = question(row).and_then(ParsedEquation::parse);
         equation.is_some_and(|equation| equation.unknowns() == 1)
     }
 
@@ -72,20 +72,20 @@ impl AlgebraParams {
         }
     }
 
-    fn full_row(&self, Named { id, problem }: &Named<Equation>) -> Row {
+    fn full_row(&self, NamedProblem { id, problem }: &NamedProblem<Equation>) -> Row {
         let steps = solver::solve(problem.clone());
         self.row(id.clone(), problem, &steps, steps.last().map_or("", String::as_str))
     }
 
     /// The same with two neighbouring steps done in one: the first of them is left out. Nothing for a solution of one step.
-    fn skipped_row(&self, Named { id, problem }: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
+    fn skipped_row(&self, NamedProblem { id, problem }: &NamedProblem<Equation>, stream: &mut Stream) -> Option<Row> {
         let mut steps = solver::solve(problem.clone());
         let pairs = steps.len().saturating_sub(1) as u64;
         let pair = match self.merge {
             _ if pairs == 0 => return None,
-            Pair::First => 0,
-            Pair::Last => pairs - 1,
-            Pair::Any => stream.below(pairs),
+            MergedPair::First => 0,
+            MergedPair::Last => pairs - 1,
+            MergedPair::Any => stream.below(pairs),
         };
         steps.remove(pair as usize);
         Some(self.row(format!("{id}_skip"), problem, &steps, steps.last()?))

@@ -7,7 +7,7 @@ use super::Equation;
 use super::draw::Range;
 use super::symbols::LETTERS;
 use crate::task::drawn::{SplitParams, TaskParams};
-use crate::task::pool::{Named, Sizes};
+use crate::task::pool::{NamedProblem, SplitSizes};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -29,7 +29,7 @@ pub(super) struct AlgebraParams {
     /// Which letters an equation has beside ❤.
     pub letters: Letters,
     /// Which two neighbouring steps a hand-made skip does in one.
-    pub merge: Pair,
+    pub merge: MergedPair,
     /// What stands before the question, on a line of its own; nothing where it is empty.
     pub instruction: String,
 }
@@ -62,7 +62,8 @@ pub(super) enum Letters {
 /// Which two neighbouring steps are done in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Pair {
+#[schemars(rename = "MergedPair")]
+pub(super) enum MergedPair {
     /// Any, all equally likely.
     Any,
     /// The first two.
@@ -79,7 +80,7 @@ impl Default for AlgebraParams {
             equations_easy: equations([6, 7], [6, MOST_STEPS]),
             equations_hard: equations([10, 14], any_steps()),
             letters: Letters::First,
-            merge: Pair::Any,
+            merge: MergedPair::Any,
             instruction: "Transform the expression to isolate ❤ on the left side of the ↔.".to_owned(),
         }
     }
@@ -91,7 +92,7 @@ impl TaskParams for AlgebraParams {
     type Pool = Range;
 
     fn splits() -> SplitParams {
-        SplitParams::cold(Sizes {
+        SplitParams::cold(SplitSizes {
             train: 5_770,
             development: 1_000,
             in_domain: 1_000,
@@ -113,11 +114,11 @@ impl TaskParams for AlgebraParams {
         ]
     }
 
-    fn full(&self, equation: &Named<Equation>) -> Row {
+    fn full(&self, equation: &NamedProblem<Equation>) -> Row {
         self.full_row(equation)
     }
 
-    fn skipped(&self, equation: &Named<Equation>, stream: &mut Stream) -> Option<Row> {
+    fn skipped(&self, equation: &NamedProblem<Equation>, stream: &mut Stream) -> Option<Row> {
         self.skipped_row(equation, stream)
     }
 }

@@ -1,9 +1,9 @@
-//! What an equation's number of steps depends on, and how many equations share it.
+//! The properties of an equation that decide its number of steps, and the number of equations that share them.
 
 use super::draw::Sign;
 use learn::seed::Stream;
 
-/// Equations alike in where ↔ and ❤ stand, and in ❤'s term.
+/// Equations with the same positions of ↔ and ❤, and the same form of ❤'s term.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Skeleton {
     /// Number of symbols.
@@ -20,7 +20,7 @@ pub(super) struct Skeleton {
     sums: usize,
 }
 
-/// All skeletons of so many symbols.
+/// All skeletons with this number of symbols.
 pub(super) fn all(symbols: usize) -> Vec<Skeleton> {
     let mut all = Vec::new();
     for left in 1..=symbols {
@@ -45,7 +45,7 @@ pub(super) fn all(symbols: usize) -> Vec<Skeleton> {
     all
 }
 
-/// How many symbols stand before ❤ on its side, and after it.
+/// The number of symbols before ❤ on its side, and after it.
 fn around(symbols: usize, left: usize, place: usize) -> (usize, usize) {
     if place < left {
         (place, left - 1 - place)
@@ -59,7 +59,7 @@ impl Skeleton {
         self.place < self.left
     }
 
-    /// How many symbols stand on ❤'s side before its term, and after it.
+    /// The number of symbols on ❤'s side before its term, and after it.
     fn outside(&self) -> (usize, usize) {
         let (before, after) = around(self.symbols, self.left, self.place);
         (before - self.factors.0, after - self.factors.1)
@@ -91,7 +91,7 @@ impl Skeleton {
         (swap + self.terms() + usize::from(self.negative) + before + after) as u32
     }
 
-    /// How many equations there are, but for the order of the letters.
+    /// The number of equations, not counting the orders of the letters.
     pub(super) fn ways(&self) -> u128 {
         let (before, after) = self.outside();
         let free = self.free();

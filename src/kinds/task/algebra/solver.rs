@@ -1,6 +1,6 @@
 //! Isolating ❤, one transformation a step, in the published order.
 
-use super::equation::{Equation, Factor, Sum};
+use super::equation::{Equation, Factor, TermSum};
 use super::symbols::{CLOSE, EQUALS, OPEN, OVER, UNKNOWN};
 
 /// The steps: each one the whole equation after a transformation; the last one is the answer.
@@ -42,7 +42,7 @@ pub(super) fn solve(mut equation: Equation) -> Vec<String> {
     steps
 }
 
-fn written(factors: &[Factor], right: &Sum) -> String {
+fn written(factors: &[Factor], right: &TermSum) -> String {
     let term = super::equation::Term {
         negative: false,
         factors: factors.to_vec(),

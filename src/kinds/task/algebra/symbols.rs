@@ -1,6 +1,6 @@
 //! The symbols that equations are written in.
 
-/// What is to be isolated.
+/// The unknown, which is to be isolated.
 pub(in crate::task) const UNKNOWN: char = '❤';
 /// Stand for the letters A, B, C, D, F, G, H, I, J, K, L, M, P, R.
 pub(in crate::task) const LETTERS: [char; 14] = ['♋', '♙', '♏', '⚛', '☺', '⛭', '♨', '☘', '✊', '☕', '✈', '▣', '⊤', '✄'];

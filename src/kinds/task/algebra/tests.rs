@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::equation::{Factor, Sum, Term};
+use super::equation::{Factor, Term, TermSum};
 use super::symbols::{EQUALS, MINUS, OVER, PLUS, TIMES, ZERO};
 use super::*;
 use crate::metrics;
@@ -14,7 +14,7 @@ use learn::dataset;
 
 /// A published problem: no question, steps and answer have brackets but at the very end.
 #[derive(Deserialize)]
-struct Published {
+struct PublishedTask {
     question: String,
     answer: String,
     num_steps: usize,
@@ -35,7 +35,7 @@ fn equation(text: &str) -> Equation {
     }
 }
 
-fn sum(text: &str) -> Sum {
+fn sum(text: &str) -> TermSum {
     let mut terms: Vec<Term> = Vec::new();
     let mut sign = PLUS;
     for word in text.split_whitespace() {
@@ -53,7 +53,7 @@ fn sum(text: &str) -> Sum {
             }),
         }
     }
-    Sum(terms)
+    TermSum(terms)
 }
 
 fn solved(question: &str) -> String {
@@ -98,13 +98,13 @@ fn solutions_are_those_published() {
 #[ignore = "needs the published data in ../shared/data"]
 fn every_published_problem_is_solved_as_published() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/algebra/id_test.jsonl");
-    let problems: Vec<Published> = dataset::read(&path).unwrap();
+    let problems: Vec<PublishedTask> = dataset::read(&path).unwrap();
     assert_eq!(problems.len(), 1_000);
     for published in problems {
         let steps: Vec<&str> = published.steps.iter().map(|step| step.equation.as_str()).collect();
         let problem = equation(&published.question);
         assert_eq!(problem.to_string(), published.question);
-        let named = Named {
+        let named = NamedProblem {
             id: String::new(),
             problem: problem.clone(),
         };
@@ -117,7 +117,7 @@ fn every_published_problem_is_solved_as_published() {
             (row.step_num as usize, row.answer.as_str()),
             (published.num_steps, Some(published.answer.as_str()))
         );
-        assert!(Algebra.recognises(&row) && Algebra.is_right(&row, metrics::read(&row.completion).answer.unwrap()));
+        assert!(Algebra.recognises(&row) && Algebra.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()));
         assert_eq!(Algebra.follows(&row, &steps), vec![true; steps.len()], "{row:?}");
         // Such problems are drawn for the in-domain splits.
         let symbols = published
@@ -337,7 +337,7 @@ proptest! {
         let sizes = "start = 'warm'\ntrain = 24\ndevelopment = 0\nin_domain = 0\nood_easy = 6\nood_hard = 6\nletters = 'any'";
         let splits = generate(&Algebra, sizes, seed);
         for row in [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat() {
-            let reading = metrics::read(&row.completion);
+            let reading = metrics::read_solution(&row.completion);
             prop_assert!(Algebra.recognises(&row) && Algebra.is_right(&row, reading.answer.unwrap()), "{row:?}");
             prop_assert_eq!(reading.steps, row.step_num);
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();

@@ -1,46 +1,46 @@
 //! Drawing different questions, evenly over their forms and lengths.
 
-use super::params::{DIGIT, MOST_ITEMS, Skill, Span};
-use super::question::{Move, Question, Term};
+use super::params::{DIGIT, ItemRange, MOST_ITEMS, Skill};
+use super::question::{BasicsQuestion, Move, SignedLetter};
 use crate::task::algebra::symbols::{EQUALS, LETTERS, MINUS, OVER, PLUS, TIMES, UNKNOWN};
 use crate::task::direction::walk::{Action, Facing};
-use crate::task::pool::{Group, Named, Pool};
+use crate::task::pool::{NamedProblem, Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
 
 /// Questions about some skills.
 #[derive(Clone, Debug)]
 pub(super) struct Questions {
     pub skills: Vec<Skill>,
-    pub items: Span,
+    pub items: ItemRange,
     pub largest: u64,
 }
 
 /// Questions of one form and length.
-pub(super) enum Form {
+pub(super) enum QuestionForm {
     /// Sums of two numbers up to this, one of them at least above the digits: those are facts.
     Add(u64),
-    /// Lists of so many turns.
+    /// Lists of this many turns.
     Drop(u32),
-    /// Equations of so many symbols.
+    /// Equations of this many symbols.
     Copy(u32),
-    /// Equations of so many letters.
+    /// Equations of this many letters.
     Move(u32),
 }
 
-/// What training always has: all sums of two digits, with and without a carry, and all single turns.
-pub(super) fn facts(skills: &[Skill]) -> Vec<Named<Question>> {
+/// The problems that are always in `train`: all sums of two digits, with and without a carry, and all single turns.
+pub(super) fn facts(skills: &[Skill]) -> Vec<NamedProblem<BasicsQuestion>> {
     let mut facts = Vec::new();
     if skills.contains(&Skill::Sums) {
         for (a, b) in (0..=DIGIT).flat_map(|a| (0..=DIGIT).map(move |b| (a, b))) {
-            facts.extend([vec![a, b], vec![a, b, 1]].map(Question::Add));
+            facts.extend([vec![a, b], vec![a, b, 1]].map(BasicsQuestion::Add));
         }
     }
     if skills.contains(&Skill::Turns) {
-        for facing in (0..Facing::COUNT).map(Facing::of) {
-            facts.extend(Action::ALL.map(|action| Question::Turn(facing, action)));
+        for facing in (0..Facing::COUNT).map(Facing::from_index) {
+            facts.extend(Action::ALL.map(|action| BasicsQuestion::Turn(facing, action)));
         }
     }
-    let name = |(index, problem)| Named {
+    let name = |(index, problem)| NamedProblem {
         id: format!("fact_{index}"),
         problem,
     };
@@ -48,29 +48,23 @@ pub(super) fn facts(skills: &[Skill]) -> Vec<Named<Question>> {
 }
 
 impl Pool for Questions {
-    type Group = Form;
+    type Group = QuestionForm;
 
     const MORE: &'static str = "items or skills";
 
-    fn check(&self) -> Result<(), String> {
-        let Span(least, most) = self.items;
-        if least < 2 || most > MOST_ITEMS || least > most {
-            return Err(format!(
-                "[{least}, {most}] must be the least and the most items, from 2 to {MOST_ITEMS}"
-            ));
-        }
-        Ok(())
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.items.0, self.items.1], "items", [2, MOST_ITEMS])
     }
 
-    fn groups(&self) -> Vec<Form> {
+    fn groups(&self) -> Vec<QuestionForm> {
         let lengths = || self.items.0..=self.items.1;
         let mut groups = Vec::new();
         for skill in &self.skills {
             match skill {
-                Skill::Sums if self.largest > DIGIT => groups.push(Form::Add(self.largest)),
+                Skill::Sums if self.largest > DIGIT => groups.push(QuestionForm::Add(self.largest)),
                 Skill::Sums => {}
-                Skill::Turns => groups.extend(lengths().map(Form::Drop)),
-                Skill::Symbols => groups.extend(lengths().flat_map(|length| [Form::Copy(length), Form::Move(length)])),
+                Skill::Turns => groups.extend(lengths().map(QuestionForm::Drop)),
+                Skill::Symbols => groups.extend(lengths().flat_map(|length| [QuestionForm::Copy(length), QuestionForm::Move(length)])),
             }
         }
         groups
@@ -81,8 +75,8 @@ impl Pool for Questions {
     }
 }
 
-impl Group for Form {
-    type Problem = Question;
+impl ProblemGroup for QuestionForm {
+    type Problem = BasicsQuestion;
     type Identity = String;
 
     fn prefix(&self) -> String {
@@ -105,35 +99,35 @@ impl Group for Form {
         }
     }
 
-    fn draw(&self, stream: &mut Stream) -> Question {
+    fn draw(&self, stream: &mut Stream) -> BasicsQuestion {
         match *self {
             Self::Add(largest) => loop {
                 let numbers = [stream.below(largest + 1), stream.below(largest + 1)];
                 if numbers.iter().any(|number| *number > DIGIT) {
-                    return Question::Add(numbers.to_vec());
+                    return BasicsQuestion::Add(numbers.to_vec());
                 }
             },
             Self::Drop(length) => {
                 let action = |_| Action::ALL.get(stream.below(3) as usize).copied();
-                Question::Drop((0..length).filter_map(action).collect())
+                BasicsQuestion::Drop((0..length).filter_map(action).collect())
             }
-            Self::Copy(length) => Question::Copy(equation(length as usize, stream)),
-            Self::Move(length) => Question::Move(moving(length as usize, stream)),
+            Self::Copy(length) => BasicsQuestion::Copy(equation(length as usize, stream)),
+            Self::Move(length) => BasicsQuestion::Move(moving(length as usize, stream)),
         }
     }
 
-    fn identity(problem: &Question) -> String {
+    fn identity(problem: &BasicsQuestion) -> String {
         problem.to_string()
     }
 }
 
-/// How many orders there are of `count` of the letters.
+/// The number of ordered choices of `count` letters.
 fn orders(count: u32) -> u128 {
     let letters = LETTERS.len() as u128;
     (0..u128::from(count)).map(|taken| letters - taken).product()
 }
 
-/// So many of the letters, in any order.
+/// `count` of the letters, in any order.
 fn letters(count: usize, stream: &mut Stream) -> Vec<char> {
     let mut letters = LETTERS;
     stream.shuffle(&mut letters);
@@ -158,9 +152,9 @@ fn equation(length: usize, stream: &mut Stream) -> String {
 }
 
 fn moving(length: usize, stream: &mut Stream) -> Move {
-    let terms: Vec<Term> = letters(length, stream)
+    let terms: Vec<SignedLetter> = letters(length, stream)
         .into_iter()
-        .map(|letter| Term {
+        .map(|letter| SignedLetter {
             negative: stream.below(2) == 1,
             letter,
         })

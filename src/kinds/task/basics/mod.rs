@@ -1,5 +1,5 @@
-//! What a language model brings before it learns to reason step by step: small sums, single turns, symbols that are copied and moved. Not
-//! the paper's: the data of a base model for those who have no language model (see `docs/tasks.md`).
+//! The abilities that a language model has before it learns to reason step by step: small sums, single turns, copied and moved symbols. Not
+//! part of the paper: data for a base model if no language model is available (see `docs/tasks.md`).
 
 mod draw;
 mod params;
@@ -8,8 +8,8 @@ mod question;
 use schemars::{Schema, schema_for};
 
 use self::params::BasicsParams;
-use self::question::Question;
-use super::pool::Named;
+use self::question::BasicsQuestion;
+use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
@@ -23,16 +23,16 @@ impl Task for Basics {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        Question::read(&row.prompt).is_some()
+        BasicsQuestion::parse(&row.prompt).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
         row.answer.as_str() == Some(answer)
     }
 
-    /// There is but one step, and it is the answer.
+    /// The only valid step is the one of the full solution.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        let work = Question::read(&row.prompt).map(|question| question.work());
+        let work = BasicsQuestion::parse(&row.prompt).map(|question| question.work());
         steps.iter().map(|step| work.as_deref() == Some(step.trim())).collect()
     }
 
@@ -58,7 +58,7 @@ impl Problems for BasicsParams {
         train.extend(rows(&drawn.train));
         Splits {
             train,
-            // A single step cannot be skipped.
+            // A solution of one step has no skip.
             skipped: Vec::new(),
             development: rows(&drawn.development),
             in_domain: rows(&drawn.in_domain),
@@ -68,11 +68,14 @@ impl Problems for BasicsParams {
     }
 }
 
-fn rows(questions: &[Named<Question>]) -> Vec<Row> {
-    questions.iter().map(|Named { id, problem }| row(id.clone(), problem)).collect()
+fn rows(questions: &[NamedProblem<BasicsQuestion>]) -> Vec<Row> {
+    questions
+        .iter()
+        .map(|NamedProblem { id, problem }| row(id.clone(), problem))
+        .collect()
 }
 
-fn row(id: String, question: &Question) -> Row {
+fn row(id: String, question: &BasicsQuestion) -> Row {
     let answer = question.answer();
     Row {
         id,

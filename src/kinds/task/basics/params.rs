@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::draw::Questions;
-use crate::task::pool::{Demand, Sizes};
+use crate::task::pool::{Demand, SplitSizes};
 use lab::config::ParamError;
 
-/// Lists and equations have at most so many items: there are no more letters.
+/// The limit for items of a list or an equation: the number of letters.
 pub(super) const MOST_ITEMS: u32 = 14;
-/// Numbers that are added are at most this.
+/// The limit for numbers that are added.
 pub(super) const LARGEST_NUMBER: u64 = 999;
 /// The facts are sums of two numbers up to this.
 pub(super) const DIGIT: u64 = 9;
@@ -34,11 +34,11 @@ pub(super) struct BasicsParams {
     #[schemars(range(max = 999))]
     pub largest: u64,
     /// Least and most items of a list, letters of an equation, in `train`, `development` and `in_domain`.
-    pub items: Span,
+    pub items: ItemRange,
     /// Least and most items and letters of `ood_easy`.
-    pub items_easy: Span,
+    pub items_easy: ItemRange,
     /// Least and most items and letters of `ood_hard`.
-    pub items_hard: Span,
+    pub items_hard: ItemRange,
 }
 
 /// What there may be questions about.
@@ -55,7 +55,8 @@ pub(super) enum Skill {
 
 /// Least and most; every number in between gets equally many problems while they last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(super) struct Span(pub u32, pub u32);
+#[schemars(rename = "Span")]
+pub(super) struct ItemRange(pub u32, pub u32);
 
 impl Default for BasicsParams {
     fn default() -> Self {
@@ -67,9 +68,9 @@ impl Default for BasicsParams {
             ood_easy: 200,
             ood_hard: 200,
             largest: DIGIT,
-            items: Span(2, 8),
-            items_easy: Span(9, 11),
-            items_hard: Span(12, 14),
+            items: ItemRange(2, 8),
+            items_easy: ItemRange(9, 11),
+            items_hard: ItemRange(12, 14),
         }
     }
 }
@@ -77,13 +78,13 @@ impl Default for BasicsParams {
 impl BasicsParams {
     /// The splits and where they come from.
     pub(super) fn demand(&self) -> Demand<Questions> {
-        let questions = |items: Span, largest| Questions {
+        let questions = |items: ItemRange, largest| Questions {
             skills: self.skills.clone(),
             items,
             largest,
         };
         Demand {
-            sizes: Sizes {
+            sizes: SplitSizes {
                 train: self.train,
                 development: self.development,
                 in_domain: self.in_domain,
@@ -111,7 +112,7 @@ impl BasicsParams {
             .enumerate()
             .find(|(place, skill)| self.skills[..*place].contains(skill));
         if let Some((_, skill)) = again {
-            return wrong("skills", format!("{} stands twice", serde_json::json!(skill)));
+            return wrong("skills", format!("{} appears twice", serde_json::json!(skill)));
         }
         if self.largest > LARGEST_NUMBER {
             let message = format!("{} is too large, it must be at most {LARGEST_NUMBER}", self.largest);

@@ -1,13 +1,13 @@
-//! The questions, what is written to answer them, and the answers.
+//! The questions, their one-step solutions, and the answers.
 
 use std::fmt::{self, Display};
 
 use crate::task::algebra::symbols::{EQUALS, LETTERS, MINUS, PLUS, ZERO};
 use crate::task::direction::walk::{self, Action, Facing};
 
-/// A question that has its answer at once.
+/// A question that is answered in one step.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Question {
+pub(super) enum BasicsQuestion {
     /// `Add: 4 + 8`
     Add(Vec<u64>),
     /// `Turn: North, Left`
@@ -24,19 +24,19 @@ pub(super) enum Question {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Move {
     pub place: usize,
-    pub left: Vec<Term>,
-    pub right: Vec<Term>,
+    pub left: Vec<SignedLetter>,
+    pub right: Vec<SignedLetter>,
 }
 
 /// A letter and its sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Term {
+pub(super) struct SignedLetter {
     pub negative: bool,
     pub letter: char,
 }
 
-impl Question {
-    pub(super) fn read(text: &str) -> Option<Self> {
+impl BasicsQuestion {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (word, rest) = text.split_once(": ")?;
         match word {
             "Add" => {
@@ -46,14 +46,14 @@ impl Question {
             }
             "Turn" => {
                 let (facing, action) = rest.split_once(", ")?;
-                Some(Self::Turn(Facing::read(facing)?, Action::read(action)?))
+                Some(Self::Turn(Facing::parse(facing)?, Action::parse(action)?))
             }
-            "Drop" => walk::read_list(rest).map(Self::Drop),
+            "Drop" => walk::parse_list(rest).map(Self::Drop),
             "Copy" => (!rest.contains('\n') && !rest.trim().is_empty()).then(|| Self::Copy(rest.to_owned())),
             _ => {
                 let letter = word.strip_prefix("Move ")?;
                 let (left, right) = rest.split_once(&format!(" {EQUALS} "))?;
-                let (left, right) = (read_side(left)?, read_side(right)?);
+                let (left, right) = (parse_side(left)?, parse_side(right)?);
                 let place = left.iter().position(|term| letter.chars().eq([term.letter]))?;
                 Some(Self::Move(Move { place, left, right }))
             }
@@ -79,7 +79,7 @@ impl Question {
         }
     }
 
-    /// What the question is about.
+    /// The question without its first word.
     fn told(&self) -> String {
         match self {
             Self::Add(numbers) => numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" + "),
@@ -91,7 +91,7 @@ impl Question {
     }
 }
 
-impl Display for Question {
+impl Display for BasicsQuestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Add(_) => f.write_str("Add")?,
@@ -108,8 +108,8 @@ impl Move {
     /// The equation after the move.
     fn moved(&self) -> String {
         let (mut left, mut right) = (self.left.clone(), self.right.clone());
-        let Term { negative, letter } = left.remove(self.place);
-        right.push(Term {
+        let SignedLetter { negative, letter } = left.remove(self.place);
+        right.push(SignedLetter {
             negative: !negative,
             letter,
         });
@@ -123,8 +123,8 @@ fn number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-/// `❀ ♋ ✰ ♙`, or ◯ where there is nothing.
-fn side(terms: &[Term]) -> String {
+/// `❀ ♋ ✰ ♙`, or ◯ for no terms.
+fn side(terms: &[SignedLetter]) -> String {
     let mut words = Vec::new();
     for (place, term) in terms.iter().enumerate() {
         match (place, term.negative) {
@@ -141,7 +141,7 @@ fn side(terms: &[Term]) -> String {
 }
 
 /// Reads a side of at least one letter.
-fn read_side(text: &str) -> Option<Vec<Term>> {
+fn parse_side(text: &str) -> Option<Vec<SignedLetter>> {
     let mut terms = Vec::new();
     let mut negative = None;
     for word in text.split(' ') {
@@ -154,7 +154,7 @@ fn read_side(text: &str) -> Option<Vec<Term>> {
             PLUS if negative.is_none() && !terms.is_empty() => negative = Some(false),
             letter if LETTERS.contains(&letter) && (negative.is_some() || terms.is_empty()) => {
                 let negative = negative.take().unwrap_or(false);
-                terms.push(Term { negative, letter });
+                terms.push(SignedLetter { negative, letter });
             }
             _ => return None,
         }

@@ -4,7 +4,7 @@ use super::super::tests::{generate, refusal};
 use super::*;
 
 fn asked(question: &str) -> String {
-    let read = Question::read(question).unwrap_or_else(|| panic!("{question}"));
+    let read = BasicsQuestion::parse(question).unwrap_or_else(|| panic!("{question}"));
     assert_eq!(read.to_string(), question);
     let row = row(String::new(), &read);
     assert!(Basics.recognises(&row) && Basics.is_right(&row, row.answer.as_str().unwrap()));
@@ -50,23 +50,23 @@ fn what_is_no_question_is_none() {
         "Move ♙: ♙",
         "Move : ♙ ↔ ☕",
     ] {
-        assert_eq!(Question::read(text), None, "{text}");
+        assert_eq!(BasicsQuestion::parse(text), None, "{text}");
     }
 }
 
 proptest::proptest! {
     #[test]
     fn any_text_is_a_question_or_none(word in "Add|Turn|Drop|Copy|Move ♋", rest in "[♋♙✰❀↔ ]{0,12}|[0-9 +]{0,24}|\\PC{0,12}") {
-        if let Some(question) = Question::read(&format!("{word}: {rest}")) {
+        if let Some(question) = BasicsQuestion::parse(&format!("{word}: {rest}")) {
             let _ = question.work();
-            proptest::prop_assert_eq!(Question::read(&question.to_string()), Some(question));
+            proptest::prop_assert_eq!(BasicsQuestion::parse(&question.to_string()), Some(question));
         }
     }
 }
 
 #[test]
 fn only_the_right_line_follows() {
-    let row = row("1".to_owned(), &Question::read("Add: 4 + 8").unwrap());
+    let row = row("1".to_owned(), &BasicsQuestion::parse("Add: 4 + 8").unwrap());
     assert_eq!(
         Basics.follows(&row, &["4 + 8 = 12.", " 4 + 8 = 12. ", "4 + 8 = 13.", ""]),
         [true, true, false, false]
@@ -98,7 +98,7 @@ fn training_has_every_fact_and_no_problem_is_in_two_splits() {
         assert_eq!(ids.len(), set.len());
     }
     for row in all {
-        assert_eq!(crate::task::of(row).map(Task::name), Some("basics"), "{}", row.prompt);
+        assert_eq!(crate::task::task_of_row(row).map(Task::name), Some("basics"), "{}", row.prompt);
         let step = row.completion.lines().next().unwrap();
         assert_eq!(Basics.follows(row, &[step]), [true], "{}", row.prompt);
     }

@@ -1,4 +1,4 @@
-//! Walks: where does somebody look after some turns (METHOD, 5.2)?
+//! Walks: which direction does somebody face after some turns (docs/method.md, 5.2)?
 
 mod params;
 mod steps;
@@ -16,9 +16,9 @@ use learn::dataset::Row;
 /// The task `direction`.
 pub(super) struct Direction;
 
-/// What stands before the facing in the question.
+/// The question's words before the facing.
 const OPENING: &str = "Assuming an initial orientation facing ";
-/// What stands between the facing and the actions.
+/// The question's words between the facing and the actions.
 const MIDDLE: &str = ", determine the final direction after executing the following actions: ";
 
 impl Task for Direction {
@@ -27,7 +27,7 @@ impl Task for Direction {
     }
 
     fn recognises(&self, row: &Row) -> bool {
-        Walk::read(&row.prompt).is_some()
+        Walk::parse(&row.prompt).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
@@ -35,7 +35,7 @@ impl Task for Direction {
     }
 
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        match Walk::read(&row.prompt) {
+        match Walk::parse(&row.prompt) {
             Some(walk) => steps::follow(walk, steps),
             None => vec![false; steps.len()],
         }
@@ -51,11 +51,11 @@ impl Task for Direction {
 }
 
 impl Walk {
-    fn read(question: &str) -> Option<Self> {
+    fn parse(question: &str) -> Option<Self> {
         let (facing, actions) = question.strip_prefix(OPENING)?.split_once(MIDDLE)?;
         Some(Self {
-            facing: Facing::read(facing)?,
-            actions: walk::read_list(actions)?,
+            facing: Facing::parse(facing)?,
+            actions: walk::parse_list(actions)?,
         })
     }
 
@@ -83,7 +83,7 @@ impl Walk {
         }
     }
 
-    /// The same with the first two neighbouring actions that cancel done in one step, where there are some.
+    /// The row with the first two neighbouring actions that cancel done in one step; `None` if no two cancel.
     fn skipped(&self, id: &str) -> Option<Row> {
         let pairs = self.actions.windows(2);
         let pair = pairs.into_iter().position(|pair| matches!(pair, [a, b] if a.cancels(*b)))?;

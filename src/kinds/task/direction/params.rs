@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::walk::{Action, Facing, Walk};
 use crate::task::drawn::{SplitParams, TaskParams};
-use crate::task::pool::{Group, Named, Pool, Sizes};
+use crate::task::pool::{NamedProblem, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
-/// Walks have at most this many actions: beyond, the solutions, which grow with their square, fit no model.
+/// The limit for actions of a walk: solutions grow with its square, and longer ones fit into no model.
 const MOST_ACTIONS: u32 = 60;
 
 /// Which walks to draw; the defaults are the paper's.
@@ -45,7 +45,7 @@ impl TaskParams for DirectionParams {
     type Pool = Lengths;
 
     fn splits() -> SplitParams {
-        SplitParams::cold(Sizes {
+        SplitParams::cold(SplitSizes {
             train: 2_080,
             development: 1_000,
             in_domain: 1_000,
@@ -62,11 +62,11 @@ impl TaskParams for DirectionParams {
         ]
     }
 
-    fn full(&self, Named { id, problem }: &Named<Walk>) -> Row {
+    fn full(&self, NamedProblem { id, problem }: &NamedProblem<Walk>) -> Row {
         problem.row(id.clone(), None)
     }
 
-    fn skipped(&self, Named { id, problem }: &Named<Walk>, _: &mut Stream) -> Option<Row> {
+    fn skipped(&self, NamedProblem { id, problem }: &NamedProblem<Walk>, _: &mut Stream) -> Option<Row> {
         problem.skipped(id)
     }
 }
@@ -76,14 +76,8 @@ impl Pool for Lengths {
 
     const MORE: &'static str = "actions";
 
-    fn check(&self) -> Result<(), String> {
-        let Self(least, most) = *self;
-        if least < 1 || most > MOST_ACTIONS || least > most {
-            return Err(format!(
-                "[{least}, {most}] must be the least and the most actions, from 1 to {MOST_ACTIONS}"
-            ));
-        }
-        Ok(())
+    fn check(&self) -> Result<(), PoolError> {
+        check_range(None, [self.0, self.1], "actions", [1, MOST_ACTIONS])
     }
 
     fn groups(&self) -> Vec<Length> {
@@ -95,10 +89,10 @@ impl Pool for Lengths {
     }
 }
 
-/// All walks of so many actions.
+/// All walks of this many actions.
 pub(super) struct Length(u32);
 
-impl Group for Length {
+impl ProblemGroup for Length {
     type Problem = Walk;
     type Identity = Walk;
 
@@ -111,8 +105,8 @@ impl Group for Length {
     }
 
     fn draw(&self, stream: &mut Stream) -> Walk {
-        let facing = Facing::of(stream.below(Facing::COUNT));
-        // As many kinds as there are, so one is always found.
+        let facing = Facing::from_index(stream.below(Facing::COUNT));
+        // There are three actions, so one is always found.
         let action = |_| Action::ALL.get(stream.below(3) as usize).copied();
         Walk {
             facing,

@@ -1,9 +1,9 @@
-//! Which steps of a worked walk follow.
+//! Which steps of a walk's solution are valid.
 //!
-//! A step names a facing and the actions that remain. It follows when one or more of the actions that remained before are gone from
-//! the front of the list, the others are there unchanged, and the facing is the one after those that are gone.
+//! A step names a facing and the remaining actions. It is valid if one or more actions were removed from the front of the list, the
+//! others are unchanged, and the facing is the one after the removed actions.
 
-use super::walk::{Action, Facing, Walk, read_list};
+use super::walk::{Action, Facing, Walk, parse_list};
 
 /// Which of `steps` follow.
 pub(super) fn follow(walk: Walk, steps: &[&str]) -> Vec<bool> {
@@ -23,9 +23,9 @@ fn read(step: &str) -> Option<(Facing, Vec<Action>)> {
     let (facing, rest) = step.split_once('.')?;
     let rest = match rest.trim() {
         "" => Vec::new(),
-        list => read_list(list)?,
+        list => parse_list(list)?,
     };
-    Some((Facing::read(facing.trim())?, rest))
+    Some((Facing::parse(facing.trim())?, rest))
 }
 
 #[cfg(test)]
@@ -34,8 +34,8 @@ mod tests {
 
     fn held(steps: &[&str]) -> Vec<bool> {
         let walk = Walk {
-            facing: Facing::read("South").unwrap(),
-            actions: read_list("Around, Left, Right").unwrap(),
+            facing: Facing::parse("South").unwrap(),
+            actions: parse_list("Around, Left, Right").unwrap(),
         };
         follow(walk, steps)
     }

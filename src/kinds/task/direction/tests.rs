@@ -15,7 +15,7 @@ const QUESTION: &str = "Assuming an initial orientation facing North, determine 
 
 #[test]
 fn solutions_are_worded_as_published() {
-    let walk = Walk::read(QUESTION).unwrap();
+    let walk = Walk::parse(QUESTION).unwrap();
     let row = walk.row("seq9_360".to_owned(), None);
     assert_eq!((row.prompt.as_str(), row.step_num, &row.answer), (QUESTION, 9, &"South".into()));
     assert_snapshot!(row.completion, @r"
@@ -43,9 +43,9 @@ fn solutions_are_worded_as_published() {
     South.
     Thus, the answer is South.
     ");
-    let straight = Walk::read(&QUESTION.replace("Around, Around, Left, Right, Left, Right, ", "")).unwrap();
+    let straight = Walk::parse(&QUESTION.replace("Around, Around, Left, Right, Left, Right, ", "")).unwrap();
     assert!(straight.skipped("seq3_0").is_some());
-    let plain = Walk::read(&QUESTION.replace("Around, Around, Left, Right, Left, Right, Around, Left, Right", "Left, Left")).unwrap();
+    let plain = Walk::parse(&QUESTION.replace("Around, Around, Left, Right, Left, Right, Around, Left, Right", "Left, Left")).unwrap();
     assert_eq!(plain.skipped("seq2_0"), None);
 }
 
@@ -62,14 +62,17 @@ fn every_published_row_is_reproduced() {
         let rows: Vec<Row> = dataset::read(&folder.join(file)).unwrap();
         let (mut found, mut skipped) = (0, 0);
         for row in rows {
-            let walk = Walk::read(&row.prompt).unwrap();
+            let walk = Walk::parse(&row.prompt).unwrap();
             let ours = match row.id.strip_suffix("/skip") {
                 Some(id) => walk.skipped(id),
                 None => Some(walk.row(row.id.clone(), None)),
             };
             assert_eq!(ours.as_ref(), Some(&row));
             *(if row.id.ends_with("/skip") { &mut skipped } else { &mut found }) += 1;
-            assert!(Direction.is_right(&row, metrics::read(&row.completion).answer.unwrap()), "{row:?}");
+            assert!(
+                Direction.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()),
+                "{row:?}"
+            );
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();
             assert_eq!(Direction.follows(&row, &steps), vec![true; row.step_num as usize], "{row:?}");
             // A problem without such a pair has no skip.
@@ -115,7 +118,7 @@ fn the_defaults_have_the_papers_sizes_and_no_overlap() {
     let skips = splits
         .train
         .iter()
-        .filter_map(|row| Walk::read(&row.prompt).unwrap().skipped(&row.id));
+        .filter_map(|row| Walk::parse(&row.prompt).unwrap().skipped(&row.id));
     assert_eq!(splits.skipped, skips.collect::<Vec<_>>());
     assert!((1_750..1_880).contains(&splits.skipped.len()), "{}", splits.skipped.len());
 }
@@ -133,7 +136,7 @@ fn impossible_params_are_refused() {
 
 #[test]
 fn answers_are_compared_as_text() {
-    let row = Walk::read(QUESTION).unwrap().row(String::new(), None);
+    let row = Walk::parse(QUESTION).unwrap().row(String::new(), None);
     for (answer, right) in [
         ("South", true),
         ("south", false),
@@ -150,7 +153,7 @@ proptest! {
     fn every_walk_is_read_as_it_is_written(seed: u64) {
         let splits = generate(&Direction, "start = 'warm'\ntrain = 20\ndevelopment = 0\nin_domain = 0\nood_easy = 5\nood_hard = 5", seed);
         for row in [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat() {
-            let reading = metrics::read(&row.completion);
+            let reading = metrics::read_solution(&row.completion);
             prop_assert!(Direction.is_right(&row, reading.answer.unwrap()));
             prop_assert_eq!(reading.steps, row.step_num);
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();
@@ -160,7 +163,7 @@ proptest! {
 
     #[test]
     fn any_text_is_held(steps in prop::collection::vec("[A-Za-z,. ]{0,30}|.{0,20}", 0..4)) {
-        let row = Walk::read(QUESTION).unwrap().row(String::new(), None);
+        let row = Walk::parse(QUESTION).unwrap().row(String::new(), None);
         let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
         prop_assert_eq!(Direction.follows(&row, &steps).len(), steps.len());
     }

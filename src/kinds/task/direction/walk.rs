@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 const FACINGS: [&str; 4] = ["North", "East", "South", "West"];
 
-/// Where somebody looks: the number of quarter turns to the right from north.
+/// The direction that somebody faces: the number of quarter turns to the right from north.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::task) struct Facing(u8);
 
@@ -16,7 +16,7 @@ pub(in crate::task) enum Action {
     Around,
 }
 
-/// A walk: how it begins, and what is done.
+/// A walk: the first facing and the actions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::task) struct Walk {
     pub facing: Facing,
@@ -27,13 +27,13 @@ impl Facing {
     pub(in crate::task) const COUNT: u64 = FACINGS.len() as u64;
 
     /// The facing of a number below [`Self::COUNT`].
-    pub(in crate::task) fn of(number: u64) -> Self {
+    pub(in crate::task) fn from_index(number: u64) -> Self {
         Self((number % Self::COUNT) as u8)
     }
 
-    pub(in crate::task) fn read(text: &str) -> Option<Self> {
+    pub(in crate::task) fn parse(text: &str) -> Option<Self> {
         let number = FACINGS.iter().position(|name| *name == text)?;
-        Some(Self::of(number as u64))
+        Some(Self::from_index(number as u64))
     }
 
     /// The facing after all `actions`.
@@ -59,7 +59,7 @@ impl Action {
         }
     }
 
-    pub(in crate::task) fn read(text: &str) -> Option<Self> {
+    pub(in crate::task) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == text)
     }
 
@@ -72,7 +72,7 @@ impl Action {
         }
     }
 
-    /// Whether the two together turn nowhere.
+    /// Whether the two together leave the facing as it is.
     pub(in crate::task) fn cancels(self, other: Self) -> bool {
         (self.quarters() + other.quarters()).is_multiple_of(4)
     }
@@ -84,6 +84,6 @@ pub(in crate::task) fn list(actions: &[Action]) -> String {
 }
 
 /// Reads a list of at least one action.
-pub(in crate::task) fn read_list(text: &str) -> Option<Vec<Action>> {
-    text.split(',').map(|action| Action::read(action.trim())).collect()
+pub(in crate::task) fn parse_list(text: &str) -> Option<Vec<Action>> {
+    text.split(',').map(|action| Action::parse(action.trim())).collect()
 }

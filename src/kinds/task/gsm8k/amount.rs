@@ -1,6 +1,6 @@
-//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`.
+//! Numbers in everyday notation: `$1,080.00`, `18 eggs`, `-3.5%`.
 
-/// A number, exactly: equal amounts are equal, however they are written.
+/// An exact number: two notations of the same number are equal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Amount {
     negative: bool,
@@ -11,8 +11,8 @@ pub(super) struct Amount {
 }
 
 impl Amount {
-    /// Reads a number with perhaps a sign, a currency before it, and a unit after it; nothing where there is another number as well.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Reads a number with an optional sign, currency before it and unit after it; `None` if the text has a second number.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let currency = |c: char| "$€£¥".contains(c) || c.is_whitespace();
         let (negative, text) = sign(text.trim_start_matches(currency));

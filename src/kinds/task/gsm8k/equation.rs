@@ -1,15 +1,15 @@
 //! The equations within a sentence: `She earns 12/60 = $0.20 a minute.`
 //!
-//! Numbers, operators and brackets between words are read as arithmetic, the words are left out. Where two sides of an `=` can be read and one
-//! of them calculates, they must agree.
+//! Numbers, operators and brackets between words are read as arithmetic; words are ignored. If both sides of an `=` can be read and one of
+//! them has an operator, they must agree.
 
-/// Brackets within brackets are read so deep.
-const DEPTH: usize = 32;
+/// Limit for nested brackets.
+const MAX_BRACKET_DEPTH: usize = 32;
 
 /// A piece of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Token {
-    Number(Number),
+    Number(WrittenNumber),
     /// `+`, `-`, `*`, `/`
     Operator(char),
     Open,
@@ -19,15 +19,15 @@ enum Token {
     Break,
 }
 
-/// A number as it is written.
+/// A number, with its notation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Number {
+struct WrittenNumber {
     value: f64,
     decimals: i32,
     percent: bool,
 }
 
-/// Whether every equation in the step holds, as far as they can be read.
+/// Whether every readable equation in the step holds.
 pub(super) fn all_hold(step: &str) -> bool {
     let tokens = tokens(step);
     let runs = tokens.split(|token| *token == Token::Break);
@@ -43,7 +43,7 @@ fn holds(run: &[Token]) -> bool {
     })
 }
 
-/// Whether two sides agree, or cannot be held against each other.
+/// Whether two sides agree, or cannot be compared.
 fn agree(left: &[Token], right: &[Token]) -> bool {
     let calculates = |side: &[Token]| side.iter().any(|token| matches!(token, Token::Operator(_)));
     if !calculates(left) && !calculates(right) {
@@ -54,7 +54,7 @@ fn agree(left: &[Token], right: &[Token]) -> bool {
     lefts.is_empty() || rights.is_empty() || lefts.iter().any(|l| rights.iter().any(|r| are_near(*l, *r, exact)))
 }
 
-/// What a side comes to: with per cents as parts of 100 or as a unit, and with a dash before it or without.
+/// The possible values of a side: with per cents as parts of 100 or as a unit, and with a leading dash as a sign or as punctuation.
 fn values(side: &[Token]) -> Vec<f64> {
     let without_dash = match side {
         [Token::Operator('-'), rest @ ..] => Some(rest),
@@ -64,7 +64,7 @@ fn values(side: &[Token]) -> Vec<f64> {
     sides
         .flat_map(|side| {
             [0.01, 1.0].map(|percent| {
-                Reader {
+                ArithmeticParser {
                     tokens: side,
                     at: 0,
                     percent,
@@ -86,7 +86,7 @@ fn exactness(side: &[Token]) -> i32 {
     number.unwrap_or(0)
 }
 
-/// Whether a result that was written with so many decimals, rounded or cut off, is `value`.
+/// Whether a result that was written with `decimals` decimals, rounded or truncated, is `value`.
 fn are_near(value: f64, written: f64, decimals: i32) -> bool {
     let unit = 10f64.powi(-decimals);
     let is_exact = (value / unit - (value / unit).round()).abs() < 1e-6;
@@ -95,14 +95,14 @@ fn are_near(value: f64, written: f64, decimals: i32) -> bool {
 }
 
 /// Reads arithmetic by recursive descent; products before sums.
-struct Reader<'a> {
+struct ArithmeticParser<'a> {
     tokens: &'a [Token],
     at: usize,
-    /// What a per cent counts.
+    /// The value of one per cent.
     percent: f64,
 }
 
-impl Reader<'_> {
+impl ArithmeticParser<'_> {
     fn whole(mut self) -> Option<f64> {
         let value = self.sum(0)?;
         (self.at == self.tokens.len()).then_some(value)
@@ -138,8 +138,8 @@ impl Reader<'_> {
         match token {
             Token::Number(number) if number.percent => Some(number.value * self.percent),
             Token::Number(number) => Some(number.value),
-            Token::Operator('-') if depth < DEPTH => Some(-self.factor(depth + 1)?),
-            Token::Open if depth < DEPTH => {
+            Token::Operator('-') if depth < MAX_BRACKET_DEPTH => Some(-self.factor(depth + 1)?),
+            Token::Open if depth < MAX_BRACKET_DEPTH => {
                 let value = self.sum(depth + 1)?;
                 self.at += 1;
                 (self.tokens.get(self.at - 1) == Some(&Token::Close)).then_some(value)
@@ -201,7 +201,7 @@ fn number(text: &str) -> (Token, usize) {
         end += 1;
     }
     let percent = bytes.get(end) == Some(&b'%');
-    let number = Number {
+    let number = WrittenNumber {
         value: digits.parse().unwrap_or(f64::NAN),
         decimals,
         percent,

@@ -1,4 +1,4 @@
-//! Grade-school mathematics (METHOD, 5.4): GSM8K's published problems, in words; the answer is a number.
+//! Grade-school mathematics (docs/method.md, 5.4): GSM8K's published problems, in words; the answer is a number.
 
 mod amount;
 mod equation;
@@ -6,17 +6,17 @@ mod equation;
 mod tests;
 
 use self::amount::Amount;
-use super::{Published, PublishedFields, Task};
+use super::{PublishedFields, PublishedRowError, PublishedTask, Task};
 use learn::dataset::Row;
 
 /// The task `gsm8k`.
 pub(super) struct Gsm8k;
 
-/// What the ids of its rows begin with: a question in words could be any task's.
+/// The start of the ids of its rows; a question in words does not show its task.
 const PREFIX: &str = "gsm8k/";
-/// What stands before the answer in the published form.
+/// The mark before the answer in the published form.
 const ANSWER: &str = "####";
-/// What begins the line of the answer in a row, and in some published rows a step.
+/// The start of the answer's line in a row; in some published rows, also of a step.
 const CLOSING: &str = "Thus, the";
 
 impl Task for Gsm8k {
@@ -29,11 +29,11 @@ impl Task for Gsm8k {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        let gold = row.answer.as_str().and_then(Amount::read);
-        gold.is_some() && Amount::read(answer) == gold
+        let gold = row.answer.as_str().and_then(Amount::parse);
+        gold.is_some() && Amount::parse(answer) == gold
     }
 
-    /// The equations of a step must hold. One without an equation that can be read says nothing that can be checked, and passes.
+    /// All equations of a step must hold. A step without a readable equation cannot be checked, and passes.
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
         let is_ours = self.recognises(row);
         steps
@@ -42,12 +42,12 @@ impl Task for Gsm8k {
             .collect()
     }
 
-    fn published(&self) -> Option<&'static dyn Published> {
+    fn published(&self) -> Option<&'static dyn PublishedTask> {
         Some(&Self)
     }
 }
 
-impl Published for Gsm8k {
+impl PublishedTask for Gsm8k {
     fn fields(&self) -> PublishedFields {
         PublishedFields {
             prompt: Some("question"),
@@ -55,17 +55,15 @@ impl Published for Gsm8k {
         }
     }
 
-    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, String> {
-        let (steps, answer) = solution
-            .rsplit_once(ANSWER)
-            .ok_or_else(|| format!("the solution has no line `{ANSWER} …` with the answer"))?;
+    fn row(&self, id: String, question: String, solution: &str) -> Result<Row, PublishedRowError> {
+        let (steps, answer) = solution.rsplit_once(ANSWER).ok_or(PublishedRowError::NoAnswer(ANSWER))?;
         let answer = answer.trim();
-        if Amount::read(answer).is_none() {
-            return Err(format!("the answer `{answer}` is no number"));
+        if Amount::parse(answer).is_none() {
+            return Err(PublishedRowError::AnswerNotNumber(answer.to_owned()));
         }
         let steps: Vec<String> = without_notes(steps).lines().map(step).filter(|step| !step.is_empty()).collect();
         if steps.is_empty() {
-            return Err("the solution has no steps".to_owned());
+            return Err(PublishedRowError::NoSteps);
         }
         Ok(Row {
             id,
@@ -77,7 +75,7 @@ impl Published for Gsm8k {
     }
 }
 
-/// A line as a step. One that begins as the line of the answer does would end the steps: it is worded another way.
+/// A line as a step. One that begins like the answer's line would end the steps, so it is reworded.
 fn step(line: &str) -> String {
     line.trim().replace(CLOSING, "So, the")
 }
@@ -90,7 +88,7 @@ fn without_notes(text: &str) -> String {
         plain.push_str(before);
         match note.split_once(">>") {
             Some((_, after)) => rest = after,
-            // Not a note: it never ends.
+            // Not a note: it has no end.
             None => {
                 plain.push_str("<<");
                 rest = note;

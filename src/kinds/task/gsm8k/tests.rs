@@ -21,15 +21,15 @@ fn a_published_row_becomes_steps_and_an_answer() {
     Thus, the answer is 1,036.
     ");
     assert_eq!((row.step_num, row.answer.as_str()), (3, Some("1,036")));
-    assert_eq!(task::of(&row).map(Task::name), Some("gsm8k"));
+    assert_eq!(task::task_of_row(&row).map(Task::name), Some("gsm8k"));
 }
 
 #[test]
 fn what_is_not_the_published_form_is_refused() {
-    let refusal = |solution: &str| Gsm8k.row(String::new(), String::new(), solution).unwrap_err();
+    let refusal = |solution: &str| Gsm8k.row(String::new(), String::new(), solution).unwrap_err().to_string();
     assert_snapshot!([refusal("1 + 1 = 2"), refusal("1 + 1 = 2\n#### two"), refusal("\n#### 2")].join("\n"), @r"
     the solution has no line `#### …` with the answer
-    the answer `two` is no number
+    the answer `two` is not a number
     the solution has no steps
     ");
     assert_eq!(without_notes("a <<1>>b << c"), "a b << c");

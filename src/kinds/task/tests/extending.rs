@@ -1,4 +1,4 @@
-//! `docs/extending.md`, followed: its task is compiled into the tests as if its file lay in `src/task/`, with a line in the table, and goes
+//! `docs/extending.md`, followed: its task is compiled into the tests as if its file were in `src/kinds/task/`, with a line in the table, and goes
 //! through the stages.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::*;
-use crate::metrics::Metrics;
+use crate::artifact;
+use crate::metrics::names;
 use lab::stage::StageContext;
 use learn::dataset::{self, Answer};
 
@@ -71,7 +72,7 @@ fn the_page_s_task_is_generated_and_measured() {
     let mut answers = Vec::new();
     for port in ["train", "skipped", "in_domain", "ood_hard"] {
         for problem in dataset::read::<Row>(&problems.join(port)).unwrap() {
-            assert_eq!(of(&problem).map(Task::name), Some("reversal"));
+            assert_eq!(task_of_row(&problem).map(Task::name), Some("reversal"));
             let (response, tokens) = (problem.completion.clone(), 1);
             answers.push(Answer {
                 problem,
@@ -91,15 +92,18 @@ fn the_page_s_task_is_generated_and_measured() {
     }
     dataset::write(&path, &answers).unwrap();
     let inputs = BTreeMap::from([("answers".to_owned(), vec![path])]);
-    let metrics = run("measure", json!({}), &inputs, folder.path()).join("metrics/metrics.json");
-    let metrics: Metrics = serde_json::from_slice(&std::fs::read(metrics).unwrap()).unwrap();
-    assert_eq!((metrics.sets[0].accuracy, metrics.sets[0].valid_right), (Some(1.0), Some(0.5)));
+    let metrics = run("measure", json!({}), &inputs, folder.path()).join("metrics");
+    let set = &artifact::metrics::read(&metrics).unwrap()[0];
+    assert_eq!(
+        (set.number(names::ACCURACY), set.number(names::VALID_RIGHT)),
+        (Some(1.0), Some(0.5))
+    );
 }
 
 #[test]
 fn the_page_s_steps_follow_as_it_says() {
     let question = row("Write backwards: c a b");
-    let follows = |steps: &[&str]| of(&question).unwrap().follows(&question, steps);
+    let follows = |steps: &[&str]| task_of_row(&question).unwrap().follows(&question, steps);
     assert_eq!(follows(&["c", "a c", "b a c"]), [true; 3]);
     assert_eq!(follows(&["c", "b a c"]), [true; 2], "two letters at once");
     assert_eq!(follows(&["c", "c", "x c", "", "a c"]), [true, false, false, false, true]);

@@ -63,7 +63,7 @@ fn skeletons_count_all_equations_by_their_steps() {
 fn every_equation_can_be_drawn_and_has_the_steps_asked_for() {
     for (symbols, steps) in [(2, [1, 3]), (3, [1, 4]), (3, [2, 2]), (4, [5, 5])] {
         let range = range(symbols, steps);
-        let all: u128 = range.groups().iter().map(Group::capacity).sum();
+        let all: u128 = range.groups().iter().map(ProblemGroup::capacity).sum();
         let drawn = pool::problems(&range, all as u64, &mut Stream::new(1, "test"));
         let questions: HashSet<String> = drawn.iter().map(|named| named.problem.to_string()).collect();
         assert_eq!(questions.len() as u128, all);
@@ -77,7 +77,7 @@ fn every_equation_can_be_drawn_and_has_the_steps_asked_for() {
 /// The likelihoods, by hand for `❤` and one letter: ❤ ↔ ♋ is solved, and single terms that are ◯ are left out.
 #[test]
 fn likelihoods_are_those_of_a_sign_at_a_time() {
-    let group = Equations::new(2, range(2, [1, MOST_STEPS]));
+    let group = EquationGroup::new(2, range(2, [1, MOST_STEPS]));
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
     let mut stream = Stream::new(7, "test");
     let draws = 60_000;
@@ -91,7 +91,7 @@ fn likelihoods_are_those_of_a_sign_at_a_time() {
         "{counts:?}"
     );
     // With three symbols, ↔ after the first is 5/4 as likely as after the second, and ◯ in the end as likely as that.
-    let group = Equations::new(3, range(3, [1, MOST_STEPS]));
+    let group = EquationGroup::new(3, range(3, [1, MOST_STEPS]));
     let (mut first, mut second) = (0.0, 0.0);
     for _ in 0..draws {
         match group.draw(&mut stream).to_string().as_str() {

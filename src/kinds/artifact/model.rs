@@ -1,0 +1,3 @@
+//! Models. The format of their folder is `learn`'s, which also writes it.
+
+pub use learn::model::{is_model, load, open};

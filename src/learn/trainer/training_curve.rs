@@ -1,0 +1,73 @@
+//! The training curve, `training.jsonl` in a model's folder: the one place that writes and reads it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::TrainError;
+use crate::dataset::{self, DatasetError};
+
+/// One line of the file: means over the steps since the line before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingPoint {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Mean cross-entropy over the trained tokens.
+    pub loss: f64,
+    /// Of the last of these steps.
+    pub learning_rate: f64,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    /// Tokens seen since the start.
+    pub tokens: u64,
+}
+
+/// Writes the curve into a model's folder; equal curves give equal bytes.
+pub(super) fn write(folder: &Path, curve: &[TrainingPoint]) -> Result<(), TrainError> {
+    let lines = curve.iter().map(|point| Ok(serde_json::to_string(point)? + "\n"));
+    let text = lines.collect::<Result<String, serde_json::Error>>().map_err(std::io::Error::from);
+    let path = path(folder);
+    let written = text.and_then(|text| std::fs::write(&path, text));
+    written.map_err(|error| TrainError::Write { path, error })
+}
+
+/// Reads the curve from a model's folder; `None` if it has no curve, as an imported model.
+///
+/// # Errors
+/// When the file cannot be read, or a line is not a point of a curve; the message names the file.
+pub fn read(folder: &Path) -> Result<Option<Vec<TrainingPoint>>, DatasetError> {
+    let path = path(folder);
+    path.exists().then(|| dataset::read(&path)).transpose()
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("training.jsonl")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), None);
+        let curve = [TrainingPoint {
+            step: 3,
+            loss: 0.5,
+            learning_rate: 0.001,
+            gradient_norm: 1.0,
+            tokens: 30,
+        }];
+        write(folder.path(), &curve).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("training.jsonl")).unwrap();
+        assert_eq!(
+            text,
+            "{\"step\":3,\"loss\":0.5,\"learning_rate\":0.001,\"gradient_norm\":1.0,\"tokens\":30}\n"
+        );
+        assert_eq!(read(folder.path()).unwrap().as_deref(), Some(&curve[..]));
+        std::fs::write(folder.path().join("training.jsonl"), "{\"step\": 3}\n").unwrap();
+        let error = read(folder.path()).unwrap_err().to_string();
+        assert!(error.ends_with("training.jsonl:1: missing field `loss`"), "{error}");
+    }
+}
