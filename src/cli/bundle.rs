@@ -6,7 +6,7 @@ use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::{Exit, Failed, Session, key, print, session};
+use super::{CliError, Exit, Session, print, session, signing_key};
 use lab::plan::{Plan, State};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
@@ -48,7 +48,7 @@ pub struct UnbundleArgs {
 ///
 /// # Errors
 /// When nothing is in the store, or something cannot be read or written.
-pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
+pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     let document = args.experiment.document(&ExecutionArgs::default())?;
     let (experiment, files) = files(&document.file, &document.files)?;
     let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
@@ -58,7 +58,7 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.tar", plan.dag.experiment)));
     // Whole or not at all: an archive that was cut short must not look like one.
-    let cannot = |error: std::io::Error| Failed::Write(out.clone(), error);
+    let cannot = |error: std::io::Error| CliError::Write(out.clone(), error);
     let folder = out
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -98,11 +98,11 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
 ///
 /// # Errors
 /// When something in the bundle is not as it must be.
-pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, Failed> {
+pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, CliError> {
     // A bundle's own settings say nothing here.
     let settings = session::settings(&args.folder, args.store.as_deref())?;
-    let store = Store::open(&session::folder(&settings))?.trusting(key::trust(&settings)?);
-    let cannot = |error: std::io::Error| Failed::Usage(format!("cannot read {}: {error}", args.bundle.display()));
+    let store = Store::open(&session::folder(&settings))?.trusting(signing_key::trust(&settings)?);
+    let cannot = |error: std::io::Error| CliError::Usage(format!("cannot read {}: {error}", args.bundle.display()));
     let file = File::open(&args.bundle).map_err(cannot)?;
     let contents = store
         .unbundle(BufReader::new(file), &args.folder)
@@ -121,18 +121,18 @@ fn said(done: &str, contents: &Contents) -> String {
     )
 }
 
-fn failed(path: &Path, error: BundleError) -> Failed {
+fn failed(path: &Path, error: BundleError) -> CliError {
     match error {
-        BundleError::Store(error) => Failed::Store(error),
-        other => Failed::Usage(format!("{}: {other}", path.display())),
+        BundleError::Store(error) => CliError::Store(error),
+        other => CliError::Usage(format!("{}: {other}", path.display())),
     }
 }
 
 /// The experiment's path in the bundle, and all files by theirs: below the nearest folder that holds them all.
-fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, Files), Failed> {
+fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, Files), CliError> {
     let real = |path: &Path| {
         path.canonicalize()
-            .map_err(|error| Failed::Usage(format!("cannot read {}: {error}", path.display())))
+            .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))
     };
     let paths: Vec<PathBuf> = files.iter().map(|path| real(path)).collect::<Result<_, _>>()?;
     let mut common = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_owned();
@@ -143,7 +143,7 @@ fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, Files), Failed
 }
 
 /// The records of all hits, and their artifacts: all, or those that are asked for.
-fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), Failed> {
+fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), CliError> {
     let (mut keys, mut artifacts) = (BTreeSet::new(), Vec::new());
     let mut used = vec![false; with.len()];
     for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == State::Hit) {
@@ -166,7 +166,7 @@ fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, 
             "no artifact `{}` is in the store: write STAGE.PORT, as `runner plan` names stages",
             with[place]
         );
-        return Err(Failed::NothingSelected(message));
+        return Err(CliError::NothingSelected(message));
     }
     Ok((keys, artifacts))
 }

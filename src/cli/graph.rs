@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::plan::state_name;
 use super::selection::SelectionArgs;
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::plan::{Link, Node, Plan, State};
 
 /// Print the DAG in a language of drawings, its stages coloured by state
@@ -36,7 +36,7 @@ pub enum Format {
 ///
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
-pub fn graph(args: &GraphArgs) -> Result<Exit, Failed> {
+pub fn graph(args: &GraphArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, _) = session.plan(&args.selection.selection())?;
     super::print(&match args.format {

@@ -6,21 +6,21 @@ mod color;
 pub mod config;
 pub mod diagnostics;
 mod diff;
+mod error;
 mod exit;
 pub mod experiment;
-mod failed;
 mod graph;
-mod key;
 mod pin;
 mod plan;
+mod push_pull;
 mod report;
 mod run;
 pub mod schema;
 mod selection;
 mod session;
 mod show;
+mod signing_key;
 mod sources;
-mod transfer;
 mod user;
 mod why;
 mod worker;
@@ -31,8 +31,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use color::Colors;
+use error::CliError;
 pub use exit::Exit;
-use failed::Failed;
 use session::Session;
 
 /// Runs machine-learning experiments described in TOML, and never the same stage twice
@@ -60,8 +60,8 @@ enum Command {
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
     Cache(cache::CacheArgs),
-    Fetch(transfer::FetchArgs),
-    Key(key::KeyArgs),
+    Fetch(push_pull::FetchArgs),
+    Key(signing_key::KeyArgs),
     Bundle(bundle::BundleArgs),
     Unbundle(bundle::UnbundleArgs),
     /// Run one stage, told through pipes by a runner
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit)
 }
 
-fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
+fn dispatch(command: &Command, colors: Colors) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => run::run(args, colors.paint_stderr()),
         Command::Plan(args) => plan::plan(args, colors.paint_stdout()),
@@ -91,16 +91,16 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
         Command::Show(args) => show::show(args),
         Command::Why(args) => why::why(args),
         Command::Config(args) => {
-            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
+            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)??;
             Ok(Exit::Done)
         }
         Command::Schema(_) => {
-            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)?;
+            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)?;
             Ok(Exit::Done)
         }
         Command::Cache(args) => cache::cache(args),
-        Command::Fetch(args) => transfer::fetch(args),
-        Command::Key(args) => key::key(args),
+        Command::Fetch(args) => push_pull::fetch(args),
+        Command::Key(args) => signing_key::key(args),
         Command::Bundle(args) => bundle::bundle(args),
         Command::Unbundle(args) => bundle::unbundle(args),
         Command::Worker => Ok(if worker::worker() { Exit::Done } else { Exit::StageFailed }),
@@ -108,13 +108,15 @@ fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
 }
 
 /// Prints a result on standard output.
-fn print(text: &str) -> Result<Exit, Failed> {
+fn print(text: &str) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failed::Output)?;
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CliError::Output)?;
     Ok(Exit::Done)
 }
 
 /// Prints a JSON value, one line.
-fn print_json(value: &serde_json::Value) -> Result<Exit, Failed> {
+fn print_json(value: &serde_json::Value) -> Result<Exit, CliError> {
     print(&format!("{value}\n"))
 }

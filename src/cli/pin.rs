@@ -10,7 +10,7 @@ use toml_edit::{DocumentMut, Item, TableLike, value};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::run::{count_interrupts, reporter};
 use super::sources::{self, Access};
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::source::{Pin, Source};
 use lab::text::Paint;
 
@@ -31,7 +31,7 @@ struct Found {
 ///
 /// # Errors
 /// When the experiment is wrong, a source cannot be fetched, or the file cannot be written.
-pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let found = fetch(&session, &interrupts, paint)?;
@@ -39,7 +39,7 @@ pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, Failed> {
         return super::print("every source has a digest or a path\n");
     }
     let path = &args.experiment.file;
-    let failed = |error: io::Error| Failed::Write(path.clone(), error);
+    let failed = |error: io::Error| CliError::Write(path.clone(), error);
     let text = std::fs::read_to_string(path).map_err(failed)?;
     let mut document: DocumentMut = text.parse().map_err(|error| failed(io::Error::other(error)))?;
     let mut said = String::new();
@@ -60,7 +60,7 @@ pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, Failed> {
     super::print(&said)
 }
 
-fn fetch(session: &Session, interrupts: &AtomicUsize, paint: Paint) -> Result<BTreeMap<String, Found>, Failed> {
+fn fetch(session: &Session, interrupts: &AtomicUsize, paint: Paint) -> Result<BTreeMap<String, Found>, CliError> {
     let access = Access::new(&session.settings);
     let supplier = access.supplier(&session.store);
     let sources = session.dag.graph.node_weights().filter_map(|node| node.stage.source());
@@ -72,7 +72,7 @@ fn fetch(session: &Session, interrupts: &AtomicUsize, paint: Paint) -> Result<BT
             continue;
         }
         let content = sources::bring_one(source, &supplier, interrupts, reporter.as_mut())?;
-        let pin = supplier.pin(source, &content).map_err(|error| Failed::Sources(vec![error]))?;
+        let pin = supplier.pin(source, &content).map_err(|error| CliError::Sources(vec![error]))?;
         let commit = supplier.commit(source);
         found.insert(source.name.clone(), Found { pin, commit });
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::Resolved;
-use super::{Exit, Failed, Session, sources};
+use super::{CliError, Exit, Session, sources};
 use lab::plan::{Entry, Node, Plan, State};
 use lab::text::{Align, Color, Paint, Table, duration};
 
@@ -32,7 +32,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
-pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::check(&plan, missing)?;

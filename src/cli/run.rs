@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::sources::{self, Access};
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::event::{Event, Reporter};
 use lab::exec::{self, Limits, Local};
 use lab::plan::{Plan, Resolver};
@@ -43,7 +43,7 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged or cannot be written.
-pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
@@ -55,16 +55,16 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         remotes,
         ..
     } = session;
-    let sign = super::key::to_sign_with(&settings)?;
+    let sign = super::signing_key::to_sign_with(&settings)?;
     let access = Access::new(&settings);
     let (mut contents, missing) = access.look(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
     let mut plan = resolver.plan(dag, &targets)?;
-    super::key::warn(&store, paint);
+    super::signing_key::warn(&store, paint);
     sources::check(&plan, missing)?;
     check_secrets(&plan)?;
     let cores = exec::cores();
-    let program = std::env::current_exe().map_err(Failed::Program)?;
+    let program = std::env::current_exe().map_err(CliError::Program)?;
     let limits = Limits {
         jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
         threads: settings.threads.map_or(cores, NonZeroUsize::get),
@@ -106,7 +106,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// Says which variables that stages to run need are not set, before any of them runs.
-fn check_secrets(plan: &Plan) -> Result<(), Failed> {
+fn check_secrets(plan: &Plan) -> Result<(), CliError> {
     let environment = super::experiment::environment();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
     let needs = plan.to_run().filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
@@ -122,12 +122,12 @@ fn check_secrets(plan: &Plan) -> Result<(), Failed> {
     if lacks.is_empty() {
         Ok(())
     } else {
-        Err(Failed::Usage(lacks.join("\n")))
+        Err(CliError::Usage(lacks.join("\n")))
     }
 }
 
 /// The reporter for TensorBoard, which knows the names of what is scored.
-fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, Failed> {
+fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, CliError> {
     let sets = plan.stages().map(|(_, node, _)| (node.name.clone(), data_sets(&plan.dag, node)));
     TensorBoard::new(
         folder,
@@ -136,7 +136,7 @@ fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<
         sets.collect(),
         SystemClock::start(),
     )
-    .map_err(|error| Failed::Write(folder.to_owned(), error))
+    .map_err(|error| CliError::Write(folder.to_owned(), error))
 }
 
 /// Several reporters as one.

@@ -35,7 +35,7 @@ pub(super) fn coordinate(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Failed;
+    use crate::cli::CliError;
     use report::example;
 
     fn said(stages: &[&str], variants: &[(&str, &str)]) -> String {
@@ -45,7 +45,7 @@ mod tests {
         };
         match selection.targets(&example::plan().dag) {
             Ok(targets) => targets.len().to_string(),
-            Err(nothing) => Failed::from(nothing).render(false).trim_end().to_owned(),
+            Err(nothing) => CliError::from(nothing).render(false).trim_end().to_owned(),
         }
     }
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use petgraph::graph::NodeIndex;
 
-use super::Failed;
+use super::CliError;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::key;
+use super::signing_key;
 use super::sources::Access;
 use lab::config::{self, Settings};
 use lab::download::FetchError;
@@ -52,12 +52,12 @@ impl Session {
     ///
     /// # Errors
     /// When anything is wrong with the experiment, or the store cannot be opened.
-    pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, Failed> {
+    pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, CliError> {
         let environment = || experiment.options(execution).environment.into_iter().collect();
         let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings, environment);
-        let store = Store::open(&folder(&settings))?.trusting(key::trust(&settings)?);
+        let store = Store::open(&folder(&settings))?.trusting(signing_key::trust(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {
             processor: learn::engine::instruction_set("cpu"),
             device: learn::engine::instruction_set(settings.device()),
@@ -91,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// When no stage is selected, the store is damaged or cannot be read, or a remote that is required cannot be used.
-    pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), Failed> {
+    pub fn plan(self, selection: &Selection) -> Result<(Plan, Store), CliError> {
         let Resolved { plan, store, .. } = self.plan_with(selection, |_, _| false)?;
         Ok((plan, store))
     }
@@ -101,13 +101,13 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::plan`], and when the store cannot be written.
-    pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<Resolved, Failed> {
+    pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<Resolved, CliError> {
         let targets = selection.targets(&self.dag)?;
         let mut resolved = self.resolve(&targets)?;
         if !resolved.remotes.is_empty() {
             bring(&mut resolved.plan, &resolved.store, &resolved.remotes, wanted)?;
         }
-        key::warn(&resolved.store, Paint::default());
+        signing_key::warn(&resolved.store, Paint::default());
         Ok(resolved)
     }
 }
@@ -164,7 +164,7 @@ pub fn folder(settings: &Settings) -> PathBuf {
 ///
 /// # Errors
 /// When a file cannot be read or a setting is wrong.
-pub fn settings(folder: &Path, store: Option<&Path>) -> Result<Settings, Failed> {
+pub fn settings(folder: &Path, store: Option<&Path>) -> Result<Settings, CliError> {
     let experiment = ExperimentArgs {
         // None is read: where it would be says which project's settings count.
         file: folder.join("none.toml"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Failed;
+use super::CliError;
 use lab::config::Settings;
 use lab::download::{Coming, DownloadError, FetchError, Hub, Supplier};
 use lab::event::{Event, Progress, Reporter};
@@ -89,14 +89,18 @@ fn reads(node: &Node) -> impl Iterator<Item = &Source> {
 ///
 /// # Errors
 /// When there are some: all of them.
-pub fn check(plan: &Plan, missing: Vec<(Source, FetchError)>) -> Result<(), Failed> {
+pub fn check(plan: &Plan, missing: Vec<(Source, FetchError)>) -> Result<(), CliError> {
     let wanted = wanted(plan);
     let errors: Vec<FetchError> = missing
         .into_iter()
         .filter(|(source, _)| wanted.contains(source))
         .map(|(_, error)| error)
         .collect();
-    if errors.is_empty() { Ok(()) } else { Err(Failed::Sources(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Sources(errors))
+    }
 }
 
 /// Brings the sources that a plan needs to this machine. What is missing is said of all of them before the first is fetched.
@@ -109,11 +113,11 @@ pub fn bring(
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let wanted = wanted(plan);
     let errors: Vec<FetchError> = wanted.iter().filter_map(|source| supplier.probe(source).err()).collect();
     if !errors.is_empty() {
-        return Err(Failed::Sources(errors));
+        return Err(CliError::Sources(errors));
     }
     for source in wanted {
         contents.insert(source.clone(), bring_one(source, supplier, interrupts, reporter)?);
@@ -130,7 +134,7 @@ pub fn bring_one(
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
-) -> Result<Content, Failed> {
+) -> Result<Content, CliError> {
     let mut watch = Watch::new(source, reporter);
     let supplied = supplier.supply(source, &mut |coming| {
         watch.tell(coming);
@@ -140,8 +144,8 @@ pub fn bring_one(
         FetchError::Download {
             error: DownloadError::Stopped,
             ..
-        } => Failed::Interrupted,
-        other => Failed::Sources(vec![other]),
+        } => CliError::Interrupted,
+        other => CliError::Sources(vec![other]),
     })?;
     let is_new = watch.told.is_some() && source.pin().is_none();
     let pin = || Some(supplier.pin(source, &content).ok()?.to_string());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::show::record;
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::config::known;
 use lab::plan::{Node, Plan, State};
 use lab::plan::{Selection, matches};
@@ -39,7 +39,7 @@ pub struct WhyArgs {
 ///
 /// # Errors
 /// When nothing has that name, or the store cannot be read.
-pub fn why(args: &WhyArgs) -> Result<Exit, Failed> {
+pub fn why(args: &WhyArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let is_stage = session.dag.graph.node_weights().any(|node| matches(&args.what, &node.name.name));
     let selection = Selection {
@@ -73,7 +73,7 @@ pub fn why(args: &WhyArgs) -> Result<Exit, Failed> {
         } else {
             known(names.iter().map(String::as_str))
         };
-        return Err(Failed::NothingSelected(format!("no stage or metric `{}` ({known})", args.what)));
+        return Err(CliError::NothingSelected(format!("no stage or metric `{}` ({known})", args.what)));
     }
     if args.json {
         super::print_json(&json!({"experiment": plan.dag.experiment, "chains": chains}))

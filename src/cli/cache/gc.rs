@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{StoreArgs, amounts, bytes, pin};
+use super::{StoreArgs, amounts, bytes, protect};
 use crate::cli::experiment::ExperimentArgs;
-use crate::cli::{Exit, Failed, print, print_json};
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::store::{LeftoverKind, Removed, Rules, Store, Sweep, Victim};
 use lab::text::{Align, Paint, Table, duration};
 
@@ -51,7 +51,7 @@ pub struct GcArgs {
 }
 
 /// Says what would go, and removes it where that is asked for.
-pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
+pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
     let store = Store::open(&args.store.folder()?)?;
     let (mut keys, mut objects) = (HashSet::new(), HashSet::new());
     for file in &args.keep {
@@ -63,7 +63,7 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
                 set: Vec::new(),
                 store: Some(store.folder().to_owned()),
             };
-            let (pin, _) = pin::of(&experiment)?;
+            let (pin, _) = protect::of(&experiment)?;
             keys.extend(pin.keys);
             objects.extend(pin.objects);
         }

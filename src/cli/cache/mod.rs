@@ -1,9 +1,9 @@
 //! `runner cache`: where the store is, what is in it, keeping house there, and bringing artifacts to remotes and back.
 
-mod alike;
 mod amounts;
+mod compare_artifacts;
 mod gc;
-mod pin;
+mod protect;
 mod rerun;
 mod verify;
 
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::session::{folder, settings};
-use crate::cli::{Exit, Failed, print, print_json, transfer};
+use crate::cli::{CliError, Exit, print, print_json, push_pull};
 use lab::config;
 use lab::store::{Size, Store};
 use lab::text::bytes;
@@ -39,8 +39,8 @@ pub enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
-    Push(transfer::PushArgs),
-    Pull(transfer::PullArgs),
+    Push(push_pull::PushArgs),
+    Pull(push_pull::PullArgs),
     /// Say which artifacts nobody needs any more and what losing each costs; remove them with `--delete`
     Gc(gc::GcArgs),
     /// Hash everything again and say what is not what its name says
@@ -55,9 +55,9 @@ pub enum CacheCommand {
     /// Throw out what is damaged; the next run makes it again
     Repair(verify::VerifyArgs),
     /// Keep what the store has of an experiment, whatever its age
-    Pin(pin::PinArgs),
+    Pin(protect::PinArgs),
     /// List the experiments that are kept
-    Pins(pin::PinsArgs),
+    Pins(protect::PinsArgs),
 }
 
 /// Which store.
@@ -74,7 +74,7 @@ pub struct StoreArgs {
 
 impl StoreArgs {
     /// The folder that a run would use.
-    fn folder(&self) -> Result<PathBuf, Failed> {
+    fn folder(&self) -> Result<PathBuf, CliError> {
         let Some(file) = &self.file else {
             return Ok(folder(&settings(Path::new(""), self.store.as_deref())?));
         };
@@ -92,11 +92,11 @@ impl StoreArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, or the store cannot be read.
-pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
+pub fn cache(args: &CacheArgs) -> Result<Exit, CliError> {
     match &args.command {
         CacheCommand::Dir(store) => print(&format!("{}\n", store.folder()?.display())),
-        CacheCommand::Push(args) => transfer::push(args),
-        CacheCommand::Pull(args) => transfer::pull(args),
+        CacheCommand::Push(args) => push_pull::push(args),
+        CacheCommand::Pull(args) => push_pull::pull(args),
         CacheCommand::Size { store, json } => {
             let size = Store::open(&store.folder()?)?.size()?;
             if *json { print_json(&json!(size)) } else { print(&as_text(&size)) }
@@ -105,8 +105,8 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
         CacheCommand::Verify { what, rerun: Some(count) } => verify::rerun(what, count.get()),
         CacheCommand::Verify { what, rerun: None } => verify::verify(what, false),
         CacheCommand::Repair(args) => verify::verify(args, true),
-        CacheCommand::Pin(args) => pin::pin(args),
-        CacheCommand::Pins(args) => pin::pins(args),
+        CacheCommand::Pin(args) => protect::pin(args),
+        CacheCommand::Pins(args) => protect::pins(args),
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use figment::value::Value;
 use serde_json::json;
 
-use super::alike::{self, Likeness, TOLERANCE};
-use crate::cli::{Exit, Failed, print, print_json};
+use super::compare_artifacts::{self, Likeness, TOLERANCE};
+use crate::cli::{CliError, Exit, print, print_json};
 use kinds::kinds;
 use lab::event::StageName;
 use lab::exec::{self, Executor, Local, Message, Task};
@@ -30,15 +30,15 @@ struct Outcome {
 }
 
 /// Runs `count` stages again: of those named, or drawn by lot from all that can be.
-pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool) -> Result<Exit, Failed> {
+pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool) -> Result<Exit, CliError> {
     let chosen = choose(store, named, count)?;
     if chosen.is_empty() {
-        return Err(Failed::NothingSelected(
+        return Err(CliError::NothingSelected(
             "no stage can be run again: its inputs and outputs must be in the store, its kind of this version, and it may read nothing from outside"
                 .to_owned(),
         ));
     }
-    let program = std::env::current_exe().map_err(Failed::Program)?;
+    let program = std::env::current_exe().map_err(CliError::Program)?;
     let mut outcomes = Vec::new();
     for (key, record) in chosen {
         let name = StageName {
@@ -116,7 +116,7 @@ fn kind_of(record: &Record) -> Option<&'static Kind> {
 }
 
 /// Runs a stage into a store of its own, which is gone afterwards, and compares its outputs with those of the record.
-fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), Failed> {
+fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), CliError> {
     let workspace = store.workspace()?;
     let made = record.outputs.values().map(|artifact| artifact.digest);
     let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
@@ -142,7 +142,7 @@ fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Liken
         sign: None,
     };
     let mut worker = Local::new(program.to_owned());
-    worker.start(0, &task, &workspace.path().join("log")).map_err(Failed::Program)?;
+    worker.start(0, &task, &workspace.path().join("log")).map_err(CliError::Program)?;
     loop {
         match worker.next(PATIENCE) {
             None => {}
@@ -169,7 +169,7 @@ fn compare(store: &Store, old: &BTreeMap<String, Digest>, aside: &Store, new: &B
         return Likeness::Different;
     }
     let pairs = old.values().zip(new.values());
-    let likeness = pairs.map(|(old, new)| alike::compare(&store.object(old), &aside.object(new)));
+    let likeness = pairs.map(|(old, new)| compare_artifacts::compare(&store.object(old), &aside.object(new)));
     likeness.max().unwrap_or(Likeness::Different)
 }
 

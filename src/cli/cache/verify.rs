@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{StoreArgs, bytes};
-use crate::cli::{Exit, Failed, print, print_json};
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::store::{Damage, Named, Store, Verified};
 
 /// How often progress is said.
@@ -31,7 +31,7 @@ pub struct VerifyArgs {
 }
 
 /// Looks, says what is damaged, and takes it out where `repair` is asked for.
-pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
+pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, CliError> {
     let (store, named) = open(args)?;
     let progress = Progress::new();
     let verified = store.verify((!args.named.is_empty()).then_some(named.as_slice()), &|bytes| progress.seen(bytes))?;
@@ -54,13 +54,13 @@ pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
 }
 
 /// Runs stages again and says whether they put out the same.
-pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, Failed> {
+pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, CliError> {
     let (store, named) = open(args)?;
     super::rerun::rerun(&store, &named, count, args.json)
 }
 
 /// The store, and what is named in it.
-fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), Failed> {
+fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), CliError> {
     let folder = StoreArgs {
         file: None,
         store: args.store.clone(),
@@ -70,7 +70,7 @@ fn open(args: &VerifyArgs) -> Result<(Store, Vec<Named>), Failed> {
     for digits in &args.named {
         let found = store.named(digits)?;
         if found.is_empty() {
-            return Err(Failed::NothingSelected(format!(
+            return Err(CliError::NothingSelected(format!(
                 "nothing in {} begins with `{digits}`",
                 store.folder().display()
             )));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{add, add_digests, add_metrics};
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::session::Resolved;
-use crate::cli::{Failed, Session};
+use crate::cli::{CliError, Session};
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Entry, Node, Plan};
@@ -15,7 +15,7 @@ use report::diff::{About, Facts, Side};
 use report::gather::collect;
 use report::scores::Scores;
 
-pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, Failed> {
+pub(super) fn side(name: &str, experiment: &ExperimentArgs, selection: &Selection) -> Result<Side, CliError> {
     let session = Session::open(experiment, &ExecutionArgs::default())?;
     let Resolved { plan, store, .. } = session.plan_with(selection, |_, output| output.port == PortType::Metrics)?;
     let mut side = Side {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::experiment::ExperimentArgs;
-use super::{Exit, Failed};
+use super::{CliError, Exit};
 use lab::event::coordinates;
 use lab::plan::Selection;
 use lab::text::Paint;
@@ -54,9 +54,9 @@ pub struct DiffArgs {
 ///
 /// # Errors
 /// When a side is neither an experiment nor a run, or the store is damaged.
-pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, CliError> {
     let sides = match [side(args, &args.a), side(args, &args.b)] {
-        [Err(Failed::NothingSelected(why)), Err(Failed::NothingSelected(_))] => return Err(Failed::NothingSelected(why)),
+        [Err(CliError::NothingSelected(why)), Err(CliError::NothingSelected(_))] => return Err(CliError::NothingSelected(why)),
         [a, b] => [perhaps_empty(a, &args.a)?, perhaps_empty(b, &args.b)?],
     };
     let diff = Diff::of(sides.each_ref());
@@ -67,9 +67,9 @@ pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// A side that has nothing of what is selected is there all the same, as long as the other has something.
-fn perhaps_empty(side: Result<Side, Failed>, name: &str) -> Result<Side, Failed> {
+fn perhaps_empty(side: Result<Side, CliError>, name: &str) -> Result<Side, CliError> {
     match side {
-        Err(Failed::NothingSelected(_)) => Ok(Side {
+        Err(CliError::NothingSelected(_)) => Ok(Side {
             name: name.to_owned(),
             stages: Vec::new(),
         }),
@@ -77,7 +77,7 @@ fn perhaps_empty(side: Result<Side, Failed>, name: &str) -> Result<Side, Failed>
     }
 }
 
-fn side(args: &DiffArgs, text: &str) -> Result<Side, Failed> {
+fn side(args: &DiffArgs, text: &str) -> Result<Side, CliError> {
     let (file, variants) = parted(text)?;
     let selection = Selection {
         stages: args.stages.clone(),
@@ -101,12 +101,12 @@ fn side(args: &DiffArgs, text: &str) -> Result<Side, Failed> {
 type Coordinates = Vec<(String, String)>;
 
 /// `x.toml@start=warm,seed=1` → the file and the coordinates.
-fn parted(text: &str) -> Result<(&str, Coordinates), Failed> {
+fn parted(text: &str) -> Result<(&str, Coordinates), CliError> {
     // A file's name may have an @ of its own.
     let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
         return Ok((text, Vec::new()));
     };
-    let wrong = || Failed::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
+    let wrong = || CliError::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
     Ok((file, coordinates(rest).ok_or_else(wrong)?))
 }
 

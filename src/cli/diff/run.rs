@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{add, add_digests, add_metrics};
-use crate::cli::Failed;
+use crate::cli::CliError;
 use crate::cli::experiment::ExperimentArgs;
 use crate::cli::session::folder;
 use lab::config::Settings;
@@ -14,7 +14,7 @@ use report::diff::{About, Facts, Side};
 use report::gather::collect;
 
 /// The run of which `experiment.file` is the name; nothing if the store has no stage of it.
-pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result<Option<Side>, Failed> {
+pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result<Option<Side>, CliError> {
     let name = experiment.file.to_string_lossy().into_owned();
     let folder = folder(&Settings {
         store: experiment.store.clone(),
@@ -40,7 +40,7 @@ pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result
         }
     }
     if stages.is_empty() {
-        return Err(Failed::NothingSelected(format!("the run {name} executed no stage that fits")));
+        return Err(CliError::NothingSelected(format!("the run {name} executed no stage that fits")));
     }
     Ok(Some(Side { name, stages }))
 }

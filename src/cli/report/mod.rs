@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::Resolved;
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::config::ablate::{AXIS, BASELINE};
 use lab::event::StageName;
 use lab::plan::{Dag, Node};
@@ -153,7 +153,7 @@ impl ReportArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged, or a file cannot be written.
-pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, CliError> {
     check(args)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let shows = if args.shows() { session.shows.clone() } else { Vec::new() };
@@ -195,17 +195,17 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
         figures: &figures,
     };
     let usual = material.usual();
-    let exhibits = Exhibits::of(args.tables.iter().chain(&shows).chain(usual).copied(), &material).map_err(Failed::Usage)?;
+    let exhibits = Exhibits::of(args.tables.iter().chain(&shows).chain(usual).copied(), &material).map_err(CliError::Usage)?;
     let others = usual.iter().filter(|exhibit| !shows.contains(exhibit));
     let results: Vec<Exhibit> = shows.iter().chain(others).copied().collect();
     if exhibits.among(&results).is_empty() {
-        return Err(Failed::Usage(format!(
+        return Err(CliError::Usage(format!(
             "no stage of `{}` that is selected gives metrics (kinds `eval` and `measure`), and no data set is there yet",
             plan.dag.experiment
         )));
     }
     if let Some(nothing) = args.tables.iter().find(|exhibit| exhibits.get(**exhibit).is_none()) {
-        return Err(Failed::Usage(nothing.missing().to_owned()));
+        return Err(CliError::Usage(nothing.missing().to_owned()));
     }
     let mut printed = args.printed(&shows, usual, baseline.is_some());
     if exhibits.among(&printed).is_empty() {
@@ -237,8 +237,8 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// Whether the arguments go together.
-fn check(args: &ReportArgs) -> Result<(), Failed> {
-    let wrong = |message: &str| Err(Failed::Usage(message.to_owned()));
+fn check(args: &ReportArgs) -> Result<(), CliError> {
+    let wrong = |message: &str| Err(CliError::Usage(message.to_owned()));
     match args.format() {
         Format::Csv if args.baseline.is_some() => wrong("differences do not fit into CSV's rows; take `--format json`"),
         Format::Csv | Format::Json if !args.tables.is_empty() => {
@@ -248,11 +248,11 @@ fn check(args: &ReportArgs) -> Result<(), Failed> {
     }
 }
 
-fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<serde_json::Value, Failed> {
+fn json(scores: &Scores, kept: &[Kept], baseline: Option<&Baseline>) -> Result<serde_json::Value, CliError> {
     let mut json = scores.json();
     json["skips"] = kept.iter().map(Kept::json).collect();
     if let Some(baseline) = baseline {
-        json["baseline"] = scores.compared_json(baseline).map_err(Failed::Usage)?;
+        json["baseline"] = scores.compared_json(baseline).map_err(CliError::Usage)?;
     }
     Ok(json)
 }

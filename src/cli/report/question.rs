@@ -1,9 +1,9 @@
 //! What an experiment asks: its description, or the comment that its file begins with.
 
-use crate::cli::Failed;
+use crate::cli::CliError;
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 
-pub(super) fn of(experiment: &ExperimentArgs) -> Result<String, Failed> {
+pub(super) fn of(experiment: &ExperimentArgs) -> Result<String, CliError> {
     let document = experiment.document(&ExecutionArgs::default())?;
     if let Some(description) = document.tree.get("description").and_then(figment::value::Value::as_str) {
         return Ok(description.to_owned());

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::Makers;
 use super::card::Card;
-use super::makers::Place;
-use crate::cli::{Exit, Failed, print, print_json};
+use super::producers::Place;
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::hash::Digest;
 use lab::store::{Store, StoreError, files_of};
 use lab::text::bytes;
@@ -14,7 +14,7 @@ use lab::text::bytes;
 const MANY: usize = 12;
 
 /// Prints what the artifact is.
-pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
+pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) -> Result<Exit, CliError> {
     let path = store.object(digest);
     let is_there = path.exists();
     let files = if is_there { files(store, digest)? } else { Vec::new() };

@@ -2,16 +2,16 @@
 
 mod artifact;
 mod card;
-mod makers;
+mod producers;
 pub(super) mod record;
 
-use makers::Makers;
+use producers::Makers;
 
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::session::{folder, settings};
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::hash::Digest;
 use lab::plan::Selection;
 use lab::plan::State;
@@ -57,7 +57,7 @@ pub struct ShowArgs {
 ///
 /// # Errors
 /// When there is no such thing, or the store cannot be read.
-pub fn show(args: &ShowArgs) -> Result<Exit, Failed> {
+pub fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let digits = args.what.to_str().filter(|text| is_digits(text) && !args.what.is_file());
     let (store, named) = match (&args.stage, digits) {
         (None, Some(digits)) => {
@@ -66,7 +66,7 @@ pub fn show(args: &ShowArgs) -> Result<Exit, Failed> {
             (store, named)
         }
         (Some(stage), _) => by_stage(args, stage)?,
-        (None, None) => return Err(Failed::Usage(wrong(&args.what))),
+        (None, None) => return Err(CliError::Usage(wrong(&args.what))),
     };
     let makers = Makers::read(&store);
     match named {
@@ -90,13 +90,13 @@ fn wrong(what: &Path) -> String {
 }
 
 /// The store that a command uses which is not about an experiment.
-fn store(args: &ShowArgs) -> Result<Store, Failed> {
+fn store(args: &ShowArgs) -> Result<Store, CliError> {
     Ok(Store::open(&folder(&settings(Path::new(""), args.store.as_deref())?))?)
 }
 
-fn by_digits(store: &Store, digits: &str) -> Result<Named, Failed> {
+fn by_digits(store: &Store, digits: &str) -> Result<Named, CliError> {
     if digits.len() < DIGITS {
-        return Err(Failed::Usage(format!("`{digits}` is too short: give {DIGITS} digits or more")));
+        return Err(CliError::Usage(format!("`{digits}` is too short: give {DIGITS} digits or more")));
     }
     let mut found = store.named(digits)?;
     if found.is_empty() {
@@ -109,12 +109,12 @@ fn by_digits(store: &Store, digits: &str) -> Result<Named, Failed> {
             .collect();
     }
     match found.as_slice() {
-        [] => Err(Failed::NothingSelected(format!(
+        [] => Err(CliError::NothingSelected(format!(
             "nothing in {} begins with `{digits}`",
             store.folder().display()
         ))),
         [one] => Ok(*one),
-        many => Err(Failed::Usage(format!("`{digits}` is the beginning of {}", list(many)))),
+        many => Err(CliError::Usage(format!("`{digits}` is the beginning of {}", list(many)))),
     }
 }
 
@@ -128,7 +128,7 @@ fn list(found: &[Named]) -> String {
     format!("{}{more}: give more digits", names.join(", "))
 }
 
-fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, Named), Failed> {
+fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, Named), CliError> {
     let experiment = ExperimentArgs {
         file: args.what.clone(),
         profiles: args.profiles.clone(),
@@ -146,12 +146,12 @@ fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, Named), Failed> {
     let chosen: Vec<_> = targets.into_iter().filter(|index| chosen.contains(index)).collect();
     let [index] = chosen.as_slice() else {
         let names: Vec<String> = chosen.iter().map(|index| plan.dag.graph[*index].name.to_string()).collect();
-        return Err(Failed::Usage(format!("`{stage}` is several stages: {}", names.join("; "))));
+        return Err(CliError::Usage(format!("`{stage}` is several stages: {}", names.join("; "))));
     };
     let entry = &plan.entries[index.index()];
     let key: Option<Digest> = entry.key.filter(|_| entry.state == State::Hit);
     key.map(|key| (store, Named::Record(key))).ok_or_else(|| {
-        Failed::NothingSelected(format!(
+        CliError::NothingSelected(format!(
             "`{}` is not in the store: `runner plan {}` says why, `runner run` makes it",
             plan.dag.graph[*index].name,
             args.what.display()

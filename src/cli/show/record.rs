@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Makers;
 use super::card::Card;
-use crate::cli::{Exit, Failed, print, print_json};
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::event::StageName;
 use lab::hash::Digest;
 use lab::store::{Record, Store};
@@ -12,9 +12,9 @@ use lab::text::bytes;
 use lab::text::duration;
 
 /// Prints what the record says.
-pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
+pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, CliError> {
     let Some(record) = store.record(key)? else {
-        return Err(Failed::NothingSelected(format!("the record {} is gone", key.short())));
+        return Err(CliError::NothingSelected(format!("the record {} is gone", key.short())));
     };
     if json {
         print_json(&as_json(store, key, &record))

@@ -5,7 +5,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::experiment::{config_folder, environment};
-use super::{Exit, Failed};
+use super::{CliError, Exit};
 use lab::config::Settings;
 use lab::store::{NotAKey, PublicKey, SecretKey, Store, Trust};
 use lab::text::{Color, Paint};
@@ -30,7 +30,7 @@ pub enum KeyCommand {
 ///
 /// # Errors
 /// When there is one already, or none.
-pub fn key(args: &KeyArgs) -> Result<Exit, Failed> {
+pub fn key(args: &KeyArgs) -> Result<Exit, CliError> {
     let path = path()?;
     match args.command {
         KeyCommand::New => make(&path)?,
@@ -40,16 +40,16 @@ pub fn key(args: &KeyArgs) -> Result<Exit, Failed> {
 }
 
 /// Makes a key that only the user can read.
-fn make(path: &Path) -> Result<(), Failed> {
+fn make(path: &Path) -> Result<(), CliError> {
     let mut seed = [0; 32];
-    let cannot = |error: io::Error| Failed::Write(path.to_owned(), error);
+    let cannot = |error: io::Error| CliError::Write(path.to_owned(), error);
     getrandom::fill(&mut seed).map_err(|error| cannot(io::Error::other(error)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(cannot)?;
     let mut options = std::fs::File::options();
     let mut file = match options.write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(Failed::Usage(format!(
+            return Err(CliError::Usage(format!(
                 "there is a key in {} already; records that it signed would lose their signer: move it away first if you mean it",
                 path.display()
             )));
@@ -61,16 +61,16 @@ fn make(path: &Path) -> Result<(), Failed> {
 }
 
 /// Where the user's secret key is.
-fn path() -> Result<PathBuf, Failed> {
+fn path() -> Result<PathBuf, CliError> {
     let folder = config_folder(&environment());
-    let folder = folder.ok_or_else(|| Failed::Usage("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a key".into()))?;
+    let folder = folder.ok_or_else(|| CliError::Usage("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a key".into()))?;
     Ok(folder.join("key"))
 }
 
-fn read(path: &Path) -> Result<SecretKey, Failed> {
-    let wrong = |why: String| Failed::Usage(format!("cannot use the key in {}: {why}", path.display()));
+fn read(path: &Path) -> Result<SecretKey, CliError> {
+    let wrong = |why: String| CliError::Usage(format!("cannot use the key in {}: {why}", path.display()));
     let about = std::fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failed::Usage(format!("there is no key in {}: make one with `runner key new`", path.display())),
+        io::ErrorKind::NotFound => CliError::Usage(format!("there is no key in {}: make one with `runner key new`", path.display())),
         _ => wrong(error.to_string()),
     })?;
     if about.permissions().mode() & 0o077 != 0 {
@@ -83,11 +83,11 @@ fn read(path: &Path) -> Result<SecretKey, Failed> {
 }
 
 /// The file of the key that signs what a run computes.
-pub(super) fn to_sign_with(settings: &Settings) -> Result<Option<PathBuf>, Failed> {
+pub(super) fn to_sign_with(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     if !settings.sign {
         let message = "`require_signature` needs `sign = true`: else the next run would ignore what this one computes";
         return if settings.require_signature {
-            Err(Failed::Usage(message.to_owned()))
+            Err(CliError::Usage(message.to_owned()))
         } else {
             Ok(None)
         };
@@ -98,12 +98,12 @@ pub(super) fn to_sign_with(settings: &Settings) -> Result<Option<PathBuf>, Faile
 }
 
 /// Whom the settings believe; the user's own key always, where it signs.
-pub(super) fn trust(settings: &Settings) -> Result<Trust, Failed> {
+pub(super) fn trust(settings: &Settings) -> Result<Trust, CliError> {
     let mut trusted = Vec::new();
     for text in &settings.trusted {
         let key: PublicKey = text
             .parse()
-            .map_err(|error| Failed::Usage(format!("`{text}` in `trusted` is {error}")))?;
+            .map_err(|error| CliError::Usage(format!("`{text}` in `trusted` is {error}")))?;
         trusted.push(key);
     }
     if settings.require_signature && settings.sign {

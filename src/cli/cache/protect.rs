@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::cli::{Exit, Failed, Session, print, print_json};
+use crate::cli::{CliError, Exit, Session, print, print_json};
 use lab::plan::Selection;
 use lab::plan::State;
 use lab::store::{Pin, Store};
@@ -31,14 +31,14 @@ pub struct PinsArgs {
 }
 
 /// Pins or unpins.
-pub(super) fn pin(args: &PinArgs) -> Result<Exit, Failed> {
+pub(super) fn pin(args: &PinArgs) -> Result<Exit, CliError> {
     if args.remove {
         let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
         let name = name(&args.experiment);
         return if session.store.unpin(&name)? {
             print(&format!("`{name}` is not kept any more\n"))
         } else {
-            Err(Failed::NothingSelected(format!(
+            Err(CliError::NothingSelected(format!(
                 "`{name}` is not pinned: `runner cache pins` lists what is"
             )))
         };
@@ -54,7 +54,7 @@ pub(super) fn pin(args: &PinArgs) -> Result<Exit, Failed> {
 }
 
 /// Lists the pins.
-pub(super) fn pins(args: &PinsArgs) -> Result<Exit, Failed> {
+pub(super) fn pins(args: &PinsArgs) -> Result<Exit, CliError> {
     let pins = Store::open(&args.store.folder()?)?.pins()?;
     if args.json {
         return print_json(&json!(pins));
@@ -64,7 +64,7 @@ pub(super) fn pins(args: &PinsArgs) -> Result<Exit, Failed> {
 }
 
 /// What the store has of an experiment, and how many of its stages it has not.
-pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Pin, usize), Failed> {
+pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Pin, usize), CliError> {
     let (plan, _) = Session::open(experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
     let pin = Pin {

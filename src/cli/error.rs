@@ -13,7 +13,7 @@ use lab::text::{Color, Paint};
 
 /// A command that could not go on.
 #[derive(Debug)]
-pub enum Failed {
+pub enum CliError {
     /// Something is wrong with the experiment.
     Experiment(Rejected),
     /// The store is damaged, or cannot be read or written.
@@ -34,25 +34,25 @@ pub enum Failed {
     NothingSelected(String),
 }
 
-impl From<Rejected> for Failed {
+impl From<Rejected> for CliError {
     fn from(rejected: Rejected) -> Self {
         Self::Experiment(rejected)
     }
 }
 
-impl From<StoreError> for Failed {
+impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<NothingSelected> for Failed {
+impl From<NothingSelected> for CliError {
     fn from(nothing: NothingSelected) -> Self {
         Self::NothingSelected(nothing.0)
     }
 }
 
-impl From<exec::Failure> for Failed {
+impl From<exec::Failure> for CliError {
     fn from(failure: exec::Failure) -> Self {
         match failure {
             exec::Failure::Store(error) => Self::Store(error),
@@ -61,7 +61,7 @@ impl From<exec::Failure> for Failed {
     }
 }
 
-impl Failed {
+impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::{self, Resolved, warn};
-use super::{Exit, Failed, Session, experiment, key};
+use super::{CliError, Exit, Session, experiment, signing_key};
 use lab::config::known;
 use lab::hash::Digest;
 use lab::plan::Selection;
@@ -74,7 +74,7 @@ pub struct FetchArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, no remote is written to, or something is missing there now.
-pub fn push(args: &PushArgs) -> Result<Exit, Failed> {
+pub fn push(args: &PushArgs) -> Result<Exit, CliError> {
     let begun = Instant::now();
     let (store, remotes, keys) = to_push(args)?;
     let pushed = remotes.push(&store, &keys, &mut progress("sent"));
@@ -87,26 +87,26 @@ pub fn push(args: &PushArgs) -> Result<Exit, Failed> {
         rate(pushed.bytes, begun)
     ))?;
     if pushed.stages < keys.len() {
-        return Err(Failed::Usage(format!("not everything was sent: {}", pushed.failed.join("; "))));
+        return Err(CliError::Usage(format!("not everything was sent: {}", pushed.failed.join("; "))));
     }
     Ok(Exit::Done)
 }
 
 /// The store, the remotes, and the stages to bring there.
-fn to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), Failed> {
+fn to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), CliError> {
     let is_written = |remotes: &Remotes| {
         let advice = "no remote in the settings has `access = \"read-write\"`: docs/config.md says how to name one";
         if remotes.writes() {
             Ok(())
         } else {
-            Err(Failed::Usage(advice.to_owned()))
+            Err(CliError::Usage(advice.to_owned()))
         }
     };
     let Some(file) = &args.file else {
         let settings = session::settings(Path::new(""), args.store.as_deref())?;
         let remotes = session::remotes(&settings, || experiment::environment().into_iter().collect());
         is_written(&remotes)?;
-        let store = Store::open(&session::folder(&settings))?.trusting(key::trust(&settings)?);
+        let store = Store::open(&session::folder(&settings))?.trusting(signing_key::trust(&settings)?);
         let keys = store.keys()?;
         return Ok((store, remotes, keys));
     };
@@ -134,7 +134,7 @@ fn to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), Failed> {
 ///
 /// # Errors
 /// When the experiment is wrong, there is no remote, or the store cannot be written.
-pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
+pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     needs_remote(&session.remotes)?;
     let begun = Instant::now();
@@ -158,7 +158,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
         rate(fetched.bytes, begun)
     ))?;
     if !fetched.missing.is_empty() {
-        return Err(Failed::Usage(format!(
+        return Err(CliError::Usage(format!(
             "{} artifacts could not be had: the stages that made them run again when they are needed",
             fetched.missing.len()
         )));
@@ -170,7 +170,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, Failed> {
 ///
 /// # Errors
 /// When the experiment is wrong, there is no such artifact yet, or it cannot be copied.
-pub fn fetch(args: &FetchArgs) -> Result<Exit, Failed> {
+pub fn fetch(args: &FetchArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (stage, port) = named(&args.artifact);
     let selection = Selection {
@@ -183,7 +183,7 @@ pub fn fetch(args: &FetchArgs) -> Result<Exit, Failed> {
             "`{stage}` is {} stages: name one, or choose a variant with `--variant AXIS=VALUE`",
             targets.len()
         );
-        return Err(Failed::NothingSelected(message));
+        return Err(CliError::NothingSelected(message));
     };
     let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
     let (node, entry) = (&plan.dag.graph[*target], &plan.entries[target.index()]);
@@ -195,15 +195,15 @@ pub fn fetch(args: &FetchArgs) -> Result<Exit, Failed> {
             "no remote has `{stage}.{port}` any more: `{} '{stage}'` makes it again",
             args.experiment.command("run")
         );
-        return Err(Failed::NothingSelected(message));
+        return Err(CliError::NothingSelected(message));
     }
     let place = match &args.to {
         None => store.object(&artifact.digest),
         Some(folder) => {
             let place = folder.join(format!("{}-{port}", stage.replace(['[', ']'], "")));
-            std::fs::create_dir_all(folder).map_err(|error| Failed::Write(folder.clone(), error))?;
+            std::fs::create_dir_all(folder).map_err(|error| CliError::Write(folder.clone(), error))?;
             let copied = store.copy_out(&artifact, &place, args.hard_link);
-            copied.map_err(|error| Failed::Write(place.clone(), error))?;
+            copied.map_err(|error| CliError::Write(place.clone(), error))?;
             place
         }
     };
@@ -220,18 +220,18 @@ fn named(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The output of a stage that is meant.
-fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), Failed> {
+fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), CliError> {
     let names: Vec<&str> = node.outputs.iter().map(|output| output.name.as_ref()).collect();
     let name = match (port, names.as_slice()) {
         (Some(port), names) if names.contains(&port) => port,
         (None, [one]) => one,
         (Some(port), _) => {
             let message = format!("`{}` has no output `{port}` ({})", node.name, known(names.iter().copied()));
-            return Err(Failed::NothingSelected(message));
+            return Err(CliError::NothingSelected(message));
         }
         (None, _) => {
             let message = format!("`{}` has several outputs: name one ({})", node.name, known(names.iter().copied()));
-            return Err(Failed::NothingSelected(message));
+            return Err(CliError::NothingSelected(message));
         }
     };
     let found = entry.outputs.get(name).filter(|_| entry.state == State::Hit);
@@ -242,14 +242,14 @@ fn output(node: &Node, entry: &Entry, port: Option<&str>, experiment: &Experimen
             experiment.command("run"),
             node.name.name
         );
-        Failed::NothingSelected(message)
+        CliError::NothingSelected(message)
     })
 }
 
-fn needs_remote(remotes: &Remotes) -> Result<(), Failed> {
+fn needs_remote(remotes: &Remotes) -> Result<(), CliError> {
     if remotes.is_empty() {
         let message = "there are no remotes in the settings: docs/config.md says how to name one";
-        return Err(Failed::Usage(message.to_owned()));
+        return Err(CliError::Usage(message.to_owned()));
     }
     Ok(())
 }
