@@ -1,4 +1,4 @@
-//! `runner config`: the effective values, each with where it comes from.
+//! `runner config`: the effective values of an experiment, each with its origin.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use lab::config::{Document, Experiment, KEYS, TRUST, expand};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 
-/// Print an experiment's effective values, each with where it comes from
+/// Print the effective values of an experiment, each with its origin
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArgs {
     #[command(flatten)]
@@ -24,17 +24,17 @@ pub struct ConfigArgs {
     pub json: bool,
 }
 
-/// One effective value.
-struct Effective {
+/// An effective value and its origin.
+struct EffectiveValue {
     /// `["stages", "mixed[k]", "for", "k"]`
     key: Vec<String>,
-    /// Nothing for a setting that is left to the machine.
+    /// `None` for a setting whose default depends on the machine.
     value: Option<Value>,
     /// `experiments/x.toml:12`, `--set`, `default`.
     origin: String,
 }
 
-/// Prints to `out`; gives the error if the experiment cannot be run.
+/// Prints to `out`. The inner result has the errors of the experiment.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -45,7 +45,7 @@ pub fn run(args: &ConfigArgs, kinds: &[&'static Kind], out: &mut impl Write) -> 
     }
 }
 
-/// Prints a document to `out`; gives the error if it has values but cannot be run.
+/// Prints a document to `out`. The inner result has its errors; the values are printed all the same.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -58,7 +58,7 @@ pub fn print(
 ) -> io::Result<Result<(), Rejected>> {
     let experiment = expand(document);
     let dag = plan::build(&experiment, kinds);
-    let values = effective(document, &experiment, dag.as_ref().ok());
+    let values = effective_values(document, &experiment, dag.as_ref().ok());
     if json {
         writeln!(out, "{}", as_json(&experiment.name, &values))?;
     } else {
@@ -68,18 +68,18 @@ pub fn print(
     Ok(dag.map(|_| ()).map_err(|diagnostics| Rejected { file, diagnostics }))
 }
 
-/// All values in the order in which they are shown; the params' defaults too, where the DAG could be built.
-fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) -> Vec<Effective> {
+/// All values in the order of the output, with the defaults of params if the DAG can be built.
+fn effective_values(document: &Document, experiment: &Experiment, dag: Option<&Dag>) -> Vec<EffectiveValue> {
     let mut values = Vec::new();
     for key in KEYS {
         match document.tree.get(key) {
-            Some(value) if value.as_dict().is_none() => flatten(&mut vec![key.to_owned()], value, document, &mut values),
-            _ if key == "settings" => settings(document, experiment, &mut values),
+            Some(value) if value.as_dict().is_none() => add_leaves(&mut vec![key.to_owned()], value, document, &mut values),
+            _ if key == "settings" => add_settings(document, experiment, &mut values),
             _ => {
                 for (name, value) in document.entries(key) {
-                    flatten(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
+                    add_leaves(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
                     if let (true, Some(dag)) = (key == "stages", dag) {
-                        defaults(name, value.as_dict(), document, experiment, dag, &mut values);
+                        add_defaults(name, value.as_dict(), document, experiment, dag, &mut values);
                     }
                 }
             }
@@ -88,18 +88,18 @@ fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) ->
     values
 }
 
-fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &mut Vec<Effective>) {
+fn add_leaves(key: &mut Vec<String>, value: &Value, document: &Document, values: &mut Vec<EffectiveValue>) {
     match value.as_dict() {
         Some(fields) if !fields.is_empty() => {
             for (name, value) in document.in_order(fields) {
                 key.push(name.to_owned());
-                flatten(key, value, document, values);
+                add_leaves(key, value, document, values);
                 key.pop();
             }
         }
         _ => {
             let place = document.origins.value(value.tag());
-            values.push(Effective {
+            values.push(EffectiveValue {
                 key: key.clone(),
                 value: Some(value.clone()),
                 origin: place.map_or_else(|| "default".to_owned(), |place| place.to_string()),
@@ -108,15 +108,15 @@ fn flatten(key: &mut Vec<String>, value: &Value, document: &Document, values: &m
     }
 }
 
-/// The settings, those left out too.
-fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effective>) {
+/// Adds the settings, with the defaults of those not given.
+fn add_settings(document: &Document, experiment: &Experiment, values: &mut Vec<EffectiveValue>) {
     let all = Value::serialize(&experiment.settings).unwrap_or_else(|_| Value::from(Dict::new()));
     let given = document.tree.get("settings").and_then(Value::as_dict);
     for (name, value) in all.as_dict().into_iter().flatten() {
         let key = vec!["settings".to_owned(), name.clone()];
         match given.and_then(|given| given.get(name)) {
-            Some(given) => flatten(&mut key.clone(), given, document, values),
-            None => values.push(Effective {
+            Some(given) => add_leaves(&mut key.clone(), given, document, values),
+            None => values.push(EffectiveValue {
                 key,
                 value: value.to_empty().is_none().then(|| value.clone()),
                 origin: "default".to_owned(),
@@ -125,8 +125,15 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
     }
 }
 
-/// The params that a stage leaves out, and `[defaults]` too.
-fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: &Experiment, dag: &Dag, values: &mut Vec<Effective>) {
+/// Adds the defaults of params that neither the stage nor `[defaults]` gives.
+fn add_defaults(
+    name: &str,
+    fields: Option<&Dict>,
+    document: &Document,
+    experiment: &Experiment,
+    dag: &Dag,
+    values: &mut Vec<EffectiveValue>,
+) {
     let tag = document.declared("stages", name);
     let declared = experiment
         .variants
@@ -144,7 +151,7 @@ fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: 
     let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));
     for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !given(param) {
-            values.push(Effective {
+            values.push(EffectiveValue {
                 key: vec!["stages".to_owned(), name.to_owned(), param.clone()],
                 value: Value::serialize(value).ok(),
                 origin: "default".to_owned(),
@@ -153,8 +160,8 @@ fn defaults(name: &str, fields: Option<&Dict>, document: &Document, experiment: 
     }
 }
 
-/// TOML with the origins as comments behind the values.
-fn as_toml(values: &[Effective]) -> String {
+/// TOML, with the origins as comments after the values.
+fn as_toml(values: &[EffectiveValue]) -> String {
     let mut sections: Vec<(String, Vec<(String, &str)>)> = Vec::new();
     for effective in values {
         let depth = match effective.key.first().map(String::as_str) {
@@ -165,7 +172,7 @@ fn as_toml(values: &[Effective]) -> String {
         let (section, key) = effective.key.split_at(depth.min(effective.key.len() - 1));
         let dotted = |keys: &[String]| keys.iter().map(|key| key_text(key)).collect::<Vec<_>>().join(".");
         let line = match &effective.value {
-            // What is printed is an experiment again, and none may say whom to believe.
+            // The output is an experiment again, and an experiment must not set these.
             Some(value) if effective.key.first().is_some_and(|key| key == "settings") && TRUST.contains(&dotted(key).as_str()) => {
                 format!("# {} = {}", dotted(key), toml(value))
             }
@@ -185,13 +192,13 @@ fn as_toml(values: &[Effective]) -> String {
         .join("\n")
 }
 
-/// Comments stand in one column, unless a line is long.
+/// A section with the comments aligned in one column; longer lines stick out.
 fn section(title: &str, lines: &[(String, &str)]) -> String {
-    const COLUMN: usize = 48;
+    const MAX_COLUMN: usize = 48;
     let width = lines
         .iter()
         .map(|(line, _)| line.chars().count())
-        .filter(|width| *width <= COLUMN)
+        .filter(|width| *width <= MAX_COLUMN)
         .max()
         .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
@@ -199,12 +206,11 @@ fn section(title: &str, lines: &[(String, &str)]) -> String {
     head + &lines.collect::<String>()
 }
 
-fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
-    let value =
-        |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(plain), "origin": effective.origin});
+fn as_json(experiment: &str, values: &[EffectiveValue]) -> serde_json::Value {
+    let value = |effective: &EffectiveValue| json!({"key": effective.key, "value": effective.value.as_ref().map(to_json), "origin": effective.origin});
     json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
 }
 
-fn plain(value: &Value) -> serde_json::Value {
+fn to_json(value: &Value) -> serde_json::Value {
     serde_json::to_value(value).unwrap_or_default()
 }

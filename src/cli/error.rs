@@ -1,36 +1,36 @@
-//! Why a command ended without doing what it should, and how that is said.
+//! The errors of commands, their exit codes and messages.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::Exit;
-use super::diagnostics::{Rejected, Style};
+use super::diagnostics::{DiagnosticStyle, Rejected};
 use lab::download::FetchError;
 use lab::exec;
 use lab::plan::NothingSelected;
 use lab::store::StoreError;
 use lab::text::{Color, Paint};
 
-/// A command that could not go on.
+/// The error of a command.
 #[derive(Debug)]
 pub enum CliError {
-    /// Something is wrong with the experiment.
+    /// The experiment has errors.
     Experiment(Rejected),
     /// The store is damaged, or cannot be read or written.
     Store(StoreError),
-    /// The workers' program, which is this one, could not be found or started.
+    /// A worker, which is this program, could not be found or started.
     Program(io::Error),
-    /// What was asked for cannot be printed.
+    /// Standard output cannot be written to.
     Output(io::Error),
-    /// A file that was asked for cannot be written.
+    /// A file cannot be written.
     Write(PathBuf, io::Error),
-    /// Sources that are missing, cannot be fetched or are not what they should be.
+    /// Sources are missing, cannot be downloaded, or do not match their pins.
     Sources(Vec<FetchError>),
-    /// It was stopped before the run began.
+    /// Interrupted before the run began.
     Interrupted,
-    /// The arguments do not fit together; a message with what to do.
+    /// Wrong usage: a message with what to do.
     Usage(String),
-    /// No stage is what was asked for; a message with those there are.
+    /// Nothing was selected: a message with what can be selected.
     NothingSelected(String),
 }
 
@@ -70,18 +70,18 @@ impl CliError {
             Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
             Self::Program(_) => Exit::StageFailed,
-            // `runner plan … | head` has all it wants.
+            // In `runner plan … | head`, `head` has all it needs.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Write(..) => Exit::StageFailed,
         }
     }
 
-    /// The text for standard error; empty if there is nothing to say.
+    /// The message for standard error; empty if none is needed.
     pub fn render(&self, color: bool) -> String {
         let message = match self {
-            Self::Experiment(rejected) => return rejected.render(Style::of_terminal(color)),
-            Self::Sources(errors) => return sources(errors, color),
-            Self::Interrupted => "interrupted (the same command goes on from here)".to_owned(),
+            Self::Experiment(rejected) => return rejected.render(DiagnosticStyle::of_terminal(color)),
+            Self::Sources(errors) => return render_source_errors(errors, color),
+            Self::Interrupted => "interrupted; run the same command again to continue".to_owned(),
             Self::Store(error) => error.to_string(),
             Self::Program(error) => format!("cannot start a worker: {error}"),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
@@ -93,12 +93,12 @@ impl CliError {
     }
 }
 
-/// Each source with what to do about it.
-fn sources(errors: &[FetchError], color: bool) -> String {
+/// The errors of sources, each with its help.
+fn render_source_errors(errors: &[FetchError], color: bool) -> String {
     let paint = Paint::new(color);
-    let one = |error: &FetchError| {
+    let render = |error: &FetchError| {
         let help = error.help().map_or_else(String::new, |help| format!("  help: {help}\n"));
         format!("{} {error}\n{help}", paint.paint(Color::Red, "error:"))
     };
-    errors.iter().map(one).collect()
+    errors.iter().map(render).collect()
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
-use super::sources::{self, Access};
+use super::sources::{self, SourceAccess};
 use super::{CliError, Exit, Session};
 use lab::event::{Event, Reporter};
 use lab::exec::{self, Limits, Local};
@@ -55,13 +55,13 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         remotes,
         ..
     } = session;
-    let sign = super::signing_key::to_sign_with(&settings)?;
-    let access = Access::new(&settings);
-    let (mut contents, missing) = access.look(&dag, &store);
+    let sign = super::signing_key::key_for_signing(&settings)?;
+    let access = SourceAccess::new(&settings);
+    let (mut contents, missing) = access.look_up(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
     let mut plan = resolver.plan(dag, &targets)?;
-    super::signing_key::warn(&store, paint);
-    sources::check(&plan, missing)?;
+    super::signing_key::warn_of_ignored_records(&store);
+    sources::require(&plan, missing)?;
     check_secrets(&plan)?;
     let cores = exec::cores();
     let program = std::env::current_exe().map_err(CliError::Program)?;
@@ -80,7 +80,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         origin: exec::Origin {
             experiment: args.experiment.file.clone(),
             program: program.clone(),
-            user: super::user::name(),
+            user: super::user::user_name(),
         },
         sign,
     };
@@ -88,8 +88,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         reporter(args.json, paint),
         Box::new(EventLog::new(store.clone(), options.run.clone())),
     ]);
-    if !sources::wanted(&plan).is_empty() {
-        sources::bring(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
+    if !sources::needed(&plan).is_empty() {
+        sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
         resolver = Resolver::new(&store, strict).knowing(contents).asking(&remotes);
         plan = resolver.plan(plan.dag, &targets)?;
     }
@@ -107,7 +107,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
 
 /// Says which variables that stages to run need are not set, before any of them runs.
 fn check_secrets(plan: &Plan) -> Result<(), CliError> {
-    let environment = super::experiment::environment();
+    let environment = super::environment::variables();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
     let needs = plan.to_run().filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
     let lacks: Vec<String> = needs

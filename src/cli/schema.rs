@@ -1,7 +1,7 @@
-//! `runner schema`: a JSON Schema of experiment files, from which editors complete and check.
+//! `runner schema`: the JSON Schema of experiment files, for completion and checks in editors.
 //!
-//! Nothing is required but what every file needs: an extended file or a profile may give the rest. Wherever a value other than text
-//! may stand, a template may too.
+//! Few fields are required, because an extended file or a profile may give the rest. A template may stand for every value that is not
+//! text.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ use report::exhibits::Exhibit;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct SchemaArgs {}
 
-/// Prints to `out`.
+/// Prints the schema to `out`.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -24,12 +24,12 @@ pub fn run(kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{text}")
 }
 
-/// The schema, for the given table of kinds.
+/// The schema for these kinds of stages.
 pub fn schema(kinds: &[&'static Kind]) -> Value {
     let mut definitions = Map::new();
     let mut tables = Map::new();
     for kind in kinds {
-        let read = KindSchema::of(kind);
+        let read = KindSchema::new(kind);
         tables.extend(read.tables);
         definitions.extend(read.definitions);
     }
@@ -37,7 +37,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     definitions.insert("reference".to_owned(), reference());
     definitions.insert("stage".to_owned(), stage(kinds));
     let settings = schemars::schema_for!(Settings).to_value();
-    definitions.insert("settings".to_owned(), local(settings, "settings", &mut Map::new()));
+    definitions.insert("settings".to_owned(), extract_definitions(settings, "settings", &mut Map::new()));
     let layered = layered(kinds, &tables);
     let mut whole = layered.clone();
     whole.insert(
@@ -82,14 +82,14 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     })
 }
 
-/// The tables that may stand at the top and in a profile.
+/// The tables that are allowed at the top level and in a profile.
 fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, Value> {
     let defaults: Map<String, Value> = kinds
         .iter()
         .map(|kind| (kind.name.to_owned(), json!({"$ref": format!("#/$defs/{}", kind.name)})))
         .collect();
     let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
-    let point = json!({"type": "array", "items": {"type": "object"}});
+    let combinations = json!({"type": "array", "items": {"type": "object"}});
     let described = |description: &str, mut schema: Value| {
         schema["description"] = description.into();
         schema
@@ -113,8 +113,8 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "description": "Axes: every combination of their values is a variant.",
             "type": "object",
             "properties": {
-                "exclude": described("Combinations left out: all that have these values.", point.clone()),
-                "include": described("Further combinations; each names every axis.", point),
+                "exclude": described("Combinations left out: all that have these values.", combinations.clone()),
+                "include": described("Further combinations; each names every axis.", combinations),
             },
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
             "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
@@ -173,7 +173,7 @@ fn reference() -> Value {
     })
 }
 
-/// Any stage: what all have, and by `kind` what the kind adds.
+/// Any stage: the common fields, and those of its kind.
 fn stage(kinds: &[&'static Kind]) -> Value {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
     let by_kind: Vec<Value> = kinds
@@ -216,39 +216,39 @@ fn common() -> Map<String, Value> {
 
 /// What one kind adds to the schema.
 struct KindSchema {
-    /// The stage's, under the kind's name, and those that it refers to, as `kind.Name`.
+    /// The schema of the stage, under the kind's name, and the schemas that it refers to, as `kind.Name`.
     definitions: Map<String, Value>,
-    /// The schemas of entries of the top-level tables that its params may name.
+    /// The schemas of the entries of top-level tables that its params may name.
     tables: Map<String, Value>,
 }
 
 impl KindSchema {
-    fn of(kind: &Kind) -> Self {
+    fn new(kind: &Kind) -> Self {
         let mut definitions = Map::new();
-        let params = local((kind.schema)().to_value(), kind.name, &mut definitions);
+        let params = extract_definitions((kind.schema)().to_value(), kind.name, &mut definitions);
         let mut fields = common();
         let mut tables = Map::new();
         for (name, mut param) in params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default() {
-            within(&mut param);
+            allow_templates_inside(&mut param);
             let field = match kind.named.iter().find(|(named, _)| **named == name) {
                 Some((_, table)) => {
                     tables.insert((*table).to_owned(), param.clone());
                     // The name of an entry of the table, or a template.
-                    or(param, &json!({"type": "string"}))
+                    either_schema(param, &json!({"type": "string"}))
                 }
                 None => or_template(param),
             };
             fields.insert(name, field);
         }
         for input in kind.inputs {
-            fields.insert(input.name.to_owned(), references(input));
+            fields.insert(input.name.to_owned(), reference_field(input));
         }
         if kind.free {
             let any = json!({"anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}}]});
             let table = json!({"description": "Its inputs, by name.", "type": "object", "additionalProperties": any});
             fields.insert("inputs".to_owned(), table);
         }
-        definitions.values_mut().for_each(within);
+        definitions.values_mut().for_each(allow_templates_inside);
         let description = params.get("description").cloned().unwrap_or_else(|| kind.name.into());
         let stage = json!({"description": description, "type": "object", "properties": fields, "additionalProperties": false});
         definitions.insert(kind.name.to_owned(), stage);
@@ -256,7 +256,7 @@ impl KindSchema {
     }
 }
 
-fn references(input: &Input<'_>) -> Value {
+fn reference_field(input: &Input<'_>) -> Value {
     let one = json!({"$ref": "#/$defs/reference"});
     if input.many {
         json!({"anyOf": [one, {"type": "array", "items": one}]})
@@ -265,9 +265,9 @@ fn references(input: &Input<'_>) -> Value {
     }
 }
 
-/// Moves a schema's own definitions into `definitions`, as `owner.Name`.
-fn local(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -> Value {
-    rename(&mut schema, owner);
+/// Moves the definitions of a schema into `definitions`, as `owner.Name`.
+fn extract_definitions(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -> Value {
+    rename_references(&mut schema, owner);
     if let Some(fields) = schema.as_object_mut() {
         fields.remove("$schema");
         if let Some(Value::Object(own)) = fields.remove("$defs") {
@@ -277,47 +277,47 @@ fn local(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -
     schema
 }
 
-fn rename(schema: &mut Value, owner: &str) {
+fn rename_references(schema: &mut Value, owner: &str) {
     match schema {
         Value::Object(fields) => {
             for (key, value) in fields {
                 match value {
                     Value::String(target) if key == "$ref" => *target = target.replace("#/$defs/", &format!("#/$defs/{owner}.")),
-                    _ => rename(value, owner),
+                    _ => rename_references(value, owner),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, owner)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_references(item, owner)),
         _ => {}
     }
 }
 
-/// Lets a template stand for each value within a table or a list.
-fn within(schema: &mut Value) {
+/// Allows templates for the values inside a table or list.
+fn allow_templates_inside(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else { return };
     for (key, value) in fields {
         match (key.as_str(), value) {
-            ("properties", Value::Object(fields)) => fields.values_mut().for_each(loosen),
-            ("items" | "additionalProperties", value @ Value::Object(_)) => loosen(value),
-            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(loosen),
-            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => options.iter_mut().for_each(within),
+            ("properties", Value::Object(fields)) => fields.values_mut().for_each(allow_templates),
+            ("items" | "additionalProperties", value @ Value::Object(_)) => allow_templates(value),
+            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(allow_templates),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => options.iter_mut().for_each(allow_templates_inside),
             _ => {}
         }
     }
 }
 
-fn loosen(schema: &mut Value) {
-    within(schema);
+fn allow_templates(schema: &mut Value) {
+    allow_templates_inside(schema);
     *schema = or_template(schema.take());
 }
 
-/// The schema or a template.
+/// The schema, or a template.
 fn or_template(schema: Value) -> Value {
-    or(schema, &json!({"$ref": "#/$defs/template"}))
+    either_schema(schema, &json!({"$ref": "#/$defs/template"}))
 }
 
-/// The schema or another; its description stays outside, where editors look.
-fn or(mut schema: Value, other: &Value) -> Value {
+/// Either schema. The description stays outside, where editors look for it.
+fn either_schema(mut schema: Value, other: &Value) -> Value {
     let mut either = json!({});
     if let Some(fields) = schema.as_object_mut() {
         for key in ["description", "default"] {

@@ -1,103 +1,105 @@
-//! `runner key`, and whom this machine believes.
+//! `runner signing-key`, and which signatures this machine trusts.
 
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::experiment::{config_folder, environment};
-use super::{CliError, Exit};
+use super::warning::warn;
+use super::{CliError, Exit, environment};
 use lab::config::Settings;
 use lab::store::{NotAKey, PublicKey, SecretKey, Store, Trust};
-use lab::text::{Color, Paint};
 
-/// Make and show the key that signs records
+/// Create or show the key that signs records
 #[derive(Clone, Debug, clap::Args)]
-pub struct KeyArgs {
+pub struct SigningKeyArgs {
     #[command(subcommand)]
-    pub command: KeyCommand,
+    pub command: SigningKeyCommand,
 }
 
-/// What to do with the key.
+/// The subcommands of `runner signing-key`.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
-pub enum KeyCommand {
-    /// Make a key and print its public half, which others add to `trusted`
+pub enum SigningKeyCommand {
+    /// Create a key and print its public half, for the `trusted` setting of others
     New,
     /// Print the public half of the key
     Show,
 }
 
-/// Makes or shows the key.
+/// Creates or shows the key.
 ///
 /// # Errors
-/// When there is one already, or none.
-pub fn key(args: &KeyArgs) -> Result<Exit, CliError> {
-    let path = path()?;
+/// When `new` finds a key, or `show` finds none.
+pub fn signing_key(args: &SigningKeyArgs) -> Result<Exit, CliError> {
+    let path = key_path()?;
     match args.command {
-        KeyCommand::New => make(&path)?,
-        KeyCommand::Show => {}
+        SigningKeyCommand::New => create_key(&path)?,
+        SigningKeyCommand::Show => {}
     }
-    super::print(&format!("{}\n", read(&path)?.public()))
+    super::print(&format!("{}\n", read_key(&path)?.public()))
 }
 
-/// Makes a key that only the user can read.
-fn make(path: &Path) -> Result<(), CliError> {
+/// Creates a key file that only the user can read.
+fn create_key(path: &Path) -> Result<(), CliError> {
     let mut seed = [0; 32];
-    let cannot = |error: io::Error| CliError::Write(path.to_owned(), error);
-    getrandom::fill(&mut seed).map_err(|error| cannot(io::Error::other(error)))?;
+    let cannot_write = |error: io::Error| CliError::Write(path.to_owned(), error);
+    getrandom::fill(&mut seed).map_err(|error| cannot_write(io::Error::other(error)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(cannot)?;
+    std::fs::create_dir_all(folder).map_err(cannot_write)?;
     let mut options = std::fs::File::options();
     let mut file = match options.write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             return Err(CliError::Usage(format!(
-                "there is a key in {} already; records that it signed would lose their signer: move it away first if you mean it",
+                "a key already exists in {}; to replace it, move it away first (records that it signed stay signed by it)",
                 path.display()
             )));
         }
-        opened => opened.map_err(cannot)?,
+        opened => opened.map_err(cannot_write)?,
     };
     let text = SecretKey::from_seed(&seed).to_text();
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot_write)
 }
 
-/// Where the user's secret key is.
-fn path() -> Result<PathBuf, CliError> {
-    let folder = config_folder(&environment());
-    let folder = folder.ok_or_else(|| CliError::Usage("neither XDG_CONFIG_HOME nor HOME is set: there is no place for a key".into()))?;
+/// The path of the user's secret key.
+fn key_path() -> Result<PathBuf, CliError> {
+    let folder = environment::config_folder(&environment::variables());
+    let folder = folder.ok_or_else(|| CliError::Usage("cannot find the signing key: neither XDG_CONFIG_HOME nor HOME is set".into()))?;
     Ok(folder.join("key"))
 }
 
-fn read(path: &Path) -> Result<SecretKey, CliError> {
-    let wrong = |why: String| CliError::Usage(format!("cannot use the key in {}: {why}", path.display()));
-    let about = std::fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CliError::Usage(format!("there is no key in {}: make one with `runner key new`", path.display())),
-        _ => wrong(error.to_string()),
+fn read_key(path: &Path) -> Result<SecretKey, CliError> {
+    let unusable = |why: String| CliError::Usage(format!("cannot use the key in {}: {why}", path.display()));
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CliError::Usage(format!(
+            "no signing key in {}: create one with `runner signing-key new`",
+            path.display()
+        )),
+        _ => unusable(error.to_string()),
     })?;
-    if about.permissions().mode() & 0o077 != 0 {
-        return Err(wrong(
-            "others can read or write it: `chmod 600` it, and make a new one if it was shared".to_owned(),
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return Err(unusable(
+            "others can read or write it; run `chmod 600` on it, or create a new one if it was shared".to_owned(),
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    text.parse().map_err(|error: NotAKey| wrong(error.to_string()))
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    text.parse().map_err(|error: NotAKey| unusable(error.to_string()))
 }
 
-/// The file of the key that signs what a run computes.
-pub(super) fn to_sign_with(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
+/// The file of the key that signs the records of a run; `None` without `sign = true`.
+pub(super) fn key_for_signing(settings: &Settings) -> Result<Option<PathBuf>, CliError> {
     if !settings.sign {
-        let message = "`require_signature` needs `sign = true`: else the next run would ignore what this one computes";
+        let message = "`require_signature` needs `sign = true`: without it, the next run would ignore the records of this one";
         return if settings.require_signature {
             Err(CliError::Usage(message.to_owned()))
         } else {
             Ok(None)
         };
     }
-    let path = path()?;
-    read(&path)?;
+    let path = key_path()?;
+    read_key(&path)?;
     Ok(Some(path))
 }
 
-/// Whom the settings believe; the user's own key always, where it signs.
+/// The keys that the settings trust, and the user's own key if it signs records.
 pub(super) fn trust(settings: &Settings) -> Result<Trust, CliError> {
     let mut trusted = Vec::new();
     for text in &settings.trusted {
@@ -107,13 +109,13 @@ pub(super) fn trust(settings: &Settings) -> Result<Trust, CliError> {
         trusted.push(key);
     }
     if settings.require_signature && settings.sign {
-        trusted.push(read(&path()?)?.public());
+        trusted.push(read_key(&key_path()?)?.public());
     }
     Ok(Trust::new(trusted, settings.require_signature))
 }
 
-/// Says on standard error which records were ignored.
-pub(super) fn warn(store: &Store, paint: Paint) {
+/// Prints a warning if records were ignored.
+pub(super) fn warn_of_ignored_records(store: &Store) {
     let ignored = store.ignored();
     if let Some((key, distrust)) = ignored.first_key_value() {
         let others = if ignored.len() > 1 {
@@ -121,8 +123,6 @@ pub(super) fn warn(store: &Store, paint: Paint) {
         } else {
             String::new()
         };
-        let warning = paint.paint(Color::Yellow, "warning:");
-        // There is nowhere to say that standard error is gone.
-        let _ = writeln!(io::stderr(), "{warning} ignored record {}: {distrust}{others}", key.short());
+        warn(format!("ignored record {}: {distrust}{others}", key.short()));
     }
 }

@@ -1,11 +1,11 @@
-//! `runner worker`: one stage, for a runner that speaks to it through pipes. Not for people.
+//! `runner worker`: runs one stage for a runner, which sends the task through a pipe. Hidden, because users do not call it.
 
 use std::io::{self, BufReader};
 
 use lab::exec;
 use learn::engine;
 
-/// Runs the task on standard input; whether it ended well.
+/// Runs the task that it reads on standard input. Returns whether that succeeded.
 pub fn worker() -> bool {
     #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
     let secret = |name: &str| std::env::var(name).ok();

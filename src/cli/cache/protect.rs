@@ -1,27 +1,29 @@
-//! `runner cache pin`: keeps an experiment's artifacts, whatever their age.
+//! `runner cache protect`, `unprotect` and `protected`: experiments whose artifacts `gc` keeps.
 
 use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::{CliError, Exit, Session, print, print_json};
-use lab::plan::Selection;
-use lab::plan::State;
-use lab::store::{Pin, Store};
+use lab::plan::{Selection, State};
+use lab::store::Pin;
 
-/// Which experiment to keep.
+/// Keep the artifacts that the store has for an experiment from `gc`
 #[derive(Clone, Debug, clap::Args)]
-pub struct PinArgs {
+pub struct ProtectArgs {
     #[command(flatten)]
     pub experiment: ExperimentArgs,
-
-    /// Keep it no longer
-    #[arg(long)]
-    pub remove: bool,
 }
 
-/// Lists what is kept.
+/// Let `gc` delete the artifacts of a protected experiment again
 #[derive(Clone, Debug, clap::Args)]
-pub struct PinsArgs {
+pub struct UnprotectArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+}
+
+/// List the protected experiments
+#[derive(Clone, Debug, clap::Args)]
+pub struct ProtectedArgs {
     #[command(flatten)]
     pub store: super::StoreArgs,
 
@@ -30,58 +32,60 @@ pub struct PinsArgs {
     pub json: bool,
 }
 
-/// Pins or unpins.
-pub(super) fn pin(args: &PinArgs) -> Result<Exit, CliError> {
-    if args.remove {
-        let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-        let name = name(&args.experiment);
-        return if session.store.unpin(&name)? {
-            print(&format!("`{name}` is not kept any more\n"))
-        } else {
-            Err(CliError::NothingSelected(format!(
-                "`{name}` is not pinned: `runner cache pins` lists what is"
-            )))
-        };
-    }
-    let (pin, missing) = of(&args.experiment)?;
+/// Protects an experiment.
+pub(super) fn protect(args: &ProtectArgs) -> Result<Exit, CliError> {
+    let (protection, missing) = protection_of(&args.experiment)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    session.store.pin(&pin)?;
-    let mut text = format!("{} stages of `{}` are kept\n", pin.keys.len(), pin.experiment);
+    session.store.pin(&protection)?;
+    let mut text = format!("protected {} stages of `{}`\n", protection.keys.len(), protection.experiment);
     if missing > 0 {
-        text += &format!("{missing} are not in the store yet: pin it again when they are\n");
+        text += &format!("{missing} stages are not in the store yet; protect the experiment again when they are\n");
     }
     print(&text)
 }
 
-/// Lists the pins.
-pub(super) fn pins(args: &PinsArgs) -> Result<Exit, CliError> {
-    let pins = Store::open(&args.store.folder()?)?.pins()?;
-    if args.json {
-        return print_json(&json!(pins));
+/// Ends the protection of an experiment.
+pub(super) fn unprotect(args: &UnprotectArgs) -> Result<Exit, CliError> {
+    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let name = name_of(&args.experiment);
+    if session.store.unpin(&name)? {
+        print(&format!("`{name}` is no longer protected\n"))
+    } else {
+        Err(CliError::NothingSelected(format!(
+            "`{name}` is not protected; `runner cache protected` lists the protected experiments"
+        )))
     }
-    let line = |pin: &Pin| format!("{}: {} stages\n", pin.experiment, pin.keys.len());
-    print(&pins.iter().map(line).collect::<String>())
 }
 
-/// What the store has of an experiment, and how many of its stages it has not.
-pub(super) fn of(experiment: &ExperimentArgs) -> Result<(Pin, usize), CliError> {
+/// Lists the protected experiments.
+pub(super) fn protected(args: &ProtectedArgs) -> Result<Exit, CliError> {
+    let protections = args.store.open()?.pins()?;
+    if args.json {
+        return print_json(&json!(protections));
+    }
+    let line = |protection: &Pin| format!("{}: {} stages\n", protection.experiment, protection.keys.len());
+    print(&protections.iter().map(line).collect::<String>())
+}
+
+/// The records and artifacts that the store has for an experiment, and the number of stages it does not have.
+pub(super) fn protection_of(experiment: &ExperimentArgs) -> Result<(Pin, usize), CliError> {
     let (plan, _) = Session::open(experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == State::Hit);
-    let pin = Pin {
-        experiment: name(experiment),
+    let protection = Pin {
+        experiment: name_of(experiment),
         keys: hits().filter_map(|(_, _, entry)| entry.key).collect(),
         objects: hits()
             .flat_map(|(_, _, entry)| entry.outputs.values().map(|artifact| artifact.digest))
             .collect(),
     };
-    let missing = plan.order.len() - pin.keys.len();
-    Ok((pin, missing))
+    let missing = plan.order.len() - protection.keys.len();
+    Ok((protection, missing))
 }
 
-/// What names the experiment: its file, wherever it was named from, with profiles and changes.
-fn name(experiment: &ExperimentArgs) -> String {
+/// The name of a protected experiment: the absolute path of its file, with profiles and overrides.
+fn name_of(experiment: &ExperimentArgs) -> String {
     let file = experiment.file.canonicalize().unwrap_or_else(|_| experiment.file.clone());
-    let profiles = experiment.profiles.iter().map(|profile| format!(" --profile {profile}"));
-    let set = experiment.set.iter().map(|set| format!(" --set {set}"));
+    let profiles = experiment.overrides.profiles.iter().map(|profile| format!(" --profile {profile}"));
+    let set = experiment.overrides.set.iter().map(|set| format!(" --set {set}"));
     format!("{}{}", file.display(), profiles.chain(set).collect::<String>())
 }

@@ -1,7 +1,6 @@
 //! `runner cache verify --rerun N`: runs stages again, from what their records say, and holds what they put out against the store.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +8,7 @@ use figment::value::Value;
 use serde_json::json;
 
 use super::compare_artifacts::{self, Likeness, TOLERANCE};
+use crate::cli::progress::ProgressLine;
 use crate::cli::{CliError, Exit, print, print_json};
 use kinds::kinds;
 use lab::event::StageName;
@@ -39,20 +39,22 @@ pub(super) fn rerun(store: &Store, named: &[Named], count: usize, as_json: bool)
         ));
     }
     let program = std::env::current_exe().map_err(CliError::Program)?;
+    let progress = ProgressLine::new();
     let mut outcomes = Vec::new();
     for (key, record) in chosen {
         let name = StageName {
             name: record.stage.clone(),
             variant: record.variant.clone(),
         };
-        announce(&format!("running {name} again, which took {}", duration(record.seconds)));
-        let (found, seconds) = again(store, &record, &program)?;
+        progress.show(&format!("running {name} again, which took {}", duration(record.seconds)));
+        let (found, seconds) = again(store, &record, &program, &progress)?;
         let outcome = Outcome { key, name, seconds, found };
         if !as_json {
-            print(&line(&outcome))?;
+            progress.suspend(|| print(&line(&outcome)))?;
         }
         outcomes.push(outcome);
     }
+    drop(progress);
     if as_json {
         let list: Vec<_> = outcomes.iter().map(as_value).collect();
         print_json(&json!({"tolerance": TOLERANCE, "stages": list}))?;
@@ -116,7 +118,7 @@ fn kind_of(record: &Record) -> Option<&'static Kind> {
 }
 
 /// Runs a stage into a store of its own, which is gone afterwards, and compares its outputs with those of the record.
-fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), CliError> {
+fn again(store: &Store, record: &Record, program: &Path, line: &ProgressLine) -> Result<(Result<Likeness, String>, f64), CliError> {
     let workspace = store.workspace()?;
     let made = record.outputs.values().map(|artifact| artifact.digest);
     let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
@@ -146,7 +148,7 @@ fn again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Liken
     loop {
         match worker.next(PATIENCE) {
             None => {}
-            Some((_, Message::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
+            Some((_, Message::Progress(progress))) => line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
             Some((_, Message::Done { outputs, seconds })) => {
                 let digests = |outputs: &Outputs| -> BTreeMap<String, Digest> {
                     outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect()
@@ -184,7 +186,6 @@ fn word(found: &Result<Likeness, String>) -> &str {
 
 fn line(outcome: &Outcome) -> String {
     let Outcome { key, name, seconds, found } = outcome;
-    announce("");
     let why = found.as_ref().err().map_or_else(String::new, |error| format!(": {error}"));
     format!("{}  {}  {name}, {}{why}\n", key.short(), word(found), duration(*seconds))
 }
@@ -211,12 +212,4 @@ fn as_value(outcome: &Outcome) -> serde_json::Value {
         "key": outcome.key, "stage": outcome.name.name, "variant": outcome.name.variant, "seconds": outcome.seconds,
         "outcome": word(&outcome.found), "error": outcome.found.as_ref().err(),
     })
-}
-
-/// Says on a terminal what is going on; nothing clears the line.
-fn announce(text: &str) {
-    if io::stderr().is_terminal() {
-        // There is nowhere to say that standard error is gone.
-        let _ = write!(io::stderr(), "\r\x1b[K{text}");
-    }
 }

@@ -3,11 +3,11 @@
 mod experiment;
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::experiment::ExperimentArgs;
+use super::experiment::{ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use super::{CliError, Exit};
 use lab::event::coordinates;
 use lab::plan::Selection;
@@ -29,17 +29,11 @@ pub struct DiffArgs {
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// Apply the files' `[profile.NAME]`; may be given several times, the last wins
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
 
-    /// Set a value in both experiments; may be given several times
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-
-    /// Folder of the store
-    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
-    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 
     /// Show equal rows too
     #[arg(long)]
@@ -85,8 +79,7 @@ fn side(args: &DiffArgs, text: &str) -> Result<Side, CliError> {
     };
     let experiment = ExperimentArgs {
         file: file.into(),
-        profiles: args.profiles.clone(),
-        set: args.set.clone(),
+        overrides: args.overrides.clone(),
         store: args.store.clone(),
     };
     if !Path::new(file).exists()

@@ -1,12 +1,13 @@
 //! A run, by its name in the store, as a side of a comparison: the stages that it executed.
 
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::{add, add_digests, add_metrics};
 use crate::cli::CliError;
 use crate::cli::experiment::ExperimentArgs;
-use crate::cli::session::folder;
-use lab::config::Settings;
+use crate::cli::session::{folder, settings};
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::store::{Record, Store, StoreError};
@@ -16,10 +17,7 @@ use report::gather::collect;
 /// The run of which `experiment.file` is the name; nothing if the store has no stage of it.
 pub(super) fn side(experiment: &ExperimentArgs, selection: &Selection) -> Result<Option<Side>, CliError> {
     let name = experiment.file.to_string_lossy().into_owned();
-    let folder = folder(&Settings {
-        store: experiment.store.clone(),
-        ..Settings::default()
-    });
+    let folder = folder(&settings(Path::new(""), &experiment.store)?);
     if !folder.exists() {
         return Ok(None);
     }

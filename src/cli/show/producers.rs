@@ -1,4 +1,4 @@
-//! Which stages made an artifact, and which were made from it: from the records alone.
+//! Which stages produced and used each artifact, according to the records of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,73 +6,76 @@ use lab::event::StageName;
 use lab::hash::Digest;
 use lab::store::{Artifact, Store};
 
-/// A stage at one of its ports.
+/// A port of a stage that produced or used an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct PortUse {
     pub stage: StageName,
     pub experiment: String,
     pub port: String,
     pub key: Digest,
 }
 
-/// All artifacts that records speak of.
+/// The producers and users of all artifacts that the records of a store name.
 #[derive(Default)]
-pub struct Makers {
-    made: BTreeMap<Digest, (Artifact, BTreeSet<Place>)>,
-    used: BTreeMap<Digest, BTreeSet<Place>>,
+pub struct Producers {
+    produced: BTreeMap<Digest, (Artifact, BTreeSet<PortUse>)>,
+    used: BTreeMap<Digest, BTreeSet<PortUse>>,
 }
 
-impl Makers {
-    /// From all records of a store.
-    pub fn read(store: &Store) -> Self {
-        let mut makers = Self::default();
+impl Producers {
+    /// Reads all records of a store.
+    pub fn in_store(store: &Store) -> Self {
+        let mut producers = Self::default();
         for record in store.records() {
             let key = record.fingerprint.key();
             let stage = StageName {
                 name: record.stage.clone(),
                 variant: record.variant.clone(),
             };
-            let place = |port: &String| Place {
+            let port_use = |port: &String| PortUse {
                 stage: stage.clone(),
                 experiment: record.experiment.clone(),
                 port: port.clone(),
                 key,
             };
             for (port, artifact) in &record.outputs {
-                let made = makers.made.entry(artifact.digest).or_insert_with(|| (*artifact, BTreeSet::new()));
-                made.1.insert(place(port));
+                let produced = producers
+                    .produced
+                    .entry(artifact.digest)
+                    .or_insert_with(|| (*artifact, BTreeSet::new()));
+                produced.1.insert(port_use(port));
             }
             for (port, digests) in &record.fingerprint.inputs {
                 for digest in digests {
-                    makers.used.entry(*digest).or_default().insert(place(port));
+                    producers.used.entry(*digest).or_default().insert(port_use(port));
                 }
             }
         }
-        makers
+        producers
     }
 
-    /// The digests of all that was made.
-    pub fn all(&self) -> impl Iterator<Item = Digest> {
-        self.made.keys().copied()
+    /// The digests of all produced artifacts.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.produced.keys().copied()
     }
 
-    /// The artifact, as the records have it.
+    /// The artifact, as a record describes it.
     pub fn artifact(&self, digest: &Digest) -> Option<Artifact> {
-        self.made.get(digest).map(|(artifact, _)| *artifact)
+        self.produced.get(digest).map(|(artifact, _)| *artifact)
     }
 
-    /// The stages that put it out.
-    pub fn made(&self, digest: &Digest) -> impl Iterator<Item = &Place> {
-        self.made.get(digest).into_iter().flat_map(|(_, places)| places)
+    /// The outputs that are this artifact.
+    pub fn producers_of(&self, digest: &Digest) -> impl Iterator<Item = &PortUse> {
+        self.produced.get(digest).into_iter().flat_map(|(_, uses)| uses)
     }
 
-    /// The stages that were given it.
-    pub fn used(&self, digest: &Digest) -> impl Iterator<Item = &Place> {
+    /// The inputs that are this artifact.
+    pub fn users_of(&self, digest: &Digest) -> impl Iterator<Item = &PortUse> {
         self.used.get(digest).into_iter().flatten()
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for PortUse {
     /// `standard[2].model (seed=1)`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let whole = self.stage.to_string();
