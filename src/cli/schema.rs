@@ -89,44 +89,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
         .map(|kind| (kind.name.to_owned(), json!({"$ref": format!("#/$defs/{}", kind.name)})))
         .collect();
     let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
-    let combinations = json!({"type": "array", "items": {"type": "object"}});
-    let described = |description: &str, mut schema: Value| {
-        schema["description"] = description.into();
-        schema
-    };
     let layered = json!({
         "settings": {"$ref": "#/$defs/settings", "description": "How to run; never part of a stage's key."},
-        "params": {
-            "description": "Values that templates use: `{name}`.",
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"anyOf": [
-                {"type": ["string", "number", "boolean", "array"]},
-                {
-                    "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
-                    "type": "object",
-                    "additionalProperties": {"type": ["string", "number", "boolean", "array"]},
-                },
-            ]},
-        },
-        "matrix": {
-            "description": "Axes: every combination of their values is a variant.",
-            "type": "object",
-            "properties": {
-                "exclude": described("Combinations left out: all that have these values.", combinations.clone()),
-                "include": described("Further combinations; each names every axis.", combinations),
-            },
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
-        },
-        "ablate": {
-            "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
-            "type": "object",
-            "additionalProperties": {"anyOf": [
-                {"type": "array", "uniqueItems": true, "items": {"type": ["string", "number", "boolean", "array"]}},
-                {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "array"]}},
-            ]},
-        },
+        "params": params_table(),
+        "matrix": matrix_table(),
+        "ablate": ablate_table(),
         "defaults": {
             "description": "Fields of all stages of a kind that do not give them: `[defaults.train]`.",
             "type": "object",
@@ -159,6 +126,52 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
         Value::Object(layered) => layered,
         _ => Map::new(),
     }
+}
+
+/// The types of a param.
+fn param_value() -> Value {
+    json!({"type": ["string", "number", "boolean", "array"]})
+}
+
+fn params_table() -> Value {
+    json!({
+        "description": "Values that templates use: `{name}`.",
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "additionalProperties": {"anyOf": [
+            param_value(),
+            {
+                "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
+                "type": "object",
+                "additionalProperties": param_value(),
+            },
+        ]},
+    })
+}
+
+fn matrix_table() -> Value {
+    let combinations = |description: &str| json!({"type": "array", "items": {"type": "object"}, "description": description});
+    json!({
+        "description": "Axes: every combination of their values is a variant.",
+        "type": "object",
+        "properties": {
+            "exclude": combinations("Combinations left out: all that have these values."),
+            "include": combinations("Further combinations; each names every axis."),
+        },
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
+    })
+}
+
+fn ablate_table() -> Value {
+    json!({
+        "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
+        "type": "object",
+        "additionalProperties": {"anyOf": [
+            {"type": "array", "uniqueItems": true, "items": param_value()},
+            {"type": "object", "minProperties": 1, "additionalProperties": param_value()},
+        ]},
+    })
 }
 
 fn template() -> Value {

@@ -161,9 +161,11 @@ struct DownloadReporter<'a> {
     begun: Instant,
     /// The time of the last report; `None` before the first.
     last_report: Option<Instant>,
-    /// Bytes of the current file, and of all files before it.
-    bytes: (u64, u64),
     file: String,
+    /// Received bytes of the current file.
+    file_bytes: u64,
+    /// Bytes of all files before it.
+    earlier_bytes: u64,
 }
 
 impl<'a> DownloadReporter<'a> {
@@ -173,17 +175,18 @@ impl<'a> DownloadReporter<'a> {
             reporter,
             begun: Instant::now(),
             last_report: None,
-            bytes: (0, 0),
             file: String::new(),
+            file_bytes: 0,
+            earlier_bytes: 0,
         }
     }
 
     fn report(&mut self, coming: &Coming<'_>) {
         if self.file != coming.file {
-            self.bytes = (0, self.bytes.0 + self.bytes.1);
+            self.earlier_bytes += self.file_bytes;
             coming.file.clone_into(&mut self.file);
         }
-        self.bytes.0 = coming.done;
+        self.file_bytes = coming.done;
         if self.last_report.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
@@ -208,7 +211,7 @@ impl<'a> DownloadReporter<'a> {
         if self.last_report.is_some() {
             self.reporter.event(&Event::Fetched {
                 source: self.source.name.clone(),
-                bytes: self.bytes.0 + self.bytes.1,
+                bytes: self.file_bytes + self.earlier_bytes,
                 seconds: self.begun.elapsed().as_secs_f64(),
                 pin,
             });

@@ -114,7 +114,8 @@ fn as_json(sweep: &Sweep, removed: Option<Removed>) -> Value {
     })
 }
 
-fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
+/// The table of records that can be deleted, without those of the lowest cost.
+fn table(sweep: &Sweep) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = Table::new([
         title("cost", Align::Right),
@@ -139,9 +140,11 @@ fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
     if unlisted > 0 {
         text += &format!("{unlisted} records with a lower cost, and:\n");
     }
-    if !sweep.victims.is_empty() {
-        text += &table.render(Paint::default());
-    }
+    text + &table.render(Paint::default())
+}
+
+fn as_text(sweep: &Sweep, removed: Option<Removed>) -> String {
+    let mut text = if sweep.victims.is_empty() { String::new() } else { table(sweep) };
     let (count, size) = (sweep.objects.len(), bytes(sweep.objects.values().sum()));
     text += &match removed {
         None => format!(
