@@ -8,7 +8,7 @@ use super::{Cli, CliError, Exit};
 /// Print the completions for a shell
 ///
 /// For bash, for example: `runner completions bash > ~/.local/share/bash-completion/completions/runner`
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]

@@ -40,13 +40,13 @@ pub fn graph(args: &GraphArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, _) = session.plan(&args.selection.selection())?;
     super::print(&match args.format {
-        GraphFormat::Dot => to_dot(&plan),
-        GraphFormat::Mermaid => to_mermaid(&plan),
+        GraphFormat::Dot => dot(&plan),
+        GraphFormat::Mermaid => mermaid(&plan),
     })
 }
 
 /// Green for hits, yellow for stages to run, grey for unknown states.
-fn fill_color(state: State) -> &'static str {
+fn fill(state: State) -> &'static str {
     match state {
         State::Hit => "#d3f0d3",
         State::Run => "#fdeeb5",
@@ -54,56 +54,46 @@ fn fill_color(state: State) -> &'static str {
     }
 }
 
-fn to_dot(plan: &Plan) -> String {
-    let mut text = format!("digraph {} {{\n  rankdir=LR;\n", dot_string(&plan.dag.experiment));
+pub fn dot(plan: &Plan) -> String {
+    let mut text = format!("digraph {} {{\n  rankdir=LR;\n", quoted(&plan.dag.experiment));
     text += "  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n";
     for (index, node, entry) in plan.stages() {
-        let label = dot_string(&format!("{}\n{}", node.name, node.kind.name));
-        let _ = writeln!(
-            text,
-            "  n{} [label={label}, fillcolor=\"{}\"];",
-            index.index(),
-            fill_color(entry.state)
-        );
+        let label = quoted(&format!("{}\n{}", node.name, node.kind.name));
+        let _ = writeln!(text, "  n{} [label={label}, fillcolor=\"{}\"];", index.index(), fill(entry.state));
     }
     for (index, node, _) in plan.stages() {
         for link in links(node) {
-            let label = port_label(plan, link).map_or_else(String::new, |port| format!(" [label={}]", dot_string(port)));
+            let label = label(plan, link).map_or_else(String::new, |port| format!(" [label={}]", quoted(port)));
             let _ = writeln!(text, "  n{} -> n{}{label};", link.from.index(), index.index());
         }
     }
     text + "}\n"
 }
 
-/// The text as a quoted string of Graphviz.
-fn dot_string(text: &str) -> String {
+/// A string of Graphviz; line feeds become its own.
+fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-fn to_mermaid(plan: &Plan) -> String {
+pub fn mermaid(plan: &Plan) -> String {
     let mut text = "flowchart LR\n".to_owned();
     for (index, node, entry) in plan.stages() {
-        let label = format!("{}<br/>{}", escape_mermaid(&node.name.to_string()), node.kind.name);
+        let label = format!("{}<br/>{}", escaped(&node.name.to_string()), node.kind.name);
         let _ = writeln!(text, "  n{}[\"{label}\"]:::{}", index.index(), state_name(entry.state));
     }
     for (index, node, _) in plan.stages() {
         for link in links(node) {
-            let arrow = port_label(plan, link).map_or_else(|| "-->".to_owned(), |port| format!("-- {port} -->"));
+            let arrow = label(plan, link).map_or_else(|| "-->".to_owned(), |port| format!("-- {port} -->"));
             let _ = writeln!(text, "  n{} {arrow} n{}", link.from.index(), index.index());
         }
     }
     for state in [State::Hit, State::Run, State::Unknown] {
-        let _ = writeln!(
-            text,
-            "  classDef {} fill:{},stroke:#666,color:#222",
-            state_name(state),
-            fill_color(state)
-        );
+        let _ = writeln!(text, "  classDef {} fill:{},stroke:#666,color:#222", state_name(state), fill(state));
     }
     text
 }
 
-fn escape_mermaid(text: &str) -> String {
+fn escaped(text: &str) -> String {
     text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;")
 }
 
@@ -112,7 +102,7 @@ fn links(node: &Node) -> impl Iterator<Item = &Link> {
 }
 
 /// The output port, if the stage has several.
-fn port_label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
+fn label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
     let from = plan.dag.graph.node_weight(link.from)?;
     (from.outputs.len() > 1).then_some(link.port.as_ref())
 }
@@ -124,7 +114,7 @@ mod tests {
 
     #[test]
     fn graphviz() {
-        insta::assert_snapshot!(to_dot(&example()), @r##"
+        insta::assert_snapshot!(dot(&example()), @r##"
         digraph "addition" {
           rankdir=LR;
           node [shape=box, style="rounded,filled", fontname="sans-serif"];
@@ -149,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_mermaid_drawing() {
-        insta::assert_snapshot!(to_mermaid(&example()), @r#"
+        insta::assert_snapshot!(mermaid(&example()), @r#"
         flowchart LR
           n0["problems<br/>generate"]:::hit
           n1["standard[0] (seed=1)<br/>train"]:::hit
