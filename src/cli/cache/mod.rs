@@ -52,7 +52,7 @@ pub enum CacheCommand {
     Protect(protect::ProtectArgs),
     Unprotect(protect::UnprotectArgs),
     Protected(protect::ProtectedArgs),
-    /// Re-hash every artifact and record and report corruption
+    /// Re-hash every artifact and record and report damage
     Verify {
         #[command(flatten)]
         args: verify::VerifyArgs,
@@ -61,7 +61,7 @@ pub enum CacheCommand {
         #[arg(long, value_name = "N")]
         rerun: Option<std::num::NonZeroUsize>,
     },
-    /// Remove corrupted artifacts and records; the next run computes them again
+    /// Remove damaged artifacts and records; the next run computes them again
     Repair(verify::VerifyArgs),
 }
 

@@ -6,6 +6,7 @@ use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
 use crate::cli::{CliError, Exit, Session, print, print_json};
 use lab::plan::{Selection, State};
 use lab::store::Pin;
+use lab::text::stages;
 
 /// Keep the artifacts that the store has for an experiment from `gc`
 #[derive(Clone, Debug, clap::Args)]
@@ -37,9 +38,12 @@ pub(super) fn protect(args: &ProtectArgs) -> Result<Exit, CliError> {
     let (protection, missing) = protection_of(&args.experiment)?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     session.store.pin(&protection)?;
-    let mut text = format!("protected {} stages of `{}`\n", protection.keys.len(), protection.experiment);
+    let mut text = format!("protected {} of `{}`\n", stages(protection.keys.len()), protection.experiment);
     if missing > 0 {
-        text += &format!("{missing} stages are not in the store yet; protect the experiment again when they are\n");
+        text += &format!(
+            "{} not in the store yet; protect the experiment again when all have run\n",
+            stages(missing)
+        );
     }
     print(&text)
 }
@@ -63,7 +67,7 @@ pub(super) fn protected(args: &ProtectedArgs) -> Result<Exit, CliError> {
     if args.json {
         return print_json(&json!(protections));
     }
-    let line = |protection: &Pin| format!("{}: {} stages\n", protection.experiment, protection.keys.len());
+    let line = |protection: &Pin| format!("{}: {}\n", protection.experiment, stages(protection.keys.len()));
     print(&protections.iter().map(line).collect::<String>())
 }
 

@@ -1,4 +1,4 @@
-//! `runner cache verify` and `repair`: finding and removing corrupted artifacts and records.
+//! `runner cache verify` and `repair`: finding and removing damaged artifacts and records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +25,7 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
-/// Prints what is corrupted; `repair` removes it.
+/// Prints what is damaged; `repair` removes it.
 pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, CliError> {
     let (store, named) = open(args)?;
     let progress = VerifyProgress::new();
@@ -101,8 +101,8 @@ fn as_text(verified: &Verified, repaired: bool) -> String {
     text += &format!("{objects} artifacts, {}, and {records} records: ", bytes(verified.bytes));
     text += &match (verified.damaged.len(), repaired) {
         (0, _) => "all are intact\n".to_owned(),
-        (count, true) => format!("removed {count} that were corrupted; the next run computes them again\n"),
-        (count, false) => format!("{count} are corrupted; `runner cache repair` removes them, and the next run computes them again\n"),
+        (count, true) => format!("removed {count} that were damaged; the next run computes them again\n"),
+        (count, false) => format!("{count} are damaged; `runner cache repair` removes them, and the next run computes them again\n"),
     };
     text
 }
