@@ -28,3 +28,25 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
     let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
     Some(base.join("runner"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_config_folder_is_that_of_xdg_or_in_the_home() {
+        let folder = |variables: &[(&str, &str)]| {
+            let variables: Vec<(String, String)> = variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+            config_folder(&variables)
+        };
+        assert_eq!(
+            folder(&[("HOME", "/home/ada"), ("XDG_CONFIG_HOME", "/etc/ada")]),
+            Some("/etc/ada/runner".into())
+        );
+        assert_eq!(
+            folder(&[("HOME", "/home/ada"), ("XDG_CONFIG_HOME", "")]),
+            Some("/home/ada/.config/runner".into())
+        );
+        assert_eq!(folder(&[]), None);
+    }
+}
