@@ -8,7 +8,7 @@ use super::side::DiffSide;
 use crate::gather;
 use crate::scores::Scores;
 use lab::event::StageName;
-use lab::plan::{PlanEntry, Link, Node, Plan, Selection};
+use lab::plan::{Link, Node, Plan, PlanEntry, Selection};
 use lab::store::{Store, StoreError};
 
 impl DiffSide {

@@ -7,7 +7,7 @@ use petgraph::graph::NodeIndex;
 use serde::Deserialize;
 
 use crate::stage_details::{InputDetails, OutputDetails, StageDetails, StageRun, StageStatus, StepRange};
-use lab::plan::{self, PlanEntry, Node, Plan};
+use lab::plan::{self, Node, Plan, PlanEntry};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
 use lab::text::duration;
