@@ -2,63 +2,63 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::{Exit, Failed, Session, key, print, session};
+use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
+use super::warning::warn;
+use super::{CliError, Exit, Session, print, session, signing_key};
 use lab::plan::{Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
 use lab::store::{Artifact, BundleContents, BundleError, BundleFiles, Store};
 use lab::text::bytes;
 
-/// Pack an experiment, its records and its artifacts into one archive for another machine
+/// Pack an experiment with its records and artifacts into one archive
 #[derive(Clone, Debug, clap::Args)]
 pub struct BundleArgs {
     #[command(flatten)]
     pub experiment: ExperimentArgs,
 
-    /// Only these artifacts, and not all: `score`, `standard[2].model`; stages whose artifacts are left out run again elsewhere
+    /// Pack only these artifacts: `score`, `standard[2].model`; may be repeated. The others are computed again on the other machine
     #[arg(long, value_name = "STAGE.PORT")]
     pub with: Vec<String>,
 
-    /// The archive; left out, the experiment's name with `.tar`
+    /// The archive to write [default: the experiment's name with `.tar`]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// Check a bundle and take it in: artifacts and records into the store, the experiment into a folder
+/// Check a bundle and import it: artifacts and records into the store, the experiment's files into DIR
 #[derive(Clone, Debug, clap::Args)]
 pub struct UnbundleArgs {
-    /// The archive
+    /// The archive, made by `runner bundle`
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
 
-    /// Where the experiment's files go
+    /// The folder for the experiment's files
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
 
-    /// Folder of the store
-    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
-    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 }
 
-/// Packs.
+/// Packs a bundle.
 ///
 /// # Errors
-/// When nothing is in the store, or something cannot be read or written.
-pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
+/// When the experiment is wrong, or something cannot be read or written.
+pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     let document = args.experiment.document(&ExecutionArgs::default())?;
-    let (experiment, files) = files(&document.file, &document.files)?;
+    let (experiment, files) = bundled_files(&document.file, &document.files)?;
     let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
-    let (keys, artifacts) = chosen(&plan, &args.with)?;
+    let (keys, artifacts) = select_hits(&plan, &args.with)?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.tar", plan.dag.experiment)));
-    // Whole or not at all: an archive that was cut short must not look like one.
-    let cannot = |error: std::io::Error| Failed::Write(out.clone(), error);
+    // Write to a temporary file first: a truncated archive must not stay under the final name.
+    let cannot = |error: std::io::Error| CliError::Write(out.clone(), error);
     let folder = out
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -66,54 +66,54 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, Failed> {
     let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
     let contents = store
         .bundle(BufWriter::new(&file), &experiment, &files, &keys, &artifacts)
-        .map_err(|error| failed(&out, error))?;
+        .map_err(|error| bundle_error(&out, error))?;
     file.persist(&out).map_err(|error| cannot(error.error))?;
     let sources: BTreeSet<&Source> = plan.stages().filter_map(|(_, node, _)| node.stage.source()).collect();
     for source in sources.into_iter().filter(|source| source.pin().is_none()) {
         let (name, file) = (&source.name, args.experiment.file.display());
-        let note = format!(
-            "the source `{name}` is not in the bundle and has no pin, so who takes it in must have it; `runner pin {file}` pins it"
-        );
-        // There is nowhere to say that standard error is gone.
-        let _ = writeln!(std::io::stderr(), "warning: {note}");
+        warn(format!(
+            "the source `{name}` is not in the bundle and has no pin, so the other machine needs it too; `runner pin {file}` writes the pin"
+        ));
     }
     let words: BTreeSet<&Source> = plan.stages().flat_map(|(_, node, _)| node.stage.files()).collect();
     for file in words {
-        // As above.
-        let _ = writeln!(
-            std::io::stderr(),
-            "warning: `{}` is not in the bundle, so who takes it in must have it where the experiment says",
+        warn(format!(
+            "`{}` is not in the bundle, so the other machine needs it too, at the path that the experiment gives",
             file.name
-        );
+        ));
     }
     let missing = plan.order.len() - contents.records.len();
-    let mut text = said("packed", &contents);
+    let mut text = summary("packed", &contents);
     if missing > 0 {
-        text += &format!("{missing} stages are not in the store and so not in the bundle\n");
+        text += &format!("{missing} stages are not in the store, and therefore not in the bundle\n");
     }
     print(&format!("{text}{}\n", out.display()))
 }
 
-/// Takes in.
+/// Imports a bundle.
 ///
 /// # Errors
-/// When something in the bundle is not as it must be.
-pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, Failed> {
-    // A bundle's own settings say nothing here.
-    let settings = session::settings(&args.folder, args.store.as_deref())?;
-    let store = Store::open(&session::folder(&settings))?.trusting(key::trust(&settings)?);
-    let cannot = |error: std::io::Error| Failed::Usage(format!("cannot read {}: {error}", args.bundle.display()));
+/// When the bundle is refused, or something cannot be read or written.
+pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, CliError> {
+    // The settings of the bundled experiment are not used: it must not decide whom to trust.
+    let settings = session::settings(&args.folder, &args.store)?;
+    let store = Store::open(&session::folder(&settings))?.trusting(signing_key::trust(&settings)?);
+    let cannot = |error: std::io::Error| CliError::Usage(format!("cannot read {}: {error}", args.bundle.display()));
     let file = File::open(&args.bundle).map_err(cannot)?;
     let contents = store
         .unbundle(BufReader::new(file), &args.folder)
-        .map_err(|error| failed(&args.bundle, error))?;
-    let place = args.folder.join(&contents.experiment);
-    print(&format!("{}runner run {}\n", said("took in", &contents), place.display()))
+        .map_err(|error| bundle_error(&args.bundle, error))?;
+    let file = args.folder.join(&contents.experiment);
+    print(&format!(
+        "{}to run it: runner run {}\n",
+        summary("imported", &contents),
+        file.display()
+    ))
 }
 
-fn said(done: &str, contents: &BundleContents) -> String {
+fn summary(verb: &str, contents: &BundleContents) -> String {
     format!(
-        "{done} {} files, {} records and {} artifacts, {}\n",
+        "{verb} {} files, {} records and {} artifacts, {}\n",
         contents.files.len(),
         contents.records.len(),
         contents.objects.len(),
@@ -121,18 +121,18 @@ fn said(done: &str, contents: &BundleContents) -> String {
     )
 }
 
-fn failed(path: &Path, error: BundleError) -> Failed {
+fn bundle_error(path: &Path, error: BundleError) -> CliError {
     match error {
-        BundleError::Store(error) => Failed::Store(error),
-        other => Failed::Usage(format!("{}: {other}", path.display())),
+        BundleError::Store(error) => CliError::Store(error),
+        other => CliError::Usage(format!("{}: {other}", path.display())),
     }
 }
 
-/// The experiment's path in the bundle, and all files by theirs: below the nearest folder that holds them all.
-fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), Failed> {
+/// The paths in the bundle, relative to the deepest folder that contains all files: that of the experiment, and of each file.
+fn bundled_files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), CliError> {
     let real = |path: &Path| {
         path.canonicalize()
-            .map_err(|error| Failed::Usage(format!("cannot read {}: {error}", path.display())))
+            .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))
     };
     let paths: Vec<PathBuf> = files.iter().map(|path| real(path)).collect::<Result<_, _>>()?;
     let mut common = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_owned();
@@ -142,31 +142,31 @@ fn files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), 
     Ok((name(&real(experiment)?), named))
 }
 
-/// The records of all hits, and their artifacts: all, or those that are asked for.
-fn chosen(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), Failed> {
+/// The records of all hits, and their artifacts: all, or those that match `with`.
+fn select_hits(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), CliError> {
     let (mut keys, mut artifacts) = (BTreeSet::new(), Vec::new());
-    let mut used = vec![false; with.len()];
+    let mut matched = vec![false; with.len()];
     for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
         keys.extend(entry.key);
         for (port, artifact) in &entry.outputs {
-            let mut fits = with.is_empty();
-            for (pattern, used) in with.iter().zip(&mut used) {
+            let mut selected = with.is_empty();
+            for (pattern, matched) in with.iter().zip(&mut matched) {
                 let (stage, wanted) = pattern.rsplit_once('.').unwrap_or((pattern, port));
-                let one = matches(stage, &node.name.name) && wanted == port;
-                *used |= one;
-                fits |= one;
+                let fits = matches(stage, &node.name.name) && wanted == port;
+                *matched |= fits;
+                selected |= fits;
             }
-            if fits {
+            if selected {
                 artifacts.push(*artifact);
             }
         }
     }
-    if let Some(place) = used.iter().position(|used| !used) {
+    if let Some(index) = matched.iter().position(|matched| !matched) {
         let message = format!(
-            "no artifact `{}` is in the store: write STAGE.PORT, as `runner plan` names stages",
-            with[place]
+            "no artifact `{}` in the store; write STAGE.PORT, with a name that `runner plan` lists",
+            with[index]
         );
-        return Err(Failed::NothingSelected(message));
+        return Err(CliError::NothingSelected(message));
     }
     Ok((keys, artifacts))
 }

@@ -1,4 +1,4 @@
-//! `runner config`: the effective values, each with where it comes from.
+//! `runner config`: the effective values of an experiment, each with its origin.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use lab::config::{ConfigTable, ConfigValue, Document, Experiment, KEYS, TRUST, e
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 
-/// Print an experiment's effective values, each with where it comes from
+/// Print the effective values of an experiment, each with its origin
 #[derive(Clone, Debug, clap::Args)]
 pub struct ConfigArgs {
     #[command(flatten)]
@@ -22,17 +22,17 @@ pub struct ConfigArgs {
     pub json: bool,
 }
 
-/// One effective value.
-struct Effective {
+/// An effective value and its origin.
+struct EffectiveValue {
     /// `["stages", "mixed[k]", "for", "k"]`
     key: Vec<String>,
-    /// Nothing for a setting that is left to the machine.
+    /// `None` for a setting whose default depends on the machine.
     value: Option<ConfigValue>,
     /// `experiments/x.toml:12`, `--set`, `default`.
     origin: String,
 }
 
-/// Prints to `out`; gives the error if the experiment cannot be run.
+/// Prints to `out`. The inner result has the errors of the experiment.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -43,7 +43,7 @@ pub fn run(args: &ConfigArgs, kinds: &[&'static Kind], out: &mut impl Write) -> 
     }
 }
 
-/// Prints a document to `out`; gives the error if it has values but cannot be run.
+/// Prints a document to `out`. The inner result has its errors; the values are printed all the same.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -56,7 +56,7 @@ pub fn print(
 ) -> io::Result<Result<(), Rejected>> {
     let experiment = expand(document);
     let dag = plan::build(&experiment, kinds);
-    let values = effective(document, &experiment, dag.as_ref().ok());
+    let values = effective_values(document, &experiment, dag.as_ref().ok());
     if json {
         writeln!(out, "{}", as_json(&experiment.name, &values))?;
     } else {
@@ -66,18 +66,18 @@ pub fn print(
     Ok(dag.map(|_| ()).map_err(|diagnostics| Rejected { file, diagnostics }))
 }
 
-/// All values in the order in which they are shown; the params' defaults too, where the DAG could be built.
-fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) -> Vec<Effective> {
+/// All values in the order of the output, with the defaults of params if the DAG can be built.
+fn effective_values(document: &Document, experiment: &Experiment, dag: Option<&Dag>) -> Vec<EffectiveValue> {
     let mut values = Vec::new();
     for key in KEYS {
         match document.tree.get(key) {
-            Some(value) if value.as_table().is_none() => flatten(&mut vec![key.to_owned()], value, document, &mut values),
-            _ if key == "settings" => settings(document, experiment, &mut values),
+            Some(value) if value.as_table().is_none() => add_leaves(&mut vec![key.to_owned()], value, document, &mut values),
+            _ if key == "settings" => add_settings(document, experiment, &mut values),
             _ => {
                 for (name, value) in document.entries(key) {
-                    flatten(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
+                    add_leaves(&mut vec![key.to_owned(), name.to_owned()], value, document, &mut values);
                     if let (true, Some(dag)) = (key == "stages", dag) {
-                        defaults(name, value.as_table(), document, experiment, dag, &mut values);
+                        add_defaults(name, value.as_table(), document, experiment, dag, &mut values);
                     }
                 }
             }
@@ -86,18 +86,18 @@ fn effective(document: &Document, experiment: &Experiment, dag: Option<&Dag>) ->
     values
 }
 
-fn flatten(key: &mut Vec<String>, value: &ConfigValue, document: &Document, values: &mut Vec<Effective>) {
+fn add_leaves(key: &mut Vec<String>, value: &ConfigValue, document: &Document, values: &mut Vec<EffectiveValue>) {
     match value.as_table() {
         Some(fields) if !fields.is_empty() => {
             for (name, value) in document.in_order(fields) {
                 key.push(name.to_owned());
-                flatten(key, value, document, values);
+                add_leaves(key, value, document, values);
                 key.pop();
             }
         }
         _ => {
             let place = value.at();
-            values.push(Effective {
+            values.push(EffectiveValue {
                 key: key.clone(),
                 value: Some(value.clone()),
                 origin: place.map_or_else(|| "default".to_owned(), |place| place.to_string()),
@@ -106,15 +106,15 @@ fn flatten(key: &mut Vec<String>, value: &ConfigValue, document: &Document, valu
     }
 }
 
-/// The settings, those left out too.
-fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effective>) {
+/// Adds the settings, with the defaults of those not given.
+fn add_settings(document: &Document, experiment: &Experiment, values: &mut Vec<EffectiveValue>) {
     let all = ConfigValue::from(json!(experiment.settings));
     let given = document.tree.get("settings").and_then(ConfigValue::as_table);
     for (name, value) in all.as_table().into_iter().flatten() {
         let key = vec!["settings".to_owned(), name.clone()];
         match given.and_then(|given| given.get(name)) {
-            Some(given) => flatten(&mut key.clone(), given, document, values),
-            None => values.push(Effective {
+            Some(given) => add_leaves(&mut key.clone(), given, document, values),
+            None => values.push(EffectiveValue {
                 key,
                 value: (!value.is_null()).then(|| value.clone()),
                 origin: "default".to_owned(),
@@ -123,14 +123,14 @@ fn settings(document: &Document, experiment: &Experiment, values: &mut Vec<Effec
     }
 }
 
-/// The params that a stage leaves out, and `[defaults]` too.
-fn defaults(
+/// Adds the defaults of params that neither the stage nor `[defaults]` gives.
+fn add_defaults(
     name: &str,
     fields: Option<&ConfigTable>,
     document: &Document,
     experiment: &Experiment,
     dag: &Dag,
-    values: &mut Vec<Effective>,
+    values: &mut Vec<EffectiveValue>,
 ) {
     let origin = document.declared("stages", name);
     let declared = experiment
@@ -149,7 +149,7 @@ fn defaults(
     let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));
     for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !given(param) {
-            values.push(Effective {
+            values.push(EffectiveValue {
                 key: vec!["stages".to_owned(), name.to_owned(), param.clone()],
                 value: Some(value.clone().into()),
                 origin: "default".to_owned(),
@@ -158,8 +158,8 @@ fn defaults(
     }
 }
 
-/// TOML with the origins as comments behind the values.
-fn as_toml(values: &[Effective]) -> String {
+/// TOML, with the origins as comments after the values.
+fn as_toml(values: &[EffectiveValue]) -> String {
     let mut sections: Vec<(String, Vec<(String, &str)>)> = Vec::new();
     for effective in values {
         let depth = match effective.key.first().map(String::as_str) {
@@ -170,7 +170,7 @@ fn as_toml(values: &[Effective]) -> String {
         let (section, key) = effective.key.split_at(depth.min(effective.key.len() - 1));
         let dotted = |keys: &[String]| keys.iter().map(|key| key_text(key)).collect::<Vec<_>>().join(".");
         let line = match &effective.value {
-            // What is printed is an experiment again, and none may say whom to believe.
+            // The output is an experiment again, and an experiment must not set these.
             Some(value) if effective.key.first().is_some_and(|key| key == "settings") && TRUST.contains(&dotted(key).as_str()) => {
                 format!("# {} = {}", dotted(key), value.toml())
             }
@@ -190,13 +190,13 @@ fn as_toml(values: &[Effective]) -> String {
         .join("\n")
 }
 
-/// Comments stand in one column, unless a line is long.
+/// A section with the comments aligned in one column; longer lines stick out.
 fn section(title: &str, lines: &[(String, &str)]) -> String {
-    const COLUMN: usize = 48;
+    const MAX_COLUMN: usize = 48;
     let width = lines
         .iter()
         .map(|(line, _)| line.chars().count())
-        .filter(|width| *width <= COLUMN)
+        .filter(|width| *width <= MAX_COLUMN)
         .max()
         .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
@@ -204,7 +204,7 @@ fn section(title: &str, lines: &[(String, &str)]) -> String {
     head + &lines.collect::<String>()
 }
 
-fn as_json(experiment: &str, values: &[Effective]) -> serde_json::Value {
-    let value = |effective: &Effective| json!({"key": effective.key, "value": effective.value.as_ref().map(ConfigValue::json), "origin": effective.origin});
+fn as_json(experiment: &str, values: &[EffectiveValue]) -> serde_json::Value {
+    let value = |effective: &EffectiveValue| json!({"key": effective.key, "value": effective.value.as_ref().map(ConfigValue::json), "origin": effective.origin});
     json!({"experiment": experiment, "values": values.iter().map(value).collect::<Vec<_>>()})
 }

@@ -1,4 +1,4 @@
-//! What is wrong with an experiment, drawn with miette: the line, a caret below it, what to do.
+//! Errors in an experiment, drawn with miette: the line, a caret below it, and help.
 
 use std::fmt::{self, Display, Write as _};
 use std::path::PathBuf;
@@ -10,28 +10,28 @@ use miette::{
 
 use lab::config::Diagnostic;
 
-/// Diagnostics drawn before the rest is counted only.
-const SHOWN: usize = 30;
+/// The maximum number of diagnostics to draw; the rest is counted.
+const MAX_DRAWN: usize = 30;
 
-/// An experiment that cannot be run, and all that is wrong with it.
+/// An experiment that cannot be run, with all its errors.
 #[derive(Clone, Debug)]
 pub struct Rejected {
-    /// As given.
+    /// The path as given on the command line.
     pub file: PathBuf,
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// How diagnostics are drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
+pub struct DiagnosticStyle {
     pub color: bool,
     pub unicode: bool,
     /// In columns.
     pub width: usize,
 }
 
-impl Style {
-    /// What suits standard error: its width, and whether its terminal shows more than ASCII.
+impl DiagnosticStyle {
+    /// The style for standard error: its width, and whether its terminal can show Unicode.
     pub fn of_terminal(color: bool) -> Self {
         let width = terminal_size::terminal_size_of(std::io::stderr()).map_or(120, |(width, _)| usize::from(width.0));
         Self {
@@ -54,50 +54,50 @@ impl Style {
 }
 
 impl Rejected {
-    /// All diagnostics, and a last line that counts them.
-    pub fn render(&self, style: Style) -> String {
+    /// Draws the diagnostics, with a last line that counts them.
+    pub fn render(&self, style: DiagnosticStyle) -> String {
         let handler = GraphicalReportHandler::new_themed(style.theme())
             .with_width(style.width)
             .with_links(false);
         let mut out = String::new();
-        for diagnostic in self.diagnostics.iter().take(SHOWN) {
+        for diagnostic in self.diagnostics.iter().take(MAX_DRAWN) {
             // Writing to a string does not fail.
-            let _ = handler.render_report(&mut out, &Drawn::new(diagnostic));
+            let _ = handler.render_report(&mut out, &MietteDiagnostic::new(diagnostic));
             out.push('\n');
         }
         let (count, file) = (self.diagnostics.len(), self.file.display());
-        if count > SHOWN {
-            let _ = writeln!(out, "… and {} more\n", count - SHOWN);
+        if count > MAX_DRAWN {
+            let _ = writeln!(out, "… and {} more\n", count - MAX_DRAWN);
         }
         let _ = writeln!(out, "{count} error{} in {file}", if count == 1 { "" } else { "s" });
         out
     }
 }
 
-/// A diagnostic as miette takes it.
+/// A diagnostic in the form that miette needs.
 #[derive(Debug)]
-struct Drawn<'a> {
+struct MietteDiagnostic<'a> {
     diagnostic: &'a Diagnostic,
-    source: Option<Lines>,
+    source: Option<WholeLines>,
 }
 
-impl<'a> Drawn<'a> {
+impl<'a> MietteDiagnostic<'a> {
     fn new(diagnostic: &'a Diagnostic) -> Self {
         let at = diagnostic.at.as_ref();
-        let source = at.map(|at| Lines(NamedSource::new(&at.source.name, at.source.text.clone())));
+        let source = at.map(|at| WholeLines(NamedSource::new(&at.source.name, at.source.text.clone())));
         Self { diagnostic, source }
     }
 }
 
-impl Display for Drawn<'_> {
+impl Display for MietteDiagnostic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.diagnostic.message)
     }
 }
 
-impl std::error::Error for Drawn<'_> {}
+impl std::error::Error for MietteDiagnostic<'_> {}
 
-impl miette::Diagnostic for Drawn<'_> {
+impl miette::Diagnostic for MietteDiagnostic<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
         self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
     }
@@ -114,11 +114,11 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 }
 
-/// A source of which miette shows the lines of a span, whole, and none around them.
+/// A source that gives miette whole lines of a span, without lines around them.
 #[derive(Debug)]
-struct Lines(NamedSource<String>);
+struct WholeLines(NamedSource<String>);
 
-impl SourceCode for Lines {
+impl SourceCode for WholeLines {
     fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         if (before, after) == (0, 0) {
             return self.0.read_span(span, 0, 0);

@@ -1,11 +1,10 @@
 //! `runner diff`: two experiments, two variants of one, or two runs, side by side.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::session::{Resolved, folder};
-use super::{Exit, Failed, Session};
-use lab::config::Settings;
+use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
+use super::session::{Resolved, folder, settings};
+use super::{CliError, Exit, Session};
 use lab::event::coordinates;
 use lab::plan::Selection;
 use lab::stage::PortType;
@@ -28,17 +27,11 @@ pub struct DiffArgs {
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// Apply the files' `[profile.NAME]`; repeatable, the last one wins
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
 
-    /// Set a value in both experiments; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-
-    /// Folder of the store
-    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
-    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 
     /// Show equal rows too
     #[arg(long)]
@@ -53,9 +46,9 @@ pub struct DiffArgs {
 ///
 /// # Errors
 /// When a side is neither an experiment nor a run, or the store is damaged.
-pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, CliError> {
     let sides = match [side(args, &args.a), side(args, &args.b)] {
-        [Err(Failed::NothingSelected(why)), Err(Failed::NothingSelected(_))] => return Err(Failed::NothingSelected(why)),
+        [Err(CliError::NothingSelected(why)), Err(CliError::NothingSelected(_))] => return Err(CliError::NothingSelected(why)),
         [a, b] => [allow_empty(a, &args.a)?, allow_empty(b, &args.b)?],
     };
     let diff = Diff::between(sides.each_ref());
@@ -66,14 +59,14 @@ pub fn diff(args: &DiffArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// A side without a selected stage is empty, as long as the other side has one.
-fn allow_empty(side: Result<DiffSide, Failed>, name: &str) -> Result<DiffSide, Failed> {
+fn allow_empty(side: Result<DiffSide, CliError>, name: &str) -> Result<DiffSide, CliError> {
     match side {
-        Err(Failed::NothingSelected(_)) => Ok(DiffSide::empty(name)),
+        Err(CliError::NothingSelected(_)) => Ok(DiffSide::empty(name)),
         side => side,
     }
 }
 
-fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, Failed> {
+fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, CliError> {
     let (file, variants) = split_variant(text)?;
     let selection = Selection {
         stages: args.stages.clone(),
@@ -86,8 +79,7 @@ fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, Failed> {
     }
     let experiment = ExperimentArgs {
         file: file.into(),
-        profiles: args.profiles.clone(),
-        set: args.set.clone(),
+        overrides: args.overrides.clone(),
         store: args.store.clone(),
     };
     let session = Session::open(&experiment, &ExecutionArgs::default())?;
@@ -96,11 +88,8 @@ fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, Failed> {
 }
 
 /// The run of this name, if the store has it.
-fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option<DiffSide>, Failed> {
-    let folder = folder(&Settings {
-        store: args.store.clone(),
-        ..Settings::default()
-    });
+fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option<DiffSide>, CliError> {
+    let folder = folder(&settings(Path::new(""), &args.store)?);
     if !folder.exists() {
         return Ok(None);
     }
@@ -108,12 +97,12 @@ fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option
 }
 
 /// `x.toml@start=warm,seed=1` → the file and the coordinates.
-fn split_variant(text: &str) -> Result<(&str, Vec<(String, String)>), Failed> {
+fn split_variant(text: &str) -> Result<(&str, Vec<(String, String)>), CliError> {
     // The name of the file may contain an @.
     let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
         return Ok((text, Vec::new()));
     };
-    let wrong = || Failed::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
+    let wrong = || CliError::Usage(format!("`{rest}` is no variant; write FILE@AXIS=VALUE,AXIS=VALUE"));
     Ok((file, coordinates(rest).ok_or_else(wrong)?))
 }
 

@@ -1,61 +1,83 @@
-//! The arguments of every command that takes an experiment, and its loading.
+//! The arguments that commands with an experiment share, and loading the experiment.
 
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::Rejected;
+use super::environment;
+use super::warning::warn;
 use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 use report::part_name::PartName;
 
-/// Which experiment, and what to change in it.
+/// An experiment, with changes to it and the store it uses.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ExperimentArgs {
-    /// The experiment
+    /// The experiment's file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Apply the file's `[profile.NAME]`; may be given several times, the last wins
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
+}
+
+/// Changes to an experiment.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct OverrideArgs {
+    /// Apply the experiment's `[profile.NAME]`; may be repeated, the last one wins
     #[arg(long = "profile", value_name = "NAME")]
     pub profiles: Vec<String>,
 
-    /// Set a value: `iterations=2` for a param, `stages.problems.train=100` for any other; may be given several times
+    /// Override a value: `iterations=2` for a param, `stages.problems.train=100` for anything else; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-
-    /// Folder of the store (also `RUNNER_STORE`)
-    #[arg(long, value_name = "DIR")]
-    pub store: Option<PathBuf>,
 }
 
-/// How to run it: settings as flags.
+impl OverrideArgs {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.profiles.is_empty() && self.set.is_empty()
+    }
+}
+
+/// The store to use.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct StoreFolderArgs {
+    /// Folder of the store (also `RUNNER_STORE`)
+    #[arg(id = "store", long = "store", value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+/// Settings of a run, as options.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ExecutionArgs {
-    /// Stages that may run at once (also `RUNNER_JOBS`)
-    #[arg(long, short, value_name = "N", value_parser = from_one)]
+    /// Maximum number of stages that run at once (also `RUNNER_JOBS`)
+    #[arg(long, short, value_name = "N", value_parser = positive)]
     pub jobs: Option<NonZeroUsize>,
 
-    /// Threads shared among the running stages (also `RUNNER_THREADS`)
-    #[arg(long, value_name = "N", value_parser = from_one)]
+    /// Number of threads that the running stages share (also `RUNNER_THREADS`)
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<NonZeroUsize>,
 
-    /// `cpu`, `cuda:0`, `metal` (also `RUNNER_DEVICE`)
+    /// Device to compute on: `cpu`, `cuda:0`, `metal` (also `RUNNER_DEVICE`)
     #[arg(long)]
     pub device: Option<String>,
 
-    /// Fetch nothing: sources must be on this machine
+    /// Download nothing; all sources must be on this machine
     #[arg(long)]
     pub offline: bool,
 
-    /// Run the stages that do not depend on a failed one
+    /// After a failure, run the stages that do not depend on the failed one
     #[arg(long)]
     pub keep_going: bool,
 }
 
-fn from_one(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "a whole number from 1 is needed".to_owned())
+fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number, 1 or more".to_owned())
 }
 
 impl ExecutionArgs {
@@ -76,36 +98,36 @@ impl ExecutionArgs {
 }
 
 impl ExperimentArgs {
-    /// What to load, with the environment and the user's file of this process.
+    /// The options for loading: these arguments, the environment and the user's settings file.
     pub fn options(&self, execution: &ExecutionArgs) -> LoadOptions {
         let store = self
             .store
+            .folder
             .as_ref()
-            .map(|store| ("store".to_owned(), store.to_string_lossy().into_owned()));
-        let environment = environment();
+            .map(|folder| ("store".to_owned(), folder.to_string_lossy().into_owned()));
+        let environment = environment::variables();
         LoadOptions {
             file: self.file.clone(),
-            profiles: self.profiles.clone(),
-            set: self.set.clone(),
+            profiles: self.overrides.profiles.clone(),
+            set: self.overrides.set.clone(),
             settings: store.into_iter().chain(execution.settings()).collect(),
-            user_file: user_file(&environment),
+            user_file: environment::user_file(&environment),
             environment,
         }
     }
 
-    /// Merges the experiment's layers, templates and matrix as written.
+    /// Merges the layers of the experiment. Templates and the matrix are left as written.
     ///
     /// # Errors
-    /// When a file, a key, a profile or an override is wrong.
+    /// When a file, key, profile or override is wrong.
     pub fn document(&self, execution: &ExecutionArgs) -> Result<Document, Rejected> {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment, builds its DAG with the given table of kinds, and reads what its report begins with. What is probably not
-    /// meant is said on standard error.
+    /// Loads the experiment, builds its DAG from these kinds, and reads its `shows`. Prints its warnings on standard error.
     ///
     /// # Errors
-    /// When anything is wrong with the experiment: all of it.
+    /// When the experiment is wrong: all its errors.
     pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<PartName>), Rejected> {
         let experiment = config::expand(&self.document(execution)?);
         let (dag, shows) = match (plan::build(&experiment, kinds), PartName::in_shows(&experiment)) {
@@ -118,24 +140,21 @@ impl ExperimentArgs {
         for Diagnostic { message, at, help, .. } in &experiment.warnings {
             let place = at.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
             let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
-            let _ = writeln!(std::io::stderr(), "warning: {message}{place}{help}");
+            warn(format!("{message}{place}{help}"));
         }
         Ok((experiment, dag, shows))
     }
 
-    /// The command of this name for the experiment as it was given, without stages.
+    /// The command line that runs the command `name` on this experiment, without stages.
     pub fn command(&self, name: &str) -> String {
-        let Self {
-            file,
-            profiles,
-            set,
-            store,
-        } = self;
+        let Self { file, overrides, store } = self;
+        let OverrideArgs { profiles, set } = overrides;
         let mut words = vec!["runner".to_owned(), name.to_owned(), shell_word(&file.to_string_lossy())];
         words.extend(profiles.iter().map(|profile| format!("--profile {}", shell_word(profile))));
         words.extend(set.iter().map(|set| format!("--set {}", shell_word(set))));
         words.extend(
             store
+                .folder
                 .as_deref()
                 .map(Path::to_string_lossy)
                 .map(|store| format!("--store {}", shell_word(&store))),
@@ -143,7 +162,7 @@ impl ExperimentArgs {
         words.join(" ")
     }
 
-    /// The error that this experiment has `diagnostics`.
+    /// Turns diagnostics into an error about this experiment.
     pub fn rejected(&self, diagnostics: Vec<Diagnostic>) -> Rejected {
         let file = self.file.clone();
         Rejected { file, diagnostics }
@@ -154,30 +173,4 @@ impl ExperimentArgs {
 pub(super) fn shell_word(word: &str) -> String {
     // No argument of a process contains a NUL, the only character that cannot be quoted.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
-}
-
-/// The variables of this process, those that are text, by name.
-pub(super) fn environment() -> Vec<(String, String)> {
-    let variable = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-    #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
-    let mut environment: Vec<_> = std::env::vars_os().filter_map(variable).collect();
-    environment.sort();
-    environment
-}
-
-/// The user's file of settings.
-pub(super) fn user_file(environment: &[(String, String)]) -> Option<PathBuf> {
-    Some(config_folder(environment)?.join("config.toml"))
-}
-
-/// `$XDG_CONFIG_HOME/runner`, or below `~/.config`.
-pub(super) fn config_folder(environment: &[(String, String)]) -> Option<PathBuf> {
-    let variable = |name: &str| {
-        environment
-            .iter()
-            .find(|(found, value)| found == name && !value.is_empty())
-            .map(|(_, value)| PathBuf::from(value))
-    };
-    let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
-    Some(base.join("runner"))
 }

@@ -1,15 +1,15 @@
-//! `runner graph`: the DAG as a drawing.
+//! `runner graph`: the graph of the stages, for Graphviz or Mermaid.
 
 use std::fmt::Write;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::plan::state_name;
 use super::selection::SelectionArgs;
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::plan::{Link, Node, Plan, StageState};
 use report::escape;
 
-/// Print the DAG in a language of drawings, its stages coloured by state
+/// Print the stage graph as Graphviz or Mermaid
 #[derive(Clone, Debug, clap::Args)]
 pub struct GraphArgs {
     #[command(flatten)]
@@ -18,18 +18,18 @@ pub struct GraphArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// The language
+    /// The output format
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: GraphFormat,
 }
 
-/// Languages that drawings are written in.
+/// The output format of `runner graph`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum GraphFormat {
     /// Graphviz
     #[default]
     Dot,
-    /// Mermaid, which GitHub draws
+    /// Mermaid, which GitHub renders
     Mermaid,
 }
 
@@ -37,16 +37,16 @@ pub enum Format {
 ///
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
-pub fn graph(args: &GraphArgs) -> Result<Exit, Failed> {
+pub fn graph(args: &GraphArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let (plan, _) = session.plan(&args.selection.selection())?;
     super::print(&match args.format {
-        Format::Dot => dot(&plan),
-        Format::Mermaid => mermaid(&plan),
+        GraphFormat::Dot => dot(&plan),
+        GraphFormat::Mermaid => mermaid(&plan),
     })
 }
 
-/// Green for hits, yellow for stages to run, grey for what is not known yet.
+/// Green for hits, yellow for stages to run, grey for unknown states.
 fn fill(state: StageState) -> &'static str {
     match state {
         StageState::Hit => "#d3f0d3",
@@ -93,7 +93,7 @@ fn links(node: &Node) -> impl Iterator<Item = &Link> {
     node.inputs.values().flatten()
 }
 
-/// The output port, where there are several to choose from.
+/// The output port, if the stage has several.
 fn label<'a>(plan: &Plan, link: &'a Link) -> Option<&'a str> {
     let from = plan.dag.graph.node_weight(link.from)?;
     (from.outputs.len() > 1).then_some(link.port.as_ref())

@@ -1,27 +1,33 @@
-//! The command line: one file per command, each parses, asks the library and prints.
+//! The command line: one file per command. Each parses its arguments, calls the library and prints.
 
 mod bundle;
 mod cache;
 mod color;
+mod completions;
 pub mod config;
 pub mod diagnostics;
 mod diff;
+mod environment;
+mod error;
 mod exit;
 pub mod experiment;
-mod failed;
 mod graph;
-mod key;
+mod man;
 mod pin;
 mod plan;
+mod progress;
+mod push_pull;
+mod renamed;
 mod report;
 mod run;
 pub mod schema;
 mod selection;
 mod session;
 mod show;
+mod signing_key;
 mod sources;
-mod transfer;
 mod user;
+mod warning;
 mod why;
 mod worker;
 
@@ -31,90 +37,105 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use color::Colors;
+use error::CliError;
 pub use exit::Exit;
-use failed::Failed;
 use session::Session;
 
-/// Runs machine-learning experiments described in TOML, and never the same stage twice
+/// Run machine-learning experiments described in TOML; no stage ever runs twice
 #[derive(Debug, clap::Parser)]
-#[command(version, max_term_width = 100, after_help = exit::HELP)]
+#[command(name = "runner", version, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
-    /// When to use colours; `auto` is on a terminal, unless `NO_COLOR` is set
+    /// When to colour the output; `auto`: on a terminal, unless `NO_COLOR` is set
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     color: Colors,
 
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum CliCommand {
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
-    Pin(pin::PinArgs),
-    Graph(graph::GraphArgs),
     Report(report::ReportArgs),
     Diff(diff::DiffArgs),
-    Show(show::ShowArgs),
     Why(why::WhyArgs),
+    Show(show::ShowArgs),
+    Get(push_pull::GetArgs),
+    Graph(graph::GraphArgs),
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
+    Pin(pin::PinArgs),
     Cache(cache::CacheArgs),
-    Fetch(transfer::FetchArgs),
-    Key(key::KeyArgs),
+    SigningKey(signing_key::SigningKeyArgs),
     Bundle(bundle::BundleArgs),
     Unbundle(bundle::UnbundleArgs),
-    /// Run one stage, told through pipes by a runner
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+    /// Run one stage for a runner, which sends the task through a pipe
     #[command(hide = true)]
     Worker,
 }
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let exit = dispatch(&cli.command, cli.color).unwrap_or_else(|failed| {
-        // There is nowhere to say that standard error is gone.
-        let _ = io::stderr().write_all(failed.render(cli.color.on_stderr()).as_bytes());
-        failed.exit()
+    let (colors, result) = match Cli::try_parse() {
+        Ok(cli) => {
+            cli.color.set_global();
+            (cli.color, dispatch(&cli.command, cli.color))
+        }
+        Err(error) => match renamed::message(&error, std::env::args_os()) {
+            Some(message) => (Colors::Auto, Err(CliError::Usage(message))),
+            None => error.exit(),
+        },
+    };
+    let exit = result.unwrap_or_else(|error| {
+        // If standard error is closed, the message is lost.
+        let _ = io::stderr().write_all(error.render(colors.on_stderr()).as_bytes());
+        error.exit()
     });
     ExitCode::from(exit)
 }
 
-fn dispatch(command: &Command, colors: Colors) -> Result<Exit, Failed> {
+fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
     match command {
-        Command::Run(args) => run::run(args, colors.paint_stderr()),
-        Command::Plan(args) => plan::plan(args, colors.paint_stdout()),
-        Command::Pin(args) => pin::pin(args, colors.paint_stderr()),
-        Command::Graph(args) => graph::graph(args),
-        Command::Report(args) => report::report(args, colors.paint_stdout()),
-        Command::Diff(args) => diff::diff(args, colors.paint_stdout()),
-        Command::Show(args) => show::show(args),
-        Command::Why(args) => why::why(args),
-        Command::Config(args) => {
-            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)??;
+        CliCommand::Run(args) => run::run(args, colors.paint_stderr()),
+        CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
+        CliCommand::Report(args) => report::report(args, colors.paint_stdout()),
+        CliCommand::Diff(args) => diff::diff(args, colors.paint_stdout()),
+        CliCommand::Why(args) => why::why(args),
+        CliCommand::Show(args) => show::show(args),
+        CliCommand::Get(args) => push_pull::get(args),
+        CliCommand::Graph(args) => graph::graph(args),
+        CliCommand::Config(args) => {
+            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)??;
             Ok(Exit::Done)
         }
-        Command::Schema(_) => {
-            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(Failed::Output)?;
+        CliCommand::Schema(_) => {
+            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)?;
             Ok(Exit::Done)
         }
-        Command::Cache(args) => cache::cache(args),
-        Command::Fetch(args) => transfer::fetch(args),
-        Command::Key(args) => key::key(args),
-        Command::Bundle(args) => bundle::bundle(args),
-        Command::Unbundle(args) => bundle::unbundle(args),
-        Command::Worker => Ok(if worker::worker() { Exit::Done } else { Exit::StageFailed }),
+        CliCommand::Pin(args) => pin::pin(args, colors.paint_stderr()),
+        CliCommand::Cache(args) => cache::cache(args),
+        CliCommand::SigningKey(args) => signing_key::signing_key(args),
+        CliCommand::Bundle(args) => bundle::bundle(args),
+        CliCommand::Unbundle(args) => bundle::unbundle(args),
+        CliCommand::Completions(args) => completions::completions(args),
+        CliCommand::Man(args) => man::man(args),
+        CliCommand::Worker => Ok(if worker::worker() { Exit::Done } else { Exit::StageFailed }),
     }
 }
 
 /// Prints a result on standard output.
-fn print(text: &str) -> Result<Exit, Failed> {
+fn print(text: &str) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failed::Output)?;
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(CliError::Output)?;
     Ok(Exit::Done)
 }
 
-/// Prints a JSON value, one line.
-fn print_json(value: &serde_json::Value) -> Result<Exit, Failed> {
+/// Prints a JSON value on one line.
+fn print_json(value: &serde_json::Value) -> Result<Exit, CliError> {
     print(&format!("{value}\n"))
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::Resolved;
-use super::{Exit, Failed, Session, sources};
+use super::{CliError, Exit, Session, sources};
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
@@ -23,7 +23,7 @@ pub struct PlanArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// End with code 3 if there is work to do
+    /// Exit with code 3 if a stage has to run
     #[arg(long)]
     pub check: bool,
 }
@@ -32,17 +32,17 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
-pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
-    sources::check(&plan, missing)?;
+    sources::require(&plan, missing)?;
     if args.json {
         super::print_json(&as_json(&plan))?;
     } else {
         super::print(&as_text(&plan, paint))?;
     }
-    let work = plan.to_run().next().is_some();
-    Ok(if args.check && work { Exit::WorkToDo } else { Exit::Done })
+    let has_work = plan.to_run().next().is_some();
+    Ok(if args.check && has_work { Exit::WorkToDo } else { Exit::Done })
 }
 
 /// `hit`, `run`, `unknown`.
@@ -89,7 +89,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
     links.map(input).collect()
 }
 
-/// A line for each stage, and one for all.
+/// A table with a line per stage, and a line with the totals.
 pub fn as_text(plan: &Plan, paint: Paint) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
@@ -118,20 +118,20 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
     format!("{}\n{}\n", table.render(paint), totals(plan))
 }
 
-/// The reason, or what the stage waits for.
+/// The reason for the state, or the stage that it depends on.
 fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     if let Some(reason) = &entry.reason {
         return reason.to_string();
     }
     if entry.state == StageState::Hit && !entry.is_here {
-        return "at a remote".to_owned();
+        return "in a remote".to_owned();
     }
     let mut links = node.inputs.values().flatten();
-    let waits = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != StageState::Hit);
+    let is_open = |index: NodeIndex| plan.entries.get(index.index()).is_some_and(|from| from.state != StageState::Hit);
     let first = links
-        .find(|link| waits(link.from))
+        .find(|link| is_open(link.from))
         .and_then(|link| plan.dag.graph.node_weight(link.from));
-    first.map_or_else(String::new, |first| format!("depends on what `{}` gives", first.name.name))
+    first.map_or_else(String::new, |first| format!("depends on the output of `{}`", first.name.name))
 }
 
 /// `14 stages: 9 hit, 2 run, 3 unknown; about 3m20s of work`.
@@ -142,16 +142,16 @@ fn totals(plan: &Plan) -> String {
         "{stages} {}: {hits} hit, {runs} run, {unknown} unknown",
         if stages == 1 { "stage" } else { "stages" }
     );
-    let to_do = || plan.stages().filter(|(_, _, entry)| entry.state != StageState::Hit);
-    let known: Vec<f64> = to_do()
+    let open_stages = || plan.stages().filter(|(_, _, entry)| entry.state != StageState::Hit);
+    let known: Vec<f64> = open_stages()
         .filter_map(|(_, _, entry)| entry.estimate)
         .map(|time| time.as_secs_f64())
         .collect();
-    let open = to_do().count() - known.len();
+    let without_estimate = open_stages().count() - known.len();
     if !known.is_empty() {
         text += &format!("; about {} of work", duration(known.iter().sum()));
-        if open > 0 {
-            text += &format!(", and {open} that never ran");
+        if without_estimate > 0 {
+            text += &format!(", and {without_estimate} that never ran");
         }
     }
     text
@@ -163,14 +163,14 @@ mod tests {
     use report::example::plan as example;
 
     #[test]
-    fn text_says_state_time_and_why() {
+    fn the_text_has_state_time_and_reason() {
         insta::assert_snapshot!(as_text(&example(), Paint::default()), @r"
         state     time  stage        variant  why
         hit             problems
         hit             standard[0]  seed=1
         hit             score[0]     seed=1
         run      41.2s  standard[0]  seed=2   param `learning_rate` changed: 1e-3 → 2e-3
-        unknown   3.0s  score[0]     seed=2   depends on what `standard[0]` gives
+        unknown   3.0s  score[0]     seed=2   depends on the output of `standard[0]`
         run             extra                 never run
 
         6 stages: 3 hit, 2 run, 1 unknown; about 44.2s of work, and 1 that never ran
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_contract_s_fields() {
+    fn json_has_the_documented_fields() {
         let json = as_json(&example());
         assert_eq!(json["experiment"], "addition");
         assert_eq!(json["stages"].as_array().map(Vec::len), Some(6));

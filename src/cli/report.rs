@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::Resolved;
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::plan::Plan;
 use lab::store::Store;
 use lab::text::Paint;
@@ -46,7 +46,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "STAGE")]
     pub baseline: Option<Baseline>,
 
-    /// Print this table, or the numbers of this figure; repeatable. The default is what the experiment `shows`, or else the usual tables
+    /// Print this table, or the numbers of this figure; may be repeated. The default is what the experiment `shows`, or else the usual tables
     #[arg(long = "table", value_parser = part_parser(), value_name = "TABLE")]
     pub tables: Vec<PartName>,
 
@@ -94,8 +94,8 @@ impl ReportArgs {
     }
 
     /// Whether the arguments fit together.
-    fn validate(&self) -> Result<(), Failed> {
-        let wrong = |message: &str| Err(Failed::Usage(message.to_owned()));
+    fn validate(&self) -> Result<(), CliError> {
+        let wrong = |message: &str| Err(CliError::Usage(message.to_owned()));
         match self.format() {
             ReportFormat::Csv if self.baseline.is_some() => wrong("differences do not fit into CSV's rows; use `--format json`"),
             ReportFormat::Csv | ReportFormat::Json if !self.tables.is_empty() => {
@@ -127,7 +127,7 @@ impl ReportArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged, or a file cannot be written.
-pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, CliError> {
     args.validate()?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let request = args.request(&session.shows);
@@ -136,7 +136,7 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, Failed> {
     let written = write_files(args, &request, &report, &plan, &store)?;
     let text = match args.format() {
         ReportFormat::Json => format!("{}\n", report.json()?),
-        ReportFormat::Csv => report.data.scores.csv().map_err(Failed::Output)?,
+        ReportFormat::Csv => report.data.scores.csv().map_err(CliError::Output)?,
         ReportFormat::Markdown => report.tables(ReportTable::markdown),
         ReportFormat::Latex => report.tables(ReportTable::latex),
         ReportFormat::Text => {
@@ -157,7 +157,7 @@ fn write_files(
     report: &ExperimentReport,
     plan: &Plan,
     store: &Store,
-) -> Result<Vec<String>, Failed> {
+) -> Result<Vec<String>, CliError> {
     let (mut written, figures) = (Vec::new(), &report.data.figures);
     if let Some(path) = &args.html {
         let question = question(&args.experiment)?;
@@ -171,7 +171,7 @@ fn write_files(
 }
 
 /// The question that the experiment asks: its description, or the comment at the top of its file.
-fn question(experiment: &ExperimentArgs) -> Result<String, Failed> {
+fn question(experiment: &ExperimentArgs) -> Result<String, CliError> {
     let document = experiment.document(&ExecutionArgs::default())?;
     if let Some(description) = document.tree.get("description").and_then(lab::config::ConfigValue::as_str) {
         return Ok(description.to_owned());

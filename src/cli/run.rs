@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::selection::SelectionArgs;
-use super::sources::{self, Access};
-use super::{Exit, Failed, Session};
+use super::sources::{self, SourceAccess};
+use super::{CliError, Exit, Session};
 use lab::config::Settings;
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
@@ -46,7 +46,7 @@ pub struct RunArgs {
 ///
 /// # Errors
 /// When the experiment is wrong, the store is damaged or cannot be written.
-pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
+pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::open(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
@@ -59,20 +59,20 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
         ..
     } = session;
     let options = run_options(args, &settings, &remotes)?;
-    let access = Access::new(&settings);
-    let (mut contents, missing) = access.look(&dag, &store);
+    let access = SourceAccess::new(&settings);
+    let (mut contents, missing) = access.look_up(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
     let mut plan = resolver.plan(dag, &targets)?;
-    super::key::warn(&store, paint);
-    sources::check(&plan, missing)?;
+    super::signing_key::warn_of_ignored_records(&store);
+    sources::require(&plan, missing)?;
     check_secrets(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let mut reporters = Reporters(vec![
         reporter(args.json, paint, Rc::clone(&hints)),
         Box::new(EventLog::new(store.clone(), options.run.clone(), hints)),
     ]);
-    if !sources::wanted(&plan).is_empty() {
-        sources::bring(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
+    if !sources::needed(&plan).is_empty() {
+        sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
         resolver = Resolver::new(&store, strict).knowing(contents).asking(&remotes);
         plan = resolver.plan(plan.dag, &targets)?;
     }
@@ -89,7 +89,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, Failed> {
 }
 
 /// How to run, from the arguments and the settings.
-fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result<RunOptions, Failed> {
+fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result<RunOptions, CliError> {
     let cores = exec::cores();
     Ok(RunOptions {
         limits: RunLimits {
@@ -102,16 +102,16 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         remotes: remotes.clone(),
         origin: RunOrigin {
             experiment: args.experiment.file.clone(),
-            program: std::env::current_exe().map_err(Failed::Program)?,
-            user: super::user::name(),
+            program: std::env::current_exe().map_err(CliError::Program)?,
+            user: super::user::user_name(),
         },
-        sign: super::key::to_sign_with(settings)?,
+        sign: super::signing_key::key_for_signing(settings)?,
     })
 }
 
 /// Fails when the environment lacks a variable that a stage to run needs, before any stage runs.
-fn check_secrets(plan: &Plan) -> Result<(), Failed> {
-    let environment = super::experiment::environment();
+fn check_secrets(plan: &Plan) -> Result<(), CliError> {
+    let environment = super::environment::variables();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
     let needs = plan.to_run().filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
     let lacks: Vec<String> = needs
@@ -126,12 +126,12 @@ fn check_secrets(plan: &Plan) -> Result<(), Failed> {
     if lacks.is_empty() {
         Ok(())
     } else {
-        Err(Failed::Usage(lacks.join("\n")))
+        Err(CliError::Usage(lacks.join("\n")))
     }
 }
 
 /// The reporter for TensorBoard. It gets the names of the data sets of every stage that gives scores.
-fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, Failed> {
+fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<SystemClock>, CliError> {
     let sets = plan.stages().map(|(_, node, _)| (node.name.clone(), data_sets(&plan.dag, node)));
     TensorBoard::new(
         folder,
@@ -140,7 +140,7 @@ fn tensorboard(folder: &Path, plan: &Plan, store: &Store) -> Result<TensorBoard<
         sets.collect(),
         SystemClock::start(),
     )
-    .map_err(|error| Failed::Write(folder.to_owned(), error))
+    .map_err(|error| CliError::Write(folder.to_owned(), error))
 }
 
 impl CommandHints for ExperimentArgs {
@@ -205,12 +205,16 @@ fn run_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::experiment::OverrideArgs;
 
     #[test]
     fn the_command_for_one_stage_survives_a_shell() {
         let experiment = ExperimentArgs {
             file: "it's.toml".into(),
-            set: vec!["name=a b".to_owned()],
+            overrides: OverrideArgs {
+                set: vec!["name=a b".to_owned()],
+                ..OverrideArgs::default()
+            },
             ..ExperimentArgs::default()
         };
         let stage = StageName {

@@ -1,7 +1,7 @@
-//! `runner schema`: a JSON Schema of experiment files, from which editors complete and check.
+//! `runner schema`: the JSON Schema of experiment files, for completion and checks in editors.
 //!
-//! Nothing is required but what every file needs: an extended file or a profile may give the rest. Wherever a value other than text
-//! may stand, a template may too.
+//! Few fields are required, because an extended file or a profile may give the rest. A template may stand for every value that is not
+//! text.
 
 use std::io::{self, Write};
 
@@ -15,7 +15,7 @@ use report::part_name::PartName;
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct SchemaArgs {}
 
-/// Prints to `out`.
+/// Prints the schema to `out`.
 ///
 /// # Errors
 /// When `out` cannot be written to.
@@ -24,12 +24,12 @@ pub fn run(kinds: &[&'static Kind], out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "{text}")
 }
 
-/// The schema, for the given table of kinds.
+/// The schema for these kinds of stages.
 pub fn schema(kinds: &[&'static Kind]) -> Value {
     let mut definitions = Map::new();
     let mut tables = Map::new();
     for kind in kinds {
-        let read = KindSchema::of(kind);
+        let read = KindSchema::new(kind);
         tables.extend(read.tables);
         definitions.extend(read.definitions);
     }
@@ -37,7 +37,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     definitions.insert("reference".to_owned(), reference());
     definitions.insert("stage".to_owned(), stage(kinds));
     let settings = schemars::schema_for!(Settings).to_value();
-    definitions.insert("settings".to_owned(), local(settings, "settings", &mut Map::new()));
+    definitions.insert("settings".to_owned(), extract_definitions(settings, "settings", &mut Map::new()));
     let layered = layered(kinds, &tables);
     let mut whole = layered.clone();
     whole.insert(
@@ -82,51 +82,18 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     })
 }
 
-/// The tables that may stand at the top and in a profile.
+/// The tables that are allowed at the top level and in a profile.
 fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, Value> {
     let defaults: Map<String, Value> = kinds
         .iter()
         .map(|kind| (kind.name.to_owned(), json!({"$ref": format!("#/$defs/{}", kind.name)})))
         .collect();
     let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
-    let point = json!({"type": "array", "items": {"type": "object"}});
-    let described = |description: &str, mut schema: Value| {
-        schema["description"] = description.into();
-        schema
-    };
     let layered = json!({
         "settings": {"$ref": "#/$defs/settings", "description": "How to run; never part of a stage's key."},
-        "params": {
-            "description": "Values that templates use: `{name}`.",
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"anyOf": [
-                {"type": ["string", "number", "boolean", "array"]},
-                {
-                    "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
-                    "type": "object",
-                    "additionalProperties": {"type": ["string", "number", "boolean", "array"]},
-                },
-            ]},
-        },
-        "matrix": {
-            "description": "Axes: every combination of their values is a variant.",
-            "type": "object",
-            "properties": {
-                "exclude": described("Combinations left out: all that have these values.", point.clone()),
-                "include": described("Further combinations; each names every axis.", point),
-            },
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-            "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
-        },
-        "ablate": {
-            "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
-            "type": "object",
-            "additionalProperties": {"anyOf": [
-                {"type": "array", "uniqueItems": true, "items": {"type": ["string", "number", "boolean", "array"]}},
-                {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["string", "number", "boolean", "array"]}},
-            ]},
-        },
+        "params": params_table(),
+        "matrix": matrix_table(),
+        "ablate": ablate_table(),
         "defaults": {
             "description": "Fields of all stages of a kind that do not give them: `[defaults.train]`.",
             "type": "object",
@@ -161,6 +128,52 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
     }
 }
 
+/// The types of a param.
+fn param_value() -> Value {
+    json!({"type": ["string", "number", "boolean", "array"]})
+}
+
+fn params_table() -> Value {
+    json!({
+        "description": "Values that templates use: `{name}`.",
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "additionalProperties": {"anyOf": [
+            param_value(),
+            {
+                "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
+                "type": "object",
+                "additionalProperties": param_value(),
+            },
+        ]},
+    })
+}
+
+fn matrix_table() -> Value {
+    let combinations = |description: &str| json!({"type": "array", "items": {"type": "object"}, "description": description});
+    json!({
+        "description": "Axes: every combination of their values is a variant.",
+        "type": "object",
+        "properties": {
+            "exclude": combinations("Combinations left out: all that have these values."),
+            "include": combinations("Further combinations; each names every axis."),
+        },
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+        "additionalProperties": {"type": "array", "minItems": 1, "uniqueItems": true},
+    })
+}
+
+fn ablate_table() -> Value {
+    json!({
+        "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
+        "type": "object",
+        "additionalProperties": {"anyOf": [
+            {"type": "array", "uniqueItems": true, "items": param_value()},
+            {"type": "object", "minProperties": 1, "additionalProperties": param_value()},
+        ]},
+    })
+}
+
 fn template() -> Value {
     json!({"type": "string", "pattern": r"\{.+\}", "description": "A template: `{name}`, `{k-1}`, `{iterations+1}`."})
 }
@@ -173,7 +186,7 @@ fn reference() -> Value {
     })
 }
 
-/// Any stage: what all have, and by `kind` what the kind adds.
+/// Any stage: the common fields, and those of its kind.
 fn stage(kinds: &[&'static Kind]) -> Value {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
     let by_kind: Vec<Value> = kinds
@@ -216,39 +229,39 @@ fn common() -> Map<String, Value> {
 
 /// What one kind adds to the schema.
 struct KindSchema {
-    /// The stage's, under the kind's name, and those that it refers to, as `kind.Name`.
+    /// The schema of the stage, under the kind's name, and the schemas that it refers to, as `kind.Name`.
     definitions: Map<String, Value>,
-    /// The schemas of entries of the top-level tables that its params may name.
+    /// The schemas of the entries of top-level tables that its params may name.
     tables: Map<String, Value>,
 }
 
 impl KindSchema {
-    fn of(kind: &Kind) -> Self {
+    fn new(kind: &Kind) -> Self {
         let mut definitions = Map::new();
-        let params = local((kind.schema)().to_value(), kind.name, &mut definitions);
+        let params = extract_definitions((kind.schema)().to_value(), kind.name, &mut definitions);
         let mut fields = common();
         let mut tables = Map::new();
         for (name, mut param) in params.get("properties").and_then(Value::as_object).cloned().unwrap_or_default() {
-            within(&mut param);
+            allow_templates_inside(&mut param);
             let field = match kind.named.iter().find(|(named, _)| **named == name) {
                 Some((_, table)) => {
                     tables.insert((*table).to_owned(), param.clone());
                     // The name of an entry of the table, or a template.
-                    or(param, &json!({"type": "string"}))
+                    either_schema(param, &json!({"type": "string"}))
                 }
                 None => or_template(param),
             };
             fields.insert(name, field);
         }
         for input in kind.inputs {
-            fields.insert(input.name.to_owned(), references(input));
+            fields.insert(input.name.to_owned(), reference_field(input));
         }
         if kind.free {
             let any = json!({"anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}}]});
             let table = json!({"description": "Its inputs, by name.", "type": "object", "additionalProperties": any});
             fields.insert("inputs".to_owned(), table);
         }
-        definitions.values_mut().for_each(within);
+        definitions.values_mut().for_each(allow_templates_inside);
         let description = params.get("description").cloned().unwrap_or_else(|| kind.name.into());
         let stage = json!({"description": description, "type": "object", "properties": fields, "additionalProperties": false});
         definitions.insert(kind.name.to_owned(), stage);
@@ -256,7 +269,7 @@ impl KindSchema {
     }
 }
 
-fn references(input: &Input<'_>) -> Value {
+fn reference_field(input: &Input<'_>) -> Value {
     let one = json!({"$ref": "#/$defs/reference"});
     if input.many {
         json!({"anyOf": [one, {"type": "array", "items": one}]})
@@ -265,9 +278,9 @@ fn references(input: &Input<'_>) -> Value {
     }
 }
 
-/// Moves a schema's own definitions into `definitions`, as `owner.Name`.
-fn local(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -> Value {
-    rename(&mut schema, owner);
+/// Moves the definitions of a schema into `definitions`, as `owner.Name`.
+fn extract_definitions(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -> Value {
+    rename_references(&mut schema, owner);
     if let Some(fields) = schema.as_object_mut() {
         fields.remove("$schema");
         if let Some(Value::Object(own)) = fields.remove("$defs") {
@@ -277,47 +290,47 @@ fn local(mut schema: Value, owner: &str, definitions: &mut Map<String, Value>) -
     schema
 }
 
-fn rename(schema: &mut Value, owner: &str) {
+fn rename_references(schema: &mut Value, owner: &str) {
     match schema {
         Value::Object(fields) => {
             for (key, value) in fields {
                 match value {
                     Value::String(target) if key == "$ref" => *target = target.replace("#/$defs/", &format!("#/$defs/{owner}.")),
-                    _ => rename(value, owner),
+                    _ => rename_references(value, owner),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, owner)),
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_references(item, owner)),
         _ => {}
     }
 }
 
-/// Lets a template stand for each value within a table or a list.
-fn within(schema: &mut Value) {
+/// Allows templates for the values inside a table or list.
+fn allow_templates_inside(schema: &mut Value) {
     let Some(fields) = schema.as_object_mut() else { return };
     for (key, value) in fields {
         match (key.as_str(), value) {
-            ("properties", Value::Object(fields)) => fields.values_mut().for_each(loosen),
-            ("items" | "additionalProperties", value @ Value::Object(_)) => loosen(value),
-            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(loosen),
-            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => options.iter_mut().for_each(within),
+            ("properties", Value::Object(fields)) => fields.values_mut().for_each(allow_templates),
+            ("items" | "additionalProperties", value @ Value::Object(_)) => allow_templates(value),
+            ("prefixItems", Value::Array(items)) => items.iter_mut().for_each(allow_templates),
+            ("anyOf" | "oneOf" | "allOf", Value::Array(options)) => options.iter_mut().for_each(allow_templates_inside),
             _ => {}
         }
     }
 }
 
-fn loosen(schema: &mut Value) {
-    within(schema);
+fn allow_templates(schema: &mut Value) {
+    allow_templates_inside(schema);
     *schema = or_template(schema.take());
 }
 
-/// The schema or a template.
+/// The schema, or a template.
 fn or_template(schema: Value) -> Value {
-    or(schema, &json!({"$ref": "#/$defs/template"}))
+    either_schema(schema, &json!({"$ref": "#/$defs/template"}))
 }
 
-/// The schema or another; its description stays outside, where editors look.
-fn or(mut schema: Value, other: &Value) -> Value {
+/// Either schema. The description stays outside, where editors look for it.
+fn either_schema(mut schema: Value, other: &Value) -> Value {
     let mut either = json!({});
     if let Some(fields) = schema.as_object_mut() {
         for key in ["description", "default"] {

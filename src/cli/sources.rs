@@ -1,11 +1,11 @@
-//! The sources of an experiment: what is known of them, and how they come to this machine before a run.
+//! The sources of an experiment: looking them up, and downloading them before a run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::Failed;
+use super::CliError;
 use lab::config::Settings;
 use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
 use lab::event::{Event, Progress, Reporter};
@@ -13,20 +13,20 @@ use lab::plan::{Dag, Node, Plan};
 use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
 
-/// Where the hub is, unless the environment says otherwise.
-const ENDPOINT: &str = "https://huggingface.co";
-/// How often the progress of a download is told.
-const PULSE: Duration = Duration::from_millis(200);
+/// The default of `HF_ENDPOINT`.
+const HUB_ENDPOINT: &str = "https://huggingface.co";
+/// How often the progress of a download is reported.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 const MEGABYTE: f64 = 1e6;
 
-/// How sources are found, as settings and environment say.
-pub struct Access {
+/// How to find sources, according to the settings and the environment.
+pub struct SourceAccess {
     hub: Hub,
     offline: bool,
 }
 
-impl Access {
-    /// Reads what the environment says of the hub, as its own programs do.
+impl SourceAccess {
+    /// Reads the variables that the programs of the Hub read, too.
     pub fn new(settings: &Settings) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -43,7 +43,7 @@ impl Access {
         let is_set = |name: &str| variable(name).is_some_and(|value| ["1", "true", "yes", "on"].contains(&value.to_lowercase().as_str()));
         Self {
             hub: Hub {
-                endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| ENDPOINT.to_owned()),
+                endpoint: variable("HF_ENDPOINT").unwrap_or_else(|| HUB_ENDPOINT.to_owned()),
                 token: variable("HF_TOKEN").or_else(kept_token),
                 cache: variable("HF_HUB_CACHE").map(PathBuf::from).or_else(|| Some(hub_home?.join("hub"))),
             },
@@ -51,7 +51,7 @@ impl Access {
         }
     }
 
-    /// What knows where sources are.
+    /// The supplier that looks up and downloads sources.
     pub fn supplier<'a>(&'a self, store: &'a Store) -> Supplier<'a> {
         Supplier {
             store,
@@ -60,10 +60,11 @@ impl Access {
         }
     }
 
-    /// What is known of the sources of an experiment, and of which of them nothing can be known.
-    pub fn look(&self, dag: &Dag, store: &Store) -> (SourceContents, Vec<(Source, SourceError)>) {
+    /// Looks up the content of all sources of an experiment. Returns what is known, and an error for each source whose content cannot be
+    /// determined.
+    pub fn look_up(&self, dag: &Dag, store: &Store) -> (SourceContents, Vec<(Source, SourceError)>) {
         let (mut contents, mut missing) = (SourceContents::new(), Vec::new());
-        let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(reads).collect();
+        let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(sources_of).collect();
         for source in sources {
             match self.supplier(store).look(source) {
                 Ok(Some(content)) => drop(contents.insert(source.clone(), content)),
@@ -75,114 +76,121 @@ impl Access {
     }
 }
 
-/// The sources that the stages of a plan have to read, each once.
-pub fn wanted(plan: &Plan) -> BTreeSet<&Source> {
-    plan.to_run().flat_map(|(_, node, _)| reads(node)).collect()
+/// The sources that the stages to run read, each once.
+pub fn needed(plan: &Plan) -> BTreeSet<&Source> {
+    plan.to_run().flat_map(|(_, node, _)| sources_of(node)).collect()
 }
 
-/// All that a stage reads from outside.
-fn reads(node: &Node) -> impl Iterator<Item = &Source> {
+/// All sources and files that a stage reads from outside.
+fn sources_of(node: &Node) -> impl Iterator<Item = &Source> {
     node.stage.source().into_iter().chain(node.stage.files())
 }
 
-/// Says which of the sources that a plan needs are missing.
+/// Checks that no source that a plan needs is missing.
 ///
 /// # Errors
-/// When there are some: all of them.
-pub fn check(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), Failed> {
-    let wanted = wanted(plan);
+/// When sources are missing: all of them.
+pub fn require(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), CliError> {
+    let needed = needed(plan);
     let errors: Vec<SourceError> = missing
         .into_iter()
-        .filter(|(source, _)| wanted.contains(source))
+        .filter(|(source, _)| needed.contains(source))
         .map(|(_, error)| error)
         .collect();
-    if errors.is_empty() { Ok(()) } else { Err(Failed::Sources(errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Sources(errors))
+    }
 }
 
-/// Brings the sources that a plan needs to this machine. What is missing is said of all of them before the first is fetched.
+/// Downloads the sources that a plan needs. Before the first download, all sources are checked.
 ///
 /// # Errors
-/// When one is missing, cannot be fetched or is not what its pin says.
-pub fn bring(
+/// When a source is missing, cannot be downloaded or does not match its pin.
+pub fn download(
     plan: &Plan,
     contents: &mut SourceContents,
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
-) -> Result<(), Failed> {
-    let wanted = wanted(plan);
-    let errors: Vec<SourceError> = wanted.iter().filter_map(|source| supplier.probe(source).err()).collect();
+) -> Result<(), CliError> {
+    let needed = needed(plan);
+    let errors: Vec<SourceError> = needed.iter().filter_map(|source| supplier.probe(source).err()).collect();
     if !errors.is_empty() {
-        return Err(Failed::Sources(errors));
+        return Err(CliError::Sources(errors));
     }
-    for source in wanted {
-        contents.insert(source.clone(), bring_one(source, supplier, interrupts, reporter)?);
+    for source in needed {
+        contents.insert(source.clone(), download_one(source, supplier, interrupts, reporter)?);
     }
     Ok(())
 }
 
-/// Brings one source to this machine.
+/// Downloads one source.
 ///
 /// # Errors
-/// As [`bring`].
-pub fn bring_one(
+/// As [`download`].
+pub fn download_one(
     source: &Source,
     supplier: &Supplier<'_>,
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
-) -> Result<SourceContent, Failed> {
-    let mut watch = Watch::new(source, reporter);
+) -> Result<SourceContent, CliError> {
+    let mut download = DownloadReporter::new(source, reporter);
     let supplied = supplier.supply(source, &mut |coming| {
-        watch.tell(coming);
+        download.report(coming);
         interrupts.load(Ordering::Relaxed) == 0
     });
     let content = supplied.map_err(|error| match error {
         SourceError::Download {
             error: DownloadError::Stopped,
             ..
-        } => Failed::Interrupted,
-        other => Failed::Sources(vec![other]),
+        } => CliError::Interrupted,
+        other => CliError::Sources(vec![other]),
     })?;
-    let is_new = watch.told.is_some() && source.pin().is_none();
+    let is_new = download.last_report.is_some() && source.pin().is_none();
     let pin = || Some(supplier.pin(source, &content).ok()?.to_string());
-    watch.end(if is_new { pin() } else { None });
+    download.finish(if is_new { pin() } else { None });
     Ok(content)
 }
 
-/// Tells of one download.
-struct Watch<'a> {
+/// Reports the progress of one download.
+struct DownloadReporter<'a> {
     source: &'a Source,
     reporter: &'a mut dyn Reporter,
     begun: Instant,
-    /// When it was last told how far it is; nothing before it has begun.
-    told: Option<Instant>,
-    /// Bytes of the file that comes, and of those before it.
-    bytes: (u64, u64),
+    /// The time of the last report; `None` before the first.
+    last_report: Option<Instant>,
     file: String,
+    /// Received bytes of the current file.
+    file_bytes: u64,
+    /// Bytes of all files before it.
+    earlier_bytes: u64,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> DownloadReporter<'a> {
     fn new(source: &'a Source, reporter: &'a mut dyn Reporter) -> Self {
         Self {
             source,
             reporter,
             begun: Instant::now(),
-            told: None,
-            bytes: (0, 0),
+            last_report: None,
             file: String::new(),
+            file_bytes: 0,
+            earlier_bytes: 0,
         }
     }
 
-    fn tell(&mut self, coming: &DownloadProgress<'_>) {
+    fn report(&mut self, coming: &DownloadProgress<'_>) {
         if self.file != coming.file {
-            self.bytes = (0, self.bytes.0 + self.bytes.1);
+            self.earlier_bytes += self.file_bytes;
             coming.file.clone_into(&mut self.file);
         }
-        self.bytes.0 = coming.done;
-        if self.told.is_some_and(|told| told.elapsed() < PULSE) {
+        self.file_bytes = coming.done;
+        if self.last_report.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
-        self.told = Some(Instant::now());
+        self.last_report = Some(Instant::now());
         let megabytes = |bytes: u64| (bytes as f64 / MEGABYTE).round() as u64;
         let seconds = self.begun.elapsed().as_secs_f64().max(1e-3);
         let speed = coming.done as f64 / MEGABYTE / seconds;
@@ -199,11 +207,11 @@ impl<'a> Watch<'a> {
         self.reporter.tick();
     }
 
-    fn end(self, pin: Option<String>) {
-        if self.told.is_some() {
+    fn finish(self, pin: Option<String>) {
+        if self.last_report.is_some() {
             self.reporter.event(&Event::Fetched {
                 source: self.source.name.clone(),
-                bytes: self.bytes.0 + self.bytes.1,
+                bytes: self.file_bytes + self.earlier_bytes,
                 seconds: self.begun.elapsed().as_secs_f64(),
                 pin,
             });

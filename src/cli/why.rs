@@ -1,7 +1,7 @@
 //! `runner why`: from a number in the report back through stages, params and data to the sources.
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::{Exit, Failed, Session};
+use super::{CliError, Exit, Session};
 use lab::plan::{Selection, matches};
 use report::why::ProvenanceReport;
 
@@ -15,7 +15,7 @@ pub struct WhyArgs {
     #[arg(value_name = "METRIC|STAGE")]
     pub what: String,
 
-    /// Only variants with this coordinate; repeatable
+    /// Only variants with this coordinate; may be repeated
     #[arg(long = "variant", value_name = "AXIS=VALUE", value_parser = super::selection::coordinate)]
     pub variants: Vec<(String, String)>,
 
@@ -28,7 +28,7 @@ pub struct WhyArgs {
 ///
 /// # Errors
 /// When there is no metric or stage of that name, or the store cannot be read.
-pub fn why(args: &WhyArgs) -> Result<Exit, Failed> {
+pub fn why(args: &WhyArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let is_stage = session.dag.graph.node_weights().any(|node| matches(&args.what, &node.name.name));
     let selection = Selection {

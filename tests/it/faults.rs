@@ -94,7 +94,7 @@ fn kills(rounds: u64) {
             found.iter().all(|(key, outputs)| digests.get(key) == Some(outputs)),
             "seed {seed}, round {round}"
         );
-        if found.len() == digests.len() || round + 1 == rounds {
+        if is_made && (found.len() == digests.len() || round + 1 == rounds) {
             is_sound(&lab, "killed");
             std::fs::remove_dir_all(lab.path().join("killed")).unwrap();
         }

@@ -19,7 +19,7 @@ fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
     assert_eq!(all["records"].as_array().unwrap().len(), digests.len());
     assert_eq!(lab.digests("cache"), digests, "nothing is removed unless it is asked for");
     let text = lab.stdout("cache gc --older-than 0s --grace 0s", 0);
-    assert!(text.contains("would go") && text.contains("--delete"), "{text}");
+    assert!(text.contains("can be deleted") && text.contains("--delete"), "{text}");
     lab.write("y.toml", &LOOP.replace("rate = 3e-3", "rate = 2e-3"));
     lab.stdout("cache gc --keep y.toml --grace 0s --delete", 0);
     assert_eq!(
@@ -27,11 +27,11 @@ fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
         4,
         "the two standard models and their scores"
     );
-    lab.stdout("cache pin x.toml", 0);
-    assert!(lab.stdout("cache pins", 0).contains("x.toml: 10 stages"));
+    lab.stdout("cache protect x.toml", 0);
+    assert!(lab.stdout("cache protected", 0).contains("x.toml: 10 stages"));
     lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
-    lab.stdout("cache pin x.toml --remove", 0);
+    lab.stdout("cache unprotect x.toml", 0);
     lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
     assert_eq!(json(&lab.stdout("cache size --json", 0))["object_bytes"], 0);
     // What is left then, if anything, is the record of an empty data set.
@@ -62,7 +62,7 @@ fn what_is_damaged_is_found_thrown_out_and_made_again() {
     let lab = Lab::new(LOOP);
     lab.stdout("run x.toml", 0);
     let digests = lab.digests("cache");
-    assert!(lab.stdout("cache verify", 0).contains("all are what their names say"));
+    assert!(lab.stdout("cache verify", 0).contains("all are intact"));
     let object = |outputs: &Value, port: &str| lab.object("cache", outputs[port]["digest"].as_str().unwrap());
     let with = |port: &str| {
         digests

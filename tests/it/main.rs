@@ -4,6 +4,7 @@ mod ablations;
 mod architecture;
 mod browser;
 mod bundles;
+mod command_line;
 mod commands;
 mod config;
 mod dag;

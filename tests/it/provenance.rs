@@ -32,7 +32,7 @@ fn a_record_is_shown_by_its_key_its_stage_and_its_output() {
     std::fs::remove_dir_all(lab.object("cache", digest)).unwrap();
     let text = lab.stdout(&format!("show {digest}"), 0);
     assert!(
-        text.contains("not in this store") && text.contains("`runner fetch FILE 'numbered[0].model'` with the file of `loop`"),
+        text.contains("not in this store") && text.contains("`runner get FILE 'numbered[0].model'` with the file of `loop`"),
         "{text}"
     );
 }
@@ -41,11 +41,11 @@ fn a_record_is_shown_by_its_key_its_stage_and_its_output() {
 fn what_is_not_there_is_said() {
     let lab = Lab::new(LOOP);
     for (words, code, expected) in [
-        ("show x.toml problems", 4, "`runner plan x.toml` says why"),
-        ("show x.toml", 2, "which stage of x.toml?"),
+        ("show x.toml problems", 4, "`runner plan x.toml` gives the reason"),
+        ("show x.toml", 2, "name a stage of x.toml"),
         ("show abc", 2, "too short"),
-        ("show abcdef", 4, "nothing in"),
-        ("show nothing", 2, "neither digits"),
+        ("show abcdef", 4, "no artifact or record in"),
+        ("show nothing", 2, "neither the start of a digest"),
         ("show x.toml score", 2, "score[0]"),
         ("why x.toml nothing", 4, "no stage has metrics yet"),
     ] {

@@ -34,7 +34,7 @@ fn a_second_store_has_all_hits_and_fetches_only_what_is_used() {
     let uploaded = uploaded.into_iter().find(|event| event["event"] == "uploaded").unwrap();
     assert_eq!((&uploaded["stages"], &uploaded["of"]), (&10.into(), &10.into()), "{uploaded}");
     let plan = lab.stdout("plan x.toml --store two", 0);
-    assert_eq!(plan.matches("at a remote").count(), 10, "{plan}");
+    assert_eq!(plan.matches("in a remote").count(), 10, "{plan}");
     let second = lab.summary("run x.toml --store two", 0);
     assert_eq!((count(&second, "cached"), count(&second, "ran")), (10, 0));
     assert_eq!(objects(&lab, "two"), 0, "a run of hits needs no object");
@@ -45,7 +45,7 @@ fn a_second_store_has_all_hits_and_fetches_only_what_is_used() {
 
     let changed = lab.summary("run x.toml standard --store two --set rate=2e-3", 0);
     assert_eq!(count(&changed, "ran"), 2);
-    let model = lab.stdout("fetch x.toml numbered[0] --store two --to out", 0);
+    let model = lab.stdout("get x.toml numbered[0] --store two --to out", 0);
     assert!(lab.path().join(model.trim()).join("model.safetensors").exists(), "{model}");
     lab.stdout("cache pull x.toml --store two", 0);
     let (one, two) = (lab.digests("one"), lab.digests("two"));
@@ -85,7 +85,7 @@ fn a_remote_that_is_not_there_stops_only_what_requires_it() {
     std::fs::create_dir(lab.path().join("shared")).unwrap();
     assert!(
         lab.stdout("cache push x.toml", 0)
-            .starts_with("1 of 1 stages are there, 1 of them new")
+            .starts_with("the remotes have 1 of 1 stages, 1 of them new")
     );
     std::fs::remove_dir_all(lab.path().join("shared")).unwrap();
     lab.write(

@@ -129,9 +129,9 @@ fn exit_codes_say_how_it_ended() {
         (
             "run x.toml --jobs 0",
             2,
-            "invalid value '0' for '--jobs <N>': a whole number from 1 is needed",
+            "invalid value '0' for '--jobs <N>': expected a whole number, 1 or more",
         ),
-        ("run x.toml --threads 0", 2, "a whole number from 1 is needed"),
+        ("run x.toml --threads 0", 2, "expected a whole number, 1 or more"),
         (
             "plan x.toml problms",
             4,

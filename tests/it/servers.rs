@@ -47,11 +47,11 @@ fn shares(lab: &Lab) {
     let summary = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
     assert_eq!((count(&summary, "cached"), count(&summary, "ran")), (10, 0));
     let pulled = run(lab, "cache pull x.toml --store two", "secret");
-    assert!(said(&pulled).contains("10 of 10 stages are here"), "{}", said(&pulled));
+    assert!(said(&pulled).contains("the store has 10 of 10 stages"), "{}", said(&pulled));
     assert_eq!(lab.digests("one"), lab.digests("two"));
     let again = run(lab, "cache push x.toml --store two", "secret");
     assert!(
-        said(&again).contains("10 of 10 stages are there, 0 of them new"),
+        said(&again).contains("the remotes have 10 of 10 stages, 0 of them new"),
         "{}",
         said(&again)
     );
@@ -112,7 +112,7 @@ fn goes_on_after_a_cut(lab: &Lab) {
     );
     assert_eq!(arrived(), 0);
     let pulled = run(lab, "cache pull x.toml --store two", "secret");
-    assert!(said(&pulled).contains("1 of 1 stages are here"), "{}", said(&pulled));
+    assert!(said(&pulled).contains("the store has 1 of 1 stages"), "{}", said(&pulled));
     assert_eq!(lab.digests("one"), lab.digests("two"));
 }
 

@@ -6,7 +6,7 @@ use lab::config::{self, Experiment, LoadOptions};
 use lab::config::{ConfigValue, ParamError};
 use lab::plan::{self, Dag};
 use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use runner::cli::diagnostics::{Rejected, Style};
+use runner::cli::diagnostics::{DiagnosticStyle, Rejected};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -245,7 +245,7 @@ pub fn build(options: &LoadOptions) -> Result<(Experiment, Dag), Rejected> {
 
 /// As drawn without colours, 100 columns wide.
 pub fn draw(rejected: &Rejected) -> String {
-    rejected.render(Style {
+    rejected.render(DiagnosticStyle {
         color: false,
         unicode: true,
         width: 100,

@@ -21,16 +21,16 @@ fn stderr(lab: &Lab, words: &str, code: i32) -> String {
 #[test]
 fn a_key_is_made_once_and_only_its_owner_can_read_it() {
     let lab = lab();
-    assert!(stderr(&lab, "key show", 2).contains("runner key new"));
-    let public = lab.stdout("key new", 0);
+    assert!(stderr(&lab, "signing-key show", 2).contains("runner signing-key new"));
+    let public = lab.stdout("signing-key new", 0);
     assert!(public.starts_with("ed25519:") && public.trim().len() == 72, "{public}");
-    assert_eq!(lab.stdout("key show", 0), public);
+    assert_eq!(lab.stdout("signing-key show", 0), public);
     let path = lab.path().join("runner/key");
     let about = std::fs::metadata(&path).unwrap();
     assert_eq!(about.permissions().mode() & 0o777, 0o600);
-    assert!(stderr(&lab, "key new", 2).contains("already"));
+    assert!(stderr(&lab, "signing-key new", 2).contains("already"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(stderr(&lab, "key show", 2).contains("others can read"));
+    assert!(stderr(&lab, "signing-key show", 2).contains("others can read"));
 }
 
 #[test]
@@ -40,8 +40,8 @@ fn where_a_signature_is_required_nothing_else_counts() {
     lab.write("runner/config.toml", "[settings]\nrequire_signature = true\n");
     assert!(stderr(&lab, "run x.toml problems mixed", 2).contains("sign = true"));
     lab.write("runner/config.toml", "[settings]\nrequire_signature = true\nsign = true\n");
-    assert!(stderr(&lab, "run x.toml problems mixed", 2).contains("runner key new"));
-    let public = lab.stdout("key new", 0);
+    assert!(stderr(&lab, "run x.toml problems mixed", 2).contains("runner signing-key new"));
+    let public = lab.stdout("signing-key new", 0);
     let plan = lab.stdout("plan x.toml problems", 0);
     assert!(plan.contains("its record is ignored: it is not signed"), "{plan}");
     let warned = stderr(&lab, "run x.toml problems mixed", 0);
@@ -68,7 +68,7 @@ fn where_a_signature_is_required_nothing_else_counts() {
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     };
     assert!(
-        lab.command("key new")
+        lab.command("signing-key new")
             .env("XDG_CONFIG_HOME", &colleague)
             .status()
             .unwrap()
@@ -87,7 +87,7 @@ fn where_a_signature_is_required_nothing_else_counts() {
 #[test]
 fn a_forged_record_is_a_miss() {
     let lab = lab();
-    lab.stdout("key new", 0);
+    lab.stdout("signing-key new", 0);
     lab.write("runner/config.toml", "[settings]\nrequire_signature = true\nsign = true\n");
     lab.stdout("run x.toml problems", 0);
     let digests = lab.digests("cache");

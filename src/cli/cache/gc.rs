@@ -1,47 +1,49 @@
-//! `runner cache gc`: what nobody needs any more, and removing it.
+//! `runner cache gc`: lists and deletes artifacts that are no longer needed.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
+use humantime::parse_duration;
 use serde_json::{Value, json};
 
-use super::{StoreArgs, amounts, bytes, pin};
-use crate::cli::experiment::ExperimentArgs;
-use crate::cli::{Exit, Failed, print, print_json};
-use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind, Store};
+use super::{StoreArgs, bytes, protect};
+use crate::cli::experiment::{ExperimentArgs, OverrideArgs, StoreFolderArgs};
+use crate::cli::{CliError, Exit, print, print_json};
+use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind};
 use lab::text::{Align, Paint, TextTable, duration};
 
-/// So many records are listed for people: the dearest of those that would go.
-const LISTED: usize = 20;
+/// The number of records in the table: those with the highest cost.
+const LISTED_RECORDS: usize = 20;
 
-/// Which artifacts may go.
+/// The rules for what to delete.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GcArgs {
     #[command(flatten)]
     pub store: StoreArgs,
 
-    /// Keep what this experiment needs; may be given several times. With neither --older-than nor --max-size, all else goes
+    /// Keep what this experiment needs; may be repeated. Without --older-than and --max-size, everything else is deleted
     #[arg(long, value_name = "FILE")]
     pub keep: Vec<PathBuf>,
 
-    /// Profiles of the experiments to keep, in addition to the experiments as they are
+    /// Also keep what the experiments need with this profile; may be repeated
     #[arg(long = "keep-profile", value_name = "NAME")]
     pub keep_profiles: Vec<String>,
 
-    /// Artifacts made longer ago may go: `30d`, `12h`, `2w`; also logs of runs, checkpoints of stages that were stopped, and downloads
-    #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
+    /// Delete artifacts, logs, checkpoints of stopped stages and downloads older than TIME: `30d`, `12h`, `2w`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub older_than: Option<Duration>,
 
-    /// Until the artifacts take no more than this, what is cheapest to compute again goes: `50GB`
-    #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
-    pub max_size: Option<u64>,
+    /// Delete the artifacts that are cheapest to recompute until the store is below SIZE: `50GB`
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<ByteSize>,
 
-    /// Keep whatever is younger, in any case
-    #[arg(long, value_name = "TIME", value_parser = amounts::duration, default_value = "1h")]
+    /// Keep everything younger than TIME
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
     pub grace: Duration,
 
-    /// Remove it; without this, only say what would go
+    /// Delete the listed artifacts
     #[arg(long)]
     pub delete: bool,
 
@@ -50,29 +52,30 @@ pub struct GcArgs {
     pub json: bool,
 }
 
-/// Says what would go, and removes it where that is asked for.
-pub(super) fn gc(args: &GcArgs) -> Result<Exit, Failed> {
-    let store = Store::open(&args.store.folder()?)?;
+/// Lists what can be deleted; deletes it with `--delete`.
+pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
+    let store = args.store.open()?;
     let (mut keys, mut objects) = (HashSet::new(), HashSet::new());
     for file in &args.keep {
         let profiles = args.keep_profiles.iter().map(|profile| vec![profile.clone()]);
         for profiles in std::iter::once(Vec::new()).chain(profiles) {
             let experiment = ExperimentArgs {
                 file: file.clone(),
-                profiles,
-                set: Vec::new(),
-                store: Some(store.folder().to_owned()),
+                overrides: OverrideArgs { profiles, set: Vec::new() },
+                store: StoreFolderArgs {
+                    folder: Some(store.folder().to_owned()),
+                },
             };
-            let (pin, _) = pin::of(&experiment)?;
-            keys.extend(pin.keys);
-            objects.extend(pin.objects);
+            let (protection, _) = protect::protection_of(&experiment)?;
+            keys.extend(protection.keys);
+            objects.extend(protection.objects);
         }
     }
     let plan = store.plan_gc(&GcRules {
         keys,
         objects,
         older_than: args.older_than,
-        max_bytes: args.max_size,
+        max_bytes: args.max_size.map(|size| size.as_u64()),
         all: !args.keep.is_empty() && args.older_than.is_none() && args.max_size.is_none(),
         grace: args.grace,
     })?;
@@ -111,7 +114,8 @@ fn as_json(plan: &GcPlan, removed: Option<GcSummary>) -> Value {
     })
 }
 
-fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
+/// The table of records that can be deleted, without those of the lowest cost.
+fn table(plan: &GcPlan) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
         title("cost", Align::Right),
@@ -121,8 +125,8 @@ fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
         title("stage", Align::Left),
         title("experiment", Align::Left),
     ]);
-    let listed = plan.victims.len().saturating_sub(LISTED);
-    for victim in &plan.victims[listed..] {
+    let unlisted = plan.victims.len().saturating_sub(LISTED_RECORDS);
+    for victim in &plan.victims[unlisted..] {
         table.row([
             (duration(victim.cost), None),
             (duration(victim.seconds), None),
@@ -133,38 +137,40 @@ fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
         ]);
     }
     let mut text = String::new();
-    if listed > 0 {
-        text += &format!("{listed} records that cost less, and\n");
+    if unlisted > 0 {
+        text += &format!("{unlisted} records with a lower cost, and:\n");
     }
-    if !plan.victims.is_empty() {
-        text += &table.render(Paint::default());
-    }
+    text + &table.render(Paint::default())
+}
+
+fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
+    let mut text = if plan.victims.is_empty() { String::new() } else { table(plan) };
     let (count, size) = (plan.objects.len(), bytes(plan.objects.values().sum()));
     text += &match removed {
         None => format!(
-            "{} records and {count} artifacts, {size}, would go ({} of them no record names){}; --delete removes them\n",
+            "{} records and {count} artifacts, {size}, can be deleted ({} artifacts have no record){}; `--delete` deletes them\n",
             plan.victims.len(),
             plan.orphans,
             leftovers(plan)
         ),
         Some(removed) => format!(
-            "removed {} records, {} of artifacts and {} beside them\n",
+            "deleted {} records, {} of artifacts and {} of other files\n",
             removed.records,
             bytes(removed.object_bytes),
             bytes(removed.other_bytes)
         ),
     };
-    text += &format!("{} records and {} of artifacts stay\n", plan.kept_records, bytes(plan.kept_bytes));
+    text += &format!("kept {} records and {} of artifacts\n", plan.kept_records, bytes(plan.kept_bytes));
     if plan.unreadable > 0 {
         text += &format!(
-            "{} records cannot be read, so artifacts that no record names stay too: `runner cache repair` throws them out\n",
+            "{} records cannot be read, so artifacts without a record are kept too; `runner cache repair` removes unreadable records\n",
             plan.unreadable
         );
     }
     text
 }
 
-/// `, and 3 folders of runs, 1 checkpoint, 1.2 GB`.
+/// `, and 3 run folders, 1 checkpoint, 1.2 GB`.
 fn leftovers(plan: &GcPlan) -> String {
     if plan.leftovers.is_empty() {
         return String::new();
@@ -178,7 +184,7 @@ fn leftovers(plan: &GcPlan) -> String {
         }
     };
     let parts = [
-        count(LeftoverKind::Run, "folder of a run", "folders of runs"),
+        count(LeftoverKind::Run, "run folder", "run folders"),
         count(LeftoverKind::Checkpoint, "checkpoint", "checkpoints"),
         count(LeftoverKind::Download, "download", "downloads"),
     ];

@@ -1,9 +1,8 @@
-//! `runner cache`: where the store is, what is in it, keeping house there, and bringing artifacts to remotes and back.
+//! `runner cache`: the location and size of the store, its housekeeping, and uploads to remotes and downloads from them.
 
-mod alike;
-mod amounts;
+mod compare_artifacts;
 mod gc;
-mod pin;
+mod protect;
 mod rerun;
 mod verify;
 
@@ -11,25 +10,32 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
-use crate::cli::session::{folder, settings};
-use crate::cli::{Exit, Failed, print, print_json, transfer};
+use crate::cli::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
+use crate::cli::session::{folder, open_store, settings};
+use crate::cli::{CliError, Exit, print, print_json, push_pull};
 use lab::config;
 use lab::store::{Store, StoreSize};
 use lab::text::bytes;
 
-/// Say where the store is and what it holds, and keep house there
+/// Inspect, clean, check and share the store
 #[derive(Clone, Debug, clap::Args)]
 pub struct CacheArgs {
     #[command(subcommand)]
     pub command: CacheCommand,
 }
 
-/// What to do with the store.
+/// The subcommands of `runner cache`.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum CacheCommand {
-    /// Print the store's folder
-    Dir(StoreArgs),
+    /// Print the folder of the store
+    Dir {
+        #[command(flatten)]
+        store: StoreArgs,
+
+        /// Print JSON: `{"path"}`
+        #[arg(long)]
+        json: bool,
+    },
     /// Print how much the store holds
     Size {
         #[command(flatten)]
@@ -39,44 +45,47 @@ pub enum CacheCommand {
         #[arg(long)]
         json: bool,
     },
-    Push(transfer::PushArgs),
-    Pull(transfer::PullArgs),
-    /// Say which artifacts nobody needs any more and what losing each costs; remove them with `--delete`
+    Push(push_pull::PushArgs),
+    Pull(push_pull::PullArgs),
+    /// List the artifacts that can be deleted and the cost of recomputing them; delete them with `--delete`
     Gc(gc::GcArgs),
-    /// Hash everything again and say what is not what its name says
+    Protect(protect::ProtectArgs),
+    Unprotect(protect::UnprotectArgs),
+    Protected(protect::ProtectedArgs),
+    /// Re-hash every artifact and record and report damage
     Verify {
         #[command(flatten)]
-        what: verify::VerifyArgs,
+        args: verify::VerifyArgs,
 
-        /// Run so many stages again instead, drawn by lot (or the records named), and say whether they put out the same
+        /// Instead, run N stages again (chosen at random, or with keys that start with DIGITS) and compare their outputs
         #[arg(long, value_name = "N")]
         rerun: Option<std::num::NonZeroUsize>,
     },
-    /// Throw out what is damaged; the next run makes it again
+    /// Remove damaged artifacts and records; the next run computes them again
     Repair(verify::VerifyArgs),
-    /// Keep what the store has of an experiment, whatever its age
-    Pin(pin::PinArgs),
-    /// List the experiments that are kept
-    Pins(pin::PinsArgs),
 }
 
-/// Which store.
+/// The store of an experiment or of this folder.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
-    /// The store of this experiment, as its files of settings say (else that of this folder's settings)
+    /// Use the store of this experiment [default: the store of the current folder's settings]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
-    /// Folder of the store (also `RUNNER_STORE`)
-    #[arg(long, value_name = "DIR")]
-    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 }
 
 impl StoreArgs {
+    /// Opens the store.
+    fn open(&self) -> Result<Store, CliError> {
+        open_store(&self.folder()?)
+    }
+
     /// The folder that a run would use.
-    fn folder(&self) -> Result<PathBuf, Failed> {
+    fn folder(&self) -> Result<PathBuf, CliError> {
         let Some(file) = &self.file else {
-            return Ok(folder(&settings(Path::new(""), self.store.as_deref())?));
+            return Ok(folder(&settings(Path::new(""), &self.store)?));
         };
         let experiment = ExperimentArgs {
             file: file.clone(),
@@ -88,25 +97,33 @@ impl StoreArgs {
     }
 }
 
-/// Prints the folder, or what is in it.
+/// Runs a subcommand.
 ///
 /// # Errors
 /// When the experiment is wrong, or the store cannot be read.
-pub fn cache(args: &CacheArgs) -> Result<Exit, Failed> {
+pub fn cache(args: &CacheArgs) -> Result<Exit, CliError> {
     match &args.command {
-        CacheCommand::Dir(store) => print(&format!("{}\n", store.folder()?.display())),
-        CacheCommand::Push(args) => transfer::push(args),
-        CacheCommand::Pull(args) => transfer::pull(args),
+        CacheCommand::Dir { store, json } => {
+            let path = store.folder()?;
+            if *json {
+                print_json(&json!({"path": path}))
+            } else {
+                print(&format!("{}\n", path.display()))
+            }
+        }
+        CacheCommand::Push(args) => push_pull::push(args),
+        CacheCommand::Pull(args) => push_pull::pull(args),
         CacheCommand::Size { store, json } => {
-            let size = Store::open(&store.folder()?)?.size()?;
+            let size = store.open()?.size()?;
             if *json { print_json(&json!(size)) } else { print(&as_text(&size)) }
         }
         CacheCommand::Gc(args) => gc::gc(args),
-        CacheCommand::Verify { what, rerun: Some(count) } => verify::rerun(what, count.get()),
-        CacheCommand::Verify { what, rerun: None } => verify::verify(what, false),
+        CacheCommand::Protect(args) => protect::protect(args),
+        CacheCommand::Unprotect(args) => protect::unprotect(args),
+        CacheCommand::Protected(args) => protect::protected(args),
+        CacheCommand::Verify { args, rerun: Some(count) } => verify::rerun(args, count.get()),
+        CacheCommand::Verify { args, rerun: None } => verify::verify(args, false),
         CacheCommand::Repair(args) => verify::verify(args, true),
-        CacheCommand::Pin(args) => pin::pin(args),
-        CacheCommand::Pins(args) => pin::pins(args),
     }
 }
 
@@ -118,7 +135,7 @@ fn as_text(size: &StoreSize) -> String {
         other_bytes,
     } = size;
     format!(
-        "{objects} artifacts, {}\n{records} records of stages\n{} of logs, checkpoints and work in progress\n",
+        "{objects} artifacts, {}\n{records} records\n{} of logs, checkpoints and work in progress\n",
         bytes(*object_bytes),
         bytes(*other_bytes)
     )

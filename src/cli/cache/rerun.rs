@@ -1,14 +1,14 @@
 //! `runner cache verify --rerun N`: runs stages again, from their records alone, and compares their outputs with the store.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::alike::{self, Likeness, TOLERANCE};
-use crate::cli::{Exit, Failed, print, print_json};
+use super::compare_artifacts::{self, Likeness, TOLERANCE};
+use crate::cli::progress::ProgressLine;
+use crate::cli::{CliError, Exit, print, print_json};
 use kinds::kinds;
 use lab::event::StageName;
 use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
@@ -29,29 +29,31 @@ struct RerunOutcome {
 }
 
 /// Runs `count` stages again: a random choice of those named, or of all that can be run again.
-pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: bool) -> Result<Exit, Failed> {
+pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: bool) -> Result<Exit, CliError> {
     let chosen = choose(store, named, count)?;
     if chosen.is_empty() {
-        return Err(Failed::NothingSelected(
+        return Err(CliError::NothingSelected(
             "no stage can be run again: it must have its inputs and outputs in the store, be of a kind in this version, and read nothing from outside"
                 .to_owned(),
         ));
     }
-    let program = std::env::current_exe().map_err(Failed::Program)?;
+    let program = std::env::current_exe().map_err(CliError::Program)?;
+    let progress = ProgressLine::new();
     let mut outcomes = Vec::new();
     for (key, record) in chosen {
         let name = StageName {
             name: record.stage.clone(),
             variant: record.variant.clone(),
         };
-        announce(&format!("running {name} again, which took {}", duration(record.seconds)));
-        let (found, seconds) = run_again(store, &record, &program)?;
+        progress.show(&format!("running {name} again, which took {}", duration(record.seconds)));
+        let (found, seconds) = run_again(store, &record, &program, &progress)?;
         let outcome = RerunOutcome { key, name, seconds, found };
         if !as_json {
-            print(&line(&outcome))?;
+            progress.suspend(|| print(&line(&outcome)))?;
         }
         outcomes.push(outcome);
     }
+    drop(progress);
     if as_json {
         let list: Vec<_> = outcomes.iter().map(as_value).collect();
         print_json(&json!({"tolerance": TOLERANCE, "stages": list}))?;
@@ -113,7 +115,7 @@ fn kind_of(record: &Record) -> Option<&'static Kind> {
 }
 
 /// Runs a stage into a temporary store, and compares its outputs with those of the record.
-fn run_again(store: &Store, record: &Record, program: &Path) -> Result<(Result<Likeness, String>, f64), Failed> {
+fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine) -> Result<(Result<Likeness, String>, f64), CliError> {
     let workspace = store.workspace()?;
     let made = record.outputs.values().map(|artifact| artifact.digest);
     let needed: Vec<Digest> = record.fingerprint.inputs.values().flatten().copied().chain(made).collect();
@@ -139,11 +141,13 @@ fn run_again(store: &Store, record: &Record, program: &Path) -> Result<(Result<L
         sign: None,
     };
     let mut worker = LocalExecutor::new(program.to_owned());
-    worker.start(0, &order, &workspace.path().join("log")).map_err(Failed::Program)?;
+    worker.start(0, &order, &workspace.path().join("log")).map_err(CliError::Program)?;
     loop {
         match worker.next(MESSAGE_TIMEOUT) {
             None => {}
-            Some((_, WorkerMessage::Progress(progress))) => announce(&format!("{} of {} {}", progress.done, progress.total, progress.unit)),
+            Some((_, WorkerMessage::Progress(progress))) => {
+                line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit))
+            }
             Some((_, WorkerMessage::Done { outputs, seconds })) => {
                 let digests = |outputs: &Outputs| -> BTreeMap<String, Digest> {
                     outputs.iter().map(|(port, artifact)| (port.clone(), artifact.digest)).collect()
@@ -166,7 +170,7 @@ fn compare(store: &Store, old: &BTreeMap<String, Digest>, temporary: &Store, new
         return Likeness::Different;
     }
     let pairs = old.values().zip(new.values());
-    let likeness = pairs.map(|(old, new)| alike::compare(&store.object(old), &temporary.object(new)));
+    let likeness = pairs.map(|(old, new)| compare_artifacts::compare(&store.object(old), &temporary.object(new)));
     likeness.max().unwrap_or(Likeness::Different)
 }
 
@@ -181,7 +185,6 @@ fn outcome_word(found: &Result<Likeness, String>) -> &str {
 
 fn line(outcome: &RerunOutcome) -> String {
     let RerunOutcome { key, name, seconds, found } = outcome;
-    announce("");
     let why = found.as_ref().err().map_or_else(String::new, |error| format!(": {error}"));
     format!("{}  {}  {name}, {}{why}\n", key.short(), outcome_word(found), duration(*seconds))
 }
@@ -207,12 +210,4 @@ fn as_value(outcome: &RerunOutcome) -> serde_json::Value {
         "key": outcome.key, "stage": outcome.name.name, "variant": outcome.name.variant, "seconds": outcome.seconds,
         "outcome": outcome_word(&outcome.found), "error": outcome.found.as_ref().err(),
     })
-}
-
-/// Shows a status on standard error if that is a terminal. The next status replaces it.
-fn announce(text: &str) {
-    if io::stderr().is_terminal() {
-        // A status that cannot be written is lost.
-        let _ = write!(io::stderr(), "\r\x1b[K{text}");
-    }
 }

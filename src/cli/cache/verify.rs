@@ -1,41 +1,36 @@
-//! `runner cache verify` and `repair`: whether everything is what its name says.
+//! `runner cache verify` and `repair`: finding and removing damaged artifacts and records.
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{StoreArgs, bytes};
-use crate::cli::{Exit, Failed, print, print_json};
+use crate::cli::experiment::StoreFolderArgs;
+use crate::cli::progress::ProgressLine;
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::store::{Damage, Store, StoreEntry, VerifySummary};
 
-/// How often progress is said.
-const PULSE: Duration = Duration::from_millis(500);
-
-/// What to look at.
+/// Which artifacts and records to verify.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Only artifacts and records whose names begin so
+    /// Only digests that start with DIGITS
     #[arg(value_name = "DIGITS")]
-    pub named: Vec<String>,
+    pub digits: Vec<String>,
 
-    /// Folder of the store (also `RUNNER_STORE`)
-    #[arg(long, value_name = "DIR", env = "RUNNER_STORE")]
-    pub store: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Looks, says what is damaged, and takes it out where `repair` is asked for.
-pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
+/// Prints what is damaged; `repair` removes it.
+pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, CliError> {
     let (store, named) = open(args)?;
-    let progress = Progress::new();
-    let verified = store.verify((!args.named.is_empty()).then_some(named.as_slice()), &|bytes| progress.seen(bytes))?;
-    progress.end();
+    let progress = VerifyProgress::new();
+    let verified = store.verify((!args.digits.is_empty()).then_some(named.as_slice()), &|bytes| progress.add(bytes))?;
+    drop(progress);
     if repair {
         for damage in &verified.damaged {
             store.discard(damage)?;
@@ -53,25 +48,25 @@ pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, Failed> {
     })
 }
 
-/// Runs stages again and says whether they put out the same.
-pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, Failed> {
+/// Runs `count` stages again and compares their outputs with the stored ones.
+pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, CliError> {
     let (store, named) = open(args)?;
     super::rerun::rerun(&store, &named, count, args.json)
 }
 
-/// The store, and what is named in it.
-fn open(args: &VerifyArgs) -> Result<(Store, Vec<StoreEntry>), Failed> {
+/// Opens the store, and finds the artifacts and records to verify.
+fn open(args: &VerifyArgs) -> Result<(Store, Vec<StoreEntry>), CliError> {
     let folder = StoreArgs {
         file: None,
         store: args.store.clone(),
     };
-    let store = Store::open(&folder.folder()?)?;
+    let store = folder.open()?;
     let mut named: Vec<StoreEntry> = Vec::new();
-    for digits in &args.named {
+    for digits in &args.digits {
         let found = store.find_by_prefix(digits)?;
         if found.is_empty() {
-            return Err(Failed::NothingSelected(format!(
-                "nothing in {} begins with `{digits}`",
+            return Err(CliError::NothingSelected(format!(
+                "no artifact or record in {} starts with `{digits}`",
                 store.folder().display()
             )));
         }
@@ -105,45 +100,32 @@ fn as_text(verified: &VerifySummary, repaired: bool) -> String {
     let VerifySummary { objects, records, .. } = verified;
     text += &format!("{objects} artifacts, {}, and {records} records: ", bytes(verified.bytes));
     text += &match (verified.damaged.len(), repaired) {
-        (0, _) => "all are what their names say\n".to_owned(),
-        (count, true) => format!("{count} were damaged and are thrown out; the stages that made them run again\n"),
-        (count, false) => format!("{count} are damaged; `runner cache repair` throws them out, and the next run makes them again\n"),
+        (0, _) => "all are intact\n".to_owned(),
+        (count, true) => format!("removed {count} that were damaged; the next run computes them again\n"),
+        (count, false) => format!("{count} are damaged; `runner cache repair` removes them, and the next run computes them again\n"),
     };
     text
 }
 
-/// Says on a terminal how much was read.
-struct Progress {
+/// Counts what was hashed, from several threads.
+struct VerifyProgress {
+    line: ProgressLine,
     bytes: AtomicU64,
     entries: AtomicU64,
-    said: Mutex<Instant>,
-    shown: bool,
 }
 
-impl Progress {
+impl VerifyProgress {
     fn new() -> Self {
         Self {
+            line: ProgressLine::new(),
             bytes: AtomicU64::new(0),
             entries: AtomicU64::new(0),
-            said: Mutex::new(Instant::now()),
-            shown: io::stderr().is_terminal(),
         }
     }
 
-    fn seen(&self, more: u64) {
-        let total = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
+    fn add(&self, entry_bytes: u64) {
+        let total = self.bytes.fetch_add(entry_bytes, Ordering::Relaxed) + entry_bytes;
         let entries = self.entries.fetch_add(1, Ordering::Relaxed) + 1;
-        let Ok(mut said) = self.said.try_lock() else { return };
-        if self.shown && said.elapsed() > PULSE {
-            *said = Instant::now();
-            // There is nowhere to say that standard error is gone.
-            let _ = write!(io::stderr(), "\r{entries} entries, {}   ", bytes(total));
-        }
-    }
-
-    fn end(&self) {
-        if self.shown {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+        self.line.show(&format!("{entries} entries, {}", bytes(total)));
     }
 }

@@ -1,33 +1,33 @@
-//! One artifact.
+//! The description of an artifact.
 
 use serde_json::{Value, json};
 
-use super::Makers;
+use super::Producers;
 use super::card::Card;
-use super::makers::Place;
-use crate::cli::{Exit, Failed, print, print_json};
+use super::producers::PortUse;
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::hash::Digest;
 use lab::store::{Store, StoreError, files_of};
 use lab::text::bytes;
 
-/// So many files of a folder, and stages that use it, are listed for people.
-const MANY: usize = 12;
+/// The maximum number of files, and of stages that use the artifact, to list.
+const MAX_LISTED: usize = 12;
 
-/// Prints what the artifact is.
-pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
+/// Prints the description.
+pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: bool) -> Result<Exit, CliError> {
     let path = store.object(digest);
-    let is_there = path.exists();
-    let files = if is_there { files(store, digest)? } else { Vec::new() };
-    let (made, used): (Vec<&Place>, Vec<&Place>) = (makers.made(digest).collect(), makers.used(digest).collect());
+    let exists = path.exists();
+    let files = if exists { list_files(store, digest)? } else { Vec::new() };
+    let (produced, used): (Vec<&PortUse>, Vec<&PortUse>) = (producers.producers_of(digest).collect(), producers.users_of(digest).collect());
     if json {
         let files = files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes}));
         return print_json(&json!({
             "artifact": digest,
-            "path": is_there.then(|| path.display().to_string()),
-            "bytes": makers.artifact(digest).map(|artifact| artifact.bytes),
+            "path": exists.then(|| path.display().to_string()),
+            "bytes": producers.artifact(digest).map(|artifact| artifact.bytes),
             "files": files.collect::<Vec<Value>>(),
-            "made_by": made.iter().map(|place| as_json(place)).collect::<Vec<_>>(),
-            "used_by": used.iter().map(|place| as_json(place)).collect::<Vec<_>>(),
+            "made_by": produced.iter().map(|port_use| as_json(port_use)).collect::<Vec<_>>(),
+            "used_by": used.iter().map(|port_use| as_json(port_use)).collect::<Vec<_>>(),
         }));
     }
     let mut card = Card::default();
@@ -35,7 +35,7 @@ pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) 
     let total = files.iter().map(|(_, bytes)| bytes).sum::<u64>();
     card.line(
         "is",
-        &match (is_there, path.is_dir()) {
+        &match (exists, path.is_dir()) {
             (true, true) => format!("a folder of {} files, {}", files.len(), bytes(total)),
             (true, false) => format!("a file of {}", bytes(total)),
             (false, _) => "not in this store".to_owned(),
@@ -44,22 +44,22 @@ pub(super) fn show(store: &Store, digest: &Digest, makers: &Makers, json: bool) 
     if path.is_dir() {
         card.lines("", shortened(files.iter().map(|(name, size)| format!("{name}, {}", bytes(*size)))));
     }
-    card.lines("made by", made.iter().map(|place| from(place)));
-    card.lines("used by", shortened(used.iter().map(|place| from(place))));
-    card.line("get it", &get(&path, is_there, &made));
+    card.lines("made by", produced.iter().map(|port_use| as_line(port_use)));
+    card.lines("used by", shortened(used.iter().map(|port_use| as_line(port_use))));
+    card.line("get it", &how_to_get(&path, exists, &produced));
     print(&card.text())
 }
 
-/// Where it is, or how to have it again.
-fn get(path: &std::path::Path, is_there: bool, made: &[&Place]) -> String {
-    match made.first() {
-        _ if is_there => path.display().to_string(),
-        Some(place) => {
-            let Place {
+/// The path of the artifact, or how to get it back.
+fn how_to_get(path: &std::path::Path, exists: bool, produced: &[&PortUse]) -> String {
+    match produced.first() {
+        _ if exists => path.display().to_string(),
+        Some(port_use) => {
+            let PortUse {
                 stage, experiment, port, ..
-            } = place;
+            } = port_use;
             format!(
-                "`runner fetch FILE '{}.{port}'` with the file of `{experiment}`, if a remote has it; else run `{stage}` again",
+                "`runner get FILE '{}.{port}'` with the file of `{experiment}` if a remote has it; otherwise run `{stage}` again",
                 stage.name
             )
         }
@@ -67,32 +67,32 @@ fn get(path: &std::path::Path, is_there: bool, made: &[&Place]) -> String {
     }
 }
 
-fn from(place: &Place) -> String {
-    format!("{place} of {}, record {}", place.experiment, place.key.short())
+fn as_line(port_use: &PortUse) -> String {
+    format!("{port_use} of {}, record {}", port_use.experiment, port_use.key.short())
 }
 
-fn as_json(place: &Place) -> Value {
+fn as_json(port_use: &PortUse) -> Value {
     json!({
-        "stage": place.stage.name, "variant": place.stage.variant, "experiment": place.experiment, "port": place.port, "key": place.key,
+        "stage": port_use.stage.name, "variant": port_use.stage.variant, "experiment": port_use.experiment, "port": port_use.port, "key": port_use.key,
     })
 }
 
 fn shortened(lines: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = lines.collect();
-    if lines.len() > MANY {
-        let rest = lines.len() - MANY;
-        lines.truncate(MANY);
+    if lines.len() > MAX_LISTED {
+        let rest = lines.len() - MAX_LISTED;
+        lines.truncate(MAX_LISTED);
         lines.push(format!("and {rest} more"));
     }
     lines
 }
 
-/// The files of an object with their sizes; one without a name is the object itself.
-fn files(store: &Store, digest: &Digest) -> Result<Vec<(String, u64)>, StoreError> {
+/// The files of an artifact with their sizes; the name is empty if the artifact is a file.
+fn list_files(store: &Store, digest: &Digest) -> Result<Vec<(String, u64)>, StoreError> {
     let path = store.object(digest);
     let mut found = Vec::new();
     for file in files_of(&path)? {
-        let bytes = std::fs::metadata(&file).map_or(0, |about| about.len());
+        let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
         let name = file.strip_prefix(&path).unwrap_or(&file);
         found.push((name.to_string_lossy().into_owned(), bytes));
     }

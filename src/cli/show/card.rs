@@ -1,23 +1,23 @@
-//! Facts as lines, each with its label.
+//! Lines of text, each with a label.
 
-/// The labels' column.
-const WIDTH: usize = 10;
+/// The width of the column of labels.
+const LABEL_WIDTH: usize = 10;
 
-/// Lines of `label      value`; a label that goes on is written once.
+/// Lines of `label      value`.
 #[derive(Default)]
 pub struct Card(String);
 
 impl Card {
-    /// Adds a line, if there is something to say.
+    /// Adds a line, unless the value is empty.
     pub fn line(&mut self, label: &str, value: &str) {
         if !value.is_empty() {
-            let line = format!("{label:<WIDTH$}  {value}");
+            let line = format!("{label:<LABEL_WIDTH$}  {value}");
             self.0 += line.trim_end();
             self.0.push('\n');
         }
     }
 
-    /// Adds a line for each value, the label on the first.
+    /// Adds a line for each value, with the label on the first.
     pub fn lines(&mut self, label: &str, values: impl IntoIterator<Item = String>) {
         let mut label = label;
         for value in values {
@@ -26,7 +26,7 @@ impl Card {
         }
     }
 
-    /// The text.
+    /// The finished text.
     pub fn text(self) -> String {
         self.0
     }

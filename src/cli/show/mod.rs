@@ -1,77 +1,71 @@
-//! `runner show`: what an artifact or a stage's record is, who made it from what, and where it is.
+//! `runner show`: the provenance and location of an artifact or record.
 
 mod artifact;
 mod card;
-mod makers;
+mod producers;
 pub(super) mod record;
 
-use makers::Makers;
+use producers::Producers;
 
 use std::path::{Path, PathBuf};
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::session::{folder, settings};
-use super::{Exit, Failed, Session};
+use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
+use super::session::{folder, open_store, settings};
+use super::{CliError, Exit, Session};
 use lab::hash::Digest;
 use lab::plan::Selection;
 use lab::plan::StageState;
 use lab::store::{Store, StoreEntry};
 
-/// So many digits of a name are needed to look it up.
-const DIGITS: usize = 4;
+/// The minimum number of digits to look up a digest or key.
+const MIN_DIGITS: usize = 4;
 
-/// Say what an artifact or a record is, who made it from what, when and where
+/// Show what produced an artifact or record, from which inputs, when and where
 ///
-/// An artifact is named by the first digits of its digest, a record by those of its key, or by FILE and STAGE.
+/// An artifact is named by the first digits of its digest, a record by those of its key or by FILE and STAGE.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ShowArgs {
-    /// Digits of a digest or key, or an experiment
+    /// First digits of a digest or key, or an experiment's file
     #[arg(value_name = "ARTIFACT|KEY|FILE")]
     pub what: PathBuf,
 
-    /// Of an experiment: the stage, as in `standard[2]`
+    /// With FILE: the stage, such as `standard[2]`
     pub stage: Option<String>,
 
-    /// Of an experiment: the stage's variant
+    /// With FILE: the variant of the stage; may be repeated
     #[arg(long = "variant", value_name = "AXIS=VALUE", value_parser = super::selection::coordinate)]
     pub variants: Vec<(String, String)>,
 
-    /// Of an experiment: apply its `[profile.NAME]`
-    #[arg(long = "profile", value_name = "NAME")]
-    pub profiles: Vec<String>,
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
 
-    /// Of an experiment: set a value
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-
-    /// Folder of the store (also `RUNNER_STORE`)
-    #[arg(long, value_name = "DIR")]
-    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub store: StoreFolderArgs,
 
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Prints it.
+/// Prints the record or artifact.
 ///
 /// # Errors
-/// When there is no such thing, or the store cannot be read.
-pub fn show(args: &ShowArgs) -> Result<Exit, Failed> {
+/// When it does not exist, or the store cannot be read.
+pub fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let digits = args.what.to_str().filter(|text| is_digits(text) && !args.what.is_file());
     let (store, named) = match (&args.stage, digits) {
         (None, Some(digits)) => {
-            let store = store(args)?;
-            let named = by_digits(&store, digits)?;
+            let store = open_store(&folder(&settings(Path::new(""), &args.store)?))?;
+            let named = find_by_digits(&store, digits)?;
             (store, named)
         }
-        (Some(stage), _) => by_stage(args, stage)?,
-        (None, None) => return Err(Failed::Usage(wrong(&args.what))),
+        (Some(stage), _) => find_by_stage(args, stage)?,
+        (None, None) => return Err(CliError::Usage(usage_error(&args.what))),
     };
-    let makers = Makers::read(&store);
+    let producers = Producers::in_store(&store);
     match named {
-        StoreEntry::Record(key) => record::show(&store, &key, &makers, args.json),
-        StoreEntry::Object(digest) => artifact::show(&store, &digest, &makers, args.json),
+        StoreEntry::Record(key) => record::show(&store, &key, &producers, args.json),
+        StoreEntry::Object(digest) => artifact::show(&store, &digest, &producers, args.json),
     }
 }
 
@@ -79,42 +73,39 @@ fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit()) && !text.is_empty()
 }
 
-fn wrong(what: &Path) -> String {
+fn usage_error(what: &Path) -> String {
     if what.is_file() {
-        return format!("which stage of {0}? `runner plan {0}` lists them", what.display());
+        return format!("name a stage of {0}; `runner plan {0}` lists them", what.display());
     }
     format!(
-        "`{}` is neither digits of a digest or key (0-9, a-f) nor a file: `runner show DIGITS` or `runner show FILE STAGE`",
+        "`{}` is neither the start of a digest or key (0-9, a-f) nor a file: `runner show DIGITS` or `runner show FILE STAGE`",
         what.display()
     )
 }
 
-/// The store that a command uses which is not about an experiment.
-fn store(args: &ShowArgs) -> Result<Store, Failed> {
-    Ok(Store::open(&folder(&settings(Path::new(""), args.store.as_deref())?))?)
-}
-
-fn by_digits(store: &Store, digits: &str) -> Result<StoreEntry, Failed> {
-    if digits.len() < DIGITS {
-        return Err(Failed::Usage(format!("`{digits}` is too short: give {DIGITS} digits or more")));
+fn find_by_digits(store: &Store, digits: &str) -> Result<StoreEntry, CliError> {
+    if digits.len() < MIN_DIGITS {
+        return Err(CliError::Usage(format!(
+            "`{digits}` is too short; give {MIN_DIGITS} digits or more"
+        )));
     }
     let mut found = store.find_by_prefix(digits)?;
     if found.is_empty() {
-        // What is gone may still be spoken of.
-        let known = Makers::read(store);
+        // A record may still name an artifact that was deleted.
+        let known = Producers::in_store(store);
         found = known
-            .all()
+            .digests()
             .filter(|digest| digest.to_string().starts_with(digits))
             .map(StoreEntry::Object)
             .collect();
     }
     match found.as_slice() {
-        [] => Err(Failed::NothingSelected(format!(
-            "nothing in {} begins with `{digits}`",
+        [] => Err(CliError::NothingSelected(format!(
+            "no artifact or record in {} starts with `{digits}`",
             store.folder().display()
         ))),
         [one] => Ok(*one),
-        many => Err(Failed::Usage(format!("`{digits}` is the beginning of {}", list(many)))),
+        many => Err(CliError::Usage(format!("`{digits}` is ambiguous: {}", list(many)))),
     }
 }
 
@@ -125,14 +116,13 @@ fn list(found: &[StoreEntry]) -> String {
     };
     let names: Vec<String> = found.iter().take(5).map(name).collect();
     let more = if found.len() > 5 { ", …" } else { "" };
-    format!("{}{more}: give more digits", names.join(", "))
+    format!("{}{more}; give more digits", names.join(", "))
 }
 
-fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Failed> {
+fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), CliError> {
     let experiment = ExperimentArgs {
         file: args.what.clone(),
-        profiles: args.profiles.clone(),
-        set: args.set.clone(),
+        overrides: args.overrides.clone(),
         store: args.store.clone(),
     };
     let selection = Selection {
@@ -146,13 +136,13 @@ fn by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Failed>
     let chosen: Vec<_> = targets.into_iter().filter(|index| chosen.contains(index)).collect();
     let [index] = chosen.as_slice() else {
         let names: Vec<String> = chosen.iter().map(|index| plan.dag.graph[*index].name.to_string()).collect();
-        return Err(Failed::Usage(format!("`{stage}` is several stages: {}", names.join("; "))));
+        return Err(CliError::Usage(format!("`{stage}` matches several stages: {}", names.join("; "))));
     };
     let entry = &plan.entries[index.index()];
     let key: Option<Digest> = entry.key.filter(|_| entry.state == StageState::Hit);
     key.map(|key| (store, StoreEntry::Record(key))).ok_or_else(|| {
-        Failed::NothingSelected(format!(
-            "`{}` is not in the store: `runner plan {}` says why, `runner run` makes it",
+        CliError::NothingSelected(format!(
+            "`{}` is not in the store; `runner plan {}` gives the reason, `runner run` computes it",
             plan.dag.graph[*index].name,
             args.what.display()
         ))
@@ -164,21 +154,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_a_name_is_said() {
+    fn a_name_of_neither_digits_nor_a_file_is_refused() {
         assert!(is_digits("0aF9") && !is_digits("x.toml") && !is_digits(""));
         assert_eq!(
-            wrong(Path::new("standrad")),
-            "`standrad` is neither digits of a digest or key (0-9, a-f) nor a file: `runner show DIGITS` or `runner show FILE STAGE`"
+            usage_error(Path::new("standrad")),
+            "`standrad` is neither the start of a digest or key (0-9, a-f) nor a file: `runner show DIGITS` or `runner show FILE STAGE`"
         );
     }
 
     #[test]
-    fn many_that_fit_are_listed() {
+    fn ambiguous_digits_are_answered_with_the_candidates() {
         let (one, other) = (Digest::of(b"1"), Digest::of(b"2"));
         let text = list(&[StoreEntry::Record(one), StoreEntry::Object(other)]);
         assert_eq!(
             text,
-            format!("record {}, artifact {}: give more digits", one.short(), other.short())
+            format!("record {}, artifact {}; give more digits", one.short(), other.short())
         );
     }
 }

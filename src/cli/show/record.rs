@@ -1,10 +1,10 @@
-//! One record.
+//! The description of a record.
 
 use serde_json::{Value, json};
 
-use super::Makers;
+use super::Producers;
 use super::card::Card;
-use crate::cli::{Exit, Failed, print, print_json};
+use crate::cli::{CliError, Exit, print, print_json};
 use lab::event::StageName;
 use lab::hash::Digest;
 use lab::store::{Record, Store};
@@ -12,19 +12,19 @@ use lab::text::bytes;
 use lab::text::duration;
 use report::record_text::{param_lines, program_and_commit, time_and_user};
 
-/// Prints what the record says.
-pub(super) fn show(store: &Store, key: &Digest, makers: &Makers, json: bool) -> Result<Exit, Failed> {
+/// Prints the description.
+pub(super) fn show(store: &Store, key: &Digest, producers: &Producers, json: bool) -> Result<Exit, CliError> {
     let Some(record) = store.record(key)? else {
-        return Err(Failed::NothingSelected(format!("the record {} is gone", key.short())));
+        return Err(CliError::NothingSelected(format!("the record {} has been deleted", key.short())));
     };
     if json {
         print_json(&as_json(store, key, &record))
     } else {
-        print(&as_text(store, key, &record, makers))
+        print(&as_text(store, key, &record, producers))
     }
 }
 
-/// The record as it is stored, with its key and the paths of its outputs (`null` for those that are not in the store).
+/// The record as it is stored, with its key and the paths of its outputs (`null` if the store does not have one).
 fn as_json(store: &Store, key: &Digest, record: &Record) -> Value {
     let path = |digest: &Digest| Some(store.object(digest)).filter(|path| path.exists());
     let paths = record
@@ -34,7 +34,7 @@ fn as_json(store: &Store, key: &Digest, record: &Record) -> Value {
     json!({"key": key, "record": record, "paths": paths.collect::<serde_json::Map<_, _>>()})
 }
 
-fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> String {
+fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) -> String {
     let fingerprint = &record.fingerprint;
     let name = StageName {
         name: record.stage.clone(),
@@ -58,26 +58,29 @@ fn as_text(store: &Store, key: &Digest, record: &Record, makers: &Makers) -> Str
         fingerprint.files.iter().map(|(name, digest)| format!("{name}  {}", digest.short())),
     );
     for (port, digests) in &fingerprint.inputs {
-        card.lines("input", digests.iter().map(|digest| format!("{port}  {}", origin(digest, makers))));
+        card.lines(
+            "input",
+            digests.iter().map(|digest| format!("{port}  {}", origin(digest, producers))),
+        );
     }
     for (port, artifact) in &record.outputs {
         let path = store.object(&artifact.digest);
-        let place = if path.exists() {
+        let location = if path.exists() {
             path.display().to_string()
         } else {
             "not in this store".to_owned()
         };
         card.line(
             "output",
-            &format!("{port}  {}, {}: {place}", artifact.digest.short(), bytes(artifact.bytes)),
+            &format!("{port}  {}, {}: {location}", artifact.digest.short(), bytes(artifact.bytes)),
         );
     }
     card.text()
 }
 
 /// `3c4d5e6f7a8b, from problems.train`
-pub(crate) fn origin(digest: &Digest, makers: &Makers) -> String {
-    let from = makers.made(digest).next();
+pub(crate) fn origin(digest: &Digest, producers: &Producers) -> String {
+    let from = producers.producers_of(digest).next();
     from.map_or_else(|| digest.short(), |place| format!("{}, from {place}", digest.short()))
 }
 
@@ -90,7 +93,7 @@ fn machine(record: &Record) -> String {
     )
 }
 
-/// `by ed25519:…`, and what is wrong with that.
+/// `by ed25519:…`, or why the signature is not trusted.
 fn signed(store: &Store, record: &Record) -> String {
     let Some(signature) = &record.signature else { return String::new() };
     match store.trust().check(&json!(record)) {
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_says_is_a_line_each() {
+    fn each_field_of_a_record_becomes_a_line() {
         let mut record = Record::new(Fingerprint::new("mix", 1, Value::Null), Outputs::new());
         record.machine.runner = "0.1.0".into();
         record.started = 1_700_000_000;

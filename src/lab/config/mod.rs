@@ -95,7 +95,7 @@ pub struct Settings {
     pub remotes: Vec<RemoteEntry>,
     /// Public keys (`ed25519:…`) of those whose records count where a signature is required.
     pub trusted: Vec<String>,
-    /// Whether records are signed with the key of `runner key new`.
+    /// Whether records are signed with the key of `runner signing-key new`.
     pub sign: bool,
     /// Whether a record without a trusted signature counts as a miss.
     pub require_signature: bool,

@@ -31,10 +31,11 @@ fn curves_and_scores_get_files_that_tensorboard_finds() {
     let board = folder.path().join("board");
     let reader = ArtifactReader {
         curve: |artifact| {
-            let readings = |loss: f64| vec![("loss".to_owned(), loss)];
+            let names = ["loss", "learning_rate"].map(str::to_owned);
+            let readings = |values: &[f64]| names.iter().cloned().zip(values.iter().copied()).collect();
             let has_curve = artifact.join("training.jsonl").exists();
             if has_curve {
-                vec![(1, readings(2.0)), (2, readings(1.0))]
+                vec![(1, readings(&[2.0])), (2, readings(&[1.0, 0.1]))]
             } else {
                 Vec::new()
             }

@@ -1,4 +1,4 @@
-//! How near two artifacts are that should be the same: to the byte, in their numbers, or not.
+//! Compares two artifacts that should be the same: byte by byte, then number by number.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,21 @@ use walkdir::WalkDir;
 use lab::hash;
 use learn::model::TensorFile;
 
-/// The largest difference of numbers that count as equal, relative to the largest of their tensor, or to themselves in text: what another order
-/// of additions makes of f32 in a training of some thousand steps is far below, another result far above.
+/// The largest difference between numbers that count as equal, relative to the largest number of their tensor, or to themselves in JSON.
+/// Another order of additions in f32, over a training of some thousand steps, gives a far smaller difference; another result a far larger
+/// one.
 pub(super) const TOLERANCE: f64 = 1e-3;
 
-/// How near two artifacts are.
+/// The result of a comparison of two artifacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Likeness {
     Identical,
-    /// The same but for numbers, which differ by no more than [`TOLERANCE`].
+    /// The same except for numbers that differ by at most [`TOLERANCE`].
     Equal,
     Different,
 }
 
-/// Compares the artifacts at two places by their files. What cannot be read or understood is compared by bytes.
+/// Compares two artifacts file by file. Files that are neither tensors nor JSON are compared byte by byte.
 pub(super) fn compare(one: &Path, other: &Path) -> Likeness {
     let (these, those) = (files(one), files(other));
     if these.is_empty() || !these.keys().eq(those.keys()) {
@@ -55,7 +56,7 @@ fn compare_files(one: &Path, other: &Path) -> Likeness {
     if near == Some(true) { Likeness::Equal } else { Likeness::Different }
 }
 
-/// Whether two files of tensors are equal within the tolerance; nothing where they are none.
+/// Whether two files of tensors are equal within the tolerance; `None` if they are not such files.
 fn tensors_near(one: &Path, other: &Path) -> Option<bool> {
     let (one, other) = (TensorFile::open(one).ok()?, TensorFile::open(other).ok()?);
     let (mut these, mut those) = (one.names(), other.names());
@@ -75,7 +76,7 @@ fn tensor_near(one: &TensorFile, other: &TensorFile, name: &str) -> Option<bool>
     Some(these.iter().zip(&those).all(near))
 }
 
-/// Whether JSON, or each line of it, is the same but for numbers that are near; nothing where they are none.
+/// Whether two JSON or JSON Lines texts are equal within the tolerance; `None` if they are not JSON.
 fn texts_near(one: &[u8], other: &[u8]) -> Option<bool> {
     let values = |bytes: &[u8]| -> Option<Vec<Value>> {
         serde_json::Deserializer::from_slice(bytes)
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_another_artifact() {
+    fn artifacts_with_other_files_differ() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("one"), "a").unwrap();

@@ -1,10 +1,10 @@
-//! Why a command ended without doing what it should, and how that is said.
+//! The errors of commands, their exit codes and messages.
 
 use std::io;
 use std::path::PathBuf;
 
 use super::Exit;
-use super::diagnostics::{Rejected, Style};
+use super::diagnostics::{DiagnosticStyle, Rejected};
 use lab::download::SourceError;
 use lab::exec;
 use lab::plan::NothingSelected;
@@ -12,48 +12,48 @@ use lab::store::StoreError;
 use lab::text::{Color, Paint};
 use report::{LookupError, ReportError, ReportFileError};
 
-/// A command that could not go on.
+/// The error of a command.
 #[derive(Debug)]
-pub enum Failed {
-    /// Something is wrong with the experiment.
+pub enum CliError {
+    /// The experiment has errors.
     Experiment(Rejected),
     /// The store is damaged, or cannot be read or written.
     Store(StoreError),
-    /// The workers' program, which is this one, could not be found or started.
+    /// A worker, which is this program, could not be found or started.
     Program(io::Error),
-    /// What was asked for cannot be printed.
+    /// Standard output cannot be written to.
     Output(io::Error),
-    /// A file that was asked for cannot be written.
+    /// A file cannot be written.
     Write(PathBuf, io::Error),
-    /// Sources that are missing, cannot be fetched or are not what they should be.
+    /// Sources are missing, cannot be downloaded, or do not match their pins.
     Sources(Vec<SourceError>),
-    /// It was stopped before the run began.
+    /// Interrupted before the run began.
     Interrupted,
-    /// The arguments do not fit together; a message with what to do.
+    /// Wrong usage: a message with what to do.
     Usage(String),
-    /// No stage is what was asked for; a message with those there are.
+    /// Nothing was selected: a message with what can be selected.
     NothingSelected(String),
 }
 
-impl From<Rejected> for Failed {
+impl From<Rejected> for CliError {
     fn from(rejected: Rejected) -> Self {
         Self::Experiment(rejected)
     }
 }
 
-impl From<StoreError> for Failed {
+impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<NothingSelected> for Failed {
+impl From<NothingSelected> for CliError {
     fn from(nothing: NothingSelected) -> Self {
         Self::NothingSelected(nothing.0)
     }
 }
 
-impl From<LookupError> for Failed {
+impl From<LookupError> for CliError {
     fn from(error: LookupError) -> Self {
         match error {
             LookupError::Store(error) => error.into(),
@@ -62,7 +62,7 @@ impl From<LookupError> for Failed {
     }
 }
 
-impl From<ReportError> for Failed {
+impl From<ReportError> for CliError {
     fn from(error: ReportError) -> Self {
         match error {
             ReportError::Store(error) => error.into(),
@@ -71,13 +71,13 @@ impl From<ReportError> for Failed {
     }
 }
 
-impl From<ReportFileError> for Failed {
+impl From<ReportFileError> for CliError {
     fn from(ReportFileError { path, error }: ReportFileError) -> Self {
         Self::Write(path, error)
     }
 }
 
-impl From<exec::RunError> for Failed {
+impl From<exec::RunError> for CliError {
     fn from(error: exec::RunError) -> Self {
         match error {
             exec::RunError::Store(error) => Self::Store(error),
@@ -86,7 +86,7 @@ impl From<exec::RunError> for Failed {
     }
 }
 
-impl Failed {
+impl CliError {
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -95,18 +95,18 @@ impl Failed {
             Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
             Self::Program(_) => Exit::StageFailed,
-            // `runner plan … | head` has all it wants.
+            // In `runner plan … | head`, `head` has all it needs.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Write(..) => Exit::StageFailed,
         }
     }
 
-    /// The text for standard error; empty if there is nothing to say.
+    /// The message for standard error; empty if none is needed.
     pub fn render(&self, color: bool) -> String {
         let message = match self {
-            Self::Experiment(rejected) => return rejected.render(Style::of_terminal(color)),
-            Self::Sources(errors) => return sources(errors, color),
-            Self::Interrupted => "interrupted (the same command goes on from here)".to_owned(),
+            Self::Experiment(rejected) => return rejected.render(DiagnosticStyle::of_terminal(color)),
+            Self::Sources(errors) => return render_source_errors(errors, color),
+            Self::Interrupted => "interrupted; run the same command again to continue".to_owned(),
             Self::Store(error) => error.to_string(),
             Self::Program(error) => format!("cannot start a worker: {error}"),
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
@@ -118,12 +118,12 @@ impl Failed {
     }
 }
 
-/// Each source with what to do about it.
-fn sources(errors: &[SourceError], color: bool) -> String {
+/// The errors of sources, each with its help.
+fn render_source_errors(errors: &[SourceError], color: bool) -> String {
     let paint = Paint::new(color);
-    let one = |error: &SourceError| {
+    let render = |error: &SourceError| {
         let help = error.help().map_or_else(String::new, |help| format!("  help: {help}\n"));
         format!("{} {error}\n{help}", paint.paint(Color::Red, "error:"))
     };
-    errors.iter().map(one).collect()
+    errors.iter().map(render).collect()
 }
