@@ -1,7 +1,6 @@
 //! `runner run`: runs the stages that the store lacks.
 
 use std::io::{self, IsTerminal};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -93,8 +92,8 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
     let cores = exec::cores();
     Ok(RunOptions {
         limits: RunLimits {
-            jobs: settings.jobs.map_or(cores, NonZeroUsize::get),
-            threads: settings.threads.map_or(cores, NonZeroUsize::get),
+            jobs: settings.jobs(cores),
+            threads: settings.threads(cores),
             keep_going: settings.keep_going,
         },
         device: settings.device().to_owned(),

@@ -32,7 +32,7 @@ pub(super) static KIND: Kind = Kind {
     free: true,
     outputs: &[],
     named: &[(SOURCE, "sources")],
-    words: Some("run"),
+    command_line: Some("run"),
     parse,
     schema: || schema_for!(CommandStage),
     follows_seed: true,
@@ -334,7 +334,7 @@ fn end(child: &mut Child) {
 
 /// A line of progress; all fields but `done` are optional.
 #[derive(Deserialize)]
-struct ProgressLine {
+struct ReportedProgress {
     done: u64,
     #[serde(default)]
     total: u64,
@@ -355,7 +355,7 @@ fn tell(path: &Path, from: u64, context: &StageContext<'_>) -> std::io::Result<u
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
         read += line.len() as u64;
-        if let Ok(said) = serde_json::from_slice::<ProgressLine>(&line) {
+        if let Ok(said) = serde_json::from_slice::<ReportedProgress>(&line) {
             (context.progress)(Progress {
                 done: said.done,
                 total: said.total,

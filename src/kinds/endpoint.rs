@@ -68,15 +68,15 @@ pub(super) struct Completion {
 
 impl Endpoint<'_> {
     /// The completions of all requests, in their order.
-    pub(super) fn complete(&self, requests: &[CompletionRequest], job: &StageContext<'_>) -> Result<Vec<Completion>, StageError> {
+    pub(super) fn complete(&self, requests: &[CompletionRequest], context: &StageContext<'_>) -> Result<Vec<Completion>, StageError> {
         let client = self.client()?;
-        let path = job.scratch.join("answers.jsonl");
+        let path = context.scratch.join("answers.jsonl");
         let (mut completions, mut file) = resume(&path, requests.len())?;
         let open: Vec<usize> = (0..requests.len()).filter(|at| !completions.contains_key(at)).collect();
         let id = if open.is_empty() {
             String::new()
         } else {
-            self.wait_for_model(&client, job)?
+            self.wait_for_model(&client, context)?
         };
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (sender, arriving) = mpsc::channel();
@@ -101,12 +101,12 @@ impl Endpoint<'_> {
                 line.push(b'\n');
                 file.write_all(&line).map_err(failed)?;
                 completions.insert(completion.at, completion);
-                job.tell(completions.len() as u64, total, "requests", []);
+                context.tell(completions.len() as u64, total, "requests", []);
                 Ok(())
             };
             let ended = (|| {
                 loop {
-                    if (job.stop)() {
+                    if (context.stop)() {
                         return Err(StageError::Stopped);
                     }
                     match arriving.recv_timeout(POLL_INTERVAL) {
@@ -140,7 +140,7 @@ impl Endpoint<'_> {
     }
 
     /// The name under which the server lists the model. Waits while the server loads it.
-    fn wait_for_model(&self, client: &Client, job: &StageContext<'_>) -> Result<String, StageError> {
+    fn wait_for_model(&self, client: &Client, context: &StageContext<'_>) -> Result<String, StageError> {
         #[derive(Deserialize)]
         struct ModelList {
             data: Vec<ServedModel>,
@@ -160,7 +160,7 @@ impl Endpoint<'_> {
             if response.status() != StatusCode::SERVICE_UNAVAILABLE || begun.elapsed() > MODEL_LOAD_TIMEOUT {
                 break response;
             }
-            if (job.stop)() {
+            if (context.stop)() {
                 return Err(StageError::Stopped);
             }
             std::thread::sleep(POLL_INTERVAL);

@@ -22,7 +22,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
-    words: None,
+    command_line: None,
     parse,
     schema: || schema_for!(Eval),
     follows_seed: true,

@@ -25,7 +25,7 @@ pub(super) static KIND: Kind = Kind {
         Output::of("ood_hard", PortType::Dataset),
     ],
     named: &[],
-    words: None,
+    command_line: None,
     parse,
     schema,
     follows_seed: false,
@@ -210,7 +210,7 @@ mod tests {
               }
             ],
             "default": "any",
-            "description": "addition: TaskParam two neighbouring digit positions a hand-made skip does in one step. algebra: TaskParam two neighbouring steps a hand-made skip does in one."
+            "description": "addition: Which two neighbouring digit positions a hand-made skip does in one step. algebra: Which two neighbouring steps a hand-made skip does in one."
           }
         ]
         "##);

@@ -26,7 +26,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[],
     named: &[(SOURCE, "sources")],
-    words: None,
+    command_line: None,
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,
@@ -246,7 +246,7 @@ struct ImportedRows<'a> {
 
 /// Why a record cannot become a row.
 #[derive(Debug, thiserror::Error)]
-enum RecordError {
+enum ImportRecordError {
     #[error("stopped")]
     Stopped,
     #[error("the id `{0}` appears twice")]
@@ -266,19 +266,19 @@ enum RecordError {
 }
 
 impl ImportedRows<'_> {
-    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), RecordError> {
+    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), ImportRecordError> {
         if context.pause(self.ids.len()).is_err() {
             self.stopped = true;
-            return Err(RecordError::Stopped);
+            return Err(ImportRecordError::Stopped);
         }
         let row = self.row(record)?;
         if !self.ids.insert(row.id.clone()) {
-            return Err(RecordError::RepeatedId(row.id));
+            return Err(ImportRecordError::RepeatedId(row.id));
         }
         Ok(self.writer.write(&row)?)
     }
 
-    fn row(&self, record: &ForeignRecord) -> Result<Row, RecordError> {
+    fn row(&self, record: &ForeignRecord) -> Result<Row, ImportRecordError> {
         let names = &self.import.fields;
         let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
         let number = self.ids.len() + 1;
@@ -298,7 +298,7 @@ impl ImportedRows<'_> {
         };
         let answer = field(record, names.answer.as_deref(), "answer")?;
         let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
-        let answer = answer.ok_or(RecordError::NoAnswer)?;
+        let answer = answer.ok_or(ImportRecordError::NoAnswer)?;
         Ok(Row {
             id,
             prompt,
@@ -310,10 +310,10 @@ impl ImportedRows<'_> {
 }
 
 /// The value of a field. `None` if no name is given for it and the record has no field of the usual name.
-fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, RecordError> {
+fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, ImportRecordError> {
     let name = given.unwrap_or(usual);
     let value = record.get(name).cloned().unwrap_or(Field::Nothing).value();
-    let value = value.map_err(|problem| RecordError::FieldType {
+    let value = value.map_err(|problem| ImportRecordError::FieldType {
         name: name.to_owned(),
         problem,
     })?;
@@ -324,7 +324,7 @@ fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Opt
 }
 
 /// The text of a field that every record has.
-fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, RecordError> {
+fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, ImportRecordError> {
     match field(record, given, usual)? {
         Some(serde_json::Value::String(text)) => Ok(text),
         Some(other) => Ok(other.to_string()),
@@ -332,15 +332,15 @@ fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Resul
     }
 }
 
-fn no_field(record: &ForeignRecord, name: &str) -> RecordError {
-    RecordError::NoField {
+fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {
+    ImportRecordError::NoField {
         name: name.to_owned(),
         known: record.keys().cloned().collect(),
     }
 }
 
-fn step_number(value: serde_json::Value) -> Result<u32, RecordError> {
+fn step_number(value: serde_json::Value) -> Result<u32, ImportRecordError> {
     let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
     let number = number.and_then(|number| u32::try_from(number).ok());
-    number.ok_or(RecordError::StepNumber(value))
+    number.ok_or(ImportRecordError::StepNumber(value))
 }

@@ -19,7 +19,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
-    words: None,
+    command_line: None,
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,

@@ -23,7 +23,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
-    words: None,
+    command_line: None,
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Mix),
     follows_seed: true,

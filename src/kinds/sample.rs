@@ -23,7 +23,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[("prompt", "prompts")],
-    words: None,
+    command_line: None,
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,

@@ -27,7 +27,7 @@ pub(super) static KIND: Kind = Kind {
         Output::of("test_ood", PortType::Dataset),
     ],
     named: &[],
-    words: None,
+    command_line: None,
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Split),
     follows_seed: false,

@@ -25,7 +25,7 @@ pub(super) static KIND: Kind = Kind {
     free: false,
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
-    words: None,
+    command_line: None,
     parse,
     schema: || schema_for!(Recipe),
     follows_seed: true,

@@ -65,7 +65,7 @@ impl ReportData {
     /// The part of this name, or `None` without data for it.
     fn part(&self, name: PartName) -> Result<Option<ReportPart>, NoBaseline> {
         let table = match name {
-            PartName::Results => Some(self.scores.results()),
+            PartName::Results => Some(self.scores.main_table()),
             PartName::Differences => self
                 .baseline
                 .as_ref()

@@ -159,7 +159,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         free: false,
         outputs,
         named: &[],
-        words: None,
+        command_line: None,
         parse: parse::<P, DRAWS>,
         schema: || schemars::schema_for!(P),
         follows_seed: true,

@@ -102,6 +102,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The number of stages that run at once: by default, one for each of the machine's `cores`.
+    pub fn jobs(&self, cores: usize) -> usize {
+        self.jobs.map_or(cores, NonZeroUsize::get)
+    }
+
+    /// The number of threads that all running stages share: by default, one for each of the machine's `cores`.
+    pub fn threads(&self, cores: usize) -> usize {
+        self.threads.map_or(cores, NonZeroUsize::get)
+    }
+
     /// The device that stages compute on.
     pub fn device(&self) -> &str {
         self.device.as_deref().unwrap_or("cpu")

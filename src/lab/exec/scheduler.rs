@@ -24,7 +24,7 @@ pub struct ScheduledStage {
 
 /// The state of one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StageStatus {
+enum ScheduleStatus {
     /// Inputs are missing.
     Blocked,
     /// All inputs are in the store; the stage itself has not been looked up yet.
@@ -40,7 +40,7 @@ enum StageStatus {
     Skipped,
 }
 
-impl StageStatus {
+impl ScheduleStatus {
     /// Whether it may still be started, or taken from the store.
     fn waits(self) -> bool {
         matches!(self, Self::Unblocked | Self::Ready | Self::Held)
@@ -57,7 +57,7 @@ impl StageStatus {
 /// The state of all stages of a run.
 #[derive(Debug)]
 pub struct Scheduler {
-    status: Vec<StageStatus>,
+    status: Vec<ScheduleStatus>,
     /// The number of running stages, of their threads, and of stages that wait to be looked up, started or released by others.
     /// [`Self::set`] keeps them up to date, since every start reads them.
     running: usize,
@@ -88,9 +88,15 @@ impl Scheduler {
             urgency[index] = stage.seconds + needed_by[index].iter().map(|&next| urgency[next]).fold(0.0, f64::max);
         }
         let missing: Vec<usize> = stages.iter().map(|stage| stage.needs.len()).collect();
-        let status: Vec<StageStatus> = missing
+        let status: Vec<ScheduleStatus> = missing
             .iter()
-            .map(|&count| if count == 0 { StageStatus::Unblocked } else { StageStatus::Blocked })
+            .map(|&count| {
+                if count == 0 {
+                    ScheduleStatus::Unblocked
+                } else {
+                    ScheduleStatus::Blocked
+                }
+            })
             .collect();
         let unblocked = (0..stages.len()).rev().filter(|&index| missing[index] == 0).collect();
         let threaded = stages.iter().map(|stage| stage.threaded).collect();
@@ -118,7 +124,7 @@ impl Scheduler {
 
     /// The store lacks the stage, or the process that held it has released it.
     pub fn must_run(&mut self, index: usize) {
-        self.set(index, StageStatus::Ready);
+        self.set(index, ScheduleStatus::Ready);
         let place = self.ready.partition_point(|&other| self.is_less_urgent(other, index));
         self.ready.insert(place, index);
     }
@@ -134,35 +140,35 @@ impl Scheduler {
         let others = self.ready.len().min(self.limits.jobs - self.running);
         let index = self.ready.pop()?;
         let threads = if self.threaded[index] { (free / others.max(1)).max(1) } else { 1 };
-        self.set(index, StageStatus::Running(threads));
+        self.set(index, ScheduleStatus::Running(threads));
         Some((index, threads))
     }
 
     /// The stage cannot start now: another process computes it, or its inputs are being fetched.
     pub fn held(&mut self, index: usize) {
-        self.set(index, StageStatus::Held);
+        self.set(index, ScheduleStatus::Held);
     }
 
     pub fn is_held(&self, index: usize) -> bool {
-        self.status[index] == StageStatus::Held
+        self.status[index] == ScheduleStatus::Held
     }
 
     /// The stages that another process computes, or whose inputs are being fetched.
     pub fn all_held(&self) -> Vec<usize> {
-        self.indices(|status| status == StageStatus::Held)
+        self.indices(|status| status == ScheduleStatus::Held)
     }
 
     /// The outputs of the stage are in the store. This unblocks the stages that waited only for it.
     pub fn done(&mut self, index: usize) {
-        self.set(index, StageStatus::Done);
+        self.set(index, ScheduleStatus::Done);
         for next in self.needed_by[index].clone() {
             // A stage that was already running when this one was lost waits for nothing.
-            if self.status[next] != StageStatus::Blocked {
+            if self.status[next] != ScheduleStatus::Blocked {
                 continue;
             }
             self.missing[next] -= 1;
             if self.missing[next] == 0 {
-                self.set(next, StageStatus::Unblocked);
+                self.set(next, ScheduleStatus::Unblocked);
                 self.unblocked.push(next);
             }
         }
@@ -171,21 +177,21 @@ impl Scheduler {
     /// The outputs of the finished stages `lost` are gone, and the stage `index` needs them. They have to be looked up again; `index` and
     /// all other stages that need them and have not begun wait for them.
     pub fn lost(&mut self, lost: &[usize], index: usize) {
-        lost.iter().for_each(|&stage| self.set(stage, StageStatus::Blocked));
+        lost.iter().for_each(|&stage| self.set(stage, ScheduleStatus::Blocked));
         for &stage in lost {
             // The stages that it needs may be lost too; then it waits for them.
             self.missing[stage] = self.open_needs(stage);
             if self.missing[stage] == 0 {
-                self.set(stage, StageStatus::Unblocked);
+                self.set(stage, ScheduleStatus::Unblocked);
                 self.unblocked.push(stage);
             }
         }
         let waiting = lost.iter().flat_map(|&stage| self.needed_by[stage].clone());
-        let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == StageStatus::Blocked);
+        let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == ScheduleStatus::Blocked);
         let waiting: Vec<usize> = waiting.chain([index]).collect();
         for next in waiting {
             self.missing[next] = self.open_needs(next);
-            self.set(next, StageStatus::Blocked);
+            self.set(next, ScheduleStatus::Blocked);
             self.unblocked.retain(|&other| other != next);
             self.ready.retain(|&other| other != next);
         }
@@ -194,18 +200,18 @@ impl Scheduler {
     fn open_needs(&self, stage: usize) -> usize {
         self.needs[stage]
             .iter()
-            .filter(|&&need| self.status[need] != StageStatus::Done)
+            .filter(|&&need| self.status[need] != ScheduleStatus::Done)
             .count()
     }
 
     /// The stage failed. The stages that need it are skipped and returned; without `keep_going` no other stage is started.
     pub fn failed(&mut self, index: usize) -> Vec<usize> {
-        self.set(index, StageStatus::Failed);
+        self.set(index, ScheduleStatus::Failed);
         self.closed |= !self.limits.keep_going;
         let (mut skipped, mut open) = (Vec::new(), self.needed_by[index].clone());
         while let Some(next) = open.pop() {
-            if self.status[next] == StageStatus::Blocked {
-                self.set(next, StageStatus::Skipped);
+            if self.status[next] == ScheduleStatus::Blocked {
+                self.set(next, ScheduleStatus::Skipped);
                 skipped.push(next);
                 open.extend(&self.needed_by[next]);
             }
@@ -229,22 +235,22 @@ impl Scheduler {
         let open = |status| {
             matches!(
                 status,
-                StageStatus::Blocked | StageStatus::Unblocked | StageStatus::Ready | StageStatus::Held
+                ScheduleStatus::Blocked | ScheduleStatus::Unblocked | ScheduleStatus::Ready | ScheduleStatus::Held
             )
         };
         let rest = self.indices(open);
-        rest.iter().for_each(|&index| self.set(index, StageStatus::Skipped));
+        rest.iter().for_each(|&index| self.set(index, ScheduleStatus::Skipped));
         rest
     }
 
-    fn set(&mut self, index: usize, status: StageStatus) {
+    fn set(&mut self, index: usize, status: ScheduleStatus) {
         let before = std::mem::replace(&mut self.status[index], status);
         self.running = self.running + usize::from(status.threads().is_some()) - usize::from(before.threads().is_some());
         self.used = self.used + status.threads().unwrap_or(0) - before.threads().unwrap_or(0);
         self.waiting = self.waiting + usize::from(status.waits()) - usize::from(before.waits());
     }
 
-    fn indices(&self, holds: impl Fn(StageStatus) -> bool) -> Vec<usize> {
+    fn indices(&self, holds: impl Fn(ScheduleStatus) -> bool) -> Vec<usize> {
         (0..self.status.len()).filter(|&index| holds(self.status[index])).collect()
     }
 

@@ -46,15 +46,15 @@ pub fn work(
 ) -> bool {
     let begun = Instant::now();
     let mut line = String::new();
-    let order: Result<WorkOrder, String> = input
+    let order = input
         .read_line(&mut line)
-        .map_err(|error| error.to_string())
-        .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()));
+        .map_err(serde_json::Error::io)
+        .and_then(|_| serde_json::from_str::<WorkOrder>(&line));
     let stop = Arc::new(StopRequest::default());
     stop_at_end_of(input, Arc::clone(&stop));
     let ended = match &order {
         Ok(order) => run(kinds, order, instruction_set, &secret, &stop, &mut output),
-        Err(problem) => Err(WorkerError::Order(format!("cannot read the work order: {problem}"))),
+        Err(error) => Err(WorkerError::Order(format!("cannot read the work order: {error}"))),
     };
     let seconds = begun.elapsed().as_secs_f64();
     let message = match ended {

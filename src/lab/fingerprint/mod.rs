@@ -5,7 +5,7 @@
 //! | value | in the key | because |
 //! |---|---|---|
 //! | kind | yes | it is what is computed |
-//! | the kind's `VERSION` | yes | it is raised when the same params may give other bytes |
+//! | the kind's `version` | yes | it is raised when the same params may give other bytes |
 //! | params, after defaults | yes | spelling out a default changes nothing |
 //! | seed | only for kinds that draw random numbers | a greedy evaluation is the same for all seeds |
 //! | inputs | by port and content digest, in order | if a stage runs again with the same result, the stages after it are hits (early cutoff) |

@@ -1,7 +1,7 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
 mod draft;
-mod history;
+mod earlier_records;
 mod resolve;
 mod selection;
 

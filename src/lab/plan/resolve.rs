@@ -8,7 +8,7 @@ use std::path::Path;
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
-use super::history::History;
+use super::earlier_records::EarlierRecords;
 use super::{Dag, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
@@ -23,8 +23,8 @@ pub struct Resolver<'a> {
     strict: Option<Strict>,
     /// The known contents of the sources that stages read.
     contents: SourceContents,
-    /// Read when the first miss asks for it: a run of hits needs no history.
-    history: OnceCell<History>,
+    /// Read when the first miss asks for it: a run of hits needs none.
+    earlier_records: OnceCell<EarlierRecords>,
     /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
 }
@@ -57,7 +57,7 @@ impl<'a> Resolver<'a> {
             store,
             strict,
             contents: SourceContents::new(),
-            history: OnceCell::new(),
+            earlier_records: OnceCell::new(),
             remotes: None,
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
                 let node = &dag.graph[index];
                 match self.fingerprint(node, |from| known(&entries[from.index()])) {
                     Some(fingerprint) => match self.outputs(&fingerprint.key())? {
-                        LookUp::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
+                        RecordLookUp::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
                         found => missed.push((index, fingerprint, found)),
                     },
                     None => unknown.push(index),
@@ -125,7 +125,7 @@ impl<'a> Resolver<'a> {
             }
         }
         for index in open {
-            entries[index.index()].estimate = self.history().estimate(&dag.graph[index]);
+            entries[index.index()].estimate = self.earlier_records().estimate(&dag.graph[index]);
         }
         Ok(Plan { dag, order, entries })
     }
@@ -136,7 +136,7 @@ impl<'a> Resolver<'a> {
         if let Some(source) = node.stage.source() {
             let content = self.contents.get(source)?;
             // A program sees the names of its files, so they enter the key one by one; a reason for a rerun can then name the file.
-            if node.kind.words.is_some() && !content.files.is_empty() {
+            if node.kind.command_line.is_some() && !content.files.is_empty() {
                 files.clone_from(&content.files);
             } else {
                 params[CONTENT] = content.identity.as_str().into();
@@ -168,7 +168,7 @@ impl<'a> Resolver<'a> {
     pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
         let found = match self.outputs(&key)? {
-            LookUp::Hit(outputs) => return Ok(hit(key, outputs)),
+            RecordLookUp::Hit(outputs) => return Ok(hit(key, outputs)),
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
@@ -177,12 +177,12 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: LookUp) -> PlanEntry {
+    fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: RecordLookUp) -> PlanEntry {
         let reason = match found {
-            LookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            LookUp::Hit(_) | LookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
+            RecordLookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
+            RecordLookUp::Hit(_) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
                 Some(distrust) => Reason::Distrusted(distrust.to_string()),
-                None => self.history().reason(node, fingerprint),
+                None => self.earlier_records().reason(node, fingerprint),
             },
         };
         PlanEntry {
@@ -191,7 +191,7 @@ impl<'a> Resolver<'a> {
             reason: Some(reason),
             outputs: Outputs::new(),
             is_here: false,
-            estimate: self.history().estimate(node),
+            estimate: self.earlier_records().estimate(node),
         }
     }
 
@@ -223,8 +223,8 @@ impl<'a> Resolver<'a> {
     /// When the store is damaged or cannot be read.
     pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         Ok(match self.outputs(key)? {
-            LookUp::Hit(outputs) => Some(outputs),
-            LookUp::OutputMissing { .. } | LookUp::Nothing => None,
+            RecordLookUp::Hit(outputs) => Some(outputs),
+            RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
         })
     }
 
@@ -236,28 +236,28 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    fn outputs(&self, key: &Digest) -> Result<LookUp, StoreError> {
+    fn outputs(&self, key: &Digest) -> Result<RecordLookUp, StoreError> {
         let Some(outputs) = self.store.outputs(key)? else {
-            return Ok(LookUp::Nothing);
+            return Ok(RecordLookUp::Nothing);
         };
         for (port, artifact) in &outputs {
             if !self.store.has(artifact)? {
-                return Ok(LookUp::OutputMissing {
+                return Ok(RecordLookUp::OutputMissing {
                     port: port.clone(),
                     digest: artifact.digest,
                 });
             }
         }
-        Ok(LookUp::Hit(outputs))
+        Ok(RecordLookUp::Hit(outputs))
     }
 
-    fn history(&self) -> &History {
-        self.history.get_or_init(|| History::read(self.store))
+    fn earlier_records(&self) -> &EarlierRecords {
+        self.earlier_records.get_or_init(|| EarlierRecords::read(self.store))
     }
 }
 
 /// The result of looking a key up in the store.
-enum LookUp {
+enum RecordLookUp {
     Hit(Outputs),
     OutputMissing { port: String, digest: Digest },
     Nothing,

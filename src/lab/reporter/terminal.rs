@@ -1,4 +1,4 @@
-//! A run on a terminal: running stages move at the bottom, finished ones scroll above.
+//! A run on a terminal: running stages move at the bottom, finished ones scroll above. `line.rs` has the words.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -25,7 +25,7 @@ pub struct Kind {
     pub named: &'static [(&'static str, &'static str)],
     /// The param whose items are the words of a command line, for kinds that start a program: those that are paths of files are
     /// [`Argument`]s of these when the params are read.
-    pub words: Option<&'static str>,
+    pub command_line: Option<&'static str>,
     /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
     /// ports at which there is something.
     pub parse: Parse,
@@ -100,5 +100,5 @@ pub trait Stage {
     ///
     /// # Errors
     /// When an input is wrong, or the machine fails; the message names a fix.
-    fn run(&self, job: &StageContext<'_>) -> Result<(), StageError>;
+    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError>;
 }

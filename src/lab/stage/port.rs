@@ -11,11 +11,11 @@ use crate::source::SOURCE;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PortType {
-    /// A JSON Lines file of [`learn::dataset::Row`].
+    /// A JSON Lines file of rows.
     Dataset,
     /// A folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`, `training.jsonl`.
     Model,
-    /// A JSON Lines file of [`learn::dataset::Answer`].
+    /// A JSON Lines file of answers.
     Answers,
     /// A folder: `metrics.json` and the answers it was computed from.
     Metrics,

@@ -17,7 +17,7 @@ use super::{Store, StoreError, atomic, tmp};
 use crate::hash::Digest;
 
 /// A holder on another host without a heartbeat for this long counts as dead.
-const LEASE_EXPIRY: Duration = Duration::from_secs(60);
+pub(super) const LEASE_EXPIRY: Duration = Duration::from_secs(60);
 
 /// The exclusive right to compute one stage; released when dropped.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub struct Provenance {
     pub build: Option<Digest>,
     /// CPU seconds of all its threads, if the system counts them.
     pub cpu_seconds: Option<f64>,
-    /// The peak memory of its process in bytes, if the system counts it.
+    /// The peak memory of the worker in bytes, without the programs it starts, if the system counts it.
     pub peak_memory: Option<u64>,
 }
 

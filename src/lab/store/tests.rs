@@ -199,7 +199,7 @@ fn a_silent_holder_that_cannot_be_asked_loses_its_lease() {
         store.clear_dead_leases();
         assert!(path.exists());
         let silent = || {
-            let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(90);
+            let long_ago = std::time::SystemTime::now() - 2 * lease::LEASE_EXPIRY;
             let file = std::fs::File::options().write(true).open(&path).unwrap();
             file.set_modified(long_ago).unwrap();
         };

@@ -14,6 +14,8 @@ use crate::model::{Architecture, Lora, PRESETS};
 use crate::tokenizer::TokenizerStyle;
 
 /// The params of `train`, with defaults filled in.
+// All of them enter the key of the stage: a new field must not be serialised at the value that was implied before it existed, or every
+// training runs again (see `frozen` and `lora`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {

@@ -27,7 +27,7 @@ pub(super) fn steps(scores: &Scores) -> Option<Figure> {
     Figure::new(
         "steps",
         "Steps taken",
-        "SkipShare of the answers by their number of steps, means over the seeds: the full solutions, and the models of the first and the last phase.",
+        "Share of the answers by their number of steps, means over the seeds: the full solutions, and the models of the first and the last phase.",
         panels.collect(),
     )
 }

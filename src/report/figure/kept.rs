@@ -31,7 +31,7 @@ pub(super) fn skips(kept: &[KeptSkips]) -> Option<Figure> {
     });
     Figure::new(
         "kept-skips",
-        "KeptSkips skips by iteration",
+        "Kept skips by iteration",
         "First: rows that the filter kept. Then, of the answers to requests for 1, 2 … fewer steps than the full solution has: the share with \
          exactly the requested number of steps; the accuracy of these; and of the correct ones among these, the share in which every step \
          follows from the one before it. Means over the seeds, with a band of one standard deviation.",

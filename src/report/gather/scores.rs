@@ -159,7 +159,7 @@ mod tests {
                                 {"accuracy": 0.25, "average_steps": 5.0, "average_full_steps": 5.5}]}"#;
         let store = store(folder.path(), sets);
         let scores = scores(&example::plan(), &store, &Selection::default(), false).unwrap();
-        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        insta::assert_snapshot!(scores.main_table().text(Paint::default()), @r"
         stage           n  in_domain %  steps  ood_easy %  steps
         full solutions                   2.61               5.50
         score[0]        1         99.8   2.50        25.0   5.00

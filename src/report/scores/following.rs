@@ -129,7 +129,7 @@ mod tests {
         warm start  warm   score[0]  3  in_domain        80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00          10  50.0 ± 0.0
         warm start  warm   score[0]  3  ood_easy         80     57    50.0 ± 0.0  25.0 ± 0.0        –  1.50 ± 0.00          10  50.0 ± 0.0
         ");
-        assert_eq!(scores.results().rows.len(), 1 + 2);
+        assert_eq!(scores.main_table().rows.len(), 1 + 2);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Scores {
     /// A row for each evaluation of each variant but for the seeds. For each data set it has accuracy (%) and the average number of steps:
     /// mean ± sample standard deviation over the `n` finished seeds. The steps of the full solutions come first. Evaluations of numbered
     /// models have a table of their own.
-    pub fn results(&self) -> ReportTable {
+    pub fn main_table(&self) -> ReportTable {
         let (lead, data, all) = (LeadColumns::new(self), self.data(), self.rows());
         let rows: Vec<&ScoreRow<'_>> = all.iter().filter(|row| !row.is_numbered()).collect();
         let mut table = self.metrics_table("Accuracy (%) and average number of steps", &rows, &COLUMNS);
@@ -174,7 +174,12 @@ fn full_solutions(lead: &LeadColumns<'_>, rows: &[&ScoreRow<'_>], data: &[&str],
         let mut shared: VariantGroup<'_> = if is_only { VariantGroup::new() } else { (*first).clone() };
         shared.retain(|axis, value| groups.iter().all(|group| group.get(axis) == Some(value)));
         let mut cells = lead.cells_with_name(FULL_SOLUTIONS, &shared);
-        cells.extend(steps.iter().flat_map(|steps| [TableCell::default(), steps.clone()]));
+        // Of a full solution, the number of steps alone is known.
+        let cell = |column: &MetricColumn, steps: &TableCell| match column.metric {
+            names::AVERAGE_STEPS => steps.clone(),
+            _ => TableCell::default(),
+        };
+        cells.extend(steps.iter().flat_map(|steps| COLUMNS.iter().map(move |column| cell(column, steps))));
         if let Some(first) = lines.get_mut(at).filter(|_| groups.len() == 1) {
             first.begins_group = false;
         }
@@ -245,7 +250,7 @@ mod tests {
     #[test]
     fn a_row_for_each_start_and_iteration() {
         let scores = example();
-        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        insta::assert_snapshot!(scores.main_table().text(Paint::default()), @r"
         phase           start  stage     n  in_domain %        steps  ood_easy %        steps
         full solutions                                          2.61                     2.61
 
@@ -263,7 +268,7 @@ mod tests {
         let mut scores = example();
         scores.scores.truncate(4);
         scores.scores.iter_mut().for_each(|score| score.metrics = None);
-        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        insta::assert_snapshot!(scores.main_table().text(Paint::default()), @r"
         phase        start  stage     n  in_domain %  steps  ood_easy %  steps
         cold start   cold   score[0]  0            –      –           –      –
         iteration 1  cold   score[1]  0            –      –           –      –
@@ -278,7 +283,7 @@ mod tests {
                 metrics.insert("average_full_steps", Some(3.5));
             }
         }
-        insta::assert_snapshot!(scores.results().text(Paint::default()), @r"
+        insta::assert_snapshot!(scores.main_table().text(Paint::default()), @r"
         phase           start  stage     n  in_domain %        steps  ood_easy %        steps
         full solutions  cold                                    2.61                     2.61
         cold start      cold   score[0]  1         98.0         2.60        10.0         2.60
@@ -302,7 +307,7 @@ mod tests {
         }
         scores.scores.extend(example().scores.split_off(12));
         scores.scores.extend(others);
-        let table = scores.results();
+        let table = scores.main_table();
         let first = |row: &crate::table::TableRow| format!("{} {}", row.cells[0].text, row.cells[1].text);
         let rows: Vec<String> = table.rows.iter().map(first).collect();
         assert_eq!(
@@ -358,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_number_leads_to_the_evaluations_behind_it() {
-        let table = example().results();
+        let table = example().main_table();
         let last = table.rows.last().unwrap();
         assert_eq!(last.cells[4].nodes, [8, 10, 12]);
     }

@@ -52,7 +52,7 @@ pub struct TableCell {
 }
 
 impl ReportTable {
-    /// The columns of all column_groups.
+    /// The columns of all groups.
     pub fn columns(&self) -> impl Iterator<Item = (&ColumnGroup, &TableColumn)> {
         self.column_groups
             .iter()

@@ -133,11 +133,11 @@ fn only_what_draws_has_a_seed() {
 #[test]
 fn wrong_params_are_refused() {
     assert_snapshot!(refusal("generate", ""), @": a field `task` is missing");
-    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: unknown variant: found `aditon`, expected `one of `addition`, `algebra`, `basics`, `direction``");
+    assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: no `aditon` (known: addition, algebra, basics, direction)");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
-    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: unknown field: found `trian`, expected `one of `start`, `train`, `development`, `in_domain`, `ood_easy`, `ood_hard`, `digits`, `digits_easy`, `digits_hard`, `swapped`, `skip_share`, `merge``");
-    assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: unknown variant: found `old`, expected `one of `new`, `cont`, `only-skip``");
-    assert_snapshot!(refusal("filter", "steps = 'sound'"), @"steps: unknown variant: found `sound`, expected ``any` or `valid``");
+    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: no field `trian` (known: start, train, development, in_domain, ood_easy, ood_hard, skip_share, digits, digits_easy, digits_hard, swapped, merge)");
+    assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: no `old` (known: new, cont, only-skip)");
+    assert_snapshot!(refusal("filter", "steps = 'sound'"), @"steps: no `sound` (known: any, valid)");
     assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 appears twice");
     assert_snapshot!(refusal("sample", "samples = 0"), @"samples: 0 is too small, it must be at least 1");
     assert_snapshot!(refusal("sample", "samples = 4"), @"samples: 4 samples of a request are all equal at temperature 0; set `temperature`");
@@ -150,8 +150,8 @@ fn wrong_params_are_refused() {
         }
     }
     assert_snapshot!(refusal("eval", "ask = []"), @"ask: the list is empty; `[0]` asks for the full number of steps");
-    assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: invalid type: found string "less", expected a sequence"#);
-    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: unknown field: found `learning_rat`, expected `one of `model`, `tokenizer`, `prompt`, `steps`, `epochs`, `batch`, `accumulate`, `curriculum`, `learning_rate`, `warmup`, `schedule`, `beta1`, `beta2`, `epsilon`, `weight_decay`, `clip`, `frozen`, `lora`, `engine`, `dtype``");
+    assert_snapshot!(refusal("eval", "ask = 'less'"), @r#"ask: must be a list, not the text "less""#);
+    assert_snapshot!(refusal("train", "learning_rat = 1e-3"), @"learning_rat: no field `learning_rat` (known: model, tokenizer, prompt, steps, epochs, batch, accumulate, curriculum, learning_rate, warmup, schedule, beta1, beta2, epsilon, weight_decay, clip, …)");
 }
 
 #[test]

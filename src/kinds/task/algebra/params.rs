@@ -62,7 +62,7 @@ pub(super) enum Letters {
 /// Which two neighbouring steps are done in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "MergedPair")]
+#[schemars(rename = "Pair")]
 pub(super) enum MergedPair {
     /// Any, all equally likely.
     Any,

@@ -12,8 +12,8 @@
 mod claims;
 mod inputs;
 mod orders;
-mod report;
 mod run_loop;
+mod send_events;
 mod stages;
 #[cfg(test)]
 mod tests;

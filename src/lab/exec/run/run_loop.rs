@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
-use super::report::RunReport;
+use super::send_events::RunReport;
 use super::stages::{InputCheck, LookUp, Miss, RunStages};
 use super::{RunError, RunOptions, RunSummary};
 use crate::event::Reporter;
@@ -257,7 +257,7 @@ impl<'a> RunLoop<'a> {
             match news {
                 InputNews::Progressed(progress) => self.report.progressed(self.stages.name(index), progress),
                 InputNews::Fetched { fetched, seconds } => {
-                    self.report.fetched(self.stages.name(index), &fetched?, seconds);
+                    self.report.brought(self.stages.name(index), &fetched?, seconds);
                     // When another stage has noticed a loss in the meantime, this one waits for the outputs that are made again.
                     if self.scheduler.is_held(index) {
                         self.inputs.mark_fetched(index);

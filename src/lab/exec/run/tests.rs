@@ -26,7 +26,7 @@ static KIND: Kind = Kind {
     free: true,
     outputs: &[Output::of("data", PortType::File)],
     named: &[],
-    words: None,
+    command_line: None,
     parse: |_, _| Ok(Box::new(FakeStage)),
     schema: schemars::Schema::default,
     follows_seed: false,

@@ -3,8 +3,8 @@
 //! Each variant is read into drafts (fields split into inputs, params and seed; references resolved), checked for cycles, and then
 //! merged into the graph, dependencies first. All that is wrong in all variants is reported at once.
 
+mod command_files;
 mod cycle;
-mod files;
 mod merge;
 mod params;
 mod reference;

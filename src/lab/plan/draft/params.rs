@@ -20,7 +20,7 @@ impl DraftReader<'_, '_> {
         let params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
-        let params = ConfigValue::table(self.with_files(kind, params), stage.origin.clone());
+        let params = ConfigValue::table(self.with_command_files(kind, params), stage.origin.clone());
         let given = given(stage, kind);
         match (kind.parse)(&params, &given) {
             Ok(stage) => Some((stage, params)),

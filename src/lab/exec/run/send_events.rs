@@ -79,7 +79,7 @@ impl<'a> RunReport<'a> {
         self.reporter.event(&Event::Waiting { stage, key, holder });
     }
 
-    pub(super) fn fetched(&mut self, stage: StageName, fetched: &FetchSummary, seconds: f64) {
+    pub(super) fn brought(&mut self, stage: StageName, fetched: &FetchSummary, seconds: f64) {
         if fetched.artifacts > 0 {
             self.reporter.event(&Event::Brought {
                 stage,

@@ -1,4 +1,4 @@
-//! The words of a command line that are files: found beside the experiment, so that their content can enter the key.
+//! The arguments of a command line that are files. They are looked for beside the experiment, and their content enters the key.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +14,8 @@ const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".
 
 impl DraftReader<'_, '_> {
     /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
-    pub(super) fn with_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
-        let Some(field) = kind.words else { return params };
+    pub(super) fn with_command_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
+        let Some(field) = kind.command_line else { return params };
         // The kind refuses a value that is no list.
         let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
             return params;

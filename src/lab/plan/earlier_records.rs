@@ -14,14 +14,14 @@ const MAX_RENAME_CHANGES: usize = 3;
 const RECENT_RECORDS: usize = 200;
 
 /// All records of a store, for comparing.
-pub struct History {
+pub struct EarlierRecords {
     /// The latest first.
     records: Vec<Record>,
     by_name: HashMap<(String, String), Vec<usize>>,
     by_kind: HashMap<String, Vec<usize>>,
 }
 
-impl History {
+impl EarlierRecords {
     pub fn read(store: &Store) -> Self {
         let mut records: Vec<Record> = store.records().collect();
         records.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.stage.cmp(&b.stage)));
