@@ -96,8 +96,11 @@ fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option
     Ok(DiffSide::of_run(name, &Store::open(&folder)?, selection)?)
 }
 
+/// Axes and their values.
+type Coordinates = Vec<(String, String)>;
+
 /// `x.toml@start=warm,seed=1` → the file and the coordinates.
-fn split_variant(text: &str) -> Result<(&str, Vec<(String, String)>), CliError> {
+fn split_variant(text: &str) -> Result<(&str, Coordinates), CliError> {
     // The name of the file may contain an @.
     let Some((file, rest)) = text.rsplit_once('@').filter(|(_, rest)| rest.contains('=')) else {
         return Ok((text, Vec::new()));

@@ -63,7 +63,7 @@ mod tests {
         let now = json!({"same": 1, "model": {"width": 128, "new": 2}, "order": {"by": "length"}});
         let mut lines = Vec::new();
         differences(&before, &now, &mut |path, before, now| {
-            lines.push(format!("{path}: {before} → {now}"))
+            lines.push(format!("{path}: {before} → {now}"));
         });
         lines.sort();
         let expected = [

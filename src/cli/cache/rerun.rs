@@ -146,7 +146,7 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
         match worker.next(MESSAGE_TIMEOUT) {
             None => {}
             Some((_, WorkerMessage::Progress(progress))) => {
-                line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit))
+                line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit));
             }
             Some((_, WorkerMessage::Done { outputs, seconds })) => {
                 let digests = |outputs: &Outputs| -> BTreeMap<String, Digest> {

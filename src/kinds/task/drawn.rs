@@ -122,7 +122,7 @@ impl<P: TaskParams> DrawnParams<P> {
     /// As [`super::Task::read`].
     pub fn read(params: &ConfigValue) -> Result<Self, ParamError> {
         // serde's `flatten` would lose the places of errors; so the table is split before it is read.
-        let (shared, own) = split(params, P::splits());
+        let (shared, own) = split(params, &P::splits());
         let read = Self {
             splits: shared.read()?,
             own: own.read().map_err(with_shared_names)?,
@@ -161,7 +161,7 @@ impl<P: TaskParams> DrawnParams<P> {
 }
 
 /// The shared params in `params`, with `defaults` for those left out, and all others.
-fn split(params: &ConfigValue, defaults: SplitParams) -> (ConfigValue, ConfigValue) {
+fn split(params: &ConfigValue, defaults: &SplitParams) -> (ConfigValue, ConfigValue) {
     let fields = params.as_table().cloned().unwrap_or_default();
     let is_shared = |(name, _): &(String, ConfigValue)| SplitParams::NAMES.contains(&name.as_str());
     let (given, own): (ConfigTable, ConfigTable) = fields.into_iter().partition(is_shared);

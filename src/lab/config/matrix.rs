@@ -161,7 +161,7 @@ impl<'a> MatrixReader<'a> {
             .map(|axis| format!("`{axis}`"))
             .collect();
         if !missing.is_empty() {
-            let at = entry.values().next().and_then(|value| value.key_at());
+            let at = entry.values().next().and_then(ConfigValue::key_at);
             let message = format!("an entry of `include` names every axis; this one lacks {}", missing.join(", "));
             self.problems.push(Diagnostic::new(message).at(at.or_else(|| self.at("include"))));
         }

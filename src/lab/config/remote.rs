@@ -86,7 +86,7 @@ pub(super) fn check(remotes: &[RemoteEntry], settings: &ConfigValue, problems: &
             let Some(problem) = wrong(field, url) else { continue };
             // A line of the file is not shown where it has a secret in it.
             let place = fields.and_then(|fields| fields.get(field)).filter(|_| !url.contains("***"));
-            problems.push(problem.at(place.and_then(|value| value.at())));
+            problems.push(problem.at(place.and_then(ConfigValue::at)));
         }
     }
 }

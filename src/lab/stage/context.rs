@@ -47,6 +47,9 @@ pub enum StageError {
 
 impl StageContext<'_> {
     /// The artifact at an input port that takes one.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
     pub fn input(&self, port: &str) -> Result<&Path, StageError> {
         match self.list(port) {
             [path] => Ok(path),
@@ -60,6 +63,9 @@ impl StageContext<'_> {
     }
 
     /// Compares the source that was read with its digest in the key: it may have been edited while earlier stages ran.
+    ///
+    /// # Errors
+    /// When it differs or cannot be read.
     pub fn check_source(&self, source: &Source) -> Result<(), StageError> {
         let Some(expected) = self.content else { return Ok(()) };
         let place = self.input(SOURCE)?;
@@ -77,6 +83,9 @@ impl StageContext<'_> {
     }
 
     /// Ends the stage when it was asked to stop; looks only now and then, as `done` rows go by.
+    ///
+    /// # Errors
+    /// [`StageError::Stopped`] when it was asked to stop.
     pub fn pause(&self, done: usize) -> Result<(), StageError> {
         if done.is_multiple_of(1_000) && (self.stop)() {
             return Err(StageError::Stopped);

@@ -130,6 +130,9 @@ fn stage_name(dag: &Dag, index: NodeIndex) -> &str {
 }
 
 /// The metrics of each data set.
+///
+/// # Errors
+/// When they cannot be read: the store is damaged.
 pub fn metrics(folder: &Path) -> Result<Vec<MetricMap>, StoreError> {
     artifact::metrics::read(folder).map_err(|error| StoreError::Damaged {
         path: folder.to_owned(),

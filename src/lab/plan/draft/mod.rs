@@ -179,7 +179,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                 }
                 continue;
             };
-            match self.references(stage, kind, input, value) {
+            match Self::references(stage, kind, input, value) {
                 // An empty list is an input left out.
                 Ok([]) => {}
                 Ok(values) => inputs.push((input.name.to_owned(), self.edges(stage, kind, input, values, sources))),
@@ -218,7 +218,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                 optional: true,
                 many: true,
             };
-            match self.references(stage, kind, &input, value) {
+            match Self::references(stage, kind, &input, value) {
                 Ok([]) => {}
                 Ok(values) => inputs.push((name.clone(), self.edges(stage, kind, &input, values, sources))),
                 Err(problem) => self.problems.push(problem),

@@ -79,7 +79,6 @@ fn noun(port: PortType) -> &'static str {
 impl DraftReader<'_, '_> {
     /// The references written at an input: one, or a list where the input takes many.
     pub(super) fn references<'v>(
-        &self,
         stage: &StageDeclaration,
         kind: &Kind,
         input: &Input<'_>,
@@ -153,7 +152,7 @@ impl DraftReader<'_, '_> {
         let Some((first, last, included)) = bounds(written.text, span.clone()) else {
             return Ok(vec![Some(index(span)?)]);
         };
-        let wrong = |message: String| Diagnostic::new(message).at(self.place(written, span.clone()));
+        let wrong = |message: String| Diagnostic::new(message).at(Self::place(written, span.clone()));
         let inner = &written.text[span.clone()];
         if !input.many {
             let message = format!(
@@ -184,7 +183,7 @@ impl DraftReader<'_, '_> {
         index: Option<i64>,
         sources: &[Option<OutputPorts>],
     ) -> Result<Option<Edge>, Diagnostic> {
-        let at = |part: Range<usize>| self.place(written, part);
+        let at = |part: Range<usize>| Self::place(written, part);
         let WrittenReference { text, parts, origin } = written;
         let base = written.base();
         let Some(position) = self.position(base, index) else {
@@ -215,7 +214,7 @@ impl DraftReader<'_, '_> {
     }
 
     /// Where a part of a reference stands.
-    fn place(&self, written: &WrittenReference<'_>, part: Range<usize>) -> Option<Location> {
+    fn place(written: &WrittenReference<'_>, part: Range<usize>) -> Option<Location> {
         written.origin.part(written.text, part)
     }
 
