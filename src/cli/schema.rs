@@ -227,7 +227,7 @@ fn common() -> Map<String, Value> {
     ])
 }
 
-/// What one kind adds to the schema.
+/// The part of one kind in the schema.
 struct KindSchema {
     /// The schema of the stage, under the kind's name, and the schemas that it refers to, as `kind.Name`.
     definitions: Map<String, Value>,

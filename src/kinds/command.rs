@@ -45,7 +45,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// A program that does not end after SIGTERM is killed after this time.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A program, what it is given, and what it puts out.
+/// A program with its inputs and outputs.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CommandStage {
@@ -58,7 +58,7 @@ struct CommandStage {
     /// An entry of `[sources]`: files that are put into the folder in which the program runs, such as its scripts.
     #[serde(default, skip_serializing)]
     source: Option<Source>,
-    /// What it puts out: the type of each output, by name.
+    /// The type of each output, by name.
     #[schemars(extend("minProperties" = 1))]
     outputs: BTreeMap<String, PortType>,
     /// Values for the program, in the file that `RUNNER_PARAMS` names.
@@ -160,7 +160,7 @@ impl Stage for CommandStage {
         }
         let mut child = self.start(context, &place)?;
         let ended = attend(&mut child, &place, context);
-        // Whatever happened: neither the program nor a process that it started may outlive the stage.
+        // However it ended, neither the program nor a process that it started may outlive the stage.
         end(&mut child);
         let status = ended?;
         if !status.success() {

@@ -32,8 +32,8 @@ pub(super) static KIND: Kind = Kind {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Eval {
-    /// What is added to each row's full number of steps to get the number asked for, as in `sample`; without effect on models whose
-    /// prompt names no number of steps.
+    /// Added to each row's full number of steps to get the requested number, as in `sample`. Ignored for models whose prompt names no
+    /// number of steps.
     #[schemars(length(min = 1))]
     ask: Vec<i32>,
     /// A response ends before the first of these texts.
@@ -41,9 +41,9 @@ struct Eval {
     stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
     max_tokens: usize,
-    /// What computes.
+    /// The engine that computes.
     engine: Engine,
-    /// In which numbers.
+    /// The number format.
     dtype: Dtype,
 }
 

@@ -32,16 +32,16 @@ pub(super) static KIND: Kind = Kind {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Filter {
-    /// What the steps must be.
+    /// Requirement on the steps.
     steps: KeptSteps,
 }
 
-/// What the steps of a kept answer must be.
+/// The requirement on the steps of a kept answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "Steps")]
 enum KeptSteps {
-    /// Whatever they are: nothing checks them.
+    /// None: the steps are not checked.
     #[default]
     Any,
     /// Each follows from what stands before it.

@@ -32,14 +32,14 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
 };
 
-/// What is brought in, and how it is read.
+/// The data or model to import, and how to read it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Import {
-    /// Where it comes from: an entry of `[sources]`.
+    /// Its source: an entry of `[sources]`.
     #[serde(skip_serializing)]
     source: Source,
-    /// What it is.
+    /// Whether it is a data set or a model.
     #[serde(default, rename = "type")]
     what: What,
     /// Which of the source's files: a name in which `*` stands for any text; left out, all of them, one after the other.
@@ -51,12 +51,12 @@ struct Import {
     /// The task whose published form the records have.
     #[serde(default)]
     task: Option<String>,
-    /// What the fields of a row are called in the records.
+    /// The names of the fields in the records.
     #[serde(default)]
     fields: Fields,
 }
 
-/// What is brought in.
+/// The type of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum What {
@@ -67,7 +67,7 @@ enum What {
     Model,
 }
 
-/// What the fields of a row are called in the records; left out, as in a row, or as the task has it.
+/// The names of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {

@@ -29,12 +29,12 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
 };
 
-/// What a model is asked, and how its answers are drawn.
+/// The requests to a model, and how its answers are drawn.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Sample {
-    /// What is added to each row's full number of steps to get the number asked for; where that is below 1, the full number is
-    /// asked for. Empty for models whose prompt names no number of steps.
+    /// Added to each row's full number of steps to get the requested number; if that is below 1, the full number is requested. Empty
+    /// for models whose prompt names no number of steps.
     ask: Vec<i32>,
     /// Answers to each request.
     #[schemars(range(min = 1))]
@@ -53,9 +53,9 @@ struct Sample {
     stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution, and 16 more).
     max_tokens: usize,
-    /// What computes.
+    /// The engine that computes.
     engine: Engine,
-    /// In which numbers.
+    /// The number format.
     dtype: Dtype,
     /// The address of an OpenAI-compatible server that computes in place of an engine: `http://localhost:8080/v1`.
     #[serde(skip_serializing)]
@@ -66,7 +66,7 @@ struct Sample {
     /// The name under which the server serves the model.
     #[serde(skip_serializing_if = "Option::is_none")]
     served: Option<String>,
-    /// What a served model reads: as in `train`.
+    /// The prompt of a served model, as in `train`.
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
     /// Requests to the server at once.

@@ -8,6 +8,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+/// The number of hexadecimal digits of a digest that people are shown.
+pub const SHORT_DIGITS: usize = 12;
+
 /// A BLAKE3 digest: the name of an artifact's content, or a stage key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
@@ -18,9 +21,9 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The first 12 hexadecimal digits, for display.
+    /// The first [`SHORT_DIGITS`] hexadecimal digits, for display.
     pub fn short(&self) -> String {
-        self.to_string()[..12].to_owned()
+        self.to_string()[..SHORT_DIGITS].to_owned()
     }
 
     /// The 32 bytes themselves.

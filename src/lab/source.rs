@@ -42,7 +42,7 @@ pub struct Source {
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany")]
     pub files: Vec<String>,
-    /// What `sha256sum` prints of the file; of several, what it prints of its own output for them, by name.
+    /// The digest that `sha256sum` prints for the file; for several files, the digest of its output for them, sorted by name.
     pub sha256: Option<String>,
     /// The same by `b3sum`.
     pub blake3: Option<String>,

@@ -1,4 +1,4 @@
-//! What people see of an experiment that has run: tables, figures, a page, and comparisons.
+//! Reports on experiments that have run: tables, figures, a page, and comparisons.
 
 pub mod diff;
 mod error;

@@ -1,5 +1,6 @@
 //! Records as text: when, by whom and with which program a stage was executed.
 
+use lab::hash::SHORT_DIGITS;
 use lab::json_path;
 use lab::store::Record;
 use serde_json::Value;
@@ -26,7 +27,7 @@ pub fn program_and_commit(record: &Record) -> String {
         text += &format!(", build {}", build.short());
     }
     if let Some(code) = &record.provenance.code {
-        text += &format!("; experiment of commit {}", code.commit.get(..12).unwrap_or(&code.commit));
+        text += &format!("; experiment of commit {}", code.commit.get(..SHORT_DIGITS).unwrap_or(&code.commit));
         text += if code.dirty { ", with changes" } else { "" };
     }
     text

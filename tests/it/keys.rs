@@ -1,4 +1,4 @@
-//! What enters a stage's key and what never does: one test for each row of the table in `src/fingerprint/mod.rs`.
+//! What enters a stage's key and what never does: one test for each row of the table in `src/lab/fingerprint/mod.rs`.
 
 use std::collections::BTreeMap;
 

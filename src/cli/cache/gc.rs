@@ -43,7 +43,7 @@ pub struct GcArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
     pub grace: Duration,
 
-    /// Delete the listed artifacts
+    /// Delete them; without this option, only print what can be deleted
     #[arg(long)]
     pub delete: bool,
 

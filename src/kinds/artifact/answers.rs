@@ -1,4 +1,4 @@
-//! Answers: JSON JsonLinesReader of a model's responses with the problems that they answer.
+//! Answers: JSON Lines files of a model's responses with the problems that they answer.
 
 use std::path::Path;
 

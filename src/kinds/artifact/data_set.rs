@@ -1,4 +1,4 @@
-//! Data sets: JSON JsonLinesReader of rows.
+//! Data sets: JSON Lines files of rows.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

@@ -23,10 +23,11 @@ fn training_curve(artifact: &Path) -> Vec<CurvePoint> {
         let readings = [
             ("gradient_norm", point.gradient_norm),
             ("learning_rate", point.learning_rate),
-            ("loss", point.loss),
-            ("tokens", point.tokens as f64),
+            ("loss", Some(point.loss)),
+            ("tokens", point.tokens.map(|tokens| tokens as f64)),
         ];
-        (point.step, readings.map(|(name, value)| (name.to_owned(), value)).into())
+        let known = readings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        (point.step, known.collect())
     };
     points.map(readings).collect()
 }

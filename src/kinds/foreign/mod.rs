@@ -30,7 +30,7 @@ pub use error::{FieldTypeError, RecordRefused};
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "Format")]
 pub enum FileFormat {
-    /// What the file's first bytes look like.
+    /// Detected from the first bytes of the file.
     #[default]
     Auto,
     /// An object a line.

@@ -159,7 +159,7 @@ pub fn task_of_row(row: &Row) -> Option<&'static dyn Task> {
     tasks().iter().copied().find(|task| task.recognises(row))
 }
 
-/// What the first model is trained on.
+/// The training data of the first model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Start {

@@ -8,7 +8,7 @@ pub(super) fn generate(task: &dyn Task, toml: &str, seed: u64) -> Splits {
     read(task, toml).unwrap().generate(seed)
 }
 
-/// What is said of wrong params, after the param.
+/// The message about wrong params, after the name of the param.
 pub(super) fn refusal(task: &dyn Task, toml: &str) -> String {
     let error = read(task, toml).err().unwrap();
     format!("{}: {}", error.path.join("."), error.problem)

@@ -8,7 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::{ConfigValue, ParamError, ValueData};
+use super::{ConfigValue, ParamError, ParamProblem, ValueData};
 
 impl<'de> Deserializer<'de> for &'de ConfigValue {
     type Error = ParamError;
@@ -24,7 +24,19 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
             },
             ValueData::Float(number) => visitor.visit_f64(*number),
             ValueData::Text(text) => visitor.visit_str(text),
-            ValueData::List(items) => visitor.visit_seq(ItemAccess(items.iter().enumerate())),
+            ValueData::List(items) => {
+                let mut access = ItemAccess(items.iter().enumerate());
+                let read = visitor.visit_seq(&mut access)?;
+                // A tuple stops at its length: what is left would be dropped without a word.
+                match items.len() - access.0.len() {
+                    length if length < items.len() => Err(ParamProblem::WrongLength {
+                        length: items.len(),
+                        expected: format!("a list of {length}"),
+                    }
+                    .into()),
+                    _ => Ok(read),
+                }
+            }
             ValueData::Table(fields) => visitor.visit_map(FieldAccess::new(fields.iter())),
         }
     }
@@ -145,6 +157,8 @@ mod tests {
         assert_eq!(read_one(serde_json::json!({"width": 2, "norm": "rms"})), layer(Some(Norm::Rms)));
         let scaled = serde_json::json!({"width": 2, "norm": {"scaled": {"by": 3}}});
         assert_eq!(read_one(scaled), layer(Some(Norm::Scaled { by: 3.0 })));
+        let surplus = ConfigValue::from(serde_json::json!([2, 8, 99])).read::<(u32, u32)>();
+        assert_eq!(surplus.unwrap_err().to_string(), "must be a list of 2, not a list of 3");
         let wrong = [
             serde_json::json!({"width": -1}),
             serde_json::json!({"width": [1]}),

@@ -29,7 +29,7 @@ pub struct RemoteEntry {
     pub region: Option<String>,
 }
 
-/// What a run may do with a remote.
+/// The access of runs to a remote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]

@@ -59,7 +59,7 @@ impl TomlReader<'_> {
         span.start + self.shift..span.end + self.shift
     }
 
-    /// The entries in the order of the file, so that tags are numbered in it.
+    /// The entries in the order of the file.
     fn table(&mut self, table: &DeTable<'_>) -> Result<ConfigTable, Diagnostic> {
         let mut entries: Vec<_> = table.iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);

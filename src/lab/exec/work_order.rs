@@ -16,7 +16,7 @@ pub struct WorkOrder {
     /// The folder of the store.
     pub store: PathBuf,
     pub fingerprint: Fingerprint,
-    /// The params that the fingerprint has not: see [`crate::stage::Stage::unkeyed_params`].
+    /// The params that are not in the fingerprint: see [`crate::stage::Stage::unkeyed_params`].
     pub unkeyed_params: Map<String, Value>,
     /// The artifacts by input port.
     pub inputs: BTreeMap<String, Vec<PathBuf>>,

@@ -13,7 +13,7 @@ mod line;
 mod plain;
 mod run_view;
 mod stage_progress;
-mod tally;
+mod named_stages;
 mod tensorboard;
 mod terminal;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::line::RunLine;
 use super::run_view::{RunView, subject};
-use super::tally::Tally;
+use super::named_stages::NamedStages;
 use super::{Clock, CommandHints};
 use crate::event::{Event, Reporter, StageName};
 use crate::text::Paint;
@@ -25,7 +25,7 @@ pub struct PlainReporter<W, C> {
     view: RunView,
     /// When the last line about each live stage was printed.
     printed: BTreeMap<StageName, Duration>,
-    cached: Tally,
+    cached: NamedStages,
 }
 
 impl<W: Write, C: Clock> PlainReporter<W, C> {
@@ -37,7 +37,7 @@ impl<W: Write, C: Clock> PlainReporter<W, C> {
             hints,
             view: RunView::default(),
             printed: BTreeMap::new(),
-            cached: Tally::default(),
+            cached: NamedStages::default(),
         }
     }
 

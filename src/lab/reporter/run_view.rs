@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::line::{FailedStage, RunLine, RunTotals};
 use super::stage_progress::StageProgress;
-use super::tally::Tally;
+use super::named_stages::NamedStages;
 use crate::event::{Event, Progress, StageName};
 
 /// The state of a run.
@@ -18,7 +18,7 @@ pub(super) struct RunView {
     /// Those that have ended.
     pub(super) ended: usize,
     /// Skipped stages by the reason.
-    skipped: BTreeMap<String, Tally>,
+    skipped: BTreeMap<String, NamedStages>,
 }
 
 /// A stage (or source) that is under way.
@@ -162,9 +162,9 @@ impl RunView {
         self.live.clear();
         let skipped = std::mem::take(&mut self.skipped).into_iter();
         let mut lines: Vec<RunLine<'e>> = skipped
-            .filter_map(|(because, mut tally)| {
+            .filter_map(|(because, mut named)| {
                 Some(RunLine::Skipped {
-                    stages: tally.take()?,
+                    stages: named.take()?,
                     because,
                 })
             })

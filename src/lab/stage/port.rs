@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::SOURCE;
 
-/// What an artifact at a port is.
+/// The type of an artifact at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PortType {

@@ -1,4 +1,4 @@
-//! Sizes for people.
+//! Sizes for people. `learn` cannot use `lab`: `learn::engine::Bytes` is its own, and changes with this one.
 
 /// A size in bytes as `830 B`, `1.2 kB` or `3.4 GB`, in powers of 1000.
 pub fn bytes(count: u64) -> String {

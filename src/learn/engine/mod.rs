@@ -137,7 +137,7 @@ impl MemoryEstimate {
 /// Memory of the program besides the engine, in bytes: code, tokens and files.
 pub const PROGRAM_MEMORY: usize = 64 << 20;
 
-/// A number of bytes, displayed as `1.2 GB`.
+/// A number of bytes, displayed as `1.2 GB`. The rest of the program has `lab::text::bytes`, which changes with this one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bytes(pub usize);
 

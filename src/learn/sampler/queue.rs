@@ -148,7 +148,7 @@ mod tests {
                 let QueuedRequest { number, tokens } = start.request;
                 assert_eq!(prompts[number], tokens);
                 caches[start.slot].extend(&tokens[start.shared..]);
-                // What was copied is what would have been read.
+                // The copied tokens are those that would have been read.
                 assert_eq!(caches[start.slot], tokens);
                 queue.read(start.slot, &tokens[start.shared..]);
                 read += tokens.len() - start.shared;

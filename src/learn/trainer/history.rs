@@ -27,9 +27,9 @@ pub(super) fn curve(history: &[StepMetrics], recipe: &Recipe, steps: u64) -> Vec
             TrainingPoint {
                 step,
                 loss: mean(|moment| moment.loss),
-                learning_rate: schedule::learning_rate(recipe, step - 1, steps),
-                gradient_norm: mean(|moment| moment.gradient_norm),
-                tokens: tokens as u64,
+                learning_rate: Some(schedule::learning_rate(recipe, step - 1, steps)),
+                gradient_norm: Some(mean(|moment| moment.gradient_norm)),
+                tokens: Some(tokens as u64),
             }
         })
         .collect()
@@ -50,8 +50,8 @@ mod tests {
             .collect();
         let curve = curve(&history, &Recipe::default(), 401);
         assert_eq!(curve.len(), 134);
-        assert_eq!((curve[0].step, curve[0].loss, curve[0].tokens), (3, 1.0, 30));
+        assert_eq!((curve[0].step, curve[0].loss, curve[0].tokens), (3, 1.0, Some(30)));
         let last = curve.last().unwrap();
-        assert_eq!((last.step, last.loss, last.tokens), (401, 399.5, 4010));
+        assert_eq!((last.step, last.loss, last.tokens), (401, 399.5, Some(4010)));
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::TrainError;
 use crate::dataset::{self, DatasetError};
 
-/// One line of the file: means over the steps since the line before.
+/// One line of the file: means over the steps since the line before. `train` writes all fields; in a model of another program, only
+/// the step and the loss are required.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPoint {
     /// Optimizer steps done.
@@ -15,11 +16,14 @@ pub struct TrainingPoint {
     /// Mean cross-entropy over the trained tokens.
     pub loss: f64,
     /// Of the last of these steps.
-    pub learning_rate: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// Before clipping.
-    pub gradient_norm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
     /// Tokens seen since the start.
-    pub tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
 }
 
 /// Writes the curve into a model's folder; equal curves give equal bytes.
@@ -55,9 +59,9 @@ mod tests {
         let curve = [TrainingPoint {
             step: 3,
             loss: 0.5,
-            learning_rate: 0.001,
-            gradient_norm: 1.0,
-            tokens: 30,
+            learning_rate: Some(0.001),
+            gradient_norm: Some(1.0),
+            tokens: Some(30),
         }];
         write(folder.path(), &curve).unwrap();
         let text = std::fs::read_to_string(folder.path().join("training.jsonl")).unwrap();
@@ -66,6 +70,9 @@ mod tests {
             "{\"step\":3,\"loss\":0.5,\"learning_rate\":0.001,\"gradient_norm\":1.0,\"tokens\":30}\n"
         );
         assert_eq!(read(folder.path()).unwrap().as_deref(), Some(&curve[..]));
+        std::fs::write(folder.path().join("training.jsonl"), "{\"step\": 3, \"loss\": 0.5}\n").unwrap();
+        let points = read(folder.path()).unwrap().unwrap();
+        assert_eq!((points[0].loss, points[0].tokens), (0.5, None), "a curve of another program");
         std::fs::write(folder.path().join("training.jsonl"), "{\"step\": 3}\n").unwrap();
         let error = read(folder.path()).unwrap_err().to_string();
         assert!(error.ends_with("training.jsonl:1: missing field `loss`"), "{error}");

@@ -30,7 +30,7 @@ pub(super) struct AlgebraParams {
     pub letters: Letters,
     /// Which two neighbouring steps a hand-made skip does in one.
     pub merge: MergedPair,
-    /// What stands before the question, on a line of its own; nothing where it is empty.
+    /// A line before the question; none if empty.
     pub instruction: String,
 }
 

@@ -14,7 +14,7 @@ use learn::dataset;
 
 /// A published problem: no question, steps and answer have brackets but at the very end.
 #[derive(Deserialize)]
-struct PublishedTask {
+struct PublishedRow {
     question: String,
     answer: String,
     num_steps: usize,
@@ -98,7 +98,7 @@ fn solutions_are_those_published() {
 #[ignore = "needs the published data in ../shared/data"]
 fn every_published_problem_is_solved_as_published() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/algebra/id_test.jsonl");
-    let problems: Vec<PublishedTask> = dataset::read(&path).unwrap();
+    let problems: Vec<PublishedRow> = dataset::read(&path).unwrap();
     assert_eq!(problems.len(), 1_000);
     for published in problems {
         let steps: Vec<&str> = published.steps.iter().map(|step| step.equation.as_str()).collect();

@@ -18,7 +18,7 @@ pub(super) const DIGIT: u64 = 9;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BasicsParams {
-    /// What there are questions about; `train` has the facts of each on top of its number.
+    /// Subjects of the questions; `train` has the facts of each beyond its number of problems.
     pub skills: Vec<Skill>,
     /// Number of training problems.
     pub train: u64,
@@ -41,7 +41,7 @@ pub(super) struct BasicsParams {
     pub items_hard: ItemRange,
 }
 
-/// What there may be questions about.
+/// A subject of questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Skill {

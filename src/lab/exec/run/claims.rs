@@ -90,7 +90,7 @@ impl<'a> Claims<'a> {
         self.running.keys().copied()
     }
 
-    /// Whether another process computes the stage.
+    /// Whether the stage is being computed, by this run or by another process.
     pub(super) fn is_held(&self, key: &Digest) -> bool {
         self.store.is_held(key)
     }

@@ -7,7 +7,7 @@
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `orders` | writes the work orders for the executor |
-//! | `report` | counts and reports the events |
+//! | `send_events` | counts stages by their end and sends the events of the run |
 
 mod claims;
 mod inputs;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
-use super::send_events::RunReport;
-use super::stages::{InputCheck, LookUp, Miss, RunStages};
+use super::send_events::RunEvents;
+use super::stages::{InputCheck, StageLookUp, Miss, RunStages};
 use super::{RunError, RunOptions, RunSummary};
 use crate::event::Reporter;
 use crate::exec::scheduler::Scheduler;
@@ -35,7 +35,7 @@ pub(super) struct RunLoop<'a> {
     orders: OrderWriter<'a>,
     /// From the first stage on that ran.
     uploads: Option<Uploads>,
-    report: RunReport<'a>,
+    report: RunEvents<'a>,
     /// Whether the running stages were killed on request: then their end is no failure.
     killed: bool,
     last_poll: Instant,
@@ -59,7 +59,7 @@ impl<'a> RunLoop<'a> {
             claims: Claims::new(store, &options.run),
             orders: OrderWriter::new(store, options, &plan.dag.experiment),
             uploads: None,
-            report: RunReport::new(reporter, stages.count()),
+            report: RunEvents::new(reporter, stages.count()),
             stages,
             killed: false,
             last_poll: Instant::now(),
@@ -124,9 +124,9 @@ impl<'a> RunLoop<'a> {
     fn look_up(&mut self) -> Result<(), StoreError> {
         while let Some(index) = self.scheduler.next_unblocked() {
             match self.stages.look_up(index)? {
-                LookUp::Hit { key, outputs } => self.cached(index, key, outputs),
-                LookUp::Miss => self.scheduler.must_run(index),
-                LookUp::Unknown => {}
+                StageLookUp::Hit { key, outputs } => self.cached(index, key, outputs),
+                StageLookUp::Miss => self.scheduler.must_run(index),
+                StageLookUp::Unknown => {}
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The report of a run: counts stages by their end and sends events.
+//! The events of a run: counts stages by their end and sends the events.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,13 +16,13 @@ use crate::store::remote::{FetchSummary, UploadSummary};
 const LOG_TAIL_LINES: usize = 20;
 
 /// Counts and reports the events of a run.
-pub(super) struct RunReport<'a> {
+pub(super) struct RunEvents<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,
     begun: Instant,
 }
 
-impl<'a> RunReport<'a> {
+impl<'a> RunEvents<'a> {
     pub(super) fn new(reporter: &'a mut dyn Reporter, stages: usize) -> Self {
         let summary = RunSummary {
             stages,

@@ -44,7 +44,7 @@ pub(super) struct Miss {
 }
 
 /// The result of looking up a stage.
-pub(super) enum LookUp {
+pub(super) enum StageLookUp {
     Hit {
         key: Option<Digest>,
         outputs: Outputs,
@@ -122,17 +122,17 @@ impl<'a> RunStages<'a> {
     }
 
     /// Looks up a stage in the store and, if it is not there, in the remotes. A miss is remembered.
-    pub(super) fn look_up(&mut self, index: usize) -> Result<LookUp, StoreError> {
+    pub(super) fn look_up(&mut self, index: usize) -> Result<StageLookUp, StoreError> {
         // The plan has looked up already those stages of which it knew all inputs.
         let planned = self.planned(index);
         let is_lost = self.lost.contains(&index);
         if planned.state == StageState::Hit && !is_lost {
             let (key, outputs) = (planned.key, planned.outputs.clone());
-            return Ok(LookUp::Hit { key, outputs });
+            return Ok(StageLookUp::Hit { key, outputs });
         }
         let node = self.node(index);
         let Some(fingerprint) = self.resolver.fingerprint(node, |from| self.outputs_of(from)) else {
-            return Ok(LookUp::Unknown);
+            return Ok(StageLookUp::Unknown);
         };
         let entry = if planned.key == Some(fingerprint.key()) && !is_lost {
             planned.clone()
@@ -141,11 +141,11 @@ impl<'a> RunStages<'a> {
         };
         if entry.state == StageState::Hit {
             let PlanEntry { key, outputs, .. } = entry;
-            return Ok(LookUp::Hit { key, outputs });
+            return Ok(StageLookUp::Hit { key, outputs });
         }
         let reason = entry.reason.map_or_else(String::new, |reason| reason.to_string());
         self.misses.insert(index, Miss { fingerprint, reason });
-        Ok(LookUp::Miss)
+        Ok(StageLookUp::Miss)
     }
 
     /// The stage that [`Self::look_up`] did not find.

@@ -13,7 +13,7 @@ use crate::stage::{Argument, Kind};
 const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
 
 impl DraftReader<'_, '_> {
-    /// The params, with a [`Argument::File`] in the place of each word of a command line that is the path of a file.
+    /// The params, with an [`Argument::File`] in the place of each word of a command line that is the path of a file.
     pub(super) fn with_command_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.command_line else { return params };
         // The kind refuses a value that is no list.

@@ -5,7 +5,7 @@ use crate::text::stages;
 
 /// Stages to which the same thing happened, gathered until another line has to be printed.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct NamedStages {
     /// The names of the first few.
     names: Vec<String>,
     count: usize,
@@ -14,7 +14,7 @@ pub(super) struct Tally {
 /// A line names this number of stages, and counts the others.
 const NAMED_STAGES: usize = 3;
 
-impl Tally {
+impl NamedStages {
     pub(super) fn add(&mut self, stage: &StageName) {
         if self.names.len() < NAMED_STAGES {
             self.names.push(stage.to_string());
@@ -22,7 +22,7 @@ impl Tally {
         self.count += 1;
     }
 
-    /// Empties the tally and returns its stages in one phrase; `None` when it was empty.
+    /// Empties the named and returns its stages in one phrase; `None` when it was empty.
     pub(super) fn take(&mut self) -> Option<String> {
         let Self { names, count } = std::mem::take(self);
         match count {
