@@ -47,6 +47,11 @@ fn gc_beside_a_run_fails_nothing() {
     let mut run = lab.start("run x.toml --store shared");
     let out = run.stdout.take().unwrap();
     let reader = std::thread::spawn(move || std::io::read_to_string(out).unwrap());
+    // Without a store there is nothing to clean, which is an error.
+    while !lab.path().join("shared").exists() {
+        assert!(run.try_wait().unwrap().is_none(), "the run ended without a store");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
     // Without grace: what a worker has put into the store a moment ago may go before its record is written.
     while run.try_wait().unwrap().is_none() {
         lab.stdout("cache gc --older-than 0s --grace 0s --delete --store shared", 0);

@@ -10,10 +10,10 @@ mod event_log;
 mod hints;
 mod json;
 mod line;
+mod named_stages;
 mod plain;
 mod run_view;
 mod stage_progress;
-mod named_stages;
 mod tensorboard;
 mod terminal;
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::line::RunLine;
-use super::run_view::{RunView, subject};
 use super::named_stages::NamedStages;
+use super::run_view::{RunView, subject};
 use super::{Clock, CommandHints};
 use crate::event::{Event, Reporter, StageName};
 use crate::text::Paint;

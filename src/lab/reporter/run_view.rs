@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::line::{FailedStage, RunLine, RunTotals};
-use super::stage_progress::StageProgress;
 use super::named_stages::NamedStages;
+use super::stage_progress::StageProgress;
 use crate::event::{Event, Progress, StageName};
 
 /// The state of a run.

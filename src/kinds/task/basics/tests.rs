@@ -137,7 +137,7 @@ fn wrong_params_are_refused() {
         .join("\n"),
         @r#"
     skills: the list is empty; name some of "sums", "turns", "symbols"
-    skills: "sums" stands twice
+    skills: "sums" appears twice
     skills.0: no `steps` (known: sums, turns, symbols)
     train: `train`, `development` and `in_domain` ask together for 5000 problems, and `items` allows 0 different ones; ask for fewer, or allow more items or skills
     largest: 1000 is too large, it must be at most 999

@@ -7,7 +7,7 @@ use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
 use super::send_events::RunEvents;
-use super::stages::{InputCheck, StageLookUp, Miss, RunStages};
+use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
 use crate::event::Reporter;
 use crate::exec::scheduler::Scheduler;
