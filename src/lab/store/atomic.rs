@@ -66,8 +66,8 @@ pub fn link(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file server may do the work, and its answer may be lost. Then the client asks again, and gets the error that there is nothing to
-/// rename, or that the name is taken. So an error of `act` counts only if the file `what` did not arrive at `to`.
+/// A file server may rename a file and its reply may be lost. The client then asks again, and gets an error: the file does not exist,
+/// or the name is taken. So an error of `act` counts only if the file `what` did not arrive at `to`.
 fn check_arrival(what: &Path, to: &Path, act: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let identity = |path: &Path| std::fs::symlink_metadata(path).map(|about| (about.dev(), about.ino()));
     let before = identity(what);

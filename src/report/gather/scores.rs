@@ -9,6 +9,7 @@ use super::phase::Phases;
 use crate::scores::{JudgedAnswer, Score, Scores, StagePlace};
 use kinds::artifact;
 use kinds::metrics::MetricMap;
+use lab::config::name_index;
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
@@ -55,7 +56,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
 
 /// The stage of one variant with its phase.
 pub(super) fn stage_place(phases: &Phases, index: NodeIndex, member: &StageName) -> StagePlace {
-    let iteration = iteration(&member.name);
+    let iteration = name_index(&member.name);
     StagePlace {
         stage: member.name.clone(),
         variant: member.variant.clone(),
@@ -83,11 +84,6 @@ fn judged_answers(folder: &Path, place: usize) -> Result<Rc<[JudgedAnswer]>, Sto
         judged.push(JudgedAnswer { problem, outcome });
     })?;
     Ok(judged.into())
-}
-
-/// The index in the name of a stage.
-fn iteration(name: &str) -> Option<i64> {
-    name.split_once('[')?.1.strip_suffix(']')?.parse().ok()
 }
 
 /// The names of the data sets of an evaluation: the port or the stage if it is unique, else both.

@@ -61,7 +61,7 @@ impl RemoteError {
     }
 }
 
-/// The error of a bucket's client; `None` if it means that there is no such object.
+/// Converts the error of a bucket's client; `None` if the object does not exist.
 pub(super) fn from_object_store(error: &object_store::Error) -> Option<RemoteError> {
     let raw = cause_line(error);
     let text = xml_error(&raw).unwrap_or_else(|| raw.clone());
