@@ -24,11 +24,7 @@ static LAB: LazyLock<TempDir> = LazyLock::new(|| {
 static STORE: LazyLock<Store> = LazyLock::new(|| Store::open(&LAB.path().join("store")).expect("a store can be made"));
 
 static RECORD: LazyLock<Record> = LazyLock::new(|| {
-    let artifact = Artifact {
-        digest: Digest::of(ROWS),
-        bytes: ROWS.len() as u64,
-        folder: false,
-    };
+    let artifact = Artifact::file(Digest::of(ROWS), ROWS.len() as u64);
     let fingerprint = Fingerprint::new("mix", 1, json!({"mode": "new", "rate": 0.5, "names": ["a", "b"]}));
     Record::new(fingerprint, Outputs::from([("data".to_owned(), artifact)]))
 });

@@ -116,11 +116,7 @@ impl ExampleBuilder {
 }
 
 fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
-    let artifact = |content: &[u8]| Artifact {
-        digest: Digest::of(content),
-        bytes: 1,
-        folder: false,
-    };
+    let artifact = |content: &[u8]| Artifact::file(Digest::of(content), 1);
     let outputs: Outputs = outputs
         .iter()
         .map(|(port, content)| ((*port).to_owned(), artifact(content)))

@@ -160,7 +160,7 @@ fn exit_codes_are_the_contract_s() {
         std::fs::remove_file(record.path()).unwrap();
         std::fs::write(record.path(), text).unwrap();
     };
-    replace(r#"{"format": 2}"#);
+    replace(r#"{"format": 3}"#);
     lab.stdout("run x.toml", 5);
     replace("{");
     lab.stdout("run x.toml", 0);

@@ -20,17 +20,21 @@
 
 mod atomic;
 mod bundle;
+mod copy;
+mod derived;
 mod gc;
 mod gc_roots;
 mod index;
 mod lease;
 mod leftovers;
+mod manifest;
 mod object;
 mod process;
 mod protect;
 mod provenance;
 mod record;
 pub mod remote;
+mod shape;
 mod stat_cache;
 #[cfg(test)]
 mod tests;
@@ -40,6 +44,7 @@ mod validate_record;
 mod verify;
 
 pub use bundle::{BundleContents, BundleError, BundleFiles};
+pub use derived::Derived;
 pub use gc::{GcPlan, GcRules, GcSummary, GcVictim};
 pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
@@ -57,6 +62,7 @@ pub use verify::{Damage, VerifySummary};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use tempfile::TempDir;
 
@@ -70,6 +76,8 @@ const LAYOUT_VERSION: &str = "v1";
 pub struct Store {
     root: PathBuf,
     trust: Trust,
+    /// Whether the file system knows which files are executable; found out when it matters.
+    keeps_modes: Arc<OnceLock<bool>>,
 }
 
 /// The store cannot be read or written, or is damaged.
@@ -86,8 +94,11 @@ pub enum StoreError {
     #[error("the store is damaged: {} {problem}", path.display())]
     Damaged { path: PathBuf, problem: String },
     /// An output contains a link, or something else that is neither a file nor a folder.
-    #[error("{} is neither a file nor a folder: replace a link by a copy of its target", path.display())]
+    #[error("{} is neither a file nor a folder: replace a link by a copy of its target", manifest::shown(path))]
     NoFile { path: PathBuf },
+    /// An artifact has a file or folder with a name that not every store, remote and bundle can hold.
+    #[error("the name `{name}` in it {problem}: give the file or folder another name")]
+    Name { name: String, problem: &'static str },
     /// A later version of the runner has written it.
     #[error("{} has format {found}, but this runner reads only up to {known}: use a newer runner, or another store (--store)", path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
@@ -133,7 +144,8 @@ impl Store {
         }
         let root = root.canonicalize().map_err(StoreError::io("open", &root))?;
         let trust = Trust::default();
-        Ok(Self { root, trust })
+        let keeps_modes = Arc::default();
+        Ok(Self { root, trust, keeps_modes })
     }
 
     /// The folder that the store was opened with.

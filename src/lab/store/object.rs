@@ -1,15 +1,18 @@
 //! Objects: immutable files and folders named by the digest of their content.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::{Store, StoreError, atomic};
-use crate::hash::{self, Digest};
+use super::copy::{copy, copy_file, copy_with, link_file, refuse_links, separate};
+use super::manifest::Manifest;
+use super::shape::Shape;
+use super::{Store, StoreError, atomic, tmp};
+use crate::hash::Digest;
 
 /// An artifact in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,24 +22,128 @@ pub struct Artifact {
     pub bytes: u64,
     /// Whether it is a folder of files, or one file.
     pub folder: bool,
+    /// The version of its manifest: 2 for what version 1 cannot say, such as executable files and empty folders.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub(super) manifest: u32,
+    /// For a folder, the number of its [`Shape`]; records of earlier versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shape: Option<u32>,
+}
+
+/// The version of manifests that needs no mention.
+fn first() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(version: &u32) -> bool {
+    *version == 1
+}
+
+impl Artifact {
+    /// A file that is not executable.
+    pub fn file(digest: Digest, bytes: u64) -> Self {
+        Self {
+            digest,
+            bytes,
+            folder: false,
+            manifest: 1,
+            shape: None,
+        }
+    }
+
+    /// Whether its digest is that of a manifest, and not that of its only file.
+    pub(super) fn has_manifest(&self) -> bool {
+        self.folder || self.manifest > 1
+    }
+
+    /// Whether both are the same content. Records of earlier versions do not have its shape.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let same_shape = self.shape.is_none() || other.shape.is_none() || self.shape == other.shape;
+        (self.digest, self.bytes, self.folder, self.manifest) == (other.digest, other.bytes, other.folder, other.manifest) && same_shape
+    }
 }
 
 impl Store {
-    /// Moves the file or folder at `path`, which is in a workspace of this store, into the store by rename, after syncing it.
+    /// Moves the file or folder at `path`, which is in a workspace of this store, into the store by rename, after syncing it. A file that
+    /// has other names (hard links) is copied, so that nobody can change the artifact through them.
+    ///
+    /// Nobody else may have a file in it open: where that cannot be excluded, [`Store::take_copy`] is right.
     ///
     /// # Errors
-    /// If it contains anything but files and folders, or cannot be read, synced or moved. Then the store is unchanged.
+    /// If it contains anything but files and folders, has a name that no artifact may have, or cannot be read, synced or moved. Then the
+    /// store is unchanged.
     pub fn take(&self, path: &Path) -> Result<Artifact, StoreError> {
-        refuse_links(path)?;
-        let artifact = measure(path)?;
-        let place = self.object(&artifact.digest);
-        if !(self.has(&artifact)? && renew(&place)) {
-            // A damaged object of this name makes room.
-            self.set_aside(&place)?;
-            seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
-            move_synced(path, &place).map_err(StoreError::io("move into the store", path))?;
-        }
+        separate(path, &self.folders()?)?;
+        let artifact = self.measure(path)?;
+        self.insert(path, &artifact)?;
         Ok(artifact)
+    }
+
+    /// Copies the file or folder at `path` into the store: for what processes that still run may have open, and could change later. The
+    /// copy shares its blocks with `path` if the file system supports that.
+    ///
+    /// # Errors
+    /// As those of [`Store::take`].
+    pub fn take_copy(&self, path: &Path) -> Result<Artifact, StoreError> {
+        refuse_links(path)?;
+        let workspace = self.workspace()?;
+        let copied = workspace.path().join("copy");
+        copy(path, &copied).map_err(StoreError::io("copy", path))?;
+        self.take(&copied)
+    }
+
+    /// The digest and size of the file or folder at `path`.
+    ///
+    /// # Errors
+    /// If something in it cannot be read, or cannot be part of an artifact.
+    pub(super) fn measure(&self, path: &Path) -> Result<Artifact, StoreError> {
+        self.manifest(path).map(|manifest| manifest.artifact())
+    }
+
+    /// The manifest of the file or folder at `path`.
+    ///
+    /// # Errors
+    /// If something in it cannot be read, or cannot be part of an artifact.
+    pub(super) fn manifest(&self, path: &Path) -> Result<Manifest, StoreError> {
+        Manifest::of(path, &|| self.keeps_modes())
+    }
+
+    /// Whether the store's file system keeps the permissions of files. Some, such as FAT, show all files as executable.
+    fn keeps_modes(&self) -> bool {
+        *self.keeps_modes.get_or_init(|| {
+            let probe = || -> io::Result<u32> {
+                let file = tmp::builder().tempfile_in(self.root.join("tmp"))?;
+                file.as_file().set_permissions(Permissions::from_mode(0o444))?;
+                Ok(file.as_file().metadata()?.permissions().mode() & 0o777)
+            };
+            // In a store that cannot be written, the permissions are taken for what they say.
+            probe().map_or(true, |mode| mode == 0o444)
+        })
+    }
+
+    /// Whether the permissions of a file of the object at `path` allow to write to it.
+    pub(super) fn is_writable(&self, path: &Path) -> Result<bool, StoreError> {
+        for file in files(path) {
+            let about = file.and_then(std::fs::symlink_metadata).map_err(StoreError::io("read", path))?;
+            if about.permissions().mode() & 0o222 != 0 {
+                return Ok(self.keeps_modes());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes the files of the object at `path` read-only.
+    pub(super) fn make_read_only(&self, path: &Path) -> Result<(), StoreError> {
+        set_permissions(path, &self.folders()?).map_err(StoreError::io("set the permissions of", path))
+    }
+
+    /// Moves an artifact into the store, unless it is there, undamaged.
+    fn insert(&self, path: &Path, artifact: &Artifact) -> Result<(), StoreError> {
+        if self.has(artifact)? && !self.discard_damaged(artifact)? && renew(&self.object(&artifact.digest)) {
+            return Ok(());
+        }
+        self.insert_object(path, artifact)
     }
 
     /// Copies an artifact to `to`, which must not exist, or links its files to those of the store.
@@ -53,22 +160,31 @@ impl Store {
         Ok(Permissions::from_mode(about.permissions().mode() & 0o7777))
     }
 
-    /// Moves the file or folder at `path`, which is in a workspace of this store and has this digest, into the store.
+    /// Moves the file or folder at `path`, which is in a workspace of this store and is this artifact, into the store.
     ///
     /// # Errors
     /// If it cannot be synced or moved. Then the store is unchanged.
-    pub(super) fn insert_object(&self, path: &Path, digest: &Digest) -> Result<(), StoreError> {
+    pub(super) fn insert_object(&self, path: &Path, artifact: &Artifact) -> Result<(), StoreError> {
+        self.make_room(artifact)?;
         seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
-        move_synced(path, &self.object(digest)).map_err(StoreError::io("move into the store", path))
+        move_synced(path, &self.object(&artifact.digest)).map_err(StoreError::io("move into the store", path))
+    }
+
+    /// Removes a damaged object that has the place of this artifact.
+    fn make_room(&self, artifact: &Artifact) -> Result<(), StoreError> {
+        if self.has(artifact)? {
+            return Ok(());
+        }
+        self.set_aside(&self.object(&artifact.digest))
     }
 
     /// Moves many objects into the store, with one sync of the file system before and one after instead of several for each.
     ///
     /// # Errors
     /// If they cannot be synced or moved. Those that were moved are complete.
-    pub(super) fn insert_objects(&self, objects: &[(PathBuf, Digest)]) -> Result<(), StoreError> {
-        if let [(path, digest)] = objects {
-            return self.insert_object(path, digest);
+    pub(super) fn insert_objects(&self, objects: &[(PathBuf, Artifact)]) -> Result<(), StoreError> {
+        if let [(path, artifact)] = objects {
+            return self.insert_object(path, artifact);
         }
         let sync = || atomic::sync_all(&self.root).map_err(StoreError::io("sync", &self.root));
         let folders = self.folders()?;
@@ -76,14 +192,15 @@ impl Store {
             set_permissions(path, &folders).map_err(StoreError::io("set the permissions of", path))?;
         }
         sync()?;
-        for (path, digest) in objects {
-            let place = self.object(digest);
+        for (path, artifact) in objects {
+            self.make_room(artifact)?;
+            let place = self.object(&artifact.digest);
             rename(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
         sync()
     }
 
-    /// Whether an artifact is in the store and has the right size. The content is not hashed.
+    /// Whether an artifact is in the store, with the right size, and a folder with the right files. The content is not hashed.
     ///
     /// A damaged artifact counts as missing: the stage that made it runs again and replaces it.
     ///
@@ -91,123 +208,22 @@ impl Store {
     /// If the store cannot be read.
     pub fn has(&self, artifact: &Artifact) -> Result<bool, StoreError> {
         let path = self.object(&artifact.digest);
-        match std::fs::metadata(&path) {
-            Ok(about) => Ok(about.is_dir() == artifact.folder && (artifact.folder || about.len() == artifact.bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(StoreError::io("read", &path)(error)),
-        }
-    }
-}
-
-/// The manifest of the folder at `path`: a line for each file, sorted by path, `<digest> <bytes> <path>`.
-///
-/// # Errors
-/// If something in it cannot be read.
-pub(super) fn manifest(path: &Path) -> Result<String, StoreError> {
-    manifest_and_size(path).map(|(manifest, _)| manifest)
-}
-
-/// The manifest of a folder, and the size of all its files.
-fn manifest_and_size(path: &Path) -> Result<(String, u64), StoreError> {
-    let (mut manifest, mut total) = (String::new(), 0);
-    for file in files(path) {
-        let file = file.map_err(StoreError::io("read", path))?;
-        let bytes = std::fs::metadata(&file).map_err(StoreError::io("read", &file))?.len();
-        let digest = hash::file(&file).map_err(StoreError::io("read", &file))?;
-        let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().replace('\\', "/");
-        manifest.push_str(&format!("{digest} {bytes} {name}\n"));
-        total += bytes;
-    }
-    Ok((manifest, total))
-}
-
-/// Whether a path from elsewhere leads only downwards, and is written in the usual way.
-pub(super) fn is_safe_path(name: &str) -> bool {
-    let path = Path::new(name);
-    let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    // `a//b` and `./a` are other ways to write a path: their components, joined, are different.
-    let is_clean = path.components().collect::<PathBuf>().as_os_str() == name;
-    is_plain && is_clean && !name.is_empty() && !name.contains(['\0', '\\'])
-}
-
-/// Copies the file or folder at `from` to `to`, which must not exist.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    copy_with(from, to, copy_file)
-}
-
-fn link_file(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::hard_link(from, to)
-}
-
-fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
-    for entry in WalkDir::new(from) {
-        let entry = entry?;
-        let inside = entry.path().strip_prefix(from).unwrap_or(entry.path());
-        let target = if inside.as_os_str().is_empty() {
-            to.to_owned()
-        } else {
-            to.join(inside)
+        let about = match std::fs::symlink_metadata(&path) {
+            Ok(about) => about,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
-        if entry.file_type().is_dir() {
-            std::fs::create_dir(&target)?;
-        } else {
-            file(entry.path(), &target)?;
+        if !artifact.folder {
+            return Ok(about.is_file() && about.len() == artifact.bytes);
         }
-    }
-    Ok(())
-}
-
-/// Removes unused work at `path`, if there is any.
-pub(super) fn discard(path: &Path) {
-    // If this fails, the whole workspace is removed later.
-    let _ = if path.is_dir() {
-        std::fs::remove_dir_all(path)
-    } else {
-        std::fs::remove_file(path)
-    };
-}
-
-/// Fails if an artifact contains links, whose targets may change or disappear, or other files without content.
-fn refuse_links(path: &Path) -> Result<(), StoreError> {
-    for entry in WalkDir::new(path).follow_root_links(false) {
-        let entry = entry.map_err(|error| StoreError::io("read", path)(error.into()))?;
-        if !(entry.file_type().is_file() || entry.file_type().is_dir()) {
-            return Err(StoreError::NoFile { path: entry.into_path() });
+        if !about.is_dir() {
+            return Ok(false);
         }
+        let shape = Shape::of(&path).map_err(StoreError::io("read", &path))?;
+        Ok(shape.is_some_and(|shape| {
+            shape.bytes == artifact.bytes && artifact.shape.is_none_or(|number| number == shape.number())
+        }))
     }
-    Ok(())
-}
-
-/// Copies a file. Shares its blocks if the file system supports that.
-fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
-    let (mut source, mut target) = (File::open(from)?, File::options().write(true).create_new(true).open(to)?);
-    #[cfg(target_os = "linux")]
-    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-        return Ok(());
-    }
-    io::copy(&mut source, &mut target).map(drop)
-}
-
-/// The digest and size of the file or folder at `path`. The digest of a folder is the digest of its manifest: a line for each file, sorted
-/// by path, `<digest> <bytes> <path>`.
-///
-/// # Errors
-/// If something in it cannot be read.
-pub fn measure(path: &Path) -> Result<Artifact, StoreError> {
-    if !path.is_dir() {
-        let bytes = std::fs::metadata(path).map_err(StoreError::io("read", path))?.len();
-        return Ok(Artifact {
-            digest: hash::file(path).map_err(StoreError::io("read", path))?,
-            bytes,
-            folder: false,
-        });
-    }
-    let (manifest, total) = manifest_and_size(path)?;
-    Ok(Artifact {
-        digest: Digest::of(manifest.as_bytes()),
-        bytes: total,
-        folder: true,
-    })
 }
 
 /// All files of the object at `path`, sorted by path. An object that is a file is its only file.
@@ -239,8 +255,8 @@ fn seal(path: &Path, folders: &Permissions) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes every file at `path` read-only for everybody, and gives its folders the permissions of the store's folders: the mask of the
-/// process that made them must not lock out others who share the store.
+/// Makes every file at `path` read-only for everybody, and executable if it was, and gives its folders the permissions of the store's
+/// folders: the mask of the process that made them must not lock out others who share the store.
 fn set_permissions(path: &Path, folders: &Permissions) -> io::Result<()> {
     for entry in WalkDir::new(path) {
         let entry = entry?;
@@ -248,11 +264,16 @@ fn set_permissions(path: &Path, folders: &Permissions) -> io::Result<()> {
         let permissions = if is_folder {
             folders.clone()
         } else {
-            Permissions::from_mode(0o444)
+            Permissions::from_mode(if is_executable(&entry.metadata()?) { 0o555 } else { 0o444 })
         };
         std::fs::set_permissions(entry.path(), permissions)?;
     }
     Ok(())
+}
+
+/// Whether anybody may execute a file.
+pub(super) fn is_executable(about: &Metadata) -> bool {
+    about.permissions().mode() & 0o111 != 0
 }
 
 /// Whether the object exists. If so, its age starts anew, so that gc does not remove it before a record names it.
@@ -275,7 +296,7 @@ fn move_synced(path: &Path, place: &Path) -> io::Result<()> {
 fn rename(path: &Path, place: &Path) -> io::Result<()> {
     atomic::make_folder(place.parent().unwrap_or(place))?;
     match atomic::rename(path, place) {
-        Err(_) if place.is_dir() => Ok(()),
+        Err(_) if path.is_dir() && place.is_dir() => Ok(()),
         renamed => renamed,
     }
 }

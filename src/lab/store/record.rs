@@ -13,8 +13,11 @@ use super::{Distrust, Provenance, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
-/// The version of the record's format. A reader refuses a later one.
-pub(super) const RECORD_FORMAT: u32 = 1;
+/// The newest version of the record's format. A reader refuses a later one.
+pub(super) const RECORD_FORMAT: u32 = 2;
+
+/// The version for outputs that have a manifest of version 2. All other records have version 1, so that earlier runners read them.
+const MANIFEST_2_FORMAT: u32 = 2;
 
 /// A stage's artifacts by output port.
 pub type Outputs = BTreeMap<String, Artifact>;
@@ -68,10 +71,11 @@ struct RecordHead {
 }
 
 impl Record {
-    /// A record of the current format.
+    /// A record, in the oldest format that can hold it.
     pub fn new(fingerprint: Fingerprint, outputs: Outputs) -> Self {
+        let is_new = outputs.values().any(|artifact| artifact.manifest > 1);
         Self {
-            format: RECORD_FORMAT,
+            format: if is_new { MANIFEST_2_FORMAT } else { 1 },
             outputs,
             fingerprint,
             stage: String::new(),
@@ -184,8 +188,12 @@ impl Store {
     pub fn adopt(&self, records: &[&Record]) -> Result<(), StoreError> {
         let tmp = self.root.join("tmp");
         let file = |record: &&Record| {
-            let bytes = serde_json::to_vec(record).expect("a record is a plain tree of values");
-            (self.record_path(&record.fingerprint.key()), bytes)
+            let key = record.fingerprint.key();
+            // Its own bytes, if they are still there: they may have fields of a later version, which are signed too.
+            let own = std::fs::read(self.sharded("remote", &key, ".json")).ok();
+            let own = own.filter(|bytes| self.validate_record(&key, bytes).is_ok_and(|found| found == **record));
+            let bytes = own.unwrap_or_else(|| serde_json::to_vec(record).expect("a record is a plain tree of values"));
+            (self.record_path(&key), bytes)
         };
         let files: Vec<_> = records.iter().map(file).collect();
         match files.as_slice() {

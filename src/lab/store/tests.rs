@@ -25,11 +25,7 @@ fn put(store: &Store, text: &str) -> Artifact {
 
 /// The record of a stage with one output.
 pub(super) fn record(params: serde_json::Value) -> Record {
-    let artifact = Artifact {
-        digest: Digest::of(b"rows"),
-        bytes: 4,
-        folder: false,
-    };
+    let artifact = Artifact::file(Digest::of(b"rows"), 4);
     Record::new(Fingerprint::new("mix", 1, params), Outputs::from([("data".to_owned(), artifact)]))
 }
 
@@ -94,9 +90,9 @@ fn damage_is_named_and_a_newer_format_is_refused() {
     assert_eq!(store.outputs(&fingerprint().key()).unwrap(), None);
     let why = store.ignored()[&fingerprint().key()].to_string();
     assert!(why.contains("it is damaged"), "{why}");
-    std::fs::write(&path, r#"{"format": 2, "outputs": 3}"#).unwrap();
+    std::fs::write(&path, r#"{"format": 3, "outputs": 3}"#).unwrap();
     let message = store.outputs(&fingerprint().key()).unwrap_err().to_string();
-    assert!(message.contains("format 2") && message.contains("newer runner"), "{message}");
+    assert!(message.contains("format 3") && message.contains("newer runner"), "{message}");
     replace(&store.object(&artifact.digest), "row");
     assert!(!store.has(&artifact).unwrap(), "what is damaged counts as lost");
     assert!(

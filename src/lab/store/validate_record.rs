@@ -1,7 +1,8 @@
 //! Checks records that come from elsewhere, before anything in them is used.
 
+use super::manifest::MANIFEST_VERSION;
 use super::record::{FormatVersion, RECORD_FORMAT};
-use super::{Distrust, Record, Store};
+use super::{Artifact, Distrust, Record, Store};
 use crate::hash::Digest;
 
 /// A longer record is refused unread. A record with a thousand params has 100 kB.
@@ -74,6 +75,7 @@ impl Store {
 fn impossible_value(record: &Record) -> Option<String> {
     let port = record.outputs.keys().find(|port| !is_name(port));
     let size = record.outputs.iter().find(|(_, artifact)| artifact.bytes > MAX_PLAUSIBLE);
+    let manifest = record.outputs.iter().find(|(_, artifact)| !is_manifest_version(artifact, record.format));
     let seconds = record.seconds;
     if record.outputs.is_empty() {
         Some("outputs are missing".to_owned())
@@ -81,6 +83,8 @@ fn impossible_value(record: &Record) -> Option<String> {
         Some(format!("output `{}` has a name that no port has", port.escape_debug()))
     } else if let Some((port, artifact)) = size {
         Some(format!("output `{port}` has {} bytes", artifact.bytes))
+    } else if let Some((port, artifact)) = manifest {
+        Some(format!("output `{port}` has a manifest of version {}", artifact.manifest))
     } else if !(0.0..MAX_PLAUSIBLE as f64).contains(&seconds) || record.started > MAX_PLAUSIBLE {
         Some("times are not a stage's".to_owned())
     } else if !(record.run.is_empty() || is_name(&record.run)) {
@@ -88,6 +92,11 @@ fn impossible_value(record: &Record) -> Option<String> {
     } else {
         None
     }
+}
+
+/// Whether a record of this format may have an output with this version of a manifest.
+fn is_manifest_version(artifact: &Artifact, format: u32) -> bool {
+    artifact.manifest == 1 || (artifact.manifest == MANIFEST_VERSION && format > 1)
 }
 
 /// Letters, digits, `-` and `_`: safe in the name of a file on every system.
@@ -132,7 +141,7 @@ mod tests {
         assert!(verdict(|record| record["fingerprint"]["seed"] = 7.into()).starts_with("it is the record of another stage"));
         assert_eq!(
             verdict(|record| record["format"] = 9.into()),
-            "it has format 9, but this runner reads only up to 1: use a newer runner"
+            "it has format 9, but this runner reads only up to 2: use a newer runner"
         );
         assert!(verdict(|record| *record = json!("<html>")).starts_with("it is not a record"));
         assert!(verdict(|record| record["outputs"]["data"]["digest"] = "../../etc".into()).contains("is not a digest"));
@@ -141,6 +150,13 @@ mod tests {
             verdict(|record| record["outputs"]["data"]["bytes"] = u64::MAX.into()),
             format!("its output `data` has {} bytes", u64::MAX)
         );
+        for (format, version) in [(1, 2), (1, 0), (2, 3)] {
+            let verdict = verdict(|record| {
+                record["format"] = format.into();
+                record["outputs"]["data"]["manifest"] = version.into();
+            });
+            assert_eq!(verdict, format!("its output `data` has a manifest of version {version}"));
+        }
         assert_eq!(verdict(|record| record["outputs"] = json!({})), "its outputs are missing");
         for port in ["", ".", "../data", "a/b", "a\n", &"x".repeat(101)] {
             let verdict = verdict(|record| record["outputs"][port] = record["outputs"]["data"].clone());

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::index::{StoreEntry, shard_entries};
-use super::object::{Artifact, measure};
-use super::{RecordError, Store, StoreError, Trust, atomic};
+use super::manifest::Manifest;
+use super::object::Artifact;
+use super::{Derived, RecordError, Store, StoreError, Trust, atomic};
 use crate::hash::Digest;
 
 /// An object or record that does not match its name.
@@ -15,6 +16,8 @@ pub struct Damage {
     pub entry: StoreEntry,
     pub path: PathBuf,
     pub problem: String,
+    /// The content is right, and nobody but the store may write to it as soon as the permissions are corrected.
+    is_writable: bool,
 }
 
 /// The result of a verification.
@@ -25,6 +28,8 @@ pub struct VerifySummary {
     pub records: u64,
     /// Sorted by name.
     pub damaged: Vec<Damage>,
+    /// The records of stages that may have read a damaged artifact, or something that was made of it. Sorted by key.
+    pub derived: Vec<Derived>,
 }
 
 impl Store {
@@ -59,27 +64,45 @@ impl Store {
                 }
             }
         }
+        let objects = verified.damaged.iter().filter_map(Damage::lost_object).collect();
+        let damaged = |key: &Digest| verified.damaged.iter().any(|damage| damage.entry == StoreEntry::Record(*key));
+        verified.derived = self.derived_from(&objects)?;
+        verified.derived.retain(|derived| !damaged(&derived.key));
         Ok(verified)
     }
 
-    /// Removes a damaged object or record; the stage that made it runs again.
+    /// Removes everything damaged, and what was derived from it; the stages that made them run again. Wrong permissions are corrected.
     ///
     /// # Errors
-    /// If it cannot be removed.
-    pub fn discard(&self, damage: &Damage) -> Result<(), StoreError> {
-        self.set_aside(&damage.path)
+    /// If something cannot be removed.
+    pub fn repair(&self, verified: &VerifySummary) -> Result<(), StoreError> {
+        // Before the artifacts: afterwards nothing would tell that these records are in doubt.
+        self.discard_derived(&verified.derived)?;
+        for Damage { path, is_writable, .. } in &verified.damaged {
+            if *is_writable {
+                self.make_read_only(path)?;
+            } else {
+                self.set_aside(path)?;
+            }
+        }
+        Ok(())
     }
 
-    /// Hashes an artifact again, and removes it if it is damaged. Returns whether it was.
+    /// Hashes an artifact again, and removes it if it is damaged, with the records of the stages that may have read it. Returns whether it
+    /// was.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub fn discard_damaged(&self, artifact: &Artifact) -> Result<bool, StoreError> {
         let (entry, path) = (StoreEntry::Object(artifact.digest), self.object(&artifact.digest));
-        match self.check_entry(entry, path, &|_| ()) {
-            (_, Some(damage)) => self.discard(&damage).map(|()| true),
-            _ => Ok(false),
-        }
+        let (_, damage) = self.check_entry(entry, path, &|_| ());
+        let Some(object) = damage.as_ref().and_then(Damage::lost_object) else {
+            return Ok(false);
+        };
+        // The artifacts of these records stay: they may be needed by the run that asks.
+        self.discard_records(&self.derived_from(&[object].into())?)?;
+        self.set_aside(&self.object(&object))?;
+        Ok(true)
     }
 
     /// Removes `path`, if it exists, by a rename, so that nobody sees half a folder.
@@ -97,7 +120,7 @@ impl Store {
     /// The size of one entry, and its damage, if it has any.
     fn check_entry(&self, entry: StoreEntry, path: PathBuf, seen: &(dyn Fn(u64) + Sync)) -> (u64, Option<Damage>) {
         let checked = match entry {
-            StoreEntry::Object(digest) => check_object(&path, &digest),
+            StoreEntry::Object(digest) => self.check_object(&path, &digest),
             StoreEntry::Record(key) => self.check_record(&path, &key),
         };
         seen(*checked.as_ref().unwrap_or(&0));
@@ -106,8 +129,13 @@ impl Store {
             // Another process has removed it since it was listed.
             Err(_) if std::fs::symlink_metadata(&path).is_err() => (0, None),
             Err(error) => {
-                let problem = error.to_string();
-                (0, Some(Damage { entry, path, problem }))
+                let damage = Damage {
+                    entry,
+                    path,
+                    problem: error.to_string(),
+                    is_writable: matches!(error, DamageError::Writable),
+                };
+                (0, Some(damage))
             }
         }
     }
@@ -117,6 +145,41 @@ impl Store {
         let bytes = std::fs::read(path).map_err(DamageError::unreadable)?;
         self.clone().trusting(Trust::default()).validate_record(key, &bytes)?;
         Ok(bytes.len() as u64)
+    }
+
+    /// The size of an object, if its content matches its name, and nobody may write to it.
+    fn check_object(&self, path: &Path, digest: &Digest) -> Result<u64, DamageError> {
+        let about = std::fs::symlink_metadata(path).map_err(DamageError::unreadable)?;
+        if about.file_type().is_symlink() {
+            return Err(DamageError::Link);
+        }
+        let manifest = self.manifest(path).map_err(DamageError::unreadable)?;
+        let artifact = manifest.artifact();
+        if artifact.digest != *digest {
+            match manifest.single_file() {
+                // Earlier versions gave a file that is itself a manifest the digest of its content.
+                Some((content, false)) if content == *digest => {}
+                Some((content, true)) if content == *digest => return Err(DamageError::Executable(false)),
+                Some((content, false)) if Manifest::executable(content, artifact.bytes).artifact().digest == *digest => {
+                    return Err(DamageError::Executable(true));
+                }
+                _ => return Err(DamageError::OtherContent(artifact.digest)),
+            }
+        }
+        if self.is_writable(path).map_err(DamageError::unreadable)? {
+            return Err(DamageError::Writable);
+        }
+        Ok(artifact.bytes)
+    }
+}
+
+impl Damage {
+    /// The object, if its content is not what it was.
+    fn lost_object(&self) -> Option<Digest> {
+        match self.entry {
+            StoreEntry::Object(digest) if !self.is_writable => Some(digest),
+            _ => None,
+        }
     }
 }
 
@@ -129,6 +192,10 @@ enum DamageError {
     Link,
     #[error("its content is another: {}", .0.short())]
     OtherContent(Digest),
+    #[error("its permissions allow to write to it")]
+    Writable,
+    #[error("its permissions are not what they were: it was {}executable", if *.0 { "" } else { "not " })]
+    Executable(bool),
     #[error(transparent)]
     Record(#[from] RecordError),
 }
@@ -136,19 +203,5 @@ enum DamageError {
 impl DamageError {
     fn unreadable(error: impl std::fmt::Display) -> Self {
         Self::Unreadable(error.to_string())
-    }
-}
-
-/// The size of an object, if its content matches its name.
-fn check_object(path: &Path, digest: &Digest) -> Result<u64, DamageError> {
-    let about = std::fs::symlink_metadata(path).map_err(DamageError::unreadable)?;
-    if about.file_type().is_symlink() {
-        return Err(DamageError::Link);
-    }
-    let artifact = measure(path).map_err(DamageError::unreadable)?;
-    if artifact.digest == *digest {
-        Ok(artifact.bytes)
-    } else {
-        Err(DamageError::OtherContent(artifact.digest))
     }
 }

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(super) use scan::GcCandidate;
+
 use super::leftovers::Leftover;
 use super::{Store, StoreError};
 use crate::hash::Digest;
@@ -48,7 +50,7 @@ pub struct GcVictim {
     pub cost: f64,
     /// The size of its objects.
     pub bytes: u64,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// The records, objects and files that gc would remove.

@@ -34,7 +34,7 @@ struct BriefFingerprint {
 }
 
 /// A record that gc may remove.
-pub(super) struct GcCandidate {
+pub(in crate::store) struct GcCandidate {
     pub victim: GcVictim,
     pub outputs: Vec<Artifact>,
     pub inputs: Vec<Digest>,
@@ -55,7 +55,7 @@ pub(super) struct ExistingObjects {
 
 impl Store {
     /// All records, and the number of those that cannot be read.
-    pub(super) fn candidates(&self, now: SystemTime) -> Result<(Vec<GcCandidate>, usize), StoreError> {
+    pub(in crate::store) fn candidates(&self, now: SystemTime) -> Result<(Vec<GcCandidate>, usize), StoreError> {
         let (mut records, mut unreadable) = (Vec::new(), 0);
         for folder in self.shards("records")? {
             let entries = shard_entries(&folder)?.into_par_iter();

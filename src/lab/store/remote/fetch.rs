@@ -10,18 +10,16 @@ use futures_util::{StreamExt, stream};
 
 use super::cloud::Cloud;
 use super::limits::{PART_SIZE, PARTS_AT_ONCE};
-use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock, manifest};
+use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock};
 use crate::hash::{self, Digest};
-use crate::store::{Artifact, Lease, Store, StoreError, atomic};
+use crate::store::manifest::{EntryContent, MAX_MANIFEST_BYTES, Manifest};
+use crate::store::{Artifact, Lease, Store, StoreError, atomic, copy};
 
 /// Artifacts that are downloaded together, and moved into the store with one sync.
 const BATCH_SIZE: usize = 512;
 
 /// Artifacts that are downloaded at once.
 const DOWNLOADS_AT_ONCE: usize = 32;
-
-/// The largest manifest of a folder.
-const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The result of a download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,9 +79,9 @@ impl Remotes {
                 tick,
             );
             missing.retain(|artifact| !came.contains(artifact));
-            let places: Vec<(PathBuf, Digest)> = came
+            let places: Vec<(PathBuf, Artifact)> = came
                 .iter()
-                .map(|artifact| (workspace.path().join(artifact.digest.to_string()), artifact.digest))
+                .map(|artifact| (workspace.path().join(artifact.digest.to_string()), *artifact))
                 .collect();
             store.insert_objects(&places)?;
             fetched.artifacts += came.len();
@@ -109,21 +107,21 @@ impl Shared {
         }
         let came = match backend {
             Backend::Folder(folder) => {
-                let came = folder::fetch(folder, artifact, &to);
+                let came = folder::fetch(folder, store, artifact, &to);
                 self.fetched.fetch_add(artifact.bytes, Ordering::Relaxed);
                 came
             }
-            Backend::Cloud(cloud) if artifact.folder => self.folder(remote, cloud, store, artifact, &to).await,
+            Backend::Cloud(cloud) if artifact.has_manifest() => self.listed(remote, cloud, store, artifact, &to).await,
             Backend::Cloud(cloud) => self.file(remote, cloud, store, (&artifact.digest, artifact.bytes), &to).await,
         };
         if !matches!(came, Ok(true)) {
-            crate::store::object::discard(&to);
+            copy::discard(&to);
         }
         came.map_err(|error| self.report(remote, &error)).ok()?.then_some(*artifact)
     }
 
-    /// Downloads a folder to `to`. Returns whether the remote has it.
-    async fn folder(
+    /// Downloads a folder, or another artifact whose digest is that of a manifest, to `to`. Returns whether the remote has it.
+    async fn listed(
         &self,
         remote: &RemoteConnection,
         cloud: &Cloud,
@@ -131,20 +129,36 @@ impl Shared {
         artifact: &Artifact,
         to: &Path,
     ) -> Result<bool, RemoteError> {
-        let Some(manifest) = cloud.get(&cloud.object(&artifact.digest), MAX_MANIFEST_BYTES).await? else {
+        let Some(text) = cloud.get(&cloud.object(&artifact.digest), MAX_MANIFEST_BYTES).await? else {
             return Ok(false);
         };
-        remote.check_digest(&artifact.digest, &Digest::of(&manifest))?;
-        let files = manifest::files(&manifest, artifact.bytes).map_err(|error| RemoteError::OtherBytes {
-            what: format!("the folder {}", artifact.digest.short()),
-            why: error.to_string(),
-        })?;
-        std::fs::create_dir(to).map_err(|error| RemoteError::here("make a folder", error))?;
-        let fetched = files.iter().map(|(digest, bytes, name)| async move {
-            let path = to.join(name);
-            let folder = path.parent().unwrap_or(to);
-            std::fs::create_dir_all(folder).map_err(|error| RemoteError::here("make a folder", error))?;
-            self.file(remote, cloud, store, (digest, *bytes), &path).await
+        remote.check_digest(&artifact.digest, &Digest::of(&text))?;
+        let other_bytes = |why: String| RemoteError::OtherBytes {
+            what: format!("the artifact {}", artifact.digest.short()),
+            why,
+        };
+        let manifest = Manifest::parse(&text, artifact.folder).map_err(|error| other_bytes(error.to_string()))?;
+        manifest
+            .check_total(artifact.bytes)
+            .map_err(|error| other_bytes(error.to_string()))?;
+        if !manifest.artifact().is(artifact) {
+            return Err(other_bytes("its record describes it in another way".to_owned()));
+        }
+        let cannot = |error| RemoteError::here("make a file or folder", error);
+        if artifact.folder {
+            std::fs::create_dir(to).map_err(cannot)?;
+        }
+        let fetched = manifest.entries.iter().map(|entry| async move {
+            let path = if artifact.folder { to.join(&entry.path) } else { to.to_owned() };
+            let EntryContent::File { digest, bytes, executable } = &entry.content else {
+                return std::fs::create_dir_all(path).map(|()| true).map_err(cannot);
+            };
+            std::fs::create_dir_all(path.parent().unwrap_or(to)).map_err(cannot)?;
+            let came = self.file(remote, cloud, store, (digest, *bytes), &path).await?;
+            if came && *executable {
+                copy::make_executable(&path).map_err(cannot)?;
+            }
+            Ok(came)
         });
         let fetched: Vec<Result<bool, RemoteError>> = stream::iter(fetched).buffer_unordered(PARTS_AT_ONCE).collect().await;
         let fetched: Result<Vec<bool>, RemoteError> = fetched.into_iter().collect();
@@ -185,10 +199,11 @@ impl Shared {
         let lease = exclusive(store, digest).await;
         let here = store.object(digest);
         let arrived = std::fs::metadata(&here).is_ok_and(|about| about.is_file() && about.len() == bytes);
-        if arrived && atomic::link(&here, to).is_ok() {
+        if arrived && copy::copy_file(&here, to).is_ok() && hash::file(to).is_ok_and(|found| found == *digest) {
             // Another process has downloaded it.
             return Ok(true);
         }
+        copy::discard(to);
         let mut partial = PartialFile::open(store, digest, bytes)?;
         let resumed = !partial.done.is_empty();
         let path = cloud.object(digest);

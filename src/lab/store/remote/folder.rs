@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::RemoteError;
 use crate::hash::Digest;
-use crate::store::{Artifact, Store, atomic, object};
+use crate::store::{Artifact, Store, atomic, copy};
 
 /// The bytes of the record under `key`, or `None` if there is none.
 pub(super) fn record(folder: &Store, key: &Digest) -> Result<Option<Bytes>, RemoteError> {
@@ -18,18 +18,18 @@ pub(super) fn record(folder: &Store, key: &Digest) -> Result<Option<Bytes>, Remo
     }
 }
 
-/// Copies an object to `to` and checks the copy. Returns whether the remote has the object.
-pub(super) fn fetch(folder: &Store, artifact: &Artifact, to: &Path) -> Result<bool, RemoteError> {
+/// Copies an object to `to`, a path in the store `here`, and checks the copy. Returns whether the remote has the object.
+pub(super) fn fetch(folder: &Store, here: &Store, artifact: &Artifact, to: &Path) -> Result<bool, RemoteError> {
     let from = folder.object(&artifact.digest);
     if !from.exists() {
         return Ok(false);
     }
-    object::copy(&from, to).map_err(|error| RemoteError::here("copy an object", error))?;
-    let found = object::measure(to).map_err(|error| RemoteError::Here(error.to_string()))?;
-    if found == *artifact {
+    copy::copy(&from, to).map_err(|error| RemoteError::here("copy an object", error))?;
+    let found = here.measure(to).map_err(|error| RemoteError::Here(error.to_string()))?;
+    if found.is(artifact) {
         return Ok(true);
     }
-    object::discard(to);
+    copy::discard(to);
     Err(RemoteError::OtherBytes {
         what: format!("the object {}", artifact.digest.short()),
         why: format!("its digest is {}", found.digest.short()),
@@ -43,12 +43,12 @@ pub(super) fn push(folder: &Store, from: &Store, key: &Digest, record: &[u8], ar
         if !folder.has(artifact).is_ok_and(|has| has) {
             let workspace = folder.workspace().map_err(|error| RemoteError::Answer(error.to_string()))?;
             let to = workspace.path().join("object");
-            object::copy(&from.object(&artifact.digest), &to).map_err(|error| RemoteError::Answer(error.to_string()))?;
-            if object::measure(&to).map_err(|error| here(&error))? != *artifact {
+            copy::copy(&from.object(&artifact.digest), &to).map_err(|error| RemoteError::Answer(error.to_string()))?;
+            if !folder.measure(&to).map_err(|error| here(&error))?.is(artifact) {
                 return Err(RemoteError::Here(format!("the object {} is damaged here", artifact.digest.short())));
             }
             folder
-                .insert_object(&to, &artifact.digest)
+                .insert_object(&to, artifact)
                 .map_err(|error| RemoteError::Answer(error.to_string()))?;
         }
     }

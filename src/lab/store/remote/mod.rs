@@ -12,7 +12,6 @@ mod error;
 mod fetch;
 mod folder;
 mod limits;
-mod manifest;
 mod multipart;
 mod open;
 mod push;
@@ -302,8 +301,9 @@ async fn exclusive(store: &Store, name: &Digest) -> Option<Lease> {
 /// The paths in the manifest of a folder, for the fuzzer, which has no remote to send one.
 #[cfg(fuzzing)]
 pub fn manifest_paths(manifest: &[u8], total: u64) -> Option<Vec<std::path::PathBuf>> {
-    let files = manifest::files(manifest, total).ok()?;
-    Some(files.into_iter().map(|(_, _, path)| path).collect())
+    let manifest = super::manifest::Manifest::parse(manifest, true).ok()?;
+    manifest.check_total(total).ok()?;
+    Some(manifest.entries.into_iter().map(|entry| entry.path.into()).collect())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,9 +9,10 @@ use futures_util::{StreamExt, stream};
 
 use super::cloud::Cloud;
 use super::limits::{PART_SIZE, PARTS_AT_ONCE};
-use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock, manifest};
+use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock};
 use crate::hash::Digest;
-use crate::store::{Artifact, Lease, Store, object};
+use crate::store::manifest::EntryContent;
+use crate::store::{Artifact, Lease, Store};
 
 /// Stages that are uploaded at once.
 const STAGES_AT_ONCE: usize = 24;
@@ -148,27 +149,31 @@ impl Shared {
         Ok(if was_created { Sent::New } else { Sent::Existing })
     }
 
-    /// Uploads an artifact. The files of a folder come before its manifest.
+    /// Uploads an artifact. The files of a folder come before its manifest, which is an object of its own.
     async fn artifact(&self, remote: &RemoteConnection, cloud: &Cloud, store: &Store, artifact: &Artifact) -> Result<(), RemoteError> {
         let path = store.object(&artifact.digest);
-        if !artifact.folder {
+        if !artifact.has_manifest() {
             return self.upload(remote, cloud, store, &path, (&artifact.digest, artifact.bytes)).await;
         }
-        let manifest = object::manifest(&path).map_err(|error| RemoteError::Here(error.to_string()))?;
-        if Digest::of(manifest.as_bytes()) != artifact.digest {
+        let manifest = store.manifest(&path).map_err(|error| RemoteError::Here(error.to_string()))?;
+        if !manifest.artifact().is(artifact) {
             return Err(RemoteError::damaged(&artifact.digest));
         }
-        let files = manifest::files(manifest.as_bytes(), artifact.bytes).map_err(|error| RemoteError::Here(error.to_string()))?;
-        let sent = files.iter().map(|(digest, bytes, name)| {
-            let path = path.join(name);
-            async move { self.upload(remote, cloud, store, &path, (digest, *bytes)).await }
+        let sent = manifest.entries.iter().map(|entry| {
+            let path = if artifact.folder { path.join(&entry.path) } else { path.clone() };
+            async move {
+                match &entry.content {
+                    EntryContent::File { digest, bytes, .. } => self.upload(remote, cloud, store, &path, (digest, *bytes)).await,
+                    EntryContent::EmptyFolder => Ok(()),
+                }
+            }
         });
         let sent: Vec<Result<(), RemoteError>> = stream::iter(sent).buffer_unordered(PARTS_AT_ONCE).collect().await;
         sent.into_iter().collect::<Result<(), RemoteError>>()?;
         // Last: whoever finds the manifest finds the files.
         let replace = lock(&remote.damaged).contains(&artifact.digest);
         cloud
-            .put_object(&cloud.object(&artifact.digest), manifest.into_bytes().into(), replace)
+            .put_object(&cloud.object(&artifact.digest), manifest.text().into_bytes().into(), replace)
             .await
     }
 

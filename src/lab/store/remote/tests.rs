@@ -87,7 +87,7 @@ fn what_one_store_pushes_another_finds_and_fetches() {
         let fetched = remote.fetch(&two, &wanted, &mut nothing()).unwrap();
         assert_eq!((fetched.artifacts, fetched.missing.len()), (2, 0), "{url}");
         for artifact in &wanted {
-            assert_eq!(crate::store::object::measure(&two.object(&artifact.digest)).unwrap(), *artifact);
+            assert_eq!(two.measure(&two.object(&artifact.digest)).unwrap(), *artifact);
         }
         assert!(std::fs::metadata(two.object(&wanted[0].digest)).unwrap().permissions().readonly());
         assert_eq!(remote.warnings(), [""; 0], "{url}");
@@ -191,9 +191,8 @@ fn a_folder_s_list_that_leads_outside_is_refused() {
     let (_two, two) = store();
     let manifest = format!("{} 4 ../../escaped\n", Digest::of(b"rows"));
     let artifact = Artifact {
-        digest: Digest::of(manifest.as_bytes()),
-        bytes: 4,
         folder: true,
+        ..Artifact::file(Digest::of(manifest.as_bytes()), 4)
     };
     server.put(&path(&artifact.digest), manifest.as_bytes());
     server.put(&path(&Digest::of(b"rows")), b"rows");

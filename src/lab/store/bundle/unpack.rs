@@ -1,124 +1,23 @@
-//! Bundles: an experiment's files, records and artifacts in one archive (tar), which another machine checks before it uses anything.
-//!
-//! ```text
-//! bundle.json                 first: the table of contents, against which everything after it is checked
-//! files/<path>                the experiment and the files that it extends
-//! objects/<digest>            an artifact that is a file
-//! objects/<digest>/<path>     a file of one that is a folder
-//! records/<key>.json          last: after the objects that the record names
-//! ```
+//! Unpacks a bundle: every entry is checked against the table of contents, and every artifact against its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use tar::{Archive, Builder, EntryType, Header};
+use tar::{Archive, EntryType};
 
-use super::object::{is_safe_path, measure};
-use super::{Artifact, Store, StoreError};
+use super::{BUNDLE_FORMAT, BundleContents, BundleError};
 use crate::hash::Digest;
-
-/// The version of the archive's layout.
-const BUNDLE_FORMAT: u32 = 1;
+use crate::store::Store;
+use crate::store::manifest::is_safe_path;
+use crate::store::object::is_executable;
 
 /// A longer table of contents is refused unread.
 const MAX_CONTENTS_BYTES: u64 = 64 << 20;
 
-/// The table of contents of a bundle: its first entry.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BundleContents {
-    format: u32,
-    /// The experiment's file, a path of `files`.
-    pub experiment: String,
-    /// Sizes of the experiment's files, by path.
-    pub files: BTreeMap<String, u64>,
-    pub objects: BTreeMap<Digest, ArtifactSize>,
-    /// Sizes of the records, by key.
-    pub records: BTreeMap<Digest, u64>,
-}
-
-/// The size of an artifact, and whether it is a folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArtifactSize {
-    pub bytes: u64,
-    pub folder: bool,
-}
-
-/// A bundle could not be written or unpacked.
-#[derive(Debug, thiserror::Error)]
-pub enum BundleError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive is incomplete, or is not one.
-    #[error("cannot read the bundle: {0}")]
-    Read(#[from] io::Error),
-    /// Something in it must not be used or unpacked.
-    #[error("the bundle is refused: {0}")]
-    Refused(String),
-}
-
-/// The experiment's files, by their paths in the bundle.
-pub type BundleFiles = BTreeMap<String, PathBuf>;
-
 impl Store {
-    /// Writes a bundle. The same experiment, records and artifacts give the same bytes.
-    ///
-    /// # Errors
-    /// If something cannot be read or written.
-    pub fn bundle(
-        &self,
-        out: impl Write,
-        experiment: &str,
-        files: &BundleFiles,
-        keys: &BTreeSet<Digest>,
-        artifacts: &[Artifact],
-    ) -> Result<BundleContents, BundleError> {
-        let mut contents = BundleContents {
-            format: BUNDLE_FORMAT,
-            experiment: experiment.to_owned(),
-            ..BundleContents::default()
-        };
-        for (name, path) in files {
-            contents.files.insert(name.clone(), std::fs::metadata(path)?.len());
-        }
-        let record = |key: &Digest| self.sharded("records", key, ".json");
-        for key in keys {
-            contents.records.insert(*key, std::fs::metadata(record(key))?.len());
-        }
-        for artifact in artifacts {
-            let Artifact { digest, bytes, folder } = *artifact;
-            contents.objects.insert(digest, ArtifactSize { bytes, folder });
-        }
-        let mut archive = Builder::new(out);
-        let table = serde_json::to_vec(&contents).map_err(io::Error::other)?;
-        append(&mut archive, "bundle.json", table.len() as u64, table.as_slice())?;
-        for (name, path) in files {
-            append(&mut archive, &format!("files/{name}"), contents.files[name], File::open(path)?)?;
-        }
-        for digest in contents.objects.keys() {
-            let path = self.object(digest);
-            for file in super::files_of(&path)? {
-                let inside = file.strip_prefix(&path).unwrap_or(Path::new("")).to_string_lossy().into_owned();
-                let name = if inside.is_empty() {
-                    format!("objects/{digest}")
-                } else {
-                    format!("objects/{digest}/{inside}")
-                };
-                let opened = File::open(&file)?;
-                append(&mut archive, &name, opened.metadata()?.len(), opened)?;
-            }
-        }
-        for (key, bytes) in &contents.records {
-            append(&mut archive, &format!("records/{key}.json"), *bytes, File::open(record(key))?)?;
-        }
-        archive.into_inner()?.flush()?;
-        Ok(contents)
-    }
-
     /// Unpacks a bundle: checks everything, moves artifacts and records into the store, and the experiment's files into `folder`. Files that
     /// exist already must have the same content. Nothing is written outside the store and the folder.
     ///
@@ -136,7 +35,7 @@ impl Store {
         let Unpacking { contents, root, .. } = &unpacking;
         for (digest, size) in &contents.objects {
             let path = root.join("objects").join(digest.to_string());
-            let found = measure(&path)?;
+            let found = self.measure(&path)?;
             if found.digest != *digest || found.bytes != size.bytes || found.folder != size.folder {
                 return Err(refused(format!("the artifact {} has other content than its name", digest.short())));
             }
@@ -173,15 +72,6 @@ fn refused(why: impl Into<String>) -> BundleError {
     BundleError::Refused(why.into())
 }
 
-/// Adds a file, without times and owner.
-fn append(archive: &mut Builder<impl Write>, name: &str, bytes: u64, content: impl Read) -> io::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::Regular);
-    header.set_mode(0o644);
-    header.set_size(bytes);
-    archive.append_data(&mut header, name, content.take(bytes))
-}
-
 /// Reads the table of contents.
 fn read_contents<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<BundleContents, BundleError> {
     let no_bundle = || refused("it does not begin with `bundle.json`: it is not a bundle of runner");
@@ -212,8 +102,8 @@ fn read_contents<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<BundleCon
 }
 
 /// Checks that a path leads only downwards.
-fn safe_path(name: &str) -> Result<PathBuf, BundleError> {
-    if is_safe_path(name) && name.len() <= 4096 && !name.chars().any(char::is_control) {
+pub(super) fn safe_path(name: &str) -> Result<PathBuf, BundleError> {
+    if is_safe_path(name) && name.len() <= 4096 {
         Ok(PathBuf::from(name))
     } else {
         Err(refused(format!("`{}` is not a path that may be unpacked", name.escape_debug())))
@@ -242,6 +132,9 @@ impl Unpacking {
     /// Unpacks one entry, which must be a file in the table of contents, and no larger than there.
     fn unpack(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> Result<(), BundleError> {
         let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| refused("a path is not text"))?;
+        if entry.header().entry_type() == EntryType::Directory && self.contents.format > 1 {
+            return self.unpack_folder(&name);
+        }
         if entry.header().entry_type() != EntryType::Regular {
             return Err(refused(format!(
                 "`{}` is a link, a device or a folder, not a file",
@@ -265,12 +158,31 @@ impl Unpacking {
         let target = self.root.join(path);
         let nested = |error: io::Error| refused(format!("`{}` conflicts with another entry: {error}", name.escape_debug()));
         std::fs::create_dir_all(target.parent().unwrap_or(&self.root)).map_err(nested)?;
-        let mut file = File::options().write(true).create_new(true).open(&target).map_err(nested)?;
+        let is_executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+        let mode = if is_executable { 0o755 } else { 0o644 };
+        let file = File::options().write(true).create_new(true).mode(mode).open(&target);
+        let mut file = file.map_err(nested)?;
         let size = entry.size();
         if io::copy(&mut entry.take(size), &mut file)? != size {
             return Err(refused(format!("`{}` ends too early", name.escape_debug())));
         }
         Ok(())
+    }
+
+    /// Makes an empty folder of an artifact.
+    fn unpack_folder(&mut self, entry: &str) -> Result<(), BundleError> {
+        let name = entry.strip_suffix('/').unwrap_or(entry);
+        let path = safe_path(name)?;
+        let folder = artifact_digest(name).filter(|digest| self.contents.objects.get(digest).is_some_and(|size| size.folder));
+        let Some(digest) = folder else {
+            return Err(refused(format!("`{}` is a folder, not a file", name.escape_debug())));
+        };
+        if !self.seen.insert(name.to_owned()) {
+            return Err(refused(format!("`{}` occurs twice", name.escape_debug())));
+        }
+        self.bytes.entry(digest).or_default();
+        std::fs::create_dir_all(self.root.join(path))
+            .map_err(|error| refused(format!("`{}` conflicts with another entry: {error}", name.escape_debug())))
     }
 
     /// The largest size that an entry may have.
@@ -340,8 +252,10 @@ fn write_files(contents: &BundleContents, root: &Path, folder: &Path) -> io::Res
         std::fs::create_dir_all(parent)?;
         // Complete or not at all: an incomplete file would make another attempt fail.
         let mut file = tempfile::NamedTempFile::new_in(parent)?;
-        io::copy(&mut File::open(root.join("files").join(name))?, &mut file)?;
-        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        let mut unpacked = File::open(root.join("files").join(name))?;
+        let mode = if is_executable(&unpacked.metadata()?) { 0o755 } else { 0o644 };
+        io::copy(&mut unpacked, &mut file)?;
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
         file.persist(&target).map_err(|failure| failure.error)?;
     }
     Ok(())
