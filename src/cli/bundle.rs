@@ -1,9 +1,9 @@
 //! `runner bundle` and `runner unbundle`: an experiment with its records and artifacts in one archive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
 use super::warning::warn;
@@ -50,8 +50,9 @@ pub struct UnbundleArgs {
 /// When the experiment is wrong, or something cannot be read or written.
 pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     let document = args.experiment.document(&ExecutionArgs::default())?;
-    let (experiment, files) = bundled_files(&document.file, &document.files)?;
     let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
+    let beside = ProgramFiles::of(&plan, &document.files)?;
+    let (experiment, files) = bundled_files(&document.file, document.files.iter().chain(&beside.packed))?;
     let (keys, artifacts) = select_hits(&plan, &args.with)?;
     let out = args
         .out
@@ -68,18 +69,16 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
         .bundle(BufWriter::new(&file), &experiment, &files, &keys, &artifacts)
         .map_err(|error| bundle_error(&out, error))?;
     file.persist(&out).map_err(|error| cannot(error.error))?;
-    let sources: BTreeSet<&Source> = plan.stages().filter_map(|(_, node, _)| node.stage.source()).collect();
-    for source in sources.into_iter().filter(|source| source.pin().is_none()) {
+    for source in beside.left_out.iter().filter(|source| source.pin().is_none()) {
         let (name, file) = (&source.name, args.experiment.file.display());
         warn(format!(
             "the source `{name}` is not in the bundle and has no pin, so the other machine needs it too; `runner pin {file}` writes the pin"
         ));
     }
-    let words: BTreeSet<&Source> = plan.stages().flat_map(|(_, node, _)| node.stage.files()).collect();
-    for file in words {
+    for file in &beside.elsewhere {
         warn(format!(
             "`{}` is not in the bundle, so the other machine needs it too, at the path that the experiment gives",
-            file.name
+            file.display()
         ));
     }
     let missing = plan.order.len() - contents.records.len();
@@ -128,18 +127,89 @@ fn bundle_error(path: &Path, error: BundleError) -> CliError {
     }
 }
 
+/// The files that the programs of an experiment need, beside their inputs.
+struct ProgramFiles {
+    /// Scripts, and the files of sources, that the experiment finds beside itself.
+    packed: Vec<PathBuf>,
+    /// Those that it finds at an absolute path, where the other machine looks for them, too.
+    elsewhere: BTreeSet<PathBuf>,
+    /// Sources that are not packed.
+    left_out: BTreeSet<Source>,
+}
+
+impl ProgramFiles {
+    /// `experiment` are the experiment's files.
+    ///
+    /// # Errors
+    /// When a file of a source cannot be listed.
+    fn of(plan: &Plan, experiment: &[PathBuf]) -> Result<Self, CliError> {
+        let texts: Vec<String> = experiment.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+        let is_elsewhere = |path: &Path| path.is_absolute() && texts.iter().any(|text| text.contains(&*path.to_string_lossy()));
+        let mut files = Self {
+            packed: Vec::new(),
+            elsewhere: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+        };
+        for (_, node, _) in plan.stages() {
+            let starts_program = node.kind.command_line.is_some();
+            let sources = node.stage.source().filter(|source| match source.path {
+                Some(_) if starts_program => true,
+                _ => {
+                    files.left_out.insert((*source).clone());
+                    false
+                }
+            });
+            for source in sources.into_iter().chain(node.stage.files()) {
+                let Some(path) = &source.path else { continue };
+                if is_elsewhere(path) {
+                    files.elsewhere.insert(path.clone());
+                    continue;
+                }
+                let listed = source.list(path).map_err(|error| unreadable(path, &error))?;
+                files.packed.extend(listed.into_iter().map(|(_, path)| path));
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::Usage(format!("cannot read {}: {error}", path.display()))
+}
+
 /// The paths in the bundle, relative to the deepest folder that contains all files: that of the experiment, and of each file.
-fn bundled_files(experiment: &Path, files: &[PathBuf]) -> Result<(String, BundleFiles), CliError> {
-    let real = |path: &Path| {
-        path.canonicalize()
-            .map_err(|error| CliError::Usage(format!("cannot read {}: {error}", path.display())))
-    };
-    let paths: Vec<PathBuf> = files.iter().map(|path| real(path)).collect::<Result<_, _>>()?;
-    let mut common = paths.first().and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_owned();
+fn bundled_files<'a>(experiment: &Path, files: impl Iterator<Item = &'a PathBuf>) -> Result<(String, BundleFiles), CliError> {
+    let absolute = |path: &Path| without_dots(path).map_err(|error| unreadable(path, &error));
+    let experiment = absolute(experiment)?;
+    let paths: BTreeSet<PathBuf> = files.map(|path| absolute(path)).collect::<Result<_, _>>()?;
+    let mut common = experiment.parent().unwrap_or(Path::new("/")).to_owned();
     while !paths.iter().all(|path| path.starts_with(&common)) && common.pop() {}
-    let name = |path: &Path| path.strip_prefix(&common).unwrap_or(path).to_string_lossy().into_owned();
-    let named: BTreeMap<String, PathBuf> = paths.iter().map(|path| (name(path), path.clone())).collect();
-    Ok((name(&real(experiment)?), named))
+    let name = |path: &Path| {
+        let name = path.strip_prefix(&common).unwrap_or(path).to_str();
+        name.map(str::to_owned).ok_or_else(|| {
+            let path = path.display();
+            CliError::Usage(format!("{path} cannot be packed: its path is not UTF-8; give it another name"))
+        })
+    };
+    let named: BundleFiles = paths
+        .iter()
+        .map(|path| Ok((name(path)?, path.clone())))
+        .collect::<Result<_, CliError>>()?;
+    Ok((name(&experiment)?, named))
+}
+
+/// The absolute path of a file, without `..`. Links stay what they are: the experiment gives the path of the link.
+fn without_dots(path: &Path) -> std::io::Result<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in std::path::absolute(path)?.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    let real = path.canonicalize()?;
+    // Above a folder that is a link, `..` is not the folder that has the link.
+    Ok(if plain.canonicalize().is_ok_and(|same| same == real) { plain } else { real })
 }
 
 /// The records of all hits, and their artifacts: all, or those that match `with`.

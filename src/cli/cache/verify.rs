@@ -8,7 +8,7 @@ use super::{StoreArgs, bytes};
 use crate::cli::experiment::StoreFolderArgs;
 use crate::cli::progress::ProgressLine;
 use crate::cli::{CliError, Exit, print, print_json};
-use lab::store::{Damage, Store, StoreEntry, VerifySummary};
+use lab::store::{Damage, Derived, Store, StoreEntry, VerifySummary};
 
 /// Which artifacts and records to verify.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,9 +32,7 @@ pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, CliError> 
     let verified = store.verify((!args.digits.is_empty()).then_some(named.as_slice()), &|bytes| progress.add(bytes))?;
     drop(progress);
     if repair {
-        for damage in &verified.damaged {
-            store.discard(damage)?;
-        }
+        store.repair(&verified)?;
     }
     if args.json {
         print_json(&as_json(&verified, repair))
@@ -84,8 +82,11 @@ fn as_json(verified: &VerifySummary, repaired: bool) -> Value {
         json!({"what": what, "name": name, "path": damage.path, "problem": damage.problem})
     };
     let damaged: Vec<Value> = verified.damaged.iter().map(damage).collect();
+    let derived = |derived: &Derived| json!({"key": derived.key, "stage": derived.stage, "input": derived.input, "path": derived.path});
+    let derived: Vec<Value> = verified.derived.iter().map(derived).collect();
     json!({
-        "objects": verified.objects, "bytes": verified.bytes, "records": verified.records, "damaged": damaged, "repaired": repaired,
+        "objects": verified.objects, "bytes": verified.bytes, "records": verified.records, "damaged": damaged, "derived": derived,
+        "repaired": repaired,
     })
 }
 
@@ -97,12 +98,23 @@ fn as_text(verified: &VerifySummary, repaired: bool) -> String {
             StoreEntry::Object(digest) => format!("artifact {}: {}\n", digest.short(), damage.problem),
         };
     }
+    for Derived { key, stage, input, .. } in &verified.derived {
+        let (key, stage, input) = (key.short(), stage.escape_debug(), input.short());
+        text += &format!("record {key} of `{stage}`: made from the artifact {input}, which is damaged or was made from a damaged one\n");
+    }
     let VerifySummary { objects, records, .. } = verified;
     text += &format!("{objects} artifacts, {}, and {records} records: ", bytes(verified.bytes));
+    let derived = match verified.derived.len() {
+        0 => String::new(),
+        1 => ", and 1 record derived from them".to_owned(),
+        count => format!(", and {count} records derived from them"),
+    };
     text += &match (verified.damaged.len(), repaired) {
         (0, _) => "all are intact\n".to_owned(),
-        (count, true) => format!("removed {count} that were damaged; the next run computes them again\n"),
-        (count, false) => format!("{count} are damaged; `runner cache repair` removes them, and the next run computes them again\n"),
+        (count, true) => format!("repaired {count} that were damaged{derived}; the next run computes what is missing again\n"),
+        (count, false) => {
+            format!("{count} are damaged{derived}; `runner cache repair` removes them, and the next run computes them again\n")
+        }
     };
     text
 }
