@@ -209,7 +209,11 @@ fn without_dots(path: &Path) -> std::io::Result<PathBuf> {
     }
     let real = path.canonicalize()?;
     // Above a folder that is a link, `..` is not the folder that has the link.
-    Ok(if plain.canonicalize().is_ok_and(|same| same == real) { plain } else { real })
+    Ok(if plain.canonicalize().is_ok_and(|same| same == real) {
+        plain
+    } else {
+        real
+    })
 }
 
 /// The records of all hits, and their artifacts: all, or those that match `with`.

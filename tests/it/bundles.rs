@@ -1,6 +1,7 @@
 //! Bundles: packed on one machine, checked and continued on another; nothing planted gets through.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -179,7 +180,36 @@ fn what_was_planted_is_refused_and_nothing_is_written_outside() {
                 table(entries, &|table| table["records"][&key] = length.into());
             }),
         ),
-        ("format 2", Box::new(|entries| table(entries, &|table| table["format"] = 2.into()))),
+        ("format 3", Box::new(|entries| table(entries, &|table| table["format"] = 3.into()))),
+        (
+            "is a link, a device or a folder",
+            Box::new(|entries| {
+                entries.push(Entry {
+                    kind: b'5',
+                    ..entry("files/folder")
+                });
+            }),
+        ),
+        (
+            "is a folder, not a file",
+            Box::new(|entries| {
+                table(entries, &|table| table["format"] = 2.into());
+                entries.push(Entry {
+                    kind: b'5',
+                    ..entry("files/folder")
+                });
+            }),
+        ),
+        (
+            "not a path that may be unpacked",
+            Box::new(|entries| {
+                table(entries, &|table| table["format"] = 2.into());
+                entries.push(Entry {
+                    kind: b'5',
+                    ..entry("objects/../../outside")
+                });
+            }),
+        ),
     ];
     let before = std::fs::read_dir(lab.path()).unwrap().count();
     for (number, (expected, change)) in cases.iter().enumerate() {
@@ -207,4 +237,119 @@ fn what_was_planted_is_refused_and_nothing_is_written_outside() {
     std::os::unix::fs::symlink("/tmp", lab.path().join("there/mine")).unwrap();
     let output = lab.output("unbundle b.tar there --store other");
     assert!(String::from_utf8_lossy(&output.stderr).contains("is a link"));
+}
+
+/// Programs whose files are beside the experiment, and outputs of every sort.
+const PROGRAMS: &str = r#"
+[sources.words]
+path = "../data"
+
+[sources.elsewhere]
+path = "ELSEWHERE"
+
+[stages.made]
+kind    = "command"
+run     = ["./make.sh"]
+outputs = { tools = "file", nothing = "file", program = "file", empty = "file" }
+
+[stages.read]
+kind    = "command"
+run     = ["sh", "../scripts/read.sh"]
+source  = "words"
+inputs  = { tools = "made.tools" }
+outputs = { text = "file" }
+
+[stages.far]
+kind    = "command"
+run     = ["sh", "-c", "cat far.txt > $RUNNER_OUTPUT_TEXT"]
+source  = "elsewhere"
+outputs = { text = "file" }
+"#;
+
+const MAKE: &str = r#"#!/bin/sh
+set -e
+mkdir -p "$RUNNER_OUTPUT_TOOLS/logs/old" "$RUNNER_OUTPUT_NOTHING"
+printf '#!/bin/sh\necho hi\n' > "$RUNNER_OUTPUT_TOOLS/tool"
+chmod 755 "$RUNNER_OUTPUT_TOOLS/tool"
+cp "$RUNNER_OUTPUT_TOOLS/tool" "$RUNNER_OUTPUT_PROGRAM"
+: > "$RUNNER_OUTPUT_EMPTY"
+"#;
+
+/// A lab whose experiment is in a folder of its own, with scripts and data in others, one of them under the name of a link.
+fn programs() -> Lab {
+    let lab = Lab::new("");
+    for folder in ["mine", "scripts", "data/deep", "elsewhere"] {
+        std::fs::create_dir_all(lab.path().join(folder)).unwrap();
+    }
+    let elsewhere = lab.path().join("elsewhere/far.txt");
+    lab.write("mine/x.toml", &PROGRAMS.replace("ELSEWHERE", elsewhere.to_str().unwrap()));
+    lab.write("elsewhere/far.txt", "far");
+    lab.write("mine/make.sh", MAKE);
+    std::fs::set_permissions(lab.path().join("mine/make.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    lab.write(
+        "scripts/real.sh",
+        "cat words.txt deep/more.txt > $RUNNER_OUTPUT_TEXT; $RUNNER_INPUT_TOOLS/tool >> $RUNNER_OUTPUT_TEXT\n",
+    );
+    std::os::unix::fs::symlink("real.sh", lab.path().join("scripts/read.sh")).unwrap();
+    lab.write("data/words.txt", "words\n");
+    lab.write("data/deep/more.txt", "more\n");
+    lab
+}
+
+#[test]
+fn programs_find_their_scripts_and_sources_on_the_other_machine() {
+    let lab = programs();
+    lab.stdout("run mine/x.toml", 0);
+    let output = lab.output("bundle mine/x.toml --out b.tar");
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("packed 5 files, 3 records and 6 artifacts"), "{said}{warned}");
+    assert!(warned.contains("elsewhere/far.txt` is not in the bundle"), "{warned}");
+    assert!(!warned.contains("words"), "{warned}");
+    lab.stdout("unbundle b.tar there --store other", 0);
+    let there = lab.path().join("there");
+    assert_eq!(
+        std::fs::read_to_string(there.join("scripts/read.sh")).unwrap(),
+        std::fs::read_to_string(lab.path().join("scripts/real.sh")).unwrap()
+    );
+    for folder in ["mine", "scripts", "data"] {
+        std::fs::rename(lab.path().join(folder), lab.path().join(format!("{folder}.away"))).unwrap();
+    }
+    let summary = lab.summary("run there/mine/x.toml --store other", 0);
+    assert_eq!((count(&summary, "cached"), count(&summary, "ran")), (3, 0));
+    assert_eq!(lab.digests("other"), lab.digests("cache"));
+    lab.stdout("cache verify --store other", 0);
+    // And everything can be computed there, too.
+    let summary = lab.summary("run there/mine/x.toml --store third", 0);
+    assert_eq!((count(&summary, "ran"), count(&summary, "failed")), (3, 0));
+    assert_eq!(lab.digests("third"), lab.digests("cache"));
+    let text = lab.stdout("get there/mine/x.toml read --store third", 0);
+    assert_eq!(std::fs::read_to_string(text.trim()).unwrap(), "words\nmore\nhi\n");
+    let tools = lab.stdout("get there/mine/x.toml made.tools --store other", 0);
+    assert!(Path::new(tools.trim()).join("logs/old").is_dir());
+    let nothing = lab.stdout("get there/mine/x.toml made.nothing --store other --to out", 0);
+    assert_eq!(std::fs::read_dir(lab.path().join(nothing.trim())).unwrap().count(), 0);
+    let program = lab.stdout("get there/mine/x.toml made.program --store other --to out", 0);
+    let mode = std::fs::metadata(lab.path().join(program.trim())).unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111, "{mode:o}");
+}
+
+#[test]
+fn what_the_other_machine_would_refuse_is_not_packed() {
+    let lab = programs();
+    lab.stdout("run mine/x.toml", 0);
+    lab.write("data/a\\b", "");
+    let output = lab.output("bundle mine/x.toml --out b.tar");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("data/a\\\\b") && said.contains("give it another name"), "{said}");
+    std::fs::remove_file(lab.path().join("data/a\\b")).unwrap();
+    let path = lab.stdout("get mine/x.toml read", 0);
+    let path = Path::new(path.trim());
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, "WORDS\nmore\nhi\n").unwrap();
+    let output = lab.output("bundle mine/x.toml --out b.tar");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is damaged: `runner cache repair`"), "{said}");
+    assert!(!lab.path().join("b.tar").exists());
 }

@@ -141,3 +141,71 @@ fn stages_run_again_put_out_the_same_and_a_record_of_something_else_is_told() {
     let text = lab.stdout(&format!("cache verify --rerun 1 {}", &key[..12]), 5);
     assert!(text.contains("1 different"), "{text}");
 }
+
+/// `b` and `c` copy what `a` wrote; `d` counts the bytes of the copies.
+const COPIES: &str = r#"
+[stages.a]
+kind    = "command"
+run     = ["sh", "-c", "mkdir $RUNNER_OUTPUT_X; for i in 1 2 3; do echo $i > $RUNNER_OUTPUT_X/f$i; done; : > $RUNNER_OUTPUT_X/empty"]
+outputs = { x = "file" }
+
+[stages.b]
+kind    = "command"
+run     = ["sh", "-c", "cat $RUNNER_INPUT_D/* > $RUNNER_OUTPUT_X"]
+inputs  = { d = "a" }
+outputs = { x = "file" }
+
+[stages.c]
+kind    = "command"
+run     = ["sh", "-c", "wc -c < $RUNNER_INPUT_D > $RUNNER_OUTPUT_X"]
+inputs  = { d = "b" }
+outputs = { x = "file" }
+"#;
+
+/// The content of the file that a stage put out.
+fn content(lab: &Lab, stage: &str) -> String {
+    std::fs::read_to_string(lab.stdout(&format!("get x.toml {stage}"), 0).trim()).unwrap()
+}
+
+#[test]
+fn a_folder_that_lacks_a_file_is_no_hit() {
+    let lab = Lab::new(COPIES);
+    for name in ["f2", "empty"] {
+        lab.stdout("run x.toml a", 0);
+        let folder = lab.stdout("get x.toml a", 0);
+        std::fs::remove_file(std::path::Path::new(folder.trim()).join(name)).unwrap();
+        assert_eq!(lab.plan("x.toml a")["a {}"]["state"], "run", "without {name}");
+        assert_eq!(count(&lab.summary("run x.toml a", 0), "ran"), 1);
+    }
+    lab.stdout("run x.toml", 0);
+    assert_eq!((content(&lab, "b"), content(&lab, "c")), ("1\n2\n3\n".to_owned(), "6\n".to_owned()));
+    lab.stdout("cache verify", 0);
+}
+
+#[test]
+fn what_was_made_from_damage_does_not_stay() {
+    let lab = Lab::new(COPIES);
+    lab.stdout("run x.toml a", 0);
+    let folder = lab.stdout("get x.toml a", 0);
+    let file = std::path::Path::new(folder.trim()).join("f2");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "X\n").unwrap();
+    lab.stdout("run x.toml", 0);
+    assert_eq!(content(&lab, "b"), "1\nX\n3\n", "nobody has looked");
+    let found = json(&lab.stdout("cache verify --json", 5));
+    let derived = found["derived"].as_array().unwrap().iter();
+    let mut stages: Vec<&str> = derived.map(|derived| derived["stage"].as_str().unwrap()).collect();
+    stages.sort_unstable();
+    assert_eq!((found["damaged"].as_array().unwrap().len(), stages), (1, vec!["b", "c"]));
+    let text = lab.stdout("cache repair", 0);
+    assert!(text.contains("of `b`: made from the artifact"), "{text}");
+    assert!(
+        text.contains("repaired 1 that were damaged, and 2 records derived from them"),
+        "{text}"
+    );
+    assert_eq!(lab.digests("cache").len(), 1, "the record of `a`");
+    assert_eq!(json(&lab.stdout("cache size --json", 0))["object_bytes"], 0);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
+    assert_eq!((content(&lab, "b"), content(&lab, "c")), ("1\n2\n3\n".to_owned(), "6\n".to_owned()));
+    lab.stdout("cache verify", 0);
+}

@@ -104,7 +104,9 @@ fn replace_by_copy(file: &Path, whole: &Path, folders: &Permissions) -> io::Resu
         // The program may have made its folder read-only.
         std::fs::set_permissions(folder, folders.clone())?;
     }
-    let copied = tempfile::Builder::new().prefix(".copy").tempdir_in(whole.parent().unwrap_or(folder))?;
+    let copied = tempfile::Builder::new()
+        .prefix(".copy")
+        .tempdir_in(whole.parent().unwrap_or(folder))?;
     let copied = copied.path().join("file");
     copy_file(file, &copied)?;
     std::fs::rename(&copied, file)

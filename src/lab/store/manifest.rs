@@ -14,6 +14,9 @@
 //! whose only line has no path: executables, and files that are themselves manifests, which would otherwise have a folder's digest. The
 //! digest of any other single file is that of its content.
 
+#[cfg(test)]
+mod tests;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -183,7 +186,13 @@ impl Manifest {
         if !folder {
             manifest.version = MANIFEST_VERSION;
         }
-        let is_one_file = matches!(manifest.entries.as_slice(), [ManifestEntry { content: EntryContent::File { .. }, .. }]);
+        let is_one_file = matches!(
+            manifest.entries.as_slice(),
+            [ManifestEntry {
+                content: EntryContent::File { .. },
+                ..
+            }]
+        );
         if manifest.text() == text && (folder || is_one_file) {
             Ok(manifest)
         } else {

@@ -18,6 +18,8 @@
 //! Several processes and hosts may use one store at once, and any of them may be killed at any instant: everything appears by
 //! rename (or link) of a file that is complete and synced, objects before the record that names them. There are no locks.
 
+#[cfg(test)]
+mod artifact_tests;
 mod atomic;
 mod bundle;
 mod copy;

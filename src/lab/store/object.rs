@@ -208,21 +208,15 @@ impl Store {
     /// If the store cannot be read.
     pub fn has(&self, artifact: &Artifact) -> Result<bool, StoreError> {
         let path = self.object(&artifact.digest);
-        let about = match std::fs::symlink_metadata(&path) {
-            Ok(about) => about,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
-        };
         if !artifact.folder {
-            return Ok(about.is_file() && about.len() == artifact.bytes);
-        }
-        if !about.is_dir() {
-            return Ok(false);
+            return match std::fs::symlink_metadata(&path) {
+                Ok(about) => Ok(about.is_file() && about.len() == artifact.bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(StoreError::io("read", &path)(error)),
+            };
         }
         let shape = Shape::of(&path).map_err(StoreError::io("read", &path))?;
-        Ok(shape.is_some_and(|shape| {
-            shape.bytes == artifact.bytes && artifact.shape.is_none_or(|number| number == shape.number())
-        }))
+        Ok(shape.is_some_and(|shape| shape.bytes == artifact.bytes && artifact.shape.is_none_or(|number| number == shape.number())))
     }
 }
 

@@ -1,9 +1,13 @@
 //! The shape of a folder: the paths and sizes of everything in it, as one number, for a quick check that nothing is missing.
 
-use std::fs::DirEntry;
+use std::ffi::CStr;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
 
 /// Adds up a number for each file and empty folder, so that their order does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,38 +25,42 @@ impl Shape {
     /// If it cannot be read.
     pub(super) fn of(path: &Path) -> io::Result<Option<Self>> {
         let mut shape = Self::default();
-        let read = std::fs::read_dir(path).and_then(|entries| shape.add_folder(entries, &mut Vec::new()));
-        match read {
+        match shape.add_folder(CWD, path.as_os_str().as_bytes(), &mut Vec::new()) {
             Ok(is_plain) => Ok(is_plain.then_some(shape)),
-            // Perhaps something in it, which was removed just now.
-            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(None),
-            Err(error) => Err(error),
+            // Perhaps something in it, which was removed just now. The last is a link.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Adds everything in a folder, whose path in the artifact is `name`. Returns whether all of it may be in an artifact.
-    fn add_folder(&mut self, entries: std::fs::ReadDir, name: &mut Vec<u8>) -> io::Result<bool> {
+    /// Adds everything in the folder `at` of another folder; `name` is its path in the artifact. Returns whether all of it may be in an
+    /// artifact.
+    ///
+    /// A run of hits does this for every folder, so it makes no more system calls than it must.
+    fn add_folder(&mut self, above: BorrowedFd<'_>, at: &[u8], name: &mut Vec<u8>) -> Result<bool, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(above, at, flags, Mode::empty())?;
         let (length, mut is_empty) = (name.len(), true);
-        for entry in entries {
-            let entry: DirEntry = entry?;
+        let mut is_plain = true;
+        each_entry(folder.as_fd(), |entry| {
             is_empty = false;
             if length > 0 {
                 name.push(b'/');
             }
-            name.extend_from_slice(entry.file_name().as_bytes());
-            // Not that of a link's target.
-            let about = entry.metadata()?;
-            if about.is_file() {
-                self.add_file(name, about.len());
-            } else if !(about.is_dir() && self.add_folder(std::fs::read_dir(entry.path())?, name)?) {
-                return Ok(false);
+            name.extend_from_slice(entry.to_bytes());
+            let about = rustix::fs::statat(&folder, entry, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(about.st_mode) {
+                FileType::RegularFile => self.add_file(name, about.st_size.cast_unsigned()),
+                FileType::Directory => is_plain &= self.add_folder(folder.as_fd(), entry.to_bytes(), name)?,
+                _ => is_plain = false,
             }
             name.truncate(length);
-        }
+            Ok(())
+        })?;
         if is_empty && length > 0 {
             self.add_empty_folder(name);
         }
-        Ok(true)
+        Ok(is_plain)
     }
 
     pub(super) fn add_file(&mut self, path: &[u8], bytes: u64) {
@@ -75,4 +83,30 @@ impl Shape {
     pub(super) fn number(&self) -> u32 {
         self.sum
     }
+}
+
+/// Calls `act` with the name of everything in a folder.
+#[cfg(target_os = "linux")]
+fn each_entry(folder: BorrowedFd<'_>, mut act: impl FnMut(&CStr) -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 2048];
+    let mut entries = rustix::fs::RawDir::new(folder, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            act(entry.file_name())?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls `act` with the name of everything in a folder.
+#[cfg(not(target_os = "linux"))]
+fn each_entry(folder: BorrowedFd<'_>, mut act: impl FnMut(&CStr) -> Result<(), Errno>) -> Result<(), Errno> {
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        if ![c".", c".."].contains(&entry.file_name()) {
+            act(entry.file_name())?;
+        }
+    }
+    Ok(())
 }

@@ -75,7 +75,10 @@ impl Store {
 fn impossible_value(record: &Record) -> Option<String> {
     let port = record.outputs.keys().find(|port| !is_name(port));
     let size = record.outputs.iter().find(|(_, artifact)| artifact.bytes > MAX_PLAUSIBLE);
-    let manifest = record.outputs.iter().find(|(_, artifact)| !is_manifest_version(artifact, record.format));
+    let manifest = record
+        .outputs
+        .iter()
+        .find(|(_, artifact)| !is_manifest_version(artifact, record.format));
     let seconds = record.seconds;
     if record.outputs.is_empty() {
         Some("outputs are missing".to_owned())

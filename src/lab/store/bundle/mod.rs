@@ -83,7 +83,11 @@ impl Store {
         artifacts: &[Artifact],
     ) -> Result<BundleContents, BundleError> {
         let mut contents = BundleContents {
-            format: if artifacts.iter().any(|artifact| artifact.manifest > 1) { 2 } else { 1 },
+            format: if artifacts.iter().any(|artifact| artifact.manifest > 1) {
+                2
+            } else {
+                1
+            },
             experiment: experiment.to_owned(),
             ..BundleContents::default()
         };
@@ -115,7 +119,12 @@ impl Store {
             self.append_object(&mut archive, digest)?;
         }
         for (key, bytes) in &contents.records {
-            append(&mut archive, &format!("records/{key}.json"), (*bytes, false), File::open(record(key))?)?;
+            append(
+                &mut archive,
+                &format!("records/{key}.json"),
+                (*bytes, false),
+                File::open(record(key))?,
+            )?;
         }
         archive.into_inner()?.flush()?;
         Ok(contents)

@@ -333,3 +333,92 @@ fn uploads_run_beside_and_say_what_is_left() {
     let uploaded = uploads.finish(|| false, || ());
     assert_eq!((uploaded.stages, uploaded.of, uploaded.failed.len()), (2, 3, 1), "{uploaded:?}");
 }
+
+/// Writes the record of a stage whose outputs need manifests of version 2.
+fn made_programs(store: &Store) -> Record {
+    use std::os::unix::fs::PermissionsExt;
+    let workspace = store.workspace().unwrap();
+    let path = |name: &str| workspace.path().join(name);
+    let write = |name: &str, text: &str, mode: u32| {
+        std::fs::write(path(name), text).unwrap();
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for folder in ["tools/bin", "tools/logs/old", "nothing"] {
+        std::fs::create_dir_all(path(folder)).unwrap();
+    }
+    write("tools/bin/tool", "#!/bin/sh\n", 0o755);
+    write("tools/data", "#!/bin/sh\n", 0o644);
+    write("program", "#!/bin/sh\n", 0o755);
+    write("list", &format!("{} 10 tool\n", Digest::of(b"#!/bin/sh\n")), 0o644);
+    let ports = ["tools", "nothing", "program", "list"];
+    let outputs = ports.map(|port| (port.to_owned(), store.take(&path(port)).unwrap()));
+    let record = Record::new(Fingerprint::new("mix", 1, json!({"mode": "programs"})), Outputs::from(outputs));
+    store.write_record(&record).unwrap();
+    record
+}
+
+#[test]
+fn executables_and_empty_folders_arrive_as_they_were() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    for url in [server.url.clone(), format!("file://{}", folder.path().display())] {
+        let ((_one, one), (_two, two)) = (store(), store());
+        let record = made_programs(&one);
+        let pushed = remotes(&[&url]).push(&one, &[key(&record)], &mut nothing());
+        assert_eq!((pushed.new, pushed.failed.as_slice()), (1, [].as_slice()), "{url}");
+        let remote = remotes(&[&url]);
+        let found = remote.find(&two, &[key(&record)]);
+        assert_eq!(found[&key(&record)], record);
+        let fetched = remote.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+        assert_eq!((fetched.artifacts, remote.warnings()), (4, vec![]), "{url}");
+        two.adopt(&[&record]).unwrap();
+        assert_eq!(two.verify(None, &|_| ()).unwrap().damaged, [], "{url}");
+        for artifact in artifacts(&record) {
+            assert_eq!(two.measure(&two.object(&artifact.digest)).unwrap(), artifact, "{url}");
+        }
+        let tools = two.object(&record.outputs["tools"].digest);
+        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&tools.join("bin/tool")), mode(&tools.join("data"))), (0o555, 0o444));
+        assert!(tools.join("logs/old").is_dir());
+        assert_eq!(mode(&two.object(&record.outputs["program"].digest)), 0o555);
+        assert_eq!(std::fs::read_dir(two.object(&record.outputs["nothing"].digest)).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn an_incomplete_folder_is_fetched_again() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let record = ran(&one, 1, b"rows");
+    remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    let remote = remotes(&[&server.url]);
+    let model = record.outputs["model"];
+    for wanted in [artifacts(&record), vec![model]] {
+        remote.fetch(&two, &wanted, &mut nothing()).unwrap();
+        std::fs::remove_file(two.object(&model.digest).join("deep/weights")).unwrap();
+        assert!(!two.has(&model).unwrap());
+        assert_eq!(remote.fetch(&two, &wanted, &mut nothing()).unwrap().artifacts, 1);
+        assert_eq!(two.measure(&two.object(&model.digest)).unwrap(), model);
+    }
+}
+
+#[test]
+fn a_record_keeps_the_bytes_that_its_remote_has() {
+    let server = Server::start();
+    let ((_one, one), (_two, two)) = (store(), store());
+    let record = ran(&one, 1, b"rows");
+    remotes(&[&server.url]).push(&one, &[key(&record)], &mut nothing());
+    let mut later = serde_json::to_value(&record).unwrap();
+    later["by_a_later_version"] = json!(true);
+    let name = key(&record).to_string();
+    server.put(
+        &format!("v1/records/{}/{}.json", &name[..2], &name[2..]),
+        later.to_string().as_bytes(),
+    );
+    let remote = remotes(&[&server.url]);
+    let found = remote.find(&two, &[key(&record)]);
+    remote.fetch(&two, &artifacts(&record), &mut nothing()).unwrap();
+    two.adopt(&found.values().collect::<Vec<_>>()).unwrap();
+    assert_eq!(std::fs::read(two.record_path(&key(&record))).unwrap(), later.to_string().as_bytes());
+}
