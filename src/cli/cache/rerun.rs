@@ -170,7 +170,14 @@ fn compare(store: &Store, old: &BTreeMap<String, Digest>, temporary: &Store, new
         return Likeness::Different;
     }
     let pairs = old.values().zip(new.values());
-    let likeness = pairs.map(|(old, new)| compare_artifacts::compare(&store.object(old), &temporary.object(new)));
+    let likeness = pairs.map(
+        |(old, new)| match compare_artifacts::compare(&store.object(old), &temporary.object(new)) {
+            _ if old == new => Likeness::Identical,
+            // The same files, but other permissions or empty folders.
+            Likeness::Identical => Likeness::Different,
+            likeness => likeness,
+        },
+    );
     likeness.max().unwrap_or(Likeness::Different)
 }
 

@@ -80,6 +80,9 @@ pub(super) fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Replaces the files at `path` that have other names, or belong to other users, by copies.
 pub(super) fn separate(path: &Path, folders: &Permissions) -> Result<(), StoreError> {
+    // A file server may call this user by another number, so that of this process does not tell.
+    let workspace = path.parent().unwrap_or(path);
+    let user = std::fs::metadata(workspace).map_err(StoreError::io("read", workspace))?.uid();
     for entry in WalkDir::new(path).follow_root_links(false) {
         let entry = entry.map_err(|error| StoreError::io("read", path)(error.into()))?;
         let file = entry.path();
@@ -90,7 +93,7 @@ pub(super) fn separate(path: &Path, folders: &Permissions) -> Result<(), StoreEr
             return Err(StoreError::NoFile { path: entry.into_path() });
         }
         let about = entry.metadata().map_err(|error| StoreError::io("read", file)(error.into()))?;
-        if about.nlink() > 1 || about.uid() != rustix::process::geteuid().as_raw() {
+        if about.nlink() > 1 || about.uid() != user {
             replace_by_copy(file, path, folders).map_err(StoreError::io("copy", file))?;
         }
     }
