@@ -52,7 +52,12 @@ pub fn record(data: &[u8]) {
 /// The paths of a manifest lead only downwards.
 pub fn manifest(data: &[u8]) {
     let digest = Digest::of(ROWS);
-    let whole = format!("{digest} 4 a/b\n{digest} 4 a/c d\n{digest} 4 e\n");
+    let [version, data @ ..] = data else { return };
+    let whole = if version % 2 == 0 {
+        format!("{digest} 4 a/b\n{digest} 4 a/c d\n{digest} 4 e\n")
+    } else {
+        format!("manifest 2\nexecutable {digest} 4 a/b\nfolder a/c d\nfile {digest} 4 e\nfile {digest} 4 f\n")
+    };
     if let Some(files) = remote::manifest_paths(&changed(whole.as_bytes(), data), 12) {
         for file in files {
             assert!(
