@@ -274,6 +274,17 @@ impl Manifest {
     }
 }
 
+impl ManifestEntry {
+    /// Where the entry is, of an artifact at `root`.
+    pub(super) fn place(&self, root: &Path) -> PathBuf {
+        if self.path.is_empty() {
+            root.to_owned()
+        } else {
+            root.join(&self.path)
+        }
+    }
+}
+
 impl EntryContent {
     fn bytes(&self) -> u64 {
         match self {

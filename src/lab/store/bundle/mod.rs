@@ -149,7 +149,7 @@ impl Store {
             match entry.content {
                 EntryContent::EmptyFolder => append_folder(archive, &(name(&entry.path) + "/"))?,
                 EntryContent::File { bytes, executable, .. } => {
-                    let file = File::open(path.join(&entry.path))?;
+                    let file = File::open(entry.place(&path))?;
                     append(archive, &name(&entry.path), (bytes, executable), file)?;
                 }
             }

@@ -149,7 +149,7 @@ impl Shared {
             std::fs::create_dir(to).map_err(cannot)?;
         }
         let fetched = manifest.entries.iter().map(|entry| async move {
-            let path = if artifact.folder { to.join(&entry.path) } else { to.to_owned() };
+            let path = entry.place(to);
             let EntryContent::File { digest, bytes, executable } = &entry.content else {
                 return std::fs::create_dir_all(path).map(|()| true).map_err(cannot);
             };
@@ -161,8 +161,15 @@ impl Shared {
             Ok(came)
         });
         let fetched: Vec<Result<bool, RemoteError>> = stream::iter(fetched).buffer_unordered(PARTS_AT_ONCE).collect().await;
-        let fetched: Result<Vec<bool>, RemoteError> = fetched.into_iter().collect();
-        fetched.map(|came| came.into_iter().all(|came| came))
+        let came = fetched.into_iter().collect::<Result<Vec<bool>, RemoteError>>()?;
+        let has_come = came.into_iter().all(|came| came);
+        // Whether a single file needs a manifest shows only when it is here.
+        if has_come && !artifact.folder && !store.measure(to).is_ok_and(|found| found.is(artifact)) {
+            return Err(other_bytes(
+                "its content needs no such list, or this file system cannot hold it".to_owned(),
+            ));
+        }
+        Ok(has_come)
     }
 
     /// Downloads a file to `to`. Returns whether the remote has it.

@@ -160,7 +160,7 @@ impl Shared {
             return Err(RemoteError::damaged(&artifact.digest));
         }
         let sent = manifest.entries.iter().map(|entry| {
-            let path = if artifact.folder { path.join(&entry.path) } else { path.clone() };
+            let path = entry.place(&path);
             async move {
                 match &entry.content {
                     EntryContent::File { digest, bytes, .. } => self.upload(remote, cloud, store, &path, (digest, *bytes)).await,
