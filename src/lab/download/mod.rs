@@ -41,6 +41,8 @@ pub enum SourceError {
         found: SourcePin,
         place: PathBuf,
     },
+    #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
+    HoldsStore { name: String, path: PathBuf, store: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -62,6 +64,9 @@ impl SourceError {
                 "if the change is intended, write the new digest; the changed source is {}",
                 place.display()
             ),
+            Self::HoldsStore { .. } => {
+                "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
+            }
             Self::Store(_) => return None,
         })
     }
@@ -98,7 +103,7 @@ impl Supplier<'_> {
             }));
         }
         match self.found(source) {
-            Some(place) => self.identified(source, place).map(Some),
+            Some(place) => self.apart(source, place).and_then(|place| self.identified(source, place)).map(Some),
             None if matches!(source.place(), SourcePlace::Path(_)) => Err(missing(source)),
             None => Ok(None),
         }
@@ -130,7 +135,7 @@ impl Supplier<'_> {
     /// If it is missing, cannot be downloaded, or does not match its pin.
     pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<SourceContent, SourceError> {
         let place = match self.found(source) {
-            Some(place) => place,
+            Some(place) => self.apart(source, place)?,
             None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
             None => self.download(source, progress)?,
@@ -187,6 +192,18 @@ impl Supplier<'_> {
             SourcePlace::Path(path) => path.exists().then(|| path.to_owned()),
             SourcePlace::Url(_) | SourcePlace::Hub { .. } => self.hub.cached(source).or_else(downloaded),
         }
+    }
+
+    /// The place of the source, if the store is not among its files.
+    fn apart(&self, source: &Source, place: PathBuf) -> Result<PathBuf, SourceError> {
+        if source.would_list(&place, self.store.folder()) {
+            return Err(SourceError::HoldsStore {
+                name: source.name.clone(),
+                path: place,
+                store: self.store.folder().to_owned(),
+            });
+        }
+        Ok(place)
     }
 
     fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
