@@ -42,7 +42,11 @@ pub(super) fn value(source: &Arc<SourceText>, start: usize, key: &str, origins: 
             span: shift..shift + word.len(),
         })
     };
-    let quoted = || format!("as a text, write `{key}{}'`", ConfigValue::from(word).toml());
+    let quoted = || match ConfigValue::from(word).toml() {
+        // Within the quotes of a shell it would end them.
+        toml if toml.contains('\'') => "a text is quoted, once for the shell and once for TOML".to_owned(),
+        toml => format!("as a text, write `{key}{toml}'`"),
+    };
     let parsed = match DeValue::parse(word) {
         Ok(parsed) => {
             let mut reader = TomlReader::new(source, origins, shift);
@@ -274,7 +278,20 @@ mod tests {
             "yes",
             "1 2",
         ];
-        insta::assert_snapshot!(lines.map(wrong).join("\n"), @"");
+        insta::assert_snapshot!(lines.map(wrong).join("\n"), @"
+        `.5` looks like a number, and is none in TOML (did you mean `0.5`?) @ .5
+        `5.` looks like a number, and is none in TOML (did you mean `5.0`?) @ 5.
+        `.5` looks like a number, and is none in TOML (did you mean `0.5`?) @ .5
+        `1,5` looks like a number, and is none in TOML (did you mean `1.5`?) @ 1,5
+        `True` looks like true or false, and is none in TOML (did you mean `true`?) @ True
+        `007` looks like a number, and is none in TOML (did you mean `7`?) @ 007
+        `FALSE` looks like true or false, and is none in TOML (did you mean `false`?) @ FALSE
+        `None` is no value @ None
+        `+0x5` looks like a number, and is none in TOML @ +0x5
+        `inf` is no value: no params, and no JSON, can hold it @ inf; `nan` is no value: no params, and no JSON, can hold it @ nan; this number is beyond 64 bits @ 1e999
+        not valid TOML: string values must be quoted, expected literal string @ yes
+        not valid TOML: string values must be quoted, expected literal string @ 1 2
+        ");
     }
 
     #[test]
@@ -308,6 +325,9 @@ mod tests {
         this number is beyond 64 bits @ 1e999; as a text, write `--set 'a="1e999"'`
         this number is beyond 64 bits @ 9223372036854775808; as a text, write `--set 'a="9223372036854775808"'`
         `inf` is no value: no params, and no JSON, can hold it @ inf; 
+        not valid TOML: invalid basic string, expected `"` @ ; a text is quoted, once for the shell and once for TOML
+        not valid TOML: unclosed inline table, expected `}` @ ; as a text, write `--set 'a="{b = 1"'`
+        there is a carriage return in this value: the script that gives it has the line ends of Windows @ warm; 
         "#);
     }
 }

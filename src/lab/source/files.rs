@@ -1,6 +1,7 @@
 //! The files of a source on this machine: which there are, and their digests.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
@@ -86,9 +87,14 @@ impl Source {
         }
         let mut files = Vec::new();
         if self.files.is_empty() {
-            let is_shown = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+            let is_shown = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
             for entry in WalkDir::new(place).follow_links(true).into_iter().filter_entry(is_shown) {
-                let entry = entry.map_err(unreadable)?;
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    // Editors keep their locks as hidden links to nothing.
+                    Err(error) if error.path().is_some_and(|path| is_hidden_in(path, place)) => continue,
+                    Err(error) => return Err(unreadable(error)),
+                };
                 if entry.file_type().is_dir() {
                     continue;
                 }
@@ -112,8 +118,7 @@ impl Source {
         let (Ok(place), Ok(inner)) = (place.canonicalize(), inner.canonicalize()) else {
             return false;
         };
-        let is_hidden = |within: &Path| within.iter().any(|part| part.as_encoded_bytes().starts_with(b"."));
-        self.files.is_empty() && inner.strip_prefix(place).is_ok_and(|within| !is_hidden(within))
+        self.files.is_empty() && inner.starts_with(&place) && !is_hidden_in(&inner, &place)
     }
 
     /// The files as [`Self::list`] finds them, with what tells later whether one of them was written since.
@@ -167,6 +172,15 @@ impl Source {
         };
         SourcePin { algorithm, digest }
     }
+}
+
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// Whether a file or folder of `place` is hidden, or in one that is.
+fn is_hidden_in(path: &Path, place: &Path) -> bool {
+    path.strip_prefix(place).unwrap_or(path).iter().any(is_hidden)
 }
 
 /// A file's name within its source. Names with control characters could make two sources look alike: their names are lines of what is
@@ -235,7 +249,6 @@ fn sha256(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
@@ -288,7 +301,8 @@ mod tests {
             said(&link(outside.path(), "in/folder")),
             said(&link(Path::new(".."), "in/circle")),
             said(&link(Path::new("nothing"), "in/dangling")),
-            said(&link(Path::new("nothing"), "in/.hidden")),
+            said(&link(Path::new("nothing"), "in/.#lock")),
+            said(&link(Path::new(".."), "in/.circle")),
             said(&link(Path::new("/dev/null"), "in/device")),
             said(&|folder| drop(UnixListener::bind(folder.join("in/socket")).unwrap())),
             said(&|folder| std::fs::write(folder.join("a\nb"), "").unwrap()),
@@ -300,6 +314,7 @@ mod tests {
         in/folder/x
         the link PLACE/in/circle leads back to PLACE, a folder that it is in
         the link PLACE/in/dangling leads to nothing
+
 
         PLACE/in/device is a device, neither a file nor a folder
         PLACE/in/socket is a socket, neither a file nor a folder
