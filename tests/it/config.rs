@@ -547,17 +547,22 @@ fn what_fits_nothing_is_said() {
          [profile.small]\nparams.stepz = 1\nmatrix.sead = [1]\nstages.pp.train = 3\nstages.q.train = 3\nstages.new.kind = 'generate'\nstages.new.task = 'addition'\n",
     );
     insta::assert_snapshot!(said(&lab, &[], &[]), @r#"
-    0 warning: profile `small` changes the stage `pp`, which there is not (x.toml:27)
-    warning: profile `small` gives the param `stepz`, which nothing uses (x.toml:25)
-    warning: profile `small` gives the axis `sead`, which nothing uses (x.toml:26)
+    0 warning: profile `small` changes the stage `pp`, which there is not (x.toml:27); did you mean `p`?
+    warning: profile `small` gives the param `stepz`, which nothing uses (x.toml:25); did you mean `steps`?
+    warning: profile `small` gives the axis `sead`, which nothing uses (x.toml:26); did you mean `seed`?
     warning: `exclude` leaves nothing out: axis `seed` has no "1" (known: 1, 2) (x.toml:8)
     warning: `exclude` leaves nothing out: axis `task` has no "x" (known: "addition", "algebra") (x.toml:8)
     warning: an entry of `include` is a combination that the matrix has already (x.toml:9)
-    warning: `steps` has a case for `task` = algebr, a value that `task` never has (known: addition, algebra) (x.toml:2)
-    warning: `rate` has a case for `mode` = cnot, a value that `mode` never has (known: cont) (x.toml:3)
+    warning: `steps` has a case for `task` = algebr, a value that `task` never has (known: addition, algebra) (x.toml:2); did you mean `algebra`?
+    warning: `rate` has a case for `mode` = cnot, a value that `mode` never has (known: cont) (x.toml:3); did you mean `cont`?
     warning: `[defaults.train]` is for no stage: none is of this kind (known: generate) (x.toml:10)
     "#);
-    // What a profile or the command line leaves out is not there by mistake.
+    // What the command line leaves out is not there by mistake.
+    let without = said(&lab, &["--set", "matrix.task=[\"addition\"]"], &[]);
+    assert!(
+        !without.contains("\"algebra\"") && without.contains("axis `task` has no \"x\""),
+        "{without}"
+    );
     lab.write("x.toml", "[matrix]\nseed = [1]\nexclude = [{ seed = 1 }]\ninclude = [{ seed = '2' }, { seed = 2 }]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
     insta::assert_snapshot!(said(&lab, &[], &[]), @"");
     lab.write(

@@ -157,20 +157,16 @@ impl<'a> MatrixReader<'a> {
         if !entry.keys().all(|axis| values(axis).is_some()) {
             return None;
         }
-        let missing = entry.iter().find(|(axis, value)| !values(axis).unwrap_or_default().contains(value));
-        let (message, at) = match missing {
-            Some((axis, value)) => {
-                let labels: Vec<String> = values(axis).unwrap_or_default().iter().map(ConfigValue::toml).collect();
-                let known = known(labels.iter().map(String::as_str));
-                let message = format!("`exclude` leaves nothing out: axis `{axis}` has no {} ({known})", value.toml());
-                (message, value.at())
-            }
-            None => {
-                let at = entry.values().next().and_then(ConfigValue::key_at);
-                ("`exclude` leaves nothing out: no combination has all of this".to_owned(), at)
-            }
-        };
-        Some(Diagnostic::new(message).at(at.or_else(|| self.at("exclude"))))
+        let (axis, value) = entry
+            .iter()
+            .find(|(axis, value)| !values(axis).unwrap_or_default().contains(value))?;
+        if self.document.choices.has(axis, value) {
+            return None;
+        }
+        let labels: Vec<String> = values(axis).unwrap_or_default().iter().map(ConfigValue::toml).collect();
+        let known = known(labels.iter().map(String::as_str));
+        let message = format!("`exclude` leaves nothing out: axis `{axis}` has no {} ({known})", value.toml());
+        Some(Diagnostic::new(message).at(value.at()))
     }
 
     /// Reports an entry of `include` that looks like a point of the matrix, and has a value of another type.

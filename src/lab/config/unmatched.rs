@@ -13,7 +13,8 @@ use super::{ConfigTable, ConfigValue, Diagnostic, Document, StageDeclaration, Va
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choices {
     by_name: BTreeMap<String, BTreeSet<String>>,
-    axes: BTreeSet<String>,
+    /// The values of each axis, as TOML: `1` and `"1"` are two.
+    axes: BTreeMap<String, BTreeSet<String>>,
     /// Names whose values are worked out.
     open: BTreeSet<String>,
 }
@@ -31,7 +32,8 @@ impl Choices {
                     .for_each(|entry| self.params(entry)),
                 "exclude" => {}
                 _ => {
-                    self.axes.insert(axis.clone());
+                    let written = values.items().iter().map(ConfigValue::toml);
+                    self.axes.entry(axis.clone()).or_default().extend(written);
                     values.items().iter().for_each(|value| self.add(axis, value));
                 }
             }
@@ -54,6 +56,11 @@ impl Choices {
         entries("profile")
             .filter_map(|(_, profile)| profile.as_table())
             .for_each(|profile| self.collect(profile));
+    }
+
+    /// Whether a layer gives the axis this value, though a later one may have left it out.
+    pub fn has(&self, axis: &str, value: &ConfigValue) -> bool {
+        self.axes.get(axis).is_some_and(|values| values.contains(&value.toml()))
     }
 
     fn params(&mut self, params: &ConfigTable) {
@@ -101,7 +108,7 @@ fn unmatched_case(document: &Document, param: &str, by: &str, case: &str, value:
     let names = || values.iter().map(String::as_str);
     let meant = nearest(case, names());
     // A param may be given any value on the command line; the values of an axis are in the file.
-    (axes.contains(by) || meant.is_some()).then(|| {
+    (axes.contains_key(by) || meant.is_some()).then(|| {
         let message = format!(
             "`{param}` has a case for `{by}` = {case}, a value that `{by}` never has ({})",
             known(names())
