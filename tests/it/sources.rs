@@ -429,15 +429,15 @@ fn what_is_neither_file_nor_folder_is_no_source() {
         ]
         .join("\n"),
         @r"
-        error: cannot read pipe: pipe is a pipe, neither a file nor a folder
+        error: source `nuts`: pipe is a pipe, neither a file nor a folder
 
-        error: cannot read /dev/zero: /dev/zero is a device, neither a file nor a folder
+        error: source `nuts`: /dev/zero is a device, neither a file nor a folder
 
-        error: cannot read folder: folder/pipe is a pipe, neither a file nor a folder
+        error: source `nuts`: folder/pipe is a pipe, neither a file nor a folder
 
-        error: cannot read folder: pipe: folder/pipe is a pipe, neither a file nor a folder
+        error: source `nuts`: folder/pipe is a pipe, neither a file nor a folder
 
-        error: cannot read .: folder: ./folder is a folder, not a file
+        error: source `nuts`: ./folder is a folder, not a file
 
           × the path of source `nuts` is empty
            ╭─[x.toml:2:8]

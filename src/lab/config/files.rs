@@ -157,7 +157,8 @@ impl ExperimentReader {
 fn read(path: &Path) -> io::Result<String> {
     let kind = std::fs::metadata(path)?.file_type();
     let of_shell = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|made| path.starts_with(made));
-    if !kind.is_file() && !(kind.is_fifo() && of_shell) {
+    let is_text = kind.is_file() || (kind.is_fifo() && of_shell);
+    if !is_text {
         let what = if kind.is_dir() {
             "it is a folder"
         } else {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use file::Downloader;
 
-use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace};
+use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace, UnfitFile};
 use crate::store::{Acquired, Lease, Store, StoreError};
 
 /// How often the lease of a download is renewed.
@@ -41,6 +41,9 @@ pub enum SourceError {
         found: SourcePin,
         place: PathBuf,
     },
+    /// A pipe, a name that is not UTF-8, …: see [`crate::source::UnfitFile`].
+    #[error("source `{name}`: {problem}")]
+    Unfit { name: String, problem: String },
     #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
     HoldsStore { name: String, path: PathBuf, store: PathBuf },
     #[error(transparent)]
@@ -67,7 +70,7 @@ impl SourceError {
             Self::HoldsStore { .. } => {
                 "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
             }
-            Self::Store(_) => return None,
+            Self::Unfit { .. } | Self::Store(_) => return None,
         })
     }
 }
@@ -143,7 +146,7 @@ impl Supplier<'_> {
         let Some(expected) = source.pin() else {
             return self.identified(source, place);
         };
-        let found = digest::source_digest(source, &place, expected.algorithm, self.store)?;
+        let found = digest::source_digest(source, &place, expected.algorithm, self.store).map_err(|error| unreadable(source, error))?;
         if found != expected {
             let name = source.name.clone();
             let place = self.set_aside(source, place);
@@ -207,7 +210,7 @@ impl Supplier<'_> {
     }
 
     fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
-        let (pin, files) = digest::file_digests(source, &place, self.store)?;
+        let (pin, files) = digest::file_digests(source, &place, self.store).map_err(|error| unreadable(source, error))?;
         Ok(SourceContent {
             identity: pin.to_string(),
             files,
@@ -304,6 +307,21 @@ fn missing(source: &Source) -> SourceError {
     SourceError::Missing {
         name: source.name.clone(),
         path: source.path.clone().unwrap_or_default(),
+    }
+}
+
+/// The error of a source whose files cannot be read.
+fn unreadable(source: &Source, error: StoreError) -> SourceError {
+    let problem = match &error {
+        StoreError::Io { source: cause, .. } => UnfitFile::in_error(cause).map(ToString::to_string),
+        _ => None,
+    };
+    match problem {
+        Some(problem) => SourceError::Unfit {
+            name: source.name.clone(),
+            problem,
+        },
+        None => error.into(),
     }
 }
 

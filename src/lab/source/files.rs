@@ -32,6 +32,13 @@ pub enum UnfitFile {
     Dangling(PathBuf),
 }
 
+impl UnfitFile {
+    /// What an error of [`Source::list`] says, where it is this.
+    pub fn in_error(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 impl From<UnfitFile> for io::Error {
     fn from(unfit: UnfitFile) -> Self {
         Self::new(io::ErrorKind::InvalidInput, unfit)
@@ -105,7 +112,10 @@ impl Source {
         }
         for name in &self.files {
             let path = place.join(name);
-            require_file(&path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+            require_file(&path).map_err(|error| match UnfitFile::in_error(&error) {
+                Some(_) => error,
+                None => io::Error::new(error.kind(), format!("{name}: {error}")),
+            })?;
             files.push((name.clone(), path));
         }
         files.sort();
@@ -326,7 +336,7 @@ mod tests {
             names(&[], Path::new("/dev/zero")),
             "/dev/zero is a device, neither a file nor a folder"
         );
-        assert_eq!(names(&["dev"], Path::new("/")), "dev: /dev is a folder, not a file");
+        assert_eq!(names(&["dev"], Path::new("/")), "/dev is a folder, not a file");
     }
 
     #[test]
