@@ -72,8 +72,9 @@ impl StageContext<'_> {
         let found = source
             .listed(place)
             .map_err(|error| failed(format!("{}: {error}", place.display())))?;
-        // Where the key has one digest of the whole, it covers the names: see `check_source` and `check_copies`.
-        if self.content.is_some() {
+        // Where the key has one digest of the whole, it covers the names: see `check_source` and `check_copies`. Without either there is
+        // no key.
+        if self.content.is_some() || self.files.is_empty() {
             return Ok(found);
         }
         let in_key = |name: &str| self.files.contains_key(name) && !others.iter().any(|other| other.name == name);
