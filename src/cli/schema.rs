@@ -273,6 +273,9 @@ fn reference_field(input: &Input<'_>) -> Value {
     let one = json!({"$ref": "#/$defs/reference"});
     if input.many {
         json!({"anyOf": [one, {"type": "array", "items": one}]})
+    } else if input.optional {
+        // An empty list leaves it out.
+        json!({"anyOf": [one, {"type": "array", "maxItems": 0}]})
     } else {
         one
     }

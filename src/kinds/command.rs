@@ -152,8 +152,9 @@ impl Stage for CommandStage {
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let place = WorkFolder::new(context)?;
         if let Some(source) = &self.source {
-            place.fill(&source.list(context.input(SOURCE)?).map_err(failed)?, context)?;
-            context.check_source(source)?;
+            let files = context.source_files(source, &self.files)?;
+            place.fill(files.files(), context)?;
+            context.check_copies(source, &files, &place.folder)?;
         }
         for file in &self.files {
             let path = file.path.clone().unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::foreign::{self, Field, FieldTypeError, FileFormat, ForeignRecord};
 use crate::metrics;
 use crate::task::{self, PublishedRowError, PublishedTask};
 use lab::config::{ConfigValue, ParamError};
-use lab::source::{SOURCE, Source};
+use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
 use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{DatasetError, JsonLinesWriter, Row};
@@ -142,24 +142,24 @@ impl Stage for Import {
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
-        let place = context.input(SOURCE)?;
+        let files = context.source_files(&self.source, &[])?;
         match self.what {
-            What::Model => self.model(place, context)?,
-            What::Dataset => self.rows(place, context)?,
+            What::Model => self.model(&files, context)?,
+            What::Dataset => self.rows(&files, context)?,
         }
-        context.check_source(&self.source)
+        context.check_source(&self.source, &files)
     }
 }
 
 impl Import {
-    fn model(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
-        let out = context.outputs.join("model");
+    fn model(&self, files: &SourceFiles, context: &StageContext<'_>) -> Result<(), StageError> {
+        let (place, out) = (files.place(), context.outputs.join("model"));
         if !place.is_dir() {
             return model::import(place, &out).map_err(failed);
         }
         // The folder may hold files that the source does not list. They are not part of the key, so the import must not see them.
         let shown = context.scratch.join("source");
-        let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
+        let imported = show(files, &shown).map(|()| model::import(&shown, &out));
         // A leftover would only be links, and is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;
@@ -174,25 +174,8 @@ impl Import {
         })
     }
 
-    /// Creates the folder `shown`, which holds only links to the files of the source.
-    fn show(&self, place: &Path, shown: &Path) -> std::io::Result<()> {
-        if shown.exists() {
-            std::fs::remove_dir_all(shown)?;
-        }
-        std::fs::create_dir_all(shown)?;
-        for (name, path) in self.source.list(place)? {
-            let link = shown.join(name);
-            std::fs::create_dir_all(link.parent().unwrap_or(shown))?;
-            std::os::unix::fs::symlink(std::path::absolute(path)?, link)?;
-        }
-        Ok(())
-    }
-
-    fn rows(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
-        let files = self
-            .source
-            .list(place)
-            .map_err(|error| failed(format!("{}: {error}", place.display())))?;
+    fn rows(&self, files: &SourceFiles, context: &StageContext<'_>) -> Result<(), StageError> {
+        let files = files.files();
         let wanted = |name: &str| {
             let last = name.rsplit('/').next().unwrap_or(name);
             let pattern = self.file.as_deref().unwrap_or("*");
@@ -234,6 +217,20 @@ impl Import {
         context.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
         rows.writer.finish().map_err(failed)
     }
+}
+
+/// Creates the folder `shown`, which holds only links to the files of the source.
+fn show(files: &SourceFiles, shown: &Path) -> std::io::Result<()> {
+    if shown.exists() {
+        std::fs::remove_dir_all(shown)?;
+    }
+    std::fs::create_dir_all(shown)?;
+    for (name, path) in files.files() {
+        let link = shown.join(name);
+        std::fs::create_dir_all(link.parent().unwrap_or(shown))?;
+        std::os::unix::fs::symlink(std::path::absolute(path)?, link)?;
+    }
+    Ok(())
 }
 
 /// The ids of the rows that have been read, and the writer for the next ones.

@@ -82,10 +82,14 @@ const MMAP_MIN_BYTES: u64 = 1 << 20;
 /// The digest of a file's content.
 ///
 /// # Errors
-/// If the file cannot be opened or read.
+/// If the file cannot be opened or read, or is none: a pipe or a device may have no end.
 pub fn file(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    if std::fs::metadata(path)?.len() >= MMAP_MIN_BYTES {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    if about.len() >= MMAP_MIN_BYTES {
         hasher.update_mmap_rayon(path)?;
     } else {
         hasher.update(&std::fs::read(path)?);
@@ -202,6 +206,12 @@ mod tests {
         let bytes: Vec<u8> = (0..3 << 20).map(|i: u32| (i % 251) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(file(&path).unwrap(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        assert_eq!(file(Path::new("/dev/zero")).unwrap_err().to_string(), "it is not a file");
+        assert!(file(&std::env::temp_dir()).is_err());
     }
 
     #[test]

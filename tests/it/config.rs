@@ -385,3 +385,329 @@ fn what_nothing_uses_is_probably_a_slip() {
     warning: nothing uses the axis `starts` (x.toml:10)
     ");
 }
+
+/// A stage whose params are handed on as they are.
+const HANDED_ON: &str = "[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\nparams = { lr = '{lr}', n = '{n}', flag = '{flag}', \
+                         name = '{name}', version = '{version}' }\n";
+
+/// What the program says of an experiment with these arguments and variables, without the drawing: the messages, and the help.
+fn said(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut command = lab.command("plan x.toml --json");
+    let output = command.args(arguments).envs(variables.iter().copied()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let starts = ["  × ", "  ╰", "   ·", "  help:", "warning:"];
+    let lines = text
+        .lines()
+        .filter(|line| starts.iter().any(|start| line.starts_with(start)) || line.contains("─["));
+    let lines: Vec<&str> = lines
+        .filter(|line| line.contains(|c: char| c.is_alphabetic()))
+        .map(str::trim)
+        .collect();
+    format!("{} {}", output.status.code().unwrap_or(-1), lines.join("\n"))
+}
+
+#[test]
+fn numbers_that_json_cannot_hold_are_refused_with_their_place() {
+    for (number, message) in [
+        ("inf", "`inf` is no value: no params, and no JSON, can hold it"),
+        ("-inf", "`-inf` is no value: no params, and no JSON, can hold it"),
+        ("nan", "`nan` is no value: no params, and no JSON, can hold it"),
+        ("1e999", "this number is beyond 64 bits"),
+        ("-1e400", "this number is beyond 64 bits"),
+        ("9223372036854775808", "this number is beyond 64 bits"),
+        ("0x8000000000000000", "this number is beyond 64 bits"),
+    ] {
+        for text in [
+            format!("[params]\nx = {number}\n"),
+            format!("[matrix]\nx = [1, {number}]\n"),
+            format!("[stages.a]\nseed = {number}\n"),
+            format!("[stages.a.params.deep]\nlist = [[{number}]]\n"),
+            format!("[profile.p.params]\nx = {number}\n"),
+        ] {
+            let (_folder, file) = write(&text);
+            let rejected = build(&options(&file)).err().unwrap().diagnostics;
+            assert_eq!(rejected[0].message, message, "{text}");
+            assert_eq!(rejected[0].at.as_ref().unwrap().text(), number, "{text}");
+        }
+    }
+}
+
+#[test]
+fn digits_are_kept_on_the_way_to_a_program() {
+    let lab = Lab::new(
+        "[params]\nn = 9007199254740993\nlr = 1e-5\n[stages.a]\nkind = 'command'\nrun = ['sh', '-c', 'cp $RUNNER_PARAMS $RUNNER_OUTPUT_X']\n\
+         outputs = { x = 'file' }\nparams = { n = '{n}', least = -9223372036854775808, lr = '{lr}', one = 1.0, day = 2024-01-31 07:30:00, \
+         list = [0x10, 1_000] }\n",
+    );
+    lab.summary("run x.toml", 0);
+    let path = lab.stdout("get x.toml a", 0);
+    let params = std::fs::read_to_string(lab.path().join(path.trim())).unwrap();
+    let params: String = params.split_whitespace().collect();
+    assert_eq!(
+        params,
+        r#"{"day":"2024-01-3107:30:00","least":-9223372036854775808,"list":[16,1000],"lr":0.00001,"n":9007199254740993,"one":1.0}"#
+    );
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_change_nothing() {
+    let text = "# a comment\n[params]\nname = '''\nA\n  B\n'''\n[stages.a]\nkind = 'command'\nrun = ['sh', '-c', \"\"\"\necho {name} \\\n  > \
+                $RUNNER_OUTPUT_X\n\"\"\"]\noutputs = { x = 'file' }\n";
+    let lab = Lab::new(text);
+    let keys = |text: &str| {
+        lab.write("x.toml", text);
+        lab.plan("x.toml").values().map(|stage| stage["key"].clone()).collect::<Vec<_>>()
+    };
+    let first = keys(text);
+    assert!(first[0].is_string());
+    assert_eq!(keys(&text.replace('\n', "\r\n")), first);
+    assert_eq!(keys(&format!("\u{feff}{text}")), first);
+    assert_eq!(keys(&text.replacen('\n', "\r\n", 3)), first, "mixed");
+    for wrong in [
+        text.replace('\n', "\r"),
+        text.replace('\n', "\r\r\n"),
+        text.replace("A\n", "A\rB\n"),
+    ] {
+        lab.write("x.toml", &wrong);
+        let said = said(&lab, &[], &[]);
+        assert!(
+            said.starts_with("2 × there is a carriage return here that no line feed follows"),
+            "{said}"
+        );
+    }
+    let escaped = text.replace("echo", "echo '\\r'");
+    assert_ne!(keys(&escaped), first, "what is written as an escape is meant");
+}
+
+#[test]
+fn a_word_in_the_place_of_a_number_is_refused_and_a_quoted_text_is_not() {
+    let lab = Lab::new(&format!(
+        "[params]\nlr = 0.1\nn = 1\nflag = true\nname = 'v'\nversion = '1.9'\n{HANDED_ON}"
+    ));
+    let set = |value: &str| said(&lab, &["--set", value], &[]).trim().to_owned();
+    insta::assert_snapshot!([".5", "5.", "1,5", "high", "True", "1e999", ""].map(|value| set(&format!("lr={value}"))).join("\n"), @r#"
+    2 × `.5` looks like a number, and is none in TOML
+    ╭─[--set:1:4]
+    ·     ╰── did you mean `0.5`?
+    help: as a text, write `--set 'lr=".5"'`
+    2 × `5.` looks like a number, and is none in TOML
+    ╭─[--set:1:4]
+    ·     ╰── did you mean `5.0`?
+    help: as a text, write `--set 'lr="5."'`
+    2 × `1,5` looks like a number, and is none in TOML
+    ╭─[--set:1:4]
+    ·     ╰── did you mean `1.5`?
+    help: as a text, write `--set 'lr="1,5"'`
+    2 × `lr` is a number in the experiment, 0.1 (x.toml:2), and `high` is not
+    ╭─[--set:1:4]
+    help: as a text, write `--set 'lr="high"'`
+    2 × `True` looks like true or false, and is none in TOML
+    ╭─[--set:1:4]
+    ·      ╰── did you mean `true`?
+    help: as a text, write `--set 'lr="True"'`
+    2 × this number is beyond 64 bits
+    ╭─[--set:1:4]
+    help: as a text, write `--set 'lr="1e999"'`
+    2 × `lr` is a number in the experiment, 0.1 (x.toml:2), and `` is not
+    ╭─[--set:1:4]
+    help: as a text, write `--set 'lr=""'`
+    "#);
+    insta::assert_snapshot!(["flag=yes", "flag=1", "n=1.0", "n=true", "name=3", "name=True", "version=1.10", "n=9223372036854775808"].map(set).join("\n"), @"");
+    for fine in [
+        "lr=0.5",
+        "lr= 1e-4 ",
+        "lr=1",
+        "n=+5",
+        "n=0x10",
+        "n=1_000",
+        "lr=\"high\"",
+        "lr={n}",
+        "name=w",
+        "flag=false",
+        "version=\"1.10\"",
+    ] {
+        assert_eq!(set(fine), "0", "{fine}");
+    }
+    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", ".5"), ("RUNNER_JOBS", "four")]), @"");
+    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", "0.5"), ("RUNNER_PARAMS__Lr", "0.6")]), @"");
+    let key = |value: &str| lab.command("plan x.toml --json").args(["--set", value]).output().unwrap().stdout;
+    assert_eq!(key("lr= 1e-4 "), key("lr=0.0001"));
+}
+
+#[test]
+fn what_fits_nothing_is_said() {
+    let lab = Lab::new(
+        "[params]\nsteps = { by = 'task', addition = 1, algebr = 2, else = 3 }\nrate = { by = 'mode', new = 1, cnot = 2, old = 3, else = 4 }\nmode = 'cont'\n\
+         [matrix]\ntask = ['addition', 'algebra']\nseed = [1, 2]\n\
+         exclude = [{ task = 'addition', seed = '1' }, { seed = 2, task = 'algebra' }, { task = 'algebra', seed = 2 }, { task = 'x' }]\n\
+         include = [{ task = 'addition', seed = 1 }]\n\
+         [defaults.train]\nsteps = 3\n\
+         [stages.p]\nkind = 'generate'\ntask = 'addition'\ntrain = '{steps}'\n[stages.q]\nkind = 'generate'\ntask = 'addition'\ntrain = '{rate}'\n\
+         [stages.r]\nkind = 'generate'\ntask = '{task}'\nseed = '{seed}'\n\
+         [profile.small]\nparams.stepz = 1\nmatrix.sead = [1]\nstages.pp.train = 3\nstages.q.train = 3\nstages.new.kind = 'generate'\nstages.new.task = 'addition'\n",
+    );
+    insta::assert_snapshot!(said(&lab, &[], &[]), @r#"
+    0 warning: profile `small` changes the stage `pp`, which there is not (x.toml:27); did you mean `p`?
+    warning: profile `small` gives the param `stepz`, which nothing uses (x.toml:25); did you mean `steps`?
+    warning: profile `small` gives the axis `sead`, which nothing uses (x.toml:26); did you mean `seed`?
+    warning: `exclude` leaves nothing out: axis `seed` has no "1" (known: 1, 2) (x.toml:8)
+    warning: `exclude` leaves nothing out: axis `task` has no "x" (known: "addition", "algebra") (x.toml:8)
+    warning: an entry of `include` is a combination that the matrix has already (x.toml:9)
+    warning: `steps` has a case for `task` = algebr, a value that `task` never has (known: addition, algebra) (x.toml:2); did you mean `algebra`?
+    warning: `rate` has a case for `mode` = cnot, a value that `mode` never has (known: cont) (x.toml:3); did you mean `cont`?
+    warning: `[defaults.train]` is for no stage: none is of this kind (known: generate) (x.toml:10)
+    "#);
+    // What the command line leaves out is not there by mistake.
+    let without = said(&lab, &["--set", "matrix.task=[\"addition\"]"], &[]);
+    assert!(
+        !without.contains("\"algebra\"") && without.contains("axis `task` has no \"x\""),
+        "{without}"
+    );
+    lab.write("x.toml", "[matrix]\nseed = [1]\nexclude = [{ seed = 1 }]\ninclude = [{ seed = '2' }, { seed = 2 }]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
+    insta::assert_snapshot!(said(&lab, &[], &[]), @"");
+    lab.write(
+        "x.toml",
+        "[matrix]\nx = [1, '1', true, 'true', 1.0]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\ntrain = '{x}'\n",
+    );
+    insta::assert_snapshot!(said(&lab, &[], &[]), @"");
+}
+
+#[test]
+fn products_have_limits_that_are_said_before_memory_is_taken() {
+    let lab = Lab::new("");
+    let begun = std::time::Instant::now();
+    let mut reports = Vec::new();
+    let stage = |more: &str| format!("[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = {{ x = 'file' }}\n{more}");
+    let many = "for.k = '0..1000'\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\nparams = { k = '{k} {a} {b}' }\n";
+    let axis = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]";
+    let doubled = |last: &str, next: &dyn Fn(usize) -> String| {
+        let params: String = (0..40).map(|level| format!("p{level} = {}\n", next(level + 1))).collect();
+        format!("[params]\n{params}p40 = {last}\n{}", stage("params = { x = '{p0}' }\n"))
+    };
+    let chain: String = (0..5_000).map(|level| format!("p{level} = '{{p{}}}'\n", level + 1)).collect();
+    for text in [
+        format!("[matrix]\na = {axis}\nb = {axis}\n[stages.\"s[k]\"]\n{many}"),
+        format!("[matrix]\na = {axis}\nb = {axis}\nc = {axis}\nd = {axis}\ne = {axis}\n[stages.\"s[k]\"]\n{many}"),
+        format!(
+            "[matrix]\na = {axis}\nb = {axis}\n[stages.\"s[k]\"]\n{}",
+            many.replace("0..1000", "0..{a}000").replace("{b}", "")
+        ),
+        format!(
+            "[params]\na = 1\nb = 2\n[stages.\"s[k]\"]\n{}[stages.\"t[k]\"]\n{}",
+            many.replace("1000", "30000"),
+            many.replace("1000", "30_000").replace("'0..", "'0..=3").replace("30_000", "0000")
+        ),
+        format!(
+            "[stages.\"s[k]\"]\n{}[stages.\"t[k]\"]\n{}inputs.all = 's[0..5000]'\n",
+            many.replace("1000", "5000").replace("{k} {a} {b}", "{k}"),
+            many.replace("1000", "5000").replace("{k} {a} {b}", "{k}")
+        ),
+        doubled("'x'", &|next| format!("'{{p{next}}}{{p{next}}}'")),
+        doubled("['x']", &|next| format!("['{{p{next}}}', '{{p{next}}}']")),
+        format!("[params]\n{chain}p5000 = 1\n{}", stage("params = { x = '{p0}' }\n")),
+        stage(&format!("params.x = {}1{}\n", "[".repeat(90), "]".repeat(90))),
+        stage(&format!("params.x = {}1{}\n", "[".repeat(20_000), "]".repeat(20_000))),
+        stage(&format!("params.x = {}1{}\n", "{ a = ".repeat(20_000), " }".repeat(20_000))),
+        stage(&format!("params.{} = 1\n", vec!["a"; 20_000].join("."))),
+        format!("[{}]\nx = 1\n", vec!["params"; 20_000].join(".")),
+        stage("").replace("stages.a", &format!("stages.{}", "a".repeat(10_000))),
+        format!(
+            "[params]\nlong = '{}'\na = 1\nb = 1\n[stages.\"s[k]\"]\n{}",
+            "x".repeat(900_000),
+            many.replace("{k}", "{k} {long}")
+        ),
+    ] {
+        lab.write("x.toml", &text);
+        let said = said(&lab, &[], &[]);
+        let first: Vec<&str> = said.lines().filter(|line| !line.contains("─[")).collect();
+        reports.push(first.join("\n").replace(&"a".repeat(10_000), "aaa…"));
+    }
+    insta::assert_snapshot!(reports.join("\n"), @r"
+    2 × this experiment has 100000 stages: 100 variants (10 of `a` × 10 of `b`) with 1000 stages each (1000 of `s[k]`); at
+    help: shorten a range or an axis, or make several experiments of it
+    2 × the matrix has 100000 combinations (10 of `a` × 10 of `b` × 10 of `c` × 10 of `d` × 10 of `e`); at most 10000 are
+    2 × this experiment has 450010 stages: 100 variants (10 of `a` × 10 of `b`) with up to 9000 stages each (9000 of
+    help: shorten a range or an axis, or make several experiments of it
+    2 × this experiment has 60001 stages (30001 of `t[k]`, 30000 of `s[k]`); at most 50000 are allowed
+    help: shorten a range or an axis, or make several experiments of it
+    2 × the stages of this experiment have more than 1000000 references to one another
+    help: a range in the reference of each stage of a range is the product of both
+    2 × with its templates filled in, this text takes more than 1 MiB
+    2 × with its templates filled in, this takes more than 1 MiB
+    2 × params use each other here more than 200 deep
+    2 × not valid TOML: cannot recurse further; max recursion depth met
+    2 × not valid TOML: cannot recurse further; max recursion depth met
+    2 × not valid TOML: cannot recurse further; max recursion depth met
+    2 × not valid TOML: recursion limit
+    2 × not valid TOML: recursion limit
+    2 × the name of a stage has at most 200 characters, and this one has 10000
+    2 × the values of all variants together take more than 512 MiB
+    help: put what is large into a file, which a source names
+    ");
+    let deep = said(&lab, &["--set", &format!("params.{}=1", vec!["a"; 20_000].join("."))], &[]);
+    assert!(deep.contains("a key has at most 32 parts"), "{deep}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_tilde_is_the_home_folder_in_every_path() {
+    let lab = Lab::new("extends = '~/base.toml'\n[settings]\nstore = '~/store'\n[stages.a]\nkind = 'import'\nsource = 's'\n");
+    std::fs::create_dir_all(lab.path().join("home/data")).unwrap();
+    lab.write("home/base.toml", "[sources]\ns = '~/data/rows.jsonl'\n");
+    lab.write(
+        "home/data/rows.jsonl",
+        "{\"prompt\": \"1\", \"completion\": \"2\", \"answer\": \"2\"}\n",
+    );
+    let home = lab.path().join("home").display().to_string();
+    assert_eq!(said(&lab, &[], &[("HOME", &home)]), "0 ");
+    let set = ["--set", "sources.s=~/data/rows.jsonl", "--store=~/other"];
+    assert_eq!(said(&lab, &set, &[("HOME", &home)]), "0 ");
+    insta::assert_snapshot!(said(&lab, &[], &[("HOME", "")]), @r"
+    2 × `~/base.toml` is meant from the home folder, and `HOME` is not set
+    ╭─[x.toml:1:11]
+    help: write the whole path, or `./~` for a folder that is called so
+    ");
+    assert!(!lab.path().join("~").exists());
+}
+
+#[test]
+fn an_experiment_is_a_file_or_what_the_shell_makes() {
+    let lab = Lab::new("extends = 'pipe'\n");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        lab.path().join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    let text = |words: &str| String::from_utf8(lab.output(words).stderr).unwrap();
+    assert!(text("plan x.toml").contains("cannot read `pipe`: it is a pipe, a socket or a device"));
+    assert!(text("plan /dev/zero").contains("cannot read `/dev/zero`: it is a pipe, a socket or a device"));
+    assert!(text("plan .").contains("cannot read `.`: it is a folder"));
+    let made = std::process::Command::new("bash")
+        .args([
+            "-c",
+            "\"$0\" plan <(printf '[stages.a]\\nkind = \"generate\"\\ntask = \"addition\"\\n')",
+            env!("CARGO_BIN_EXE_runner"),
+        ])
+        .current_dir(lab.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
+#[test]
+fn the_schema_takes_what_leaves_an_input_out() {
+    let folder = folder(&[(
+        "x.toml",
+        "[params]\nbase = []\n[ablate]\nbase = [[]]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n\
+         [stages.m]\nkind = 'train'\ndata = 'p.train'\nbase = []\nvocabulary = []\n",
+    )]);
+    validate_with(&folder.path().join("x.toml"), kinds::kinds()).unwrap();
+    let wrong = std::fs::read_to_string(folder.path().join("x.toml"))
+        .unwrap()
+        .replace("\nbase = []\nvoc", "\nbase = ['m', 'm']\nvoc");
+    std::fs::write(folder.path().join("x.toml"), wrong).unwrap();
+    assert!(validate_with(&folder.path().join("x.toml"), kinds::kinds()).is_err());
+}

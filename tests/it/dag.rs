@@ -325,3 +325,57 @@ fn how_long_ten_thousand_stages_take() {
         }
     }
 }
+
+/// The reason why a stage runs is about this stage, not about another that is like it.
+#[test]
+fn a_stage_that_never_ran_is_not_explained_by_another_one() {
+    use crate::lab::Lab;
+    let stage = |name: &str, run: &str| {
+        format!("[stages.{name}]\nkind = 'command'\nrun = ['sh', '-c', '{run} > $RUNNER_OUTPUT_X']\noutputs = {{ x = 'file' }}\n")
+    };
+    let lab = Lab::new(&stage("a", "echo 1"));
+    lab.write("other.toml", &stage("a", "echo other"));
+    let reason = |file: &str, name: &str| {
+        let plan = lab.plan(file);
+        let stage = plan
+            .iter()
+            .find(|(found, _)| *found == name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .1;
+        stage["reason"].as_str().unwrap_or("hit").to_owned()
+    };
+    lab.summary("run x.toml", 0);
+    // Beside the one that ran, and in another experiment.
+    lab.write("x.toml", &(stage("a", "echo 1") + &stage("b", "echo 2")));
+    assert_eq!(reason("x.toml", "a {}"), "hit");
+    assert_eq!(reason("x.toml", "b {}"), "never run");
+    assert_eq!(reason("other.toml", "a {}"), "never run");
+    // Changed, and renamed with an addition.
+    lab.write("x.toml", &stage("a", "echo 3"));
+    assert!(reason("x.toml", "a {}").starts_with("param `run` changed: "));
+    lab.write("x.toml", &(stage("c", "echo 1") + "env = { A = 'b' }\n"));
+    assert_eq!(reason("x.toml", "c {}"), "param `env.A` changed: none → \"b\"");
+    // A variant more is not another's change, and one in the place of another is.
+    let seeds = |seeds: &str| format!("matrix.seed = {seeds}\n{}", stage("s", "echo $RUNNER_SEED"));
+    lab.write("x.toml", &seeds("[1]"));
+    lab.summary("run x.toml", 0);
+    lab.write("x.toml", &seeds("[1, 2]"));
+    assert_eq!(reason("x.toml", "s {\"seed\":\"1\"}"), "hit");
+    assert_eq!(reason("x.toml", "s {\"seed\":\"2\"}"), "never run");
+    lab.write("x.toml", &seeds("[2]"));
+    assert_eq!(reason("x.toml", "s {\"seed\":\"2\"}"), "seed changed: 1 → 2");
+}
+
+#[test]
+fn every_stage_that_is_asked_for_is_in_a_variant_that_is() {
+    let lab = crate::lab::Lab::new(
+        "matrix.n = [1, 3]\n[stages.\"s[k]\"]\nfor.k = '0..{n}'\nkind = 'generate'\ntask = 'addition'\ntrain = '{k}'\nstart = 'cold'\n",
+    );
+    let said = |words: &str| String::from_utf8(lab.output(words).stderr).unwrap();
+    assert_eq!(said("plan x.toml s[0] s[2] --variant n=3"), "");
+    assert_eq!(said("plan x.toml s[0] s[2]"), "");
+    assert_eq!(
+        said("plan x.toml s[0] s[2] --variant n=1"),
+        "error: no stage `s[2]` in the variants that are asked for\n"
+    );
+}

@@ -332,3 +332,148 @@ fn several_files_are_pinned_by_what_sha256sum_prints_of_them() {
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
     assert_eq!(rows(&lab).len(), 2);
 }
+
+/// A program that reads all of a folder, after a stage that takes a moment.
+fn folder_reader(first: &str, more: &str) -> String {
+    format!(
+        "[sources.s]\npath = 'src'\n{more}\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', '{first}; echo 1 > $RUNNER_OUTPUT_X']\n\
+         outputs = {{ x = 'file' }}\n[stages.b]\nkind = 'command'\nrun = ['sh', '-c', 'cat *.txt > $RUNNER_OUTPUT_X']\ninputs = {{ d = 'first' }}\n\
+         source = 's'\noutputs = {{ x = 'file' }}\n"
+    )
+}
+
+/// The files of a source are those that its key was made of, whatever happens while earlier stages run.
+#[test]
+fn a_file_that_comes_goes_or_changes_during_a_run_fails_the_stage() {
+    let pin = |names: &[(&str, &str)]| {
+        let lines: String = names.iter().map(|(name, text)| format!("{}  {name}\n", sha256(text))).collect();
+        format!("sha256 = '{}'", sha256(&lines))
+    };
+    let pinned = pin(&[("a.txt", "one\n"), ("c.txt", "three\n")]);
+    for more in ["", &pinned] {
+        for (change, message) in [
+            (
+                "echo two > LAB/src/b.txt",
+                "`b.txt` was added to source `s` after the run had begun (src); run again",
+            ),
+            (
+                "rm LAB/src/c.txt",
+                "`c.txt` was removed from source `s` after the run had begun (src); run again",
+            ),
+            (
+                "echo 3 > LAB/src/c.txt",
+                "`c.txt` was changed after the run had begun (src/c.txt); run again",
+            ),
+            (
+                "mkdir LAB/src/in; echo two > LAB/src/in/b.txt",
+                "`in/b.txt` was added to source `s` after the run had begun (src); run again",
+            ),
+        ] {
+            let lab = Lab::new("");
+            std::fs::create_dir(lab.path().join("src")).unwrap();
+            lab.write("src/a.txt", "one\n");
+            lab.write("src/c.txt", "three\n");
+            let change = change.replace("LAB", &lab.path().display().to_string());
+            lab.write("x.toml", &folder_reader(&change, more));
+            let output = lab.output("run x.toml");
+            let text = String::from_utf8(output.stderr).unwrap();
+            // A pin is of the whole: it does not tell which file.
+            let message = if more.is_empty() {
+                message
+            } else {
+                "source `s` was changed after the run had begun (src); run again"
+            };
+            assert!(output.status.code() == Some(1) && text.contains(message), "{change}: {text}");
+        }
+    }
+}
+
+#[test]
+fn an_import_sees_the_files_of_its_key() {
+    let lab = Lab::new("");
+    std::fs::create_dir(lab.path().join("nuts")).unwrap();
+    lab.write("nuts/a.jsonl", LINES);
+    let text = "[sources.nuts]\npath = 'nuts'\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', 'WAIT echo 1 > $RUNNER_OUTPUT_X']\n\
+                outputs = { x = 'file' }\n[stages.data]\nkind = 'import'\nsource = 'nuts'\ntask = 'gsm8k'\n";
+    let change = format!("cp {0}/a.jsonl {0}/b.jsonl;", lab.path().join("nuts").display());
+    lab.write("x.toml", &text.replace("WAIT", &change));
+    let output = lab.output("run x.toml --jobs 1");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("source `nuts` was changed after the run had begun (nuts); run again"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_neither_file_nor_folder_is_no_source() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let lab = Lab::new(&experiment("path = 'pipe'"));
+    mknodat(CWD, lab.path().join("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    std::fs::create_dir(lab.path().join("folder")).unwrap();
+    mknodat(CWD, lab.path().join("folder/pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let said = |source: &str| {
+        lab.write("x.toml", &experiment(source));
+        let output = lab.output("plan x.toml");
+        assert_eq!(output.status.code(), Some(2), "{source}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    insta::assert_snapshot!(
+        [
+            said("path = 'pipe'"),
+            said("path = '/dev/zero'"),
+            said("path = 'folder'"),
+            said("path = 'folder'\nfiles = 'pipe'"),
+            said("path = '.'\nfiles = 'folder'"),
+            said("path = ''"),
+        ]
+        .join("\n"),
+        @r"
+        error: source `nuts`: pipe is a pipe, neither a file nor a folder
+
+        error: source `nuts`: /dev/zero is a device, neither a file nor a folder
+
+        error: source `nuts`: folder/pipe is a pipe, neither a file nor a folder
+
+        error: source `nuts`: folder/pipe is a pipe, neither a file nor a folder
+
+        error: source `nuts`: ./folder is a folder, not a file
+
+          × the path of source `nuts` is empty
+           ╭─[x.toml:2:8]
+         2 │ path = ''
+           ·        ──
+           ╰────
+
+        1 error in x.toml
+        "
+    );
+    let pinned = experiment(&format!("path = 'pipe'\nsha256 = '{}'", "ab".repeat(32)));
+    lab.write("x.toml", &pinned);
+    let text = String::from_utf8(lab.output("run x.toml").stderr).unwrap();
+    assert!(text.contains("pipe is a pipe, neither a file nor a folder"), "{text}");
+}
+
+#[test]
+fn a_folder_that_holds_the_store_is_no_source() {
+    let lab = Lab::new(&experiment("path = '.'").replace("task = 'gsm8k'", "file = 'nuts.jsonl'\ntask = 'gsm8k'"));
+    lab.write("nuts.jsonl", LINES);
+    let output = lab.output("run x.toml");
+    let text = String::from_utf8(output.stderr)
+        .unwrap()
+        .replace(&lab.path().display().to_string(), "LAB");
+    insta::assert_snapshot!(text, @r"
+    error: source `nuts` is all of the folder ., which holds the store (LAB/cache)
+      help: the store changes with every run: name the `files` that are meant, or put the store elsewhere
+    ");
+    assert_eq!(
+        count(&lab.summary("run x.toml --store .cache", 0), "ran"),
+        1,
+        "hidden, it is not among the files"
+    );
+    let named = std::fs::read_to_string(lab.path().join("x.toml"))
+        .unwrap()
+        .replace("path = '.'", "path = '.'\nfiles = 'nuts.jsonl'");
+    lab.write("x.toml", &named);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+}

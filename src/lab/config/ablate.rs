@@ -25,7 +25,12 @@ pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &m
     let changes = AblationReader { document, problems }.changes();
     if changes.len().saturating_mul(points.len()) > MAX_VARIANTS {
         let at = document.tree.get(AXIS).and_then(ConfigValue::key_at);
-        let message = format!("`[{AXIS}]` and the matrix have more than {MAX_VARIANTS} combinations");
+        let message = format!(
+            "`[{AXIS}]` and the matrix have {} combinations ({} changes, the baseline among them, × {}); at most {MAX_VARIANTS} are allowed",
+            changes.len().saturating_mul(points.len()),
+            changes.len(),
+            points.len()
+        );
         problems.push(Diagnostic::new(message).at(at));
         return Vec::new();
     }
@@ -89,7 +94,7 @@ impl AblationReader<'_> {
                 value,
                 format!("`{BASELINE}` is the variant without changes; give this one another name"),
             );
-        } else if changes.iter().any(|change| change.name.as_ref() == Some(&name)) {
+        } else if changes.len() <= MAX_VARIANTS && changes.iter().any(|change| change.name.as_ref() == Some(&name)) {
             self.problem(value, format!("`{name}` stands in `[{AXIS}]` twice"));
         }
         changes.push(AblationChange { name: Some(name), params });

@@ -5,9 +5,9 @@ use super::template::is_name;
 use super::{ConfigTable, ConfigValue, Diagnostic, Scope};
 
 /// The key whose value names the deciding param or axis.
-const BY: &str = "by";
+pub(super) const BY: &str = "by";
 /// The key of the value for all others.
-const ELSE: &str = "else";
+pub(super) const ELSE: &str = "else";
 
 /// The cases of one param.
 #[derive(Clone, Copy, Debug)]

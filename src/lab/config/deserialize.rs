@@ -162,6 +162,7 @@ mod tests {
         let wrong = [
             serde_json::json!({"width": -1}),
             serde_json::json!({"width": [1]}),
+            serde_json::json!({"width": 5_000_000_000_u64}),
             serde_json::json!({"depth": 1}),
             serde_json::json!({"norm": "rms"}),
             serde_json::json!({"width": 1, "norm": "rsm"}),
@@ -170,6 +171,7 @@ mod tests {
         insta::assert_snapshot!(wrong.map(|json| read_one(json).unwrap_err()).join("\n"), @r#"
         1.width: must be a whole number from 0, not -1
         1.width: must be a whole number from 0, not a list
+        1.width: must be a whole number up to 4294967295, not 5000000000
         1.depth: no field `depth` (known: width, norm)
         1: a field `width` is missing
         1.norm: no `rsm` (known: rms, scaled)

@@ -1,13 +1,22 @@
 //! The files of an experiment: the user's, the project's, those it extends, its own.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::layers::OWN;
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, ValueData, text};
+use super::{ConfigTable, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, paths, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.
 const PROJECT_FILE: &str = "runner.toml";
+
+/// A larger file is no experiment.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// More files than this, each extending the next, are a mistake.
+const MAX_EXTENDED: usize = 100;
 
 /// One file, parsed.
 pub(super) struct LayerFile {
@@ -23,6 +32,8 @@ pub(super) struct ExperimentReader {
     pub files: Vec<LayerFile>,
     pub origins: OriginCounter,
     pub problems: Diagnostics,
+    /// What `~` stands for.
+    home: Option<PathBuf>,
     /// The files being read, each extending the next.
     open: Vec<PathBuf>,
     /// Each file counts once, where it is first extended, so that a base shared by two does not undo what one of them changed.
@@ -40,6 +51,10 @@ fn project_file(folder: &Path) -> Option<PathBuf> {
 }
 
 impl ExperimentReader {
+    pub fn new(home: Option<PathBuf>) -> Self {
+        Self { home, ..Self::default() }
+    }
+
     /// Reads the user's file and the project's, which hold settings alone.
     pub fn settings(&mut self, folder: &Path, user_file: Option<&Path>) {
         let user = user_file.filter(|path| path.exists());
@@ -66,12 +81,21 @@ impl ExperimentReader {
         if self.done.contains(&identity) {
             return;
         }
+        if self.open.len() >= MAX_EXTENDED {
+            let message = format!("files extend each other here more than {MAX_EXTENDED} deep");
+            return self.problems.push(Diagnostic::new(message).at(from));
+        }
         let top = from.is_none();
         let Some(mut tree) = self.parse(path, from) else { return };
         self.open.push(identity.clone());
         for (base, at) in self.extended(&tree) {
             let folder = path.parent().unwrap_or(Path::new(""));
-            self.experiment(&folder.join(base), Some(at));
+            if self.home.is_none() && paths::is_in_home(&base) {
+                self.problems.push(paths::no_home(&base).at(Some(at)));
+                continue;
+            }
+            let base = paths::anchored(&base, folder, self.home.as_deref());
+            self.experiment(&base, Some(at));
         }
         self.open.pop();
         self.done.push(identity);
@@ -104,65 +128,82 @@ impl ExperimentReader {
 
     fn parse(&mut self, path: &Path, from: Option<Location>) -> Option<ConfigTable> {
         let name = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match read(path) {
+            Ok(text) => without_line_ends(&text),
             Err(error) => {
                 self.problems.push(unreadable(&name, &error, from));
                 return None;
             }
         };
         let source = Arc::new(SourceText { name, text });
+        if let Some(problem) = carriage_return(&source) {
+            self.problems.push(problem);
+            return None;
+        }
         match text::document(&source, &mut self.origins) {
             Ok(mut tree) => {
-                anchor(&mut tree, path);
+                paths::anchor(&mut tree, path.parent().unwrap_or(Path::new("")));
                 Some(tree)
             }
-            Err(problem) => {
-                self.problems.push(problem);
+            Err(problems) => {
+                self.problems.extend(problems);
                 None
             }
         }
     }
 }
 
-/// The paths in a file's settings and sources, or in those of a profile, are meant from that file.
-fn anchor(tree: &mut ConfigTable, path: &Path) {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    if let Some(store) = fields(tree, "settings").and_then(|settings| settings.get_mut("store")) {
-        anchor_path(store, folder);
+/// The text of a file. A pipe is read where the shell makes it (`<(…)`, `/dev/stdin`); any other might never end.
+fn read(path: &Path) -> io::Result<String> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let of_shell = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|made| path.starts_with(made));
+    let is_text = kind.is_file() || (kind.is_fifo() && of_shell);
+    if !is_text {
+        let what = if kind.is_dir() {
+            "it is a folder"
+        } else {
+            "it is a pipe, a socket or a device"
+        };
+        return Err(io::Error::other(what));
     }
-    for source in fields(tree, "sources").into_iter().flat_map(ConfigTable::values_mut) {
-        match &mut source.data {
-            ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(|path| anchor_path(path, folder)),
-            _ => anchor_path(source, folder),
-        }
+    let file = File::open(path)?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE_BYTES >> 20)));
     }
-    for profile in fields(tree, "profile").into_iter().flat_map(ConfigTable::values_mut) {
-        profile.as_table_mut().into_iter().for_each(|profile| anchor(profile, path));
-    }
+    Ok(text)
 }
 
-fn fields<'a>(tree: &'a mut ConfigTable, table: &str) -> Option<&'a mut ConfigTable> {
-    tree.get_mut(table)?.as_table_mut()
+/// The text with the same line ends on every machine, and without a byte order mark: TOML leaves to its readers which line ends a text of
+/// several lines has.
+fn without_line_ends(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
 }
 
-fn anchor_path(path: &mut ConfigValue, folder: &Path) {
-    if let ValueData::Text(path) = &mut path.data {
-        *path = folder.join(&*path).to_string_lossy().into_owned();
-    }
+/// The diagnostic of a carriage return that ends no line.
+fn carriage_return(source: &Arc<SourceText>) -> Option<Diagnostic> {
+    let start = source.text.find('\r')?;
+    let at = Location {
+        source: Arc::clone(source),
+        span: start..start + 1,
+    };
+    let help = "save the file with the line ends of Unix (`\\n`); within a text, write `\\r`";
+    let problem = Diagnostic::new("there is a carriage return here that no line feed follows").at(Some(at));
+    Some(problem.help(help))
 }
 
 /// `from` is where another file names it.
-fn unreadable(name: &str, error: &std::io::Error, from: Option<Location>) -> Diagnostic {
+fn unreadable(name: &str, error: &io::Error, from: Option<Location>) -> Diagnostic {
     let diagnostic = match error.kind() {
-        std::io::ErrorKind::NotFound => Diagnostic::new(format!("no file `{name}`")),
-        std::io::ErrorKind::InvalidData => Diagnostic::new(format!("`{name}` is not UTF-8 text")),
+        io::ErrorKind::NotFound => Diagnostic::new(format!("no file `{name}`")),
+        io::ErrorKind::InvalidData => Diagnostic::new(format!("`{name}` is not UTF-8 text")),
         _ => Diagnostic::new(format!("cannot read `{name}`: {error}")),
     };
     let is_extended = from.is_some();
     let diagnostic = diagnostic.at(from);
     match error.kind() {
-        std::io::ErrorKind::NotFound if is_extended => diagnostic.help("paths in `extends` are meant from the file that says them"),
+        io::ErrorKind::NotFound if is_extended => diagnostic.help("paths in `extends` are meant from the file that says them"),
         _ => diagnostic,
     }
 }

@@ -7,7 +7,10 @@ use super::files::{ExperimentReader, LayerFile};
 use super::merge::merged;
 use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, remote, unused};
+use super::unmatched::{self, Choices};
+use super::{
+    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, paths, remote, unused,
+};
 
 /// The tables and texts of a file, in the order in which they are shown.
 pub const KEYS: [&str; 14] = [
@@ -44,6 +47,12 @@ pub struct Document {
     order: EntryOrder,
     /// The names that templates use in any layer, profiles that were not chosen included.
     pub(super) used: BTreeSet<String>,
+    /// The values that any layer gives the axes and params.
+    pub(super) choices: Choices,
+    /// Probable mistakes in what the layers say of one another.
+    pub(super) warnings: Vec<Diagnostic>,
+    /// What `~` stands for.
+    pub(super) home: Option<PathBuf>,
     /// Keys that are wrong, and left out of the tree.
     pub(super) problems: Diagnostics,
 }
@@ -100,7 +109,7 @@ impl EntryOrder {
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
 pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
-    let mut reader = ExperimentReader::default();
+    let mut reader = ExperimentReader::new(paths::home(&options.environment));
     let folder = options.file.parent().unwrap_or(Path::new(""));
     reader.settings(folder, options.user_file.as_deref());
     reader.experiment(&options.file, None);
@@ -112,7 +121,7 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
 /// # Errors
 /// When a file cannot be read or is not TOML, or a setting is wrong.
 pub fn load_settings(options: &SettingsOptions) -> Result<Settings, Vec<Diagnostic>> {
-    let mut reader = ExperimentReader::default();
+    let mut reader = ExperimentReader::new(paths::home(&options.environment));
     reader.settings(&options.folder, options.user_file.as_deref());
     let mut environment = options.environment.clone();
     environment.retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
@@ -152,14 +161,18 @@ fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Ve
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
+    layers
+        .warnings
+        .extend(unmatched::profiles(&layers.tree, &layers.used, &options.profiles, &options.file));
     layers.profiles(&options.profiles, &mut problems);
-    let given = overrides::environment(&options.environment, &mut origins);
+    let given = overrides::environment(&options.environment, &mut origins, &mut problems);
     layers.assign(given, &mut problems);
     let given = overrides::command_line(options, &mut origins, &mut problems);
     layers.assign(given, &mut problems);
 
     let mut tree = layers.tree;
     tree.retain(|key, _| key != "extends" && key != "profile");
+    paths::expand_home(&mut tree, paths::home(&options.environment).as_deref(), &mut problems);
     if let Some(settings) = tree.get_mut("settings") {
         remote::mask(settings);
     }
@@ -173,6 +186,9 @@ fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Ve
         tree,
         order: layers.order,
         used: layers.used,
+        choices: layers.choices,
+        warnings: layers.warnings,
+        home: paths::home(&options.environment),
         problems: wrong_keys,
     })
 }
@@ -182,11 +198,14 @@ struct Layers {
     tree: ConfigTable,
     order: EntryOrder,
     used: BTreeSet<String>,
+    choices: Choices,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Layers {
     fn add(&mut self, layer: ConfigTable) {
         self.order.note(&layer);
+        self.choices.collect(&layer);
         layer.values().for_each(|value| unused::collect(value, &mut self.used));
         self.tree = merged(std::mem::take(&mut self.tree), layer);
     }
@@ -217,8 +236,13 @@ impl Layers {
         }
         let tree = self.tree.clone();
         for assignment in assignments {
-            match overrides::locate(assignment, &tree) {
-                Ok(assignment) => self.add(assignment.into_layer()),
+            let located = overrides::locate(assignment, &tree);
+            let checked = located.and_then(|assignment| Ok((overrides::check_type(&assignment, &tree)?, assignment)));
+            match checked {
+                Ok((warning, assignment)) => {
+                    self.warnings.extend(warning);
+                    self.add(assignment.into_layer());
+                }
                 Err(problem) => problems.push(problem),
             }
         }

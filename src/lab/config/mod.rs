@@ -11,28 +11,34 @@ mod deserialize;
 mod diagnostic;
 mod files;
 mod layers;
+mod limits;
 mod matrix;
 mod merge;
 mod nearest;
 mod origin;
 mod overrides;
 mod param_error;
+mod paths;
 mod range;
 mod remote;
 mod scope;
+mod slip;
 mod stages;
 mod template;
 mod text;
+mod unmatched;
 mod unused;
 mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, SourceText};
 pub use layers::{Document, KEYS, TRUST, layer, load_settings};
+use limits::Memory;
 pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 use origin::OriginCounter;
 pub use origin::ValueOrigin;
 pub use param_error::{ParamError, ParamProblem};
+pub(crate) use paths::{anchored, is_in_home};
 pub use range::{RangeError, span};
 pub use remote::{RemoteAccess, RemoteEntry};
 pub use scope::{Indexed, Scope};
@@ -132,6 +138,8 @@ pub struct Experiment {
     pub shows: Vec<(String, ValueOrigin)>,
     /// Probable mistakes that are not errors.
     pub warnings: Vec<Diagnostic>,
+    /// What `~` stands for.
+    pub(crate) home: Option<PathBuf>,
     /// Errors found while filling in; `plan::build` reports them together with its own.
     pub(crate) problems: Diagnostics,
 }
@@ -184,20 +192,24 @@ pub fn expand(document: &Document) -> Experiment {
     let mut problems = document.problems.clone();
     let name = document.tree.get("name").and_then(ConfigValue::as_str).map(str::to_owned);
     let settings = settings(document, &mut problems);
-    let points = matrix::points(document, &mut problems);
+    let mut warnings = document.warnings.clone();
+    let points = matrix::points(document, &mut problems, &mut warnings);
     if document.entries("stages").is_empty() && problems.is_empty() {
         let message = format!("`{}` has no stages", document.file.display());
         problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
     }
     let variants = ablate::variants(document, &points, &mut problems);
-    let variants = variants.into_iter().map(|place| variant(document, place, &mut problems)).collect();
+    let variants = written_out(document, variants, &mut problems);
+    warnings.extend(unused::unused(document));
+    warnings.extend(unmatched::unmatched(document, variants.iter().flat_map(|variant| &variant.stages)));
     Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
         settings,
         variants,
         defaults: stages::defaults(document, &mut problems),
         shows: shows(document, &mut problems),
-        warnings: unused::unused(document),
+        warnings,
+        home: document.home.clone(),
         problems,
     }
 }
@@ -229,19 +241,44 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
         Settings::default()
     });
     remote::check(&read.remotes, settings, problems);
+    if let Some(store) = settings.get("store").filter(|store| store.as_str() == Some("")) {
+        problems.push(Diagnostic::new("the folder of the store is empty").at(store.at()));
+    }
     read
 }
 
-fn variant(document: &Document, (coordinates, change): (Coordinates, ablate::AblationChange), problems: &mut Diagnostics) -> Variant {
-    let scope = scope::resolve(document, &coordinates, &change.params, problems);
-    let (stages, unread) = stages::declarations(document, &scope, problems);
-    Variant {
-        tables: tables(document, &scope, problems),
-        coordinates,
-        scope,
-        stages,
-        unread,
+/// The variants at these points, with these changes; none where they are more than a machine can hold.
+fn written_out(document: &Document, places: Vec<(Coordinates, ablate::AblationChange)>, problems: &mut Diagnostics) -> Vec<Variant> {
+    let mut memory = Memory::new();
+    let mut scopes = Vec::with_capacity(places.len());
+    for (coordinates, change) in &places {
+        scopes.push(scope::resolve(document, coordinates, &change.params, &mut memory, problems));
+        if memory.is_full() {
+            return Vec::new();
+        }
     }
+    if !limits::stages(document, &scopes, problems) {
+        return Vec::new();
+    }
+    let mut variants = Vec::with_capacity(places.len());
+    for ((coordinates, _), scope) in places.into_iter().zip(scopes) {
+        let tables = tables(document, &scope, problems);
+        if !memory.take(tables.values().map(limits::table_bytes).sum(), problems) {
+            return Vec::new();
+        }
+        let (stages, unread) = stages::declarations(document, &scope, &mut memory, problems);
+        if memory.is_full() {
+            return Vec::new();
+        }
+        variants.push(Variant {
+            coordinates,
+            scope,
+            tables,
+            stages,
+            unread,
+        });
+    }
+    variants
 }
 
 /// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.

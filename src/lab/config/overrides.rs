@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::nearest::{known, nearest};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, text};
+use super::slip::slip;
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, ValueData, text};
 
 /// Settings with a variable of their own (`RUNNER_STORE`).
 const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
@@ -13,6 +14,8 @@ const TEXTS: [&str; 2] = ["store", "device"];
 const TABLES: [&str; 9] = [
     "params", "matrix", "ablate", "defaults", "stages", "models", "prompts", "sources", "settings",
 ];
+/// The most parts that a key may have.
+const MAX_PARTS: usize = 32;
 /// Tables in which `--set` makes no new entry: it would be a slip.
 const CLOSED: [&str; 5] = ["params", "stages", "models", "prompts", "sources"];
 
@@ -23,6 +26,10 @@ pub(super) struct Assignment {
     value: ConfigValue,
     /// Where the key stands.
     key: Location,
+    /// Whether the value is a text that is not quoted.
+    is_word: bool,
+    /// What is written before the value, for messages: `--set 'rate=`.
+    before: String,
 }
 
 impl Assignment {
@@ -39,8 +46,8 @@ impl Assignment {
 }
 
 /// `RUNNER_STORE`, `RUNNER_PARAMS__ITERATIONS`, …; all other variables, and empty ones, are left alone.
-pub(super) fn environment(variables: &[(String, String)], origins: &mut OriginCounter) -> Vec<Assignment> {
-    let mut found = Vec::new();
+pub(super) fn environment(variables: &[(String, String)], origins: &mut OriginCounter, problems: &mut Diagnostics) -> Vec<Assignment> {
+    let mut found: Vec<Assignment> = Vec::new();
     for (variable, value) in variables {
         let Some(name) = variable.strip_prefix("RUNNER_").map(str::to_lowercase) else {
             continue;
@@ -50,9 +57,30 @@ pub(super) fn environment(variables: &[(String, String)], origins: &mut OriginCo
             None if VARIABLES.contains(&name.as_str()) => vec!["settings".to_owned(), name],
             _ => continue,
         };
-        if !value.is_empty() {
-            let (name, text) = (variable.clone(), value.clone());
-            found.push(assignment(path, &Arc::new(SourceText { name, text }), 0, 0, origins));
+        if value.is_empty() {
+            continue;
+        }
+        let (name, text) = (variable.clone(), value.clone());
+        let given = Given {
+            path,
+            source: Arc::new(SourceText { name, text }),
+            key: 0,
+            start: 0,
+            before: format!("{variable}='"),
+        };
+        match given.assignment(origins) {
+            Ok(assignment) => {
+                // Variables have no order.
+                if let Some(other) = found
+                    .iter()
+                    .find(|other| other.path == assignment.path && other.value != assignment.value)
+                {
+                    let message = format!("`{}` and `{variable}` give one value differently", other.key.source.name);
+                    problems.push(Diagnostic::new(message).at(Some(assignment.key.clone())));
+                }
+                found.push(assignment);
+            }
+            Err(problem) => problems.push(problem),
         }
     }
     found
@@ -60,52 +88,107 @@ pub(super) fn environment(variables: &[(String, String)], origins: &mut OriginCo
 
 /// `--set key=value`, then flags such as `--store`.
 pub(super) fn command_line(options: &LoadOptions, origins: &mut OriginCounter, problems: &mut Diagnostics) -> Vec<Assignment> {
-    let mut found = Vec::new();
-    for given in &options.set {
-        let (name, text) = ("--set".to_owned(), given.clone());
-        let source = Arc::new(SourceText { name, text });
-        match given.split_once('=') {
-            Some((key, _)) if !key.trim().is_empty() => {
-                found.push(assignment(split(key), &source, key.len(), key.len() + 1, origins));
-            }
+    let mut given = Vec::new();
+    for text in &options.set {
+        let (name, owned) = ("--set".to_owned(), text.clone());
+        let source = Arc::new(SourceText { name, text: owned });
+        match text.split_once('=') {
+            Some((key, _)) if !key.trim().is_empty() => given.push(Given {
+                path: split(key),
+                source,
+                key: key.len(),
+                start: key.len() + 1,
+                before: format!("--set '{}=", key.trim()),
+            }),
             _ => {
                 let at = Some(Location {
                     source,
-                    span: 0..given.len(),
+                    span: 0..text.len(),
                 });
                 let help = "for example `--set iterations=2` or `--set stages.problems.train=100`";
-                problems.push(Diagnostic::new(format!("`{given}` is not `key=value`")).at(at).help(help));
+                problems.push(Diagnostic::new(format!("`{text}` is not `key=value`")).at(at).help(help));
             }
         }
     }
     for (setting, value) in &options.settings {
         let (name, text) = (format!("--{}", setting.replace('_', "-")), value.clone());
-        let path = vec!["settings".to_owned(), setting.clone()];
-        found.push(assignment(path, &Arc::new(SourceText { name, text }), 0, 0, origins));
+        given.push(Given {
+            path: vec!["settings".to_owned(), setting.clone()],
+            before: format!("{name} '"),
+            source: Arc::new(SourceText { name, text }),
+            key: 0,
+            start: 0,
+        });
+    }
+    let mut found = Vec::with_capacity(given.len());
+    for given in given {
+        match given.assignment(origins) {
+            Ok(assignment) => found.push(assignment),
+            Err(problem) => problems.push(problem),
+        }
     }
     found
 }
 
-/// A value that begins at byte `start` of `source`, after a key of `key` bytes (0: the source names it).
-fn assignment(path: Vec<String>, source: &Arc<SourceText>, key: usize, start: usize, origins: &mut OriginCounter) -> Assignment {
-    let is_text = match path.as_slice() {
-        [table, key] if table == "settings" => TEXTS.contains(&key.as_str()),
-        // A path, but for a whole table.
-        [table, _] if table == "sources" => !source.text.get(start..).unwrap_or_default().trim_start().starts_with('{'),
-        _ => false,
-    };
-    let value = if is_text {
-        text::plain(source, start, origins)
-    } else {
-        text::value(source, start, origins)
-    };
-    // A variable's key is its name: messages about it point to the value.
-    let span = if key == 0 { start..source.text.len() } else { 0..key };
-    let source = Arc::clone(source);
-    Assignment {
-        path,
-        value,
-        key: Location { source, span },
+/// A value as it was given.
+struct Given {
+    path: Vec<String>,
+    source: Arc<SourceText>,
+    /// The bytes of the key before the value (0: the source names it).
+    key: usize,
+    /// The byte at which the value begins.
+    start: usize,
+    /// What is written before the value, for messages.
+    before: String,
+}
+
+impl Given {
+    fn assignment(self, origins: &mut OriginCounter) -> Result<Assignment, Diagnostic> {
+        let Self {
+            path,
+            source,
+            key,
+            start,
+            before,
+        } = self;
+        let word = source.text.get(start..).unwrap_or_default().trim_start();
+        let is_text = match path.as_slice() {
+            [table, key] if table == "settings" => TEXTS.contains(&key.as_str()),
+            // A path, but for a whole table; an address, a revision or a digest may look like a number.
+            [table, _] if table == "sources" => !word.starts_with('{'),
+            [table, _, key] if table == "sources" => key != "files" && !word.starts_with(['"', '\'']),
+            // A prompt, braces and all.
+            [table, _] if table == "prompts" => !word.starts_with(['"', '\'']),
+            _ => false,
+        };
+        let value = if path.len() > MAX_PARTS {
+            let span = 0..source.text.len();
+            let at = Some(Location { source, span });
+            return Err(Diagnostic::new(format!("a key has at most {MAX_PARTS} parts")).at(at));
+        } else if is_text {
+            text::plain(&source, start, origins)
+        } else {
+            text::value(&source, start, &before, origins).map_err(|problem| without_secrets(&path, problem))?
+        };
+        // A variable's key is its name: messages about it point to the value.
+        let span = if key == 0 { start..source.text.len() } else { 0..key };
+        Ok(Assignment {
+            path,
+            is_word: !is_text && value.as_str().is_some() && !word.starts_with(['"', '\'']),
+            value,
+            key: Location { source, span },
+            before,
+        })
+    }
+}
+
+/// The message alone where the value may hold a password, as addresses of remotes do by mistake.
+fn without_secrets(path: &[String], problem: Diagnostic) -> Diagnostic {
+    match path {
+        [table, key, ..] if table == "settings" && key == "remotes" => {
+            Diagnostic::new(problem.message).help("the value of `settings.remotes` is not shown: it may hold a password")
+        }
+        _ => problem,
     }
 }
 
@@ -162,6 +245,74 @@ pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assign
     Ok(given)
 }
 
+/// Holds the type of a value against that of the value whose place it takes. Returns a warning where another one may be meant.
+///
+/// # Errors
+/// When it is another one by mistake: a word in the place of a number, a number in the place of a text such as `"1.9"`.
+pub(super) fn check_type(given: &Assignment, tree: &ConfigTable) -> Result<Option<Diagnostic>, Diagnostic> {
+    let (Some((first, rest)), value) = (given.path.split_first(), &given.value) else {
+        return Ok(None);
+    };
+    let before = rest.iter().try_fold(tree.get(first), |found, part| Some(found?.get(part)));
+    let Some(before) = before.flatten() else { return Ok(None) };
+    let (name, was) = (rest.join("."), before.describe());
+    let place = before.at().map(|at| format!(" ({at})")).unwrap_or_default();
+    let quoted = format!(
+        "as a text, write `{}{}'`",
+        given.before,
+        ConfigValue::from(value.plain_text()).toml()
+    );
+    let is_template = |text: &str| text.contains('{') && text.contains('}');
+    let is_simple = |data: &ValueData| matches!(data, ValueData::Integer(_) | ValueData::Float(_) | ValueData::Bool(_));
+    match (&before.data, &value.data) {
+        (number, ValueData::Text(text)) if is_simple(number) && given.is_word && !is_template(text) => {
+            let what = if matches!(number, ValueData::Bool(_)) {
+                "true or false"
+            } else {
+                "a number"
+            };
+            let message = format!("`{name}` is {what} in the experiment, {was}{place}, and `{text}` is not");
+            let meant = matches!(number, ValueData::Bool(_)).then(|| truth(text)).flatten();
+            let problem = Diagnostic::new(message).at(value.at()).help(quoted);
+            Err(match meant {
+                Some(meant) => problem.label(format!("did you mean `{meant}`?")),
+                None => problem,
+            })
+        }
+        // As text, `1.10` is not `1.1`.
+        (ValueData::Text(text), data) if is_simple(data) && (text::is_simple(text) || slip(text).is_some()) => {
+            let message = format!(
+                "`{name}` is a text in the experiment, {text:?}{place}, and {} is none",
+                value.describe()
+            );
+            let written = value.at().map_or_else(String::new, |at| at.text().to_owned());
+            let help = format!("as a text, write `{}{}'`", given.before, ConfigValue::from(written).toml());
+            Err(Diagnostic::new(message).at(value.at()).help(help))
+        }
+        (ValueData::Text(text), data) if is_template(text) || !is_simple(data) => Ok(None),
+        (ValueData::Text(_) | ValueData::Integer(_), ValueData::Float(_) | ValueData::Bool(_))
+        | (ValueData::Text(_), ValueData::Integer(_))
+        | (ValueData::Float(_), ValueData::Bool(_))
+        | (ValueData::Bool(_), ValueData::Integer(_) | ValueData::Float(_)) => {
+            let message = format!(
+                "`{name}` is {was} in the experiment{place}, and {} is of another type",
+                value.describe()
+            );
+            Ok(Some(Diagnostic::new(message).at(value.at())))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// `yes` and `no` as TOML writes them.
+fn truth(word: &str) -> Option<&'static str> {
+    match word.to_lowercase().as_str() {
+        "yes" | "on" | "y" | "t" => Some("true"),
+        "no" | "off" | "n" | "f" => Some("false"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,8 +339,9 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let given: Vec<_> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let mut origins = OriginCounter::default();
-        let found = environment(&given, &mut origins);
+        let (mut origins, mut problems) = (OriginCounter::default(), Diagnostics::default());
+        let found = environment(&given, &mut origins, &mut problems);
+        assert!(problems.is_empty());
         let found: Vec<String> = found
             .iter()
             .map(|given| format!("{}={}", given.path.join("."), given.value.toml()))

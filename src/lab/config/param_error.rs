@@ -29,7 +29,7 @@ pub enum ParamProblem {
     UnknownName { name: String, names: &'static [&'static str] },
     #[error("a field `{0}` is missing")]
     MissingField(String),
-    #[error("must be {}, not {found}", in_words(expected))]
+    #[error("must be {}, not {found}", in_words_for(expected, found))]
     WrongType {
         found: String,
         /// In the words of serde: `u64`, `a sequence`.
@@ -90,7 +90,8 @@ impl ParamError {
                 Diagnostic::new(format!("{whole} needs a field `{name}`")).at(value.key_at())
             }
             ParamProblem::WrongType { expected, .. } => {
-                let message = format!("`{field}` must be {}, not {}", in_words(expected), value.describe());
+                let found = value.describe();
+                let message = format!("`{field}` must be {}, not {found}", in_words_for(expected, &found));
                 Diagnostic::new(message).at(at_value())
             }
             ParamProblem::WrongLength { length, expected } => {
@@ -172,6 +173,23 @@ fn describe(found: &Unexpected<'_>) -> String {
         Unexpected::Seq => "a list".to_owned(),
         Unexpected::Map => "a table".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The same where `found` is there: a number that is too large is a number all the same.
+fn in_words_for(expected: &str, found: &str) -> String {
+    let most = match expected {
+        "u8" => u64::from(u8::MAX),
+        "u16" => u64::from(u16::MAX),
+        "u32" => u64::from(u32::MAX),
+        "i8" => u64::from(i8::MAX.unsigned_abs()),
+        "i16" => u64::from(i16::MAX.unsigned_abs()),
+        "i32" => u64::from(i32::MAX.unsigned_abs()),
+        _ => return in_words(expected),
+    };
+    match found.parse::<i128>() {
+        Ok(number) if number > i128::from(most) => format!("a whole number up to {most}"),
+        _ => in_words(expected),
     }
 }
 

@@ -40,11 +40,31 @@ pub(super) fn values(range: &ConfigValue) -> Result<Vec<i64>, RangeError> {
     }
 }
 
+/// The number of values, before there is memory for them; a range that is wrong or too large is an error of its own, and counts as one.
+pub(super) fn count(range: &ConfigValue) -> usize {
+    let length = |text| ends(text).ok().map(|(_, length)| length).filter(|length| *length <= MAX_VALUES);
+    match &range.data {
+        ValueData::Text(text) => length(text).and_then(|length| usize::try_from(length).ok()).unwrap_or(1),
+        ValueData::List(items) => items.len(),
+        _ => 1,
+    }
+}
+
 /// The values of `0..=5` or `0..6`, ascending.
 ///
 /// # Errors
 /// When it is no range, an empty one, or one of more than a hundred thousand values.
 pub fn span(text: &str) -> Result<Vec<i64>, RangeError> {
+    let (start, length) = ends(text)?;
+    if length > MAX_VALUES {
+        let range = text.to_owned();
+        return Err(RangeError::Large { range, length });
+    }
+    Ok((start..).take(usize::try_from(length).unwrap_or_default()).collect())
+}
+
+/// The first value, and how many there are.
+fn ends(text: &str) -> Result<(i64, i128), RangeError> {
     let syntax = || RangeError::Syntax(text.to_owned());
     let (start, end) = text.split_once("..").ok_or_else(syntax)?;
     let (end, included) = end.strip_prefix('=').map_or((end, 0), |end| (end, 1));
@@ -54,11 +74,7 @@ pub fn span(text: &str) -> Result<Vec<i64>, RangeError> {
     if length <= 0 {
         return Err(RangeError::Empty(text.to_owned()));
     }
-    if length > MAX_VALUES {
-        let range = text.to_owned();
-        return Err(RangeError::Large { range, length });
-    }
-    Ok((start..).take(usize::try_from(length).unwrap_or_default()).collect())
+    Ok((start, length))
 }
 
 #[cfg(test)]

@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cases::Cases;
+use super::limits::Memory;
 use super::matrix::Coordinates;
 use super::template::{self, TemplateError, TemplateNames, is_name};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Location, ValueData, ablate};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Location, ValueData, ablate, limits};
+
+/// More params than this, each using the next, would take too much of the stack.
+const MAX_USES: usize = 200;
 
 /// The params and coordinates of one variant, by name.
 #[derive(Clone, Debug, Default)]
@@ -62,19 +66,27 @@ impl TemplateNames for Indexed<'_> {
 }
 
 /// Works out the params of one variant; an axis, or a change of `[ablate]`, takes the place of the param of its name.
-pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &ConfigTable, problems: &mut Diagnostics) -> Scope {
+pub(super) fn resolve(
+    document: &Document,
+    coordinates: &Coordinates,
+    changed: &ConfigTable,
+    memory: &mut Memory,
+    problems: &mut Diagnostics,
+) -> Scope {
     let mut names = coordinates.clone();
     names.remove(ablate::AXIS);
     names.extend(changed.clone());
     let params = document.tree.get("params").and_then(ConfigValue::as_table);
     let mut resolver = ParamResolver {
         params,
+        memory,
         problems,
         scope: Scope {
             names,
             failed: BTreeSet::new(),
         },
         open: Vec::new(),
+        is_deep: false,
     };
     for (name, value) in document.entries("params") {
         resolver.check(name, value);
@@ -85,16 +97,22 @@ pub(super) fn resolve(document: &Document, coordinates: &Coordinates, changed: &
 
 struct ParamResolver<'a> {
     params: Option<&'a ConfigTable>,
+    memory: &'a mut Memory,
     problems: &'a mut Diagnostics,
     scope: Scope,
     /// The params being worked out, each used by the one before.
     open: Vec<String>,
+    /// Whether they have once been too many.
+    is_deep: bool,
 }
 
 impl ParamResolver<'_> {
     fn check(&mut self, name: &str, value: &ConfigValue) {
         if !is_name(name) {
-            let message = format!("`{name}` cannot name a param: letters, digits and `_` only");
+            let message = format!(
+                "`{name}` cannot name a param: letters, digits and `_` only, at most {}",
+                limits::MAX_NAME
+            );
             self.problems.push(Diagnostic::new(message).at(value.key_at()));
         }
     }
@@ -114,6 +132,15 @@ impl ParamResolver<'_> {
             self.scope.failed.extend(self.open.drain(start..).collect::<Vec<_>>());
             return;
         }
+        if self.open.len() >= MAX_USES {
+            // Once: the rest of a long chain is as deep.
+            if !std::mem::replace(&mut self.is_deep, true) {
+                let message = format!("params use each other here more than {MAX_USES} deep");
+                self.problems.push(Diagnostic::new(message).at(value.key_at()));
+            }
+            self.scope.failed.insert(name.to_owned());
+            return;
+        }
         self.open.push(name.to_owned());
         let chosen = self.chosen(name, value);
         for used in chosen.map(used).unwrap_or_default() {
@@ -125,9 +152,11 @@ impl ParamResolver<'_> {
             return;
         };
         match fill(value, &self.scope.indexed(None, None)) {
-            Ok(filled) => {
+            Ok(filled) if self.memory.take(name.len() + limits::bytes(&filled), self.problems) => {
                 self.scope.names.insert(name.to_owned(), filled);
             }
+            // There is no room, which has been reported.
+            Ok(_) => drop(self.scope.failed.insert(name.to_owned())),
             Err(problem) => {
                 if !self.scope.excuses(value) {
                     self.problems.push(problem);
@@ -174,6 +203,7 @@ pub(super) fn used(value: &ConfigValue) -> Vec<String> {
                 .collect()
         }
         ValueData::List(items) => items.iter().flat_map(used).collect(),
+        ValueData::Table(fields) => fields.values().flat_map(used).collect(),
         _ => Vec::new(),
     }
 }
@@ -186,20 +216,67 @@ pub(super) fn fill(value: &ConfigValue, names: &impl TemplateNames) -> Result<Co
     let data = match &value.data {
         ValueData::Text(text) => {
             let filled = template::fill(text, names);
-            let filled = filled.map_err(|error| diagnose(error, |span| value.origin.part(text, span)))?;
+            let filled = filled.map_err(|error| {
+                let doubled = doubled_braces(&error);
+                let diagnostic = diagnose(error, |span| value.origin.part(text, span));
+                doubled.into_iter().fold(diagnostic, Diagnostic::help)
+            })?;
             return Ok(filled.moved_to(&value.origin));
         }
         ValueData::List(items) => {
-            let items: Result<_, _> = items.iter().map(|item| fill(item, names)).collect();
+            let mut filled = Filled::new(value);
+            let items: Result<_, _> = items.iter().map(|item| filled.add(fill(item, names)?)).collect();
             ValueData::List(items?)
         }
         ValueData::Table(fields) => {
-            let fields: Result<_, Diagnostic> = fields.iter().map(|(key, value)| Ok((key.clone(), fill(value, names)?))).collect();
+            let mut filled = Filled::new(value);
+            let field = |(key, field): (&String, &ConfigValue)| Ok((key.clone(), filled.add(fill(field, names)?)?));
+            let fields: Result<_, Diagnostic> = fields.iter().map(field).collect();
             ValueData::Table(fields?)
         }
         other => other.clone(),
     };
     Ok(ConfigValue::new(data, value.origin.clone()))
+}
+
+/// The size of a list or table while it is filled in: lists within lists may grow without end.
+struct Filled<'a> {
+    whole: &'a ConfigValue,
+    /// What it may take: as it is written, it takes what the file does.
+    left: usize,
+}
+
+impl<'a> Filled<'a> {
+    fn new(whole: &'a ConfigValue) -> Self {
+        let left = limits::MAX_VALUE_BYTES + limits::bytes(whole);
+        Self { whole, left }
+    }
+
+    fn add(&mut self, item: ConfigValue) -> Result<ConfigValue, Diagnostic> {
+        match self.left.checked_sub(limits::bytes(&item)) {
+            Some(left) => {
+                self.left = left;
+                Ok(item)
+            }
+            None => {
+                let message = format!(
+                    "with its templates filled in, this takes more than {} MiB",
+                    limits::MAX_VALUE_BYTES >> 20
+                );
+                Err(Diagnostic::new(message).at(self.whole.at()))
+            }
+        }
+    }
+}
+
+/// What to do where a name in braces is like no other: they may be a prompt's, or a shell's.
+fn doubled_braces(error: &TemplateError) -> Option<String> {
+    match &error.problem {
+        template::TemplateProblem::Unknown { nearest: None, name, .. } => Some(format!(
+            "braces that are the text's own are doubled: `{{{{{name}}}}}`; in the texts of `[prompts]` they are not"
+        )),
+        _ => None,
+    }
 }
 
 /// The diagnostic of a wrong template; `place` gives the place of bytes of its text.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::scope::{Scope, diagnose, fill};
+use super::limits::{MAX_NAME, Memory};
+use super::scope::{Scope, diagnose, fill, used};
 use super::template::{self, is_name};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, range};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, limits, range};
 
 /// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
 pub fn base_name(name: &str) -> &str {
@@ -61,11 +62,54 @@ pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTree
     entries.map(|(kind, value)| (kind.to_owned(), value.origin.clone())).collect()
 }
 
+/// How many stages an entry of `[stages]` is in one variant.
+pub(super) enum StageCount<'a> {
+    Fixed(usize),
+    /// As many as the values of this range, which has a template in it.
+    Range(&'a ConfigValue),
+}
+
+impl StageCount<'_> {
+    /// The count in one variant. A range that is wrong counts as one, and is reported elsewhere.
+    pub(super) fn in_variant(&self, scope: &Scope) -> usize {
+        match self {
+            Self::Fixed(count) => *count,
+            Self::Range(range) => fill(range, &scope.indexed(None, None)).map_or(1, |filled| range::count(&filled)),
+        }
+    }
+}
+
+/// The entries of `[stages]`, by name.
+pub(super) fn counts(document: &Document) -> Vec<(&str, StageCount<'_>)> {
+    document
+        .entries("stages")
+        .into_iter()
+        .map(|(name, stage)| {
+            let variable = StageHeader::parse(name).and_then(|header| match header.index {
+                HeaderIndex::Variable(variable) => stage.get("for")?.get(variable),
+                _ => None,
+            });
+            let count = match variable {
+                Some(range) if !used(range).is_empty() => StageCount::Range(range),
+                Some(range) => StageCount::Fixed(range::count(range)),
+                None => StageCount::Fixed(1),
+            };
+            (name, count)
+        })
+        .collect()
+}
+
 /// The stages of one variant, and the bases of those that could not be read (references to them are not wrong as well).
-pub(super) fn declarations(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> (Vec<StageDeclaration>, BTreeSet<String>) {
+pub(super) fn declarations(
+    document: &Document,
+    scope: &Scope,
+    memory: &mut Memory,
+    problems: &mut Diagnostics,
+) -> (Vec<StageDeclaration>, BTreeSet<String>) {
     let mut expander = Expander {
         defaults: document.tree.get("defaults").and_then(ConfigValue::as_table),
         scope,
+        memory,
         problems,
         declared: HashMap::new(),
         stages: Vec::new(),
@@ -85,6 +129,7 @@ struct Expander<'a> {
     /// Fields of stages that do not give them, by kind.
     defaults: Option<&'a ConfigTable>,
     scope: &'a Scope,
+    memory: &'a mut Memory,
     problems: &'a mut Diagnostics,
     /// The place of the table that declares each name.
     declared: HashMap<String, ValueOrigin>,
@@ -98,6 +143,12 @@ impl Expander<'_> {
             .as_table()
             .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value))?;
         let here = |message: String| Diagnostic::new(message).at(origin.key());
+        if name.len() > MAX_NAME {
+            return Err(here(format!(
+                "the name of a stage has at most {MAX_NAME} characters, and this one has {}",
+                name.len()
+            )));
+        }
         let header = StageHeader::parse(name).ok_or_else(|| {
             here(format!("`{name}` cannot name a stage"))
                 .help("letters, digits, `_` and `-`, and perhaps an index: `mixed`, `mixed[0]`, `mixed[k]`")
@@ -171,6 +222,9 @@ impl Expander<'_> {
         for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
             match fill(value, &names) {
                 Ok(filled) => {
+                    if !self.memory.take(key.len() + limits::bytes(&filled), self.problems) {
+                        return;
+                    }
                     stage.fields.insert(key.clone(), filled);
                 }
                 Err(problem) => {

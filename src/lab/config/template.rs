@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::limits::{MAX_NAME, MAX_VALUE_BYTES};
 use super::nearest::{known, nearest};
 use super::{ConfigValue, ValueData};
 
@@ -46,6 +47,8 @@ pub enum TemplateProblem {
     Index { expression: String, found: String },
     #[error("`{0}` is beyond 64 bits")]
     Overflow(String),
+    #[error("with its templates filled in, this text takes more than {} MiB", MAX_VALUE_BYTES >> 20)]
+    Long,
 }
 
 impl TemplateProblem {
@@ -83,6 +86,9 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
             return Ok(value);
         }
         filled.push_str(&part(source, open..close + 1, &value)?);
+        if filled.len() > MAX_VALUE_BYTES.max(source.len()) {
+            return Err(TemplateProblem::Long.within(open..close + 1));
+        }
         rest = close + 1;
     }
     filled.push_str(&source[rest..]);
@@ -104,7 +110,9 @@ pub fn index(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Re
 /// Whether `name` may name a param, an axis or an index.
 pub fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    name.len() <= MAX_NAME
+        && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn part(source: &str, span: Range<usize>, value: &ConfigValue) -> Result<String, TemplateError> {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use file::Downloader;
 
-use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace};
+use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace, UnfitFile};
 use crate::store::{Acquired, Lease, Store, StoreError};
 
 /// How often the lease of a download is renewed.
@@ -41,6 +41,11 @@ pub enum SourceError {
         found: SourcePin,
         place: PathBuf,
     },
+    /// A pipe, a name that is not UTF-8, …: see [`crate::source::UnfitFile`].
+    #[error("source `{name}`: {problem}")]
+    Unfit { name: String, problem: String },
+    #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
+    HoldsStore { name: String, path: PathBuf, store: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -62,7 +67,10 @@ impl SourceError {
                 "if the change is intended, write the new digest; the changed source is {}",
                 place.display()
             ),
-            Self::Store(_) => return None,
+            Self::HoldsStore { .. } => {
+                "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
+            }
+            Self::Unfit { .. } | Self::Store(_) => return None,
         })
     }
 }
@@ -98,7 +106,7 @@ impl Supplier<'_> {
             }));
         }
         match self.found(source) {
-            Some(place) => self.identified(source, place).map(Some),
+            Some(place) => self.apart(source, place).and_then(|place| self.identified(source, place)).map(Some),
             None if matches!(source.place(), SourcePlace::Path(_)) => Err(missing(source)),
             None => Ok(None),
         }
@@ -130,7 +138,7 @@ impl Supplier<'_> {
     /// If it is missing, cannot be downloaded, or does not match its pin.
     pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<SourceContent, SourceError> {
         let place = match self.found(source) {
-            Some(place) => place,
+            Some(place) => self.apart(source, place)?,
             None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
             None => self.download(source, progress)?,
@@ -138,7 +146,7 @@ impl Supplier<'_> {
         let Some(expected) = source.pin() else {
             return self.identified(source, place);
         };
-        let found = digest::source_digest(source, &place, expected.algorithm, self.store)?;
+        let found = digest::source_digest(source, &place, expected.algorithm, self.store).map_err(|error| unreadable(source, error))?;
         if found != expected {
             let name = source.name.clone();
             let place = self.set_aside(source, place);
@@ -189,8 +197,20 @@ impl Supplier<'_> {
         }
     }
 
+    /// The place of the source, if the store is not among its files.
+    fn apart(&self, source: &Source, place: PathBuf) -> Result<PathBuf, SourceError> {
+        if source.would_list(&place, self.store.folder()) {
+            return Err(SourceError::HoldsStore {
+                name: source.name.clone(),
+                path: place,
+                store: self.store.folder().to_owned(),
+            });
+        }
+        Ok(place)
+    }
+
     fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
-        let (pin, files) = digest::file_digests(source, &place, self.store)?;
+        let (pin, files) = digest::file_digests(source, &place, self.store).map_err(|error| unreadable(source, error))?;
         Ok(SourceContent {
             identity: pin.to_string(),
             files,
@@ -287,6 +307,21 @@ fn missing(source: &Source) -> SourceError {
     SourceError::Missing {
         name: source.name.clone(),
         path: source.path.clone().unwrap_or_default(),
+    }
+}
+
+/// The error of a source whose files cannot be read.
+fn unreadable(source: &Source, error: StoreError) -> SourceError {
+    let problem = match &error {
+        StoreError::Io { source: cause, .. } => UnfitFile::in_error(cause).map(ToString::to_string),
+        _ => None,
+    };
+    match problem {
+        Some(problem) => SourceError::Unfit {
+            name: source.name.clone(),
+            problem,
+        },
+        None => error.into(),
     }
 }
 

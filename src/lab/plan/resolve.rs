@@ -1,6 +1,6 @@
 //! DAG → plan: stage keys, and the records that the store has under them.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
-use super::earlier_records::EarlierRecords;
+use super::earlier_records::{EarlierRecords, PresentStages};
 use super::{Dag, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, Reason};
 use crate::hash::Digest;
@@ -25,6 +25,8 @@ pub struct Resolver<'a> {
     contents: SourceContents,
     /// Read when the first miss asks for it: a run of hits needs none.
     earlier_records: OnceCell<EarlierRecords>,
+    /// The stages of the last plan.
+    present: RefCell<PresentStages>,
     /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
 }
@@ -58,6 +60,7 @@ impl<'a> Resolver<'a> {
             strict,
             contents: SourceContents::new(),
             earlier_records: OnceCell::new(),
+            present: RefCell::default(),
             remotes: None,
         }
     }
@@ -108,6 +111,9 @@ impl<'a> Resolver<'a> {
                     },
                     None => unknown.push(index),
                 }
+            }
+            if !missed.is_empty() {
+                *self.present.borrow_mut() = PresentStages::of(&dag);
             }
             let keys: Vec<Digest> = missed.iter().map(|(_, fingerprint, _)| fingerprint.key()).collect();
             let mut remote = self.remote(&keys)?;
@@ -182,7 +188,7 @@ impl<'a> Resolver<'a> {
             RecordLookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
             RecordLookUp::Hit(_) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
                 Some(distrust) => Reason::Distrusted(distrust.to_string()),
-                None => self.earlier_records().reason(node, fingerprint),
+                None => self.earlier_records().reason(node, fingerprint, &self.present.borrow()),
             },
         };
         PlanEntry {

@@ -30,7 +30,7 @@ impl Selection {
     pub fn targets(&self, dag: &Dag) -> Result<BTreeSet<NodeIndex>, NothingSelected> {
         let chosen = |index: &NodeIndex| dag.graph[*index].members.iter().any(|member| self.fits(member));
         let targets: BTreeSet<NodeIndex> = dag.graph.node_indices().filter(chosen).collect();
-        match self.missing(dag) {
+        match self.missing(dag).or_else(|| self.idle(dag)) {
             Some(missing) => Err(NothingSelected(missing)),
             None if targets.is_empty() => Err(NothingSelected("no stage fits all that is asked for".to_owned())),
             None => Ok(targets),
@@ -44,6 +44,23 @@ impl Selection {
         let mut coordinates = self.variants.iter();
         let coordinate = |(axis, value): &(String, String)| missing_coordinate(axis, value, &nodes);
         self.stages.iter().find_map(stage).or_else(|| coordinates.find_map(coordinate))
+    }
+
+    /// The message for a stage that is in none of the variants asked for.
+    fn idle(&self, dag: &Dag) -> Option<String> {
+        if self.variants.is_empty() || self.stages.len() < 2 {
+            return None;
+        }
+        let alone = |pattern: &String| Self {
+            stages: vec![pattern.clone()],
+            variants: self.variants.clone(),
+        };
+        let members = || dag.graph.node_weights().flat_map(|node| &node.members);
+        let idle = self.stages.iter().find(|pattern| {
+            let alone = alone(pattern);
+            !members().any(|member| alone.fits(member))
+        })?;
+        Some(format!("no stage `{idle}` in the variants that are asked for"))
     }
 
     /// Whether a stage of a variant is selected.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::event::Progress;
 use crate::hash::Digest;
-use crate::source::{DigestAlgorithm, SOURCE, Source};
+use crate::source::{DigestAlgorithm, SOURCE, Source, SourceFiles};
 
 /// Everything that a running stage is given.
 pub struct StageContext<'a> {
@@ -62,24 +62,69 @@ impl StageContext<'_> {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
     }
 
-    /// Compares the source that was read with its digest in the key: it may have been edited while earlier stages ran.
+    /// The files of its source, which must be those that the key was made of: none may have come or gone since. `others` are the files
+    /// that a program is started with, whose digests the key has, too.
     ///
     /// # Errors
-    /// When it differs or cannot be read.
-    pub fn check_source(&self, source: &Source) -> Result<(), StageError> {
-        let Some(expected) = self.content else { return Ok(()) };
+    /// When a file has come or gone, or the source cannot be read.
+    pub fn source_files(&self, source: &Source, others: &[Source]) -> Result<SourceFiles, StageError> {
         let place = self.input(SOURCE)?;
+        let found = source
+            .listed(place)
+            .map_err(|error| failed(format!("{}: {error}", place.display())))?;
+        // Where the key has one digest of the whole, it covers the names: see `check_source` and `check_copies`. Without either there is
+        // no key.
+        if self.content.is_some() || self.files.is_empty() {
+            return Ok(found);
+        }
+        let in_key = |name: &str| self.files.contains_key(name) && !others.iter().any(|other| other.name == name);
+        let added = found.files().iter().map(|(name, _)| name).find(|name| !in_key(name));
+        let is_found = |name: &String| found.files().iter().any(|(found, _)| found == name);
+        let removed = self.files.keys().find(|name| in_key(name) && !is_found(name));
+        let what = added.map(|name| (name, "added to")).or(removed.map(|name| (name, "removed from")));
+        match what {
+            None => Ok(found),
+            Some((name, what)) => Err(failed(format!(
+                "`{name}` was {what} source `{}` after the run had begun ({}); run again",
+                source.name,
+                place.display()
+            ))),
+        }
+    }
+
+    /// Holds the files of a source, which have been read, against the key: they may have been edited while earlier stages ran, or while
+    /// they were read.
+    ///
+    /// # Errors
+    /// When they are not those of the key, or cannot be read again.
+    pub fn check_source(&self, source: &Source, read: &SourceFiles) -> Result<(), StageError> {
+        self.compare(source, read, read.files())?;
+        match read.changed() {
+            None => Ok(()),
+            Some(_) => Err(changed(source, read)),
+        }
+    }
+
+    /// Holds the copies of a source's files in `folder` against the key, where it has one digest of the whole.
+    ///
+    /// # Errors
+    /// When they are not those of the key, or cannot be read.
+    pub fn check_copies(&self, source: &Source, copied: &SourceFiles, folder: &Path) -> Result<(), StageError> {
+        let copies: Vec<(String, PathBuf)> = copied.files().iter().map(|(name, _)| (name.clone(), folder.join(name))).collect();
+        self.compare(source, copied, &copies)
+    }
+
+    fn compare(&self, source: &Source, read: &SourceFiles, files: &[(String, PathBuf)]) -> Result<(), StageError> {
+        let Some(expected) = self.content else { return Ok(()) };
         self.pause(0)?;
         let algorithm = source.pin().map_or(DigestAlgorithm::Blake3, |pin| pin.algorithm);
-        let found = source.digest(place, algorithm);
-        let found = found.map_err(|error| failed(format!("{}: {error}", place.display())))?;
-        if found.to_string() != expected {
-            let (name, place) = (&source.name, place.display());
-            return Err(failed(format!(
-                "source `{name}` was changed after the run had begun ({place}); run again"
-            )));
+        let found = source.digest_of(read.place(), algorithm, files);
+        let found = found.map_err(|error| failed(format!("{}: {error}", read.place().display())))?;
+        if found.to_string() == expected {
+            Ok(())
+        } else {
+            Err(changed(source, read))
         }
-        Ok(())
     }
 
     /// Ends the stage when it was asked to stop; looks only now and then, as `done` rows go by.
@@ -102,6 +147,11 @@ impl StageContext<'_> {
             readings: BTreeMap::from(readings.map(|(name, value)| (name.to_owned(), value))),
         });
     }
+}
+
+fn changed(source: &Source, read: &SourceFiles) -> StageError {
+    let (name, place) = (&source.name, read.place().display());
+    failed(format!("source `{name}` was changed after the run had begun ({place}); run again"))
 }
 
 /// The stage's failure, with `error`'s message.

@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ use crate::hash::{self, Digest};
 /// Hashing a smaller file is faster than reading the cache.
 const MIN_CACHED_BYTES: u64 = 1 << 16;
 
-/// A file that has changed within this time may change again without a change of its times.
-const SETTLE_TIME: Duration = Duration::from_secs(2);
+/// A file that has changed within so many seconds may change again without a change of its times.
+const SETTLE_SECONDS: i64 = 2;
 
 /// The attributes of a file that change whenever its content does.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +43,15 @@ impl FileStat {
             device: about.dev(),
         }
     }
+
+    /// Whether a change from now on would change one of the times. Both must be old: a copy that keeps the time of its original has an
+    /// old one, and may have been written just now.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()).cast_signed();
+        [self.modified, self.changed]
+            .iter()
+            .all(|(seconds, _)| now - seconds > SETTLE_SECONDS)
+    }
 }
 
 impl Store {
@@ -51,6 +60,11 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn file_digest(&self, path: &Path) -> Result<Digest, StoreError> {
+        self.file_digest_at(path, SystemTime::now())
+    }
+
+    /// The same, where it is `now`.
+    pub(super) fn file_digest_at(&self, path: &Path, now: SystemTime) -> Result<Digest, StoreError> {
         let path = path.canonicalize().map_err(StoreError::io("read", path))?;
         let about = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
         let hash = || hash::file(&path).map_err(StoreError::io("read", &path));
@@ -67,17 +81,11 @@ impl Store {
             return Ok(entry.digest);
         }
         let digest = hash()?;
-        if is_settled(&about) {
+        if stat.is_settled(now) {
             // If the cache cannot be written, that only costs time.
             let bytes = serde_json::to_vec(&CachedDigest { stat, digest }).unwrap_or_default();
             let _ = atomic::write(&self.root.join("tmp"), &place, &bytes);
         }
         Ok(digest)
     }
-}
-
-fn is_settled(about: &Metadata) -> bool {
-    about
-        .modified()
-        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|age| age > SETTLE_TIME))
 }

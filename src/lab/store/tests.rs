@@ -223,9 +223,13 @@ fn an_unchanged_file_is_not_hashed_again_and_a_changed_one_is() {
             .set_modified(long_ago)
             .unwrap();
     };
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
     write(1);
     let one = store.file_digest(&path).unwrap();
     assert_eq!(one, hash::file(&path).unwrap());
+    // As old as it says it is, it was written just now, and may be again at once.
+    assert_eq!(std::fs::read_dir(store.root.join("files")).unwrap().count(), 0);
+    assert_eq!(store.file_digest_at(&path, later).unwrap(), one);
     assert_eq!(std::fs::read_dir(store.root.join("files")).unwrap().count(), 1);
     // Made to lie, the cache is believed: so it was asked.
     let entry = std::fs::read_dir(store.root.join("files")).unwrap().next().unwrap().unwrap().path();

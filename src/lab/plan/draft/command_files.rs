@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::DraftReader;
-use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData, anchored, is_in_home};
 use crate::source::{SOURCE, Source};
 use crate::stage::{Argument, Kind};
 
@@ -39,7 +39,11 @@ impl DraftReader<'_, '_> {
         };
         let at = word.at();
         let folder = at.as_ref().map(|at| Path::new(&at.source.name)).and_then(Path::parent);
-        match look(place == 0, text, folder.unwrap_or(Path::new("")), provided) {
+        let folders = Folders {
+            own: folder.unwrap_or(Path::new("")),
+            home: self.home,
+        };
+        match look(place == 0, text, folders, provided) {
             Ok(None) => word,
             Ok(Some((before, path))) => {
                 let file = Argument::File {
@@ -104,16 +108,25 @@ impl ProvidedFiles {
     }
 }
 
+/// Where the paths of a command line begin.
+#[derive(Clone, Copy)]
+struct Folders<'a> {
+    /// The folder of the file that says it.
+    own: &'a Path,
+    /// What `~` stands for.
+    home: Option<&'a Path>,
+}
+
 /// The text before the file's name in the word that the program is given, and the path of the file; `None` for a word that is no file.
 /// A word that must be a file and is none gives an error, without its place.
-fn look(is_program: bool, text: &str, folder: &Path, provided: &ProvidedFiles) -> Result<Option<(String, PathBuf)>, Diagnostic> {
+fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedFiles) -> Result<Option<(String, PathBuf)>, Diagnostic> {
     // A bare program is looked for where programs are.
     if provided.has(text) || (is_program && !text.contains('/')) {
         return Ok(None);
     }
     let option = text.split_once('=').filter(|_| !is_program);
     for (option, path) in [Some(("", text)), option].into_iter().flatten() {
-        let file = folder.join(path);
+        let file = anchored(path, folders.own, folders.home);
         if path.is_empty() || provided.has(path) || !file.is_file() {
             continue;
         }
@@ -127,9 +140,13 @@ fn look(is_program: bool, text: &str, folder: &Path, provided: &ProvidedFiles) -
         let step = if text.contains('/') { "./" } else { "" };
         return Ok(Some((option + step, path)));
     }
-    let must = is_program || text.starts_with("../") || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
+    // No shell turns `~` into the home folder before the program sees it.
+    let must = is_program
+        || text.starts_with("../")
+        || is_in_home(text)
+        || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
     if must && provided.known {
-        let file = folder.join(text);
+        let file = anchored(text, folders.own, folders.home);
         let what = if file.is_dir() { "is a folder" } else { "is not there" };
         let problem = Diagnostic::new(format!("no file `{text}`")).label(format!("{} {what}", file.display()));
         return Err(problem.help("a path is meant from the file that says it; further files come with a `source`"));
@@ -155,11 +172,15 @@ mod tests {
             std::fs::write(place.join(name), "").unwrap();
             std::fs::set_permissions(place.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
         }
+        let folders = Folders {
+            own: place,
+            home: Some(&place.join("scripts")),
+        };
         let provided = |names: &[&str], known| ProvidedFiles {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             known,
         };
-        let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, place, provided) {
+        let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, folders, provided) {
             Ok(None) => "text".to_owned(),
             Ok(Some((before, path))) => format!("{before} {}", path.strip_prefix(place).unwrap_or(&path).display()),
             Err(Diagnostic { message, label, .. }) => {
@@ -180,6 +201,10 @@ mod tests {
             "out/model.pt",
             "none.py",
             "../none.toml",
+            "~/train.py",
+            "--config=~/train.py",
+            "~/none",
+            "cd ~/x",
             "cd x && ./go.sh",
             "--script=none.py",
             "",
@@ -207,6 +232,10 @@ mod tests {
         out/model.pt → text
         none.py → no file `none.py`: LAB/none.py is not there
         ../none.toml → no file `../none.toml`: LAB/../none.toml is not there
+        ~/train.py → ./ scripts/train.py
+        --config=~/train.py → --config=./ scripts/train.py
+        ~/none → no file `~/none`: LAB/scripts/none is not there
+        cd ~/x → text
         cd x && ./go.sh → text
         --script=none.py → text
          → text

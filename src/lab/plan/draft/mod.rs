@@ -10,12 +10,16 @@ mod params;
 mod reference;
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 use super::Dag;
 use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::is_port;
 use crate::stage::{Input, Kind, Output, PortType, Stage};
+
+/// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
+const MAX_REFERENCES: usize = 1_000_000;
 
 /// Builds the DAG of all variants; `kinds` is the table of kinds.
 ///
@@ -25,8 +29,15 @@ pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Ve
     let mut problems = experiment.problems.clone();
     problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(&experiment.name);
+    let mut references = 0;
     for variant in &experiment.variants {
-        let drafts = DraftReader::new(variant, kinds, &mut problems).drafts();
+        let mut reader = DraftReader::new(variant, kinds, &mut problems);
+        (reader.home, reader.references) = (experiment.home.as_deref(), references);
+        let drafts = reader.drafts();
+        references = reader.references;
+        if references > MAX_REFERENCES {
+            break;
+        }
         match cycle::order(&drafts) {
             Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
             Ok(_) => {}
@@ -100,16 +111,30 @@ struct DraftReader<'a, 'p> {
     problems: &'p mut Diagnostics,
     /// The stages' positions, by base and index.
     positions: HashMap<(&'a str, Option<i64>), usize>,
+    /// The indices of each base, ascending.
+    indices: BTreeMap<&'a str, Vec<i64>>,
+    /// What `~` stands for in a command line.
+    home: Option<&'a Path>,
+    /// The references so far, in this variant and those before it.
+    references: usize,
 }
 
 impl<'a, 'p> DraftReader<'a, 'p> {
     fn new(variant: &'a Variant, kinds: &'a [&'static Kind], problems: &'p mut Diagnostics) -> Self {
         let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
+        let mut indices: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for stage in &variant.stages {
+            indices.entry(&stage.base).or_default().extend(stage.index);
+        }
+        indices.values_mut().for_each(|indices| indices.sort_unstable());
         Self {
             variant,
             kinds,
             problems,
             positions: variant.stages.iter().enumerate().map(name).collect(),
+            indices,
+            home: None,
+            references: 0,
         }
     }
 
@@ -237,16 +262,28 @@ impl<'a, 'p> DraftReader<'a, 'p> {
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {
+            if self.references > MAX_REFERENCES {
+                return Vec::new();
+            }
             match self.resolve(stage, kind, input, value, sources) {
-                Ok(found) => edges.extend(found),
+                Ok(found) => {
+                    self.references += found.len();
+                    edges.extend(found);
+                }
                 Err(problem) => self.problems.push(problem),
+            }
+            if self.references > MAX_REFERENCES {
+                let message = format!("the stages of this experiment have more than {MAX_REFERENCES} references to one another");
+                let problem = Diagnostic::new(message).at(value.at());
+                self.problems
+                    .push(problem.help("a range in the reference of each stage of a range is the product of both"));
             }
         }
         edges
     }
 
     /// The stages' bases, each once, for messages.
-    fn bases(&self) -> BTreeSet<&'a str> {
-        self.positions.keys().map(|(base, _)| *base).collect()
+    fn bases(&self) -> impl Iterator<Item = &'a str> {
+        self.indices.keys().copied()
     }
 }

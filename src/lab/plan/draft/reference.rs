@@ -224,10 +224,8 @@ impl DraftReader<'_, '_> {
 
     /// The message for a reference to no stage.
     fn unknown(&self, base: &str, index: Option<i64>, at: Option<Location>) -> Diagnostic {
-        let found = self.positions.keys().filter(|(name, _)| *name == base);
-        let mut indices: Vec<i64> = found.filter_map(|(_, index)| *index).collect();
-        indices.sort_unstable();
-        match (index, indices.as_slice()) {
+        let indices = self.indices.get(base).map(Vec::as_slice).unwrap_or_default();
+        match (index, indices) {
             (_, []) if self.position(base, None).is_some() => {
                 let message = format!("stage `{base}` has no index");
                 Diagnostic::new(message).at(at).help(format!("write `{base}`"))
@@ -236,9 +234,9 @@ impl DraftReader<'_, '_> {
                 let message = format!("no stage `{base}` ({})", known(self.bases()));
                 Diagnostic::new(message).at(at).suggest(nearest(base, self.bases()))
             }
-            (Some(index), _) => Diagnostic::new(format!("no stage `{base}[{index}]` (`{base}` has {})", listed(&indices))).at(at),
+            (Some(index), _) => Diagnostic::new(format!("no stage `{base}[{index}]` (`{base}` has {})", listed(indices))).at(at),
             (None, [first, ..]) => {
-                let message = format!("stage `{base}` has an index ({})", listed(&indices));
+                let message = format!("stage `{base}` has an index ({})", listed(indices));
                 Diagnostic::new(message)
                     .at(at)
                     .help(format!("write `{base}[{first}]` or `{base}[k]`"))

@@ -3,19 +3,19 @@
 //! A source is a file or several files: at a path, at an address, or in a repository of the Hugging Face Hub. Only its content counts: the
 //! key of a stage that reads a source has the source's pin, or without a pin the digest of the files, and never the place.
 
+mod files;
+
+pub use files::{SourceFiles, UnfitFile};
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use sha2::{Digest as _, Sha256};
-use walkdir::WalkDir;
 
 use crate::config::ParamError;
-use crate::hash::{self, Digest, hex};
+use crate::hash::Digest;
 
 /// The param that names a source, and the input at which a stage finds it.
 pub const SOURCE: &str = "source";
@@ -185,6 +185,9 @@ impl Source {
                 )));
             }
         }
+        if self.path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return wrong("path", format!("the path of source `{name}` is empty"));
+        }
         if let Some(url) = self
             .url
             .as_ref()
@@ -224,82 +227,6 @@ impl Source {
             }
         }
         Ok(())
-    }
-
-    /// The files of the source, which is at `place`: those it names, or the file that it is, or all in the folder that are not hidden; by
-    /// name.
-    ///
-    /// # Errors
-    /// When a file is missing, or a folder cannot be read.
-    pub fn list(&self, place: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-        if !std::fs::metadata(place)?.is_dir() {
-            let name = place
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            return Ok(vec![(name, place.to_owned())]);
-        }
-        let mut files = Vec::new();
-        if self.files.is_empty() {
-            let is_shown = |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
-            for entry in WalkDir::new(place).follow_links(true).into_iter().filter_entry(is_shown) {
-                let entry = entry?;
-                if entry.file_type().is_file() {
-                    let name = entry.path().strip_prefix(place).unwrap_or(entry.path());
-                    files.push((name.to_string_lossy().into_owned(), entry.path().to_owned()));
-                }
-            }
-        }
-        for name in &self.files {
-            let path = place.join(name);
-            std::fs::metadata(&path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-            files.push((name.clone(), path));
-        }
-        files.sort();
-        files.dedup();
-        Ok(files)
-    }
-
-    /// The digest of what is at `place`, read now.
-    ///
-    /// # Errors
-    /// When a file is missing or cannot be read.
-    pub fn digest(&self, place: &Path, algorithm: DigestAlgorithm) -> io::Result<SourcePin> {
-        let digest = |path: &Path| match algorithm {
-            DigestAlgorithm::Sha256 => sha256(path),
-            DigestAlgorithm::Blake3 => hash::file(path).map(|digest| digest.to_string()),
-        };
-        let files = self.list(place)?.into_iter();
-        let digests = files.map(|(name, path)| Ok((name, digest(&path)?)));
-        Ok(self.together(place, algorithm, &digests.collect::<io::Result<_>>()?))
-    }
-
-    /// The digest of the source at `place` whose files have these, by name: that of the file, or where it is several that of what
-    /// `sha256sum` or `b3sum` prints for them.
-    pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: DigestAlgorithm, digests: &BTreeMap<String, D>) -> SourcePin {
-        let is_file = !place.is_dir() || self.files.len() == 1;
-        let digest = match digests.first_key_value() {
-            Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
-            _ => {
-                let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
-                match algorithm {
-                    DigestAlgorithm::Sha256 => hex(&Sha256::digest(lines.as_bytes())),
-                    DigestAlgorithm::Blake3 => Digest::of(lines.as_bytes()).to_string(),
-                }
-            }
-        };
-        SourcePin { algorithm, digest }
-    }
-}
-
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 16]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            read => hasher.update(buffer.get(..read).unwrap_or_default()),
-        }
     }
 }
 
@@ -367,28 +294,5 @@ mod tests {
         must be a text or a list of texts, not 3
         no field `file` (known: name, path, url, hub, revision, files, sha256, blake3)
         "#);
-    }
-
-    #[test]
-    fn files_are_listed_by_name_and_hidden_ones_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b", "a/c", ".git/x", "a/.y"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        let names = |files: &[&str], place: &Path| {
-            let files = files.iter().map(|&name| name.to_owned()).collect();
-            let listed = Source {
-                files,
-                ..Source::default()
-            }
-            .list(place);
-            listed.map(|files| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "))
-        };
-        assert_eq!(names(&[], folder.path()).unwrap(), "a/c b");
-        assert_eq!(names(&["b", "a/c"], folder.path()).unwrap(), "a/c b");
-        assert_eq!(names(&["a/c"], &folder.path().join("b")).unwrap(), "b", "a file in place of some");
-        assert!(names(&["a/d"], folder.path()).unwrap_err().to_string().starts_with("a/d: "));
     }
 }
