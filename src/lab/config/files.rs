@@ -131,6 +131,10 @@ fn anchor(tree: &mut ConfigTable, path: &Path) {
     if let Some(store) = fields(tree, "settings").and_then(|settings| settings.get_mut("store")) {
         anchor_path(store, folder);
     }
+    let writes = fields(tree, "settings").and_then(|settings| settings.get_mut("writes"));
+    if let Some(ValueData::List(paths)) = writes.map(|writes| &mut writes.data) {
+        paths.iter_mut().for_each(|path| anchor_path(path, folder));
+    }
     for source in fields(tree, "sources").into_iter().flat_map(ConfigTable::values_mut) {
         match &mut source.data {
             ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(|path| anchor_path(path, folder)),
