@@ -56,7 +56,7 @@ pub(super) fn run(
             Err(error) => return Ok(Ended::NotStarted(error)),
         };
         let status = check().and_then(|()| attend(&mut child, place, context));
-        end(&mut child)?;
+        end(&mut child, context.alone)?;
         drop(until);
         Ok(Ended::By(status?))
     })
@@ -87,7 +87,8 @@ fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> 
             Some(since) if since.elapsed() > STOP_TIMEOUT => signal(child, Signal::KILL),
             _ => {}
         }
-        if buried.elapsed() > BURY_INTERVAL {
+        // What is being stopped is waited for, so it is noted at once.
+        if context.alone && (asked.is_some() || buried.elapsed() > BURY_INTERVAL) {
             buried = Instant::now();
             bury(child.id());
         }
@@ -111,13 +112,24 @@ fn is_left(child: &Child) -> bool {
     group(child).is_some_and(|group| test_kill_process_group(group).is_ok())
 }
 
+/// Waits until the killed group has ended. Returns whether it has.
+fn end_group(child: &mut Child) -> bool {
+    let begun = Instant::now();
+    while is_left(child) && begun.elapsed() < KILL_TIMEOUT {
+        let _ = child.try_wait();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    !is_left(child)
+}
+
 /// Kills the program and all that it has started, in whatever group or session, and waits until all has ended.
 ///
 /// # Errors
 /// When something does not end.
-fn end(child: &mut Child) -> Result<(), RunError> {
+fn end(child: &mut Child, alone: bool) -> Result<(), RunError> {
     signal(child, Signal::KILL);
-    if end_descendants(KILL_TIMEOUT) {
+    let have_ended = if alone { end_descendants(KILL_TIMEOUT) } else { end_group(child) };
+    if have_ended {
         // Its status, if nobody has asked for it.
         let _ = child.try_wait();
         return Ok(());

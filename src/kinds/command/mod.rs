@@ -40,7 +40,7 @@ use serde_json::json;
 
 use crate::artifact;
 use inputs::InputFolder;
-use lab::config::{ConfigValue, ParamError, SandboxMode};
+use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
@@ -175,7 +175,9 @@ impl Stage for CommandStage {
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
-        processes::adopt_descendants();
+        if context.alone {
+            processes::adopt_descendants();
+        }
         let scratch = Scratch::take(context)?;
         let ended = self.run_in(&scratch.folder, context);
         if !matches!(ended, Err(RunError::StillRuns(_))) {

@@ -60,8 +60,8 @@ impl Sandbox {
             search,
         } = folders;
         let guarded: Vec<PathBuf> = guarded.iter().map(|path| real(path)).collect();
-        let is_apart = |folder: &&str| !guarded.iter().any(|path| path.starts_with(folder));
-        let mut shared: Vec<PathBuf> = SHARED_FOLDERS.iter().filter(is_apart).map(PathBuf::from).collect();
+        let is_apart = |folder: &PathBuf| !guarded.iter().any(|path| path.starts_with(folder));
+        let mut shared: Vec<PathBuf> = SHARED_FOLDERS.map(PathBuf::from).into_iter().filter(is_apart).collect();
         shared.extend(["/dev", "/proc"].map(PathBuf::from));
         shared.extend(caches(env));
         shared.extend(setting.writes.iter().cloned());

@@ -190,7 +190,7 @@ fn end_processes_of(last: &Holder, root: &Path, context: &StageContext<'_>) -> R
             return Ok(false);
         }
         for process in &left {
-            if told.insert(process.id) {
+            if told.insert(process.id.as_raw_nonzero()) {
                 log(&format!("ends process {}, which an earlier attempt at this stage has left running", process.id));
             }
             process.kill();

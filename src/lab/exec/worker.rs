@@ -138,6 +138,7 @@ fn run(
         device: &order.device,
         memory: machine::available_memory(),
         sandbox: &order.sandbox,
+        alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
         progress: &|progress| sender.send(progress),
         stop: &|| stop.is_requested(),

@@ -35,6 +35,8 @@ pub struct StageContext<'a> {
     pub sandbox: &'a Sandbox,
     /// Told how far it was, for the record: `writes`, `reads`, `off`, `none`.
     pub held_by: &'a dyn Fn(&str),
+    /// Whether the stage has this process to itself: then all children of the process are its own, and end with it.
+    pub alone: bool,
     /// Reports the stage's progress; cheap, may be called at every step.
     pub progress: &'a dyn Fn(Progress),
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].

@@ -45,7 +45,7 @@ pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
 pub use lease::{Acquired, Lease};
 pub use leftovers::{Leftover, LeftoverKind};
-pub use object::{Artifact, files_of};
+pub use object::{Artifact, files_of, measure};
 pub use process::host;
 pub use protect::Protection;
 pub use provenance::{Code, Provenance};

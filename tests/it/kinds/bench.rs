@@ -136,6 +136,7 @@ impl Bench {
             digests: &BTreeMap::new(),
             sandbox: &Sandbox::default(),
             held_by: &|_| {},
+            alone: false,
             progress: &|progress| self.told.borrow_mut().push(progress),
             stop: &|| {
                 asked.set(asked.get() + 1);

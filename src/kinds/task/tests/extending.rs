@@ -60,6 +60,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             digests: &BTreeMap::new(),
             sandbox: &Sandbox::default(),
             held_by: &|_| {},
+            alone: false,
             progress: &|_| {},
             stop: &|| false,
         })
