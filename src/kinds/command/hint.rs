@@ -49,6 +49,15 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             path.display()
         ));
     }
+    let is_link = |line: &&&str| ["cross-device", "exdev"].iter().any(|word| line.to_lowercase().contains(word));
+    if let (Some(line), "writes" | "reads") = (refused.iter().find(is_link), held) {
+        let from = paths_in(line, folder).into_iter().find(|path| path.exists() && !sandbox.may_write(path));
+        let file = from.map_or_else(|| "a file from elsewhere".to_owned(), |path| path.display().to_string());
+        return Some(format!(
+            "{}{file} cannot be linked into its folders, where it could be written to; copy it",
+            lists(held)
+        ));
+    }
     let is_writable = |path: &PathBuf| {
         let place = if path.exists() { Some(path.as_path()) } else { path.parent() };
         place.is_some_and(|place| is_open_to_user(place, Access::WRITE_OK))

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use lab::hash::Digest;
+use lab::hash::{self, Digest};
 use lab::source::SOURCE;
 use lab::stage::{StageContext, StageError, failed};
-use lab::store::measure;
 
 /// The inputs of one program. The folder is removed when dropped.
 pub(super) struct InputFolder {
@@ -156,7 +155,7 @@ impl InputArtifact {
             if now == file.before {
                 continue;
             }
-            // The store renews the time of an object that is made once more.
+            // The store renews the time of an object that is made once more: of a file, or of a folder itself.
             let only_time = FileState {
                 modified: file.before.modified,
                 ..now
@@ -166,7 +165,7 @@ impl InputArtifact {
             }
             is_touched = true;
         }
-        !is_touched || measure(&self.path).is_ok_and(|found| Some(found.digest) == self.digest)
+        !is_touched || (self.path.is_file() && hash::file(&self.path).ok() == self.digest)
     }
 }
 

@@ -252,7 +252,7 @@ impl CommandStage {
         }
         for (name, port) in &self.outputs {
             let checked = artifact::check_format(&context.outputs.join(name), *port);
-            checked.map_err(|error| failed(format!("output `{name}`: {error}")))?;
+            checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
         Ok(())
     }
@@ -295,10 +295,12 @@ impl CommandStage {
 
     /// The message for a program that failed.
     fn failure(&self, status: ExitStatus, sandbox: &Sandbox, folder: &Path) -> String {
-        let mut text = format!("`{}` failed: {status}", start::line(&self.run));
-        if let Some(hint) = hint::hint(sandbox, folder) {
-            text += &format!("; {hint}");
-        }
+        format!("`{}` failed: {status}", start::line(&self.run)) + &self.advice(sandbox, folder)
+    }
+
+    /// What may be the reason for a failure, to be added to its message.
+    fn advice(&self, sandbox: &Sandbox, folder: &Path) -> String {
+        let mut text = hint::hint(sandbox, folder).map_or_else(String::new, |hint| format!("; {hint}"));
         let shell = |word: &Argument| matches!(word.to_string().rsplit('/').next(), Some("sh" | "bash" | "dash" | "ksh" | "zsh"));
         if let Some(file) = self.files.first().filter(|_| self.run.first().is_some_and(shell))
             && std::fs::read(folder.join(&file.name)).is_ok_and(|text| text.windows(2).any(|pair| pair == b"\r\n"))

@@ -45,7 +45,7 @@ pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
 pub use lease::{Acquired, Lease};
 pub use leftovers::{Leftover, LeftoverKind};
-pub use object::{Artifact, files_of, measure};
+pub use object::{Artifact, files_of};
 pub use process::host;
 pub use protect::Protection;
 pub use provenance::{Code, Provenance};
@@ -180,7 +180,7 @@ impl Store {
     /// Removes the checkpoints of a stage that has ended.
     pub fn clear_scratch(&self, key: &Digest) {
         // A checkpoint that stays only costs space: a later one of the same key replaces it.
-        let _ = std::fs::remove_dir_all(self.root.join("scratch").join(key.to_string()));
+        let _ = tmp::remove_folder(&self.root.join("scratch").join(key.to_string()));
     }
 
     /// The folder of one run, for its events and logs; created if it is missing.
