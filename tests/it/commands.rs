@@ -429,7 +429,9 @@ fn what_a_program_leaves_running_ends_with_it() {
         let lab = Lab::new(&starts("['sh', 'go.sh']"));
         lab.write(
             "go.sh",
-            &format!("OUT=$RUNNER_OUTPUT_NOTE\necho start > $OUT\n{detached}\nps -e -o args= | grep -c LATE > $RUNNER_SCRATCH/seen\nsleep 0.2\n"),
+            &format!(
+                "OUT=$RUNNER_OUTPUT_NOTE\necho start > $OUT\n{detached}\nps -e -o args= | grep -c LATE > $RUNNER_SCRATCH/seen\nsleep 0.2\n"
+            ),
         );
         lab.summary("run x.toml", 0);
         assert_eq!(output(&lab, "x", "note"), "start\n", "{detached}");
@@ -443,7 +445,11 @@ fn what_a_program_leaves_running_ends_with_it() {
 fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
     // The second one is started by the program, in a session of its own: nothing but its environment tells whose it is.
     let write = "for i in 1 2 3 4 5 6 7 8; do echo $$ >> $RUNNER_SCRATCH/ckpt; sleep 0.3; done";
-    for script in [write.to_owned(), format!("setsid -w sh -c '{write}'"), format!("setsid -w sh -c '{write}'\ntrue")] {
+    for script in [
+        write.to_owned(),
+        format!("setsid -w sh -c '{write}'"),
+        format!("setsid -w sh -c '{write}'\ntrue"),
+    ] {
         let lab = Lab::new(&starts("['sh', 'go.sh']"));
         lab.write("go.sh", &format!("{script}\ncat $RUNNER_SCRATCH/ckpt > $RUNNER_OUTPUT_NOTE\n"));
         let mut run = lab.start("run x.toml");
@@ -473,7 +479,8 @@ fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
 fn an_unknown_holder_s_checkpoints_are_not_used() {
     for (change, expected) in [("", "resumed\n"), ("here", "resumed\n"), ("elsewhere", "begun\n")] {
         let lab = Lab::new(&starts("['sh', 'go.sh']"));
-        let script = "if [ -e $RUNNER_SCRATCH/ckpt ]; then echo resumed; else echo begun; fi > $RUNNER_OUTPUT_NOTE\necho > $RUNNER_SCRATCH/ckpt\n";
+        let script =
+            "if [ -e $RUNNER_SCRATCH/ckpt ]; then echo resumed; else echo begun; fi > $RUNNER_OUTPUT_NOTE\necho > $RUNNER_SCRATCH/ckpt\n";
         lab.write("go.sh", &format!("{script}test -e {}/pass\n", lab.path().display()));
         lab.summary("run x.toml", 1);
         lab.write("pass", "");
@@ -507,7 +514,9 @@ fn with_input(run: &str) -> Lab {
 
 /// The permissions of all that a store has.
 fn modes(lab: &Lab) -> Vec<(PathBuf, u32)> {
-    let entries = walkdir::WalkDir::new(lab.path().join("cache/v1/objects")).sort_by_file_name().into_iter();
+    let entries = walkdir::WalkDir::new(lab.path().join("cache/v1/objects"))
+        .sort_by_file_name()
+        .into_iter();
     entries
         .map(|entry| {
             let entry = entry.unwrap();
@@ -533,7 +542,10 @@ fn an_input_cannot_be_changed() {
         let before = modes(&lab);
         let ended = lab.output("run x.toml x");
         let said = String::from_utf8_lossy(&ended.stderr);
-        assert!(ended.status.code() == Some(0) || said.contains("was changed while the program ran"), "{attempt}: {said}");
+        assert!(
+            ended.status.code() == Some(0) || said.contains("was changed while the program ran"),
+            "{attempt}: {said}"
+        );
         assert_eq!(before[..], modes(&lab)[..before.len()], "{attempt}");
         lab.summary("run x.toml", ended.status.code().unwrap());
         assert_eq!(output(&lab, "a", "note"), "orig\n", "{attempt}");
@@ -545,7 +557,9 @@ fn an_input_cannot_be_changed() {
 
 #[test]
 fn a_stage_that_changes_its_inputs_fails_where_no_sandbox_holds() {
-    let lab = with_input("chmod 777 $(dirname $RUNNER_INPUT_D); chmod 666 $RUNNER_INPUT_D; echo EVIL >> $RUNNER_INPUT_D; cp $RUNNER_INPUT_D $RUNNER_OUTPUT_NOTE\n");
+    let lab = with_input(
+        "chmod 777 $(dirname $RUNNER_INPUT_D); chmod 666 $RUNNER_INPUT_D; echo EVIL >> $RUNNER_INPUT_D; cp $RUNNER_INPUT_D $RUNNER_OUTPUT_NOTE\n",
+    );
     lab.write("runner.toml", "[settings]\nsandbox = 'off'\nkeep_going = true\n");
     let out = lab.stdout("run x.toml --json", 1);
     assert!(out.contains("input `d` was changed while the program ran"), "{out}");
@@ -570,7 +584,9 @@ fn a_program_writes_only_to_its_own_folders() {
     let said = |words: &str, code| {
         let out = lab.stdout(&format!("run x.toml --json {words}"), code);
         let failed = out.lines().find(|line| line.contains("\"failed\"")).map(str::to_owned);
-        failed.unwrap_or_default().replace(&lab.path().canonicalize().unwrap().display().to_string(), "LAB")
+        failed
+            .unwrap_or_default()
+            .replace(&lab.path().canonicalize().unwrap().display().to_string(), "LAB")
     };
     let failed = said("", 1);
     assert!(failed.contains("it may not write to LAB/out/x; write to an output"), "{failed}");
@@ -678,7 +694,11 @@ fn a_source_s_files_are_those_of_the_key() {
         lab.write("src/0.txt", "zero\n");
         let run = lab.start("run x.toml");
         std::thread::sleep(Duration::from_millis(600));
-        std::process::Command::new("sh").args(["-c", change]).current_dir(lab.path()).status().unwrap();
+        std::process::Command::new("sh")
+            .args(["-c", change])
+            .current_dir(lab.path())
+            .status()
+            .unwrap();
         let out = run.wait_with_output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
         assert_eq!(out.status.code(), Some(1), "{said}");

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::RunError;
-use super::processes::{bury, end_descendants};
 use super::progress::tell;
 use super::sandbox::Sandbox;
 use super::work_folder::WorkFolder;
+use lab::processes::{bury, end_descendants};
 use lab::stage::{StageContext, StageError, failed};
 
 /// The longest interval at which the program is checked; a short one is checked more often.
@@ -45,7 +45,9 @@ pub(super) fn run(
         let (until, ended) = channel::<()>();
         // A sandbox holds the thread that enters it and what that starts. The program lives no longer than the thread.
         scope.spawn(move || {
-            let started = sandbox.enter().map_err(|why| failed(format!("cannot hold the program to its files: {why}")));
+            let started = sandbox
+                .enter()
+                .map_err(|why| failed(format!("cannot hold the program to its files: {why}")));
             // Nobody waits for it when this fails.
             let _ = sender.send(started.map(|()| command.spawn()));
             let _ = ended.recv();

@@ -51,7 +51,9 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
     }
     let is_link = |line: &&&str| ["cross-device", "exdev"].iter().any(|word| line.to_lowercase().contains(word));
     if let (Some(line), "writes" | "reads") = (refused.iter().find(is_link), held) {
-        let from = paths_in(line, folder).into_iter().find(|path| path.exists() && !sandbox.may_write(path));
+        let from = paths_in(line, folder)
+            .into_iter()
+            .find(|path| path.exists() && !sandbox.may_write(path));
         let file = from.map_or_else(|| "a file from elsewhere".to_owned(), |path| path.display().to_string());
         return Some(format!(
             "{}{file} cannot be linked into its folders, where it could be written to; copy it",
@@ -67,7 +69,8 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             "{}it may not write to {}; write to an output or to RUNNER_SCRATCH, or allow it in the settings: `writes = [\"{}\"]`",
             lists(held),
             path.display(),
-            path.display()
+            // Only what is there can be allowed.
+            path.ancestors().find(|path| path.exists()).unwrap_or(&path).display()
         ));
     }
     // What was refused may not be named. What is named, and is no matter of the sandbox, was refused for another reason.
@@ -105,7 +108,10 @@ mod tests {
         assert_eq!(found("PermissionError: [Errno 13] Permission denied: '/data/a.csv'"), "/data/a.csv");
         assert_eq!(found("sh: 1: cannot create /data/out.txt: Permission denied"), "/data/out.txt");
         assert_eq!(found("cat: ../x/y: Permission denied"), "/work/../x/y");
-        assert_eq!(found("sed: couldn't open temporary file ‘/a/b/sedX’: Permission denied"), "/a/b/sedX");
+        assert_eq!(
+            found("sed: couldn't open temporary file ‘/a/b/sedX’: Permission denied"),
+            "/a/b/sedX"
+        );
         assert_eq!(found("Permission denied"), "");
     }
 }

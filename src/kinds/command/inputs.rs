@@ -65,10 +65,7 @@ impl InputFolder {
     /// blocks where the file system can.
     pub(super) fn new(folder: PathBuf, context: &StageContext<'_>, links: bool) -> Result<Self, StageError> {
         remove(&folder);
-        let mut inputs = Self {
-            folder,
-            ports: Vec::new(),
-        };
+        let mut inputs = Self { folder, ports: Vec::new() };
         let laid = inputs.lay_out(context, links);
         laid.map_err(|error| failed(format!("cannot lay out the inputs in {}: {error}", inputs.folder.display())))?;
         Ok(inputs)
@@ -135,7 +132,12 @@ impl InputFolder {
 impl Drop for InputFolder {
     fn drop(&mut self) {
         // The files of the store keep the permissions that they had.
-        for file in self.ports.iter().flat_map(|port| &port.artifacts).flat_map(|artifact| &artifact.files) {
+        for file in self
+            .ports
+            .iter()
+            .flat_map(|port| &port.artifacts)
+            .flat_map(|artifact| &artifact.files)
+        {
             let changed = fs::symlink_metadata(&file.path)
                 .is_ok_and(|now| now.is_file() && now.ino() == file.before.inode && now.mode() & 0o7777 != file.mode);
             if changed {

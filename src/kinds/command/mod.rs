@@ -13,14 +13,12 @@
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
-//! | `processes` | what is left of it |
 //! | `progress` | what it tells of its progress |
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
 mod hint;
 mod inputs;
-mod processes;
 mod program;
 mod progress;
 mod sandbox;
@@ -41,6 +39,7 @@ use serde_json::json;
 use crate::artifact;
 use inputs::InputFolder;
 use lab::config::{ConfigValue, ParamError};
+use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
@@ -225,6 +224,9 @@ impl CommandStage {
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
             log("this system has no Landlock (Linux 6.2): the program may write wherever the user may");
+        }
+        for path in context.sandbox.writes.iter().filter(|path| !path.exists()) {
+            log(&format!("the setting `writes` names {}, which is not there", path.display()));
         }
         // A link is a file of the store itself: only where the program cannot write to it. Else it is a copy.
         let inputs = InputFolder::new(place.inputs.clone(), context, sandbox.guards(&place.inputs))?;

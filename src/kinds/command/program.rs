@@ -41,7 +41,14 @@ pub(super) fn problem(run: &[Argument], source: Option<&Source>, search: &Search
             // A file of the source, where that is on this machine.
             let place = match search.folder {
                 Some(folder) => folder.join(word),
-                None => source?.path.as_ref()?.join(word.trim_start_matches("./")),
+                None => {
+                    let path = source?.path.as_ref()?;
+                    if path.is_file() {
+                        path.clone()
+                    } else {
+                        path.join(word.trim_start_matches("./"))
+                    }
+                }
             };
             let Ok(about) = fs::metadata(&place) else {
                 return search.folder.map(|_| format!("no file `{word}` in the folder of the program"));
@@ -180,7 +187,11 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
         ));
     }
     let place = search.folder.map_or_else(|| place.to_owned(), |folder| folder.join(place));
-    let asks = |what: String| Some(format!("`{name}` asks for the interpreter `{interpreter}` in its first line: {what}"));
+    let asks = |what: String| {
+        Some(format!(
+            "`{name}` asks for the interpreter `{interpreter}` in its first line: {what}"
+        ))
+    };
     let about = match fs::metadata(&place) {
         Ok(about) => about,
         Err(_) if fs::symlink_metadata(&place).is_ok() => return asks("it is a link to something that is not there".to_owned()),

@@ -18,8 +18,24 @@ const CACHE_VARIABLES: [&str; 5] = ["HF_HOME", "TORCH_HOME", "KERAS_HOME", "TFDS
 
 /// The system's folders, which every program may read.
 const SYSTEM_FOLDERS: [&str; 18] = [
-    "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys", "/dev", "/run", "/nix", "/gnu", "/snap",
-    "/var/lib", "/var/cache",
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/bin",
+    "/sbin",
+    "/etc",
+    "/opt",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/nix",
+    "/gnu",
+    "/snap",
+    "/var/lib",
+    "/var/cache",
 ];
 
 /// What a program may use.
@@ -150,7 +166,9 @@ fn caches(env: &BTreeMap<String, String>) -> Vec<PathBuf> {
 fn installation(program: &Path) -> Option<PathBuf> {
     let folder = program.parent()?;
     let above = folder.parent()?;
-    let is_installation = ["lib", "lib64", "pyvenv.cfg", "conda-meta"].iter().any(|name| above.join(name).exists());
+    let is_installation = ["lib", "lib64", "pyvenv.cfg", "conda-meta"]
+        .iter()
+        .any(|name| above.join(name).exists());
     let found = if is_installation { above } else { folder };
     (found.parent().is_some()).then(|| found.to_owned())
 }
@@ -173,7 +191,11 @@ mod system {
     }
 
     fn rules(reads: bool) -> Result<landlock::RulesetCreated, RulesetError> {
-        let handled = if reads { AccessFs::from_all(VERSION) } else { AccessFs::from_write(VERSION) };
+        let handled = if reads {
+            AccessFs::from_all(VERSION)
+        } else {
+            AccessFs::from_write(VERSION)
+        };
         Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
             .handle_access(handled)?
@@ -192,7 +214,11 @@ mod system {
         for (path, access) in all.chain(readable.iter().map(|path| rule(path, read))) {
             // What is not there needs no rule.
             let Ok(file) = PathFd::new(&path) else { continue };
-            let access: BitFlags<AccessFs> = if path.is_dir() { access } else { access & AccessFs::from_file(VERSION) };
+            let access: BitFlags<AccessFs> = if path.is_dir() {
+                access
+            } else {
+                access & AccessFs::from_file(VERSION)
+            };
             if !access.is_empty() {
                 rules = rules.add_rule(PathBeneath::new(file, access)).map_err(said)?;
             }

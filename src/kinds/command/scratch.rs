@@ -3,7 +3,6 @@
 //! Where worker and runner were killed, the program may live on. The next holder ends it on this machine. Where it cannot know that the
 //! last holder has ended (on another machine, or in another container), it begins a folder of its own, without checkpoints.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::log;
-use super::processes::{Process, users_of};
+use lab::processes::{Process, end_users_of};
 use lab::stage::{StageContext, StageError, failed};
 
 /// The file that says who holds the folder.
@@ -85,7 +84,7 @@ impl Scratch {
             if is_free {
                 holder.folder.clone_from(&last.folder);
             } else {
-                holder.folder = PathBuf::from(format!("fresh-{}-{}-{}", holder.host, holder.process, holder.began));
+                holder.folder = PathBuf::from(format!("fresh-{}-{}-{}", holder.process, holder.began, holder.boot));
                 log(&format!(
                     "begins without the checkpoints of process {} on {}, which may still write to them",
                     last.process, last.host
@@ -153,7 +152,8 @@ impl Holder {
         } else if self.boot.is_empty() && same(&self.host, &this.host) && this.boot.is_empty() {
             // A system without `/proc`.
             Last::Here
-        } else if !self.boot.is_empty() && self.boot != this.boot && same(&self.machine, &this.machine) && self.is_bare() && this.is_bare() {
+        } else if !self.boot.is_empty() && self.boot != this.boot && same(&self.machine, &this.machine) && self.is_bare() && this.is_bare()
+        {
             Last::Ended
         } else {
             Last::Unknown
@@ -180,23 +180,17 @@ fn end_processes_of(last: &Holder, root: &Path, context: &StageContext<'_>) -> R
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
-    let (killed, mut told) = (Instant::now(), BTreeSet::new());
-    loop {
-        let left: Vec<Process> = last.worker().into_iter().chain(users_of(root)).collect();
-        if left.is_empty() {
-            return Ok(true);
-        }
-        if killed.elapsed() > KILL_TIMEOUT {
-            return Ok(false);
-        }
-        for process in &left {
-            if told.insert(process.id.as_raw_nonzero()) {
-                log(&format!("ends process {}, which an earlier attempt at this stage has left running", process.id));
-            }
-            process.kill();
-        }
-        std::thread::sleep(LOOK_INTERVAL);
+    let told = |process: &Process| {
+        log(&format!(
+            "ends process {}, which an earlier attempt at this stage has left running",
+            process.id
+        ));
+    };
+    if let Some(worker) = last.worker() {
+        told(&worker);
+        worker.kill();
     }
+    Ok(end_users_of(root, KILL_TIMEOUT, told) && last.worker().is_none())
 }
 
 #[cfg(test)]
@@ -218,7 +212,11 @@ mod tests {
             last.known_to(&this)
         };
         assert_eq!(known(|_| {}), Last::Here);
-        assert_eq!(known(|last| last.namespace = "pid:[4026532000]".into()), Last::Unknown, "a container");
+        assert_eq!(
+            known(|last| last.namespace = "pid:[4026532000]".into()),
+            Last::Unknown,
+            "a container"
+        );
         assert_eq!(known(|last| last.boot = "b0".into()), Last::Ended, "started again since");
         assert_eq!(
             known(|last| (last.boot, last.machine) = ("b0".into(), "m2".into())),

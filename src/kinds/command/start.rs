@@ -11,6 +11,7 @@ use super::inputs::{InputFolder, InputPort};
 use super::program::{DEFAULT_PATH, Search, problem};
 use super::work_folder::WorkFolder;
 use super::{CommandStage, program};
+use lab::processes::SCRATCH_VARIABLE;
 use lab::stage::{Argument, StageContext, StageError, failed};
 
 /// The longest list of inputs in a variable. Linux limits one to 128 KiB.
@@ -49,7 +50,7 @@ pub(super) fn command(
         .envs(&stage.env)
         .env("RUNNER_PARAMS", params)
         .env("RUNNER_PROGRESS", &place.progress)
-        .env("RUNNER_SCRATCH", &place.kept)
+        .env(SCRATCH_VARIABLE, &place.kept)
         .env("RUNNER_SEED", context.seed.to_string())
         .env("RUNNER_THREADS", context.threads.to_string())
         .env("RUNNER_DEVICE", context.device)
@@ -65,7 +66,9 @@ pub(super) fn command(
         std::fs::write(&list, lines.as_bytes()).map_err(failed)?;
         let value = value(port, place, inputs, left.min(LONGEST_LIST));
         left = left.saturating_sub(value.len());
-        command.env(format!("RUNNER_INPUT_{name}"), value).env(format!("RUNNER_LIST_{name}"), list);
+        command
+            .env(format!("RUNNER_INPUT_{name}"), value)
+            .env(format!("RUNNER_LIST_{name}"), list);
     }
     for name in stage.outputs.keys() {
         command.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), context.outputs.join(name));
@@ -130,7 +133,15 @@ fn prepare(worker: i32) -> io::Result<()> {
     let mask = rustix::process::umask(open);
     rustix::process::umask(mask & open);
     // Signals that a shell had it ignore, in the background for instance. `nohup` stays in force.
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGCHLD, libc::SIGALRM, libc::SIGUSR1, libc::SIGUSR2] {
+    for signal in [
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGCHLD,
+        libc::SIGALRM,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+    ] {
         // SAFETY: a system call that takes no pointer but the constant for the default.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
@@ -160,7 +171,11 @@ pub(super) fn explain(stage: &CommandStage, command: &Command, folder: &Path, er
 
 /// What is too long for the system.
 fn too_long(command: &Command) -> String {
-    let variables = || command.get_envs().filter_map(|(name, value)| Some((name, name.len() + value?.len() + 2)));
+    let variables = || {
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, name.len() + value?.len() + 2)))
+    };
     if let Some((place, word)) = command.get_args().enumerate().find(|(_, word)| word.len() >= LONGEST_WORD) {
         return format!(
             "word {} of `run` has {} bytes, and a word may have {LONGEST_WORD}: put it into a file",
@@ -176,7 +191,9 @@ fn too_long(command: &Command) -> String {
     }
     let words: usize = command.get_args().map(|word| word.len() + 1).sum();
     let environment: usize = variables().map(|(_, bytes)| bytes).sum();
-    let outputs = variables().filter(|(name, _)| name.as_bytes().starts_with(b"RUNNER_OUTPUT_")).count();
+    let outputs = variables()
+        .filter(|(name, _)| name.as_bytes().starts_with(b"RUNNER_OUTPUT_"))
+        .count();
     format!(
         "its arguments have {words} bytes and its environment {environment}, of which {outputs} variables name outputs: together more than the \
          system allows a program (`getconf ARG_MAX`); give it a folder for many outputs, and files for long values"
@@ -205,7 +222,11 @@ mod tests {
     fn what_is_too_long_is_named() {
         let mut command = Command::new("tool");
         command.env_clear().arg("a").arg("b".repeat(LONGEST_WORD));
-        assert!(too_long(&command).starts_with("word 3 of `run` has 131072 bytes"), "{}", too_long(&command));
+        assert!(
+            too_long(&command).starts_with("word 3 of `run` has 131072 bytes"),
+            "{}",
+            too_long(&command)
+        );
         let mut command = Command::new("tool");
         command.env_clear().env("BIG", "x".repeat(LONGEST_WORD));
         assert!(too_long(&command).starts_with("the environment variable `BIG` has 131077 bytes"));

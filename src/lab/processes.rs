@@ -1,7 +1,8 @@
-//! The processes that a program starts: which are left, and how they are ended.
+//! The processes that a stage's program starts: which are left, and how they are ended.
 //!
 //! The worker is the sub-reaper of all that it starts: whatever detaches itself (`setsid`, a double fork, `nohup`) becomes its child when its
-//! own parent ends. So all is ended when the worker has no child left.
+//! own parent ends. So all is ended when the worker has no child left. Where the worker was killed, what is left of its program is known by
+//! the scratch folder in its environment.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,23 +11,27 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
+/// The environment variable in which a program is told its scratch folder.
+pub const SCRATCH_VARIABLE: &str = "RUNNER_SCRATCH";
+
 /// The interval at which is looked again whether a process has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One process, as `/proc/<number>/stat` describes it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Process {
-    pub(super) id: Pid,
+pub struct Process {
+    /// Its number.
+    pub id: Pid,
     parent: i32,
     /// When it began, in the kernel's ticks since the machine was started.
-    pub(super) began: u64,
+    pub began: u64,
     /// Whether it has ended, and its parent has not asked for its status yet.
     has_ended: bool,
 }
 
 impl Process {
     /// The process of this number; `None` where there is none, and on systems without `/proc`.
-    pub(super) fn of(id: i32) -> Option<Self> {
+    pub fn of(id: i32) -> Option<Self> {
         // The name in parentheses may hold anything.
         let stat = fs::read(format!("/proc/{id}/stat")).ok()?;
         let stat = String::from_utf8_lossy(&stat);
@@ -40,31 +45,32 @@ impl Process {
         })
     }
 
-    pub(super) fn this() -> Option<Self> {
+    /// This process.
+    pub fn this() -> Option<Self> {
         Self::of(std::process::id().cast_signed())
     }
 
     /// Whether this process, and no other of the same number, still runs.
-    pub(super) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         Self::of(self.id.as_raw_nonzero().get()).is_some_and(|now| now.began == self.began && !now.has_ended)
     }
 
     /// Ends it at once.
-    pub(super) fn kill(&self) {
+    pub fn kill(&self) {
         // It may have ended in the meantime.
         let _ = kill_process(self.id, Signal::KILL);
     }
 }
 
 /// Makes this process the parent of all that its descendants leave behind.
-pub(super) fn adopt_descendants() {
+pub fn adopt_descendants() {
     // Without it, only what stays in the program's process group is ended with it.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
 }
 
 /// Kills all descendants of this process, and waits until they have ended. Returns whether they have, within this time.
-pub(super) fn end_descendants(within: Duration) -> bool {
+pub fn end_descendants(within: Duration) -> bool {
     let begun = Instant::now();
     loop {
         let left: Vec<Process> = children().into_iter().filter(|child| !child.has_ended).collect();
@@ -80,8 +86,10 @@ pub(super) fn end_descendants(within: Duration) -> bool {
 }
 
 /// Takes note of the end of adopted processes, so that they do not fill the table of processes; that of `program` is asked for elsewhere.
-pub(super) fn bury(program: u32) {
-    let adopted = children().into_iter().filter(|child| child.id.as_raw_nonzero().get().cast_unsigned() != program);
+pub fn bury(program: u32) {
+    let adopted = children()
+        .into_iter()
+        .filter(|child| child.id.as_raw_nonzero().get().cast_unsigned() != program);
     for child in adopted.filter(|child| child.has_ended) {
         let _ = waitpid(Some(child.id), WaitOptions::NOHANG);
     }
@@ -93,7 +101,10 @@ fn children() -> Vec<Process> {
     let Some(ids) = listed_children() else {
         return all().filter(|process| process.parent == this).collect();
     };
-    ids.into_iter().filter_map(Process::of).filter(|child| child.parent == this).collect()
+    ids.into_iter()
+        .filter_map(Process::of)
+        .filter(|child| child.parent == this)
+        .collect()
 }
 
 /// The numbers of the children of this process's threads; `None` where the kernel does not list them.
@@ -118,12 +129,35 @@ fn all() -> impl Iterator<Item = Process> {
 }
 
 /// The processes that were started for the scratch folder `scratch`, or have a file in it open for writing, but for this one.
-pub(super) fn users_of(scratch: &Path) -> Vec<Process> {
+fn users_of(scratch: &Path) -> Vec<Process> {
     let this = std::process::id().cast_signed();
     let others = all().filter(|process| process.id.as_raw_nonzero().get() != this && !process.has_ended);
     others
         .filter(|process| was_started_for(process, scratch) || writes_below(process, scratch))
         .collect()
+}
+
+/// Kills the processes of this user that were started for the scratch folder `scratch`, until there is none or the time has passed. Returns
+/// whether there is none; `told` is called once for each.
+pub fn end_users_of(scratch: &Path, within: Duration, mut told: impl FnMut(&Process)) -> bool {
+    let (begun, mut known) = (Instant::now(), Vec::new());
+    loop {
+        let left = users_of(scratch);
+        if left.is_empty() {
+            return true;
+        }
+        if begun.elapsed() > within {
+            return false;
+        }
+        for process in &left {
+            if !known.contains(&process.id) {
+                known.push(process.id);
+                told(process);
+            }
+            process.kill();
+        }
+        std::thread::sleep(10 * LOOK_INTERVAL);
+    }
 }
 
 /// Whether a process's environment has a scratch folder at or below `scratch`. Processes of other users cannot be asked.
@@ -133,7 +167,10 @@ fn was_started_for(process: &Process, scratch: &Path) -> bool {
     };
     let folder = scratch.as_os_str().as_bytes();
     let is_below = |variable: &[u8]| {
-        let rest = variable.strip_prefix(b"RUNNER_SCRATCH=").and_then(|value| value.strip_prefix(folder));
+        let value = variable
+            .strip_prefix(SCRATCH_VARIABLE.as_bytes())
+            .and_then(|value| value.strip_prefix(b"="));
+        let rest = value.and_then(|value| value.strip_prefix(folder));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
     environment.split(|byte| *byte == 0).any(is_below)
@@ -205,7 +242,10 @@ mod tests {
         let mut writer = start(std::process::Command::new("sleep").env_clear().stdout(writes));
         let reads = fs::File::open(scratch.join("log")).unwrap();
         let mut reader = start(std::process::Command::new("sleep").env_clear().stdin(reads));
-        let mut found: Vec<u32> = users_of(&scratch).iter().map(|process| process.id.as_raw_nonzero().get().cast_unsigned()).collect();
+        let mut found: Vec<u32> = users_of(&scratch)
+            .iter()
+            .map(|process| process.id.as_raw_nonzero().get().cast_unsigned())
+            .collect();
         found.sort_unstable();
         let mut expected = vec![ours.id(), writer.id()];
         expected.sort_unstable();
