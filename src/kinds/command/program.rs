@@ -74,7 +74,10 @@ pub(super) fn places(run: &[Argument], search: &Search<'_>) -> Vec<PathBuf> {
     };
     let Some(program) = found else { return places };
     if let Some(Shebang { interpreter, rest, .. }) = start_of(&program).as_deref().and_then(Shebang::of) {
-        let named = asked_of_env(&interpreter, &rest).and_then(|asked| search.found(asked.ok()?));
+        let named = asked_of_env(&interpreter, &rest).and_then(|asked| match asked {
+            AskedOfEnv::Program(program) => search.found(program),
+            AskedOfEnv::WithArguments(_) => None,
+        });
         places.extend(named);
         places.push(interpreter.into());
     }
@@ -201,10 +204,10 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
         return asks(what);
     }
     match asked_of_env(interpreter, rest)? {
-        Err(all) => asks(format!(
+        AskedOfEnv::WithArguments(all) => asks(format!(
             "it looks for a program called `{all}`; write `#!{interpreter} -S {all}` to give it arguments"
         )),
-        Ok(program) => match search.find(program) {
+        AskedOfEnv::Program(program) => match search.find(program) {
             Found::At(_) | Found::Unknown => None,
             Found::Wrong(what) => asks(what),
             Found::Nowhere => asks(search.nowhere(program)),
@@ -212,20 +215,31 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
     }
 }
 
-/// The program that `env` in a first line is asked for; `None` where it is not `env`, or that is not clear. An error is a program with
-/// arguments, which `env` takes as one name.
-fn asked_of_env<'a>(interpreter: &str, rest: &'a str) -> Option<Result<&'a str, &'a str>> {
+/// The program that `env` in a first line is asked for.
+enum AskedOfEnv<'a> {
+    Program(&'a str),
+    /// A program with arguments, which `env` takes as one name.
+    WithArguments(&'a str),
+}
+
+/// The program that `env` in a first line is asked for; `None` where it is not `env`, or that is not clear.
+fn asked_of_env<'a>(interpreter: &str, rest: &'a str) -> Option<AskedOfEnv<'a>> {
     if Path::new(interpreter).file_name()? != "env" {
         return None;
     }
     if let Some(words) = rest.strip_prefix("-S").or_else(|| rest.strip_prefix("--split-string=")) {
         let program = words.split_whitespace().find(|word| !word.contains('='))?;
-        return (!program.starts_with('-')).then_some(Ok(program));
+        return (!program.starts_with('-')).then_some(AskedOfEnv::Program(program));
     }
     if rest.is_empty() || rest.starts_with('-') || rest.contains('=') {
         return None;
     }
-    Some(if rest.contains(char::is_whitespace) { Err(rest) } else { Ok(rest) })
+    let has_arguments = rest.contains(char::is_whitespace);
+    Some(if has_arguments {
+        AskedOfEnv::WithArguments(rest)
+    } else {
+        AskedOfEnv::Program(rest)
+    })
 }
 
 /// The first line of a script.

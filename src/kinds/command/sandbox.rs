@@ -38,6 +38,17 @@ const SYSTEM_FOLDERS: [&str; 18] = [
     "/var/cache",
 ];
 
+/// The system cannot hold the program to its files, though it has said that it can.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SandboxError {
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Rules(#[from] landlock::RulesetError),
+    #[cfg(target_os = "linux")]
+    #[error("the system enforces only a part of the rules")]
+    Partial,
+}
+
 /// What a program may use.
 #[derive(Debug)]
 pub(super) struct Sandbox {
@@ -128,7 +139,7 @@ impl Sandbox {
     }
 
     /// Holds this thread, and all that it starts, to the files that the program may use.
-    pub(super) fn enter(&self) -> Result<(), String> {
+    pub(super) fn enter(&self) -> Result<(), SandboxError> {
         if !self.is_possible {
             return Ok(());
         }
@@ -177,6 +188,7 @@ fn installation(program: &Path) -> Option<PathBuf> {
 mod system {
     use std::path::PathBuf;
 
+    use super::SandboxError;
     use landlock::{
         ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
         RulesetCreatedAttr, RulesetError, RulesetStatus,
@@ -202,9 +214,8 @@ mod system {
             .create()
     }
 
-    pub(super) fn enter<'a>(reads: bool, writable: impl Iterator<Item = &'a PathBuf>, readable: &[PathBuf]) -> Result<(), String> {
-        let said = |error: RulesetError| error.to_string();
-        let mut rules = rules(reads).map_err(said)?;
+    pub(super) fn enter<'a>(reads: bool, writable: impl Iterator<Item = &'a PathBuf>, readable: &[PathBuf]) -> Result<(), SandboxError> {
+        let mut rules = rules(reads)?;
         let (read, write) = (AccessFs::from_read(VERSION), AccessFs::from_write(VERSION));
         let both = if reads { read | write } else { write };
         // The log, which is the program's output: `/dev/stderr` opens it by its name.
@@ -220,13 +231,13 @@ mod system {
                 access & AccessFs::from_file(VERSION)
             };
             if !access.is_empty() {
-                rules = rules.add_rule(PathBeneath::new(file, access)).map_err(said)?;
+                rules = rules.add_rule(PathBeneath::new(file, access))?;
             }
         }
-        let RestrictionStatus { ruleset, .. } = rules.restrict_self().map_err(said)?;
+        let RestrictionStatus { ruleset, .. } = rules.restrict_self()?;
         match ruleset {
             RulesetStatus::FullyEnforced => Ok(()),
-            _ => Err("the system enforces only a part of the rules".to_owned()),
+            _ => Err(SandboxError::Partial),
         }
     }
 }
@@ -235,11 +246,13 @@ mod system {
 mod system {
     use std::path::PathBuf;
 
+    use super::SandboxError;
+
     pub(super) fn is_possible() -> bool {
         false
     }
 
-    pub(super) fn enter<'a>(_reads: bool, _writable: impl Iterator<Item = &'a PathBuf>, _readable: &[PathBuf]) -> Result<(), String> {
+    pub(super) fn enter<'a>(_reads: bool, _writable: impl Iterator<Item = &'a PathBuf>, _readable: &[PathBuf]) -> Result<(), SandboxError> {
         Ok(())
     }
 }
