@@ -223,7 +223,7 @@ impl CommandStage {
         let sandbox = self.sandbox(&place, context);
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
-            log("this system has no Landlock (Linux 6.2): the program may write wherever the user may");
+            log("this system has no Landlock (Linux 5.19): the program may write wherever the user may");
         }
         for path in context.sandbox.writes.iter().filter(|path| !path.exists()) {
             log(&format!("the setting `writes` names {}, which is not there", path.display()));

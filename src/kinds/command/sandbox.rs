@@ -59,8 +59,20 @@ pub(super) struct Sandbox {
     shared: Vec<PathBuf>,
     /// What it may read.
     readable: Vec<PathBuf>,
-    /// Whether the system can hold it to that.
-    is_possible: bool,
+    /// How far the system can hold it to that.
+    strength: Strength,
+}
+
+/// How far a system can hold a program to its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has Landlock"))]
+enum Strength {
+    /// Not at all.
+    None,
+    /// But for `truncate`, which can still cut any file of the user (Linux 5.19).
+    Most,
+    /// In all (Linux 6.2).
+    Full,
 }
 
 /// The folders of a stage, from which the rules for its program are made.
@@ -108,7 +120,11 @@ impl Sandbox {
             own,
             shared,
             readable,
-            is_possible: setting.mode != SandboxMode::Off && system::is_possible(),
+            strength: if setting.mode == SandboxMode::Off {
+                Strength::None
+            } else {
+                system::strength()
+            },
         }
     }
 
@@ -116,21 +132,21 @@ impl Sandbox {
     pub(super) fn held_by(&self) -> &'static str {
         match self.mode {
             SandboxMode::Off => "off",
-            _ if !self.is_possible => "none",
+            _ if self.strength == Strength::None => "none",
             SandboxMode::Writes => "writes",
             SandboxMode::Reads => "reads",
         }
     }
 
-    /// Whether the program cannot write to the files at `path`, whoever owns them.
+    /// Whether the program can in no way write to the files at `path`, whoever owns them.
     pub(super) fn guards(&self, path: &Path) -> bool {
         let path = real(path);
-        self.is_possible && !self.own.iter().chain(&self.shared).any(|folder| path.starts_with(real(folder)))
+        self.strength == Strength::Full && !self.own.iter().chain(&self.shared).any(|folder| path.starts_with(real(folder)))
     }
 
     /// Whether the program may write to `path`.
     pub(super) fn may_write(&self, path: &Path) -> bool {
-        !self.is_possible || is_below(path, &self.own) || is_below(path, &self.shared)
+        self.strength == Strength::None || is_below(path, &self.own) || is_below(path, &self.shared)
     }
 
     /// Whether the program may read `path`.
@@ -140,12 +156,12 @@ impl Sandbox {
 
     /// Holds this thread, and all that it starts, to the files that the program may use.
     pub(super) fn enter(&self) -> Result<(), SandboxError> {
-        if !self.is_possible {
+        if self.strength == Strength::None {
             return Ok(());
         }
         let writable = self.own.iter().chain(&self.shared);
         let readable: &[PathBuf] = if self.mode == SandboxMode::Reads { &self.readable } else { &[] };
-        system::enter(self.mode == SandboxMode::Reads, writable, readable)
+        system::enter(self.strength, self.mode == SandboxMode::Reads, writable, readable)
     }
 }
 
@@ -188,25 +204,28 @@ fn installation(program: &Path) -> Option<PathBuf> {
 mod system {
     use std::path::PathBuf;
 
-    use super::SandboxError;
+    use super::{SandboxError, Strength};
     use landlock::{
         ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus, Ruleset, RulesetAttr,
-        RulesetCreatedAttr, RulesetError, RulesetStatus,
+        RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus,
     };
 
-    /// The version with all that is used: before 2, no file could be moved from one folder to another; before 3, files could be cut.
-    const VERSION: ABI = ABI::V3;
-
-    /// Whether this system has all that is needed.
-    pub(super) fn is_possible() -> bool {
-        rules(true).is_ok()
+    /// What this system can do. Before version 2 of Landlock, no file could be moved from one folder to another.
+    pub(super) fn strength() -> Strength {
+        let mut strengths = [Strength::Full, Strength::Most].into_iter();
+        strengths.find(|strength| rules(*strength, true).is_ok()).unwrap_or(Strength::None)
     }
 
-    fn rules(reads: bool) -> Result<landlock::RulesetCreated, RulesetError> {
+    fn version(strength: Strength) -> ABI {
+        if strength == Strength::Full { ABI::V3 } else { ABI::V2 }
+    }
+
+    fn rules(strength: Strength, reads: bool) -> Result<RulesetCreated, RulesetError> {
+        let version = version(strength);
         let handled = if reads {
-            AccessFs::from_all(VERSION)
+            AccessFs::from_all(version)
         } else {
-            AccessFs::from_write(VERSION)
+            AccessFs::from_write(version)
         };
         Ruleset::default()
             .set_compatibility(CompatLevel::HardRequirement)
@@ -214,9 +233,15 @@ mod system {
             .create()
     }
 
-    pub(super) fn enter<'a>(reads: bool, writable: impl Iterator<Item = &'a PathBuf>, readable: &[PathBuf]) -> Result<(), SandboxError> {
-        let mut rules = rules(reads)?;
-        let (read, write) = (AccessFs::from_read(VERSION), AccessFs::from_write(VERSION));
+    pub(super) fn enter<'a>(
+        strength: Strength,
+        reads: bool,
+        writable: impl Iterator<Item = &'a PathBuf>,
+        readable: &[PathBuf],
+    ) -> Result<(), SandboxError> {
+        let mut rules = rules(strength, reads)?;
+        let version = version(strength);
+        let (read, write) = (AccessFs::from_read(version), AccessFs::from_write(version));
         let both = if reads { read | write } else { write };
         // The log, which is the program's output: `/dev/stderr` opens it by its name.
         let log = PathBuf::from("/proc/self/fd/2");
@@ -228,7 +253,7 @@ mod system {
             let access: BitFlags<AccessFs> = if path.is_dir() {
                 access
             } else {
-                access & AccessFs::from_file(VERSION)
+                access & AccessFs::from_file(version)
             };
             if !access.is_empty() {
                 rules = rules.add_rule(PathBeneath::new(file, access))?;
@@ -246,13 +271,18 @@ mod system {
 mod system {
     use std::path::PathBuf;
 
-    use super::SandboxError;
+    use super::{SandboxError, Strength};
 
-    pub(super) fn is_possible() -> bool {
-        false
+    pub(super) fn strength() -> Strength {
+        Strength::None
     }
 
-    pub(super) fn enter<'a>(_reads: bool, _writable: impl Iterator<Item = &'a PathBuf>, _readable: &[PathBuf]) -> Result<(), SandboxError> {
+    pub(super) fn enter<'a>(
+        _strength: Strength,
+        _reads: bool,
+        _writable: impl Iterator<Item = &'a PathBuf>,
+        _readable: &[PathBuf],
+    ) -> Result<(), SandboxError> {
         Ok(())
     }
 }
@@ -307,7 +337,7 @@ mod tests {
                 search: Vec::new(),
             };
             let mut sandbox = Sandbox::new(&Setting::default(), &BTreeMap::new(), folders);
-            sandbox.is_possible = true;
+            sandbox.strength = Strength::Full;
             sandbox
         };
         let usual = sandbox("/store");
@@ -315,6 +345,9 @@ mod tests {
         assert!(!usual.may_write(Path::new("/store/scratch/inputs/x")) && usual.guards(Path::new("/store/scratch/inputs/x")));
         assert!(!usual.may_write(Path::new("/tmpx")));
         let within = sandbox("/tmp/store");
+        let mut weak = sandbox("/store");
+        weak.strength = Strength::Most;
+        assert!(!weak.guards(Path::new("/store/scratch/inputs/x")), "`truncate` can still cut it");
         assert!(!within.may_write(Path::new("/tmp/x")) && within.may_write(Path::new("/var/tmp/x")));
     }
 }
