@@ -130,10 +130,21 @@ fn check_programs(plan: &Plan) -> Result<(), CliError> {
     }
 }
 
-/// A message for each stage to run that cannot be started on this machine.
+/// A message for each thing that keeps stages to run from being started on this machine, with the first stage that it keeps.
 pub(super) fn missing_programs(plan: &Plan) -> Vec<String> {
-    let missing = |node: &Node| Some(format!("stage `{}`: {}", node.name, node.stage.missing()?));
-    plan.to_run().filter_map(|(_, node, _)| missing(node)).collect()
+    let mut found: Vec<(String, &Node, usize)> = Vec::new();
+    for (_, node, _) in plan.to_run() {
+        let Some(missing) = node.stage.missing() else { continue };
+        match found.iter_mut().find(|(message, ..)| *message == missing) {
+            Some((.., more)) => *more += 1,
+            None => found.push((missing, node, 0)),
+        }
+    }
+    let said = |(missing, node, more): &(String, &Node, usize)| match more {
+        0 => format!("stage `{}`: {missing}", node.name),
+        _ => format!("stage `{}` and {more} more: {missing}", node.name),
+    };
+    found.iter().map(said).collect()
 }
 
 /// Fails when the environment lacks a variable that a stage to run needs, before any stage runs.

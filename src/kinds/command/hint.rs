@@ -60,6 +60,12 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             lists(held)
         ));
     }
+    if let Some(path) = paths().find(|path| sandbox.is_input(path)) {
+        return Some(format!(
+            "inputs are read only, and so is their folder ({}); work on a copy",
+            path.display()
+        ));
+    }
     let is_writable = |path: &PathBuf| {
         let place = if path.exists() { Some(path.as_path()) } else { path.parent() };
         place.is_some_and(|place| is_open_to_user(place, Access::WRITE_OK))

@@ -59,6 +59,8 @@ pub(super) struct Sandbox {
     shared: Vec<PathBuf>,
     /// What it may read.
     readable: Vec<PathBuf>,
+    /// The folder with its inputs, which it may read.
+    inputs: PathBuf,
     /// How far the system can hold it to that.
     strength: Strength,
 }
@@ -106,6 +108,7 @@ impl Sandbox {
         shared.extend(setting.writes.iter().cloned());
         let mut readable: Vec<PathBuf> = SYSTEM_FOLDERS.iter().map(PathBuf::from).collect();
         readable.push(inputs.to_owned());
+        let inputs = inputs.to_owned();
         for program in programs {
             readable.extend(installation(&program));
             readable.extend(installation(&real(&program)));
@@ -120,6 +123,7 @@ impl Sandbox {
             own,
             shared,
             readable,
+            inputs,
             strength: if setting.mode == SandboxMode::Off {
                 Strength::None
             } else {
@@ -147,6 +151,11 @@ impl Sandbox {
     /// Whether the program may write to `path`.
     pub(super) fn may_write(&self, path: &Path) -> bool {
         self.strength == Strength::None || is_below(path, &self.own) || is_below(path, &self.shared)
+    }
+
+    /// Whether `path` is an input, or in one.
+    pub(super) fn is_input(&self, path: &Path) -> bool {
+        is_below(path, std::slice::from_ref(&self.inputs))
     }
 
     /// Whether the program may read `path`.
