@@ -61,17 +61,18 @@ impl From<&Metadata> for FileState {
 }
 
 impl InputFolder {
-    /// Lays out the inputs of the stage in `folder`: as links to the files of the store where `links`, else as copies, which share their
-    /// blocks where the file system can.
-    pub(super) fn new(folder: PathBuf, context: &StageContext<'_>, links: bool) -> Result<Self, StageError> {
+    /// Lays out the inputs of the stage in `folder`: where the sandbox guards it, as links to the files of the store; else as copies, which
+    /// share their blocks where the file system can, in folders that are locked. Folders that are guarded anyway are not: a copy of one would
+    /// be locked too.
+    pub(super) fn new(folder: PathBuf, context: &StageContext<'_>, is_guarded: bool) -> Result<Self, StageError> {
         remove(&folder);
         let mut inputs = Self { folder, ports: Vec::new() };
-        let laid = inputs.lay_out(context, links);
+        let laid = inputs.lay_out(context, is_guarded);
         laid.map_err(|error| failed(format!("cannot lay out the inputs in {}: {error}", inputs.folder.display())))?;
         Ok(inputs)
     }
 
-    fn lay_out(&mut self, context: &StageContext<'_>, links: bool) -> io::Result<()> {
+    fn lay_out(&mut self, context: &StageContext<'_>, is_guarded: bool) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         for (name, objects) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
             let place = self.folder.join(name);
@@ -90,10 +91,10 @@ impl InputFolder {
                 artifacts.push(InputArtifact {
                     path: path.clone(),
                     digest: digests.and_then(|digests| digests.get(number)).copied(),
-                    files: bring(object, path, links)?,
+                    files: bring(object, path, is_guarded)?,
                 });
             }
-            if objects.len() != 1 {
+            if objects.len() != 1 && !is_guarded {
                 lock(&place)?;
             }
             self.ports.push(InputPort {
@@ -102,7 +103,7 @@ impl InputFolder {
                 artifacts,
             });
         }
-        lock(&self.folder)
+        if is_guarded { Ok(()) } else { lock(&self.folder) }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -172,7 +173,7 @@ impl InputArtifact {
 }
 
 /// Brings the object of an artifact to `to`: its folders are made, its files linked or copied.
-fn bring(object: &Path, to: &Path, links: bool) -> io::Result<Vec<InputFile>> {
+fn bring(object: &Path, to: &Path, is_guarded: bool) -> io::Result<Vec<InputFile>> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in WalkDir::new(object) {
         let entry = entry?;
@@ -188,7 +189,7 @@ fn bring(object: &Path, to: &Path, links: bool) -> io::Result<Vec<InputFile>> {
             continue;
         }
         // Where a link is not possible (another file system or owner, too many links), a copy does.
-        if !(links && fs::hard_link(entry.path(), &target).is_ok()) {
+        if !(is_guarded && fs::hard_link(entry.path(), &target).is_ok()) {
             copy(entry.path(), &target)?;
         }
         let about = fs::symlink_metadata(&target)?;
@@ -198,7 +199,9 @@ fn bring(object: &Path, to: &Path, links: bool) -> io::Result<Vec<InputFile>> {
             path: target,
         });
     }
-    folders.iter().try_for_each(|folder| lock(folder))?;
+    if !is_guarded {
+        folders.iter().try_for_each(|folder| lock(folder))?;
+    }
     Ok(files)
 }
 
