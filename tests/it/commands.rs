@@ -429,9 +429,7 @@ fn what_a_program_leaves_running_ends_with_it() {
         let lab = Lab::new(&starts("['sh', 'go.sh']"));
         lab.write(
             "go.sh",
-            &format!(
-                "OUT=$RUNNER_OUTPUT_NOTE\necho start > $OUT\n{detached}\nps -e -o args= | grep -c LATE > $RUNNER_SCRATCH/seen\nsleep 0.2\n"
-            ),
+            &format!("OUT=$RUNNER_OUTPUT_NOTE\necho start > $OUT\n{detached}\nsleep 0.2\n"),
         );
         lab.summary("run x.toml", 0);
         assert_eq!(output(&lab, "x", "note"), "start\n", "{detached}");
@@ -546,7 +544,8 @@ fn an_input_cannot_be_changed() {
             ended.status.code() == Some(0) || said.contains("was changed while the program ran"),
             "{attempt}: {said}"
         );
-        assert_eq!(before[..], modes(&lab)[..before.len()], "{attempt}");
+        let after = modes(&lab);
+        assert!(before.iter().all(|one| after.contains(one)), "{attempt}: {before:?} {after:?}");
         lab.summary("run x.toml", ended.status.code().unwrap());
         assert_eq!(output(&lab, "a", "note"), "orig\n", "{attempt}");
         assert_eq!(output(&lab, "c", "note"), "orig\n", "{attempt}");
@@ -659,7 +658,10 @@ fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
         let ran = lab.output("run x.toml");
         let failed = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(2), "{failed}");
-        assert!(lab.digests("cache").is_empty(), "nothing ran");
+        assert!(
+            !lab.path().join("cache/v1/records").exists() || lab.digests("cache").is_empty(),
+            "nothing ran"
+        );
         let message = warned.trim().strip_prefix("warning: ").unwrap().to_owned();
         assert!(failed.contains(&message), "{failed}");
         message.replace(&lab.path().display().to_string(), "LAB")
@@ -685,20 +687,29 @@ fn a_source_s_files_are_those_of_the_key() {
         ("rm src/a.txt", "`a.txt` was removed from the source `s`"),
         ("echo three > src/a.txt", "`a.txt` was changed"),
     ] {
-        let lab = Lab::new(&format!(
-            "[sources.s]\npath = 'src'\n[stages.long]\nkind = 'command'\nrun = ['sh', '-c', 'sleep 1; echo 1 > $RUNNER_OUTPUT_NOTE']\noutputs = {{ note = 'file' }}\n{}source = 's'\ninputs = {{ d = 'long' }}\n",
-            starts("['sh', '-c', 'cat *.txt > $RUNNER_OUTPUT_NOTE']")
-        ));
+        let lab = Lab::new("");
+        let wait = format!(
+            "echo > $RUNNER_SCRATCH/ready; while [ ! -e {}/go ]; do sleep 0.05; done; echo 1 > $RUNNER_OUTPUT_NOTE",
+            lab.path().display()
+        );
+        lab.write(
+            "x.toml",
+            &format!(
+                "[sources.s]\npath = 'src'\n[stages.long]\nkind = 'command'\nrun = ['sh', '-c', '{wait}']\noutputs = {{ note = 'file' }}\n{}source = 's'\ninputs = {{ d = 'long' }}\n",
+                starts("['sh', '-c', 'cat *.txt > $RUNNER_OUTPUT_NOTE']")
+            ),
+        );
         std::fs::create_dir(lab.path().join("src")).unwrap();
         lab.write("src/a.txt", "one\n");
         lab.write("src/0.txt", "zero\n");
         let run = lab.start("run x.toml");
-        std::thread::sleep(Duration::from_millis(600));
+        assert!(in_time(|| scratch(&lab, "ready").is_some()));
         std::process::Command::new("sh")
             .args(["-c", change])
             .current_dir(lab.path())
             .status()
             .unwrap();
+        lab.write("go", "");
         let out = run.wait_with_output().unwrap();
         let said = String::from_utf8(out.stdout).unwrap();
         assert_eq!(out.status.code(), Some(1), "{said}");
