@@ -7,6 +7,7 @@
 //! | file | purpose |
 //! |---|---|
 //! | `program` | whether the program can be started, looked at before anything runs |
+//! | `shebang` | what the first bytes of a file ask for when it is executed |
 //! | `scratch` | the holder of the scratch folder; ends what an earlier one has left running |
 //! | `work_folder` | the folder in which the program runs, with its files |
 //! | `inputs` | the read-only folder with its inputs |
@@ -23,6 +24,7 @@ mod program;
 mod progress;
 mod sandbox;
 mod scratch;
+mod shebang;
 mod start;
 mod work_folder;
 
@@ -262,7 +264,7 @@ impl CommandStage {
     /// The program, where it runs in place and is no copy.
     fn in_place(&self) -> Option<&Path> {
         match self.run.first()? {
-            Argument::File { path, .. } if !program::is_script(path) => Some(path),
+            Argument::File { path, .. } if !shebang::is_script(path) => Some(path),
             _ => None,
         }
     }

@@ -1,18 +1,15 @@
 //! Whether a program can be started: looked at before anything runs, and again for the message when it could not be.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::shebang::{AskedOfEnv, Shebang, loader, start_of};
 use lab::source::Source;
 use lab::stage::Argument;
 
 /// The default search path for programs; `env` can set another.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The part of a file that the kernel looks at to tell how it is executed.
-const START_LENGTH: u64 = 256;
 
 /// Where programs are searched.
 pub(super) struct Search<'a> {
@@ -56,6 +53,10 @@ pub(super) fn problem(run: &[Argument], source: Option<&Source>, search: &Search
             wrong(&place, &about).or_else(|| problem_of_file(&place, search))
         }
         Argument::Text(word) => match search.find(word) {
+            // Without a first line of its own it is read by the shell, where it is found in `PATH`.
+            Found::At(path) if start_of(&path).is_some_and(|start| start.starts_with(b"#!") || loader(&start).is_some()) => {
+                problem_of_file(&path, search)
+            }
             Found::At(_) | Found::Unknown => None,
             Found::Wrong(what) => Some(format!("cannot start `{word}`: {what}")),
             Found::Nowhere => Some(search.nowhere(word)),
@@ -73,13 +74,13 @@ pub(super) fn places(run: &[Argument], search: &Search<'_>) -> Vec<PathBuf> {
         None => None,
     };
     let Some(program) = found else { return places };
-    if let Some(Shebang { interpreter, rest, .. }) = start_of(&program).as_deref().and_then(Shebang::of) {
-        let named = asked_of_env(&interpreter, &rest).and_then(|asked| match asked {
+    if let Some(shebang) = start_of(&program).as_deref().and_then(Shebang::of) {
+        let named = shebang.asked_of_env().and_then(|asked| match asked {
             AskedOfEnv::Program(program) => search.found(program),
             AskedOfEnv::WithArguments(_) => None,
         });
         places.extend(named);
-        places.push(interpreter.into());
+        places.push(shebang.interpreter.into());
     }
     places.push(program);
     places
@@ -161,6 +162,11 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
             "`{name}` begins with a byte order mark, so that the system does not see its `#!`: save it without one"
         ));
     }
+    if let Some(loader) = loader(&start) {
+        let is_there = Path::new(&loader).exists();
+        return (!is_there)
+            .then(|| format!("`{name}` asks for the loader `{loader}`, which is not there: it was built for another system"));
+    }
     let Some(shebang) = Shebang::of(&start) else {
         let is_text = !start.contains(&0) && std::str::from_utf8(&start).map_or_else(|error| error.error_len().is_none(), |_| true);
         return is_text.then(|| {
@@ -203,7 +209,7 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
     if let Some(what) = wrong(&place, &about) {
         return asks(what);
     }
-    match asked_of_env(interpreter, rest)? {
+    match shebang.asked_of_env()? {
         AskedOfEnv::WithArguments(all) => asks(format!(
             "it looks for a program called `{all}`; write `#!{interpreter} -S {all}` to give it arguments"
         )),
@@ -213,68 +219,6 @@ fn problem_of_file(path: &Path, search: &Search<'_>) -> Option<String> {
             Found::Nowhere => asks(search.nowhere(program)),
         },
     }
-}
-
-/// The program that `env` in a first line is asked for.
-enum AskedOfEnv<'a> {
-    Program(&'a str),
-    /// A program with arguments, which `env` takes as one name.
-    WithArguments(&'a str),
-}
-
-/// The program that `env` in a first line is asked for; `None` where it is not `env`, or that is not clear.
-fn asked_of_env<'a>(interpreter: &str, rest: &'a str) -> Option<AskedOfEnv<'a>> {
-    if Path::new(interpreter).file_name()? != "env" {
-        return None;
-    }
-    if let Some(words) = rest.strip_prefix("-S").or_else(|| rest.strip_prefix("--split-string=")) {
-        let program = words.split_whitespace().find(|word| !word.contains('='))?;
-        return (!program.starts_with('-')).then_some(AskedOfEnv::Program(program));
-    }
-    if rest.is_empty() || rest.starts_with('-') || rest.contains('=') {
-        return None;
-    }
-    let has_arguments = rest.contains(char::is_whitespace);
-    Some(if has_arguments {
-        AskedOfEnv::WithArguments(rest)
-    } else {
-        AskedOfEnv::Program(rest)
-    })
-}
-
-/// The first line of a script.
-struct Shebang {
-    interpreter: String,
-    /// Its one argument.
-    rest: String,
-    ends_in_return: bool,
-}
-
-impl Shebang {
-    fn of(start: &[u8]) -> Option<Self> {
-        let line = start.strip_prefix(b"#!")?;
-        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let (line, ends_in_return) = line.strip_suffix(b"\r").map_or((line, false), |line| (line, true));
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim_matches([' ', '\t']);
-        let (interpreter, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
-        Some(Self {
-            interpreter: interpreter.to_owned(),
-            rest: rest.trim_start_matches([' ', '\t']).to_owned(),
-            ends_in_return,
-        })
-    }
-}
-
-/// Whether a file is a script: its first line names its interpreter.
-pub(super) fn is_script(path: &Path) -> bool {
-    start_of(path).is_some_and(|start| start.starts_with(b"#!"))
-}
-
-fn start_of(path: &Path) -> Option<Vec<u8>> {
-    let mut start = Vec::new();
-    File::open(path).ok()?.take(START_LENGTH).read_to_end(&mut start).ok()?;
-    Some(start)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::inputs::{InputFolder, InputPort};
 use super::program::{DEFAULT_PATH, Search, problem};
 use super::work_folder::WorkFolder;
-use super::{CommandStage, program};
+use super::{CommandStage, shebang};
 use lab::processes::SCRATCH_VARIABLE;
 use lab::stage::{Argument, StageContext, StageError, failed};
 
@@ -36,7 +36,7 @@ pub(super) fn command(
     std::fs::write(&params, text).map_err(failed)?;
     let program = match first {
         // A program that is not a script runs in place: it needs the files that it was installed with.
-        Argument::File { path, .. } if !program::is_script(path) => path.clone().into_os_string(),
+        Argument::File { path, .. } if !shebang::is_script(path) => path.clone().into_os_string(),
         word => word.to_string().into(),
     };
     let mut command = Command::new(&program);
