@@ -4,8 +4,10 @@ use petgraph::graph::NodeIndex;
 use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::run::missing_programs;
 use super::selection::SelectionArgs;
 use super::session::Resolved;
+use super::warning::warn;
 use super::{CliError, Exit, Session, sources};
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
@@ -36,6 +38,7 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
     let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::require(&plan, missing)?;
+    missing_programs(&plan).into_iter().for_each(warn);
     if args.json {
         super::print_json(&as_json(&plan))?;
     } else {

@@ -13,8 +13,9 @@ use super::{CliError, Exit, Session};
 use lab::config::Settings;
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
-use lab::plan::{Plan, Resolver};
+use lab::plan::{Node, Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
+use lab::stage::Sandbox;
 use lab::store::Store;
 use lab::store::remote::Remotes;
 use lab::text::Paint;
@@ -65,6 +66,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
     check_secrets(&plan)?;
+    check_programs(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let mut reporters = Reporters(vec![
         reporter(args.json, paint, Rc::clone(&hints)),
@@ -97,6 +99,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
             keep_going: settings.keep_going,
         },
         device: settings.device().to_owned(),
+        sandbox: sandbox(settings)?,
         run: run_name(),
         remotes: remotes.clone(),
         origin: RunOrigin {
@@ -106,6 +109,42 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         },
         sign: super::signing_key::key_for_signing(settings)?,
     })
+}
+
+/// How far programs are held to their own files. Workers are given whole paths.
+fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
+    let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| CliError::Write(path.clone(), error));
+    Ok(Sandbox {
+        mode: settings.sandbox,
+        writes: settings.writes.iter().map(whole).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Fails when a stage to run cannot be started on this machine, before any stage runs.
+fn check_programs(plan: &Plan) -> Result<(), CliError> {
+    let missing = missing_programs(plan);
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Usage(missing.join("\n")))
+    }
+}
+
+/// A message for each thing that keeps stages to run from being started on this machine, with the first stage that it keeps.
+pub(super) fn missing_programs(plan: &Plan) -> Vec<String> {
+    let mut found: Vec<(String, &Node, usize)> = Vec::new();
+    for (_, node, _) in plan.to_run() {
+        let Some(missing) = node.stage.missing() else { continue };
+        match found.iter_mut().find(|(message, ..)| *message == missing) {
+            Some((.., more)) => *more += 1,
+            None => found.push((missing, node, 0)),
+        }
+    }
+    let said = |(missing, node, more): &(String, &Node, usize)| match more {
+        0 => format!("stage `{}`: {missing}", node.name),
+        _ => format!("stage `{}` and {more} more: {missing}", node.name),
+    };
+    found.iter().map(said).collect()
 }
 
 /// Fails when the environment lacks a variable that a stage to run needs, before any stage runs.

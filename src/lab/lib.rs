@@ -12,6 +12,7 @@ pub mod hash;
 pub mod http;
 pub mod json_path;
 pub mod plan;
+pub mod processes;
 pub mod reporter;
 pub mod source;
 pub mod stage;

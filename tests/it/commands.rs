@@ -90,7 +90,7 @@ fn a_program_is_a_stage_among_others() {
     {
       "factor": 2
     }
-    GREETING HOME PATH RUNNER_DEVICE RUNNER_INPUT_DATA RUNNER_OUTPUT_DATA RUNNER_OUTPUT_NOTE RUNNER_PARAMS RUNNER_PROGRESS RUNNER_SCRATCH RUNNER_SEED RUNNER_THREADS TMPDIR
+    GREETING HOME PATH RUNNER_DEVICE RUNNER_INPUT_DATA RUNNER_LIST_DATA RUNNER_OUTPUT_DATA RUNNER_OUTPUT_NOTE RUNNER_PARAMS RUNNER_PROGRESS RUNNER_SCRATCH RUNNER_SEED RUNNER_THREADS TMPDIR
     "#);
     assert_eq!(output(&lab, "counted", "lines").trim(), "6");
     assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 4);
@@ -292,13 +292,11 @@ fn what_goes_wrong_is_said() {
     };
     let all = [
         said("['sh', '-c', 'echo why; exit 3']"),
-        said("['no-such-program']"),
         said("['true']"),
         said("['sh', '-c', 'echo {{}} > $RUNNER_OUTPUT_DATA']"),
     ];
     assert_snapshot!(all.join("\n"), @r#"
     `sh -c echo why; exit 3` failed: exit status: 3 ["why"]
-    cannot start `no-such-program`: No such file or directory (os error 2) (searched in /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin) []
     output `data`: the program wrote nothing to LAB/cache []
     output `data`: LAB/cache []
     "#);
@@ -420,9 +418,304 @@ fn runs(pid: &str) -> bool {
 
 #[test]
 fn what_a_program_leaves_running_ends_with_it() {
-    let lab = Lab::new(&starts("['sh', '-c', 'sleep 60 & echo $! > $RUNNER_OUTPUT_NOTE']"));
+    // In the group of the program, in a session of its own, without a parent, with signals ignored, without its environment.
+    for detached in [
+        "sh -c 'sleep 2; echo LATE' >> $OUT &",
+        "setsid sh -c 'sleep 2; echo LATE' >> $OUT &",
+        "(setsid sh -c 'sleep 2; echo LATE' >> $OUT &)",
+        "nohup setsid sh -c \"trap '' TERM HUP; sleep 2; echo LATE\" >> $OUT 2>/dev/null &",
+        "setsid env -i /bin/sh -c '(sleep 2; echo LATE) & sleep 2' >> $OUT &",
+    ] {
+        let lab = Lab::new(&starts("['sh', 'go.sh']"));
+        lab.write(
+            "go.sh",
+            &format!("OUT=$RUNNER_OUTPUT_NOTE\necho start > $OUT\n{detached}\nsleep 0.2\n"),
+        );
+        lab.summary("run x.toml", 0);
+        assert_eq!(output(&lab, "x", "note"), "start\n", "{detached}");
+        std::thread::sleep(Duration::from_millis(2500));
+        assert_eq!(output(&lab, "x", "note"), "start\n", "{detached}");
+        lab.stdout("cache verify", 0);
+    }
+}
+
+#[test]
+fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
+    // The second one is started by the program, in a session of its own: nothing but its environment tells whose it is.
+    let write = "for i in 1 2 3 4 5 6 7 8; do echo $$ >> $RUNNER_SCRATCH/ckpt; sleep 0.3; done";
+    for script in [
+        write.to_owned(),
+        format!("setsid -w sh -c '{write}'"),
+        format!("setsid -w sh -c '{write}'\ntrue"),
+    ] {
+        let lab = Lab::new(&starts("['sh', 'go.sh']"));
+        lab.write("go.sh", &format!("{script}\ncat $RUNNER_SCRATCH/ckpt > $RUNNER_OUTPUT_NOTE\n"));
+        let mut run = lab.start("run x.toml");
+        assert!(in_time(|| scratch(&lab, "ckpt").is_some()));
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.id())).unwrap();
+        let workers: Vec<&str> = children.split_whitespace().collect();
+        assert!(!workers.is_empty());
+        run.kill().unwrap();
+        for worker in workers {
+            std::process::Command::new("kill").args(["-KILL", worker]).status().unwrap();
+        }
+        run.wait().unwrap();
+        lab.summary("run x.toml", 0);
+        let text = output(&lab, "x", "note");
+        let lines: Vec<&str> = text.lines().collect();
+        let (first, last) = (lines[0], lines[lines.len() - 1]);
+        // What the first one wrote before it was killed is its checkpoint; it wrote nothing after the other began.
+        let begun = lines.iter().position(|line| *line == last).unwrap();
+        assert!(lines[begun..].iter().all(|line| *line == last), "{script}: {text}");
+        assert!(lines[..begun].iter().all(|line| *line == first), "{script}: {text}");
+        assert_eq!(lines.len() - begun, 8, "{script}: {text}");
+        assert!(!runs(first), "{script}");
+    }
+}
+
+#[test]
+fn an_unknown_holder_s_checkpoints_are_not_used() {
+    for (change, expected) in [("", "resumed\n"), ("here", "resumed\n"), ("elsewhere", "begun\n")] {
+        let lab = Lab::new(&starts("['sh', 'go.sh']"));
+        let script =
+            "if [ -e $RUNNER_SCRATCH/ckpt ]; then echo resumed; else echo begun; fi > $RUNNER_OUTPUT_NOTE\necho > $RUNNER_SCRATCH/ckpt\n";
+        lab.write("go.sh", &format!("{script}test -e {}/pass\n", lab.path().display()));
+        lab.summary("run x.toml", 1);
+        lab.write("pass", "");
+        let path = scratch(&lab, "holder.json").unwrap();
+        let mut holder: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(holder["ended"], true, "it has failed, and ended");
+        if !change.is_empty() {
+            holder["ended"] = false.into();
+            // A number that no process has.
+            holder["process"] = (i32::MAX - 1).into();
+        }
+        if change == "elsewhere" {
+            (holder["boot"], holder["machine"]) = ("other".into(), "other".into());
+        }
+        std::fs::write(&path, holder.to_string()).unwrap();
+        lab.summary("run x.toml", 0);
+        assert_eq!(output(&lab, "x", "note"), expected, "{change}");
+    }
+}
+
+/// A stage `a` that gives a file, one that does `run` with it as the input `d`, and one that copies it.
+fn with_input(run: &str) -> Lab {
+    let lab = Lab::new(
+        "[stages.a]\nkind = 'command'\nrun = ['sh', '-c', 'echo orig > $RUNNER_OUTPUT_NOTE']\noutputs = { note = 'file' }\n\
+         [stages.x]\nkind = 'command'\nrun = ['sh', 'go.sh']\ninputs = { d = 'a' }\noutputs = { note = 'file' }\n\
+         [stages.c]\nkind = 'command'\nrun = ['sh', '-c', 'cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_NOTE']\ninputs = { d = 'a' }\noutputs = { note = 'file' }\n",
+    );
+    lab.write("go.sh", run);
+    lab
+}
+
+/// The permissions of all that a store has.
+fn modes(lab: &Lab) -> Vec<(PathBuf, u32)> {
+    let entries = walkdir::WalkDir::new(lab.path().join("cache/v1/objects"))
+        .sort_by_file_name()
+        .into_iter();
+    entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            (entry.into_path(), mode)
+        })
+        .collect()
+}
+
+#[test]
+fn an_input_cannot_be_changed() {
+    let attempts = [
+        "sed -i s/orig/EVIL/ $RUNNER_INPUT_D",
+        "chmod 666 $RUNNER_INPUT_D; echo EVIL >> $RUNNER_INPUT_D",
+        "chmod 777 $(dirname $RUNNER_INPUT_D); echo EVIL > x; mv -f x $RUNNER_INPUT_D",
+        "rm -f $RUNNER_INPUT_D",
+        "chmod 666 $RUNNER_INPUT_D; truncate -s 0 $RUNNER_INPUT_D",
+        "ln $RUNNER_INPUT_D y && echo EVIL > y",
+    ];
+    for attempt in attempts {
+        let lab = with_input(&format!("({attempt})\ncat $RUNNER_INPUT_D > $RUNNER_OUTPUT_NOTE\n"));
+        lab.summary("run x.toml a", 0);
+        let before = modes(&lab);
+        let ended = lab.output("run x.toml x");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(
+            ended.status.code() == Some(0) || said.contains("was changed while the program ran"),
+            "{attempt}: {said}"
+        );
+        let after = modes(&lab);
+        assert!(before.iter().all(|one| after.contains(one)), "{attempt}: {before:?} {after:?}");
+        lab.summary("run x.toml", ended.status.code().unwrap());
+        assert_eq!(output(&lab, "a", "note"), "orig\n", "{attempt}");
+        assert_eq!(output(&lab, "c", "note"), "orig\n", "{attempt}");
+        lab.stdout("cache verify", 0);
+        assert!(scratch(&lab, "inputs").is_none(), "{attempt}");
+    }
+}
+
+#[test]
+fn a_stage_that_changes_its_inputs_fails_where_no_sandbox_holds() {
+    let lab = with_input(
+        "chmod 777 $(dirname $RUNNER_INPUT_D); chmod 666 $RUNNER_INPUT_D; echo EVIL >> $RUNNER_INPUT_D; cp $RUNNER_INPUT_D $RUNNER_OUTPUT_NOTE\n",
+    );
+    lab.write("runner.toml", "[settings]\nsandbox = 'off'\nkeep_going = true\n");
+    let out = lab.stdout("run x.toml --json", 1);
+    assert!(out.contains("input `d` was changed while the program ran"), "{out}");
+    assert_eq!(lab.digests("cache").len(), 2, "nothing is recorded of the stage that failed");
+    assert_eq!(output(&lab, "c", "note"), "orig\n");
+    lab.stdout("cache verify", 0);
+}
+
+#[test]
+fn a_program_writes_only_to_its_own_folders() {
+    let lab = Lab::new(&starts("['sh', 'go.sh']"));
+    let other = lab.path().join("out");
+    std::fs::create_dir(&other).unwrap();
+    lab.write(
+        "go.sh",
+        &format!(
+            "set -e\nfor f in here $TMPDIR/x $RUNNER_SCRATCH/x $RUNNER_OUTPUT_NOTE /dev/null /dev/shm/runner-test-$$; do echo 1 > $f; done\n\
+             rm /dev/shm/runner-test-$$\nmv here $RUNNER_OUTPUT_NOTE\necho said > /dev/stderr\necho 2 > {}/x\n",
+            other.display()
+        ),
+    );
+    let said = |words: &str, code| {
+        let out = lab.stdout(&format!("run x.toml --json {words}"), code);
+        let failed = out.lines().find(|line| line.contains("\"failed\"")).map(str::to_owned);
+        failed
+            .unwrap_or_default()
+            .replace(&lab.path().canonicalize().unwrap().display().to_string(), "LAB")
+    };
+    let failed = said("", 1);
+    assert!(failed.contains("it may not write to LAB/out/x; write to an output"), "{failed}");
+    assert!(!other.join("x").exists());
+    assert!(lab.digests("cache").is_empty());
+    // The setting is meant from its file, and is in no key.
+    lab.write("runner.toml", "[settings]\nwrites = ['out']\n");
+    said("", 0);
+    assert!(other.join("x").exists());
+    let sandbox = |lab: &Lab| {
+        let (key, _) = lab.digests("cache").pop_first().unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(lab.record("cache", &key)).unwrap()).unwrap();
+        record["provenance"]["sandbox"].clone()
+    };
+    assert_eq!(sandbox(&lab), "writes");
+    lab.write("runner.toml", "[settings]\nsandbox = 'off'\n");
+    assert_eq!(lab.plan("x.toml")["x {}"]["state"], "hit");
+}
+
+#[test]
+fn a_sandbox_of_reads_refuses_what_is_not_declared() {
+    let lab = Lab::new(&starts("['sh', 'go.sh']"));
+    lab.write("data.csv", "1,2\n");
+    lab.write("go.sh", &format!("cat {}/data.csv > $RUNNER_OUTPUT_NOTE\n", lab.path().display()));
+    lab.write("runner.toml", "[settings]\nsandbox = 'reads'\n");
+    let out = lab.stdout("run x.toml --json", 1);
+    assert!(out.contains("data.csv, which the stage does not declare"), "{out}");
+    assert!(lab.digests("cache").is_empty());
+    // Declared, it can be read; and so can the interpreter and its libraries.
+    lab.write("x.toml", &starts("['sh', 'go.sh', 'data.csv']"));
+    lab.write("go.sh", "cat $1 > $RUNNER_OUTPUT_NOTE\nls -l / | tail -n 1 > /dev/null\n");
     lab.summary("run x.toml", 0);
-    assert!(in_time(|| !runs(output(&lab, "x", "note").trim())));
+    assert_eq!(output(&lab, "x", "note"), "1,2\n");
+}
+
+#[test]
+fn an_input_may_have_any_number_of_artifacts() {
+    for count in [1_400, 9_000] {
+        let lab = Lab::new(&format!(
+            "[stages.a]\nkind = 'command'\nrun = ['sh', '-c', 'echo 1 > $RUNNER_OUTPUT_O']\noutputs = {{ o = 'file' }}\n\
+             [stages.x]\nkind = 'command'\nrun = ['sh', 'go.sh']\ninputs = {{ d = [{}] }}\noutputs = {{ note = 'file' }}\n",
+            vec!["'a.o'"; count].join(", ")
+        ));
+        lab.write(
+            "go.sh",
+            "set -e\nif [ -d $RUNNER_INPUT_D ]; then set -- $RUNNER_INPUT_D/*; else set -- $RUNNER_INPUT_D; fi\n\
+             echo $# $(cat $1) $(wc -l < $RUNNER_LIST_D) $(cat $(tail -n 1 $RUNNER_LIST_D)) > $RUNNER_OUTPUT_NOTE\n",
+        );
+        lab.summary("run x.toml", 0);
+        assert_eq!(output(&lab, "x", "note"), format!("{count} 1 {count} 1\n"));
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
+    let lab = Lab::new("");
+    program(&lab, "crlf.sh", "#!/bin/sh\r\necho hi > $RUNNER_OUTPUT_NOTE\r\n");
+    program(&lab, "noshebang.sh", "echo hi > $RUNNER_OUTPUT_NOTE\n");
+    let said = |run: &str, more: &str| {
+        lab.write(
+            "x.toml",
+            &format!(
+                "[stages.long]\nkind = 'command'\nrun = ['sh', '-c', 'echo 1 > $RUNNER_OUTPUT_NOTE']\noutputs = {{ note = 'file' }}\n{}inputs = {{ d = 'long' }}\n{more}",
+                starts(run)
+            ),
+        );
+        let planned = lab.output("plan x.toml");
+        let warned = String::from_utf8(planned.stderr).unwrap();
+        assert_eq!(planned.status.code(), Some(0), "{warned}");
+        let ran = lab.output("run x.toml");
+        let failed = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{failed}");
+        assert!(
+            !lab.path().join("cache/v1/records").exists() || lab.digests("cache").is_empty(),
+            "nothing ran"
+        );
+        let message = warned.trim().strip_prefix("warning: ").unwrap().to_owned();
+        assert!(failed.contains(&message), "{failed}");
+        message.replace(&lab.path().display().to_string(), "LAB")
+    };
+    let all = [
+        said("['torchrunn', '--nproc', '2']", ""),
+        said("['tool']", "env = { PATH = '~/bin:/bin' }\n"),
+        said("['./crlf.sh']", ""),
+        said("['./noshebang.sh']", ""),
+    ];
+    assert_snapshot!(all.join("\n"), @r#"
+    stage `x`: no program `torchrunn` in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin): where it is elsewhere, say so in the stage (`env = { PATH = "…" }`)
+    stage `x`: no program `tool` in PATH (~/bin:/bin): `~` stands for nothing there, so write the whole path
+    stage `x`: the first line of `crlf.sh` ends in a carriage return, as on Windows, and so asks for the interpreter `/bin/sh\r`, which is not there: `sed -i 's/\r$//' crlf.sh` mends it
+    stage `x`: `noshebang.sh` has no first line that says what reads it (`#!/bin/sh`): write one, or name the reader first, as in `run = ["sh", "noshebang.sh"]`
+    "#);
+}
+
+#[test]
+fn a_source_s_files_are_those_of_the_key() {
+    for (change, expected) in [
+        ("echo two > src/b.txt", "`b.txt` came into the source `s`"),
+        ("rm src/a.txt", "`a.txt` was removed from the source `s`"),
+        ("echo three > src/a.txt", "`a.txt` was changed"),
+    ] {
+        let lab = Lab::new("");
+        let wait = format!(
+            "echo > $RUNNER_SCRATCH/ready; while [ ! -e {}/go ]; do sleep 0.05; done; echo 1 > $RUNNER_OUTPUT_NOTE",
+            lab.path().display()
+        );
+        lab.write(
+            "x.toml",
+            &format!(
+                "[sources.s]\npath = 'src'\n[stages.long]\nkind = 'command'\nrun = ['sh', '-c', '{wait}']\noutputs = {{ note = 'file' }}\n{}source = 's'\ninputs = {{ d = 'long' }}\n",
+                starts("['sh', '-c', 'cat *.txt > $RUNNER_OUTPUT_NOTE']")
+            ),
+        );
+        std::fs::create_dir(lab.path().join("src")).unwrap();
+        lab.write("src/a.txt", "one\n");
+        lab.write("src/0.txt", "zero\n");
+        let run = lab.start("run x.toml");
+        assert!(in_time(|| scratch(&lab, "ready").is_some()));
+        std::process::Command::new("sh")
+            .args(["-c", change])
+            .current_dir(lab.path())
+            .status()
+            .unwrap();
+        lab.write("go", "");
+        let out = run.wait_with_output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap();
+        assert_eq!(out.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(lab.digests("cache").len(), 1, "nothing is recorded under the key");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use lab::event::StageName;
 use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
 use lab::hash::Digest;
 use lab::stage::Kind;
+use lab::stage::Sandbox;
 use lab::store::{Outputs, Provenance, Record, Store, StoreEntry, StoreError};
 use lab::text::duration;
 
@@ -134,6 +135,7 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
             .collect(),
         threads: exec::cores(),
         device: "cpu".to_owned(),
+        sandbox: Sandbox::default(),
         stage: StageName::default(),
         experiment: String::new(),
         run: String::new(),

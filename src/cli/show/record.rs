@@ -50,6 +50,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
     card.line("took", &took(record));
     card.line("signed", &signed(store, record));
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
+    card.line("sandbox", record.provenance.sandbox.as_deref().unwrap_or_default());
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
     card.lines("params", param_lines(&fingerprint.params));
@@ -143,6 +144,7 @@ mod tests {
             build: Some(Digest::of(b"")),
             cpu_seconds: Some(80.1),
             peak_memory: Some(512_000_000),
+            sandbox: Some("writes".into()),
         };
         assert_eq!(time_and_user(&record), "2023-11-14 22:13:20 UTC by ada");
         assert_eq!(

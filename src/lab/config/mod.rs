@@ -21,6 +21,7 @@ mod param_error;
 mod paths;
 mod range;
 mod remote;
+mod sandbox;
 mod scope;
 mod slip;
 mod stages;
@@ -41,6 +42,7 @@ pub use param_error::{ParamError, ParamProblem};
 pub(crate) use paths::{anchored, is_in_home};
 pub use range::{RangeError, span};
 pub use remote::{RemoteAccess, RemoteEntry};
+pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
@@ -97,6 +99,10 @@ pub struct Settings {
     pub offline: bool,
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
+    /// How far the programs of `command` stages are held to the files that they declare.
+    pub sandbox: SandboxMode,
+    /// Further files and folders that these programs may write to.
+    pub writes: Vec<PathBuf>,
     /// Stores elsewhere, asked in this order for what the store has not.
     pub remotes: Vec<RemoteEntry>,
     /// Public keys (`ed25519:…`) of those whose records count where a signature is required.

@@ -68,7 +68,19 @@ fn paths(tree: &mut ConfigTable) -> Vec<&mut ConfigValue> {
     for (table, value) in tree.iter_mut() {
         let Some(fields) = value.as_table_mut() else { continue };
         match table.as_str() {
-            "settings" => paths.extend(fields.get_mut("store")),
+            "settings" => {
+                for (setting, value) in fields.iter_mut() {
+                    match (setting.as_str(), &value.data) {
+                        ("writes", ValueData::List(_)) => {
+                            if let ValueData::List(folders) = &mut value.data {
+                                paths.extend(folders);
+                            }
+                        }
+                        ("store" | "writes", _) => paths.push(value),
+                        _ => {}
+                    }
+                }
+            }
             "sources" => {
                 for source in fields.values_mut() {
                     match source.data {

@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Executor;
 use super::work_order::{WorkOrder, WorkerMessage};
+use crate::processes::end_users_of;
+use crate::store::Store;
 
 /// Starts workers as processes of the binary `program`, usually this one.
 pub struct LocalExecutor {
@@ -27,6 +29,9 @@ pub struct LocalExecutor {
 /// to the size of the largest block freed so far, up to 32 MB. It would then keep the buffers that an engine has outgrown: a quarter
 /// of its peak memory.
 const MMAP_THRESHOLD_VARIABLE: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
+
+/// The time that what a killed worker has left running gets to end.
+const LEFT_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct WorkerProcess {
     /// Open until the worker is asked to stop.
@@ -75,6 +80,7 @@ impl Executor for LocalExecutor {
             },
         );
         let messages = self.sender.clone();
+        let (folder, key) = (order.store.clone(), order.fingerprint.key());
         std::thread::spawn(move || {
             let begun = Instant::now();
             let mut ended = false;
@@ -90,6 +96,10 @@ impl Executor for LocalExecutor {
             }
             let status = child.wait();
             if !ended {
+                // A worker that was killed could not end what its program has started.
+                if let Ok(scratch) = Store::open(&folder).and_then(|store| store.scratch(&key)) {
+                    end_users_of(&scratch, LEFT_TIMEOUT, |_| ());
+                }
                 let error = status.map_or_else(|error| error.to_string(), describe_exit);
                 let _ = messages.send((
                     index,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{Progress, StageName};
 use crate::fingerprint::Fingerprint;
+use crate::stage::Sandbox;
 use crate::store::{Outputs, Provenance};
 
 /// One stage to run, with all that a worker needs to know: the first line on its standard input.
@@ -22,6 +23,9 @@ pub struct WorkOrder {
     pub inputs: BTreeMap<String, Vec<PathBuf>>,
     pub threads: usize,
     pub device: String,
+    /// How far a program that the stage starts is held to its own files.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     /// For the record.
     pub stage: StageName,
     pub experiment: String,

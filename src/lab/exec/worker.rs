@@ -124,9 +124,10 @@ fn run(
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let sender = ProgressSender::new(output);
+    let (sender, held_by) = (ProgressSender::new(output), RefCell::new(None));
     stage.run(&StageContext {
         inputs: &order.inputs,
+        digests: &order.fingerprint.inputs,
         outputs: workspace.path(),
         scratch: &scratch,
         files: &order.fingerprint.files,
@@ -136,11 +137,15 @@ fn run(
         threads: order.threads,
         device: &order.device,
         memory: machine::available_memory(),
+        sandbox: &order.sandbox,
+        alone: true,
+        held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
         progress: &|progress| sender.send(progress),
         stop: &|| stop.is_requested(),
     })?;
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
+    record.provenance.sandbox = held_by.into_inner();
     if let Some(path) = &order.sign {
         record.sign(&signing_key(path)?);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use super::Sandbox;
 use crate::event::Progress;
 use crate::hash::Digest;
 use crate::source::{DigestAlgorithm, SOURCE, Source, SourceFiles};
@@ -12,6 +13,8 @@ use crate::source::{DigestAlgorithm, SOURCE, Source, SourceFiles};
 pub struct StageContext<'a> {
     /// The artifacts by input port, in the order of the references.
     pub inputs: &'a BTreeMap<String, Vec<PathBuf>>,
+    /// The digests of these artifacts, by input port.
+    pub digests: &'a BTreeMap<String, Vec<Digest>>,
     /// The folder for the outputs: each output port is a file or a folder of the port's name in it.
     pub outputs: &'a Path,
     /// A folder of the stage's key that outlives a killed worker: for checkpoints.
@@ -28,6 +31,12 @@ pub struct StageContext<'a> {
     pub device: &'a str,
     /// The memory that the stage may use, in bytes; `None` when it is not known.
     pub memory: Option<u64>,
+    /// How far a program that the stage starts is held to its own files.
+    pub sandbox: &'a Sandbox,
+    /// Told how far it was, for the record: `writes`, `reads`, `off`, `none`.
+    pub held_by: &'a dyn Fn(&str),
+    /// Whether the stage has this process to itself: then all children of the process are its own, and end with it.
+    pub alone: bool,
     /// Reports the stage's progress; cheap, may be called at every step.
     pub progress: &'a dyn Fn(Progress),
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].

@@ -77,6 +77,11 @@ pub trait Stage {
         None
     }
 
+    /// What keeps the stage from being started on this machine, as far as can be seen before its inputs are there: a message.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the output depends on the seed.
     fn draws(&self) -> bool;
 

@@ -7,9 +7,11 @@ mod context;
 mod implied;
 mod kind;
 mod port;
+mod sandbox;
 
 pub use argument::Argument;
 pub use context::{StageContext, StageError, failed};
 pub use implied::ImpliedParam;
 pub use kind::{Kind, Parse, Stage};
 pub use port::{Input, Output, PortType, is_port};
+pub use sandbox::Sandbox;

@@ -194,7 +194,7 @@ impl Store {
     /// Removes the checkpoints of a stage that has ended.
     pub fn clear_scratch(&self, key: &Digest) {
         // A checkpoint that stays only costs space: a later one of the same key replaces it.
-        let _ = std::fs::remove_dir_all(self.root.join("scratch").join(key.to_string()));
+        let _ = tmp::remove_folder(&self.root.join("scratch").join(key.to_string()));
     }
 
     /// The folder of one run, for its events and logs; created if it is missing.

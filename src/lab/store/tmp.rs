@@ -2,6 +2,7 @@
 //! process left it behind or it is still needed.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
@@ -50,7 +51,7 @@ impl Store {
             if is_abandoned {
                 // A file that stays only costs space; another process may be removing it, too.
                 let _ = match entry.file_type() {
-                    Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+                    Ok(kind) if kind.is_dir() => remove_folder(&entry.path()),
                     _ => std::fs::remove_file(entry.path()),
                 };
             }
@@ -62,6 +63,20 @@ impl Store {
             }
         }
     }
+}
+
+/// Removes a folder, even where it has folders that may not be changed: a program's inputs are in such.
+pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+    if std::fs::remove_dir_all(path).is_ok() {
+        return Ok(());
+    }
+    for entry in WalkDir::new(path).into_iter().map_while(Result::ok) {
+        if entry.file_type().is_dir() {
+            // What cannot be changed is told by the removal.
+            let _ = std::fs::set_permissions(entry.path(), std::fs::Permissions::from_mode(0o755));
+        }
+    }
+    std::fs::remove_dir_all(path)
 }
 
 /// The time since the last change at `path`, by the clock of the file server.

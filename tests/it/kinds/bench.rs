@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
-use lab::stage::{Kind, Stage, StageContext, StageError};
+use lab::stage::{Kind, Sandbox, Stage, StageContext, StageError};
 use learn::dataset::{self, Row};
 use learn::model::{self, Architecture, Model};
 use learn::tokenizer::{Tokenizer, TokenizerStyle};
@@ -133,6 +133,10 @@ impl Bench {
             threads: self.threads,
             device: "cpu",
             memory: None,
+            digests: &BTreeMap::new(),
+            sandbox: &Sandbox::default(),
+            held_by: &|_| {},
+            alone: false,
             progress: &|progress| self.told.borrow_mut().push(progress),
             stop: &|| {
                 asked.set(asked.get() + 1);

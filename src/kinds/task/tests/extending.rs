@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::artifact;
 use crate::metrics::names;
-use lab::stage::StageContext;
+use lab::stage::{Sandbox, StageContext};
 use learn::dataset::{self, Answer};
 
 const PAGE: &str = include_str!("../../../../docs/extending.md");
@@ -57,6 +57,10 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             threads: 1,
             device: "cpu",
             memory: None,
+            digests: &BTreeMap::new(),
+            sandbox: &Sandbox::default(),
+            held_by: &|_| {},
+            alone: false,
             progress: &|_| {},
             stop: &|| false,
         })

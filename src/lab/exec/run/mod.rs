@@ -26,6 +26,7 @@ use super::origin::RunOrigin;
 use super::scheduler::RunLimits;
 use crate::event::Reporter;
 use crate::plan::{Plan, Resolver};
+use crate::stage::Sandbox;
 use crate::store::remote::Remotes;
 use crate::store::{Store, StoreError};
 use run_loop::RunLoop;
@@ -35,6 +36,8 @@ use run_loop::RunLoop;
 pub struct RunOptions {
     pub limits: RunLimits,
     pub device: String,
+    /// How far the programs of stages are held to their own files.
+    pub sandbox: Sandbox,
     /// The run's name: its folder in the store.
     pub run: String,
     /// Remote stores that inputs may come from and that results are uploaded to.

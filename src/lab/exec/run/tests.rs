@@ -255,6 +255,7 @@ impl Bench {
                 keep_going: self.keep_going,
             },
             device: "cpu".to_owned(),
+            sandbox: Sandbox::default(),
             run: "r".to_owned(),
             remotes: Remotes::none(),
             origin: RunOrigin::default(),

@@ -147,7 +147,12 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
         || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
     if must && provided.known {
         let file = anchored(text, folders.own, folders.home);
-        let what = if file.is_dir() { "is a folder" } else { "is not there" };
+        let what = match std::fs::symlink_metadata(&file) {
+            Ok(_) if file.is_dir() => "is a folder",
+            Ok(about) if about.is_symlink() && !file.exists() => "is a link to something that is not there",
+            Ok(_) => "is no file",
+            Err(_) => "is not there",
+        };
         let problem = Diagnostic::new(format!("no file `{text}`")).label(format!("{} {what}", file.display()));
         return Err(problem.help("a path is meant from the file that says it; further files come with a `source`"));
     }
