@@ -23,6 +23,8 @@ pub(super) struct ExperimentReader {
     pub files: Vec<LayerFile>,
     pub origins: OriginCounter,
     pub problems: Diagnostics,
+    /// The home folder, for paths that begin with `~/`.
+    home: Option<String>,
     /// The files being read, each extending the next.
     open: Vec<PathBuf>,
     /// Each file counts once, where it is first extended, so that a base shared by two does not undo what one of them changed.
@@ -40,6 +42,11 @@ fn project_file(folder: &Path) -> Option<PathBuf> {
 }
 
 impl ExperimentReader {
+    /// A reader that has read nothing yet.
+    pub fn at_home(home: Option<String>) -> Self {
+        Self { home, ..Self::default() }
+    }
+
     /// Reads the user's file and the project's, which hold settings alone.
     pub fn settings(&mut self, folder: &Path, user_file: Option<&Path>) {
         let user = user_file.filter(|path| path.exists());
@@ -114,7 +121,7 @@ impl ExperimentReader {
         let source = Arc::new(SourceText { name, text });
         match text::document(&source, &mut self.origins) {
             Ok(mut tree) => {
-                anchor(&mut tree, path);
+                anchor(&mut tree, path, self.home.as_deref());
                 Some(tree)
             }
             Err(problem) => {
@@ -125,20 +132,21 @@ impl ExperimentReader {
     }
 }
 
-/// The paths in a file's settings and sources, or in those of a profile, are meant from that file.
-fn anchor(tree: &mut ConfigTable, path: &Path) {
+/// The paths in a file's settings and sources, or in those of a profile, are meant from that file; `~/` is the home folder, as in a shell.
+fn anchor(tree: &mut ConfigTable, path: &Path, home: Option<&str>) {
     let folder = path.parent().unwrap_or(Path::new(""));
+    let anchor_path = |path: &mut ConfigValue| anchor_path(path, folder, home);
     if let Some(store) = fields(tree, "settings").and_then(|settings| settings.get_mut("store")) {
-        anchor_path(store, folder);
+        anchor_path(store);
     }
     for source in fields(tree, "sources").into_iter().flat_map(ConfigTable::values_mut) {
         match &mut source.data {
-            ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(|path| anchor_path(path, folder)),
-            _ => anchor_path(source, folder),
+            ValueData::Table(fields) => fields.get_mut("path").into_iter().for_each(anchor_path),
+            _ => anchor_path(source),
         }
     }
     for profile in fields(tree, "profile").into_iter().flat_map(ConfigTable::values_mut) {
-        profile.as_table_mut().into_iter().for_each(|profile| anchor(profile, path));
+        profile.as_table_mut().into_iter().for_each(|profile| anchor(profile, path, home));
     }
 }
 
@@ -146,9 +154,11 @@ fn fields<'a>(tree: &'a mut ConfigTable, table: &str) -> Option<&'a mut ConfigTa
     tree.get_mut(table)?.as_table_mut()
 }
 
-fn anchor_path(path: &mut ConfigValue, folder: &Path) {
+fn anchor_path(path: &mut ConfigValue, folder: &Path, home: Option<&str>) {
     if let ValueData::Text(path) = &mut path.data {
-        *path = folder.join(&*path).to_string_lossy().into_owned();
+        let below_home = path.strip_prefix("~/").zip(home);
+        let whole = below_home.map_or_else(|| folder.join(&*path), |(rest, home)| Path::new(home).join(rest));
+        *path = whole.to_string_lossy().into_owned();
     }
 }
 

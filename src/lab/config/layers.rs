@@ -100,7 +100,7 @@ impl EntryOrder {
 /// # Errors
 /// When a file cannot be read or is not TOML, a key is unknown, or a profile or an override names nothing.
 pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
-    let mut reader = ExperimentReader::default();
+    let mut reader = reader(&options.environment);
     let folder = options.file.parent().unwrap_or(Path::new(""));
     reader.settings(folder, options.user_file.as_deref());
     reader.experiment(&options.file, None);
@@ -112,7 +112,7 @@ pub fn layer(options: &LoadOptions) -> Result<Document, Vec<Diagnostic>> {
 /// # Errors
 /// When a file cannot be read or is not TOML, or a setting is wrong.
 pub fn load_settings(options: &SettingsOptions) -> Result<Settings, Vec<Diagnostic>> {
-    let mut reader = ExperimentReader::default();
+    let mut reader = reader(&options.environment);
     reader.settings(&options.folder, options.user_file.as_deref());
     let mut environment = options.environment.clone();
     environment.retain(|(name, _)| !name.starts_with("RUNNER_PARAMS__") && !name.starts_with("RUNNER_MATRIX__"));
@@ -130,6 +130,12 @@ pub fn load_settings(options: &SettingsOptions) -> Result<Settings, Vec<Diagnost
     } else {
         Err(problems.into_vec())
     }
+}
+
+/// A reader that knows the home folder.
+fn reader(environment: &[(String, String)]) -> ExperimentReader {
+    let home = environment.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
+    ExperimentReader::at_home(home.map(|(_, home)| home.clone()))
 }
 
 fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Vec<Diagnostic>> {
