@@ -1,7 +1,7 @@
 //! The environment of this process: its variables and the user's folder of configuration.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The environment variables that are valid Unicode, sorted by name.
 pub(super) fn variables() -> Vec<(String, String)> {
@@ -29,9 +29,42 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
     Some(base.join("runner"))
 }
 
+/// A path whose first part is `~` is below the home folder, as in a shell; nobody means a folder of that name. Settings and variables
+/// come here without a shell, and shells leave `--store=~/x` as it is.
+///
+/// # Errors
+/// When there is no home, or the path begins with another user's (`~ada`).
+pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, String> {
+    let mut parts = path.components();
+    let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
+    if !first.starts_with('~') {
+        return Ok(path.to_owned());
+    }
+    let shown = path.display();
+    if first != "~" {
+        return Err(format!("`{shown}` begins with `~`: write the path in full, or `./{shown}` for a folder of that name"));
+    }
+    let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
+    let (_, home) = home.ok_or_else(|| format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"))?;
+    Ok(Path::new(home).join(parts.as_path()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let home = [("HOME".to_owned(), "/home/ada".to_owned())];
+        let path = |text: &str| without_tilde(Path::new(text), &home).map(|path| path.display().to_string());
+        assert_eq!(path("~/cache"), Ok("/home/ada/cache".to_owned()));
+        assert_eq!(path("~"), Ok("/home/ada".to_owned()));
+        for unchanged in ["cache", "/a/~/b", "a~", "./~/x"] {
+            assert_eq!(path(unchanged), Ok(unchanged.to_owned()));
+        }
+        assert!(path("~bob/x").unwrap_err().contains("`./~bob/x`"));
+        assert!(without_tilde(Path::new("~/x"), &[]).unwrap_err().contains("HOME is not set"));
+    }
 
     #[test]
     fn the_config_folder_is_that_of_xdg_or_in_the_home() {
