@@ -201,7 +201,9 @@ fn section(title: &str, lines: &[(String, &str)]) -> String {
         .max()
         .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
-    let lines = lines.iter().map(|(line, origin)| format!("{line:width$}  # {}\n", printable(origin)));
+    let lines = lines
+        .iter()
+        .map(|(line, origin)| format!("{line:width$}  # {}\n", printable(origin)));
     head + &lines.collect::<String>()
 }
 

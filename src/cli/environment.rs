@@ -42,7 +42,9 @@ pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Resu
     }
     let shown = path.display();
     if first != "~" {
-        return Err(format!("`{shown}` begins with `~`: write the path in full, or `./{shown}` for a folder of that name"));
+        return Err(format!(
+            "`{shown}` begins with `~`: write the path in full, or `./{shown}` for a folder of that name"
+        ));
     }
     let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
     let (_, home) = home.ok_or_else(|| format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"))?;

@@ -165,11 +165,7 @@ fn print(text: &str) -> Result<Exit, CliError> {
 
 /// Prints a result for programs on standard output, as it is; on a terminal, without control characters.
 fn print_data(text: &str) -> Result<Exit, CliError> {
-    if io::stdout().is_terminal() {
-        print(text)
-    } else {
-        write_out(text)
-    }
+    if io::stdout().is_terminal() { print(text) } else { write_out(text) }
 }
 
 /// Prints a JSON value on one line.

@@ -230,7 +230,11 @@ pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
     let path = match &args.to {
         None => store.object(&artifact.digest),
         Some(folder) => {
-            let path = folder.join(clean_file_name(&format!("{}-{port}", stage.replace(['[', ']'], "")), "-_.", MAX_NAME));
+            let path = folder.join(clean_file_name(
+                &format!("{}-{port}", stage.replace(['[', ']'], "")),
+                "-_.",
+                MAX_NAME,
+            ));
             std::fs::create_dir_all(folder).map_err(|error| CliError::Write(folder.clone(), error))?;
             let copied = store.copy_out(&artifact, &path, args.hard_link);
             copied.map_err(|error| CliError::Write(path.clone(), error))?;

@@ -74,7 +74,10 @@ mod tests {
         std::os::unix::fs::symlink(&bad, folder.path().join("link")).unwrap();
         let refused = check_place("the store", &folder.path().join("link/not/yet")).unwrap_err();
         let text = refused.render(false);
-        assert!(text.starts_with("error: the store is not UTF-8: `/") && text.contains("b\u{fffd}d`; paths"), "{text}");
+        assert!(
+            text.starts_with("error: the store is not UTF-8: `/") && text.contains("b\u{fffd}d`; paths"),
+            "{text}"
+        );
         assert_eq!(refused.exit(), crate::cli::Exit::Usage);
     }
 }

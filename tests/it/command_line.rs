@@ -186,7 +186,10 @@ fn commands_that_read_make_no_store_and_say_when_there_is_none() {
             let output = lab.output(&format!("{words} --store {store}"));
             let error = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(code), "{words} --store {store}: {error}");
-            if !["plan", "graph", "report", "diff", "config", "cache dir", "cache push"].iter().any(|begin| words.starts_with(begin)) {
+            if !["plan", "graph", "report", "diff", "config", "cache dir", "cache push"]
+                .iter()
+                .any(|begin| words.starts_with(begin))
+            {
                 let said = format!("error: no store in {store}: ");
                 assert!(error.starts_with(&said), "{words}: {error}");
             }

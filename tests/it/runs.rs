@@ -211,9 +211,16 @@ fn workers_run_the_build_that_the_run_began_with() {
         let lab = Lab::new("");
         lab.write("x.toml", &TWO_STAGES.replace("HERE", lab.path().to_str().unwrap()));
         let program = lab.path().join("runner");
-        std::fs::copy(env!("CARGO_BIN_EXE_runner"), &program).unwrap();
+        // By another process: what this one has open for writing, a test beside it may hold open for a moment, and then it cannot be run.
+        let copied = Command::new("cp")
+            .args([env!("CARGO_BIN_EXE_runner"), program.to_str().unwrap()])
+            .status();
+        assert!(copied.unwrap().success());
         let mut command = Command::new(&program);
-        command.args(["run", "x.toml", "--json"]).current_dir(lab.path()).env("XDG_CONFIG_HOME", lab.path());
+        command
+            .args(["run", "x.toml", "--json"])
+            .current_dir(lab.path())
+            .env("XDG_CONFIG_HOME", lab.path());
         let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut events = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
         events.by_ref().find(|line| line.contains("\"started\"")).unwrap();
@@ -258,7 +265,10 @@ outputs = { x = "file" }
     let text = failure("bar");
     assert!(text.contains("\n  | 3000% of 3000\n  | the error\n  log: "), "{text}");
     let text = failure("long");
-    assert!(text.contains("\n  | …aaaa") && text.contains("\n  | the error\n  log: ") && text.len() < 2000, "{text}");
+    assert!(
+        text.contains("\n  | …aaaa") && text.contains("\n  | the error\n  log: ") && text.len() < 2000,
+        "{text}"
+    );
 }
 
 fn pid(child: &Child) -> Pid {

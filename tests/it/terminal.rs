@@ -32,7 +32,15 @@ fn terminal(columns: u16) -> (OwnedFd, File) {
         ws_ypixel: 0,
     };
     // SAFETY: the pointers are to live numbers and a live size, or null, which asks for the default.
-    let opened = unsafe { libc::openpty(&raw mut person, &raw mut program, std::ptr::null_mut(), std::ptr::null(), &raw const size) };
+    let opened = unsafe {
+        libc::openpty(
+            &raw mut person,
+            &raw mut program,
+            std::ptr::null_mut(),
+            std::ptr::null(),
+            &raw const size,
+        )
+    };
     assert_eq!(opened, 0);
     // SAFETY: both were opened just now, and nothing else owns them.
     unsafe { (OwnedFd::from_raw_fd(program), File::from_raw_fd(person)) }
@@ -182,7 +190,9 @@ fn names_and_values_draw_nothing_on_any_terminal() {
             check(words, &text);
         }
         let output = lab.output(words);
-        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+        let text = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+            .concat();
         // What a program reads is as it is written; TOML and JSON write it as an escape.
         check(words, &text);
     }
@@ -212,13 +222,21 @@ fn the_other_end_may_be_gone() {
             let mut command = Command::new("bash");
             // A reader that has ended before the first byte.
             let script = format!("(sleep 0.05; exec '{program}' {words}) {redirection}");
-            let output = command.arg("-c").arg(script).current_dir(lab.path()).env("XDG_CONFIG_HOME", lab.path());
+            let output = command
+                .arg("-c")
+                .arg(script)
+                .current_dir(lab.path())
+                .env("XDG_CONFIG_HOME", lab.path());
             let output = output.output().unwrap();
             let error = String::from_utf8_lossy(&output.stderr);
             let expected = i32::from(end == "/dev/full");
             assert_eq!(output.status.code(), Some(expected), "{words} to {end}: {error}");
             assert!(!error.contains("panicked"), "{words} to {end}: {error}");
-            assert_eq!(error.contains("No space left on device"), expected == 1, "{words} to {end}: {error}");
+            assert_eq!(
+                error.contains("No space left on device"),
+                expected == 1,
+                "{words} to {end}: {error}"
+            );
         }
     }
 }
@@ -238,7 +256,11 @@ fn an_ignored_hang_up_stays_ignored() {
     let program = env!("CARGO_BIN_EXE_runner");
     let script = format!("trap '' HUP; exec '{program}' run x.toml");
     let mut command = Command::new("sh");
-    command.arg("-c").arg(script).current_dir(lab.path()).env("XDG_CONFIG_HOME", lab.path());
+    command
+        .arg("-c")
+        .arg(script)
+        .current_dir(lab.path())
+        .env("XDG_CONFIG_HOME", lab.path());
     let mut run = command.stderr(Stdio::piped()).spawn().unwrap();
     let process = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
     for _ in 0..3 {
@@ -267,7 +289,12 @@ outputs = { x = "file" }
     let mut command = Command::new("bash");
     let runner = env!("CARGO_BIN_EXE_runner");
     let script = format!("set -m; stty tostop; '{runner}' run x.toml & sleep 0.1; wait %1");
-    command.arg("-c").arg(script).current_dir(lab.path()).env("XDG_CONFIG_HOME", lab.path()).env("TERM", "xterm");
+    command
+        .arg("-c")
+        .arg(script)
+        .current_dir(lab.path())
+        .env("XDG_CONFIG_HOME", lab.path())
+        .env("TERM", "xterm");
     command.stdin(program.try_clone().unwrap());
     command.stdout(program.try_clone().unwrap());
     command.stderr(program.try_clone().unwrap());

@@ -207,7 +207,6 @@ fn describe_exit(status: ExitStatus) -> String {
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::PermissionsExt;
 
     use serde_json::json;
 
@@ -240,12 +239,14 @@ mod tests {
         }
     }
 
-    /// A folder with a program in place of the worker.
+    /// A folder with a program in place of the worker. Another process writes it: a file that is open for writing cannot be run, and a
+    /// test beside this one may start a process, which has all files open for a moment.
     fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut writer = Command::new("sh");
+        writer.args(["-c", r#"printf '%s\n' "$1" > "$2" && chmod +x "$2""#, "sh"]);
+        assert!(writer.arg(format!("#!/bin/sh\n{script}")).arg(&path).status().unwrap().success());
         (folder, path)
     }
 

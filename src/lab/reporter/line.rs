@@ -1,5 +1,6 @@
 //! The lines that reporters for people print, in the same words with and without a terminal.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::CommandHints;
@@ -181,7 +182,7 @@ fn uploaded(count: usize, of: usize, size: u64, failed: &[String], hints: &dyn C
 }
 
 /// A name, printable, without its middle if it is very long.
-fn short(name: impl ToString) -> String {
+fn short(name: &dyn Display) -> String {
     shortened(&name.to_string(), MAX_COLUMNS)
 }
 
@@ -318,7 +319,10 @@ mod tests {
             reason: "param `a` changed:\n\x1b[31mx → y",
         };
         let line = text(&started);
-        assert!(line.starts_with("started score[0] (ask=xx") && line.ends_with("xx): param `a` changed: x → y"), "{line}");
+        assert!(
+            line.starts_with("started score[0] (ask=xx") && line.ends_with("xx): param `a` changed: x → y"),
+            "{line}"
+        );
         assert_eq!(line.lines().count(), 1);
         assert!(line.chars().count() < 350, "{line}");
         let started = RunLine::RunStarted {
@@ -347,7 +351,10 @@ mod tests {
         let lines: Vec<&str> = lines.lines().collect();
         assert!(lines[0].starts_with("a failed after 1.0s: eee") && lines[0].len() < 600);
         assert_eq!(lines[1], "    finished b");
-        assert_eq!((lines.len(), lines[MAX_ERROR_LINES + 1]), (MAX_ERROR_LINES + 4, "    … (961 more lines)"));
+        assert_eq!(
+            (lines.len(), lines[MAX_ERROR_LINES + 1]),
+            (MAX_ERROR_LINES + 4, "    … (961 more lines)")
+        );
     }
 
     #[test]

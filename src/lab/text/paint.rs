@@ -63,24 +63,24 @@ impl Paint {
     /// Unicode signs of ours where the terminal shows none. Everything that is printed goes through here, whatever it is made of.
     pub fn finish(self, text: &str) -> String {
         let clean = if self.on && text.contains('\x1b') {
-            self.keep_codes(text)
+            keep_codes(text)
         } else {
             printable_lines(text).into_owned()
         };
         if self.is_ascii { in_ascii(&clean) } else { clean }
     }
+}
 
-    /// Cleans the pieces between our colours.
-    fn keep_codes(self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some((at, code)) = next_code(rest) {
-            out += &printable_lines(&rest[..at]);
-            out += code;
-            rest = &rest[at + code.len()..];
-        }
-        out + &printable_lines(rest)
+/// Cleans the pieces between our colours.
+fn keep_codes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, code)) = next_code(rest) {
+        out += &printable_lines(&rest[..at]);
+        out += code;
+        rest = &rest[at + code.len()..];
     }
+    out + &printable_lines(rest)
 }
 
 /// The first of our sequences in a text.

@@ -26,7 +26,9 @@ impl Scores {
         let mut metrics: BTreeSet<String> = finished().flat_map(|score| single_values(score).into_keys()).collect();
         metrics.retain(|name| !maps.contains(name.as_str()));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let titles = axes.iter().map(|axis| axis_title(axis, |title| is_ours(title) || metrics.contains(title)));
+        let titles = axes
+            .iter()
+            .map(|axis| axis_title(axis, |title| is_ours(title) || metrics.contains(title)));
         let ours = |title: &str| title.to_owned();
         let head = ["stage", "iteration"].map(ours).into_iter().chain(titles).chain(["data"].map(ours));
         writer.write_record(head.chain(metrics.iter().cloned()))?;

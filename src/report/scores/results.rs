@@ -88,7 +88,12 @@ impl Scores {
         };
         let rows = lead::table_rows(rows.iter().map(|row| (*row, line(row))));
         let title = title.to_owned();
-        ReportTable { title, column_groups, rows }.with_axes_apart()
+        ReportTable {
+            title,
+            column_groups,
+            rows,
+        }
+        .with_axes_apart()
     }
 }
 

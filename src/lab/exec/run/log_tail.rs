@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::text::cut_line;
+use crate::text::{cut_line, printable};
 
 /// The most lines that are reported.
 const MAX_LINES: usize = 20;
@@ -52,8 +52,8 @@ fn read_end(log: &Path) -> io::Result<(Vec<u8>, bool)> {
 /// A line as it stands in the end: a carriage return begins it anew, a backspace takes a character back.
 fn last_state(line: &str) -> String {
     let states = line.split('\r').map(without_taken_back);
-    let shown = states.filter(|state| !crate::text::printable(state).trim().is_empty());
-    shown.last().unwrap_or_default()
+    let mut shown = states.filter(|state| !printable(state).trim().is_empty());
+    shown.next_back().unwrap_or_default()
 }
 
 fn without_taken_back(state: &str) -> String {
@@ -92,8 +92,13 @@ mod tests {
 
     #[test]
     fn a_progress_bar_is_shown_in_its_last_state() {
-        let bar: String = (0..=100).map(|percent| format!("\r{percent:3}%|####| {percent}/100 [00:01]")).collect();
-        assert_eq!(tail_of(format!("{bar}\nthe error\n").as_bytes()), ["100%|####| 100/100 [00:01]", "the error"]);
+        let bar: String = (0..=100)
+            .map(|percent| format!("\r{percent:3}%|####| {percent}/100 [00:01]"))
+            .collect();
+        assert_eq!(
+            tail_of(format!("{bar}\nthe error\n").as_bytes()),
+            ["100%|####| 100/100 [00:01]", "the error"]
+        );
         assert_eq!(tail_of(b" 50%\r 99%\r"), [" 99%"], "an end of the line still to come");
         assert_eq!(tail_of(b" 99%\r       \rdone\r\n"), ["done"], "a bar that was wiped out");
         assert_eq!(tail_of(b"\r\x1b[K 50%\r\x1b[K\r\n"), [" 50%"], "a sequence is no text");
