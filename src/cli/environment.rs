@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::CliError;
+
 /// The environment variables that are valid Unicode, sorted by name.
 pub(super) fn variables() -> Vec<(String, String)> {
     let variable = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
@@ -34,7 +36,7 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When there is no home, or the path begins with another user's (`~ada`).
-pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, String> {
+pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, CliError> {
     let mut parts = path.components();
     let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
     if !first.starts_with('~') {
@@ -42,12 +44,12 @@ pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Resu
     }
     let shown = path.display();
     if first != "~" {
-        return Err(format!(
-            "`{shown}` begins with `~`: write the path in full, or `./{shown}` for a folder of that name"
-        ));
+        let advice = format!("write the path in full, or `./{shown}` for a folder of that name");
+        return Err(CliError::Usage(format!("`{shown}` begins with `~`: {advice}")));
     }
     let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
-    let (_, home) = home.ok_or_else(|| format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"))?;
+    let lacks = || CliError::Usage(format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"));
+    let (_, home) = home.ok_or_else(lacks)?;
     Ok(Path::new(home).join(parts.as_path()))
 }
 
@@ -57,15 +59,19 @@ mod tests {
 
     #[test]
     fn a_tilde_is_the_home_folder() {
+        let said = |path: Result<PathBuf, CliError>| match path {
+            Ok(path) => path.display().to_string(),
+            Err(error) => error.render(false),
+        };
         let home = [("HOME".to_owned(), "/home/ada".to_owned())];
-        let path = |text: &str| without_tilde(Path::new(text), &home).map(|path| path.display().to_string());
-        assert_eq!(path("~/cache"), Ok("/home/ada/cache".to_owned()));
-        assert_eq!(path("~"), Ok("/home/ada".to_owned()));
+        let path = |text: &str| said(without_tilde(Path::new(text), &home));
+        assert_eq!(path("~/cache"), "/home/ada/cache");
+        assert_eq!(path("~"), "/home/ada");
         for unchanged in ["cache", "/a/~/b", "a~", "./~/x"] {
-            assert_eq!(path(unchanged), Ok(unchanged.to_owned()));
+            assert_eq!(path(unchanged), unchanged);
         }
-        assert!(path("~bob/x").unwrap_err().contains("`./~bob/x`"));
-        assert!(without_tilde(Path::new("~/x"), &[]).unwrap_err().contains("HOME is not set"));
+        assert!(path("~bob/x").contains("`./~bob/x`"));
+        assert!(said(without_tilde(Path::new("~/x"), &[])).contains("HOME is not set"));
     }
 
     #[test]

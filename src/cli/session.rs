@@ -180,7 +180,7 @@ pub fn remotes(settings: &Settings) -> Remotes {
 /// When it begins with `~` and there is no such home, or a link leads to a folder that is not UTF-8.
 pub fn folder(settings: &Settings) -> Result<PathBuf, CliError> {
     let folder = settings.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
-    let folder = environment::without_tilde(&folder, &environment::variables()).map_err(CliError::Usage)?;
+    let folder = environment::without_tilde(&folder, &environment::variables())?;
     utf8::check_place("the folder of the store", &folder)?;
     Ok(folder)
 }
