@@ -144,7 +144,7 @@ impl Store {
         match root.canonicalize() {
             Ok(root) if root.join("objects").is_dir() => Ok(Some(Self::at(root))),
             Ok(_) => Ok(None),
-            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::io("open", &root)(error)),
         }
     }
