@@ -6,13 +6,14 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Component, Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
+use super::session::StoreUse;
 use super::warning::warn;
 use super::{CliError, Exit, Session, print, session, signing_key};
 use lab::plan::{Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
 use lab::store::{Artifact, BundleContents, BundleError, BundleFiles, Store};
-use lab::text::bytes;
+use lab::text::{bytes, clean_file_name};
 
 /// Pack an experiment with its records and artifacts into one archive
 #[derive(Clone, Debug, clap::Args)]
@@ -50,14 +51,15 @@ pub struct UnbundleArgs {
 /// When the experiment is wrong, or something cannot be read or written.
 pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     let document = args.experiment.document(&ExecutionArgs::default())?;
-    let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
+    let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Find)?.plan(&Selection::default())?;
     let beside = ProgramFiles::of(&plan, &document.files)?;
     let (experiment, files) = bundled_files(&document.file, document.files.iter().chain(&beside.packed))?;
     let (keys, artifacts) = select_hits(&plan, &args.with)?;
     let out = args
         .out
         .clone()
-        .unwrap_or_else(|| PathBuf::from(format!("{}.tar", plan.dag.experiment)));
+        // The file may come from elsewhere: its name names nothing outside of the working folder.
+        .unwrap_or_else(|| PathBuf::from(clean_file_name(&plan.dag.experiment, "-_. ", 150) + ".tar"));
     // Write to a temporary file first: a truncated archive must not stay under the final name.
     let cannot = |error: std::io::Error| CliError::Write(out.clone(), error);
     let folder = out
@@ -96,7 +98,7 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
 pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, CliError> {
     // The settings of the bundled experiment are not used: it must not decide whom to trust.
     let settings = session::settings(&args.folder, &args.store)?;
-    let store = Store::open(&session::folder(&settings))?.trusting(signing_key::trust(&settings)?);
+    let store = Store::open(&session::folder(&settings)?)?.trusting(signing_key::trust(&settings)?);
     let cannot = |error: std::io::Error| CliError::Usage(format!("cannot read {}: {error}", args.bundle.display()));
     let file = File::open(&args.bundle).map_err(cannot)?;
     let contents = store

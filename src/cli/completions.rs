@@ -22,5 +22,5 @@ pub struct CompletionsArgs {
 pub fn completions(args: &CompletionsArgs) -> Result<Exit, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "runner", &mut script);
-    super::print(&String::from_utf8_lossy(&script))
+    super::write_out(&String::from_utf8_lossy(&script))
 }

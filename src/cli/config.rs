@@ -10,6 +10,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use lab::config::{ConfigTable, ConfigValue, Document, Experiment, KEYS, TRUST, expand, key_text};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
+use lab::text::printable;
 
 /// Print the effective values of an experiment, each with its origin
 #[derive(Clone, Debug, clap::Args)]
@@ -200,7 +201,9 @@ fn section(title: &str, lines: &[(String, &str)]) -> String {
         .max()
         .unwrap_or(0);
     let head = if title.is_empty() { String::new() } else { format!("[{title}]\n") };
-    let lines = lines.iter().map(|(line, origin)| format!("{line:width$}  # {origin}\n"));
+    let lines = lines
+        .iter()
+        .map(|(line, origin)| format!("{line:width$}  # {}\n", printable(origin)));
     head + &lines.collect::<String>()
 }
 

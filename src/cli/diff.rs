@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
-use super::session::{Resolved, folder, settings};
+use super::session::{Resolved, StoreUse, folder, settings};
 use super::{CliError, Exit, Session};
 use lab::event::coordinates;
 use lab::plan::Selection;
@@ -82,18 +82,16 @@ fn side(args: &DiffArgs, text: &str) -> Result<DiffSide, CliError> {
         overrides: args.overrides.clone(),
         store: args.store.clone(),
     };
-    let session = Session::open(&experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&experiment, &ExecutionArgs::default(), StoreUse::Look)?;
     let Resolved { plan, store, .. } = session.plan_with(&selection, |_, output| output.port == PortType::Metrics)?;
     Ok(DiffSide::of_experiment(text, &plan, &store, &selection)?)
 }
 
 /// The run of this name, if the store has it.
 fn run_side(args: &DiffArgs, name: &str, selection: &Selection) -> Result<Option<DiffSide>, CliError> {
-    let folder = folder(&settings(Path::new(""), &args.store)?);
-    if !folder.exists() {
-        return Ok(None);
-    }
-    Ok(DiffSide::of_run(name, &Store::open(&folder)?, selection)?)
+    let folder = folder(&settings(Path::new(""), &args.store)?)?;
+    let Some(store) = Store::existing(&folder)? else { return Ok(None) };
+    Ok(DiffSide::of_run(name, &store, selection)?)
 }
 
 /// Axes and their values.

@@ -1,7 +1,9 @@
 //! The environment of this process: its variables and the user's folder of configuration.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::CliError;
 
 /// The environment variables that are valid Unicode, sorted by name.
 pub(super) fn variables() -> Vec<(String, String)> {
@@ -29,9 +31,48 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
     Some(base.join("runner"))
 }
 
+/// A path whose first part is `~` is below the home folder, as in a shell; nobody means a folder of that name. Settings and variables
+/// come here without a shell, and shells leave `--store=~/x` as it is.
+///
+/// # Errors
+/// When there is no home, or the path begins with another user's (`~ada`).
+pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, CliError> {
+    let mut parts = path.components();
+    let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
+    if !first.starts_with('~') {
+        return Ok(path.to_owned());
+    }
+    let shown = path.display();
+    if first != "~" {
+        let advice = format!("write the path in full, or `./{shown}` for a folder of that name");
+        return Err(CliError::Usage(format!("`{shown}` begins with `~`: {advice}")));
+    }
+    let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
+    let lacks = || CliError::Usage(format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"));
+    let (_, home) = home.ok_or_else(lacks)?;
+    Ok(Path::new(home).join(parts.as_path()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_folder() {
+        let said = |path: Result<PathBuf, CliError>| match path {
+            Ok(path) => path.display().to_string(),
+            Err(error) => error.render(false),
+        };
+        let home = [("HOME".to_owned(), "/home/ada".to_owned())];
+        let path = |text: &str| said(without_tilde(Path::new(text), &home));
+        assert_eq!(path("~/cache"), "/home/ada/cache");
+        assert_eq!(path("~"), "/home/ada");
+        for unchanged in ["cache", "/a/~/b", "a~", "./~/x"] {
+            assert_eq!(path(unchanged), unchanged);
+        }
+        assert!(path("~bob/x").contains("`./~bob/x`"));
+        assert!(said(without_tilde(Path::new("~/x"), &[])).contains("HOME is not set"));
+    }
 
     #[test]
     fn the_config_folder_is_that_of_xdg_or_in_the_home() {

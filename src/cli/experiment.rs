@@ -9,6 +9,7 @@ use super::warning::warn;
 use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
+use lab::text::is_hidden;
 use report::part_name::PartName;
 
 /// An experiment, with changes to it and the store it uses.
@@ -169,8 +170,40 @@ impl ExperimentArgs {
     }
 }
 
-/// `word`, quoted where a shell needs it.
+/// `word`, quoted where a shell needs it. What would draw on a terminal is written as `$'\x1b'`, which shells read back.
 pub(super) fn shell_word(word: &str) -> String {
+    if word.chars().any(is_hidden) {
+        return ansi_quoted(word);
+    }
     // No argument of a process contains a NUL, the only character that cannot be quoted.
     shlex::try_quote(word).map_or_else(|_| word.to_owned(), Into::into)
+}
+
+/// `$'a\n\xe2\x80\xae'`: characters that are hidden, byte by byte.
+fn ansi_quoted(word: &str) -> String {
+    let mut text = "$'".to_owned();
+    for character in word.chars() {
+        match character {
+            '\'' | '\\' => text.extend(['\\', character]),
+            '\n' => text += "\\n",
+            '\t' => text += "\\t",
+            c if is_hidden(c) => {
+                let mut buffer = [0; 4];
+                text.extend(c.encode_utf8(&mut buffer).bytes().map(|byte| format!("\\x{byte:02x}")));
+            }
+            c => text.push(c),
+        }
+    }
+    text + "'"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_would_draw_on_the_terminal_is_written_out() {
+        assert_eq!(shell_word("a=1"), "'a=1'");
+        assert_eq!(shell_word("it's\x1b[31m\n\u{202e}"), r"$'it\'s\x1b[31m\n\xe2\x80\xae'");
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::plan::state_name;
 use super::selection::SelectionArgs;
+use super::session::StoreUse;
 use super::{CliError, Exit, Session};
 use lab::plan::{Link, Node, Plan, StageState};
 use report::escape;
@@ -38,7 +39,7 @@ pub enum GraphFormat {
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
 pub fn graph(args: &GraphArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
     let (plan, _) = session.plan(&args.selection.selection())?;
     super::print(&match args.format {
         GraphFormat::Dot => dot(&plan),
@@ -79,7 +80,7 @@ pub fn mermaid(plan: &Plan) -> String {
     }
     for (index, node, _) in plan.stages() {
         for link in links(node) {
-            let arrow = label(plan, link).map_or_else(|| "-->".to_owned(), |port| format!("-- {port} -->"));
+            let arrow = label(plan, link).map_or_else(|| "-->".to_owned(), |port| format!("-- {} -->", escape::mermaid(port)));
             let _ = writeln!(text, "  n{} {arrow} n{}", link.from.index(), index.index());
         }
     }

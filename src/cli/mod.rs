@@ -15,6 +15,7 @@ mod graph;
 mod man;
 mod pin;
 mod plan;
+mod program;
 mod progress;
 mod push_pull;
 mod renamed;
@@ -24,14 +25,16 @@ pub mod schema;
 mod selection;
 mod session;
 mod show;
+mod signals;
 mod signing_key;
 mod sources;
 mod user;
+mod utf8;
 mod warning;
 mod why;
 mod worker;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -39,6 +42,7 @@ use clap::Parser;
 use color::Colors;
 use error::CliError;
 pub use exit::Exit;
+use lab::text::printable_json;
 use session::Session;
 
 /// Run machine-learning experiments described in TOML; no stage ever runs twice
@@ -82,19 +86,43 @@ pub fn main() -> ExitCode {
     let (colors, result) = match Cli::try_parse() {
         Ok(cli) => {
             cli.color.set_global();
-            (cli.color, dispatch(&cli.command, cli.color))
+            let checked = if cli.command.uses_paths() { utf8::check() } else { Ok(()) };
+            (cli.color, checked.and_then(|()| dispatch(&cli.command, cli.color)))
         }
-        Err(error) => match renamed::message(&error, std::env::args_os()) {
-            Some(message) => (Colors::Auto, Err(CliError::Usage(message))),
-            None => error.exit(),
-        },
+        Err(error) => (Colors::Auto, refused(&error)),
     };
+    session::remove_temporary_stores();
     let exit = result.unwrap_or_else(|error| {
-        // If standard error is closed, the message is lost.
-        let _ = io::stderr().write_all(error.render(colors.on_stderr()).as_bytes());
+        let text = error.render(colors.on_stderr());
+        // If standard error is closed, the message is lost. Diagnostics have their own colours, and are clean.
+        let text = if let CliError::Experiment(_) = error {
+            text
+        } else {
+            color::stderr_paint().finish(&text)
+        };
+        let _ = io::stderr().write_all(text.as_bytes());
         error.exit()
     });
     ExitCode::from(exit)
+}
+
+/// The answer to arguments that are no command to run: help, the version, an old name, or what is wrong with them.
+fn refused(error: &clap::Error) -> Result<Exit, CliError> {
+    if let Some(message) = renamed::message(error, std::env::args_os()) {
+        return Err(CliError::Usage(message));
+    }
+    let printed = error.print();
+    if error.use_stderr() {
+        return Ok(Exit::Usage);
+    }
+    printed.map(|()| Exit::Done).map_err(CliError::Output)
+}
+
+impl CliCommand {
+    /// Whether the command reads or writes anything that a path names. The worker has been given checked ones.
+    fn uses_paths(&self) -> bool {
+        !matches!(self, Self::Schema(_) | Self::Completions(_) | Self::Worker)
+    }
 }
 
 fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
@@ -108,12 +136,16 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Get(args) => push_pull::get(args),
         CliCommand::Graph(args) => graph::graph(args),
         CliCommand::Config(args) => {
-            config::run(args, kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)??;
-            Ok(Exit::Done)
+            let mut text = Vec::new();
+            let result = config::run(args, kinds::kinds(), &mut text).map_err(CliError::Output)?;
+            let printed = print_data(&String::from_utf8_lossy(&text));
+            result?;
+            printed
         }
         CliCommand::Schema(_) => {
-            schema::run(kinds::kinds(), &mut io::stdout().lock()).map_err(CliError::Output)?;
-            Ok(Exit::Done)
+            let mut text = Vec::new();
+            schema::run(kinds::kinds(), &mut text).map_err(CliError::Output)?;
+            print_data(&String::from_utf8_lossy(&text))
         }
         CliCommand::Pin(args) => pin::pin(args, colors.paint_stderr()),
         CliCommand::Cache(args) => cache::cache(args),
@@ -126,16 +158,26 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
     }
 }
 
-/// Prints a result on standard output.
+/// Prints a result for people on standard output, without control characters but for our colours.
 fn print(text: &str) -> Result<Exit, CliError> {
+    write_out(&color::stdout_paint().finish(text))
+}
+
+/// Prints a result for programs on standard output, as it is; on a terminal, without control characters.
+fn print_data(text: &str) -> Result<Exit, CliError> {
+    if io::stdout().is_terminal() { print(text) } else { write_out(text) }
+}
+
+/// Prints a JSON value on one line.
+fn print_json(value: &serde_json::Value) -> Result<Exit, CliError> {
+    let text = format!("{value}\n");
+    write_out(&printable_json(&text))
+}
+
+fn write_out(text: &str) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .map_err(CliError::Output)?;
     Ok(Exit::Done)
-}
-
-/// Prints a JSON value on one line.
-fn print_json(value: &serde_json::Value) -> Result<Exit, CliError> {
-    print(&format!("{value}\n"))
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::AtomicUsize;
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
-use super::run::{count_interrupts, reporter};
+use super::run::reporter;
+use super::session::StoreUse;
+use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
 use super::{CliError, Exit, Session};
 use lab::event::Reporter;
@@ -35,8 +37,8 @@ struct NewPin {
 /// When the experiment is wrong, a source cannot be downloaded, or the file cannot be written.
 pub fn pin(args: &PinArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
-    let mut reporter = reporter(false, paint, Rc::new(args.experiment.clone()));
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Write)?;
+    let mut reporter = reporter(paint, Rc::new(args.experiment.clone()));
     let new_pins = download(&session, &interrupts, reporter.as_mut())?;
     if new_pins.is_empty() {
         return super::print("nothing to pin: every source has a digest or a path\n");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::run::missing_programs;
 use super::selection::SelectionArgs;
-use super::session::Resolved;
+use super::session::{Resolved, StoreUse};
 use super::warning::warn;
 use super::{CliError, Exit, Session, sources};
 use lab::plan::{Node, Plan, PlanEntry, StageState};
@@ -35,7 +35,7 @@ pub struct PlanArgs {
 /// # Errors
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
     let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::require(&plan, missing)?;
     missing_programs(&plan).into_iter().for_each(warn);

@@ -4,7 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use lab::text::{bytes, duration};
+use super::color;
+use lab::text::{bytes, duration, shortened};
+
+/// The most characters of the line.
+const MAX_TEXT: usize = 200;
 
 /// A line that shows the current state. It is drawn only on a terminal, and removed when this is dropped.
 pub(super) struct ProgressLine {
@@ -14,7 +18,11 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     pub(super) fn new() -> Self {
-        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+        let mut style = ProgressStyle::default_spinner();
+        if color::stderr_paint().is_ascii() {
+            style = style.tick_chars("|/-\\ ");
+        }
+        let bar = ProgressBar::new_spinner().with_style(style);
         bar.enable_steady_tick(Duration::from_millis(100));
         Self {
             bar,
@@ -24,7 +32,7 @@ impl ProgressLine {
 
     /// Replaces the text of the line.
     pub(super) fn show(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
+        self.bar.set_message(shortened(&color::stderr_paint().finish(text), MAX_TEXT));
     }
 
     /// Shows how many bytes are done and how fast.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use super::progress::ProgressLine;
 use super::selection::SelectionArgs;
-use super::session::{self, Resolved, warn_of_remotes};
+use super::session::{self, Resolved, StoreUse, open_store, warn_of_remotes};
 use super::{CliError, Exit, Session, signing_key};
 use lab::config::known;
 use lab::hash::Digest;
@@ -16,6 +16,10 @@ use lab::plan::Selection;
 use lab::plan::{Node, PlanEntry, Resolver, StageState};
 use lab::store::remote::Remotes;
 use lab::store::{Artifact, Store};
+use lab::text::clean_file_name;
+
+/// The longest name of a copy.
+const MAX_NAME: usize = 150;
 
 /// Upload artifacts and records to the remotes: those of an experiment, or all in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -124,7 +128,7 @@ fn stages_to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), CliE
         let settings = session::settings(Path::new(""), &args.store)?;
         let remotes = session::remotes(&settings);
         require_writable(&remotes)?;
-        let store = Store::open(&session::folder(&settings))?.trusting(signing_key::trust(&settings)?);
+        let store = open_store(&session::folder(&settings)?)?.trusting(signing_key::trust(&settings)?);
         let keys = store.keys()?;
         return Ok((store, remotes, keys));
     };
@@ -133,7 +137,7 @@ fn stages_to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), CliE
         overrides: args.overrides.clone(),
         store: args.store.clone(),
     };
-    let session = Session::open(&experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&experiment, &ExecutionArgs::default(), StoreUse::Existing)?;
     require_writable(&session.remotes)?;
     let remotes = session.remotes.clone();
     // Only stages that are in this store are uploaded, so the remotes are not asked.
@@ -152,7 +156,7 @@ fn stages_to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), CliE
 /// # Errors
 /// When the experiment is wrong, there is no remote, or the store cannot be written.
 pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Write)?;
     require_remote(&session.remotes)?;
     let targets = args.selection.selection().targets(&session.dag)?;
     let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
@@ -195,7 +199,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
 /// # Errors
 /// When the experiment is wrong, the artifact does not exist yet, or it cannot be copied.
 pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Fetch)?;
     let (stage, port) = stage_and_port(&args.artifact);
     let selection = Selection {
         stages: vec![stage.to_owned()],
@@ -226,7 +230,11 @@ pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
     let path = match &args.to {
         None => store.object(&artifact.digest),
         Some(folder) => {
-            let path = folder.join(format!("{}-{port}", stage.replace(['[', ']'], "")));
+            let path = folder.join(clean_file_name(
+                &format!("{}-{port}", stage.replace(['[', ']'], "")),
+                "-_.",
+                MAX_NAME,
+            ));
             std::fs::create_dir_all(folder).map_err(|error| CliError::Write(folder.clone(), error))?;
             let copied = store.copy_out(&artifact, &path, args.hard_link);
             copied.map_err(|error| CliError::Write(path.clone(), error))?;
@@ -239,7 +247,7 @@ pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
             "digest": artifact.digest, "bytes": artifact.bytes, "path": path,
         }));
     }
-    super::print(&format!("{}\n", path.display()))
+    super::print_data(&format!("{}\n", path.display()))
 }
 
 /// Splits `standard[2].model` into stage and port.

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
-use super::session::Resolved;
+use super::session::{Resolved, StoreUse};
 use super::{CliError, Exit, Session};
 use lab::plan::Plan;
 use lab::store::Store;
@@ -129,14 +129,14 @@ impl ReportArgs {
 /// When the experiment is wrong, the store is damaged, or a file cannot be written.
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, CliError> {
     args.validate()?;
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
     let request = args.request(&session.shows);
     let Resolved { plan, store, .. } = session.plan_with(&request.selection, |node, output| request.reads(node, output))?;
     let report = ExperimentReport::gather(&request, &plan, &store)?;
     let written = write_files(args, &request, &report, &plan, &store)?;
     let text = match args.format() {
-        ReportFormat::Json => format!("{}\n", report.json()?),
-        ReportFormat::Csv => report.data.scores.csv().map_err(CliError::Output)?,
+        ReportFormat::Json => return super::print_json(&report.json()?),
+        ReportFormat::Csv => return super::print_data(&report.data.scores.csv().map_err(CliError::Output)?),
         ReportFormat::Markdown => report.tables(ReportTable::markdown),
         ReportFormat::Latex => report.tables(ReportTable::latex),
         ReportFormat::Text => {

@@ -1,15 +1,16 @@
 //! `runner run`: runs the stages that the store lacks.
 
-use std::io::{self, IsTerminal};
+use std::cell::Cell;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::selection::SelectionArgs;
+use super::session::StoreUse;
+use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
-use super::{CliError, Exit, Session};
+use super::{CliError, Exit, Session, color, program};
 use lab::config::Settings;
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
@@ -48,7 +49,7 @@ pub struct RunArgs {
 /// When the experiment is wrong, the store is damaged or cannot be written.
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
-    let session = Session::open(&args.experiment, &args.execution)?;
+    let session = Session::open(&args.experiment, &args.execution, StoreUse::Write)?;
     let targets = args.selection.selection().targets(&session.dag)?;
     let Session {
         store,
@@ -68,8 +69,13 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     check_secrets(&plan)?;
     check_programs(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
+    let output = EventOutput::default();
     let mut reporters = Reporters(vec![
-        reporter(args.json, paint, Rc::clone(&hints)),
+        if args.json {
+            Box::new(JsonReporter::new(output.clone(), SystemClock::start(), Rc::clone(&hints)))
+        } else {
+            reporter(paint, Rc::clone(&hints))
+        },
         Box::new(EventLog::new(store.clone(), options.run.clone(), hints)),
     ]);
     if !sources::needed(&plan).is_empty() {
@@ -82,11 +88,40 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     }
     let mut executor = LocalExecutor::new(options.origin.program.clone());
     let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporters)?;
-    Ok(match summary {
-        summary if summary.interrupted => Exit::Interrupted,
-        summary if summary.failed > 0 => Exit::StageFailed,
-        _ => Exit::Done,
-    })
+    match summary {
+        summary if summary.interrupted => Ok(Exit::Interrupted),
+        summary if summary.failed > 0 => Ok(Exit::StageFailed),
+        // The results are in the store, but not all that was asked for.
+        _ => output.failure().map_or(Ok(Exit::Done), |error| Err(CliError::Output(error))),
+    }
+}
+
+/// Standard output for events. It remembers why it could not be written to, since reporters do not end a run.
+#[derive(Clone, Default)]
+struct EventOutput(Rc<Cell<Option<io::Error>>>);
+
+impl EventOutput {
+    fn failure(&self) -> Option<io::Error> {
+        self.0.take()
+    }
+
+    fn noting<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        done.map_err(|error| {
+            let kind = error.kind();
+            self.0.set(Some(error));
+            kind.into()
+        })
+    }
+}
+
+impl Write for EventOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.noting(io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.noting(io::stdout().flush())
+    }
 }
 
 /// How to run, from the arguments and the settings.
@@ -104,7 +139,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         remotes: remotes.clone(),
         origin: RunOrigin {
             experiment: args.experiment.file.clone(),
-            program: std::env::current_exe().map_err(CliError::Program)?,
+            program: program::running().map_err(CliError::Program)?,
             user: super::user::user_name(),
         },
         sign: super::signing_key::key_for_signing(settings)?,
@@ -208,30 +243,14 @@ impl Reporter for Reporters {
     }
 }
 
-/// The reporter for the user: JSON on standard output, or text on standard error, live where that is a terminal.
-pub fn reporter(json: bool, paint: Paint, hints: Rc<dyn CommandHints>) -> Box<dyn Reporter> {
+/// The reporter for people, on standard error: live where that is a terminal that can move its cursor, else line by line.
+pub fn reporter(paint: Paint, hints: Rc<dyn CommandHints>) -> Box<dyn Reporter> {
     let clock = SystemClock::start();
-    if json {
-        Box::new(JsonReporter::new(io::stdout(), clock, hints))
-    } else if io::stderr().is_terminal() {
+    if color::is_live() {
         Box::new(TerminalReporter::stderr(paint, clock, hints))
     } else {
         Box::new(PlainReporter::new(io::stderr(), clock, hints))
     }
-}
-
-/// Counts Ctrl-C and termination signals from now on. The third one ends the process at once.
-pub fn count_interrupts() -> Arc<AtomicUsize> {
-    let interrupts = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&interrupts);
-    // Without the handler, the first Ctrl-C ends the process and its workers without asking them to save a checkpoint.
-    let _ = ctrlc::set_handler(move || {
-        if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
-            #[expect(clippy::disallowed_methods, reason = "the third request to stop: the first two did not work")]
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    });
-    interrupts
 }
 
 /// The name of a new run, `20261123-185222-4711`: sorts by time, and is unique on this machine.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use petgraph::graph::NodeIndex;
+use tempfile::TempDir;
 
 use super::CliError;
 use super::diagnostics::Rejected;
@@ -11,6 +13,7 @@ use super::environment;
 use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
 use super::signing_key;
 use super::sources::SourceAccess;
+use super::utf8;
 use super::warning::warn;
 use lab::config::{self, Settings, SettingsOptions};
 use lab::download::SourceError;
@@ -48,16 +51,31 @@ pub struct Resolved {
     pub missing: Vec<(Source, SourceError)>,
 }
 
+/// What a command needs the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreUse {
+    /// To write: it is made where there is none.
+    Write,
+    /// To look at what it has: none counts as an empty one, and none is made.
+    Look,
+    /// To find something in it: none is an error, unless a remote may have it.
+    Find,
+    /// The same, and to download it into the store, which is made if a remote may have it.
+    Fetch,
+    /// To do something with what this very store has: none is an error.
+    Existing,
+}
+
 impl Session {
     /// Loads the experiment, builds its DAG and opens the store.
     ///
     /// # Errors
-    /// When the experiment is wrong, or the store cannot be opened.
-    pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, CliError> {
+    /// When the experiment is wrong, the store cannot be opened, or there is none in which to find something.
+    pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs, usage: StoreUse) -> Result<Self, CliError> {
         let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings);
-        let store = Store::open(&folder(&settings))?.trusting(signing_key::trust(&settings)?);
+        let store = open_for(&folder(&settings)?, usage, !remotes.is_empty())?.trusting(signing_key::trust(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {
             processor: learn::engine::instruction_set("cpu"),
             device: learn::engine::instruction_set(settings.device()),
@@ -156,25 +174,60 @@ pub fn remotes(settings: &Settings) -> Remotes {
     Remotes::new(places, environment)
 }
 
-/// The folder of the store.
-pub fn folder(settings: &Settings) -> PathBuf {
-    settings.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE))
+/// The folder of the store. A `~` that no shell has replaced is the home folder, as in a shell.
+///
+/// # Errors
+/// When it begins with `~` and there is no such home, or a link leads to a folder that is not UTF-8.
+pub fn folder(settings: &Settings) -> Result<PathBuf, CliError> {
+    let folder = settings.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+    let folder = environment::without_tilde(&folder, &environment::variables())?;
+    utf8::check_place("the folder of the store", &folder)?;
+    Ok(folder)
+}
+
+/// Opens the store in `folder` for a command with an experiment.
+fn open_for(folder: &Path, usage: StoreUse, has_remotes: bool) -> Result<Store, CliError> {
+    let existing = if usage == StoreUse::Write { None } else { Store::existing(folder)? };
+    Ok(match (existing, usage) {
+        (Some(store), _) => store,
+        (None, StoreUse::Write) => Store::open(folder)?,
+        (None, StoreUse::Fetch) if has_remotes => Store::open(folder)?,
+        // What the remotes have is kept until the command ends, and no longer.
+        (None, StoreUse::Look | StoreUse::Find) if has_remotes => temporary_store()?,
+        (None, StoreUse::Look) => Store::absent(folder),
+        (None, _) => return Err(CliError::NothingSelected(no_store(folder))),
+    })
 }
 
 /// Opens the store in `folder`, for commands that only read or delete.
 ///
 /// # Errors
-/// When the folder does not exist, or the store cannot be opened.
+/// When there is no store in the folder, or it cannot be opened.
 pub fn open_store(folder: &Path) -> Result<Store, CliError> {
-    if folder.exists() {
-        Ok(Store::open(folder)?)
-    } else {
-        let message = format!(
-            "no store in {}: `runner run` creates one, `--store` names another",
-            folder.display()
-        );
-        Err(CliError::Usage(message))
-    }
+    Store::existing(folder)?.ok_or_else(|| CliError::Usage(no_store(folder)))
+}
+
+fn no_store(folder: &Path) -> String {
+    format!(
+        "no store in {}: `runner run` creates one, `--store` names another",
+        folder.display()
+    )
+}
+
+/// The folders of [`temporary_store`].
+static TEMPORARY: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
+
+/// A store for this command alone.
+fn temporary_store() -> Result<Store, CliError> {
+    let folder = tempfile::tempdir().map_err(|error| CliError::Write(std::env::temp_dir(), error))?;
+    let store = Store::open(folder.path())?;
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+    Ok(store)
+}
+
+/// Removes the stores that were made for this command alone.
+pub fn remove_temporary_stores() {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 /// The settings of the user and of the project in `folder`, for commands without an experiment. `store` takes precedence over them.

@@ -7,7 +7,9 @@ use lab::text::Color;
 
 /// Prints `warning: MESSAGE`.
 pub(super) fn warn(message: impl std::fmt::Display) {
-    let label = color::stderr_paint().paint(Color::Yellow, "warning:");
+    let paint = color::stderr_paint();
+    let label = paint.paint(Color::Yellow, "warning:");
+    let text = paint.finish(&format!("{label} {message}\n"));
     // If standard error is closed, the warning is lost.
-    let _ = writeln!(io::stderr(), "{label} {message}");
+    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,6 +1,7 @@
 //! `runner why`: from a number in the report back through stages, params and data to the sources.
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::session::StoreUse;
 use super::{CliError, Exit, Session};
 use lab::plan::{Selection, matches};
 use report::why::ProvenanceReport;
@@ -29,7 +30,7 @@ pub struct WhyArgs {
 /// # Errors
 /// When there is no metric or stage of that name, or the store cannot be read.
 pub fn why(args: &WhyArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Find)?;
     let is_stage = session.dag.graph.node_weights().any(|node| matches(&args.what, &node.name.name));
     let selection = Selection {
         stages: if is_stage { vec![args.what.clone()] } else { Vec::new() },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Digest;
+use crate::text::printable;
 
 /// The progress of a running stage. Sent at most a few times a second.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -141,12 +142,12 @@ pub struct StageName {
 }
 
 impl std::fmt::Display for StageName {
-    /// `standard[2]` or `standard[2] (seed=1, start=warm)`.
+    /// `standard[2]` or `standard[2] (seed=1, start=warm)`, printable whatever the values are.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.name)?;
+        f.write_str(&printable(&self.name))?;
         if !self.variant.is_empty() {
             let coordinates: Vec<String> = self.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
-            write!(f, " ({})", coordinates.join(", "))?;
+            write!(f, " ({})", printable(&coordinates.join(", ")))?;
         }
         Ok(())
     }
@@ -181,6 +182,15 @@ pub trait Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_draws_nothing_on_a_terminal() {
+        let name = StageName {
+            name: "a".into(),
+            variant: BTreeMap::from([("ask".into(), "x\x1b[31m\r\n\u{202e}y".into())]),
+        };
+        assert_eq!(name.to_string(), "a (ask=x y)");
+    }
 
     #[test]
     fn an_event_names_its_stage_like_the_plan_does_and_reads_back() {

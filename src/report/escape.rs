@@ -1,5 +1,7 @@
 //! Escapes for text within other languages, one function for each language. The crate `csv` does its own quoting.
 
+use lab::text::{is_hidden, printable, printable_lines};
+
 /// Escapes text for an element or a quoted attribute of HTML or SVG.
 pub(crate) fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -10,8 +12,8 @@ pub(crate) fn html(text: &str) -> String {
             '>' => out += "&gt;",
             '"' => out += "&quot;",
             '\'' => out += "&#39;",
-            // XML allows no control characters, not even as references.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => {}
+            // XML allows no control characters, not even as references; a sign of direction would turn round what stands beside it.
+            c if is_hidden(c) && !matches!(c, '\n' | '\t') => {}
             c => out.push(c),
         }
     }
@@ -21,6 +23,7 @@ pub(crate) fn html(text: &str) -> String {
 /// Escapes text for LaTeX. A `-` where a number begins becomes a minus sign.
 pub(crate) fn latex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let text = printable(text);
     let mut characters = text.chars().peekable();
     let mut before = ' ';
     while let Some(character) = characters.next() {
@@ -38,7 +41,6 @@ pub(crate) fn latex(text: &str) -> String {
             '÷' => out += "$\\div$",
             'Δ' => out += "$\\Delta$",
             '–' => out += "--",
-            '\n' | '\r' => out.push(' '),
             other => out.push(other),
         }
     }
@@ -48,10 +50,9 @@ pub(crate) fn latex(text: &str) -> String {
 /// Escapes text for a cell of a Markdown table.
 pub(crate) fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in printable(text).chars() {
         match character {
             '|' | '\\' | '*' | '_' | '`' | '[' | ']' | '<' | '>' => out.extend(['\\', character]),
-            '\n' | '\r' => out.push(' '),
             other => out.push(other),
         }
     }
@@ -60,11 +61,14 @@ pub(crate) fn markdown(text: &str) -> String {
 
 /// A quoted string of Graphviz; line feeds become `\n`.
 pub fn dot(text: &str) -> String {
+    let text = printable_lines(text);
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
 /// Escapes text for a quoted label of Mermaid.
 pub fn mermaid(text: &str) -> String {
+    // A `#` begins a character by its name or number.
+    let text = printable(text).replace('#', "#35;");
     text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;")
 }
 
@@ -86,6 +90,16 @@ mod tests {
     #[test]
     fn no_text_is_markup() {
         assert_eq!(html("<b a=\"'\">&\u{1}\n"), "&lt;b a=&quot;&#39;&quot;&gt;&amp;\n");
+    }
+
+    #[test]
+    fn no_text_draws_or_turns_round_what_stands_beside_it() {
+        let text = "a\x1b[31mb\u{202e}c\r\nd\u{9b}1me";
+        assert_eq!(html(text), "a[31mbc\nd1me");
+        for escape in [latex, markdown, mermaid] {
+            assert_eq!(escape(text), "abc de");
+        }
+        assert_eq!(dot(text), r#""abc\nde""#);
     }
 
     #[test]

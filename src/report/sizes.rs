@@ -25,7 +25,7 @@ pub fn data_sets_table(stages: &[StageDetails]) -> Option<ReportTable> {
     let axes = distinct(lines.iter().flat_map(|line| line.group.keys().copied()));
     let groups = distinct(lines.iter().map(|line| line.group.clone()));
     lines.sort_by_key(|line| groups.iter().position(|group| *group == line.group));
-    let mut column_groups: Vec<ColumnGroup> = axes.iter().map(|axis| ColumnGroup::single(axis, Align::Left)).collect();
+    let mut column_groups: Vec<ColumnGroup> = axes.iter().map(|axis| ColumnGroup::axis(axis)).collect();
     column_groups.extend(["stage", "output"].map(|title| ColumnGroup::single(title, Align::Left)));
     column_groups.push(ColumnGroup::single("rows", Align::Right));
     column_groups.push(ColumnGroup::new("steps", &["least", "mean", "most"], Align::Right));
@@ -39,11 +39,12 @@ pub fn data_sets_table(stages: &[StageDetails]) -> Option<ReportTable> {
         let begins_group = i > 0 && lines.get(i - 1).is_some_and(|before| before.group != line.group);
         TableRow { cells, begins_group }
     };
-    (!lines.is_empty()).then(|| ReportTable {
+    let table = || ReportTable {
         title: "Data sets: rows, and steps of their solutions".to_owned(),
         column_groups,
         rows: lines.iter().enumerate().map(row).collect(),
-    })
+    };
+    (!lines.is_empty()).then(|| table().with_axes_apart())
 }
 
 impl<'a> DataSetLine<'a> {

@@ -13,7 +13,7 @@ use lab::config::known;
 use lab::plan::{Link, Node, NothingSelected, Plan, StageState};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
-use lab::text::duration;
+use lab::text::{duration, printable};
 
 /// The stages behind some numbers, or behind some stages.
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ impl<'a> WalkBack<'a> {
             self.text.push('\n');
         }
         for MeasuredNumber { data, metric, value } in numbers {
-            self.text += &format!("{metric} = {value} on {data}\n");
+            self.text += &format!("{metric} = {value} on {}\n", printable(data));
         }
         // A stack instead of recursion: chains may be long.
         let mut open = vec![(index, 0, String::new())];
@@ -156,14 +156,15 @@ impl<'a> WalkBack<'a> {
                 .as_ref()
                 .map_or_else(|| "not in the store".to_owned(), |reason| format!("not in the store ({reason})")),
         };
-        self.text += &format!("{indent}{port}{}: {}, {summary}\n", node.name, node.kind.name);
+        let line = format!("{indent}{port}{}: {}, {summary}", node.name, node.kind.name);
+        self.text += &format!("{}\n", printable(&line));
         let params = param_lines(&node.canonical);
         let seed = node.seed.map(|seed| format!("seed = {seed}"));
         let files = record.iter().flat_map(|record| &record.fingerprint.files);
         let files = files.map(|(name, digest)| format!("{name} {}", digest.short()));
         let values: Vec<String> = seed.into_iter().chain(params).chain(files).collect();
         if !values.is_empty() {
-            self.text += &format!("{indent}    {}\n", values.join(", "));
+            self.text += &format!("{indent}    {}\n", printable(&values.join(", ")));
         }
         Ok(())
     }

@@ -148,3 +148,148 @@ fn sizes_and_durations_are_read_as_people_write_them() {
         lab.stdout(&format!("cache gc --older-than {time}"), 2);
     }
 }
+
+#[test]
+fn commands_that_read_make_no_store_and_say_when_there_is_none() {
+    let lab = Lab::new(EXPERIMENT);
+    lab.write("file", "no folder");
+    std::fs::create_dir(lab.path().join("folder")).unwrap();
+    // Nobody can make a folder in the last place, not even root.
+    for store in ["typo", "deep/er/typo", "folder", "/proc/none"] {
+        for (words, code) in [
+            ("plan x.toml", 0),
+            ("plan x.toml --json", 0),
+            ("plan x.toml --check", 3),
+            ("graph x.toml", 0),
+            ("report x.toml", 2),
+            ("diff x.toml x.toml", 0),
+            ("diff x.toml run", 2),
+            ("show x.toml note", 4),
+            ("show abcdef", 2),
+            ("why x.toml note", 4),
+            ("get x.toml note", 4),
+            ("get x.toml note --to out", 4),
+            ("bundle x.toml", 4),
+            ("cache verify", 2),
+            ("cache verify --rerun 1", 2),
+            ("cache repair", 2),
+            ("cache size", 2),
+            ("cache gc", 2),
+            ("cache gc --delete --keep x.toml", 2),
+            ("cache protected", 2),
+            ("cache protect x.toml", 4),
+            ("cache unprotect x.toml", 4),
+            ("cache push", 2),
+            ("cache dir", 0),
+            ("config x.toml", 0),
+        ] {
+            let output = lab.output(&format!("{words} --store {store}"));
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{words} --store {store}: {error}");
+            if !["plan", "graph", "report", "diff", "config", "cache dir", "cache push"]
+                .iter()
+                .any(|begin| words.starts_with(begin))
+            {
+                let said = format!("error: no store in {store}: ");
+                assert!(error.starts_with(&said), "{words}: {error}");
+            }
+        }
+    }
+    for words in ["plan x.toml --store file", "cache verify --store file/below"] {
+        let output = lab.output(words);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), error.contains("Not a directory")), (Some(5), true), "{error}");
+    }
+    let mut left: Vec<String> = std::fs::read_dir(lab.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["file", "folder", "x.toml"]);
+    assert_eq!(std::fs::read_dir(lab.path().join("folder")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_no_utf_8_is_refused_before_anything_is_done() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let lab = Lab::new(EXPERIMENT);
+    let bad = OsStr::from_bytes(b"b\xffd");
+    let folder = lab.path().join(bad);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(lab.path().join("x.toml"), folder.join("x.toml")).unwrap();
+    let place = folder.join("st").into_os_string();
+    let refused = |command: &mut std::process::Command, what: &str| {
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{what}: {error}");
+        assert!(error.contains(what) && error.contains("not UTF-8"), "{what}: {error}");
+    };
+    for words in ["run x.toml", "plan x.toml", "cache size", "run x.toml --json"] {
+        refused(lab.command(words).current_dir(&folder), "the working folder");
+        refused(lab.command(words).arg("--store").arg(&place), "the argument");
+        for name in ["RUNNER_STORE", "HOME", "XDG_CONFIG_HOME", "TMPDIR"] {
+            refused(lab.command(words).env(name, &place), name);
+        }
+    }
+    refused(lab.command("run").arg(folder.join("x.toml")), "the argument");
+    refused(lab.command("bundle x.toml --out").arg(&place), "the argument");
+    refused(lab.command("report x.toml --html").arg(&place), "the argument");
+    // A link leads to it.
+    std::os::unix::fs::symlink(&folder, lab.path().join("link")).unwrap();
+    refused(&mut lab.command("run x.toml --store link/st"), "the folder of the store");
+    let left = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
+    assert_eq!(left(lab.path()), 3, "the experiment, the folder and the link");
+    assert_eq!(left(&folder), 1, "the experiment");
+    assert!(!lab.path().join("cache").exists());
+}
+
+#[test]
+fn a_tilde_that_no_shell_replaced_is_the_home_folder() {
+    let lab = Lab::new(EXPERIMENT);
+    let home = lab.path().join("home");
+    let run = |words: &str, variables: &[(&str, &str)]| {
+        let mut command = lab.command(words);
+        let output = command.env("HOME", &home).envs(variables.iter().copied()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run("run x.toml --store ~/a", &[]).0, 0);
+    assert_eq!(run("run x.toml", &[("RUNNER_STORE", "~/b")]).0, 0);
+    lab.write("y.toml", &format!("[settings]\nstore = '~/c'\n{EXPERIMENT}"));
+    assert_eq!(run("run y.toml", &[]).0, 0);
+    for store in ["a", "b", "c"] {
+        assert!(home.join(store).join("v1").is_dir(), "{store}");
+    }
+    let (code, error) = run("run x.toml --store ~nobody/a", &[]);
+    assert_eq!((code, error.contains("`./~nobody/a`")), (2, true), "{error}");
+    assert!(!lab.path().join("~").exists());
+}
+
+#[test]
+fn a_name_from_a_file_names_no_place_elsewhere() {
+    let lab = Lab::new("");
+    let inner = lab.path().join("a/b");
+    std::fs::create_dir_all(&inner).unwrap();
+    for (name, archive) in [
+        ("../../evil", "_._.._evil.tar"),
+        ("/tmp/evil", "_tmp_evil.tar"),
+        (".hidden", "_hidden.tar"),
+        ("a\\u001b[31m b", "a__31m b.tar"),
+        ("", "x.tar"),
+        ("  ", "x.tar"),
+        (&"n".repeat(400), &format!("{}.tar", "n".repeat(150))),
+    ] {
+        std::fs::write(inner.join("x.toml"), format!("name = \"{name}\"\n{EXPERIMENT}")).unwrap();
+        let run = |words: &str| {
+            let output = lab.command(words).current_dir(&inner).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        run("run x.toml");
+        run("bundle x.toml");
+        assert!(inner.join(archive).is_file(), "{name}");
+        std::fs::remove_file(inner.join(archive)).unwrap();
+    }
+    let names = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
+    assert_eq!((names(lab.path()), names(&lab.path().join("a")), names(&inner)), (2, 1, 2));
+}

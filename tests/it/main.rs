@@ -33,6 +33,7 @@ mod servers;
 mod sources;
 mod table;
 mod tasks;
+mod terminal;
 mod trust;
 
 #[test]

@@ -1,7 +1,8 @@
 //! Runs of the whole loop: nothing computed twice, nothing lost, the same bytes whatever happens.
 
 use std::io::{BufRead, BufReader};
-use std::process::Child;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -186,6 +187,88 @@ fn a_missing_output_is_made_again() {
         "early cutoff: what follows has the same inputs as before"
     );
     assert_eq!(lab.digests("cache"), digests);
+}
+
+/// The first stage waits for the file `go`; the second runs after it.
+const TWO_STAGES: &str = r#"
+[stages.a]
+kind = "command"
+run = ["sh", "-c", "while [ ! -e HERE/go ]; do sleep 0.02; done; echo 1 > $RUNNER_OUTPUT_X"]
+outputs = { x = "file" }
+[stages.b]
+kind = "command"
+run = ["sh", "-c", "cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_X"]
+inputs = { d = "a" }
+outputs = { x = "file" }
+"#;
+
+#[test]
+fn workers_run_the_build_that_the_run_began_with() {
+    let build = std::fs::read(env!("CARGO_BIN_EXE_runner")).unwrap();
+    let digest = blake3::hash(&build).to_hex().to_string();
+    // Its program is replaced by another one, or removed, while the first stage runs.
+    for replacement in [Some("#!/bin/sh\nexit 0\n"), None] {
+        let lab = Lab::new("");
+        lab.write("x.toml", &TWO_STAGES.replace("HERE", lab.path().to_str().unwrap()));
+        let program = lab.path().join("runner");
+        // By another process: what this one has open for writing, a test beside it may hold open for a moment, and then it cannot be run.
+        let copied = Command::new("cp")
+            .args([env!("CARGO_BIN_EXE_runner"), program.to_str().unwrap()])
+            .status();
+        assert!(copied.unwrap().success());
+        let mut command = Command::new(&program);
+        command
+            .args(["run", "x.toml", "--json"])
+            .current_dir(lab.path())
+            .env("XDG_CONFIG_HOME", lab.path());
+        let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut events = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
+        events.by_ref().find(|line| line.contains("\"started\"")).unwrap();
+        if let Some(text) = replacement {
+            lab.write("new", text);
+            std::fs::set_permissions(lab.path().join("new"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            std::fs::rename(lab.path().join("new"), &program).unwrap();
+        } else {
+            std::fs::remove_file(&program).unwrap();
+        }
+        lab.write("go", "");
+        let rest: Vec<String> = events.collect();
+        assert_eq!(run.wait().unwrap().code(), Some(0), "{rest:?}");
+        let last: Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+        assert_eq!((count(&last, "ran"), count(&last, "failed")), (2, 0), "{rest:?}");
+        for stage in ["a", "b"] {
+            let shown: Value = serde_json::from_str(&lab.stdout(&format!("show x.toml {stage} --json"), 0)).unwrap();
+            assert_eq!(shown["record"]["provenance"]["build"], digest.as_str(), "{stage}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_log_is_shown_as_a_person_wants_it() {
+    let lab = Lab::new(
+        r#"
+[stages.bar]
+kind = "command"
+run = ["sh", "-c", "for i in $(seq 1 3000); do printf '\\r%d%% of 3000' $i; done; echo; echo 'the error'; exit 1"]
+outputs = { x = "file" }
+[stages.long]
+kind = "command"
+run = ["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' a; echo; echo 'the error'; exit 1"]
+outputs = { x = "file" }
+"#,
+    );
+    let failure = |stage: &str| {
+        let output = lab.output(&format!("run x.toml {stage}"));
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let text = failure("bar");
+    assert!(text.contains("\n  | 3000% of 3000\n  | the error\n  log: "), "{text}");
+    let text = failure("long");
+    assert!(
+        text.contains("\n  | …aaaa") && text.contains("\n  | the error\n  log: ") && text.len() < 2000,
+        "{text}"
+    );
 }
 
 fn pid(child: &Child) -> Pid {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
 use crate::cli::session::{folder, open_store, settings};
-use crate::cli::{CliError, Exit, print, print_json, push_pull};
+use crate::cli::{CliError, Exit, print, print_data, print_json, push_pull};
 use lab::config;
 use lab::store::{Store, StoreSize};
 use lab::text::bytes;
@@ -85,7 +85,7 @@ impl StoreArgs {
     /// The folder that a run would use.
     fn folder(&self) -> Result<PathBuf, CliError> {
         let Some(file) = &self.file else {
-            return Ok(folder(&settings(Path::new(""), &self.store)?));
+            return folder(&settings(Path::new(""), &self.store)?);
         };
         let experiment = ExperimentArgs {
             file: file.clone(),
@@ -93,7 +93,7 @@ impl StoreArgs {
             ..ExperimentArgs::default()
         };
         let document = experiment.document(&ExecutionArgs::default())?;
-        Ok(folder(&config::expand(&document).settings))
+        folder(&config::expand(&document).settings)
     }
 }
 
@@ -108,7 +108,7 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, CliError> {
             if *json {
                 print_json(&json!({"path": path}))
             } else {
-                print(&format!("{}\n", path.display()))
+                print_data(&format!("{}\n", path.display()))
             }
         }
         CacheCommand::Push(args) => push_pull::push(args),

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::experiment::{ExecutionArgs, ExperimentArgs};
+use crate::cli::session::StoreUse;
 use crate::cli::{CliError, Exit, Session, print, print_json};
 use lab::plan::{Selection, StageState};
 use lab::store::Protection;
@@ -36,7 +37,7 @@ pub struct ProtectedArgs {
 /// Protects an experiment.
 pub(super) fn protect(args: &ProtectArgs) -> Result<Exit, CliError> {
     let (protection, missing) = protection_of(&args.experiment)?;
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Existing)?;
     session.store.protect(&protection)?;
     let mut text = format!("protected {} of `{}`\n", stages(protection.keys.len()), protection.experiment);
     if missing > 0 {
@@ -50,7 +51,7 @@ pub(super) fn protect(args: &ProtectArgs) -> Result<Exit, CliError> {
 
 /// Ends the protection of an experiment.
 pub(super) fn unprotect(args: &UnprotectArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Existing)?;
     let name = name_of(&args.experiment);
     if session.store.unprotect(&name)? {
         print(&format!("`{name}` is no longer protected\n"))
@@ -73,7 +74,7 @@ pub(super) fn protected(args: &ProtectedArgs) -> Result<Exit, CliError> {
 
 /// The records and artifacts that the store has for an experiment, and the number of stages it does not have.
 pub(super) fn protection_of(experiment: &ExperimentArgs) -> Result<(Protection, usize), CliError> {
-    let (plan, _) = Session::open(experiment, &ExecutionArgs::default())?.plan(&Selection::default())?;
+    let (plan, _) = Session::open(experiment, &ExecutionArgs::default(), StoreUse::Find)?.plan(&Selection::default())?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let protection = Protection {
         experiment: name_of(experiment),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::compare_artifacts::{self, Likeness, TOLERANCE};
 use crate::cli::progress::ProgressLine;
-use crate::cli::{CliError, Exit, print, print_json};
+use crate::cli::{CliError, Exit, print, print_json, program};
 use kinds::kinds;
 use lab::event::StageName;
 use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
@@ -38,7 +38,7 @@ pub(super) fn rerun(store: &Store, named: &[StoreEntry], count: usize, as_json: 
                 .to_owned(),
         ));
     }
-    let program = std::env::current_exe().map_err(CliError::Program)?;
+    let program = program::running().map_err(CliError::Program)?;
     let progress = ProgressLine::new();
     let mut outcomes = Vec::new();
     for (key, record) in chosen {

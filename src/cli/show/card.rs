@@ -1,5 +1,7 @@
 //! Lines of text, each with a label.
 
+use lab::text::printable;
+
 /// The width of the column of labels.
 const LABEL_WIDTH: usize = 10;
 
@@ -11,7 +13,7 @@ impl Card {
     /// Adds a line, unless the value is empty.
     pub fn line(&mut self, label: &str, value: &str) {
         if !value.is_empty() {
-            let line = format!("{label:<LABEL_WIDTH$}  {value}");
+            let line = format!("{label:<LABEL_WIDTH$}  {}", printable(value));
             self.0 += line.trim_end();
             self.0.push('\n');
         }
@@ -35,6 +37,13 @@ impl Card {
 #[cfg(test)]
 mod tests {
     use super::Card;
+
+    #[test]
+    fn a_value_stays_on_its_line() {
+        let mut card = Card::default();
+        card.line("stage", "a\x1b[31m\nkey  forged");
+        assert_eq!(card.text(), "stage       a key  forged\n");
+    }
 
     #[test]
     fn a_label_is_written_once() {

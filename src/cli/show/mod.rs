@@ -10,7 +10,7 @@ use producers::Producers;
 use std::path::{Path, PathBuf};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
-use super::session::{folder, open_store, settings};
+use super::session::{StoreUse, folder, open_store, settings};
 use super::{CliError, Exit, Session};
 use lab::hash::Digest;
 use lab::plan::Selection;
@@ -55,7 +55,7 @@ pub fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let digits = args.what.to_str().filter(|text| is_digits(text) && !args.what.is_file());
     let (store, named) = match (&args.stage, digits) {
         (None, Some(digits)) => {
-            let store = open_store(&folder(&settings(Path::new(""), &args.store)?))?;
+            let store = open_store(&folder(&settings(Path::new(""), &args.store)?)?)?;
             let named = find_by_digits(&store, digits)?;
             (store, named)
         }
@@ -129,7 +129,7 @@ fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Cl
         stages: vec![stage.to_owned()],
         variants: args.variants.clone(),
     };
-    let session = Session::open(&experiment, &ExecutionArgs::default())?;
+    let session = Session::open(&experiment, &ExecutionArgs::default(), StoreUse::Find)?;
     let targets = session.dag.graph.node_indices().collect::<Vec<_>>();
     let chosen = selection.targets(&session.dag)?;
     let (plan, store) = session.plan(&selection)?;

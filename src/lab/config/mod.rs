@@ -196,7 +196,9 @@ pub fn load(options: &LoadOptions) -> Result<Experiment, Vec<Diagnostic>> {
 /// Fills in the templates of a document, for every point of its matrix.
 pub fn expand(document: &Document) -> Experiment {
     let mut problems = document.problems.clone();
-    let name = document.tree.get("name").and_then(ConfigValue::as_str).map(str::to_owned);
+    let name = document.tree.get("name").and_then(ConfigValue::as_str);
+    // An empty name names nothing: the file's does.
+    let name = name.filter(|name| !name.trim().is_empty()).map(str::to_owned);
     let settings = settings(document, &mut problems);
     let mut warnings = document.warnings.clone();
     let points = matrix::points(document, &mut problems, &mut warnings);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Location, ParamError, ValueOrigin};
+use crate::text::is_hidden;
 
 /// A value with the place at which it was written. Values are equal when their data is, wherever they were written.
 #[derive(Clone, Debug)]
@@ -152,7 +153,7 @@ impl ConfigValue {
             ValueData::Bool(flag) => flag.to_string(),
             ValueData::Integer(number) => number.to_string(),
             ValueData::Float(number) => toml::Value::from(*number).to_string(),
-            ValueData::Text(text) => toml::Value::from(text.as_str()).to_string(),
+            ValueData::Text(text) => quoted(text),
             ValueData::List(items) => {
                 let items: Vec<String> = items.iter().map(Self::toml).collect();
                 format!("[{}]", items.join(", "))
@@ -250,13 +251,41 @@ pub fn key_text(key: &str) -> String {
     if !key.is_empty() && key.chars().all(bare) {
         key.to_owned()
     } else {
-        toml::Value::from(key).to_string()
+        quoted(key)
     }
+}
+
+/// A text as TOML, on one line. What would draw on a terminal is written as an escape.
+fn quoted(text: &str) -> String {
+    if !text.chars().any(is_hidden) {
+        return toml::Value::from(text).to_string();
+    }
+    let mut out = "\"".to_owned();
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out += "\\n",
+            '\t' => out += "\\t",
+            '\r' => out += "\\r",
+            c if is_hidden(c) => out += &format!("\\U{:08x}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out + "\""
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_on_one_line_and_reads_back() {
+        let text = "a \"b\"\\\n\t\r\x1b[31m\u{9b}\u{202e}\u{e0041}é";
+        let written = ConfigValue::from(serde_json::json!(text)).toml();
+        assert!(!written.chars().any(is_hidden), "{written:?}");
+        let read: toml::Table = format!("x = {written}").parse().unwrap();
+        assert_eq!(read["x"].as_str(), Some(text));
+    }
 
     #[test]
     fn values_are_written_as_toml() {

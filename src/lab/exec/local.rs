@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -34,9 +35,28 @@ const MMAP_THRESHOLD_VARIABLE: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "104857
 const LEFT_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct WorkerProcess {
-    /// Open until the worker is asked to stop.
-    input: Option<ChildStdin>,
+    input: Arc<Mutex<WorkerInput>>,
     group: Option<Pid>,
+}
+
+/// The standard input of a worker. Its end asks the worker to stop.
+enum WorkerInput {
+    /// The work order is being written.
+    Sending,
+    Open(#[expect(dead_code, reason = "held open; closed when it is dropped")] ChildStdin),
+    Closed,
+}
+
+/// Why no worker has begun the stage.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    /// A path that is no UTF-8, for example.
+    #[error("its work order cannot be written: {0}")]
+    Order(#[from] serde_json::Error),
+    #[error("cannot create its log {}: {error}", path.display())]
+    Log { path: PathBuf, error: io::Error },
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
 }
 
 impl LocalExecutor {
@@ -49,67 +69,101 @@ impl LocalExecutor {
             workers: BTreeMap::new(),
         }
     }
-}
 
-impl Executor for LocalExecutor {
-    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()> {
+    fn try_start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> Result<(), StartError> {
+        let mut line = serde_json::to_vec(order)?;
+        line.push(b'\n');
+        let log = File::create(log).map_err(|error| StartError::Log {
+            path: log.to_owned(),
+            error,
+        })?;
         let mut child = Command::new(&self.program)
+            // The program may be named by a descriptor; people see this name.
+            .arg0("runner")
             .arg("worker")
             // candle sizes its thread pool by this variable and nothing else.
             .env("RAYON_NUM_THREADS", order.threads.to_string())
             .env(MMAP_THRESHOLD_VARIABLE.0, MMAP_THRESHOLD_VARIABLE.1)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(log)?)
+            .stderr(log)
             // A group of its own: Ctrl-C reaches the runner only, which then asks its workers to stop.
             .process_group(0)
-            .spawn()?;
-        let (mut input, output) = (child.stdin.take(), child.stdout.take());
-        let sent = input.as_mut().map_or(Ok(()), |input| {
-            serde_json::to_writer(&mut *input, order)?;
-            input.write_all(b"\n")?;
-            input.flush()
-        });
-        // A worker that died before it read its work order is reported like one that dies later.
-        drop(sent);
+            .spawn()
+            .map_err(StartError::Worker)?;
+        let pipe = child.stdin.take();
+        let input = Arc::new(Mutex::new(WorkerInput::Sending));
         self.workers.insert(
             index,
             WorkerProcess {
-                input,
+                input: Arc::clone(&input),
                 group: Pid::from_raw(child.id().cast_signed()),
             },
         );
         let messages = self.sender.clone();
         let (folder, key) = (order.store.clone(), order.fingerprint.key());
-        std::thread::spawn(move || {
-            let begun = Instant::now();
-            let mut ended = false;
-            for line in output
-                .into_iter()
-                .flat_map(|output| BufReader::new(output).lines())
-                .map_while(Result::ok)
-            {
-                if let Ok(message) = serde_json::from_str::<WorkerMessage>(&line) {
-                    ended |= !matches!(message, WorkerMessage::Progress(_));
-                    let _ = messages.send((index, message));
-                }
+        // A worker that does not read must not keep the run from its other stages.
+        let sending = std::thread::Builder::new().spawn(move || {
+            // A worker that ends before it has read its work order is reported like one that ends later.
+            if let Some(pipe) = pipe {
+                send_order(pipe, &line, &input);
             }
-            let status = child.wait();
-            if !ended {
+            drop(line);
+            receive(child, index, &messages, || {
                 // A worker that was killed could not end what its program has started.
                 if let Ok(scratch) = Store::open(&folder).and_then(|store| store.scratch(&key)) {
                     end_users_of(&scratch, LEFT_TIMEOUT, |_| ());
                 }
-                let error = status.map_or_else(|error| error.to_string(), describe_exit);
-                let _ = messages.send((
-                    index,
-                    WorkerMessage::Failed {
-                        error,
-                        seconds: begun.elapsed().as_secs_f64(),
-                    },
-                ));
-            }
+            });
         });
+        if let Err(error) = sending {
+            self.kill(index);
+            return Err(StartError::Worker(error));
+        }
+        Ok(())
+    }
+}
+
+/// Writes the work order, and keeps the pipe open until the worker is to stop. A pipe that takes no more is closed: a worker that waits for
+/// the rest of its order sees the end.
+fn send_order(mut pipe: ChildStdin, line: &[u8], input: &Mutex<WorkerInput>) {
+    let sent = pipe.write_all(line).and_then(|()| pipe.flush());
+    let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
+    *input = match (&*input, sent) {
+        (WorkerInput::Sending, Ok(())) => WorkerInput::Open(pipe),
+        _ => WorkerInput::Closed,
+    };
+}
+
+/// Passes on the messages of a worker until it has ended. `clean_up` is called if it ended without a last one.
+fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessage)>, clean_up: impl FnOnce()) {
+    let begun = Instant::now();
+    let mut ended = false;
+    // Whatever a library prints there: a line that is no message is read over.
+    let output = child.stdout.take().into_iter();
+    let lines = output.flat_map(|output| BufReader::new(output).split(b'\n').map_while(Result::ok));
+    for line in lines {
+        if let Ok(message) = serde_json::from_slice::<WorkerMessage>(&line) {
+            ended |= !matches!(message, WorkerMessage::Progress(_));
+            let _ = messages.send((index, message));
+        }
+    }
+    let status = child.wait();
+    if !ended {
+        clean_up();
+        let error = status.map_or_else(|error| error.to_string(), describe_exit);
+        let seconds = begun.elapsed().as_secs_f64();
+        let _ = messages.send((index, WorkerMessage::Failed { error, seconds }));
+    }
+}
+
+impl Executor for LocalExecutor {
+    /// A worker that cannot be started is a failure of its stage: other stages may go on.
+    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()> {
+        if let Err(error) = self.try_start(index, order, log) {
+            let (error, seconds) = (error.to_string(), 0.0);
+            let _ = self.sender.send((index, WorkerMessage::Failed { error, seconds }));
+        }
         Ok(())
     }
 
@@ -119,7 +173,7 @@ impl Executor for LocalExecutor {
 
     fn stop(&mut self, index: usize) {
         if let Some(worker) = self.workers.get_mut(&index) {
-            worker.input = None;
+            *worker.input.lock().unwrap_or_else(PoisonError::into_inner) = WorkerInput::Closed;
         }
     }
 
@@ -158,5 +212,117 @@ fn describe_exit(status: ExitStatus) -> String {
         (Some(signal), _) => format!("its process was ended by signal {signal}"),
         (_, Some(101)) => "its process panicked: an error in the runner".to_owned(),
         (_, code) => format!("its process ended without a message (exit code {})", code.unwrap_or(-1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::StageName;
+    use crate::fingerprint::Fingerprint;
+    use crate::stage::Sandbox;
+    use crate::store::Provenance;
+
+    fn order() -> WorkOrder {
+        WorkOrder {
+            store: "store".into(),
+            fingerprint: Fingerprint::new("mix", 1, json!({})),
+            unkeyed_params: serde_json::Map::new(),
+            inputs: BTreeMap::new(),
+            threads: 1,
+            device: "cpu".to_owned(),
+            sandbox: Sandbox::default(),
+            stage: StageName::default(),
+            experiment: String::new(),
+            run: String::new(),
+            provenance: Provenance::default(),
+            sign: None,
+        }
+    }
+
+    /// An order that fills more than a pipe takes at once.
+    fn long_order() -> WorkOrder {
+        WorkOrder {
+            experiment: "x".repeat(1 << 20),
+            ..order()
+        }
+    }
+
+    /// A folder with a program in place of the worker. Another process writes it: a file that is open for writing cannot be run, and a
+    /// test beside this one may start a process, which has all files open for a moment.
+    fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        let mut writer = Command::new("sh");
+        writer.args(["-c", r#"printf '%s\n' "$1" > "$2" && chmod +x "$2""#, "sh"]);
+        assert!(writer.arg(format!("#!/bin/sh\n{script}")).arg(&path).status().unwrap().success());
+        (folder, path)
+    }
+
+    /// The error of a stage that fails.
+    fn error_of(executor: &mut LocalExecutor) -> String {
+        match executor.next(Duration::from_secs(60)) {
+            Some((0, WorkerMessage::Failed { error, .. })) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_written_is_a_failure() {
+        let (folder, path) = program("cat > /dev/null");
+        let mut executor = LocalExecutor::new(path);
+        let order = WorkOrder {
+            store: OsStr::from_bytes(b"b\xffd").into(),
+            ..order()
+        };
+        executor.start(0, &order, &folder.path().join("log")).unwrap();
+        let error = error_of(&mut executor);
+        assert_eq!(error, "its work order cannot be written: path contains invalid UTF-8 characters");
+    }
+
+    #[test]
+    fn a_worker_that_cannot_be_started_is_a_failure_of_its_stage() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut executor = LocalExecutor::new(folder.path().join("none"));
+        executor.start(0, &order(), &folder.path().join("log")).unwrap();
+        assert!(error_of(&mut executor).starts_with("cannot start a worker: No such file"));
+        executor.start(0, &order(), &folder.path().join("none/log")).unwrap();
+        assert!(error_of(&mut executor).starts_with("cannot create its log "));
+    }
+
+    #[test]
+    fn a_worker_that_ends_without_reading_is_a_failure() {
+        let (folder, path) = program("exit 3");
+        let mut executor = LocalExecutor::new(path);
+        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        assert_eq!(error_of(&mut executor), "its process ended without a message (exit code 3)");
+    }
+
+    #[test]
+    fn a_worker_that_does_not_read_keeps_nobody_waiting() {
+        let (folder, path) = program("exec sleep 600");
+        let mut executor = LocalExecutor::new(path);
+        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        assert!(executor.next(Duration::from_millis(50)).is_none());
+        executor.stop(0);
+        executor.kill(0);
+        assert!(error_of(&mut executor).starts_with("its process was killed"));
+    }
+
+    #[test]
+    fn what_a_library_prints_is_no_message_and_a_request_to_stop_ends_the_input() {
+        let script = r#"printf '\377 not ours\n{"progress":\n'; cat > /dev/null; echo '"stopped"'"#;
+        let (folder, path) = program(script);
+        let mut executor = LocalExecutor::new(path);
+        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        assert!(executor.next(Duration::from_millis(50)).is_none());
+        executor.stop(0);
+        let message = executor.next(Duration::from_secs(60));
+        assert!(matches!(message, Some((0, WorkerMessage::Stopped))), "{message:?}");
     }
 }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::store::{Code, Provenance, Store};
+use crate::hash;
+use crate::store::{Code, Provenance};
 
 /// The origin of a run, as the command line knows it.
 #[derive(Clone, Debug, Default)]
 pub struct RunOrigin {
     /// The experiment's file.
     pub experiment: PathBuf,
-    /// The program of the workers.
+    /// The program of the workers: a path that leads to the same build whatever becomes of the file it was started from.
     pub program: PathBuf,
     /// The user's name.
     pub user: String,
@@ -18,12 +19,13 @@ pub struct RunOrigin {
 
 impl RunOrigin {
     /// The provenance that all records of the run share. It takes as long as `git status`, so it is computed when the first stage starts.
-    pub(super) fn provenance(&self, store: &Store) -> Provenance {
+    pub(super) fn provenance(&self) -> Provenance {
         Provenance {
             user: self.user.clone(),
             code: repository_state(&self.experiment),
-            // No reason to fail: a program that cannot be read may still run.
-            build: store.file_digest(&self.program).ok(),
+            // Of the very file that runs, which another one may have replaced under its name: no cache knows it by its path. No reason to
+            // fail: a program that cannot be read may still run.
+            build: hash::file(&self.program).ok(),
             ..Provenance::default()
         }
     }

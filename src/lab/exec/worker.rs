@@ -168,7 +168,9 @@ impl<'a, W: Write> ProgressSender<'a, W> {
         }
     }
 
-    fn send(&self, progress: Progress) {
+    fn send(&self, mut progress: Progress) {
+        // JSON has no infinities: a message with one would not be read at all.
+        progress.readings.retain(|_, reading| reading.is_finite());
         if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
             self.last.set(Some(Instant::now()));
             send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));

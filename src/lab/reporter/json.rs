@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Clock, CommandHints};
 use crate::event::{Event, Reporter};
+use crate::text::printable_json;
 
 /// Writes every event as one JSON object per line, with the `time` at which it was reported: seconds since the Unix epoch.
 ///
@@ -28,7 +29,7 @@ impl<W: Write, C: Clock> JsonReporter<W, C> {
         }
     }
 
-    fn line(&self, event: &Event) -> Option<Vec<u8>> {
+    fn line(&self, event: &Event) -> Option<String> {
         let (rerun, finish) = match event {
             Event::Failed { stage, .. } => (Some(self.hints.run_alone(stage)), None),
             Event::Uploaded { .. } => (None, Some(self.hints.finish_uploads())),
@@ -41,9 +42,8 @@ impl<W: Write, C: Clock> JsonReporter<W, C> {
             finish,
             time,
         };
-        let mut line = serde_json::to_vec(&line).ok()?;
-        line.push(b'\n');
-        Some(line)
+        let line = serde_json::to_string(&line).ok()?;
+        Some(format!("{}\n", printable_json(&line)))
     }
 }
 
@@ -51,7 +51,7 @@ impl<W: Write, C: Clock> Reporter for JsonReporter<W, C> {
     fn event(&mut self, event: &Event) {
         let Some(line) = self.line(event) else { return };
         let Some(out) = &mut self.out else { return };
-        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.out = None;
         }
     }

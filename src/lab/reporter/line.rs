@@ -1,10 +1,20 @@
 //! The lines that reporters for people print, in the same words with and without a terminal.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::CommandHints;
 use crate::event::{Event, StageName};
-use crate::text::{Color, Paint, bytes, duration, printable, stages};
+use crate::text::{Color, Paint, bytes, cut_line, duration, printable, shortened, stages};
+
+/// The most columns of a name, a reason or a message that are printed on one line. Commands and paths are printed whole.
+const MAX_COLUMNS: usize = 300;
+
+/// The most columns of a line of an error or of a log.
+const MAX_MESSAGE_COLUMNS: usize = 500;
+
+/// The most lines of an error after its first.
+const MAX_ERROR_LINES: usize = 40;
 
 /// A line of the report of a run.
 #[derive(Debug)]
@@ -99,17 +109,24 @@ impl RunLine<'_> {
                 stages: count,
                 jobs,
                 threads,
-            } => format!("{experiment}: {}, {jobs} at once, {}", stages(*count), counted(*threads, "thread")),
-            Self::Fetching(source) => format!("fetching {source}"),
-            Self::Fetched { source, .. } => format!("fetched {source}: {}", self.note()),
-            Self::Cached(stage) => format!("cached {stage}"),
-            Self::ComputedElsewhere { stage, holder } => format!("cached {stage}, which {holder} computed"),
-            Self::Started { stage, reason } => format!("started {stage}: {reason}"),
-            Self::Waiting { stage, holder } => format!("waiting for {stage}, which {holder} is computing"),
-            Self::Lost { stage, needed_by } => {
-                format!("{stage} is looked up again: an output has gone from the store, and {needed_by} needs it")
-            }
-            Self::Finished { stage, .. } => format!("finished {stage} in {}", self.note()),
+            } => format!(
+                "{}: {}, {jobs} at once, {}",
+                short(experiment),
+                stages(*count),
+                counted(*threads, "thread")
+            ),
+            Self::Fetching(source) => format!("fetching {}", short(source)),
+            Self::Fetched { source, .. } => format!("fetched {}: {}", short(source), self.note()),
+            Self::Cached(stage) => format!("cached {}", short(stage)),
+            Self::ComputedElsewhere { stage, holder } => format!("cached {}, which {} computed", short(stage), short(holder)),
+            Self::Started { stage, reason } => format!("started {}: {}", short(stage), short(reason)),
+            Self::Waiting { stage, holder } => format!("waiting for {}, which {} is computing", short(stage), short(holder)),
+            Self::Lost { stage, needed_by } => format!(
+                "{} is looked up again: an output has gone from the store, and {} needs it",
+                short(stage),
+                short(needed_by)
+            ),
+            Self::Finished { stage, .. } => format!("finished {} in {}", short(stage), self.note()),
             Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
             Self::Brought {
                 stage,
@@ -118,9 +135,10 @@ impl RunLine<'_> {
                 seconds,
             } => {
                 let artifacts = counted(*artifacts, "artifact");
-                format!("fetched {artifacts}, {}, for {stage} in {}", bytes(*size), duration(*seconds))
+                let (size, time) = (bytes(*size), duration(*seconds));
+                format!("fetched {artifacts}, {size}, for {} in {time}", short(stage))
             }
-            Self::Warning(message) => format!("{} {message}", paint.paint(Color::Yellow, "warning:")),
+            Self::Warning(message) => format!("{} {}", paint.paint(Color::Yellow, "warning:"), printable(message)),
             Self::Uploaded {
                 stages: count,
                 of,
@@ -128,7 +146,7 @@ impl RunLine<'_> {
                 failed,
             } => uploaded(*count, *of, *size, failed, hints),
             Self::Interrupted => "interrupted: the running stages are asked to stop; Ctrl-C again kills them".to_owned(),
-            Self::Skipped { stages, because } => format!("{mark}not tried {stages}: {because}"),
+            Self::Skipped { stages, because } => format!("{mark}not tried {}: {}", short(stages), short(because)),
             Self::Summary(totals) => totals.text(paint),
         }
     }
@@ -145,7 +163,7 @@ impl RunLine<'_> {
                     None => size,
                 }
             }
-            Self::ComputedElsewhere { holder, .. } => format!("computed by {holder}"),
+            Self::ComputedElsewhere { holder, .. } => format!("computed by {}", short(holder)),
             Self::Finished { seconds, .. } => duration(*seconds),
             _ => String::new(),
         }
@@ -157,9 +175,20 @@ fn uploaded(count: usize, of: usize, size: u64, failed: &[String], hints: &dyn C
     let mut line = format!("uploaded {count} of {}, {}", stages(of), bytes(size));
     if count < of {
         let finish = hints.finish_uploads();
-        line += &format!("; {} failed: {}; `{finish}` finishes it", of - count, failed.join("; "));
+        let failures = printable(&failed.join("; ")).into_owned();
+        line += &format!("; {} failed: {failures}; `{finish}` finishes it", of - count);
     }
     line
+}
+
+/// A name, printable, without its middle if it is very long.
+fn short(name: &dyn Display) -> String {
+    shortened(&name.to_string(), MAX_COLUMNS)
+}
+
+/// A line of a message, printable, without its end if it is very long.
+fn cut(line: &str) -> String {
+    cut_line(line, MAX_MESSAGE_COLUMNS)
 }
 
 /// `1 thread`, `2 threads`.
@@ -171,14 +200,16 @@ impl FailedStage<'_> {
     /// The stage and its error, the last lines of its log, the log's path, and the command that runs the stage alone.
     fn lines(&self, mark: &str, paint: Paint, hints: &dyn CommandHints) -> Vec<String> {
         let mut error = self.error.lines();
-        let first = error.next().unwrap_or_default();
-        let head = format!("{mark}{} failed after {}: {first}", self.stage, duration(self.seconds));
+        let first = cut(error.next().unwrap_or_default());
+        let head = format!("{mark}{} failed after {}: {first}", short(self.stage), duration(self.seconds));
         let mut lines = vec![paint.paint(Color::Red, &head)];
-        lines.extend(error.map(|line| format!("    {line}")));
-        let tail = self.log_tail.iter().map(|line| format!("  | {}", printable(line)));
+        lines.extend(error.by_ref().take(MAX_ERROR_LINES).map(|line| format!("    {}", cut(line))));
+        let more = error.count();
+        lines.extend((more > 0).then(|| format!("    … ({more} more lines)")));
+        let tail = self.log_tail.iter().map(|line| format!("  | {}", cut(line)));
         lines.extend(tail.map(|line| paint.paint(Color::Dim, &line)));
-        lines.push(format!("  log: {}", self.log.display()));
-        let rerun = paint.paint(Color::Bold, &hints.run_alone(self.stage));
+        lines.push(format!("  log: {}", printable(&self.log.to_string_lossy())));
+        let rerun = paint.paint(Color::Bold, &printable(&hints.run_alone(self.stage)));
         lines.push(format!("  run it alone: {rerun}"));
         lines
     }
@@ -274,6 +305,55 @@ mod tests {
         assert_eq!(
             uploaded(41, &["the disk is full"]),
             "uploaded 41 of 42 stages, 1.2 kB; 1 failed: the disk is full; `runner cache push x.toml` finishes it"
+        );
+    }
+
+    #[test]
+    fn a_name_draws_nothing_and_does_not_fill_the_screen() {
+        let stage = StageName {
+            name: "score[0]".into(),
+            variant: [("ask".into(), "x".repeat(5000))].into(),
+        };
+        let started = RunLine::Started {
+            stage: &stage,
+            reason: "param `a` changed:\n\x1b[31mx → y",
+        };
+        let line = text(&started);
+        assert!(
+            line.starts_with("started score[0] (ask=xx") && line.ends_with("xx): param `a` changed: x → y"),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 1);
+        assert!(line.chars().count() < 350, "{line}");
+        let started = RunLine::RunStarted {
+            experiment: "red\x1b[31m\x1b]0;title\x07",
+            stages: 1,
+            jobs: 2,
+            threads: 2,
+        };
+        assert_eq!(text(&started), "red: 1 stage, 2 at once, 2 threads");
+    }
+
+    #[test]
+    fn an_error_is_cut_and_cannot_look_like_another_line() {
+        let stage = StageName {
+            name: "a".into(),
+            ..StageName::default()
+        };
+        let failed = RunLine::Failed(FailedStage {
+            stage: &stage,
+            seconds: 1.0,
+            error: &format!("{}\r\n\x1b[1Afinished b\n{}", "e".repeat(100_000), "line\n".repeat(1000)),
+            log: Path::new("log"),
+            log_tail: &[],
+        });
+        let lines = text(&failed);
+        let lines: Vec<&str> = lines.lines().collect();
+        assert!(lines[0].starts_with("a failed after 1.0s: eee") && lines[0].len() < 600);
+        assert_eq!(lines[1], "    finished b");
+        assert_eq!(
+            (lines.len(), lines[MAX_ERROR_LINES + 1]),
+            (MAX_ERROR_LINES + 4, "    … (961 more lines)")
         );
     }
 

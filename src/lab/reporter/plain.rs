@@ -10,10 +10,13 @@ use super::named_stages::NamedStages;
 use super::run_view::{RunView, subject};
 use super::{Clock, CommandHints};
 use crate::event::{Event, Reporter, StageName};
-use crate::text::Paint;
+use crate::text::{Paint, shortened};
 
 /// The longest time without a line about a stage that runs or is waited for.
 const STATUS_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The most characters of a stage's name in such a line.
+const MAX_NAME: usize = 200;
 
 /// Writes a line for every event of interest, and from time to time the status of stages that take long; no control characters.
 ///
@@ -43,6 +46,7 @@ impl<W: Write, C: Clock> PlainReporter<W, C> {
 
     fn print(&mut self, text: &str) {
         let Some(out) = &mut self.out else { return };
+        let text = Paint::default().finish(text);
         if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
             self.out = None;
         }
@@ -89,6 +93,7 @@ impl<W: Write, C: Clock> Reporter for PlainReporter<W, C> {
             if now.saturating_sub(*printed) >= STATUS_INTERVAL {
                 *printed = now;
                 let status = live.progress.status(now);
+                let stage = shortened(&stage.to_string(), MAX_NAME);
                 lines.push(match &live.holder {
                     Some(holder) => format!("waiting for {stage}, which {holder} is computing: {status}"),
                     None => format!("running {stage}: {status}"),

@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use crate::event::Progress;
-use crate::text::duration;
+use crate::text::{duration, shortened};
+
+/// The most characters of a program's word for its units.
+const MAX_UNIT: usize = 24;
+
+/// A longer time left is no forecast (seconds): ten years.
+const MAX_LEFT: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
 
 /// The progress of a running stage over time.
 #[derive(Debug)]
@@ -33,7 +39,10 @@ impl StageProgress {
         let progress = self.last.as_ref().map(|(_, progress)| progress);
         let counted = progress.filter(|progress| progress.total > 0);
         let mut parts: Vec<String> = counted
-            .map(|progress| format!("{}/{} {}", progress.done, progress.total, progress.unit))
+            .map(|progress| {
+                let unit = shortened(&progress.unit, MAX_UNIT);
+                format!("{}/{} {unit}", progress.done, progress.total)
+            })
             .into_iter()
             .collect();
         parts.push(duration(now.saturating_sub(self.since).as_secs_f64()));
@@ -49,13 +58,13 @@ impl StageProgress {
         let to_do = progress.total.checked_sub(progress.done)?;
         let speed = done as f64 / last.saturating_sub(first.0).as_secs_f64();
         let at_last = to_do as f64 / speed;
-        Some((at_last - now.saturating_sub(*last).as_secs_f64()).max(0.0)).filter(|left| left.is_finite())
+        Some((at_last - now.saturating_sub(*last).as_secs_f64()).max(0.0)).filter(|left| *left <= MAX_LEFT)
     }
 }
 
 /// The most telling readings: the loss and the speed.
 fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
-    let loss = progress.readings.get("loss").map(|loss| format!("loss {loss:.4}"));
+    let loss = progress.readings.get("loss").map(|loss| format!("loss {}", decimals(*loss)));
     let speed = progress
         .readings
         .get("tokens_per_second")
@@ -63,9 +72,20 @@ fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
     loss.into_iter().chain(speed)
 }
 
+/// `0.0312`, and `1.2e9` for a number that has no use for four decimals.
+fn decimals(number: f64) -> String {
+    let size = number.abs();
+    if size >= 1e6 || (size > 0.0 && size < 5e-5) {
+        format!("{number:.2e}")
+    } else {
+        format!("{number:.4}")
+    }
+}
+
 /// `830`, `51.2k`, `1.3M`.
 fn thousands(number: f64) -> String {
     match number {
+        n if n.is_finite() && n.abs() >= 1e12 => format!("{n:.1e}"),
         n if n >= 1e6 => format!("{:.1}M", n / 1e6),
         n if n >= 1e3 => format!("{:.1}k", n / 1e3),
         n => format!("{n:.0}"),
@@ -121,5 +141,29 @@ mod tests {
         running.progressed(seconds(1), &at(1));
         running.progressed(seconds(1), &Progress { total: 1, ..at(5) });
         assert_eq!(running.status(seconds(1)), "5/1 steps, 1.0s, loss 0.0312, 51.2k tokens/s");
+    }
+
+    #[test]
+    fn absurd_progress_of_a_program_is_short_and_draws_nothing() {
+        let absurd = |loss: f64, speed: f64| Progress {
+            done: 2,
+            total: u64::MAX,
+            unit: format!("\x1b[2Jsteps\n{}", "x".repeat(1000)),
+            readings: BTreeMap::from([("loss".into(), loss), ("tokens_per_second".into(), speed)]),
+        };
+        for (loss, speed, shown) in [
+            (f64::NAN, f64::NAN, "loss NaN, NaN tokens/s"),
+            (f64::INFINITY, f64::NEG_INFINITY, "loss inf, -inf tokens/s"),
+            (1e300, 1e300, "loss 1.00e300, 1.0e300 tokens/s"),
+            (-1e-300, -1e300, "loss -1.00e-300, -1.0e300 tokens/s"),
+            (0.0, 2.5e6, "loss 0.0000, 2.5M tokens/s"),
+        ] {
+            let mut running = StageProgress::new(seconds(0));
+            running.progressed(seconds(0), &at(1));
+            running.progressed(seconds(1), &absurd(loss, speed));
+            let status = running.status(seconds(1));
+            let begin = format!("2/{} steps xxxxxx…xxxxxxxxxxx, 1.0s, ", u64::MAX);
+            assert_eq!(status, begin + shown);
+        }
     }
 }

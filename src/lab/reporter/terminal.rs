@@ -10,7 +10,7 @@ use super::run_view::{RunView, subject};
 use super::stage_progress::StageProgress;
 use super::{Clock, CommandHints};
 use crate::event::{Event, Progress, Reporter, StageName};
-use crate::text::{Color, Paint, stages};
+use crate::text::{Color, Paint, shortened, stages};
 
 /// Shows the running stages as live lines, and every stage that ended as a line above them.
 ///
@@ -26,6 +26,12 @@ pub struct TerminalReporter<C> {
     /// The line below all others.
     total: Option<TotalBar>,
 }
+
+/// The most characters of a stage's name in a live line, so that there is room for its progress.
+const MAX_NAME: usize = 48;
+
+/// The most characters of a name in a line that stays.
+const MAX_PRINTED_NAME: usize = 300;
 
 /// The most live lines for stages that other processes compute. There may be as many such stages as the run has.
 const WAITING_SHOWN: usize = 4;
@@ -64,7 +70,7 @@ impl<C: Clock> TerminalReporter<C> {
 
     /// Prints a line above the live ones. A terminal that is gone is no reason to stop a run.
     fn print(&self, text: &str) {
-        let _ = self.screen.println(text);
+        let _ = self.screen.println(self.paint.finish(text));
     }
 
     /// The text of a line; `None` for events that live lines show.
@@ -73,6 +79,7 @@ impl<C: Clock> TerminalReporter<C> {
         let painted = |color| self.paint.paint(color, &text(""));
         let done = |name: &StageName| {
             let mark = self.paint.paint(Color::Green, "✓");
+            let name = shortened(&name.to_string(), MAX_PRINTED_NAME);
             format!("{mark} {name}  {}", self.paint.paint(Color::Dim, &line.note()))
         };
         Some(match line {
@@ -83,7 +90,10 @@ impl<C: Clock> TerminalReporter<C> {
             RunLine::Lost { .. } | RunLine::Interrupted => painted(Color::Yellow),
             RunLine::Brought { .. } => painted(Color::Dim),
             RunLine::Failed(_) => text("✗ "),
-            RunLine::Skipped { stages, because } => format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried")),
+            RunLine::Skipped { stages, because } => {
+                let [stages, because] = [stages, because].map(|text| shortened(text, MAX_PRINTED_NAME));
+                format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried"))
+            }
             RunLine::Warning(_) | RunLine::Uploaded { .. } | RunLine::Summary(_) => text(""),
         })
     }
@@ -107,8 +117,9 @@ impl<C: Clock> TerminalReporter<C> {
 
     fn add_bar(&mut self, name: &StageName, holder: Option<String>) {
         let now = self.clock.now();
+        let is_ascii = self.paint.is_ascii();
         let total = self.total.get_or_insert_with(|| {
-            let bar = ProgressBar::no_length().with_style(style("  {wide_msg}"));
+            let bar = ProgressBar::no_length().with_style(style("  {wide_msg}", is_ascii));
             TotalBar {
                 bar: self.screen.add(bar),
                 progress: StageProgress::new(now),
@@ -116,7 +127,7 @@ impl<C: Clock> TerminalReporter<C> {
         });
         let waiting = self.bars.values().filter(|bar| bar.holder.is_some()).take(WAITING_SHOWN).count();
         let bar = (holder.is_none() || waiting < WAITING_SHOWN).then(|| {
-            let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:12} {wide_msg}"));
+            let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:12} {wide_msg}", is_ascii));
             self.screen.insert_before(&total.bar, bar)
         });
         let is_drawn = bar.is_some();
@@ -166,10 +177,12 @@ impl<C: Clock> Reporter for TerminalReporter<C> {
                 continue;
             };
             let status = live.progress.status(now);
-            bar.set_message(match &live.holder {
-                Some(holder) => format!("{stage}: waiting for {holder}, {status}"),
+            let stage = shortened(&stage.to_string(), MAX_NAME);
+            let text = match &live.holder {
+                Some(holder) => format!("{stage}: waiting for {}, {status}", shortened(holder, MAX_NAME)),
                 None => format!("{stage}: {status}"),
-            });
+            };
+            bar.set_message(self.paint.finish(&text));
             bar.tick();
         }
         if let Some(total) = &self.total {
@@ -187,7 +200,11 @@ impl<C: Clock> Reporter for TerminalReporter<C> {
 }
 
 /// A line of the given template, with a thin bar.
-fn style(template: &str) -> ProgressStyle {
+fn style(template: &str, is_ascii: bool) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+    if is_ascii {
+        style.progress_chars("#>-").tick_chars("|/-\\ ")
+    } else {
+        style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+    }
 }

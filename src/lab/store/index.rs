@@ -39,7 +39,11 @@ impl Store {
     /// The folders that hold the entries of a part of the store (`objects` or `records`).
     pub(super) fn shards(&self, part: &'static str) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.root.join(part);
-        let entries = std::fs::read_dir(&folder).map_err(StoreError::io("read", &folder))?;
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read", &folder)(error)),
+        };
         let mut shards: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
         shards.sort();
         Ok(shards)

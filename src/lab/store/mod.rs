@@ -145,9 +145,36 @@ impl Store {
             atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         }
         let root = root.canonicalize().map_err(StoreError::io("open", &root))?;
-        let trust = Trust::default();
-        let keeps_modes = Arc::default();
-        Ok(Self { root, trust, keeps_modes })
+        Ok(Self::at(root))
+    }
+
+    /// Opens the store in `folder` as it is, and makes nothing; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn existing(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let root = folder.join(LAYOUT_VERSION);
+        match root.canonicalize() {
+            Ok(root) if root.join("objects").is_dir() => Ok(Some(Self::at(root))),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("open", &root)(error)),
+        }
+    }
+
+    /// An empty store for commands that only read, where there is none. Nothing makes its folder.
+    pub fn absent(folder: &Path) -> Self {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        Self::at(folder.join(LAYOUT_VERSION))
+    }
+
+    /// A store with this folder of a version.
+    fn at(root: PathBuf) -> Self {
+        Self {
+            root,
+            trust: Trust::default(),
+            keeps_modes: Arc::default(),
+        }
     }
 
     /// The folder that the store was opened with.

@@ -48,7 +48,12 @@ impl Store {
     pub fn protections(&self) -> Result<Vec<Protection>, StoreError> {
         let folder = self.root.join("pins");
         let mut protections = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(StoreError::io("read", &folder))? {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(protections),
+            Err(error) => return Err(StoreError::io("read", &folder)(error)),
+        };
+        for entry in entries {
             let path = entry.map_err(StoreError::io("read", &folder))?.path();
             let bytes = std::fs::read(&path).map_err(StoreError::io("read", &path))?;
             let protection: Protection = serde_json::from_slice(&bytes).map_err(|error| StoreError::Damaged {

@@ -4,13 +4,15 @@ mod duration;
 mod escape;
 mod file_name;
 mod paint;
+mod shorten;
 mod size;
 mod table;
 
 pub use duration::duration;
-pub use escape::printable;
+pub use escape::{in_ascii, is_hidden, printable, printable_json, printable_lines};
 pub use file_name::clean_file_name;
 pub use paint::{Color, Paint};
+pub use shorten::{cut_line, shortened};
 pub use size::bytes;
 pub use table::{Align, COLUMN_GAP, TextTable};
 

@@ -2,6 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use super::escape::printable;
 use super::{Color, Paint};
 
 /// The alignment of the cells of a column.
@@ -21,17 +22,20 @@ pub struct TextTable {
 }
 
 impl TextTable {
-    /// A table without rows.
+    /// A table without rows. Its titles and cells are made printable, on one line.
     pub fn new(columns: impl IntoIterator<Item = (String, Align)>) -> Self {
+        let columns = columns.into_iter();
         Self {
-            columns: columns.into_iter().collect(),
+            columns: columns.map(|(title, align)| (printable(&title).into_owned(), align)).collect(),
             rows: Vec::new(),
         }
     }
 
     /// Adds a row of cells, each with its colour. Cells beyond the last column are dropped.
     pub fn row(&mut self, cells: impl IntoIterator<Item = (String, Option<Color>)>) {
-        self.rows.push(cells.into_iter().take(self.columns.len()).collect());
+        let cells = cells.into_iter().take(self.columns.len());
+        self.rows
+            .push(cells.map(|(cell, color)| (printable(&cell).into_owned(), color)).collect());
     }
 
     /// The width of each column on a terminal.
@@ -115,6 +119,13 @@ mod tests {
         table.row([("数".into(), None), ("1".into(), None)]);
         table.row([("e\u{301}x".into(), None), ("2".into(), None)]);
         assert_eq!(table.render(Paint::default()), "a   b\n数  1\ne\u{301}x  2\n");
+    }
+
+    #[test]
+    fn a_cell_is_on_one_line_and_draws_nothing() {
+        let mut table = TextTable::new([("a\x1b[31m".into(), Align::Left), ("b".into(), Align::Left)]);
+        table.row([("x\ny\r\x1b]0;title\x07".into(), None), ("\u{202e}1".into(), None)]);
+        assert_eq!(table.render(Paint::default()), "a    b\nx y  1\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Diff, StageDiff};
-use lab::text::{Align, Color, Paint, TextTable};
+use lab::text::{Align, Color, Paint, TextTable, printable};
 
 /// Longer values are shortened to this number of characters.
 const MAX_VALUE_LENGTH: usize = 40;
@@ -12,7 +12,7 @@ impl Diff {
     /// The stages that differ, each with its rows; then those that are equal, and those that only one side has.
     pub fn text(&self, all: bool, paint: Paint) -> String {
         let [a, b] = &self.names;
-        let mut text = format!("A  {a}\nB  {b}\n");
+        let mut text = format!("A  {}\nB  {}\n", printable(a), printable(b));
         for stage in self
             .stages
             .iter()
@@ -74,10 +74,10 @@ fn value_text(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = printable(&text);
     match text.char_indices().nth(MAX_VALUE_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        None => text.into_owned(),
     }
 }
 

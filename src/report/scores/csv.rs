@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use kinds::metrics::{MetricMap, MetricValue};
+use kinds::metrics::{MetricMap, MetricValue, names};
 use serde_json::Value;
 
 use super::{Score, Scores};
+use crate::table::axis_title;
 
 impl Scores {
     /// A heading and a line for each finished score, with a column for each axis and each metric that is a single value, by its path:
-    /// `following.consistency`.
+    /// `following.consistency`. An axis with the name of another column is called `axis.NAME`.
     ///
     /// # Errors
     /// When a record cannot be written.
@@ -25,14 +26,35 @@ impl Scores {
         let mut metrics: BTreeSet<String> = finished().flat_map(|score| single_values(score).into_keys()).collect();
         metrics.retain(|name| !maps.contains(name.as_str()));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let head = ["stage", "iteration"].iter().chain(&axes).chain(&["data"]).copied();
-        writer.write_record(head.chain(metrics.iter().map(String::as_str)))?;
+        let titles = axes
+            .iter()
+            .map(|axis| axis_title(axis, |title| is_ours(title) || metrics.contains(title)));
+        let ours = |title: &str| title.to_owned();
+        let head = ["stage", "iteration"].map(ours).into_iter().chain(titles).chain(["data"].map(ours));
+        writer.write_record(head.chain(metrics.iter().cloned()))?;
         for score in finished() {
             writer.write_record(fields(score, &axes, &metrics))?;
         }
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         String::from_utf8(bytes).map_err(io::Error::other)
     }
+}
+
+/// Whether a column of ours has this name, in any report: a name does not depend on which evaluations have run.
+fn is_ours(title: &str) -> bool {
+    const PLACE: [&str; 3] = ["stage", "iteration", "data"];
+    const METRICS: [&str; 9] = [
+        names::ANSWERS,
+        names::ACCURACY,
+        names::VALID,
+        names::VALID_RIGHT,
+        names::AVERAGE_STEPS,
+        names::AVERAGE_STEPS_RIGHT,
+        names::AVERAGE_FULL_STEPS,
+        names::AVERAGE_TOKENS,
+        names::INCOMPLETE,
+    ];
+    PLACE.contains(&title) || METRICS.contains(&title)
 }
 
 fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iterator<Item = String> {
@@ -94,6 +116,21 @@ mod tests {
         stage,iteration,seed,start,data,accuracy,average_full_steps,average_steps,following.consistency
         score[0],0,1,cold,in_domain,0.98,2.61,2.6,
         score[0],0,1,cold,ood_easy,0.1,2.61,2.6,0.5
+        ");
+    }
+
+    #[test]
+    fn every_column_has_a_name_of_its_own() {
+        let mut scores = super::super::tests::example();
+        scores.scores.truncate(1);
+        let score = &mut scores.scores[0];
+        let axes = ["data", "stage", "iteration", "accuracy", "loss", "steps", "following"];
+        score.place.variant = axes.map(|axis| (axis.to_owned(), format!("of {axis}"))).into();
+        let metrics = json!({"accuracy": 0.5, "loss": 1.5, "axis.loss": 2.5, "following": {"requests": 3}});
+        score.metrics = serde_json::from_value(metrics).unwrap();
+        insta::assert_snapshot!(scores.csv().unwrap(), @r"
+        stage,iteration,axis.accuracy,axis.data,following,axis.iteration,axis.axis.loss,axis.stage,steps,data,accuracy,axis.loss,following.requests,loss
+        score[0],0,of accuracy,of data,of following,of iteration,of loss,of stage,of steps,in_domain,0.5,2.5,3,1.5
         ");
     }
 

@@ -138,11 +138,12 @@ impl Scores {
             );
             (row, cells)
         });
-        Ok(ReportTable {
+        let table = ReportTable {
             title: format!("Differences to {}, with 95 % intervals", baseline.name()),
             column_groups,
             rows: lead::table_rows(lines),
-        })
+        };
+        Ok(table.with_axes_apart())
     }
 
     /// `[{"stage", "variant", "data", "accuracy": {"difference", "low", "high"}, "average_steps": {…}, "pairs", "seeds"}]`.

@@ -23,7 +23,7 @@ impl<'a> LeadColumns<'a> {
     pub(super) fn column_groups(&self) -> Vec<ColumnGroup> {
         let mut column_groups = Vec::new();
         column_groups.extend(self.phases.then(|| ColumnGroup::single("phase", Align::Left)));
-        column_groups.extend(self.axes.iter().map(|axis| ColumnGroup::single(axis, Align::Left)));
+        column_groups.extend(self.axes.iter().map(|axis| ColumnGroup::axis(axis)));
         column_groups.push(ColumnGroup::single("stage", Align::Left));
         column_groups.push(ColumnGroup::single("n", Align::Right).as_label());
         column_groups

@@ -86,11 +86,14 @@ impl Scores {
             cells.extend(data.iter().flat_map(|name| metric_cells(row, name, columns)));
             cells
         };
+        let rows = lead::table_rows(rows.iter().map(|row| (*row, line(row))));
+        let title = title.to_owned();
         ReportTable {
-            title: title.to_owned(),
+            title,
             column_groups,
-            rows: lead::table_rows(rows.iter().map(|row| (*row, line(row)))),
+            rows,
         }
+        .with_axes_apart()
     }
 }
 
@@ -132,11 +135,12 @@ pub(super) fn table_of_lines(
         cells
     };
     let lines = rows.iter().map(|pair| (pair.0, line(pair)));
-    (!rows.is_empty()).then(|| ReportTable {
+    let table = || ReportTable {
         title: title.to_owned(),
         column_groups,
         rows: lead::table_rows(lines),
-    })
+    };
+    (!rows.is_empty()).then(|| table().with_axes_apart())
 }
 
 fn metric_cells<'a>(row: &'a ScoreRow<'_>, data: &str, columns: &'static [MetricColumn]) -> impl Iterator<Item = TableCell> + use<'a> {
@@ -261,6 +265,26 @@ mod tests {
         iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
         ");
         assert_eq!(scores.note().unwrap(), "1 of 10 stages with scores not run yet");
+    }
+
+    #[test]
+    fn axes_are_told_apart_from_columns_of_ours() {
+        let mut scores = example();
+        for score in &mut scores.scores {
+            let start = score.place.variant.remove("start").unwrap();
+            let names = ["stage", "steps", "n", "phase", "data"];
+            let values = names.map(|name| (name.to_owned(), format!("{start} {name}")));
+            score.place.variant.extend(values);
+        }
+        let titles = |table: crate::table::ReportTable| {
+            let titles: Vec<String> = table.columns().map(|(_, column)| column.title.clone()).collect();
+            titles
+        };
+        assert_eq!(
+            titles(scores.main_table())[..8],
+            ["phase", "data", "axis.n", "axis.phase", "axis.stage", "axis.steps", "stage", "n"]
+        );
+        assert_eq!(titles(scores.answers().unwrap())[..3], ["phase", "axis.data", "axis.n"]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct ColumnGroup {
     pub columns: Vec<TableColumn>,
     /// Whether the columns name the row. Each part of a table that is split has them.
     pub is_label: bool,
+    /// Whether it is the column of an axis of the matrix, which an experiment names as it likes.
+    pub is_axis: bool,
 }
 
 /// The heading of one column.
@@ -57,6 +59,21 @@ impl ReportTable {
         self.column_groups
             .iter()
             .flat_map(|group| group.columns.iter().map(move |column| (group, column)))
+    }
+
+    /// The table, with the axes told apart from other columns of the same name.
+    #[must_use]
+    pub fn with_axes_apart(mut self) -> Self {
+        let groups = self.column_groups.iter().filter(|group| !group.is_axis);
+        let ours: Vec<String> = groups
+            .flat_map(|group| group.columns.iter().map(|column| column.title.clone()))
+            .collect();
+        for group in self.column_groups.iter_mut().filter(|group| group.is_axis) {
+            for column in &mut group.columns {
+                column.title = axis_title(&column.title, |title| ours.iter().any(|our| our == title));
+            }
+        }
+        self
     }
 
     /// The titles of all columns on one line. The first column of a group has the group's title before its own.
@@ -97,8 +114,26 @@ impl ColumnGroup {
             title: title.to_owned(),
             columns: columns.iter().map(column).collect(),
             is_label: false,
+            is_axis: false,
         }
     }
+
+    /// The column of an axis.
+    pub fn axis(name: &str) -> Self {
+        Self {
+            is_axis: true,
+            ..Self::single(name, Align::Left)
+        }
+    }
+}
+
+/// The name of an axis's column beside columns of ours: `axis.data` where one of them is called `data`. No axis has a point in its name.
+pub fn axis_title(axis: &str, is_ours: impl Fn(&str) -> bool) -> String {
+    let mut title = axis.to_owned();
+    while is_ours(&title) {
+        title.insert_str(0, "axis.");
+    }
+    title
 }
 
 impl TableCell {
@@ -122,6 +157,17 @@ impl TableCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_axis_with_the_name_of_a_column_of_ours_gets_another_one() {
+        let mut table = example();
+        for axis in ["phase", "steps", "start"] {
+            table.column_groups.insert(0, ColumnGroup::axis(axis));
+        }
+        let table = table.with_axes_apart();
+        let titles: Vec<&str> = table.columns().map(|(_, column)| column.title.as_str()).collect();
+        assert_eq!(titles, ["start", "axis.steps", "axis.phase", "phase", "%", "steps", "a|b"]);
+    }
 
     /// Two column_groups of rows, with all that a format has to take care of.
     pub(super) fn example() -> ReportTable {

@@ -7,10 +7,12 @@
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `orders` | writes the work orders for the executor |
+//! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
 
 mod claims;
 mod inputs;
+mod log_tail;
 mod orders;
 mod run_loop;
 mod send_events;

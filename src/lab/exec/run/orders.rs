@@ -35,7 +35,7 @@ impl<'a> OrderWriter<'a> {
     /// The work order for a stage.
     pub(super) fn order(&mut self, stages: &RunStages<'_>, index: usize, fingerprint: Fingerprint, threads: usize) -> WorkOrder {
         let origin = &self.options.origin;
-        let provenance = self.provenance.get_or_insert_with(|| origin.provenance(self.store)).clone();
+        let provenance = self.provenance.get_or_insert_with(|| origin.provenance()).clone();
         let node = stages.node(index);
         WorkOrder {
             store: self.store.folder().to_owned(),

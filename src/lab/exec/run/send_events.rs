@@ -6,14 +6,12 @@ use std::time::Instant;
 use super::RunSummary;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
+use super::log_tail::log_tail;
 use crate::event::{Event, Progress, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
 use crate::store::remote::{FetchSummary, UploadSummary};
-
-/// The number of lines at the end of a failed stage's log that are reported.
-const LOG_TAIL_LINES: usize = 20;
 
 /// Counts and reports the events of a run.
 pub(super) struct RunEvents<'a> {
@@ -110,7 +108,7 @@ impl<'a> RunEvents<'a> {
             seconds,
             error,
             log: running.log.clone(),
-            log_tail: tail(&running.log),
+            log_tail: log_tail(&running.log),
         });
     }
 
@@ -168,30 +166,5 @@ impl<'a> RunEvents<'a> {
             interrupted,
         });
         self.summary
-    }
-}
-
-/// The last lines of a log; none when it cannot be read.
-fn tail(log: &Path) -> Vec<String> {
-    let bytes = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let first = lines.len().saturating_sub(LOG_TAIL_LINES);
-    lines[first..].iter().map(|&line| line.to_owned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tail_of_a_log_has_its_last_lines() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        assert_eq!(tail(&log), Vec::<String>::new());
-        let text: String = (1..=25).map(|line| format!("{line}\n")).collect();
-        std::fs::write(&log, text).unwrap();
-        let tail = tail(&log);
-        assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "6", "25"));
     }
 }

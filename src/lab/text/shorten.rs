@@ -1,0 +1,45 @@
+//! Long texts on one line.
+
+use super::escape::printable;
+
+/// `text` on one line, printable, and with at most `limit` characters: the middle of a longer one is left out, since names differ at their
+/// ends.
+pub fn shortened(text: &str, limit: usize) -> String {
+    let text = printable(text);
+    let count = text.chars().count();
+    if count <= limit {
+        return text.into_owned();
+    }
+    let kept = limit.saturating_sub(1);
+    let (head, tail) = (kept.div_ceil(2), kept / 2);
+    let first: String = text.chars().take(head).collect();
+    let last: String = text.chars().skip(count - tail).collect();
+    format!("{first}…{last}")
+}
+
+/// `text` on one line, printable: of a longer one the first `limit` characters, and how many it has.
+pub fn cut_line(text: &str, limit: usize) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(limit) {
+        None => text.into_owned(),
+        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_a_long_name_stay() {
+        assert_eq!(shortened("score[0] (seed=1)", 17), "score[0] (seed=1)");
+        assert_eq!(shortened(&format!("score{}=1)", "x".repeat(1000)), 9), "scor…x=1)");
+        assert_eq!(shortened("a\x1b[31mb", 2), "ab");
+    }
+
+    #[test]
+    fn a_long_line_loses_its_end() {
+        assert_eq!(cut_line("error", 5), "error");
+        assert_eq!(cut_line("an error\x1b[0m", 4), "an e… (8 characters)");
+    }
+}
