@@ -10,7 +10,7 @@ use serde_json::error::Category;
 
 use super::content::Content;
 use super::{ForeignRecord, RecordRefused, TakeRecord, line_error};
-use learn::dataset::{self, DatasetError};
+use learn::dataset::{self, BYTE_ORDER_MARK, DatasetError};
 
 /// JSON Lines.
 pub(super) fn lines(path: &Path, mut content: Content, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
@@ -23,7 +23,8 @@ pub(super) fn lines(path: &Path, mut content: Content, take: &mut TakeRecord<'_>
         }
         line += 1;
         content.since_record.set(0);
-        let value = text.trim_ascii();
+        // Files with a mark each that were put together have marks within.
+        let value = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_ascii();
         if value.is_empty() {
             continue;
         }

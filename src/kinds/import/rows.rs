@@ -33,6 +33,8 @@ pub(super) enum ImportRecordError {
     Empty { name: String, what: &'static str },
     #[error("field `{name}` {problem}")]
     Field { name: String, problem: FieldError },
+    #[error("field `{0}` stands twice")]
+    Repeated(String),
     #[error("{problem}; `fields` has the path `{name}`")]
     Path { name: String, problem: FieldError },
     #[error("the number of steps is {0}, and must be a whole number from 0")]
@@ -139,9 +141,12 @@ impl<'a> ImportedRows<'a> {
 
 /// The value of the field with this name or path; `None` within `Some` if it is null.
 fn field(record: &ForeignRecord, name: &str) -> Result<Option<Option<ExactValue>>, ImportRecordError> {
-    let found = record.get(name).map_err(|problem| ImportRecordError::Path {
-        name: name.to_owned(),
-        problem,
+    let found = record.get(name).map_err(|problem| match problem {
+        FieldError::Repeated(repeated) => ImportRecordError::Repeated(repeated),
+        problem => ImportRecordError::Path {
+            name: name.to_owned(),
+            problem,
+        },
     })?;
     let value = found.map(|field| field.into_owned().value()).transpose();
     value.map_err(|problem| ImportRecordError::Field {

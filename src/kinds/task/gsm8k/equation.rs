@@ -15,6 +15,8 @@ enum Token {
     Open,
     Close,
     Equals,
+    /// A variable: a side with it cannot be read.
+    Unknown,
     /// A word, or a character that may stand for something: arithmetic may go on behind it.
     Break,
     /// A mark between sentences or their parts.
@@ -178,8 +180,12 @@ fn tokens(step: &str) -> Vec<Token> {
             '=' => (Token::Equals, 1),
             c if c.is_alphabetic() => {
                 let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-                let is_times = matches!(&rest[..length], "x" | "X") && is_between_factors(tokens.last(), &rest[length..]);
-                (if is_times { Token::Operator('*') } else { Token::Break }, length)
+                let token = match &rest[..length] {
+                    "x" | "X" if begins_with_factor(&rest[length..]) => Token::Operator('*'),
+                    "x" | "X" | "y" | "Y" | "z" | "Z" | "n" | "N" => Token::Unknown,
+                    _ => Token::Break,
+                };
+                (token, length)
             }
             ',' | '.' | ':' | ';' | '!' | '?' => (Token::Stop, 1),
             c if is_blank(c) => {
@@ -199,10 +205,10 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || "$€£¥".contains(c)
 }
 
-/// Whether an `x` after the token `before` and before the text `after` multiplies, and is no variable, as it is in `2x - 3`.
-fn is_between_factors(before: Option<&Token>, after: &str) -> bool {
+/// Whether an `x` before this text multiplies, and is no variable, as it is in `2x - 3`.
+fn begins_with_factor(text: &str) -> bool {
     let begins_factor = |c: char| c.is_ascii_digit() || ".([".contains(c);
-    matches!(before, Some(Token::Number(_) | Token::Close)) && after.trim_start_matches(is_blank).starts_with(begins_factor)
+    text.trim_start_matches(is_blank).starts_with(begins_factor)
 }
 
 /// The number that `text` begins with, and its length.
