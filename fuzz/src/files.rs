@@ -333,7 +333,10 @@ pub fn data_json(data: &[u8]) -> bool {
     let [first, rest @ ..] = data else { return false };
     let (format, whole): (_, &[u8]) = match first % 7 {
         4 => (FileFormat::Auto, b"\xef\xbb\xbfquestion\tn\tx\r\n\"a, \"\"b\"\"\n c\"\t1\t\r\n"),
-        5 => (FileFormat::Auto, b"[{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"n\": [1, {\"m\": [2]}], \"n\": 0.10}]"),
+        5 => (
+            FileFormat::Auto,
+            b"[{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"n\": [1, {\"m\": [2]}], \"n\": 0.10}]",
+        ),
         6 => (FileFormat::Auto, GZIP),
         0 => (FileFormat::Auto, b"{\"question\": \"a\", \"n\": [1.5, {}]}\n"),
         1 => (

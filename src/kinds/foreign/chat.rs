@@ -44,7 +44,10 @@ fn read(field: Field, name: &str) -> Result<Chat, FieldError> {
     for (place, item) in items.into_iter().enumerate() {
         messages.push(message(item, place)?);
     }
-    let start = messages.iter().position(|(role, _)| *role != Role::System).unwrap_or(messages.len());
+    let start = messages
+        .iter()
+        .position(|(role, _)| *role != Role::System)
+        .unwrap_or(messages.len());
     let turns = messages.split_off(start);
     let system = messages;
     let is_pair = matches!(turns.as_slice(), [(Role::User, _), (Role::Assistant, _)]);

@@ -28,6 +28,10 @@ pub(super) fn lines(path: &Path, mut content: Content, take: &mut TakeRecord<'_>
         if value.is_empty() {
             continue;
         }
+        if value == b"{" {
+            let problem = "an object goes on over several lines; write each object on one line, or all in a list (`[{…}, {…}]`)";
+            return Err(line_error(path, line, problem));
+        }
         let record: Result<ForeignRecord, _> = serde_json::from_slice(value);
         let record = record.map_err(|error| line_error(path, line, dataset::problem_of_line(&error, value)))?;
         take(record, line).map_err(|problem| line_error(path, line, problem))?;

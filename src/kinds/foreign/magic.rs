@@ -14,25 +14,61 @@ const STARTS: [(&[u8], &str); 32] = [
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
     (b"PK\x07\x08", ZIP),
-    (b"\xfd7zXZ\0", "a file packed with xz, which is not read: unpack it, or pack it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "a file packed with zstd, which is not read: unpack it, or pack it with gzip"),
-    (b"\x04\x22\x4d\x18", "a file packed with lz4, which is not read: unpack it, or pack it with gzip"),
-    (b"\x1f\x9d", "a file packed with compress, which is not read: unpack it, or pack it with gzip"),
-    (b"\x5d\0\0", "a file packed with lzma, which is not read: unpack it, or pack it with gzip"),
-    (b"LZIP\x01", "a file packed with lzip, which is not read: unpack it, or pack it with gzip"),
-    (b"\xff\x06\0\0sNaPpY", "a file packed with snappy, which is not read: unpack it, or pack it with gzip"),
+    (
+        b"\xfd7zXZ\0",
+        "a file packed with xz, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "a file packed with zstd, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"\x04\x22\x4d\x18",
+        "a file packed with lz4, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"\x1f\x9d",
+        "a file packed with compress, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"\x5d\0\0",
+        "a file packed with lzma, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"LZIP\x01",
+        "a file packed with lzip, which is not read: unpack it, or pack it with gzip",
+    ),
+    (
+        b"\xff\x06\0\0sNaPpY",
+        "a file packed with snappy, which is not read: unpack it, or pack it with gzip",
+    ),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it"),
     (b"Rar!\x1a\x07", "a rar archive: unpack it"),
     (b"PARE", "an encrypted Parquet file, which is not read"),
     (b"ARROW1", ARROW),
     (b"\xff\xff\xff\xff", ARROW),
     (b"FEA1", ARROW),
-    (b"Obj\x01", "an Avro file, which is not read: write the data as Parquet or JSON Lines"),
+    (
+        b"Obj\x01",
+        "an Avro file, which is not read: write the data as Parquet or JSON Lines",
+    ),
     (b"ORC", "an ORC file, which is not read: write the data as Parquet or JSON Lines"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, which is not read: write the data as Parquet or JSON Lines"),
-    (b"SQLite format 3\0", "an SQLite database, which is not read: write the data as CSV or JSON Lines"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook, which is not read: save it as CSV"),
-    (b"\x93NUMPY", "an array of NumPy, which is not read: write the data as Parquet or JSON Lines"),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file, which is not read: write the data as Parquet or JSON Lines",
+    ),
+    (
+        b"SQLite format 3\0",
+        "an SQLite database, which is not read: write the data as CSV or JSON Lines",
+    ),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an old Excel workbook, which is not read: save it as CSV",
+    ),
+    (
+        b"\x93NUMPY",
+        "an array of NumPy, which is not read: write the data as Parquet or JSON Lines",
+    ),
     (b"\x80\x02", PICKLE),
     (b"\x80\x03", PICKLE),
     (b"\x80\x04", PICKLE),
@@ -100,7 +136,11 @@ pub(super) fn other(start: &[u8]) -> Option<&'static str> {
     }
     if text.starts_with(b"<?xml") {
         let is_page = text.windows(5).take(1024).any(|part| part.eq_ignore_ascii_case(b"<html"));
-        return Some(if is_page { HTML } else { "an XML document, which is not read: write the data as CSV or JSON Lines" });
+        return Some(if is_page {
+            HTML
+        } else {
+            "an XML document, which is not read: write the data as CSV or JSON Lines"
+        });
     }
     None
 }
@@ -109,6 +149,11 @@ pub(super) fn other(start: &[u8]) -> Option<&'static str> {
 fn is_utf16(start: &[u8]) -> bool {
     let pairs = start.get(..start.len().min(64)).unwrap_or_default().chunks_exact(2);
     let count = pairs.len();
-    let zeros = |place: usize| pairs.clone().filter(|pair| pair.get(place) == Some(&0) && pair.get(1 - place) != Some(&0)).count();
+    let zeros = |place: usize| {
+        pairs
+            .clone()
+            .filter(|pair| pair.get(place) == Some(&0) && pair.get(1 - place) != Some(&0))
+            .count()
+    };
     count > 1 && (zeros(0) * 4 >= count * 3 || zeros(1) * 4 >= count * 3)
 }

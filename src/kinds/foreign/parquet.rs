@@ -95,7 +95,11 @@ fn float(value: &impl Serialize) -> Field {
 /// The number of these bytes, a whole number from its highest byte on, divided by 10^`scale`, with all its digits.
 fn decimal(bytes: &[u8], scale: i32) -> Field {
     let sign = if bytes.first().is_some_and(|byte| *byte >= 128) { 255 } else { 0 };
-    let leading = bytes.iter().take_while(|byte| **byte == sign).count().min(bytes.len().saturating_sub(16));
+    let leading = bytes
+        .iter()
+        .take_while(|byte| **byte == sign)
+        .count()
+        .min(bytes.len().saturating_sub(16));
     let significant = bytes.get(leading..).unwrap_or_default();
     let mut whole = [sign; 16];
     let Some(place) = whole.len().checked_sub(significant.len()) else {

@@ -214,7 +214,9 @@ mod tests {
 
     fn said(record: &str, path: &str) -> String {
         let record: ForeignRecord = serde_json::from_str(record).unwrap();
-        let found = record.get(path).and_then(|field| field.map_or(Ok(None), |field| field.into_owned().value()));
+        let found = record
+            .get(path)
+            .and_then(|field| field.map_or(Ok(None), |field| field.into_owned().value()));
         match found {
             Ok(Some(value)) => value.to_string(),
             Ok(None) => "-".to_owned(),

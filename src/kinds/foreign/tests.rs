@@ -117,7 +117,11 @@ fn separators_are_told_from_the_first_line() {
         "\n\na;b\n1,1;2\n",
         "sep=;\na;b\n1,1;2\n",
     ] {
-        assert!(read(file.as_bytes()).ends_with(&expected[1..]), "{file:?}: {}", read(file.as_bytes()));
+        assert!(
+            read(file.as_bytes()).ends_with(&expected[1..]),
+            "{file:?}: {}",
+            read(file.as_bytes())
+        );
     }
     // What is quoted separates nothing.
     assert_eq!(read(b"\"a;b;c\",d\n1,2\n"), "2: a;b;c=\"1\" d=\"2\"");
@@ -142,7 +146,8 @@ fn a_table_has_odd_lines() {
 
 #[test]
 fn what_is_malformed_is_named_with_its_place() {
-    let cases: [&[u8]; 18] = [
+    let cases: [&[u8]; 19] = [
+        b"{\n  \"a\": 1\n}\n",
         b"{\"a\": 1}\n{\"a\": ",
         b"{\"a\": 1}\n[1]\n",
         b"[{\"a\": 1},\n {\"a\" 2}]",
@@ -163,6 +168,7 @@ fn what_is_malformed_is_named_with_its_place() {
         &[&b"{\"a\": "[..], &b"[".repeat(100_000)].concat(),
     ];
     insta::assert_snapshot!(cases.map(read).join("\n"), @r"
+    /x:1: an object goes on over several lines; write each object on one line, or all in a list (`[{…}, {…}]`)
     1: a=1
     /x:2: not valid JSON: the line ends in the middle of a value
     1: a=1
@@ -268,7 +274,7 @@ fn a_record_of_any_size_does_not_fill_the_memory() {
 fn chats_of_one_question_and_one_answer_are_read() {
     let said = |chat: &str| {
         let record: ForeignRecord = serde_json::from_str(chat).unwrap();
-        match super::chat(&record) {
+        match chat(&record) {
             Ok(None) => "no chat".to_owned(),
             Ok(Some(chat)) => format!("{:?} {:?}", chat.prompt, chat.completion),
             Err((name, error)) => format!("field `{name}` {error}"),
@@ -444,7 +450,7 @@ fn parquet_columns_within_columns_are_read() {
     let path = folder.path().join("x");
     std::fs::write(&path, file).unwrap();
     records(&path, FileLayout::default(), &mut |record, _| {
-        let chat = super::chat(&record).unwrap().unwrap();
+        let chat = chat(&record).unwrap().unwrap();
         assert_eq!((chat.prompt.as_str(), chat.completion.as_str()), ("1 + 1?", "2"));
         let found = record.get("messages[-1].content").unwrap().unwrap().into_owned();
         assert_eq!(found.value().unwrap().unwrap().as_str(), Some("2"));

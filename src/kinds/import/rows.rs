@@ -27,6 +27,8 @@ pub(super) enum ImportRecordError {
     Stopped,
     #[error("the id `{0}` appears twice{hint}", hint = if *.1 { " (the record has none, so it is its number)" } else { "" })]
     RepeatedId(String, bool),
+    #[error("no field `{name}`: the record is empty")]
+    NoFields { name: String },
     #[error("no field `{name}` (known: {}); set its name in `fields`", known.join(", "))]
     NoField { name: String, known: Vec<String> },
     #[error("field `{name}` is {what}")]
@@ -167,7 +169,10 @@ fn optional(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<
         None => return Ok(None),
     };
     match given {
-        Some(name) => Err(ImportRecordError::Empty { name: name.to_owned(), what }),
+        Some(name) => Err(ImportRecordError::Empty {
+            name: name.to_owned(),
+            what,
+        }),
         None => Ok(None),
     }
 }
@@ -190,10 +195,11 @@ fn text_of(value: &ExactValue) -> String {
 }
 
 fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {
-    ImportRecordError::NoField {
-        name: name.to_owned(),
-        known: record.names(),
+    let (name, known) = (name.to_owned(), record.names());
+    if known.is_empty() {
+        return ImportRecordError::NoFields { name };
     }
+    ImportRecordError::NoField { name, known }
 }
 
 fn step_number(value: ExactValue) -> Result<u32, ImportRecordError> {

@@ -65,6 +65,15 @@ impl ExactValue {
         }
     }
 
+    /// Whether `answer` is the text, or writes the number, of which a zero after the point is no part: `161` is 161.0.
+    pub fn is_written_as(&self, answer: &str) -> bool {
+        match self {
+            Self::Text(text) => text == answer,
+            Self::Number(number) => number.as_str() == answer || number.whole() == Some(answer),
+            _ => false,
+        }
+    }
+
     fn read(raw: &RawValue, depth: usize) -> Result<Self, ExactValueError> {
         if depth > MAX_DEPTH {
             return Err(ExactValueError::TooDeep);
@@ -103,6 +112,12 @@ impl ExactNumber {
             return None;
         }
         RawValue::from_string(text.to_owned()).ok().map(Self)
+    }
+
+    /// The whole number without its decimals, which are zeros: `161` of `161.0`. `None` for other numbers.
+    fn whole(&self) -> Option<&str> {
+        let (whole, decimals) = self.as_str().split_once('.')?;
+        decimals.bytes().all(|digit| digit == b'0').then_some(whole)
     }
 
     /// The number as it is written.
@@ -255,7 +270,15 @@ mod tests {
 
     #[test]
     fn numbers_keep_the_digits_with_which_they_are_written() {
-        for text in ["0.10", "1.0", "-0", "1e400", "1E+5", "12345678901234567890123", "[0.10,{\"a\":1.00}]"] {
+        for text in [
+            "0.10",
+            "1.0",
+            "-0",
+            "1e400",
+            "1E+5",
+            "12345678901234567890123",
+            "[0.10,{\"a\":1.00}]",
+        ] {
             assert_eq!(read(text).unwrap().to_string(), text);
             assert_eq!(read(&format!("[ {text} ]")).unwrap().to_string(), format!("[{text}]"));
         }
@@ -268,13 +291,43 @@ mod tests {
 
     #[test]
     fn all_else_comes_out_as_before() {
-        for text in ["null", "true", "[]", "{\"b\": [1, \"\\u2764 \\ud835\\udefc\"], \"a\": {}}", "\"x\\n\""] {
+        for text in [
+            "null",
+            "true",
+            "[]",
+            "{\"b\": [1, \"\\u2764 \\ud835\\udefc\"], \"a\": {}}",
+            "\"x\\n\"",
+        ] {
             let value: Value = serde_json::from_str(text).unwrap();
             assert_eq!(read(text).unwrap().to_string(), value.to_string());
             // From a value that was read before.
             assert_eq!(serde_json::from_value::<ExactValue>(value).unwrap(), read(text).unwrap());
         }
         assert_eq!(serde_json::to_value(read("{\"a\": 0.10}").unwrap()).unwrap(), json!({"a": 0.1}));
+    }
+
+    #[test]
+    fn an_answer_writes_the_text_or_the_number() {
+        for (gold, answer) in [
+            ("161", "161"),
+            ("161.0", "161"),
+            ("161.0", "161.0"),
+            ("-5.00", "-5"),
+            ("\"x\"", "x"),
+            ("\"161.0\"", "161.0"),
+        ] {
+            assert!(read(gold).unwrap().is_written_as(answer), "{gold} {answer}");
+        }
+        for (gold, answer) in [
+            ("161.5", "161"),
+            ("161.0e1", "161"),
+            ("\"161.0\"", "161"),
+            ("161", "161.0"),
+            ("null", "null"),
+            ("[1]", "[1]"),
+        ] {
+            assert!(!read(gold).unwrap().is_written_as(answer), "{gold} {answer}");
+        }
     }
 
     #[test]

@@ -92,7 +92,9 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
             // Without the line break, so that a truncated line is not reported as a control character in a text.
             let value = value.trim_ascii();
             if !value.is_empty() {
-                return serde_json::from_slice(value).map(Some).map_err(|error| self.line_error(&error, value));
+                return serde_json::from_slice(value)
+                    .map(Some)
+                    .map_err(|error| self.line_error(&error, value));
             }
         }
     }

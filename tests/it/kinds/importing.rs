@@ -27,7 +27,8 @@ fn fields_are_mapped_to_those_of_a_row() {
 #[test]
 fn columns_within_columns_and_chats_are_read() {
     let rows = |params: &str, text: &str| shown(&bench(params, text).output("data"));
-    let chat = r#"{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "Thus, the answer is 1."}], "n": {"id": 7}}"#;
+    let chat =
+        r#"{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "Thus, the answer is 1."}], "n": {"id": 7}}"#;
     let expected = r#"{"id":"7","prompt":"Q","completion":"Thus, the answer is 1.","step_num":0,"answer":"1"}"#;
     assert_eq!(rows("fields = { id = 'n.id' }", chat), expected);
     let paths = "fields = { id = 'n.id', prompt = 'messages[0].content', completion = 'messages[-1].content' }";
@@ -48,7 +49,11 @@ fn numbers_keep_their_digits_from_stage_to_stage() {
         let imported = source.run().unwrap().join("data");
         for (kind, port, output) in [("mix", "full", "data"), ("split", "training", "train")] {
             let next = Bench::new(kind, "").artifact(port, &imported);
-            assert_eq!(std::fs::read_to_string(next.run().unwrap().join(output)).unwrap(), expected, "{kind}");
+            assert_eq!(
+                std::fs::read_to_string(next.run().unwrap().join(output)).unwrap(),
+                expected,
+                "{kind}"
+            );
         }
     }
     // A text is no number.
@@ -113,6 +118,7 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
         refused("", &format!("{{\"prompt\": \"a\", {row}\n{{\"prompt\": \"b\", {row}")),
         refused("", "id,prompt,completion,answer\n2,a,b,1\n,a,b,1\n"),
         refused("", &format!("[{{\"prompt\": \"a\", \"step_num\": -1, {row}]")),
+        refused("", "[{}]"),
         refused("task = 'gsm8k'", r#"{"question": "1 + 1", "answer": "2"}"#),
         refused("file = 'test*'", "{}"),
         refused("", ""),
@@ -135,6 +141,7 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
     /source-0.jsonl:2: the id `1` appears twice
     /source-0.jsonl:3: the id `2` appears twice (the record has none, so it is its number)
     /source-0.jsonl:1: record 1 of the list: the number of steps is -1, and must be a whole number from 0
+    /source-0.jsonl:1: record 1 of the list: no field `prompt`: the record is empty
     /source-0.jsonl:1: the solution has no line `#### …` with the answer
     source `data` has no file `test*` (known: source-0.jsonl)
     source `data` has no records

@@ -29,7 +29,7 @@ impl Task for Addition {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        row.answer.text_or_number() == Some(answer)
+        row.answer.is_written_as(answer)
     }
 
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {

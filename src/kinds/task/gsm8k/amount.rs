@@ -108,7 +108,9 @@ impl Amount {
     fn scale<'t>(&mut self, rest: &'t str, with_currency: bool) -> &'t str {
         let mut rest = rest;
         for _ in 0..MAX_SCALES {
-            let Some((scale, after)) = words::scale(rest, with_currency) else { break };
+            let Some((scale, after)) = words::scale(rest, with_currency) else {
+                break;
+            };
             let scaled = match scale {
                 Scale::Zeros(zeros) => Self::new(self.digits.clone(), self.exponent + zeros, self.denominator),
                 Scale::Times(factor) => Self::new(digits::times_plus(&self.digits, factor, 0), self.exponent, self.denominator),

@@ -34,7 +34,9 @@ pub(super) fn quotient(number: &str, divisor: u64) -> String {
 /// What is left of `number` when it is divided by `divisor`.
 pub(super) fn remainder(number: &str, divisor: u64) -> u64 {
     let divisor = u128::from(divisor.max(1));
-    let left = number.bytes().fold(0_u128, |left, digit| (left * 10 + u128::from(digit.wrapping_sub(b'0'))) % divisor);
+    let left = number
+        .bytes()
+        .fold(0_u128, |left, digit| (left * 10 + u128::from(digit.wrapping_sub(b'0'))) % divisor);
     left as u64
 }
 

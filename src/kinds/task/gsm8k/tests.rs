@@ -222,7 +222,10 @@ fn notations_of_a_number_are_equal() {
         assert_eq!(parsed(format!("{number} thousand")), parsed(format!("{}", number * 1_000)));
         assert_eq!(parsed(format!("{number}/{by}")), parsed(format!("{}/{}", number * 7, by * 7)));
         assert_eq!(parsed(format!("{}/{by}", number * by)), parsed(number.to_string()));
-        assert_eq!(parsed(format!("{number} {}/{by}", by - 1)), parsed(format!("{}/{by}", number * by + by - 1)));
+        assert_eq!(
+            parsed(format!("{number} {}/{by}", by - 1)),
+            parsed(format!("{}/{by}", number * by + by - 1))
+        );
         assert_eq!(parsed(format!("{number}/{by} dozen")), parsed(format!("{}/{by}", number * 12)));
         assert_ne!(parsed(format!("{number}/{by}")), parsed(format!("{}/{by}", number + 1)));
         assert_eq!(Amount::of_json(&format!("{number}e-3")).unwrap(), parsed(format!("{number}/1000")));

@@ -11,20 +11,51 @@ pub(super) enum Scale {
 }
 
 /// Marks around a number: emphasis, quotes, brackets, mathematics.
-const MARKS: &[char] = &['*', '_', '`', '"', '\'', '“', '”', '‘', '’', '«', '»', '(', ')', '[', ']', '{', '}', '$'];
+const MARKS: &[char] = &[
+    '*', '_', '`', '"', '\'', '“', '”', '‘', '’', '«', '»', '(', ')', '[', ']', '{', '}', '$',
+];
 /// What can stand before a number beside marks.
 const OPENINGS: [&str; 5] = ["\\boxed", "\\text", "\\(", "\\[", "\\"];
 /// Currencies in letters, which stand before a number.
 const CURRENCIES: [&str; 16] = [
     "US$", "NZ$", "HK$", "A$", "C$", "S$", "USD", "EUR", "GBP", "INR", "CAD", "AUD", "JPY", "CNY", "Rs.", "Rs",
 ];
-const SIGNS: [(&str, bool); 6] = [("-", true), ("−", true), ("–", true), ("+", false), ("minus ", true), ("negative ", true)];
+const SIGNS: [(&str, bool); 6] = [
+    ("-", true),
+    ("−", true),
+    ("–", true),
+    ("+", false),
+    ("minus ", true),
+    ("negative ", true),
+];
 /// The numbers from zero whose names may be the numerator of a fraction.
 const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 /// Other names of numbers. After a number they are a second one.
 const NUMBERS: [&str; 24] = [
-    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty",
-    "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand", "million", "billion", "trillion", "half",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "hundred",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "half",
 ];
 /// Names of parts, from halves on.
 const PARTS: [(&str, &str, u64); 11] = [
@@ -44,7 +75,10 @@ const PARTS: [(&str, &str, u64); 11] = [
 const UNIT_LETTERS: &str = "mglhsdcptbwkLKFCVWAJNBMT";
 
 fn is_currency(c: char) -> bool {
-    matches!(c, '$' | '¢' | '£' | '¤' | '¥' | '৳' | '฿' | '﷼' | '＄' | '￠' | '￡' | '￥' | '\u{20a0}'..='\u{20cf}')
+    matches!(
+        c,
+        '$' | '¢' | '£' | '¤' | '¥' | '৳' | '฿' | '﷼' | '＄' | '￠' | '￡' | '￥' | '\u{20a0}'..='\u{20cf}'
+    )
 }
 
 /// The word that `text` begins with, which may be empty, and what follows it.
@@ -226,6 +260,7 @@ pub(super) fn is_unit(rest: &str) -> bool {
 fn calculates(word: &str) -> bool {
     let word = word.to_lowercase();
     let singular = word.strip_suffix('s').unwrap_or(&word);
-    let is_number = DIGITS.iter().any(|name| *name == word && word != "one") || NUMBERS.contains(&word.as_str()) || NUMBERS.contains(&singular);
+    let is_number =
+        DIGITS.iter().any(|name| *name == word && word != "one") || NUMBERS.contains(&word.as_str()) || NUMBERS.contains(&singular);
     is_number || matches!(word.as_str(), "x" | "y" | "z" | "π" | "pi" | "plus" | "minus")
 }
