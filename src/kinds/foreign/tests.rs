@@ -274,7 +274,7 @@ fn a_record_of_any_size_does_not_fill_the_memory() {
 fn chats_of_one_question_and_one_answer_are_read() {
     let said = |chat: &str| {
         let record: ForeignRecord = serde_json::from_str(chat).unwrap();
-        match chat(&record) {
+        match super::chat(&record) {
             Ok(None) => "no chat".to_owned(),
             Ok(Some(chat)) => format!("{:?} {:?}", chat.prompt, chat.completion),
             Err((name, error)) => format!("field `{name}` {error}"),

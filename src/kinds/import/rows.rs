@@ -203,6 +203,11 @@ fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {
 }
 
 fn step_number(value: ExactValue) -> Result<u32, ImportRecordError> {
-    let number = value.text_or_number().and_then(|text| text.trim().parse().ok());
+    // Where a column has gaps, some programs write its whole numbers as 3.0.
+    let whole = match &value {
+        ExactValue::Number(number) => number.whole(),
+        _ => None,
+    };
+    let number = whole.or(value.text_or_number()).and_then(|text| text.trim().parse().ok());
     number.ok_or(ImportRecordError::StepNumber(value))
 }

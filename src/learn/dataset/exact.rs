@@ -115,7 +115,7 @@ impl ExactNumber {
     }
 
     /// The whole number without its decimals, which are zeros: `161` of `161.0`. `None` for other numbers.
-    fn whole(&self) -> Option<&str> {
+    pub fn whole(&self) -> Option<&str> {
         let (whole, decimals) = self.as_str().split_once('.')?;
         decimals.bytes().all(|digit| digit == b'0').then_some(whole)
     }

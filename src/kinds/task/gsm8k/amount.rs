@@ -1,6 +1,7 @@
-//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `18 thousand`, `$1.5 million`, `5 1/2`, `½`, `5 dozen`.
+//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `18 thousand`, `$1.5 million`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
 
 use super::digits;
+use super::spoken;
 use super::words::{self, Scale};
 
 /// An exact number: two notations of the same number are equal.
@@ -25,14 +26,25 @@ impl Amount {
     /// fraction (`1/2`, `½`, `and a half`) and a unit. `None` if the text has a second number, in digits or in words, or calculates
     /// with the number.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        let (amount, mut rest) = Self::beginning(text)?;
+        // The same number once more, as in `18 (eighteen)`.
+        if let Some((inner, after)) = words::bracketed(rest)
+            && let Some((again, unit)) = Self::beginning(inner)
+            && again == amount
+            && words::is_unit(unit)
+        {
+            rest = after;
+        }
+        words::is_unit(rest).then_some(amount)
+    }
+
+    /// The number that `text` begins with, and what follows it.
+    fn beginning(text: &str) -> Option<(Self, &str)> {
         let (negative, with_currency, text) = words::start(text);
         let (mut amount, rest) = Self::unsigned(text)?;
         let rest = amount.scale(rest, with_currency);
-        if !words::is_unit(rest) {
-            return None;
-        }
         amount.negative = negative && !amount.digits.is_empty();
-        Some(amount)
+        Some((amount, rest))
     }
 
     /// The number that `text` is in JSON.
@@ -81,6 +93,12 @@ impl Amount {
         if let Some((numerator, denominator, rest)) = words::fraction_sign(text) {
             return Some((Self::new(numerator.to_string(), 0, denominator)?, rest));
         }
+        if let Some(rest) = words::half(text) {
+            return Some((Self::new("1".to_owned(), 0, 2)?, rest));
+        }
+        if let Some((number, rest)) = spoken::number(text) {
+            return Self::with_fraction(&number.to_string(), rest);
+        }
         if let Some((number, rest)) = digits::spaced(text) {
             let (decimals, rest) = decimals(rest);
             return Some((Self::decimal(&number, decimals)?, rest));
@@ -94,9 +112,17 @@ impl Amount {
         }
         let is_whole = whole.len() == written.len();
         let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
-        match words::fraction(&whole, rest).filter(|_| is_whole) {
+        if is_whole {
+            return Self::with_fraction(&whole, rest);
+        }
+        Some((Self::decimal(&whole, decimals)?, rest))
+    }
+
+    /// The number of the digits `whole` and a fraction that `rest` may begin with, and what follows.
+    fn with_fraction<'t>(whole: &str, rest: &'t str) -> Option<(Self, &'t str)> {
+        match words::fraction(whole, rest) {
             Some((numerator, denominator, rest)) => Some((Self::new(numerator, 0, denominator)?, rest)),
-            None => Some((Self::decimal(&whole, decimals)?, rest)),
+            None => Some((Self::decimal(whole, "")?, rest)),
         }
     }
 

@@ -3,6 +3,7 @@
 mod amount;
 mod digits;
 mod equation;
+mod spoken;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -1,6 +1,7 @@
 //! What people write before and after the digits of a number.
 
 use super::amount::mixed;
+use super::spoken;
 
 /// What a word does to the number before it.
 pub(super) enum Scale {
@@ -27,35 +28,6 @@ const SIGNS: [(&str, bool); 6] = [
     ("+", false),
     ("minus ", true),
     ("negative ", true),
-];
-/// The numbers from zero whose names may be the numerator of a fraction.
-const DIGITS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-/// Other names of numbers. After a number they are a second one.
-const NUMBERS: [&str; 24] = [
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "million",
-    "billion",
-    "trillion",
-    "half",
 ];
 /// Names of parts, from halves on.
 const PARTS: [(&str, &str, u64); 11] = [
@@ -219,20 +191,31 @@ fn denominator(text: &str) -> Option<(&str, &str)> {
 
 /// A fraction in words (`a half`, `three quarters`), and what follows it.
 fn named_part(text: &str) -> Option<(u64, u64, &str)> {
-    let (first, after) = word(text);
-    let first = first.to_lowercase();
-    let numerator = match first.as_str() {
-        "half" => return Some((1, 2, after)),
-        "a" | "an" => 1,
-        name => DIGITS.iter().position(|digit| *digit == name)? as u64,
+    if let Some(after) = half(text) {
+        return Some((1, 2, after));
+    }
+    let (numerator, after) = match word(text) {
+        (article, after) if article.eq_ignore_ascii_case("a") => (1, after),
+        _ => spoken::number(text)?,
     };
-    let (name, after) = word(after.trim_start_matches([' ', '-']));
+    let (name, after) = word(after.strip_prefix([' ', '-'])?);
     let name = name.to_lowercase();
     let parts = match name.as_str() {
         "quarter" | "quarters" => 4,
         name => PARTS.iter().find(|(one, more, _)| name == *one || name == *more)?.2,
     };
     Some((numerator, parts, after))
+}
+
+/// What follows the word `half` at the beginning of `text`.
+pub(super) fn half(text: &str) -> Option<&str> {
+    let (first, after) = word(text);
+    first.eq_ignore_ascii_case("half").then_some(after)
+}
+
+/// The text in the brackets that `rest` begins with (`18 (eighteen)`), and what follows them.
+pub(super) fn bracketed(rest: &str) -> Option<(&str, &str)> {
+    rest.trim_start().strip_prefix('(')?.split_once(')')
 }
 
 /// Whether what follows a number leaves it as it is: a unit, or words without a second number and without arithmetic.
@@ -259,8 +242,7 @@ pub(super) fn is_unit(rest: &str) -> bool {
 /// Whether the word is a number, a variable or an operator.
 fn calculates(word: &str) -> bool {
     let word = word.to_lowercase();
-    let singular = word.strip_suffix('s').unwrap_or(&word);
-    let is_number =
-        DIGITS.iter().any(|name| *name == word && word != "one") || NUMBERS.contains(&word.as_str()) || NUMBERS.contains(&singular);
-    is_number || matches!(word.as_str(), "x" | "y" | "z" | "π" | "pi" | "plus" | "minus")
+    let is_number = |word: &str| word == "half" || (word != "one" && spoken::is_number(word));
+    let is_numbers = word.strip_suffix('s').is_some_and(|one| one.len() > 3 && is_number(one));
+    is_number(&word) || is_numbers || matches!(word.as_str(), "x" | "y" | "z" | "π" | "pi" | "plus" | "minus")
 }
