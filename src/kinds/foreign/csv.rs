@@ -25,7 +25,7 @@ enum CsvProblem {
     Unclosed(usize),
     #[error("the quote that opens field {field} here is closed on line {closed}, and text follows; a quote within quotes is written twice")]
     AfterQuote { field: usize, closed: u64 },
-    #[error("field {0} is not UTF-8 text")]
+    #[error("field {0} is not UTF-8 text; save the file as UTF-8")]
     NotText(usize),
     #[error("has {found} fields, and the first line names {named}; they are separated by {}", separator_name(*separator))]
     Length { found: usize, named: usize, separator: u8 },

@@ -187,7 +187,7 @@ fn what_is_malformed_is_named_with_its_place() {
     /x:1: not valid JSON: invalid number at column 8
     /x:2: has 1 fields, and the first line names 2; they are separated by `,`
     /x:2: has 3 fields, and the first line names 2; they are separated by tabs
-    /x:2: field 2 is not UTF-8 text
+    /x:2: field 2 is not UTF-8 text; save the file as UTF-8
     /x:2: the quote that opens field 2 here is never closed
     /x:2: the quote that opens field 2 here is closed on line 3, and text follows; a quote within quotes is written twice
     /x:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 4 but need 8

@@ -35,6 +35,8 @@ pub(super) enum ImportRecordError {
     Empty { name: String, what: &'static str },
     #[error("field `{name}` {problem}")]
     Field { name: String, problem: FieldError },
+    #[error("`fields` gives the column `{column}` another name, so none is left for `{name}`: set `fields.{name}`")]
+    Taken { name: &'static str, column: String },
     #[error("field `{0}` stands twice")]
     Repeated(String),
     #[error("{problem}; `fields` has the path `{name}`")]
@@ -79,7 +81,7 @@ impl<'a> ImportedRows<'a> {
             return Err(ImportRecordError::Stopped);
         }
         let names = &self.import.fields;
-        let given = optional(record, names.id.as_deref(), "id")?;
+        let given = self.optional(record, names.id.as_deref(), "id")?;
         let is_number = given.is_none();
         let id = given.map_or_else(|| (self.ids.len() + 1).to_string(), |id| text_of(&id));
         let row = self.row(record, id)?;
@@ -95,11 +97,11 @@ impl<'a> ImportedRows<'a> {
         if let (Some(published), Some(task)) = (self.published, &self.import.task) {
             return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
         }
-        let step_num = match optional(record, names.step_num.as_deref(), "step_num")? {
+        let step_num = match self.optional(record, names.step_num.as_deref(), "step_num")? {
             Some(value) => step_number(value)?,
             None => metrics::read_solution(&completion).steps,
         };
-        let answer = optional(record, names.answer.as_deref(), "answer")?;
+        let answer = self.optional(record, names.answer.as_deref(), "answer")?;
         let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
         let answer = match answer {
             Some(answer) => answer,
@@ -135,9 +137,35 @@ impl<'a> ImportedRows<'a> {
                 return Ok((chat.prompt, chat.completion));
             }
         }
-        let prompt = required(record, names.prompt.as_deref().unwrap_or(usual.0))?;
-        let completion = required(record, names.completion.as_deref().unwrap_or(usual.1))?;
+        let prompt = self.required(record, names.prompt.as_deref(), "prompt", usual.0)?;
+        let completion = self.required(record, names.completion.as_deref(), "completion", usual.1)?;
         Ok((prompt, completion))
+    }
+
+    /// Whether `fields` names this column. Then it is what `fields` says, and not also what its name says.
+    fn is_given(&self, column: &str) -> bool {
+        let names = &self.import.fields;
+        let given = [&names.id, &names.prompt, &names.completion, &names.step_num, &names.answer];
+        given.into_iter().flatten().any(|name| name == column)
+    }
+
+    /// The value of a field that a record may lack: `None` if no column is given for it, and none of the usual name is left and not empty.
+    fn optional(&self, record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
+        if given.is_none() && self.is_given(usual) {
+            return Ok(None);
+        }
+        optional(record, given, usual)
+    }
+
+    /// The text of the field `name`, which every record has.
+    fn required(&self, record: &ForeignRecord, given: Option<&str>, name: &'static str, usual: &str) -> Result<String, ImportRecordError> {
+        // An id or an answer may be the question or the solution as well.
+        let others = [&self.import.fields.prompt, &self.import.fields.completion];
+        if given.is_none() && others.into_iter().flatten().any(|other| other == usual) {
+            let column = usual.to_owned();
+            return Err(ImportRecordError::Taken { name, column });
+        }
+        required(record, given.unwrap_or(usual))
     }
 }
 

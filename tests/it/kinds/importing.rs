@@ -67,6 +67,18 @@ fn an_answer_that_is_left_empty_is_read_from_the_solution() {
     assert_snapshot!(shown(&bench("", text).output("data")), @r#"{"id":"1","prompt":"a","completion":"Thus, the answer is 3.","step_num":0,"answer":"3"}"#);
 }
 
+/// What `fields` calls the completion is not also the answer, because the column's name is `answer`.
+#[test]
+fn a_column_is_what_fields_says_and_not_what_its_name_says() {
+    let text = r#"{"question": "Q", "answer": "Thus, the answer is 3.", "completion": "c", "prompt": "p", "step_num": 9, "id": "x"}"#;
+    let rows = |fields: &str| shown(&bench(&format!("fields = {{ {fields} }}"), text).output("data"));
+    assert_snapshot!(rows("prompt = 'question', completion = 'answer'"), @r#"{"id":"x","prompt":"Q","completion":"Thus, the answer is 3.","step_num":9,"answer":"3"}"#);
+    assert_snapshot!(rows("prompt = 'id', completion = 'answer', answer = 'step_num'"), @r#"{"id":"1","prompt":"x","completion":"Thus, the answer is 3.","step_num":0,"answer":9}"#);
+    assert_snapshot!(rows("answer = 'completion'"), @r#"{"id":"x","prompt":"p","completion":"c","step_num":9,"answer":"c"}"#);
+    let refused = bench("fields = { completion = 'prompt' }", text).run().unwrap_err();
+    assert_snapshot!(refused, @"/source-0.jsonl:1: `fields` gives the column `prompt` another name, so none is left for `prompt`: set `fields.prompt`");
+}
+
 #[test]
 fn the_separator_is_told_or_given() {
     let text = "prompt;completion;answer\nQ, one;A;1\n";
