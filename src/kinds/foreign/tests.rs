@@ -286,11 +286,11 @@ fn chats_of_one_question_and_one_answer_are_read() {
     let pair = [user.clone(), assistant.clone()];
     insta::assert_snapshot!([
         said(&list(&pair)),
-        said(&list(&[&[system.clone()], &pair[..]].concat())),
+        said(&list(&[std::slice::from_ref(&system), &pair[..]].concat())),
         said(r#"{"conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]}"#),
         said(r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "u"}]}, {"role": "assistant", "content": "a"}]}"#),
         said(&list(&[pair.clone(), pair.clone()].concat())),
-        said(&list(&[user.clone()])),
+        said(&list(std::slice::from_ref(&user))),
         said(&list(&[assistant, user.clone()])),
         said(&list(&[])),
         said(&list(&[user.clone(), message("tool", "x")])),

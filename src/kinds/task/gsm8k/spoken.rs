@@ -100,8 +100,7 @@ fn continued(number: u64, rest: &str) -> (u64, &str) {
     let (mut total, mut group, mut scale, mut rest) = (0, number, u64::MAX, rest);
     // What may come next: `hundred` after a number below a hundred, tens after hundreds or a scale, ones after those or tens.
     let (mut may_hundred, mut may_tens, mut may_ones) = (number > 0, false, false);
-    loop {
-        let Some((mut next, mut after)) = word(rest, false) else { break };
+    while let Some((mut next, mut after)) = word(rest, false) {
         if next.eq_ignore_ascii_case("and") && may_tens {
             let Some(following) = word(after, false) else { break };
             (next, after) = following;
