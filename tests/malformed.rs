@@ -63,5 +63,10 @@ fn parquet() {
 
 #[test]
 fn json_and_csv() {
-    damage(files::data_json, &[&[0, 1], &[1, 1], &[2, 1], &[3, 1]], 300, 4);
+    damage(
+        files::data_json,
+        &[&[0, 1], &[1, 1], &[2, 1], &[3, 1], &[4, 1], &[5, 1], &[6, 1]],
+        300,
+        4,
+    );
 }

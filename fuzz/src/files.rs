@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use kinds::foreign::{self, FileFormat};
+use kinds::foreign::{self, FileFormat, FileLayout};
 use learn::model::{self, TensorFile};
 use learn::tokenizer::{ByteLevel, TokenKind, Tokenizer};
 use serde_json::{Value, json};
@@ -301,9 +301,14 @@ fn rows(format: FileFormat, bytes: &[u8]) -> bool {
     let folder = folder();
     put(folder.path(), "x", bytes);
     let mut count = 0;
+    let layout = FileLayout { format, separator: None };
     within(BOUND, || {
-        let read = foreign::records(&folder.path().join("x"), format, &mut |record, _| {
-            record.into_values().map(foreign::Field::value).for_each(drop);
+        let read = foreign::records(&folder.path().join("x"), layout, &mut |record, _| {
+            let _ = foreign::chat(&record);
+            for path in ["n", "n[0]", "n.m[-1]", "question.x"] {
+                let _ = record.get(path).map(|field| field.map(|field| field.into_owned().value()));
+            }
+            record.0.into_iter().map(|(_, field)| field.value()).for_each(drop);
             count += 1;
             if count < ROWS { Ok(()) } else { Err("enough".into()) }
         });
@@ -320,10 +325,19 @@ pub fn data_parquet(data: &[u8]) -> bool {
     rows(FileFormat::Parquet, &changed(whole, data))
 }
 
-/// JSON Lines, a JSON list or CSV, with the format detected for some files.
+/// A few rows of a chat in JSON Lines, packed with gzip.
+const GZIP: &[u8] = include_bytes!("../../src/kinds/foreign/chat.jsonl.gz");
+
+/// JSON Lines, a JSON list or CSV, with the format detected for some files, packed or not.
 pub fn data_json(data: &[u8]) -> bool {
     let [first, rest @ ..] = data else { return false };
-    let (format, whole): (_, &[u8]) = match first % 4 {
+    let (format, whole): (_, &[u8]) = match first % 7 {
+        4 => (FileFormat::Auto, b"\xef\xbb\xbfquestion\tn\tx\r\n\"a, \"\"b\"\"\n c\"\t1\t\r\n"),
+        5 => (
+            FileFormat::Auto,
+            b"[{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}], \"n\": [1, {\"m\": [2]}], \"n\": 0.10}]",
+        ),
+        6 => (FileFormat::Auto, GZIP),
         0 => (FileFormat::Auto, b"{\"question\": \"a\", \"n\": [1.5, {}]}\n"),
         1 => (
             FileFormat::Jsonl,

@@ -46,10 +46,16 @@ const DIRECTION: &[&str] = &[
     "North", "East", "South", "West", "Left", "Right", "Around", ". ", ".", ", ", ",", "\n", " ",
 ];
 
+const GSM8K: &[&str] = &[
+    "1", "8", "18", "000", ",", ".", "½", "/", " and a half", " thousand", "k", "M", " dozen", "$", "₹", "-", "+", "**", "(", ")", " = ",
+    " * ", " x ", "x", "%", " apples", "eighteen", " hundred", " and ", "five", "²", "\\boxed{", " 000", "half", "\n", " ",
+];
+
 fn target(name: &str) -> Target {
     let (prompt, answer, pieces) = match name {
         "addition" => ("Question: 86 + 75", 161.into(), ADDITION),
         "algebra" => ("Question: ❀ ♏ ♪ ❤ ✰ ♙ ↔ ♋", "❤ ↔ ♏ ♪ ❲ ♙ ❀ ♋ ❳".into(), ALGEBRA),
+        "gsm8k" => ("How many?", "18000".into(), GSM8K),
         _ => (
             "Assuming an initial orientation facing South, determine the final direction after executing the following actions: Around, Left, Right",
             "North".into(),
@@ -57,7 +63,8 @@ fn target(name: &str) -> Target {
         ),
     };
     let row = Row {
-        id: String::new(),
+        // The task of a question in words is known by the id.
+        id: if name == "gsm8k" { "gsm8k/1" } else { "" }.to_owned(),
         prompt: prompt.to_owned(),
         completion: String::new(),
         step_num: 3,

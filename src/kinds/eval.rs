@@ -17,7 +17,7 @@ use learn::sampler::Sampling;
 
 pub(super) static KIND: Kind = Kind {
     name: "eval",
-    version: 3,
+    version: 4,
     inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],

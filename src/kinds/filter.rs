@@ -17,7 +17,7 @@ use learn::dataset::{Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "filter",
-    version: 1,
+    version: 2,
     inputs: &[Input::one("answers", PortType::Answers)],
     free: false,
     outputs: &[Output::of("data", PortType::Dataset)],

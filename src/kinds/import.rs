@@ -1,33 +1,36 @@
 //! `import`: brings in a data set or a model from outside.
 
-use std::collections::HashSet;
+mod rows;
+
 use std::io::ErrorKind;
 use std::path::Path;
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use wildmatch::WildMatchPattern;
 
-use crate::foreign::{self, Field, FieldTypeError, FileFormat, ForeignRecord};
-use crate::metrics;
-use crate::task::{self, PublishedRowError, PublishedTask};
+use self::rows::ImportedRows;
+use crate::foreign::{self, FileFormat, FileLayout};
+use crate::task::{self, PublishedTask};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
-use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{DatasetError, JsonLinesWriter, Row};
+use lab::stage::{ImpliedParam, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::model::{self, ModelError};
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
-    version: 2,
+    version: 3,
     inputs: &[],
     free: false,
     outputs: &[],
     named: &[(SOURCE, "sources")],
     command_line: None,
-    implied: &[],
+    implied: &[ImpliedParam {
+        path: &["separator"],
+        value: || Value::Null,
+    }],
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,
@@ -49,10 +52,14 @@ struct Import {
     /// How a file is laid out.
     #[serde(default)]
     format: FileFormat,
+    /// What separates the fields of CSV, one character; left out, it is told from the first line.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 1))]
+    separator: Option<String>,
     /// The task whose published form the records have.
     #[serde(default)]
     task: Option<String>,
-    /// The names of the fields in the records.
+    /// The names of the fields in the records, or their paths within columns: `messages[0].content`.
     #[serde(default)]
     fields: Fields,
 }
@@ -68,7 +75,7 @@ enum What {
     Model,
 }
 
-/// The names of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
+/// The names or paths of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {
@@ -88,12 +95,14 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     }
     let mut import: Import = params.read()?;
     import.source.check_at(SOURCE)?;
+    import.check_separator()?;
     import.published()?;
     import.source.is_model = import.what == What::Model;
     if import.what == What::Model {
         let differs = [
             ("file", import.file.is_some()),
             ("format", import.format != FileFormat::default()),
+            ("separator", import.separator.is_some()),
             ("task", import.task.is_some()),
             ("fields", import.fields != Fields::default()),
         ];
@@ -117,12 +126,29 @@ impl Import {
     }
 }
 
+impl Import {
+    fn check_separator(&self) -> Result<(), ParamError> {
+        let Some(separator) = &self.separator else { return Ok(()) };
+        let wrong = |message: String| Err(ParamError::new("separator", message));
+        match separator.as_bytes() {
+            [b'"' | b'\r' | b'\n'] => wrong("a quote or a line end cannot separate the fields of a line".to_owned()),
+            [_] if matches!(self.format, FileFormat::Auto | FileFormat::Csv) => Ok(()),
+            [_] => wrong("`separator` is for CSV only: leave it out, or set `format = \"csv\"`".to_owned()),
+            _ => wrong(format!("`{separator}` must be one character of ASCII: `,`, `\\t`, `;`, `|`")),
+        }
+    }
+
+    fn separator_byte(&self) -> Option<u8> {
+        self.separator.as_ref().and_then(|separator| separator.bytes().next())
+    }
+}
+
 impl Stage for Import {
-    fn params(&self) -> serde_json::Value {
+    fn params(&self) -> Value {
         json!(self)
     }
 
-    fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
+    fn unkeyed_params(&self) -> serde_json::Map<String, Value> {
         serde_json::Map::from_iter([(SOURCE.to_owned(), json!(self.source))])
     }
 
@@ -197,25 +223,23 @@ impl Import {
                 names.join(", ")
             )));
         }
-        let mut rows = ImportedRows {
-            import: self,
-            published: self.published().map_err(failed)?,
-            ids: HashSet::new(),
-            writer: JsonLinesWriter::create(&context.outputs.join("data")).map_err(failed)?,
-            stopped: false,
+        let layout = FileLayout {
+            format: self.format,
+            separator: self.separator_byte(),
         };
+        let mut rows = ImportedRows::create(self, &context.outputs.join("data"))?;
         for path in chosen {
-            let read = foreign::records(path, self.format, &mut |record, _| Ok(rows.take(&record, context)?));
-            if rows.stopped {
+            let read = foreign::records(path, layout, &mut |record, _| Ok(rows.take(&record, context)?));
+            if rows.stopped() {
                 return Err(StageError::Stopped);
             }
             read.map_err(failed)?;
         }
-        if rows.ids.is_empty() {
+        if rows.count() == 0 {
             return Err(failed(format!("source `{}` has no records", self.source.name)));
         }
-        context.tell(rows.ids.len() as u64, rows.ids.len() as u64, "rows", []);
-        rows.writer.finish().map_err(failed)
+        context.tell(rows.count(), rows.count(), "rows", []);
+        rows.finish().map_err(failed)
     }
 }
 
@@ -231,114 +255,4 @@ fn show(files: &SourceFiles, shown: &Path) -> std::io::Result<()> {
         std::os::unix::fs::symlink(std::path::absolute(path)?, link)?;
     }
     Ok(())
-}
-
-/// The ids of the rows that have been read, and the writer for the next ones.
-struct ImportedRows<'a> {
-    import: &'a Import,
-    published: Option<&'static dyn PublishedTask>,
-    ids: HashSet<String>,
-    writer: JsonLinesWriter,
-    stopped: bool,
-}
-
-/// Why a record cannot become a row.
-#[derive(Debug, thiserror::Error)]
-enum ImportRecordError {
-    #[error("stopped")]
-    Stopped,
-    #[error("the id `{0}` appears twice")]
-    RepeatedId(String),
-    #[error("no field `{name}` (known: {}); set its name in `fields`", known.join(", "))]
-    NoField { name: String, known: Vec<String> },
-    #[error("field `{name}` {problem}")]
-    FieldType { name: String, problem: FieldTypeError },
-    #[error("the number of steps is {0}, and must be a whole number from 0")]
-    StepNumber(serde_json::Value),
-    #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
-    NoAnswer,
-    #[error(transparent)]
-    Published(#[from] PublishedRowError),
-    #[error(transparent)]
-    Write(#[from] DatasetError),
-}
-
-impl ImportedRows<'_> {
-    fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), ImportRecordError> {
-        if context.pause(self.ids.len()).is_err() {
-            self.stopped = true;
-            return Err(ImportRecordError::Stopped);
-        }
-        let row = self.row(record)?;
-        if !self.ids.insert(row.id.clone()) {
-            return Err(ImportRecordError::RepeatedId(row.id));
-        }
-        Ok(self.writer.write(&row)?)
-    }
-
-    fn row(&self, record: &ForeignRecord) -> Result<Row, ImportRecordError> {
-        let names = &self.import.fields;
-        let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
-        let number = self.ids.len() + 1;
-        let id = field(record, names.id.as_deref(), "id")?;
-        let id = id.map_or_else(
-            || number.to_string(),
-            |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned),
-        );
-        let prompt = text_field(record, names.prompt.as_deref(), by_task.prompt.unwrap_or("prompt"))?;
-        let completion = text_field(record, names.completion.as_deref(), by_task.completion.unwrap_or("completion"))?;
-        if let (Some(published), Some(task)) = (self.published, &self.import.task) {
-            return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
-        }
-        let step_num = match field(record, names.step_num.as_deref(), "step_num")? {
-            Some(value) => step_number(value)?,
-            None => metrics::read_solution(&completion).steps,
-        };
-        let answer = field(record, names.answer.as_deref(), "answer")?;
-        let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
-        let answer = answer.ok_or(ImportRecordError::NoAnswer)?;
-        Ok(Row {
-            id,
-            prompt,
-            completion,
-            step_num,
-            answer,
-        })
-    }
-}
-
-/// The value of a field. `None` if no name is given for it and the record has no field of the usual name.
-fn field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<serde_json::Value>, ImportRecordError> {
-    let name = given.unwrap_or(usual);
-    let value = record.get(name).cloned().unwrap_or(Field::Nothing).value();
-    let value = value.map_err(|problem| ImportRecordError::FieldType {
-        name: name.to_owned(),
-        problem,
-    })?;
-    match (value, given) {
-        (None, Some(name)) => Err(no_field(record, name)),
-        (value, _) => Ok(value),
-    }
-}
-
-/// The text of a field that every record has.
-fn text_field(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<String, ImportRecordError> {
-    match field(record, given, usual)? {
-        Some(serde_json::Value::String(text)) => Ok(text),
-        Some(other) => Ok(other.to_string()),
-        None => Err(no_field(record, given.unwrap_or(usual))),
-    }
-}
-
-fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {
-    ImportRecordError::NoField {
-        name: name.to_owned(),
-        known: record.keys().cloned().collect(),
-    }
-}
-
-fn step_number(value: serde_json::Value) -> Result<u32, ImportRecordError> {
-    let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-    let number = number.and_then(|number| u32::try_from(number).ok());
-    number.ok_or(ImportRecordError::StepNumber(value))
 }

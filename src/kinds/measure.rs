@@ -14,7 +14,7 @@ use learn::dataset::Answer;
 
 pub(super) static KIND: Kind = Kind {
     name: "measure",
-    version: 1,
+    version: 2,
     inputs: &[Input::list("answers", PortType::Answers, false)],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],

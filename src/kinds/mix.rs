@@ -15,7 +15,7 @@ use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "mix",
-    version: 2,
+    version: 3,
     inputs: &[
         Input::list("full", PortType::Dataset, true),
         Input::list("skips", PortType::Dataset, true),

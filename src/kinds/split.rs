@@ -13,7 +13,7 @@ use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "split",
-    version: 1,
+    version: 2,
     inputs: &[
         Input::list("training", PortType::Dataset, false),
         Input::list("testing", PortType::Dataset, true),

@@ -9,7 +9,7 @@ use kinds::metrics;
 use kinds::task::{self, Task};
 use lab::config::ConfigValue;
 use learn::dataset;
-use learn::dataset::Row;
+use learn::dataset::{ExactValue, Row};
 use learn::seed::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ const CASES: usize = 10_000;
 struct Case {
     task: &'static str,
     prompt: String,
-    gold: serde_json::Value,
+    gold: ExactValue,
     answer: String,
     steps: Vec<String>,
 }

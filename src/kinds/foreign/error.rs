@@ -5,10 +5,43 @@ use std::io;
 /// Why the program that reads the records refused one.
 pub type RecordRefused = Box<dyn std::error::Error>;
 
-/// Why a field cannot be part of a row; the message reads after the field's name.
+/// Why a field cannot be part of a row.
 #[derive(Debug, thiserror::Error)]
-#[error("is {0}, and must be a text or a number")]
-pub struct FieldTypeError(pub(super) &'static str);
+pub enum FieldError {
+    /// The message reads after the field's name.
+    #[error("is {0}, and must be a text or a number")]
+    Type(&'static str),
+    #[error("`{0}` stands twice")]
+    Repeated(String),
+    #[error("`{at}` has no field `{name}` (known: {})", known.join(", "))]
+    NoPart { at: String, name: String, known: Vec<String> },
+    #[error("`{at}` has {count} items, and no item {place}")]
+    NoItem { at: String, place: i64, count: usize },
+    #[error("`{at}` is a list: name an item of it (`{at}[0].{name}`)")]
+    ListNotObject { at: String, name: String },
+    #[error("`{at}` is {what} and has no parts")]
+    NoParts { at: String, what: &'static str },
+    #[error("{0}")]
+    Json(String),
+    #[error(transparent)]
+    Chat(#[from] ChatError),
+}
+
+/// Why messages of a chat are no question with its answer; the message reads after the field's name.
+#[derive(Debug, thiserror::Error)]
+pub enum ChatError {
+    #[error("is no list of messages: message {0} has no `role` and `content` (or `from` and `value`) that are texts")]
+    NoMessage(usize),
+    #[error("has a message of the role `{0}`, which is not read (known: system, user, assistant)")]
+    Role(String),
+    #[error("has no message of the user and one of the assistant after it")]
+    NoPair,
+    #[error(
+        "has {count} messages of the user and the assistant, and a row is one question and one answer: name them in `fields` \
+         (`prompt = \"{name}[0].content\", completion = \"{name}[1].content\"`)"
+    )]
+    SeveralTurns { name: String, count: usize },
+}
 
 /// How a Parquet file describes its content wrongly, or in a way that is not read.
 #[derive(Debug, thiserror::Error)]

@@ -1,47 +1,69 @@
 //! JSON: an object a line, or one list of objects.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
+use std::io::BufRead;
 use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::error::Category;
 
+use super::content::Content;
 use super::{ForeignRecord, RecordRefused, TakeRecord, line_error};
-use learn::dataset::{self, DatasetError};
+use learn::dataset::{self, BYTE_ORDER_MARK, DatasetError};
 
 /// JSON Lines.
-pub(super) fn lines(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
-    let mut records = dataset::open::<ForeignRecord>(path)?;
-    while let Some(record) = records.next() {
-        let record = record?;
-        let line = records.line();
+pub(super) fn lines(path: &Path, mut content: Content, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
+    let (mut text, mut line) = (Vec::new(), 0);
+    loop {
+        text.clear();
+        let length = content.reader.read_until(b'\n', &mut text);
+        if length.map_err(|cause| dataset::file_error("read", path, cause))? == 0 {
+            return Ok(());
+        }
+        line += 1;
+        content.since_record.set(0);
+        // Files with a mark each that were put together have marks within.
+        let value = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text).trim_ascii();
+        if value.is_empty() {
+            continue;
+        }
+        if value == b"{" {
+            let problem = "an object goes on over several lines; write each object on one line, or all in a list (`[{…}, {…}]`)";
+            return Err(line_error(path, line, problem));
+        }
+        let record: Result<ForeignRecord, _> = serde_json::from_slice(value);
+        let record = record.map_err(|error| line_error(path, line, dataset::problem_of_line(&error, value)))?;
         take(record, line).map_err(|problem| line_error(path, line, problem))?;
     }
-    Ok(())
 }
 
 /// A list; one record is in memory at a time.
-pub(super) fn list(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
-    let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
-    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file));
-    let refused = RefCell::new(None);
-    let records = Records { take, refused: &refused };
+pub(super) fn list(path: &Path, content: Content, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
+    let mut reader = serde_json::Deserializer::from_reader(content.reader);
+    let (number, refused) = (Cell::new(0), Cell::new(None));
+    let records = Records {
+        take,
+        since_record: &content.since_record,
+        number: &number,
+        refused: &refused,
+    };
     let read = records.deserialize(&mut reader).and_then(|()| reader.end());
+    let number = number.get();
     match (refused.into_inner(), read) {
-        (Some((number, problem)), read) => {
+        (Some(problem), read) => {
             let line = read.map_or_else(|error| error.line() as u64, |()| 1);
             Err(line_error(path, line, format!("record {number} of the list: {problem}")))
         }
+        (None, Err(error)) if error.classify() == Category::Io => Err(dataset::file_error("read", path, error.into())),
         (None, Err(error)) => {
             let text = error.to_string();
             let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-            Err(line_error(
-                path,
-                error.line() as u64,
-                format!("{what} at column {}", error.column()),
-            ))
+            let problem = match error.classify() {
+                Category::Data => format!("record {} of the list: {what}", number + 1),
+                _ => format!("not valid JSON: {what} at column {}", error.column()),
+            };
+            Err(line_error(path, error.line() as u64, problem))
         }
         (None, Ok(())) => Ok(()),
     }
@@ -49,8 +71,11 @@ pub(super) fn list(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), Dataset
 
 struct Records<'a, 't> {
     take: &'a mut TakeRecord<'t>,
-    /// The number of a refused record, and the reason.
-    refused: &'a RefCell<Option<(u64, RecordRefused)>>,
+    since_record: &'a Cell<u64>,
+    /// The number of the last record, from 1.
+    number: &'a Cell<u64>,
+    /// Why it was refused.
+    refused: &'a Cell<Option<RecordRefused>>,
 }
 
 impl<'de> DeserializeSeed<'de> for Records<'_, '_> {
@@ -69,11 +94,11 @@ impl<'de> Visitor<'de> for Records<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let mut number = 0;
         while let Some(record) = items.next_element::<ForeignRecord>()? {
-            number += 1;
-            if let Err(problem) = (self.take)(record, number) {
-                *self.refused.borrow_mut() = Some((number, problem));
+            self.number.set(self.number.get() + 1);
+            self.since_record.set(0);
+            if let Err(problem) = (self.take)(record, self.number.get()) {
+                self.refused.set(Some(problem));
                 return Err(serde::de::Error::custom("refused"));
             }
         }

@@ -9,11 +9,15 @@ use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field as Cell, Row};
+use serde::Serialize;
 
 use super::error::ParquetFailure;
 use super::{Field, ForeignRecord, TakeRecord, layout, line_error};
 use learn::catch_panic;
-use learn::dataset::{self, DatasetError};
+use learn::dataset::{self, DatasetError, ExactNumber};
+
+/// The most decimals of a number; a file may declare more.
+const MAX_SCALE: i32 = 76;
 
 pub(super) fn records(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), DatasetError> {
     let file = File::open(path).map_err(|cause| dataset::file_error("open", path, cause))?;
@@ -44,26 +48,103 @@ fn broken(error: impl fmt::Display) -> ParquetFailure {
 }
 
 fn record(row: &Row) -> ForeignRecord {
-    let field = |cell: &Cell| match cell {
-        Cell::Null => Field::Nothing,
-        Cell::Str(text) => Field::Text(text.clone()),
-        Cell::Byte(number) => Field::Number((*number).into()),
-        Cell::Short(number) => Field::Number((*number).into()),
-        Cell::Int(number) => Field::Number((*number).into()),
-        Cell::Long(number) => Field::Number((*number).into()),
-        Cell::UByte(number) => Field::Number((*number).into()),
-        Cell::UShort(number) => Field::Number((*number).into()),
-        Cell::UInt(number) => Field::Number((*number).into()),
-        Cell::ULong(number) => Field::Number((*number).into()),
-        Cell::Float(number) => float(f64::from(*number)),
-        Cell::Double(number) => float(*number),
-        Cell::ListInternal(_) => Field::Other("a list"),
-        Cell::Group(_) | Cell::MapInternal(_) => Field::Other("an object"),
-        _ => Field::Other("neither a text nor a number"),
-    };
-    row.get_column_iter().map(|(name, cell)| (name.clone(), field(cell))).collect()
+    ForeignRecord(row.get_column_iter().map(|(name, cell)| (name.clone(), field(cell))).collect())
 }
 
-fn float(number: f64) -> Field {
-    serde_json::Number::from_f64(number).map_or(Field::Other("not a number"), Field::Number)
+fn field(cell: &Cell) -> Field {
+    match cell {
+        Cell::Null => Field::Nothing,
+        Cell::Str(text) => Field::Text(text.clone()),
+        Cell::Byte(number) => whole(number),
+        Cell::Short(number) => whole(number),
+        Cell::Int(number) => whole(number),
+        Cell::Long(number) => whole(number),
+        Cell::UByte(number) => whole(number),
+        Cell::UShort(number) => whole(number),
+        Cell::UInt(number) => whole(number),
+        Cell::ULong(number) => whole(number),
+        // As the shortest text that is the number in its own precision.
+        Cell::Float16(number) => float(&number.to_f32()),
+        Cell::Float(number) => float(number),
+        Cell::Double(number) => float(number),
+        Cell::Decimal(number) => decimal(number.data(), number.scale()),
+        Cell::ListInternal(items) => Field::List(items.elements().iter().map(field).collect()),
+        Cell::Group(row) => Field::Object(record(row).0),
+        Cell::MapInternal(_) => Field::Other("a map"),
+        Cell::Bool(_) => Field::Other("true or false"),
+        Cell::Bytes(_) => Field::Other("bytes that the file does not call a text"),
+        Cell::Date(_) => Field::Other("a date"),
+        Cell::TimeMillis(_) | Cell::TimeMicros(_) => Field::Other("a time of day"),
+        Cell::TimestampMillis(_) | Cell::TimestampMicros(_) => Field::Other("a timestamp"),
+    }
+}
+
+fn number(text: &str) -> Field {
+    ExactNumber::parse(text).map_or(Field::Other("not a number"), Field::Number)
+}
+
+fn whole(value: &impl fmt::Display) -> Field {
+    number(&value.to_string())
+}
+
+/// Infinities and what is no number are null in JSON, and so no number.
+fn float(value: &impl Serialize) -> Field {
+    number(&serde_json::to_string(value).unwrap_or_default())
+}
+
+/// The number of these bytes, a whole number from its highest byte on, divided by 10^`scale`, with all its digits.
+fn decimal(bytes: &[u8], scale: i32) -> Field {
+    let sign = if bytes.first().is_some_and(|byte| *byte >= 128) { 255 } else { 0 };
+    let leading = bytes
+        .iter()
+        .take_while(|byte| **byte == sign)
+        .count()
+        .min(bytes.len().saturating_sub(16));
+    let significant = bytes.get(leading..).unwrap_or_default();
+    let mut whole = [sign; 16];
+    let Some(place) = whole.len().checked_sub(significant.len()) else {
+        return Field::Other("a number of more than 128 bits");
+    };
+    if let Some(low) = whole.get_mut(place..) {
+        low.copy_from_slice(significant);
+    }
+    let value = i128::from_be_bytes(whole);
+    let Ok(scale) = usize::try_from(scale.clamp(0, MAX_SCALE)) else {
+        return Field::Other("not a number");
+    };
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+    let (before, after) = digits.split_at_checked(digits.len() - scale).unwrap_or((&digits, ""));
+    let sign = if value < 0 { "-" } else { "" };
+    match after {
+        "" => number(&format!("{sign}{before}")),
+        after => number(&format!("{sign}{before}.{after}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_keep_all_their_digits() {
+        let said = |value: i128, scale| match decimal(&value.to_be_bytes(), scale) {
+            Field::Number(number) => number.as_str().to_owned(),
+            other => other.what().to_owned(),
+        };
+        for (value, scale, text) in [
+            (0, 0, "0"),
+            (0, 2, "0.00"),
+            (25, 2, "0.25"),
+            (-5, 2, "-0.05"),
+            (10, 1, "1.0"),
+            (123_456, 3, "123.456"),
+            (-12_345_678_901_234_567_890_123, 0, "-12345678901234567890123"),
+        ] {
+            assert_eq!(said(value, scale), text);
+        }
+        for bytes in [&[][..], &[5], &[0; 40], &[255; 40]] {
+            assert!(matches!(decimal(bytes, 0), Field::Number(_)), "{bytes:?}");
+        }
+        assert!(matches!(decimal(&[1; 40], 0), Field::Other(_)));
+    }
 }

@@ -22,10 +22,16 @@ pub enum DatasetError {
         path: PathBuf,
         cause: io::Error,
     },
+    /// The file is another thing than a file of rows.
+    #[error("{}: this is {what}", path.display())]
+    Content { path: PathBuf, what: &'static str },
     /// A line is not valid.
     #[error("{}:{line}: {problem}", path.display())]
     Line { path: PathBuf, line: u64, problem: String },
 }
+
+/// The mark that some programs put before UTF-8 text; it is no part of the text.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads the values of a file one by one, and stops after an error.
 pub struct JsonLinesReader<T> {
@@ -79,29 +85,58 @@ impl<T: DeserializeOwned> JsonLinesReader<T> {
                 return Ok(None);
             }
             self.line += 1;
+            let value = match self.line {
+                1 => text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text),
+                _ => &text,
+            };
             // Without the line break, so that a truncated line is not reported as a control character in a text.
-            let value = text.trim_ascii();
+            let value = value.trim_ascii();
             if !value.is_empty() {
-                return serde_json::from_slice(value).map(Some).map_err(|error| self.line_error(&error));
+                return serde_json::from_slice(value)
+                    .map(Some)
+                    .map_err(|error| self.line_error(&error, value));
             }
         }
     }
 
-    /// `error` without its line number, which is always 1 here, and with the column only for syntax errors.
-    fn line_error(&self, error: &serde_json::Error) -> DatasetError {
-        let text = error.to_string();
-        let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-        let problem = match error.classify() {
-            Category::Data | Category::Io => what.to_owned(),
-            Category::Syntax => format!("not valid JSON: {what} at column {}", error.column()),
-            Category::Eof => "not valid JSON: the line ends in the middle of a value".to_owned(),
-        };
+    fn line_error(&self, error: &serde_json::Error, value: &[u8]) -> DatasetError {
         DatasetError::Line {
             path: self.path.clone(),
             line: self.line,
-            problem,
+            problem: problem_of_line(error, value),
         }
     }
+}
+
+/// What is wrong with `value`, a line of JSON Lines: `error` without its line number, which is always 1, and with the column only for
+/// syntax errors.
+pub fn problem_of_line(error: &serde_json::Error, value: &[u8]) -> String {
+    let what = without_line(error);
+    match error.classify() {
+        Category::Data | Category::Io => what,
+        Category::Syntax => {
+            let what = no_number(value, error.column().saturating_sub(1)).unwrap_or(what);
+            format!("not valid JSON: {what} at column {}", error.column())
+        }
+        Category::Eof => "not valid JSON: the line ends in the middle of a value".to_owned(),
+    }
+}
+
+/// The message of `error` without its place.
+pub(super) fn without_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
+}
+
+/// What is wrong with the word of `line` that the byte at `place` belongs to, if programs write it for a number that JSON does not have.
+fn no_number(line: &[u8], place: usize) -> Option<String> {
+    let is_other = |byte: &u8| !(byte.is_ascii_alphabetic() || *byte == b'-');
+    let (before, after) = line.split_at_checked(place)?;
+    let start = before.iter().rposition(is_other).map_or(0, |at| at + 1);
+    let end = place + after.iter().position(is_other).unwrap_or(after.len());
+    let word = std::str::from_utf8(line.get(start..end)?).ok()?;
+    let is_known = ["nan", "inf", "infinity"].contains(&word.trim_start_matches('-').to_lowercase().as_str());
+    is_known.then(|| format!("JSON has no number `{word}` (write null for a value that is missing),"))
 }
 
 impl<T: DeserializeOwned> Iterator for JsonLinesReader<T> {
@@ -214,7 +249,6 @@ impl serde_json::ser::Formatter for PythonFormatter {
 mod tests {
     use super::*;
     use crate::dataset::{Answer, Row};
-    use serde_json::json;
 
     fn row() -> Row {
         Row {
@@ -222,7 +256,7 @@ mod tests {
             prompt: "Question: 86 + 75".into(),
             completion: "1. \"❤\" ↔ 𝛼\u{7f}\t\u{1}\nThus, the answer is 161.".into(),
             step_num: 1,
-            answer: json!(161),
+            answer: 161.into(),
         }
     }
 
@@ -255,6 +289,36 @@ mod tests {
     }
 
     #[test]
+    fn numbers_come_out_with_the_digits_with_which_they_went_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        for number in ["0.10", "1.0", "1e400", "12345678901234567890123", "-0"] {
+            let row = format!(r#"{{"id": "a", "prompt": "", "completion": "", "step_num": 1, "answer": {number}}}"#) + "\n";
+            std::fs::write(&path, &row).unwrap();
+            write(&path, &read::<Row>(&path).unwrap()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), row);
+            let more = r#", "requested": null, "sample": 0, "response": "", "tokens": 1}"#;
+            let answer = row.replace("}\n", more) + "\n";
+            std::fs::write(&path, &answer).unwrap();
+            write(&path, &read::<Answer>(&path).unwrap()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        write(&path, &[row(), row()]).unwrap();
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [BYTE_ORDER_MARK, &text].concat()).unwrap();
+        assert_eq!(read::<Row>(&path).unwrap(), [row(), row()]);
+        // Only where it stands at the start.
+        std::fs::write(&path, [&text, BYTE_ORDER_MARK, &text].concat()).unwrap();
+        assert!(read::<Row>(&path).is_err());
+    }
+
+    #[test]
     fn errors_name_the_line_and_what_is_wrong_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("train.jsonl");
@@ -273,12 +337,16 @@ mod tests {
             message(br#"{"id": "a", "prompt" "", "completion": ""}"#),
             message(br#"{"id": "a", "prompt": ""#),
             message(b"{\"id\": \"\xff\"}"),
+            message(br#"{"id": "a", "answer": NaN}"#),
+            message(br#"{"id": "a", "answer": -Infinity}"#),
         ].join("\n"), @r"
         /train.jsonl:3: missing field `answer`
         /train.jsonl:3: invalid value: integer `-1`, expected u32
         /train.jsonl:3: not valid JSON: expected `:` at column 22
         /train.jsonl:3: not valid JSON: the line ends in the middle of a value
         /train.jsonl:3: not valid JSON: invalid unicode code point at column 9
+        /train.jsonl:3: not valid JSON: JSON has no number `NaN` (write null for a value that is missing), at column 23
+        /train.jsonl:3: not valid JSON: JSON has no number `-Infinity` (write null for a value that is missing), at column 24
         ");
         insta::assert_snapshot!(open::<Row>(Path::new("nowhere.jsonl")).err().unwrap(), @"cannot open nowhere.jsonl: No such file or directory (os error 2)");
     }

@@ -1,11 +1,12 @@
 //! Data sets: JSON Lines with the published field names.
 
+mod exact;
 mod lines;
 
-pub use lines::{DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, read, write};
+pub use exact::{ExactNumber, ExactValue, ExactValueError, RawObject};
+pub use lines::{BYTE_ORDER_MARK, DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, problem_of_line, read, write};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// One problem or one training example, with the published field names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,12 +19,13 @@ pub struct Row {
     pub completion: String,
     /// The number of steps of `completion`.
     pub step_num: u32,
-    /// The gold answer: a number or a text.
-    pub answer: Value,
+    /// The gold answer: a text, or a number with the digits with which it is written.
+    pub answer: ExactValue,
 }
 
 /// A model's answer to one request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "AnswerFields")]
 pub struct Answer {
     /// The problem; `step_num` and `completion` are those of the full solution.
     #[serde(flatten)]
@@ -36,6 +38,38 @@ pub struct Answer {
     pub response: String,
     /// Number of tokens of the response, including the end-of-sequence token.
     pub tokens: u32,
+}
+
+/// The fields of an answer as they are read: all on one level, because serde's `flatten` would round the numbers on their way.
+#[derive(Deserialize)]
+struct AnswerFields {
+    id: String,
+    prompt: String,
+    completion: String,
+    step_num: u32,
+    answer: ExactValue,
+    requested: Option<u32>,
+    sample: u32,
+    response: String,
+    tokens: u32,
+}
+
+impl From<AnswerFields> for Answer {
+    fn from(fields: AnswerFields) -> Self {
+        Self {
+            problem: Row {
+                id: fields.id,
+                prompt: fields.prompt,
+                completion: fields.completion,
+                step_num: fields.step_num,
+                answer: fields.answer,
+            },
+            requested: fields.requested,
+            sample: fields.sample,
+            response: fields.response,
+            tokens: fields.tokens,
+        }
+    }
 }
 
 /// A prompt template: a text with `{question}` and, if it names the number of steps, `{n}`.

@@ -25,6 +25,91 @@ fn fields_are_mapped_to_those_of_a_row() {
 }
 
 #[test]
+fn columns_within_columns_and_chats_are_read() {
+    let rows = |params: &str, text: &str| shown(&bench(params, text).output("data"));
+    let chat =
+        r#"{"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "Thus, the answer is 1."}], "n": {"id": 7}}"#;
+    let expected = r#"{"id":"7","prompt":"Q","completion":"Thus, the answer is 1.","step_num":0,"answer":"1"}"#;
+    assert_eq!(rows("fields = { id = 'n.id' }", chat), expected);
+    let paths = "fields = { id = 'n.id', prompt = 'messages[0].content', completion = 'messages[-1].content' }";
+    assert_eq!(rows(paths, chat), expected);
+    // Fields of a row's own are preferred to a chat, and names to paths.
+    let both = r#"{"prompt": "P", "completion": "Thus, the answer is 2.", "messages": [], "a.b": "x"}"#;
+    assert_snapshot!(rows("fields = { id = 'a.b' }", both), @r#"{"id":"x","prompt":"P","completion":"Thus, the answer is 2.","step_num":0,"answer":"2"}"#);
+}
+
+#[test]
+fn numbers_keep_their_digits_from_stage_to_stage() {
+    for number in ["0.10", "1.0", "-0", "1e400", "12345678901234567890123"] {
+        let text = format!(r#"{{"id": {number}, "prompt": "a", "completion": "b", "step_num": 1, "answer": {number}}}"#);
+        let expected = format!("{{\"id\": \"{number}\", {}\n", &text[text.find("\"prompt").unwrap()..]);
+        let imported = bench("", &text).run().unwrap().join("data");
+        assert_eq!(std::fs::read_to_string(&imported).unwrap(), expected);
+        let source = bench("", &text);
+        let imported = source.run().unwrap().join("data");
+        for (kind, port, output) in [("mix", "full", "data"), ("split", "training", "train")] {
+            let next = Bench::new(kind, "").artifact(port, &imported);
+            assert_eq!(
+                std::fs::read_to_string(next.run().unwrap().join(output)).unwrap(),
+                expected,
+                "{kind}"
+            );
+        }
+    }
+    // A text is no number.
+    let row = bench("", "id,prompt,completion,answer\n00012,a,b,1.0\n").output("data").remove(0);
+    assert_eq!((row.id.as_str(), row.answer.as_str()), ("00012", Some("1.0")));
+}
+
+#[test]
+fn an_answer_that_is_left_empty_is_read_from_the_solution() {
+    let text = "id,prompt,completion,answer,step_num\n,a,\"Thus, the answer is 3.\",,\n";
+    assert_snapshot!(shown(&bench("", text).output("data")), @r#"{"id":"1","prompt":"a","completion":"Thus, the answer is 3.","step_num":0,"answer":"3"}"#);
+}
+
+/// What `fields` calls the completion is not also the answer, because the column's name is `answer`.
+#[test]
+fn a_column_is_what_fields_says_and_not_what_its_name_says() {
+    let text = r#"{"question": "Q", "answer": "Thus, the answer is 3.", "completion": "c", "prompt": "p", "step_num": 9, "id": "x"}"#;
+    let rows = |fields: &str| shown(&bench(&format!("fields = {{ {fields} }}"), text).output("data"));
+    assert_snapshot!(rows("prompt = 'question', completion = 'answer'"), @r#"{"id":"x","prompt":"Q","completion":"Thus, the answer is 3.","step_num":9,"answer":"3"}"#);
+    assert_snapshot!(rows("prompt = 'id', completion = 'answer', answer = 'step_num'"), @r#"{"id":"1","prompt":"x","completion":"Thus, the answer is 3.","step_num":0,"answer":9}"#);
+    assert_snapshot!(rows("answer = 'completion'"), @r#"{"id":"x","prompt":"p","completion":"c","step_num":9,"answer":"c"}"#);
+    let refused = bench("fields = { completion = 'prompt' }", text).run().unwrap_err();
+    assert_snapshot!(refused, @"/source-0.jsonl:1: `fields` gives the column `prompt` another name, so none is left for `prompt`: set `fields.prompt`");
+}
+
+#[test]
+fn the_separator_is_told_or_given() {
+    let text = "prompt;completion;answer\nQ, one;A;1\n";
+    let expected = r#"{"id":"1","prompt":"Q, one","completion":"A","step_num":1,"answer":"1"}"#;
+    assert_eq!(shown(&bench("", text).output("data")), expected);
+    assert_eq!(shown(&bench("separator = ';'", text).output("data")), expected);
+    let other = "prompt;a;b,completion,answer\nQ,A,1\n";
+    let given = bench("separator = ','\nfields = { prompt = 'prompt;a;b' }", other);
+    assert_eq!(given.output("data").len(), 1);
+    let refusal = |params: &str| {
+        let error = parse("import", &format!("source = {{ path = 'x' }}\n{params}")).err().unwrap();
+        format!("{}: {}", error.path.join("."), error.problem)
+    };
+    assert_snapshot!([
+        refusal("separator = ''"),
+        refusal("separator = ';;'"),
+        refusal("separator = 'é'"),
+        refusal("separator = '\"'"),
+        refusal("separator = ','\nformat = 'json'"),
+        refusal("separator = ','\ntype = 'model'"),
+    ].join("\n"), @r#"
+    separator: `` must be one character of ASCII: `,`, `\t`, `;`, `|`
+    separator: `;;` must be one character of ASCII: `,`, `\t`, `;`, `|`
+    separator: `é` must be one character of ASCII: `,`, `\t`, `;`, `|`
+    separator: a quote or a line end cannot separate the fields of a line
+    separator: `separator` is for CSV only: leave it out, or set `format = "csv"`
+    separator: `separator` is for data sets only, and `type` is `model`
+    "#);
+}
+
+#[test]
 fn what_no_row_can_be_made_of_is_named_with_its_place() {
     let refused = |params: &str, text: &str| bench(params, text).run().unwrap_err();
     let row = r#""completion": "Thus, the answer is 2.", "id": 1}"#;
@@ -33,8 +118,19 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
         refused("fields = { prompt = 'q' }", "p,completion\na,b\n"),
         refused("", "prompt,completion\na,b\n"),
         refused("", r#"{"prompt": ["a"], "completion": ""}"#),
+        refused("", r#"{"prompt": "a", "completion": null, "answer": 1}"#),
+        refused("", r#"{"prompt": "a", "completion": ""}"#),
+        refused("fields = { answer = 'n' }", r#"{"prompt": "a", "completion": "b", "n": null}"#),
+        refused("fields = { answer = 'n' }", "prompt,completion,n\na,b,\n"),
+        refused("", r#"{"prompt": "a", "completion": "b", "prompt": "c", "answer": 1}"#),
+        refused("fields = { prompt = 'q' }", "q,completion,answer,q\na,b,1,c\n"),
+        refused("fields = { prompt = 'm[0].x' }", r#"{"m": [{"content": "a"}], "completion": "b"}"#),
+        refused("", r#"{"messages": [{"role": "user", "content": "a"}]}"#),
+        refused("", r#"{"prompt": true, "completion": "b"}"#),
         refused("", &format!("{{\"prompt\": \"a\", {row}\n{{\"prompt\": \"b\", {row}")),
+        refused("", "id,prompt,completion,answer\n2,a,b,1\n,a,b,1\n"),
         refused("", &format!("[{{\"prompt\": \"a\", \"step_num\": -1, {row}]")),
+        refused("", "[{}]"),
         refused("task = 'gsm8k'", r#"{"question": "1 + 1", "answer": "2"}"#),
         refused("file = 'test*'", "{}"),
         refused("", ""),
@@ -45,8 +141,19 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
     /source-0.jsonl:2: no field `q` (known: completion, p); set its name in `fields`
     /source-0.jsonl:2: the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`
     /source-0.jsonl:1: field `prompt` is a list, and must be a text or a number
+    /source-0.jsonl:1: field `completion` is null
+    /source-0.jsonl:1: field `completion` is empty
+    /source-0.jsonl:1: field `n` is null
+    /source-0.jsonl:2: field `n` is empty
+    /source-0.jsonl:1: field `prompt` stands twice
+    /source-0.jsonl:2: field `q` stands twice
+    /source-0.jsonl:1: `m[0]` has no field `x` (known: content); `fields` has the path `m[0].x`
+    /source-0.jsonl:1: field `messages` has no message of the user and one of the assistant after it
+    /source-0.jsonl:1: field `prompt` is true or false, and must be a text or a number
     /source-0.jsonl:2: the id `1` appears twice
+    /source-0.jsonl:3: the id `2` appears twice (the record has none, so it is its number)
     /source-0.jsonl:1: record 1 of the list: the number of steps is -1, and must be a whole number from 0
+    /source-0.jsonl:1: record 1 of the list: no field `prompt`: the record is empty
     /source-0.jsonl:1: the solution has no line `#### …` with the answer
     source `data` has no file `test*` (known: source-0.jsonl)
     source `data` has no records

@@ -29,10 +29,7 @@ impl Task for Addition {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        match &row.answer {
-            serde_json::Value::Number(gold) => gold.to_string() == answer,
-            gold => gold.as_str() == Some(answer),
-        }
+        row.answer.is_written_as(answer)
     }
 
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {

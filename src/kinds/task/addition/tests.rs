@@ -160,7 +160,7 @@ fn rows_are_right_and_have_the_steps_they_say() {
         let steps: Vec<&str> = metrics::steps(&row.completion).collect();
         assert_eq!(Addition.follows(&row, &steps), vec![true; steps.len()], "{row:?}");
         let (a, b) = operands(&row);
-        assert_eq!(row.answer, a + b);
+        assert_eq!(row.answer, (a + b).into());
     }
 }
 

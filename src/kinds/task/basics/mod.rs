@@ -27,7 +27,7 @@ impl Task for Basics {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        row.answer.as_str() == Some(answer)
+        row.answer.is_written_as(answer)
     }
 
     /// The only valid step is the one of the full solution.

@@ -1,54 +1,171 @@
-//! Numbers in everyday notation: `$1,080.00`, `18 eggs`, `-3.5%`.
+//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `18 thousand`, `$1.5 million`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
+
+use super::digits;
+use super::spoken;
+use super::words::{self, Scale};
 
 /// An exact number: two notations of the same number are equal.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Amount {
     negative: bool,
-    /// Without leading zeros.
-    whole: String,
-    /// Without trailing zeros.
-    decimals: String,
+    /// Without zeros at its ends; empty for zero.
+    digits: String,
+    /// The number is `digits` · 10^`exponent` / `denominator`.
+    exponent: i64,
+    /// Has no factor in common with 10 and with `digits`.
+    denominator: u64,
 }
+
+/// The longest numerator and denominator of a fraction, in digits.
+const MAX_FRACTION_DIGITS: usize = 9;
+/// The most words that multiply a number: `2 hundred thousand`.
+const MAX_SCALES: usize = 3;
 
 impl Amount {
-    /// Reads a number with an optional sign, currency before it and unit after it; `None` if the text has a second number.
+    /// Reads a number with, before it, a sign and a currency, and after it, a word that multiplies it (`thousand`, `k`, `dozen`), a
+    /// fraction (`1/2`, `½`, `and a half`) and a unit. `None` if the text has a second number, in digits or in words, or calculates
+    /// with the number.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let currency = |c: char| "$€£¥".contains(c) || c.is_whitespace();
-        let (negative, text) = sign(text.trim_start_matches(currency));
-        let (again, text) = sign(text.trim_start_matches(currency));
-        let end = text.find(|c: char| !(c.is_ascii_digit() || ",.".contains(c))).unwrap_or(text.len());
-        let (number, unit) = text.split_at_checked(end)?;
-        if unit.chars().any(|c| c.is_ascii_digit()) {
-            return None;
+        let (amount, mut rest) = Self::beginning(text)?;
+        // The same number once more, as in `18 (eighteen)`.
+        if let Some((inner, after)) = words::bracketed(rest)
+            && let Some((again, unit)) = Self::beginning(inner)
+            && again == amount
+            && words::is_unit(unit)
+        {
+            rest = after;
         }
-        let number = number.trim_end_matches(['.', ',']);
-        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-        if decimals.contains(['.', ',']) || !is_grouped(whole) || (whole.is_empty() && decimals.is_empty()) {
-            return None;
+        words::is_unit(rest).then_some(amount)
+    }
+
+    /// The number that `text` begins with, and what follows it.
+    fn beginning(text: &str) -> Option<(Self, &str)> {
+        let (negative, with_currency, text) = words::start(text);
+        let (mut amount, rest) = Self::unsigned(text)?;
+        let rest = amount.scale(rest, with_currency);
+        amount.negative = negative && !amount.digits.is_empty();
+        Some((amount, rest))
+    }
+
+    /// The number that `text` is in JSON.
+    pub(super) fn of_json(text: &str) -> Option<Self> {
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i64 = exponent.trim_start_matches('+').parse().ok()?;
+        let exponent = exponent.checked_sub(decimals.len() as i64)?;
+        let mut amount = Self::new(format!("{whole}{decimals}"), exponent, 1)?;
+        amount.negative = negative && !amount.digits.is_empty();
+        Some(amount)
+    }
+
+    /// `None` where the exponent has more than 64 bits.
+    fn new(digits: String, exponent: i64, denominator: u64) -> Option<Self> {
+        let (mut digits, mut exponent, mut denominator) = (digits, exponent, denominator);
+        let common = digits::greatest_common_divisor(digits::remainder(&digits, denominator), denominator);
+        digits = digits::quotient(&digits, common);
+        denominator /= common;
+        // A factor of 10 in the denominator is a decimal more.
+        for (factor, other) in [(10, 1), (2, 5), (5, 2)] {
+            while denominator.is_multiple_of(factor) {
+                denominator /= factor;
+                digits = digits::times_plus(&digits, other, 0);
+                exponent = exponent.checked_sub(1)?;
+            }
         }
-        let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
-        let whole = whole.trim_start_matches('0').to_owned();
-        let decimals = decimals.trim_end_matches('0').to_owned();
-        let is_zero = whole.is_empty() && decimals.is_empty();
+        let significant = digits.trim_start_matches('0').trim_end_matches('0');
+        if significant.is_empty() {
+            (exponent, denominator) = (0, 1);
+        } else {
+            let zeros = digits.len() - digits.trim_end_matches('0').len();
+            exponent = exponent.checked_add(zeros as i64)?;
+        }
         Some(Self {
-            negative: (negative || again) && !is_zero,
-            whole,
-            decimals,
+            negative: false,
+            digits: significant.to_owned(),
+            exponent,
+            denominator,
         })
     }
-}
 
-fn sign(text: &str) -> (bool, &str) {
-    match text.strip_prefix(['-', '−']) {
-        Some(rest) => (true, rest),
-        None => (false, text),
+    /// The number that `text` begins with, and what follows it. A full stop or a comma that ends the number is left to what follows.
+    fn unsigned(text: &str) -> Option<(Self, &str)> {
+        if let Some((numerator, denominator, rest)) = words::fraction_sign(text) {
+            return Some((Self::new(numerator.to_string(), 0, denominator)?, rest));
+        }
+        if let Some(rest) = words::half(text) {
+            return Some((Self::new("1".to_owned(), 0, 2)?, rest));
+        }
+        if let Some((number, rest)) = spoken::number(text) {
+            return Self::with_fraction(&number.to_string(), rest);
+        }
+        if let Some((number, rest)) = digits::spaced(text) {
+            let (decimals, rest) = decimals(rest);
+            return Some((Self::decimal(&number, decimals)?, rest));
+        }
+        let end = text.find(|c: char| !(c.is_ascii_digit() || ",.".contains(c))).unwrap_or(text.len());
+        let written = text.get(..end)?.trim_end_matches(['.', ',']);
+        let rest = text.get(written.len()..)?;
+        let (whole, decimals) = written.split_once('.').unwrap_or((written, ""));
+        if decimals.contains(['.', ',']) || !digits::is_grouped(whole) || written.is_empty() {
+            return None;
+        }
+        let is_whole = whole.len() == written.len();
+        let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
+        if is_whole {
+            return Self::with_fraction(&whole, rest);
+        }
+        Some((Self::decimal(&whole, decimals)?, rest))
+    }
+
+    /// The number of the digits `whole` and a fraction that `rest` may begin with, and what follows.
+    fn with_fraction<'t>(whole: &str, rest: &'t str) -> Option<(Self, &'t str)> {
+        match words::fraction(whole, rest) {
+            Some((numerator, denominator, rest)) => Some((Self::new(numerator, 0, denominator)?, rest)),
+            None => Some((Self::decimal(whole, "")?, rest)),
+        }
+    }
+
+    fn decimal(whole: &str, decimals: &str) -> Option<Self> {
+        Self::new(format!("{whole}{decimals}"), -(decimals.len() as i64), 1)
+    }
+
+    /// Multiplies the number by the words that `rest` begins with, and returns what follows them.
+    fn scale<'t>(&mut self, rest: &'t str, with_currency: bool) -> &'t str {
+        let mut rest = rest;
+        for _ in 0..MAX_SCALES {
+            let Some((scale, after)) = words::scale(rest, with_currency) else {
+                break;
+            };
+            let scaled = match scale {
+                Scale::Zeros(zeros) => Self::new(self.digits.clone(), self.exponent + zeros, self.denominator),
+                Scale::Times(factor) => Self::new(digits::times_plus(&self.digits, factor, 0), self.exponent, self.denominator),
+            };
+            let Some(scaled) = scaled else { break };
+            *self = scaled;
+            rest = after;
+        }
+        rest
     }
 }
 
-/// Whether the digits have no commas, or one before each group of three.
-fn is_grouped(digits: &str) -> bool {
-    let mut groups = digits.split(',');
-    let first = groups.next().unwrap_or_default();
-    !digits.contains(',') || ((1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3))
+/// The decimals that `text` begins with, and what follows them.
+fn decimals(text: &str) -> (&str, &str) {
+    let digits = text.strip_prefix('.').unwrap_or_default();
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    match digits.split_at_checked(end) {
+        Some((decimals, rest)) if !decimals.is_empty() => (decimals, rest),
+        _ => ("", text),
+    }
+}
+
+/// The numerator of `whole` and `numerator`/`denominator`, if these can be one number.
+pub(super) fn mixed(whole: &str, numerator: &str, denominator: &str) -> Option<(String, u64)> {
+    let is_short = |number: &str| (1..=MAX_FRACTION_DIGITS).contains(&number.len());
+    if !is_short(numerator) || !is_short(denominator) {
+        return None;
+    }
+    let (numerator, denominator): (u64, u64) = (numerator.parse().ok()?, denominator.parse().ok()?);
+    let is_proper = whole.is_empty() || numerator < denominator;
+    (denominator > 0 && is_proper).then(|| (digits::times_plus(whole, denominator, numerator), denominator))
 }

@@ -1,7 +1,7 @@
 //! The equations within a sentence: `She earns 12/60 = $0.20 a minute.`
 //!
 //! Numbers, operators and brackets between words are read as arithmetic; words are ignored. If both sides of an `=` can be read and one of
-//! them has an operator, they must agree.
+//! them has an operator, they must agree. A side that goes on beyond a word, as the first of `10 apples - 3 = 7`, cannot be read.
 
 /// Limit for nested brackets.
 const MAX_BRACKET_DEPTH: usize = 32;
@@ -15,8 +15,12 @@ enum Token {
     Open,
     Close,
     Equals,
-    /// A word, or any other character.
+    /// A variable: a side with it cannot be read.
+    Unknown,
+    /// A word, or a character that may stand for something: arithmetic may go on behind it.
     Break,
+    /// A mark between sentences or their parts.
+    Stop,
 }
 
 /// A number, with its notation.
@@ -30,13 +34,25 @@ struct WrittenNumber {
 /// Whether every readable equation in the step holds.
 pub(super) fn all_hold(step: &str) -> bool {
     let tokens = tokens(step);
-    let runs = tokens.split(|token| *token == Token::Break);
-    runs.filter(|run| run.contains(&Token::Equals)).all(holds)
+    tokens.split(|token| *token == Token::Stop).all(|part| {
+        let runs: Vec<&[Token]> = part.split(|token| *token == Token::Break).collect();
+        runs.iter().enumerate().all(|(place, run)| {
+            let is_after_word = place > 0 && matches!(run.first(), Some(Token::Operator(_)));
+            let next = runs.get(place + 1).copied().unwrap_or_default();
+            let goes_on = matches!(next, [Token::Operator(_), Token::Number(_) | Token::Open, ..]);
+            holds(run, is_after_word, goes_on)
+        })
+    })
 }
 
-/// Whether all sides of the equations in a run agree, each with the next.
-fn holds(run: &[Token]) -> bool {
-    let sides: Vec<&[Token]> = run.split(|token| *token == Token::Equals).collect();
+/// Whether all sides of the equations in a run agree, each with the next. The first side begins before the run if `is_after_word`, and the
+/// last one ends after it if it `goes_on`: such a side is unknown.
+fn holds(run: &[Token], is_after_word: bool, goes_on: bool) -> bool {
+    let mut sides: Vec<&[Token]> = run.split(|token| *token == Token::Equals).collect();
+    if sides.len() > 1 && goes_on {
+        sides.pop();
+    }
+    let sides = sides.get(usize::from(is_after_word)..).unwrap_or_default();
     sides.windows(2).all(|pair| match pair {
         [left, right] => agree(left, right),
         _ => true,
@@ -164,10 +180,15 @@ fn tokens(step: &str) -> Vec<Token> {
             '=' => (Token::Equals, 1),
             c if c.is_alphabetic() => {
                 let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-                let is_times = matches!(&rest[..length], "x" | "X");
-                (if is_times { Token::Operator('*') } else { Token::Break }, length)
+                let token = match &rest[..length] {
+                    "x" | "X" if begins_with_factor(&rest[length..]) => Token::Operator('*'),
+                    "x" | "X" | "y" | "Y" | "z" | "Z" | "n" | "N" => Token::Unknown,
+                    _ => Token::Break,
+                };
+                (token, length)
             }
-            c if c.is_whitespace() || "$€£¥".contains(c) => {
+            ',' | '.' | ':' | ';' | '!' | '?' => (Token::Stop, 1),
+            c if is_blank(c) => {
                 rest = &rest[c.len_utf8()..];
                 continue;
             }
@@ -177,6 +198,17 @@ fn tokens(step: &str) -> Vec<Token> {
         rest = &rest[length..];
     }
     tokens
+}
+
+/// Spaces and currencies stand for nothing.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || "$€£¥".contains(c)
+}
+
+/// Whether an `x` before this text multiplies, and is no variable, as it is in `2x - 3`.
+fn begins_with_factor(text: &str) -> bool {
+    let begins_factor = |c: char| c.is_ascii_digit() || ".([".contains(c);
+    text.trim_start_matches(is_blank).starts_with(begins_factor)
 }
 
 /// The number that `text` begins with, and its length.

@@ -1,13 +1,16 @@
 //! Grade-school mathematics (docs/method.md, 5.4): GSM8K's published problems, in words; the answer is a number.
 
 mod amount;
+mod digits;
 mod equation;
+mod spoken;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use self::amount::Amount;
 use super::{PublishedFields, PublishedRowError, PublishedTask, Task};
-use learn::dataset::Row;
+use learn::dataset::{ExactValue, Row};
 
 /// The task `gsm8k`.
 pub(super) struct Gsm8k;
@@ -29,7 +32,11 @@ impl Task for Gsm8k {
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        let gold = row.answer.as_str().and_then(Amount::parse);
+        let gold = match &row.answer {
+            ExactValue::Text(text) => Amount::parse(text),
+            ExactValue::Number(number) => Amount::of_json(number.as_str()),
+            _ => None,
+        };
         gold.is_some() && Amount::parse(answer) == gold
     }
 

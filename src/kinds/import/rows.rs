@@ -1,0 +1,241 @@
+//! The rows that an import makes of records.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use learn::dataset::{DatasetError, ExactValue, JsonLinesWriter, Row};
+
+use super::Import;
+use crate::foreign::{self, FieldError, ForeignRecord};
+use crate::metrics;
+use crate::task::{PublishedRowError, PublishedTask};
+use lab::stage::{StageContext, StageError, failed};
+
+/// The ids of the rows that have been read, and the writer for the next ones.
+pub(super) struct ImportedRows<'a> {
+    import: &'a Import,
+    published: Option<&'static dyn PublishedTask>,
+    ids: HashSet<String>,
+    writer: JsonLinesWriter,
+    stopped: bool,
+}
+
+/// Why a record cannot become a row.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ImportRecordError {
+    #[error("stopped")]
+    Stopped,
+    #[error("the id `{0}` appears twice{hint}", hint = if *.1 { " (the record has none, so it is its number)" } else { "" })]
+    RepeatedId(String, bool),
+    #[error("no field `{name}`: the record is empty")]
+    NoFields { name: String },
+    #[error("no field `{name}` (known: {}); set its name in `fields`", known.join(", "))]
+    NoField { name: String, known: Vec<String> },
+    #[error("field `{name}` is {what}")]
+    Empty { name: String, what: &'static str },
+    #[error("field `{name}` {problem}")]
+    Field { name: String, problem: FieldError },
+    #[error("`fields` gives the column `{column}` another name, so none is left for `{name}`: set `fields.{name}`")]
+    Taken { name: &'static str, column: String },
+    #[error("field `{0}` stands twice")]
+    Repeated(String),
+    #[error("{problem}; `fields` has the path `{name}`")]
+    Path { name: String, problem: FieldError },
+    #[error("the number of steps is {0}, and must be a whole number from 0")]
+    StepNumber(ExactValue),
+    #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
+    NoAnswer,
+    #[error(transparent)]
+    Published(#[from] PublishedRowError),
+    #[error(transparent)]
+    Write(#[from] DatasetError),
+}
+
+impl<'a> ImportedRows<'a> {
+    pub(super) fn create(import: &'a Import, path: &Path) -> Result<Self, StageError> {
+        Ok(Self {
+            import,
+            published: import.published().map_err(failed)?,
+            ids: HashSet::new(),
+            writer: JsonLinesWriter::create(path).map_err(failed)?,
+            stopped: false,
+        })
+    }
+
+    /// Whether the stage was stopped.
+    pub(super) fn stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    pub(super) fn finish(self) -> Result<(), DatasetError> {
+        self.writer.finish()
+    }
+
+    pub(super) fn take(&mut self, record: &ForeignRecord, context: &StageContext<'_>) -> Result<(), ImportRecordError> {
+        if context.pause(self.ids.len()).is_err() {
+            self.stopped = true;
+            return Err(ImportRecordError::Stopped);
+        }
+        let names = &self.import.fields;
+        let given = self.optional(record, names.id.as_deref(), "id")?;
+        let is_number = given.is_none();
+        let id = given.map_or_else(|| (self.ids.len() + 1).to_string(), |id| text_of(&id));
+        let row = self.row(record, id)?;
+        if !self.ids.insert(row.id.clone()) {
+            return Err(ImportRecordError::RepeatedId(row.id, is_number));
+        }
+        Ok(self.writer.write(&row)?)
+    }
+
+    fn row(&self, record: &ForeignRecord, id: String) -> Result<Row, ImportRecordError> {
+        let names = &self.import.fields;
+        let (prompt, completion) = self.texts(record)?;
+        if let (Some(published), Some(task)) = (self.published, &self.import.task) {
+            return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
+        }
+        let step_num = match self.optional(record, names.step_num.as_deref(), "step_num")? {
+            Some(value) => step_number(value)?,
+            None => metrics::read_solution(&completion).steps,
+        };
+        let answer = self.optional(record, names.answer.as_deref(), "answer")?;
+        let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
+        let answer = match answer {
+            Some(answer) => answer,
+            None if completion.trim().is_empty() => {
+                let name = names.completion.as_deref().unwrap_or("completion").to_owned();
+                return Err(ImportRecordError::Empty { name, what: "empty" });
+            }
+            None => return Err(ImportRecordError::NoAnswer),
+        };
+        Ok(Row {
+            id,
+            prompt,
+            completion,
+            step_num,
+            answer,
+        })
+    }
+
+    /// The question and the solution. Those of a chat, if the record has one, no field of its own for either, and none is given.
+    fn texts(&self, record: &ForeignRecord) -> Result<(String, String), ImportRecordError> {
+        let names = &self.import.fields;
+        let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
+        let usual = (by_task.prompt.unwrap_or("prompt"), by_task.completion.unwrap_or("completion"));
+        let own = record.names();
+        let is_own = |name: &str| own.iter().any(|other| other == name);
+        let is_named = names.prompt.is_some() || names.completion.is_some() || is_own(usual.0) || is_own(usual.1);
+        if !is_named {
+            let chat = foreign::chat(record).map_err(|(name, problem)| ImportRecordError::Field {
+                name: name.to_owned(),
+                problem,
+            });
+            if let Some(chat) = chat? {
+                return Ok((chat.prompt, chat.completion));
+            }
+        }
+        let prompt = self.required(record, names.prompt.as_deref(), "prompt", usual.0)?;
+        let completion = self.required(record, names.completion.as_deref(), "completion", usual.1)?;
+        Ok((prompt, completion))
+    }
+
+    /// Whether `fields` names this column. Then it is what `fields` says, and not also what its name says.
+    fn is_given(&self, column: &str) -> bool {
+        let names = &self.import.fields;
+        let given = [&names.id, &names.prompt, &names.completion, &names.step_num, &names.answer];
+        given.into_iter().flatten().any(|name| name == column)
+    }
+
+    /// The value of a field that a record may lack: `None` if no column is given for it, and none of the usual name is left and not empty.
+    fn optional(&self, record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
+        if given.is_none() && self.is_given(usual) {
+            return Ok(None);
+        }
+        optional(record, given, usual)
+    }
+
+    /// The text of the field `name`, which every record has.
+    fn required(&self, record: &ForeignRecord, given: Option<&str>, name: &'static str, usual: &str) -> Result<String, ImportRecordError> {
+        // An id or an answer may be the question or the solution as well.
+        let others = [&self.import.fields.prompt, &self.import.fields.completion];
+        if given.is_none() && others.into_iter().flatten().any(|other| other == usual) {
+            let column = usual.to_owned();
+            return Err(ImportRecordError::Taken { name, column });
+        }
+        required(record, given.unwrap_or(usual))
+    }
+}
+
+/// The value of the field with this name or path; `None` within `Some` if it is null.
+fn field(record: &ForeignRecord, name: &str) -> Result<Option<Option<ExactValue>>, ImportRecordError> {
+    let found = record.get(name).map_err(|problem| match problem {
+        FieldError::Repeated(repeated) => ImportRecordError::Repeated(repeated),
+        problem => ImportRecordError::Path {
+            name: name.to_owned(),
+            problem,
+        },
+    })?;
+    let value = found.map(|field| field.into_owned().value()).transpose();
+    value.map_err(|problem| ImportRecordError::Field {
+        name: name.to_owned(),
+        problem,
+    })
+}
+
+/// The value of a field that a record may lack: `None` if no name is given for it and there is no field of the usual name, or an empty one.
+fn optional(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
+    let name = given.unwrap_or(usual);
+    let value = field(record, name)?;
+    let what = match value {
+        Some(Some(value)) if value.as_str() != Some("") => return Ok(Some(value)),
+        Some(Some(_)) => "empty",
+        Some(None) => "null",
+        None if given.is_some() => return Err(no_field(record, name)),
+        None => return Ok(None),
+    };
+    match given {
+        Some(name) => Err(ImportRecordError::Empty {
+            name: name.to_owned(),
+            what,
+        }),
+        None => Ok(None),
+    }
+}
+
+/// The text of a field that every record has.
+fn required(record: &ForeignRecord, name: &str) -> Result<String, ImportRecordError> {
+    match field(record, name)? {
+        Some(Some(value)) => Ok(text_of(&value)),
+        Some(None) => Err(ImportRecordError::Empty {
+            name: name.to_owned(),
+            what: "null",
+        }),
+        None => Err(no_field(record, name)),
+    }
+}
+
+/// A text, or a number as it is written.
+fn text_of(value: &ExactValue) -> String {
+    value.text_or_number().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {
+    let (name, known) = (name.to_owned(), record.names());
+    if known.is_empty() {
+        return ImportRecordError::NoFields { name };
+    }
+    ImportRecordError::NoField { name, known }
+}
+
+fn step_number(value: ExactValue) -> Result<u32, ImportRecordError> {
+    // Where a column has gaps, some programs write its whole numbers as 3.0.
+    let whole = match &value {
+        ExactValue::Number(number) => number.whole(),
+        _ => None,
+    };
+    let number = whole.or(value.text_or_number()).and_then(|text| text.trim().parse().ok());
+    number.ok_or(ImportRecordError::StepNumber(value))
+}
