@@ -278,8 +278,12 @@ pub fn tokenizer(data: &[u8]) -> bool {
             return false;
         };
         for text in ["one 12\n", "", " <|start|>on ❤ ﬁ\0"] {
-            let _ = tokenizer.first_unknown(text);
-            for tokens in [tokenizer.encode(text), tokenizer.prompt(text)].into_iter().flatten() {
+            let _ = tokenizer.unknown_in_text(text);
+            let question = text.len() / 2..text.len();
+            let question = std::slice::from_ref(&question);
+            let _ = tokenizer.unknown_in_prompt(text, question);
+            let prompts = [tokenizer.prompt(text, &[]), tokenizer.prompt(text, question)];
+            for tokens in prompts.into_iter().chain([tokenizer.encode(text)]).flatten() {
                 assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocabulary()), "{tokens:?}");
                 let _ = tokenizer.decode(&tokens);
             }

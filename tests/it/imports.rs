@@ -236,7 +236,7 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     assert_eq!(pieces(tokenizer.encode("one 12\n").unwrap()), ["one", "Ġ", "1", "2", "Ċ"]);
     assert_eq!(tokenizer.decode(&tokenizer.encode("one 12\n").unwrap()).unwrap(), "one 12\n");
     // A special token is one in a prompt, and text elsewhere.
-    assert_eq!(pieces(tokenizer.prompt("<|start|>on").unwrap()), ["<|start|>", "on"]);
+    assert_eq!(pieces(tokenizer.prompt("<|start|>on", &[]).unwrap()), ["<|start|>", "on"]);
     assert_eq!(tokenizer.encode("<|start|>").unwrap().len(), 9);
     assert_eq!(tokenizer.ends(), [tokenizer.vocabulary() as u32 - 1]);
     // Where the file asks for it, every prompt begins with a token, once.
@@ -246,7 +246,7 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     model::import(&path, &out).unwrap();
     let tokenizer = model::load(&out).unwrap().tokenizer;
     for prompt in ["on", "<|start|>on"] {
-        assert_eq!(pieces(tokenizer.prompt(prompt).unwrap()), ["<|start|>", "on"]);
+        assert_eq!(pieces(tokenizer.prompt(prompt, &[]).unwrap()), ["<|start|>", "on"]);
     }
 }
 
@@ -433,5 +433,5 @@ fn ours_is_as_it_was() {
     assert!(!folder.path().join("tokenizer_config.json").exists());
     let tokenizer = model::load(folder.path()).unwrap().tokenizer;
     assert!(tokenizer.is_ours() && tokenizer.begin().is_empty());
-    assert_eq!(tokenizer.prompt("1 + <eos>").unwrap(), tokenizer.encode("1 + <eos>").unwrap());
+    assert_eq!(tokenizer.prompt("1 + <eos>", &[]).unwrap(), tokenizer.encode("1 + <eos>").unwrap());
 }
