@@ -53,7 +53,11 @@ fn what_the_reference_asks_for() {
         model::import(&asked.source, &imported).unwrap();
     }
     let model = model::load(&imported).unwrap();
-    let prompts: Vec<Vec<u32>> = asked.prompts.iter().map(|text| model.tokenizer.prompt(text, &[]).unwrap()).collect();
+    let prompts: Vec<Vec<u32>> = asked
+        .prompts
+        .iter()
+        .map(|text| model.tokenizer.prompt(text, &[]).unwrap())
+        .collect();
     let logits = logits(&model, &prompts, asked.dtype);
     std::fs::write(folder.join("logits.f32"), bytemuck::cast_slice(&logits)).unwrap();
     let given = Given {

@@ -39,9 +39,7 @@ static PRE_TOKENIZERS: [PreTokenizer; 7] = [
     // Llama 3's pre-tokens: contractions, words with the character before them, up to three digits, runs of symbols, line breaks, white space.
     PreTokenizer {
         names: &["llama-bpe", "llama3", "llama-v3", "falcon3"],
-        cuts: &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
+        cuts: &[r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
         as_gpt2: false,
         ignores_merges: true,
         begins: true,
@@ -50,9 +48,7 @@ static PRE_TOKENIZERS: [PreTokenizer; 7] = [
     // Qwen 2's: the same, but with single digits.
     PreTokenizer {
         names: &["qwen2", "deepseek-r1-qwen", "megrez"],
-        cuts: &[
-            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        ],
+        cuts: &[r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
         as_gpt2: false,
         composes: true,
         ..PreTokenizer::GPT2

@@ -134,7 +134,10 @@ mod tests {
             }
         }
         let found = controls.find(&plain, &filled);
-        (found.places.into_iter().map(|(_, control)| control.token).collect(), found.has_strays)
+        (
+            found.places.into_iter().map(|(_, control)| control.token).collect(),
+            found.has_strays,
+        )
     }
 
     #[test]

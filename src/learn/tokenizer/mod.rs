@@ -30,8 +30,8 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::{AddedToken, PostProcessorWrapper};
 
 use crate::catch_panic;
 
@@ -39,6 +39,7 @@ pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
 pub use positions::Cursor;
 pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
 
+use byte_level::begin_with;
 use control::TokenRole;
 use pre_tokenizer::StylePreTokenizer;
 use template::TemplateReader;
@@ -226,6 +227,23 @@ impl Tokenizer {
         catch_panic::call(|| Self::new(inner, ends)).map_err(|panicked| unsound(panicked.to_string()))?
     }
 
+    /// The same tokenizer, but texts begin with `token`, or with none.
+    ///
+    /// # Errors
+    /// When there is no such token, or the `tokenizers` crate fails.
+    pub fn beginning_with(self, token: Option<u32>) -> Result<Self, TokenizerError> {
+        let text = token.map(|token| Ok((token, self.token(token).ok_or("there is no such token to begin with")?)));
+        let text = text.transpose().map_err(TokenizerError::Build)?;
+        let wanted: Vec<u32> = token.into_iter().collect();
+        if wanted == self.begin {
+            return Ok(self);
+        }
+        let mut inner = tokenizers::Tokenizer::clone(&self.inner);
+        let begin = text.map(|(token, text)| serde_json::from_value::<PostProcessorWrapper>(begin_with(token, &text)));
+        inner.with_post_processor(begin.transpose().map_err(|error| TokenizerError::Build(error.into()))?);
+        Self::new(inner, self.ends)
+    }
+
     /// Reads a `tokenizer.json`; `ends` are the tokens that end a completion (default: `<eos>`).
     ///
     /// # Errors
@@ -283,6 +301,11 @@ impl Tokenizer {
     /// The text of `token`, or `None` if there is no such token.
     pub fn token(&self, token: u32) -> Option<String> {
         self.inner.id_to_token(token)
+    }
+
+    /// The token with this text, or `None` if there is no such token.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.inner.token_to_id(text)
     }
 
     /// The tokens with which a prompt starts.

@@ -90,7 +90,9 @@ impl SentencePiece {
     pub fn json(&self) -> Result<Vec<u8>, PieceError> {
         let vocabulary: serde_json::Map<String, Value> = self.texts().zip((0..).map(Value::from)).collect();
         let unknown = self.pieces.iter().find(|piece| piece.kind == PieceKind::Unknown);
-        let begin = self.begin.and_then(|begin| Some((begin, self.pieces.get(begin as usize)?.text.as_str())));
+        let begin = self
+            .begin
+            .and_then(|begin| Some((begin, self.pieces.get(begin as usize)?.text.as_str())));
         let value = json!({
             "version": "1.0",
             "truncation": null,
@@ -124,7 +126,11 @@ impl SentencePiece {
 
     /// All pairs of pieces that make a piece, in the order of merging. Control tokens and bytes are not made of texts.
     fn pairs(&self) -> Result<Vec<(&str, &str)>, PieceError> {
-        let ordinary = self.pieces.iter().enumerate().filter(|(_, piece)| piece.kind == PieceKind::Ordinary);
+        let ordinary = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter(|(_, piece)| piece.kind == PieceKind::Ordinary);
         let known: HashMap<&str, usize> = ordinary.clone().map(|(token, piece)| (piece.text.as_str(), token)).collect();
         let most = self.pieces.len().saturating_mul(PAIRS_PER_PIECE).max(MIN_PAIRS);
         let mut pairs = Vec::new();
@@ -133,7 +139,11 @@ impl SentencePiece {
             if length > MAX_PIECE {
                 return Err(PieceError::TooLong { token, length });
             }
-            let parts = piece.text.char_indices().skip(1).filter_map(|(at, _)| piece.text.split_at_checked(at));
+            let parts = piece
+                .text
+                .char_indices()
+                .skip(1)
+                .filter_map(|(at, _)| piece.text.split_at_checked(at));
             let parts = parts.filter(|(left, right)| known.contains_key(left) && known.contains_key(right));
             pairs.extend(parts.map(|(left, right)| (piece.score, left, right)));
             if pairs.len() > most {
@@ -151,7 +161,11 @@ impl SentencePiece {
 
     fn added(&self) -> Vec<Value> {
         let is_added = |kind| matches!(kind, PieceKind::Unknown | PieceKind::Control | PieceKind::Whole);
-        let added = self.pieces.iter().enumerate().filter(|(_, piece)| is_added(piece.kind) && !piece.text.is_empty());
+        let added = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter(|(_, piece)| is_added(piece.kind) && !piece.text.is_empty());
         let added = added.map(|(token, piece)| {
             // Phi-3's own control tokens, not those that it has from Llama.
             let strips = self.strips_after && !["<unk>", "<s>", "<|endoftext|>"].contains(&piece.text.as_str());
@@ -217,7 +231,11 @@ mod tests {
         pieces.extend((0..=255_u8).map(|byte| piece(&format!("<0x{byte:02X}>"), 0.0, PieceKind::Byte)));
         let characters = characters.chars().map(String::from);
         let ordinary = words.iter().map(ToString::to_string).chain(characters);
-        pieces.extend(ordinary.enumerate().map(|(place, text)| piece(&text, -(place as f64), PieceKind::Ordinary)));
+        pieces.extend(
+            ordinary
+                .enumerate()
+                .map(|(place, text)| piece(&text, -(place as f64), PieceKind::Ordinary)),
+        );
         SentencePiece {
             pieces,
             prefix,
@@ -291,7 +309,10 @@ mod tests {
         let pieces = |tokens: &[u32]| -> Vec<String> { tokens.iter().map(|token| tokenizer.token(*token).unwrap()).collect() };
         assert_eq!(pieces(&tokenizer.encode("</s><0x0A>").unwrap())[..3], ["▁", "</s", ">"]);
         assert!(!tokenizer.encode("</s><0x0A><unk>").unwrap().contains(&13));
-        assert_eq!(pieces(&tokenizer.prompt("a</s>x", &[]).unwrap()), ["<s>", "▁", "a", "</s>", "▁", "x"]);
+        assert_eq!(
+            pieces(&tokenizer.prompt("a</s>x", &[]).unwrap()),
+            ["<s>", "▁", "a", "</s>", "▁", "x"]
+        );
         // The same text in a question.
         let question = 1..5;
         let asked = tokenizer.prompt("a</s>x</s>", std::slice::from_ref(&question)).unwrap();

@@ -72,7 +72,9 @@ impl Tokenizer {
                 for part in found.parts(text) {
                     match part {
                         PromptPart::Control(token) => tokens.push(token),
-                        PromptPart::Text(text, starts) => tokens.extend_from_slice(self.spell(text, Reading::part(starts))?.encoding.get_ids()),
+                        PromptPart::Text(text, starts) => {
+                            tokens.extend_from_slice(self.spell(text, Reading::part(starts))?.encoding.get_ids())
+                        }
                     }
                 }
                 tokens
@@ -118,9 +120,7 @@ impl Tokenizer {
 
     fn first_unknown(&self, spelled: &SpelledText, text: &str) -> Option<String> {
         let encoding = &spelled.encoding;
-        // What is still a control token has no other.
-        let is_unknown = |token: &u32| Some(*token) == self.unknown || self.role(*token) == TokenRole::Control;
-        let place = encoding.get_ids().iter().position(is_unknown);
+        let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown);
         let offsets = place.and_then(|place| encoding.get_offsets().get(place));
         let unknown = offsets.map(|(start, end)| text.get(*start..*end).unwrap_or(text).to_owned());
         unknown.or_else(|| spelled.dropped.clone())
@@ -141,7 +141,9 @@ impl Tokenizer {
             let mut pieces = tokenizer
                 .get_added_vocabulary()
                 .extract_and_normalize(tokenizer.get_normalizer(), text);
-            let later = template.and_then(|template| template.later.as_ref()).filter(|_| reading == Reading::Later);
+            let later = template
+                .and_then(|template| template.later.as_ref())
+                .filter(|_| reading == Reading::Later);
             if let Some(cut) = later.or(tokenizer.get_pre_tokenizer()) {
                 cut.pre_tokenize(&mut pieces)?;
             }
