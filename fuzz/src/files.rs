@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use kinds::foreign::{self, FileFormat};
 use learn::model::{self, TensorFile};
-use learn::tokenizer::{ByteLevel, TokenKind, Tokenizer};
+use learn::tokenizer::{ByteLevel, PreTokenizer, TokenKind, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::change::changed;
@@ -34,7 +34,7 @@ static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let parts = ByteLevel {
         kinds: tokens.iter().map(kind).collect(),
         merges: vec!["o n".to_owned(), "on e".to_owned()],
-        pre_tokenizer: "llama-bpe".to_owned(),
+        pre_tokenizer: PreTokenizer::named("llama-bpe").expect("a known name"),
         begin: Some(tokens.len() as u32 - 2),
         tokens,
     };

@@ -41,6 +41,7 @@ pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefi
 
 use byte_level::begin_with;
 use control::TokenRole;
+use limits::DeclaredToken;
 use pre_tokenizer::StylePreTokenizer;
 use template::TemplateReader;
 
@@ -195,7 +196,7 @@ impl Tokenizer {
             path: path.to_owned(),
             problem,
         };
-        limits::check(json).map_err(|error| unsound(error.to_string()))?;
+        let declared = limits::check(json).map_err(|error| unsound(error.to_string()))?;
         let read = || {
             let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
             // Texts are neither truncated nor padded.
@@ -213,6 +214,12 @@ impl Tokenizer {
             return Err(unsound(format!(
                 "its last token has the id {last}, but the file has only {} bytes",
                 json.len()
+            )));
+        }
+        let is_misplaced = |token: &&DeclaredToken| inner.token_to_id(&token.content).is_some_and(|found| found != token.id);
+        if let Some(DeclaredToken { id, content }) = declared.iter().find(is_misplaced) {
+            return Err(unsound(format!(
+                "its added token {content:?} cannot have the id {id}: ids before it are missing, or it occurs twice"
             )));
         }
         if let Some(end) = ends.iter().find(|end| inner.id_to_token(**end).is_none()) {

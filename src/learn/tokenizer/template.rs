@@ -68,7 +68,7 @@ impl FoundControls<'_> {
     /// The text in parts, each either a control token or without one.
     pub(super) fn parts<'t>(&self, text: &'t str) -> Vec<PromptPart<'t>> {
         let (mut parts, mut at) = (Vec::new(), 0);
-        let mut add_text = |parts: &mut Vec<PromptPart<'t>>, range: Range<usize>| match text.get(range.clone()) {
+        let add_text = |parts: &mut Vec<PromptPart<'t>>, range: Range<usize>| match text.get(range.clone()) {
             Some("") | None => {}
             Some(part) => parts.push(PromptPart::Text(part, range.start == 0)),
         };
