@@ -21,7 +21,7 @@ use learn::model::{self, ModelError};
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
-    version: 2,
+    version: 3,
     inputs: &[],
     free: false,
     outputs: &[],
