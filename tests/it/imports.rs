@@ -43,6 +43,9 @@ fn paired(data: &[f32], columns: usize, head: usize) -> Vec<f32> {
     rows.flatten().copied().collect()
 }
 
+/// The fields of a GGUF file.
+type Fields = Vec<(&'static str, Value)>;
+
 /// Writes a GGUF file of the weights, its fields changed by `edit`.
 fn gguf(path: &Path, weights: &Weights, dtype: GgmlDType, edit: impl FnOnce(&mut Vec<(&'static str, Value)>)) {
     let texts = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
@@ -250,8 +253,13 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     }
 }
 
+/// One part that is filled in.
+fn only(part: std::ops::Range<usize>) -> [std::ops::Range<usize>; 1] {
+    [part]
+}
+
 /// Makes the tokenizer of a file one of SentencePiece: `pieces` with their kinds, and scores in their order.
-fn sentence_piece(fields: &mut Vec<(&'static str, Value)>, pieces: &[(&str, i32)]) {
+fn sentence_piece(fields: &mut Fields, pieces: &[(&str, i32)]) {
     let kept = |name: &str| !name.starts_with("tokenizer.");
     fields.retain(|(name, _)| kept(name));
     let list = |values: &dyn Fn(usize) -> Value| Value::Array((0..pieces.len()).map(values).collect());
@@ -288,7 +296,7 @@ fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
     let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
     let all = pieces();
     let pieces: Vec<(&str, i32)> = all.iter().map(|(text, kind)| (text.as_str(), *kind)).collect();
-    let read = |edit: &dyn Fn(&mut Vec<(&'static str, Value)>)| {
+    let read = |edit: &dyn Fn(&mut Fields)| {
         gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
             sentence_piece(fields, &pieces);
             edit(fields);
@@ -309,7 +317,10 @@ fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
     // The end of a message ends a completion as well.
     assert_eq!(tokenizer.ends(), [2, 3]);
     // Control tokens in a question are text, and so are bytes.
-    assert_eq!(texts(&tokenizer, tokenizer.prompt("</s>on", &[0..4]).unwrap()), "<s> ▁ < / s > on");
+    assert_eq!(
+        texts(&tokenizer, tokenizer.prompt("</s>on", &only(0..4)).unwrap()),
+        "<s> ▁ < / s > on"
+    );
     assert_eq!(
         texts(&tokenizer, tokenizer.encode("<0x0A>").unwrap()),
         "▁ < <0x30> x <0x30> <0x41> >"
@@ -328,7 +339,7 @@ fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
         (&[3][..], " on".to_owned())
     );
     let mut messages = Vec::new();
-    let mut wrong = |edit: &dyn Fn(&mut Vec<(&'static str, Value)>)| {
+    let mut wrong = |edit: &dyn Fn(&mut Fields)| {
         read(edit).err().unwrap();
         messages.push(message(&path));
     };

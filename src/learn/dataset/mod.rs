@@ -106,7 +106,7 @@ mod tests {
         let filled = prompt("<{question}> in {n}: {question}").fill("{n}{question}", 3);
         assert_eq!(filled.text, "<{n}{question}> in 3: {n}{question}");
         assert_eq!(filled.filled, [1..14, 22..35]);
-        assert_eq!(prompt("{question}").fill("", 1).filled, [0..0]);
+        assert_eq!(prompt("{question}").fill("", 1).filled.as_slice(), std::slice::from_ref(&(0..0)));
         assert_eq!(prompt("x").fill("a", 1), FilledPrompt::written("x".to_owned()));
     }
 }

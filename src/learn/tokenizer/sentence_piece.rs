@@ -244,6 +244,11 @@ mod tests {
         }
     }
 
+    /// One part that is filled in.
+    fn only(part: std::ops::Range<usize>) -> [std::ops::Range<usize>; 1] {
+        [part]
+    }
+
     fn tokenizer(parts: &SentencePiece) -> Tokenizer {
         Tokenizer::parse(&parts.json().unwrap(), &[2], Path::new("x")).unwrap()
     }
@@ -315,10 +320,10 @@ mod tests {
         );
         // The same text in a question.
         let question = 1..5;
-        let asked = tokenizer.prompt("a</s>x</s>", std::slice::from_ref(&question)).unwrap();
+        let asked = tokenizer.prompt("a</s>x</s>", &only(question)).unwrap();
         assert_eq!(pieces(&asked), ["<s>", "▁", "a", "</", "s>", "x", "</s>"]);
         assert_eq!(tokenizer.prompt("<s>a", &[]).unwrap(), tokenizer.prompt("a", &[]).unwrap());
-        assert_ne!(tokenizer.prompt("<s>a", &[0..3]).unwrap(), tokenizer.prompt("a", &[]).unwrap());
+        assert_ne!(tokenizer.prompt("<s>a", &only(0..3)).unwrap(), tokenizer.prompt("a", &[]).unwrap());
     }
 
     #[test]
@@ -336,7 +341,7 @@ mod tests {
         // A question with the text of a control token is cut as if it were another text.
         let first = tokenizer(&sentence_piece(&["▁a"], "a▁</s>", SpacePrefix::First));
         let question = 8..12;
-        let asked = first.prompt("a a</s>a</s>", std::slice::from_ref(&question)).unwrap();
+        let asked = first.prompt("a a</s>a</s>", &only(question)).unwrap();
         let texts: Vec<String> = asked.iter().map(|token| first.token(*token).unwrap()).collect();
         assert_eq!(texts.join("|"), "<s>|▁a|▁a|</s>|a|<|/|s|>");
     }

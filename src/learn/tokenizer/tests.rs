@@ -7,6 +7,11 @@ const TEXTS: [&str; 4] = [
     "1. 2 + 0 = 2.\nThus, the answer is 42.",
 ];
 
+/// One part that is filled in.
+fn only(part: std::ops::Range<usize>) -> [std::ops::Range<usize>; 1] {
+    [part]
+}
+
 fn tokenizer(style: TokenizerStyle) -> Tokenizer {
     Tokenizer::build(style, TEXTS).unwrap()
 }
@@ -90,7 +95,7 @@ fn strangers_are_unknown_and_said_to_be() {
         assert!(tokenizer.may_lack(&tokens));
         assert_eq!(tokens.last(), Some(&2));
         assert_eq!(tokenizer.unknown_in_text("12 + 3❤4☹").unwrap().as_deref(), Some("❤"));
-        assert_eq!(tokenizer.unknown_in_prompt("12❤", &[0..2]).unwrap().as_deref(), Some("❤"));
+        assert_eq!(tokenizer.unknown_in_prompt("12❤", &only(0..2)).unwrap().as_deref(), Some("❤"));
         assert_eq!(tokenizer.unknown_in_text("12 + 3").unwrap(), None);
         assert!(!tokenizer.may_lack(&tokenizer.encode("12 + 3").unwrap()));
     }
@@ -153,8 +158,7 @@ fn texts(tokenizer: &Tokenizer, tokens: &[u32]) -> String {
 #[test]
 fn a_question_has_no_control_tokens_and_a_template_has() {
     let tokenizer = foreign(&[("<|end|>", true), ("<think>", false), ("   ", false), ("stop", true)], |_| {});
-    let prompt =
-        |text: &str, filled: std::ops::Range<usize>| texts(&tokenizer, &tokenizer.prompt(text, std::slice::from_ref(&filled)).unwrap());
+    let prompt = |text: &str, filled: std::ops::Range<usize>| texts(&tokenizer, &tokenizer.prompt(text, &only(filled)).unwrap());
     assert_eq!(prompt("<|end|>a<think>", 7..8), "<|end|> a <think>");
     assert_eq!(prompt("<|end|><|end|><|end|>", 7..14), "<|end|> < | e n d | > <|end|>");
     assert_eq!(prompt("<think>   a", 0..11), "< t h i n k >     a");
@@ -169,7 +173,7 @@ fn a_question_has_no_control_tokens_and_a_template_has() {
     assert_eq!(completion("stop"), "s t o p");
     // Nothing is unknown to bytes.
     assert!(!tokenizer.may_lack(&tokenizer.encode("❤<|end|>").unwrap()));
-    assert_eq!(tokenizer.unknown_in_prompt("❤<|end|>", &[0..3]).unwrap(), None);
+    assert_eq!(tokenizer.unknown_in_prompt("❤<|end|>", &only(0..3)).unwrap(), None);
 }
 
 #[test]
@@ -183,9 +187,9 @@ fn tokens_that_take_the_space_beside_them_take_it_in_a_template() {
     let prompt = |text: &str, filled: &[std::ops::Range<usize>]| texts(&tokenizer, &tokenizer.prompt(text, filled).unwrap());
     assert_eq!(prompt("a <|user|>\n1", &[]), "a <|user|> 1");
     // The same where the question has a control token's text.
-    assert_eq!(prompt("a <|user|>\n1<|end|>", &[12..20]), "a <|user|> 1 < | e n d | >");
+    assert_eq!(prompt("a <|user|>\n1<|end|>", &only(12..20)), "a <|user|> 1 < | e n d | >");
     assert_eq!(prompt("word swords", &[]), "word Ġ s w o r d s");
-    assert_eq!(prompt("word swords <|end|>", &[12..19]), "word Ġ s w o r d s Ġ < | e n d | >");
+    assert_eq!(prompt("word swords <|end|>", &only(12..19)), "word Ġ s w o r d s Ġ < | e n d | >");
 }
 
 #[test]
@@ -193,7 +197,10 @@ fn an_end_that_is_declared_as_text_is_none_in_a_text() {
     let tokenizer = foreign(&[("<|end|>", false), ("<b>", false)], |_| {});
     let of = |tokens: Vec<u32>| texts(&tokenizer, &tokens);
     assert_eq!(of(tokenizer.encode("a<|end|>").unwrap()), "a < | e n d | >");
-    assert_eq!(of(tokenizer.prompt("a<|end|><|end|>", &[0..8]).unwrap()), "a < | e n d | > <|end|>");
+    assert_eq!(
+        of(tokenizer.prompt("a<|end|><|end|>", &only(0..8)).unwrap()),
+        "a < | e n d | > <|end|>"
+    );
     assert_eq!(of(tokenizer.encode("<b>").unwrap()), "<b>");
 }
 
@@ -228,11 +235,11 @@ fn a_file_whose_ids_are_not_those_it_declares_is_refused() {
 fn texts_begin_with_the_token_that_is_asked_for() {
     let tokenizer = foreign(&[("<|end|>", true), ("<s>", true)], |_| {});
     let begun = tokenizer.clone().beginning_with(Some(257)).unwrap();
-    assert_eq!(texts(&begun, &begun.prompt("a", &[0..1]).unwrap()), "<s> a");
+    assert_eq!(texts(&begun, &begun.prompt("a", &only(0..1)).unwrap()), "<s> a");
     // Not begun by a question that looks like it.
-    assert_eq!(texts(&begun, &begun.prompt("<s>a", &[0..4]).unwrap()), "<s> < s > a");
+    assert_eq!(texts(&begun, &begun.prompt("<s>a", &only(0..4)).unwrap()), "<s> < s > a");
     let again = begun.clone().beginning_with(None).unwrap();
-    assert_eq!(texts(&again, &again.prompt("a", &[0..1]).unwrap()), "a");
+    assert_eq!(texts(&again, &again.prompt("a", &only(0..1)).unwrap()), "a");
     assert!(tokenizer.beginning_with(Some(999)).is_err());
     let read = Tokenizer::parse(begun.json().unwrap().as_bytes(), &[256], Path::new("x")).unwrap();
     assert_eq!(read.begin(), [257]);

@@ -8,7 +8,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::tokenizer::normalizer::Range as TextRange;
 use tokenizers::{Encoding, Model, NormalizedString, OffsetType, PreTokenizer, Token};
 
-use super::control::TokenRole;
+use super::control::{FoundControls, TokenRole};
 use super::template::PromptPart;
 use super::{Tokenizer, TokenizerError, catch_tokenizers_panic};
 
@@ -67,22 +67,26 @@ impl Tokenizer {
         }
         let mut tokens = match tokens {
             Some(tokens) => tokens,
-            None => {
-                let mut tokens = Vec::new();
-                for part in found.parts(text) {
-                    match part {
-                        PromptPart::Control(token) => tokens.push(token),
-                        PromptPart::Text(text, starts) => {
-                            tokens.extend_from_slice(self.spell(text, Reading::part(starts))?.encoding.get_ids())
-                        }
-                    }
-                }
-                tokens
-            }
+            None => self.by_parts(text, &found)?,
         };
         // The template may already contain the first tokens.
         if !tokens.starts_with(&self.begin) {
             tokens.splice(0..0, self.begin.iter().copied());
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a prompt, of whose text each part is cut on its own.
+    fn by_parts(&self, text: &str, found: &FoundControls<'_>) -> Result<Vec<u32>, TokenizerError> {
+        let mut tokens = Vec::new();
+        for part in found.parts(text) {
+            match part {
+                PromptPart::Control(token) => tokens.push(token),
+                PromptPart::Text(text, starts) => {
+                    let spelled = self.spell(text, Reading::part(starts))?;
+                    tokens.extend_from_slice(spelled.encoding.get_ids());
+                }
+            }
         }
         Ok(tokens)
     }
