@@ -33,15 +33,15 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
     ("generate", "task = 'algebra'", &[], "73cdc3ca48af"),
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
-    ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "8eb11e63675e"),
+    ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
     ("measure", "", &["answers"], "98a0a7520f0d"),
     ("mix", "", &["full"], "614e14c530a2"),
-    ("sample", "", &["model", "data"], "a62257619a88"),
+    ("sample", "", &["model", "data"], "ab4949b25c16"),
     (
         "sample",
         "endpoint = 'http://127.0.0.1:1/v1'\nserved = 'x'\nprompt = 'numbered'\nmax_tokens = 9\ntemperature = 0.7\ntop_p = 0.9\nsamples = 2",
         &["data"],
-        "6196b421b6a1",
+        "956eb2cc948b",
     ),
     (
         "split",
@@ -49,24 +49,24 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         &["training", "testing"],
         "dedb2f5ea95b",
     ),
-    ("train", "", &["data"], "65512820eb4b"),
+    ("train", "", &["data"], "84ca8e86264a"),
     (
         "train",
         "lora = { rank = 4 }\nepochs = 2\naccumulate = 2",
         &["data", "base"],
-        "c03c94f1cb3a",
+        "c3cdc61c6f04",
     ),
     (
         "train",
         "frozen = ['model.embed_tokens.weight']\nprompt = 'numbered'",
         &["data"],
-        "a23f3e19e4e0",
+        "02eec411cb5d",
     ),
     (
         "train",
         "model = { width = 32, heads = 2, head_dim = 8, qkv_bias = true }\nsteps = 7",
         &["data"],
-        "630e620f372b",
+        "003b6f77cec4",
     ),
 ];
 
