@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use kinds::foreign::{self, FileFormat, FileLayout};
 use learn::model::{self, TensorFile};
-use learn::tokenizer::{ByteLevel, TokenKind, Tokenizer};
+use learn::tokenizer::{ByteLevel, PreTokenizer, TokenKind, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::change::changed;
@@ -34,7 +34,7 @@ static TOKENIZER: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let parts = ByteLevel {
         kinds: tokens.iter().map(kind).collect(),
         merges: vec!["o n".to_owned(), "on e".to_owned()],
-        pre_tokenizer: "llama-bpe".to_owned(),
+        pre_tokenizer: PreTokenizer::named("llama-bpe").expect("a known name"),
         begin: Some(tokens.len() as u32 - 2),
         tokens,
     };
@@ -278,8 +278,12 @@ pub fn tokenizer(data: &[u8]) -> bool {
             return false;
         };
         for text in ["one 12\n", "", " <|start|>on ❤ ﬁ\0"] {
-            let _ = tokenizer.first_unknown(text);
-            for tokens in [tokenizer.encode(text), tokenizer.prompt(text)].into_iter().flatten() {
+            let _ = tokenizer.unknown_in_text(text);
+            let question = text.len() / 2..text.len();
+            let question = std::slice::from_ref(&question);
+            let _ = tokenizer.unknown_in_prompt(text, question);
+            let prompts = [tokenizer.prompt(text, &[]), tokenizer.prompt(text, question)];
+            for tokens in prompts.into_iter().chain([tokenizer.encode(text)]).flatten() {
                 assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocabulary()), "{tokens:?}");
                 let _ = tokenizer.decode(&tokens);
             }

@@ -32,6 +32,16 @@ impl Asker<'_> {
         rows.len() as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
     }
 
+    /// Checks that the model has tokens for all of `rows`, before it answers other rows.
+    pub(super) fn check_known(&self, rows: &[Row]) -> Result<(), StageError> {
+        let requests: Vec<Request> = rows
+            .iter()
+            .flat_map(|row| self.questions(row))
+            .map(|question| self.request(&question))
+            .collect();
+        sampler::check_known(&self.model, &requests).map_err(sample_failed)
+    }
+
     /// The model's answers, by row, then by request, then by sample.
     pub(super) fn answers(&mut self, rows: &[Row]) -> Result<Vec<Answer>, StageError> {
         let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
@@ -77,7 +87,7 @@ impl Asker<'_> {
     fn request(&self, (row, requested, sample): &(&Row, Option<u32>, u32)) -> Request {
         let steps = requested.unwrap_or(row.step_num);
         Request {
-            prompt: self.model.prompt.render(&row.prompt, steps),
+            prompt: self.model.prompt.fill(&row.prompt, steps),
             stream: format!("{} {steps} {sample}", row.id),
         }
     }

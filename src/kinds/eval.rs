@@ -103,6 +103,8 @@ impl Stage for Eval {
             total: 0,
         };
         asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
+        // Those of the first are checked when it is answered.
+        sets.iter().skip(1).try_for_each(|rows| asker.check_known(rows))?;
         let mut measurement = Measurement::start(context)?;
         for rows in &sets {
             measurement.add(&asker.answers(rows)?)?;

@@ -18,7 +18,7 @@ use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
-    version: 3,
+    version: 4,
     inputs: &[Input::maybe("model", PortType::Model), Input::one("data", PortType::Dataset)],
     free: false,
     outputs: &[Output::of("answers", PortType::Answers)],

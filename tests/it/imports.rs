@@ -43,6 +43,9 @@ fn paired(data: &[f32], columns: usize, head: usize) -> Vec<f32> {
     rows.flatten().copied().collect()
 }
 
+/// The fields of a GGUF file.
+type Fields = Vec<(&'static str, Value)>;
+
 /// Writes a GGUF file of the weights, its fields changed by `edit`.
 fn gguf(path: &Path, weights: &Weights, dtype: GgmlDType, edit: impl FnOnce(&mut Vec<(&'static str, Value)>)) {
     let texts = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
@@ -236,7 +239,7 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     assert_eq!(pieces(tokenizer.encode("one 12\n").unwrap()), ["one", "Ġ", "1", "2", "Ċ"]);
     assert_eq!(tokenizer.decode(&tokenizer.encode("one 12\n").unwrap()).unwrap(), "one 12\n");
     // A special token is one in a prompt, and text elsewhere.
-    assert_eq!(pieces(tokenizer.prompt("<|start|>on").unwrap()), ["<|start|>", "on"]);
+    assert_eq!(pieces(tokenizer.prompt("<|start|>on", &[]).unwrap()), ["<|start|>", "on"]);
     assert_eq!(tokenizer.encode("<|start|>").unwrap().len(), 9);
     assert_eq!(tokenizer.ends(), [tokenizer.vocabulary() as u32 - 1]);
     // Where the file asks for it, every prompt begins with a token, once.
@@ -246,8 +249,265 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     model::import(&path, &out).unwrap();
     let tokenizer = model::load(&out).unwrap().tokenizer;
     for prompt in ["on", "<|start|>on"] {
-        assert_eq!(pieces(tokenizer.prompt(prompt).unwrap()), ["<|start|>", "on"]);
+        assert_eq!(pieces(tokenizer.prompt(prompt, &[]).unwrap()), ["<|start|>", "on"]);
     }
+}
+
+/// One part that is filled in.
+fn only(part: std::ops::Range<usize>) -> [std::ops::Range<usize>; 1] {
+    [part]
+}
+
+/// Makes the tokenizer of a file one of SentencePiece: `pieces` with their kinds, and scores in their order.
+fn sentence_piece(fields: &mut Fields, pieces: &[(&str, i32)]) {
+    let kept = |name: &str| !name.starts_with("tokenizer.");
+    fields.retain(|(name, _)| kept(name));
+    let list = |values: &dyn Fn(usize) -> Value| Value::Array((0..pieces.len()).map(values).collect());
+    fields.extend([
+        ("tokenizer.ggml.model", Value::String("llama".to_owned())),
+        ("tokenizer.ggml.tokens", list(&|token| Value::String(pieces[token].0.to_owned()))),
+        ("tokenizer.ggml.token_type", list(&|token| Value::I32(pieces[token].1))),
+        ("tokenizer.ggml.scores", list(&|token| Value::F32(-(token as f32)))),
+    ]);
+}
+
+/// As many pieces as the model has tokens: those of Llama 2 that come first, some words, and bytes.
+fn pieces() -> Vec<(String, i32)> {
+    let own = [
+        ("<unk>", 2),
+        ("<s>", 3),
+        ("</s>", 3),
+        ("<|end|>", 3),
+        ("[a]", 4),
+        ("▁on", 1),
+        ("▁one", 1),
+        ("on", 1),
+    ];
+    let own = own.map(|(text, kind)| (text.to_owned(), kind)).into_iter();
+    let characters = "▁one12<s>/|dx".chars().map(|character| (character.to_string(), 1));
+    let bytes = (0..=255_u8).map(|byte| (format!("<0x{byte:02X}>"), 6));
+    let pieces = own.chain(characters).chain(bytes.skip(10));
+    pieces.take(tokens().len()).collect()
+}
+
+#[test]
+fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    let all = pieces();
+    let pieces: Vec<(&str, i32)> = all.iter().map(|(text, kind)| (text.as_str(), *kind)).collect();
+    let read = |edit: &dyn Fn(&mut Fields)| {
+        gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
+            sentence_piece(fields, &pieces);
+            edit(fields);
+        });
+        model::import(&path, &out).map(|()| model::load(&out).unwrap().tokenizer)
+    };
+    let texts = |tokenizer: &Tokenizer, tokens: Vec<u32>| {
+        let texts = tokens.into_iter().map(|token| tokenizer.token(token).unwrap());
+        texts.collect::<Vec<_>>().join(" ")
+    };
+    // As llama.cpp reads a file that says no more: `<s>` first, and a space before each part of a text.
+    let tokenizer = read(&|_| {}).unwrap();
+    assert_eq!(
+        texts(&tokenizer, tokenizer.prompt("one on2\n</s>on", &[]).unwrap()),
+        "<s> ▁one ▁on 2 <0x0A> </s> ▁on"
+    );
+    assert_eq!(tokenizer.decode(&tokenizer.encode("one  on2\n").unwrap()).unwrap(), "one  on2\n");
+    // The end of a message ends a completion as well.
+    assert_eq!(tokenizer.ends(), [2, 3]);
+    // Control tokens in a question are text, and so are bytes.
+    assert_eq!(
+        texts(&tokenizer, tokenizer.prompt("</s>on", &only(0..4)).unwrap()),
+        "<s> ▁ < / s > on"
+    );
+    assert_eq!(
+        texts(&tokenizer, tokenizer.encode("<0x0A>").unwrap()),
+        "▁ < <0x30> x <0x30> <0x41> >"
+    );
+    // What neither pieces nor bytes have is unknown.
+    assert_eq!(tokenizer.unknown_in_text("one ❤").unwrap().as_deref(), Some("❤"));
+    let tokenizer = read(&|fields| {
+        fields.push(("tokenizer.ggml.add_bos_token", Value::Bool(false)));
+        fields.push(("tokenizer.ggml.add_space_prefix", Value::Bool(false)));
+        fields.push(("tokenizer.ggml.eos_token_id", Value::U32(3)));
+    });
+    let tokenizer = tokenizer.unwrap();
+    assert_eq!(texts(&tokenizer, tokenizer.prompt("one on", &[]).unwrap()), "on e ▁on");
+    assert_eq!(
+        (tokenizer.ends(), tokenizer.decode(&tokenizer.encode(" on").unwrap()).unwrap()),
+        (&[3][..], " on".to_owned())
+    );
+    let mut messages = Vec::new();
+    let mut wrong = |edit: &dyn Fn(&mut Fields)| {
+        read(edit).err().unwrap();
+        messages.push(message(&path));
+    };
+    wrong(&|fields| fields.retain(|(name, _)| !name.ends_with("scores")));
+    wrong(&|fields| fields.last_mut().unwrap().1 = Value::Array(vec![Value::F32(0.0)]));
+    wrong(&|fields| fields.last_mut().unwrap().1 = Value::Array(vec![Value::I32(0); pieces.len()]));
+    wrong(&|fields| fields.last_mut().unwrap().1 = Value::Array(vec![Value::F32(f32::NAN); pieces.len()]));
+    wrong(&|fields| fields.push(("tokenizer.ggml.bos_token_id", Value::U32(4_000))));
+    wrong(&|fields| fields.iter_mut().find(|(name, _)| name.ends_with("model")).unwrap().1 = Value::String("bert".to_owned()));
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    model.gguf: `tokenizer.ggml.scores` is missing
+    model.gguf: `tokenizer.ggml.scores` has 1 entries for 100 tokens
+    model.gguf: `tokenizer.ggml.scores` is not a list of floating-point numbers
+    model.gguf: `tokenizer.ggml.scores` has the score NaN, but scores must be finite
+    model.gguf: `tokenizer.ggml.bos_token_id` is 4000, but there are 100 tokens
+    model.gguf: `tokenizer.ggml.model` is `bert` (known: gpt2, which is byte-level BPE, and llama, which is SentencePiece)
+    ");
+}
+
+#[test]
+fn pre_tokenizers_cut_as_their_models_do() {
+    let (folder, path) = good();
+    let out = folder.path().join("out");
+    let cut = |pre: &str| {
+        gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
+            fields[10].1 = Value::String(pre.to_owned());
+            // Merged wherever they are not cut.
+            let merges = ["1 2", "12 3", "o n", "n 1", "o A", "A b"].map(|merge| Value::String(merge.to_owned()));
+            let mut texts: Vec<Value> = tokens().into_iter().map(Value::String).collect();
+            for (token, text) in (1..).zip(["12", "123", "n1", "oA", "Ab"]) {
+                texts[token] = Value::String(text.to_owned());
+            }
+            fields[12].1 = Value::Array(merges.into());
+            fields[15].1 = Value::Array(texts);
+        });
+        model::import(&path, &out).map(|()| {
+            let tokenizer = model::load(&out).unwrap().tokenizer;
+            let tokens = tokenizer.encode("123 on1 -oAb").unwrap();
+            let begin = tokenizer.begin().len();
+            let texts: Vec<String> = tokens.into_iter().map(|token| tokenizer.token(token).unwrap()).collect();
+            format!("{} {begin}", texts.join("|"))
+        })
+    };
+    for pre in ["gpt-2", "default", "phi-2"] {
+        assert_eq!(cut(pre).unwrap(), "123|Ġ|on|1|Ġ|-|oA|b 0", "{pre}");
+    }
+    for pre in ["llama-bpe", "llama3", "llama-v3", "falcon3"] {
+        assert_eq!(cut(pre).unwrap(), "123|Ġ|on|1|Ġ|-|oA|b 1", "{pre}");
+    }
+    for pre in ["qwen2", "deepseek-r1-qwen", "megrez", "smollm", "starcoder", "refact"] {
+        assert_eq!(cut(pre).unwrap(), "1|2|3|Ġ|on|1|Ġ|-|oA|b 0", "{pre}");
+    }
+    assert_eq!(cut("tekken").unwrap(), "1|2|3|Ġ|on|1|Ġ|-|o|Ab 1");
+    assert_eq!(cut("deepseek-v3").unwrap(), "123|Ġ|on|1|Ġ|-|oA|b 0");
+    assert_eq!(cut("deepseek-coder").unwrap(), "1|2|3|Ġ|on|1|Ġ|-|oA|b 0");
+    assert!(cut("klingon").unwrap_err().to_string().contains("is `klingon` (known: gpt-2, "));
+}
+
+/// A `tokenizer.model` of `pieces`, as the trainer writes it.
+fn tokenizer_model(pieces: &[(String, i32)], training: &[u8], normalizer: &[u8]) -> Vec<u8> {
+    let message = |field: u8, bytes: &[u8]| [&[field << 3 | 2, bytes.len() as u8], bytes].concat();
+    let piece = |(token, (text, kind)): (usize, &(String, i32))| {
+        let score = [&[2 << 3 | 5][..], &(-(token as f32)).to_le_bytes()].concat();
+        message(1, &[message(1, text.as_bytes()), score, vec![3 << 3, *kind as u8]].concat())
+    };
+    let mut bytes: Vec<u8> = pieces.iter().enumerate().flat_map(piece).collect();
+    bytes.extend(message(2, training));
+    bytes.extend(message(3, normalizer));
+    bytes
+}
+
+/// BPE.
+const TRAINING: [u8; 2] = [3 << 3, 2];
+/// Keeps white space.
+const NORMALIZER: [u8; 2] = [4 << 3, 0];
+
+#[test]
+fn a_folder_with_a_sentence_piece_file_alone_is_read() {
+    let (folder, path) = good();
+    let source = folder.path().join("source");
+    model::import(&path, &source).unwrap();
+    let json = source.join("tokenizer.json");
+    fs::remove_file(&json).unwrap();
+    fs::remove_file(source.join("tokenizer_config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+    config["eos_token_id"] = json!(2);
+    fs::write(source.join("config.json"), config.to_string()).unwrap();
+    let pieces = pieces();
+    let file = source.join("tokenizer.model");
+    fs::write(&file, tokenizer_model(&pieces, &TRAINING, &NORMALIZER)).unwrap();
+    let texts = || {
+        let out = folder.path().join("out");
+        model::import(&source, &out).unwrap();
+        let tokenizer = model::load(&out).unwrap().tokenizer;
+        let tokens = tokenizer.prompt("one on2</s>on", &[]).unwrap();
+        let texts = tokens.into_iter().map(|token| tokenizer.token(token).unwrap());
+        (texts.collect::<Vec<_>>().join(" "), tokenizer.ends().to_vec())
+    };
+    assert_eq!(texts(), ("<s> ▁one ▁on 2 </s> ▁on".to_owned(), vec![2]));
+    let settings = source.join("tokenizer_config.json");
+    fs::write(&settings, r#"{"legacy": false, "add_bos_token": false}"#).unwrap();
+    assert_eq!(texts().0, "▁one ▁on 2 </s> on");
+    let mut messages = Vec::new();
+    let mut wrong = |bytes: &[u8]| {
+        fs::write(&file, bytes).unwrap();
+        messages.push(message(&source));
+    };
+    wrong(&tokenizer_model(&pieces, &[3 << 3, 1], &NORMALIZER));
+    wrong(&tokenizer_model(&pieces, &TRAINING, &[]));
+    wrong(&tokenizer_model(&pieces, &TRAINING, &[4 << 3, 0, 2 << 3 | 2, 1, b'x']));
+    wrong(&tokenizer_model(&vec![("x".to_owned(), 1); 101], &TRAINING, &NORMALIZER));
+    // Llama 3's file of this name is a list of texts.
+    wrong(b"IQ== 0\nIg== 1\n");
+    wrong(b"");
+    let whole = tokenizer_model(&pieces, &TRAINING, &NORMALIZER);
+    wrong(&whole[..whole.len() - 3]);
+    fs::write(source.join("added_tokens.json"), r#"{"<|im_end|>": 100}"#).unwrap();
+    wrong(&whole);
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    tokenizer.model is not a tokenizer: its `model_type` is not BPE, which is not supported; add the model's `tokenizer.json`
+    tokenizer.model is not a tokenizer: its `remove_extra_whitespaces` is true, which is not supported; add the model's `tokenizer.json`
+    tokenizer.model is not a tokenizer: its `precompiled_charsmap` replaces characters, which is not supported; add the model's `tokenizer.json`
+    tokenizer.model has no token 2, which is the model's `eos_token_id`
+    tokenizer.model is not a tokenizer: it is damaged, or no file of SentencePiece; add the model's `tokenizer.json`
+    tokenizer.model is not a tokenizer: it is damaged, or no file of SentencePiece; add the model's `tokenizer.json`
+    tokenizer.model is not a tokenizer: it is damaged, or no file of SentencePiece; add the model's `tokenizer.json`
+    tokenizer.model is not a tokenizer: the model has tokens beside it (`added_tokens.json`); add the model's `tokenizer.json`
+    ");
+    // Whatever the bytes, the outcome is an error or a tokenizer.
+    fs::remove_file(source.join("added_tokens.json")).unwrap();
+    let mut stream = Stream::new(1, "damage");
+    for _ in 0..200 {
+        let mut bytes = whole.clone();
+        for _ in 0..=stream.below(4) {
+            let place = stream.below(bytes.len() as u64) as usize;
+            bytes[place] = stream.below(256) as u8;
+        }
+        fs::write(&file, &bytes).unwrap();
+        if let Err(error) = model::import(&source, &folder.path().join("damaged")) {
+            assert!(error.to_string().contains("tokenizer.model"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn texts_begin_as_the_settings_of_the_tokenizer_say() {
+    let (folder, path) = good();
+    let (source, out) = (folder.path().join("source"), folder.path().join("out"));
+    model::import(&path, &source).unwrap();
+    let begin = |settings: &str| {
+        fs::write(source.join("tokenizer_config.json"), settings).unwrap();
+        model::import(&source, &out).unwrap();
+        let tokenizer = model::load(&out).unwrap().tokenizer;
+        tokenizer
+            .begin()
+            .iter()
+            .map(|token| tokenizer.token(*token).unwrap())
+            .collect::<String>()
+    };
+    // As the distilled models of DeepSeek-R1 have it.
+    let llama = r#"{"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": true, "bos_token": {"content": "<|start|>"}}"#;
+    assert_eq!(begin(llama), "<|start|>");
+    assert_eq!(begin(&llama.replace("\"add_bos_token\": true, ", "")), "<|start|>");
+    assert_eq!(begin(&llama.replace("true", "false")), "");
+    assert_eq!(begin(&llama.replace("LlamaTokenizerFast", "PreTrainedTokenizerFast")), "");
+    assert_eq!(begin("{}"), "");
+    fs::write(source.join("tokenizer_config.json"), llama.replace("start", "begin")).unwrap();
+    insta::assert_snapshot!(message(&source), @r#"tokenizer_config.json: `bos_token` is "<|begin|>", which is no token of `tokenizer.json`"#);
 }
 
 #[test]
@@ -433,5 +693,5 @@ fn ours_is_as_it_was() {
     assert!(!folder.path().join("tokenizer_config.json").exists());
     let tokenizer = model::load(folder.path()).unwrap().tokenizer;
     assert!(tokenizer.is_ours() && tokenizer.begin().is_empty());
-    assert_eq!(tokenizer.prompt("1 + <eos>").unwrap(), tokenizer.encode("1 + <eos>").unwrap());
+    assert_eq!(tokenizer.prompt("1 + <eos>", &[]).unwrap(), tokenizer.encode("1 + <eos>").unwrap());
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use learn::dataset::FilledPrompt;
 use learn::engine::{self, Dtype, Engine, Feed};
 use learn::model::{self, Model};
 use learn::sampler::{self, Request, Sampling, SamplingRun};
@@ -52,7 +53,11 @@ fn what_the_reference_asks_for() {
         model::import(&asked.source, &imported).unwrap();
     }
     let model = model::load(&imported).unwrap();
-    let prompts: Vec<Vec<u32>> = asked.prompts.iter().map(|text| model.tokenizer.prompt(text).unwrap()).collect();
+    let prompts: Vec<Vec<u32>> = asked
+        .prompts
+        .iter()
+        .map(|text| model.tokenizer.prompt(text, &[]).unwrap())
+        .collect();
     let logits = logits(&model, &prompts, asked.dtype);
     std::fs::write(folder.join("logits.f32"), bytemuck::cast_slice(&logits)).unwrap();
     let given = Given {
@@ -92,7 +97,7 @@ fn greedy(model: &Model, asked: &Asked) -> Vec<String> {
         .prompts
         .iter()
         .map(|prompt| Request {
-            prompt: prompt.clone(),
+            prompt: FilledPrompt::written(prompt.clone()),
             stream: prompt.clone(),
         })
         .collect();

@@ -60,7 +60,11 @@ pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
 /// Reads the tokenizer of a model of `shape`, from our folder or Hugging Face's; `ends` are its end-of-sequence tokens.
 pub(super) fn tokenizer(folder: &Path, shape: &ModelShape, ends: &[u32]) -> Result<Tokenizer, ModelError> {
     let path = folder.join(TOKENIZER_FILE);
-    let tokenizer = Tokenizer::load(&path, ends)?;
+    fits(Tokenizer::load(&path, ends)?, shape, path)
+}
+
+/// Checks that the tokenizer read from `path` has no more tokens than a model of `shape`.
+pub(super) fn fits(tokenizer: Tokenizer, shape: &ModelShape, path: PathBuf) -> Result<Tokenizer, ModelError> {
     // Other programs pad the embedding, so it may have more rows than there are tokens.
     if tokenizer.vocabulary() > shape.vocabulary {
         return Err(ModelError::Vocabulary {

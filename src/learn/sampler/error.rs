@@ -13,6 +13,10 @@ pub enum SampleError {
     #[error("the prompt of `{stream}` is empty")]
     EmptyPrompt { stream: String },
     #[error(
+        "the model has no token for {text:?} (the prompt of `{stream}`: {line:?}); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"
+    )]
+    Unknown { text: String, stream: String, line: String },
+    #[error(
         "sampling needs {needed} of memory ({weights} for the program and the weights, {cache} for one sequence), but only {available} are available{advice}; shorten responses (`max_tokens`), use a smaller model, or free memory"
     )]
     Memory {

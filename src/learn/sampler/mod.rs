@@ -7,8 +7,10 @@ mod queue;
 mod slots;
 mod stop;
 
+use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
+use crate::tokenizer::Tokenizer;
 
 pub use error::SampleError;
 
@@ -18,8 +20,8 @@ use slots::{BatchSampler, SamplingInput};
 /// One prompt to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The prompt as the model reads it, rendered with [`Model::prompt`].
-    pub prompt: String,
+    /// The prompt as the model reads it, filled in with [`Model::prompt`].
+    pub prompt: FilledPrompt,
     /// Names the random stream, and the request in messages: the row's id, the requested number of steps, and the index of the sample. The
     /// same label, prompt and seed give the same response, whatever the other requests are.
     pub stream: String,
@@ -97,8 +99,8 @@ pub struct SamplingProgress {
 /// Returns the model's responses to `requests`, in their order. A response depends only on its request, the model and `sampling`.
 ///
 /// # Errors
-/// When a prompt leaves no space in the model's context, memory does not suffice, the logits are not finite, or the engine or the tokenizer
-/// fails; [`SampleError::Stopped`] when `run.stop` returns true.
+/// When a prompt leaves no space in the model's context or has a character for which the model has no token, memory does not suffice, the
+/// logits are not finite, or the engine or the tokenizer fails; [`SampleError::Stopped`] when `run.stop` returns true.
 pub fn sample<W>(model: &Model<W>, requests: &[Request], sampling: &Sampling, run: &SamplingRun<'_>) -> Result<Vec<Response>, SampleError>
 where
     for<'w> &'w W: WeightSource,
@@ -147,11 +149,20 @@ where
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
+/// Checks that the model has tokens for everything in the prompts, as [`sample`] does before it computes anything.
+///
+/// # Errors
+/// When it does not, or the tokenizer fails.
+pub fn check_known<W>(model: &Model<W>, requests: &[Request]) -> Result<(), SampleError> {
+    let mut requests = requests.iter();
+    requests.try_for_each(|request| tokens(&model.tokenizer, request).map(drop))
+}
+
 fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {
     let (context, requests) = (asked.shape.context, asked.requests.iter().enumerate());
     requests
         .map(|(number, request)| {
-            let tokens = asked.tokenizer.prompt(&request.prompt)?;
+            let tokens = tokens(asked.tokenizer, request)?;
             let stream = || request.stream.clone();
             if tokens.is_empty() {
                 return Err(SampleError::EmptyPrompt { stream: stream() });
@@ -166,6 +177,22 @@ fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError>
             Ok(QueuedRequest { number, tokens })
         })
         .collect()
+}
+
+/// The tokens of a prompt, which must not leave out anything of it.
+fn tokens(tokenizer: &Tokenizer, request: &Request) -> Result<Vec<u32>, SampleError> {
+    let FilledPrompt { text, filled } = &request.prompt;
+    let tokens = tokenizer.prompt(text, filled)?;
+    if tokenizer.may_lack(&tokens)
+        && let Some(unknown) = tokenizer.unknown_in_prompt(text, filled)?
+    {
+        return Err(SampleError::Unknown {
+            stream: request.stream.clone(),
+            line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(text).to_owned(),
+            text: unknown,
+        });
+    }
+    Ok(tokens)
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ impl StopStrings<'_> {
         let Some(longest) = self.0.iter().map(String::len).max() else {
             return Ok(false);
         };
-        // A token has at least one byte, and a character that the window cuts has at most three bytes before it.
-        let window = tokens.len().saturating_sub(longest + 3);
+        // A token has at least one byte, and a character that the window cuts has at most three bytes before it. Some tokenizers remove a
+        // space from the start of what they decode.
+        let window = tokens.len().saturating_sub(longest + 4);
         let tail = tokenizer.decode(tokens.get(window..).unwrap_or(tokens))?;
         Ok(self.first(&tail).is_some())
     }

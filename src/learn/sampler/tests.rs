@@ -32,7 +32,7 @@ fn model(context: usize) -> Model {
 fn requests(count: usize) -> Vec<Request> {
     (0..count)
         .map(|i| Request {
-            prompt: format!("Question: {} + {}\nAnswer:\n", i * i * 37, i),
+            prompt: FilledPrompt::written(format!("Question: {} + {}\nAnswer:\n", i * i * 37, i)),
             stream: format!("{i}"),
         })
         .collect()
@@ -226,7 +226,7 @@ fn prompts_without_room_are_refused_by_name() {
     let error = sample(&model(16), &requests(2), &drawn(), &RUN).unwrap_err();
     insta::assert_snapshot!(error, @"the prompt of `0` has 24 tokens and leaves no space in the model's context of 16");
     let empty = Request {
-        prompt: String::new(),
+        prompt: FilledPrompt::default(),
         stream: "2_2/1".to_owned(),
     };
     insta::assert_snapshot!(sample(&model(16), &[empty], &drawn(), &RUN).unwrap_err(), @"the prompt of `2_2/1` is empty");

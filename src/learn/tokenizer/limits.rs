@@ -27,20 +27,29 @@ struct TokenizerParts {
     normalizer: Value,
     #[serde(default)]
     decoder: Value,
+    #[serde(default)]
+    added_tokens: Vec<DeclaredToken>,
 }
 
-/// Checks that the memory of the tokenizer follows from its size and that of the texts it is given.
-pub(super) fn check(json: &[u8]) -> Result<(), LimitError> {
+/// A token that is added to those of the model. Reading gives it the next free id, whatever the file says.
+#[derive(Deserialize)]
+pub(super) struct DeclaredToken {
+    pub(super) id: u32,
+    pub(super) content: String,
+}
+
+/// Checks that the memory of the tokenizer follows from its size and that of the texts it is given. Returns the added tokens.
+pub(super) fn check(json: &[u8]) -> Result<Vec<DeclaredToken>, LimitError> {
     // Invalid JSON is left to the reader, which reports it.
     let Ok(parts) = serde_json::from_slice::<TokenizerParts>(json) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     for (name, part) in [("normalizer", &parts.normalizer), ("decoder", &parts.decoder)] {
         if growth(name, part)? > MAX_GROWTH {
             return Err(LimitError::Growth { part: name });
         }
     }
-    Ok(())
+    Ok(parts.added_tokens)
 }
 
 /// How many times as many characters a text may have afterwards.

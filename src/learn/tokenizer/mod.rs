@@ -10,15 +10,19 @@
 //!
 //! A phrase or word that is not in the vocabulary is split into characters, and an unknown character becomes `<unk>`. All styles are BPE
 //! models without merges (`ignore_merges`: a whole pre-token that is in the vocabulary is one token), so any program that reads
-//! `tokenizer.json` gives the same tokens.
+//! `tokenizer.json` gives the same tokens for texts without `<pad>`, `<eos>` and `<unk>`, which are text here.
 //!
 //! The style `word` adds a space before each line, so that a word is the same token at the start of a line as elsewhere. Decoding removes
 //! these spaces.
 
 mod byte_level;
+mod control;
 mod limits;
 mod positions;
 mod pre_tokenizer;
+mod sentence_piece;
+mod template;
+mod text;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
@@ -26,14 +30,20 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::{AddedToken, PostProcessorWrapper};
 
 use crate::catch_panic;
 
-pub use byte_level::{ByteLevel, PRE_TOKENIZERS, TokenKind};
+pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
 pub use positions::Cursor;
+pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
+
+use byte_level::begin_with;
+use control::TokenRole;
+use limits::DeclaredToken;
 use pre_tokenizer::StylePreTokenizer;
+use template::TemplateReader;
 
 /// Padding; never trained on.
 pub const PAD_TOKEN: &str = "<pad>";
@@ -103,15 +113,22 @@ pub enum TokenizerError {
 /// template may contain them (`<|im_start|>user`), and a prompt may start with one: see [`Tokenizer::prompt`].
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
+    /// Special tokens in a text are text, unless a piece of the text is one of them as a whole.
     inner: Arc<tokenizers::Tokenizer>,
-    /// The same tokenizer, but special tokens in a text are special tokens; `None` if it was built here.
-    marked: Option<Arc<tokenizers::Tokenizer>>,
+    /// Reads templates with special tokens; `None` if the tokenizer was built here.
+    template: Option<Arc<TemplateReader>>,
     /// The tokens with which a prompt starts.
     begin: Vec<u32>,
     /// The tokens that end a completion, at least one. Training uses the first, sampling all.
     ends: Vec<u32>,
     /// Whether a new line of positions starts after the token. [vocabulary]
     resets: Vec<bool>,
+    /// What the tokens stand for. [vocabulary]
+    roles: Vec<TokenRole>,
+    /// The token for unknown characters, if there is one.
+    unknown: Option<u32>,
+    /// Whether some characters have no token, not even that for unknown ones.
+    drops: bool,
 }
 
 impl Tokenizer {
@@ -142,24 +159,31 @@ impl Tokenizer {
     }
 
     fn new(mut inner: tokenizers::Tokenizer, ends: Vec<u32>) -> Result<Self, TokenizerError> {
-        let (mut marked, mut begin) = (None, Vec::new());
-        if !is_ours(&inner) {
-            begin = beginning(&inner)?;
-            inner.set_encode_special_tokens(false);
-            marked = Some(Arc::new(inner.clone()));
-        }
-        // `<eos>` in a text is five characters, not a special token (except between digits, where it is a whole pre-token).
+        let is_ours = is_ours(&inner);
+        let begin = if is_ours { Vec::new() } else { beginning(&inner)? };
         inner.set_encode_special_tokens(true);
         let count = inner.get_vocab(true).into_values().max().map_or(0, |last| last + 1);
         let resets = (0..count)
             .map(|token| inner.id_to_token(token).is_some_and(|text| text.contains(['\n', ':'])))
             .collect();
+        let unknown = text::unknown_token(inner.get_model());
+        let added = inner.get_added_tokens_decoder();
+        let role = |token: u32| match added.get(&token) {
+            // Whatever the file says of them.
+            _ if Some(token) == unknown || ends.contains(&token) || begin.contains(&token) => TokenRole::Control,
+            added => added.map(TokenRole::of).unwrap_or_default(),
+        };
+        let roles: Vec<TokenRole> = (0..count).map(role).collect();
+        let template = (!is_ours).then(|| TemplateReader::new(&inner, &roles).map(Arc::new));
         Ok(Self {
-            inner: Arc::new(inner),
-            marked,
+            template: template.transpose().map_err(TokenizerError::Build)?,
             begin,
             ends,
             resets,
+            roles,
+            unknown,
+            drops: text::drops(inner.get_model()),
+            inner: Arc::new(inner),
         })
     }
 
@@ -172,7 +196,7 @@ impl Tokenizer {
             path: path.to_owned(),
             problem,
         };
-        limits::check(json).map_err(|error| unsound(error.to_string()))?;
+        let declared = limits::check(json).map_err(|error| unsound(error.to_string()))?;
         let read = || {
             let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
             // Texts are neither truncated nor padded.
@@ -192,6 +216,12 @@ impl Tokenizer {
                 json.len()
             )));
         }
+        let is_misplaced = |token: &&DeclaredToken| inner.token_to_id(&token.content).is_some_and(|found| found != token.id);
+        if let Some(DeclaredToken { id, content }) = declared.iter().find(is_misplaced) {
+            return Err(unsound(format!(
+                "its added token {content:?} cannot have the id {id}: ids before it are missing, or it occurs twice"
+            )));
+        }
         if let Some(end) = ends.iter().find(|end| inner.id_to_token(**end).is_none()) {
             let (path, end) = (path.to_owned(), *end);
             return Err(TokenizerError::StrangeEnd { path, end });
@@ -202,6 +232,23 @@ impl Tokenizer {
         };
         let ends = if ends.is_empty() { vec![ours()?] } else { ends.to_vec() };
         catch_panic::call(|| Self::new(inner, ends)).map_err(|panicked| unsound(panicked.to_string()))?
+    }
+
+    /// The same tokenizer, but texts begin with `token`, or with none.
+    ///
+    /// # Errors
+    /// When there is no such token, or the `tokenizers` crate fails.
+    pub fn beginning_with(self, token: Option<u32>) -> Result<Self, TokenizerError> {
+        let text = token.map(|token| Ok((token, self.token(token).ok_or("there is no such token to begin with")?)));
+        let text = text.transpose().map_err(TokenizerError::Build)?;
+        let wanted: Vec<u32> = token.into_iter().collect();
+        if wanted == self.begin {
+            return Ok(self);
+        }
+        let mut inner = tokenizers::Tokenizer::clone(&self.inner);
+        let begin = text.map(|(token, text)| serde_json::from_value::<PostProcessorWrapper>(begin_with(token, &text)));
+        inner.with_post_processor(begin.transpose().map_err(|error| TokenizerError::Build(error.into()))?);
+        Self::new(inner, self.ends)
     }
 
     /// Reads a `tokenizer.json`; `ends` are the tokens that end a completion (default: `<eos>`).
@@ -235,47 +282,6 @@ impl Tokenizer {
         self.inner.to_string(true).map_err(TokenizerError::Build)
     }
 
-    /// The first part of `text` for which there is no token, or `None`.
-    ///
-    /// # Errors
-    /// When the `tokenizers` crate fails.
-    pub fn first_unknown<'t>(&self, text: &'t str) -> Result<Option<&'t str>, TokenizerError> {
-        let encoding = catch_tokenizers_panic(|| self.inner.encode(text, false)).map_err(TokenizerError::Encode)?;
-        let place = encoding.get_ids().iter().position(|token| Some(*token) == self.unknown());
-        let (start, end) = match place.and_then(|place| encoding.get_offsets().get(place)) {
-            Some(offsets) => *offsets,
-            None => return Ok(None),
-        };
-        Ok(Some(text.get(start..end).unwrap_or(text)))
-    }
-
-    /// The tokens of `text`, without special tokens.
-    ///
-    /// # Errors
-    /// When the `tokenizers` crate fails.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = catch_tokenizers_panic(|| self.inner.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// The tokens of a prompt: those with which a prompt starts, and those of `text`, including special tokens in it. The completion is
-    /// tokenised separately ([`Tokenizer::encode`]) and appended, so that the border lies between two tokens.
-    ///
-    /// # Errors
-    /// When the `tokenizers` crate fails.
-    pub fn prompt(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let Some(marked) = &self.marked else {
-            return self.encode(text);
-        };
-        let encoding = catch_tokenizers_panic(|| marked.encode_fast(text, false)).map_err(TokenizerError::Encode)?;
-        let mut tokens = encoding.get_ids().to_vec();
-        // The template may already contain the first tokens.
-        if !tokens.starts_with(&self.begin) {
-            tokens.splice(0..0, self.begin.iter().copied());
-        }
-        Ok(tokens)
-    }
-
     /// The text of `tokens`.
     ///
     /// # Errors
@@ -287,11 +293,6 @@ impl Tokenizer {
     /// Number of tokens.
     pub fn vocabulary(&self) -> usize {
         self.resets.len()
-    }
-
-    /// The token for unknown characters, if there is one.
-    pub fn unknown(&self) -> Option<u32> {
-        self.inner.token_to_id(UNKNOWN_TOKEN)
     }
 
     /// The token that ends a completion in training.
@@ -309,6 +310,11 @@ impl Tokenizer {
         self.inner.id_to_token(token)
     }
 
+    /// The token with this text, or `None` if there is no such token.
+    pub fn find(&self, text: &str) -> Option<u32> {
+        self.inner.token_to_id(text)
+    }
+
     /// The tokens with which a prompt starts.
     pub fn begin(&self) -> &[u32] {
         &self.begin
@@ -316,7 +322,7 @@ impl Tokenizer {
 
     /// Whether the tokenizer was built here, judging by its special tokens.
     pub fn is_ours(&self) -> bool {
-        self.marked.is_none()
+        self.template.is_none()
     }
 
     /// Whether a new line of positions starts after `token`, because its text contains a line break or a colon.

@@ -47,9 +47,9 @@ pub(super) struct Examples<'a> {
 impl<'a> Examples<'a> {
     /// Tokenises `rows`, prompt and completion separately.
     pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
-        let prompts = prompts(rows, prompt);
-        let examples = rows.iter().zip(&prompts).map(|(row, prompt)| {
-            let mut tokens = tokenizer.prompt(prompt)?;
+        let examples = rows.iter().map(|row| {
+            let prompt = prompt.fill(&row.prompt, row.step_num);
+            let mut tokens = tokenizer.prompt(&prompt.text, &prompt.filled)?;
             let prompt = tokens.len();
             tokens.extend(tokenizer.encode(&row.completion)?);
             tokens.push(tokenizer.end());
@@ -87,19 +87,18 @@ impl<'a> Examples<'a> {
 
     /// Checks that the tokenizer has a token for everything in the rows.
     pub(super) fn check_known(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), TrainError> {
-        let Some(unknown) = tokenizer.unknown() else { return Ok(()) };
-        let strange = |example: &Example| example.tokens.contains(&unknown);
-        let place = self.examples.iter().position(strange);
-        let Some(row) = place.and_then(|place| self.rows.get(place)) else {
-            return Ok(());
-        };
-        for text in [prompt.render(&row.prompt, row.step_num).as_str(), &row.completion] {
-            if let Some(stranger) = tokenizer.first_unknown(text)? {
-                let line = text.lines().find(|line| line.contains(stranger)).unwrap_or(text);
+        let rows = self.rows.iter().zip(&self.examples);
+        for (row, _) in rows.filter(|(_, example)| tokenizer.may_lack(&example.tokens)) {
+            let prompt = prompt.fill(&row.prompt, row.step_num);
+            let (unknown, text) = match tokenizer.unknown_in_prompt(&prompt.text, &prompt.filled)? {
+                Some(unknown) => (Some(unknown), prompt.text.as_str()),
+                None => (tokenizer.unknown_in_text(&row.completion)?, row.completion.as_str()),
+            };
+            if let Some(unknown) = unknown {
                 return Err(TrainError::Unknown {
-                    text: stranger.to_owned(),
                     row: row.id.clone(),
-                    line: line.to_owned(),
+                    line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(text).to_owned(),
+                    text: unknown,
                 });
             }
         }

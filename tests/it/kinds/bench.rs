@@ -178,9 +178,12 @@ pub fn two_rows() -> Vec<Row> {
 
 /// A small model with random weights, whose answers are gibberish, and the same on every machine.
 pub fn gibberish(prompt: &str) -> Model {
+    let template = prompt.to_owned();
+    let prompt = dataset::Prompt { template };
     let rows = two_rows();
-    let texts = rows.iter().flat_map(|row| [row.prompt.as_str(), row.completion.as_str()]);
-    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, texts).unwrap();
+    let prompts: Vec<String> = rows.iter().map(|row| prompt.render(&row.prompt, row.step_num)).collect();
+    let completions = rows.iter().map(|row| row.completion.as_str());
+    let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, prompts.iter().map(String::as_str).chain(completions)).unwrap();
     let architecture = Architecture {
         width: 16,
         layers: 1,
@@ -188,10 +191,9 @@ pub fn gibberish(prompt: &str) -> Model {
         ..Architecture::default()
     };
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
-    let template = prompt.to_owned();
     Model {
         weights: model::initialise(&shape, 5),
-        prompt: dataset::Prompt { template },
+        prompt,
         shape,
         tokenizer,
     }

@@ -85,6 +85,39 @@ fn rows_of_no_task_are_found_before_anything_is_computed() {
 }
 
 #[test]
+fn characters_that_the_model_lacks_are_named_before_anything_is_computed() {
+    let strange = |id: &str| Row {
+        id: format!("gsm8k/{id}"),
+        prompt: "is 12 ÷ 3".to_owned(),
+        ..two_rows().remove(0)
+    };
+    let known = Row {
+        id: "gsm8k/1".to_owned(),
+        ..two_rows().remove(0)
+    };
+    let model = || gibberish("{question}? What is ÷");
+    // The template's characters are known, and the question's.
+    let bench = |kind: &str, params: &str| Bench::new(kind, params).model("model", &gibberish(Prompt::PLAIN));
+    assert_snapshot!(bench("sample", "ask = []").rows("data", &[known.clone(), strange("2")]).run().unwrap_err(), @r#"the model has no token for "÷" (the prompt of `gsm8k/2 2 0`: "is 12 ÷ 3"); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"#);
+    let known = std::slice::from_ref(&known);
+    // In the second data set, before the first is answered.
+    let eval = bench("eval", "").rows("data", known).rows("data", &[strange("3")]);
+    assert_snapshot!(eval.run().unwrap_err(), @r#"the model has no token for "÷" (the prompt of `gsm8k/3 2 0`: "is 12 ÷ 3"); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"#);
+    assert!(eval.told.borrow().is_empty());
+    assert!(
+        Bench::new("eval", "max_tokens = 2")
+            .model("model", &model())
+            .rows("data", &[strange("4")])
+            .run()
+            .is_ok()
+    );
+    // A template that another model's tokenizer does not know.
+    let mut other = gibberish(Prompt::PLAIN);
+    other.prompt.template = "{question} ❤".to_owned();
+    assert_snapshot!(Bench::new("eval", "").model("model", &other).rows("data", known).run().unwrap_err(), @r#"the model has no token for "❤" (the prompt of `gsm8k/1 2 0`: "Question: 12 + 3 ❤"); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"#);
+}
+
+#[test]
 fn an_evaluation_has_metrics_and_answers_by_data_set() {
     let bench = Bench::new("eval", "max_tokens = 6")
         .model("model", &gibberish(Prompt::PLAIN))

@@ -7,9 +7,8 @@ use safetensors::tensor::{Dtype, TensorInfo};
 use serde::Deserialize;
 
 use super::tensor::{Encoding, SourceTensor};
-use super::write;
+use super::{hub_tokenizer, write};
 use crate::model::config_file::{self, EndTokens, ModelConfig};
-use crate::model::files::tokenizer;
 use crate::model::json_file::read_json;
 use crate::model::{ModelError, ModelShape, TensorFile};
 
@@ -40,7 +39,7 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
             }
         }
     }
-    let tokenizer = tokenizer(source, &shape, &ends)?;
+    let tokenizer = hub_tokenizer::read(source, &shape, &ends)?;
     let files = open(source)?;
     write(&shape, &tokenizer, &tensors(&shape, source, &files)?, out)
 }

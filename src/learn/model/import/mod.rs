@@ -4,6 +4,8 @@
 
 mod gguf;
 mod hub;
+mod hub_tokenizer;
+mod protobuf;
 mod tensor;
 
 use std::path::{Path, PathBuf};

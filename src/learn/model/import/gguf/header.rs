@@ -129,6 +129,16 @@ impl GgufHeader {
         integers.collect()
     }
 
+    /// Reads the floating-point numbers of a list, at most `most`.
+    pub(super) fn floats(&self, name: &str, list: GgufList, most: usize) -> Result<Vec<f64>, ModelError> {
+        let mut reader = self.list(name, list, most)?;
+        let floats = (0..list.count).map(|_| match reader.value(list.kind)? {
+            GgufValue::Float(number) => Ok(number),
+            _ => Err(self.wrong(name, "is not a list of floating-point numbers".to_owned())),
+        });
+        floats.collect()
+    }
+
     fn list(&self, name: &str, list: GgufList, most: usize) -> Result<GgufReader, ModelError> {
         if list.count > most as u64 {
             return Err(self.wrong(name, format!("has {} entries, but at most {most} are allowed", list.count)));
