@@ -9,8 +9,26 @@ use super::{ArchitectureError, ModelShape};
 /// A scaling of rotary positions, for sequences longer than those of the first training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
+    /// All pairs turn slower by this factor, which is the same as positions divided by it.
+    Linear(f64),
+    Yarn(Yarn),
     Llama3(Llama3Scaling),
     LongRope(LongRope),
+}
+
+/// YaRN (Peng et al. 2023), as Transformers computes it: pairs that make fewer than `slow` turns in the context of the first training turn
+/// slower by `factor`, those that make more than `fast` do not change, and between the two the scaling is interpolated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Yarn {
+    pub factor: f64,
+    pub fast: f64,
+    pub slow: f64,
+    /// The context of the first training, in tokens.
+    pub original_context: usize,
+    /// Whether the interpolation starts and ends at whole pairs.
+    pub whole_pairs: bool,
+    /// A factor on rotated queries and keys.
+    pub magnitude: f64,
 }
 
 /// One divisor for each pair (LongRoPE, Ding et al. 2024; Phi-3). LongRoPE has two lists of them. This is the one for sequences within the
@@ -41,12 +59,32 @@ pub struct Llama3Scaling {
 impl std::fmt::Display for RopeScaling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Linear(factor) => write!(f, "linear ({factor})"),
+            Self::Yarn(yarn) => yarn.fmt(f),
             Self::Llama3(scaling) => scaling.fmt(f),
             Self::LongRope(LongRope { divisors, magnitude }) => {
                 let last = divisors.last().copied().unwrap_or(1.0);
                 write!(f, "longrope (slowest pair by {last}, magnitude {magnitude})")
             }
         }
+    }
+}
+
+impl std::fmt::Display for Yarn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            factor,
+            fast,
+            slow,
+            original_context,
+            whole_pairs,
+            magnitude,
+        } = self;
+        let parts = if *whole_pairs { "" } else { ", parts of pairs" };
+        write!(
+            f,
+            "yarn {factor} ({slow} to {fast} turns in {original_context}, magnitude {magnitude}{parts})"
+        )
     }
 }
 
@@ -96,6 +134,72 @@ impl Llama3Scaling {
     }
 }
 
+impl Yarn {
+    /// Turns of the fastest and the slowest pairs whose scaling is interpolated, unless a file says otherwise.
+    pub(super) const FAST: f64 = 32.0;
+    pub(super) const SLOW: f64 = 1.0;
+
+    /// The magnitude of the paper: `0.1 · weight · ln factor + 1`, with a `weight` of 1 unless a file says otherwise.
+    pub(super) fn usual_magnitude(factor: f64, weight: f64) -> f64 {
+        if factor <= 1.0 { 1.0 } else { 0.1 * weight * libm::log(factor) + 1.0 }
+    }
+
+    fn check(&self, theta: f64) -> Result<(), ArchitectureError> {
+        for (field, number) in [
+            ("rope_scaling.factor", self.factor),
+            ("rope_scaling.beta_fast", self.fast),
+            ("rope_scaling.beta_slow", self.slow),
+            ("rope_scaling.attention_factor", self.magnitude),
+        ] {
+            positive(field, number)?;
+        }
+        if self.slow > self.fast {
+            return Err(ArchitectureError::Turns {
+                slow: self.slow,
+                fast: self.fast,
+            });
+        }
+        // The formula divides by the logarithm.
+        if theta <= 1.0 {
+            return Err(ArchitectureError::Theta { theta });
+        }
+        in_range("rope_scaling.original_context", self.original_context, 1)
+    }
+
+    /// The plain frequencies `plain` of a head's pairs, scaled.
+    fn scaled(&self, plain: impl Iterator<Item = f64>, theta: f64, head: usize) -> Vec<f64> {
+        let width = head as f64;
+        // The pair that makes n turns in the original context.
+        let pair = |turns: f64| width * libm::log(self.original_context as f64 / (turns * std::f64::consts::TAU)) / (2.0 * libm::log(theta));
+        let (mut first, mut last) = (pair(self.fast), pair(self.slow));
+        if self.whole_pairs {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        (first, last) = (first.max(0.0), last.min(width - 1.0));
+        if first == last {
+            last += 0.001;
+        }
+        let frequencies = plain.enumerate().map(|(pair, frequency)| {
+            let slower = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+            frequency / self.factor * slower + frequency * (1.0 - slower)
+        });
+        frequencies.collect()
+    }
+}
+
+impl RopeScaling {
+    /// Checks that the scaling can be computed for positions of the base `theta`.
+    pub(super) fn check(&self, theta: f64) -> Result<(), ArchitectureError> {
+        match self {
+            Self::Linear(factor) => positive("rope_scaling.factor", *factor),
+            Self::Yarn(yarn) => yarn.check(theta),
+            Self::Llama3(scaling) => scaling.check(),
+            // Its reader knows how many divisors there must be.
+            Self::LongRope(_) => Ok(()),
+        }
+    }
+}
+
 impl ModelShape {
     /// The angle of each pair of a head from one position to the next: `θ^(-2i/head)` (Su et al. 2021), with the shape's scaling. Computed in
     /// f64 with `libm`, to be the same on every platform. [head / 2]
@@ -104,6 +208,8 @@ impl ModelShape {
         let plain = (0..self.head_dim / 2).map(frequency);
         match &self.rope_scaling {
             None => plain.collect(),
+            Some(RopeScaling::Linear(factor)) => plain.map(|frequency| frequency / factor).collect(),
+            Some(RopeScaling::Yarn(yarn)) => yarn.scaled(plain, self.rope_theta, self.head_dim),
             Some(RopeScaling::Llama3(scaling)) => plain.map(|frequency| frequency / scaling.slowdown(frequency)).collect(),
             Some(RopeScaling::LongRope(LongRope { divisors, .. })) => plain.zip(divisors).map(|(frequency, by)| frequency / by).collect(),
         }
@@ -113,7 +219,8 @@ impl ModelShape {
     fn magnitude(&self) -> f64 {
         match &self.rope_scaling {
             Some(RopeScaling::LongRope(long)) => long.magnitude,
-            Some(RopeScaling::Llama3(_)) | None => 1.0,
+            Some(RopeScaling::Yarn(yarn)) => yarn.magnitude,
+            Some(RopeScaling::Linear(_) | RopeScaling::Llama3(_)) | None => 1.0,
         }
     }
 
