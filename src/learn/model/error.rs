@@ -66,7 +66,7 @@ pub enum ModelError {
     #[error("{path} has {found} bytes, but such a file has at most {most}", path = path.display())]
     TooLong { path: PathBuf, found: u64, most: u64 },
     #[error("{path} is not a model: {problem}", path = path.display())]
-    NoModel { path: PathBuf, problem: &'static str },
+    NoModel { path: PathBuf, problem: String },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -4,6 +4,7 @@
 
 mod gguf;
 mod hub;
+mod shards;
 mod tensor;
 
 use std::path::{Path, PathBuf};
@@ -27,9 +28,9 @@ pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
 
 /// The GGUF file `source`, or the only one in the folder `source`.
 fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
-    let none = |problem| ModelError::NoModel {
+    let none = |problem: &str| ModelError::NoModel {
         path: source.to_owned(),
-        problem,
+        problem: problem.to_owned(),
     };
     let read = |error| ModelError::Read {
         path: source.to_owned(),

@@ -75,8 +75,24 @@ impl SourceTensor<'_> {
 
     /// All numbers of the tensor.
     pub(super) fn numbers(&self) -> Result<Vec<f32>, ModelError> {
-        let bytes = self.read(0, self.shape.iter().product())?;
-        let mut numbers = Vec::new();
+        self.part(0, self.shape.iter().product())
+    }
+
+    /// Whether `other`, of the same shape, has the same numbers.
+    pub(super) fn equals(&self, other: &Self) -> Result<bool, ModelError> {
+        let count: usize = self.shape.iter().product();
+        for first in (0..count).step_by(COPY_CHUNK) {
+            let part = COPY_CHUNK.min(count - first);
+            if self.part(first, part)? != other.part(first, part)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `count` numbers from number `first` on.
+    fn part(&self, first: usize, count: usize) -> Result<Vec<f32>, ModelError> {
+        let (bytes, mut numbers) = (self.read(first, count)?, Vec::with_capacity(count));
         let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("does not contain floating-point numbers"))?;
         widen(&bytes, &mut numbers);
         Ok(numbers)

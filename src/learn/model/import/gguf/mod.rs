@@ -20,16 +20,18 @@ use header::{GgufHeader, GgufTensor};
 /// The supported architectures.
 const LLAMA: &str = "llama";
 const QWEN2: &str = "qwen2";
+const QWEN3: &str = "qwen3";
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     let header = GgufHeader::read(source)?;
-    let mut shape = fields::shape(&header)?;
+    let family = fields::family(&header)?;
+    let mut shape = fields::shape(&header, family)?;
     let tokenizer = vocabulary::tokenizer(&header, &shape)?;
     let file = File::open(source).map_err(|error| ModelError::Read {
         path: source.to_owned(),
         error,
     })?;
-    shape.rope_scaling = rope::scaling(&header, &shape, &file)?;
+    shape.rope_scaling = rope::scaling(&header, family, &shape, &file)?;
     write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
 }
 
