@@ -238,6 +238,71 @@ mod tests {
     use super::*;
     use crate::model::Architecture;
 
+    fn close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found}, not {expected}");
+        }
+    }
+
+    /// The numbers are those of Transformers' formulae (`modeling_rope_utils.py`), computed in f64.
+    #[test]
+    fn yarn_and_linear_positions_are_transformers() {
+        let plain = ModelShape {
+            head_dim: 16,
+            ..Architecture::default().shape(5).unwrap()
+        };
+        let yarn = Yarn {
+            factor: 4.0,
+            fast: Yarn::FAST,
+            slow: Yarn::SLOW,
+            original_context: 2048,
+            whole_pairs: true,
+            magnitude: Yarn::usual_magnitude(4.0, 1.0),
+        };
+        let scaled = |scaling| ModelShape {
+            rope_scaling: Some(scaling),
+            ..plain.clone()
+        };
+        let shape = scaled(RopeScaling::Yarn(yarn));
+        let borders = [1.0, 0.316_227_766_016_8, 0.1];
+        let slow = [2.5e-4, 7.905_694_150_42e-5];
+        let between = [2.569_350_598_863e-2, 6.25e-3, 1.383_496_476_324e-3];
+        close(&shape.frequencies(), &[&borders[..], &between, &slow].concat());
+        let parts = Yarn { whole_pairs: false, ..yarn };
+        let between = [2.387_019_232_2e-2, 5.056_971_521_1e-3, 8.112_903_817_0e-4];
+        close(&scaled(RopeScaling::Yarn(parts)).frequencies(), &[&borders[..], &between, &slow].concat());
+        assert!((yarn.magnitude - 1.138_629_436_112).abs() < 1e-12);
+        assert!((Yarn::usual_magnitude(40.0, 0.707) / Yarn::usual_magnitude(40.0, 1.0) - 0.921_042_355_316_3).abs() < 1e-12);
+        assert_eq!(Yarn::usual_magnitude(0.5, 1.0), 1.0);
+        // Cosines and sines are longer by the magnitude, from the first position on.
+        let (cosines, _) = shape.turns();
+        assert_eq!(cosines[..8], [yarn.magnitude as f32; 8]);
+        let halved: Vec<f64> = plain.frequencies().iter().map(|frequency| frequency / 2.5).collect();
+        assert_eq!(scaled(RopeScaling::Linear(2.5)).frequencies(), halved);
+        // All pairs are at the border of the first training's context.
+        let narrow = Yarn { original_context: 7, ..yarn };
+        assert!(scaled(RopeScaling::Yarn(narrow)).frequencies().iter().all(|frequency| frequency.is_finite()));
+    }
+
+    #[test]
+    fn what_yarn_cannot_compute_is_named() {
+        let yarn = Yarn {
+            factor: 4.0,
+            fast: 32.0,
+            slow: 1.0,
+            original_context: 64,
+            whole_pairs: true,
+            magnitude: 1.0,
+        };
+        let message = |yarn, theta| RopeScaling::Yarn(yarn).check(theta).unwrap_err().to_string();
+        insta::assert_snapshot!(message(Yarn { factor: f64::INFINITY, ..yarn }, 1e4), @"`rope_scaling.factor` = inf must be a positive number");
+        insta::assert_snapshot!(message(Yarn { fast: 0.5, ..yarn }, 1e4), @"`rope_scaling.beta_slow` = 1 must be at most `rope_scaling.beta_fast` = 0.5");
+        insta::assert_snapshot!(message(Yarn { original_context: 0, ..yarn }, 1e4), @"`rope_scaling.original_context` must be at least 1");
+        insta::assert_snapshot!(message(yarn, 1.0), @"`rope_theta` = 1 must be more than 1, since the scaling of the positions divides by its logarithm");
+        insta::assert_snapshot!(RopeScaling::Linear(-2.0).check(1e4).unwrap_err(), @"`rope_scaling.factor` = -2 must be a positive number");
+    }
+
     fn found(rope_scaling: Option<Llama3Scaling>) -> Vec<f64> {
         let architecture = Architecture {
             head_dim: 16,

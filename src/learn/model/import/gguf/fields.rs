@@ -106,6 +106,11 @@ fn check(header: &GgufHeader, family: &str) -> Result<(), ModelError> {
             return Err(header.wrong(&field, format!("is {found}, but only {plain} is supported")));
         }
     }
+    let files = "split.count";
+    if let Some(count) = header.any_number(files)?.filter(|count| *count > 1.0) {
+        let problem = format!("is {count}: the model is split over that many files; join them with `llama-gguf-split --merge`");
+        return Err(header.wrong(files, problem));
+    }
     for (part, plain) in [("attention.causal", true), ("use_parallel_residual", false)] {
         let field = format!("{family}.{part}");
         if header.flag(&field)?.is_some_and(|found| found != plain) {

@@ -63,9 +63,9 @@ fn declared(header: &GgufHeader, family: &str, context: usize) -> Result<Option<
     let kind = field("scaling.type");
     let attention = number("scaling.attn_factor")?.unwrap_or(1.0);
     match header.text(&kind)?.unwrap_or("linear") {
-        "none" => Ok(None),
+        "none" if attention == 1.0 => Ok(None),
         "linear" if attention == 1.0 => Ok(factor.map(RopeScaling::Linear)),
-        "linear" => Err(header.wrong(&field("scaling.attn_factor"), format!("is {attention}, but only 1 is supported"))),
+        "none" | "linear" => Err(header.wrong(&field("scaling.attn_factor"), format!("is {attention}, but only 1 is supported"))),
         "yarn" => {
             let Some(factor) = factor else {
                 return Err(header.wrong(&field("scaling.factor"), "is missing, or has no effect".to_owned()));
