@@ -15,14 +15,17 @@ use crate::task::{self, PublishedRowError, PublishedTask};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
-use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{DatasetError, JsonLinesWriter, Row};
 use learn::model::{self, ModelError};
+
+/// The input with the model that imported adapters adapt.
+const BASE: &str = "base";
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
     version: 2,
-    inputs: &[],
+    inputs: &[Input::maybe(BASE, PortType::Model)],
     free: false,
     outputs: &[],
     named: &[(SOURCE, "sources")],
@@ -82,7 +85,7 @@ struct Fields {
     answer: Option<String>,
 }
 
-fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
         return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
     }
@@ -90,6 +93,9 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     import.source.check_at(SOURCE)?;
     import.published()?;
     import.source.is_model = import.what == What::Model;
+    if given.contains(&BASE) && import.what != What::Model {
+        return Err(ParamError::new(BASE, "`base` is for models only, and `type` is `dataset`"));
+    }
     if import.what == What::Model {
         let differs = [
             ("file", import.file.is_some()),
@@ -154,12 +160,16 @@ impl Stage for Import {
 impl Import {
     fn model(&self, place: &Path, context: &StageContext<'_>) -> Result<(), StageError> {
         let out = context.outputs.join("model");
+        let import = |source: &Path| match context.list(BASE).first() {
+            None => model::import(source, &out),
+            Some(base) => model::import_adapter(source, base, &out),
+        };
         if !place.is_dir() {
-            return model::import(place, &out).map_err(failed);
+            return import(place).map_err(failed);
         }
         // The folder may hold files that the source does not list. They are not part of the key, so the import must not see them.
         let shown = context.scratch.join("source");
-        let imported = self.show(place, &shown).map(|()| model::import(&shown, &out));
+        let imported = self.show(place, &shown).map(|()| import(&shown));
         // A leftover would only be links, and is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;

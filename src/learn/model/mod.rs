@@ -25,7 +25,7 @@ pub use adapters::Adapters;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::{is_model, load, open};
-pub use import::import;
+pub use import::{import, import_adapter};
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling, Yarn};

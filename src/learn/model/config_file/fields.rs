@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The error that a field has a value that is not supported.
-    pub(super) fn unsupported(&self, field: &str, known: &'static str) -> ModelError {
+    pub(in crate::model) fn unsupported(&self, field: &str, known: &'static str) -> ModelError {
         ModelError::Unsupported {
             path: self.path.to_owned(),
             field: self.name(field),

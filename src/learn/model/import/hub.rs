@@ -43,7 +43,7 @@ fn tokenizer_of(source: &Path, ModelConfig { shape, ends, usual_end }: &ModelCon
 }
 
 /// The tensors of `shape`, each in its file.
-fn tensors<'a>(shape: &ModelShape, files: &'a WeightFiles) -> Result<Vec<SourceTensor<'a>>, ModelError> {
+pub(super) fn tensors<'a>(shape: &ModelShape, files: &'a WeightFiles) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let place = files.place();
     let missing = |name: String| ModelError::Missing {
         path: place.to_owned(),
@@ -109,7 +109,7 @@ fn check_tied(shape: &ModelShape, files: &WeightFiles) -> Result<(), ModelError>
 }
 
 /// The matrix in which Phi-3 joins the weight `name` with others: its name, the weight's first row in it, and its number of rows.
-fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
+pub(super) fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
     let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
     let (whole, first, rows) = match part {
@@ -153,5 +153,6 @@ fn tensor<'a>(
         start: start + (first * info.dtype.bitsize() / 8) as u64,
         encoding: Encoding::Plain(info.dtype),
         paired: None,
+        added: None,
     })
 }

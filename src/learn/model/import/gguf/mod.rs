@@ -65,6 +65,7 @@ fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Re
             file,
             start: placed.start,
             encoding,
+            added: None,
         })
     });
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;

@@ -110,6 +110,7 @@ fn stored(header: &GgufHeader, shape: &ModelShape, file: &File) -> Result<Option
         start: placed.start,
         encoding,
         paired: None,
+        added: None,
     };
     let factors: Vec<f64> = tensor.numbers()?.into_iter().map(f64::from).collect();
     if factors.iter().all(|factor| *factor == 1.0) {
