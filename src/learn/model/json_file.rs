@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn pythons_numbers_become_texts_outside_of_texts() {
         let changed = |text: &str| String::from_utf8(with_quoted_numbers(text.as_bytes()).into_owned()).unwrap();
-        assert_eq!(changed(r#"{"a": NaN, "b": [-Infinity, Infinity]}"#), r#"{"a": "NaN", "b": ["-Infinity", "Infinity"]}"#);
+        assert_eq!(
+            changed(r#"{"a": NaN, "b": [-Infinity, Infinity]}"#),
+            r#"{"a": "NaN", "b": ["-Infinity", "Infinity"]}"#
+        );
         for same in [r#"{"NaN": "Infinity", "a\"NaN": -1, "b": "\\"}"#, "", "\"", "\"\\", "-1"] {
             assert_eq!(changed(same), same);
         }

@@ -141,7 +141,11 @@ impl Yarn {
 
     /// The magnitude of the paper: `0.1 · weight · ln factor + 1`, with a `weight` of 1 unless a file says otherwise.
     pub(super) fn usual_magnitude(factor: f64, weight: f64) -> f64 {
-        if factor <= 1.0 { 1.0 } else { 0.1 * weight * libm::log(factor) + 1.0 }
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * weight * libm::log(factor) + 1.0
+        }
     }
 
     fn check(&self, theta: f64) -> Result<(), ArchitectureError> {
@@ -170,7 +174,8 @@ impl Yarn {
     fn scaled(&self, plain: impl Iterator<Item = f64>, theta: f64, head: usize) -> Vec<f64> {
         let width = head as f64;
         // The pair that makes n turns in the original context.
-        let pair = |turns: f64| width * libm::log(self.original_context as f64 / (turns * std::f64::consts::TAU)) / (2.0 * libm::log(theta));
+        let pair =
+            |turns: f64| width * libm::log(self.original_context as f64 / (turns * std::f64::consts::TAU)) / (2.0 * libm::log(theta));
         let (mut first, mut last) = (pair(self.fast), pair(self.slow));
         if self.whole_pairs {
             (first, last) = (first.floor(), last.ceil());
@@ -269,9 +274,15 @@ mod tests {
         let slow = [2.5e-4, 7.905_694_150_42e-5];
         let between = [2.569_350_598_863e-2, 6.25e-3, 1.383_496_476_324e-3];
         close(&shape.frequencies(), &[&borders[..], &between, &slow].concat());
-        let parts = Yarn { whole_pairs: false, ..yarn };
+        let parts = Yarn {
+            whole_pairs: false,
+            ..yarn
+        };
         let between = [2.387_019_232_2e-2, 5.056_971_521_1e-3, 8.112_903_817_0e-4];
-        close(&scaled(RopeScaling::Yarn(parts)).frequencies(), &[&borders[..], &between, &slow].concat());
+        close(
+            &scaled(RopeScaling::Yarn(parts)).frequencies(),
+            &[&borders[..], &between, &slow].concat(),
+        );
         assert!((yarn.magnitude - 1.138_629_436_112).abs() < 1e-12);
         assert!((Yarn::usual_magnitude(40.0, 0.707) / Yarn::usual_magnitude(40.0, 1.0) - 0.921_042_355_316_3).abs() < 1e-12);
         assert_eq!(Yarn::usual_magnitude(0.5, 1.0), 1.0);
@@ -281,8 +292,16 @@ mod tests {
         let halved: Vec<f64> = plain.frequencies().iter().map(|frequency| frequency / 2.5).collect();
         assert_eq!(scaled(RopeScaling::Linear(2.5)).frequencies(), halved);
         // All pairs are at the border of the first training's context.
-        let narrow = Yarn { original_context: 7, ..yarn };
-        assert!(scaled(RopeScaling::Yarn(narrow)).frequencies().iter().all(|frequency| frequency.is_finite()));
+        let narrow = Yarn {
+            original_context: 7,
+            ..yarn
+        };
+        assert!(
+            scaled(RopeScaling::Yarn(narrow))
+                .frequencies()
+                .iter()
+                .all(|frequency| frequency.is_finite())
+        );
     }
 
     #[test]

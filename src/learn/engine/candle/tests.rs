@@ -71,7 +71,9 @@ fn lively(shape: &ModelShape) -> Weights {
     let mut stream = Stream::new(5, "biases");
     let biases = weights.iter_mut().filter(|(name, _)| name.ends_with(".bias"));
     biases.for_each(|(_, array)| array.data.iter_mut().for_each(|x| *x = stream.normal() as f32));
-    let norms = weights.iter_mut().filter(|(name, _)| name.contains("q_norm") || name.contains("k_norm"));
+    let norms = weights
+        .iter_mut()
+        .filter(|(name, _)| name.contains("q_norm") || name.contains("k_norm"));
     norms.for_each(|(_, array)| array.data.iter_mut().for_each(|x| *x += 0.5 * stream.normal() as f32));
     for array in weights.values_mut().filter(|array| array.shape.len() > 1) {
         array.data.iter_mut().for_each(|x| *x *= 10.0);

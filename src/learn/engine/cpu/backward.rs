@@ -157,7 +157,13 @@ impl<T: Element> MicroBatch<T> {
         let place = &parameters.layout.layers[layer];
         if let Some(norms) = HeadNorms::new(parameters, layer) {
             let weights = &mut gradients.vectors[parameters.layout.vectors(&place.qk_norm)];
-            norms.backward(&kept.head_inputs, &kept.head_scales, &mut gradients.qkv, weights, &mut gradients.head_row);
+            norms.backward(
+                &kept.head_inputs,
+                &kept.head_scales,
+                &mut gradients.qkv,
+                weights,
+                &mut gradients.head_row,
+            );
         }
         let biases = &mut gradients.vectors[parameters.layout.vectors(&place.qkv_bias)];
         if !biases.is_empty() {

@@ -67,7 +67,11 @@ impl Family {
     pub(super) fn of(shape: &ModelShape) -> Self {
         match shape {
             ModelShape { lines: 1.., .. } | ModelShape { columns: 1.., .. } => Self::Runner,
-            ModelShape { qkv_bias: true, qk_norm: true, .. } => Self::Runner,
+            ModelShape {
+                qkv_bias: true,
+                qk_norm: true,
+                ..
+            } => Self::Runner,
             ModelShape { qkv_bias: true, .. } => Self::Qwen2,
             ModelShape { qk_norm: true, .. } => Self::Qwen3,
             _ => Self::Llama,

@@ -86,7 +86,11 @@ impl<'a> Positions<'a> {
                 }
                 None
             }
-            ScalingKind::Yarn => Some(RopeScaling::Yarn(yarn(rope, needed("factor")?, self.first_context.unwrap_or(self.context))?)),
+            ScalingKind::Yarn => Some(RopeScaling::Yarn(yarn(
+                rope,
+                needed("factor")?,
+                self.first_context.unwrap_or(self.context),
+            )?)),
             ScalingKind::Llama3 => Some(RopeScaling::Llama3(Llama3Scaling {
                 factor: needed("factor")?,
                 low_freq_factor: needed("low_freq_factor")?,
@@ -104,7 +108,10 @@ impl<'a> Positions<'a> {
             let problem = format!("must be {} positive numbers, one for each pair of a head", head / 2);
             return Err(rope.wrong("short_factor", problem));
         }
-        if let Some(field) = ["short_mscale", "long_mscale"].into_iter().find(|field| rope.value(field).is_some()) {
+        if let Some(field) = ["short_mscale", "long_mscale"]
+            .into_iter()
+            .find(|field| rope.value(field).is_some())
+        {
             return Err(rope.unsupported(field, "null"));
         }
         let first = self.first_context.ok_or_else(|| missing(FIRST_CONTEXT))?;
@@ -172,7 +179,11 @@ fn kind(rope: Fields<'_>, family: Family) -> Result<Option<ScalingKind>, ModelEr
             Err(rope.wrong("rope_type", problem))
         }
         (Some(kind), _) | (None, Some(kind)) => Ok(kind),
-        (None, None) if ["factor", "short_factor", "long_factor"].iter().any(|field| rope.value(field).is_some()) => {
+        (None, None)
+            if ["factor", "short_factor", "long_factor"]
+                .iter()
+                .any(|field| rope.value(field).is_some()) =>
+        {
             Err(rope.wrong("rope_type", "is missing"))
         }
         (None, None) => Ok(None),

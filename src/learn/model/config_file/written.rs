@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::family::Family;
-use super::{ACTIVATION, LLAMA3, LINEAR, LONGROPE, NEWEST_FORMAT, YARN};
+use super::{ACTIVATION, LINEAR, LLAMA3, LONGROPE, NEWEST_FORMAT, YARN};
 use crate::model::architecture::{is_false, is_zero};
 use crate::model::json_file::write_json;
 use crate::model::{LongRope, ModelError, ModelShape, RopeScaling};

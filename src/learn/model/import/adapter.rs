@@ -100,12 +100,15 @@ pub(super) fn import(source: &Path, base: &Path, out: &Path) -> Result<(), Model
         };
     }
     if let Some(name) = adapters.unused.into_iter().next() {
-        return Err(ModelError::Stranger {
-            path: adapters.path,
-            name,
-        });
+        return Err(ModelError::Stranger { path: adapters.path, name });
     }
-    files::describe(&model.shape, &model.tokenizer, &model.prompt, super::tensor::common_type(&merged), out)?;
+    files::describe(
+        &model.shape,
+        &model.tokenizer,
+        &model.prompt,
+        super::tensor::common_type(&merged),
+        out,
+    )?;
     super::tensor::write(&merged, &files::weights(out))
 }
 
@@ -170,7 +173,11 @@ impl AdapterSettings {
     fn targets(&self, weight: &str) -> Option<bool> {
         let module = weight.strip_suffix(".weight").unwrap_or(weight);
         let targets = self.targets.as_ref()?;
-        let ends = |target: &String| module.strip_suffix(target.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let ends = |target: &String| {
+            module
+                .strip_suffix(target.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
         Some(targets.iter().any(ends))
     }
 }

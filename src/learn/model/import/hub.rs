@@ -35,9 +35,7 @@ fn tokenizer_of(source: &Path, ModelConfig { shape, ends, usual_end }: &ModelCon
         }
     }
     match (tokenizer(source, shape, &ends), usual_end) {
-        (Err(none @ ModelError::Tokenizer(TokenizerError::NoEnd { .. })), Some(end)) => {
-            tokenizer(source, shape, &[*end]).map_err(|_| none)
-        }
+        (Err(none @ ModelError::Tokenizer(TokenizerError::NoEnd { .. })), Some(end)) => tokenizer(source, shape, &[*end]).map_err(|_| none),
         (tokenizer, _) => tokenizer,
     }
 }

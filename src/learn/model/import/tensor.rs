@@ -201,8 +201,14 @@ impl SourceTensor<'_> {
         let mut numbers = self.part(first * columns, count * columns)?;
         added.add(first, &mut numbers, columns);
         let bytes: Vec<u8> = match self.encoding.written() {
-            Dtype::F16 => numbers.iter().flat_map(|number| half::f16::from_f32(*number).to_le_bytes()).collect(),
-            Dtype::BF16 => numbers.iter().flat_map(|number| half::bf16::from_f32(*number).to_le_bytes()).collect(),
+            Dtype::F16 => numbers
+                .iter()
+                .flat_map(|number| half::f16::from_f32(*number).to_le_bytes())
+                .collect(),
+            Dtype::BF16 => numbers
+                .iter()
+                .flat_map(|number| half::bf16::from_f32(*number).to_le_bytes())
+                .collect(),
             _ => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
         };
         // Rounded to fewer bits, a large number may become infinite.

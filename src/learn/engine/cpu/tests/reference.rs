@@ -86,7 +86,10 @@ fn layer(shape: &ModelShape, weights: &Exact, layer: usize, stream: &mut [Vec<f6
     for (rows, name) in [(&mut queries, "self_attn.q_norm"), (&mut keys, "self_attn.k_norm")] {
         if shape.qk_norm {
             for row in rows.iter_mut() {
-                *row = row.chunks(shape.head_dim).flat_map(|head| norm(shape, head, weight(name))).collect();
+                *row = row
+                    .chunks(shape.head_dim)
+                    .flat_map(|head| norm(shape, head, weight(name)))
+                    .collect();
             }
         }
         rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));

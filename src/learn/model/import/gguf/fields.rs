@@ -1,15 +1,14 @@
 //! The fields of a GGUF file that describe the model.
 
 use super::header::{GgufHeader, GgufList, GgufValue};
-use super::{LLAMA, QWEN2, QWEN3};
+use super::{LLAMA, PHI3, QWEN2, QWEN3, rope};
 use crate::model::{Architecture, ModelError, ModelShape};
 
-const ARCHITECTURES: [&str; 3] = [LLAMA, QWEN2, QWEN3];
+const ARCHITECTURES: [&str; 4] = [LLAMA, QWEN2, QWEN3, PHI3];
 
 /// Fields that change what a model computes in ways that no engine does, with the number at which they change nothing.
-const UNSUPPORTED_NUMBERS: [(&str, f64); 11] = [
+const UNSUPPORTED_NUMBERS: [(&str, f64); 10] = [
     ("expert_count", 0.0),
-    ("attention.sliding_window", 0.0),
     ("attention.scale", 0.0),
     ("attention.clamp_kqv", 0.0),
     ("attention.max_alibi_bias", 0.0),
@@ -101,7 +100,9 @@ fn check(header: &GgufHeader, family: &str) -> Result<(), ModelError> {
     for (part, plain) in UNSUPPORTED_NUMBERS {
         let field = format!("{family}.{part}");
         // Scales of 1 change nothing, either.
-        let found = header.any_number(&field)?.filter(|found| *found != plain && !(part.ends_with("_scale") && *found == 1.0));
+        let found = header
+            .any_number(&field)?
+            .filter(|found| *found != plain && !(part.ends_with("_scale") && *found == 1.0));
         if let Some(found) = found {
             return Err(header.wrong(&field, format!("is {found}, but only {plain} is supported")));
         }
@@ -142,6 +143,10 @@ pub(super) fn shape(header: &GgufHeader, family: &str) -> Result<ModelShape, Mod
         }
     }
     let defaults = Architecture::default();
+    // Within a sliding window, and within the context of LongRoPE's first training, the decoder computes the same.
+    let window = header.number(&field("attention.sliding_window"))?.filter(|window| *window > 0);
+    let bounds = [window, rope::bound(header, family)?].into_iter().flatten();
+    let context = bounds.fold(needed("context_length")?, usize::min);
     let architecture = Architecture {
         width,
         layers: needed("block_count")?,
@@ -160,7 +165,7 @@ pub(super) fn shape(header: &GgufHeader, family: &str) -> Result<ModelShape, Mod
         tied: !header.tensors.contains_key("output.weight"),
         lines: 0,
         columns: 0,
-        context: needed("context_length")?,
+        context,
     };
     let embedding = header.tensors.get("token_embd.weight");
     let vocabulary = embedding.and_then(|tensor| tensor.shape.first().copied()).unwrap_or_default();
