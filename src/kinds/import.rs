@@ -24,7 +24,7 @@ const BASE: &str = "base";
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
-    version: 2,
+    version: 3,
     inputs: &[Input::maybe(BASE, PortType::Model)],
     free: false,
     outputs: &[],

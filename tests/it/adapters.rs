@@ -285,3 +285,32 @@ fn what_cannot_be_merged_is_named() {
     adapter is not a model: with a `base`, a source must be a folder with adapters, and it has no `adapter_config.json`
     "#);
 }
+
+#[test]
+fn no_damage_is_more_than_an_error() {
+    let case = Case::new();
+    let mut stream = Stream::new(1, "damage");
+    let mut merged = 0;
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        let path = case.source().join(name);
+        let whole = fs::read(&path).unwrap();
+        let header = whole.len().min(2000) as u64;
+        for round in 0..150 {
+            let mut bytes = whole.clone();
+            if round % 4 == 0 {
+                bytes.truncate(stream.below(bytes.len() as u64) as usize);
+            } else {
+                for _ in 0..=stream.below(3) {
+                    bytes[stream.below(header) as usize] = stream.below(256) as u8;
+                }
+            }
+            fs::write(&path, &bytes).unwrap();
+            match model::import_adapter(&case.source(), &case.base(), &case.folder.path().join("out")) {
+                Ok(()) => merged += 1,
+                Err(error) => assert!(error.to_string().contains("adapter"), "{error}"),
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    assert!(merged > 0);
+}

@@ -19,7 +19,7 @@ const OUTPUTS: [(&str, u32, &str); 10] = [
     ("eval", 3, "921db0c309f4"),
     ("filter", 1, "a610c7f4a056"),
     ("generate", 1, "ff8249015230"),
-    ("import", 2, "a2178cc7ddc5"),
+    ("import", 3, "a2178cc7ddc5"),
     ("measure", 1, "cc705904ba2f"),
     ("mix", 2, "dd5d5f159322"),
     ("sample", 3, "64e5a222b71a"),
