@@ -233,7 +233,7 @@ fn scaling(more: &[(&'static str, Value)]) -> Result<Option<RopeScaling>, String
     let folder = tempfile::tempdir().unwrap();
     let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
     gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
-        fields.extend_from_slice(more)
+        fields.extend_from_slice(more);
     });
     match model::import(&path, &out) {
         Ok(()) => Ok(model::load(&out).unwrap().shape.rope_scaling),

@@ -81,7 +81,7 @@ impl<'a> Positions<'a> {
             ScalingKind::Linear => Some(needed("factor")?).filter(|factor| *factor != 1.0).map(RopeScaling::Linear),
             ScalingKind::Dynamic => {
                 let factor = needed("factor")?;
-                if !is_positive(&factor) {
+                if !is_positive(factor) {
                     return Err(rope.wrong("factor", format!("is {factor}, but must be a positive number")));
                 }
                 None
@@ -104,7 +104,7 @@ impl<'a> Positions<'a> {
     fn long_rope(&self, rope: Fields<'_>, head: usize) -> Result<LongRope, ModelError> {
         let missing = |field: &str| rope.wrong(field, "is missing");
         let divisors = rope.numbers("short_factor")?.ok_or_else(|| missing("short_factor"))?;
-        if divisors.len() != head / 2 || !divisors.iter().all(is_positive) {
+        if divisors.len() != head / 2 || !divisors.iter().copied().all(is_positive) {
             let problem = format!("must be {} positive numbers, one for each pair of a head", head / 2);
             return Err(rope.wrong("short_factor", problem));
         }
@@ -122,15 +122,15 @@ impl<'a> Positions<'a> {
             None if factor <= 1.0 => 1.0,
             None => (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt(),
         };
-        if !is_positive(&magnitude) {
+        if !is_positive(magnitude) {
             return Err(rope.wrong("attention_factor", format!("is {magnitude}, but must be a positive number")));
         }
         Ok(LongRope { divisors, magnitude })
     }
 }
 
-fn is_positive(number: &f64) -> bool {
-    number.is_finite() && *number > 0.0
+fn is_positive(number: f64) -> bool {
+    number.is_finite() && number > 0.0
 }
 
 /// The base of the positions. Where several places have it, they must agree: versions of Transformers differ in which of them counts.
