@@ -293,6 +293,7 @@ fn scaled_positions_of_a_gguf_file_are_computed_or_refused() {
         scaling(&[("llama.expert_count", Value::U32(8))]),
         scaling(&[("llama.attention.causal", Value::Bool(false))]),
         scaling(&[("split.count", Value::U16(3))]),
+        scaling(&[("general.type", Value::String("adapter".to_owned()))]),
     ];
     insta::assert_snapshot!(messages.map(Result::unwrap_err).join("\n"), @r#"
     model.gguf: `llama.rope.scaling.type` is `longrope` (known: none, linear, yarn)
@@ -306,6 +307,7 @@ fn scaled_positions_of_a_gguf_file_are_computed_or_refused() {
     model.gguf: `llama.expert_count` is 8, but only 0 is supported
     model.gguf: `llama.attention.causal` is false, but only true is supported
     model.gguf: `split.count` is 3: the model is split over that many files; join them with `llama-gguf-split --merge`
+    model.gguf: `general.type` is `adapter` (known: model)
     "#);
 }
 

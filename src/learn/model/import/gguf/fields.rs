@@ -86,6 +86,11 @@ impl GgufHeader {
 
 /// The architecture of the model.
 pub(super) fn family(header: &GgufHeader) -> Result<&str, ModelError> {
+    // Adapters, vocabularies and parts that read images are files of their own.
+    let what = header.text("general.type")?.unwrap_or("model");
+    if what != "model" {
+        return Err(header.wrong("general.type", format!("is `{what}` (known: model)")));
+    }
     let name = "general.architecture";
     let family = header.text(name)?.ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
     if ARCHITECTURES.contains(&family) {
