@@ -298,7 +298,7 @@ fn what_no_engine_computes_is_refused_by_name() {
         message(folder.path())
     });
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    config.json: quantization_config is {"bits":4,"group_size":128,"quant_method":"awq","version":"gemm","ze…, but only null is supported
+    config.json: quantization_config is {"bits":4,"group_size":128,"quant_method":"awq","version":"g…, but only null is supported
     config.json: mlp_bias is true, but only false is supported
     config.json: partial_rotary_factor is 0.5, but only 1 is supported
     config.json: rope_parameters.partial_rotary_factor is 0.25, but only 1 is supported

@@ -537,7 +537,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     model.safetensors.index.json: tensor `model.embed_tokens.weight` is missing
     model.safetensors.index.json: the model has no tensor `unknown`
     cannot read shard-1.safetensors: No such file or directory (os error 2)
-    shard-1.safetensors is damaged or incomplete: metadata incomplete buffer
+    shard-1.safetensors is damaged or incomplete: incomplete metadata, file not fully covered
     model.safetensors.index.json is not valid: missing field `weight_map` at line 1 column 2
     FOLDER is not a model: its weights are in PyTorch's format, which is not read; save them as `model.safetensors`
     ");
