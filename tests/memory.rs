@@ -64,6 +64,7 @@ impl Case {
             head_dim: 32,
             feed_forward,
             qkv_bias: false,
+            qk_norm: false,
             rope_theta: 1e4,
             rope_scaling: None,
             norm_epsilon: 1e-5,

@@ -68,6 +68,7 @@ pub fn all() -> [Case; 6] {
         head_dim: 16,
         feed_forward: 176,
         qkv_bias: false,
+        qk_norm: false,
         rope_theta: 10_000.0,
         rope_scaling: None,
         norm_epsilon: 1e-5,

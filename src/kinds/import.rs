@@ -16,13 +16,16 @@ use crate::task::{self, PublishedTask};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
-use lab::stage::{ImpliedParam, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::model::{self, ModelError};
+
+/// The input with the model that imported adapters adapt.
+const BASE: &str = "base";
 
 pub(super) static KIND: Kind = Kind {
     name: "import",
     version: 3,
-    inputs: &[],
+    inputs: &[Input::maybe(BASE, PortType::Model)],
     free: false,
     outputs: &[],
     named: &[(SOURCE, "sources")],
@@ -89,7 +92,7 @@ struct Fields {
     answer: Option<String>,
 }
 
-fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
         return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
     }
@@ -98,6 +101,9 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     import.check_separator()?;
     import.published()?;
     import.source.is_model = import.what == What::Model;
+    if given.contains(&BASE) && import.what != What::Model {
+        return Err(ParamError::new(BASE, "`base` is for models only, and `type` is `dataset`"));
+    }
     if import.what == What::Model {
         let differs = [
             ("file", import.file.is_some()),
@@ -180,12 +186,16 @@ impl Stage for Import {
 impl Import {
     fn model(&self, files: &SourceFiles, context: &StageContext<'_>) -> Result<(), StageError> {
         let (place, out) = (files.place(), context.outputs.join("model"));
+        let import = |source: &Path| match context.list(BASE).first() {
+            None => model::import(source, &out),
+            Some(base) => model::import_adapter(source, base, &out),
+        };
         if !place.is_dir() {
-            return model::import(place, &out).map_err(failed);
+            return import(place).map_err(failed);
         }
         // The folder may hold files that the source does not list. They are not part of the key, so the import must not see them.
         let shown = context.scratch.join("source");
-        let imported = show(files, &shown).map(|()| model::import(&shown, &out));
+        let imported = show(files, &shown).map(|()| import(&shown));
         // A leftover would only be links, and is removed with the stage's folder.
         let _ = std::fs::remove_dir_all(&shown);
         let imported = imported.map_err(|error| failed(format!("{}: {error}", place.display())))?;

@@ -7,7 +7,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use learn::dataset::Prompt;
-use learn::model::{self, Architecture, Array, Llama3Scaling, Model, ModelShape, Weights, initialise};
+use learn::model::{self, Architecture, Array, Llama3Scaling, LongRope, Model, ModelShape, RopeScaling, Weights, Yarn, initialise};
 use learn::seed::Stream;
 use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use serde_json::json;
@@ -71,7 +71,9 @@ fn gguf(path: &Path, weights: &Weights, dtype: GgmlDType, edit: impl FnOnce(&mut
     ];
     edit(&mut fields);
     let llama = fields[0].1.to_string().is_ok_and(|family| family == "llama");
-    let head = weights["model.layers.0.self_attn.k_proj.weight"].shape[0];
+    let head = weights
+        .get("model.layers.0.self_attn.k_proj.weight")
+        .map_or(0, |keys| keys.shape[0]);
     let tensors: Vec<(String, QTensor)> = weights
         .iter()
         .map(|(name, array)| {
@@ -227,6 +229,210 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
     model.gguf: tensor `rope_freqs.weight` does not contain the divisors of Llama 3 (32.5 (1 to 4 in 8192)), and others are not supported
     model.gguf: tensor `rope_freqs.weight` has shape [7], but the model needs [24]
     ");
+}
+
+/// The scaling of positions that a GGUF file with these fields has, or the message.
+fn scaling(more: &[(&'static str, Value)]) -> Result<Option<RopeScaling>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
+        fields.extend_from_slice(more);
+    });
+    match model::import(&path, &out) {
+        Ok(()) => Ok(model::load(&out).unwrap().shape.rope_scaling),
+        Err(_) => Err(message(&path)),
+    }
+}
+
+#[test]
+fn scaled_positions_of_a_gguf_file_are_computed_or_refused() {
+    let kind = |name: &str| ("llama.rope.scaling.type", Value::String(name.to_owned()));
+    let factor = |number| ("llama.rope.scaling.factor", Value::F32(number));
+    let old = |number| ("llama.rope.scale_linear", Value::F32(number));
+    let first = ("llama.rope.scaling.original_context_length", Value::U32(32));
+    let linear = |number| Ok(Some(RopeScaling::Linear(number)));
+    assert_eq!(scaling(&[kind("linear"), factor(4.0)]), linear(4.0));
+    // As llama.cpp reads them: a factor alone is linear, its old name counts where the new one is missing, and 0 is none.
+    assert_eq!(scaling(&[factor(2.5)]), linear(2.5));
+    assert_eq!(scaling(&[old(4.0)]), linear(4.0));
+    assert_eq!(scaling(&[factor(2.0), old(4.0)]), linear(2.0));
+    assert_eq!(scaling(&[factor(0.0), old(4.0)]), linear(4.0));
+    for plain in [
+        &[kind("linear"), factor(1.0)][..],
+        &[old(1.0)],
+        &[old(0.0)],
+        &[kind("none"), factor(4.0)],
+        &[kind("linear")],
+    ] {
+        assert_eq!(scaling(plain), Ok(None));
+    }
+    let yarn = |found: Result<Option<RopeScaling>, String>, magnitude: f64| {
+        let Ok(Some(RopeScaling::Yarn(found))) = found else {
+            panic!("{found:?}")
+        };
+        let expected = Yarn {
+            factor: 4.0,
+            fast: 32.0,
+            slow: 1.0,
+            original_context: 32,
+            whole_pairs: true,
+            magnitude: found.magnitude,
+        };
+        assert!(found == expected && (found.magnitude - magnitude).abs() < 1e-12, "{found:?}");
+    };
+    let usual = 1.138_629_436_111_989;
+    yarn(scaling(&[kind("yarn"), factor(4.0), first.clone()]), usual);
+    let more = ("llama.rope.scaling.attn_factor", Value::F32(0.5));
+    yarn(scaling(&[kind("yarn"), factor(4.0), first, more.clone()]), 0.5 * usual);
+    let messages = [
+        scaling(&[kind("longrope"), factor(4.0)]),
+        scaling(&[kind("yarn")]),
+        scaling(&[kind("linear"), factor(-2.0)]),
+        scaling(&[kind("linear"), factor(f32::NAN)]),
+        scaling(&[kind("linear"), more]),
+        scaling(&[("llama.rope.scale_linear", Value::String("4".to_owned()))]),
+        scaling(&[("llama.attention.scale", Value::F32(0.5))]),
+        scaling(&[("llama.final_logit_softcapping", Value::F32(30.0))]),
+        scaling(&[("llama.expert_count", Value::U32(8))]),
+        scaling(&[("llama.attention.causal", Value::Bool(false))]),
+        scaling(&[("split.count", Value::U16(3))]),
+        scaling(&[("general.type", Value::String("adapter".to_owned()))]),
+    ];
+    insta::assert_snapshot!(messages.map(Result::unwrap_err).join("\n"), @r#"
+    model.gguf: `llama.rope.scaling.type` is `longrope` (known: none, linear, yarn)
+    model.gguf: `llama.rope.scaling.factor` is missing, or has no effect
+    model.gguf: `rope_scaling.factor` = -2 must be a positive number
+    model.gguf: `rope_scaling.factor` = NaN must be a positive number
+    model.gguf: `llama.rope.scaling.attn_factor` is 0.5, but only 1 is supported
+    model.gguf: `llama.rope.scale_linear` is Text("4"), but must be a floating-point number
+    model.gguf: `llama.attention.scale` is 0.5, but only 0 is supported
+    model.gguf: `llama.final_logit_softcapping` is 30, but only 0 is supported
+    model.gguf: `llama.expert_count` is 8, but only 0 is supported
+    model.gguf: `llama.attention.causal` is false, but only true is supported
+    model.gguf: `split.count` is 3: the model is split over that many files; join them with `llama-gguf-split --merge`
+    model.gguf: `general.type` is `adapter` (known: model)
+    "#);
+}
+
+#[test]
+fn a_gguf_file_of_qwen3_has_norms_of_queries_and_keys() {
+    let shape = ModelShape {
+        qk_norm: true,
+        head_dim: 48,
+        ..shape()
+    };
+    let mut weights = initialise(&shape, 1);
+    let mut stream = Stream::new(1, "norms");
+    for (_, array) in weights.iter_mut().filter(|(name, _)| name.contains("_norm.weight")) {
+        array.data.iter_mut().for_each(|norm| *norm += stream.normal() as f32);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    gguf(&path, &weights, GgmlDType::F32, |fields| {
+        fields[0].1 = Value::String("qwen3".to_owned());
+        for (name, _) in &mut *fields {
+            if let Some(field) = name.strip_prefix("llama.") {
+                *name = format!("qwen3.{field}").leak();
+            }
+        }
+        let lengths = ["qwen3.attention.key_length", "qwen3.attention.value_length"];
+        fields.extend(lengths.map(|name| (name, Value::U32(48))));
+    });
+    model::import(&path, &out).unwrap();
+    let model = model::load(&out).unwrap();
+    assert_eq!((&model.shape, &model.weights), (&shape, &weights));
+    // The folder is one that Hugging Face's programs read, and so do we.
+    let again = folder.path().join("again");
+    model::import(&out, &again).unwrap();
+    assert_eq!(model::load(&again).unwrap().weights, weights);
+}
+
+#[test]
+fn a_gguf_file_of_phi_3_has_joined_matrices_a_window_and_long_positions() {
+    let shape = shape();
+    let mut weights = initialise(&shape, 1);
+    let plain = weights.clone();
+    for (joined, parts) in [
+        (
+            "self_attn.qkv_proj",
+            &["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"][..],
+        ),
+        ("mlp.up_proj", &["mlp.gate_proj", "mlp.up_proj"]),
+    ] {
+        let parts = parts
+            .iter()
+            .map(|part| weights.remove(&format!("model.layers.0.{part}.weight")).unwrap());
+        let data: Vec<f32> = parts.flat_map(|array| array.data).collect();
+        let shape = vec![data.len() / 64, 64];
+        weights.insert(format!("model.layers.0.{joined}.weight"), Array { shape, data });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
+    let write = |weights: &Weights, dtype, more: &[(&'static str, Value)]| {
+        gguf(&path, weights, dtype, |fields| {
+            fields[0].1 = Value::String("phi3".to_owned());
+            fields.extend_from_slice(more);
+            for (name, _) in &mut *fields {
+                if let Some(field) = name.strip_prefix("llama.") {
+                    *name = format!("phi3.{field}").leak();
+                }
+            }
+        });
+    };
+    for (dtype, off) in [(GgmlDType::F32, 0.0), (GgmlDType::Q8_0, 1e-3)] {
+        write(&weights, dtype, &[("llama.attention.sliding_window", Value::U32(63))]);
+        model::import(&path, &out).unwrap();
+        let model = model::load(&out).unwrap();
+        assert_eq!(
+            model.shape,
+            ModelShape {
+                context: 63,
+                ..shape.clone()
+            }
+        );
+        for (name, array) in &plain {
+            let worst = array.data.iter().zip(&model.weights[name].data).map(|(a, b)| (a - b).abs());
+            assert!(worst.fold(0.0, f32::max) <= off, "{dtype:?} {name}");
+        }
+    }
+    let factors = |start: f32| Array {
+        shape: vec![16],
+        data: (0..16).map(|pair| start + pair as f32 / 4.0).collect(),
+    };
+    weights.insert("rope_factors_long.weight".to_owned(), factors(4.0));
+    let first = ("llama.rope.scaling.original_context_length", Value::U32(32));
+    write(&weights, GgmlDType::F32, std::slice::from_ref(&first));
+    let mut messages = vec![message(&path)];
+    weights.insert("rope_factors_short.weight".to_owned(), factors(1.0));
+    write(&weights, GgmlDType::F32, &[]);
+    messages.push(message(&path));
+    write(
+        &weights,
+        GgmlDType::F32,
+        &[first.clone(), ("llama.rope.scaling.type", Value::String("yarn".to_owned()))],
+    );
+    messages.push(message(&path));
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    model.gguf: tensor `rope_factors_short.weight` is missing
+    model.gguf: `phi3.rope.scaling.original_context_length` is missing
+    model.gguf: `phi3.rope.scaling.type` is `yarn`, but the tensor `rope_factors_short.weight` is that of longrope
+    ");
+    write(
+        &weights,
+        GgmlDType::F32,
+        &[first, ("llama.rope.scaling.attn_factor", Value::F32(1.25))],
+    );
+    model::import(&path, &out).unwrap();
+    let long = LongRope {
+        divisors: (0..16).map(|pair| 1.0 + f64::from(pair) / 4.0).collect(),
+        magnitude: 1.25,
+    };
+    let expected = ModelShape {
+        context: 32,
+        rope_scaling: Some(RopeScaling::LongRope(long)),
+        ..shape
+    };
+    assert_eq!(model::load(&out).unwrap().shape, expected);
 }
 
 #[test]
@@ -548,6 +754,118 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     assert_eq!(model::load(&third).unwrap().weights, model.weights);
     fs::write(&index, json!({ "weight_map": { "a": "../elsewhere" } }).to_string()).unwrap();
     insta::assert_snapshot!(message(&first), @r#"model.safetensors.index.json: `weight_map` names "../elsewhere", which is not a file in this folder"#);
+    // The index decides: the same tensor elsewhere does not count, whatever it is, and neither does a file that is not in the index.
+    let path = |shard: usize| first.join(format!("shard-{shard}.safetensors"));
+    let views = |data: &'static [u8]| {
+        let view = |shape| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, data).unwrap();
+        safetensors::serialize([("model.norm.weight", view(vec![2])), ("unknown", view(vec![2]))], None).unwrap()
+    };
+    let all = [path(0), path(1), path(2)].map(|path| fs::read(path).unwrap());
+    fs::write(first.join("model.safetensors"), b"of another model").unwrap();
+    fs::write(path(3), views(&[0; 8])).unwrap();
+    let mut with_more = map.clone();
+    fs::write(&index, json!({ "metadata": { "total_size": 1 }, "weight_map": map }).to_string()).unwrap();
+    let fourth = folder.path().join("fourth");
+    model::import(&first, &fourth).unwrap();
+    assert_eq!(model::load(&fourth).unwrap().weights, model.weights);
+    with_more.insert("model.norm.weight".to_owned(), json!("shard-3.safetensors"));
+    fs::write(&index, json!({ "weight_map": with_more }).to_string()).unwrap();
+    let mut messages = vec![message(&first)];
+    let name = map.keys().next().unwrap().clone();
+    let (mut elsewhere, mut less, mut more) = (map.clone(), map.clone(), map.clone());
+    elsewhere.insert(name.clone(), json!("shard-2.safetensors"));
+    less.remove(&name);
+    more.insert("unknown".to_owned(), json!("shard-3.safetensors"));
+    for map in [elsewhere, less, more] {
+        fs::write(&index, json!({ "weight_map": map }).to_string()).unwrap();
+        messages.push(message(&first));
+    }
+    fs::write(&index, json!({ "weight_map": map }).to_string()).unwrap();
+    fs::remove_file(path(1)).unwrap();
+    messages.push(message(&first));
+    fs::write(path(1), &all[1][..all[1].len() - 4]).unwrap();
+    messages.push(message(&first));
+    fs::write(&index, "{}").unwrap();
+    messages.push(message(&first));
+    fs::remove_file(&index).unwrap();
+    fs::remove_file(first.join("model.safetensors")).unwrap();
+    fs::write(first.join("pytorch_model.bin"), b"PK").unwrap();
+    messages.push(message(&first));
+    insta::assert_snapshot!(messages.join("\n"), @r"
+    shard-3.safetensors: tensor `model.norm.weight` has shape [2], but the model needs [64]
+    shard-2.safetensors: tensor `model.embed_tokens.weight` is missing
+    model.safetensors.index.json: tensor `model.embed_tokens.weight` is missing
+    model.safetensors.index.json: the model has no tensor `unknown`
+    cannot read shard-1.safetensors: No such file or directory (os error 2)
+    shard-1.safetensors is damaged or incomplete: incomplete metadata, file not fully covered
+    model.safetensors.index.json is not valid: missing field `weight_map` at line 1 column 2
+    FOLDER is not a model: its weights are in PyTorch's format, which is not read; save them as `model.safetensors`
+    ");
+}
+
+#[test]
+fn a_tied_models_own_output_layer_must_be_the_embedding() {
+    let (folder, path) = good();
+    let out = folder.path().join("out");
+    model::import(&path, &out).unwrap();
+    let weights = model::load(&out).unwrap().weights;
+    let with_head = |change: fn(&mut Vec<f32>)| {
+        let mut head = weights["model.embed_tokens.weight"].clone();
+        change(&mut head.data);
+        let tensors = weights
+            .iter()
+            .map(|(name, array)| (name.as_str(), array))
+            .chain([("lm_head.weight", &head)]);
+        let views = tensors.map(|(name, array)| {
+            let bytes: &[u8] = bytemuck::cast_slice(&array.data);
+            let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, array.shape.clone(), bytes);
+            (name, view.unwrap())
+        });
+        fs::write(out.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    };
+    with_head(|_| {});
+    let again = folder.path().join("again");
+    model::import(&out, &again).unwrap();
+    assert_eq!(model::load(&again).unwrap().weights, weights);
+    with_head(|data| data[70] += 1.0);
+    insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `lm_head.weight` differs from `model.embed_tokens.weight`, but `tie_word_embeddings` in config.json is true");
+}
+
+#[test]
+fn the_end_of_a_completion_is_transformers() {
+    let (folder, path) = good();
+    let out = folder.path().join("out");
+    model::import(&path, &out).unwrap();
+    let config = out.join("config.json");
+    let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    let ends = |changes: &[(&str, Option<serde_json::Value>)], generation: &str| {
+        let mut value = whole.clone();
+        for (name, change) in changes {
+            match change {
+                Some(change) => drop(value.insert((*name).to_owned(), change.clone())),
+                None => drop(value.remove(*name)),
+            }
+        }
+        fs::write(&config, serde_json::Value::Object(value).to_string()).unwrap();
+        fs::write(out.join("generation_config.json"), generation).unwrap();
+        let again = folder.path().join("again");
+        match model::import(&out, &again) {
+            Ok(()) => Ok(model::load(&again).unwrap().tokenizer.ends().to_vec()),
+            Err(_) => Err(message(&out)),
+        }
+    };
+    let list = |tokens| [("eos_token_id", Some(tokens))];
+    assert_eq!(ends(&list(json!([5, 7])), "{}"), Ok(vec![5, 7]));
+    assert_eq!(
+        ends(&list(json!(5)), r#"{"eos_token_id": [7, 5], "temperature": NaN}"#),
+        Ok(vec![5, 7])
+    );
+    assert_eq!(ends(&list(json!(-1)), r#"{"eos_token_id": 7}"#), Ok(vec![7]));
+    // A Llama's is 2 unless the file says otherwise.
+    assert_eq!(ends(&[("eos_token_id", None)], "{}"), Ok(vec![2]));
+    assert_eq!(ends(&[("eos_token_id", None)], r#"{"eos_token_id": 7}"#), Ok(vec![7]));
+    let none = ends(&list(serde_json::Value::Null), "{}").unwrap_err();
+    insta::assert_snapshot!(none, @"tokenizer.json has no token `<eos>` to end a completion with");
 }
 
 #[test]
@@ -589,24 +907,24 @@ fn mistral_and_phi_are_llamas_within_their_window() {
         value.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         fs::write(&config, value.to_string()).unwrap();
     };
-    set(json!({ "architectures": ["MistralForCausalLM"], "sliding_window": 32 }));
+    set(json!({ "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 32 }));
     let mistral = folder.path().join("mistral");
     model::import(&out, &mistral).unwrap();
     let mistral = model::load(&mistral).unwrap();
     assert_eq!((mistral.shape.context, &mistral.weights), (32, &llama.weights));
     fs::write(out.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
-    set(json!({ "architectures": ["Phi3ForCausalLM"], "sliding_window": 2047 }));
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "sliding_window": 2047 }));
     let phi = folder.path().join("phi");
     model::import(&out, &phi).unwrap();
     let phi = model::load(&phi).unwrap();
     assert_eq!((phi.shape.context, &phi.weights), (128, &llama.weights));
-    set(json!({ "architectures": ["Phi3ForCausalLM"], "intermediate_size": 48 }));
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "intermediate_size": 48 }));
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.mlp.down_proj.weight` has shape [64, 32], but the model needs [64, 48]");
-    set(json!({ "architectures": ["Phi3ForCausalLM"], "partial_rotary_factor": 0.5 }));
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "partial_rotary_factor": 0.5 }));
     insta::assert_snapshot!(message(&out), @"config.json: partial_rotary_factor is 0.5, but only 1 is supported");
-    set(json!({ "architectures": ["Phi3ForCausalLM"], "rope_scaling": { "type": "yarn" } }));
-    insta::assert_snapshot!(message(&out), @r#"config.json: rope_scaling.rope_type is "yarn", but only "default", "llama3" or "longrope" is supported"#);
-    set(json!({ "architectures": ["Qwen2ForCausalLM"] }));
+    set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "rope_scaling": { "type": "yarn" } }));
+    insta::assert_snapshot!(message(&out), @"config.json: `rope_scaling.short_factor` is missing");
+    set(json!({ "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2" }));
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing");
 }
 

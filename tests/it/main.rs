@@ -1,12 +1,14 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
 mod ablations;
+mod adapters;
 mod architecture;
 mod browser;
 mod bundles;
 mod command_line;
 mod commands;
 mod config;
+mod configs;
 mod dag;
 mod endpoint;
 mod faults;

@@ -8,7 +8,7 @@ use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
-fn model(architecture: &Architecture) -> Model {
+pub(super) fn model(architecture: &Architecture) -> Model {
     let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["Question: 1 + 2\nAnswer:\n", "Thus, the answer is 3."]).unwrap();
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
     Model {
@@ -21,7 +21,7 @@ fn model(architecture: &Architecture) -> Model {
     }
 }
 
-fn small() -> Architecture {
+pub(super) fn small() -> Architecture {
     Architecture {
         width: 8,
         heads: 2,
@@ -38,7 +38,7 @@ fn saved() -> tempfile::TempDir {
 }
 
 /// Changes fields of `config.json`.
-fn edit(folder: &Path, changes: &Value) {
+pub(super) fn edit(folder: &Path, changes: &Value) {
     let path = folder.join("config.json");
     let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     for (field, value) in changes.as_object().unwrap() {
@@ -48,7 +48,7 @@ fn edit(folder: &Path, changes: &Value) {
 }
 
 /// The message for a folder that cannot be loaded, without the folder's path.
-fn message(folder: &Path) -> String {
+pub(super) fn message(folder: &Path) -> String {
     let error = model::load(folder).err().unwrap().to_string();
     error.replace(&format!("{}/", folder.display()), "")
 }
@@ -321,6 +321,8 @@ fn what_the_config_asks_for_in_vain_is_named() {
         json!({"head_dim": 3}),
         json!({"attention_bias": true}),
         json!({"architectures": ["Qwen2ForCausalLM"]}),
+        json!({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}),
+        json!({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}),
         json!({"num_attention_heads": 3, "head_dim": null}),
         json!({"hidden_size": 16, "head_dim": null}),
         json!({"runner_format": 2}),
@@ -332,10 +334,10 @@ fn what_the_config_asks_for_in_vain_is_named() {
         message(folder.path())
     });
     insta::assert_snapshot!(messages.join("\n"), @r#"
-    config.json: architectures is ["GPT2LMHeadModel"], but only LlamaForCausalLM, Qwen2ForCausalLM, MistralForCausalLM or Phi3ForCausalLM is supported
+    config.json: architectures is ["GPT2LMHeadModel"], but only that of a Llama, Mistral, Qwen2, Qwen3 or Phi-3 is supported
     config.json: hidden_act is "gelu", but only "silu" is supported
-    config.json: rope_scaling.rope_type is "linear", but only "default", "llama3" or "longrope" is supported
-    config.json: rope_parameters.rope_type is "yarn", but only "default", "llama3" or "longrope" is supported
+    config.json: `rope_scaling.factor` is missing
+    config.json: `rope_parameters.factor` is missing
     config.json: `rope_scaling.original_max_position_embeddings` is missing
     config.json: `rope_scaling.short_factor` is missing
     config.json: `rope_scaling.short_factor` must be 2 positive numbers, one for each pair of a head
@@ -345,12 +347,14 @@ fn what_the_config_asks_for_in_vain_is_named() {
     config.json: `context` must be at least 1
     model.safetensors: tensor `model.layers.0.self_attn.k_proj.weight` has shape [8, 8], but the model needs [128, 8]
     config.json: `head_dim` = 3 must be even, since rotary positions turn pairs
-    config.json: attention_bias or mlp_bias is true, but only false is supported
+    config.json: attention_bias is true, but only false is supported
+    config.json: `architectures` is ["Qwen2ForCausalLM"], but `model_type` is "runner": they must name the same kind of model
     model.safetensors: tensor `model.layers.0.self_attn.k_proj.bias` is missing
+    model.safetensors: tensor `model.layers.0.self_attn.k_norm.weight` is missing
     config.json: `heads` = 3 must divide `width` = 8
     model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8], but the model needs [64, 16]
     config.json has format 2, but the newest supported format is 1; use a newer `runner`
-    config.json is not valid: invalid type: string "many", expected usize at line 1 column 522
+    config.json: `vocab_size` is "many", but must be a whole number from 0
     "#);
 }
 

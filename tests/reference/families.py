@@ -28,6 +28,9 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
 # Prompt and answer stay within the context before.
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0, 1.05, 1.1, 1.3, 1.6, 2.0, 2.5, 3.0], "long_factor": [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 40.0, 60.0]}
 LONGROPE |= {"original_max_position_embeddings": 256}
+# Within 256 tokens some pairs are interpolated, some not, and some are between.
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+MSCALE = YARN | {"mscale": 0.7, "mscale_all_dim": 1.3, "beta_fast": 16.0, "beta_slow": 0.5, "truncate": False}
 SHAPE = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2}
 SHAPE |= {"max_position_embeddings": 256, "rms_norm_eps": 1e-5, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
 
@@ -36,6 +39,12 @@ THEIRS = {
     "Llama, tied": ("LlamaConfig", {"tie_word_embeddings": True}),
     "Llama, heads of 24": ("LlamaConfig", {"head_dim": 24}),
     "Llama, scaled positions": ("LlamaConfig", {"rope": LLAMA3, "tie_word_embeddings": True}),
+    "Llama, linear positions": ("LlamaConfig", {"rope": {"rope_type": "linear", "factor": 3.0}}),
+    "Llama, dynamic positions": ("LlamaConfig", {"rope": {"rope_type": "dynamic", "factor": 3.0}}),
+    "Llama, YaRN": ("LlamaConfig", {"rope": YARN}),
+    "Llama, YaRN with settings": ("LlamaConfig", {"rope": MSCALE}),
+    "Qwen3": ("Qwen3Config", {"head_dim": 24, "tie_word_embeddings": False}),
+    "Qwen3, tied, YaRN": ("Qwen3Config", {"head_dim": 24, "tie_word_embeddings": True, "rope": YARN}),
     "Qwen2": ("Qwen2Config", {"tie_word_embeddings": False}),
     "Qwen2, tied": ("Qwen2Config", {"tie_word_embeddings": True}),
     "Mistral": ("MistralConfig", {"sliding_window": 200}),

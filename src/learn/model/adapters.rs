@@ -7,8 +7,8 @@ use serde_json::json;
 use super::json_file::write_json;
 use super::{Lora, ModelError, Weights, weights_file};
 
-const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
-const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
+pub(super) const ADAPTER_CONFIG_FILE: &str = "adapter_config.json";
+pub(super) const ADAPTER_WEIGHTS_FILE: &str = "adapter_model.safetensors";
 
 /// The adapters of a model, with PEFT's names.
 #[derive(Clone, Debug)]

@@ -85,6 +85,10 @@ pub enum ArchitectureError {
     OddHead { field: &'static str, head: usize },
     #[error("`rope_scaling.low_freq_factor` = {low} must be less than `rope_scaling.high_freq_factor` = {high}")]
     Frequencies { low: f64, high: f64 },
+    #[error("`rope_scaling.beta_slow` = {slow} must be at most `rope_scaling.beta_fast` = {fast}")]
+    Turns { slow: f64, fast: f64 },
+    #[error("`rope_theta` = {theta} must be more than 1, since the scaling of the positions divides by its logarithm")]
+    Theta { theta: f64 },
     #[error("`{field}` = {number} must be a positive number")]
     NotPositive { field: &'static str, number: f64 },
 }
@@ -173,6 +177,7 @@ impl Architecture {
                 self.feed_forward
             },
             qkv_bias: self.qkv_bias,
+            qk_norm: false,
             rope_theta: self.rope_theta,
             rope_scaling: self.rope_scaling.map(RopeScaling::Llama3),
             norm_epsilon: self.norm_epsilon,

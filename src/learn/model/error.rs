@@ -19,7 +19,7 @@ pub enum ModelError {
     #[error("{path}: {field} is {found}, but only {known} is supported", path = path.display())]
     Unsupported {
         path: PathBuf,
-        field: &'static str,
+        field: String,
         found: String,
         known: &'static str,
     },
@@ -58,8 +58,15 @@ pub enum ModelError {
     Field { path: PathBuf, field: String, problem: String },
     #[error("{path}: tensor `{name}` {problem}", path = path.display())]
     Place { path: PathBuf, name: String, problem: String },
+    #[error(
+        "{path} is {what} that stands for the file, not the file itself; download the file's content",
+        path = path.display()
+    )]
+    StandIn { path: PathBuf, what: &'static str },
+    #[error("{path} has {found} bytes, but such a file has at most {most}", path = path.display())]
+    TooLong { path: PathBuf, found: u64, most: u64 },
     #[error("{path} is not a model: {problem}", path = path.display())]
-    NoModel { path: PathBuf, problem: &'static str },
+    NoModel { path: PathBuf, problem: String },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

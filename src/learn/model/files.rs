@@ -47,7 +47,7 @@ pub fn is_model(folder: &Path) -> bool {
 /// When a file is missing, damaged, of a newer format, or inconsistent with the others. The message names the file and, if one is wrong,
 /// the tensor.
 pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
-    let ModelConfig { shape, ends } = config_file::read(&folder.join(CONFIG_FILE))?;
+    let ModelConfig { shape, ends, .. } = config_file::read(&folder.join(CONFIG_FILE))?;
     let tokenizer = tokenizer(folder, &shape, &ends)?;
     Ok(Model {
         weights: WeightsFile::open(&shape, &folder.join(WEIGHTS_FILE))?,

@@ -10,6 +10,7 @@ mod initialise;
 mod json_file;
 pub mod lora;
 mod rotary;
+mod stand_in;
 mod stored_tensor;
 mod tensor_file;
 mod weight_source;
@@ -24,10 +25,10 @@ pub use adapters::Adapters;
 pub use architecture::{Architecture, ArchitectureError, PRESETS};
 pub use error::ModelError;
 pub use files::{is_model, load, open};
-pub use import::import;
+pub use import::{import, import_adapter};
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
-pub use rotary::{Llama3Scaling, LongRope, RopeScaling};
+pub use rotary::{Llama3Scaling, LongRope, RopeScaling, Yarn};
 pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;
 pub use weight_source::WeightSource;
@@ -56,6 +57,8 @@ pub struct ModelShape {
     pub feed_forward: usize,
     /// Whether queries, keys and values have biases, as in Qwen2.
     pub qkv_bias: bool,
+    /// Whether each head's queries and keys have an RMS norm before they are rotated, as in Qwen3.
+    pub qk_norm: bool,
     pub rope_theta: f64,
     pub rope_scaling: Option<RopeScaling>,
     pub norm_epsilon: f64,
@@ -108,6 +111,11 @@ impl ModelShape {
                     parameters.insert(format!("model.layers.{layer}.self_attn.{name}.bias"), vec![width]);
                 }
             }
+            if self.qk_norm {
+                for name in ["q_norm", "k_norm"] {
+                    parameters.insert(format!("model.layers.{layer}.self_attn.{name}.weight"), vec![self.head_dim]);
+                }
+            }
         }
         for (name, rows) in [
             ("model.embed_tokens.weight", self.vocabulary),
@@ -132,6 +140,7 @@ pub struct Array {
 }
 
 /// The weights by name, with Hugging Face's Llama names (`model.embed_tokens.weight`, `model.layers.0.self_attn.q_proj.weight` as
-/// [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] if there are biases, `lm_head.weight` if not tied). The tables of the learned
+/// [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] if there are biases, `model.layers.0.self_attn.q_norm.weight` [head] if there are
+/// norms of queries and keys, `lm_head.weight` if not tied). The tables of the learned
 /// positions are `model.embed_lines.weight` [lines, width] and `model.embed_columns.weight` [columns, width].
 pub type Weights = BTreeMap<String, Array>;

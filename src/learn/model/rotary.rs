@@ -9,8 +9,26 @@ use super::{ArchitectureError, ModelShape};
 /// A scaling of rotary positions, for sequences longer than those of the first training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
+    /// All pairs turn slower by this factor, which is the same as positions divided by it.
+    Linear(f64),
+    Yarn(Yarn),
     Llama3(Llama3Scaling),
     LongRope(LongRope),
+}
+
+/// YaRN (Peng et al. 2023), as Transformers computes it: pairs that make fewer than `slow` turns in the context of the first training turn
+/// slower by `factor`, those that make more than `fast` do not change, and between the two the scaling is interpolated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Yarn {
+    pub factor: f64,
+    pub fast: f64,
+    pub slow: f64,
+    /// The context of the first training, in tokens.
+    pub original_context: usize,
+    /// Whether the interpolation starts and ends at whole pairs.
+    pub whole_pairs: bool,
+    /// A factor on rotated queries and keys.
+    pub magnitude: f64,
 }
 
 /// One divisor for each pair (LongRoPE, Ding et al. 2024; Phi-3). LongRoPE has two lists of them. This is the one for sequences within the
@@ -41,12 +59,32 @@ pub struct Llama3Scaling {
 impl std::fmt::Display for RopeScaling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Linear(factor) => write!(f, "linear ({factor})"),
+            Self::Yarn(yarn) => yarn.fmt(f),
             Self::Llama3(scaling) => scaling.fmt(f),
             Self::LongRope(LongRope { divisors, magnitude }) => {
                 let last = divisors.last().copied().unwrap_or(1.0);
                 write!(f, "longrope (slowest pair by {last}, magnitude {magnitude})")
             }
         }
+    }
+}
+
+impl std::fmt::Display for Yarn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            factor,
+            fast,
+            slow,
+            original_context,
+            whole_pairs,
+            magnitude,
+        } = self;
+        let parts = if *whole_pairs { "" } else { ", parts of pairs" };
+        write!(
+            f,
+            "yarn {factor} ({slow} to {fast} turns in {original_context}, magnitude {magnitude}{parts})"
+        )
     }
 }
 
@@ -96,6 +134,77 @@ impl Llama3Scaling {
     }
 }
 
+impl Yarn {
+    /// Turns of the fastest and the slowest pairs whose scaling is interpolated, unless a file says otherwise.
+    pub(super) const FAST: f64 = 32.0;
+    pub(super) const SLOW: f64 = 1.0;
+
+    /// The magnitude of the paper: `0.1 · weight · ln factor + 1`, with a `weight` of 1 unless a file says otherwise.
+    pub(super) fn usual_magnitude(factor: f64, weight: f64) -> f64 {
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * weight * libm::log(factor) + 1.0
+        }
+    }
+
+    fn check(&self, theta: f64) -> Result<(), ArchitectureError> {
+        for (field, number) in [
+            ("rope_scaling.factor", self.factor),
+            ("rope_scaling.beta_fast", self.fast),
+            ("rope_scaling.beta_slow", self.slow),
+            ("rope_scaling.attention_factor", self.magnitude),
+        ] {
+            positive(field, number)?;
+        }
+        if self.slow > self.fast {
+            return Err(ArchitectureError::Turns {
+                slow: self.slow,
+                fast: self.fast,
+            });
+        }
+        // The formula divides by the logarithm.
+        if theta <= 1.0 {
+            return Err(ArchitectureError::Theta { theta });
+        }
+        in_range("rope_scaling.original_context", self.original_context, 1)
+    }
+
+    /// The plain frequencies `plain` of a head's pairs, scaled.
+    fn scaled(&self, plain: impl Iterator<Item = f64>, theta: f64, head: usize) -> Vec<f64> {
+        let width = head as f64;
+        // The pair that makes n turns in the original context.
+        let pair =
+            |turns: f64| width * libm::log(self.original_context as f64 / (turns * std::f64::consts::TAU)) / (2.0 * libm::log(theta));
+        let (mut first, mut last) = (pair(self.fast), pair(self.slow));
+        if self.whole_pairs {
+            (first, last) = (first.floor(), last.ceil());
+        }
+        (first, last) = (first.max(0.0), last.min(width - 1.0));
+        if first == last {
+            last += 0.001;
+        }
+        let frequencies = plain.enumerate().map(|(pair, frequency)| {
+            let slower = ((pair as f64 - first) / (last - first)).clamp(0.0, 1.0);
+            frequency / self.factor * slower + frequency * (1.0 - slower)
+        });
+        frequencies.collect()
+    }
+}
+
+impl RopeScaling {
+    /// Checks that the scaling can be computed for positions of the base `theta`.
+    pub(super) fn check(&self, theta: f64) -> Result<(), ArchitectureError> {
+        match self {
+            Self::Linear(factor) => positive("rope_scaling.factor", *factor),
+            Self::Yarn(yarn) => yarn.check(theta),
+            Self::Llama3(scaling) => scaling.check(),
+            // Its reader knows how many divisors there must be.
+            Self::LongRope(_) => Ok(()),
+        }
+    }
+}
+
 impl ModelShape {
     /// The angle of each pair of a head from one position to the next: `θ^(-2i/head)` (Su et al. 2021), with the shape's scaling. Computed in
     /// f64 with `libm`, to be the same on every platform. [head / 2]
@@ -104,6 +213,8 @@ impl ModelShape {
         let plain = (0..self.head_dim / 2).map(frequency);
         match &self.rope_scaling {
             None => plain.collect(),
+            Some(RopeScaling::Linear(factor)) => plain.map(|frequency| frequency / factor).collect(),
+            Some(RopeScaling::Yarn(yarn)) => yarn.scaled(plain, self.rope_theta, self.head_dim),
             Some(RopeScaling::Llama3(scaling)) => plain.map(|frequency| frequency / scaling.slowdown(frequency)).collect(),
             Some(RopeScaling::LongRope(LongRope { divisors, .. })) => plain.zip(divisors).map(|(frequency, by)| frequency / by).collect(),
         }
@@ -113,7 +224,8 @@ impl ModelShape {
     fn magnitude(&self) -> f64 {
         match &self.rope_scaling {
             Some(RopeScaling::LongRope(long)) => long.magnitude,
-            Some(RopeScaling::Llama3(_)) | None => 1.0,
+            Some(RopeScaling::Yarn(yarn)) => yarn.magnitude,
+            Some(RopeScaling::Linear(_) | RopeScaling::Llama3(_)) | None => 1.0,
         }
     }
 
@@ -130,6 +242,85 @@ impl ModelShape {
 mod tests {
     use super::*;
     use crate::model::Architecture;
+
+    fn close(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found}, not {expected}");
+        }
+    }
+
+    /// The numbers are those of Transformers' formulae (`modeling_rope_utils.py`), computed in f64.
+    #[test]
+    fn yarn_and_linear_positions_are_transformers() {
+        let plain = ModelShape {
+            head_dim: 16,
+            ..Architecture::default().shape(5).unwrap()
+        };
+        let yarn = Yarn {
+            factor: 4.0,
+            fast: Yarn::FAST,
+            slow: Yarn::SLOW,
+            original_context: 2048,
+            whole_pairs: true,
+            magnitude: Yarn::usual_magnitude(4.0, 1.0),
+        };
+        let scaled = |scaling| ModelShape {
+            rope_scaling: Some(scaling),
+            ..plain.clone()
+        };
+        let shape = scaled(RopeScaling::Yarn(yarn));
+        let borders = [1.0, 0.316_227_766_016_8, 0.1];
+        let slow = [2.5e-4, 7.905_694_150_42e-5];
+        let between = [2.569_350_598_863e-2, 6.25e-3, 1.383_496_476_324e-3];
+        close(&shape.frequencies(), &[&borders[..], &between, &slow].concat());
+        let parts = Yarn {
+            whole_pairs: false,
+            ..yarn
+        };
+        let between = [2.387_019_232_2e-2, 5.056_971_521_1e-3, 8.112_903_817_0e-4];
+        close(
+            &scaled(RopeScaling::Yarn(parts)).frequencies(),
+            &[&borders[..], &between, &slow].concat(),
+        );
+        assert!((yarn.magnitude - 1.138_629_436_112).abs() < 1e-12);
+        assert!((Yarn::usual_magnitude(40.0, 0.707) / Yarn::usual_magnitude(40.0, 1.0) - 0.921_042_355_316_3).abs() < 1e-12);
+        assert_eq!(Yarn::usual_magnitude(0.5, 1.0), 1.0);
+        // Cosines and sines are longer by the magnitude, from the first position on.
+        let (cosines, _) = shape.turns();
+        assert_eq!(cosines[..8], [yarn.magnitude as f32; 8]);
+        let halved: Vec<f64> = plain.frequencies().iter().map(|frequency| frequency / 2.5).collect();
+        assert_eq!(scaled(RopeScaling::Linear(2.5)).frequencies(), halved);
+        // All pairs are at the border of the first training's context.
+        let narrow = Yarn {
+            original_context: 7,
+            ..yarn
+        };
+        assert!(
+            scaled(RopeScaling::Yarn(narrow))
+                .frequencies()
+                .iter()
+                .all(|frequency| frequency.is_finite())
+        );
+    }
+
+    #[test]
+    fn what_yarn_cannot_compute_is_named() {
+        let yarn = Yarn {
+            factor: 4.0,
+            fast: 32.0,
+            slow: 1.0,
+            original_context: 64,
+            whole_pairs: true,
+            magnitude: 1.0,
+        };
+        let message = |yarn, theta| RopeScaling::Yarn(yarn).check(theta).unwrap_err().to_string();
+        insta::assert_snapshot!(message(Yarn { factor: f64::INFINITY, ..yarn }, 1e4), @"`rope_scaling.factor` = inf must be a positive number");
+        insta::assert_snapshot!(message(Yarn { fast: 0.5, ..yarn }, 1e4), @"`rope_scaling.beta_slow` = 1 must be at most `rope_scaling.beta_fast` = 0.5");
+        insta::assert_snapshot!(message(Yarn { original_context: 0, ..yarn }, 1e4), @"`rope_scaling.original_context` must be at least 1");
+        insta::assert_snapshot!(message(yarn, 1.0), @"`rope_theta` = 1 must be more than 1, since the scaling of the positions divides by its logarithm");
+        insta::assert_snapshot!(RopeScaling::Linear(-2.0).check(1e4).unwrap_err(), @"`rope_scaling.factor` = -2 must be a positive number");
+    }
 
     fn found(rope_scaling: Option<Llama3Scaling>) -> Vec<f64> {
         let architecture = Architecture {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
-use super::ModelError;
+use super::{ModelError, stand_in};
 
 /// The format's limit on the size of the header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -38,9 +38,13 @@ impl TensorFile {
         };
         let file = File::open(path).map_err(read)?;
         let header = header(&file).map_err(read)?;
-        let (metadata, start) = header.map_err(|error| ModelError::Damaged {
-            path: path.to_owned(),
-            error,
+        let (metadata, start) = header.map_err(|error| {
+            let mut begin = [0; stand_in::TELLING_BYTES];
+            let read = file.read_at(&mut begin, 0).unwrap_or_default();
+            stand_in::check(path, &begin[..read]).err().unwrap_or_else(|| ModelError::Damaged {
+                path: path.to_owned(),
+                error,
+            })
         })?;
         Ok(Self {
             path: path.to_owned(),

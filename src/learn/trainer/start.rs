@@ -50,7 +50,7 @@ pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), Tr
 }
 
 /// All fields of a shape except the vocabulary, by their names in an experiment.
-fn sizes(shape: &ModelShape) -> [(&'static str, String); 14] {
+fn sizes(shape: &ModelShape) -> [(&'static str, String); 15] {
     [
         ("width", shape.width.to_string()),
         ("layers", shape.layers.to_string()),
@@ -59,6 +59,7 @@ fn sizes(shape: &ModelShape) -> [(&'static str, String); 14] {
         ("feed_forward", shape.feed_forward.to_string()),
         ("head_dim", shape.head_dim.to_string()),
         ("qkv_bias", shape.qkv_bias.to_string()),
+        ("qk_norm", shape.qk_norm.to_string()),
         (
             "rope_scaling",
             shape.rope_scaling.as_ref().map_or("none".to_owned(), ToString::to_string),

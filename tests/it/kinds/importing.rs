@@ -2,8 +2,9 @@
 
 use insta::assert_snapshot;
 use learn::dataset::{Prompt, Row};
+use learn::model::{self, Adapters, Lora};
 
-use super::bench::{Bench, gibberish, parse};
+use super::bench::{Bench, gibberish, parse, parse_given};
 
 fn bench(params: &str, text: &str) -> Bench {
     Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{params}")).text("source", text)
@@ -222,4 +223,29 @@ fn a_model_is_made_of_the_files_that_are_listed_and_no_others() {
     assert_ne!(with, before, "what is listed matters");
     std::fs::remove_file(bench.input("source").join("config.json")).unwrap();
     assert_snapshot!(bench.run().unwrap_err(), @"/source: config.json: No such file or directory (os error 2)");
+}
+
+#[test]
+fn adapters_are_merged_into_the_model_of_another_stage() {
+    let (model, folder) = (gibberish(Prompt::NUMBERED), tempfile::tempdir().unwrap());
+    let lora = Lora {
+        rank: 1,
+        ..Lora::default()
+    };
+    let mut weights = lora.initialise(&model.shape, 1);
+    weights.values_mut().for_each(|array| array.data.fill(0.5));
+    let adapters = Adapters {
+        lora: lora.clone(),
+        weights: weights.clone(),
+    };
+    adapters.save(folder.path()).unwrap();
+    let bench = || Bench::new("import", "type = 'model'\nsource = { path = 'x' }").artifact("source", folder.path());
+    let merged = model::load(&bench().model("base", &model).run().unwrap().join("model")).unwrap();
+    let mut expected = model.weights.clone();
+    lora.merge(&mut expected, &weights);
+    assert!(expected != model.weights && merged.weights == expected && merged.prompt == model.prompt);
+    let error = bench().run().unwrap_err().replace(&folder.path().display().to_string(), "FOLDER");
+    assert_snapshot!(error, @"FOLDER is not a model: it holds adapters; import that model as well, and give its stage as `base`");
+    let error = parse_given("import", "source = { path = 'x' }", &["base"]).err().unwrap();
+    assert_snapshot!(error.problem, @"`base` is for models only, and `type` is `dataset`");
 }

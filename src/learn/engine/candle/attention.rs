@@ -38,8 +38,10 @@ impl CausalAttention {
         let shape = &network.shape;
         let (batch, length, head) = (self.sequences, self.length, shape.head_dim);
         let (q, k, v) = layer.project(x)?;
-        let q = rotate(&q.reshape((batch, length, shape.heads, head))?, &self.cosine, &self.sine)?;
-        let k = rotate(&k.reshape((batch, length, shape.kv_heads, head))?, &self.cosine, &self.sine)?;
+        let q = q.reshape((batch, length, shape.heads, head))?;
+        let k = k.reshape((batch, length, shape.kv_heads, head))?;
+        let (q, k) = layer.norm_heads(q, k)?;
+        let (q, k) = (rotate(&q, &self.cosine, &self.sine)?, rotate(&k, &self.cosine, &self.sine)?);
         let v = v.reshape((batch, length, shape.kv_heads, head))?;
         // The query heads that share a key head follow one another, so no key is copied.
         let group = shape.heads / shape.kv_heads;

@@ -97,8 +97,10 @@ impl CandleDecoder {
         let sine = self.network.sine.index_select(&positions, 0)?.unsqueeze(1)?;
         for (layer, cache) in self.network.layers.iter().zip(&self.caches) {
             let (q, k, v) = layer.project(&x)?;
-            let q = rotate(&q.reshape((PRODUCT_ROWS, shape.heads, shape.head_dim))?, &cosine, &sine)?;
-            let k = rotate(&k.reshape((PRODUCT_ROWS, shape.kv_heads, shape.head_dim))?, &cosine, &sine)?;
+            let q = q.reshape((PRODUCT_ROWS, shape.heads, shape.head_dim))?;
+            let k = k.reshape((PRODUCT_ROWS, shape.kv_heads, shape.head_dim))?;
+            let (q, k) = layer.norm_heads(q, k)?;
+            let (q, k) = (rotate(&q, &cosine, &sine)?, rotate(&k, &cosine, &sine)?);
             let real = |t: &Tensor| t.narrow(0, 0, rows.len());
             cache.store(&places, &real(&k.flatten_from(1)?)?, &real(&v)?)?;
             let attended = cache.attend(&places, &real(&q)?)?;

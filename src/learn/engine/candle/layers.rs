@@ -2,7 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-/// `x / √(mean(x²) + ε) · w` over the last dimension (Zhang & Sennrich 2019). x: [rows, width], w: [width]
+/// `x / √(mean(x²) + ε) · w` over the last dimension (Zhang & Sennrich 2019). x: […, width], w: [width]
 pub(super) fn rms_norm(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
     let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
     x.broadcast_div(&(mean_square + epsilon)?.sqrt()?)?.broadcast_mul(weight)

@@ -30,6 +30,8 @@ pub(super) struct CandleLayer {
     value: Tensor,
     /// Biases of queries, keys and values.
     biases: Option<[Tensor; 3]>,
+    /// Norms of each head's queries and keys.
+    head_norms: Option<[Tensor; 2]>,
     output: Tensor,
     mlp_norm: Tensor,
     gate: Tensor,
@@ -93,7 +95,9 @@ impl CandleLayer {
         let weight = |name: &str| tensor(&format!("{name}.weight"));
         let bias = |part: &str| tensor(&format!("self_attn.{part}.bias"));
         let biases = || Ok::<_, EngineError>([bias("q_proj")?, bias("k_proj")?, bias("v_proj")?]);
+        let head_norms = || Ok::<_, EngineError>([weight("self_attn.q_norm")?, weight("self_attn.k_norm")?]);
         Ok(Self {
+            head_norms: shape.qk_norm.then(head_norms).transpose()?,
             biases: shape.qkv_bias.then(biases).transpose()?,
             epsilon: shape.norm_epsilon,
             attention_norm: weight("input_layernorm")?,
@@ -115,6 +119,14 @@ impl CandleLayer {
         match &self.biases {
             None => Ok((q, k, v)),
             Some([query, key, value]) => Ok((q.broadcast_add(query)?, k.broadcast_add(key)?, v.broadcast_add(value)?)),
+        }
+    }
+
+    /// The norms of each head's queries and keys, if the decoder has them. Both […, head]
+    pub(super) fn norm_heads(&self, q: Tensor, k: Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        match &self.head_norms {
+            None => Ok((q, k)),
+            Some([queries, keys]) => Ok((rms_norm(&q, queries, self.epsilon)?, rms_norm(&k, keys, self.epsilon)?)),
         }
     }
 

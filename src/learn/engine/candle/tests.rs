@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Config, Llama, Llama3RopeConfig, Llama3RopeType};
-use candle_transformers::models::qwen2;
+use candle_transformers::models::{qwen2, qwen3};
 
 use super::attention::CausalAttention;
 use super::network::{Network, TokenInput};
@@ -48,6 +48,15 @@ fn qwen(shape: &ModelShape) -> ModelShape {
     }
 }
 
+/// Norms of queries and keys, and a separate width of heads.
+fn with_norms(shape: &ModelShape) -> ModelShape {
+    ModelShape {
+        qk_norm: true,
+        head_dim: 12,
+        ..shape.clone()
+    }
+}
+
 /// Settings with which some pairs of a head of 8 do not change, some are slower and some are interpolated.
 const SCALING: Llama3Scaling = Llama3Scaling {
     factor: 8.0,
@@ -62,6 +71,10 @@ fn lively(shape: &ModelShape) -> Weights {
     let mut stream = Stream::new(5, "biases");
     let biases = weights.iter_mut().filter(|(name, _)| name.ends_with(".bias"));
     biases.for_each(|(_, array)| array.data.iter_mut().for_each(|x| *x = stream.normal() as f32));
+    let norms = weights
+        .iter_mut()
+        .filter(|(name, _)| name.contains("q_norm") || name.contains("k_norm"));
+    norms.for_each(|(_, array)| array.data.iter_mut().for_each(|x| *x += 0.5 * stream.normal() as f32));
     for array in weights.values_mut().filter(|array| array.shape.len() > 1) {
         array.data.iter_mut().for_each(|x| *x *= 10.0);
     }
@@ -116,7 +129,8 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn every_gradient_is_the_slope_of_the_loss() {
-    for shape in [shape(7, 9, true), shape(7, 9, false), qwen(&shape(7, 9, true))] {
+    let plain = shape(7, 9, true);
+    for shape in [plain.clone(), shape(7, 9, false), qwen(&plain), with_norms(&plain)] {
         let weights = lively(&shape);
         // Two batches: accumulated gradients are those of the mean over all trained tokens.
         let batches = [batch(&shape, &[5, 11, 8], 1), batch(&shape, &[14], 2)];
@@ -222,6 +236,39 @@ fn logits_with_biases_are_those_of_candle_transformers() {
     assert!(distance(&theirs, &ours[39]) < 1e-4);
 }
 
+#[test]
+fn logits_with_norms_of_queries_and_keys_are_those_of_candle_transformers() {
+    let shape = with_norms(&shape(0, 0, true));
+    let weights = lively(&shape);
+    let config = qwen3::Config {
+        vocab_size: shape.vocabulary,
+        hidden_size: shape.width,
+        intermediate_size: shape.feed_forward,
+        num_hidden_layers: shape.layers,
+        num_attention_heads: shape.heads,
+        head_dim: shape.head_dim,
+        attention_bias: false,
+        num_key_value_heads: shape.kv_heads,
+        max_position_embeddings: shape.context,
+        sliding_window: None,
+        max_window_layers: 0,
+        tie_word_embeddings: true,
+        rope_theta: shape.rope_theta,
+        rms_norm_eps: shape.norm_epsilon,
+        use_sliding_window: false,
+        hidden_act: candle_nn::Activation::Silu,
+    };
+    let named: HashMap<_, _> = tensors(&shape, &weights, &Device::Cpu).unwrap().into_iter().collect();
+    let builder = VarBuilder::from_tensors(named, DType::F32, &Device::Cpu);
+    let mut qwen = qwen3::ModelForCausalLM::new(&config, builder).unwrap();
+    let batch = batch(&shape, &[40], 3);
+    let ours = full(&shape, &weights, &batch);
+    let tokens = Tensor::new(batch.tokens.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+    let theirs: Vec<f32> = qwen.forward(&tokens, 0).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    assert!(theirs.iter().any(|logit| logit.abs() > 1.0));
+    assert!(distance(&theirs, &ours[39]) < 1e-4);
+}
+
 fn feed<'a>(batch: &'a Batch, slot: usize, start: usize, end: usize) -> Feed<'a> {
     Feed {
         slot,
@@ -234,7 +281,10 @@ fn feed<'a>(batch: &'a Batch, slot: usize, start: usize, end: usize) -> Feed<'a>
 
 #[test]
 fn cached_decoding_gives_the_logits_of_a_full_pass() {
-    let shape = qwen(&shape(7, 9, true));
+    let shape = ModelShape {
+        qk_norm: true,
+        ..qwen(&shape(7, 9, true))
+    };
     let weights = lively(&shape);
     let batch = batch(&shape, &[80], 4);
     let expected = full(&shape, &weights, &batch);

@@ -2,6 +2,7 @@
 
 use super::adapter::AdapterPass;
 use super::attention;
+use super::head_norm::HeadNorms;
 use super::kernel::element::Element;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, norm};
@@ -135,7 +136,7 @@ impl<T: Element> MicroBatch<T> {
         }
     }
 
-    /// Through the attention and the rotary positions, to the gradient of queries, keys and values.
+    /// Through the attention, the rotary positions and the norms of queries and keys, to the gradient of queries, keys and values.
     fn attention_back(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape) = (parameters.cpu, &parameters.shape);
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
@@ -153,7 +154,18 @@ impl<T: Element> MicroBatch<T> {
             turn(cpu, &parameters.rope, Turn::Back, dqkv, stride, shape.heads + shape.kv_heads, 0);
             start = end;
         }
-        let biases = &mut gradients.vectors[parameters.layout.vectors(&parameters.layout.layers[layer].qkv_bias)];
+        let place = &parameters.layout.layers[layer];
+        if let Some(norms) = HeadNorms::new(parameters, layer) {
+            let weights = &mut gradients.vectors[parameters.layout.vectors(&place.qk_norm)];
+            norms.backward(
+                &kept.head_inputs,
+                &kept.head_scales,
+                &mut gradients.qkv,
+                weights,
+                &mut gradients.head_row,
+            );
+        }
+        let biases = &mut gradients.vectors[parameters.layout.vectors(&place.qkv_bias)];
         if !biases.is_empty() {
             gradients.qkv.chunks_exact(stride).for_each(|row| add(biases, row));
         }

@@ -4,6 +4,7 @@ use rayon::ThreadPool;
 
 use super::cache::CacheSlot;
 use super::column_parallel::{ColumnParallel, Processor};
+use super::head_norm::{HeadNorms, normed_width};
 use super::kernel::element::Element;
 use super::kernel::product::LeftMatrix;
 use super::kernel::rope::{Turn, turn};
@@ -35,6 +36,8 @@ pub struct DecodePass<T> {
     normed: Vec<f32>,
     scales: Vec<f32>,
     qkv: Vec<f32>,
+    /// Scales of the norms of queries and keys. [tokens, heads + kv_heads]
+    head_scales: Vec<f32>,
     attended: Vec<f32>,
     gates: Vec<f32>,
     hidden: Vec<f32>,
@@ -57,6 +60,7 @@ impl<T: Element> DecodePass<T> {
             normed: Vec::new(),
             scales: Vec::new(),
             qkv: Vec::new(),
+            head_scales: Vec::new(),
             attended: Vec::new(),
             gates: Vec::new(),
             hidden: Vec::new(),
@@ -139,6 +143,8 @@ impl<T: Element> DecodePass<T> {
         self.normed.resize(tokens * width, 0.0);
         self.scales.resize(tokens, 0.0);
         self.qkv.resize(tokens * parameters.qkv_width(), 0.0);
+        self.head_scales
+            .resize(tokens * (normed_width(parameters) / parameters.shape.head_dim), 0.0);
         self.attended.resize(tokens * parameters.attended_width(), 0.0);
         self.gates.resize(tokens * 2 * parameters.shape.feed_forward, 0.0);
         self.hidden.resize(tokens * parameters.shape.feed_forward, 0.0);
@@ -155,6 +161,9 @@ impl<T: Element> DecodePass<T> {
             RowViewMut::new(&mut self.qkv, stride),
         );
         self.products.apply(Processor { cpu, pool }, matrix, x, y, shape.qkv_bias);
+        if let Some(norms) = HeadNorms::new(parameters, layer) {
+            norms.apply(&mut self.qkv, &mut self.head_scales);
+        }
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
             let heads = shape.heads + shape.kv_heads;

@@ -2,6 +2,7 @@
 
 use super::adapter::AdapterPass;
 use super::attention;
+use super::head_norm::HeadNorms;
 use super::kernel::element::Element;
 use super::kernel::rope::{Turn, turn};
 use super::kernel::{activation, lookup, norm};
@@ -65,7 +66,7 @@ impl<T: Element> MicroBatch<T> {
         }
     }
 
-    /// Norm, queries, keys and values, rotary positions and attention, up to the heads' results.
+    /// Norm, queries, keys and values, their norms, rotary positions and attention, up to the heads' results.
     fn attend(&mut self, parameters: &Parameters<T>, layer: usize) {
         let (cpu, shape, place) = (parameters.cpu, &parameters.shape, &parameters.layout.layers[layer]);
         let (tokens, stride, width) = (self.tokens.len(), parameters.qkv_width(), parameters.attended_width());
@@ -95,6 +96,9 @@ impl<T: Element> MicroBatch<T> {
         parameters.layers[layer]
             .qkv
             .apply(cpu, x, y, shape.qkv_bias, pass, &mut self.converted);
+        if let Some(norms) = HeadNorms::new(parameters, layer) {
+            norms.forward(&mut kept.qkv, &mut kept.head_inputs, &mut kept.head_scales);
+        }
         let mut start = 0;
         for length in &self.lengths {
             let end = start + length;

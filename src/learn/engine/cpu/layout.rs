@@ -67,6 +67,8 @@ pub struct LayerLayout {
     pub feed_forward_norm: Range<usize>,
     /// Biases of queries, keys and values; empty if there are none. [(heads + 2 · kv_heads) · head]
     pub qkv_bias: Range<usize>,
+    /// Norms of each head's queries and keys; empty if there are none. [2 · head]
+    pub qk_norm: Range<usize>,
     /// In the order of [`LayerLayout::matrices`].
     pub adapters: [Option<AdapterLayout>; 4],
 }
@@ -152,6 +154,7 @@ impl Layout {
             attention_norm: places.vector(format!("model.layers.{layer}.input_layernorm.weight"), width),
             feed_forward_norm: places.vector(format!("model.layers.{layer}.post_attention_layernorm.weight"), width),
             qkv_bias: places.biases(shape, layer),
+            qk_norm: places.head_norms(shape, layer),
         });
         let layers = layers.collect();
         let final_norm = places.vector("model.norm.weight".into(), width);
@@ -285,6 +288,15 @@ impl LayoutBuilder {
             .filter(|_| shape.qkv_bias)
         {
             self.vector(format!("model.layers.{layer}.self_attn.{part}.bias"), length);
+        }
+        start..self.length
+    }
+
+    /// Adds the norms of each head's queries and keys, end to end.
+    fn head_norms(&mut self, shape: &ModelShape, layer: usize) -> Range<usize> {
+        let start = self.length;
+        for part in ["q_norm", "k_norm"].into_iter().filter(|_| shape.qk_norm) {
+            self.vector(format!("model.layers.{layer}.self_attn.{part}.weight"), shape.head_dim);
         }
         start..self.length
     }

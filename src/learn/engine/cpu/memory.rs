@@ -48,7 +48,7 @@ pub fn decoding<T: Element>(shape: &ModelShape, slots: usize, prompt: usize, thr
     };
     let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
-    let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden);
+    let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden + normed_heads(shape));
     let logits = 2 * slots * shape.vocabulary;
     // If threads share the columns of a product, each has its part of the result.
     let parts = if threads > 1 && !are_cached::<T>(shape) {
@@ -159,13 +159,16 @@ fn micro_batch_memory<T: Element>(shape: &ModelShape, trained: &Trainable, recom
     let layers = if recompute { 1 } else { inputs };
     // The last layer has rows only for tokens that are trained on, unless it shares its buffers.
     let rows = (layers - 1) * tokens + if layers < shape.layers { tokens } else { kept };
+    let normed = normed_heads(shape);
     let floats = inputs * tokens * width
-        + layers * tokens * (1 + qkv + shape.heads + attended)
+        + layers * tokens * (1 + qkv + shape.heads + attended + normed * (head + 1))
+        + normed * head
         + rows * (width + 1 + 2 * hidden)
         + kept * (width + 1)
         + tokens * (4 * width + qkv + attended + hidden)
         + (2 * shape.layers + 1) * width
-        + if shape.qkv_bias { shape.layers * qkv } else { 0 };
+        + if shape.qkv_bias { shape.layers * qkv } else { 0 }
+        + if shape.qk_norm { 2 * shape.layers * head } else { 0 };
     let panels = 2 * size::<T>(tokens, width) + size::<T>(tokens, attended) + size::<T>(tokens, hidden);
     let converted = if T::STEPS > 1 {
         let columns = tokens.div_ceil(T::STEPS) * (2 * width + 2 * hidden + qkv);
@@ -174,6 +177,11 @@ fn micro_batch_memory<T: Element>(shape: &ModelShape, trained: &Trainable, recom
         0
     };
     floats * FLOAT_BYTES + (panels + converted) * size_of::<T>() + attention::memory::<T>(longest, head)
+}
+
+/// The number of heads of a token that have norms of their own.
+fn normed_heads(shape: &ModelShape) -> usize {
+    if shape.qk_norm { shape.heads + shape.kv_heads } else { 0 }
 }
 
 /// The bytes of the adapters' buffers, which the layers share.

@@ -15,6 +15,7 @@ use super::adapter::AdapterBuffers;
 use super::attention::AttentionScratch;
 use super::buffer::fit;
 use super::dropout::{DropoutMask, mix};
+use super::head_norm::normed_width;
 use super::kernel::element::Element;
 use super::kernel::panels::size;
 use super::parameters::Parameters;
@@ -33,6 +34,9 @@ pub struct LayerActivations {
     pub input_scales: Vec<f32>,
     /// Queries, keys and values after rotation. [tokens, qkv width]
     pub qkv: Vec<f32>,
+    /// If each head's queries and keys have norms: their inputs [tokens, (heads + kv_heads) · head] and scales [tokens, heads + kv_heads].
+    pub head_inputs: Vec<f32>,
+    pub head_scales: Vec<f32>,
     /// Logarithms of the softmax sums, sequence by sequence: [heads, length].
     pub sums: Vec<f32>,
     /// Results of the heads. [rows, attended width]
@@ -56,6 +60,8 @@ pub struct LayerGradients<T> {
     pub input: Vec<f32>,
     /// Gradient of queries, keys and values. [tokens, qkv width]
     pub qkv: Vec<f32>,
+    /// Working memory of the norms of queries and keys. [(heads + kv_heads) · head]
+    pub head_row: Vec<f32>,
     /// Gradient of the heads' results. [tokens, attended width]
     pub attended: Vec<f32>,
     /// Panels of the products' inputs: of the normed input, the heads' results, the normed middle and the activation.
@@ -156,6 +162,7 @@ impl<T: Element> MicroBatch<T> {
             fit(buffer, tokens * width);
         }
         fit(&mut gradients.qkv, tokens * qkv);
+        fit(&mut gradients.head_row, normed_width(parameters));
         fit(&mut gradients.attended, tokens * attended);
         fit(&mut gradients.input_panels, size::<T>(tokens, width));
         fit(&mut gradients.attended_panels, size::<T>(tokens, attended));
@@ -172,6 +179,8 @@ impl<T: Element> MicroBatch<T> {
         let kept = &mut self.layers[parameters.kept_layer(layer)];
         fit(&mut kept.input_scales, tokens);
         fit(&mut kept.qkv, tokens * parameters.qkv_width());
+        fit(&mut kept.head_inputs, tokens * normed_width(parameters));
+        fit(&mut kept.head_scales, tokens * (normed_width(parameters) / shape.head_dim));
         fit(&mut kept.sums, tokens * shape.heads);
         fit(&mut kept.attended, tokens * parameters.attended_width());
         fit(&mut kept.middle, rows * shape.width);

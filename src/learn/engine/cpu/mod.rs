@@ -17,6 +17,7 @@ mod dropout;
 mod float_weights;
 mod forward;
 mod gradient;
+mod head_norm;
 mod kernel;
 mod layout;
 mod memory;

@@ -15,12 +15,13 @@ pub struct TrainableLayer {
     pub down: bool,
     attention_norm: bool,
     qkv_bias: bool,
+    qk_norm: bool,
     feed_forward_norm: bool,
 }
 
 impl TrainableLayer {
     fn attention(self) -> bool {
-        self.qkv || self.output || self.attention_norm || self.qkv_bias
+        self.qkv || self.output || self.attention_norm || self.qkv_bias || self.qk_norm
     }
 
     fn any(self) -> bool {
@@ -84,6 +85,7 @@ impl Trainable {
                     down,
                     attention_norm: has(layer.attention_norm.clone()),
                     qkv_bias: has(layer.qkv_bias.clone()),
+                    qk_norm: has(layer.qk_norm.clone()),
                     feed_forward_norm: has(layer.feed_forward_norm.clone()),
                 }
             })

@@ -1,81 +1,52 @@
 //! Hugging Face's folders.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorInfo};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::shards::WeightFiles;
 use super::tensor::{Encoding, SourceTensor};
 use super::{hub_tokenizer, write};
-use crate::model::config_file::{self, EndTokens, ModelConfig};
+use crate::model::config_file::{self, Fields, ModelConfig};
 use crate::model::json_file::read_json;
 use crate::model::{ModelError, ModelShape, TensorFile};
-
-const WEIGHTS_FILE: &str = "model.safetensors";
-const SHARD_INDEX_FILE: &str = "model.safetensors.index.json";
-
-/// The shard of each tensor.
-#[derive(Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
-}
-
-/// The part of `generation_config.json` that matters.
-#[derive(Deserialize)]
-struct GenerationConfig {
-    #[serde(default)]
-    eos_token_id: Option<EndTokens>,
-}
+use crate::tokenizer::{Tokenizer, TokenizerError};
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
-    let ModelConfig { shape, mut ends } = config_file::read(&source.join("config.json"))?;
+    let config = config_file::read(&source.join("config.json"))?;
+    let tokenizer = tokenizer_of(source, &config)?;
+    let shape = &config.shape;
+    let files = WeightFiles::open(source)?;
+    write(shape, &tokenizer, &tensors(shape, &files)?, out)
+}
+
+/// The tokenizer, with the ends of a completion that the model's files name.
+fn tokenizer_of(source: &Path, ModelConfig { shape, ends, usual_end }: &ModelConfig) -> Result<Tokenizer, ModelError> {
+    let mut ends = ends.clone();
     let generation = source.join("generation_config.json");
     if generation.is_file() {
-        let more: GenerationConfig = read_json(&generation)?;
-        for end in more.eos_token_id.map(EndTokens::list).unwrap_or_default() {
+        let more: Map<String, Value> = read_json(&generation)?;
+        for end in Fields::new(&generation, &more).tokens("eos_token_id")? {
             if !ends.contains(&end) {
                 ends.push(end);
             }
         }
     }
-    let tokenizer = hub_tokenizer::read(source, &shape, &ends)?;
-    let files = open(source)?;
-    write(&shape, &tokenizer, &tensors(&shape, source, &files)?, out)
-}
-
-/// The files of the weights.
-fn open(source: &Path) -> Result<Vec<TensorFile>, ModelError> {
-    let index = source.join(SHARD_INDEX_FILE);
-    if !index.is_file() {
-        return Ok(vec![TensorFile::open(&source.join(WEIGHTS_FILE))?]);
+    match (hub_tokenizer::read(source, shape, &ends), usual_end) {
+        (Err(none @ ModelError::Tokenizer(TokenizerError::NoEnd { .. })), Some(end)) => hub_tokenizer::read(source, shape, &[*end]).map_err(|_| none),
+        (tokenizer, _) => tokenizer,
     }
-    let ShardIndex { weight_map } = read_json(&index)?;
-    let mut names: Vec<String> = weight_map.into_values().collect();
-    names.sort();
-    names.dedup();
-    let shards = names.iter().map(|name| {
-        let plain = Path::new(name).components().collect::<Vec<_>>();
-        if !matches!(plain.as_slice(), [Component::Normal(_)]) {
-            return Err(ModelError::Field {
-                path: index.clone(),
-                field: "weight_map".to_owned(),
-                problem: format!("names {name:?}, which is not a file in this folder"),
-            });
-        }
-        TensorFile::open(&source.join(name))
-    });
-    shards.collect()
 }
 
 /// The tensors of `shape`, each in its file.
-fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Result<Vec<SourceTensor<'a>>, ModelError> {
-    let place = match files {
-        [_] => source.join(WEIGHTS_FILE),
-        _ => source.join(SHARD_INDEX_FILE),
+pub(super) fn tensors<'a>(shape: &ModelShape, files: &'a WeightFiles) -> Result<Vec<SourceTensor<'a>>, ModelError> {
+    let place = files.place();
+    let missing = |name: String| ModelError::Missing {
+        path: place.to_owned(),
+        name,
     };
-    let missing = |name: String| ModelError::Missing { path: place.clone(), name };
-    let names: Vec<String> = files.iter().flat_map(TensorFile::names).collect();
+    let names = files.names();
     if shape.is_deeper_than(names.len()) {
         let last = shape.layers - 1;
         return Err(missing(format!("model.layers.{last}.input_layernorm.weight")));
@@ -90,10 +61,13 @@ fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Re
             || name.ends_with("rotary_emb.inv_freq")
     };
     if let Some(name) = names.iter().filter(|name| !known(name)).min() {
-        let (path, name) = (place.clone(), name.clone());
+        let (path, name) = (place.to_owned(), name.clone());
         return Err(ModelError::Stranger { path, name });
     }
-    let find = |name: &str| files.iter().find_map(|file| Some((file, file.info(name)?)));
+    let find = |name: &str| files.find(name);
+    if shape.tied {
+        check_tied(shape, files)?;
+    }
     let tensors = parameters.into_iter().map(|(name, expected)| {
         if let Some((file, info)) = find(&name) {
             return tensor(name, expected, 0, file, info);
@@ -111,8 +85,28 @@ fn tensors<'a>(shape: &ModelShape, source: &Path, files: &'a [TensorFile]) -> Re
     tensors.collect()
 }
 
+/// Checks that a tied model's output layer, if its file has one, is the embedding: otherwise the configuration or the file is wrong.
+fn check_tied(shape: &ModelShape, files: &WeightFiles) -> Result<(), ModelError> {
+    let read = |name: &str| {
+        let Some((file, info)) = files.find(name) else { return Ok(None) };
+        tensor(name.to_owned(), vec![shape.vocabulary, shape.width], 0, file, info).map(Some)
+    };
+    let (Some(head), Some(embedding)) = (read("lm_head.weight")?, read("model.embed_tokens.weight")?) else {
+        return Ok(());
+    };
+    if head.equals(&embedding)? {
+        return Ok(());
+    }
+    let problem = "differs from `model.embed_tokens.weight`, but `tie_word_embeddings` in config.json is true".to_owned();
+    Err(ModelError::Place {
+        path: head.path.to_owned(),
+        name: head.name,
+        problem,
+    })
+}
+
 /// The matrix in which Phi-3 joins the weight `name` with others: its name, the weight's first row in it, and its number of rows.
-fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
+pub(super) fn fused(shape: &ModelShape, name: &str) -> Option<(String, usize, usize)> {
     let (start, part) = name.strip_suffix(".weight")?.rsplit_once('.')?;
     let (queries, keys, hidden) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.feed_forward);
     let (whole, first, rows) = match part {
@@ -156,5 +150,6 @@ fn tensor<'a>(
         start: start + (first * info.dtype.bitsize() / 8) as u64,
         encoding: Encoding::Plain(info.dtype),
         paired: None,
+        added: None,
     })
 }

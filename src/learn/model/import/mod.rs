@@ -2,10 +2,12 @@
 //!
 //! Weights are copied from file to file, a few rows at a time. Those of 16 and 32 bits keep their type; quantised ones become f32.
 
+mod adapter;
 mod gguf;
 mod hub;
 mod hub_tokenizer;
 mod protobuf;
+mod shards;
 mod tensor;
 
 use std::path::{Path, PathBuf};
@@ -21,17 +23,29 @@ use tensor::SourceTensor;
 /// # Errors
 /// When there is no model, it is damaged, or no engine supports it. The message names the file and the place in it.
 pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+    if source.is_dir() && adapter::is_adapter(source) {
+        return Err(adapter::lone(source));
+    }
     if source.is_dir() && source.join("config.json").is_file() {
         return hub::import(source, out);
     }
     gguf::import(&gguf_file(source)?, out)
 }
 
+/// Writes the model in the folder `base`, with the adapters in the folder `source` (PEFT's `adapter_config.json` and
+/// `adapter_model.safetensors`) merged into its weights, to the folder `out`. Equal sources give equal bytes.
+///
+/// # Errors
+/// When one of them is damaged, or the adapters do not fit the model. The message names the file and the place in it.
+pub fn import_adapter(source: &Path, base: &Path, out: &Path) -> Result<(), ModelError> {
+    adapter::import(source, base, out)
+}
+
 /// The GGUF file `source`, or the only one in the folder `source`.
 fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
-    let none = |problem| ModelError::NoModel {
+    let none = |problem: &str| ModelError::NoModel {
         path: source.to_owned(),
-        problem,
+        problem: problem.to_owned(),
     };
     let read = |error| ModelError::Read {
         path: source.to_owned(),

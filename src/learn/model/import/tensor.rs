@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -59,6 +60,34 @@ pub(super) struct SourceTensor<'a> {
     pub(super) encoding: Encoding,
     /// If the rotary pairs of each head are neighbouring rows (2i, 2i + 1) instead of half a head apart: the width of a head.
     pub(super) paired: Option<usize>,
+    /// What is added to it.
+    pub(super) added: Option<Arc<LowRank>>,
+}
+
+/// The product of adapters, `scale · B·A`.
+#[derive(Debug)]
+pub(super) struct LowRank {
+    /// [rank, columns]
+    pub(super) a: Vec<f32>,
+    /// [rows, rank]
+    pub(super) b: Vec<f32>,
+    pub(super) rank: usize,
+    pub(super) scale: f32,
+}
+
+impl LowRank {
+    /// Adds its rows from `first` on to `rows`, each of `columns` numbers.
+    fn add(&self, first: usize, rows: &mut [f32], columns: usize) {
+        let mut product = vec![0.0_f32; columns];
+        let factors = self.b.chunks_exact(self.rank).skip(first);
+        for (row, factors) in rows.chunks_exact_mut(columns).zip(factors) {
+            product.fill(0.0);
+            for (factor, a) in factors.iter().zip(self.a.chunks_exact(columns)) {
+                product.iter_mut().zip(a).for_each(|(sum, a)| *sum += factor * a);
+            }
+            row.iter_mut().zip(&product).for_each(|(weight, sum)| *weight += self.scale * sum);
+        }
+    }
 }
 
 impl SourceTensor<'_> {
@@ -75,8 +104,24 @@ impl SourceTensor<'_> {
 
     /// All numbers of the tensor.
     pub(super) fn numbers(&self) -> Result<Vec<f32>, ModelError> {
-        let bytes = self.read(0, self.shape.iter().product())?;
-        let mut numbers = Vec::new();
+        self.part(0, self.shape.iter().product())
+    }
+
+    /// Whether `other`, of the same shape, has the same numbers.
+    pub(super) fn equals(&self, other: &Self) -> Result<bool, ModelError> {
+        let count: usize = self.shape.iter().product();
+        for first in (0..count).step_by(COPY_CHUNK) {
+            let part = COPY_CHUNK.min(count - first);
+            if self.part(first, part)? != other.part(first, part)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// `count` numbers from number `first` on.
+    fn part(&self, first: usize, count: usize) -> Result<Vec<f32>, ModelError> {
+        let (bytes, mut numbers) = (self.read(first, count)?, Vec::with_capacity(count));
         let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("does not contain floating-point numbers"))?;
         widen(&bytes, &mut numbers);
         Ok(numbers)
@@ -92,7 +137,10 @@ impl SourceTensor<'_> {
     fn copy(&self, out: &mut impl Write, to: &Path) -> Result<(), ModelError> {
         let (rows, columns) = self.rows();
         let mut write = |first: usize, count: usize| {
-            let numbers = self.read(first * columns, count * columns)?;
+            let numbers = match &self.added {
+                None => self.read(first * columns, count * columns)?,
+                Some(added) => self.merged(added, first, count)?,
+            };
             out.write_all(&numbers).map_err(|error| ModelError::Write {
                 path: to.to_owned(),
                 error,
@@ -144,6 +192,33 @@ impl SourceTensor<'_> {
                 index: first + place,
                 number: numbers[place],
             }),
+        }
+    }
+
+    /// `count` rows from row `first` on with adapters added, as the bytes to write.
+    fn merged(&self, added: &LowRank, first: usize, count: usize) -> Result<Vec<u8>, ModelError> {
+        let (_, columns) = self.rows();
+        let mut numbers = self.part(first * columns, count * columns)?;
+        added.add(first, &mut numbers, columns);
+        let bytes: Vec<u8> = match self.encoding.written() {
+            Dtype::F16 => numbers
+                .iter()
+                .flat_map(|number| half::f16::from_f32(*number).to_le_bytes())
+                .collect(),
+            Dtype::BF16 => numbers
+                .iter()
+                .flat_map(|number| half::bf16::from_f32(*number).to_le_bytes())
+                .collect(),
+            _ => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        };
+        // Rounded to fewer bits, a large number may become infinite.
+        let mut written = Vec::with_capacity(numbers.len());
+        let widen = widening(self.encoding.written()).ok_or_else(|| self.wrong("does not contain floating-point numbers"))?;
+        widen(&bytes, &mut written);
+        if written.iter().all(|number| number.is_finite()) {
+            Ok(bytes)
+        } else {
+            Err(self.wrong("is no longer finite when its adapters are merged"))
         }
     }
 

@@ -18,6 +18,19 @@ kernel! {
 }
 
 kernel! {
+    /// [`forward`], with the normed rows in place of `x`.
+    pub fn forward_in_place<L>(x: &mut [f32], weight: &[f32], epsilon: f32, scales: &mut [f32]) {
+        let width = weight.len();
+        for (x, scale) in x.chunks_exact_mut(width).zip(scales) {
+            *scale = 1.0 / (dot::<L>(x, x) / width as f32 + epsilon).sqrt();
+            for (x, weight) in x.iter_mut().zip(weight) {
+                *x = *x * *scale * weight;
+            }
+        }
+    }
+}
+
+kernel! {
     /// Recomputes the normed rows from the kept scales.
     pub fn again<L>(x: &[f32], weight: &[f32], scales: &[f32], y: &mut [f32]) {
         let width = weight.len();

@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, RopeScaling, Weights};
+use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, RopeScaling, Weights, Yarn};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -17,8 +17,8 @@ fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
     low + stream.below((high - low + 1) as u64) as usize
 }
 
-/// A small shape: widths that are no multiples of a vector, grouped heads, tied or not, with and without learned positions, biases, a
-/// separate width of heads, and scaled positions.
+/// A small shape: widths that are no multiples of a vector, grouped heads, tied or not, with and without learned positions, biases, norms
+/// of queries and keys, a separate width of heads, and scaled positions.
 pub fn shape(stream: &mut Stream) -> ModelShape {
     let kv_heads = between(stream, 1, 2);
     let heads = kv_heads * between(stream, 1, 3);
@@ -30,14 +30,24 @@ pub fn shape(stream: &mut Stream) -> ModelShape {
     let mut more = Stream::new((64 * vocabulary + feed_forward) as u64, "features");
     let width = heads * head + between(&mut more, 0, 1) * 3;
     let qkv_bias = more.below(2) == 0;
-    let rope_scaling = match (more.below(2), more.below(2)) {
-        (0, 0) => Some(RopeScaling::Llama3(Llama3Scaling {
+    let qk_norm = more.below(2) == 0;
+    let rope_scaling = match more.below(6) {
+        0 => Some(RopeScaling::Llama3(Llama3Scaling {
             factor: 4.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
             original_context: 64,
         })),
-        (0, _) => Some(RopeScaling::LongRope(LongRope {
+        1 => Some(RopeScaling::Linear(3.0)),
+        2 => Some(RopeScaling::Yarn(Yarn {
+            factor: 4.0,
+            fast: 8.0,
+            slow: 0.5,
+            original_context: 64,
+            whole_pairs: more.below(2) == 0,
+            magnitude: 1.2,
+        })),
+        3 => Some(RopeScaling::LongRope(LongRope {
             divisors: (0..head / 2).map(|pair| 1.1 + pair as f64 / 4.0).collect(),
             magnitude: 1.2,
         })),
@@ -52,6 +62,7 @@ pub fn shape(stream: &mut Stream) -> ModelShape {
         head_dim: head,
         feed_forward,
         qkv_bias,
+        qk_norm,
         rope_theta: 10_000.0,
         rope_scaling,
         norm_epsilon: 1e-5,

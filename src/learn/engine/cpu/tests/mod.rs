@@ -396,6 +396,7 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
         head_dim: width / 4,
         feed_forward: 3 * width,
         qkv_bias: false,
+        qk_norm: false,
         rope_theta: 1e4,
         rope_scaling: None,
         norm_epsilon: 1e-5,

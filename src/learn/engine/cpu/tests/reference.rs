@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{Batch, IGNORED};
-use crate::model::{Llama3Scaling, ModelShape, RopeScaling, Weights};
+use crate::model::{Llama3Scaling, ModelShape, RopeScaling, Weights, Yarn};
 
 /// The weights in f64 by name.
 pub type Exact = BTreeMap<String, Vec<f64>>;
@@ -83,7 +83,15 @@ fn layer(shape: &ModelShape, weights: &Exact, layer: usize, stream: &mut [Vec<f6
         project("self_attn.k_proj"),
         project("self_attn.v_proj"),
     );
-    for rows in [&mut queries, &mut keys] {
+    for (rows, name) in [(&mut queries, "self_attn.q_norm"), (&mut keys, "self_attn.k_norm")] {
+        if shape.qk_norm {
+            for row in rows.iter_mut() {
+                *row = row
+                    .chunks(shape.head_dim)
+                    .flat_map(|head| norm(shape, head, weight(name)))
+                    .collect();
+            }
+        }
         rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));
     }
     for token in 0..stream.len() {
@@ -118,6 +126,12 @@ fn turn(shape: &ModelShape, position: usize, row: &mut [f64]) {
             let mut longer = 1.0;
             match &shape.rope_scaling {
                 None => {}
+                Some(RopeScaling::Linear(factor)) => angle /= factor,
+                Some(RopeScaling::Yarn(yarn)) => {
+                    let share = interpolated(yarn, shape.rope_theta, head, pair);
+                    angle = angle / yarn.factor * share + angle * (1.0 - share);
+                    longer = yarn.magnitude;
+                }
                 Some(RopeScaling::Llama3(scaling)) => angle /= slowdown(scaling, wavelength),
                 Some(RopeScaling::LongRope(scaling)) => {
                     angle /= scaling.divisors[pair];
@@ -129,6 +143,23 @@ fn turn(shape: &ModelShape, position: usize, row: &mut [f64]) {
             row[pair + half] = longer * (b * angle.cos() + a * angle.sin());
         }
     }
+}
+
+/// How much YaRN interpolates a pair, from 0 to 1, as Transformers has it (`find_correction_range`, `linear_ramp_factor`).
+fn interpolated(yarn: &Yarn, theta: f64, head: usize, pair: usize) -> f64 {
+    let dimension = |turns: f64| {
+        let context = yarn.original_context as f64;
+        head as f64 * (context / (turns * 2.0 * std::f64::consts::PI)).ln() / (2.0 * theta.ln())
+    };
+    let (mut low, mut high) = (dimension(yarn.fast), dimension(yarn.slow));
+    if yarn.whole_pairs {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    (low, high) = (low.max(0.0), high.min(head as f64 - 1.0));
+    if low == high {
+        high += 0.001;
+    }
+    ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0)
 }
 
 /// The factor by which Llama 3 slows down a pair that takes `wavelength` positions for a full turn.

@@ -1,10 +1,24 @@
 //! The fields of a GGUF file that describe the model.
 
 use super::header::{GgufHeader, GgufList, GgufValue};
-use super::{LLAMA, QWEN2};
+use super::{LLAMA, PHI3, QWEN2, QWEN3, rope};
 use crate::model::{Architecture, ModelError, ModelShape};
 
-const ARCHITECTURES: [&str; 2] = [LLAMA, QWEN2];
+const ARCHITECTURES: [&str; 4] = [LLAMA, QWEN2, QWEN3, PHI3];
+
+/// Fields that change what a model computes in ways that no engine does, with the number at which they change nothing.
+const UNSUPPORTED_NUMBERS: [(&str, f64); 10] = [
+    ("expert_count", 0.0),
+    ("attention.scale", 0.0),
+    ("attention.clamp_kqv", 0.0),
+    ("attention.max_alibi_bias", 0.0),
+    ("attn_logit_softcapping", 0.0),
+    ("final_logit_softcapping", 0.0),
+    ("logit_scale", 0.0),
+    ("residual_scale", 0.0),
+    ("embedding_scale", 0.0),
+    ("attention.temperature_length", 0.0),
+];
 
 impl GgufHeader {
     fn required(&self, field: &str) -> Result<&GgufValue, ModelError> {
@@ -41,6 +55,17 @@ impl GgufHeader {
         }
     }
 
+    /// Any number, or `None` if the field is missing.
+    fn any_number(&self, field: &str) -> Result<Option<f64>, ModelError> {
+        match self.fields.get(field) {
+            None => Ok(None),
+            Some(GgufValue::Float(number)) => Ok(Some(*number)),
+            Some(GgufValue::Unsigned(number)) => Ok(Some(*number as f64)),
+            Some(GgufValue::Signed(number)) => Ok(Some(*number as f64)),
+            Some(other) => Err(self.wrong(field, format!("is {other:?}, but must be a number"))),
+        }
+    }
+
     /// True or false, or `None` if the field is missing.
     pub(super) fn flag(&self, field: &str) -> Result<Option<bool>, ModelError> {
         match self.fields.get(field) {
@@ -59,30 +84,57 @@ impl GgufHeader {
     }
 }
 
-/// The shape of the decoder.
-pub(super) fn shape(header: &GgufHeader) -> Result<ModelShape, ModelError> {
+/// The architecture of the model.
+pub(super) fn family(header: &GgufHeader) -> Result<&str, ModelError> {
+    // Adapters, vocabularies and parts that read images are files of their own.
+    let what = header.text("general.type")?.unwrap_or("model");
+    if what != "model" {
+        return Err(header.wrong("general.type", format!("is `{what}` (known: model)")));
+    }
     let name = "general.architecture";
     let family = header.text(name)?.ok_or_else(|| header.wrong(name, "is missing".to_owned()))?;
-    if !ARCHITECTURES.contains(&family) {
-        let known = ARCHITECTURES.join(", ");
-        return Err(header.wrong(name, format!("is `{family}` (known: {known})")));
+    if ARCHITECTURES.contains(&family) {
+        return Ok(family);
     }
+    let known = ARCHITECTURES.join(", ");
+    Err(header.wrong(name, format!("is `{family}` (known: {known})")))
+}
+
+/// Refuses what no engine computes.
+fn check(header: &GgufHeader, family: &str) -> Result<(), ModelError> {
+    for (part, plain) in UNSUPPORTED_NUMBERS {
+        let field = format!("{family}.{part}");
+        // Scales of 1 change nothing, either.
+        let found = header
+            .any_number(&field)?
+            .filter(|found| *found != plain && !(part.ends_with("_scale") && *found == 1.0));
+        if let Some(found) = found {
+            return Err(header.wrong(&field, format!("is {found}, but only {plain} is supported")));
+        }
+    }
+    let files = "split.count";
+    if let Some(count) = header.any_number(files)?.filter(|count| *count > 1.0) {
+        let problem = format!("is {count}: the model is split over that many files; join them with `llama-gguf-split --merge`");
+        return Err(header.wrong(files, problem));
+    }
+    for (part, plain) in [("attention.causal", true), ("use_parallel_residual", false)] {
+        let field = format!("{family}.{part}");
+        if header.flag(&field)?.is_some_and(|found| found != plain) {
+            return Err(header.wrong(&field, format!("is {}, but only {plain} is supported", !plain)));
+        }
+    }
+    Ok(())
+}
+
+/// The shape of the decoder, without the scaling of positions.
+pub(super) fn shape(header: &GgufHeader, family: &str) -> Result<ModelShape, ModelError> {
     let field = |part: &str| format!("{family}.{part}");
     let needed = |part: &str| {
         let field = field(part);
         let missing = || header.wrong(&field, "is missing".to_owned());
         header.number(&field)?.ok_or_else(missing)
     };
-    for (part, plain) in [("expert_count", 0), ("attention.sliding_window", 0)] {
-        let found = header.number(&field(part))?.unwrap_or(plain);
-        if found != plain {
-            return Err(header.wrong(&field(part), format!("is {found}, but only {plain} is supported")));
-        }
-    }
-    let scaling = field("rope.scaling.type");
-    if let Some(kind) = header.text(&scaling)?.filter(|kind| *kind != "none") {
-        return Err(header.wrong(&scaling, format!("is `{kind}` (known: none)")));
-    }
+    check(header, family)?;
     let (width, heads) = (needed("embedding_length")?, needed("attention.head_count")?);
     let key_length = header.number(&field("attention.key_length"))?;
     let head = key_length.unwrap_or_else(|| width.checked_div(heads).unwrap_or(0));
@@ -96,6 +148,10 @@ pub(super) fn shape(header: &GgufHeader) -> Result<ModelShape, ModelError> {
         }
     }
     let defaults = Architecture::default();
+    // Within a sliding window, and within the context of LongRoPE's first training, the decoder computes the same.
+    let window = header.number(&field("attention.sliding_window"))?.filter(|window| *window > 0);
+    let bounds = [window, rope::bound(header, family)?].into_iter().flatten();
+    let context = bounds.fold(needed("context_length")?, usize::min);
     let architecture = Architecture {
         width,
         layers: needed("block_count")?,
@@ -114,17 +170,21 @@ pub(super) fn shape(header: &GgufHeader) -> Result<ModelShape, ModelError> {
         tied: !header.tensors.contains_key("output.weight"),
         lines: 0,
         columns: 0,
-        context: needed("context_length")?,
+        context,
     };
     let embedding = header.tensors.get("token_embd.weight");
     let vocabulary = embedding.and_then(|tensor| tensor.shape.first().copied()).unwrap_or_default();
-    architecture.shape(vocabulary).map_err(|error| ModelError::Architecture {
+    let shape = architecture.shape(vocabulary).map_err(|error| ModelError::Architecture {
         path: header.path.clone(),
         error,
+    })?;
+    Ok(ModelShape {
+        qk_norm: family == QWEN3,
+        ..shape
     })
 }
 
 /// The number with the fewest digits that is the same in f32, the type in GGUF files: 1e-5 instead of 9.99999974e-6.
-fn shortest(number: f64) -> f64 {
+pub(super) fn shortest(number: f64) -> f64 {
     (number as f32).to_string().parse().unwrap_or(number)
 }

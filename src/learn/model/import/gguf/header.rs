@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::model::ModelError;
+use crate::model::{ModelError, stand_in};
 
 const MAGIC: &[u8; 4] = b"GGUF";
 /// Version 1 had lengths of 32 bits; no program writes it any more.
@@ -63,6 +63,7 @@ impl GgufHeader {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
         let mut reader = GgufReader::open(path)?;
         if &reader.take::<4>()? != MAGIC {
+            reader.check_own_content()?;
             return Err(reader.wrong(0, "not a GGUF file".to_owned()));
         }
         let version = reader.number32()?;
@@ -200,6 +201,16 @@ impl GgufReader {
             at: 0,
             length,
         })
+    }
+
+    /// Checks that the content is the file's own, not what stands for it.
+    fn check_own_content(&mut self) -> Result<(), ModelError> {
+        self.seek(0)?;
+        let bytes = self.file.fill_buf().map_err(|error| ModelError::Read {
+            path: self.path.clone(),
+            error,
+        })?;
+        stand_in::check(&self.path, bytes)
     }
 
     fn wrong(&self, at: u64, problem: String) -> ModelError {

@@ -12,6 +12,7 @@ use std::path::Path;
 use candle_core::quantized::GgmlDType;
 use safetensors::tensor::Dtype;
 
+use super::hub::fused;
 use super::tensor::{Encoding, SourceTensor};
 use super::write;
 use crate::model::{ModelError, ModelShape};
@@ -20,49 +21,62 @@ use header::{GgufHeader, GgufTensor};
 /// The supported architectures.
 const LLAMA: &str = "llama";
 const QWEN2: &str = "qwen2";
+const QWEN3: &str = "qwen3";
+/// Its matrices are joined as in Hugging Face's folders.
+const PHI3: &str = "phi3";
 
 pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
     let header = GgufHeader::read(source)?;
-    let mut shape = fields::shape(&header)?;
+    let family = fields::family(&header)?;
+    let mut shape = fields::shape(&header, family)?;
     let tokenizer = vocabulary::tokenizer(&header, &shape)?;
     let file = File::open(source).map_err(|error| ModelError::Read {
         path: source.to_owned(),
         error,
     })?;
-    shape.rope_scaling = rope::scaling(&header, &shape, &file)?;
-    write(&shape, &tokenizer, &tensors(&header, &shape, &file)?, out)
+    shape.rope_scaling = rope::scaling(&header, family, &shape, &file)?;
+    write(&shape, &tokenizer, &tensors(&header, family, &shape, &file)?, out)
 }
 
 /// The tensors of `shape`, each with its position in the file.
-fn tensors<'a>(header: &'a GgufHeader, shape: &ModelShape, file: &'a File) -> Result<Vec<SourceTensor<'a>>, ModelError> {
+fn tensors<'a>(header: &'a GgufHeader, family: &str, shape: &ModelShape, file: &'a File) -> Result<Vec<SourceTensor<'a>>, ModelError> {
     let path = &header.path;
     if shape.is_deeper_than(header.tensors.len()) {
         let (path, name) = (path.clone(), format!("blk.{}.attn_norm.weight", shape.layers - 1));
         return Err(ModelError::Missing { path, name });
     }
     let parameters = shape.parameters();
-    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (names::gguf_name(name), name.clone())).collect();
-    let known = |name: &&String| name.as_str() == rope::ROPE_FACTORS || wanted.iter().any(|(theirs, _)| theirs == *name);
+    let whole = |name: &str| fused(shape, name).filter(|_| family == PHI3);
+    let theirs = |name: &String| names::gguf_name(&whole(name).map_or_else(|| name.clone(), |(whole, ..)| whole));
+    let wanted: Vec<(String, String)> = parameters.keys().map(|name| (theirs(name), name.clone())).collect();
+    let known = |name: &&String| rope::is_known(name) || wanted.iter().any(|(theirs, _)| theirs == *name);
     if let Some(name) = header.tensors.keys().find(|name| !known(name)) {
         let (path, name) = (path.clone(), name.clone());
         return Err(ModelError::Stranger { path, name });
     }
-    let turns_neighbours = header.text("general.architecture")? == Some(LLAMA);
     let tensors = wanted.into_iter().map(|(theirs, name)| {
         let expected = parameters.get(&name).cloned().unwrap_or_default();
         let Some(placed) = header.tensors.get(&theirs) else {
             let path = path.clone();
             return Err(ModelError::Missing { path, name: theirs });
         };
-        let encoding = check_tensor(header, &theirs, &expected, placed)?;
+        let columns = expected.last().copied().unwrap_or_default();
+        let (first, whole) = match whole(&name) {
+            Some((_, first, rows)) => (first, vec![rows, columns]),
+            None => (0, expected.clone()),
+        };
+        let encoding = check_tensor(header, &theirs, &whole, placed)?;
+        // It is less than the size of the whole, which was found to lie within the file.
+        let before = encoding.bytes(first * columns).unwrap_or_default() as u64;
         Ok(SourceTensor {
-            paired: (turns_neighbours && names::is_paired(&name)).then_some(shape.head_dim),
+            paired: (family == LLAMA && names::is_paired(&name)).then_some(shape.head_dim),
             name,
             shape: expected,
             path,
             file,
-            start: placed.start,
+            start: placed.start + before,
             encoding,
+            added: None,
         })
     });
     let tensors = tensors.collect::<Result<Vec<_>, _>>()?;

@@ -1,8 +1,10 @@
 //! The names of tensors in GGUF files.
 
 /// Hugging Face's names of a layer's parts, and GGUF's.
-const LAYER_PARTS: [(&str, &str); 9] = [
+const LAYER_PARTS: [(&str, &str); 13] = [
     ("input_layernorm", "attn_norm"),
+    ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"),
     ("self_attn.q_proj", "attn_q"),
     ("self_attn.k_proj", "attn_k"),
     ("self_attn.v_proj", "attn_v"),
@@ -11,6 +13,9 @@ const LAYER_PARTS: [(&str, &str); 9] = [
     ("mlp.gate_proj", "ffn_gate"),
     ("mlp.up_proj", "ffn_up"),
     ("mlp.down_proj", "ffn_down"),
+    // Phi-3's joined matrices.
+    ("self_attn.qkv_proj", "attn_qkv"),
+    ("mlp.gate_up_proj", "ffn_up"),
 ];
 
 /// GGUF's name for one of our weights.
