@@ -16,7 +16,7 @@ use learn::trainer::{self, ReadModel, Recipe, TrainError, TrainingData, Training
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
-    version: 2,
+    version: 3,
     inputs: &[
         Input::one("data", PortType::Dataset),
         Input::maybe("base", PortType::Model),

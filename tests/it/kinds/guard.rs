@@ -24,7 +24,7 @@ const OUTPUTS: [(&str, u32, &str); 10] = [
     ("mix", 2, "dd5d5f159322"),
     ("sample", 3, "64e5a222b71a"),
     ("split", 1, "423b57def72e"),
-    ("train", 2, "e657526055ae"),
+    ("train", 3, "e657526055ae"),
 ];
 
 /// By task: the start of the digest of the problems that `generate` draws for the params below.
