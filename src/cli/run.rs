@@ -97,6 +97,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
             keep_going: settings.keep_going,
         },
         device: settings.device().to_owned(),
+        patience: sources::patience(settings),
         run: run_name(),
         remotes: remotes.clone(),
         origin: RunOrigin {

@@ -41,6 +41,8 @@ struct Eval {
     stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
     max_tokens: usize,
+    /// The most rows that may have no answer, because their prompt is too long. They count as wrong.
+    max_failed: u64,
     /// The engine that computes.
     engine: Engine,
     /// The number format.
@@ -53,6 +55,7 @@ impl Default for Eval {
             ask: vec![0],
             stop: Vec::new(),
             max_tokens: 0,
+            max_failed: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
         }
@@ -101,7 +104,8 @@ impl Stage for Eval {
             done: 0,
             total: 0,
         };
-        asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
+        asker.total = asker.requests(&sets);
+        asker.check_lengths(&sets, self.max_failed)?;
         let mut measurement = Measurement::start(context)?;
         for rows in &sets {
             measurement.add(&asker.answers(rows)?)?;

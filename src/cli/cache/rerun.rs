@@ -134,6 +134,7 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
             .collect(),
         threads: exec::cores(),
         device: "cpu".to_owned(),
+        patience: lab::http::PATIENCE.as_secs(),
         stage: StageName::default(),
         experiment: String::new(),
         run: String::new(),
@@ -144,7 +145,7 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
     worker.start(0, &order, &workspace.path().join("log")).map_err(CliError::Program)?;
     loop {
         match worker.next(MESSAGE_TIMEOUT) {
-            None => {}
+            None | Some((_, WorkerMessage::Warned { .. })) => {}
             Some((_, WorkerMessage::Progress(progress))) => {
                 line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit));
             }

@@ -89,6 +89,8 @@ pub struct Settings {
     pub keep_going: bool,
     /// Whether sources are never fetched: what is not on this machine is missing.
     pub offline: bool,
+    /// How long a request to a server that fails for a moment is sent again, in seconds (left out: 600; 0: not at all).
+    pub patience: Option<u64>,
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
     /// Stores elsewhere, asked in this order for what the store has not.

@@ -84,7 +84,7 @@ impl Executor for LocalExecutor {
                 .map_while(Result::ok)
             {
                 if let Ok(message) = serde_json::from_str::<WorkerMessage>(&line) {
-                    ended |= !matches!(message, WorkerMessage::Progress(_));
+                    ended |= !matches!(message, WorkerMessage::Progress(_) | WorkerMessage::Warned { .. });
                     let _ = messages.send((index, message));
                 }
             }

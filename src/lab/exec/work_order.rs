@@ -22,6 +22,8 @@ pub struct WorkOrder {
     pub inputs: BTreeMap<String, Vec<PathBuf>>,
     pub threads: usize,
     pub device: String,
+    /// How long a request to a server that fails is sent again, in seconds.
+    pub patience: u64,
     /// For the record.
     pub stage: StageName,
     pub experiment: String,
@@ -31,11 +33,15 @@ pub struct WorkOrder {
     pub sign: Option<PathBuf>,
 }
 
-/// A message from a worker: one JSON object per line on its standard output. The last one is not `Progress`.
+/// A message from a worker: one JSON object per line on its standard output. The last one is none of the first two.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerMessage {
     Progress(Progress),
+    /// A problem that does not end the stage.
+    Warned {
+        message: String,
+    },
     /// The outputs and the record are in the store.
     Done {
         outputs: Outputs,

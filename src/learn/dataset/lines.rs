@@ -248,6 +248,7 @@ mod tests {
                 sample: 3,
                 response: "…".into(),
                 tokens: 7,
+                failed: None,
             })
             .into();
         write(&path, &answers).unwrap();

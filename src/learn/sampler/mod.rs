@@ -7,6 +7,8 @@ mod queue;
 mod slots;
 mod stop;
 
+use std::collections::BTreeMap;
+
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
 
@@ -145,6 +147,16 @@ where
     let mut done = BatchSampler::new(asked, decoder, Queue::new(waiting, slots), slots).answer(run)?;
     done.sort_by_key(|(number, _)| *number);
     Ok(done.into_iter().map(|(_, response)| response).collect())
+}
+
+/// The requests whose prompts are longer than the model's context, by number, with their lengths in tokens.
+///
+/// # Errors
+/// When the tokenizer fails.
+pub fn too_long<W>(model: &Model<W>, requests: &[Request]) -> Result<BTreeMap<usize, usize>, SampleError> {
+    let lengths = requests.iter().map(|request| Ok(model.tokenizer.prompt(&request.prompt)?.len()));
+    let lengths = lengths.collect::<Result<Vec<usize>, SampleError>>()?.into_iter().enumerate();
+    Ok(lengths.filter(|(_, length)| *length > model.shape.context).collect())
 }
 
 fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {

@@ -58,6 +58,8 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             device: "cpu",
             memory: None,
             progress: &|_| {},
+            warn: &|_| {},
+            patience: std::time::Duration::ZERO,
             stop: &|| false,
         })
         .unwrap();
@@ -80,6 +82,7 @@ fn the_page_s_task_is_generated_and_measured() {
                 sample: 0,
                 response,
                 tokens,
+                failed: None,
             });
         }
     }

@@ -20,6 +20,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use super::Executor;
 use super::origin::RunOrigin;
@@ -35,6 +36,8 @@ use run_loop::RunLoop;
 pub struct RunOptions {
     pub limits: RunLimits,
     pub device: String,
+    /// How long a request to a server that fails is sent again.
+    pub patience: Duration,
     /// The run's name: its folder in the store.
     pub run: String,
     /// Remote stores that inputs may come from and that results are uploaded to.

@@ -44,6 +44,7 @@ impl<'a> OrderWriter<'a> {
             inputs: stages.input_paths(index),
             threads,
             device: self.options.device.clone(),
+            patience: self.options.patience.as_secs(),
             stage: node.name.clone(),
             experiment: self.experiment.to_owned(),
             run: self.options.run.clone(),

@@ -254,6 +254,7 @@ impl Bench {
                 keep_going: self.keep_going,
             },
             device: "cpu".to_owned(),
+            patience: Duration::ZERO,
             run: "r".to_owned(),
             remotes: Remotes::none(),
             origin: RunOrigin::default(),

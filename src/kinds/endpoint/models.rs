@@ -1,0 +1,99 @@
+//! The server's list of models, which is waited for while the server loads.
+
+use std::time::{Instant, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::blocking::Client;
+use serde::Deserialize;
+
+use super::reply::{self, ReplyBody};
+use super::{Endpoint, gave_up};
+use crate::endpoint::gather::Waiting;
+use lab::http::{self, Retries, clean, what_it_says};
+use lab::stage::failed;
+use lab::stage::{StageContext, StageError};
+
+#[derive(Deserialize)]
+struct ModelList {
+    data: Vec<ServedModel>,
+}
+
+#[derive(Deserialize)]
+struct ServedModel {
+    id: String,
+    /// Other names, from servers that support them (llama.cpp).
+    #[serde(default)]
+    aliases: Vec<String>,
+}
+
+impl Endpoint {
+    /// The name under which the server lists the model. Waits while the server loads it, half as long again as a request: until it has
+    /// read the weights, a server may refuse connections (vLLM) or answer with an error (llama.cpp).
+    pub(super) fn wait_for_model(self, client: &Client, context: &StageContext<'_>) -> Result<(Self, String), StageError> {
+        let address = self.address("models");
+        let mut retries = Retries::new(self.patience.mul_f64(1.5), u64::from(std::process::id()));
+        let mut waiting = Waiting::new(context);
+        loop {
+            let (client, asked) = (client.clone(), address.clone());
+            let attempt = move || {
+                let response = client.get(asked).send().map_err(|error| reply::no_response(&error))?;
+                let (url, named) = (response.url().to_string(), http::retry_after(response.headers(), SystemTime::now()));
+                Ok((ReplyBody::of(response), url, named))
+            };
+            let response = http::unless_stopped(attempt, &mut || (context.stop)()).ok_or(StageError::Stopped)?;
+            let (cause, named) = match response {
+                Ok((list, _, named)) if http::is_temporary(list.status) => (said(&list), named),
+                Ok((ReplyBody { cut: Some(cut), .. }, ..)) => (clean(&cut), None),
+                Ok((list, url, _)) => return self.find_model(&address, &list, &url).map(|id| (self, id)),
+                Err(reply::Reply::Passing { cause, named }) => (cause, named),
+                Err(reply::Reply::Unreachable(cause)) => return Err(failed(format!("cannot reach {address}: {cause}"))),
+                Err(other) => return Err(failed(format!("cannot reach {address}: {other:?}"))),
+            };
+            let (now, cause) = (Instant::now(), self.without_key(cause));
+            let pause = retries
+                .failed(now, named)
+                .map_err(|given_up| failed(format!("{address} {}", gave_up(&given_up, &cause))))?;
+            waiting.failing(&format!("{address} ({cause})"), retries.failing_for(now), pause);
+            if !http::pause(pause, &mut || (context.stop)()) {
+                return Err(StageError::Stopped);
+            }
+        }
+    }
+
+    /// The model's id in the list that the server sent.
+    fn find_model(&self, address: &str, list: &ReplyBody, url: &str) -> Result<String, StageError> {
+        let status = list.status;
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(failed(format!("{address} answers {status}: {}", self.access_refused())));
+        }
+        let models = serde_json::from_slice::<ModelList>(&list.body).map_err(|_| {
+            let redirected = if url == address {
+                String::new()
+            } else {
+                format!(" (redirected to {})", clean(url))
+            };
+            let said = self.without_key(said(list));
+            failed(format!("{address}{redirected} answers without a list of models: {said}"))
+        })?;
+        let is_served = |model: &&ServedModel| model.id == self.served || model.aliases.contains(&self.served);
+        if let Some(model) = models.data.iter().find(is_served) {
+            return Ok(model.id.clone());
+        }
+        let names: Vec<&str> = models.data.iter().map(|model| model.id.as_str()).collect();
+        Err(failed(format!(
+            "{address} has no model `{}` (it serves: {})",
+            self.served,
+            clean(&names.join(", "))
+        )))
+    }
+}
+
+/// `502 Bad Gateway: the server is starting`.
+fn said(list: &ReplyBody) -> String {
+    let said = what_it_says(&list.body);
+    if said.is_empty() {
+        list.status.to_string()
+    } else {
+        format!("{}: {said}", list.status)
+    }
+}
