@@ -33,6 +33,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[],
     named: &[(SOURCE, "sources")],
     command_line: Some("run"),
+    implied: &[],
     parse,
     schema: || schema_for!(CommandStage),
     follows_seed: true,

@@ -23,6 +23,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     command_line: None,
+    implied: &[],
     parse,
     schema: || schema_for!(Eval),
     follows_seed: true,

@@ -26,6 +26,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     named: &[],
     command_line: None,
+    implied: &[],
     parse,
     schema,
     follows_seed: false,

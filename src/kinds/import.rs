@@ -27,6 +27,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[],
     named: &[(SOURCE, "sources")],
     command_line: None,
+    implied: &[],
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,

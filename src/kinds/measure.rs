@@ -20,6 +20,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     command_line: None,
+    implied: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,

@@ -24,6 +24,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
     command_line: None,
+    implied: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Mix),
     follows_seed: true,

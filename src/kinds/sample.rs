@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
@@ -11,7 +11,7 @@ use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
@@ -25,6 +25,16 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[("prompt", "prompts")],
     command_line: None,
+    implied: &[
+        ImpliedParam {
+            path: &["served"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["prompt"],
+            value: || Value::Null,
+        },
+    ],
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,
@@ -67,10 +77,8 @@ struct Sample {
     #[serde(skip_serializing)]
     api_key_env: Option<String>,
     /// The name under which the server serves the model.
-    #[serde(skip_serializing_if = "Option::is_none")]
     served: Option<String>,
     /// The prompt of a served model, as in `train`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<String>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
@@ -303,11 +311,11 @@ pub(super) fn check_stop(stop: &[String]) -> Result<(), ParamError> {
 }
 
 impl Stage for Sample {
-    fn params(&self) -> serde_json::Value {
+    fn params(&self) -> Value {
         json!(self)
     }
 
-    fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
+    fn unkeyed_params(&self) -> serde_json::Map<String, Value> {
         let Some(endpoint) = &self.endpoint else {
             return serde_json::Map::new();
         };

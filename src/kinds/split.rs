@@ -28,6 +28,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     named: &[],
     command_line: None,
+    implied: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Split),
     follows_seed: false,

@@ -2,13 +2,13 @@
 
 use schemars::schema_for;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::check_numbers;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::engine;
 use learn::model::{self, Architecture};
 use learn::tokenizer::TokenizerStyle;
@@ -26,6 +26,33 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
     command_line: None,
+    implied: &[
+        // A training with a base takes the base's.
+        ImpliedParam {
+            path: &["model"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["model", "head_dim"],
+            value: || json!(0),
+        },
+        ImpliedParam {
+            path: &["model", "qkv_bias"],
+            value: || json!(false),
+        },
+        ImpliedParam {
+            path: &["model", "rope_scaling"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["frozen"],
+            value: || json!([]),
+        },
+        ImpliedParam {
+            path: &["lora"],
+            value: || Value::Null,
+        },
+    ],
     parse,
     schema: || schema_for!(Recipe),
     follows_seed: true,
@@ -90,7 +117,7 @@ fn check_lora(recipe: &Recipe, given: &[&str]) -> Result<(), ParamError> {
 }
 
 impl Stage for TrainStage {
-    fn params(&self) -> serde_json::Value {
+    fn params(&self) -> Value {
         json!(self.0)
     }
 

@@ -119,7 +119,7 @@ fn run(
         .ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))?;
     let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params(order).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
+    let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
     let held = stage.secret().and_then(secret_of);
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
@@ -218,8 +218,8 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
 }
 
 /// The stage's params: those in the key, but for the content of its source, and those that are not.
-fn params(order: &WorkOrder) -> serde_json::Value {
-    let mut params = order.fingerprint.params.clone();
+fn params(order: &WorkOrder, kind: &Kind) -> serde_json::Value {
+    let mut params = kind.with_implied(order.fingerprint.params.clone());
     if let Some(params) = params.as_object_mut() {
         params.remove(CONTENT);
         params.extend(order.unkeyed_params.clone());

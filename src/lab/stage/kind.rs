@@ -3,7 +3,7 @@
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Input, Output, StageContext, StageError};
+use super::{ImpliedParam, Input, Output, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError};
 use crate::source::Source;
 
@@ -26,6 +26,9 @@ pub struct Kind {
     /// The param whose items are the words of a command line, for kinds that start a program: those that are paths of files are
     /// [`Argument`]s of these when the params are read.
     pub command_line: Option<&'static str>,
+    /// The params that were added after stages of this kind had been computed. A new param goes here, or every stage of the kind runs
+    /// again.
+    pub implied: &'static [ImpliedParam],
     /// Reads a stage's params (all fields of the stage but `kind`, `for`, `seed` and the input ports), given the names of the input
     /// ports at which there is something.
     pub parse: Parse,
@@ -45,7 +48,7 @@ impl Kind {
 
 /// One stage with its params read and checked.
 pub trait Stage {
-    /// The params after defaults, as they enter the key.
+    /// The params after defaults. All of them enter the key, but at values that were implied before a param existed ([`Kind::key_params`]).
     fn params(&self) -> Value;
 
     /// Params that are no part of the key, because they only locate something: paths of files, addresses. Together

@@ -4,10 +4,12 @@
 
 mod argument;
 mod context;
+mod implied;
 mod kind;
 mod port;
 
 pub use argument::Argument;
 pub use context::{StageContext, StageError, failed};
+pub use implied::ImpliedParam;
 pub use kind::{Kind, Parse, Stage};
 pub use port::{Input, Output, PortType, is_port};

@@ -18,17 +18,14 @@ pub struct Architecture {
     /// Number of key/value heads; divides `heads` (0: as many as `heads`).
     pub kv_heads: usize,
     /// Width of one head (0: `width` / `heads`).
-    #[serde(skip_serializing_if = "is_zero")]
     pub head_dim: usize,
     /// Width of the SwiGLU feed-forward layer (0: 8/3 of `width`, rounded up to a multiple of 16).
     pub feed_forward: usize,
     /// Whether queries, keys and values have biases, as in Qwen2.
-    #[serde(skip_serializing_if = "is_false")]
     pub qkv_bias: bool,
     /// Base of the rotary position embedding.
     pub rope_theta: f64,
     /// Llama 3's scaling of the rotary positions. Default: no scaling.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<Llama3Scaling>,
     /// Epsilon of the RMS norms.
     pub norm_epsilon: f64,

@@ -14,14 +14,13 @@ use crate::model::{Architecture, Lora, PRESETS};
 use crate::tokenizer::TokenizerStyle;
 
 /// The params of `train`, with defaults filled in.
-// All of them enter the key of the stage: a new field must not be serialised at the value that was implied before it existed, or every
-// training runs again (see `frozen` and `lora`).
+// All of them enter the key of the stage: a new field needs a line in the kind's table of implied values, or every training runs again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recipe {
     /// The decoder: a preset's name (`tiny`, `small`, `medium`), the name of a table under `[models]`, or such a table. Left out, it
     /// is the base's, or `tiny` without one.
-    #[serde(deserialize_with = "architecture", skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "architecture")]
     #[schemars(schema_with = "architecture_schema")]
     pub model: Option<Architecture>,
     /// How texts are split into tokens. With a base, the base's tokenizer is used.
@@ -79,11 +78,9 @@ pub struct Recipe {
     #[schemars(range(min = 0.0))]
     pub clip: f64,
     /// Weights that are not trained, by name; `*` matches any text. Only for the engine `cpu`.
-    #[serde(skip_serializing_if = "Frozen::is_empty")]
     pub frozen: Frozen,
     /// Trains adapters of a base (LoRA) instead of its weights. The model is the base with the adapters merged. The adapters are also stored in
     /// `adapter/`, in PEFT's format.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lora: Option<Lora>,
     /// The engine that computes.
     pub engine: Engine,
@@ -181,7 +178,7 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc
     struct ArchitectureVisitor;
 
     impl<'de> Visitor<'de> for ArchitectureVisitor {
-        type Value = Architecture;
+        type Value = Option<Architecture>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(
@@ -191,18 +188,24 @@ fn architecture<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc
             )
         }
 
-        fn visit_str<E: Error>(self, name: &str) -> Result<Architecture, E> {
-            Architecture::preset(name).ok_or_else(|| E::unknown_variant(name, PRESETS))
+        fn visit_none<E>(self) -> Result<Option<Architecture>, E> {
+            Ok(None)
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Architecture, A::Error> {
+        fn visit_str<E: Error>(self, name: &str) -> Result<Option<Architecture>, E> {
+            Architecture::preset(name)
+                .map(Some)
+                .ok_or_else(|| E::unknown_variant(name, PRESETS))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Option<Architecture>, A::Error> {
             let architecture = Architecture::deserialize(MapAccessDeserializer::new(table))?;
             architecture.check().map_err(A::Error::custom)?;
-            Ok(architecture)
+            Ok(Some(architecture))
         }
     }
 
-    deserializer.deserialize_any(ArchitectureVisitor).map(Some)
+    deserializer.deserialize_any(ArchitectureVisitor)
 }
 
 fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {

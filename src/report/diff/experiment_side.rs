@@ -40,7 +40,7 @@ fn without_selected_axes(member: &StageName, selection: &Selection) -> StageName
 fn facts_of_node(plan: &Plan, index: NodeIndex, node: &Node, entry: &PlanEntry, scores: &Scores) -> StageFacts {
     let mut facts = StageFacts::new();
     add_value(&mut facts, FactKind::Kind, "", &Value::from(node.kind.name));
-    add_value(&mut facts, FactKind::Param, "", &node.stage.params());
+    add_value(&mut facts, FactKind::Param, "", &node.canonical);
     if let Some(seed) = node.seed {
         add_value(&mut facts, FactKind::Seed, "", &Value::from(seed));
     }

@@ -9,4 +9,5 @@ mod importing;
 mod measuring;
 mod mixing;
 mod params;
+mod pinned;
 mod splitting;

@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 
 use super::bench::{kind, parse, parse_given};
 
+/// The params as they enter the key.
+fn key_params(name: &str, params: &str) -> Value {
+    kind(name).key_params(parse(name, params).unwrap().as_ref())
+}
+
 fn refusal(kind: &str, params: &str) -> String {
     let error = parse(kind, params).err().unwrap();
     format!("{}: {}", error.path.join("."), error.problem)
@@ -23,7 +28,7 @@ fn defaults_enter_the_key() {
         let explicit = parse(kind, params).unwrap().params();
         assert!(explicit.is_object(), "{kind}");
     }
-    assert_json_snapshot!(parse("sample", "").unwrap().params(), @r#"
+    assert_json_snapshot!(key_params("sample", ""), @r#"
     {
       "ask": [
         -1,
@@ -39,7 +44,7 @@ fn defaults_enter_the_key() {
       "top_p": null
     }
     "#);
-    assert_json_snapshot!(parse("eval", "").unwrap().params(), @r#"
+    assert_json_snapshot!(key_params("eval", ""), @r#"
     {
       "ask": [
         0
@@ -50,7 +55,7 @@ fn defaults_enter_the_key() {
       "stop": []
     }
     "#);
-    assert_json_snapshot!(parse("mix", "").unwrap().params(), @r#"
+    assert_json_snapshot!(key_params("mix", ""), @r#"
     {
       "mode": "new"
     }
@@ -159,7 +164,7 @@ fn what_is_frozen_is_checked_against_the_model_and_left_out_where_it_is_nothing(
     assert_snapshot!(refusal("train", "frozen = ['model.layers.2.*']").split(" (known").next().unwrap(), @"frozen: `frozen` has the pattern `model.layers.2.*`, which matches no weight");
     assert_snapshot!(refusal("train", "frozen = ['*']"), @"frozen: `frozen` matches all weights; nothing would be trained");
     assert_snapshot!(refusal("train", "frozen = ['model.norm.weight']\nengine = 'candle'"), @r#"frozen: the engine `candle` cannot freeze weights; set `engine = "cpu"` to use `frozen`"#);
-    let params = |params| parse("train", params).unwrap().params();
+    let params = |params| key_params("train", params);
     assert_eq!(params("frozen = []"), params(""));
     assert_eq!(params("").get("frozen"), None);
     assert_ne!(params("frozen = ['model.norm.weight']"), params(""));
@@ -174,7 +179,7 @@ fn a_base_brings_its_tokenizer_and_its_shape() {
     assert_snapshot!(wrong("tokenizer = 'word'", &["data", "base"]), @r#"tokenizer: with a `base` the tokenizer is the base's; leave it out, or write "auto""#);
     assert_snapshot!(wrong("", &["base", "data", "vocabulary"]), @"vocabulary: with a `base` the tokenizer is the base's; give `vocabulary` to the base's training");
     // Without a base the default is written out, so that it may be left out; with one, nothing is said of the shape.
-    let params = |params, given: &[&str]| parse_given("train", params, given).unwrap().params();
+    let params = |params, given: &[&str]| kind("train").key_params(parse_given("train", params, given).unwrap().as_ref());
     assert_eq!(params("", &["data"]), params("model = 'tiny'", &["data", "vocabulary"]));
     assert_eq!(params("", &["data", "base"]).get("model"), None);
     let small = parse("train", "model = 'small'").unwrap();

@@ -27,6 +27,7 @@ static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::File)],
     named: &[],
     command_line: None,
+    implied: &[],
     parse: |_, _| Ok(Box::new(FakeStage)),
     schema: schemars::Schema::default,
     follows_seed: false,

@@ -67,7 +67,7 @@ impl Merger {
         let links = |(port, edges): &(String, Vec<_>)| Some((port.clone(), edges.iter().map(link).collect::<Option<Vec<_>>>()?));
         let inputs: Vec<(String, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
         let seed = stage.draws().then_some(draft.seed);
-        let (canonical, numerics) = (stage.params(), stage.numerics());
+        let (canonical, numerics) = (kind.key_params(stage.as_ref()), stage.numerics());
         match self.nodes.entry((
             kind.name,
             identity(stage.as_ref(), &canonical, numerics.as_deref()),

@@ -1,0 +1,52 @@
+//! Params that were added to a kind after stages of it had been computed, and how they stay out of the keys of these.
+
+use serde_json::Value;
+
+use super::{Kind, Stage};
+
+/// A param that was added to a kind later, with the value that was implied before it existed. At that value it is not written to the key,
+/// so that stages from before keep theirs.
+///
+/// The value is frozen: it is what earlier versions of the kind computed, and stays when the param's default changes.
+pub struct ImpliedParam {
+    /// The param; for a field of a table, the names that lead to it: `["model", "head_dim"]`.
+    pub path: &'static [&'static str],
+    /// What was implied.
+    pub value: fn() -> Value,
+}
+
+impl Kind {
+    /// The params of a stage as they enter its key: all but those that have the value that was implied before they existed.
+    pub fn key_params(&self, stage: &dyn Stage) -> Value {
+        let mut params = stage.params();
+        for implied in self.implied {
+            if let Some((param, tables)) = implied.path.split_last()
+                && let Some(fields) = tables
+                    .iter()
+                    .try_fold(&mut params, |at, table| at.get_mut(*table))
+                    .and_then(Value::as_object_mut)
+                && fields.get(*param) == Some(&(implied.value)())
+            {
+                fields.remove(*param);
+            }
+        }
+        params
+    }
+
+    /// Adds to the params of a key ([`Kind::key_params`]) the implied values that they leave out, so that they read as the stage that they
+    /// were written for, whatever the defaults are now.
+    pub fn with_implied(&self, mut params: Value) -> Value {
+        for implied in self.implied {
+            if let Some((param, tables)) = implied.path.split_last()
+                && let Some(fields) = tables
+                    .iter()
+                    .try_fold(&mut params, |at, table| at.get_mut(*table))
+                    .and_then(Value::as_object_mut)
+                && !fields.contains_key(*param)
+            {
+                fields.insert((*param).to_owned(), (implied.value)());
+            }
+        }
+        params
+    }
+}

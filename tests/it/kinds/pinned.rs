@@ -1,0 +1,105 @@
+//! Keys hold from one release to the next.
+
+use lab::fingerprint::Fingerprint;
+use lab::hash::Digest;
+use serde_json::{Value, json};
+
+use super::bench::{kind, parse_given};
+
+/// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
+const KEYS: [(&str, &str, &[&str], &str); 20] = [
+    ("command", "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }", &[], "9398d3986e65"),
+    (
+        "command",
+        "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }\nparams = { a = 1, b = [1.5, 'x'] }\nenv = { A = 'b' }\nthreaded = true",
+        &["data"],
+        "3480466a0b83",
+    ),
+    ("eval", "", &["model", "data"], "999fd0b14d47"),
+    (
+        "eval",
+        "ask = [0, -1]\nstop = ['x']\nmax_tokens = 9\ndtype = 'bf16'",
+        &["model", "data"],
+        "0ae551dbf906",
+    ),
+    ("filter", "", &["answers"], "add6949a265e"),
+    ("filter", "steps = 'valid'", &["answers"], "fa0017005ccd"),
+    ("generate", "task = 'addition'", &[], "d6fb0947a353"),
+    ("generate", "task = 'algebra'", &[], "73cdc3ca48af"),
+    ("generate", "task = 'direction'", &[], "89049bde7367"),
+    ("generate", "task = 'basics'", &[], "31307d896fdb"),
+    ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "8eb11e63675e"),
+    ("measure", "", &["answers"], "98a0a7520f0d"),
+    ("mix", "", &["full"], "614e14c530a2"),
+    ("sample", "", &["model", "data"], "a62257619a88"),
+    (
+        "sample",
+        "endpoint = 'http://127.0.0.1:1/v1'\nserved = 'x'\nprompt = 'numbered'\nmax_tokens = 9\ntemperature = 0.7\ntop_p = 0.9\nsamples = 2",
+        &["data"],
+        "6196b421b6a1",
+    ),
+    ("split", "steps = 1\ntrain = 1\ndevelopment = 1", &["training", "testing"], "dedb2f5ea95b"),
+    ("train", "", &["data"], "65512820eb4b"),
+    ("train", "lora = { rank = 4 }\nepochs = 2\naccumulate = 2", &["data", "base"], "c03c94f1cb3a"),
+    (
+        "train",
+        "frozen = ['model.embed_tokens.weight']\nprompt = 'numbered'",
+        &["data"],
+        "a23f3e19e4e0",
+    ),
+    (
+        "train",
+        "model = { width = 32, heads = 2, head_dim = 8, qkv_bias = true }\nsteps = 7",
+        &["data"],
+        "630e620f372b",
+    ),
+];
+
+fn key(name: &str, params: &str, given: &[&str]) -> Digest {
+    let kind = kind(name);
+    let stage = parse_given(name, params, given).unwrap();
+    let mut fingerprint = Fingerprint::new(name, kind.version, kind.key_params(stage.as_ref()));
+    fingerprint.seed = stage.draws().then_some(1);
+    fingerprint.numerics = stage.numerics();
+    let input = |port: &&str| ((*port).to_owned(), vec![Digest::of(port.as_bytes())]);
+    fingerprint.inputs = given.iter().map(input).collect();
+    fingerprint.key()
+}
+
+#[test]
+fn keys_are_what_they_were() {
+    let mut changed = Vec::new();
+    for (kind, params, given, pinned) in KEYS {
+        let found = key(kind, params, given).short();
+        if found != pinned {
+            changed.push(format!("{kind}, {params:?}: {pinned:?} is now {found:?}"));
+        }
+    }
+    assert!(
+        changed.is_empty(),
+        "stages in every store get other keys and run again. A param that was added needs the value that was implied before it existed, in \
+         the `implied` of its kind. Where the outputs of a kind change, raise its `version` and put the new keys into `KEYS`:\n{}",
+        changed.join("\n")
+    );
+}
+
+/// What a worker, or `cache verify --rerun`, reads from a key is the stage that the key was made for.
+#[test]
+fn implied_values_are_read_back_from_a_key() {
+    for (name, params, given, _) in KEYS {
+        let (kind, stage) = (kind(name), parse_given(name, params, given).unwrap());
+        let written = kind.with_implied(kind.key_params(stage.as_ref()));
+        assert_eq!(written, stage.params(), "{name}, {params:?}");
+    }
+}
+
+/// An implied value counts for the key alone: other values of the param are in it.
+#[test]
+fn a_param_at_its_implied_value_is_no_part_of_the_key() {
+    let params = |toml: &str| kind("train").key_params(parse_given("train", toml, &["data"]).unwrap().as_ref());
+    let bare = params("");
+    assert_eq!(params("frozen = []\nmodel = { head_dim = 0 }"), bare);
+    assert_eq!(bare["frozen"], Value::Null);
+    assert_eq!(params("frozen = ['model.norm.weight']")["frozen"], json!(["model.norm.weight"]));
+    assert_eq!(params("model = { head_dim = 8 }")["model"]["head_dim"], json!(8));
+}
