@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Written;
+use lab::http::WaitNotice;
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
@@ -19,10 +20,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// How long the requests in flight are waited for when another one has failed.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
-/// A failure that is over sooner is not told.
-const SHORT_WAIT: Duration = Duration::from_secs(1);
-/// The shortest time between two words about waiting.
-const TELL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The text that the model generated for one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,8 +35,8 @@ pub(super) enum News {
     Answered(Completion),
     /// The server does not answer this request.
     Refused { at: usize, why: String },
-    /// The request failed, and will be sent again after the pause. `since` is how long it has been failing.
-    Failing { waiting: String, since: Duration, pause: Duration },
+    /// The request failed, and will be sent again after the pause.
+    Failing { what: String, failing: Duration, pause: Duration },
     /// The request failed for too long.
     GivenUp {
         at: usize,
@@ -58,7 +55,7 @@ pub(super) struct Gathered<'a> {
     requests: usize,
     /// Where answers are kept.
     file: File,
-    waiting: Waiting<'a>,
+    notice: WaitNotice,
     last_answer: Option<Instant>,
 }
 
@@ -71,7 +68,7 @@ impl<'a> Gathered<'a> {
             written,
             requests,
             file,
-            waiting: Waiting::new(context),
+            notice: WaitNotice::default(),
             last_answer: None,
         })
     }
@@ -121,12 +118,14 @@ impl<'a> Gathered<'a> {
         match news {
             News::Answered(completion) => {
                 self.last_answer = Some(Instant::now());
-                self.waiting.is_over();
                 self.keep(completion)?;
                 self.tell();
             }
             News::Refused { at, why } => self.refuse(at, why),
-            News::Failing { waiting, since, pause } => self.waiting.failing(&waiting, since, pause),
+            News::Failing { what, failing, pause } => {
+                let words = self.notice.words(&what, failing, pause);
+                words.into_iter().for_each(|words| (self.context.warn)(&words));
+            }
             News::GivenUp {
                 at,
                 failing,
@@ -160,34 +159,6 @@ impl<'a> Gathered<'a> {
 
     fn tell(&self) {
         self.context.tell(self.written.len() as u64, self.requests as u64, "requests", []);
-    }
-}
-
-/// Tells the user what is waited for, now and then.
-pub(super) struct Waiting<'a> {
-    context: &'a StageContext<'a>,
-    last: Option<Instant>,
-}
-
-impl<'a> Waiting<'a> {
-    pub(super) fn new(context: &'a StageContext<'a>) -> Self {
-        Self { context, last: None }
-    }
-
-    /// A request has been failing since this time, and is sent again after the pause.
-    pub(super) fn failing(&mut self, what: &str, since: Duration, pause: Duration) {
-        let is_short = since.max(pause) < SHORT_WAIT;
-        if !is_short && self.last.is_none_or(|last| last.elapsed() >= TELL_INTERVAL) {
-            self.last = Some(Instant::now());
-            (self.context.warn)(&format!("waiting for {what}, {} s", since.as_secs()));
-        }
-    }
-
-    /// An answer has come: the next wait is another one.
-    fn is_over(&mut self) {
-        if self.last.is_some_and(|last| last.elapsed() >= TELL_INTERVAL) {
-            self.last = None;
-        }
     }
 }
 

@@ -213,8 +213,8 @@ impl Work {
                 }
             };
             let failing = News::Failing {
-                waiting: format!("{address} ({cause})"),
-                since: retries.failing_for(now),
+                what: format!("{address} ({cause})"),
+                failing: retries.failing_for(now),
                 pause,
             };
             if news.send(failing).is_err() || !http::pause(pause, &mut stop) {

@@ -8,8 +8,7 @@ use serde::Deserialize;
 
 use super::reply::{self, ReplyBody};
 use super::{Endpoint, gave_up};
-use crate::endpoint::gather::Waiting;
-use lab::http::{self, Retries, clean, what_it_says};
+use lab::http::{self, Retries, WaitNotice, clean, what_it_says};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
@@ -32,7 +31,7 @@ impl Endpoint {
     pub(super) fn wait_for_model(self, client: &Client, context: &StageContext<'_>) -> Result<(Self, String), StageError> {
         let address = self.address("models");
         let mut retries = Retries::new(self.patience.mul_f64(1.5), u64::from(std::process::id()));
-        let mut waiting = Waiting::new(context);
+        let mut notice = WaitNotice::default();
         loop {
             let (client, asked) = (client.clone(), address.clone());
             let attempt = move || {
@@ -53,7 +52,8 @@ impl Endpoint {
             let pause = retries
                 .failed(now, named)
                 .map_err(|given_up| failed(format!("{address} {}", gave_up(&given_up, &cause))))?;
-            waiting.failing(&format!("{address} ({cause})"), retries.failing_for(now), pause);
+            let words = notice.words(&format!("{address} ({cause})"), retries.failing_for(now), pause);
+            words.into_iter().for_each(|words| (context.warn)(&words));
             if !http::pause(pause, &mut || (context.stop)()) {
                 return Err(StageError::Stopped);
             }

@@ -3,7 +3,7 @@
 //! | file | part |
 //! |---|---|
 //! | `retry` | which failures may pass, and how long and how often a request is sent again |
-//! | `stop` | waits that end when they are asked to |
+//! | `stop` | waits that end when they are asked to, and that the user is told of |
 //! | `words` | what a server says of a failure, as a message shows it |
 
 mod retry;
@@ -16,7 +16,7 @@ use std::time::Duration;
 use reqwest::blocking::{Client, ClientBuilder};
 
 pub use retry::{GivenUp, PATIENCE, Retries, is_temporary, is_temporary_error, retry_after};
-pub use stop::{pause, unless_stopped};
+pub use stop::{WaitNotice, pause, unless_stopped};
 pub use words::{clean, is_page, what_it_says};
 
 /// How long opening a connection may take.

@@ -34,9 +34,41 @@ pub fn pause(pause: Duration, stop: &mut dyn FnMut() -> bool) -> bool {
     }
 }
 
+/// A wait that is over sooner is not told.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// The shortest time between two words about waiting.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Decides when the user is told of a server that is waited for.
+#[derive(Debug, Default)]
+pub struct WaitNotice {
+    last: Option<Instant>,
+}
+
+impl WaitNotice {
+    /// The words about a request that has been failing since this time and is sent again after the pause; `None` if it is no time for
+    /// words.
+    pub fn words(&mut self, what: &str, failing: Duration, pause: Duration) -> Option<String> {
+        let is_due = failing.max(pause) >= SHORT_WAIT && self.last.is_none_or(|last| last.elapsed() >= NOTICE_INTERVAL);
+        is_due.then(|| {
+            self.last = Some(Instant::now());
+            format!("waiting for {what}, {} s so far", failing.as_secs())
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_is_told_when_it_is_long_and_not_too_often() {
+        let (mut notice, second) = (WaitNotice::default(), Duration::from_secs(1));
+        assert_eq!(notice.words("x", second / 2, second / 2), None);
+        assert_eq!(notice.words("x", second * 2, second / 2).unwrap(), "waiting for x, 2 s so far");
+        assert_eq!(notice.words("x", second * 3, second), None);
+    }
 
     #[test]
     fn what_takes_long_is_abandoned_when_asked_to() {
