@@ -10,7 +10,7 @@ use super::measure::Measurement;
 use super::sample::{check_ask, check_stop};
 use crate::artifact::data_set;
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
 use learn::dataset::Row;
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
@@ -23,7 +23,10 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     command_line: None,
-    implied: &[],
+    implied: &[ImpliedParam {
+        path: &["max_failed"],
+        value: || json!(0),
+    }],
     parse,
     schema: || schema_for!(Eval),
     follows_seed: true,

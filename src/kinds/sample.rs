@@ -34,6 +34,10 @@ pub(super) static KIND: Kind = Kind {
             path: &["prompt"],
             value: || Value::Null,
         },
+        ImpliedParam {
+            path: &["max_failed"],
+            value: || json!(0),
+        },
     ],
     parse,
     schema: || schema_for!(Sample),

@@ -188,7 +188,7 @@ mod tests {
     fn what_was_kept_is_read_and_a_line_that_was_cut_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answers.jsonl");
-        let kept = "{\"at\":1,\"text\":\"a\",\"tokens\":2}\n{\"at\":9,\"text\":\"b\",\"tokens\":2}\n\xff\n{\"at\":0,\"te";
+        let kept = b"{\"at\":1,\"text\":\"a\",\"tokens\":2}\n{\"at\":9,\"text\":\"b\",\"tokens\":2}\n\xff\n{\"at\":0,\"te";
         std::fs::write(&path, kept).unwrap();
         let (written, mut file) = resume(&path, 3).unwrap();
         assert_eq!(written.keys().copied().collect::<Vec<_>>(), [1]);
