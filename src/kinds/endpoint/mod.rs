@@ -22,7 +22,7 @@ use reqwest::blocking::{Client, Response};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Map, Value, json};
 
-use lab::http::{self, GivenUp, Retries};
+use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
@@ -207,7 +207,7 @@ impl Work {
                     return Some(News::GivenUp {
                         at,
                         failing: retries.failing_for(now),
-                        why: gave_up(&given_up, &cause),
+                        why: given_up.words(&cause),
                         address,
                     });
                 }
@@ -241,14 +241,6 @@ impl Work {
         failed(format!(
             "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
         ))
-    }
-}
-
-/// `failed 5 times in 32 s, the last time with: 429 Too Many Requests: slow down`.
-fn gave_up(given_up: &GivenUp, cause: &str) -> String {
-    match given_up.attempts {
-        1 => format!("failed {given_up}: {cause}"),
-        _ => format!("failed {given_up}, the last time with: {cause}"),
     }
 }
 

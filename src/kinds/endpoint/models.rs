@@ -7,7 +7,7 @@ use reqwest::blocking::Client;
 use serde::Deserialize;
 
 use super::reply::{self, ReplyBody};
-use super::{Endpoint, gave_up};
+use super::Endpoint;
 use lab::http::{self, Retries, WaitNotice, clean, what_it_says};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -51,7 +51,7 @@ impl Endpoint {
             let (now, cause) = (Instant::now(), self.without_key(cause));
             let pause = retries
                 .failed(now, named)
-                .map_err(|given_up| failed(format!("{address} {}", gave_up(&given_up, &cause))))?;
+                .map_err(|given_up| failed(format!("{address} {}", given_up.words(&cause))))?;
             let words = notice.words(&format!("{address} ({cause})"), retries.failing_for(now), pause);
             words.into_iter().for_each(|words| (context.warn)(&words));
             if !http::pause(pause, &mut || (context.stop)()) {

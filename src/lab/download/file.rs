@@ -32,7 +32,7 @@ pub enum DownloadError {
     NotFound { address: String },
     #[error("{address} answers {said}")]
     Status { address: String, said: String },
-    #[error("{address} failed {given_up}, the last time with: {cause}")]
+    #[error("{address} {}", given_up.words(cause))]
     Interrupted {
         address: String,
         given_up: GivenUp,

@@ -53,6 +53,16 @@ pub struct GivenUp {
     pub named: Option<Duration>,
 }
 
+impl GivenUp {
+    /// `failed 5 times in 32 s, the last time with: 429 Too Many Requests`.
+    pub fn words(&self, cause: &str) -> String {
+        match self.attempts {
+            1 => format!("failed {self}: {cause}"),
+            _ => format!("failed {self}, the last time with: {cause}"),
+        }
+    }
+}
+
 impl fmt::Display for GivenUp {
     /// `5 times in 32 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
