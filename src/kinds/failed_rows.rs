@@ -36,7 +36,8 @@ impl FailedRows {
             return Ok(());
         }
         let lines: Vec<String> = self.rows.iter().map(|(id, reason)| format!("`{id}`: {reason}")).collect();
-        let (rows, have) = if count == 1 { ("row", "has") } else { ("rows", "have") };
+        let rows = if all == 1 { "row" } else { "rows" };
+        let have = if count == 1 { "has" } else { "have" };
         let what = format!("{count} of {all} {rows} {have} no answer");
         let mut named = lines.get(..count.min(MAX_NAMED)).unwrap_or_default().join("\n");
         if count > MAX_NAMED {

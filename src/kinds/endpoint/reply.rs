@@ -59,12 +59,11 @@ pub(super) fn read(reply: ReplyBody) -> Reply {
     if let Some(cut) = &reply.cut {
         return passing(format!("the answer is incomplete: {}", clean(cut)));
     }
-    if http::is_page(&reply.content_type, &reply.body) {
-        let page = what_it_says(&reply.body);
-        return Reply::Wrong(format!("{status} with a web page in place of a completion: {page}"));
-    }
     let Ok(answer) = serde_json::from_slice::<Value>(&reply.body) else {
         let said = what_it_says(&reply.body);
+        if http::is_page(&reply.content_type, &reply.body) {
+            return Reply::Wrong(format!("{status} with a web page in place of a completion: {said}"));
+        }
         return passing(format!("the answer is no JSON, or incomplete: {said}"));
     };
     completion(&answer).unwrap_or_else(|| no_completion(status, &answer, &reply.body, named))
@@ -152,7 +151,7 @@ mod tests {
         assert_eq!(reply(200, "application/json", answer), completion(Some("m"), "one\ntwo"));
         // Whatever type it is said to be, an empty text is one, and an error that is null is none.
         let answer = r#"{"error": null, "choices": [{"text": ""}], "usage": {"completion_tokens": 7}}"#;
-        assert_eq!(reply(200, "", answer), completion(None, ""));
+        assert_eq!(reply(200, "text/html", answer), completion(None, ""));
     }
 
     #[test]
