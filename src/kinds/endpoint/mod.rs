@@ -13,6 +13,7 @@ mod gather;
 mod models;
 mod reply;
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -70,7 +71,7 @@ pub(super) use gather::Completion;
 
 /// What the threads share.
 struct Work {
-    server: Endpoint,
+    server: Arc<Endpoint>,
     client: Client,
     /// The server's own name for the model.
     id: String,
@@ -91,7 +92,8 @@ impl Endpoint {
         if open.is_empty() {
             return Ok(gathered.finish());
         }
-        let (server, id) = self.wait_for_model(&client, context)?;
+        let server = Arc::new(self);
+        let id = server.wait_for_model(&client, context)?;
         let threads = server.concurrency.min(open.len());
         let work = Arc::new(Work {
             server,
@@ -133,11 +135,23 @@ impl Endpoint {
         format!("{}/{of}", self.address.trim_end_matches('/'))
     }
 
-    /// A server's words without the key, which some repeat.
-    fn without_key(&self, text: String) -> String {
-        match &self.key {
-            Some(ApiKey { key, .. }) => text.replace(key.as_str(), "…"),
-            None => text,
+    /// Reads a response to its end, if it has one.
+    fn read(&self, response: Response) -> ReplyBody {
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|name| name.to_str().ok());
+        let (content_type, named) = (
+            content_type.unwrap_or_default().to_owned(),
+            http::retry_after(response.headers(), SystemTime::now()),
+        );
+        let mut body = Vec::new();
+        let read = response.take(LONGEST_BODY).read_to_end(&mut body);
+        ReplyBody {
+            status,
+            content_type,
+            named,
+            body,
+            cut: read.err().map(|error| http::cause(&error)),
+            secret: self.key.as_ref().map(|key| key.key.clone()),
         }
     }
 
@@ -188,17 +202,14 @@ impl Work {
                         None => News::Answered(Completion { at, text, tokens }),
                     });
                 }
-                Reply::Refused(why) => return Some(News::Refused { at, why: self.server.without_key(why) }),
+                Reply::Refused(why) => return Some(News::Refused { at, why }),
                 Reply::Denied(status) => {
                     let why = self.server.access_refused();
                     return Some(News::Failed(failed(format!("{address} answers {status}: {why}"))));
                 }
-                Reply::Wrong(why) => {
-                    let why = self.server.without_key(why);
-                    return Some(News::Failed(failed(format!("{address} answers {why}"))));
-                }
+                Reply::Wrong(why) => return Some(News::Failed(failed(format!("{address} answers {why}")))),
                 Reply::Unreachable(why) => return Some(News::Failed(failed(format!("cannot reach {address}: {why}")))),
-                Reply::Passing { cause, named } => (self.server.without_key(cause), named),
+                Reply::Passing { cause, named } => (cause, named),
             };
             let now = Instant::now();
             let pause = match retries.failed(now, named) {
@@ -225,9 +236,15 @@ impl Work {
 
     fn attempt(&self, address: &str, body: &str) -> Reply {
         let request = self.client.post(address).header(CONTENT_TYPE, "application/json").body(body.to_owned());
-        match request.send() {
-            Ok(response) => reply::read(ReplyBody::of(response)),
-            Err(error) => reply::no_response(&error),
+        let response = match request.send() {
+            Ok(response) => response,
+            Err(error) => return reply::no_response(&error),
+        };
+        let url = response.url().to_string();
+        match reply::read(&self.server.read(response)) {
+            // A redirect makes a request to read of one to write.
+            Reply::Wrong(why) if url != address => Reply::Wrong(format!("{why} (redirected to {})", http::clean(&url))),
+            reply => reply,
         }
     }
 
@@ -241,26 +258,5 @@ impl Work {
         failed(format!(
             "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
         ))
-    }
-}
-
-impl ReplyBody {
-    /// Reads the response to its end, if it has one.
-    fn of(response: Response) -> Self {
-        let status = response.status();
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|name| name.to_str().ok());
-        let (content_type, named) = (
-            content_type.unwrap_or_default().to_owned(),
-            http::retry_after(response.headers(), SystemTime::now()),
-        );
-        let mut body = Vec::new();
-        let read = std::io::Read::read_to_end(&mut std::io::Read::take(response, LONGEST_BODY), &mut body);
-        Self {
-            status,
-            content_type,
-            named,
-            body,
-            cut: read.err().map(|error| http::cause(&error)),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The server's list of models, which is waited for while the server loads.
 
-use std::time::{Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Instant;
 
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 
 use super::reply::{self, ReplyBody};
 use super::Endpoint;
-use lab::http::{self, Retries, WaitNotice, clean, what_it_says};
+use lab::http::{self, Retries, WaitNotice, clean};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
@@ -28,27 +29,27 @@ struct ServedModel {
 impl Endpoint {
     /// The name under which the server lists the model. Waits while the server loads it, half as long again as a request: until it has
     /// read the weights, a server may refuse connections (vLLM) or answer with an error (llama.cpp).
-    pub(super) fn wait_for_model(self, client: &Client, context: &StageContext<'_>) -> Result<(Self, String), StageError> {
+    pub(super) fn wait_for_model(self: &Arc<Self>, client: &Client, context: &StageContext<'_>) -> Result<String, StageError> {
         let address = self.address("models");
         let mut retries = Retries::new(self.patience.mul_f64(1.5), u64::from(std::process::id()));
         let mut notice = WaitNotice::default();
         loop {
-            let (client, asked) = (client.clone(), address.clone());
+            let (client, server, asked) = (client.clone(), Arc::clone(self), address.clone());
             let attempt = move || {
                 let response = client.get(asked).send().map_err(|error| reply::no_response(&error))?;
-                let (url, named) = (response.url().to_string(), http::retry_after(response.headers(), SystemTime::now()));
-                Ok((ReplyBody::of(response), url, named))
+                let url = response.url().to_string();
+                Ok((server.read(response), url))
             };
             let response = http::unless_stopped(attempt, &mut || (context.stop)()).ok_or(StageError::Stopped)?;
             let (cause, named) = match response {
-                Ok((list, _, named)) if http::is_temporary(list.status) => (said(&list), named),
-                Ok((ReplyBody { cut: Some(cut), .. }, ..)) => (clean(&cut), None),
-                Ok((list, url, _)) => return self.find_model(&address, &list, &url).map(|id| (self, id)),
+                Ok((list, _)) if http::is_temporary(list.status) => (said(&list), list.named),
+                Ok((ReplyBody { cut: Some(cut), .. }, _)) => (clean(&cut), None),
+                Ok((list, url)) => return self.find_model(&address, &list, &url),
                 Err(reply::Reply::Passing { cause, named }) => (cause, named),
                 Err(reply::Reply::Unreachable(cause)) => return Err(failed(format!("cannot reach {address}: {cause}"))),
                 Err(other) => return Err(failed(format!("cannot reach {address}: {other:?}"))),
             };
-            let (now, cause) = (Instant::now(), self.without_key(cause));
+            let now = Instant::now();
             let pause = retries
                 .failed(now, named)
                 .map_err(|given_up| failed(format!("{address} {}", given_up.words(&cause))))?;
@@ -72,7 +73,7 @@ impl Endpoint {
             } else {
                 format!(" (redirected to {})", clean(url))
             };
-            let said = self.without_key(said(list));
+            let said = said(list);
             failed(format!("{address}{redirected} answers without a list of models: {said}"))
         })?;
         let is_served = |model: &&ServedModel| model.id == self.served || model.aliases.contains(&self.served);
@@ -90,7 +91,7 @@ impl Endpoint {
 
 /// `502 Bad Gateway: the server is starting`.
 fn said(list: &ReplyBody) -> String {
-    let said = what_it_says(&list.body);
+    let said = list.words();
     if said.is_empty() {
         list.status.to_string()
     } else {

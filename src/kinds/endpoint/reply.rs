@@ -16,6 +16,18 @@ pub(super) struct ReplyBody {
     pub(super) body: Vec<u8>,
     /// Why the body ended before its end.
     pub(super) cut: Option<String>,
+    /// The user's key, which some servers repeat.
+    pub(super) secret: Option<String>,
+}
+
+impl ReplyBody {
+    /// What the server says of a failure, without the key.
+    pub(super) fn words(&self) -> String {
+        match &self.secret {
+            Some(secret) => what_it_says(String::from_utf8_lossy(&self.body).replace(secret, "…").as_bytes()),
+            None => what_it_says(&self.body),
+        }
+    }
 }
 
 /// The meaning of a response.
@@ -50,23 +62,23 @@ pub(super) fn no_response(error: &reqwest::Error) -> Reply {
 }
 
 /// The meaning of a response.
-pub(super) fn read(reply: ReplyBody) -> Reply {
-    let ReplyBody { status, named, .. } = reply;
+pub(super) fn read(reply: &ReplyBody) -> Reply {
+    let ReplyBody { status, named, .. } = *reply;
     if !status.is_success() {
-        return error(status, &what_it_says(&reply.body), named);
+        return error(status, &reply.words(), named);
     }
     let passing = |cause: String| Reply::Passing { cause, named };
     if let Some(cut) = &reply.cut {
         return passing(format!("the answer is incomplete: {}", clean(cut)));
     }
     let Ok(answer) = serde_json::from_slice::<Value>(&reply.body) else {
-        let said = what_it_says(&reply.body);
+        let said = reply.words();
         if http::is_page(&reply.content_type, &reply.body) {
             return Reply::Wrong(format!("{status} with a web page in place of a completion: {said}"));
         }
         return passing(format!("the answer is no JSON, or incomplete: {said}"));
     };
-    completion(&answer).unwrap_or_else(|| no_completion(status, &answer, &reply.body, named))
+    completion(&answer).unwrap_or_else(|| no_completion(reply, &answer))
 }
 
 /// The completion in an answer, if there is one.
@@ -85,8 +97,9 @@ fn completion(answer: &Value) -> Option<Reply> {
 }
 
 /// The meaning of a success that is no completion: some servers send their errors so.
-fn no_completion(status: StatusCode, answer: &Value, body: &[u8], named: Option<Duration>) -> Reply {
-    let said = what_it_says(body);
+fn no_completion(reply: &ReplyBody, answer: &Value) -> Reply {
+    let ReplyBody { status, named, .. } = *reply;
+    let said = reply.words();
     let reason = answer.pointer("/choices/0/finish_reason").and_then(Value::as_str);
     if let Some(reason) = reason {
         return Reply::Refused(format!("{status} without a text: the answer ended with `{}`", clean(reason)));
@@ -131,7 +144,8 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, content_type: &str, body: &str) -> Reply {
-        read(ReplyBody {
+        read(&ReplyBody {
+            secret: None,
             status: StatusCode::from_u16(status).unwrap(),
             content_type: content_type.to_owned(),
             named: None,
@@ -221,7 +235,8 @@ mod tests {
 
     #[test]
     fn a_body_that_was_cut_passes_though_it_might_be_read() {
-        let reply = read(ReplyBody {
+        let reply = read(&ReplyBody {
+            secret: None,
             status: StatusCode::OK,
             content_type: String::new(),
             named: Some(Duration::from_secs(3)),
@@ -231,5 +246,19 @@ mod tests {
         let cause = "the answer is incomplete: the connection ended".to_owned();
         let named = Some(Duration::from_secs(3));
         assert_eq!(reply, Reply::Passing { cause, named });
+    }
+    #[test]
+    fn the_key_is_hidden_even_where_the_words_are_cut() {
+        let mut reply = ReplyBody {
+            status: StatusCode::BAD_REQUEST,
+            content_type: String::new(),
+            named: None,
+            body: format!("{}hush-hush", "x".repeat(296)).into_bytes(),
+            cut: None,
+            secret: None,
+        };
+        assert!(reply.words().ends_with("hush…"));
+        reply.secret = Some("hush-hush".to_owned());
+        assert_eq!(reply.words(), format!("{}…", "x".repeat(296)));
     }
 }
