@@ -201,8 +201,8 @@ impl<'a> DownloadReporter<'a> {
             coming.file.clone_into(&mut self.file);
         }
         self.file_bytes = coming.done;
-        if let Some(waiting) = coming.waiting {
-            let message = format!("source {}: {waiting}", self.source.name);
+        if let Some(notice) = coming.notice {
+            let message = format!("source {}: {notice}", self.source.name);
             self.reporter.event(&Event::Warned { message });
         }
         if self.last_report.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {

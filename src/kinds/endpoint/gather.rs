@@ -38,12 +38,7 @@ pub(super) enum News {
     /// The request failed, and will be sent again after the pause.
     Failing { what: String, failing: Duration, pause: Duration },
     /// The request failed for too long.
-    GivenUp {
-        at: usize,
-        failing: Duration,
-        why: String,
-        address: String,
-    },
+    GivenUp { failing: Duration, why: String },
     /// No request can succeed.
     Failed(StageError),
 }
@@ -57,6 +52,10 @@ pub(super) struct Gathered<'a> {
     file: File,
     notice: WaitNotice,
     last_answer: Option<Instant>,
+    /// Why requests were given up.
+    given_up: Vec<String>,
+    /// Whether nothing was answered since the last of them: the server may answer none.
+    is_suspected: bool,
 }
 
 impl<'a> Gathered<'a> {
@@ -70,6 +69,8 @@ impl<'a> Gathered<'a> {
             file,
             notice: WaitNotice::default(),
             last_answer: None,
+            given_up: Vec::new(),
+            is_suspected: false,
         })
     }
 
@@ -92,7 +93,7 @@ impl<'a> Gathered<'a> {
             match arriving.recv_timeout(POLL_INTERVAL) {
                 Ok(news) => self.take(news)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return self.check_given_up(),
             }
         }
     }
@@ -118,6 +119,7 @@ impl<'a> Gathered<'a> {
         match news {
             News::Answered(completion) => {
                 self.last_answer = Some(Instant::now());
+                self.is_suspected = false;
                 self.keep(completion)?;
                 self.tell();
             }
@@ -126,22 +128,27 @@ impl<'a> Gathered<'a> {
                 let words = self.notice.words(&what, failing, pause);
                 words.into_iter().for_each(|words| (self.context.warn)(&words));
             }
-            News::GivenUp {
-                at,
-                failing,
-                why,
-                address,
-            } => {
-                // Where others were answered meanwhile, it is this request that the server cannot answer.
+            News::GivenUp { failing, why } => {
+                // Where others are answered, it is this request that the server cannot answer, and the rest are tried; else it answers none.
                 let is_well = self.last_answer.is_some_and(|last| last.elapsed() < failing);
-                if !is_well {
-                    return Err(failed(format!("{address} {why}")));
+                self.given_up.push(why);
+                if self.is_suspected && !is_well {
+                    return self.check_given_up();
                 }
-                self.refuse(at, format!("the server {why}"));
+                self.is_suspected = !is_well;
             }
             News::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Fails if a request was given up: that is no refusal, and may be otherwise the next time.
+    fn check_given_up(&self) -> Result<(), StageError> {
+        match self.given_up.as_slice() {
+            [] => Ok(()),
+            [why] => Err(failed(why)),
+            [why, others @ ..] => Err(failed(format!("{why}; and {} requests more", others.len()))),
+        }
     }
 
     fn refuse(&mut self, at: usize, why: String) {

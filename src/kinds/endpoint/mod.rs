@@ -32,6 +32,8 @@ use reply::{Reply, ReplyBody};
 
 /// How long one request may take: the server may have many others to answer first.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// After a request that was given up, the share of the patience with the next one.
+const SHORT_PATIENCE: u32 = 10;
 /// A longer body is no answer of a model.
 const LONGEST_BODY: u64 = 64 << 20;
 
@@ -81,6 +83,8 @@ struct Work {
     /// The place in `open` of the next request.
     next: AtomicUsize,
     stop: AtomicBool,
+    /// Whether the last request of all was given up: the server may answer none.
+    is_suspected: AtomicBool,
 }
 
 impl Endpoint {
@@ -103,6 +107,7 @@ impl Endpoint {
             open,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            is_suspected: AtomicBool::new(false),
         });
         let (sender, arriving) = mpsc::channel();
         for _ in 0..threads {
@@ -189,7 +194,11 @@ impl Work {
     fn request(&self, at: usize, request: &CompletionRequest, news: &Sender<News>) -> Option<News> {
         let address = self.server.address("completions");
         let body = self.server.request_body(request);
-        let mut retries = Retries::new(self.server.patience, u64::from(std::process::id()) << 32 | at as u64);
+        let patience = match self.is_suspected.load(Ordering::Relaxed) {
+            true => self.server.patience / SHORT_PATIENCE,
+            false => self.server.patience,
+        };
+        let mut retries = Retries::new(patience, u64::from(std::process::id()) << 32 | at as u64);
         loop {
             let mut stop = || self.stop.load(Ordering::Relaxed);
             if stop() {
@@ -197,6 +206,7 @@ impl Work {
             }
             let (cause, named) = match self.attempt(&address, &body) {
                 Reply::Completion { model, text, tokens } => {
+                    self.is_suspected.store(false, Ordering::Relaxed);
                     return Some(match model.filter(|model| !self.is_served(model)) {
                         Some(model) => News::Failed(self.other_model(&address, &model)),
                         None => News::Answered(Completion { at, text, tokens }),
@@ -215,11 +225,10 @@ impl Work {
             let pause = match retries.failed(now, named) {
                 Ok(pause) => pause,
                 Err(given_up) => {
+                    self.is_suspected.store(true, Ordering::Relaxed);
                     return Some(News::GivenUp {
-                        at,
                         failing: retries.failing_for(now),
-                        why: given_up.words(&cause),
-                        address,
+                        why: format!("{address} {}", given_up.words(&cause)),
                     });
                 }
             };

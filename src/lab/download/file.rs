@@ -55,8 +55,8 @@ pub(super) struct DownloadState<'a> {
     pub(super) done: u64,
     /// Bytes in all, if the server tells.
     pub(super) total: Option<u64>,
-    /// What is waited for, when it is time to tell.
-    pub(super) waiting: Option<&'a str>,
+    /// What the user is to be told: that a server is waited for.
+    pub(super) notice: Option<&'a str>,
 }
 
 /// Receives the state of a download a few times a second, and returns whether to continue.
@@ -158,6 +158,8 @@ impl Downloader {
                 Attempt::Unframed { content_type } => {
                     let digest = hash::file(part.path()).map_err(part::cannot_write(part.path()))?;
                     if unframed.is_same(digest) {
+                        let words = "its server does not tell how long the file is; it came twice with the same bytes, and may yet be cut";
+                        tell(words, DownloadState::default(), progress);
                         return finish(order, &part, &content_type);
                     }
                     if unframed.count < MAX_UNFRAMED {
@@ -176,16 +178,11 @@ impl Downloader {
             let now = Instant::now();
             let pause = retries.failed(now, named).map_err(given_up(order.address, &cause))?;
             let words = notice.words(&format!("{} ({cause})", order.address), retries.failing_for(now), pause);
-            let mut state = DownloadState {
+            let state = DownloadState {
                 done: part.length(),
                 ..DownloadState::default()
             };
-            let is_to_stop = words.is_some_and(|words| {
-                let waiting = Some(words.as_str());
-                !progress(DownloadState { waiting, ..state })
-            });
-            state.waiting = None;
-            if is_to_stop || !http::pause(pause, &mut || !progress(state)) {
+            if words.is_some_and(|words| !tell(&words, state, progress)) || !http::pause(pause, &mut || !progress(state)) {
                 return Err(DownloadError::Stopped);
             }
         }
@@ -205,7 +202,7 @@ impl Downloader {
         let state = |done, total| DownloadState {
             done,
             total,
-            waiting: None,
+            notice: None,
         };
         let mut stop = || !progress(state(have, None));
         let response = match send(request, &mut stop)? {
@@ -263,6 +260,14 @@ impl Downloader {
     fn retries(&self) -> Retries {
         Retries::new(self.patience, u64::from(std::process::id()))
     }
+}
+
+/// Has the user told of something. Returns whether to continue.
+fn tell(words: &str, state: DownloadState<'_>, progress: &mut Progress<'_>) -> bool {
+    progress(DownloadState {
+        notice: Some(words),
+        ..state
+    })
 }
 
 /// What came of a file whose end nobody can tell: where the connection ends, it may be cut.

@@ -93,8 +93,8 @@ pub struct DownloadProgress<'a> {
     pub done: u64,
     /// Bytes in all, if the server tells.
     pub total: Option<u64>,
-    /// What is waited for, when it is time to tell.
-    pub waiting: Option<&'a str>,
+    /// What the user is to be told: that a server is waited for.
+    pub notice: Option<&'a str>,
 }
 
 /// Finds and downloads sources.
@@ -283,12 +283,12 @@ impl Supplier<'_> {
                     last_heartbeat = Instant::now();
                     lease.heartbeat();
                 }
-                let DownloadState { done, total, waiting } = state;
+                let DownloadState { done, total, notice } = state;
                 progress(&DownloadProgress {
                     file: name,
                     done,
                     total,
-                    waiting,
+                    notice,
                 })
             };
             let order = Order {
@@ -320,7 +320,7 @@ impl Supplier<'_> {
                 file: &file,
                 done: 0,
                 total: None,
-                waiting: None,
+                notice: None,
             };
             if !progress(&waiting) {
                 return Err(download_failed(source, DownloadError::Stopped));

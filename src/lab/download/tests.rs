@@ -272,7 +272,7 @@ fn what_fails_for_a_moment_is_asked_for_again_and_told() {
     };
     let (place, mut told) = (Place::new(), Vec::new());
     let supplied = place.supplier(60).supply(&source, &mut |progress| {
-        told.extend(progress.waiting.map(str::to_owned));
+        told.extend(progress.notice.map(str::to_owned));
         true
     });
     assert!(supplied.is_ok());
