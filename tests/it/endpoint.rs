@@ -172,7 +172,7 @@ fn what_is_wrong_with_a_server_is_said() {
     http://server/v1/models answers without a list of models: 404 Not Found: nothing here
     http://server/v1/models has no model `tiny` (it serves: other)
     http://server/v1/models answers without a list of models: 200 OK: Log in
-    http://server/v1/completions failed once: 500 Internal Server Error: out of memory; and 1 requests more
+    http://server/v1/completions failed once: 500 Internal Server Error: out of memory; so did 1 more
     http://server/v1/completions answers 200 OK with a web page in place of a completion: Log in
     http://server/v1/completions answers as the model `other` instead of `tiny`: it serves another one now
     ");

@@ -147,7 +147,7 @@ impl<'a> Gathered<'a> {
         match self.given_up.as_slice() {
             [] => Ok(()),
             [why] => Err(failed(why)),
-            [why, others @ ..] => Err(failed(format!("{why}; and {} requests more", others.len()))),
+            [why, others @ ..] => Err(failed(format!("{why}; so did {} more", others.len()))),
         }
     }
 
