@@ -82,7 +82,9 @@ impl Asker<'_> {
         let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
         let asked = requests.into_iter().enumerate().filter(|(number, _)| !long.contains_key(number));
         let asked: Vec<Request> = asked.map(|(_, request)| request).collect();
-        let mut responses = sampler::sample(&self.model, &asked, &sampling, &run).map_err(sample_failed)?.into_iter();
+        let mut responses = sampler::sample(&self.model, &asked, &sampling, &run)
+            .map_err(sample_failed)?
+            .into_iter();
         self.done += questions.len() as u64;
         let answers = questions.into_iter().enumerate().filter_map(|(number, (row, requested, sample))| {
             let (response, tokens, failed) = match long.get(&number) {

@@ -327,7 +327,10 @@ fn a_server_that_does_not_listen_yet_or_is_busy_is_waited_for_and_that_is_said()
     let out = lab.stdout("run x.toml --json", 0);
     let warned = warnings(&out);
     assert_eq!(warned.len(), 1, "{warned:?}");
-    let beginning = format!("answers: waiting for {}/v1/models (Connection refused (os error 111)), ", server.address);
+    let beginning = format!(
+        "answers: waiting for {}/v1/models (Connection refused (os error 111)), ",
+        server.address
+    );
     assert!(warned[0].starts_with(&beginning), "{warned:?}");
     let server = later.join().unwrap();
     assert!(server.asked().len() >= 3 + 12 + 4, "{:?}", server.log());
@@ -457,7 +460,10 @@ fn all_rows_are_tried_and_refused_ones_fail_the_stage_or_count_as_wrong() {
     }
     let metrics: Value = serde_json::from_slice(&std::fs::read(object("metrics").join("metrics.json")).unwrap()).unwrap();
     let set = &metrics["sets"][0];
-    assert_eq!((&set["answers"], &set["failed"], &set["accuracy"]), (&json!(6), &json!(2), &json!(0.0)));
+    assert_eq!(
+        (&set["answers"], &set["failed"], &set["accuracy"]),
+        (&json!(6), &json!(2), &json!(0.0))
+    );
 
     // Where none is refused, the key and the answers are those of a stage without the param.
     let well = refusing(&[]);
@@ -466,6 +472,8 @@ fn all_rows_are_tried_and_refused_ones_fail_the_stage_or_count_as_wrong() {
     lab.write("x.toml", &with(&well, ""));
     assert_eq!(count(&lab.summary("run x.toml --store plain", 0), "cached"), 3);
     let digests = lab.digests("plain");
-    let digest = digests.values().find_map(|outputs| outputs.get("answers")).unwrap()["digest"].as_str().unwrap();
+    let digest = digests.values().find_map(|outputs| outputs.get("answers")).unwrap()["digest"]
+        .as_str()
+        .unwrap();
     assert!(!std::fs::read_to_string(lab.object("plain", digest)).unwrap().contains("failed"));
 }

@@ -34,11 +34,21 @@ pub(crate) struct Completion {
 pub(super) enum News {
     Answered(Completion),
     /// The server does not answer this request.
-    Refused { at: usize, why: String },
+    Refused {
+        at: usize,
+        why: String,
+    },
     /// The request failed, and will be sent again after the pause.
-    Failing { what: String, failing: Duration, pause: Duration },
+    Failing {
+        what: String,
+        failing: Duration,
+        pause: Duration,
+    },
     /// The request failed for too long.
-    GivenUp { failing: Duration, why: String },
+    GivenUp {
+        failing: Duration,
+        why: String,
+    },
     /// No request can succeed.
     Failed(StageError),
 }

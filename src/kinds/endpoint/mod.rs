@@ -244,7 +244,11 @@ impl Work {
     }
 
     fn attempt(&self, address: &str, body: &str) -> Reply {
-        let request = self.client.post(address).header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        let request = self
+            .client
+            .post(address)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_owned());
         let response = match request.send() {
             Ok(response) => response,
             Err(error) => return reply::no_response(&error),

@@ -7,8 +7,8 @@ use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use serde::Deserialize;
 
-use super::reply::{self, ReplyBody};
 use super::Endpoint;
+use super::reply::{self, ReplyBody};
 use lab::http::{self, Retries, WaitNotice, clean};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};

@@ -87,7 +87,10 @@ mod tests {
         let page = |title: &str| Some(Disguise::Page(title.to_owned()));
         assert_eq!(found("<html>Please log in</html>", "a.jsonl", ""), page("Please log in"));
         assert_eq!(found("please log in", "a.jsonl", "text/html"), page("please log in"));
-        assert_eq!(found("\n<!DOCTYPE html><title>Sign in</title>", "a.gz", "application/gzip"), page("Sign in"));
+        assert_eq!(
+            found("\n<!DOCTYPE html><title>Sign in</title>", "a.gz", "application/gzip"),
+            page("Sign in")
+        );
         assert_eq!(found("<html></html>", "a.html", "text/html"), None);
         assert_eq!(found("{\"prompt\": \"<html>\"}", "a.jsonl", "text/plain"), None);
         let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12345\n";

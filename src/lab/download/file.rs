@@ -33,11 +33,7 @@ pub enum DownloadError {
     #[error("{address} answers {said}")]
     Status { address: String, said: String },
     #[error("{address} {}", given_up.words(cause))]
-    Interrupted {
-        address: String,
-        given_up: GivenUp,
-        cause: String,
-    },
+    Interrupted { address: String, given_up: GivenUp, cause: String },
     #[error("{address} did not send the file: {why}")]
     NotTheFile { address: String, why: String },
     #[error("{address} sends {disguise} in place of the file")]
@@ -199,11 +195,7 @@ impl Downloader {
         } else if let Some(etag) = part.complete_tag() {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        let state = |done, total| DownloadState {
-            done,
-            total,
-            notice: None,
-        };
+        let state = |done, total| DownloadState { done, total, notice: None };
         let mut stop = || !progress(state(have, None));
         let response = match send(request, &mut stop)? {
             Ok(response) => response,
@@ -328,7 +320,11 @@ fn said(response: Response, stop: &mut dyn FnMut() -> bool) -> Result<String, Do
     };
     let body = http::unless_stopped(read, stop).ok_or(DownloadError::Stopped)?;
     let said = http::what_it_says(&body);
-    Ok(if said.is_empty() { status.to_string() } else { format!("{status}: {said}") })
+    Ok(if said.is_empty() {
+        status.to_string()
+    } else {
+        format!("{status}: {said}")
+    })
 }
 
 fn refusal(address: &str, response: Response, stop: &mut dyn FnMut() -> bool) -> DownloadError {

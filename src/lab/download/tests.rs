@@ -203,7 +203,11 @@ fn a_file_of_another_length_each_time_is_given_up() {
 /// A server that sends the first 20 bytes, and answers the request for the rest with `rest`.
 fn cut_after_20(rest: impl Fn() -> Vec<u8> + Send + 'static) -> Server {
     Server::start(move |number, head| match number {
-        0 => reply("200 OK", &format!("content-length: {}\r\netag: \"v1\"\r\n", LINES.len()), &LINES[..20]),
+        0 => reply(
+            "200 OK",
+            &format!("content-length: {}\r\netag: \"v1\"\r\n", LINES.len()),
+            &LINES[..20],
+        ),
         _ if head.contains("range: bytes=20-") => rest(),
         _ => whole("etag: \"v2\"\r\n"),
     })
@@ -222,9 +226,19 @@ fn a_slice_is_never_kept_as_the_whole() {
         ("206 Partial Content", format!("{right}etag: \"v2\"\r\n"), rest, 3),
         ("206 Partial Content", right.clone(), rest, 3),
         ("206 Partial Content", "etag: \"v1\"\r\n".to_owned(), rest, 3),
-        ("206 Partial Content", format!("{}etag: \"v1\"\r\n", range(30, LINES.len())), &LINES[30..], 3),
+        (
+            "206 Partial Content",
+            format!("{}etag: \"v1\"\r\n", range(30, LINES.len())),
+            &LINES[30..],
+            3,
+        ),
         ("200 OK", format!("{}etag: \"v1\"\r\n", range(30, LINES.len())), &LINES[30..], 3),
-        ("206 Partial Content", format!("{}etag: \"v1\"\r\n", range(20, 30)), &LINES[20..30], 3),
+        (
+            "206 Partial Content",
+            format!("{}etag: \"v1\"\r\n", range(20, 30)),
+            &LINES[20..30],
+            3,
+        ),
         ("416 Range Not Satisfiable", String::new(), "", 3),
     ];
     for (status, headers, body, requests) in answers {
@@ -252,7 +266,14 @@ fn a_part_that_nobody_asked_for_is_no_file() {
 
 #[test]
 fn what_fails_for_a_moment_is_asked_for_again_and_told() {
-    for status in ["408 Request Timeout", "409 Conflict", "425 Too Early", "429 Too Many", "500 Ouch", "503 Loading"] {
+    for status in [
+        "408 Request Timeout",
+        "409 Conflict",
+        "425 Too Early",
+        "429 Too Many",
+        "500 Ouch",
+        "503 Loading",
+    ] {
         let server = Server::start(move |number, _| if number < 2 { reply(status, "", "") } else { whole("") });
         assert_eq!(Place::new().text(&source(&server), 20), LINES, "{status}");
         assert_eq!(server.count(), 3);
@@ -277,7 +298,10 @@ fn what_fails_for_a_moment_is_asked_for_again_and_told() {
     });
     assert!(supplied.is_ok());
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("waiting for http://127.0.0.1:") && told[0].contains("Connection refused"), "{told:?}");
+    assert!(
+        told[0].starts_with("waiting for http://127.0.0.1:") && told[0].contains("Connection refused"),
+        "{told:?}"
+    );
     later.join().unwrap();
 }
 
@@ -290,7 +314,10 @@ fn the_limit_is_one_of_time() {
     let (times, rest) = said.split_once(" times in ").unwrap();
     let (_, rest) = rest.split_once(" s, ").unwrap();
     assert_eq!(times, format!("source `s`: URL failed {}", server.count()));
-    assert_eq!(rest, "the last time with: it answers 500 Internal Server Error: out of\\u{1b}[31m memory");
+    assert_eq!(
+        rest,
+        "the last time with: it answers 500 Internal Server Error: out of\\u{1b}[31m memory"
+    );
     // What comes again and again to the same place is no progress.
     let server = Server::start(|_, _| reply("200 OK", &format!("content-length: {}\r\n", LINES.len()), &LINES[..20]));
     let begun = Instant::now();

@@ -104,7 +104,9 @@ impl Retries {
                 named: too_long,
             });
         }
-        let growing = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(self.failures - 1)).min(LONGEST_PAUSE);
+        let growing = FIRST_PAUSE
+            .saturating_mul(2u32.saturating_pow(self.failures - 1))
+            .min(LONGEST_PAUSE);
         let Some(named) = named else {
             // The last attempt is made when the time is over.
             return Ok(growing.mul_f64(0.75 + 0.5 * self.jitter()).min(deadline - now));
@@ -295,7 +297,10 @@ mod tests {
             assert_eq!(asked(&[("retry-after", ignored)]), None, "{ignored}");
         }
         assert_eq!(asked(&[]), None);
-        assert_eq!(asked(&[("retry-after-ms", "250"), ("retry-after", "9")]), Some(Duration::from_millis(250)));
+        assert_eq!(
+            asked(&[("retry-after-ms", "250"), ("retry-after", "9")]),
+            Some(Duration::from_millis(250))
+        );
         // The clock of the server is half an hour late.
         let date = ("date", "Wed, 21 Oct 2026 06:58:00 GMT");
         assert_eq!(asked(&[("retry-after", "Wed, 21 Oct 2026 06:58:05 GMT"), date]), Some(seconds(5)));
@@ -327,7 +332,7 @@ mod tests {
                 }
             });
             let error = fails(&format!("http://127.0.0.1:{port}/"));
-            assert_eq!(is_temporary_error(&error), passes, "{answer}: {:?}", error);
+            assert_eq!(is_temporary_error(&error), passes, "{answer}: {error:?}");
             if answer.starts_with("SSH") {
                 let error = fails(&format!("https://127.0.0.1:{port}/"));
                 assert!(!is_temporary_error(&error), "TLS: {error:?}");

@@ -150,7 +150,10 @@ mod tests {
 
     #[test]
     fn a_server_cannot_draw_on_the_terminal_or_fill_it() {
-        assert_eq!(what_it_says(b"{\"error\": \"a\\u001b[31mb\\r\\nc\\u0007\"}"), "a\\u{1b}[31mb c\\u{7}");
+        assert_eq!(
+            what_it_says(b"{\"error\": \"a\\u001b[31mb\\r\\nc\\u0007\"}"),
+            "a\\u{1b}[31mb c\\u{7}"
+        );
         assert_eq!(clean("abc\u{202e}def"), "abc\\u{202e}def");
         assert_eq!(what_it_says(b"\xff\x00x"), "\u{fffd}\\u{0}x");
         let long = what_it_says("word ".repeat(1000).as_bytes());

@@ -322,10 +322,7 @@ mod tests {
             ..Recipe::default()
         };
         assert_eq!(length(&recipe, 10), (7, 28, 0));
-        let endless = Recipe {
-            steps: u64::MAX,
-            ..recipe
-        };
+        let endless = Recipe { steps: u64::MAX, ..recipe };
         assert_eq!(length(&endless, 10).1, u64::MAX);
     }
 

@@ -372,7 +372,10 @@ fn a_stopped_epoch_ends_with_the_same_bytes_on_any_number_of_threads() {
         let mut place = Place::new(2, 6);
         assert!(matches!(place.train(&recipe, &rows()), Err(TrainError::Stopped)));
         place.until = u64::MAX;
-        assert!(bytes(&place.train(&recipe, &rows()).unwrap()) == straight, "{engine:?} {curriculum}");
+        assert!(
+            bytes(&place.train(&recipe, &rows()).unwrap()) == straight,
+            "{engine:?} {curriculum}"
+        );
     }
 }
 

@@ -183,7 +183,11 @@ fn prompts_longer_than_the_context_fail_the_stage_or_count_as_wrong() {
     model.shape.context = lengths[0];
     for kind in ["eval", "sample"] {
         let bench = |params: &str| {
-            let params = if kind == "sample" { format!("ask = []\n{params}") } else { params.to_owned() };
+            let params = if kind == "sample" {
+                format!("ask = []\n{params}")
+            } else {
+                params.to_owned()
+            };
             Bench::new(kind, &params).model("model", &model).rows("data", &rows)
         };
         let message = format!(
@@ -200,11 +204,17 @@ fn prompts_longer_than_the_context_fail_the_stage_or_count_as_wrong() {
         let answers: Vec<Answer> = dataset::read(&outputs.join(path)).unwrap();
         assert_eq!(answers[0].failed, None);
         let why = format!("its prompt has {} tokens, and the model's context {}", lengths[1], lengths[0]);
-        assert_eq!((answers[1].failed.as_deref(), answers[1].response.as_str(), answers[1].tokens), (Some(why.as_str()), "", 0));
+        assert_eq!(
+            (answers[1].failed.as_deref(), answers[1].response.as_str(), answers[1].tokens),
+            (Some(why.as_str()), "", 0)
+        );
         assert_eq!(some.warned.borrow().len(), 1);
         if kind == "eval" {
             let metrics: Value = serde_json::from_str(&fs::read_to_string(outputs.join("metrics/metrics.json")).unwrap()).unwrap();
-            assert_eq!((&metrics["sets"][0]["answers"], &metrics["sets"][0]["failed"]), (&Value::from(2), &Value::from(1)));
+            assert_eq!(
+                (&metrics["sets"][0]["answers"], &metrics["sets"][0]["failed"]),
+                (&Value::from(2), &Value::from(1))
+            );
         }
     }
 }
