@@ -8,12 +8,7 @@ use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
 const KEYS: [(&str, &str, &[&str], &str); 20] = [
-    (
-        "command",
-        "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
-        &[],
-        "9398d3986e65",
-    ),
+    ("command", "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }", &[], "9398d3986e65"),
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }\nparams = { a = 1, b = [1.5, 'x'] }\nenv = { A = 'b' }\nthreaded = true",
@@ -43,19 +38,9 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         &["data"],
         "6196b421b6a1",
     ),
-    (
-        "split",
-        "steps = 1\ntrain = 1\ndevelopment = 1",
-        &["training", "testing"],
-        "dedb2f5ea95b",
-    ),
+    ("split", "steps = 1\ntrain = 1\ndevelopment = 1", &["training", "testing"], "dedb2f5ea95b"),
     ("train", "", &["data"], "65512820eb4b"),
-    (
-        "train",
-        "lora = { rank = 4 }\nepochs = 2\naccumulate = 2",
-        &["data", "base"],
-        "c03c94f1cb3a",
-    ),
+    ("train", "lora = { rank = 4 }\nepochs = 2\naccumulate = 2", &["data", "base"], "c03c94f1cb3a"),
     (
         "train",
         "frozen = ['model.embed_tokens.weight']\nprompt = 'numbered'",
