@@ -248,6 +248,7 @@ pub struct ReadingReporter<'a> {
 }
 
 impl<'a> ReadingReporter<'a> {
+    /// For the stages of a plan, whose sources have these contents.
     pub fn new(reporter: &'a mut dyn Reporter, supplier: Supplier<'a>, plan: &Plan, contents: &SourceContents) -> Self {
         let sources = plan.stages().filter_map(|(_, node, _)| {
             let source = node.stage.source()?;
