@@ -9,7 +9,6 @@ use super::CliError;
 use lab::config::Settings;
 use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
 use lab::event::{Event, Progress, Reporter, StageName};
-use lab::http::PATIENCE;
 use lab::plan::{Dag, Node, Plan};
 use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
@@ -29,7 +28,7 @@ pub struct SourceAccess {
 
 /// How long a request that fails is sent again.
 pub fn patience(settings: &Settings) -> Duration {
-    settings.patience.map_or(PATIENCE, Duration::from_secs)
+    Duration::from_secs(settings.patience)
 }
 
 impl SourceAccess {

@@ -271,7 +271,7 @@ fn a_server_that_refuses_says_so_and_the_key_is_not_repeated() {
     insta::assert_snapshot!(all.join("\n"), @r#"
     http://server/v1/models answers 401 Unauthorized: it refuses the key in `LAB_KEY`
     http://server/v1/completions answers 403 Forbidden: it refuses the key in `LAB_KEY`
-    12 of 12 rows have no answer, and `max_failed` allows 0: `1_1/0`: 400 Bad Request: … asks too much
+    12 of 12 rows have no answer, and `max_failed` allows 0: `2_2/1`: 400 Bad Request: … asks too much
     http://server/v1/models answers 401 Unauthorized: it requires a key: name the environment variable that holds it, `api_key_env = "…"`
     "#);
 }

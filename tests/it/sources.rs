@@ -363,14 +363,12 @@ fn a_source_that_no_stage_could_read_is_fetched_again_and_not_pinned() {
       help: correct the stage or the address, and run the stage: what it has read can be pinned
     ");
     assert_eq!(run(&lab, &server, "run x.toml").0, 1);
-    for words in ["run x.toml", "pin x.toml"] {
-        let (code, text) = run(&lab, &server, words);
-        assert_eq!(code, 2, "{text}");
-        assert_snapshot!(errors(&text), @r"
-        error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl sends a web page (Please log in) in place of the file
-          help: open the address in a browser: it may want a login; if a page is what is wanted, pin it (`sha256`); or supply it: `--set sources.nuts=PATH`
-        ");
-    }
+    let [(code, said), pin] = ["run x.toml", "pin x.toml"].map(|words| run(&lab, &server, words));
+    assert_eq!((code, errors(&said)), (2, errors(&pin.1)));
+    assert_snapshot!(errors(&said), @r"
+    error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl sends a web page (Please log in) in place of the file
+      help: open the address in a browser: it may want a login; if a page is what is wanted, pin it (`sha256`); or supply it: `--set sources.nuts=PATH`
+    ");
     assert_eq!(std::fs::read_to_string(lab.path().join("x.toml")).unwrap(), before);
     let (code, text) = run(&lab, &server, "run x.toml");
     assert_eq!((code, rows(&lab).len()), (0, 2), "{text}");

@@ -134,7 +134,8 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
             .collect(),
         threads: exec::cores(),
         device: "cpu".to_owned(),
-        patience: lab::http::PATIENCE.as_secs(),
+        // What is run again here asks no server.
+        patience: 0,
         stage: StageName::default(),
         experiment: String::new(),
         run: String::new(),

@@ -1,7 +1,7 @@
 //! The server's list of models, which is waited for while the server loads.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
@@ -12,6 +12,9 @@ use super::reply::{self, ReplyBody};
 use lab::http::{self, Retries, WaitNotice, clean};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
+
+/// The longest pause between two looks at whether the server has loaded its model.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 struct ModelList {
@@ -31,7 +34,7 @@ impl Endpoint {
     /// read the weights, a server may refuse connections (vLLM) or answer with an error (llama.cpp).
     pub(super) fn wait_for_model(self: &Arc<Self>, client: &Client, context: &StageContext<'_>) -> Result<String, StageError> {
         let address = self.address("models");
-        let mut retries = Retries::new(self.patience.mul_f64(1.5), u64::from(std::process::id()));
+        let mut retries = Retries::new(self.patience.mul_f64(1.5), u64::from(std::process::id())).at_least_every(POLL_INTERVAL);
         let mut notice = WaitNotice::default();
         loop {
             let (client, server, asked) = (client.clone(), Arc::clone(self), address.clone());

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use reqwest::blocking::{Client, ClientBuilder};
 
-pub use retry::{GivenUp, PATIENCE, Retries, is_temporary, is_temporary_error, retry_after};
+pub use retry::{GivenUp, Retries, is_temporary, is_temporary_error, retry_after};
 pub use stop::{WaitNotice, pause, unless_stopped};
 pub use words::{clean, is_page, what_it_says};
 

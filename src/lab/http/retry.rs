@@ -10,9 +10,6 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use super::causes;
 
-/// How long a request that fails is sent again, unless the user says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(600);
-
 /// The pause after the first failure; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -35,6 +32,7 @@ const LONGEST_NAMED_PAUSE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Retries {
     patience: Duration,
+    longest_pause: Duration,
     /// Makes the pauses of requests differ that failed together.
     salt: u64,
     failures: u32,
@@ -82,10 +80,16 @@ impl Retries {
     pub fn new(patience: Duration, salt: u64) -> Self {
         Self {
             patience: patience.min(LONGEST_PATIENCE),
+            longest_pause: LONGEST_PAUSE,
             salt,
             failures: 0,
             failing: None,
         }
+    }
+
+    /// With pauses of at most this length, unless the server names a longer one.
+    pub fn at_least_every(self, longest_pause: Duration) -> Self {
+        Self { longest_pause, ..self }
     }
 
     /// Counts a failure at the time `now`, and returns the pause before the next attempt. `named` is the pause that the server asks for
@@ -106,7 +110,7 @@ impl Retries {
         }
         let growing = FIRST_PAUSE
             .saturating_mul(2u32.saturating_pow(self.failures - 1))
-            .min(LONGEST_PAUSE);
+            .min(self.longest_pause);
         let Some(named) = named else {
             // The last attempt is made when the time is over.
             return Ok(growing.mul_f64(0.75 + 0.5 * self.jitter()).min(deadline - now));

@@ -39,19 +39,19 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         "6196b421b6a1",
     ),
     ("split", "steps = 1\ntrain = 1\ndevelopment = 1", &["training", "testing"], "dedb2f5ea95b"),
-    ("train", "", &["data"], "65512820eb4b"),
-    ("train", "lora = { rank = 4 }\nepochs = 2\naccumulate = 2", &["data", "base"], "c03c94f1cb3a"),
+    ("train", "", &["data"], "84ca8e86264a"),
+    ("train", "lora = { rank = 4 }\nepochs = 2\naccumulate = 2", &["data", "base"], "c3cdc61c6f04"),
     (
         "train",
         "frozen = ['model.embed_tokens.weight']\nprompt = 'numbered'",
         &["data"],
-        "a23f3e19e4e0",
+        "02eec411cb5d",
     ),
     (
         "train",
         "model = { width = 32, heads = 2, head_dim = 8, qkv_bias = true }\nsteps = 7",
         &["data"],
-        "630e620f372b",
+        "003b6f77cec4",
     ),
 ];
 
