@@ -80,14 +80,15 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     ]);
     if !sources::needed(&plan).is_empty() {
         sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
-        resolver = Resolver::new(&store, strict).knowing(contents).asking(&remotes);
+        resolver = Resolver::new(&store, strict).knowing(contents.clone()).asking(&remotes);
         plan = resolver.plan(plan.dag, &targets)?;
     }
     if let Some(folder) = &args.tensorboard {
         reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
     }
     let mut executor = LocalExecutor::new(options.origin.program.clone());
-    let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporters)?;
+    let mut reporter = sources::ReadingReporter::new(&mut reporters, access.supplier(&store), &plan, &contents);
+    let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporter)?;
     match summary {
         summary if summary.interrupted => Ok(Exit::Interrupted),
         summary if summary.failed > 0 => Ok(Exit::StageFailed),
@@ -135,6 +136,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         },
         device: settings.device().to_owned(),
         sandbox: sandbox(settings)?,
+        patience: sources::patience(settings),
         run: run_name(),
         remotes: remotes.clone(),
         origin: RunOrigin {

@@ -1,6 +1,6 @@
 //! The sources of an experiment: looking them up, and downloading them before a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::CliError;
 use lab::config::Settings;
 use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
-use lab::event::{Event, Progress, Reporter};
+use lab::event::{Event, Progress, Reporter, StageName};
 use lab::plan::{Dag, Node, Plan};
 use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
@@ -23,6 +23,12 @@ const MEGABYTE: f64 = 1e6;
 pub struct SourceAccess {
     hub: Hub,
     offline: bool,
+    patience: Duration,
+}
+
+/// How long a request that fails is sent again.
+pub fn patience(settings: &Settings) -> Duration {
+    Duration::from_secs(settings.patience)
 }
 
 impl SourceAccess {
@@ -48,6 +54,7 @@ impl SourceAccess {
                 cache: variable("HF_HUB_CACHE").map(PathBuf::from).or_else(|| Some(hub_home?.join("hub"))),
             },
             offline: settings.offline || is_set("HF_HUB_OFFLINE"),
+            patience: patience(settings),
         }
     }
 
@@ -57,6 +64,7 @@ impl SourceAccess {
             store,
             hub: &self.hub,
             offline: self.offline,
+            patience: self.patience,
         }
     }
 
@@ -116,7 +124,12 @@ pub fn download(
     reporter: &mut dyn Reporter,
 ) -> Result<(), CliError> {
     let needed = needed(plan);
-    let errors: Vec<SourceError> = needed.iter().filter_map(|source| supplier.probe(source).err()).collect();
+    let is_interrupted = || interrupts.load(Ordering::Relaxed) > 0;
+    let probe = |source: &&Source| supplier.probe(source, &mut || is_interrupted()).err();
+    let errors: Vec<SourceError> = needed.iter().filter_map(probe).collect();
+    if is_interrupted() {
+        return Err(CliError::Interrupted);
+    }
     if !errors.is_empty() {
         return Err(CliError::Sources(errors));
     }
@@ -187,6 +200,10 @@ impl<'a> DownloadReporter<'a> {
             coming.file.clone_into(&mut self.file);
         }
         self.file_bytes = coming.done;
+        if let Some(notice) = coming.notice {
+            let message = format!("source {}: {notice}", self.source.name);
+            self.reporter.event(&Event::Warned { message });
+        }
         if self.last_report.is_some_and(|last| last.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
@@ -216,5 +233,60 @@ impl<'a> DownloadReporter<'a> {
                 pin,
             });
         }
+    }
+}
+
+/// Passes events on, and remembers which downloads a stage could read and which it could not: the next run fetches the latter again.
+pub struct ReadingReporter<'a> {
+    reporter: &'a mut dyn Reporter,
+    supplier: Supplier<'a>,
+    /// The source of each stage that reads one, with its content.
+    sources: BTreeMap<StageName, (Source, SourceContent)>,
+    /// The sources that a stage has read, now or in an earlier run.
+    read: BTreeSet<Source>,
+}
+
+impl<'a> ReadingReporter<'a> {
+    /// For the stages of a plan, whose sources have these contents.
+    pub fn new(reporter: &'a mut dyn Reporter, supplier: Supplier<'a>, plan: &Plan, contents: &SourceContents) -> Self {
+        let sources = plan.stages().filter_map(|(_, node, _)| {
+            let source = node.stage.source()?;
+            Some((node.name.clone(), (source.clone(), contents.get(source)?.clone())))
+        });
+        Self {
+            reporter,
+            supplier,
+            sources: sources.collect(),
+            read: BTreeSet::new(),
+        }
+    }
+}
+
+impl Reporter for ReadingReporter<'_> {
+    fn event(&mut self, event: &Event) {
+        self.reporter.event(event);
+        match event {
+            Event::Finished { stage, .. } | Event::Cached { stage, .. } => {
+                if let Some((source, content)) = self.sources.get(stage) {
+                    self.supplier.trust(source, content);
+                    self.read.insert(source.clone());
+                }
+            }
+            Event::Failed { stage, .. } => {
+                let unread = self.sources.get(stage).filter(|(source, _)| !self.read.contains(source));
+                if let Some((source, _)) = unread.filter(|(source, content)| self.supplier.doubt(source, content)) {
+                    let message = format!(
+                        "source {} has no pin and may not be what it should: the next run fetches it again",
+                        source.name
+                    );
+                    self.reporter.event(&Event::Warned { message });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        self.reporter.tick();
     }
 }

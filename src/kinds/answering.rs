@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::failed_rows::FailedRows;
 use crate::metrics::{self, Outcome};
 use crate::task::{self, Task};
 use lab::stage::failed;
@@ -27,22 +28,36 @@ pub(super) struct Asker<'a> {
 }
 
 impl Asker<'_> {
-    /// Number of answers that `rows` will get.
-    pub(super) fn requests(&self, rows: &[Row]) -> u64 {
-        rows.len() as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
+    /// Number of answers that the rows of all data sets will get.
+    pub(super) fn requests(&self, sets: &[Vec<Row>]) -> u64 {
+        let rows: usize = sets.iter().map(Vec::len).sum();
+        rows as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
     }
 
-    /// Checks that the model has tokens for all of `rows`, before it answers other rows.
-    pub(super) fn check_known(&self, rows: &[Row]) -> Result<(), StageError> {
-        let requests: Vec<Request> = rows
-            .iter()
-            .flat_map(|row| self.questions(row))
-            .map(|question| self.request(&question))
-            .collect();
-        sampler::check_known(&self.model, &requests).map_err(sample_failed)
+    /// Fails, before anything is computed, if more than `max_failed` rows have a prompt that is longer than the model's context.
+    pub(super) fn check_lengths(&self, sets: &[Vec<Row>], max_failed: u64) -> Result<(), StageError> {
+        let mut failed_rows = FailedRows::default();
+        for (set, rows) in sets.iter().enumerate() {
+            let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
+            let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
+            let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
+            for (number, tokens) in long {
+                if let Some((row, ..)) = questions.get(number) {
+                    failed_rows.add(set, row, &self.too_long(tokens));
+                }
+            }
+        }
+        let all = sets.iter().map(Vec::len).sum();
+        let hint = "leave them out, or use a model with a longer `context`";
+        failed_rows.check(max_failed, all, hint, self.context)
     }
 
-    /// The model's answers, by row, then by request, then by sample.
+    fn too_long(&self, tokens: usize) -> String {
+        let context = self.model.shape.context;
+        format!("its prompt has {tokens} tokens, and the model's context {context}")
+    }
+
+    /// The model's answers, by row, then by request, then by sample; those to prompts that are too long are empty.
     pub(super) fn answers(&mut self, rows: &[Row]) -> Result<Vec<Answer>, StageError> {
         let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
         let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
@@ -64,18 +79,27 @@ impl Asker<'_> {
             },
             stop: self.context.stop,
         };
-        let responses = sampler::sample(&self.model, &requests, &sampling, &run).map_err(sample_failed)?;
+        let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
+        let asked = requests.into_iter().enumerate().filter(|(number, _)| !long.contains_key(number));
+        let asked: Vec<Request> = asked.map(|(_, request)| request).collect();
+        let mut responses = sampler::sample(&self.model, &asked, &sampling, &run)
+            .map_err(sample_failed)?
+            .into_iter();
         self.done += questions.len() as u64;
-        let answers = questions
-            .into_iter()
-            .zip(responses)
-            .map(|((row, requested, sample), response)| Answer {
+        let answers = questions.into_iter().enumerate().filter_map(|(number, (row, requested, sample))| {
+            let (response, tokens, failed) = match long.get(&number) {
+                Some(tokens) => (String::new(), 0, Some(self.too_long(*tokens))),
+                None => responses.next().map(|response| (response.text, response.tokens, None))?,
+            };
+            Some(Answer {
                 problem: row.clone(),
                 requested,
                 sample,
-                response: response.text,
-                tokens: response.tokens,
-            });
+                response,
+                tokens,
+                failed,
+            })
+        });
         Ok(answers.collect())
     }
 

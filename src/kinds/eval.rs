@@ -10,7 +10,7 @@ use super::measure::Measurement;
 use super::sample::{check_ask, check_stop};
 use crate::artifact::data_set;
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
 use learn::dataset::Row;
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
@@ -23,7 +23,10 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[],
     command_line: None,
-    implied: &[],
+    implied: &[ImpliedParam {
+        path: &["max_failed"],
+        value: || json!(0),
+    }],
     parse,
     schema: || schema_for!(Eval),
     follows_seed: true,
@@ -42,6 +45,8 @@ struct Eval {
     stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
     max_tokens: usize,
+    /// The most rows that may have no answer, because their prompt is too long. They count as wrong.
+    max_failed: u64,
     /// The engine that computes.
     engine: Engine,
     /// The number format.
@@ -54,6 +59,7 @@ impl Default for Eval {
             ask: vec![0],
             stop: Vec::new(),
             max_tokens: 0,
+            max_failed: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
         }
@@ -102,9 +108,8 @@ impl Stage for Eval {
             done: 0,
             total: 0,
         };
-        asker.total = sets.iter().map(|rows| asker.requests(rows)).sum();
-        // Those of the first are checked when it is answered.
-        sets.iter().skip(1).try_for_each(|rows| asker.check_known(rows))?;
+        asker.total = asker.requests(&sets);
+        asker.check_lengths(&sets, self.max_failed)?;
         let mut measurement = Measurement::start(context)?;
         for rows in &sets {
             measurement.add(&asker.answers(rows)?)?;

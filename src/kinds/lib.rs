@@ -8,6 +8,7 @@ mod command;
 mod data_sets;
 mod endpoint;
 mod eval;
+mod failed_rows;
 mod filter;
 pub mod foreign;
 mod generate;

@@ -75,7 +75,13 @@ impl<'a> Measurement<'a> {
             self.context.pause(done)?;
             outcomes.push(judge(answer)?);
         }
-        self.writer.add(metrics::measure(&outcomes));
+        let mut measured = metrics::measure(&outcomes);
+        // Only where there are some: other metrics stay as they are.
+        let failed = answers.iter().filter(|answer| answer.failed.is_some()).count() as u64;
+        if failed > 0 {
+            measured.insert(metrics::names::FAILED, failed);
+        }
+        self.writer.add(measured);
         Ok(())
     }
 

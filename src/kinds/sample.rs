@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
-use super::endpoint::{ApiKey, CompletionRequest, Endpoint};
+use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint};
+use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
@@ -32,6 +33,10 @@ pub(super) static KIND: Kind = Kind {
         ImpliedParam {
             path: &["prompt"],
             value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["max_failed"],
+            value: || json!(0),
         },
     ],
     parse,
@@ -63,6 +68,8 @@ struct Sample {
     stop: Vec<String>,
     /// The longest response, in tokens (0: half as long again as the longest full solution, and 16 more).
     max_tokens: usize,
+    /// The most rows that may have no answer, because their prompt is too long or the server refuses them. They count as wrong.
+    max_failed: u64,
     /// The engine that computes.
     engine: Engine,
     /// The number format.
@@ -93,6 +100,7 @@ impl Default for Sample {
             top_p: None,
             stop: Vec::new(),
             max_tokens: 0,
+            max_failed: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
             endpoint: None,
@@ -214,24 +222,43 @@ impl Sample {
             common.insert("stop".to_owned(), json!(self.stop));
         }
         let key = match (&self.api_key_env, context.secret.map(str::trim)) {
-            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey { variable, key }),
+            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {
+                variable: variable.clone(),
+                key: key.to_owned(),
+            }),
             (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
             (None, _) => None,
         };
         let server = Endpoint {
-            address: endpoint,
-            served: self.served.as_deref().unwrap_or_default(),
+            address: endpoint.to_owned(),
+            served: self.served.clone().unwrap_or_default(),
             concurrency: self.concurrency,
             key,
             common,
+            patience: context.patience,
         };
-        let written = server.complete(&asked.iter().map(question).collect::<Vec<_>>(), context)?;
-        let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| Answer {
-            problem: row.clone(),
-            requested,
-            sample,
-            response: written.text,
-            tokens: written.tokens,
+        let written = server.complete(asked.iter().map(question).collect(), context)?;
+        let mut failed_rows = FailedRows::default();
+        for ((row, ..), written) in asked.iter().zip(&written) {
+            if let Err(why) = written {
+                failed_rows.add(0, row, why);
+            }
+        }
+        let hint = "the answers to the others are kept: the next run asks for these alone";
+        failed_rows.check(self.max_failed, rows.len(), hint, context)?;
+        let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| {
+            let (response, tokens, failed) = match written {
+                Ok(Completion { text, tokens, .. }) => (text, tokens, None),
+                Err(why) => (String::new(), 0, Some(why)),
+            };
+            Answer {
+                problem: row.clone(),
+                requested,
+                sample,
+                response,
+                tokens,
+                failed,
+            }
         });
         context.write_answers("answers", &answers.collect::<Vec<_>>())
     }
@@ -334,7 +361,10 @@ impl Stage for Sample {
             done: 0,
             total: 0,
         };
-        asker.total = asker.requests(&rows);
+        let sets = [rows];
+        asker.total = asker.requests(&sets);
+        asker.check_lengths(&sets, self.max_failed)?;
+        let [rows] = sets;
         let answers = asker.answers(&rows)?;
         context.write_answers("answers", &answers)
     }

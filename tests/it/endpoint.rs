@@ -137,10 +137,8 @@ fn a_killed_stage_asks_for_nothing_twice() {
 fn what_is_wrong_with_a_server_is_said() {
     let said = |server: &Server| {
         let lab = Lab::new(&experiment(server));
-        let out = lab.stdout("run x.toml --json", 1);
-        let failed = out.lines().find(|line| line.contains("\"failed\"")).unwrap();
-        let event: Value = serde_json::from_str(failed).unwrap();
-        event["error"].as_str().unwrap().replace(&server.address, "http://server")
+        let out = lab.stdout("run x.toml --json --set settings.patience=0", 1);
+        failure(&out).replace(&server.address, "http://server")
     };
     let all = [
         said(&Server::absent()).replace("http://127.0.0.1:1", "http://server"),
@@ -148,12 +146,17 @@ fn what_is_wrong_with_a_server_is_said() {
         said(&Server::start(|_, _| {
             Reply::of(200, json!({"data": [{"id": "other"}]}).to_string())
         })),
-        said(&Server::start(|request, _| {
-            if request.path == "/v1/models" {
-                models()
-            } else {
-                Reply::of(400, "the prompt is too long")
-            }
+        said(&Server::start(|_, _| Reply {
+            headers: vec![("content-type", "text/html".to_owned())],
+            ..Reply::of(200, "<html><title>Log in</title></html>")
+        })),
+        said(&Server::start(|request, _| match request.path.as_str() {
+            "/v1/models" => models(),
+            _ => Reply::of(500, json!({"error": {"message": "out of memory"}}).to_string()),
+        })),
+        said(&Server::start(|request, _| match request.path.as_str() {
+            "/v1/models" => models(),
+            _ => Reply::of(200, "<!doctype html><title>Log in</title>"),
         })),
         said(&Server::start(|request, _| {
             if request.path == "/v1/models" {
@@ -165,12 +168,28 @@ fn what_is_wrong_with_a_server_is_said() {
         })),
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
-    cannot reach http://server/v1/models: Connection refused (os error 111)
-    http://server/v1/models answers 404 Not Found without a list of models
+    http://server/v1/models failed once: Connection refused (os error 111)
+    http://server/v1/models answers without a list of models: 404 Not Found: nothing here
     http://server/v1/models has no model `tiny` (it serves: other)
-    http://server/v1/completions answers 400 Bad Request: the prompt is too long
+    http://server/v1/models answers without a list of models: 200 OK: Log in
+    http://server/v1/completions failed once: 500 Internal Server Error: out of memory; so did 1 more
+    http://server/v1/completions answers 200 OK with a web page in place of a completion: Log in
     http://server/v1/completions answers as the model `other` instead of `tiny`: it serves another one now
     ");
+}
+
+/// The error of the stage that failed.
+fn failure(events: &str) -> String {
+    let failed = events.lines().find(|line| line.contains("\"event\":\"failed\"")).unwrap();
+    let event: Value = serde_json::from_str(failed).unwrap();
+    event["error"].as_str().unwrap().to_owned()
+}
+
+/// What a run warns of.
+fn warnings(events: &str) -> Vec<String> {
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let warned = events.filter(|event| event["event"] == "warned");
+    warned.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
 const KEY: &str = "hush-hush-0815";
@@ -230,9 +249,9 @@ fn a_server_that_refuses_says_so_and_the_key_is_not_repeated() {
         assert_eq!(out.status.code(), Some(1));
         let out = String::from_utf8(out.stdout).unwrap();
         assert!(!out.contains(KEY) && !leaks(&lab), "{out}");
-        let failed = out.lines().find(|line| line.contains("\"failed\"")).unwrap();
-        let event: Value = serde_json::from_str(failed).unwrap();
-        event["error"].as_str().unwrap().replace(&server.address, "http://server")
+        let error = failure(&out).replace(&server.address, "http://server");
+        // Of the rows that are named, one.
+        error.lines().take(2).collect::<Vec<_>>().join(" ")
     };
     let absent = Server::absent();
     let address = |text: String| text.replace(&absent.address, "SERVER");
@@ -252,7 +271,7 @@ fn a_server_that_refuses_says_so_and_the_key_is_not_repeated() {
     insta::assert_snapshot!(all.join("\n"), @r#"
     http://server/v1/models answers 401 Unauthorized: it refuses the key in `LAB_KEY`
     http://server/v1/completions answers 403 Forbidden: it refuses the key in `LAB_KEY`
-    http://server/v1/completions answers 400 Bad Request: … asks too much
+    12 of 12 rows have no answer, and `max_failed` allows 0: `2_2/1`: 400 Bad Request: … asks too much
     http://server/v1/models answers 401 Unauthorized: it requires a key: name the environment variable that holds it, `api_key_env = "…"`
     "#);
 }
@@ -279,4 +298,182 @@ fn a_server_that_loads_its_model_is_waited_for() {
     let lab = Lab::new(&experiment(&server));
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
     assert_eq!(server.log().iter().filter(|asked| *asked == "GET /v1/models").count(), 4);
+}
+
+#[test]
+fn a_server_that_does_not_listen_yet_or_is_busy_is_waited_for_and_that_is_said() {
+    // Its port, on which nobody listens at first.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(3));
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        Server::listen(std::net::TcpListener::bind(port).unwrap(), move |request, _| {
+            let before = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            match request.path.as_str() {
+                "/v1/models" if before == 0 => Reply::of(502, "bad gateway"),
+                "/v1/models" if before == 1 => Reply {
+                    headers: vec![("retry-after", "0.5".to_owned())],
+                    ..Reply::of(429, "")
+                },
+                "/v1/models" => models(),
+                _ if (4..8).contains(&before) => Reply::of([408, 409, 425, 429][before - 4], ""),
+                _ => completion(request),
+            }
+        })
+    });
+    let mut server = Server::absent();
+    server.address = format!("http://{port}");
+    let lab = Lab::new(&experiment(&server));
+    let out = lab.stdout("run x.toml --json", 0);
+    let warned = warnings(&out);
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    let beginning = format!(
+        "answers: waiting for {}/v1/models (Connection refused (os error 111)), ",
+        server.address
+    );
+    assert!(warned[0].starts_with(&beginning), "{warned:?}");
+    let server = later.join().unwrap();
+    assert!(server.asked().len() >= 3 + 12 + 4, "{:?}", server.log());
+}
+
+#[test]
+fn a_server_may_name_the_time_at_which_it_has_time_again() {
+    // By its own clock, which is wrong.
+    let date = |second: u64| format!("Wed, 21 Oct 2015 07:28:{second:02} GMT");
+    let server = Server::start(move |request, before| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ if before == 1 => Reply {
+            headers: vec![("retry-after", date(13)), ("date", date(10))],
+            ..Reply::of(429, json!({"error": "slow down"}).to_string())
+        },
+        _ => completion(request),
+    });
+    let lab = Lab::new(&experiment(&server).replace("concurrency = 3", "concurrency = 1"));
+    let begun = std::time::Instant::now();
+    let out = lab.stdout("run x.toml --json", 0);
+    assert!((3..20).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    let warned = warnings(&out).join("\n").replace(&server.address, "http://server");
+    insta::assert_snapshot!(
+        warned,
+        @"answers: waiting for http://server/v1/completions (429 Too Many Requests: slow down), 0 s so far"
+    );
+}
+
+#[test]
+fn a_stage_that_is_to_stop_waits_for_no_server() {
+    let server = Server::start(|request, before| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ if before < 5 => completion(request),
+        _ => Reply {
+            pause: Duration::from_secs(10),
+            ..completion(request)
+        },
+    });
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut hangs = Server::absent();
+    hangs.address = format!("http://{}", silent.local_addr().unwrap());
+    for (server, asked, kept) in [(&server, 8, 4), (&hangs, 0, 0)] {
+        let lab = Lab::new(&experiment(server));
+        let run = lab.start("run x.toml");
+        while server.asked().len() < asked {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        let begun = std::time::Instant::now();
+        let process = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let files = walkdir::WalkDir::new(lab.path().join("cache/v1/scratch")).into_iter();
+        let file = files.map_while(Result::ok).find(|entry| entry.file_name() == "answers.jsonl");
+        let lines = file.map_or(0, |file| std::fs::read_to_string(file.path()).unwrap().lines().count());
+        assert_eq!(lines, kept, "what came is kept");
+    }
+}
+
+/// Refuses the requests whose prompts it is told.
+fn refusing(refused: &'static [&'static str]) -> Server {
+    Server::start(move |request, _| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ => {
+            let body: Value = serde_json::from_str(&request.body).unwrap();
+            let prompt = body["prompt"].as_str().unwrap().to_owned();
+            if refused.iter().any(|question| prompt.contains(question)) {
+                let message = json!({"error": {"message": "maximum context length is 2048 tokens"}});
+                return Reply::of(400, message.to_string());
+            }
+            completion(request)
+        }
+    })
+}
+
+#[test]
+fn all_rows_are_tried_and_refused_ones_fail_the_stage_or_count_as_wrong() {
+    let with = |server: &Server, more: &str| {
+        let text = experiment(server).replace("concurrency = 3", &format!("concurrency = 3\n{more}"));
+        let source = "[sources.q]\npath = \"q.jsonl\"\n[stages.problems]\nkind = \"import\"\nsource = \"q\"\n";
+        let (_, rest) = text.split_once("[stages.answers]").unwrap();
+        format!("{source}[stages.answers]{}", rest.replace("problems.train", "problems"))
+    };
+    let server = refusing(&["12 + 1", "15 + 1"]);
+    let lab = Lab::new(&with(&server, ""));
+    let rows: Vec<String> = (11..17)
+        .map(|a| {
+            let completion = format!("1. {a} + 1 = {}\nThus, the answer is {}.", a + 1, a + 1);
+            json!({"id": format!("r{a}"), "prompt": format!("Question: {a} + 1"), "completion": completion}).to_string()
+        })
+        .collect();
+    lab.write("q.jsonl", &rows.join("\n"));
+    let out = lab.stdout("run x.toml --json", 1);
+    insta::assert_snapshot!(failure(&out), @r"
+    2 of 6 rows have no answer, and `max_failed` allows 0:
+    `r12`: 400 Bad Request: maximum context length is 2048 tokens
+    `r15`: 400 Bad Request: maximum context length is 2048 tokens
+    the answers to the others are kept: the next run asks for these alone; `max_failed = 2` counts such rows as wrong
+    ");
+    assert_eq!(prompts(&server).len(), 6);
+    lab.stdout("run x.toml --json", 1);
+    assert_eq!(prompts(&server).len(), 8, "the answers are kept, and the others asked for again");
+
+    lab.write("x.toml", &with(&server, "max_failed = 1"));
+    lab.stdout("run x.toml --json", 1);
+    lab.write("x.toml", &with(&server, "max_failed = 2"));
+    let out = lab.stdout("run x.toml --json", 0);
+    insta::assert_snapshot!(warnings(&out).join("\n"), @r"
+    answers: 2 of 6 rows have no answer; wrong, as `max_failed = 2` has it:
+    `r12`: 400 Bad Request: maximum context length is 2048 tokens
+    `r15`: 400 Bad Request: maximum context length is 2048 tokens
+    ");
+    let object = |port: &str| {
+        let digests = lab.digests("cache");
+        let artifact = digests.values().find_map(|outputs| outputs.get(port)).unwrap();
+        lab.object("cache", artifact["digest"].as_str().unwrap())
+    };
+    let answers = std::fs::read_to_string(object("answers")).unwrap();
+    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 6);
+    for answer in &answers {
+        let is_refused = ["r12", "r15"].contains(&answer["id"].as_str().unwrap());
+        assert_eq!(answer["response"] == "", is_refused, "{answer}");
+        assert_eq!(answer.get("failed").is_some(), is_refused, "{answer}");
+    }
+    let metrics: Value = serde_json::from_slice(&std::fs::read(object("metrics").join("metrics.json")).unwrap()).unwrap();
+    let set = &metrics["sets"][0];
+    assert_eq!(
+        (&set["answers"], &set["failed"], &set["accuracy"]),
+        (&json!(6), &json!(2), &json!(0.0))
+    );
+
+    // Where none is refused, the key and the answers are those of a stage without the param.
+    let well = refusing(&[]);
+    lab.write("x.toml", &with(&well, "max_failed = 0"));
+    lab.stdout("run x.toml --store plain", 0);
+    lab.write("x.toml", &with(&well, ""));
+    assert_eq!(count(&lab.summary("run x.toml --store plain", 0), "cached"), 3);
+    let digests = lab.digests("plain");
+    let digest = digests.values().find_map(|outputs| outputs.get("answers")).unwrap()["digest"]
+        .as_str()
+        .unwrap();
+    assert!(!std::fs::read_to_string(lab.object("plain", digest)).unwrap().contains("failed"));
 }

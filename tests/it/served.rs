@@ -138,11 +138,10 @@ fn a_stage_that_a_server_answers_is_resumed_and_known_by_the_model_s_name() {
     run.wait().unwrap();
     let waited = server.log().iter().filter(|asked| *asked == "GET /v1/models").count();
     assert!(waited > 1, "it did not wait for the model");
-    // Until it is answered, which a busy machine takes its time for.
-    let settled = || kept(&lab, "one") == prompts(&server).len();
-    wait_until("the last answers of the killed run", settled);
+    // The worker sees that its runner is gone, and asks for nothing more.
+    std::thread::sleep(Duration::from_secs(2));
     let (first, one) = (prompts(&server).len(), kept(&lab, "one"));
-    assert_eq!(first, one, "what was asked when the runner was killed is kept, too");
+    assert!((one..=one + 3).contains(&first), "{first} {one}: only what was under way is lost");
     let second = goes_on(&lab, &server, "one");
     println!("runner killed: asked {first}, kept {one}, then asked {second}; asked {waited} times whether the model is there");
 
@@ -160,7 +159,7 @@ fn a_stage_that_a_server_answers_is_resumed_and_known_by_the_model_s_name() {
 
     // The server is killed.
     let before = prompts(&server).len();
-    let run = lab.start("run x.toml --store two");
+    let run = lab.start("run x.toml --store two --set settings.patience=5");
     wait_until("the first answers", || kept(&lab, "two") >= 8);
     drop(llama);
     assert_eq!(run.wait_with_output().unwrap().status.code(), Some(1));

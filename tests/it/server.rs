@@ -72,7 +72,11 @@ pub struct Server {
 impl Server {
     /// Answers with `answer`, which is given the request and how many requests came before it.
     pub fn start(answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), answer)
+    }
+
+    /// As [`Self::start`], at a place of one's own.
+    pub fn listen(listener: TcpListener, answer: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Self {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (answer, seen) = (Arc::new(answer), Arc::clone(&asked));

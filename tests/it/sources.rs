@@ -94,8 +94,9 @@ fn what_is_missing_is_said_at_once_with_what_to_do() {
     ");
     let nobody = Server::absent();
     let begun = Instant::now();
-    assert_snapshot!(run(&lab, &nobody, "run x.toml").1, @r"
-    error: source `nuts`: cannot reach http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl: Connection refused (os error 111)
+    let (_, at_once) = run(&lab, &nobody, "run x.toml --set settings.patience=0");
+    assert_snapshot!(errors(&at_once), @r"
+    error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl failed once: Connection refused (os error 111)
       help: supply it: `--set sources.nuts=PATH`
     ");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -237,9 +238,14 @@ fn a_server_that_is_ill_is_asked_again_and_given_up_on() {
         ..Reply::of(if request.method == "HEAD" { 200 } else { 500 }, "")
     });
     let lab = Lab::new(&hub(""));
-    let (code, text) = run(&lab, &server, "run x.toml");
-    assert_snapshot!(format!("{code} {}", errors(&text)), @r"
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl failed 5 times: it answers 500 Internal Server Error
+    let (code, text) = run(&lab, &server, "run x.toml --set settings.patience=2");
+    let times = server.log().iter().filter(|asked| asked.starts_with("GET")).count();
+    assert!(times > 2, "{times}");
+    let said = format!("{code} {}", errors(&text));
+    let (before, after) = said.split_once(&format!(" failed {times} times in ")).unwrap();
+    let (_, after) = after.split_once(" s, ").unwrap();
+    assert_snapshot!(format!("{before} … {after}"), @r"
+    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl … the last time with: it answers 500 Internal Server Error
       help: supply it: `--set sources.nuts=PATH`
     ");
 }
@@ -476,4 +482,41 @@ fn a_folder_that_holds_the_store_is_no_source() {
         .replace("path = '.'", "path = '.'\nfiles = 'nuts.jsonl'");
     lab.write("x.toml", &named);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+#[test]
+fn a_source_that_no_stage_could_read_is_fetched_again_and_not_pinned() {
+    let server = Server::start(|request, before| match request.method.as_str() {
+        "HEAD" => Reply::of(200, ""),
+        // An error that is said to be well, twice; then a login page, and then the file.
+        _ if before < 5 => Reply::of(200, r#"{"error": "come back later"}"#),
+        _ if before < 8 => Reply::of(200, "<html>Please log in</html>"),
+        _ => Reply::file(request, LINES.as_bytes(), "\"v1\""),
+    });
+    let lab = Lab::new(&hub(""));
+    let (code, text) = run(&lab, &server, "run x.toml");
+    assert_eq!(code, 1, "{text}");
+    assert!(
+        text.contains("source nuts has no pin and may not be what it should: the next run fetches it again"),
+        "{text}"
+    );
+    let before = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
+    // It is fetched again, and still the same.
+    let (code, text) = run(&lab, &server, "pin x.toml");
+    assert_snapshot!(format!("{code} {}", errors(&text)), @r"
+    2 error: source `nuts` is not pinned: a stage could not read what was downloaded, and the address still has the same
+      help: correct the stage or the address, and run the stage: what it has read can be pinned
+    ");
+    assert_eq!(run(&lab, &server, "run x.toml").0, 1);
+    let [(code, said), pin] = ["run x.toml", "pin x.toml"].map(|words| run(&lab, &server, words));
+    assert_eq!((code, errors(&said)), (2, errors(&pin.1)));
+    assert_snapshot!(errors(&said), @r"
+    error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl sends a web page (Please log in) in place of the file
+      help: open the address in a browser: it may want a login; if a page is what is wanted, pin it (`sha256`); or supply it: `--set sources.nuts=PATH`
+    ");
+    assert_eq!(std::fs::read_to_string(lab.path().join("x.toml")).unwrap(), before);
+    let (code, text) = run(&lab, &server, "run x.toml");
+    assert_eq!((code, rows(&lab).len()), (0, 2), "{text}");
+    let asked = server.asked().len();
+    assert_eq!(run(&lab, &server, "pin x.toml").0, 0);
+    assert_eq!(server.log()[asked..], ["GET /api/datasets/lab/nuts/revision/main"], "it is there");
+    assert!(std::fs::read_to_string(lab.path().join("x.toml")).unwrap().contains(&sha256(LINES)));
 }

@@ -136,6 +136,8 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
         threads: exec::cores(),
         device: "cpu".to_owned(),
         sandbox: Sandbox::default(),
+        // What is run again here asks no server.
+        patience: 0,
         stage: StageName::default(),
         experiment: String::new(),
         run: String::new(),
@@ -146,7 +148,7 @@ fn run_again(store: &Store, record: &Record, program: &Path, line: &ProgressLine
     worker.start(0, &order, &workspace.path().join("log")).map_err(CliError::Program)?;
     loop {
         match worker.next(MESSAGE_TIMEOUT) {
-            None => {}
+            None | Some((_, WorkerMessage::Warned { .. })) => {}
             Some((_, WorkerMessage::Progress(progress))) => {
                 line.show(&format!("{} of {} {}", progress.done, progress.total, progress.unit));
             }

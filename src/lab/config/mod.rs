@@ -82,7 +82,7 @@ pub struct SettingsOptions {
 }
 
 /// How to run; never part of a key. `None` means: the default for this machine.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Folder of the store.
@@ -97,6 +97,8 @@ pub struct Settings {
     pub keep_going: bool,
     /// Whether sources are never fetched: what is not on this machine is missing.
     pub offline: bool,
+    /// How long a request to a server that fails for a moment is sent again, in seconds (0: not at all).
+    pub patience: u64,
     /// Whether the machine's instruction set is part of the keys of stages that compute: for those who need the last bits.
     pub strict_numerics: bool,
     /// How far the programs of `command` stages are held to the files that they declare.
@@ -111,6 +113,25 @@ pub struct Settings {
     pub sign: bool,
     /// Whether a record without a trusted signature counts as a miss.
     pub require_signature: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: None,
+            jobs: None,
+            threads: None,
+            device: None,
+            keep_going: false,
+            offline: false,
+            patience: 600,
+            strict_numerics: false,
+            remotes: Vec::new(),
+            trusted: Vec::new(),
+            sign: false,
+            require_signature: false,
+        }
+    }
 }
 
 impl Settings {

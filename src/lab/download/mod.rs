@@ -2,19 +2,34 @@
 //!
 //! Downloads are kept in the store (`sources/<digest of the address>/`), so that each is made once. Files that the Hugging Face Hub's own
 //! programs have downloaded are used where they are. Plans and workers download nothing: a machine that computes needs no network.
+//!
+//! | file | part |
+//! |---|---|
+//! | `file` | downloads one file: requests, retries |
+//! | `answer` | which bytes of the file a response has |
+//! | `part` | the bytes on the disk until the file is complete |
+//! | `disguise` | what servers send in place of a file |
+//! | `doubt` | downloads that a stage could not read, which are fetched again |
 
+mod answer;
 mod digest;
+mod disguise;
+mod doubt;
 mod file;
 mod hub;
+mod part;
+#[cfg(test)]
+mod tests;
 
+pub use disguise::Disguise;
 pub use file::DownloadError;
 pub use hub::Hub;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use file::Downloader;
+use file::{DownloadState, Downloader, Order};
 
 use crate::source::{DigestAlgorithm, Source, SourceContent, SourcePin, SourcePlace, UnfitFile};
 use crate::store::{Acquired, Lease, Store, StoreError};
@@ -46,6 +61,8 @@ pub enum SourceError {
     Unfit { name: String, problem: String },
     #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
     HoldsStore { name: String, path: PathBuf, store: PathBuf },
+    #[error("source `{name}` is not pinned: a stage could not read what was downloaded, and the address still has the same")]
+    Unread { name: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -61,6 +78,7 @@ impl SourceError {
                 DownloadError::Denied { .. } => format!("set `HF_TOKEN` if access needs an account, or {}", supply(name)),
                 DownloadError::NotFound { .. } => format!("correct the address or the revision, or {}", supply(name)),
                 DownloadError::Stopped | DownloadError::Write { .. } => return None,
+                DownloadError::Disguised { disguise, .. } => format!("{}; or {}", disguise.help(), supply(name)),
                 _ => supply(name),
             },
             Self::Wrong { place, .. } => format!(
@@ -70,6 +88,7 @@ impl SourceError {
             Self::HoldsStore { .. } => {
                 "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
             }
+            Self::Unread { .. } => "correct the stage or the address, and run the stage: what it has read can be pinned".to_owned(),
             Self::Unfit { .. } | Self::Store(_) => return None,
         })
     }
@@ -82,6 +101,8 @@ pub struct DownloadProgress<'a> {
     pub done: u64,
     /// Bytes in all, if the server tells.
     pub total: Option<u64>,
+    /// What the user is to be told: that a server is waited for.
+    pub notice: Option<&'a str>,
 }
 
 /// Finds and downloads sources.
@@ -89,6 +110,8 @@ pub struct Supplier<'a> {
     pub store: &'a Store,
     pub hub: &'a Hub,
     pub offline: bool,
+    /// How long a request that fails is sent again.
+    pub patience: Duration,
 }
 
 impl Supplier<'_> {
@@ -115,9 +138,9 @@ impl Supplier<'_> {
     /// Checks that the source is available, without downloading it.
     ///
     /// # Errors
-    /// If it is not, as far as one quick request can tell.
-    pub fn probe(&self, source: &Source) -> Result<(), SourceError> {
-        if self.found(source).is_some() {
+    /// If it is not, as far as one quick request can tell, or `stop` returns true.
+    pub fn probe(&self, source: &Source, stop: &mut dyn FnMut() -> bool) -> Result<(), SourceError> {
+        if self.usable(source).is_some() {
             return Ok(());
         }
         let Some(address) = self.hub.address(source, source.files.first().map(String::as_str)) else {
@@ -127,8 +150,8 @@ impl Supplier<'_> {
             return Err(SourceError::Offline { name: source.name.clone() });
         }
         let failed = |error| download_failed(source, error);
-        Downloader::new()
-            .and_then(|downloader| downloader.probe(&address, self.token(source)))
+        Downloader::new(self.patience)
+            .and_then(|downloader| downloader.probe(&address, self.token(source), stop))
             .map_err(failed)
     }
 
@@ -137,18 +160,24 @@ impl Supplier<'_> {
     /// # Errors
     /// If it is missing, cannot be downloaded, or does not match its pin.
     pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<SourceContent, SourceError> {
-        let place = match self.found(source) {
+        let place = match self.usable(source) {
             Some(place) => self.apart(source, place)?,
             None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
             None => self.download(source, progress)?,
         };
         let Some(expected) = source.pin() else {
-            return self.identified(source, place);
+            let content = self.identified(source, place)?;
+            self.forget_older_doubt(source, &content);
+            return Ok(content);
         };
         let found = digest::source_digest(source, &place, expected.algorithm, self.store).map_err(|error| unreadable(source, error))?;
         if found != expected {
             let name = source.name.clone();
+            if let Some(disguised) = self.disguised(source, &place) {
+                self.set_aside(source, place);
+                return Err(download_failed(source, disguised));
+            }
             let place = self.set_aside(source, place);
             return Err(SourceError::Wrong {
                 name,
@@ -167,16 +196,21 @@ impl Supplier<'_> {
     /// The pin of a source that is on this machine.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or a stage could not read it.
     pub fn pin(&self, source: &Source, content: &SourceContent) -> Result<SourcePin, SourceError> {
+        if self.is_doubted(source, content) {
+            let name = source.name.clone();
+            return Err(SourceError::Unread { name });
+        }
         let place = content.place.clone().unwrap_or_default();
         digest::source_digest(source, &place, DigestAlgorithm::Sha256, self.store).map_err(SourceError::from)
     }
 
-    /// The current commit of the source's revision, if the hub tells.
-    pub fn commit(&self, source: &Source) -> Option<String> {
+    /// The current commit of the source's revision, if the hub tells before `stop` returns true.
+    pub fn commit(&self, source: &Source, stop: &mut dyn FnMut() -> bool) -> Option<String> {
         let address = self.hub.revision_address(source).filter(|_| !self.offline)?;
-        let about = Downloader::new().ok()?.get_text(&address, self.token(source)).ok()?;
+        let about = Downloader::new(self.patience).ok()?;
+        let about = about.get_text(&address, self.token(source), stop).ok()?;
         let about: serde_json::Value = serde_json::from_str(&about).ok()?;
         Some(about.get("sha")?.as_str()?.to_owned())
     }
@@ -209,6 +243,28 @@ impl Supplier<'_> {
         Ok(place)
     }
 
+    /// The path of the source on this machine, if it is here and need not be fetched again: what a stage could not read, or is something
+    /// else in place of the file, may be better by now.
+    fn usable(&self, source: &Source) -> Option<PathBuf> {
+        let place = self.found(source)?;
+        let is_final = self.offline || source.pin().is_some() || !place.starts_with(self.folder(source));
+        let is_good = || !self.has_doubt(source) && self.disguised(source, &place).is_none();
+        (is_final || is_good()).then_some(place)
+    }
+
+    /// The error for a download that is something else in place of a file.
+    fn disguised(&self, source: &Source, place: &Path) -> Option<DownloadError> {
+        if !place.starts_with(self.folder(source)) {
+            return None;
+        }
+        source.list(place).ok()?.into_iter().find_map(|(name, path)| {
+            let file = Some(name.as_str()).filter(|_| !source.files.is_empty());
+            let address = self.hub.address(source, file)?;
+            let disguise = disguise::of_file(&path, &disguise::name_of(&address), "")?;
+            Some(DownloadError::Disguised { address, disguise })
+        })
+    }
+
     fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
         let (pin, files) = digest::file_digests(source, &place, self.store).map_err(|error| unreadable(source, error))?;
         Ok(SourceContent {
@@ -218,7 +274,7 @@ impl Supplier<'_> {
         })
     }
 
-    /// Downloads all missing files of the source. Only one process at a time downloads a source.
+    /// Downloads the files of the source: those that are missing, or all if it is doubted. Only one process at a time downloads a source.
     fn download(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<PathBuf, SourceError> {
         let lease = loop {
             if let Some(lease) = self.lease(source, progress)? {
@@ -226,25 +282,42 @@ impl Supplier<'_> {
             }
         };
         let folder = self.folder(source);
-        let downloader = Downloader::new().map_err(|error| download_failed(source, error))?;
+        // Another process may have fetched it meanwhile.
+        if let Some(place) = self.usable(source) {
+            return Ok(place);
+        }
+        let is_complete = self.found(source).is_some();
+        let downloader = Downloader::new(self.patience).map_err(|error| download_failed(source, error))?;
         let single = [SINGLE_FILE.to_owned()];
         let names = if source.files.is_empty() { &single[..] } else { &source.files };
         let mut last_heartbeat = Instant::now();
-        for name in names.iter().filter(|name| !folder.join(name).is_file()) {
+        for name in names.iter().filter(|name| is_complete || !folder.join(name).is_file()) {
             let file = Some(name.as_str()).filter(|_| !source.files.is_empty());
             let (Some(address), path) = (self.hub.address(source, file), folder.join(name)) else {
                 return Err(missing(source));
             };
             let parent = path.parent().unwrap_or(&folder);
             std::fs::create_dir_all(parent).map_err(|cause| download_failed(source, DownloadError::Write { path: path.clone(), cause }))?;
-            let mut report = |done, total| {
+            let mut report = |state: DownloadState<'_>| {
                 if last_heartbeat.elapsed() >= HEARTBEAT_INTERVAL {
                     last_heartbeat = Instant::now();
                     lease.heartbeat();
                 }
-                progress(&DownloadProgress { file: name, done, total })
+                let DownloadState { done, total, notice } = state;
+                progress(&DownloadProgress {
+                    file: name,
+                    done,
+                    total,
+                    notice,
+                })
             };
-            let fetched = downloader.download(&address, self.token(source), &path, &mut report);
+            let order = Order {
+                address: &address,
+                token: self.token(source),
+                path: &path,
+                is_pinned: source.pin().is_some(),
+            };
+            let fetched = downloader.download(&order, &mut report);
             fetched.map_err(|error| download_failed(source, error))?;
         }
         Ok(if source.files.is_empty() {
@@ -267,6 +340,7 @@ impl Supplier<'_> {
                 file: &file,
                 done: 0,
                 total: None,
+                notice: None,
             };
             if !progress(&waiting) {
                 return Err(download_failed(source, DownloadError::Stopped));

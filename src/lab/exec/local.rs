@@ -144,7 +144,7 @@ fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessa
     let lines = output.flat_map(|output| BufReader::new(output).split(b'\n').map_while(Result::ok));
     for line in lines {
         if let Ok(message) = serde_json::from_slice::<WorkerMessage>(&line) {
-            ended |= !matches!(message, WorkerMessage::Progress(_));
+            ended |= !matches!(message, WorkerMessage::Progress(_) | WorkerMessage::Warned { .. });
             let _ = messages.send((index, message));
         }
     }
@@ -237,6 +237,7 @@ mod tests {
             threads: 1,
             device: "cpu".to_owned(),
             sandbox: Sandbox::default(),
+            patience: 0,
             stage: StageName::default(),
             experiment: String::new(),
             run: String::new(),

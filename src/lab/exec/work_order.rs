@@ -26,6 +26,8 @@ pub struct WorkOrder {
     /// How far a program that the stage starts is held to its own files.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// How long a request to a server that fails is sent again, in seconds.
+    pub patience: u64,
     /// For the record.
     pub stage: StageName,
     pub experiment: String,
@@ -35,11 +37,15 @@ pub struct WorkOrder {
     pub sign: Option<PathBuf>,
 }
 
-/// A message from a worker: one JSON object per line on its standard output. The last one is not `Progress`.
+/// A message from a worker: one JSON object per line on its standard output. The last one is none of the first two.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerMessage {
     Progress(Progress),
+    /// A problem that does not end the stage.
+    Warned {
+        message: String,
+    },
     /// The outputs and the record are in the store.
     Done {
         outputs: Outputs,

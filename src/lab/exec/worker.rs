@@ -141,6 +141,8 @@ fn run(
         alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
         progress: &|progress| sender.send(progress),
+        warn: &|message| sender.warn(message),
+        patience: Duration::from_secs(order.patience),
         stop: &|| stop.is_requested(),
     })?;
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
@@ -175,6 +177,14 @@ impl<'a, W: Write> ProgressSender<'a, W> {
             self.last.set(Some(Instant::now()));
             send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));
         }
+    }
+
+    /// Tells the runner and the log, which is the standard error of a worker.
+    fn warn(&self, message: &str) {
+        // As for the messages: whoever reads them may be gone.
+        let _ = writeln!(std::io::stderr(), "{message}");
+        let message = message.to_owned();
+        send(*self.output.borrow_mut(), &WorkerMessage::Warned { message });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Sandbox;
 use crate::event::Progress;
@@ -39,6 +40,10 @@ pub struct StageContext<'a> {
     pub alone: bool,
     /// Reports the stage's progress; cheap, may be called at every step.
     pub progress: &'a dyn Fn(Progress),
+    /// Tells the user, and the stage's log, of a problem that does not end the stage: a server that does not answer yet.
+    pub warn: &'a dyn Fn(&str),
+    /// How long a request to a server that fails is sent again.
+    pub patience: Duration,
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
 }

@@ -282,6 +282,7 @@ mod tests {
                 sample: 3,
                 response: "…".into(),
                 tokens: 7,
+                failed: None,
             })
             .into();
         write(&path, &answers).unwrap();

@@ -40,6 +40,10 @@ pub struct Answer {
     pub response: String,
     /// Number of tokens of the response, including the end-of-sequence token.
     pub tokens: u32,
+    /// Why the model has not answered: its prompt is too long, or the server refused it. Then the response is empty. Not written where
+    /// there is a response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// The fields of an answer as they are read: all on one level, because serde's `flatten` would round the numbers on their way.

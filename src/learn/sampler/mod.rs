@@ -7,6 +7,8 @@ mod queue;
 mod slots;
 mod stop;
 
+use std::collections::BTreeMap;
+
 use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
@@ -149,13 +151,14 @@ where
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-/// Checks that the model has tokens for everything in the prompts, as [`sample`] does before it computes anything.
+/// The requests whose prompts are longer than the model's context, by number, with their lengths in tokens.
 ///
 /// # Errors
-/// When it does not, or the tokenizer fails.
-pub fn check_known<W>(model: &Model<W>, requests: &[Request]) -> Result<(), SampleError> {
-    let mut requests = requests.iter();
-    requests.try_for_each(|request| tokens(&model.tokenizer, request).map(drop))
+/// When a prompt has a character for which the model has no token, or the tokenizer fails.
+pub fn too_long<W>(model: &Model<W>, requests: &[Request]) -> Result<BTreeMap<usize, usize>, SampleError> {
+    let lengths = requests.iter().map(|request| Ok(tokens(&model.tokenizer, request)?.len()));
+    let lengths = lengths.collect::<Result<Vec<usize>, SampleError>>()?.into_iter().enumerate();
+    Ok(lengths.filter(|(_, length)| *length > model.shape.context).collect())
 }
 
 fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {

@@ -7,11 +7,10 @@ use crate::engine::{self, Bytes, Dtype, MemoryEstimate, Sequence, Training};
 use crate::model::ModelShape;
 
 /// The sizes of batches that determine the memory of a training: those of the first pass over the data, which has each row once, and one of
-/// the longest rows, which may meet in a later pass or the curriculum.
-pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut BatchOrder, steps: u64) -> Vec<Vec<Sequence>> {
+/// the longest rows, which may meet in a later pass or in the `curriculum`'s batches before the first pass.
+pub(super) fn batches(recipe: &Recipe, examples: &Examples<'_>, order: &mut BatchOrder, curriculum: u64) -> Vec<Vec<Sequence>> {
     let lengths = examples.lengths();
-    let first = recipe.curriculum(steps);
-    let pass = first..first.saturating_add(per_epoch(lengths.len(), recipe.batch));
+    let pass = curriculum..curriculum.saturating_add(per_epoch(lengths.len(), recipe.batch));
     let mut longest: Vec<usize> = (0..lengths.len()).collect();
     longest.sort_by_key(|&row| std::cmp::Reverse(lengths.get(row)));
     longest.truncate(recipe.batch);

@@ -121,10 +121,10 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     if data.base.is_some() {
         examples.check_known(&recipe.prompt, &start.tokenizer)?;
     }
-    let steps = recipe.steps(rows.len());
+    let length = recipe.length(rows.len());
     recipe.frozen.check(&start.shape)?;
-    let mut order = BatchOrder::new(seed, recipe.batch, examples.lengths(), recipe.curriculum(steps));
-    let batches = memory::batches(recipe, &examples, &mut order, steps);
+    let mut order = BatchOrder::new(seed, recipe.batch, examples.lengths(), length.curriculum);
+    let batches = memory::batches(recipe, &examples, &mut order, length.curriculum);
     // The tables of rotary positions need to be only as long as the longest row.
     let longest = examples.lengths().into_iter().max().unwrap_or(1);
     let read = ModelShape {
@@ -141,11 +141,12 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         identity,
         history: Vec::new(),
         recipe,
+        length,
         examples,
         run,
     };
     session.resume()?;
-    session.go_on(steps)?;
+    session.go_on()?;
     let TrainingSession { engine, history, .. } = session;
     let trained = engine.finish()?;
     let (weights, adapters) = finished(recipe, data, trained)?;
@@ -155,7 +156,7 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         shape,
         tokenizer,
     };
-    let curve = history::curve(&history, recipe, steps);
+    let curve = history::curve(&history, recipe, length.steps);
     Ok(TrainedModel { model, adapters, curve })
 }
 

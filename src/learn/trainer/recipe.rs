@@ -32,13 +32,13 @@ pub struct Recipe {
     pub prompt: Prompt,
     /// Optimizer steps.
     pub steps: u64,
-    /// Passes over the data; if not 0, used instead of `steps`.
+    /// Passes over the data, whatever `batch` and `accumulate` are; if not 0, used instead of `steps`.
     pub epochs: u64,
     /// Sequences in a batch.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub batch: usize,
-    /// Batches whose gradients are summed for one optimizer step.
+    /// Batches whose gradients are summed for one optimizer step. With `epochs`, the last step takes the batches that are left.
     #[serde(deserialize_with = "count")]
     #[schemars(range(min = 1, max = 65536))]
     pub accumulate: usize,
@@ -130,20 +130,35 @@ impl Default for Recipe {
     }
 }
 
-impl Recipe {
-    /// Total optimizer steps for n rows.
-    pub(super) fn steps(&self, rows: usize) -> u64 {
-        let accumulate = self.accumulate as u64;
-        match self.epochs {
-            0 => self.steps,
-            epochs => epochs.saturating_mul(order::per_epoch(rows, self.batch)).div_ceil(accumulate),
-        }
-    }
+/// How long a training is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TrainingLength {
+    /// Optimizer steps.
+    pub(super) steps: u64,
+    /// Batches in all of them.
+    pub(super) batches: u64,
+    /// How many of the batches come before the first pass over the data.
+    pub(super) curriculum: u64,
+}
 
-    /// Batches before the first pass over the data, for n optimizer steps.
-    pub(super) fn curriculum(&self, steps: u64) -> u64 {
-        let steps = (self.curriculum * steps as f64).round() as u64;
-        steps.saturating_mul(self.accumulate as u64)
+impl Recipe {
+    /// The lengths of a training on n rows, in optimizer steps and in batches. With `epochs` there are as many batches as the passes have,
+    /// and the last step takes those that are left.
+    pub(super) fn length(&self, rows: usize) -> TrainingLength {
+        let accumulate = self.accumulate as u64;
+        let (steps, batches) = match self.epochs {
+            0 => (self.steps, self.steps.saturating_mul(accumulate)),
+            epochs => {
+                let batches = epochs.saturating_mul(order::per_epoch(rows, self.batch));
+                (batches.div_ceil(accumulate), batches)
+            }
+        };
+        let curriculum = (self.curriculum * steps as f64).round() as u64;
+        TrainingLength {
+            steps,
+            batches,
+            curriculum: curriculum.saturating_mul(accumulate).min(batches),
+        }
     }
 
     /// The settings of the optimizer.
@@ -264,4 +279,65 @@ fn within<'de, D: Deserializer<'de>>(deserializer: D, holds: fn(f64) -> bool, wh
         return Err(D::Error::custom(format!("{number} is out of range, it must be {what}")));
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(recipe: &Recipe, rows: usize) -> (u64, u64, u64) {
+        let TrainingLength {
+            steps,
+            batches,
+            curriculum,
+        } = recipe.length(rows);
+        (steps, batches, curriculum)
+    }
+
+    #[test]
+    fn epochs_are_passes_over_the_data_whatever_the_accumulation() {
+        for (epochs, batch, accumulate, expected) in [
+            (1, 1, 1, (10, 10, 0)),
+            (1, 2, 4, (2, 5, 0)),
+            (1, 4, 8, (1, 3, 0)),
+            (1, 1, 32, (1, 10, 0)),
+            (3, 2, 2, (8, 15, 0)),
+            (2, 3, 4, (2, 8, 0)),
+        ] {
+            let recipe = Recipe {
+                epochs,
+                batch,
+                accumulate,
+                ..Recipe::default()
+            };
+            assert_eq!(length(&recipe, 10), expected, "{epochs} {batch} {accumulate}");
+        }
+    }
+
+    #[test]
+    fn steps_take_full_accumulations() {
+        let recipe = Recipe {
+            steps: 7,
+            accumulate: 4,
+            ..Recipe::default()
+        };
+        assert_eq!(length(&recipe, 10), (7, 28, 0));
+        let endless = Recipe { steps: u64::MAX, ..recipe };
+        assert_eq!(length(&endless, 10).1, u64::MAX);
+    }
+
+    #[test]
+    fn a_curriculum_is_a_share_of_the_steps_and_never_longer_than_the_training() {
+        let recipe = |curriculum, epochs| Recipe {
+            steps: 8,
+            epochs,
+            batch: 2,
+            accumulate: 2,
+            curriculum,
+            ..Recipe::default()
+        };
+        assert_eq!(length(&recipe(0.25, 0), 10), (8, 16, 4));
+        assert_eq!(length(&recipe(0.25, 3), 10), (8, 15, 4));
+        assert_eq!(length(&recipe(1.0, 3), 10), (8, 15, 15));
+    }
 }

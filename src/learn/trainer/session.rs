@@ -6,6 +6,7 @@ use super::checkpoint::{self, Checkpoint};
 use super::examples::Examples;
 use super::history::StepMetrics;
 use super::order::BatchOrder;
+use super::recipe::TrainingLength;
 use super::{Recipe, TrainError, TrainingProgress, TrainingRun, schedule};
 use crate::engine::{Batch, StepResult, TrainingEngine};
 
@@ -31,6 +32,7 @@ fn presumed(trained: usize) -> Duration {
 /// A training in progress.
 pub(super) struct TrainingSession<'a> {
     pub(super) recipe: &'a Recipe,
+    pub(super) length: TrainingLength,
     pub(super) examples: Examples<'a>,
     pub(super) order: BatchOrder,
     pub(super) engine: Box<dyn TrainingEngine>,
@@ -58,8 +60,9 @@ impl TrainingSession<'_> {
         Ok(())
     }
 
-    /// Trains until `steps` steps are done.
-    pub(super) fn go_on(&mut self, steps: u64) -> Result<(), TrainError> {
+    /// Trains until all steps are done.
+    pub(super) fn go_on(&mut self) -> Result<(), TrainError> {
+        let steps = self.length.steps;
         let begun = Instant::now();
         let mut due = begun + interval(presumed(self.engine.trained()));
         let mut tokens = 0.0;
@@ -92,9 +95,12 @@ impl TrainingSession<'_> {
     /// Takes optimizer step `step`, counted from 0.
     fn step(&mut self, step: u64, learning_rate: f64) -> Result<StepMetrics, TrainError> {
         let accumulate = self.recipe.accumulate as u64;
+        let first = step.saturating_mul(accumulate);
+        // The engine takes the mean over the tokens of the batches that it is given, so that the last ones need no other weight.
+        let end = first.saturating_add(accumulate).min(self.length.batches);
         let mut rows = Vec::new();
         let mut batches: Vec<Batch> = Vec::new();
-        for number in step * accumulate..(step + 1) * accumulate {
+        for number in first..end {
             let numbers = self.order.batch(number);
             batches.push(self.examples.batch(&numbers));
             rows.extend(numbers);

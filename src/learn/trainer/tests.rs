@@ -308,13 +308,85 @@ fn epochs_take_the_place_of_steps() {
 }
 
 #[test]
+fn an_epoch_reads_each_row_once_whatever_the_accumulation() {
+    let rows = rows();
+    let tokens = |batch, accumulate, epochs| {
+        let recipe = Recipe {
+            epochs,
+            batch,
+            accumulate,
+            ..recipe()
+        };
+        let curve = Place::new(1, u64::MAX).train(&recipe, &rows).unwrap().curve;
+        (curve.len(), curve.last().unwrap().tokens.unwrap())
+    };
+    let (steps, once) = tokens(1, 1, 1);
+    assert_eq!(steps, 100);
+    for (batch, accumulate, steps) in [(8, 1, 13), (8, 2, 7), (8, 5, 3), (3, 7, 5), (8, 64, 1), (64, 1, 2), (100, 3, 1)] {
+        assert_eq!(tokens(batch, accumulate, 1), (steps, once), "{batch} {accumulate}");
+    }
+    // Three passes of 13 batches are 39, four per step.
+    assert_eq!(tokens(8, 4, 3), (10, 3 * once));
+    let learning_rates = |accumulate| {
+        let recipe = Recipe {
+            epochs: 1,
+            accumulate,
+            ..recipe()
+        };
+        let curve = Place::new(1, u64::MAX).train(&recipe, &rows).unwrap().curve;
+        curve.iter().map(|point| point.learning_rate.unwrap()).collect::<Vec<_>>()
+    };
+    let seven: Vec<f64> = (0..7).map(|step| schedule::learning_rate(&recipe(), step, 7)).collect();
+    assert_eq!(learning_rates(2), seven, "the schedule ends with the last step");
+}
+
+#[test]
+fn the_last_step_of_an_epoch_weighs_its_batches_as_a_smaller_accumulation_does() {
+    for engine in ENGINES {
+        let trained = |accumulate, epochs, steps| {
+            let recipe = Recipe {
+                engine,
+                epochs,
+                steps,
+                accumulate,
+                ..recipe()
+            };
+            bytes(&Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap())
+        };
+        // 13 batches in one step, which could take 64 of them.
+        assert!(trained(64, 1, 0) == trained(13, 0, 1), "{engine:?}");
+    }
+}
+
+#[test]
+fn a_stopped_epoch_ends_with_the_same_bytes_on_any_number_of_threads() {
+    for (engine, curriculum) in [(Engine::Cpu, 0.0), (Engine::Candle, 0.0), (Engine::Cpu, 0.5)] {
+        let recipe = Recipe {
+            engine,
+            curriculum,
+            epochs: 1,
+            ..recipe()
+        };
+        let straight = bytes(&Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap());
+        // Before the last step, which takes one batch in place of two.
+        let mut place = Place::new(2, 6);
+        assert!(matches!(place.train(&recipe, &rows()), Err(TrainError::Stopped)));
+        place.until = u64::MAX;
+        assert!(
+            bytes(&place.train(&recipe, &rows()).unwrap()) == straight,
+            "{engine:?} {curriculum}"
+        );
+    }
+}
+
+#[test]
 fn a_curriculum_is_a_share_of_the_steps() {
     let recipe = Recipe {
         curriculum: 0.25,
         ..recipe()
     };
     // 3 of 12 steps, two batches each.
-    assert_eq!((recipe.steps(100), recipe.curriculum(12)), (12, 6));
+    assert_eq!((recipe.length(100).steps, recipe.length(100).curriculum), (12, 6));
     let tokens = |recipe: &Recipe| Place::new(1, u64::MAX).train(recipe, &rows()).unwrap().curve[0].tokens.unwrap();
     // The sums below ten have the shortest rows, all of one length.
     let shortest = tokens(&recipe);

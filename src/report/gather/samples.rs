@@ -160,6 +160,7 @@ mod tests {
             sample: 0,
             response: response.to_owned(),
             tokens: 1,
+            failed: None,
         };
         candidates.add(&answer, outcome);
     }

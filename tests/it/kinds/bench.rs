@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
@@ -44,6 +45,8 @@ pub struct Bench {
     pub patience: Option<u64>,
     /// What the stage told of its progress.
     pub told: RefCell<Vec<Progress>>,
+    /// What the stage warned of.
+    pub warned: RefCell<Vec<String>>,
 }
 
 impl Bench {
@@ -58,6 +61,7 @@ impl Bench {
             content: None,
             patience: None,
             told: RefCell::default(),
+            warned: RefCell::default(),
         }
     }
 
@@ -138,6 +142,8 @@ impl Bench {
             held_by: &|_| {},
             alone: false,
             progress: &|progress| self.told.borrow_mut().push(progress),
+            warn: &|message| self.warned.borrow_mut().push(message.to_owned()),
+            patience: Duration::ZERO,
             stop: &|| {
                 asked.set(asked.get() + 1);
                 self.patience.is_some_and(|patience| asked.get() > patience)

@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use kinds::artifact::metrics;
 use kinds::metrics::{MetricMap, names};
 use learn::dataset::{self, Answer, Prompt, Row};
+use serde_json::Value;
 
 use super::bench::{Bench, gibberish, row, two_rows};
 
@@ -202,4 +203,51 @@ fn damaged_models_and_data_are_named() {
     assert_snapshot!(error.replace(&folder.path().display().to_string(), ""), @"cannot read /prompt.json: No such file or directory (os error 2)");
     assert_snapshot!(Bench::new("train", "").text("data", "{}").run().unwrap_err(), @"/data-0.jsonl:1: missing field `id`");
     assert_snapshot!(Bench::new("train", "").rows("data", &[]).run().unwrap_err(), @"there are no rows to train on; check the output of the stage that makes `data`");
+}
+
+#[test]
+fn prompts_longer_than_the_context_fail_the_stage_or_count_as_wrong() {
+    let (mut model, rows) = (gibberish(Prompt::PLAIN), two_rows());
+    let lengths = [&rows[0], &rows[1]].map(|row| {
+        let prompt = model.prompt.render(&row.prompt, row.step_num);
+        model.tokenizer.prompt(&prompt).unwrap().len()
+    });
+    assert!(lengths[0] < lengths[1], "{lengths:?}");
+    model.shape.context = lengths[0];
+    for kind in ["eval", "sample"] {
+        let bench = |params: &str| {
+            let params = if kind == "sample" {
+                format!("ask = []\n{params}")
+            } else {
+                params.to_owned()
+            };
+            Bench::new(kind, &params).model("model", &model).rows("data", &rows)
+        };
+        let message = format!(
+            "1 of 2 rows has no answer, and `max_failed` allows 0:\n`2_2/0`: its prompt has {} tokens, and the model's context {}\n\
+             leave them out, or use a model with a longer `context`; `max_failed = 1` counts such rows as wrong",
+            lengths[1], lengths[0]
+        );
+        let plain = bench("");
+        assert_eq!(plain.run().unwrap_err(), message);
+        assert!(plain.told.borrow().is_empty(), "nothing was computed");
+        let some = bench("max_failed = 1");
+        let outputs = some.run().unwrap();
+        let path = if kind == "eval" { "metrics/answers-0.jsonl" } else { "answers" };
+        let answers: Vec<Answer> = dataset::read(&outputs.join(path)).unwrap();
+        assert_eq!(answers[0].failed, None);
+        let why = format!("its prompt has {} tokens, and the model's context {}", lengths[1], lengths[0]);
+        assert_eq!(
+            (answers[1].failed.as_deref(), answers[1].response.as_str(), answers[1].tokens),
+            (Some(why.as_str()), "", 0)
+        );
+        assert_eq!(some.warned.borrow().len(), 1);
+        if kind == "eval" {
+            let metrics: Value = serde_json::from_str(&fs::read_to_string(outputs.join("metrics/metrics.json")).unwrap()).unwrap();
+            assert_eq!(
+                (&metrics["sets"][0]["answers"], &metrics["sets"][0]["failed"]),
+                (&Value::from(2), &Value::from(1))
+            );
+        }
+    }
 }

@@ -13,6 +13,7 @@ fn answer(requested: Option<u32>, response: &str) -> Answer {
         sample: 0,
         response: response.to_owned(),
         tokens: 9,
+        failed: None,
     }
 }
 

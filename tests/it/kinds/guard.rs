@@ -85,6 +85,7 @@ fn answers() -> String {
         sample: 0,
         response: response.to_owned(),
         tokens: 9,
+        failed: None,
     };
     let answers = [
         answer(1, "1. ab\nThus, the answer is 15."),

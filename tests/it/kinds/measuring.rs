@@ -29,6 +29,7 @@ fn measured(answers: &[(Option<u32>, &str)]) -> Vec<MetricMap> {
         sample: 0,
         response: (*response).to_owned(),
         tokens: 9,
+        failed: None,
     });
     let lines: Vec<String> = answers.map(|answer| serde_json::to_string(&answer).unwrap()).collect();
     let bench = Bench::new("measure", "").text("answers", &lines.join("\n"));

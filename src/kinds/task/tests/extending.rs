@@ -62,6 +62,8 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             held_by: &|_| {},
             alone: false,
             progress: &|_| {},
+            warn: &|_| {},
+            patience: std::time::Duration::ZERO,
             stop: &|| false,
         })
         .unwrap();
@@ -84,6 +86,7 @@ fn the_page_s_task_is_generated_and_measured() {
                 sample: 0,
                 response,
                 tokens,
+                failed: None,
             });
         }
     }

@@ -22,6 +22,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use super::Executor;
 use super::origin::RunOrigin;
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub device: String,
     /// How far the programs of stages are held to their own files.
     pub sandbox: Sandbox,
+    /// How long a request to a server that fails is sent again.
+    pub patience: Duration,
     /// The run's name: its folder in the store.
     pub run: String,
     /// Remote stores that inputs may come from and that results are uploaded to.

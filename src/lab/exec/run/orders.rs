@@ -45,6 +45,7 @@ impl<'a> OrderWriter<'a> {
             threads,
             device: self.options.device.clone(),
             sandbox: self.options.sandbox.clone(),
+            patience: self.options.patience.as_secs(),
             stage: node.name.clone(),
             experiment: self.experiment.to_owned(),
             run: self.options.run.clone(),

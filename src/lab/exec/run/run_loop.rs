@@ -191,6 +191,10 @@ impl<'a> RunLoop<'a> {
             self.report.progressed(self.stages.name(index), progress);
             return;
         }
+        if let WorkerMessage::Warned { message } = message {
+            self.report.warnings(vec![format!("{}: {message}", self.stages.name(index))]);
+            return;
+        }
         executor.ended(index);
         let Some(key) = self.claims.key(index) else { return };
         match message {
@@ -207,7 +211,7 @@ impl<'a> RunLoop<'a> {
                 self.stages.made(index, outputs);
                 self.scheduler.done(index);
             }
-            WorkerMessage::Stopped | WorkerMessage::Progress(_) => {
+            WorkerMessage::Stopped | WorkerMessage::Progress(_) | WorkerMessage::Warned { .. } => {
                 // It has saved a checkpoint; the next run goes on from there.
                 self.scheduler.held(index);
                 self.scheduler.close();

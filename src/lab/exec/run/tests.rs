@@ -256,6 +256,7 @@ impl Bench {
             },
             device: "cpu".to_owned(),
             sandbox: Sandbox::default(),
+            patience: Duration::ZERO,
             run: "r".to_owned(),
             remotes: Remotes::none(),
             origin: RunOrigin::default(),

@@ -1,0 +1,275 @@
+//! Requests to a model on an OpenAI-compatible server, for `sample` with an `endpoint`.
+//!
+//! Every completion is written to the stage's scratch folder when it arrives, so that a stage that was killed repeats no request. Requests
+//! run in threads that nobody waits for when the stage is to stop: a server may take minutes for an answer.
+//!
+//! | file | part |
+//! |---|---|
+//! | `gather` | what arrives from the threads: answers are kept, failures are told |
+//! | `models` | waits for the server to have loaded its model |
+//! | `reply` | what a response means: an answer, a refusal, a failure that passes or one that does not |
+
+mod gather;
+mod models;
+mod reply;
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant, SystemTime};
+
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use lab::http::{self, Retries};
+use lab::stage::failed;
+use lab::stage::{StageContext, StageError};
+
+use gather::{Gathered, News};
+use reply::{Reply, ReplyBody};
+
+/// How long one request may take: the server may have many others to answer first.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// After a request that was given up, the share of the patience with the next one.
+const SHORT_PATIENCE: u32 = 10;
+/// A longer body is no answer of a model.
+const LONGEST_BODY: u64 = 64 << 20;
+
+/// A server, and the part that all requests share.
+pub(super) struct Endpoint {
+    /// `http://localhost:8080/v1`
+    pub address: String,
+    /// The name under which the model is served.
+    pub served: String,
+    /// For servers that require one.
+    pub key: Option<ApiKey>,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// `max_tokens`, `temperature` and similar fields of the request.
+    pub common: Map<String, Value>,
+    /// How long a request that fails is sent again.
+    pub patience: Duration,
+}
+
+/// The key that identifies the user to the server. It is sent to the server and never printed.
+pub(super) struct ApiKey {
+    /// The environment variable that holds it.
+    pub variable: String,
+    pub key: String,
+}
+
+/// One request: the prompt, and the seed of its random numbers.
+pub(super) struct CompletionRequest {
+    pub prompt: String,
+    pub seed: u64,
+}
+
+/// The text that the model generated for one request, or why the server does not answer this request.
+pub(super) type Written = Result<Completion, String>;
+
+pub(super) use gather::Completion;
+
+/// What the threads share.
+struct Work {
+    server: Arc<Endpoint>,
+    client: Client,
+    /// The server's own name for the model.
+    id: String,
+    requests: Vec<CompletionRequest>,
+    /// The numbers of the requests that have no answer yet.
+    open: Vec<usize>,
+    /// The place in `open` of the next request.
+    next: AtomicUsize,
+    stop: AtomicBool,
+    /// Whether the last request of all was given up: the server may answer none.
+    is_suspected: AtomicBool,
+}
+
+impl Endpoint {
+    /// What the server writes for all requests, in their order. Requests that the server refuses do not stop the others.
+    pub(super) fn complete(self, requests: Vec<CompletionRequest>, context: &StageContext<'_>) -> Result<Vec<Written>, StageError> {
+        let client = self.client()?;
+        let mut gathered = Gathered::resume(context, requests.len())?;
+        let open = gathered.open();
+        if open.is_empty() {
+            return Ok(gathered.finish());
+        }
+        let server = Arc::new(self);
+        let id = server.wait_for_model(&client, context)?;
+        let threads = server.concurrency.min(open.len());
+        let work = Arc::new(Work {
+            server,
+            client,
+            id,
+            requests,
+            open,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            is_suspected: AtomicBool::new(false),
+        });
+        let (sender, arriving) = mpsc::channel();
+        for _ in 0..threads {
+            let (work, sender) = (Arc::clone(&work), sender.clone());
+            std::thread::spawn(move || work.go_through(&sender));
+        }
+        drop(sender);
+        let ended = gathered.receive(&arriving);
+        work.stop.store(true, Ordering::Relaxed);
+        gathered.receive_last(&arriving, &ended)?;
+        ended.map(|()| gathered.finish())
+    }
+
+    fn client(&self) -> Result<Client, StageError> {
+        let mut headers = HeaderMap::new();
+        if let Some(ApiKey { variable, key }) = &self.key {
+            let header = HeaderValue::from_str(&format!("Bearer {key}"));
+            let mut header = header.map_err(|_| {
+                failed(format!(
+                    "`{variable}` does not hold a key: it contains line breaks, or characters that no header may contain"
+                ))
+            })?;
+            header.set_sensitive(true);
+            headers.insert(AUTHORIZATION, header);
+        }
+        http::client(REQUEST_TIMEOUT).default_headers(headers).build().map_err(failed)
+    }
+
+    fn address(&self, of: &str) -> String {
+        format!("{}/{of}", self.address.trim_end_matches('/'))
+    }
+
+    /// Reads a response to its end, if it has one.
+    fn read(&self, response: Response) -> ReplyBody {
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|name| name.to_str().ok());
+        let (content_type, named) = (
+            content_type.unwrap_or_default().to_owned(),
+            http::retry_after(response.headers(), SystemTime::now()),
+        );
+        let mut body = Vec::new();
+        let read = response.take(LONGEST_BODY).read_to_end(&mut body);
+        ReplyBody {
+            status,
+            content_type,
+            named,
+            body,
+            cut: read.err().map(|error| http::cause(&error)),
+            secret: self.key.as_ref().map(|key| key.key.clone()),
+        }
+    }
+
+    /// Why the server refuses access, with what to do. Without the body of the answer: some servers repeat a part of the key.
+    fn access_refused(&self) -> String {
+        match &self.key {
+            Some(ApiKey { variable, .. }) => format!("it refuses the key in `{variable}`"),
+            None => "it requires a key: name the environment variable that holds it, `api_key_env = \"…\"`".to_owned(),
+        }
+    }
+
+    fn request_body(&self, request: &CompletionRequest) -> String {
+        let mut body = self.common.clone();
+        body.insert("model".to_owned(), self.served.as_str().into());
+        body.insert("prompt".to_owned(), request.prompt.as_str().into());
+        body.insert("seed".to_owned(), request.seed.into());
+        json!(body).to_string()
+    }
+}
+
+impl Work {
+    /// Makes one open request after the other.
+    fn go_through(&self, news: &Sender<News>) {
+        while let Some(at) = self.open.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(request) = self.requests.get(*at) else { return };
+            let Some(last) = self.request(*at, request, news) else { return };
+            let is_over = matches!(last, News::Failed(_));
+            if news.send(last).is_err() || is_over {
+                return;
+            }
+        }
+    }
+
+    /// Sends one request, again after a failure that may pass. `None` when it is to stop.
+    fn request(&self, at: usize, request: &CompletionRequest, news: &Sender<News>) -> Option<News> {
+        let address = self.server.address("completions");
+        let body = self.server.request_body(request);
+        let patience = match self.is_suspected.load(Ordering::Relaxed) {
+            true => self.server.patience / SHORT_PATIENCE,
+            false => self.server.patience,
+        };
+        let mut retries = Retries::new(patience, u64::from(std::process::id()) << 32 | at as u64);
+        loop {
+            let mut stop = || self.stop.load(Ordering::Relaxed);
+            if stop() {
+                return None;
+            }
+            let (cause, named) = match self.attempt(&address, &body) {
+                Reply::Completion { model, text, tokens } => {
+                    self.is_suspected.store(false, Ordering::Relaxed);
+                    return Some(match model.filter(|model| !self.is_served(model)) {
+                        Some(model) => News::Failed(self.other_model(&address, &model)),
+                        None => News::Answered(Completion { at, text, tokens }),
+                    });
+                }
+                Reply::Refused(why) => return Some(News::Refused { at, why }),
+                Reply::Denied(status) => {
+                    let why = self.server.access_refused();
+                    return Some(News::Failed(failed(format!("{address} answers {status}: {why}"))));
+                }
+                Reply::Wrong(why) => return Some(News::Failed(failed(format!("{address} answers {why}")))),
+                Reply::Unreachable(why) => return Some(News::Failed(failed(format!("cannot reach {address}: {why}")))),
+                Reply::Passing { cause, named } => (cause, named),
+            };
+            let now = Instant::now();
+            let pause = match retries.failed(now, named) {
+                Ok(pause) => pause,
+                Err(given_up) => {
+                    self.is_suspected.store(true, Ordering::Relaxed);
+                    return Some(News::GivenUp {
+                        failing: retries.failing_for(now),
+                        why: format!("{address} {}", given_up.words(&cause)),
+                    });
+                }
+            };
+            let failing = News::Failing {
+                what: format!("{address} ({cause})"),
+                failing: retries.failing_for(now),
+                pause,
+            };
+            if news.send(failing).is_err() || !http::pause(pause, &mut stop) {
+                return None;
+            }
+        }
+    }
+
+    fn attempt(&self, address: &str, body: &str) -> Reply {
+        let request = self
+            .client
+            .post(address)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_owned());
+        let response = match request.send() {
+            Ok(response) => response,
+            Err(error) => return reply::no_response(&error),
+        };
+        let url = response.url().to_string();
+        match reply::read(&self.server.read(response)) {
+            // A redirect makes a request to read of one to write.
+            Reply::Wrong(why) if url != address => Reply::Wrong(format!("{why} (redirected to {})", http::clean(&url))),
+            reply => reply,
+        }
+    }
+
+    /// Some servers answer with the model that they serve, whichever one is requested.
+    fn is_served(&self, model: &str) -> bool {
+        model.starts_with(&self.server.served) || model == self.id
+    }
+
+    fn other_model(&self, address: &str, model: &str) -> StageError {
+        let (model, served) = (http::clean(model), &self.server.served);
+        failed(format!(
+            "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
+        ))
+    }
+}
