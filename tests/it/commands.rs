@@ -474,6 +474,24 @@ fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
 }
 
 #[test]
+fn what_a_killed_worker_leaves_running_is_ended_by_its_runner() {
+    let lab = Lab::new(&starts("['sh', 'go.sh']"));
+    lab.write("go.sh", "setsid -w sh -c 'echo $$ > $RUNNER_SCRATCH/pid; exec sleep 60'\ntrue\n");
+    let mut run = lab.start("run x.toml");
+    let mut pid = String::new();
+    assert!(in_time(|| {
+        pid = scratch(&lab, "pid").map_or_else(String::new, |path| std::fs::read_to_string(path).unwrap_or_default());
+        pid.ends_with('\n')
+    }));
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.id())).unwrap();
+    for worker in children.split_whitespace() {
+        std::process::Command::new("kill").args(["-KILL", worker]).status().unwrap();
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert!(!runs(pid.trim()));
+}
+
+#[test]
 fn an_unknown_holder_s_checkpoints_are_not_used() {
     for (change, expected) in [("", "resumed\n"), ("here", "resumed\n"), ("elsewhere", "begun\n")] {
         let lab = Lab::new(&starts("['sh', 'go.sh']"));

@@ -113,7 +113,8 @@ impl Search<'_> {
         let (mut otherwise, mut is_unknown) = (Found::Nowhere, false);
         for part in self.path.split(':') {
             let Some(folder) = self.place(part) else {
-                is_unknown = true;
+                // No shell puts a home in the place of `~`.
+                is_unknown |= !part.starts_with('~');
                 continue;
             };
             let path = folder.join(program);
