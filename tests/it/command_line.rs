@@ -198,7 +198,11 @@ fn commands_that_read_make_no_store_and_say_when_there_is_none() {
     for words in ["plan x.toml --store file", "cache verify --store file/below"] {
         let output = lab.output(words);
         let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), error.contains("Not a directory")), (Some(5), true), "{error}");
+        assert_eq!(
+            (output.status.code(), error.contains("Not a directory")),
+            (Some(5), true),
+            "{error}"
+        );
     }
     let mut left: Vec<String> = std::fs::read_dir(lab.path())
         .unwrap()

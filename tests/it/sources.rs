@@ -482,6 +482,8 @@ fn a_folder_that_holds_the_store_is_no_source() {
         .replace("path = '.'", "path = '.'\nfiles = 'nuts.jsonl'");
     lab.write("x.toml", &named);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+}
+
 #[test]
 fn a_source_that_no_stage_could_read_is_fetched_again_and_not_pinned() {
     let server = Server::start(|request, before| match request.method.as_str() {

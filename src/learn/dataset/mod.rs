@@ -58,6 +58,8 @@ struct AnswerFields {
     sample: u32,
     response: String,
     tokens: u32,
+    #[serde(default)]
+    failed: Option<String>,
 }
 
 impl From<AnswerFields> for Answer {
@@ -74,6 +76,7 @@ impl From<AnswerFields> for Answer {
             sample: fields.sample,
             response: fields.response,
             tokens: fields.tokens,
+            failed: fields.failed,
         }
     }
 }
