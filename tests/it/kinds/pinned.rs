@@ -28,7 +28,7 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
     ("generate", "task = 'algebra'", &[], "73cdc3ca48af"),
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
-    ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "8eb11e63675e"),
+    ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
     ("measure", "", &["answers"], "98a0a7520f0d"),
     ("mix", "", &["full"], "614e14c530a2"),
     ("sample", "", &["model", "data"], "a62257619a88"),
