@@ -126,6 +126,8 @@ impl Default for Settings {
             offline: false,
             patience: 600,
             strict_numerics: false,
+            sandbox: SandboxMode::default(),
+            writes: Vec::new(),
             remotes: Vec::new(),
             trusted: Vec::new(),
             sign: false,

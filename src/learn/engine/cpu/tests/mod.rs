@@ -427,6 +427,7 @@ fn what_does_not_fit_is_named() {
         lines: 5,
         columns: 0,
         context: 20,
+        qk_norm: false,
         ..cases::shape(&mut stream)
     };
     let mut weights = cases::weights(&mut stream, &shape);
