@@ -209,8 +209,8 @@ fn damaged_models_and_data_are_named() {
 fn prompts_longer_than_the_context_fail_the_stage_or_count_as_wrong() {
     let (mut model, rows) = (gibberish(Prompt::PLAIN), two_rows());
     let lengths = [&rows[0], &rows[1]].map(|row| {
-        let prompt = model.prompt.render(&row.prompt, row.step_num);
-        model.tokenizer.prompt(&prompt).unwrap().len()
+        let prompt = model.prompt.fill(&row.prompt, row.step_num);
+        model.tokenizer.prompt(&prompt.text, &prompt.filled).unwrap().len()
     });
     assert!(lengths[0] < lengths[1], "{lengths:?}");
     model.shape.context = lengths[0];
