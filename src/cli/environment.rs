@@ -50,7 +50,8 @@ pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Resu
     let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
     let lacks = || CliError::Usage(format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"));
     let (_, home) = home.ok_or_else(lacks)?;
-    Ok(Path::new(home).join(parts.as_path()))
+    // Without the slash that `join` puts before nothing.
+    Ok(Path::new(home).join(parts.as_path()).components().collect())
 }
 
 #[cfg(test)]

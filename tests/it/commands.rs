@@ -701,8 +701,8 @@ fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
 #[test]
 fn a_source_s_files_are_those_of_the_key() {
     for (change, expected) in [
-        ("echo two > src/b.txt", "`b.txt` came into the source `s`"),
-        ("rm src/a.txt", "`a.txt` was removed from the source `s`"),
+        ("echo two > src/b.txt", "`b.txt` was added to source `s`"),
+        ("rm src/a.txt", "`a.txt` was removed from source `s`"),
         ("echo three > src/a.txt", "`a.txt` was changed"),
     ] {
         let lab = Lab::new("");

@@ -512,7 +512,26 @@ fn a_word_in_the_place_of_a_number_is_refused_and_a_quoted_text_is_not() {
     ╭─[--set:1:4]
     help: as a text, write `--set 'lr=""'`
     "#);
-    insta::assert_snapshot!(["flag=yes", "flag=1", "n=1.0", "n=true", "name=3", "name=True", "version=1.10", "n=9223372036854775808"].map(set).join("\n"), @"");
+    insta::assert_snapshot!(["flag=yes", "flag=1", "n=1.0", "n=true", "name=3", "name=True", "version=1.10", "n=9223372036854775808"].map(set).join("\n"), @r#"
+    2 × `flag` is true or false in the experiment, true (x.toml:4), and `yes` is not
+    ╭─[--set:1:6]
+    ·       ╰── did you mean `true`?
+    help: as a text, write `--set 'flag="yes"'`
+    0 warning: `flag` is true in the experiment (x.toml:4), and 1 is of another type (--set)
+    0 warning: `n` is 1 in the experiment (x.toml:3), and 1.0 is of another type (--set)
+    0 warning: `n` is 1 in the experiment (x.toml:3), and true is of another type (--set)
+    0 warning: `name` is the text "v" in the experiment (x.toml:5), and 3 is of another type (--set)
+    2 × `True` looks like true or false, and is none in TOML
+    ╭─[--set:1:6]
+    ·        ╰── did you mean `true`?
+    help: as a text, write `--set 'name="True"'`
+    2 × `version` is a text in the experiment, "1.9" (x.toml:6), and 1.1 is none
+    ╭─[--set:1:9]
+    help: as a text, write `--set 'version="1.10"'`
+    2 × this number is beyond 64 bits
+    ╭─[--set:1:3]
+    help: as a text, write `--set 'n="9223372036854775808"'`
+    "#);
     for fine in [
         "lr=0.5",
         "lr= 1e-4 ",
@@ -528,7 +547,12 @@ fn a_word_in_the_place_of_a_number_is_refused_and_a_quoted_text_is_not() {
     ] {
         assert_eq!(set(fine), "0", "{fine}");
     }
-    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", ".5"), ("RUNNER_JOBS", "four")]), @"");
+    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", ".5"), ("RUNNER_JOBS", "four")]), @r#"
+    2 × `.5` looks like a number, and is none in TOML
+    ╭─[RUNNER_PARAMS__LR:1:1]
+    ·  ╰── did you mean `0.5`?
+    help: as a text, write `RUNNER_PARAMS__LR='".5"'`
+    "#);
     insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", "0.5"), ("RUNNER_PARAMS__Lr", "0.6")]), @"");
     let key = |value: &str| lab.command("plan x.toml --json").args(["--set", value]).output().unwrap().stdout;
     assert_eq!(key("lr= 1e-4 "), key("lr=0.0001"));
@@ -564,12 +588,28 @@ fn what_fits_nothing_is_said() {
         "{without}"
     );
     lab.write("x.toml", "[matrix]\nseed = [1]\nexclude = [{ seed = 1 }]\ninclude = [{ seed = '2' }, { seed = 2 }]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
-    insta::assert_snapshot!(said(&lab, &[], &[]), @"");
+    insta::assert_snapshot!(said(&lab, &[], &[]), @r#"
+    2 × `seed` is 2 here and the text "2" elsewhere: variants are named by it
+    ╭─[x.toml:4:37]
+    "#);
     lab.write(
         "x.toml",
         "[matrix]\nx = [1, '1', true, 'true', 1.0]\n[stages.p]\nkind = 'generate'\ntask = 'addition'\ntrain = '{x}'\n",
     );
-    insta::assert_snapshot!(said(&lab, &[], &[]), @"");
+    insta::assert_snapshot!(said(&lab, &[], &[]), @r#"
+    2 × axis `x` has 1 twice, as 1 and as the text "1": variants are named by it
+    ╭─[x.toml:2:9]
+    × axis `x` has true twice, as true and as the text "true": variants are named by it
+    ╭─[x.toml:2:20]
+    × `train` must be a whole number from 0, not the text "1"
+    ╭─[x.toml:6:9]
+    × `train` must be a whole number from 0, not true
+    ╭─[x.toml:6:9]
+    × `train` must be a whole number from 0, not the text "true"
+    ╭─[x.toml:6:9]
+    × `train` must be a whole number from 0, not 1.0
+    ╭─[x.toml:6:9]
+    "#);
 }
 
 #[test]

@@ -40,8 +40,9 @@ fn a_record_is_shown_by_its_key_its_stage_and_its_output() {
 #[test]
 fn what_is_not_there_is_said() {
     let lab = Lab::new(LOOP);
+    lab.stdout("run x.toml problems", 0);
     for (words, code, expected) in [
-        ("show x.toml problems", 4, "`runner plan x.toml` gives the reason"),
+        ("show x.toml score[0]", 4, "`runner plan x.toml` gives the reason"),
         ("show x.toml", 2, "name a stage of x.toml"),
         ("show abc", 2, "too short"),
         ("show abcdef", 4, "no artifact or record in"),

@@ -146,7 +146,7 @@ fn exit_codes_say_how_it_ended() {
         ),
         ("diff x.toml x.toml nosuch", 4, "error: no stage `nosuch` (known: "),
         ("report x.toml problems", 2, "gives metrics"),
-        ("plan x.toml --store file", 5, "cannot create"),
+        ("plan x.toml --store file", 5, "cannot open"),
     ] {
         let output = lab.output(words);
         let text = String::from_utf8(output.stderr).unwrap();

@@ -342,7 +342,7 @@ fn several_files_are_pinned_by_what_sha256sum_prints_of_them() {
 /// A program that reads all of a folder, after a stage that takes a moment.
 fn folder_reader(first: &str, more: &str) -> String {
     format!(
-        "[sources.s]\npath = 'src'\n{more}\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', '{first}; echo 1 > $RUNNER_OUTPUT_X']\n\
+        "[settings]\nsandbox = 'off'\n[sources.s]\npath = 'src'\n{more}\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', '{first}; echo 1 > $RUNNER_OUTPUT_X']\n\
          outputs = {{ x = 'file' }}\n[stages.b]\nkind = 'command'\nrun = ['sh', '-c', 'cat *.txt > $RUNNER_OUTPUT_X']\ninputs = {{ d = 'first' }}\n\
          source = 's'\noutputs = {{ x = 'file' }}\n"
     )
@@ -399,7 +399,7 @@ fn an_import_sees_the_files_of_its_key() {
     let lab = Lab::new("");
     std::fs::create_dir(lab.path().join("nuts")).unwrap();
     lab.write("nuts/a.jsonl", LINES);
-    let text = "[sources.nuts]\npath = 'nuts'\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', 'WAIT echo 1 > $RUNNER_OUTPUT_X']\n\
+    let text = "[settings]\nsandbox = 'off'\n[sources.nuts]\npath = 'nuts'\n[stages.first]\nkind = 'command'\nrun = ['sh', '-c', 'WAIT echo 1 > $RUNNER_OUTPUT_X']\n\
                 outputs = { x = 'file' }\n[stages.data]\nkind = 'import'\nsource = 'nuts'\ntask = 'gsm8k'\n";
     let change = format!("cp {0}/a.jsonl {0}/b.jsonl;", lab.path().join("nuts").display());
     lab.write("x.toml", &text.replace("WAIT", &change));

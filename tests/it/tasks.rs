@@ -36,6 +36,7 @@ fn every_param_of_a_task_is_on_its_page() {
             let row = format!("| `{param}` | `{default}` | {meaning} |");
             assert!(rows.contains(&row.as_str()), "docs/tasks.md lacks, in the section `{name}`:\n{row}");
         }
-        assert_eq!(rows.len(), params.len(), "`{name}`");
+        let listed = rows.iter().filter(|row| row.matches(" | ").count() == 2).count();
+        assert_eq!(listed, params.len(), "`{name}`");
     }
 }

@@ -1,5 +1,9 @@
 //! Lists of known names, and what was meant by one that is not among them.
 
+use std::borrow::Cow;
+
+use crate::text::printable;
+
 /// Names listed in a message before it ends in `…`.
 const LISTED_NAMES: usize = 16;
 
@@ -17,9 +21,10 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 /// `known: a, b, c`, or `there is none`.
 pub fn known<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut names = names.into_iter();
-    let mut listed: Vec<&str> = names.by_ref().take(LISTED_NAMES).collect();
+    // They come from files: a line break in one must not begin a line of the message.
+    let mut listed: Vec<Cow<'_, str>> = names.by_ref().take(LISTED_NAMES).map(printable).collect();
     if names.next().is_some() {
-        listed.push("…");
+        listed.push("…".into());
     }
     if listed.is_empty() {
         "there is none".to_owned()

@@ -21,6 +21,7 @@ pub(crate) fn is_in_home(path: &str) -> bool {
 /// The path from `folder`, unless it begins at the root or at the user's home.
 pub(crate) fn anchored(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
     match home.filter(|_| is_in_home(path)) {
+        Some(home) if path == "~" => home.to_owned(),
         Some(home) => home.join(path.trim_start_matches('~').trim_start_matches('/')),
         None => folder.join(path),
     }
@@ -110,7 +111,7 @@ mod tests {
         let from_home = ["a/b", "/a", "~/a", "~", "~ada/a", "./~/a", "~a"].map(|path| read(path, Some(home)));
         assert_eq!(
             from_home,
-            ["lab/a/b", "/a", "/home/ada/a", "/home/ada/", "lab/~ada/a", "lab/./~/a", "lab/~a"]
+            ["lab/a/b", "/a", "/home/ada/a", "/home/ada", "lab/~ada/a", "lab/./~/a", "lab/~a"]
         );
         assert_eq!(read("~/a", None), "lab/~/a");
     }

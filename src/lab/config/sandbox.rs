@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How far the program of a stage is held to its own files. Never part of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum SandboxMode {
     /// It writes only to its own folders, and to what the setting `writes` names.
     #[default]

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn values_are_written_as_toml() {
         assert_eq!(ConfigValue::from(vec![-1i64, 2]).toml(), "[-1, 2]");
-        assert_eq!(ConfigValue::from("a \"b\"\n").toml(), "\"\"\"\na \"b\"\n\"\"\"");
+        assert_eq!(ConfigValue::from("a \"b\"\n").toml(), "\"a \\\"b\\\"\\n\"");
         assert_eq!(ConfigValue::from(3e-3).toml(), "0.003");
         assert_eq!(ConfigValue::from(1.0).toml(), "1.0");
         assert_eq!(key_text("mixed[k]"), "\"mixed[k]\"");

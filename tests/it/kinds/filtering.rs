@@ -89,6 +89,6 @@ fn answers_that_cannot_be_judged_are_errors() {
     let mut stranger = answer(Some(1), "1. a");
     stranger.problem.prompt = "How many?".to_owned();
     assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
-    assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `sample`");
+    assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `id`");
     assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
 }

@@ -44,10 +44,9 @@ fn numbers_keep_their_digits_from_stage_to_stage() {
     for number in ["0.10", "1.0", "-0", "1e400", "12345678901234567890123"] {
         let text = format!(r#"{{"id": {number}, "prompt": "a", "completion": "b", "step_num": 1, "answer": {number}}}"#);
         let expected = format!("{{\"id\": \"{number}\", {}\n", &text[text.find("\"prompt").unwrap()..]);
-        let imported = bench("", &text).run().unwrap().join("data");
-        assert_eq!(std::fs::read_to_string(&imported).unwrap(), expected);
         let source = bench("", &text);
         let imported = source.run().unwrap().join("data");
+        assert_eq!(std::fs::read_to_string(&imported).unwrap(), expected);
         for (kind, port, output) in [("mix", "full", "data"), ("split", "training", "train")] {
             let next = Bench::new(kind, "").artifact(port, &imported);
             assert_eq!(

@@ -36,7 +36,7 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
     ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
     ("measure", "", &["answers"], "650b5cf82db9"),
     ("mix", "", &["full"], "6c16caee3b1f"),
-    ("sample", "", &["model", "data"], "a62257619a88"),
+    ("sample", "", &["model", "data"], "ab4949b25c16"),
     (
         "sample",
         "endpoint = 'http://127.0.0.1:1/v1'\nserved = 'x'\nprompt = 'numbered'\nmax_tokens = 9\ntemperature = 0.7\ntop_p = 0.9\nsamples = 2",
@@ -47,7 +47,7 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         "split",
         "steps = 1\ntrain = 1\ndevelopment = 1",
         &["training", "testing"],
-        "dedb2f5ea95b",
+        "c5b59b43385a",
     ),
     ("train", "", &["data"], "84ca8e86264a"),
     (
