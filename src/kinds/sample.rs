@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
-use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint};
+use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal};
 use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
@@ -240,7 +240,7 @@ impl Sample {
         let written = server.complete(asked.iter().map(question).collect(), context)?;
         let mut failed_rows = FailedRows::default();
         for ((row, ..), written) in asked.iter().zip(&written) {
-            if let Err(why) = written {
+            if let Err(Refusal(why)) = written {
                 failed_rows.add(0, row, why);
             }
         }
@@ -249,7 +249,7 @@ impl Sample {
         let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| {
             let (response, tokens, failed) = match written {
                 Ok(Completion { text, tokens, .. }) => (text, tokens, None),
-                Err(why) => (String::new(), 0, Some(why)),
+                Err(Refusal(why)) => (String::new(), 0, Some(why)),
             };
             Answer {
                 problem: row.clone(),

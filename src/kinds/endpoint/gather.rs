@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Written;
+use super::{Refusal, Written};
 use lab::http::WaitNotice;
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -162,7 +162,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn refuse(&mut self, at: usize, why: String) {
-        self.written.insert(at, Err(why));
+        self.written.insert(at, Err(Refusal(why)));
         self.tell();
     }
 

@@ -67,7 +67,11 @@ pub(super) struct CompletionRequest {
 }
 
 /// The text that the model generated for one request, or why the server does not answer this request.
-pub(super) type Written = Result<Completion, String>;
+pub(super) type Written = Result<Completion, Refusal>;
+
+/// Why a server does not answer a request, in its words.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal(pub String);
 
 pub(super) use gather::Completion;
 

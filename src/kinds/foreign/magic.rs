@@ -131,7 +131,7 @@ pub(super) fn other(start: &[u8]) -> Option<&'static str> {
     }
     let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start).trim_ascii_start();
     let begins = |page: &&[u8]| text.get(..page.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(page));
-    if HTML_STARTS.iter().any(|page| begins(page)) {
+    if HTML_STARTS.iter().any(begins) {
         return Some(HTML);
     }
     if text.starts_with(b"<?xml") {

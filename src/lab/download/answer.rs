@@ -13,32 +13,37 @@ pub(super) struct Bytes {
     pub(super) total: Option<u64>,
 }
 
+/// How a response has other bytes than were asked for; the message reads after the address.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct OtherBytes(String);
+
 /// The bytes of a response to a request for the whole file, or for the bytes after those that are there, whose ETag is known.
 ///
 /// # Errors
 /// When it has other bytes: a slice is never taken for the whole. The message says which.
-pub(super) fn bytes(status: StatusCode, headers: &HeaderMap, asked: Option<(u64, &str)>) -> Result<Bytes, String> {
+pub(super) fn bytes(status: StatusCode, headers: &HeaderMap, asked: Option<(u64, &str)>) -> Result<Bytes, OtherBytes> {
     let length: Option<u64> = text(headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let Some(range) = text(headers, &CONTENT_RANGE) else {
         if status == StatusCode::PARTIAL_CONTENT {
-            return Err("it sends a part of the file and does not say which".to_owned());
+            return Err(OtherBytes("it sends a part of the file and does not say which".to_owned()));
         }
         return Ok(Bytes { start: 0, total: length });
     };
     let sent = || format!("it sends a part of the file ({})", crate::http::clean(range));
-    let (start, end, total) = content_range(range).ok_or_else(sent)?;
+    let (start, end, total) = content_range(range).ok_or_else(|| OtherBytes(sent()))?;
     let is_to_the_end = end.checked_add(1) == Some(total) && length.is_none_or(|length| Some(length) == (total - start).into());
     if !is_to_the_end {
-        return Err(sent());
+        return Err(OtherBytes(sent()));
     }
     match asked {
         _ if start == 0 => {}
         Some((have, etag)) if have == start => {
             if strong_etag(headers).as_deref() != Some(etag) {
-                return Err(format!("{}, of which it does not say that it is the same one", sent()));
+                return Err(OtherBytes(format!("{}, of which it does not say that it is the same one", sent())));
             }
         }
-        _ => return Err(format!("{}, which it was not asked for", sent())),
+        _ => return Err(OtherBytes(format!("{}, which it was not asked for", sent()))),
     }
     Ok(Bytes { start, total: Some(total) })
 }
@@ -80,7 +85,7 @@ mod tests {
 
     fn read(status: u16, fields: &[(HeaderName, &'static str)], asked: Option<(u64, &str)>) -> Result<(u64, Option<u64>), String> {
         let fields = fields.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
-        let bytes = bytes(StatusCode::from_u16(status).unwrap(), &fields.collect(), asked)?;
+        let bytes = bytes(StatusCode::from_u16(status).unwrap(), &fields.collect(), asked).map_err(|error| error.to_string())?;
         Ok((bytes.start, bytes.total))
     }
 

@@ -225,11 +225,14 @@ impl Downloader {
             Ok(bytes) => bytes,
             Err(why) if asked.is_some() => {
                 part.forget();
-                return Ok(interrupted(0, why, None));
+                return Ok(interrupted(0, why.to_string(), None));
             }
             Err(why) => {
                 let address = order.address.to_owned();
-                return Err(DownloadError::NotTheFile { address, why });
+                return Err(DownloadError::NotTheFile {
+                    address,
+                    why: why.to_string(),
+                });
             }
         };
         part.begin(etag.as_deref())?;

@@ -10,11 +10,13 @@
 //! | `part` | the bytes on the disk until the file is complete |
 //! | `disguise` | what servers send in place of a file |
 //! | `doubt` | downloads that a stage could not read, which are fetched again |
+//! | `error` | why a source is not available |
 
 mod answer;
 mod digest;
 mod disguise;
 mod doubt;
+mod error;
 mod file;
 mod hub;
 mod part;
@@ -22,6 +24,7 @@ mod part;
 mod tests;
 
 pub use disguise::Disguise;
+pub use error::SourceError;
 pub use file::DownloadError;
 pub use hub::Hub;
 
@@ -39,60 +42,6 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often the lease of another process is checked.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// A source is not available, or is not the pinned one.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    #[error("source `{name}`: no file or folder {}", path.display())]
-    Missing { name: String, path: PathBuf },
-    #[error("source `{name}` is not on this machine, and cannot be downloaded offline")]
-    Offline { name: String },
-    #[error("source `{name}`: {error}")]
-    Download { name: String, error: DownloadError },
-    #[error("source `{name}` has changed: its digest is {found}, but the experiment pins {expected}")]
-    Wrong {
-        name: String,
-        expected: SourcePin,
-        found: SourcePin,
-        place: PathBuf,
-    },
-    /// A pipe, a name that is not UTF-8, …: see [`crate::source::UnfitFile`].
-    #[error("source `{name}`: {problem}")]
-    Unfit { name: String, problem: String },
-    #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
-    HoldsStore { name: String, path: PathBuf, store: PathBuf },
-    #[error("source `{name}` is not pinned: a stage could not read what was downloaded, and the address still has the same")]
-    Unread { name: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl SourceError {
-    /// A hint for the user.
-    pub fn help(&self) -> Option<String> {
-        let supply = |name: &str| format!("supply it: `--set sources.{name}=PATH`");
-        Some(match self {
-            Self::Missing { name, .. } => supply(name),
-            Self::Offline { name } => format!("run without `--offline`, or {}", supply(name)),
-            Self::Download { name, error } => match error {
-                DownloadError::Denied { .. } => format!("set `HF_TOKEN` if access needs an account, or {}", supply(name)),
-                DownloadError::NotFound { .. } => format!("correct the address or the revision, or {}", supply(name)),
-                DownloadError::Stopped | DownloadError::Write { .. } => return None,
-                DownloadError::Disguised { disguise, .. } => format!("{}; or {}", disguise.help(), supply(name)),
-                _ => supply(name),
-            },
-            Self::Wrong { place, .. } => format!(
-                "if the change is intended, write the new digest; the changed source is {}",
-                place.display()
-            ),
-            Self::HoldsStore { .. } => {
-                "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
-            }
-            Self::Unread { .. } => "correct the stage or the address, and run the stage: what it has read can be pinned".to_owned(),
-            Self::Unfit { .. } | Self::Store(_) => return None,
-        })
-    }
-}
 
 /// The progress of a download.
 pub struct DownloadProgress<'a> {

@@ -187,7 +187,7 @@ fn a_name_that_cannot_go_everywhere_is_refused_when_the_stage_ends() {
     assert_eq!(store.size().unwrap().objects, 0);
     // Spaces and all letters of the world are names.
     take(&store, |path| {
-        folder(path, &[(" a b ", "1"), ("mänß/日本\u{301}", "2"), ("'\"$(x)", "3")])
+        folder(path, &[(" a b ", "1"), ("mänß/日本\u{301}", "2"), ("'\"$(x)", "3")]);
     })
     .unwrap();
 }

@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 
 use super::StoreError;
 use super::object::is_executable;
+use super::tmp::remove_folder;
 
 /// Copies the file or folder at `from` to `to`, which must not exist.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -43,7 +44,7 @@ pub(super) fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Re
 pub(super) fn discard(path: &Path) {
     // If this fails, the whole workspace is removed later.
     let _ = if path.is_dir() {
-        std::fs::remove_dir_all(path)
+        remove_folder(path)
     } else {
         std::fs::remove_file(path)
     };

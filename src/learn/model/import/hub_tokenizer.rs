@@ -89,7 +89,7 @@ fn sentence_piece(source: &Path, path: &Path, config: &TokenizerConfig, ends: &[
             "it is damaged, or no file of SentencePiece; add the model's `{TOKENIZER_FILE}`"
         ))
     };
-    let mut parts = parts(&bytes).ok_or_else(damaged)?.map_err(unsound)?;
+    let mut parts = parts(&bytes).ok_or_else(damaged)?.map_err(|error| unsound(error.to_string()))?;
     let count = parts.pieces.len();
     let has_more = source.join("added_tokens.json").is_file() || config.added_tokens_decoder.keys().any(|token| *token as usize >= count);
     if has_more {
@@ -106,8 +106,16 @@ fn sentence_piece(source: &Path, path: &Path, config: &TokenizerConfig, ends: &[
     Ok(Tokenizer::parse(&json, if ends.is_empty() { &end } else { ends }, path)?)
 }
 
+/// A setting of a tokenizer that is not supported.
+#[derive(Debug, thiserror::Error)]
+#[error("its `{field}` {problem}, which is not supported; add the model's `{TOKENIZER_FILE}`")]
+struct UnsupportedSetting {
+    field: &'static str,
+    problem: &'static str,
+}
+
 /// The parts of a tokenizer; `None` if the file is damaged, or else what is not supported.
-fn parts(file: &[u8]) -> Option<Result<SentencePiece, String>> {
+fn parts(file: &[u8]) -> Option<Result<SentencePiece, UnsupportedSetting>> {
     let fields = protobuf::fields(file)?;
     let messages = |number: u64| fields.iter().filter(move |(found, _)| *found == number);
     let message = |number: u64| {
@@ -134,8 +142,7 @@ fn parts(file: &[u8]) -> Option<Result<SentencePiece, String>> {
         ("escape_whitespaces", number(&normalizer, 5, 1)? == 0, "is false"),
     ];
     if let Some((field, _, problem)) = unsupported.into_iter().find(|(_, found, _)| *found) {
-        let advice = format!("which is not supported; add the model's `{TOKENIZER_FILE}`");
-        return Some(Err(format!("its `{field}` {problem}, {advice}")));
+        return Some(Err(UnsupportedSetting { field, problem }));
     }
     let begin = u32::try_from(number(&training, 41, 1)?)
         .ok()
