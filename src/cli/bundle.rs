@@ -2,17 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
+use super::out_file::{OutFile, is_stdout};
 use super::session::StoreUse;
 use super::warning::warn;
 use super::{CliError, Exit, Session, print, session, signing_key};
 use lab::plan::{Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
-use lab::store::{Artifact, BundleContents, BundleError, BundleFiles, Store};
+use lab::store::{Artifact, BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, Store, check_head};
 use lab::text::{bytes, clean_file_name};
 
 /// Pack an experiment with its records and artifacts into one archive
@@ -25,8 +27,8 @@ pub struct BundleArgs {
     #[arg(long, value_name = "STAGE.PORT")]
     pub with: Vec<String>,
 
-    /// The archive to write [default: the experiment's name with `.tar`]
-    #[arg(long, value_name = "FILE")]
+    /// The archive to write; `-` is standard output [default: the experiment's name with `.tar`]
+    #[arg(long, value_name = "FILE", value_parser = path_argument())]
     pub out: Option<PathBuf>,
 }
 
@@ -34,11 +36,11 @@ pub struct BundleArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct UnbundleArgs {
     /// The archive, made by `runner bundle`
-    #[arg(value_name = "BUNDLE")]
+    #[arg(value_name = "BUNDLE", value_parser = path_argument())]
     pub bundle: PathBuf,
 
     /// The folder for the experiment's files
-    #[arg(value_name = "DIR", default_value = ".")]
+    #[arg(value_name = "DIR", default_value = ".", value_parser = path_argument())]
     pub folder: PathBuf,
 
     #[command(flatten)]
@@ -51,7 +53,7 @@ pub struct UnbundleArgs {
 /// When the experiment is wrong, or something cannot be read or written.
 pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     let document = args.experiment.document(&ExecutionArgs::default())?;
-    let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Find)?.plan(&Selection::default())?;
+    let (plan, store) = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Existing)?.plan(&Selection::default())?;
     let beside = ProgramFiles::of(&plan, &document.files)?;
     let (experiment, files) = bundled_files(&document.file, document.files.iter().chain(&beside.packed))?;
     let (keys, artifacts) = select_hits(&plan, &args.with)?;
@@ -60,17 +62,16 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
         .clone()
         // The file may come from elsewhere: its name names nothing outside of the working folder.
         .unwrap_or_else(|| PathBuf::from(clean_file_name(&plan.dag.experiment, "-_. ", 150) + ".tar"));
-    // Write to a temporary file first: a truncated archive must not stay under the final name.
     let cannot = |error: std::io::Error| CliError::Write(out.clone(), error);
-    let folder = out
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
+    // A truncated archive must not stay under the final name.
+    let mut file = OutFile::create(&out).map_err(cannot)?;
+    let mut archive = BufWriter::new(&mut file);
     let contents = store
-        .bundle(BufWriter::new(&file), &experiment, &files, &keys, &artifacts)
+        .bundle(&mut archive, &experiment, &files, &keys, &artifacts)
         .map_err(|error| bundle_error(&out, error))?;
-    file.persist(&out).map_err(|error| cannot(error.error))?;
+    archive.flush().map_err(cannot)?;
+    drop(archive);
+    file.finish().map_err(cannot)?;
     for source in beside.left_out.iter().filter(|source| source.pin().is_none()) {
         let (name, file) = (&source.name, args.experiment.file.display());
         warn(format!(
@@ -88,7 +89,13 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     if missing > 0 {
         text += &format!("{missing} stages are not in the store, and therefore not in the bundle\n");
     }
-    print(&format!("{text}{}\n", out.display()))
+    text += &format!("{}\n", out.display());
+    if is_stdout(&out) {
+        // There is the archive.
+        super::print_aside(&text);
+        return Ok(Exit::Done);
+    }
+    print(&text)
 }
 
 /// Imports a bundle.
@@ -98,12 +105,17 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
 pub fn unbundle(args: &UnbundleArgs) -> Result<Exit, CliError> {
     // The settings of the bundled experiment are not used: it must not decide whom to trust.
     let settings = session::settings(&args.folder, &args.store)?;
-    let store = Store::open(&session::folder(&settings)?)?.trusting(signing_key::trust(&settings)?);
-    let cannot = |error: std::io::Error| CliError::Usage(format!("cannot read {}: {error}", args.bundle.display()));
-    let file = File::open(&args.bundle).map_err(cannot)?;
-    let contents = store
-        .unbundle(BufReader::new(file), &args.folder)
-        .map_err(|error| bundle_error(&args.bundle, error))?;
+    let place = session::folder(&settings)?;
+    let refused = |error| bundle_error(&args.bundle, error);
+    let file = File::open(&args.bundle).map_err(|error| unreadable(&args.bundle, &error))?;
+    let mut file = BufReader::new(file);
+    let mut head = Vec::new();
+    let read = file.by_ref().take(BUNDLE_HEAD).read_to_end(&mut head);
+    read.map_err(|error| unreadable(&args.bundle, &error))?;
+    // What is no bundle makes no store.
+    check_head(&head).map_err(refused)?;
+    let store = Store::open(&place)?.trusting(signing_key::trust(&settings)?);
+    let contents = store.unbundle(head.as_slice().chain(file), &args.folder).map_err(refused)?;
     let file = args.folder.join(&contents.experiment);
     print(&format!(
         "{}to run it: runner run {}\n",

@@ -10,7 +10,7 @@ use super::experiment::{ExecutionArgs, ExperimentArgs};
 use lab::config::{ConfigTable, ConfigValue, Document, Experiment, KEYS, TRUST, expand, key_text};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
-use lab::text::printable;
+use lab::text::{printable, printable_json};
 
 /// Print the effective values of an experiment, each with its origin
 #[derive(Clone, Debug, clap::Args)]
@@ -59,7 +59,8 @@ pub fn print(
     let dag = plan::build(&experiment, kinds);
     let values = effective_values(document, &experiment, dag.as_ref().ok());
     if json {
-        writeln!(out, "{}", as_json(&experiment.name, &values))?;
+        let text = as_json(&experiment.name, &values).to_string();
+        writeln!(out, "{}", printable_json(&text))?;
     } else {
         out.write_all(as_toml(&values).as_bytes())?;
     }

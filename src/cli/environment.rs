@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
+
 use super::CliError;
 
 /// The environment variables that are valid Unicode, sorted by name.
@@ -31,12 +33,20 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
     Some(base.join("runner"))
 }
 
+/// As [`with_home`], for settings.
+///
+/// # Errors
+/// As there.
+pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, CliError> {
+    with_home(path, variables).map_err(CliError::Usage)
+}
+
 /// A path whose first part is `~` is below the home folder, as in a shell; nobody means a folder of that name. Settings and variables
 /// come here without a shell, and shells leave `--store=~/x` as it is.
 ///
 /// # Errors
-/// When there is no home, or the path begins with another user's (`~ada`).
-pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, CliError> {
+/// When there is no home, or the path begins with another user's (`~ada`): what to do.
+fn with_home(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, String> {
     let mut parts = path.components();
     let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
     if !first.starts_with('~') {
@@ -45,13 +55,18 @@ pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Resu
     let shown = path.display();
     if first != "~" {
         let advice = format!("write the path in full, or `./{shown}` for a folder of that name");
-        return Err(CliError::Usage(format!("`{shown}` begins with `~`: {advice}")));
+        return Err(format!("`{shown}` begins with `~`: {advice}"));
     }
     let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
-    let lacks = || CliError::Usage(format!("`{shown}` begins with `~`, but HOME is not set: write the path in full"));
+    let lacks = || format!("`{shown}` begins with `~`, but HOME is not set: write the path in full");
     let (_, home) = home.ok_or_else(lacks)?;
     // Without the slash that `join` puts before nothing.
     Ok(Path::new(home).join(parts.as_path()).components().collect())
+}
+
+/// Parses an argument that is a path, as [`with_home`].
+pub(super) fn path_argument() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|path| with_home(Path::new(&path), &variables()))
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
+use super::environment::path_argument;
 use super::{Cli, CliError, Exit};
 
 /// Write the man pages: runner.1, and one for each command
 #[derive(Clone, Debug, clap::Args)]
 pub struct ManArgs {
     /// The folder to write to; created if missing
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = path_argument())]
     pub folder: PathBuf,
 }
 

@@ -13,6 +13,7 @@ mod exit;
 pub mod experiment;
 mod graph;
 mod man;
+mod out_file;
 mod pin;
 mod plan;
 mod program;
@@ -161,6 +162,12 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
 /// Prints a result for people on standard output, without control characters but for our colours.
 fn print(text: &str) -> Result<Exit, CliError> {
     write_out(&color::stdout_paint().finish(text))
+}
+
+/// Prints a text for people on standard error, where standard output has something else.
+fn print_aside(text: &str) {
+    // If standard error is closed, the text is lost.
+    let _ = io::stderr().write_all(color::stderr_paint().finish(text).as_bytes());
 }
 
 /// Prints a result for programs on standard output, as it is; on a terminal, without control characters.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use super::progress::ProgressLine;
 use super::selection::SelectionArgs;
@@ -68,7 +69,7 @@ pub struct GetArgs {
     pub variants: Vec<(String, String)>,
 
     /// Copy the artifact into DIR and print the path of the copy
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_argument())]
     pub to: Option<PathBuf>,
 
     /// With `--to`: hard-link instead of copying. Writing to such a file damages the store
@@ -156,10 +157,10 @@ fn stages_to_push(args: &PushArgs) -> Result<(Store, Remotes, Vec<Digest>), CliE
 /// # Errors
 /// When the experiment is wrong, there is no remote, or the store cannot be written.
 pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Write)?;
+    let session = Session::load(&args.experiment, &ExecutionArgs::default())?;
     require_remote(&session.remotes)?;
     let targets = args.selection.selection().targets(&session.dag)?;
-    let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
+    let Resolved { plan, store, remotes, .. } = session.with_store(StoreUse::Write)?.resolve(&targets)?;
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let artifacts: Vec<Artifact> = hits().flat_map(|(_, _, entry)| entry.outputs.values().copied()).collect();
     let progress = ProgressLine::new();
@@ -199,7 +200,7 @@ pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
 /// # Errors
 /// When the experiment is wrong, the artifact does not exist yet, or it cannot be copied.
 pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
-    let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Fetch)?;
+    let session = Session::load(&args.experiment, &ExecutionArgs::default())?;
     let (stage, port) = stage_and_port(&args.artifact);
     let selection = Selection {
         stages: vec![stage.to_owned()],
@@ -213,9 +214,11 @@ pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
         );
         return Err(CliError::NothingSelected(message));
     };
-    let Resolved { plan, store, remotes, .. } = session.resolve(&targets)?;
+    // What is not in the experiment makes no store.
+    let port = output_name(&session.dag.graph[*target], port)?;
+    let Resolved { plan, store, remotes, .. } = session.with_store(StoreUse::Fetch)?.resolve(&targets)?;
     let (node, entry) = (&plan.dag.graph[*target], &plan.entries[target.index()]);
-    let (port, artifact) = find_output(node, entry, port, &args.experiment)?;
+    let artifact = find_output(node, entry, &port, &args.experiment)?;
     let progress = ProgressLine::new();
     let fetched = remotes.fetch(&store, &[artifact], &mut |bytes| progress.show_bytes("received", bytes))?;
     drop(progress);
@@ -259,15 +262,15 @@ fn stage_and_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Finds the output `port` of a stage, or its only output.
-fn find_output(node: &Node, entry: &PlanEntry, port: Option<&str>, experiment: &ExperimentArgs) -> Result<(String, Artifact), CliError> {
+/// The output `port` of a stage, or its only output.
+fn output_name(node: &Node, port: Option<&str>) -> Result<String, CliError> {
     let names: Vec<&str> = node.outputs.iter().map(|output| output.name.as_ref()).collect();
-    let name = match (port, names.as_slice()) {
-        (Some(port), names) if names.contains(&port) => port,
-        (None, [one]) => one,
+    match (port, names.as_slice()) {
+        (Some(port), names) if names.contains(&port) => Ok(port.to_owned()),
+        (None, [one]) => Ok((*one).to_owned()),
         (Some(port), _) => {
             let message = format!("`{}` has no output `{port}` ({})", node.name, known(names.iter().copied()));
-            return Err(CliError::NothingSelected(message));
+            Err(CliError::NothingSelected(message))
         }
         (None, _) => {
             let message = format!(
@@ -275,11 +278,15 @@ fn find_output(node: &Node, entry: &PlanEntry, port: Option<&str>, experiment: &
                 node.name,
                 known(names.iter().copied())
             );
-            return Err(CliError::NothingSelected(message));
+            Err(CliError::NothingSelected(message))
         }
-    };
-    let found = entry.outputs.get(name).filter(|_| entry.state == StageState::Hit);
-    found.map(|artifact| (name.to_owned(), *artifact)).ok_or_else(|| {
+    }
+}
+
+/// Finds an output of a stage.
+fn find_output(node: &Node, entry: &PlanEntry, port: &str, experiment: &ExperimentArgs) -> Result<Artifact, CliError> {
+    let found = entry.outputs.get(port).filter(|_| entry.state == StageState::Hit);
+    found.copied().ok_or_else(|| {
         let message = format!(
             "`{}` has not run yet; to run it: {} '{}'",
             node.name,

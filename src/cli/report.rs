@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
@@ -51,11 +52,11 @@ pub struct ReportArgs {
     pub tables: Vec<PartName>,
 
     /// Write a page with tables, figures, stages and samples
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_argument())]
     pub html: Option<PathBuf>,
 
     /// Write the figures as SVG; a build with the cargo feature `png` writes PNG too
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_argument())]
     pub plots: Option<PathBuf>,
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::selection::SelectionArgs;
 use super::session::StoreUse;
@@ -35,7 +36,7 @@ pub struct RunArgs {
     pub execution: ExecutionArgs,
 
     /// Write training curves and scores below DIR, for TensorBoard
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_argument())]
     pub tensorboard: Option<PathBuf>,
 
     /// Print events as JSON lines on standard output
@@ -49,8 +50,9 @@ pub struct RunArgs {
 /// When the experiment is wrong, the store is damaged or cannot be written.
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
-    let session = Session::open(&args.experiment, &args.execution, StoreUse::Write)?;
+    let session = Session::load(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
+    let session = session.with_store(StoreUse::Write)?;
     let Session {
         store,
         settings,

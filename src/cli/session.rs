@@ -72,10 +72,18 @@ impl Session {
     /// # Errors
     /// When the experiment is wrong, the store cannot be opened, or there is none in which to find something.
     pub fn open(experiment: &ExperimentArgs, execution: &ExecutionArgs, usage: StoreUse) -> Result<Self, CliError> {
+        Self::load(experiment, execution)?.with_store(usage)
+    }
+
+    /// Loads the experiment and builds its DAG. The store is as if it were not there: [`Self::with_store`] opens it.
+    ///
+    /// # Errors
+    /// When the experiment is wrong.
+    pub fn load(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, CliError> {
         let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings);
-        let store = open_for(&folder(&settings)?, usage, !remotes.is_empty())?.trusting(signing_key::trust(&settings)?);
+        let store = Store::absent(&folder(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {
             processor: learn::engine::instruction_set("cpu"),
             device: learn::engine::instruction_set(settings.device()),
@@ -88,6 +96,16 @@ impl Session {
             strict,
             remotes,
         })
+    }
+
+    /// Opens the store. Commands that make one have checked their arguments before.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or there is none in which to find something.
+    pub fn with_store(self, usage: StoreUse) -> Result<Self, CliError> {
+        let store = open_for(&folder(&self.settings)?, usage, !self.remotes.is_empty())?;
+        let store = store.trusting(signing_key::trust(&self.settings)?);
+        Ok(Self { store, ..self })
     }
 
     /// Makes the plan for `targets`; records are looked up in the remotes too.

@@ -20,6 +20,7 @@ mod lab;
 mod losses;
 mod model;
 mod page;
+mod places;
 mod pretrained;
 mod provenance;
 mod readme;

@@ -9,6 +9,7 @@ use humantime::parse_duration;
 use serde_json::{Value, json};
 
 use super::{StoreArgs, bytes, protect};
+use crate::cli::environment::path_argument;
 use crate::cli::experiment::{ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use crate::cli::{CliError, Exit, print, print_json};
 use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind};
@@ -24,7 +25,7 @@ pub struct GcArgs {
     pub store: StoreArgs,
 
     /// Keep what this experiment needs; may be repeated. Without --older-than and --max-size, everything else is deleted
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_argument())]
     pub keep: Vec<PathBuf>,
 
     /// Also keep what the experiments need with this profile; may be repeated

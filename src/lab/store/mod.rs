@@ -45,7 +45,7 @@ mod trust;
 mod validate_record;
 mod verify;
 
-pub use bundle::{BundleContents, BundleError, BundleFiles};
+pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
 pub use derived::Derived;
 pub use gc::{GcPlan, GcRules, GcSummary, GcVictim};
 pub use gc_roots::RunRoots;

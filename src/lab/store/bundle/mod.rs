@@ -14,6 +14,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 mod unpack;
 
+pub use unpack::{BUNDLE_HEAD, check_head};
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};

@@ -17,6 +17,9 @@ use crate::store::object::is_executable;
 /// A longer table of contents is refused unread.
 const MAX_CONTENTS_BYTES: u64 = 64 << 20;
 
+/// The length of an archive's first header.
+pub const BUNDLE_HEAD: u64 = 512;
+
 impl Store {
     /// Unpacks a bundle: checks everything, moves artifacts and records into the store, and the experiment's files into `folder`. Files that
     /// exist already must have the same content. Nothing is written outside the store and the folder.
@@ -68,13 +71,24 @@ impl Store {
     }
 }
 
+/// Checks the first bytes of an archive, [`BUNDLE_HEAD`] of them.
+///
+/// # Errors
+/// If it cannot be a bundle.
+pub fn check_head(head: &[u8]) -> Result<(), BundleError> {
+    if head.starts_with(b"bundle.json\0") { Ok(()) } else { Err(no_bundle()) }
+}
+
+fn no_bundle() -> BundleError {
+    refused("it does not begin with `bundle.json`: it is not a bundle of runner")
+}
+
 fn refused(why: impl Into<String>) -> BundleError {
     BundleError::Refused(why.into())
 }
 
 /// Reads the table of contents.
 fn read_contents<R: Read>(entries: &mut tar::Entries<'_, R>) -> Result<BundleContents, BundleError> {
-    let no_bundle = || refused("it does not begin with `bundle.json`: it is not a bundle of runner");
     let entry = entries.next().ok_or_else(no_bundle)?.map_err(|_| no_bundle())?;
     if entry.path_bytes().as_ref() != b"bundle.json" || entry.header().entry_type() != EntryType::Regular {
         return Err(no_bundle());
