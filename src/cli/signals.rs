@@ -7,12 +7,15 @@ use super::Exit;
 
 /// Counts Ctrl-C and termination signals from now on. The third one ends the process at once.
 ///
-/// A hang-up that is ignored (`nohup`) stays ignored, here and by workers. In the background, writing to the terminal goes on, and reading
+/// A signal that the caller has ignored (`nohup`, `trap "" INT`, `&` in a script) stays ignored, here and by workers. In the background, writing to the terminal goes on, and reading
 /// from it is an error: neither stops this process nor a program of a stage, which nobody would see.
 pub fn count_interrupts() -> Arc<AtomicUsize> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&interrupts);
-    let ignores_hangup = is_ignored(libc::SIGHUP);
+    let ignored = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM]
+        .into_iter()
+        .filter(|signal| is_ignored(*signal));
+    let ignored: Vec<libc::c_int> = ignored.collect();
     // Without the handler, the first Ctrl-C ends the process and its workers without asking them to save a checkpoint.
     let _ = ctrlc::set_handler(move || {
         if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
@@ -20,9 +23,7 @@ pub fn count_interrupts() -> Arc<AtomicUsize> {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
-    if ignores_hangup {
-        ignore(libc::SIGHUP);
-    }
+    ignored.into_iter().for_each(ignore);
     ignore(libc::SIGTTOU);
     ignore(libc::SIGTTIN);
     interrupts

@@ -1,6 +1,7 @@
 //! A temporary folder with an experiment and a store, and the real program to run in it.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -136,12 +137,15 @@ impl Lab {
 
     /// Starts a run whose events can be read.
     pub fn start(&self, words: &str) -> Child {
-        self.command(words)
-            .arg("--json")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+        let mut command = self.command(words);
+        // SAFETY: a system call alone, which may be made between fork and exec. The tests may run where Ctrl-C is ignored, in the background.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGINT, libc::SIG_DFL);
+                Ok(())
+            });
+        }
+        command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// What `plan` says of each stage: by name and variant.

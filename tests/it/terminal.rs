@@ -247,16 +247,28 @@ fn the_other_end_may_be_gone() {
 const WAITING: &str = r#"
 [stages.slow]
 kind = "command"
-run = ["sh", "-c", "kill -HUP $$; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
+run = ["sh", "-c", "SEND; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
 outputs = { x = "file" }
 "#;
 
 #[test]
-fn an_ignored_hang_up_stays_ignored() {
+fn ignored_signals_stay_ignored() {
+    use rustix::process::Signal;
+
+    // `nohup` ignores the first, `&` in a script the second.
+    for (name, signal) in [("HUP", Signal::HUP), ("INT", Signal::INT), ("TERM", Signal::TERM)] {
+        stays_ignored(name, signal);
+    }
+}
+
+fn stays_ignored(name: &str, signal: rustix::process::Signal) {
     let lab = Lab::new("");
-    lab.write("x.toml", &WAITING.replace("HERE", lab.path().to_str().unwrap()));
+    let waiting = WAITING.replace("HERE", lab.path().to_str().unwrap());
+    // Of these signals, a program ignores a hang-up alone.
+    let send = if name == "HUP" { "kill -HUP $$" } else { ":" };
+    lab.write("x.toml", &waiting.replace("SEND", send));
     let program = env!("CARGO_BIN_EXE_runner");
-    let script = format!("trap '' HUP; exec '{program}' run x.toml");
+    let script = format!("trap '' {name}; exec '{program}' run x.toml");
     let mut command = Command::new("sh");
     command
         .arg("-c")
@@ -267,13 +279,35 @@ fn an_ignored_hang_up_stays_ignored() {
     let process = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
     for _ in 0..3 {
         std::thread::sleep(Duration::from_millis(200));
-        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+        rustix::process::kill_process(process, signal).unwrap();
     }
     lab.write("go", "");
     let mut text = String::new();
     run.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(0), "{text}");
-    assert!(text.contains("1 ran in") && !text.contains("interrupted"), "{text}");
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{name}: {text}");
+    assert!(text.contains("1 ran in") && !text.contains("interrupted"), "{name}: {text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_program_ignores_no_signal_of_the_terminal() {
+    let lab = Lab::new(
+        r#"
+[stages.tells]
+kind = "command"
+run = ["sh", "-c", "grep SigIgn /proc/self/status | cut -f 2 > $RUNNER_OUTPUT_X"]
+outputs = { x = "file" }
+"#,
+    );
+    lab.stdout("run x.toml", 0);
+    let path = lab.stdout("get x.toml tells", 0);
+    let mask = std::fs::read_to_string(lab.path().join(path.trim())).unwrap();
+    let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+    let ignored: Vec<libc::c_int> = [libc::SIGINT, libc::SIGTERM, libc::SIGTTIN, libc::SIGTTOU]
+        .into_iter()
+        .filter(|signal| (mask >> (signal - 1)) & 1 == 1)
+        .collect();
+    assert_eq!(ignored, Vec::<libc::c_int>::new(), "{mask:x}");
 }
 
 #[test]

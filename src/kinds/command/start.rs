@@ -132,7 +132,8 @@ fn prepare(worker: i32) -> io::Result<()> {
     let open = rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH;
     let mask = rustix::process::umask(open);
     rustix::process::umask(mask & open);
-    // Signals that a shell had it ignore, in the background for instance. `nohup` stays in force.
+    // Signals that a shell had it ignore, in the background for instance, and those that the runner ignores so that no terminal stops
+    // it. `nohup` stays in force.
     for signal in [
         libc::SIGINT,
         libc::SIGQUIT,
@@ -141,6 +142,8 @@ fn prepare(worker: i32) -> io::Result<()> {
         libc::SIGALRM,
         libc::SIGUSR1,
         libc::SIGUSR2,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
     ] {
         // SAFETY: a system call that takes no pointer but the constant for the default.
         unsafe {

@@ -17,13 +17,24 @@ pub fn shortened(text: &str, limit: usize) -> String {
     format!("{first}…{last}")
 }
 
-/// `text` on one line, printable: of a longer one the first `limit` characters, and how many it has.
+/// `text` on one line, printable: of a longer one its two ends with `limit` characters together, and how many it has.
 pub fn cut_line(text: &str, limit: usize) -> String {
     let text = printable(text);
-    match text.char_indices().nth(limit) {
-        None => text.into_owned(),
-        Some((end, _)) => format!("{}… ({} characters)", &text[..end], text.chars().count()),
+    let count = text.chars().count();
+    if count <= limit {
+        text.into_owned()
+    } else {
+        cut_ends(&text, &text, count, limit)
     }
+}
+
+/// The beginning of `head` and the end of `tail`, with `limit` characters together, of a line that has `count` of them.
+pub fn cut_ends(head: &str, tail: &str, count: usize, limit: usize) -> String {
+    let last = limit / 2;
+    let first: String = head.chars().take(limit - last).collect();
+    let skipped = tail.chars().count().saturating_sub(last);
+    let last: String = tail.chars().skip(skipped).collect();
+    format!("{first}… ({count} characters) …{last}")
 }
 
 #[cfg(test)]
@@ -38,8 +49,8 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_loses_its_end() {
+    fn a_long_line_loses_its_middle() {
         assert_eq!(cut_line("error", 5), "error");
-        assert_eq!(cut_line("an error\x1b[0m", 4), "an e… (8 characters)");
+        assert_eq!(cut_line("an error\x1b[0m", 4), "an… (8 characters) …or");
     }
 }
