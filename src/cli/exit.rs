@@ -13,7 +13,7 @@ pub enum Exit {
     Usage = 2,
     /// `plan --check`: a stage has to run.
     WorkToDo = 3,
-    /// No stage was selected.
+    /// No stage was selected, or what was is not there: no such artifact, no store.
     NothingSelected = 4,
     /// The store is damaged, or cannot be read or written.
     Store = 5,
@@ -23,7 +23,7 @@ pub enum Exit {
 
 /// For `--help`.
 pub const HELP: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or an error in the experiment, 3 (plan --check) a stage has to run, \
-                        4 nothing selected, 5 the store is damaged, 130 interrupted";
+                        4 nothing selected or no store, 5 the store is damaged, 130 interrupted";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

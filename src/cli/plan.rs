@@ -38,6 +38,7 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
     let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::require(&plan, missing)?;
+    sources::without_files(&plan).into_iter().for_each(warn);
     missing_programs(&plan).into_iter().for_each(warn);
     if args.json {
         super::print_json(&as_json(&plan))?;

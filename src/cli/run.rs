@@ -11,6 +11,7 @@ use super::selection::SelectionArgs;
 use super::session::StoreUse;
 use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
+use super::warning::warn;
 use super::{CliError, Exit, Session, color, program};
 use lab::config::Settings;
 use lab::event::{Event, Reporter, StageName};
@@ -68,6 +69,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
+    sources::without_files(&plan).into_iter().for_each(warn);
     check_secrets(&plan)?;
     check_programs(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());

@@ -195,7 +195,7 @@ pub fn remotes(settings: &Settings) -> Remotes {
 /// The folder of the store. A `~` that no shell has replaced is the home folder, as in a shell.
 ///
 /// # Errors
-/// When it begins with `~` and there is no such home, or a link leads to a folder that is not UTF-8.
+/// When it begins with `~` and there is no such home, or leads to a folder that is not UTF-8 or has a control character in its path.
 pub fn folder(settings: &Settings) -> Result<PathBuf, CliError> {
     let folder = settings.store.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
     let folder = environment::without_tilde(&folder, &environment::variables())?;
@@ -222,7 +222,7 @@ fn open_for(folder: &Path, usage: StoreUse, has_remotes: bool) -> Result<Store, 
 /// # Errors
 /// When there is no store in the folder, or it cannot be opened.
 pub fn open_store(folder: &Path) -> Result<Store, CliError> {
-    Store::existing(folder)?.ok_or_else(|| CliError::Usage(no_store(folder)))
+    Store::existing(folder)?.ok_or_else(|| CliError::NothingSelected(no_store(folder)))
 }
 
 fn no_store(folder: &Path) -> String {

@@ -112,6 +112,21 @@ pub fn require(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), C
     }
 }
 
+/// A message for each folder that the stages to run read as a source and that has no files for them.
+pub fn without_files(plan: &Plan) -> Vec<String> {
+    let is_empty = |source: &&&Source| {
+        let place = source.path.as_deref().filter(|place| place.is_dir());
+        place
+            .and_then(|place| source.list(place).ok())
+            .is_some_and(|files| files.is_empty())
+    };
+    let needed = needed(plan);
+    let empty = needed.iter().filter(is_empty);
+    empty
+        .map(|source| format!("source `{}` has no files (hidden ones do not count)", source.name))
+        .collect()
+}
+
 /// Downloads the sources that a plan needs. Before the first download, all sources are checked.
 ///
 /// # Errors

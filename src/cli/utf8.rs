@@ -43,11 +43,22 @@ pub(super) fn check() -> Result<(), CliError> {
 /// Checks where a path leads, as far as it exists: links may lead to other names.
 ///
 /// # Errors
-/// When that place is no UTF-8.
+/// When that place is no UTF-8, or has a control character in it, which messages and lists of paths cannot hold.
 pub(super) fn check_place(what: &str, path: &Path) -> Result<(), CliError> {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let real = whole.ancestors().find_map(|above| above.canonicalize().ok());
-    real.map_or(Ok(()), |real| check_text(what, real.as_os_str()))
+    for path in real.iter().chain([&whole]) {
+        check_text(what, path.as_os_str())?;
+        let shown = path.to_string_lossy();
+        if shown.chars().any(char::is_control) {
+            let advice = "rename the folder, or choose another store (`--store`)";
+            let shown = shown.escape_debug();
+            return Err(CliError::Usage(format!(
+                "{what} has a control character in its path: `{shown}`; {advice}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_text(what: &str, text: &OsStr) -> Result<(), CliError> {
@@ -79,5 +90,22 @@ mod tests {
             "{text}"
         );
         assert_eq!(refused.exit(), crate::cli::Exit::Usage);
+    }
+
+    #[test]
+    fn a_place_with_control_characters_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = folder.path().join("nl\nx");
+        std::fs::create_dir(&lines).unwrap();
+        std::os::unix::fs::symlink(&lines, folder.path().join("link")).unwrap();
+        for (place, shown) in [("s\r", "/s\\r`"), ("link/cache", "/nl\\nx`"), ("nl\nx/cache", "/nl\\nx`")] {
+            let refused = check_place("the store", &folder.path().join(place)).unwrap_err();
+            let text = refused.render(false);
+            assert!(
+                text.starts_with("error: the store has a control character") && text.contains(shown),
+                "{text}"
+            );
+            assert_eq!(refused.exit(), crate::cli::Exit::Usage);
+        }
     }
 }

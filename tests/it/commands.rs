@@ -326,6 +326,8 @@ fn params_and_inputs_are_checked_before_anything_runs() {
         said(&stage("run = ['true']\noutputs = { data = 'file' }\ninputs = { source = 'x' }")),
         said(&stage("run = ['true']\noutputs = { data = 'file' }\ninputs = 'x'")),
         said(&stage("run = ['true']\noutputs = { data = 'file' }\nenv = { RUNNER_SEED = '1' }")),
+        said(&stage("run = ['echo', \"a\\u0000b\"]\noutputs = { data = 'file' }")),
+        said(&stage("run = ['true']\noutputs = { data = 'file' }\nenv = { A = \"a\\u0000b\" }")),
         said(&(stage("run = ['true']\noutputs = { data = 'file' }") + "[stages.y]\nkind = 'mix'\nfull = 'x.data'\n")),
     ];
     assert_snapshot!(all.join("\n"), @r#"
@@ -338,6 +340,8 @@ fn params_and_inputs_are_checked_before_anything_runs() {
     × `source` cannot name an input: small letters, digits and `_` only, and not `source`
     × `inputs` must be a table of references, not the text "x"
     × `RUNNER_SEED` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved
+    × a word has a NUL in it (`\u0000`), which no program can be given
+    × `A` has a NUL in it (`\u0000`), which no variable can hold
     × input `full` of mix takes a data set or a list of them; `x.data` is a file or folder
     "#);
 }

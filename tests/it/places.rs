@@ -115,3 +115,73 @@ fn a_tilde_after_an_equals_sign_is_the_home_folder() {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!((output.status.code(), error.contains("`./~nobody/x`")), (Some(2), true), "{error}");
 }
+
+#[test]
+fn a_source_without_files_is_said() {
+    let lab = Lab::new(
+        &EXPERIMENT
+            .replace("outputs", "source = 'src'\noutputs")
+            .replace("[stages", "[sources.src]\npath = 'src'\n[stages"),
+    );
+    std::fs::create_dir_all(lab.path().join("src/deep")).unwrap();
+    lab.write("src/.hidden", "");
+    let error = |words: &str| {
+        let output = lab.output(words);
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warning = "warning: source `src` has no files (hidden ones do not count)\n";
+    assert_eq!(error("plan x.toml"), warning);
+    assert!(error("run x.toml").starts_with(warning));
+    lab.write("src/deep/a", "");
+    assert_eq!(error("plan x.toml"), "");
+}
+
+#[test]
+fn a_project_file_that_is_no_file_is_not_passed_over() {
+    let lab = Lab::new(EXPERIMENT);
+    let path = lab.path().join("runner.toml");
+    let said = |what: &str| {
+        for words in ["plan x.toml", "cache dir"] {
+            let output = lab.output(words);
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{words}: {error}");
+            assert!(
+                error.contains("cannot read") && error.contains("runner.toml") && error.contains(what),
+                "{error}"
+            );
+        }
+    };
+    std::fs::create_dir(&path).unwrap();
+    said("it is a folder");
+    std::fs::remove_dir(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    said("it is a pipe");
+    std::fs::remove_file(&path).unwrap();
+    symlink("nothing", &path).unwrap();
+    said("not there");
+    std::fs::remove_file(&path).unwrap();
+    symlink("runner.toml", &path).unwrap();
+    said("symbolic link");
+}
+
+#[test]
+fn a_store_s_path_has_no_control_characters() {
+    let lab = Lab::new(EXPERIMENT);
+    let folder = lab.path().join("nl\nx");
+    std::fs::create_dir(&folder).unwrap();
+    for command in [
+        lab.command("run x.toml").env("RUNNER_STORE", "s\r"),
+        lab.command("run ../x.toml").current_dir(&folder),
+    ] {
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(
+            error.starts_with("error: the folder of the store has a control character"),
+            "{error}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert!(!lab.path().join("s\r").exists());
+}

@@ -44,10 +44,15 @@ pub(super) struct ExperimentReader {
 fn project_file(folder: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(folder.join(PROJECT_FILE)).ok()?;
     let mut above = absolute.ancestors().skip(1).map(|folder| folder.join(PROJECT_FILE));
-    let found = above.find(|path| path.is_file())?;
+    let found = above.find(|path| is_there(path))?;
     // As people would write it: the folders above by the path that was given, if it names them.
     let mut near = folder.ancestors().map(|folder| folder.join(PROJECT_FILE));
-    Some(near.find(|path| path.is_file()).unwrap_or(found))
+    Some(near.find(|path| is_there(path)).unwrap_or(found))
+}
+
+/// Whether there is something, if only a folder or a link to nothing: it is not passed over, but reported when it is read.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 impl ExperimentReader {
@@ -155,7 +160,11 @@ impl ExperimentReader {
 
 /// The text of a file. A pipe is read where the shell makes it (`<(…)`, `/dev/stdin`); any other might never end.
 fn read(path: &Path) -> io::Result<String> {
-    let kind = std::fs::metadata(path)?.file_type();
+    let about = std::fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => io::Error::other("it is a link to something that is not there"),
+        _ => error,
+    });
+    let kind = about?.file_type();
     let of_shell = ["/dev/fd", "/dev/stdin", "/proc"].iter().any(|made| path.starts_with(made));
     let is_text = kind.is_file() || (kind.is_fifo() && of_shell);
     if !is_text {

@@ -12,6 +12,12 @@ use crate::stage::{Argument, Kind};
 /// Endings of scripts: a word with one of these is never the name of a file that a program makes.
 const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
 
+/// Where the system shows itself as files: to read one may never end, and gives something else each time.
+const SYSTEM_FOLDERS: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// The folder among these that has ordinary files.
+const SHARED_MEMORY: &str = "/dev/shm";
+
 impl DraftReader<'_, '_> {
     /// The params, with an [`Argument::File`] in the place of each word of a command line that is the path of a file.
     pub(super) fn with_command_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
@@ -130,6 +136,9 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
         if path.is_empty() || provided.has(path) || !file.is_file() {
             continue;
         }
+        if !is_program && is_of_system(&file) {
+            return Ok(None);
+        }
         if is_program && file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 == 0) {
             let help = format!("make it one (`chmod +x {}`), or name what reads it first", file.display());
             let problem = Diagnostic::new(format!("`{text}` is no program"));
@@ -157,6 +166,13 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
         return Err(problem.help("a path is meant from the file that says it; further files come with a `source`"));
     }
     Ok(None)
+}
+
+/// Whether a file is one that the system makes up.
+fn is_of_system(file: &Path) -> bool {
+    let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let is_made_up = |path: &Path| SYSTEM_FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.starts_with(SHARED_MEMORY);
+    is_made_up(file) || is_made_up(&real)
 }
 
 /// Whether a word is no text for a shell or an interpreter.
@@ -212,6 +228,8 @@ mod tests {
             "cd ~/x",
             "cd x && ./go.sh",
             "--script=none.py",
+            "/proc/self/status",
+            "--file=/proc/self/status",
             "",
         ];
         let further = further.map(|text| format!("{text} → {}", said(false, text, &none)));
@@ -243,6 +261,8 @@ mod tests {
         cd ~/x → text
         cd x && ./go.sh → text
         --script=none.py → text
+        /proc/self/status → text
+        --file=/proc/self/status → text
          → text
 
         train.py → text
