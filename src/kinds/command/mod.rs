@@ -124,7 +124,10 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
         );
     }
     if command.run.iter().any(|word| word.to_string().contains('\0')) {
-        return wrong("run", "a word has a NUL in it (`\\u0000`), which no program can be given".to_owned());
+        return wrong(
+            "run",
+            "a word has a NUL in it (`\\u0000`), which no program can be given".to_owned(),
+        );
     }
     if let Some((name, _)) = command.env.iter().find(|(_, value)| value.contains('\0')) {
         return wrong("env", format!("`{name}` has a NUL in it (`\\u0000`), which no variable can hold"));

@@ -76,7 +76,11 @@ impl Store {
 /// # Errors
 /// If it cannot be a bundle.
 pub fn check_head(head: &[u8]) -> Result<(), BundleError> {
-    if head.starts_with(b"bundle.json\0") { Ok(()) } else { Err(no_bundle()) }
+    if head.starts_with(b"bundle.json\0") {
+        Ok(())
+    } else {
+        Err(no_bundle())
+    }
 }
 
 fn no_bundle() -> BundleError {
