@@ -897,6 +897,15 @@ fn characters_that_nobody_sees_are_refused_in_values() {
 }
 
 #[test]
+fn files_of_a_source_that_name_nothing_are_refused() {
+    let (_folder, file) = write(
+        "[sources]\ns = { path = 'data', files = [] }\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n",
+    );
+    let rejected = build(&options(&file)).err().unwrap().diagnostics;
+    assert_eq!(rejected[0].message, "`files` of the source `s` is empty, which names nothing");
+}
+
+#[test]
 fn values_of_an_axis_that_look_alike_are_refused() {
     let lab = Lab::new("[matrix]\nx = ['x', 'x ']\n[stages.p]\nkind = 'generate'\ntask = '{x}'\n");
     let said = said(&lab, &[], &[]);
