@@ -660,7 +660,12 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
             "x".repeat(900_000),
             many.replace("{k}", "{k} {long}")
         ),
-        format!("[matrix]\ntext = ['{}']\nseed = [{}]\n{}", "x".repeat(500_000), numbers(1..10_000), stage("")),
+        format!(
+            "[matrix]\ntext = ['{}']\nseed = [{}]\n{}",
+            "x".repeat(500_000),
+            numbers(1..10_000),
+            stage("")
+        ),
         format!("[matrix]\n{wide}seed = [{}]\n{}", numbers(0..9_000), stage("")),
         format!("[matrix]\na = [1, 2]\ninclude = [{}]\n{}", entries(3..20_000), stage("")),
         format!(
@@ -778,10 +783,19 @@ fn params_of(lab: &Lab, arguments: &[&str]) -> String {
     options.set = arguments.iter().map(|&text| text.to_owned()).collect();
     match config::load(&options) {
         Ok(experiment) if experiment.warnings.is_empty() => experiment.variants[0].stages[0].fields["params"].toml(),
-        Ok(experiment) => experiment.warnings.iter().map(|warning| warning.message.clone()).collect::<Vec<_>>().join("\n"),
+        Ok(experiment) => experiment
+            .warnings
+            .iter()
+            .map(|warning| warning.message.clone())
+            .collect::<Vec<_>>()
+            .join("\n"),
         Err(problems) => {
             let problem = &problems[0];
-            [Some(problem.message.clone()), problem.help.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ")
+            [Some(problem.message.clone()), problem.help.clone()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; ")
         }
     }
 }
@@ -842,16 +856,21 @@ fn the_types_of_lists_tables_cases_and_templates_are_held_too() {
     `name` is a text in the experiment, "v" (/x.toml:8), and 100000.0 is none; as a text, write `--set 'name="1e5"'`
     `name` is a text in the experiment, "v" (/x.toml:8), and 16 is none; as a text, write `--set 'name="0x10"'`
     "#);
-    for fine in ["vers=[\"1.10\"]", "case=\"1.10\"", "matrix.lr=[1, 0.5]", "ref={name}", "list={vers}", "list=[\"b\", \"c\"]"] {
+    for fine in [
+        "vers=[\"1.10\"]",
+        "case=\"1.10\"",
+        "matrix.lr=[1, 0.5]",
+        "ref={name}",
+        "list={vers}",
+        "list=[\"b\", \"c\"]",
+    ] {
         assert!(params_of(&lab, &[fine]).starts_with("{ all"), "{fine}");
     }
 }
 
 #[test]
 fn what_the_command_line_gives_and_nothing_uses_is_said() {
-    let lab = Lab::new(
-        "[params]\nuu = 1\n[matrix]\nseed = [1]\n[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n",
-    );
+    let lab = Lab::new("[params]\nuu = 1\n[matrix]\nseed = [1]\n[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n");
     let set = ["--set", "uu=3", "--set", "matrix.sede=[1]", "--set", "defaults.eval.ask=[0]"];
     insta::assert_snapshot!(said(&lab, &set, &[]), @r"
     0 warning: nothing uses the param `uu` (--set)
@@ -873,9 +892,22 @@ fn the_braces_of_prompts_are_looked_at() {
         let experiment = config::load(&options(&lab.path().join("x.toml"))).unwrap();
         let built = build(&options(&lab.path().join("x.toml"))).err();
         let refused = built.map(|rejected| rejected.diagnostics[0].message.clone());
-        refused.unwrap_or_else(|| experiment.warnings.first().map(|warning| warning.message.clone()).unwrap_or_default())
+        refused.unwrap_or_else(|| {
+            experiment
+                .warnings
+                .first()
+                .map(|warning| warning.message.clone())
+                .unwrap_or_default()
+        })
     };
-    let prompts = ["Zed {{question}}:", "Q: {questoin}", "Q", "{question} in {k} steps", "{question} as {{x: 1}}", "{question}, {n}"];
+    let prompts = [
+        "Zed {{question}}:",
+        "Q: {questoin}",
+        "Q",
+        "{question} in {k} steps",
+        "{question} as {{x: 1}}",
+        "{question}, {n}",
+    ];
     insta::assert_snapshot!(prompts.map(with).join("\n"), @r"
     prompt `own` has doubled braces, which the model would read: in `[prompts]`, write `{question}`
     prompt `own` has no `{question}`
@@ -893,14 +925,15 @@ fn characters_that_nobody_sees_are_refused_in_values() {
         assert!(said.starts_with("2 × there is a carriage return in this value"), "{said}");
     }
     let said = said(&lab, &["--set", "settings.store=s\u{7}"], &[]);
-    assert!(said.starts_with("2 × there is the control character U+0007 in this value"), "{said}");
+    assert!(
+        said.starts_with("2 × there is the control character U+0007 in this value"),
+        "{said}"
+    );
 }
 
 #[test]
 fn files_of_a_source_that_name_nothing_are_refused() {
-    let (_folder, file) = write(
-        "[sources]\ns = { path = 'data', files = [] }\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n",
-    );
+    let (_folder, file) = write("[sources]\ns = { path = 'data', files = [] }\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
     let rejected = build(&options(&file)).err().unwrap().diagnostics;
     assert_eq!(rejected[0].message, "`files` of the source `s` is empty, which names nothing");
 }

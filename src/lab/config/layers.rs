@@ -9,7 +9,8 @@ use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
 use super::unmatched::{self, Choices};
 use super::{
-    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, override_types, paths, remote, unused,
+    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, override_types, paths, remote,
+    unused,
 };
 
 /// The tables and texts of a file, in the order in which they are shown.

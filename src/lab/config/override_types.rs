@@ -90,13 +90,7 @@ impl<'a> TypeChecker<'a> {
         }
     }
 
-    fn scalar(
-        &self,
-        name: &str,
-        possible: &[&ConfigValue],
-        value: &ConfigValue,
-        is_whole: bool,
-    ) -> Result<Option<Diagnostic>, Diagnostic> {
+    fn scalar(&self, name: &str, possible: &[&ConfigValue], value: &ConfigValue, is_whole: bool) -> Result<Option<Diagnostic>, Diagnostic> {
         let is_word = self.given.is_word && is_whole;
         let is_template = |text: &str| text.contains('{') && text.contains('}');
         if value.as_str().is_some_and(is_template) {
@@ -104,7 +98,9 @@ impl<'a> TypeChecker<'a> {
         }
         // Of several types, one is meant.
         let is_one_of = possible.iter().any(|before| is_alike(&before.data, &value.data));
-        let (Some(before), false) = (possible.first(), is_one_of) else {
+        let is_harmed = |before: &&&ConfigValue| is_simple(&value.data) && before.as_str().is_some_and(|text| is_changed(text, value));
+        let before = possible.iter().find(is_harmed).or(possible.first());
+        let (Some(before), false) = (before, is_one_of) else {
             return Ok(None);
         };
         let place = before.at().map(|at| format!(" ({at})")).unwrap_or_default();
@@ -137,9 +133,7 @@ impl<'a> TypeChecker<'a> {
             (ValueData::Text(_) | ValueData::Integer(_), ValueData::Float(_) | ValueData::Bool(_))
             | (ValueData::Text(_), ValueData::Integer(_))
             | (ValueData::Float(_), ValueData::Bool(_))
-            | (ValueData::Bool(_), ValueData::Integer(_) | ValueData::Float(_)) => {
-                Ok(Some(of_another_type(name, before, &place, value)))
-            }
+            | (ValueData::Bool(_), ValueData::Integer(_) | ValueData::Float(_)) => Ok(Some(of_another_type(name, before, &place, value))),
             // A whole value in quotes is meant.
             (number, ValueData::Text(_)) if is_simple(number) && !is_whole => Ok(Some(of_another_type(name, before, &place, value))),
             _ => Ok(None),

@@ -170,7 +170,12 @@ impl Given {
             text::value(&source, start, &before, origins).map_err(|problem| without_secrets(&path, problem))?
         };
         let is_word = is_text || (value.as_str().is_some() && !word.starts_with(['"', '\'']));
-        if is_word && let Some(message) = hidden(value.as_str().unwrap_or_default(), path.first().is_some_and(|table| table == "settings")) {
+        if is_word
+            && let Some(message) = hidden(
+                value.as_str().unwrap_or_default(),
+                path.first().is_some_and(|table| table == "settings"),
+            )
+        {
             return Err(without_secrets(&path, Diagnostic::new(message).at(value.at())));
         }
         // A variable's key is its name: messages about it point to the value.
@@ -240,7 +245,10 @@ pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assign
         let message = format!("no table `{table}` to set a value in ({})", known(TABLES));
         let problem = Diagnostic::new(message).at(Some(given.key)).suggest(nearest(table, TABLES));
         return Err(if has("params", table) {
-            problem.help(format!("a part of the param `{table}` is set with `params.{}=…`", given.path.join(".")))
+            problem.help(format!(
+                "a part of the param `{table}` is set with `params.{}=…`",
+                given.path.join(".")
+            ))
         } else {
             problem
         });

@@ -72,9 +72,12 @@ impl Selection {
             .iter()
             .for_each(|(axis, value)| wanted.entry(axis).or_default().push(value));
         named
-            && wanted
-                .iter()
-                .all(|(axis, values)| stage.variant.get(*axis).is_some_and(|value| values.iter().any(|wanted| is_value(wanted, value))))
+            && wanted.iter().all(|(axis, values)| {
+                stage
+                    .variant
+                    .get(*axis)
+                    .is_some_and(|value| values.iter().any(|wanted| is_value(wanted, value)))
+            })
     }
 }
 
