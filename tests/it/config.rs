@@ -414,6 +414,7 @@ fn numbers_that_json_cannot_hold_are_refused_with_their_place() {
         ("nan", "`nan` is no value: no params, and no JSON, can hold it"),
         ("1e999", "this number is beyond 64 bits"),
         ("-1e400", "this number is beyond 64 bits"),
+        ("1e-400", "this number is too small for 64 bits"),
         ("9223372036854775808", "this number is beyond 64 bits"),
         ("0x8000000000000000", "this number is beyond 64 bits"),
     ] {
@@ -624,6 +625,9 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
         let params: String = (0..40).map(|level| format!("p{level} = {}\n", next(level + 1))).collect();
         format!("[params]\n{params}p40 = {last}\n{}", stage("params = { x = '{p0}' }\n"))
     };
+    let numbers = |range: std::ops::Range<u32>| range.map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+    let entries = |range: std::ops::Range<u32>| range.map(|number| format!("{{ a = {number} }}")).collect::<Vec<_>>().join(", ");
+    let wide: String = (0..3_000).map(|axis| format!("a{axis} = [1]\n")).collect();
     let chain: String = (0..5_000).map(|level| format!("p{level} = '{{p{}}}'\n", level + 1)).collect();
     for text in [
         format!("[matrix]\na = {axis}\nb = {axis}\n[stages.\"s[k]\"]\n{many}"),
@@ -656,6 +660,20 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
             "x".repeat(900_000),
             many.replace("{k}", "{k} {long}")
         ),
+        format!(
+            "[matrix]\ntext = ['{}']\nseed = [{}]\n{}",
+            "x".repeat(500_000),
+            numbers(1..10_000),
+            stage("")
+        ),
+        format!("[matrix]\n{wide}seed = [{}]\n{}", numbers(0..9_000), stage("")),
+        format!("[matrix]\na = [1, 2]\ninclude = [{}]\n{}", entries(3..20_000), stage("")),
+        format!(
+            "[params]\nlong = 'y'\n[ablate]\nlong = [{}]\n[matrix]\ntext = ['{}']\n{}",
+            numbers(1..9_999),
+            "x".repeat(500_000),
+            stage("params = { x = '{long}' }\n")
+        ),
     ] {
         lab.write("x.toml", &text);
         let said = said(&lab, &[], &[]);
@@ -681,6 +699,13 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
     2 × not valid TOML: recursion limit
     2 × not valid TOML: recursion limit
     2 × the name of a stage has at most 200 characters, and this one has 10000
+    2 × the values of all variants together take more than 512 MiB
+    help: put what is large into a file, which a source names
+    2 × the values of all variants together take more than 512 MiB
+    help: put what is large into a file, which a source names
+    2 × the values of all variants together take more than 512 MiB
+    help: put what is large into a file, which a source names
+    2 × the matrix has 19999 combinations (2 of `a`, and 19997 of `include`); at most 10000 are allowed
     2 × the values of all variants together take more than 512 MiB
     help: put what is large into a file, which a source names
     ");
@@ -750,4 +775,175 @@ fn the_schema_takes_what_leaves_an_input_out() {
         .replace("\nbase = []\nvoc", "\nbase = ['m', 'm']\nvoc");
     std::fs::write(folder.path().join("x.toml"), wrong).unwrap();
     assert!(validate_with(&folder.path().join("x.toml"), kinds::kinds()).is_err());
+}
+
+/// What a file and these arguments give: the params of the stage `a`, or what is said.
+fn params_of(lab: &Lab, arguments: &[&str]) -> String {
+    let mut options = options(&lab.path().join("x.toml"));
+    options.set = arguments.iter().map(|&text| text.to_owned()).collect();
+    match config::load(&options) {
+        Ok(experiment) if experiment.warnings.is_empty() => experiment.variants[0].stages[0].fields["params"].toml(),
+        Ok(experiment) => experiment
+            .warnings
+            .iter()
+            .map(|warning| warning.message.clone())
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Err(problems) => {
+            let problem = &problems[0];
+            [Some(problem.message.clone()), problem.help.clone()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; ")
+        }
+    }
+}
+
+#[test]
+fn a_case_is_a_number_however_it_is_written() {
+    let lab = Lab::new(
+        "[params]\nlr = 1e-3\nf = { by = 'lr', 1e-3 = 5, 1e-4 = 6, 2 = 7, else = 1 }\n\
+         [stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\nparams = { f = '{f}' }\n",
+    );
+    assert_eq!(params_of(&lab, &[]), "{ f = 5 }");
+    assert_eq!(params_of(&lab, &["lr=1e-4"]), "{ f = 6 }");
+    assert_eq!(params_of(&lab, &["lr=2.0"]), "{ f = 7 }");
+    assert_eq!(params_of(&lab, &["lr=3e-4"]), "{ f = 1 }");
+    let text = "[params]\nf = { by = 'lr', 1e-3 = 5, 1e-4 = 6 }\n[matrix]\nlr = [1e-3, 1e-4]\n\
+                [stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\nparams = { f = '{f}' }\n";
+    lab.write("x.toml", text);
+    assert_eq!(params_of(&lab, &[]), "{ f = 5 }", "and no warning");
+    assert_eq!(said(&lab, &["--variant", "lr=1e-3"], &[]), "0 ");
+}
+
+#[test]
+fn the_types_of_lists_tables_cases_and_templates_are_held_too() {
+    let lab = Lab::new(
+        "[params]\nvers = ['1.9']\ncase = { by = 'm', u = '1.9', else = '2.0' }\nm = 'u'\nother = '1.9'\nref = '{other}'\nlist = ['a']\nname = 'v'\n\
+         [matrix]\nver = ['1.9']\nlr = [0.1]\n[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n\
+         params = { all = '{case} {ref} {ver} {lr} {name}', vers = '{vers}', list = '{list}', dt = { a = '1.9' } }\n",
+    );
+    let refused = [
+        "vers=[1.10]",
+        "vers=1.10",
+        "matrix.ver=[1.10]",
+        "case=1.10",
+        "params.case.u=1.10",
+        "params.case.w=1.10",
+        "case.u=1.10",
+        "ref=1.10",
+        "stages.a.params.dt={a=1.10}",
+        "matrix.lr=[\"high\"]",
+        "list=a,b",
+        "list=5",
+        "name=1e5",
+        "name=0x10",
+    ];
+    insta::assert_snapshot!(refused.map(|set| params_of(&lab, &[set])).join("\n").replace(&lab.path().display().to_string(), ""), @r#"
+    `vers` is a text in the experiment, "1.9" (/x.toml:2), and 1.1 is none; a text is quoted: `"1.10"`
+    `vers` is a text in the experiment, "1.9" (/x.toml:2), and 1.1 is none; as a text, write `--set 'vers="1.10"'`
+    `ver` is a text in the experiment, "1.9" (/x.toml:10), and 1.1 is none; a text is quoted: `"1.10"`
+    `case` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'case="1.10"'`
+    `case.u` is a text in the experiment, "1.9" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.u="1.10"'`
+    `case.w` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.w="1.10"'`
+    no table `case` to set a value in (known: params, matrix, ablate, defaults, stages, models, prompts, sources, settings); a part of the param `case` is set with `params.case.u=…`
+    `ref` is a text in the experiment, "1.9" (/x.toml:5), and 1.1 is none; as a text, write `--set 'ref="1.10"'`
+    `a.params.dt.a` is a text in the experiment, "1.9" (/x.toml:16), and 1.1 is none; a text is quoted: `"1.10"`
+    `lr` is 0.1 in the experiment (/x.toml:11), and the text "high" is of another type
+    `list` is a list in the experiment (/x.toml:7), and `a,b` is none; as a list, write `--set 'list=["a", "b"]'`
+    `list` is a list in the experiment (/x.toml:7), and 5 is none
+    `name` is a text in the experiment, "v" (/x.toml:8), and 100000.0 is none; as a text, write `--set 'name="1e5"'`
+    `name` is a text in the experiment, "v" (/x.toml:8), and 16 is none; as a text, write `--set 'name="0x10"'`
+    "#);
+    for fine in [
+        "vers=[\"1.10\"]",
+        "case=\"1.10\"",
+        "matrix.lr=[1, 0.5]",
+        "ref={name}",
+        "list={vers}",
+        "list=[\"b\", \"c\"]",
+    ] {
+        assert!(params_of(&lab, &[fine]).starts_with("{ all"), "{fine}");
+    }
+}
+
+#[test]
+fn what_the_command_line_gives_and_nothing_uses_is_said() {
+    let lab = Lab::new("[params]\nuu = 1\n[matrix]\nseed = [1]\n[stages.a]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n");
+    let set = ["--set", "uu=3", "--set", "matrix.sede=[1]", "--set", "defaults.eval.ask=[0]"];
+    insta::assert_snapshot!(said(&lab, &set, &[]), @r"
+    0 warning: nothing uses the param `uu` (--set)
+    warning: nothing uses the axis `sede` (--set)
+    warning: `[defaults.eval]` is for no stage: none is of this kind (known: command) (--set)
+    ");
+    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_MATRIX__SEDE", "[1]")]), @r"
+    0 warning: nothing uses the param `uu` (x.toml:2)
+    warning: nothing uses the axis `sede` (RUNNER_MATRIX__SEDE)
+    ");
+}
+
+#[test]
+fn the_braces_of_prompts_are_looked_at() {
+    let lab = Lab::new("");
+    let with = |prompt: &str| {
+        let stage = "[stages.p]\nkind = 'generate'\ntask = 'addition'\n";
+        lab.write("x.toml", &format!("[prompts]\nown = '{prompt}'\n{stage}"));
+        let experiment = config::load(&options(&lab.path().join("x.toml"))).unwrap();
+        let built = build(&options(&lab.path().join("x.toml"))).err();
+        let refused = built.map(|rejected| rejected.diagnostics[0].message.clone());
+        refused.unwrap_or_else(|| {
+            experiment
+                .warnings
+                .first()
+                .map(|warning| warning.message.clone())
+                .unwrap_or_default()
+        })
+    };
+    let prompts = [
+        "Zed {{question}}:",
+        "Q: {questoin}",
+        "Q",
+        "{question} in {k} steps",
+        "{question} as {{x: 1}}",
+        "{question}, {n}",
+    ];
+    insta::assert_snapshot!(prompts.map(with).join("\n"), @r"
+    prompt `own` has doubled braces, which the model would read: in `[prompts]`, write `{question}`
+    prompt `own` has no `{question}`
+    prompt `own` has no `{question}`
+    prompt `own` has `{k}`, which the model reads as it is: `{question}` and `{n}` alone are filled in
+    prompt `own` has doubled braces, which the model reads: in `[prompts]`, one is enough
+    ");
+}
+
+#[test]
+fn characters_that_nobody_sees_are_refused_in_values() {
+    let lab = Lab::new("[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
+    for (name, value) in [("RUNNER_STORE", "s\r"), ("RUNNER_DEVICE", "cpu\r")] {
+        let said = said(&lab, &[], &[(name, value)]);
+        assert!(said.starts_with("2 × there is a carriage return in this value"), "{said}");
+    }
+    let said = said(&lab, &["--set", "settings.store=s\u{7}"], &[]);
+    assert!(
+        said.starts_with("2 × there is the control character U+0007 in this value"),
+        "{said}"
+    );
+}
+
+#[test]
+fn files_of_a_source_that_name_nothing_are_refused() {
+    let (_folder, file) = write("[sources]\ns = { path = 'data', files = [] }\n[stages.p]\nkind = 'generate'\ntask = 'addition'\n");
+    let rejected = build(&options(&file)).err().unwrap().diagnostics;
+    assert_eq!(rejected[0].message, "`files` of the source `s` is empty, which names nothing");
+}
+
+#[test]
+fn values_of_an_axis_that_look_alike_are_refused() {
+    let lab = Lab::new("[matrix]\nx = ['x', 'x ']\n[stages.p]\nkind = 'generate'\ntask = '{x}'\n");
+    let said = said(&lab, &[], &[]);
+    assert!(
+        said.contains("axis `x` has \"x\" and \"x \", which look alike: variants are named by them"),
+        "{said}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use super::matrix::Coordinates;
 use super::nearest::{known, nearest};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData, limits};
 
 /// The coordinate that names the change of a variant.
 pub const AXIS: &str = "ablate";
@@ -32,6 +32,12 @@ pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &m
             points.len()
         );
         problems.push(Diagnostic::new(message).at(at));
+        return Vec::new();
+    }
+    let sum = |bytes: &mut dyn Iterator<Item = &ConfigTable>| bytes.map(limits::table_bytes).fold(0, usize::saturating_add);
+    let of_points = sum(&mut points.iter()).saturating_mul(changes.len());
+    let of_changes = sum(&mut changes.iter().map(|change| &change.params)).saturating_mul(points.len());
+    if !limits::has_room_for_variants(of_points.saturating_add(of_changes), problems) {
         return Vec::new();
     }
     let place = |change: &AblationChange, point: &Coordinates| {

@@ -2,12 +2,35 @@
 
 use super::nearest::{known, nearest};
 use super::template::is_name;
-use super::{ConfigTable, ConfigValue, Diagnostic, Scope};
+use super::{ConfigTable, ConfigValue, Diagnostic, Scope, ValueData, text};
 
 /// The key whose value names the deciding param or axis.
 pub(super) const BY: &str = "by";
 /// The key of the value for all others.
 pub(super) const ELSE: &str = "else";
+
+/// Whether a case is this number, however both are written: `1e-3` is 0.001, and 1 is 1.0.
+fn is_number(case: &str, number: &ValueData) -> bool {
+    let Some(case) = is_of_numbers(number).then(|| text::number(case)).flatten() else {
+        return false;
+    };
+    match (&case, number) {
+        (ValueData::Integer(whole), ValueData::Float(float)) | (ValueData::Float(float), ValueData::Integer(whole)) => {
+            // Both ways, as a whole number of more than 53 bits has no float.
+            *float == *whole as f64 && *float as i128 == *whole
+        }
+        (case, number) => case == number,
+    }
+}
+
+fn is_of_numbers(data: &ValueData) -> bool {
+    matches!(data, ValueData::Integer(_) | ValueData::Float(_))
+}
+
+/// Whether a case is the number that a text is.
+pub(super) fn is_written_number(case: &str, value: &str) -> bool {
+    text::number(value).is_some_and(|number| is_number(case, &number))
+}
 
 /// The cases of one param.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +83,9 @@ impl<'a> Cases<'a> {
         };
         let case = decides.plain_text();
         let cases = || self.fields.keys().map(String::as_str).filter(|case| ![BY, ELSE].contains(case));
-        let found = cases().find(|name| *name == case).unwrap_or(ELSE);
-        self.fields.get(found).ok_or_else(|| {
+        let exact = Some(case.as_str()).filter(|case| ![BY, ELSE].contains(case) && self.fields.contains_key(*case));
+        let found = exact.or_else(|| cases().find(|name| is_number(name, &decides.data)));
+        self.fields.get(found.unwrap_or(ELSE)).ok_or_else(|| {
             let message = format!(
                 "param `{}` has no case for `{}` = {case} ({})",
                 self.param,

@@ -9,7 +9,8 @@ use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
 use super::unmatched::{self, Choices};
 use super::{
-    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, paths, remote, unused,
+    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, override_types, paths, remote,
+    unused,
 };
 
 /// The tables and texts of a file, in the order in which they are shown.
@@ -237,7 +238,7 @@ impl Layers {
         let tree = self.tree.clone();
         for assignment in assignments {
             let located = overrides::locate(assignment, &tree);
-            let checked = located.and_then(|assignment| Ok((overrides::check_type(&assignment, &tree)?, assignment)));
+            let checked = located.and_then(|assignment| Ok((override_types::check_type(&assignment, &tree)?, assignment)));
             match checked {
                 Ok((warning, assignment)) => {
                     self.warnings.extend(warning);

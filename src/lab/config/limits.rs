@@ -9,6 +9,8 @@ const MAX_STAGES: usize = 50_000;
 const MAX_BYTES: usize = 512 << 20;
 /// The most memory of one value after its templates have been filled in: params that use others twice would grow without end.
 pub(super) const MAX_VALUE_BYTES: usize = 1 << 20;
+/// How often a value of the matrix is held: by its point, its variant, and the names of that.
+const COPIES: usize = 3;
 /// What a value takes beside its text.
 const VALUE_BYTES: usize = 64;
 /// The longest name of a stage, a param or an axis.
@@ -57,6 +59,11 @@ impl Memory {
         }
         self.left.is_some()
     }
+}
+
+/// Whether the values of the matrix, which take so many bytes in all variants together, can be held; reports it where they cannot.
+pub(super) fn has_room_for_variants(bytes: usize, problems: &mut Diagnostics) -> bool {
+    Memory::new().take(bytes.saturating_mul(COPIES), problems)
 }
 
 /// Whether the stages of all variants, whose names these are, are few enough; reports it where they are not.

@@ -1,17 +1,24 @@
 //! `[matrix]`: every combination of the axes is a variant, less `exclude`, plus `include`.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::nearest::{known, nearest};
 use super::template::is_name;
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, limits};
 
 /// More combinations than this are taken for a mistake.
 const MAX_COMBINATIONS: u128 = 10_000;
 
+/// What people call a value: texts that differ only in blanks and line ends look alike.
+fn label(value: &ConfigValue) -> String {
+    let text = value.plain_text();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What people call the values of a point: two points must differ in it.
-fn labels(point: &ConfigTable) -> Vec<(&str, String)> {
-    point.iter().map(|(axis, value)| (axis.as_str(), value.plain_text())).collect()
+fn labels(point: &ConfigTable) -> Vec<(String, String)> {
+    point.iter().map(|(axis, value)| (axis.clone(), label(value))).collect()
 }
 
 /// One point of the matrix: the value on each axis.
@@ -22,47 +29,19 @@ pub(super) fn points(document: &Document, problems: &mut Diagnostics, warnings: 
     let mut reader = MatrixReader { document, problems };
     let axes = reader.axes();
     let names: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
-    let size = axes
-        .iter()
-        .fold(1u128, |size, (_, values)| size.saturating_mul(values.len() as u128));
-    if size > MAX_COMBINATIONS {
-        let at = axes.first().and_then(|(name, _)| reader.at(name));
-        let factors: Vec<String> = axes.iter().map(|(name, values)| format!("{} of `{name}`", values.len())).collect();
-        let message = format!(
-            "the matrix has {size} combinations ({}); at most {MAX_COMBINATIONS} are allowed",
-            factors.join(" × ")
-        );
-        reader.problems.push(Diagnostic::new(message).at(at));
-        return Vec::new();
-    }
     let excluded = reader.entries("exclude", &names);
     let included = reader.entries("include", &names);
+    if !reader.has_room(&axes, &included) {
+        return Vec::new();
+    }
     let mut points = product(&axes);
-    let mut fitting = vec![false; excluded.len()];
-    points.retain(|point| {
-        let fits = |entry: &ConfigTable| entry.iter().all(|(axis, value)| point.get(axis) == Some(value));
-        let mut is_excluded = false;
-        for (_, has_fitted) in excluded.iter().zip(&mut fitting).filter(|(entry, _)| fits(entry)) {
-            (*has_fitted, is_excluded) = (true, true);
-        }
-        !is_excluded
-    });
+    let fitting = exclude(&mut points, &excluded);
     if !axes.iter().any(|(_, values)| values.is_empty()) {
         let idle = excluded.iter().zip(&fitting).filter(|(_, fits)| !**fits);
-        warnings.extend(idle.filter_map(|(entry, _)| reader.fits_nothing(entry, &axes)));
+        let idle: Vec<&ConfigTable> = idle.map(|(entry, _)| entry).collect();
+        warnings.extend(reader.fit_nothing(&idle, &axes));
     }
-    let is_same = |one: &ConfigTable, other: &ConfigTable| labels(one) == labels(other);
-    for entry in included {
-        reader.complete(&entry, &names);
-        if points.contains(&entry) {
-            let at = entry.values().next().and_then(ConfigValue::key_at);
-            warnings.push(Diagnostic::new("an entry of `include` is a combination that the matrix has already").at(at));
-        } else if let Some(other) = points.iter().find(|point| is_same(point, &entry)) {
-            reader.same_label(&entry, other);
-        } else {
-            points.push(entry);
-        }
-    }
+    reader.include(&mut points, included, &names, warnings);
     if points.is_empty() && reader.problems.is_empty() {
         let at = reader.at("exclude");
         reader
@@ -70,6 +49,32 @@ pub(super) fn points(document: &Document, problems: &mut Diagnostics, warnings: 
             .push(Diagnostic::new("`exclude` leaves no combination of the matrix").at(at));
     }
     points
+}
+
+/// Takes out the points that an entry fits; says of each entry whether it fits one.
+fn exclude(points: &mut Vec<Coordinates>, entries: &[ConfigTable]) -> Vec<bool> {
+    // By the axes that an entry names, then by its values as TOML, so that a point is looked up, not held against each.
+    let mut by_axes: BTreeMap<Vec<&str>, HashMap<Vec<String>, Vec<usize>>> = BTreeMap::new();
+    for (number, entry) in entries.iter().enumerate() {
+        let axes = entry.keys().map(String::as_str).collect();
+        let values = entry.values().map(ConfigValue::toml).collect();
+        by_axes.entry(axes).or_default().entry(values).or_default().push(number);
+    }
+    let mut fitting = vec![false; entries.len()];
+    if entries.is_empty() {
+        return fitting;
+    }
+    points.retain(|point| {
+        let mut is_excluded = false;
+        for (axes, entries) in &by_axes {
+            let values: Option<Vec<String>> = axes.iter().map(|axis| point.get(*axis).map(ConfigValue::toml)).collect();
+            for number in values.and_then(|values| entries.get(&values)).into_iter().flatten() {
+                (fitting[*number], is_excluded) = (true, true);
+            }
+        }
+        !is_excluded
+    });
+    fitting
 }
 
 fn product(axes: &[(&str, &[ConfigValue])]) -> Vec<Coordinates> {
@@ -135,12 +140,15 @@ impl<'a> MatrixReader<'a> {
     fn check_axis(&mut self, name: &str, values: &[ConfigValue]) {
         let mut seen: BTreeMap<String, &ConfigValue> = BTreeMap::new();
         for value in values {
-            let label = value.plain_text();
+            let label = label(value);
             if value.as_table().is_some() {
                 self.problem(value, format!("a value of axis `{name}` must be a scalar or a list, not a table"));
             } else if let Some(other) = seen.insert(label.clone(), value) {
                 let message = if other == value {
                     format!("axis `{name}` has {label} twice")
+                } else if other.as_str().is_some() && value.as_str().is_some() {
+                    let (one, two) = (other.toml(), value.toml());
+                    format!("axis `{name}` has {one} and {two}, which look alike: variants are named by them")
                 } else {
                     let (one, two) = (other.describe(), value.describe());
                     format!("axis `{name}` has {label} twice, as {one} and as {two}: variants are named by it")
@@ -150,29 +158,107 @@ impl<'a> MatrixReader<'a> {
         }
     }
 
-    /// The warning about an entry of `exclude` that leaves nothing out.
-    fn fits_nothing(&self, entry: &ConfigTable, axes: &[(&str, &[ConfigValue])]) -> Option<Diagnostic> {
-        let values = |axis: &str| axes.iter().find(|(name, _)| *name == axis).map(|(_, values)| *values);
-        // An axis that there is not has been reported.
-        if !entry.keys().all(|axis| values(axis).is_some()) {
-            return None;
-        }
-        let (axis, value) = entry
+    /// Whether the points are few and small enough to be held; reports it where they are not.
+    fn has_room(&mut self, axes: &[(&str, &[ConfigValue])], included: &[ConfigTable]) -> bool {
+        let product = axes
             .iter()
-            .find(|(axis, value)| !values(axis).unwrap_or_default().contains(value))?;
-        if self.document.choices.has(axis, value) {
-            return None;
+            .fold(1u128, |size, (_, values)| size.saturating_mul(values.len() as u128));
+        let size = product.saturating_add(included.len() as u128);
+        if size > MAX_COMBINATIONS {
+            let at = axes.first().and_then(|(name, _)| self.at(name));
+            let factors: Vec<String> = axes.iter().map(|(name, values)| format!("{} of `{name}`", values.len())).collect();
+            let more = match included.len() {
+                0 => String::new(),
+                count => format!(", and {count} of `include`"),
+            };
+            let message = format!(
+                "the matrix has {size} combinations ({}{more}); at most {MAX_COMBINATIONS} are allowed",
+                factors.join(" × ")
+            );
+            self.problems.push(Diagnostic::new(message).at(at));
+            return false;
         }
-        let labels: Vec<String> = values(axis).unwrap_or_default().iter().map(ConfigValue::toml).collect();
-        let known = known(labels.iter().map(String::as_str));
-        let message = format!("`exclude` leaves nothing out: axis `{axis}` has no {} ({known})", value.toml());
-        Some(Diagnostic::new(message).at(value.at()))
+        let longest = |values: &[ConfigValue]| values.iter().map(limits::bytes).max().unwrap_or_default();
+        let point = axes
+            .iter()
+            .fold(0usize, |sum, (name, values)| sum.saturating_add(name.len() + longest(values)));
+        let included: usize = included.iter().map(limits::table_bytes).sum();
+        let product = usize::try_from(product).unwrap_or(usize::MAX);
+        limits::has_room_for_variants(product.saturating_mul(point).saturating_add(included), self.problems)
+    }
+
+    /// Adds the entries of `include` that are no points yet.
+    fn include(&mut self, points: &mut Vec<Coordinates>, included: Vec<ConfigTable>, names: &[&str], warnings: &mut Vec<Diagnostic>) {
+        if included.is_empty() {
+            return;
+        }
+        let mut seen: HashMap<_, usize> = points.iter().enumerate().map(|(number, point)| (labels(point), number)).collect();
+        for entry in included {
+            self.complete(&entry, names);
+            let new = match seen.entry(labels(&entry)) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(points.len());
+                    true
+                }
+                Entry::Occupied(other) if points[*other.get()] == entry => {
+                    let at = entry.values().next().and_then(ConfigValue::key_at);
+                    let message = "an entry of `include` is a combination that the matrix has already";
+                    warnings.push(Diagnostic::new(message).at(at));
+                    false
+                }
+                Entry::Occupied(other) => {
+                    self.same_label(&entry, &points[*other.get()]);
+                    false
+                }
+            };
+            if new {
+                points.push(entry);
+            }
+        }
+    }
+
+    /// The warnings about entries of `exclude` that leave nothing out.
+    fn fit_nothing(&self, entries: &[&ConfigTable], axes: &[(&str, &[ConfigValue])]) -> Vec<Diagnostic> {
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        let written = |values: &[ConfigValue]| -> Vec<String> { values.iter().map(ConfigValue::toml).collect() };
+        let axes: HashMap<&str, (HashSet<String>, String)> = axes
+            .iter()
+            .map(|(name, values)| {
+                let values = written(values);
+                let known = known(values.iter().map(String::as_str));
+                (*name, (values.into_iter().collect(), known))
+            })
+            .collect();
+        let warning = |entry: &&ConfigTable| {
+            // An axis that there is not has been reported.
+            if !entry.keys().all(|axis| axes.contains_key(axis.as_str())) {
+                return None;
+            }
+            let (axis, value, (_, known)) = entry.iter().find_map(|(axis, value)| {
+                let known = axes.get(axis.as_str()).filter(|(values, _)| !values.contains(&value.toml()))?;
+                Some((axis, value, known))
+            })?;
+            if self.document.choices.has(axis, value) {
+                return None;
+            }
+            let message = format!("`exclude` leaves nothing out: axis `{axis}` has no {} ({known})", value.toml());
+            Some(Diagnostic::new(message).at(value.at()))
+        };
+        entries.iter().filter_map(warning).collect()
     }
 
     /// Reports an entry of `include` that looks like a point of the matrix, and has a value of another type.
     fn same_label(&mut self, entry: &ConfigTable, point: &Coordinates) {
         let differing = entry.iter().find(|(axis, value)| point.get(*axis) != Some(value));
         if let Some((axis, value)) = differing {
+            if let Some(other) = point.get(axis).filter(|other| other.as_str().is_some() && value.as_str().is_some()) {
+                let (one, two) = (value.toml(), other.toml());
+                let message = format!("`{axis}` is {one} here and {two} elsewhere, which look alike: variants are named by them");
+                self.problem(value, message);
+                return;
+            }
             let other = point.get(axis).map(ConfigValue::describe).unwrap_or_default();
             let message = format!(
                 "`{axis}` is {} here and {other} elsewhere: variants are named by it",

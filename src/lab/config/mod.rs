@@ -16,9 +16,11 @@ mod matrix;
 mod merge;
 mod nearest;
 mod origin;
+mod override_types;
 mod overrides;
 mod param_error;
 mod paths;
+mod prompts;
 mod range;
 mod remote;
 mod sandbox;
@@ -45,6 +47,7 @@ pub use remote::{RemoteAccess, RemoteEntry};
 pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
+pub use text::printed_number;
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -232,6 +235,7 @@ pub fn expand(document: &Document) -> Experiment {
     let variants = ablate::variants(document, &points, &mut problems);
     let variants = written_out(document, variants, &mut problems);
     warnings.extend(unused::unused(document));
+    warnings.extend(prompts::warnings(document));
     warnings.extend(unmatched::unmatched(document, variants.iter().flat_map(|variant| &variant.stages)));
     Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
@@ -330,10 +334,7 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
     }
     let mut prompts = ConfigTable::new();
     for (name, value) in document.entries("prompts") {
-        if value.as_str().is_none() {
-            let message = format!("prompt `{name}` must be a text with `{{question}}`, not {}", value.describe());
-            problems.push(Diagnostic::new(message).at(value.at()));
-        }
+        problems.extend(prompts::problem(name, value));
         prompts.insert(name.to_owned(), value.clone());
     }
     let sources = sources(document, scope, problems);
@@ -357,6 +358,11 @@ fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Co
         };
         match filled {
             Ok(mut fields) => {
+                if let Some(files) = fields.get("files").filter(|files| files.as_list().is_some_and(<[ConfigValue]>::is_empty)) {
+                    let message = format!("`files` of the source `{name}` is empty, which names nothing");
+                    let help = "leave it out for all files of a folder";
+                    problems.push(Diagnostic::new(message).at(files.at()).help(help));
+                }
                 fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
                 sources.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
             }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::nearest::{known, nearest};
-use super::slip::slip;
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, ValueData, text};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, text};
 
 /// Settings with a variable of their own (`RUNNER_STORE`).
 const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
@@ -22,14 +21,14 @@ const CLOSED: [&str; 5] = ["params", "stages", "models", "prompts", "sources"];
 /// A value for one key.
 pub(super) struct Assignment {
     /// `["params", "iterations"]`; one key alone is a param's.
-    path: Vec<String>,
-    value: ConfigValue,
+    pub(super) path: Vec<String>,
+    pub(super) value: ConfigValue,
     /// Where the key stands.
     key: Location,
     /// Whether the value is a text that is not quoted.
-    is_word: bool,
+    pub(super) is_word: bool,
     /// What is written before the value, for messages: `--set 'rate=`.
-    before: String,
+    pub(super) before: String,
 }
 
 impl Assignment {
@@ -170,15 +169,33 @@ impl Given {
         } else {
             text::value(&source, start, &before, origins).map_err(|problem| without_secrets(&path, problem))?
         };
+        let is_word = is_text || (value.as_str().is_some() && !word.starts_with(['"', '\'']));
+        if is_word
+            && let Some(message) = hidden(
+                value.as_str().unwrap_or_default(),
+                path.first().is_some_and(|table| table == "settings"),
+            )
+        {
+            return Err(without_secrets(&path, Diagnostic::new(message).at(value.at())));
+        }
         // A variable's key is its name: messages about it point to the value.
         let span = if key == 0 { start..source.text.len() } else { 0..key };
         Ok(Assignment {
             path,
-            is_word: !is_text && value.as_str().is_some() && !word.starts_with(['"', '\'']),
+            is_word: is_word && !is_text,
             value,
             key: Location { source, span },
             before,
         })
+    }
+}
+
+/// What is wrong with a text that has characters nobody sees; where it is a setting, line feeds and tabs are among them.
+fn hidden(text: &str, is_setting: bool) -> Option<String> {
+    let is_blank = |c: char| !is_setting && matches!(c, '\n' | '\t');
+    match text.chars().find(|c| c.is_control() && !is_blank(*c))? {
+        '\r' => Some(text::CARRIAGE_RETURN.to_owned()),
+        found => Some(format!("there is the control character U+{:04X} in this value", u32::from(found))),
     }
 }
 
@@ -226,7 +243,15 @@ pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assign
     };
     if !TABLES.contains(&table.as_str()) {
         let message = format!("no table `{table}` to set a value in ({})", known(TABLES));
-        return Err(Diagnostic::new(message).at(Some(given.key)).suggest(nearest(table, TABLES)));
+        let problem = Diagnostic::new(message).at(Some(given.key)).suggest(nearest(table, TABLES));
+        return Err(if has("params", table) {
+            problem.help(format!(
+                "a part of the param `{table}` is set with `params.{}=…`",
+                given.path.join(".")
+            ))
+        } else {
+            problem
+        });
     }
     if table == "params" && has("matrix", key) {
         let axis = entries("matrix").find(|(name, _)| *name == key).and_then(|(_, axis)| axis.key_at());
@@ -243,74 +268,6 @@ pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assign
         return Err(Diagnostic::new(message).at(Some(given.key)).suggest(nearest(key, names())));
     }
     Ok(given)
-}
-
-/// Holds the type of a value against that of the value whose place it takes. Returns a warning where another one may be meant.
-///
-/// # Errors
-/// When it is another one by mistake: a word in the place of a number, a number in the place of a text such as `"1.9"`.
-pub(super) fn check_type(given: &Assignment, tree: &ConfigTable) -> Result<Option<Diagnostic>, Diagnostic> {
-    let (Some((first, rest)), value) = (given.path.split_first(), &given.value) else {
-        return Ok(None);
-    };
-    let before = rest.iter().try_fold(tree.get(first), |found, part| Some(found?.get(part)));
-    let Some(before) = before.flatten() else { return Ok(None) };
-    let (name, was) = (rest.join("."), before.describe());
-    let place = before.at().map(|at| format!(" ({at})")).unwrap_or_default();
-    let quoted = format!(
-        "as a text, write `{}{}'`",
-        given.before,
-        ConfigValue::from(value.plain_text()).toml()
-    );
-    let is_template = |text: &str| text.contains('{') && text.contains('}');
-    let is_simple = |data: &ValueData| matches!(data, ValueData::Integer(_) | ValueData::Float(_) | ValueData::Bool(_));
-    match (&before.data, &value.data) {
-        (number, ValueData::Text(text)) if is_simple(number) && given.is_word && !is_template(text) => {
-            let what = if matches!(number, ValueData::Bool(_)) {
-                "true or false"
-            } else {
-                "a number"
-            };
-            let message = format!("`{name}` is {what} in the experiment, {was}{place}, and `{text}` is not");
-            let meant = matches!(number, ValueData::Bool(_)).then(|| truth(text)).flatten();
-            let problem = Diagnostic::new(message).at(value.at()).help(quoted);
-            Err(match meant {
-                Some(meant) => problem.label(format!("did you mean `{meant}`?")),
-                None => problem,
-            })
-        }
-        // As text, `1.10` is not `1.1`.
-        (ValueData::Text(text), data) if is_simple(data) && (text::is_simple(text) || slip(text).is_some()) => {
-            let message = format!(
-                "`{name}` is a text in the experiment, {text:?}{place}, and {} is none",
-                value.describe()
-            );
-            let written = value.at().map_or_else(String::new, |at| at.text().to_owned());
-            let help = format!("as a text, write `{}{}'`", given.before, ConfigValue::from(written).toml());
-            Err(Diagnostic::new(message).at(value.at()).help(help))
-        }
-        (ValueData::Text(text), data) if is_template(text) || !is_simple(data) => Ok(None),
-        (ValueData::Text(_) | ValueData::Integer(_), ValueData::Float(_) | ValueData::Bool(_))
-        | (ValueData::Text(_), ValueData::Integer(_))
-        | (ValueData::Float(_), ValueData::Bool(_))
-        | (ValueData::Bool(_), ValueData::Integer(_) | ValueData::Float(_)) => {
-            let message = format!(
-                "`{name}` is {was} in the experiment{place}, and {} is of another type",
-                value.describe()
-            );
-            Ok(Some(Diagnostic::new(message).at(value.at())))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// `yes` and `no` as TOML writes them.
-fn truth(word: &str) -> Option<&'static str> {
-    match word.to_lowercase().as_str() {
-        "yes" | "on" | "y" | "t" => Some("true"),
-        "no" | "off" | "n" | "f" => Some("false"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

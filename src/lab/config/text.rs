@@ -12,6 +12,9 @@ use super::{ConfigTable, ConfigValue, Diagnostic, Location, OriginCounter, Sourc
 /// Values within one another; each level of them takes some of the stack, many times over.
 const MAX_DEPTH: usize = 64;
 
+/// The message about a value that ends in a carriage return.
+pub(super) const CARRIAGE_RETURN: &str = "there is a carriage return in this value: the script that gives it has the line ends of Windows";
+
 /// Reads a whole document.
 ///
 /// # Errors
@@ -68,8 +71,7 @@ pub(super) fn value(source: &Arc<SourceText>, start: usize, key: &str, origins: 
         return Err(syntax(&parsed, source, shift).help(quoted()));
     }
     if whole.contains('\r') {
-        let message = "there is a carriage return in this value: the script that gives it has the line ends of Windows";
-        return Err(Diagnostic::new(message).at(at()));
+        return Err(Diagnostic::new(CARRIAGE_RETURN).at(at()));
     }
     Ok(plain(source, start, origins))
 }
@@ -78,6 +80,35 @@ pub(super) fn value(source: &Arc<SourceText>, start: usize, key: &str, origins: 
 pub(super) fn is_simple(text: &str) -> bool {
     let simple = |value: &DeValue<'_>| matches!(value, DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_));
     DeValue::parse(text.trim()).is_ok_and(|value| simple(value.get_ref()))
+}
+
+/// The number that a text is in TOML, where it is one.
+pub(super) fn number(text: &str) -> Option<ValueData> {
+    let parsed = DeValue::parse(text.trim()).ok()?;
+    match parsed.get_ref() {
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+            Some(ValueData::Integer(number.into()))
+        }
+        DeValue::Float(number) => {
+            let number = number.as_str().parse::<f64>().ok()?;
+            number.is_finite().then_some(ValueData::Float(number))
+        }
+        _ => None,
+    }
+}
+
+/// A number written with an exponent, with `_`, with a sign or in another base, as it is printed: `0.001` for `1e-3`.
+pub fn printed_number(text: &str) -> Option<String> {
+    let is_plain = text.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number = if is_plain { None } else { number(text) };
+    number.map(|number| ConfigValue::from(number).toml())
+}
+
+/// Whether the digits of a float, without its exponent, are those of a number other than 0.
+fn is_above_zero(written: &str) -> bool {
+    let digits = written.split(['e', 'E']).next().unwrap_or_default();
+    digits.contains(|c: char| ('1'..='9').contains(&c))
 }
 
 /// Takes what begins at byte `start` of `source` as text, whatever it looks like.
@@ -177,6 +208,7 @@ impl<'a> TomlReader<'a> {
                     Err(_) => self.wrong(span, "this number is beyond 64 bits"),
                 },
                 DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                    Ok(0.0) if is_above_zero(number.as_str()) => self.wrong(span, "this number is too small for 64 bits"),
                     Ok(number) if number.is_finite() => ValueData::Float(number),
                     _ if written.ends_with(|c: char| c.is_ascii_alphabetic()) => {
                         self.wrong(span, format!("`{written}` is no value: no params, and no JSON, can hold it"))
@@ -247,6 +279,7 @@ mod tests {
             ConfigValue::from("2024-01-31 07:30"),
             "as it is written"
         );
+        assert_eq!(read("a=0.0e-400"), ConfigValue::from(0.0));
         assert_eq!(read("a=  7").at().unwrap().text(), "7");
     }
 
@@ -310,6 +343,7 @@ mod tests {
             "a=inf",
             "a=-nan",
             "a=1e999",
+            "a=-1e-400",
             "a=9223372036854775808",
             "a=[1, inf]",
             "a=\"b",
@@ -323,6 +357,7 @@ mod tests {
         `inf` is no value: no params, and no JSON, can hold it @ inf; as a text, write `--set 'a="inf"'`
         `-nan` is no value: no params, and no JSON, can hold it @ -nan; as a text, write `--set 'a="-nan"'`
         this number is beyond 64 bits @ 1e999; as a text, write `--set 'a="1e999"'`
+        this number is too small for 64 bits @ -1e-400; as a text, write `--set 'a="-1e-400"'`
         this number is beyond 64 bits @ 9223372036854775808; as a text, write `--set 'a="9223372036854775808"'`
         `inf` is no value: no params, and no JSON, can hold it @ inf; 
         not valid TOML: invalid basic string, expected `"` @ ; a text is quoted, once for the shell and once for TOML

@@ -1,12 +1,14 @@
 //! What fits nothing, and so does nothing: an `exclude`, a case of a param, a stage in a profile. Usually a slip, and never an error: a
-//! profile may leave out what another layer speaks of. Only what the experiment's own file says is looked at, as for what nothing uses.
+//! profile may leave out what another layer speaks of. Only what the experiment's own file, `--set` and variables say is looked at, as for what
+//! nothing uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::cases::{BY, ELSE};
+use super::cases::{BY, ELSE, is_written_number};
 use super::nearest::{known, nearest};
 use super::stages::base_name;
+use super::unused::is_own;
 use super::{ConfigTable, ConfigValue, Diagnostic, Document, StageDeclaration, ValueData};
 
 /// The values that any layer, profiles that were not chosen included, gives the axes and params.
@@ -77,8 +79,7 @@ impl Choices {
 
 /// Warnings about cases, and about defaults of kinds that no stage has.
 pub(super) fn unmatched<'a>(document: &Document, stages: impl Iterator<Item = &'a StageDeclaration>) -> Vec<Diagnostic> {
-    let own = document.file.display().to_string();
-    let is_own = |value: &ConfigValue| value.key_at().is_some_and(|at| at.source.name == own);
+    let is_own = |value: &ConfigValue| value.key_at().is_some_and(|at| is_own(document, &at));
     let mut warnings = Vec::new();
     for (param, value) in document.entries("params") {
         let cases = value.as_table().into_iter().flatten();
@@ -102,7 +103,7 @@ pub(super) fn unmatched<'a>(document: &Document, stages: impl Iterator<Item = &'
 fn unmatched_case(document: &Document, param: &str, by: &str, case: &str, value: &ConfigValue) -> Option<Diagnostic> {
     let Choices { by_name, axes, open } = &document.choices;
     let values = by_name.get(by).filter(|_| !open.contains(by))?;
-    if values.contains(case) {
+    if values.contains(case) || values.iter().any(|value| is_written_number(case, value)) {
         return None;
     }
     let names = || values.iter().map(String::as_str);

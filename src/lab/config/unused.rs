@@ -1,26 +1,31 @@
-//! Params and axes that nothing uses: usually a mistake. Only those that the experiment itself declares are checked: it may leave those
-//! of a file that it extends unused.
+//! Params and axes that nothing uses: usually a mistake. Only those that the experiment itself, `--set` or a variable gives are checked:
+//! it may leave those of a file that it extends unused.
 
 use std::collections::BTreeSet;
 
 use super::nearest::nearest;
 use super::scope::used;
 use super::template::is_name;
-use super::{ConfigValue, Diagnostic, Document, ValueData};
+use super::{ConfigValue, Diagnostic, Document, Location, ValueData};
 
 /// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
 const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
 
+/// Whether the experiment's own file, `--set` or a variable says what stands there.
+pub(super) fn is_own(document: &Document, at: &Location) -> bool {
+    let name = at.source.name.as_str();
+    name == "--set" || name.starts_with("RUNNER_") || document.file.to_str() == Some(name)
+}
+
 /// A warning for each of them.
 pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
-    let file = document.file.display().to_string();
     let declared = ["params", "matrix"].into_iter().flat_map(|table| {
         let what = if table == "params" { "param" } else { "axis" };
         document.entries(table).into_iter().map(move |(name, value)| (what, name, value))
     });
     let warning = |(what, name, value): (&str, &str, &ConfigValue)| {
         let at = value.key_at()?;
-        if document.used.contains(name) || OTHERS.contains(&name) || at.source.name != file {
+        if document.used.contains(name) || OTHERS.contains(&name) || !is_own(document, &at) {
             return None;
         }
         let known = document.used.iter().map(String::as_str);

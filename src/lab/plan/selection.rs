@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use petgraph::graph::NodeIndex;
 
 use super::{Dag, Node};
-use crate::config::{base_name, known, nearest};
+use crate::config::{base_name, known, nearest, printed_number};
 use crate::event::StageName;
 
 /// No stage is selected; a message with those there are.
@@ -72,9 +72,12 @@ impl Selection {
             .iter()
             .for_each(|(axis, value)| wanted.entry(axis).or_default().push(value));
         named
-            && wanted
-                .iter()
-                .all(|(axis, values)| stage.variant.get(*axis).is_some_and(|value| values.contains(&value.as_str())))
+            && wanted.iter().all(|(axis, values)| {
+                stage
+                    .variant
+                    .get(*axis)
+                    .is_some_and(|value| values.iter().any(|wanted| is_value(wanted, value)))
+            })
     }
 }
 
@@ -104,7 +107,13 @@ fn missing_coordinate(axis: &str, value: &str, nodes: &[&Node]) -> Option<String
     }
     let values = distinct(members().filter_map(|member| member.variant.get(axis).map(String::as_str)));
     let meant = nearest(value, values.iter().copied());
-    (!values.contains(&value)).then(|| format!("no variant has {axis} = {value} ({}){}", known(values), asked(meant)))
+    let found = values.iter().any(|known| is_value(value, known));
+    (!found).then(|| format!("no variant has {axis} = {value} ({}){}", known(values), asked(meant)))
+}
+
+/// Whether `wanted` is a coordinate's value, as it is printed or as another way to write the number: `1e-3` for `0.001`.
+fn is_value(wanted: &str, value: &str) -> bool {
+    wanted == value || printed_number(wanted).is_some_and(|wanted| wanted == value)
 }
 
 /// In the order of their first appearance.
@@ -131,6 +140,21 @@ fn wildcard(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_a_coordinate_however_it_is_written() {
+        for (wanted, value, fits) in [
+            ("1e-3", "0.001", true),
+            ("0.001", "0.001", true),
+            ("1_000", "1000", true),
+            ("0x10", "16", true),
+            ("1e-3", "0.01", false),
+            ("1.10", "1.1", false),
+            ("e5", "e5", true),
+        ] {
+            assert_eq!(is_value(wanted, value), fits, "{wanted} {value}");
+        }
+    }
 
     #[test]
     fn a_pattern_is_a_name_a_base_or_has_stars() {

@@ -114,6 +114,10 @@ impl Source {
             let path = place.join(name);
             require_file(&path).map_err(|error| match UnfitFile::in_error(&error) {
                 Some(_) => error,
+                None if error.kind() == io::ErrorKind::NotFound && name.contains(['*', '?']) => {
+                    let message = format!("no file is called `{name}`: `files` has names, not patterns");
+                    io::Error::new(error.kind(), message)
+                }
                 None => io::Error::new(error.kind(), format!("{name}: {error}")),
             })?;
             files.push((name.clone(), path));
@@ -289,6 +293,10 @@ mod tests {
         assert_eq!(names(&["b", "a/c"], folder.path()), "a/c b");
         assert_eq!(names(&["a/c"], &folder.path().join("b")), "b", "a file in place of some");
         assert!(names(&["a/d"], folder.path()).starts_with("a/d: "));
+        assert_eq!(
+            names(&["a/*"], folder.path()),
+            "no file is called `a/*`: `files` has names, not patterns"
+        );
     }
 
     #[test]
