@@ -358,7 +358,10 @@ fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Co
         };
         match filled {
             Ok(mut fields) => {
-                if let Some(files) = fields.get("files").filter(|files| files.as_list().is_some_and(<[ConfigValue]>::is_empty)) {
+                if let Some(files) = fields
+                    .get("files")
+                    .filter(|files| files.as_list().is_some_and(<[ConfigValue]>::is_empty))
+                {
                     let message = format!("`files` of the source `{name}` is empty, which names nothing");
                     let help = "leave it out for all files of a folder";
                     problems.push(Diagnostic::new(message).at(files.at()).help(help));
