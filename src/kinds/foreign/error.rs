@@ -41,6 +41,11 @@ pub enum ChatError {
          (`prompt = \"{name}[0].content\", completion = \"{name}[1].content\"`)"
     )]
     SeveralTurns { name: String, count: usize },
+    #[error(
+        "has another chat than `{other}`: name the one that counts in `fields` (`prompt = \"{other}[0].content\", \
+         completion = \"{other}[1].content\"`)"
+    )]
+    Differs { other: String },
 }
 
 /// How a Parquet file describes its content wrongly, or in a way that is not read.

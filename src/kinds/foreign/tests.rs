@@ -96,6 +96,8 @@ fn byte_order_marks_and_gzip_are_taken_off() {
         // Files that were put together.
         let (start, rest) = file.split_at(file.len() / 2);
         assert_eq!(read(&[gzip(start), gzip(b""), gzip(rest)].concat()), expected);
+        // Padding.
+        assert_eq!(read(&[gzip(start), vec![0; 70_000], gzip(rest), vec![0; 512]].concat()), expected);
     }
     let both = [marked(b"{\"a\": 1}\n"), marked(b"{\"a\": 2}\n")].concat();
     assert_eq!(read(&both), "1: a=1\n2: a=2");
@@ -205,7 +207,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     let mut tar = vec![b'x'; 512];
     tar[257..262].copy_from_slice(b"ustar");
     let whole = gzip(&row.repeat(2_000).into_bytes());
-    let cases: [&[u8]; 18] = [
+    let cases: [&[u8]; 19] = [
         b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n",
         b"\n <!DOCTYPE html>\n<html><head>",
         b"<?xml version=\"1.0\"?><HTML>",
@@ -224,6 +226,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
         &gzip(&tar),
         &whole[..whole.len() - 20],
         &[&whole[..], b"the rest of another file"].concat(),
+        &[&whole[..], b"\x1fthe rest"].concat(),
     ];
     let said = cases.map(|case| read(case).lines().last().unwrap_or_default().to_owned());
     insta::assert_snapshot!(said.join("\n"), @r"
@@ -244,6 +247,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     /x: this is a file that is packed with gzip twice: unpack it once
     /x: this is a tar archive: unpack it
     cannot read /x: it ends in the middle of its packed content: it was cut off
+    cannot read /x: something that is not packed follows its packed content
     cannot read /x: it is a damaged gzip file
     ");
     // Whatever format is given.
@@ -298,6 +302,8 @@ fn chats_of_one_question_and_one_answer_are_read() {
         said(r#"{"messages": [{"role": "user", "content": null}]}"#),
         said(r#"{"messages": [], "messages": []}"#),
         said(r#"{"messages": 3}"#),
+        said(r#"{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}], "conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]}"#),
+        said(r#"{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}], "conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "b"}]}"#),
     ].join("\n"), @r#"
     "u" "a"
     "s\n\nu" "a"
@@ -312,6 +318,8 @@ fn chats_of_one_question_and_one_answer_are_read() {
     field `messages` is no list of messages: message 0 has no `role` and `content` (or `from` and `value`) that are texts
     field `messages` `messages` stands twice
     no chat
+    "u" "a"
+    field `conversations` has another chat than `messages`: name the one that counts in `fields` (`prompt = "messages[0].content", completion = "messages[1].content"`)
     "#);
 }
 
