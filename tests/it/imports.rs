@@ -769,7 +769,9 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     assert_eq!(model::load(&fourth).unwrap().weights, model.weights);
     // Another way to write a file's name.
     let mut dotted = map.clone();
-    dotted.values_mut().for_each(|shard| *shard = json!(format!("./{}", shard.as_str().unwrap())));
+    dotted
+        .values_mut()
+        .for_each(|shard| *shard = json!(format!("./{}", shard.as_str().unwrap())));
     fs::write(&index, json!({ "weight_map": dotted }).to_string()).unwrap();
     let fifth = folder.path().join("fifth");
     model::import(&first, &fifth).unwrap();

@@ -174,8 +174,9 @@ fn first_within(kind: ScalingKind, rope: Fields<'_>, context: usize, apart: Opti
     match (old, apart) {
         (Some(old), Some(apart)) if old != apart => {
             let found = within.map_or("is missing".to_owned(), |within| format!("is {within}"));
-            let problem =
-                format!("{found}, but `{FIRST_CONTEXT}` apart from it is {apart}, and versions of Transformers differ in which of them counts");
+            let problem = format!(
+                "{found}, but `{FIRST_CONTEXT}` apart from it is {apart}, and versions of Transformers differ in which of them counts"
+            );
             Err(rope.wrong(FIRST_CONTEXT, problem))
         }
         _ => Ok(within),
@@ -302,7 +303,10 @@ mod tests {
         assert_eq!(llama(json!({"rope_scaling": llama3(Some(64)), FIRST_CONTEXT: 64})), 64.0);
         let yarn = |within: Option<usize>| json!({"type": "yarn", "factor": 4, FIRST_CONTEXT: within});
         assert_eq!(llama(json!({"rope_scaling": yarn(Some(64)), FIRST_CONTEXT: 64})), 64.0);
-        assert_eq!(llama(json!({"rope_scaling": yarn(None), "max_position_embeddings": 512, FIRST_CONTEXT: 512})), 512.0);
+        assert_eq!(
+            llama(json!({"rope_scaling": yarn(None), "max_position_embeddings": 512, FIRST_CONTEXT: 512})),
+            512.0
+        );
         // Phi-3: √(1 + ln 32 / ln 4096) = √(17/12).
         let phi = json!({"rope_scaling": long(None, None), "max_position_embeddings": 131_072, FIRST_CONTEXT: 4096});
         let expected = (17.0f64 / 12.0).sqrt();
@@ -333,7 +337,10 @@ mod tests {
         ");
         // √(1 + ln 16 / ln 64) or √(1 + ln 4 / ln 64); √(1 + ln 16 / ln 1024) or √(1 + ln 16 / ln 64).
         for (said, numbers) in [(by_factor, ["1.29099", "1.15470"]), (by_context, ["1.18321", "1.29099"])] {
-            assert!(said.starts_with("config.json: `rope_scaling.attention_factor` is missing, and versions"), "{said}");
+            assert!(
+                said.starts_with("config.json: `rope_scaling.attention_factor` is missing, and versions"),
+                "{said}"
+            );
             assert!(numbers.iter().all(|number| said.contains(number)), "{said}");
         }
     }
