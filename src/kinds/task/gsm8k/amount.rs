@@ -1,4 +1,4 @@
-//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `18 thousand`, `$1.5 million`, `1.8e7`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
+//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `$1.5 million`, `1.8e7`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
 
 use super::digits;
 use super::spoken;
