@@ -54,6 +54,7 @@ fn what_does_not_matter_is_ignored() {
         json!({"rope_scaling": {}, "rope_parameters": {"rope_type": "default", "rope_theta": 10000}}),
         json!({"rope_scaling": {"type": "default", "rope_type": null}}),
         json!({"quantization_config": null, "partial_rotary_factor": 1, "logit_scale": 1.0, "final_logit_softcapping": null}),
+        json!({"is_causal": true}),
         json!({"max_position_embeddings": 1024.0, "num_experts": 0, "something_else": {"a": [1, null]}}),
     ] {
         let (folder, shape) = llama();
@@ -269,6 +270,7 @@ fn what_no_engine_computes_is_refused_by_name() {
         json!({"final_logit_softcapping": 30.0}),
         json!({"attention_multiplier": 0.015}),
         json!({"num_local_experts": 8}),
+        json!({"is_causal": false}),
         json!({"hidden_act": "gelu_pytorch_tanh"}),
         json!({"layer_types": ["chunked_attention"]}),
         json!({"model_type": "gemma"}),
@@ -306,6 +308,7 @@ fn what_no_engine_computes_is_refused_by_name() {
     config.json: final_logit_softcapping is 30.0, but only null is supported
     config.json: attention_multiplier is 0.015, but only null is supported
     config.json: num_local_experts is 8, but only 0 is supported
+    config.json: is_causal is false, but only true is supported
     config.json: hidden_act is "gelu_pytorch_tanh", but only "silu" is supported
     config.json: layer_types is ["chunked_attention"], but only "full_attention" or "sliding_attention" for each layer is supported
     config.json: model_type is "gemma", but only that of a Llama, Mistral, Qwen2, Qwen3 or Phi-3 is supported

@@ -761,13 +761,32 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
         safetensors::serialize([("model.norm.weight", view(vec![2])), ("unknown", view(vec![2]))], None).unwrap()
     };
     let all = [path(0), path(1), path(2)].map(|path| fs::read(path).unwrap());
-    fs::write(first.join("model.safetensors"), b"of another model").unwrap();
     fs::write(path(3), views(&[0; 8])).unwrap();
     let mut with_more = map.clone();
     fs::write(&index, json!({ "metadata": { "total_size": 1 }, "weight_map": map }).to_string()).unwrap();
     let fourth = folder.path().join("fourth");
     model::import(&first, &fourth).unwrap();
     assert_eq!(model::load(&fourth).unwrap().weights, model.weights);
+    // Another way to write a file's name.
+    let mut dotted = map.clone();
+    dotted
+        .values_mut()
+        .for_each(|shard| *shard = json!(format!("./{}", shard.as_str().unwrap())));
+    fs::write(&index, json!({ "weight_map": dotted }).to_string()).unwrap();
+    let fifth = folder.path().join("fifth");
+    model::import(&first, &fifth).unwrap();
+    assert_eq!(model::load(&fifth).unwrap().weights, model.weights);
+    // Transformers would take the single file.
+    let single = first.join("model.safetensors");
+    fs::write(&single, b"of another model").unwrap();
+    insta::assert_snapshot!(message(&first), @"FOLDER has both `model.safetensors` and `model.safetensors.index.json`, which names other files: remove one");
+    fs::copy(second.join("model.safetensors"), &single).unwrap();
+    let whole: serde_json::Map<_, _> = map.keys().map(|name| (name.clone(), json!("model.safetensors"))).collect();
+    fs::write(&index, json!({ "weight_map": whole }).to_string()).unwrap();
+    let sixth = folder.path().join("sixth");
+    model::import(&first, &sixth).unwrap();
+    assert_eq!(model::load(&sixth).unwrap().weights, model.weights);
+    fs::remove_file(&single).unwrap();
     with_more.insert("model.norm.weight".to_owned(), json!("shard-3.safetensors"));
     fs::write(&index, json!({ "weight_map": with_more }).to_string()).unwrap();
     let mut messages = vec![message(&first)];
@@ -788,7 +807,6 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     fs::write(&index, "{}").unwrap();
     messages.push(message(&first));
     fs::remove_file(&index).unwrap();
-    fs::remove_file(first.join("model.safetensors")).unwrap();
     fs::write(first.join("pytorch_model.bin"), b"PK").unwrap();
     messages.push(message(&first));
     insta::assert_snapshot!(messages.join("\n"), @r"

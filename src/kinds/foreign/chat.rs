@@ -25,15 +25,22 @@ enum Role {
 /// The chat of a record that has one; `None` for all others.
 ///
 /// # Errors
-/// When it is more, or other, than one question and one answer; the message names the field.
+/// When it is more, or other, than one question and one answer, or when the record has two that differ; the message names the field.
 pub fn chat(record: &ForeignRecord) -> Result<Option<Chat>, (&'static str, FieldError)> {
+    let mut first: Option<(&str, Chat)> = None;
     for name in NAMES {
         let found = record.get(name).map_err(|error| (name, error))?;
-        if let Some(field) = found.filter(|field| matches!(field.what(), "a list")) {
-            return read(field.into_owned(), name).map(Some).map_err(|error| (name, error));
-        }
+        let Some(field) = found.filter(|field| matches!(field.what(), "a list")) else {
+            continue;
+        };
+        let chat = read(field.into_owned(), name);
+        first = match first {
+            None => Some((name, chat.map_err(|error| (name, error))?)),
+            Some((other, first)) if chat.as_ref().is_ok_and(|chat| *chat == first) => Some((other, first)),
+            Some((other, _)) => return Err((name, ChatError::Differs { other: other.to_owned() }.into())),
+        };
     }
-    Ok(None)
+    Ok(first.map(|(_, chat)| chat))
 }
 
 fn read(field: Field, name: &str) -> Result<Chat, FieldError> {

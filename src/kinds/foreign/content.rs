@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::rc::Rc;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::magic;
 use learn::dataset::{BYTE_ORDER_MARK, DatasetError, file_error};
@@ -36,7 +36,7 @@ pub(super) fn open(path: &Path) -> Result<Content, DatasetError> {
     let mut start = start_of(&mut plain).map_err(failed)?;
     let mut reader: Box<dyn BufRead> = if start.starts_with(magic::GZIP) {
         plain.rewind().map_err(failed)?;
-        let mut unpacked = BufReader::with_capacity(START_BYTES as usize, Unpacked(MultiGzDecoder::new(plain)));
+        let mut unpacked = BufReader::with_capacity(START_BYTES as usize, Unpacked(Some(GzDecoder::new(plain))));
         start = start_of(&mut unpacked).map_err(failed)?;
         if let Some(what) = magic::packed(&start) {
             return Err(no_rows(path, what));
@@ -78,19 +78,48 @@ fn start_of(reader: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Says of a damaged gzip file that it is one.
-struct Unpacked<R>(MultiGzDecoder<R>);
+/// Unpacks the members of a gzip file one after another, and says of a damaged file that it is one.
+struct Unpacked<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|cause| {
-            let what = match cause.kind() {
-                io::ErrorKind::UnexpectedEof => "it ends in the middle of its packed content: it was cut off",
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "it is a damaged gzip file",
-                _ => return cause,
+        while let Some(member) = &mut self.0 {
+            let count = member.read(buffer).map_err(|cause| {
+                let what = match cause.kind() {
+                    io::ErrorKind::UnexpectedEof => "it ends in the middle of its packed content: it was cut off",
+                    io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "it is a damaged gzip file",
+                    _ => return cause,
+                };
+                io::Error::new(cause.kind(), what)
+            })?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            self.0 = match self.0.take() {
+                Some(member) => next_member(member.into_inner())?,
+                None => None,
             };
-            io::Error::new(cause.kind(), what)
-        })
+        }
+        Ok(0)
+    }
+}
+
+/// The next member of a gzip file, if there is one. Zeros between members and after them are padding, as for other programs.
+fn next_member<R: BufRead>(mut reader: R) -> io::Result<Option<GzDecoder<R>>> {
+    loop {
+        let available = reader.fill_buf()?;
+        let zeros = available.iter().take_while(|byte| **byte == 0).count();
+        let next = available.get(zeros).copied();
+        reader.consume(zeros);
+        match next {
+            None if zeros == 0 => return Ok(None),
+            None => {}
+            next if next == magic::GZIP.first().copied() => return Ok(Some(GzDecoder::new(reader))),
+            Some(_) => {
+                let what = "something that is not packed follows its packed content";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+        }
     }
 }
 

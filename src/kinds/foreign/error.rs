@@ -41,6 +41,11 @@ pub enum ChatError {
          (`prompt = \"{name}[0].content\", completion = \"{name}[1].content\"`)"
     )]
     SeveralTurns { name: String, count: usize },
+    #[error(
+        "has another chat than `{other}`: name the one that counts in `fields` (`prompt = \"{other}[0].content\", \
+         completion = \"{other}[1].content\"`)"
+    )]
+    Differs { other: String },
 }
 
 /// How a Parquet file describes its content wrongly, or in a way that is not read.
@@ -62,8 +67,8 @@ pub(super) enum LayoutError {
     RowGroups(u64),
     #[error("a group of its schema has {children} of {elements} elements")]
     SchemaChildren { children: i64, elements: u64 },
-    #[error("it declares {unpacked} bytes of content in a file of {bytes}")]
-    Content { unpacked: u64, bytes: u64 },
+    #[error("it has a group of rows whose pages take {0} bytes at a time: write the file again with fewer columns")]
+    Held(u64),
     #[error("column `{name}` {problem}")]
     Column { name: String, problem: Box<LayoutError> },
     #[error("has a negative size")]

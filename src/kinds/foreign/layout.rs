@@ -5,13 +5,18 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use parquet::basic::Compression;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::error::LayoutError;
 use super::thrift::{ThriftItem, ThriftReader};
 
-/// Data may grow by this factor when it is unpacked, and by [`UNPACKED_SLACK`] bytes more; a file that declares more is damaged.
-const MAX_COMPRESSION_RATIO: u64 = 200;
+/// The largest page.
+const MAX_PAGE_BYTES: u64 = 256 << 20;
+/// The largest pages of a group's columns together: one of each column is held at a time.
+const MAX_HELD_BYTES: u64 = 2 << 30;
+/// A page may grow by this factor when it is unpacked, and by [`UNPACKED_SLACK`] bytes more; one that declares more is damaged. (zstd packs
+/// a text that repeats to a 30,000th.)
+const MAX_COMPRESSION_RATIO: u64 = 40_000;
 const UNPACKED_SLACK: u64 = 16 << 20;
 /// Limit for nested groups in a schema.
 const MAX_SCHEMA_DEPTH: usize = 32;
@@ -95,29 +100,34 @@ impl SchemaTree {
 
 /// Checks the columns that the footer of a file of `bytes` bytes lists, and the header of each of their pages.
 pub(super) fn columns(about: &ParquetMetaData, file: File, bytes: u64) -> Result<(), LayoutError> {
-    let limit = bytes.saturating_mul(MAX_COMPRESSION_RATIO).saturating_add(UNPACKED_SLACK);
     let mut file = BufReader::new(file);
-    let mut unpacked = 0_u64;
-    for column in about.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        let name = column.column_path().string();
-        let within = |problem: LayoutError| LayoutError::Column {
-            name: name.clone(),
-            problem: Box::new(problem),
-        };
-        unread(column).map_err(within)?;
-        let size = |size: i64| u64::try_from(size).map_err(|_| within(LayoutError::NegativeSize));
-        unpacked = unpacked.saturating_add(size(column.uncompressed_size())?);
-        let start = size(column.dictionary_page_offset().unwrap_or(column.data_page_offset()))?;
-        let length = size(column.compressed_size())?;
-        if start.checked_add(length).is_none_or(|end| end > bytes) {
-            return Err(within(LayoutError::BeyondFile));
+    for group in about.row_groups() {
+        let mut held = 0_u64;
+        for about in group.columns() {
+            let within = |problem| LayoutError::Column {
+                name: about.column_path().string(),
+                problem: Box::new(problem),
+            };
+            held = held.saturating_add(column(about, &mut file, bytes).map_err(within)?);
         }
-        pages(&mut file, start, length, limit).map_err(within)?;
-    }
-    if unpacked > limit {
-        return Err(LayoutError::Content { unpacked, bytes });
+        if held > MAX_HELD_BYTES {
+            return Err(LayoutError::Held(held));
+        }
     }
     Ok(())
+}
+
+/// Checks a column, and returns the size of its largest page.
+fn column(about: &ColumnChunkMetaData, file: &mut BufReader<File>, bytes: u64) -> Result<u64, LayoutError> {
+    unread(about)?;
+    let size = |size: i64| u64::try_from(size).map_err(|_| LayoutError::NegativeSize);
+    size(about.uncompressed_size())?;
+    let start = size(about.dictionary_page_offset().unwrap_or(about.data_page_offset()))?;
+    let length = size(about.compressed_size())?;
+    if start.checked_add(length).is_none_or(|end| end > bytes) {
+        return Err(LayoutError::BeyondFile);
+    }
+    pages(file, start, length)
 }
 
 fn unread(column: &ColumnChunkMetaData) -> Result<(), LayoutError> {
@@ -129,9 +139,10 @@ fn unread(column: &ColumnChunkMetaData) -> Result<(), LayoutError> {
     Err(LayoutError::Compression(packing))
 }
 
-/// Checks the pages of a column, none of which may hold more than `limit` bytes.
-fn pages(file: &mut BufReader<File>, start: u64, length: u64, limit: u64) -> Result<(), LayoutError> {
+/// Checks the pages of a column, and returns the size of the largest.
+fn pages(file: &mut BufReader<File>, start: u64, length: u64) -> Result<u64, LayoutError> {
     let (mut at, end) = (start, start + length);
+    let mut largest = 0;
     while at < end {
         let distance = at.cast_signed() - file.stream_position()?.cast_signed();
         file.seek_relative(distance)?;
@@ -151,6 +162,8 @@ fn pages(file: &mut BufReader<File>, start: u64, length: u64, limit: u64) -> Res
             packed: page.packed,
             left: reader.left,
         })?;
+        let limit = packed.saturating_mul(MAX_COMPRESSION_RATIO).saturating_add(UNPACKED_SLACK);
+        let limit = limit.min(MAX_PAGE_BYTES);
         let holds = u64::try_from(page.unpacked).ok().filter(|holds| *holds <= limit);
         let holds = holds.ok_or(LayoutError::UnpackedPage(page.unpacked))?;
         // A value of a dictionary takes a byte at least.
@@ -160,9 +173,10 @@ fn pages(file: &mut BufReader<File>, start: u64, length: u64, limit: u64) -> Res
                 bytes: holds,
             });
         }
+        largest = largest.max(holds);
         at = end - reader.left + packed;
     }
-    Ok(())
+    Ok(largest)
 }
 
 /// The numbers in the header of a page.

@@ -24,7 +24,13 @@ pub(super) fn records(path: &Path, take: &mut TakeRecord<'_>) -> Result<(), Data
     let bytes = file.metadata().map_err(|cause| dataset::file_error("read", path, cause))?.len();
     let mut row = 0;
     let read = catch_panic::call(|| read(file, bytes, &mut row, take)).unwrap_or_else(|panicked| Err(broken(panicked)));
-    read.map_err(|problem| line_error(path, row, problem))
+    read.map_err(|problem| match row {
+        0 => DatasetError::Format {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        },
+        row => line_error(path, row, problem),
+    })
 }
 
 fn read(file: File, bytes: u64, number: &mut u64, take: &mut TakeRecord<'_>) -> Result<(), ParquetFailure> {
@@ -123,7 +129,45 @@ fn decimal(bytes: &[u8], scale: i32) -> Field {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+
     use super::*;
+
+    /// The same prompt of 6 kB in each of 8,000 rows, in one page.
+    #[test]
+    fn a_page_is_read_however_well_it_is_packed() {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_dictionary_enabled(false)
+            .set_data_page_size_limit(64 << 20);
+        let schema = Arc::new(parse_message_type("message m { required binary prompt (UTF8); }").unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        let mut file = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::new(properties.build())).unwrap();
+        let mut group = file.next_row_group().unwrap();
+        let mut column = group.next_column().unwrap().unwrap();
+        let prompt = "a prompt that repeats itself. ".repeat(200);
+        let prompts = vec![ByteArray::from(prompt.as_str()); 8_000];
+        column.typed::<ByteArrayType>().write_batch(&prompts, None, None).unwrap();
+        column.close().unwrap();
+        group.close().unwrap();
+        file.close().unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() < 200_000);
+        let mut rows = 0;
+        let taken = records(&path, &mut |record, row| {
+            rows = row;
+            assert!(matches!(record.0.as_slice(), [(_, Field::Text(text))] if *text == prompt));
+            Ok(())
+        });
+        taken.unwrap();
+        assert_eq!(rows, 8_000);
+    }
 
     #[test]
     fn decimals_keep_all_their_digits() {

@@ -96,6 +96,8 @@ fn byte_order_marks_and_gzip_are_taken_off() {
         // Files that were put together.
         let (start, rest) = file.split_at(file.len() / 2);
         assert_eq!(read(&[gzip(start), gzip(b""), gzip(rest)].concat()), expected);
+        // Padding.
+        assert_eq!(read(&[gzip(start), vec![0; 70_000], gzip(rest), vec![0; 512]].concat()), expected);
     }
     let both = [marked(b"{\"a\": 1}\n"), marked(b"{\"a\": 2}\n")].concat();
     assert_eq!(read(&both), "1: a=1\n2: a=2");
@@ -190,9 +192,9 @@ fn what_is_malformed_is_named_with_its_place() {
     /x:2: field 2 is not UTF-8 text; save the file as UTF-8
     /x:2: the quote that opens field 2 here is never closed
     /x:2: the quote that opens field 2 here is closed on line 3, and text follows; a quote within quotes is written twice
-    /x:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 4 but need 8
-    /x:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 22 but need 544434544
-    /x:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 12 but need 2147483655
+    /x: not a Parquet file that can be read: EOF: Parquet file too small. Size is 4 but need 8
+    /x: not a Parquet file that can be read: EOF: Parquet file too small. Size is 22 but need 544434544
+    /x: not a Parquet file that can be read: EOF: Parquet file too small. Size is 12 but need 2147483655
     /x:1: not valid JSON: the line ends in the middle of a value
     ");
 }
@@ -205,7 +207,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     let mut tar = vec![b'x'; 512];
     tar[257..262].copy_from_slice(b"ustar");
     let whole = gzip(&row.repeat(2_000).into_bytes());
-    let cases: [&[u8]; 18] = [
+    let cases: [&[u8]; 19] = [
         b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n",
         b"\n <!DOCTYPE html>\n<html><head>",
         b"<?xml version=\"1.0\"?><HTML>",
@@ -224,6 +226,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
         &gzip(&tar),
         &whole[..whole.len() - 20],
         &[&whole[..], b"the rest of another file"].concat(),
+        &[&whole[..], b"\x1fthe rest"].concat(),
     ];
     let said = cases.map(|case| read(case).lines().last().unwrap_or_default().to_owned());
     insta::assert_snapshot!(said.join("\n"), @r"
@@ -244,6 +247,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     /x: this is a file that is packed with gzip twice: unpack it once
     /x: this is a tar archive: unpack it
     cannot read /x: it ends in the middle of its packed content: it was cut off
+    cannot read /x: something that is not packed follows its packed content
     cannot read /x: it is a damaged gzip file
     ");
     // Whatever format is given.
@@ -298,6 +302,8 @@ fn chats_of_one_question_and_one_answer_are_read() {
         said(r#"{"messages": [{"role": "user", "content": null}]}"#),
         said(r#"{"messages": [], "messages": []}"#),
         said(r#"{"messages": 3}"#),
+        said(r#"{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}], "conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]}"#),
+        said(r#"{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}], "conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "b"}]}"#),
     ].join("\n"), @r#"
     "u" "a"
     "s\n\nu" "a"
@@ -312,6 +318,8 @@ fn chats_of_one_question_and_one_answer_are_read() {
     field `messages` is no list of messages: message 0 has no `role` and `content` (or `from` and `value`) that are texts
     field `messages` `messages` stands twice
     no chat
+    "u" "a"
+    field `conversations` has another chat than `messages`: name the one that counts in `fields` (`prompt = "messages[0].content", completion = "messages[1].content"`)
     "#);
 }
 
@@ -342,7 +350,7 @@ fn packed_parquet_is_unpacked() {
 /// The same table with `compression="brotli"`.
 #[test]
 fn another_packing_is_named() {
-    insta::assert_snapshot!(read(include_bytes!("small-brotli.parquet")), @"/x:0: column `question` is packed with brotli, which is not read: write the file again with zstd, gzip or snappy");
+    insta::assert_snapshot!(read(include_bytes!("small-brotli.parquet")), @"/x: column `question` is packed with brotli, which is not read: write the file again with zstd, gzip or snappy");
 }
 
 /// A Parquet file of one row, with this schema and these columns in its order, each with its definition and repetition levels.
@@ -501,7 +509,7 @@ proptest! {
         prop_assert!(!said.is_empty());
         if end > 4 {
             let said = read(&PARQUET[..end]);
-            prop_assert!(said.starts_with("/x:0: "), "{said}");
+            prop_assert!(said.starts_with("/x: "), "{said}");
         }
     }
 

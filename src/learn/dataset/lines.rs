@@ -25,6 +25,9 @@ pub enum DatasetError {
     /// The file is another thing than a file of rows.
     #[error("{}: this is {what}", path.display())]
     Content { path: PathBuf, what: &'static str },
+    /// The file cannot be read as the format that it has.
+    #[error("{}: {problem}", path.display())]
+    Format { path: PathBuf, problem: String },
     /// A line is not valid.
     #[error("{}:{line}: {problem}", path.display())]
     Line { path: PathBuf, line: u64, problem: String },

@@ -67,6 +67,11 @@ pub enum ModelError {
     TooLong { path: PathBuf, found: u64, most: u64 },
     #[error("{path} is not a model: {problem}", path = path.display())]
     NoModel { path: PathBuf, problem: String },
+    #[error(
+        "{path} has both `model.safetensors` and `model.safetensors.index.json`, which names other files: remove one",
+        path = path.display()
+    )]
+    TwoWeights { path: PathBuf },
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -157,7 +157,7 @@ fn what_no_row_can_be_made_of_is_named_with_its_place() {
     /source-0.jsonl:1: the solution has no line `#### …` with the answer
     source `data` has no file `test*` (known: source-0.jsonl)
     source `data` has no records
-    /source-0.jsonl:0: not a Parquet file that can be read: EOF: Parquet file too small. Size is 2 but need 8
+    /source-0.jsonl: not a Parquet file that can be read: EOF: Parquet file too small. Size is 2 but need 8
     ");
 }
 

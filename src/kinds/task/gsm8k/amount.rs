@@ -1,4 +1,4 @@
-//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `18 thousand`, `$1.5 million`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
+//! Numbers as people write them: `$1,080.00`, `18 eggs`, `-3.5%`, `$1.5 million`, `1.8e7`, `5 1/2`, `½`, `5 dozen`, `eighteen`.
 
 use super::digits;
 use super::spoken;
@@ -26,7 +26,14 @@ impl Amount {
     /// fraction (`1/2`, `½`, `and a half`) and a unit. `None` if the text has a second number, in digits or in words, or calculates
     /// with the number.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        if text.contains(words::is_full_width) {
+            return Self::parse(&words::half_width(text));
+        }
         let (amount, mut rest) = Self::beginning(text)?;
+        let before = text.split(char::is_alphanumeric).next().unwrap_or_default();
+        if words::has_stray_mark(before, rest) {
+            return None;
+        }
         // The same number once more, as in `18 (eighteen)`.
         if let Some((inner, after)) = words::bracketed(rest)
             && let Some((again, unit)) = Self::beginning(inner)
@@ -96,12 +103,18 @@ impl Amount {
         if let Some(rest) = words::half(text) {
             return Some((Self::new("1".to_owned(), 0, 2)?, rest));
         }
+        if let Some((numerator, denominator, rest)) = words::latex_fraction(text) {
+            return Some((Self::new(numerator, 0, denominator)?, rest));
+        }
         if let Some((number, rest)) = spoken::number(text) {
+            if let Some(rest) = words::quarters(number, rest) {
+                return Some((Self::new(number.to_string(), 0, 4)?, rest));
+            }
             return Self::with_fraction(&number.to_string(), rest);
         }
         if let Some((number, rest)) = digits::spaced(text) {
             let (decimals, rest) = decimals(rest);
-            return Some((Self::decimal(&number, decimals)?, rest));
+            return Some((Self::decimal(&number, decimals, 0)?, rest));
         }
         let end = text.find(|c: char| !(c.is_ascii_digit() || ",.".contains(c))).unwrap_or(text.len());
         let written = text.get(..end)?.trim_end_matches(['.', ',']);
@@ -112,22 +125,25 @@ impl Amount {
         }
         let is_whole = whole.len() == written.len();
         let whole: String = whole.chars().filter(char::is_ascii_digit).collect();
+        if let Some((exponent, rest)) = digits::exponent(rest) {
+            return Some((Self::decimal(&whole, decimals, exponent)?, rest));
+        }
         if is_whole {
             return Self::with_fraction(&whole, rest);
         }
-        Some((Self::decimal(&whole, decimals)?, rest))
+        Some((Self::decimal(&whole, decimals, 0)?, rest))
     }
 
     /// The number of the digits `whole` and a fraction that `rest` may begin with, and what follows.
     fn with_fraction<'t>(whole: &str, rest: &'t str) -> Option<(Self, &'t str)> {
         match words::fraction(whole, rest) {
             Some((numerator, denominator, rest)) => Some((Self::new(numerator, 0, denominator)?, rest)),
-            None => Some((Self::decimal(whole, "")?, rest)),
+            None => Some((Self::decimal(whole, "", 0)?, rest)),
         }
     }
 
-    fn decimal(whole: &str, decimals: &str) -> Option<Self> {
-        Self::new(format!("{whole}{decimals}"), -(decimals.len() as i64), 1)
+    fn decimal(whole: &str, decimals: &str, exponent: i64) -> Option<Self> {
+        Self::new(format!("{whole}{decimals}"), exponent - decimals.len() as i64, 1)
     }
 
     /// Multiplies the number by the words that `rest` begins with, and returns what follows them.

@@ -1,5 +1,10 @@
 //! Arithmetic on numbers of any length, as texts of digits. Each function takes time proportional to the length.
 
+/// The longest exponent of 10, in digits.
+const MAX_EXPONENT_DIGITS: usize = 9;
+/// Signs of a multiplication.
+const TIMES: [&str; 5] = ["×", "x", "*", "·", "\\times"];
+
 /// `number` · `factor` + `more`; the factor has at most ten digits.
 pub(super) fn times_plus(number: &str, factor: u64, more: u64) -> String {
     let mut carry = u128::from(more);
@@ -59,6 +64,31 @@ pub(super) fn is_grouped(digits: &str) -> bool {
     };
     let by = |size: usize| (1..=size).contains(first) && middle.iter().all(|group| *group == size);
     *last == 3 && (by(3) || by(2))
+}
+
+/// The exponent of 10 that `text` begins with (`e7`, ` × 10^7`), and what follows it.
+pub(super) fn exponent(text: &str) -> Option<(i64, &str)> {
+    let power = match text.strip_prefix(['e', 'E']) {
+        Some(power) => power,
+        None => {
+            let factor = TIMES.iter().find_map(|sign| text.trim_start().strip_prefix(sign))?;
+            factor.trim_start().strip_prefix("10^")?
+        }
+    };
+    let braced = power.strip_prefix('{');
+    let power = braced.unwrap_or(power);
+    let (sign, power) = match power.strip_prefix(['-', '−']) {
+        Some(power) => (-1, power),
+        None => (1, power.strip_prefix('+').unwrap_or(power)),
+    };
+    let end = power.find(|c: char| !c.is_ascii_digit()).unwrap_or(power.len());
+    let (digits, rest) = power.split_at_checked(end)?;
+    let rest = if braced.is_some() { rest.strip_prefix('}')? } else { rest };
+    let number = Some(digits)
+        .filter(|digits| digits.len() <= MAX_EXPONENT_DIGITS)?
+        .parse::<i64>()
+        .ok()?;
+    Some((sign * number, rest))
 }
 
 /// A number that is grouped by spaces (`70 000`), without them, and what follows it in `text`.

@@ -32,7 +32,7 @@ const SCALES: [(&str, u64); 4] = [
     ("trillion", 1_000_000_000_000),
 ];
 /// Words before which `a` is one.
-const COUNTED: [&str; 5] = ["hundred", "dozen", "half", "third", "fourth"];
+const COUNTED: [&str; 6] = ["hundred", "dozen", "half", "third", "fourth", "quarter"];
 /// Words after which `one` is no number: `one of them`.
 const AFTER_PRONOUN: [&str; 6] = ["of", "that", "which", "who", "whose", "where"];
 

@@ -33,6 +33,8 @@ fn what_is_not_the_published_form_is_refused() {
     the solution has no steps
     ");
     assert_eq!(without_notes("a <<1>>b << c"), "a b << c");
+    let row = Gsm8k.row(String::new(), String::new(), "1000 * 1 = 1000\n#### 1e3").unwrap();
+    assert!(Gsm8k.is_right(&row, "1000"));
 }
 
 #[test]
@@ -137,6 +139,34 @@ fn answers_are_numbers_however_they_are_written() {
         ("2.75", "two and three-quarters"),
         ("-3", "minus three"),
         ("1000000", "one million"),
+        ("18000000000", "18 B"),
+        ("18000000000", "18B"),
+        ("18", "18 *eggs*"),
+        ("18", "18**"),
+        ("18", "*18*"),
+        ("18", "***18***"),
+        ("18", "** 18 **"),
+        ("18", "18 quarters"),
+        ("0.75", "three quarters"),
+        ("0.75", "Three-quarters of a mile"),
+        ("0.25", "a quarter"),
+        ("250000", "a quarter million"),
+        ("0.5", "\\frac{1}{2}"),
+        ("0.5", "$\\dfrac12$"),
+        ("18", "\\boxed{\\frac{36}{2}}"),
+        ("-0.5", "-\\tfrac{1}{2}"),
+        ("2.75", "2\\frac{3}{4}"),
+        ("2.75", "2-3/4"),
+        ("5.5", "5-1/2 inches"),
+        ("18", "1.8e1"),
+        ("1e3", "1000"),
+        ("1E+3", "1,000 eggs"),
+        ("0.018", "18e-3"),
+        ("18000000", "1.8 × 10^7"),
+        ("18000000", "$1.8 \\times 10^{7}$"),
+        ("18000000", "1.8 x 10^7 people"),
+        ("1800", "１，８００"),
+        ("18.5", "＄１８．５"),
         ("1500000", "one million five hundred thousand"),
     ] {
         assert!(is_right(gold, right), "{gold} {right}");
@@ -197,6 +227,28 @@ fn answers_are_numbers_however_they_are_written() {
         ("1", "a box"),
         ("100", "1,00"),
         ("18", "--18"),
+        ("18", "18th"),
+        ("1", "1st"),
+        ("18", "18-th"),
+        ("18", "18s"),
+        ("18", "18*"),
+        ("18", "18 * a"),
+        ("18", "18+"),
+        ("18", "18 B"),
+        ("18", "18B"),
+        ("18", "18‰"),
+        ("18", "18 tens"),
+        ("18", "18 factorial"),
+        ("3", "three quarters"),
+        ("18", "18 quarters and three dimes"),
+        ("1", "\\frac{1}{2}"),
+        ("1", "\\frac{1}{0}"),
+        ("1", "\\frac{1}{x}"),
+        ("2", "2-3/4"),
+        ("2", "2-4/3"),
+        ("1.8", "1.8e1"),
+        ("1", "1e9999999999999999999999"),
+        ("1.8", "1.8 × 10^7"),
     ] {
         assert!(!is_right(gold, wrong), "{gold} {wrong}");
     }

@@ -44,7 +44,11 @@ const PARTS: [(&str, &str, u64); 11] = [
     ("thousandth", "thousandths", 1000),
 ];
 /// Letters that are units where they stand alone right after a number: metres, grams, … Others, as in `18x`, are variables.
-const UNIT_LETTERS: &str = "mglhsdcptbwkLKFCVWAJNBMT";
+const UNIT_LETTERS: &str = "mglhdcptwkLKFCVWAJNMT";
+/// Endings that make another word of a number: `18th`, `the 18s`.
+const ENDINGS: [&str; 5] = ["st", "nd", "rd", "th", "s"];
+/// What the names of fractions in LaTeX begin with; the backslash before them is passed over with other openings.
+const LATEX_FRACTIONS: [&str; 4] = ["frac", "dfrac", "tfrac", "cfrac"];
 
 fn is_currency(c: char) -> bool {
     matches!(
@@ -101,7 +105,7 @@ pub(super) fn scale(rest: &str, with_currency: bool) -> Option<(Scale, &str)> {
         "M" | "mn" | "Mn" => 6,
         "m" if with_currency => 6,
         "bn" | "Bn" => 9,
-        "b" | "B" if with_currency || spaced.len() == rest.len() => 9,
+        "b" | "B" => 9,
         "T" if with_currency => 12,
         _ => match name.to_lowercase().as_str() {
             "hundred" | "hundreds" => 2,
@@ -145,8 +149,60 @@ pub(super) fn fraction_sign(text: &str) -> Option<(u64, u64, &str)> {
     Some((numerator, denominator, text.get(sign.len_utf8()..)?))
 }
 
-/// The fraction that the digits `whole` and the text after them are (`1` and `/2`, `5` and ` 1/2`, `18` and `½`, `5` and ` and a half`,
-/// `2` and ` thirds`), and what follows it.
+/// The fraction in LaTeX that `text` begins with after the backslash (`frac{1}{2}`, `dfrac12`), and what follows it.
+pub(super) fn latex_fraction(text: &str) -> Option<(String, u64, &str)> {
+    let (numerator, denominator, after) = latex_parts(text)?;
+    let (numerator, denominator) = mixed("", numerator, denominator)?;
+    Some((numerator, denominator, after))
+}
+
+fn latex_parts(text: &str) -> Option<(&str, &str, &str)> {
+    let rest = LATEX_FRACTIONS.iter().find_map(|name| text.strip_prefix(name))?;
+    let (numerator, rest) = latex_part(rest)?;
+    let (denominator, rest) = latex_part(rest)?;
+    Some((numerator, denominator, rest))
+}
+
+/// The digits in braces, or the one digit, that `text` begins with, and what follows.
+fn latex_part(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    match text.strip_prefix('{') {
+        Some(braced) => {
+            let (part, after) = braced.split_once('}')?;
+            digits(part.trim())
+                .filter(|(_, more)| more.is_empty())
+                .map(|(digits, _)| (digits, after))
+        }
+        None => text
+            .split_at_checked(1)
+            .filter(|(digit, _)| digit.starts_with(|c: char| c.is_ascii_digit())),
+    }
+}
+
+/// What follows the word `quarters` after a number in words that is too small to count coins: `three quarters`.
+pub(super) fn quarters(number: u64, rest: &str) -> Option<&str> {
+    let (name, after) = word(rest.strip_prefix([' ', '-'])?);
+    let name = name.to_lowercase();
+    let is_part = number < 4 && (name == "quarters" || (name == "quarter" && number == 1));
+    is_part.then_some(after)
+}
+
+/// Whether the character is a digit in the width of Chinese characters.
+pub(super) fn is_full_width(c: char) -> bool {
+    matches!(c, '０'..='９')
+}
+
+/// The text with all characters of ASCII in their usual width.
+pub(super) fn half_width(text: &str) -> String {
+    let narrow = |c: char| match c {
+        '！'..='～' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        c => c,
+    };
+    text.chars().map(narrow).collect()
+}
+
+/// The fraction that the digits `whole` and the text after them are (`1` and `/2`, `5` and ` 1/2` or `-1/2`, `18` and `½`, `5` and
+/// ` and a half`, `2` and ` thirds`), and what follows it.
 pub(super) fn fraction<'t>(whole: &str, rest: &'t str) -> Option<(String, u64, &'t str)> {
     let found = |parts: Option<(String, u64)>, rest| parts.map(|(numerator, denominator)| (numerator, denominator, rest));
     if let Some((denominator, after)) = denominator(rest) {
@@ -160,8 +216,12 @@ pub(super) fn fraction<'t>(whole: &str, rest: &'t str) -> Option<(String, u64, &
     if let Some((numerator, denominator, after)) = fraction_sign(added.unwrap_or(spaced)) {
         return found(mixed(whole, &numerator.to_string(), &denominator.to_string()), after);
     }
-    let numerator = added.unwrap_or(spaced);
-    if spaced.len() < rest.len()
+    if let Some((numerator, denominator, after)) = spaced.strip_prefix('\\').and_then(latex_parts) {
+        return found(mixed(whole, numerator, denominator), after);
+    }
+    let hyphened = rest.strip_prefix('-');
+    let numerator = added.or(hyphened).unwrap_or(spaced);
+    if (spaced.len() < rest.len() || hyphened.is_some())
         && let Some((numerator, after)) = digits(numerator)
         && let Some((denominator, after)) = denominator(after)
     {
@@ -218,31 +278,41 @@ pub(super) fn bracketed(rest: &str) -> Option<(&str, &str)> {
     rest.trim_start().strip_prefix('(')?.split_once(')')
 }
 
+/// Whether `rest`, after a number, has a `*` that is no mark around something; `before` is what stands before the number.
+pub(super) fn has_stray_mark(before: &str, rest: &str) -> bool {
+    // Two together may close what was opened before the answer.
+    let lone = rest.split(|c: char| c != '*').filter(|stars| stars.len() == 1).count();
+    let stands_apart = |part: &str| !part.is_empty() && part.chars().all(|c| c == '*');
+    let is_open = before.contains('*');
+    !is_open && (lone % 2 == 1 || rest.split(char::is_whitespace).skip(1).any(stands_apart))
+}
+
 /// Whether what follows a number leaves it as it is: a unit, or words without a second number and without arithmetic.
 pub(super) fn is_unit(rest: &str) -> bool {
     let (attached, after) = word(rest);
     let is_variable = attached.chars().count() == 1 && !UNIT_LETTERS.contains(attached);
     let is_power = after.starts_with(['^', '²', '³']) && attached.is_empty();
     let first = word(rest.trim_start_matches(|c: char| !c.is_alphabetic())).0;
-    if is_variable || is_power || matches!(first.to_lowercase().as_str(), "squared" | "cubed") {
+    let ending = word(rest.strip_prefix('-').unwrap_or(rest)).0.to_lowercase();
+    let is_calculated = matches!(first.to_lowercase().as_str(), "squared" | "cubed" | "factorial");
+    if is_variable || is_power || is_calculated || ENDINGS.contains(&ending.as_str()) {
         return false;
     }
     let mut before = ' ';
     for c in rest.chars() {
         let is_exponent = matches!(c, '²' | '³') && before.is_alphabetic();
-        if (c.is_numeric() && !is_exponent) || matches!(c, '×' | '÷' | '√' | '=' | '^') {
+        if (c.is_numeric() && !is_exponent) || matches!(c, '+' | '×' | '÷' | '√' | '=' | '^' | '‰' | '‱') {
             return false;
         }
         before = c;
     }
-    let is_added = rest.split_once('+').is_some_and(|(_, more)| more.contains(char::is_alphabetic));
-    !is_added && rest.split(|c: char| !c.is_alphabetic()).all(|word| !calculates(word))
+    rest.split(|c: char| !c.is_alphabetic()).all(|word| !calculates(word))
 }
 
 /// Whether the word is a number, a variable or an operator.
 fn calculates(word: &str) -> bool {
     let word = word.to_lowercase();
     let is_number = |word: &str| word == "half" || (word != "one" && spoken::is_number(word));
-    let is_numbers = word.strip_suffix('s').is_some_and(|one| one.len() > 3 && is_number(one));
+    let is_numbers = word.strip_suffix('s').is_some_and(|one| one.len() >= 3 && is_number(one));
     is_number(&word) || is_numbers || matches!(word.as_str(), "x" | "y" | "z" | "π" | "pi" | "plus" | "minus")
 }

@@ -40,7 +40,7 @@ enum Neutral {
 }
 
 /// Fields that change what a model computes in ways that no engine does, with the value at which they change nothing. Null is one, too.
-const UNSUPPORTED_FIELDS: [(&str, Neutral, &str); 24] = [
+const UNSUPPORTED_FIELDS: [(&str, Neutral, &str); 25] = [
     ("quantization_config", Neutral::Nothing, "null"),
     ("compression_config", Neutral::Nothing, "null"),
     ("mlp_bias", Neutral::Zero, "false"),
@@ -65,6 +65,7 @@ const UNSUPPORTED_FIELDS: [(&str, Neutral, &str); 24] = [
     ("num_experts", Neutral::Zero, "0"),
     ("num_local_experts", Neutral::Zero, "0"),
     ("alibi", Neutral::Zero, "false"),
+    ("is_causal", Neutral::One, "true"),
 ];
 
 /// The content of a `config.json`.

@@ -32,6 +32,10 @@ pub(super) struct Positions<'a> {
     context: usize,
     /// The context of the first training.
     first_context: Option<usize>,
+    /// The same where it stands apart from the scaling, or is the family's default there.
+    first_apart: Option<usize>,
+    /// Whether the scaling stands where Transformers 4 reads it too.
+    is_old: bool,
     scaling: Option<(ScalingKind, Fields<'a>)>,
 }
 
@@ -50,15 +54,19 @@ impl<'a> Positions<'a> {
             Some(rope) => kind(rope, family)?.map(|kind| (kind, rope)),
             None => None,
         };
+        let context = fields.integer("max_position_embeddings")?.unwrap_or(defaults.context);
         // Phi-3 has the field apart from the others, and there it counts more.
-        let first_context = match (fields.integer(FIRST_CONTEXT)?, scaling) {
-            (None, Some((_, rope))) => rope.integer(FIRST_CONTEXT)?.or(defaults.first_context),
-            (first, _) => first,
+        let first_apart = fields.integer(FIRST_CONTEXT)?.or(defaults.first_context);
+        let first_within = match scaling {
+            Some((kind, rope)) => first_within(kind, rope, context, first_apart)?,
+            None => None,
         };
         Ok(Self {
             theta,
-            context: fields.integer("max_position_embeddings")?.unwrap_or(defaults.context),
-            first_context,
+            context,
+            first_context: first_apart.or(first_within),
+            first_apart,
+            is_old: old.is_some(),
             scaling,
         })
     }
@@ -115,17 +123,63 @@ impl<'a> Positions<'a> {
             return Err(rope.unsupported(field, "null"));
         }
         let first = self.first_context.ok_or_else(|| missing(FIRST_CONTEXT))?;
-        let factor = rope.number("factor")?.unwrap_or(self.context as f64 / first as f64);
-        // The default of Transformers.
         let magnitude = match rope.number("attention_factor")? {
             Some(written) => written,
-            None if factor <= 1.0 => 1.0,
-            None => (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt(),
+            None => self.usual_magnitude(rope, first)?,
         };
         if !is_positive(magnitude) {
             return Err(rope.wrong("attention_factor", format!("is {magnitude}, but must be a positive number")));
         }
         Ok(LongRope { divisors, magnitude })
+    }
+
+    /// The magnitude of LongRoPE that Transformers computes where the file has none. Version 4 looks for the first context apart from the
+    /// scaling only, and then computes the factor; version 5 takes both from the scaling.
+    fn usual_magnitude(&self, rope: Fields<'_>, first: usize) -> Result<f64, ModelError> {
+        let magnitude = |factor: f64, first: usize| {
+            if factor <= 1.0 {
+                1.0
+            } else {
+                (1.0 + libm::log(factor) / libm::log(first as f64)).sqrt()
+            }
+        };
+        let written = rope.number("factor")?;
+        let ratio = |first: usize| self.context as f64 / first as f64;
+        let new = magnitude(written.unwrap_or(ratio(first)), first);
+        let old = match (self.first_apart, written) {
+            (Some(apart), _) => Some(magnitude(ratio(apart), apart)),
+            (None, Some(factor)) => Some(magnitude(factor, self.context)),
+            // Version 4 cannot read it.
+            (None, None) => None,
+        };
+        match old.filter(|_| self.is_old) {
+            Some(old) if (old / new - 1.0).abs() > 1e-9 => {
+                let problem = format!("is missing, and versions of Transformers differ in what it is then: {old} or {new}");
+                Err(rope.wrong("attention_factor", problem))
+            }
+            _ => Ok(new),
+        }
+    }
+}
+
+/// The context of the first training within a scaling. Where it stands apart too, versions of Transformers must take the same: 4 reads only
+/// the one within (without it, YaRN takes the whole context), and 5 the one apart. (LongRoPE's is apart in both.)
+fn first_within(kind: ScalingKind, rope: Fields<'_>, context: usize, apart: Option<usize>) -> Result<Option<usize>, ModelError> {
+    let within = rope.integer(FIRST_CONTEXT)?;
+    let old = match kind {
+        ScalingKind::Yarn => Some(within.unwrap_or(context)),
+        ScalingKind::Llama3 => within,
+        ScalingKind::Linear | ScalingKind::Dynamic | ScalingKind::LongRope => None,
+    };
+    match (old, apart) {
+        (Some(old), Some(apart)) if old != apart => {
+            let found = within.map_or("is missing".to_owned(), |within| format!("is {within}"));
+            let problem = format!(
+                "{found}, but `{FIRST_CONTEXT}` apart from it is {apart}, and versions of Transformers differ in which of them counts"
+            );
+            Err(rope.wrong(FIRST_CONTEXT, problem))
+        }
+        _ => Ok(within),
     }
 }
 
@@ -206,4 +260,88 @@ fn yarn(rope: Fields<'_>, factor: f64, original_context: usize) -> Result<Yarn, 
         whole_pairs: rope.flag("truncate")?.unwrap_or(true),
         magnitude,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The scaling of a file with these fields, for heads of 4 numbers.
+    fn scaling(family: Family, fields: &Value) -> Result<Option<RopeScaling>, ModelError> {
+        let fields = Fields::new(Path::new("config.json"), fields.as_object().unwrap());
+        Positions::read(fields, family)?.scaling(4)
+    }
+
+    fn llama3(within: Option<usize>) -> Value {
+        json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4, FIRST_CONTEXT: within})
+    }
+
+    fn long(factor: Option<f64>, within: Option<usize>) -> Value {
+        json!({"type": "longrope", "short_factor": [1.05, 1.9], "long_factor": [4, 30], "factor": factor, FIRST_CONTEXT: within})
+    }
+
+    /// The first context that is read, or the magnitude of LongRoPE's positions.
+    fn read(family: Family, fields: &Value) -> f64 {
+        match scaling(family, fields).unwrap().unwrap() {
+            RopeScaling::Llama3(scaling) => scaling.original_context as f64,
+            RopeScaling::Yarn(yarn) => yarn.original_context as f64,
+            RopeScaling::LongRope(long) => long.magnitude,
+            RopeScaling::Linear(factor) => factor,
+        }
+    }
+
+    #[test]
+    fn the_first_context_is_read_where_versions_of_transformers_agree() {
+        let llama = |fields: Value| read(Family::Llama, &fields);
+        // Llama 3.1, and the same field in both places.
+        let known = json!({"rope_scaling": llama3(Some(8192)), "max_position_embeddings": 131_072});
+        assert_eq!(llama(known), 8192.0);
+        assert_eq!(llama(json!({"rope_scaling": llama3(Some(64)), FIRST_CONTEXT: 64})), 64.0);
+        let yarn = |within: Option<usize>| json!({"type": "yarn", "factor": 4, FIRST_CONTEXT: within});
+        assert_eq!(llama(json!({"rope_scaling": yarn(Some(64)), FIRST_CONTEXT: 64})), 64.0);
+        assert_eq!(
+            llama(json!({"rope_scaling": yarn(None), "max_position_embeddings": 512, FIRST_CONTEXT: 512})),
+            512.0
+        );
+        // Phi-3: √(1 + ln 32 / ln 4096) = √(17/12).
+        let phi = json!({"rope_scaling": long(None, None), "max_position_embeddings": 131_072, FIRST_CONTEXT: 4096});
+        let expected = (17.0f64 / 12.0).sqrt();
+        assert!((read(Family::Phi3, &phi) - expected).abs() < 1e-12);
+        let phi = json!({"rope_scaling": long(Some(32.0), None), "max_position_embeddings": 131_072});
+        assert!((read(Family::Phi3, &phi) - expected).abs() < 1e-12);
+        // As only version 5 reads it: √(1 + ln 4 / ln 64) = √(4/3).
+        let new = json!({"rope_parameters": long(Some(4.0), Some(64)), "max_position_embeddings": 1024});
+        assert!((llama(new) - (4.0f64 / 3.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn where_versions_of_transformers_differ_a_scaling_is_refused() {
+        let yarn = |within: Option<usize>| json!({"type": "yarn", "factor": 4, FIRST_CONTEXT: within});
+        let messages = [
+            json!({"rope_scaling": llama3(Some(64)), FIRST_CONTEXT: 128}),
+            json!({"rope_scaling": yarn(Some(64)), FIRST_CONTEXT: 128}),
+            json!({"rope_scaling": yarn(None), "max_position_embeddings": 1024, FIRST_CONTEXT: 128}),
+            json!({"rope_scaling": long(Some(4.0), None), "max_position_embeddings": 1024, FIRST_CONTEXT: 64}),
+            json!({"rope_scaling": long(Some(16.0), Some(64)), "max_position_embeddings": 1024}),
+        ]
+        .map(|fields| scaling(Family::Llama, &fields).unwrap_err().to_string());
+        let [contexts @ .., by_factor, by_context] = messages;
+        insta::assert_snapshot!(contexts.join("\n"), @r"
+        config.json: `rope_scaling.original_max_position_embeddings` is 64, but `original_max_position_embeddings` apart from it is 128, and versions of Transformers differ in which of them counts
+        config.json: `rope_scaling.original_max_position_embeddings` is 64, but `original_max_position_embeddings` apart from it is 128, and versions of Transformers differ in which of them counts
+        config.json: `rope_scaling.original_max_position_embeddings` is missing, but `original_max_position_embeddings` apart from it is 128, and versions of Transformers differ in which of them counts
+        ");
+        // √(1 + ln 16 / ln 64) or √(1 + ln 4 / ln 64); √(1 + ln 16 / ln 1024) or √(1 + ln 16 / ln 64).
+        for (said, numbers) in [(by_factor, ["1.29099", "1.15470"]), (by_context, ["1.18321", "1.29099"])] {
+            assert!(
+                said.starts_with("config.json: `rope_scaling.attention_factor` is missing, and versions"),
+                "{said}"
+            );
+            assert!(numbers.iter().all(|number| said.contains(number)), "{said}");
+        }
+    }
 }

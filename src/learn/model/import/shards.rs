@@ -2,6 +2,7 @@
 //! tensors in these files are not read.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use safetensors::tensor::TensorInfo;
@@ -19,6 +20,15 @@ const PYTORCH_FILES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
+}
+
+/// The name of a file in the folder; `None` for a path that leads elsewhere. (`./x` is `x`.)
+fn file_name(path: &str) -> Option<&OsStr> {
+    let parts: Vec<Component<'_>> = Path::new(path).components().filter(|part| *part != Component::CurDir).collect();
+    match parts.as_slice() {
+        [Component::Normal(name)] => Some(name),
+        _ => None,
+    }
 }
 
 /// The files of a model's weights.
@@ -56,16 +66,17 @@ impl WeightFiles {
         let mut names: Vec<&String> = weight_map.values().collect();
         names.sort();
         names.dedup();
+        // Transformers takes the single file.
+        if folder.join(WEIGHTS_FILE).is_file() && !names.iter().any(|name| file_name(name) == Some(OsStr::new(WEIGHTS_FILE))) {
+            return Err(ModelError::TwoWeights { path: folder.to_owned() });
+        }
         let open = |name: &&String| {
-            let parts = Path::new(name).components().collect::<Vec<_>>();
-            if !matches!(parts.as_slice(), [Component::Normal(_)]) {
-                return Err(ModelError::Field {
-                    path: place.clone(),
-                    field: "weight_map".to_owned(),
-                    problem: format!("names {name:?}, which is not a file in this folder"),
-                });
-            }
-            TensorFile::open(&folder.join(name))
+            let not_here = || ModelError::Field {
+                path: place.clone(),
+                field: "weight_map".to_owned(),
+                problem: format!("names {name:?}, which is not a file in this folder"),
+            };
+            TensorFile::open(&folder.join(file_name(name).ok_or_else(not_here)?))
         };
         let files = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let mut tensors = BTreeMap::new();
