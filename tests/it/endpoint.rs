@@ -479,8 +479,21 @@ fn an_address_with_a_password_or_a_query_is_refused_and_not_shown() {
         let lab = Lab::new(&experiment(&Server::absent()).replace("http://127.0.0.1:1/v1", address));
         let out = lab.output("plan x.toml --color never");
         let err = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
-        assert!(out.status.code() == Some(2) && err.contains(message) && !err.contains("hush"), "{err}");
+        assert!(
+            out.status.code() == Some(2) && err.contains(message) && !err.contains("hush"),
+            "{err}"
+        );
     }
+}
+
+#[test]
+fn a_wrong_address_is_one_error() {
+    let lab = Lab::new(&experiment(&Server::absent()).replace("http://127.0.0.1:1/v1", "127.0.0.1:1/v1"));
+    let err = String::from_utf8(lab.output("plan x.toml --color never").stderr).unwrap();
+    assert!(
+        err.contains("an address begins with `http://`") && err.contains("1 error in"),
+        "{err}"
+    );
 }
 
 /// Refuses the requests whose prompts it is told.
