@@ -306,7 +306,10 @@ impl Work {
     /// Whether a response is of the model that was asked for: some servers answer with the model that they serve, whichever it is, and
     /// some add the date of its version.
     fn is_served(&self, model: &str) -> bool {
-        model == self.id || model.strip_prefix(&self.server.served).is_some_and(|rest| rest.is_empty() || is_date(rest))
+        model == self.id
+            || model
+                .strip_prefix(&self.server.served)
+                .is_some_and(|rest| rest.is_empty() || is_date(rest))
     }
 
     fn other_model(&self, address: &str, model: &str) -> StageError {
@@ -349,7 +352,19 @@ mod tests {
         for ending in ["-2024-07-18", "-20240718", "-0718", "-1231"] {
             assert!(is_date(ending), "{ending}");
         }
-        for ending in ["", "-", "istral-7b", "-7b", "-2024", "-0732", "-2024-7-18", "0718", "-0718-q4", "-071", "-１２３１"] {
+        for ending in [
+            "",
+            "-",
+            "istral-7b",
+            "-7b",
+            "-2024",
+            "-0732",
+            "-2024-7-18",
+            "0718",
+            "-0718-q4",
+            "-071",
+            "-１２３１",
+        ] {
             assert!(!is_date(ending), "{ending}");
         }
     }

@@ -127,7 +127,12 @@ fn no_completion(reply: &ReplyBody, answer: &Value) -> Reply {
     }
     match reason.filter(|_| !has_error) {
         // The server failed while it wrote.
-        Some("error") => return Reply::Passing { cause: ended("error"), named },
+        Some("error") => {
+            return Reply::Passing {
+                cause: ended("error"),
+                named,
+            };
+        }
         Some(reason) => return Reply::Refused(ended(reason)),
         None => {}
     }
@@ -156,8 +161,8 @@ fn error(status: StatusCode, said: &str, named: Option<Duration>) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::body::tests::whole;
+    use super::*;
 
     fn reply(status: u16, content_type: &str, body: &str) -> Reply {
         read(&whole(status, content_type, body))
