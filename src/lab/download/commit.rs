@@ -52,7 +52,7 @@ impl Supplier<'_> {
         }
         let (folder, mark) = (self.folder(source), self.mark_of_commit(source));
         let Some(commit) = self.current_commit(source, downloader, progress)? else {
-            let _ = std::fs::remove_file(mark);
+            self.forget_commit(source);
             return Ok(source.clone());
         };
         std::fs::create_dir_all(&folder).map_err(part::cannot_write(&folder))?;
@@ -85,6 +85,11 @@ impl Supplier<'_> {
         let about: serde_json::Value = serde_json::from_str(&about).unwrap_or_default();
         let commit = about.get("sha").and_then(serde_json::Value::as_str);
         Ok(commit.filter(|commit| is_commit(commit)).map(str::to_owned))
+    }
+
+    /// The next download asks for the commit again.
+    pub(super) fn forget_commit(&self, source: &Source) {
+        let _ = std::fs::remove_file(self.mark_of_commit(source));
     }
 
     fn kept_commit(&self, source: &Source) -> Option<String> {

@@ -262,7 +262,13 @@ impl Supplier<'_> {
                 is_pinned: source.pin().is_some(),
             };
             let fetched = downloader.download(&order, &mut |state| report(name, state));
-            fetched.map_err(|error| download_failed(source, error))?;
+            fetched.map_err(|error| {
+                if matches!(error, DownloadError::NotFound { .. }) {
+                    // The commit of an earlier attempt may be gone.
+                    self.forget_commit(source);
+                }
+                download_failed(source, error)
+            })?;
         }
         Ok(if source.files.is_empty() {
             folder.join(SINGLE_FILE)
