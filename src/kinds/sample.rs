@@ -297,14 +297,13 @@ fn check_address(endpoint: &str) -> Result<(), ParamError> {
         Some(url) => !url.username().is_empty() || url.password().is_some(),
         None => endpoint.contains('@'),
     };
-    // These point to the stage: the line of the address would show the secret.
     if has_name {
-        return Err(ParamError::whole(
+        return Err(ParamError::secret(
             "the address `endpoint` must not hold a name or a password: a key comes from the environment (`api_key_env`)",
         ));
     }
     if url.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
-        return Err(ParamError::whole(
+        return Err(ParamError::secret(
             "the address `endpoint` must not hold a query or a fragment: the paths of the requests are appended to it",
         ));
     }

@@ -232,9 +232,8 @@ impl Source {
             _ => url.contains('@'),
         };
         if has_name {
-            // Not at the field: its line would show them.
             let name = &self.name;
-            return Err(ParamError::whole(format!(
+            return Err(ParamError::secret(format!(
                 "the address of source `{name}` must not hold a name or a password: download such a file yourself, and give its `path`"
             )));
         }
