@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use toml_edit::{DocumentMut, Item, TableLike, value};
 
@@ -90,7 +90,7 @@ fn download(session: &Session, interrupts: &AtomicUsize, reporter: &mut dyn Repo
         }
         let content = sources::download_one(source, &supplier, interrupts, reporter)?;
         let pin = supplier.pin(source, &content).map_err(|error| CliError::Sources(vec![error]))?;
-        let commit = supplier.commit(source, &mut || interrupts.load(Ordering::Relaxed) > 0);
+        let commit = supplier.commit(source);
         pins.insert(source.name.clone(), NewPin { pin, commit });
     }
     Ok(pins)

@@ -166,6 +166,21 @@ fn what_is_wrong_with_a_server_is_said() {
                 Reply::of(200, answer.to_string())
             }
         })),
+        said(&Server::start(|request, _| match request.path.as_str() {
+            "/v1/models" => models(),
+            _ => {
+                let answer = json!({"model": "tinyllama-7b", "choices": [{"text": "1"}], "usage": {"completion_tokens": 1}});
+                Reply::of(200, answer.to_string())
+            }
+        })),
+        said(&Server::start(|request, _| match request.path.as_str() {
+            "/v1/models" => models(),
+            "/login" => Reply::of(400, "what is it?"),
+            _ => Reply {
+                headers: vec![("location", "/login".to_owned())],
+                ..Reply::of(302, "")
+            },
+        })),
     ];
     insta::assert_snapshot!(all.join("\n"), @r"
     http://server/v1/models failed once: Connection refused (os error 111)
@@ -175,6 +190,8 @@ fn what_is_wrong_with_a_server_is_said() {
     http://server/v1/completions failed once: 500 Internal Server Error: out of memory; so did 1 more
     http://server/v1/completions answers 200 OK with a web page in place of a completion: Log in
     http://server/v1/completions answers as the model `other` instead of `tiny`: it serves another one now
+    http://server/v1/completions answers as the model `tinyllama-7b` instead of `tiny`: it serves another one now
+    http://server/v1/completions answers 302 Found: it sends the request on to http://server/login
     ");
 }
 
@@ -291,6 +308,7 @@ fn a_key_in_place_of_its_variable_is_refused() {
 #[test]
 fn a_server_that_loads_its_model_is_waited_for() {
     let server = Server::start(|request, before| match request.path.as_str() {
+        "/v1/models" if before == 1 => Reply::of(200, json!({"data": []}).to_string()),
         "/v1/models" if before < 3 => Reply::of(503, json!({"error": {"message": "Loading model"}}).to_string()),
         "/v1/models" => models(),
         _ => completion(request),
@@ -390,6 +408,94 @@ fn a_stage_that_is_to_stop_waits_for_no_server() {
         let lines = file.map_or(0, |file| std::fs::read_to_string(file.path()).unwrap().lines().count());
         assert_eq!(lines, kept, "what came is kept");
     }
+}
+
+#[test]
+fn a_request_that_is_forbidden_is_refused_where_others_are_answered() {
+    let server = Server::start(|request, before| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ if before == 1 => Reply::of(403, json!({"error": "moderation: flagged"}).to_string()),
+        _ => completion(request),
+    });
+    let lab = Lab::new(&experiment(&server).replace("concurrency = 3", "concurrency = 1\nmax_failed = 1"));
+    let warned = warnings(&lab.stdout("run x.toml --json", 0)).join("\n");
+    assert!(
+        warned.contains("1 of 12 rows has no answer") && warned.contains("403 Forbidden: moderation: flagged"),
+        "{warned}"
+    );
+    // Where it answers nobody, the user is meant.
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ => Reply::of(403, "not from here"),
+    });
+    let lab = Lab::new(&experiment(&server));
+    let said = failure(&lab.stdout("run x.toml --json", 1)).replace(&server.address, "http://server");
+    insta::assert_snapshot!(said, @r#"http://server/v1/completions answers 403 Forbidden: not from here (if it requires a key: name the environment variable that holds it, `api_key_env = "…"`)"#);
+}
+
+#[test]
+fn a_text_beside_an_error_is_no_answer_and_is_asked_for_again() {
+    let server = Server::start(|request, before| {
+        let half = |fields: Value| {
+            let mut answer = json!({"choices": [{"text": "half an"}], "usage": {"completion_tokens": 7}});
+            for (name, value) in fields.as_object().unwrap() {
+                answer[name] = value.clone();
+            }
+            Reply::of(200, answer.to_string())
+        };
+        let error = json!({"code": 502, "message": "no provider"});
+        match request.path.as_str() {
+            "/v1/models" => models(),
+            _ if before == 1 => half(json!({"error": error})),
+            _ if before == 2 => half(json!({"choices": [{"text": "half an", "finish_reason": "error", "error": error}]})),
+            _ => completion(request),
+        }
+    });
+    let lab = Lab::new(&experiment(&server));
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
+    assert_eq!(prompts(&server).len(), 14);
+}
+
+#[test]
+fn what_came_whole_and_cannot_be_read_is_asked_for_once_more() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/v1/models" => models(),
+        _ => Reply {
+            headers: vec![("content-type", "text/event-stream".to_owned())],
+            ..Reply::of(200, "data: {}\n\n")
+        },
+    });
+    let lab = Lab::new(&experiment(&server).replace("concurrency = 3", "concurrency = 1"));
+    let said = failure(&lab.stdout("run x.toml --json", 1)).replace(&server.address, "http://server");
+    insta::assert_snapshot!(said, @"http://server/v1/completions failed 2 times: the answer is a stream of events (`text/event-stream`), which was not asked for; so did 1 more");
+}
+
+#[test]
+fn an_address_with_a_password_or_a_query_is_refused_and_not_shown() {
+    for (address, message) in [
+        ("http://user:hush@127.0.0.1:1/v1", "must not hold a name or a password"),
+        ("http://127.0.0.1:1/v1?key=hush", "must not hold a query"),
+    ] {
+        let lab = Lab::new(&experiment(&Server::absent()).replace("http://127.0.0.1:1/v1", address));
+        let out = lab.output("plan x.toml --color never");
+        let err = String::from_utf8(out.stderr).unwrap() + &String::from_utf8(out.stdout).unwrap();
+        // Its lines may be broken.
+        let err = err.split_whitespace().filter(|&word| word != "│").collect::<Vec<_>>().join(" ");
+        assert!(
+            out.status.code() == Some(2) && err.contains(message) && !err.contains("hush"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_address_is_one_error() {
+    let lab = Lab::new(&experiment(&Server::absent()).replace("http://127.0.0.1:1/v1", "127.0.0.1:1/v1"));
+    let err = String::from_utf8(lab.output("plan x.toml --color never").stderr).unwrap();
+    assert!(
+        err.contains("an address begins with `http://`") && err.contains("1 error in"),
+        "{err}"
+    );
 }
 
 /// Refuses the requests whose prompts it is told.

@@ -1,5 +1,6 @@
 //! Sources, brought in by the program: from paths, and from a server with the paths of the Hugging Face Hub.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
@@ -96,7 +97,7 @@ fn what_is_missing_is_said_at_once_with_what_to_do() {
     let begun = Instant::now();
     let (_, at_once) = run(&lab, &nobody, "run x.toml --set settings.patience=0");
     assert_snapshot!(errors(&at_once), @r"
-    error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl failed once: Connection refused (os error 111)
+    error: source `nuts`: http://hub/api/datasets/lab/nuts/revision/main failed once: Connection refused (os error 111)
       help: supply it: `--set sources.nuts=PATH`
     ");
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -156,21 +157,17 @@ fn another_file_by_now_is_fetched_from_its_start() {
 }
 
 #[test]
-fn without_a_pin_the_run_says_which_to_write_and_pin_writes_it() {
+fn without_a_pin_the_run_says_how_to_pin_it_and_pin_does() {
     let server = Server::start(|request, _| match request.path.as_str() {
         "/api/datasets/lab/nuts/revision/main" => Reply::of(200, r#"{"sha": "12ab"}"#),
         _ => Reply::file(request, LINES.as_bytes(), "\"v1\""),
     });
     let lab = Lab::new(&hub(""));
     let (code, said) = run(&lab, &server, "run x.toml");
-    let said = said.replace(&sha256(LINES), "SHA256");
     let line = said.lines().find(|line| line.starts_with("fetched")).unwrap().to_owned();
     assert_eq!(code, 0);
     assert!(line.starts_with(&format!("fetched source nuts: {} B in ", LINES.len())), "{line}");
-    assert!(
-        line.ends_with("; to pin it: sha256 = \"SHA256\" (`runner pin FILE` writes it)"),
-        "{line}"
-    );
+    assert!(line.ends_with("; `runner pin FILE` pins it when a stage has read it"), "{line}");
     let before = rows(&lab);
     assert_eq!(run(&lab, &server, "pin x.toml").0, 0);
     let pinned = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
@@ -195,6 +192,56 @@ fn without_a_pin_the_run_says_which_to_write_and_pin_writes_it() {
     );
     assert_eq!(lab.digests("cache").len(), 2);
     assert_eq!(rows(&lab), before, "what comes after is the same");
+}
+
+#[test]
+fn all_files_are_of_one_commit_though_the_branch_moves() {
+    let moved = AtomicBool::new(false);
+    let server = Server::start(move |request, before| match request.path.as_str() {
+        "/api/datasets/lab/nuts/revision/main" if moved.load(Ordering::Relaxed) => Reply::of(200, r#"{"sha": "bbbb"}"#),
+        "/api/datasets/lab/nuts/revision/main" => Reply::of(200, r#"{"sha": "aaaa"}"#),
+        // The first run ends between the files.
+        path if path.ends_with("b.jsonl") && before < 4 => Reply::of(410, ""),
+        _ => {
+            moved.fetch_or(request.method == "GET", Ordering::Relaxed);
+            Reply::file(request, LINES.as_bytes(), "\"v1\"")
+        }
+    });
+    let text = experiment("hub = 'lab/nuts'\nfiles = ['a.jsonl', 'b.jsonl']");
+    let lab = Lab::new(&text.replace("task", "file = 'a*'\ntask"));
+    assert_eq!(run(&lab, &server, "run x.toml").0, 2);
+    let (code, said) = run(&lab, &server, "run x.toml");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(run(&lab, &server, "pin x.toml").0, 0);
+    let log = server.log();
+    let read: Vec<&String> = log.iter().filter(|asked| asked.starts_with("GET")).collect();
+    assert_eq!(
+        read,
+        [
+            "GET /api/datasets/lab/nuts/revision/main",
+            "GET /datasets/lab/nuts/resolve/aaaa/a.jsonl",
+            "GET /datasets/lab/nuts/resolve/aaaa/b.jsonl",
+            "GET /datasets/lab/nuts/resolve/aaaa/b.jsonl",
+        ]
+    );
+    let pinned = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
+    assert!(pinned.contains("revision = \"aaaa\""), "{pinned}");
+}
+
+#[test]
+fn an_address_with_a_password_is_refused_and_not_shown() {
+    let url = "url = 'https://user:hush@127.0.0.1:1/nuts.jsonl'";
+    let in_a_line = format!("sources.nuts = {{ {url} }}\n[stages.data]\nkind = 'import'\nsource = 'nuts'\n");
+    for text in [experiment(url), in_a_line] {
+        let output = Lab::new(&text).output("plan x.toml --color never");
+        let text = String::from_utf8(output.stderr).unwrap();
+        // Its lines may be broken.
+        let said = text.split_whitespace().filter(|&word| word != "│").collect::<Vec<_>>().join(" ");
+        assert!(
+            said.contains("must not hold a name or a password") && !said.contains("hush"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -245,7 +292,7 @@ fn a_server_that_is_ill_is_asked_again_and_given_up_on() {
     let (before, after) = said.split_once(&format!(" failed {times} times in ")).unwrap();
     let (_, after) = after.split_once(" s, ").unwrap();
     assert_snapshot!(format!("{before} … {after}"), @r"
-    2 error: source `nuts`: http://hub/datasets/lab/nuts/resolve/main/main/train.jsonl … the last time with: it answers 500 Internal Server Error
+    2 error: source `nuts`: http://hub/api/datasets/lab/nuts/revision/main … the last time with: it answers 500 Internal Server Error
       help: supply it: `--set sources.nuts=PATH`
     ");
 }
@@ -488,9 +535,11 @@ fn a_folder_that_holds_the_store_is_no_source() {
 fn a_source_that_no_stage_could_read_is_fetched_again_and_not_pinned() {
     let server = Server::start(|request, before| match request.method.as_str() {
         "HEAD" => Reply::of(200, ""),
+        // It does not tell its commits.
+        _ if request.path.starts_with("/api/") => Reply::of(404, ""),
         // An error that is said to be well, twice; then a login page, and then the file.
-        _ if before < 5 => Reply::of(200, r#"{"error": "come back later"}"#),
-        _ if before < 8 => Reply::of(200, "<html>Please log in</html>"),
+        _ if before < 8 => Reply::of(200, r#"{"error": "come back later"}"#),
+        _ if before < 13 => Reply::of(200, "<html>Please log in</html>"),
         _ => Reply::file(request, LINES.as_bytes(), "\"v1\""),
     });
     let lab = Lab::new(&hub(""));
@@ -519,6 +568,6 @@ fn a_source_that_no_stage_could_read_is_fetched_again_and_not_pinned() {
     assert_eq!((code, rows(&lab).len()), (0, 2), "{text}");
     let asked = server.asked().len();
     assert_eq!(run(&lab, &server, "pin x.toml").0, 0);
-    assert_eq!(server.log()[asked..], ["GET /api/datasets/lab/nuts/revision/main"], "it is there");
+    assert_eq!(server.asked().len(), asked, "it is there");
     assert!(std::fs::read_to_string(lab.path().join("x.toml")).unwrap().contains(&sha256(LINES)));
 }

@@ -18,6 +18,8 @@ use lab::stage::{StageContext, StageError};
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How long answers that are nearly there are waited for when the stage is to stop.
 const LAST_MOMENT: Duration = Duration::from_millis(500);
+/// A server that forbids more requests than these, and has answered none, does not let the user in.
+const MAX_FORBIDDEN: usize = 4;
 /// How long the requests in flight are waited for when another one has failed.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
@@ -37,6 +39,13 @@ pub(super) enum News {
     Refused {
         at: usize,
         why: String,
+    },
+    /// The server refuses this request, or the user (403): it is the first if it answers others.
+    Forbidden {
+        at: usize,
+        why: String,
+        /// The other.
+        error: StageError,
     },
     /// The request failed, and will be sent again after the pause.
     Failing {
@@ -62,6 +71,10 @@ pub(super) struct Gathered<'a> {
     file: File,
     notice: WaitNotice,
     last_answer: Option<Instant>,
+    /// Whether the server has answered a request, now or in an earlier attempt.
+    is_let_in: bool,
+    /// Requests that were forbidden before one was answered.
+    forbidden: Vec<(usize, String, StageError)>,
     /// Why requests were given up.
     given_up: Vec<String>,
     /// Whether nothing was answered since the last of them: the server may answer none.
@@ -74,6 +87,8 @@ impl<'a> Gathered<'a> {
         let (written, file) = resume(&context.scratch.join("answers.jsonl"), requests)?;
         Ok(Self {
             context,
+            is_let_in: !written.is_empty(),
+            forbidden: Vec::new(),
             written,
             requests,
             file,
@@ -103,7 +118,7 @@ impl<'a> Gathered<'a> {
             match arriving.recv_timeout(POLL_INTERVAL) {
                 Ok(news) => self.take(news)?,
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.check_given_up(),
+                Err(RecvTimeoutError::Disconnected) => return self.check_end(),
             }
         }
     }
@@ -130,10 +145,17 @@ impl<'a> Gathered<'a> {
             News::Answered(completion) => {
                 self.last_answer = Some(Instant::now());
                 self.is_suspected = false;
+                self.is_let_in = true;
                 self.keep(completion)?;
                 self.tell();
+                for (at, why, _) in std::mem::take(&mut self.forbidden) {
+                    self.refuse(at, why);
+                }
             }
             News::Refused { at, why } => self.refuse(at, why),
+            News::Forbidden { at, why, .. } if self.is_let_in => self.refuse(at, why),
+            News::Forbidden { error, .. } if self.forbidden.len() >= MAX_FORBIDDEN => return Err(error),
+            News::Forbidden { at, why, error } => self.forbidden.push((at, why, error)),
             News::Failing { what, failing, pause } => {
                 let words = self.notice.words(&what, failing, pause);
                 words.into_iter().for_each(|words| (self.context.warn)(&words));
@@ -150,6 +172,14 @@ impl<'a> Gathered<'a> {
             News::Failed(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Fails if a request has no answer, and is not refused.
+    fn check_end(&mut self) -> Result<(), StageError> {
+        match self.forbidden.pop() {
+            Some((.., error)) => Err(error),
+            None => self.check_given_up(),
+        }
     }
 
     /// Fails if a request was given up: that is no refusal, and may be otherwise the next time.

@@ -5,10 +5,12 @@
 //!
 //! | file | part |
 //! |---|---|
+//! | `body` | a response, as it came |
 //! | `gather` | what arrives from the threads: answers are kept, failures are told |
 //! | `models` | waits for the server to have loaded its model |
 //! | `reply` | what a response means: an answer, a refusal, a failure that passes or one that does not |
 
+mod body;
 mod gather;
 mod models;
 mod reply;
@@ -20,20 +22,27 @@ use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::blocking::{Client, Response};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 
 use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
+use body::ReplyBody;
 use gather::{Gathered, News};
-use reply::{Reply, ReplyBody};
+use reply::Reply;
 
 /// How long one request may take: the server may have many others to answer first.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
 /// After a request that was given up, the share of the patience with the next one.
 const SHORT_PATIENCE: u32 = 10;
+/// How often a request is sent whose answer came whole and cannot be read.
+const MAX_UNREADABLE: u32 = 2;
+/// The last part of the address of requests for completions.
+const COMPLETIONS: &str = "completions";
 /// A longer body is no answer of a model.
 const LONGEST_BODY: u64 = 64 << 20;
 
@@ -137,7 +146,8 @@ impl Endpoint {
             header.set_sensitive(true);
             headers.insert(AUTHORIZATION, header);
         }
-        http::client(REQUEST_TIMEOUT).default_headers(headers).build().map_err(failed)
+        let client = http::client(REQUEST_TIMEOUT).default_headers(headers);
+        client.redirect(Policy::custom(redirected)).build().map_err(failed)
     }
 
     fn address(&self, of: &str) -> String {
@@ -147,28 +157,34 @@ impl Endpoint {
     /// Reads a response to its end, if it has one.
     fn read(&self, response: Response) -> ReplyBody {
         let status = response.status();
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|name| name.to_str().ok());
-        let (content_type, named) = (
-            content_type.unwrap_or_default().to_owned(),
-            http::retry_after(response.headers(), SystemTime::now()),
-        );
+        let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let (content_type, encoding) = (header(CONTENT_TYPE), header(CONTENT_ENCODING));
+        let (content_type, encoding) = (content_type.unwrap_or_default().to_owned(), encoding.unwrap_or_default().to_owned());
+        let location = header(LOCATION).map(|to| response.url().join(to).map_or_else(|_| to.to_owned(), String::from));
+        let named = http::retry_after(response.headers(), SystemTime::now());
+        let is_framed = http::is_framed(&response) || status == StatusCode::NO_CONTENT;
         let mut body = Vec::new();
         let read = response.take(LONGEST_BODY).read_to_end(&mut body);
         ReplyBody {
             status,
             content_type,
+            encoding,
+            location,
             named,
             body,
+            is_framed,
             cut: read.err().map(|error| http::cause(&error)),
             secret: self.key.as_ref().map(|key| key.key.clone()),
         }
     }
 
-    /// Why the server refuses access, with what to do. Without the body of the answer: some servers repeat a part of the key.
-    fn access_refused(&self) -> String {
+    /// Why the server refuses access, with what to do. What it `said` is left out where a key is set: some servers repeat a part of it.
+    fn access_refused(&self, said: &str) -> String {
+        let hint = "it requires a key: name the environment variable that holds it, `api_key_env = \"…\"`";
         match &self.key {
             Some(ApiKey { variable, .. }) => format!("it refuses the key in `{variable}`"),
-            None => "it requires a key: name the environment variable that holds it, `api_key_env = \"…\"`".to_owned(),
+            None if said.contains(char::is_alphanumeric) => format!("{said} (if {hint})"),
+            None => hint.to_owned(),
         }
     }
 
@@ -196,13 +212,14 @@ impl Work {
 
     /// Sends one request, again after a failure that may pass. `None` when it is to stop.
     fn request(&self, at: usize, request: &CompletionRequest, news: &Sender<News>) -> Option<News> {
-        let address = self.server.address("completions");
+        let address = self.server.address(COMPLETIONS);
         let body = self.server.request_body(request);
         let patience = match self.is_suspected.load(Ordering::Relaxed) {
             true => self.server.patience / SHORT_PATIENCE,
             false => self.server.patience,
         };
         let mut retries = Retries::new(patience, u64::from(std::process::id()) << 32 | at as u64);
+        let mut unreadable = 0;
         loop {
             let mut stop = || self.stop.load(Ordering::Relaxed);
             if stop() {
@@ -217,13 +234,20 @@ impl Work {
                     });
                 }
                 Reply::Refused(why) => return Some(News::Refused { at, why }),
-                Reply::Denied(status) => {
-                    let why = self.server.access_refused();
-                    return Some(News::Failed(failed(format!("{address} answers {status}: {why}"))));
-                }
+                Reply::Denied { status, said } => return Some(self.denied(at, &address, status, &said)),
                 Reply::Wrong(why) => return Some(News::Failed(failed(format!("{address} answers {why}")))),
                 Reply::Unreachable(why) => return Some(News::Failed(failed(format!("cannot reach {address}: {why}")))),
                 Reply::Passing { cause, named } => (cause, named),
+                Reply::Unreadable(cause) => {
+                    unreadable += 1;
+                    if unreadable >= MAX_UNREADABLE {
+                        return Some(News::GivenUp {
+                            failing: retries.failing_for(Instant::now()),
+                            why: format!("{address} failed {MAX_UNREADABLE} times: {cause}"),
+                        });
+                    }
+                    (cause, None)
+                }
             };
             let now = Instant::now();
             let pause = match retries.failed(now, named) {
@@ -265,9 +289,27 @@ impl Work {
         }
     }
 
-    /// Some servers answer with the model that they serve, whichever one is requested.
+    /// The server does not let the user in, or refuses this request so: a 403 may be either.
+    fn denied(&self, at: usize, address: &str, status: StatusCode, said: &str) -> News {
+        let error = failed(format!("{address} answers {status}: {}", self.server.access_refused(said)));
+        if status != StatusCode::FORBIDDEN {
+            return News::Failed(error);
+        }
+        let why = if said.is_empty() {
+            status.to_string()
+        } else {
+            format!("{status}: {said}")
+        };
+        News::Forbidden { at, why, error }
+    }
+
+    /// Whether a response is of the model that was asked for: some servers answer with the model that they serve, whichever it is, and
+    /// some add the date of its version.
     fn is_served(&self, model: &str) -> bool {
-        model.starts_with(&self.server.served) || model == self.id
+        model == self.id
+            || model
+                .strip_prefix(&self.server.served)
+                .is_some_and(|rest| rest.is_empty() || is_date(rest))
     }
 
     fn other_model(&self, address: &str, model: &str) -> StageError {
@@ -275,5 +317,55 @@ impl Work {
         failed(format!(
             "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
         ))
+    }
+}
+
+/// Whether this is the date of a version: `-2024-07-18`, `-20240718`, `-0718`.
+fn is_date(ending: &str) -> bool {
+    let shape: String = ending.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    if !["-0000-00-00", "-00000000", "-0000"].contains(&shape.as_str()) {
+        return false;
+    }
+    let digits: String = ending.chars().filter(char::is_ascii_digit).collect();
+    let (month, day) = digits.split_at(digits.len() - 2);
+    let month = month.get(month.len() - 2..).unwrap_or_default();
+    let is_in = |number: &str, last: u8| number.parse().is_ok_and(|number| (1..=last).contains(&number));
+    is_in(month, 12) && is_in(day, 31)
+}
+
+/// Follows a redirect, unless it would make a request for a completion one to read.
+fn redirected(attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    let is_kept = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let asked = attempt.previous().first().map(Url::path).unwrap_or_default();
+    if !is_kept && asked.ends_with(&format!("/{COMPLETIONS}")) {
+        return attempt.stop();
+    }
+    Policy::default().redirect(attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_versions_are_known() {
+        for ending in ["-2024-07-18", "-20240718", "-0718", "-1231"] {
+            assert!(is_date(ending), "{ending}");
+        }
+        for ending in [
+            "",
+            "-",
+            "istral-7b",
+            "-7b",
+            "-2024",
+            "-0732",
+            "-2024-7-18",
+            "0718",
+            "-0718-q4",
+            "-071",
+            "-１２３１",
+        ] {
+            assert!(!is_date(ending), "{ending}");
+        }
     }
 }

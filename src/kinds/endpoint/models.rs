@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::Endpoint;
-use super::reply::{self, ReplyBody};
+use super::body::ReplyBody;
+use super::reply;
 use lab::http::{self, Retries, WaitNotice, clean};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -16,17 +17,29 @@ use lab::stage::{StageContext, StageError};
 /// The longest pause between two looks at whether the server has loaded its model.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-#[derive(Deserialize)]
-struct ModelList {
-    data: Vec<ServedModel>,
+/// A model in the list of a server.
+struct ServedModel<'a> {
+    /// Its name, then other ones from servers that support them (llama.cpp).
+    names: Vec<&'a str>,
 }
 
-#[derive(Deserialize)]
-struct ServedModel {
-    id: String,
-    /// Other names, from servers that support them (llama.cpp).
-    #[serde(default)]
-    aliases: Vec<String>,
+/// The models that a server lists, in a table as OpenAI does or as a bare list; `None` if it is no list of models.
+fn models(list: &Value) -> Option<Vec<ServedModel<'_>>> {
+    let models = match list.get("data") {
+        // No model yet.
+        Some(Value::Null) => return Some(Vec::new()),
+        Some(models) => models.as_array()?,
+        None => list.as_array()?,
+    };
+    let model = |model| {
+        let id = Value::get(model, "id").and_then(Value::as_str);
+        let aliases = model.get("aliases").and_then(Value::as_array);
+        let aliases = aliases.into_iter().flatten().filter_map(Value::as_str);
+        ServedModel {
+            names: id.into_iter().chain(aliases).collect(),
+        }
+    };
+    Some(models.iter().map(model).collect())
 }
 
 impl Endpoint {
@@ -47,7 +60,10 @@ impl Endpoint {
             let (cause, named) = match response {
                 Ok((list, _)) if http::is_temporary(list.status) => (said(&list), list.named),
                 Ok((ReplyBody { cut: Some(cut), .. }, _)) => (clean(&cut), None),
-                Ok((list, url)) => return self.find_model(&address, &list, &url),
+                Ok((list, url)) => match self.find_model(&address, &list, &url)? {
+                    Some(id) => return Ok(id),
+                    None => ("it lists no models".to_owned(), None),
+                },
                 Err(reply::Reply::Passing { cause, named }) => (cause, named),
                 Err(reply::Reply::Unreachable(cause)) => return Err(failed(format!("cannot reach {address}: {cause}"))),
                 Err(other) => return Err(failed(format!("cannot reach {address}: {other:?}"))),
@@ -64,26 +80,30 @@ impl Endpoint {
         }
     }
 
-    /// The model's id in the list that the server sent.
-    fn find_model(&self, address: &str, list: &ReplyBody, url: &str) -> Result<String, StageError> {
+    /// The model's id in the list that the server sent; `None` if there are no models in it, as there may be none while the server loads.
+    fn find_model(&self, address: &str, list: &ReplyBody, url: &str) -> Result<Option<String>, StageError> {
         let status = list.status;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(failed(format!("{address} answers {status}: {}", self.access_refused())));
+            let refused = self.access_refused(&list.words());
+            return Err(failed(format!("{address} answers {status}: {refused}")));
         }
-        let models = serde_json::from_slice::<ModelList>(&list.body).map_err(|_| {
+        let json = list.json();
+        let Some(models) = json.as_ref().and_then(models) else {
             let redirected = if url == address {
                 String::new()
             } else {
                 format!(" (redirected to {})", clean(url))
             };
             let said = said(list);
-            failed(format!("{address}{redirected} answers without a list of models: {said}"))
-        })?;
-        let is_served = |model: &&ServedModel| model.id == self.served || model.aliases.contains(&self.served);
-        if let Some(model) = models.data.iter().find(is_served) {
-            return Ok(model.id.clone());
+            return Err(failed(format!("{address}{redirected} answers without a list of models: {said}")));
+        };
+        if models.is_empty() {
+            return Ok(None);
         }
-        let names: Vec<&str> = models.data.iter().map(|model| model.id.as_str()).collect();
+        if let Some(model) = models.iter().find(|model| model.names.contains(&self.served.as_str())) {
+            return Ok(model.names.first().map(|&id| id.to_owned()));
+        }
+        let names: Vec<&str> = models.iter().filter_map(|model| model.names.first().copied()).collect();
         Err(failed(format!(
             "{address} has no model `{}` (it serves: {})",
             self.served,
@@ -99,5 +119,37 @@ fn said(list: &ReplyBody) -> String {
         list.status.to_string()
     } else {
         format!("{}: {said}", list.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_all_servers_are_read() {
+        let read = |list: &str| {
+            let list: Value = serde_json::from_str(list).unwrap();
+            let models = models(&list)?;
+            Some(models.iter().map(|model| model.names.join("|")).collect::<Vec<_>>().join(" "))
+        };
+        let lists = [
+            r#"{"data": [{"id": "a", "aliases": ["b", "c"]}, {"id": "d"}]}"#,
+            r#"{"data": [{"id": "a", "aliases": null}, {"id": null, "aliases": ["b"]}, {"object": "model"}]}"#,
+            r#"[{"id": "a"}]"#,
+            r#"{"data": []}"#,
+            r#"{"data": null}"#,
+            r#"{"error": "loading"}"#,
+            r#"{"data": "a"}"#,
+        ];
+        insta::assert_snapshot!(lists.map(|list| format!("{:?}", read(list))).join("\n"), @r#"
+        Some("a|b|c d")
+        Some("a b ")
+        Some("a")
+        Some("")
+        Some("")
+        None
+        None
+        "#);
     }
 }

@@ -5,30 +5,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use lab::http::{self, clean, what_it_says};
-
-/// A response, read as far as it came.
-pub(super) struct ReplyBody {
-    pub(super) status: StatusCode,
-    pub(super) content_type: String,
-    /// The pause that the server asks for.
-    pub(super) named: Option<Duration>,
-    pub(super) body: Vec<u8>,
-    /// Why the body ended before its end.
-    pub(super) cut: Option<String>,
-    /// The user's key, which some servers repeat.
-    pub(super) secret: Option<String>,
-}
-
-impl ReplyBody {
-    /// What the server says of a failure, without the key.
-    pub(super) fn words(&self) -> String {
-        match &self.secret {
-            Some(secret) => what_it_says(String::from_utf8_lossy(&self.body).replace(secret, "…").as_bytes()),
-            None => what_it_says(&self.body),
-        }
-    }
-}
+use super::body::ReplyBody;
+use lab::http::{self, clean};
 
 /// The meaning of a response.
 #[derive(Debug, PartialEq)]
@@ -42,9 +20,11 @@ pub(super) enum Reply {
     /// The server does not answer this request, and may answer others: a prompt that is too long, a content filter.
     Refused(String),
     /// The server does not let the user in.
-    Denied(StatusCode),
+    Denied { status: StatusCode, said: String },
     /// It may answer the same request later.
     Passing { cause: String, named: Option<Duration> },
+    /// All of it came, and it cannot be read: the same request would hardly bring another answer.
+    Unreadable(String),
     /// It is no server of this kind, or has no such model: it would answer no other request either.
     Wrong(String),
     /// There is no such server.
@@ -65,24 +45,42 @@ pub(super) fn no_response(error: &reqwest::Error) -> Reply {
 pub(super) fn read(reply: &ReplyBody) -> Reply {
     let ReplyBody { status, named, .. } = *reply;
     if !status.is_success() {
+        if let Some(location) = reply.location.as_ref().filter(|_| status.is_redirection()) {
+            // Followed, it would become a request to read.
+            return Reply::Wrong(format!("{status}: it sends the request on to {}", clean(location)));
+        }
         return error(status, &reply.words(), named);
     }
     let passing = |cause: String| Reply::Passing { cause, named };
     if let Some(cut) = &reply.cut {
         return passing(format!("the answer is incomplete: {}", clean(cut)));
     }
-    let Ok(answer) = serde_json::from_slice::<Value>(&reply.body) else {
-        let said = reply.words();
+    let Some(answer) = reply.json() else {
         if http::is_page(&reply.content_type, &reply.body) {
-            return Reply::Wrong(format!("{status} with a web page in place of a completion: {said}"));
+            return Reply::Wrong(format!("{status} with a web page in place of a completion: {}", reply.words()));
         }
-        return passing(format!("the answer is no JSON, or incomplete: {said}"));
+        let why = reply.unreadable();
+        return if reply.is_framed { Reply::Unreadable(why) } else { passing(why) };
     };
     completion(&answer).unwrap_or_else(|| no_completion(reply, &answer))
 }
 
+/// Whether an answer has an error in it: a text beside it is what was written until then, and no completion.
+fn has_error(answer: &Value) -> bool {
+    let mut errors = ["/error", "/choices/0/error"].iter().filter_map(|place| answer.pointer(place));
+    errors.any(|error| !error.is_null())
+}
+
+/// Why the completion ended, in the words of the server: `stop`, `length`, …
+fn finish_reason(answer: &Value) -> Option<&str> {
+    answer.pointer("/choices/0/finish_reason")?.as_str()
+}
+
 /// The completion in an answer, if there is one.
 fn completion(answer: &Value) -> Option<Reply> {
+    if has_error(answer) || matches!(finish_reason(answer), Some("error" | "content_filter")) {
+        return None;
+    }
     let text = answer.pointer("/choices/0/text")?.as_str()?.to_owned();
     let Some(tokens) = answer.pointer("/usage/completion_tokens").and_then(Value::as_u64) else {
         return Some(Reply::Wrong(
@@ -100,11 +98,13 @@ fn completion(answer: &Value) -> Option<Reply> {
 fn no_completion(reply: &ReplyBody, answer: &Value) -> Reply {
     let ReplyBody { status, named, .. } = *reply;
     let said = reply.words();
-    let reason = answer.pointer("/choices/0/finish_reason").and_then(Value::as_str);
-    if let Some(reason) = reason {
-        return Reply::Refused(format!("{status} without a text: the answer ended with `{}`", clean(reason)));
+    let (reason, has_error) = (finish_reason(answer), has_error(answer));
+    let ended = |reason: &str| format!("{status} without a text: the answer ended with `{}`", clean(reason));
+    if reason == Some("content_filter") {
+        return Reply::Refused(ended("content_filter"));
     }
-    let code = ["/error/code", "/error/status", "/code", "/status"].iter().find_map(|place| {
+    let places = ["/error/code", "/error/status", "/choices/0/error/code", "/code", "/status"];
+    let code = places.iter().find_map(|place| {
         let code = answer.pointer(place)?;
         let code = code.as_u64().or_else(|| code.as_str()?.parse().ok())?;
         let status = StatusCode::from_u16(u16::try_from(code).ok()?).ok()?;
@@ -113,11 +113,28 @@ fn no_completion(reply: &ReplyBody, answer: &Value) -> Reply {
     if let Some(code) = code {
         return error(code, &said, named);
     }
-    let kind = ["/error/type", "/error/code", "/type"];
+    let kind = [
+        "/error/type",
+        "/error/code",
+        "/choices/0/error/type",
+        "/choices/0/error/code",
+        "/type",
+    ];
     let kind = kind.iter().find_map(|place| answer.pointer(place)?.as_str()).unwrap_or_default();
     let passes = ["rate_limit", "overloaded", "server_error", "unavailable", "timeout"];
     if passes.iter().any(|word| kind.to_lowercase().contains(word)) {
         return Reply::Passing { cause: said, named };
+    }
+    match reason.filter(|_| !has_error) {
+        // The server failed while it wrote.
+        Some("error") => {
+            return Reply::Passing {
+                cause: ended("error"),
+                named,
+            };
+        }
+        Some(reason) => return Reply::Refused(ended(reason)),
+        None => {}
     }
     Reply::Refused(format!("{status} without a completion: {said}"))
 }
@@ -131,7 +148,10 @@ fn error(status: StatusCode, said: &str, named: Option<Duration>) -> Reply {
     };
     match status.as_u16() {
         _ if http::is_temporary(status) => Reply::Passing { cause, named },
-        401 | 403 => Reply::Denied(status),
+        401 | 403 => Reply::Denied {
+            status,
+            said: said.to_owned(),
+        },
         // Nothing to pay with, no such path or model, another method: it is the same for every request.
         402 | 404..=407 | 410 | 411 | 415 | 421 | 426 => Reply::Wrong(cause),
         _ if status.is_client_error() => Reply::Refused(cause),
@@ -141,17 +161,18 @@ fn error(status: StatusCode, said: &str, named: Option<Duration>) -> Reply {
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::tests::whole;
     use super::*;
 
     fn reply(status: u16, content_type: &str, body: &str) -> Reply {
-        read(&ReplyBody {
-            secret: None,
-            status: StatusCode::from_u16(status).unwrap(),
-            content_type: content_type.to_owned(),
-            named: None,
-            body: body.as_bytes().to_owned(),
-            cut: None,
-        })
+        read(&whole(status, content_type, body))
+    }
+
+    fn line(reply: &Reply) -> String {
+        match reply {
+            Reply::Passing { cause, .. } => format!("passing: {cause}"),
+            other => format!("{other:?}"),
+        }
     }
 
     #[test]
@@ -197,14 +218,7 @@ mod tests {
             reply(200, "", r#"{"choices": [{"text": "a"}]}"#),
             reply(401, "", "who are you?"),
         ];
-        let lines: Vec<String> = replies
-            .iter()
-            .map(|reply| match reply {
-                Reply::Passing { cause, .. } => format!("passing: {cause}"),
-                other => format!("{other:?}"),
-            })
-            .collect();
-        insta::assert_snapshot!(lines.join("\n"), @r#"
+        insta::assert_snapshot!(replies.each_ref().map(line).join("\n"), @r#"
         Refused("400 Bad Request: maximum context length is 2048 tokens")
         Refused("413 Payload Too Large")
         Refused("422 Unprocessable Entity: the content filter")
@@ -216,8 +230,8 @@ mod tests {
         passing: 502 Bad Gateway: no provider
         passing: 429 Too Many Requests: slow down
         passing: busy
-        passing: the answer is no JSON, or incomplete: {"choices": [{"te
-        passing: the answer is no JSON, or incomplete: 
+        Unreadable("the answer is no JSON: {\"choices\": [{\"te")
+        Unreadable("the answer is no JSON: it is empty")
         passing: 408 Request Timeout
         passing: 409 Conflict: loading
         passing: 425 Too Early
@@ -229,36 +243,73 @@ mod tests {
         Wrong("200 OK with a web page in place of a completion: Please log in")
         Wrong("200 OK with a web page in place of a completion: Login")
         Wrong("without `usage.completion_tokens`, which a completion must have")
-        Denied(401)
+        Denied { status: 401, said: "who are you?" }
+        "#);
+    }
+
+    #[test]
+    fn a_text_beside_an_error_is_no_completion() {
+        let usage = r#""usage": {"completion_tokens": 7}"#;
+        let replies = [
+            r#""error": {"code": 502, "message": "no provider"}, "choices": [{"text": ""}]"#,
+            r#""choices": [{"text": "half an", "finish_reason": "error", "error": {"code": 502, "message": "gone"}}]"#,
+            r#""choices": [{"text": "half an", "error": {"type": "overloaded_error", "message": "busy"}}]"#,
+            r#""choices": [{"text": "half an", "finish_reason": "stop", "error": {"message": "flagged"}}]"#,
+            r#""choices": [{"text": "half an", "finish_reason": "error"}]"#,
+            r#""choices": [{"text": "", "finish_reason": "content_filter"}]"#,
+            r#""error": null, "choices": [{"text": "all", "finish_reason": "stop", "error": null}]"#,
+        ]
+        .map(|fields| line(&reply(200, "", &format!("{{{fields}, {usage}}}"))));
+        insta::assert_snapshot!(replies.join("\n"), @r#"
+        passing: 502 Bad Gateway: no provider
+        passing: 502 Bad Gateway: gone
+        passing: busy
+        Refused("200 OK without a completion: flagged")
+        passing: 200 OK without a text: the answer ended with `error`
+        Refused("200 OK without a text: the answer ended with `content_filter`")
+        Completion { model: None, text: "all", tokens: 7 }
+        "#);
+    }
+
+    #[test]
+    fn what_came_whole_and_cannot_be_read_is_named() {
+        let well = r#"{"choices": [{"text": "a"}], "usage": {"completion_tokens": 7}}"#;
+        let replies = [
+            reply(200, "", &format!("\u{feff}{well}")),
+            reply(200, "", &well.replace("\"a\"", r#""a \ud83d \ud83d\ude00 \\ud83d \ude00""#)),
+            reply(200, "text/event-stream; charset=utf-8", &format!("data: {well}")),
+            read(&ReplyBody {
+                encoding: "gzip".to_owned(),
+                ..whole(200, "", "\u{1f}")
+            }),
+            read(&ReplyBody {
+                is_framed: false,
+                ..whole(200, "", "{")
+            }),
+            read(&ReplyBody {
+                location: Some("http://other/login".to_owned()),
+                ..whole(302, "", "")
+            }),
+        ];
+        insta::assert_snapshot!(replies.each_ref().map(line).join("\n"), @r#"
+        Completion { model: None, text: "a", tokens: 7 }
+        Completion { model: None, text: "a � 😀 \\ud83d �", tokens: 7 }
+        Unreadable("the answer is a stream of events (`text/event-stream`), which was not asked for")
+        Unreadable("the answer is packed (`Content-Encoding: gzip`), which was not asked for")
+        passing: the answer is no JSON, or incomplete: {
+        Wrong("302 Found: it sends the request on to http://other/login")
         "#);
     }
 
     #[test]
     fn a_body_that_was_cut_passes_though_it_might_be_read() {
         let reply = read(&ReplyBody {
-            secret: None,
-            status: StatusCode::OK,
-            content_type: String::new(),
             named: Some(Duration::from_secs(3)),
-            body: br#"{"choices": [{"text": ""}], "usage": {"completion_tokens": 7}}"#.to_vec(),
             cut: Some("the connection ended".to_owned()),
+            ..whole(200, "", r#"{"choices": [{"text": ""}], "usage": {"completion_tokens": 7}}"#)
         });
         let cause = "the answer is incomplete: the connection ended".to_owned();
         let named = Some(Duration::from_secs(3));
         assert_eq!(reply, Reply::Passing { cause, named });
-    }
-    #[test]
-    fn the_key_is_hidden_even_where_the_words_are_cut() {
-        let mut reply = ReplyBody {
-            status: StatusCode::BAD_REQUEST,
-            content_type: String::new(),
-            named: None,
-            body: format!("{}hush-hush", "x".repeat(296)).into_bytes(),
-            cut: None,
-            secret: None,
-        };
-        assert!(reply.words().ends_with("hush…"));
-        reply.secret = Some("hush-hush".to_owned());
-        assert_eq!(reply.words(), format!("{}…", "x".repeat(296)));
     }
 }

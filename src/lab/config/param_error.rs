@@ -22,6 +22,9 @@ pub enum ParamProblem {
     /// The message of a check.
     #[error("{0}")]
     Message(String),
+    /// The message of a check whose value may hold a secret: no line of the file is shown.
+    #[error("{0}")]
+    Secret(String),
     #[error("no field `{name}` ({})", known(fields.iter().copied()))]
     UnknownField { name: String, fields: Vec<&'static str> },
     /// A text that is none of the names which the param may have.
@@ -43,6 +46,11 @@ impl ParamError {
     /// An error of the value as a whole.
     pub fn whole(message: impl Into<String>) -> Self {
         ParamProblem::Message(message.into()).into()
+    }
+
+    /// An error of a value that may hold a secret, which is not shown.
+    pub fn secret(message: impl Into<String>) -> Self {
+        ParamProblem::Secret(message.into()).into()
     }
 
     /// An error of one param.
@@ -99,6 +107,7 @@ impl ParamError {
                 Diagnostic::new(message).at(at_value())
             }
             ParamProblem::Message(message) => Diagnostic::new(message.clone()).at(at_value()),
+            ParamProblem::Secret(message) => Diagnostic::new(format!("{whole}: {message}")),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What the headers of a response say of the bytes in its body.
 
-use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, TRANSFER_ENCODING};
-use reqwest::{StatusCode, Version};
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
 
 /// Which bytes of the file a body has.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,13 +54,6 @@ fn content_range(range: &str) -> Option<(u64, u64, u64)> {
     let number = |text: &str| text.trim().parse::<u64>().ok();
     let (start, end, total) = (number(start)?, number(end)?, number(total)?);
     (start <= end && end < total).then_some((start, end, total))
-}
-
-/// Whether the response says where its body ends. Where it does not, the body ends with the connection, which may be cut.
-pub(super) fn is_framed(response: &Response) -> bool {
-    let headers = response.headers();
-    let chunked = text(headers, &TRANSFER_ENCODING).is_some_and(|encoding| encoding.to_ascii_lowercase().contains("chunked"));
-    response.version() >= Version::HTTP_2 || headers.contains_key(CONTENT_LENGTH) || chunked
 }
 
 /// The ETag, if it is one by which parts of a file can be put together.

@@ -119,9 +119,10 @@ impl Downloader {
     }
 
     /// Downloads a short text, such as the hub's description of a repository.
-    pub(super) fn get_text(&self, address: &str, token: Option<&str>, stop: &mut dyn FnMut() -> bool) -> Result<String, DownloadError> {
-        let mut retries = self.retries();
+    pub(super) fn get_text(&self, address: &str, token: Option<&str>, progress: &mut Progress<'_>) -> Result<String, DownloadError> {
+        let (mut retries, mut notice, state) = (self.retries(), WaitNotice::default(), DownloadState::default());
         loop {
+            let stop = &mut || !progress(state);
             let (cause, named) = match send(authorised(self.client.get(address), token), stop)? {
                 Ok(response) if response.status().is_success() => match http::unless_stopped(|| text(response), stop) {
                     None => return Err(DownloadError::Stopped),
@@ -129,15 +130,17 @@ impl Downloader {
                     Some(Err(error)) => (cause(&error), None),
                 },
                 Ok(response) if !http::is_temporary(response.status()) => return Err(refusal(address, response, stop)),
-                Ok(response) => (
-                    format!("it answers {}", response.status()),
-                    http::retry_after(response.headers(), SystemTime::now()),
-                ),
+                Ok(response) => {
+                    let named = http::retry_after(response.headers(), SystemTime::now());
+                    (format!("it answers {}", said(response, stop)?), named)
+                }
                 Err(error) if !http::is_temporary_error(&error) => return Err(unreachable(address, &error)),
                 Err(error) => (cause(&error), None),
             };
-            let pause = retries.failed(Instant::now(), named).map_err(given_up(address, &cause))?;
-            if !http::pause(pause, stop) {
+            let now = Instant::now();
+            let pause = retries.failed(now, named).map_err(given_up(address, &cause))?;
+            let words = notice.words(&format!("{address} ({cause})"), retries.failing_for(now), pause);
+            if words.is_some_and(|words| !tell(&words, state, progress)) || !http::pause(pause, &mut || !progress(state)) {
                 return Err(DownloadError::Stopped);
             }
         }
@@ -155,7 +158,15 @@ impl Downloader {
                     let digest = hash::file(part.path()).map_err(part::cannot_write(part.path()))?;
                     if unframed.is_same(digest) {
                         let words = "its server does not tell how long the file is; it came twice with the same bytes, and may yet be cut";
-                        tell(words, DownloadState::default(), progress);
+                        let done = part.length();
+                        tell(
+                            words,
+                            DownloadState {
+                                done,
+                                ..DownloadState::default()
+                            },
+                            progress,
+                        );
                         return finish(order, &part, &content_type);
                     }
                     if unframed.count < MAX_UNFRAMED {
@@ -236,7 +247,7 @@ impl Downloader {
             }
         };
         part.begin(etag.as_deref())?;
-        let (is_framed, content_type) = (answer::is_framed(&response), answer::content_type(response.headers()));
+        let (is_framed, content_type) = (http::is_framed(&response), answer::content_type(response.headers()));
         match part.receive(response, start, &mut |done| progress(state(done, total)))? {
             Received::Cut { have, cause } => Ok(interrupted(have, cause, None)),
             Received::ToTheEnd { have } => match total {

@@ -6,6 +6,7 @@
 //! | file | part |
 //! |---|---|
 //! | `file` | downloads one file: requests, retries |
+//! | `commit` | the commit of a repository that all files of a source are of |
 //! | `answer` | which bytes of the file a response has |
 //! | `part` | the bytes on the disk until the file is complete |
 //! | `disguise` | what servers send in place of a file |
@@ -13,6 +14,7 @@
 //! | `error` | why a source is not available |
 
 mod answer;
+mod commit;
 mod digest;
 mod disguise;
 mod doubt;
@@ -155,15 +157,6 @@ impl Supplier<'_> {
         digest::source_digest(source, &place, DigestAlgorithm::Sha256, self.store).map_err(SourceError::from)
     }
 
-    /// The current commit of the source's revision, if the hub tells before `stop` returns true.
-    pub fn commit(&self, source: &Source, stop: &mut dyn FnMut() -> bool) -> Option<String> {
-        let address = self.hub.revision_address(source).filter(|_| !self.offline)?;
-        let about = Downloader::new(self.patience).ok()?;
-        let about = about.get_text(&address, self.token(source), stop).ok()?;
-        let about: serde_json::Value = serde_json::from_str(&about).ok()?;
-        Some(about.get("sha")?.as_str()?.to_owned())
-    }
-
     /// The path of the source on this machine, if it is here.
     fn found(&self, source: &Source) -> Option<PathBuf> {
         let downloaded = || {
@@ -240,34 +233,42 @@ impl Supplier<'_> {
         let single = [SINGLE_FILE.to_owned()];
         let names = if source.files.is_empty() { &single[..] } else { &source.files };
         let mut last_heartbeat = Instant::now();
+        let mut report = |name: &str, DownloadState { done, total, notice }: DownloadState<'_>| {
+            if last_heartbeat.elapsed() >= HEARTBEAT_INTERVAL {
+                last_heartbeat = Instant::now();
+                lease.heartbeat();
+            }
+            progress(&DownloadProgress {
+                file: name,
+                done,
+                total,
+                notice,
+            })
+        };
+        let first = names.first().map(String::as_str).unwrap_or_default();
+        let fixed = self.fixed(source, is_complete, &downloader, &mut |state| report(first, state));
+        let fixed = fixed.map_err(|error| download_failed(source, error))?;
         for name in names.iter().filter(|name| is_complete || !folder.join(name).is_file()) {
             let file = Some(name.as_str()).filter(|_| !source.files.is_empty());
-            let (Some(address), path) = (self.hub.address(source, file), folder.join(name)) else {
+            let (Some(address), path) = (self.hub.address(&fixed, file), folder.join(name)) else {
                 return Err(missing(source));
             };
             let parent = path.parent().unwrap_or(&folder);
             std::fs::create_dir_all(parent).map_err(|cause| download_failed(source, DownloadError::Write { path: path.clone(), cause }))?;
-            let mut report = |state: DownloadState<'_>| {
-                if last_heartbeat.elapsed() >= HEARTBEAT_INTERVAL {
-                    last_heartbeat = Instant::now();
-                    lease.heartbeat();
-                }
-                let DownloadState { done, total, notice } = state;
-                progress(&DownloadProgress {
-                    file: name,
-                    done,
-                    total,
-                    notice,
-                })
-            };
             let order = Order {
                 address: &address,
                 token: self.token(source),
                 path: &path,
                 is_pinned: source.pin().is_some(),
             };
-            let fetched = downloader.download(&order, &mut report);
-            fetched.map_err(|error| download_failed(source, error))?;
+            let fetched = downloader.download(&order, &mut |state| report(name, state));
+            fetched.map_err(|error| {
+                if matches!(error, DownloadError::NotFound { .. }) {
+                    // The commit of an earlier attempt may be gone.
+                    self.forget_commit(source);
+                }
+                download_failed(source, error)
+            })?;
         }
         Ok(if source.files.is_empty() {
             folder.join(SINGLE_FILE)

@@ -192,6 +192,18 @@ fn a_body_that_ends_early_is_found_out() {
 }
 
 #[test]
+fn the_size_of_a_body_without_a_length_is_told() {
+    let server = Server::start(|_, _| reply("200 OK", "", LINES));
+    let (place, mut last) = (Place::new(), 0);
+    let supplied = place.supplier(20).supply(&source(&server), &mut |progress| {
+        last = progress.done;
+        true
+    });
+    assert!(supplied.is_ok());
+    assert_eq!(last, LINES.len() as u64);
+}
+
+#[test]
 fn a_file_of_another_length_each_time_is_given_up() {
     let server = Server::start(|number, _| reply("200 OK", "", &"x\n".repeat(number + 1)));
     assert_eq!(

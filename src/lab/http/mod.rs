@@ -13,7 +13,9 @@ mod words;
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::Version;
+use reqwest::blocking::{Client, ClientBuilder, Response};
+use reqwest::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
 pub use retry::{GivenUp, Retries, is_temporary, is_temporary_error, retry_after};
 pub use stop::{WaitNotice, pause, unless_stopped};
@@ -35,6 +37,14 @@ pub fn client(timeout: Duration) -> ClientBuilder {
         .timeout(timeout)
         .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether the response says where its body ends. Where it does not, the body ends with the connection, which may be cut.
+pub fn is_framed(response: &Response) -> bool {
+    let headers = response.headers();
+    let encoding = headers.get(TRANSFER_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    let is_chunked = encoding.is_some_and(|encoding| encoding.to_ascii_lowercase().contains("chunked"));
+    response.version() >= Version::HTTP_2 || headers.contains_key(CONTENT_LENGTH) || is_chunked
 }
 
 /// The innermost cause of an error: the one that a user can do something about.

@@ -6,11 +6,12 @@ use serde_json::Value;
 const LONGEST: usize = 300;
 
 /// Where APIs put the message of an error, the most telling place first.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "/error/message",
     "/error/detail",
     "/error/msg",
     "/error",
+    "/choices/0/error/message",
     "/errors/0/message",
     "/errors/0/detail",
     "/message",
@@ -22,6 +23,7 @@ const PLACES: [&str; 10] = [
 /// The message in the body of a response: of JSON the field that has it, of a web page its title or text, else the text; in one line,
 /// without control characters, and cut if it is long. Empty if the body is.
 pub fn what_it_says(body: &[u8]) -> String {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = String::from_utf8_lossy(body);
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         let is_page = is_page("", body) || text.trim_start().starts_with('<');
@@ -126,6 +128,7 @@ mod tests {
             r#"{"detail": [{"loc": ["body"], "msg": "field required"}]}"#,
             r#"{"errors": [{"message": "first"}, {"message": "second"}]}"#,
             r#"{"error": {"code": 7}}"#,
+            r#"{"choices": [{"text": "half", "error": {"message": "gone"}}]}"#,
             r#""just a text""#,
             "bad gateway\n",
             "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>",
@@ -141,6 +144,7 @@ mod tests {
         field required
         first
         {"error":{"code":7}}
+        gone
         just a text
         bad gateway
         502 Bad Gateway

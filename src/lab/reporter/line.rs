@@ -158,8 +158,9 @@ impl RunLine<'_> {
                 bytes: size, seconds, pin, ..
             } => {
                 let size = format!("{} in {}", bytes(*size), duration(*seconds));
-                match pin.and_then(|pin| pin.split_once(':')) {
-                    Some((algorithm, digest)) => format!("{size}; to pin it: {algorithm} = \"{digest}\" (`runner pin FILE` writes it)"),
+                // Its digest is not shown: no stage has read it yet.
+                match pin {
+                    Some(_) => format!("{size}; `runner pin FILE` pins it when a stage has read it"),
                     None => size,
                 }
             }

@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 use crate::config::ParamError;
 use crate::hash::Digest;
@@ -188,13 +189,7 @@ impl Source {
         if self.path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
             return wrong("path", format!("the path of source `{name}` is empty"));
         }
-        if let Some(url) = self
-            .url
-            .as_ref()
-            .filter(|url| !(url.starts_with("https://") || url.starts_with("http://")))
-        {
-            return wrong("url", format!("`{url}` is no address: it begins with `https://`"));
-        }
+        self.check_url()?;
         if let Some(hub) = &self.hub {
             let parts: Vec<&str> = hub.split('/').collect();
             if parts.len() > 2 || !parts.iter().all(|part| is_name(part)) {
@@ -225,6 +220,25 @@ impl Source {
             if let Some(digest) = digest.as_ref().filter(|digest| !is_digest(digest)) {
                 return wrong(field, format!("`{digest}` is no digest (64 hexadecimal digits)"));
             }
+        }
+        Ok(())
+    }
+
+    fn check_url(&self) -> Result<(), ParamError> {
+        let Some(url) = &self.url else { return Ok(()) };
+        let is_address = url.starts_with("https://") || url.starts_with("http://");
+        let has_name = match Url::parse(url) {
+            Ok(url) if is_address => !url.username().is_empty() || url.password().is_some(),
+            _ => url.contains('@'),
+        };
+        if has_name {
+            let name = &self.name;
+            return Err(ParamError::secret(format!(
+                "the address of source `{name}` must not hold a name or a password: download such a file yourself, and give its `path`"
+            )));
+        }
+        if !is_address {
+            return Err(ParamError::new("url", format!("`{url}` is no address: it begins with `https://`")));
         }
         Ok(())
     }
@@ -266,6 +280,8 @@ mod tests {
             "",
             "path = 'x'\nurl = 'https://a.org/x'",
             "url = 'ftp://a.org/x'",
+            "url = 'https://user:hush@a.org/x'",
+            "url = 'ftp://hush@a.org/x'",
             "hub = 'openai/../x'\nfiles = 'a'",
             "hub = 'openai/gsm8k'",
             "hub = 'openai/gsm8k'\nfiles = ['../a']",
@@ -284,6 +300,8 @@ mod tests {
         source `` says no place: give `path`, `url` or `hub`
         source `` has several places: give one of `path`, `url` and `hub`
         `ftp://a.org/x` is no address: it begins with `https://`
+        the address of source `` must not hold a name or a password: download such a file yourself, and give its `path`
+        the address of source `` must not hold a name or a password: download such a file yourself, and give its `path`
         `openai/../x` is no repository: write `owner/name`
         source `` does not say which `files` of the repository
         `../a` is no file within the source

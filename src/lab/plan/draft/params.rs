@@ -39,7 +39,12 @@ impl DraftReader<'_, '_> {
         let mut next = Some(error);
         while let Some(error) = next {
             let field = error.path.first().cloned();
-            let ours = matches!(&error.problem, ParamProblem::MissingField(name) if removed.contains(name));
+            let ours = match &error.problem {
+                ParamProblem::MissingField(name) => removed.contains(name),
+                // That another field needs it, or does not fit what stands in its place.
+                ParamProblem::Message(message) => removed.iter().any(|name| message.contains(&format!("`{name}`"))),
+                _ => false,
+            };
             if !ours {
                 let found = error.diagnostic(&params, &whole, &others);
                 let advised = self.advise(found, kind, field.as_deref().unwrap_or_default(), &params);
