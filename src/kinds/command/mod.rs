@@ -180,7 +180,7 @@ impl Stage for CommandStage {
             processes::adopt_descendants();
         }
         let scratch = Scratch::take(context)?;
-        let ended = self.run_in(&scratch.folder, context);
+        let ended = self.run_in(&scratch, context);
         if !matches!(ended, Err(RunError::StillRuns(_))) {
             scratch.release();
         }
@@ -217,7 +217,7 @@ impl CommandStage {
     }
 
     /// Runs the program in a scratch folder that nobody else uses.
-    fn run_in(&self, scratch: &Path, context: &StageContext<'_>) -> Result<(), RunError> {
+    fn run_in(&self, scratch: &Scratch, context: &StageContext<'_>) -> Result<(), RunError> {
         let place = WorkFolder::new(scratch)?;
         let in_place = self.in_place();
         let before = in_place.map(state);
