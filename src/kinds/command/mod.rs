@@ -14,12 +14,14 @@
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
+//! | `outputs` | makes what it wrote readable |
 //! | `progress` | what it tells of its progress |
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
 mod hint;
 mod inputs;
+mod outputs;
 mod program;
 mod progress;
 mod sandbox;
@@ -255,6 +257,8 @@ impl CommandStage {
             return Err(failed(self.failure(status, &sandbox, &place.folder)).into());
         }
         for (name, port) in &self.outputs {
+            // What is not there, or another user's, is said below.
+            let _ = outputs::open_to_user(&context.outputs.join(name));
             let checked = artifact::check_format(&context.outputs.join(name), *port);
             checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
@@ -291,6 +295,8 @@ impl CommandStage {
             ],
             inputs: &place.inputs,
             guarded,
+            // STORE/v1/scratch/KEY
+            store: context.scratch.ancestors().nth(2).unwrap_or(context.scratch),
             programs: program::places(&self.run, &search),
             search: search.folders(),
         };
