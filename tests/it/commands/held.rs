@@ -90,3 +90,23 @@ fn a_module_that_may_not_be_read_is_told_from_one_that_is_not_there() {
     assert!(said("reads").contains(advice));
     assert!(!said("writes").contains(advice));
 }
+
+#[test]
+fn settings_of_the_sandbox_that_mean_nothing_are_said_with_their_place() {
+    let lab = Lab::new(&starts("['true']"));
+    let said = |setting: &str| {
+        lab.write("runner.toml", &format!("[settings]\n{setting}\n"));
+        let out = lab.output("run x.toml --color never");
+        assert_eq!(out.status.code(), Some(2), "{setting}");
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let empty = said("writes = ['out', '']");
+    assert!(empty.contains("× an empty text in `writes` is no path"), "{empty}");
+    assert!(empty.contains("runner.toml:2:"), "{empty}");
+    let flag = said("sandbox = true");
+    assert!(
+        flag.contains("× `sandbox` must be \"writes\", \"reads\" or \"off\", not true"),
+        "{flag}"
+    );
+    assert!(flag.contains("runner.toml:2:11"), "{flag}");
+}
