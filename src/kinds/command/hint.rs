@@ -82,7 +82,6 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             path.ancestors().find(|path| path.exists()).unwrap_or(&path).display()
         ));
     }
-    // What was refused may not be named. What is named, and is no matter of the sandbox, was refused for another reason.
     if held == "reads" && refused.is_empty() && log.contains(NO_MODULE) {
         return Some(format!(
             "{}if the module is installed, its folder is not one that the program may read; start it with the `python` of its environment, \
@@ -90,6 +89,7 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             lists(held)
         ));
     }
+    // What was refused may not be named. What is named, and is no matter of the sandbox, was refused for another reason.
     let is_held = matches!(held, "writes" | "reads");
     (is_held && !refused.is_empty() && paths().next().is_none()).then(|| {
         format!(

@@ -146,7 +146,9 @@ impl Drop for InputFolder {
         // The files of the store keep the permissions that they had.
         let artifacts = self.ports.iter().flat_map(|port| &port.artifacts);
         for file in artifacts.flat_map(|artifact| &artifact.files) {
-            let (Some(mode), Ok(now)) = (file.before.mode, fs::symlink_metadata(&file.path)) else { continue };
+            let (Some(mode), Ok(now)) = (file.before.mode, fs::symlink_metadata(&file.path)) else {
+                continue;
+            };
             if now.is_file() && now.ino() == file.before.inode && now.mode() & 0o7777 != mode {
                 let _ = fs::set_permissions(&file.path, Permissions::from_mode(mode));
             }
@@ -228,7 +230,12 @@ fn bring_file(from: &Path, to: &Path, mode: u32, left: Option<&mut u64>) -> io::
             if link(from, to, mode).is_ok() {
                 return Ok(true);
             }
-            return copy(&mut source, &File::options().write(true).create(true).truncate(true).open(to)?, mode).map(|()| false);
+            return copy(
+                &mut source,
+                &File::options().write(true).create(true).truncate(true).open(to)?,
+                mode,
+            )
+            .map(|()| false);
         }
         *left -= bytes;
     }
@@ -316,6 +323,10 @@ mod tests {
             assert_eq!(artifact.is_unchanged(), !is_linked, "its mode is that of the store's file");
             fs::remove_file(&to).unwrap();
         }
-        assert_eq!(mode_of(&object, None).unwrap(), 0o555, "a file of a folder, or an executable artifact");
+        assert_eq!(
+            mode_of(&object, None).unwrap(),
+            0o555,
+            "a file of a folder, or an executable artifact"
+        );
     }
 }

@@ -92,11 +92,11 @@ impl Scratch {
                 Last::Here => end_processes_of(&last, &root, context)?,
                 Last::Unknown => false,
             };
-            if is_free && known == Last::Ended {
-                holder.folder.clone_from(&last.folder);
+            holder.folder = if known == Last::Ended {
+                last.folder.clone()
             } else {
-                holder.folder = PathBuf::from(format!("fresh-{}-{}-{}", holder.process, holder.began, holder.boot));
-            }
+                PathBuf::from(format!("fresh-{}-{}-{}", holder.process, holder.began, holder.boot))
+            };
             if is_free {
                 remove_short(&last.short, &root);
             }
@@ -212,18 +212,17 @@ fn remove_short(link: &Path, root: &Path) {
 /// Moves the checkpoints of an earlier holder to a new folder, and removes what else the holder has left.
 fn move_kept(from: &Path, to: &Path, root: &Path) -> Result<(), StageError> {
     fs::create_dir_all(to).map_err(failed)?;
-    match fs::rename(from.join(KEPT), to.join(KEPT)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let (from, to) = (from.join(KEPT), to.join(KEPT));
-            return Err(failed(format!("cannot move {} to {}: {error}", from.display(), to.display())));
-        }
-        // Without a folder there are no checkpoints.
-        _ => {}
+    let (old, new) = (from.join(KEPT), to.join(KEPT));
+    // Without such a folder there are no checkpoints.
+    if let Err(error) = fs::rename(&old, &new)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(failed(format!("cannot move {} to {}: {error}", old.display(), new.display())));
     }
     for part in [WORK, PRIVATE, INPUTS] {
         inputs::remove(&from.join(part));
     }
-    if from.starts_with(root) && from.strip_prefix(root).is_ok_and(|inside| inside.components().next().is_some()) {
+    if from.strip_prefix(root).is_ok_and(|inside| inside.components().next().is_some()) {
         inputs::remove(from);
     }
     Ok(())

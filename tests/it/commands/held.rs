@@ -32,7 +32,10 @@ fn sockets_can_be_made_in_the_folder_for_temporary_files() {
     );
     lab.summary("run x.toml", 0);
     let place = output(&lab, "x", "note");
-    assert!(std::fs::symlink_metadata(place.trim()).is_err(), "{place} is removed with the stage");
+    assert!(
+        std::fs::symlink_metadata(place.trim()).is_err(),
+        "{place} is removed with the stage"
+    );
 }
 
 #[test]

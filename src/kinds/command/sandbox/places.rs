@@ -56,7 +56,11 @@ pub(super) fn interpreters(folder: &Path) -> Vec<PathBuf> {
         let (name, value) = line.split_once('=')?;
         (name.trim() == "home").then(|| Path::new(value.trim()))
     });
-    found.extend(homes.filter(|home| home.is_absolute()).filter_map(|home| installation(&home.join("python"))));
+    found.extend(
+        homes
+            .filter(|home| home.is_absolute())
+            .filter_map(|home| installation(&home.join("python"))),
+    );
     found
 }
 
@@ -119,7 +123,11 @@ mod tests {
         }
         fs::write(place.join("null"), "").unwrap();
         std::os::unix::fs::symlink(place.join("shm"), place.join("link")).unwrap();
-        let guarded = [place.join("shm/store/v1/objects/ab"), place.join("shm/store/v1"), place.join("experiment")];
+        let guarded = [
+            place.join("shm/store/v1/objects/ab"),
+            place.join("shm/store/v1"),
+            place.join("experiment"),
+        ];
         let parts = |folder: &str| {
             let parts = open_parts(&place.join(folder), &guarded, &place.join("shm/store/v1"));
             let mut parts: Vec<String> = parts
