@@ -144,6 +144,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_has_no_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(start_of(&pipe), None);
+        assert!(!is_script(&pipe));
+    }
+
+    #[test]
     fn the_first_line_is_read_as_the_kernel_does() {
         let read = |text: &str| {
             let found = Shebang::of(text.as_bytes()).unwrap();
