@@ -2,7 +2,7 @@
 //!
 //! The worker is the sub-reaper of all that it starts: whatever detaches itself (`setsid`, a double fork, `nohup`) becomes its child when its
 //! own parent ends. So all is ended when the worker has no child left. Where the worker was killed, what is left of its program is known by
-//! the scratch folder in its environment.
+//! the scratch folder: it has it in its environment, or a file in it open, or works there.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -25,6 +25,8 @@ pub struct Process {
     parent: i32,
     /// When it began, in the kernel's ticks since the machine was started.
     pub began: u64,
+    /// Whether it belongs to a terminal, as what a person has started there. No program of a stage does.
+    has_terminal: bool,
     /// Whether it has ended, and its parent has not asked for its status yet.
     has_ended: bool,
 }
@@ -40,7 +42,8 @@ impl Process {
         Some(Self {
             id: Pid::from_raw(id)?,
             parent: parent.parse().ok()?,
-            began: fields.nth(17)?.parse().ok()?,
+            has_terminal: fields.nth(2)? != "0",
+            began: fields.nth(14)?.parse().ok()?,
             has_ended: matches!(state, "Z" | "X"),
         })
     }
@@ -128,12 +131,13 @@ fn all() -> impl Iterator<Item = Process> {
     entries.filter_map(|entry| Process::of(entry.file_name().to_str()?.parse().ok()?))
 }
 
-/// The processes that were started for the scratch folder `scratch`, or have a file in it open for writing, but for this one.
+/// The processes that were started for the scratch folder `scratch`, have a file in it open for writing, or work in it without a terminal,
+/// but for this one.
 fn users_of(scratch: &Path) -> Vec<Process> {
     let this = std::process::id().cast_signed();
     let others = all().filter(|process| process.id.as_raw_nonzero().get() != this && !process.has_ended);
     others
-        .filter(|process| was_started_for(process, scratch) || writes_below(process, scratch))
+        .filter(|process| was_started_for(process, scratch) || writes_below(process, scratch) || works_in(process, scratch))
         .collect()
 }
 
@@ -188,6 +192,30 @@ fn writes_below(process: &Process, folder: &Path) -> bool {
         })
 }
 
+/// Whether a process that no person has at a terminal is in the folder, or was told a path in it and is held by a sandbox: it may open files
+/// there at any time.
+fn works_in(process: &Process, folder: &Path) -> bool {
+    if process.has_terminal {
+        return false;
+    }
+    let place = format!("/proc/{}", process.id);
+    if fs::read_link(format!("{place}/cwd")).is_ok_and(|path| path.starts_with(folder)) {
+        return true;
+    }
+    let words = fs::read(format!("{place}/cmdline")).unwrap_or_default();
+    names(&words, folder) && fs::read_to_string(format!("{place}/status")).is_ok_and(|status| status.contains("NoNewPrivs:\t1"))
+}
+
+/// Whether the words of a process name the folder, or something in it.
+fn names(words: &[u8], folder: &Path) -> bool {
+    let folder = folder.as_os_str().as_bytes();
+    let is_end = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+    words
+        .windows(folder.len().max(1))
+        .enumerate()
+        .any(|(start, part)| part == folder && is_end(words.get(start + part.len())))
+}
+
 /// Whether a text like `/proc/<number>/fdinfo/<file>` tells of writing.
 fn is_open_for_writing(about: &str) -> bool {
     let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
@@ -229,6 +257,15 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_a_process_name_a_folder() {
+        let folder = Path::new("/s/scratch/ab12");
+        let named = |words: &[u8]| names(words, folder);
+        assert!(named(b"sh\0-c\0while :; do echo >> /s/scratch/ab12/kept/ckpt; done\0"));
+        assert!(named(b"tool\0--out=/s/scratch/ab12\0") && named(b"/s/scratch/ab12"));
+        assert!(!named(b"tool\0/s/scratch/ab123/kept\0") && !named(b"") && !named(b"tool\0/s/scratch"));
+    }
+
+    #[test]
     fn a_process_is_found_by_its_scratch_folder() {
         let folder = tempfile::tempdir().unwrap();
         let scratch = folder.path().join("key");
@@ -242,14 +279,20 @@ mod tests {
         let mut writer = start(std::process::Command::new("sleep").env_clear().stdout(writes));
         let reads = fs::File::open(scratch.join("log")).unwrap();
         let mut reader = start(std::process::Command::new("sleep").env_clear().stdin(reads));
+        // It has nothing of the stage but its folder.
+        let mut inside = start(std::process::Command::new("sleep").env_clear().current_dir(&scratch));
+        let has_terminal = Process::of(inside.id().cast_signed()).unwrap().has_terminal;
         let mut found: Vec<u32> = users_of(&scratch)
             .iter()
             .map(|process| process.id.as_raw_nonzero().get().cast_unsigned())
             .collect();
         found.sort_unstable();
         let mut expected = vec![ours.id(), writer.id()];
+        if !has_terminal {
+            expected.push(inside.id());
+        }
         expected.sort_unstable();
-        for child in [&mut ours, &mut theirs, &mut writer, &mut reader] {
+        for child in [&mut ours, &mut theirs, &mut writer, &mut reader, &mut inside] {
             child.kill().unwrap();
             child.wait().unwrap();
         }

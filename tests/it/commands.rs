@@ -9,6 +9,8 @@ use insta::assert_snapshot;
 
 use super::lab::{Lab, count};
 
+mod held;
+
 const EXPERIMENT: &str = r#"
 [params]
 factor = 2
@@ -456,14 +458,7 @@ fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
         lab.write("go.sh", &format!("{script}\ncat $RUNNER_SCRATCH/ckpt > $RUNNER_OUTPUT_NOTE\n"));
         let mut run = lab.start("run x.toml");
         assert!(in_time(|| scratch(&lab, "ckpt").is_some()));
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.id())).unwrap();
-        let workers: Vec<&str> = children.split_whitespace().collect();
-        assert!(!workers.is_empty());
-        run.kill().unwrap();
-        for worker in workers {
-            std::process::Command::new("kill").args(["-KILL", worker]).status().unwrap();
-        }
-        run.wait().unwrap();
+        kill_with_workers(&mut run);
         lab.summary("run x.toml", 0);
         let text = output(&lab, "x", "note");
         let lines: Vec<&str> = text.lines().collect();
@@ -475,6 +470,18 @@ fn a_program_whose_worker_is_killed_does_not_run_beside_the_next_attempt() {
         assert_eq!(lines.len() - begun, 8, "{script}: {text}");
         assert!(!runs(first), "{script}");
     }
+}
+
+/// Kills a runner and its workers, so that none of them can end what they have started.
+fn kill_with_workers(run: &mut Child) {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.id())).unwrap();
+    let workers: Vec<&str> = children.split_whitespace().collect();
+    assert!(!workers.is_empty());
+    run.kill().unwrap();
+    for worker in workers {
+        std::process::Command::new("kill").args(["-KILL", worker]).status().unwrap();
+    }
+    run.wait().unwrap();
 }
 
 #[test]
@@ -555,6 +562,9 @@ fn an_input_cannot_be_changed() {
         "rm -f $RUNNER_INPUT_D",
         "chmod 666 $RUNNER_INPUT_D; truncate -s 0 $RUNNER_INPUT_D",
         "ln $RUNNER_INPUT_D y && echo EVIL > y",
+        "chmod +x $RUNNER_INPUT_D",
+        "chmod 600 $RUNNER_INPUT_D",
+        "touch -d 2001-01-01 $RUNNER_INPUT_D",
     ];
     for attempt in attempts {
         let lab = with_input(&format!("({attempt})\ncat $RUNNER_INPUT_D > $RUNNER_OUTPUT_NOTE\n"));

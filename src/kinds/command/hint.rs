@@ -14,6 +14,9 @@ const TAIL_LENGTH: u64 = 16 << 10;
 /// The words with which programs say that the system refused something.
 const REFUSALS: [&str; 5] = ["permission denied", "permissionerror", "eacces", "cross-device link", "exdev"];
 
+/// The words with which Python says that it finds no module: it does not tell one that it may not read from one that is not there.
+const NO_MODULE: &str = "ModuleNotFoundError";
+
 /// The advice for a program that failed, if its log says that it was refused a file that the sandbox does not allow. `folder` is the one in
 /// which the program ran.
 pub(super) fn hint(sandbox: &Sandbox, folder: &Path) -> Option<String> {
@@ -77,6 +80,13 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
             path.display(),
             // Only what is there can be allowed.
             path.ancestors().find(|path| path.exists()).unwrap_or(&path).display()
+        ));
+    }
+    if held == "reads" && refused.is_empty() && log.contains(NO_MODULE) {
+        return Some(format!(
+            "{}if the module is installed, its folder is not one that the program may read; start it with the `python` of its environment, \
+             or put its `bin` first in PATH (`env = {{ PATH = \"…\" }}`)",
+            lists(held)
         ));
     }
     // What was refused may not be named. What is named, and is no matter of the sandbox, was refused for another reason.

@@ -11,6 +11,10 @@ use lab::hash::{self, Digest};
 use lab::source::SOURCE;
 use lab::stage::{StageContext, StageError, failed};
 
+/// The bytes of its inputs that a stage copies where the file system cannot share blocks. Larger files are links: then what a program does
+/// to their modes reaches the store, and the stage fails.
+const COPIED_BYTES: u64 = 64 << 20;
+
 /// The inputs of one program. The folder is removed when dropped.
 pub(super) struct InputFolder {
     folder: PathBuf,
@@ -36,7 +40,8 @@ struct InputArtifact {
 struct InputFile {
     path: PathBuf,
     before: FileState,
-    mode: u32,
+    /// Whether it is a file of the store, under another name.
+    is_linked: bool,
 }
 
 /// What changes when a file does.
@@ -47,11 +52,14 @@ struct FileState {
     bytes: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
+    /// Of a link, the mode: the store and other stages see it too.
+    mode: Option<u32>,
 }
 
-impl From<&Metadata> for FileState {
-    fn from(about: &Metadata) -> Self {
+impl FileState {
+    fn of(about: &Metadata, is_linked: bool) -> Self {
         Self {
+            mode: is_linked.then(|| about.mode() & 0o7777),
             device: about.dev(),
             inode: about.ino(),
             bytes: about.len(),
@@ -61,9 +69,9 @@ impl From<&Metadata> for FileState {
 }
 
 impl InputFolder {
-    /// Lays out the inputs of the stage in `folder`: where the sandbox guards it, as links to the files of the store; else as copies, which
-    /// share their blocks where the file system can, in folders that are locked. Folders that are guarded anyway are not: a copy of one would
-    /// be locked too.
+    /// Lays out the inputs of the stage in `folder`, as copies, which share their blocks where the file system can. Where it cannot and the
+    /// sandbox guards the folder, large files are links to those of the store. Where nothing guards it, its folders are locked. Folders that
+    /// are guarded anyway are not: a copy of one would be locked too.
     pub(super) fn new(folder: PathBuf, context: &StageContext<'_>, is_guarded: bool) -> Result<Self, StageError> {
         remove(&folder);
         let mut inputs = Self { folder, ports: Vec::new() };
@@ -74,6 +82,8 @@ impl InputFolder {
 
     fn lay_out(&mut self, context: &StageContext<'_>, is_guarded: bool) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
+        // Links only where the program cannot write to them.
+        let mut copied = if is_guarded { Some(COPIED_BYTES) } else { None };
         for (name, objects) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
             let place = self.folder.join(name);
             let width = objects.len().saturating_sub(1).to_string().len();
@@ -88,10 +98,11 @@ impl InputFolder {
             let digests = context.digests.get(name);
             let mut artifacts = Vec::with_capacity(objects.len());
             for (number, (object, path)) in objects.iter().zip(&paths).enumerate() {
+                let digest = digests.and_then(|digests| digests.get(number)).copied();
                 artifacts.push(InputArtifact {
                     path: path.clone(),
-                    digest: digests.and_then(|digests| digests.get(number)).copied(),
-                    files: bring(object, path, is_guarded)?,
+                    digest,
+                    files: bring(object, path, digest, copied.as_mut())?,
                 });
             }
             if objects.len() != 1 && !is_guarded {
@@ -133,16 +144,13 @@ impl InputFolder {
 impl Drop for InputFolder {
     fn drop(&mut self) {
         // The files of the store keep the permissions that they had.
-        for file in self
-            .ports
-            .iter()
-            .flat_map(|port| &port.artifacts)
-            .flat_map(|artifact| &artifact.files)
-        {
-            let changed = fs::symlink_metadata(&file.path)
-                .is_ok_and(|now| now.is_file() && now.ino() == file.before.inode && now.mode() & 0o7777 != file.mode);
-            if changed {
-                let _ = fs::set_permissions(&file.path, Permissions::from_mode(file.mode));
+        let artifacts = self.ports.iter().flat_map(|port| &port.artifacts);
+        for file in artifacts.flat_map(|artifact| &artifact.files) {
+            let (Some(mode), Ok(now)) = (file.before.mode, fs::symlink_metadata(&file.path)) else {
+                continue;
+            };
+            if now.is_file() && now.ino() == file.before.inode && now.mode() & 0o7777 != mode {
+                let _ = fs::set_permissions(&file.path, Permissions::from_mode(mode));
             }
         }
         remove(&self.folder);
@@ -154,7 +162,7 @@ impl InputArtifact {
         let mut is_touched = false;
         for file in &self.files {
             let Ok(now) = fs::symlink_metadata(&file.path) else { return false };
-            let now = FileState::from(&now);
+            let now = FileState::of(&now, file.is_linked);
             if now == file.before {
                 continue;
             }
@@ -172,51 +180,97 @@ impl InputArtifact {
     }
 }
 
-/// Brings the object of an artifact to `to`: its folders are made, its files linked or copied.
-fn bring(object: &Path, to: &Path, is_guarded: bool) -> io::Result<Vec<InputFile>> {
+/// Brings the object of an artifact to `to`: its folders are made, its files copied. `left` is the number of bytes that may still be copied
+/// before files are linked; without it all are copied, and the folders locked.
+fn bring(object: &Path, to: &Path, digest: Option<Digest>, mut left: Option<&mut u64>) -> io::Result<Vec<InputFile>> {
     let (mut files, mut folders) = (Vec::new(), Vec::new());
     for entry in WalkDir::new(object) {
         let entry = entry?;
         let inside = entry.path().strip_prefix(object).unwrap_or(entry.path());
-        let target = if inside.as_os_str().is_empty() {
-            to.to_owned()
-        } else {
-            to.join(inside)
-        };
+        let is_whole = inside.as_os_str().is_empty();
+        let target = if is_whole { to.to_owned() } else { to.join(inside) };
         if entry.file_type().is_dir() {
             fs::create_dir(&target)?;
             folders.push(target);
             continue;
         }
-        // Where a link is not possible (another file system or owner, too many links), a copy does.
-        if !(is_guarded && fs::hard_link(entry.path(), &target).is_ok()) {
-            copy(entry.path(), &target)?;
-        }
-        let about = fs::symlink_metadata(&target)?;
+        let mode = mode_of(entry.path(), digest.filter(|_| is_whole))?;
+        let is_linked = bring_file(entry.path(), &target, mode, left.as_deref_mut())?;
         files.push(InputFile {
-            before: FileState::from(&about),
-            mode: about.mode() & 0o7777,
+            before: FileState::of(&fs::symlink_metadata(&target)?, is_linked),
+            is_linked,
             path: target,
         });
     }
-    if !is_guarded {
+    if left.is_none() {
         folders.iter().try_for_each(|folder| lock(folder))?;
     }
     Ok(files)
 }
 
-/// Copies a file, read only. Shares its blocks where the file system can.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let (mut source, mut target) = (File::open(from)?, File::options().write(true).create_new(true).open(to)?);
-    let executable = source.metadata()?.mode() & 0o111;
-    #[cfg(target_os = "linux")]
-    let is_shared = rustix::fs::ioctl_ficlone(&target, &source).is_ok();
-    #[cfg(not(target_os = "linux"))]
-    let is_shared = false;
-    if !is_shared {
-        io::copy(&mut source, &mut target)?;
+/// The mode that a file of the store has by its artifact, whatever a program that was killed has made of it. `digest` is that of an artifact
+/// which is this file: only of one that is not executable is it that of the content.
+fn mode_of(file: &Path, digest: Option<Digest>) -> io::Result<u32> {
+    if fs::symlink_metadata(file)?.mode() & 0o111 == 0 {
+        return Ok(0o444);
     }
-    target.set_permissions(Permissions::from_mode(0o444 | executable))
+    let is_plain = digest.is_some() && hash::file(file).ok() == digest;
+    Ok(if is_plain { 0o444 } else { 0o555 })
+}
+
+/// Brings one file. Returns whether it is a link. Where a link is not possible (another file system or owner, too many links), a copy does.
+fn bring_file(from: &Path, to: &Path, mode: u32, left: Option<&mut u64>) -> io::Result<bool> {
+    let mut source = File::open(from)?;
+    let bytes = source.metadata()?.len();
+    let target = File::options().write(true).create_new(true).open(to)?;
+    let is_shared = shares_blocks(&target, &source);
+    if let (Some(left), false) = (left, is_shared) {
+        if bytes > *left {
+            fs::remove_file(to)?;
+            if link(from, to, mode).is_ok() {
+                return Ok(true);
+            }
+            return copy(
+                &mut source,
+                &File::options().write(true).create(true).truncate(true).open(to)?,
+                mode,
+            )
+            .map(|()| false);
+        }
+        *left -= bytes;
+    }
+    if is_shared {
+        target.set_permissions(Permissions::from_mode(mode))?;
+    } else {
+        copy(&mut source, &target, mode)?;
+    }
+    Ok(false)
+}
+
+/// Links a file, which has this mode then.
+fn link(from: &Path, to: &Path, mode: u32) -> io::Result<()> {
+    if fs::symlink_metadata(from)?.mode() & 0o7777 != mode {
+        fs::set_permissions(from, Permissions::from_mode(mode))?;
+    }
+    fs::hard_link(from, to)
+}
+
+/// Gives a new file the content of another.
+fn copy(source: &mut File, mut target: &File, mode: u32) -> io::Result<()> {
+    io::copy(source, &mut target)?;
+    target.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Has a new file share the blocks of another. Returns whether the file system can.
+fn shares_blocks(target: &File, source: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    let is_shared = rustix::fs::ioctl_ficlone(target, source).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    let is_shared = {
+        let _ = (target, source);
+        false
+    };
+    is_shared
 }
 
 /// Nothing is made, removed or renamed in the folder.
@@ -232,4 +286,47 @@ pub(super) fn remove(folder: &Path) {
         }
     }
     let _ = fs::remove_dir_all(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn only_large_files_are_links_and_have_the_mode_of_their_artifact() {
+        let folder = tempfile::tempdir().unwrap();
+        let object = folder.path().join("object");
+        fs::write(&object, "content").unwrap();
+        let digest = hash::file(&object).ok();
+        for (left, links) in [(Some(7), 1), (Some(6), 2), (None, 1)] {
+            // As a program that was killed has left it.
+            fs::set_permissions(&object, Permissions::from_mode(0o755)).unwrap();
+            let (to, mut left) = (folder.path().join("input"), left);
+            let files = bring(&object, &to, digest, left.as_mut()).unwrap();
+            // Where the file system shares blocks, nothing is a link.
+            let is_linked = files[0].is_linked;
+            assert!(!is_linked || links == 2);
+            assert_eq!(fs::metadata(&to).unwrap().nlink(), if is_linked { 2 } else { 1 });
+            assert_eq!(mode(&to), 0o444);
+            assert_eq!(mode(&object), if is_linked { 0o444 } else { 0o755 });
+            let artifact = InputArtifact {
+                path: to.clone(),
+                digest,
+                files,
+            };
+            assert!(artifact.is_unchanged());
+            fs::set_permissions(&to, Permissions::from_mode(0o555)).unwrap();
+            assert_eq!(artifact.is_unchanged(), !is_linked, "its mode is that of the store's file");
+            fs::remove_file(&to).unwrap();
+        }
+        assert_eq!(
+            mode_of(&object, None).unwrap(),
+            0o555,
+            "a file of a folder, or an executable artifact"
+        );
+    }
 }

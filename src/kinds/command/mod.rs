@@ -14,12 +14,14 @@
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
+//! | `outputs` | makes what it wrote readable |
 //! | `progress` | what it tells of its progress |
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
 mod hint;
 mod inputs;
+mod outputs;
 mod program;
 mod progress;
 mod sandbox;
@@ -189,7 +191,7 @@ impl Stage for CommandStage {
             processes::adopt_descendants();
         }
         let scratch = Scratch::take(context)?;
-        let ended = self.run_in(&scratch.folder, context);
+        let ended = self.run_in(&scratch, context);
         if !matches!(ended, Err(RunError::StillRuns(_))) {
             scratch.release();
         }
@@ -226,7 +228,7 @@ impl CommandStage {
     }
 
     /// Runs the program in a scratch folder that nobody else uses.
-    fn run_in(&self, scratch: &Path, context: &StageContext<'_>) -> Result<(), RunError> {
+    fn run_in(&self, scratch: &Scratch, context: &StageContext<'_>) -> Result<(), RunError> {
         let place = WorkFolder::new(scratch)?;
         let in_place = self.in_place();
         let before = in_place.map(state);
@@ -264,6 +266,8 @@ impl CommandStage {
             return Err(failed(self.failure(status, &sandbox, &place.folder)).into());
         }
         for (name, port) in &self.outputs {
+            // What is not there, or another user's, is said below.
+            let _ = outputs::open_to_user(&context.outputs.join(name));
             let checked = artifact::check_format(&context.outputs.join(name), *port);
             checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
@@ -300,6 +304,8 @@ impl CommandStage {
             ],
             inputs: &place.inputs,
             guarded,
+            // STORE/v1/scratch/KEY
+            store: context.scratch.ancestors().nth(2).unwrap_or(context.scratch),
             programs: program::places(&self.run, &search),
             search: search.folders(),
         };

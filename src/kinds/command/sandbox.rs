@@ -3,18 +3,19 @@
 //! A domain of Landlock belongs to a thread and to the processes that it starts, so a thread of its own restricts itself and starts the
 //! program. The worker stays as it is.
 
+mod places;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use lab::config::SandboxMode;
 use lab::stage::Sandbox as Setting;
 
+pub(super) use places::make_caches;
+use places::{caches, installation, interpreters, is_below, open_parts, real};
+
 /// The folders for temporary files of all programs. Programs should use `TMPDIR`; some do not.
 const SHARED_FOLDERS: [&str; 2] = ["/tmp", "/var/tmp"];
-
-/// Variables beside those with `CACHE` in their name that name a folder which programs fill with what they download.
-const CACHE_VARIABLES: [&str; 5] = ["HF_HOME", "TORCH_HOME", "KERAS_HOME", "TFDS_DATA_DIR", "NLTK_DATA"];
 
 /// The system's folders, which every program may read.
 const SYSTEM_FOLDERS: [&str; 18] = [
@@ -85,6 +86,8 @@ pub(super) struct StageFolders<'a> {
     pub(super) inputs: &'a Path,
     /// What a program must not write to: the store, the experiment.
     pub(super) guarded: Vec<PathBuf>,
+    /// The store, in which nothing is shared.
+    pub(super) store: &'a Path,
     /// The programs that it starts with, with their interpreters.
     pub(super) programs: Vec<PathBuf>,
     /// The folders in which programs are searched.
@@ -97,14 +100,16 @@ impl Sandbox {
             own,
             inputs,
             guarded,
+            store,
             programs,
             search,
         } = folders;
-        let guarded: Vec<PathBuf> = guarded.iter().map(|path| real(path)).collect();
+        let store = real(store);
+        let guarded: Vec<PathBuf> = guarded.iter().map(|path| real(path)).chain([store.clone()]).collect();
         let is_apart = |folder: &PathBuf| !guarded.iter().any(|path| path.starts_with(folder));
         let mut shared: Vec<PathBuf> = SHARED_FOLDERS.map(PathBuf::from).into_iter().filter(is_apart).collect();
-        shared.extend(["/dev", "/proc"].map(PathBuf::from));
-        shared.extend(caches(env));
+        let parts = ["/dev", "/proc"].map(PathBuf::from).into_iter().chain(caches(env));
+        shared.extend(parts.flat_map(|folder| open_parts(&folder, &guarded, &store)));
         shared.extend(setting.writes.iter().cloned());
         let mut readable: Vec<PathBuf> = SYSTEM_FOLDERS.iter().map(PathBuf::from).collect();
         readable.push(inputs.to_owned());
@@ -116,6 +121,7 @@ impl Sandbox {
         }
         for folder in search {
             readable.extend(installation(&folder.join("program")));
+            readable.extend(interpreters(&folder));
             readable.push(folder);
         }
         Self {
@@ -172,41 +178,6 @@ impl Sandbox {
         let readable: &[PathBuf] = if self.mode == SandboxMode::Reads { &self.readable } else { &[] };
         system::enter(self.strength, self.mode == SandboxMode::Reads, writable, readable)
     }
-}
-
-/// A path without links and `..`, as far as it exists.
-fn real(path: &Path) -> PathBuf {
-    path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) if !parent.as_os_str().is_empty() => real(parent).join(name),
-        _ => path.to_owned(),
-    })
-}
-
-fn is_below(path: &Path, folders: &[PathBuf]) -> bool {
-    let path = real(path);
-    folders.iter().any(|folder| path.starts_with(real(folder)))
-}
-
-/// The folders that the stage's variables name as caches: what programs download is no output, and they look for it again.
-fn caches(env: &BTreeMap<String, String>) -> Vec<PathBuf> {
-    let named = env.iter().filter_map(|(name, value)| match name.as_str() {
-        "HOME" => Some(Path::new(value).join(".cache")),
-        "TMPDIR" => Some(PathBuf::from(value)),
-        name if name.contains("CACHE") || CACHE_VARIABLES.contains(&name) => Some(PathBuf::from(value)),
-        _ => None,
-    });
-    named.filter(|path| path.is_absolute() && path.parent().is_some()).collect()
-}
-
-/// The folder in which a program is installed with its libraries: of `/a/.venv/bin/python`, `/a/.venv`.
-fn installation(program: &Path) -> Option<PathBuf> {
-    let folder = program.parent()?;
-    let above = folder.parent()?;
-    let is_installation = ["lib", "lib64", "pyvenv.cfg", "conda-meta"]
-        .iter()
-        .any(|name| above.join(name).exists());
-    let found = if is_installation { above } else { folder };
-    (found.parent().is_some()).then(|| found.to_owned())
 }
 
 #[cfg(target_os = "linux")]
@@ -296,44 +267,9 @@ mod system {
     }
 }
 
-/// Makes the folders that the stage's variables name as caches: the program could not make them itself.
-pub(super) fn make_caches(env: &BTreeMap<String, String>) {
-    for folder in caches(env) {
-        // One that cannot be made is the program's to complain about.
-        let _ = fs::create_dir_all(folder);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn caches_are_named_by_variables() {
-        let env = [
-            ("HOME", "/home/ada"),
-            ("HF_HOME", "/data/hub"),
-            ("PIP_CACHE_DIR", "/data/pip"),
-            ("XDG_CACHE_HOME", "relative"),
-            ("SOME_CACHE", "/"),
-            ("DATA", "/data/set"),
-        ];
-        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let found: Vec<String> = caches(&env.into()).iter().map(|path| path.display().to_string()).collect();
-        assert_eq!(found, ["/data/hub", "/home/ada/.cache", "/data/pip"]);
-    }
-
-    #[test]
-    fn a_program_is_installed_with_its_libraries() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path();
-        for made in ["venv/bin", "venv/lib", "bin"] {
-            fs::create_dir_all(place.join(made)).unwrap();
-        }
-        assert_eq!(installation(&place.join("venv/bin/python")), Some(place.join("venv")));
-        assert_eq!(installation(&place.join("bin/tool")), Some(place.join("bin")));
-        assert_eq!(installation(Path::new("/tool")), None);
-    }
 
     #[test]
     fn the_common_folders_are_shared_unless_something_guarded_is_in_them() {
@@ -342,6 +278,7 @@ mod tests {
                 own: vec!["/store/scratch/work".into()],
                 inputs: Path::new("/store/scratch/inputs"),
                 guarded: vec![guarded.into()],
+                store: Path::new(guarded),
                 programs: Vec::new(),
                 search: Vec::new(),
             };

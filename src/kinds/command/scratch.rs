@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::log;
+use tempfile::TempPath;
+
+use super::work_folder::{INPUTS, KEPT, PRIVATE, WORK};
+use super::{inputs, log};
 use lab::processes::{Process, end_users_of};
 use lab::stage::{StageContext, StageError, failed};
 
@@ -28,12 +31,17 @@ const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 /// The interval at which is looked again whether they have.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Where the short name of a folder for temporary files is: in the store it would be too long for a socket, whose path may have 107 bytes.
+const SHORT_FOLDER: &str = "/tmp";
+
 /// A scratch folder that no other program uses.
 pub(super) struct Scratch {
     /// The folder of the stage's key.
     root: PathBuf,
     /// The folder to use: `root`, or a folder in it where another holder may still use that.
     pub(super) folder: PathBuf,
+    /// A short link to the folder for temporary files, where one can be made. Removed when dropped.
+    pub(super) short: Option<TempPath>,
     holder: Holder,
 }
 
@@ -54,6 +62,8 @@ struct Holder {
     began: u64,
     /// The folder that it uses, within that of the key.
     folder: PathBuf,
+    /// The short link to its folder for temporary files.
+    short: PathBuf,
     /// Whether it has ended with all that it started.
     ended: bool,
 }
@@ -76,23 +86,36 @@ impl Scratch {
         let root = context.scratch.canonicalize().map_err(failed)?;
         let mut holder = Holder::this();
         if let Some(last) = read(&root) {
-            let is_free = match last.known_to(&holder) {
+            let known = last.known_to(&holder);
+            let is_free = match known {
                 Last::Ended => true,
                 Last::Here => end_processes_of(&last, &root, context)?,
                 Last::Unknown => false,
             };
-            if is_free {
-                holder.folder.clone_from(&last.folder);
+            holder.folder = if known == Last::Ended {
+                last.folder.clone()
             } else {
-                holder.folder = PathBuf::from(format!("fresh-{}-{}-{}", holder.process, holder.began, holder.boot));
+                PathBuf::from(format!("fresh-{}-{}-{}", holder.process, holder.began, holder.boot))
+            };
+            if is_free {
+                remove_short(&last.short, &root);
+            }
+            if is_free && known == Last::Here {
+                // A process that was not found knows the checkpoints by a path that leads nowhere now.
+                move_kept(&root.join(&last.folder), &root.join(&holder.folder), &root)?;
+            } else if !is_free {
                 log(&format!(
                     "begins without the checkpoints of process {} on {}, which may still write to them",
                     last.process, last.host
                 ));
             }
         }
+        let folder = root.join(&holder.folder);
+        let short = short_link(&folder.join(PRIVATE));
+        holder.short = short.as_ref().map_or_else(PathBuf::new, |link| link.to_path_buf());
         let scratch = Self {
-            folder: root.join(&holder.folder),
+            folder,
+            short,
             root,
             holder,
         };
@@ -138,6 +161,7 @@ impl Holder {
             process: std::process::id().cast_signed(),
             began: process.map_or(0, |process| process.began),
             folder: PathBuf::new(),
+            short: PathBuf::new(),
             ended: false,
         }
     }
@@ -170,6 +194,40 @@ impl Holder {
     }
 }
 
+/// A short link to the folder of the program's temporary files.
+fn short_link(private: &Path) -> Option<TempPath> {
+    let link = tempfile::Builder::new()
+        .prefix("runner-")
+        .make_in(SHORT_FOLDER, |path| std::os::unix::fs::symlink(private, path));
+    link.ok().map(tempfile::NamedTempFile::into_temp_path)
+}
+
+/// Removes the short link of an earlier holder, if it still leads into its folder.
+fn remove_short(link: &Path, root: &Path) {
+    if fs::read_link(link).is_ok_and(|to| to.starts_with(root)) {
+        let _ = fs::remove_file(link);
+    }
+}
+
+/// Moves the checkpoints of an earlier holder to a new folder, and removes what else the holder has left.
+fn move_kept(from: &Path, to: &Path, root: &Path) -> Result<(), StageError> {
+    fs::create_dir_all(to).map_err(failed)?;
+    let (old, new) = (from.join(KEPT), to.join(KEPT));
+    // Without such a folder there are no checkpoints.
+    if let Err(error) = fs::rename(&old, &new)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(failed(format!("cannot move {} to {}: {error}", old.display(), new.display())));
+    }
+    for part in [WORK, PRIVATE, INPUTS] {
+        inputs::remove(&from.join(part));
+    }
+    if from.strip_prefix(root).is_ok_and(|inside| inside.components().next().is_some()) {
+        inputs::remove(from);
+    }
+    Ok(())
+}
+
 /// Ends what the last holder has left running on this machine. Returns whether all has ended.
 fn end_processes_of(last: &Holder, root: &Path, context: &StageContext<'_>) -> Result<bool, StageError> {
     let begun = Instant::now();
@@ -196,6 +254,42 @@ fn end_processes_of(last: &Holder, root: &Path, context: &StageContext<'_>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checkpoints_move_to_where_no_earlier_process_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for made in ["kept", "work", "private", "fresh-1"] {
+            fs::create_dir(root.join(made)).unwrap();
+        }
+        fs::write(root.join("kept/ckpt"), "1").unwrap();
+        move_kept(&root.join(""), &root.join("fresh-2"), root).unwrap();
+        assert_eq!(fs::read_to_string(root.join("fresh-2/kept/ckpt")).unwrap(), "1");
+        assert!(!root.join("kept").exists() && !root.join("work").exists() && root.join("fresh-1").exists());
+        move_kept(&root.join("fresh-2"), &root.join("fresh-3"), root).unwrap();
+        assert_eq!(fs::read_to_string(root.join("fresh-3/kept/ckpt")).unwrap(), "1");
+        assert!(!root.join("fresh-2").exists());
+        // One that has made none.
+        move_kept(&root.join("fresh-1"), &root.join("fresh-4"), root).unwrap();
+    }
+
+    #[test]
+    fn the_short_link_of_an_earlier_holder_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("key");
+        let link = short_link(&root.join(PRIVATE)).unwrap();
+        // So that the longest name of a socket in it is taken.
+        assert!(link.as_os_str().len() < 30, "{}", link.display());
+        remove_short(&link, &folder.path().join("other"));
+        assert!(fs::symlink_metadata(&link).is_ok());
+        remove_short(&link, &root);
+        assert!(fs::symlink_metadata(&link).is_err());
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        remove_short(&file, folder.path());
+        remove_short(Path::new(""), folder.path());
+        assert!(file.exists());
+    }
 
     #[test]
     fn a_holder_is_known_by_its_machine() {

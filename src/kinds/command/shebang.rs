@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The part of a file that is looked at: the kernel takes less of a script, and a program names its loader at its beginning.
@@ -70,10 +71,14 @@ pub(super) fn is_script(path: &Path) -> bool {
     start_of(path).is_some_and(|start| start.starts_with(b"#!"))
 }
 
-/// The first bytes of a file.
+/// The first bytes of a file. A pipe has none, and is not waited for.
 pub(super) fn start_of(path: &Path) -> Option<Vec<u8>> {
     let mut start = Vec::new();
-    File::open(path).ok()?.take(START_LENGTH).read_to_end(&mut start).ok()?;
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    file.take(START_LENGTH).read_to_end(&mut start).ok()?;
     Some(start)
 }
 
@@ -136,6 +141,15 @@ mod tests {
         assert_eq!(loader(b"#!/bin/sh\n"), None);
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         assert!(loader(&start_of(Path::new("/proc/self/exe")).unwrap()).is_some_and(|path| Path::new(&path).exists()));
+    }
+
+    #[test]
+    fn a_pipe_has_no_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(start_of(&pipe), None);
+        assert!(!is_script(&pipe));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) fn command(
         .env_clear()
         .env("PATH", DEFAULT_PATH)
         .env("HOME", &place.folder)
-        .env("TMPDIR", &place.private)
+        .env("TMPDIR", &place.tmp)
         .envs(&stage.env)
         .env("RUNNER_PARAMS", params)
         .env("RUNNER_PROGRESS", &place.progress)

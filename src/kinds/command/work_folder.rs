@@ -1,18 +1,32 @@
 //! Where a program runs.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::scratch::Scratch;
 use super::{CommandStage, inputs};
 use lab::hash;
 use lab::stage::{StageContext, StageError, failed};
+
+/// The folders of a program, in its scratch folder.
+pub(super) const WORK: &str = "work";
+pub(super) const PRIVATE: &str = "private";
+pub(super) const KEPT: &str = "kept";
+pub(super) const INPUTS: &str = "inputs";
+
+/// The mode of all files that are copied into a program's folder: what a program could see of it is in no key.
+const MODE: u32 = 0o755;
 
 /// The folders of a program.
 pub(super) struct WorkFolder {
     /// Its working folder; empty but for the files of its source.
     pub(super) folder: PathBuf,
-    /// For files that the program need not see.
+    /// For files that the program need not see, and its temporary files.
     pub(super) private: PathBuf,
+    /// The name of that folder for temporary files: short, so that sockets can be made in it.
+    pub(super) tmp: PathBuf,
     /// The file to which the program writes its progress, as JSON Lines.
     pub(super) progress: PathBuf,
     /// A folder that outlives a killed stage: for checkpoints.
@@ -23,8 +37,9 @@ pub(super) struct WorkFolder {
 
 impl WorkFolder {
     /// The folders in `scratch`, in which an earlier attempt may have left its own.
-    pub(super) fn new(scratch: &Path) -> Result<Self, StageError> {
-        let (folder, private, kept) = (scratch.join("work"), scratch.join("private"), scratch.join("kept"));
+    pub(super) fn new(scratch: &Scratch) -> Result<Self, StageError> {
+        let place = &scratch.folder;
+        let (folder, private, kept) = (place.join(WORK), place.join(PRIVATE), place.join(KEPT));
         for folder in [&folder, &private] {
             inputs::remove(folder);
         }
@@ -35,10 +50,11 @@ impl WorkFolder {
         File::create(&progress).map_err(failed)?;
         Ok(Self {
             folder,
+            tmp: scratch.short.as_ref().map_or_else(|| private.clone(), |link| link.to_path_buf()),
             private,
             progress,
             kept,
-            inputs: scratch.join("inputs"),
+            inputs: place.join(INPUTS),
         })
     }
 
@@ -64,15 +80,56 @@ impl WorkFolder {
         for (name, path) in files {
             context.pause(0)?;
             let to = self.folder.join(name);
-            let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| fs::copy(path, &to));
-            copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
+            let copied = fs::create_dir_all(to.parent().unwrap_or(&self.folder)).and_then(|()| copy_file(path, &to));
+            let is_file = copied.map_err(|error| failed(format!("cannot copy {}: {error}", path.display())))?;
             // Of the copy: the file may have been edited while earlier stages ran.
-            let digest = hash::file(&to).map_err(failed)?;
-            if context.files.get(name).is_some_and(|expected| *expected != digest) {
+            let is_changed = match context.files.get(name) {
+                Some(expected) if is_file => *expected != hash::file(&to).map_err(failed)?,
+                _ => !is_file,
+            };
+            if is_changed {
                 let message = format!("`{name}` was changed after the run had begun ({}); run again", path.display());
                 return Err(failed(message));
             }
         }
         Ok(())
+    }
+}
+
+/// Copies a file. Returns false where there is something else by now, such as a pipe, which nobody may ever write to.
+fn copy_file(from: &Path, to: &Path) -> io::Result<bool> {
+    let mut source = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(from)?;
+    if !source.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut target = File::create(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn copies_have_one_mode_and_pipes_are_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for mode in [0o644, 0o400, 0o777] {
+            fs::write(&from, "text").unwrap();
+            fs::set_permissions(&from, Permissions::from_mode(mode)).unwrap();
+            assert!(copy_file(&from, &to).unwrap());
+            assert_eq!(fs::metadata(&to).unwrap().mode() & 0o7777, 0o755);
+            assert_eq!(fs::read_to_string(&to).unwrap(), "text");
+            fs::remove_file(&from).unwrap();
+            fs::remove_file(&to).unwrap();
+        }
+        let made = std::process::Command::new("mkfifo").arg(&from).status().unwrap();
+        assert!(made.success());
+        assert!(!copy_file(&from, &to).unwrap());
+        assert!(!copy_file(folder.path(), &to).unwrap());
     }
 }

@@ -52,13 +52,17 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _variants: &'static [&'static str],
+        variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParamError> {
         match &self.data {
             ValueData::Text(name) => visitor.visit_enum(name.as_str().into_deserializer()),
             ValueData::Table(fields) => visitor.visit_enum(MapAccessDeserializer::new(FieldAccess::new(fields.iter()))),
-            _ => self.deserialize_any(visitor),
+            _ => Err(ParamProblem::WrongType {
+                found: self.describe(),
+                expected: one_of(variants),
+            }
+            .into()),
         }
     }
 
@@ -69,6 +73,15 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
     forward_to_deserialize_any! {
         bool u8 u16 u32 u64 i8 i16 i32 i64 i128 u128 f32 f64 char str string seq bytes byte_buf map unit struct ignored_any
         unit_struct tuple_struct tuple identifier
+    }
+}
+
+/// `"writes", "reads" or "off"`
+fn one_of(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => quoted.concat(),
     }
 }
 
@@ -166,6 +179,7 @@ mod tests {
             serde_json::json!({"depth": 1}),
             serde_json::json!({"norm": "rms"}),
             serde_json::json!({"width": 1, "norm": "rsm"}),
+            serde_json::json!({"width": 1, "norm": true}),
             serde_json::json!({"width": 1, "norm": {"scaled": {"by": "x"}}}),
         ];
         insta::assert_snapshot!(wrong.map(|json| read_one(json).unwrap_err()).join("\n"), @r#"
@@ -175,6 +189,7 @@ mod tests {
         1.depth: no field `depth` (known: width, norm)
         1: a field `width` is missing
         1.norm: no `rsm` (known: rms, scaled)
+        1.norm: must be "rms" or "scaled", not true
         1.norm.scaled.by: must be a number, not the text "x"
         "#);
     }

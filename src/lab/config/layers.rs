@@ -174,6 +174,7 @@ fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Ve
     let mut tree = layers.tree;
     tree.retain(|key, _| key != "extends" && key != "profile");
     paths::expand_home(&mut tree, paths::home(&options.environment).as_deref(), &mut problems);
+    paths::refuse_empty(&mut tree, &mut problems);
     if let Some(settings) = tree.get_mut("settings") {
         remote::mask(settings);
     }

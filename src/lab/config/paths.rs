@@ -57,6 +57,18 @@ pub(super) fn expand_home(tree: &mut ConfigTable, home: Option<&Path>, problems:
     }
 }
 
+/// An empty path among those that programs may write to names nothing.
+pub(super) fn refuse_empty(tree: &mut ConfigTable, problems: &mut Diagnostics) {
+    let Some(ValueData::List(folders)) = fields(tree, "settings").and_then(|fields| Some(&fields.get("writes")?.data)) else {
+        return;
+    };
+    let is_empty = |value: &&ConfigValue| matches!(&value.data, ValueData::Text(text) if text.is_empty());
+    for folder in folders.iter().filter(is_empty) {
+        let help = "name a file or folder that programs may write to; `.` is the folder of the file that says it";
+        problems.push(Diagnostic::new("an empty text in `writes` is no path").at(folder.at()).help(help));
+    }
+}
+
 /// The message for a path from a home that is not known.
 pub(super) fn no_home(path: &str) -> Diagnostic {
     let help = "write the whole path, or `./~` for a folder that is called so";

@@ -1,5 +1,6 @@
 //! The loop of a run: carries messages between the scheduler, the executor, the store and the reporter.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The longest wait while inputs are being fetched or checked: news of them does not come through the executor.
 const INPUT_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// How often a stage may fail and find its inputs damaged: after that, it is the one that damages them.
+const MOST_DAMAGED: u32 = 2;
+
 /// The parts of a run, and the loop around them.
 pub(super) struct RunLoop<'a> {
     store: &'a Store,
@@ -36,6 +40,8 @@ pub(super) struct RunLoop<'a> {
     /// From the first stage on that ran.
     uploads: Option<Uploads>,
     report: RunEvents<'a>,
+    /// How often each stage has failed and found its inputs damaged.
+    damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
     killed: bool,
     last_poll: Instant,
@@ -61,6 +67,7 @@ impl<'a> RunLoop<'a> {
             uploads: None,
             report: RunEvents::new(reporter, stages.count()),
             stages,
+            damaged: BTreeMap::new(),
             killed: false,
             last_poll: Instant::now(),
         }
@@ -230,12 +237,18 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// A stage failed. If it read damaged bytes, these count as lost, and the stage runs again when they have been made again.
-    fn failed(&mut self, index: usize, failure: StageFailure) {
+    /// A stage failed. If it read damaged bytes, these count as lost, and the stage runs again when they have been made again; but not
+    /// without end.
+    fn failed(&mut self, index: usize, mut failure: StageFailure) {
         let Some(running) = self.claims.end(index) else { return };
         if let Ok(InputCheck::Lost(lost)) = self.stages.check_inputs(index) {
-            self.make_again(&lost, index);
-            return;
+            let times = self.damaged.entry(index).or_default();
+            *times += 1;
+            if *times < MOST_DAMAGED {
+                self.make_again(&lost, index);
+                return;
+            }
+            failure.error += "; its input was damaged twice while it ran";
         }
         let stage = self.stages.name(index);
         let because = format!("`{stage}` failed");
