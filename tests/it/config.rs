@@ -554,7 +554,10 @@ fn a_word_in_the_place_of_a_number_is_refused_and_a_quoted_text_is_not() {
     ·  ╰── did you mean `0.5`?
     help: as a text, write `RUNNER_PARAMS__LR='".5"'`
     "#);
-    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", "0.5"), ("RUNNER_PARAMS__Lr", "0.6")]), @"");
+    insta::assert_snapshot!(said(&lab, &[], &[("RUNNER_PARAMS__LR", "0.5"), ("RUNNER_PARAMS__Lr", "0.6")]), @r"
+    2 × `RUNNER_PARAMS__LR` and `RUNNER_PARAMS__Lr` give one value differently
+    ╭─[RUNNER_PARAMS__Lr:1:1]
+    ");
     let key = |value: &str| lab.command("plan x.toml --json").args(["--set", value]).output().unwrap().stdout;
     assert_eq!(key("lr= 1e-4 "), key("lr=0.0001"));
 }

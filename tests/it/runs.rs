@@ -266,7 +266,10 @@ outputs = { x = "file" }
     assert!(text.contains("\n  | 3000% of 3000\n  | the error\n  log: "), "{text}");
     let text = failure("long");
     assert!(
-        text.contains("\n  | …aaaa") && text.contains("\n  | the error\n  log: ") && text.len() < 2000,
+        text.contains("\n  | aaaa")
+            && text.contains("a… (3000000 characters) …a")
+            && text.contains("\n  | the error\n  log: ")
+            && text.len() < 2000,
         "{text}"
     );
 }

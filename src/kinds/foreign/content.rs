@@ -109,13 +109,16 @@ fn next_member<R: BufRead>(mut reader: R) -> io::Result<Option<GzDecoder<R>>> {
     loop {
         let available = reader.fill_buf()?;
         let zeros = available.iter().take_while(|byte| **byte == 0).count();
-        let next = available.get(zeros).copied();
+        let rest = available.get(zeros..).unwrap_or_default();
+        // As far as it has been read already.
+        let begins = rest.iter().zip(magic::GZIP).all(|(byte, expected)| byte == expected);
+        let is_over = rest.is_empty();
         reader.consume(zeros);
-        match next {
-            None if zeros == 0 => return Ok(None),
-            None => {}
-            next if next == magic::GZIP.first().copied() => return Ok(Some(GzDecoder::new(reader))),
-            Some(_) => {
+        match (is_over, begins) {
+            (true, _) if zeros == 0 => return Ok(None),
+            (true, _) => {}
+            (false, true) => return Ok(Some(GzDecoder::new(reader))),
+            (false, false) => {
                 let what = "something that is not packed follows its packed content";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }

@@ -248,7 +248,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     /x: this is a tar archive: unpack it
     cannot read /x: it ends in the middle of its packed content: it was cut off
     cannot read /x: something that is not packed follows its packed content
-    cannot read /x: it is a damaged gzip file
+    cannot read /x: something that is not packed follows its packed content
     ");
     // Whatever format is given.
     let layout = FileLayout {
