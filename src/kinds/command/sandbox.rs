@@ -223,10 +223,10 @@ mod system {
         let version = version(strength);
         let (read, write) = (AccessFs::from_read(version), AccessFs::from_write(version));
         let both = if reads { read | write } else { write };
-        // The log, which is the program's output: `/dev/stderr` opens it by its name.
-        let log = PathBuf::from("/proc/self/fd/2");
+        // The log, which is the program's output: `/dev/stderr` opens it by its name. A pipe in its place needs no rule, and takes none.
+        let log = Some(PathBuf::from("/proc/self/fd/2")).filter(|log| log.is_file());
         let rule = |path: &PathBuf, access| (path.clone(), access);
-        let all = writable.map(|path| rule(path, both)).chain([rule(&log, both)]);
+        let all = writable.map(|path| rule(path, both)).chain(log.map(|log| (log, both)));
         for (path, access) in all.chain(readable.iter().map(|path| rule(path, read))) {
             // What is not there needs no rule.
             let Ok(file) = PathFd::new(&path) else { continue };
