@@ -7,15 +7,17 @@ use super::Exit;
 
 /// Counts Ctrl-C and termination signals from now on. The third one ends the process at once.
 ///
-/// A signal that the caller has ignored (`nohup`, `trap "" INT`, `&` in a script) stays ignored, here and by workers. In the background, writing to the terminal goes on, and reading
-/// from it is an error: neither stops this process nor a program of a stage, which nobody would see.
+/// A hang-up and a request to end that the caller has ignored (`nohup`, `trap "" TERM`) stay ignored, here and by workers. An interruption
+/// does not: scripts ignore it for what they start with `&`, and it is how they ask just that to stop (`kill -INT`). In the background,
+/// writing to the terminal goes on, and reading from it is an error: neither stops this process nor a program of a stage, which nobody
+/// would see.
 pub fn count_interrupts() -> Arc<AtomicUsize> {
     let interrupts = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&interrupts);
-    let ignored = [libc::SIGHUP, libc::SIGINT, libc::SIGTERM]
+    let ignored: Vec<libc::c_int> = [libc::SIGHUP, libc::SIGTERM]
         .into_iter()
-        .filter(|signal| is_ignored(*signal));
-    let ignored: Vec<libc::c_int> = ignored.collect();
+        .filter(|signal| is_ignored(*signal))
+        .collect();
     // Without the handler, the first Ctrl-C ends the process and its workers without asking them to save a checkpoint.
     let _ = ctrlc::set_handler(move || {
         if counted.fetch_add(1, Ordering::Relaxed) >= 2 {
