@@ -332,7 +332,7 @@ outputs = { x = "file" }
     let (program, person) = terminal(80);
     let mut command = Command::new("bash");
     let runner = env!("CARGO_BIN_EXE_runner");
-    let script = format!("set -m; stty tostop; '{runner}' run x.toml & sleep 0.1; wait %1");
+    let script = format!("set -m; stty tostop; '{runner}' run x.toml & run=$!; sleep 0.1; wait $run");
     command
         .arg("-c")
         .arg(script)
