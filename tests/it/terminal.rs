@@ -284,8 +284,13 @@ fn run_ignoring(name: &str, signal: rustix::process::Signal, times: usize) -> (O
         .env("XDG_CONFIG_HOME", lab.path());
     let mut run = command.stderr(Stdio::piped()).spawn().unwrap();
     let process = rustix::process::Pid::from_raw(run.id().cast_signed()).unwrap();
+    // The stage has begun, and with it the run listens to signals.
+    let begun = || std::fs::read_dir(lab.path().join("cache/v1/scratch")).is_ok_and(|mut found| found.next().is_some());
+    while !begun() && run.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     for _ in 0..times {
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(200));
         rustix::process::kill_process(process, signal).unwrap();
     }
     if times > 1 {
