@@ -48,6 +48,11 @@ impl Process {
         })
     }
 
+    /// The process of this number, unless it has ended. A zombie counts as ended.
+    pub fn running(id: i32) -> Option<Self> {
+        Self::of(id).filter(|process| !process.has_ended)
+    }
+
     /// This process.
     pub fn this() -> Option<Self> {
         Self::of(std::process::id().cast_signed())
@@ -55,7 +60,7 @@ impl Process {
 
     /// Whether this process, and no other of the same number, still runs.
     pub fn runs(&self) -> bool {
-        Self::of(self.id.as_raw_nonzero().get()).is_some_and(|now| now.began == self.began && !now.has_ended)
+        Self::running(self.id.as_raw_nonzero().get()).is_some_and(|now| now.began == self.began)
     }
 
     /// Ends it at once.
@@ -102,12 +107,17 @@ pub fn bury(program: u32) {
 fn children() -> Vec<Process> {
     let this = std::process::id().cast_signed();
     let Some(ids) = listed_children() else {
-        return all().filter(|process| process.parent == this).collect();
+        return children_of(this).collect();
     };
     ids.into_iter()
         .filter_map(Process::of)
         .filter(|child| child.parent == this)
         .collect()
+}
+
+/// The children of any process. Empty on systems without `/proc`.
+pub fn children_of(id: i32) -> impl Iterator<Item = Process> {
+    all().filter(move |process| process.parent == id)
 }
 
 /// The numbers of the children of this process's threads; `None` where the kernel does not list them.

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Executor;
 use super::work_order::{WorkOrder, WorkerMessage};
-use crate::processes::end_users_of;
+use crate::processes::{children_of, end_users_of};
 use crate::store::Store;
 
 /// Starts workers as processes of the binary `program`, usually this one.
@@ -180,8 +180,8 @@ impl Executor for LocalExecutor {
     fn kill(&mut self, index: usize) {
         if let Some(group) = self.workers.get(&index).and_then(|worker| worker.group) {
             // It may have ended by itself. A program that it runs leads a process group of its own.
-            let programs = children(group);
-            for group in programs.into_iter().chain([group]) {
+            let programs = children_of(group.as_raw_nonzero().get()).map(|program| program.id);
+            for group in programs.chain([group]) {
                 let _ = kill_process_group(group, Signal::KILL);
             }
         }
@@ -190,20 +190,6 @@ impl Executor for LocalExecutor {
     fn ended(&mut self, index: usize) {
         self.workers.remove(&index);
     }
-}
-
-/// The child processes of a process. Empty on systems without `/proc`.
-fn children(of: Pid) -> Vec<Pid> {
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
-    let child = |name: &str| {
-        let process = Pid::from_raw(name.parse().ok()?)?;
-        let status = std::fs::read(format!("/proc/{name}/status")).ok()?;
-        // The name of a process may be cut within a character.
-        let status = String::from_utf8_lossy(&status);
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
-        (Pid::from_raw(parent.trim().parse().ok()?) == Some(of)).then_some(process)
-    };
-    processes.filter_map(|entry| child(entry.file_name().to_str()?)).collect()
 }
 
 fn describe_exit(status: ExitStatus) -> String {

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use crate::processes::Process;
+
 /// This machine's name.
 pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -13,13 +15,9 @@ pub(super) fn is_alive(process: u32, since: u64) -> bool {
     began(process).map_or_else(|| exists(process), |began| began == since)
 }
 
-/// The time when a process began: field 22 of `/proc/<process>/stat`, counted from after the name in parentheses. `None` if there is no
-/// such process or no `/proc`. A zombie counts as ended.
+/// The time when a process began. `None` if there is no such process or no `/proc`. A zombie counts as ended.
 pub(super) fn began(process: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    (state != "Z").then(|| fields.nth(18)?.parse().ok())?
+    Process::running(process.cast_signed()).map(|process| process.began)
 }
 
 /// Whether a process with this number is alive, on systems without `/proc`.
