@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 use lab::hash::{self, Digest};
 use lab::source::SOURCE;
 use lab::stage::{StageContext, StageError, failed};
+use lab::store::{remove_folder, shares_blocks};
 
 /// The bytes of its inputs that a stage copies where the file system cannot share blocks. Larger files are links: then what a program does
 /// to their modes reaches the store, and the stage fails.
@@ -261,18 +262,6 @@ fn copy(source: &mut File, mut target: &File, mode: u32) -> io::Result<()> {
     target.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Has a new file share the blocks of another. Returns whether the file system can.
-fn shares_blocks(target: &File, source: &File) -> bool {
-    #[cfg(target_os = "linux")]
-    let is_shared = rustix::fs::ioctl_ficlone(target, source).is_ok();
-    #[cfg(not(target_os = "linux"))]
-    let is_shared = {
-        let _ = (target, source);
-        false
-    };
-    is_shared
-}
-
 /// Nothing is made, removed or renamed in the folder.
 fn lock(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o555))
@@ -280,12 +269,8 @@ fn lock(folder: &Path) -> io::Result<()> {
 
 /// Removes a folder whose folders are locked, if it is there.
 pub(super) fn remove(folder: &Path) {
-    for entry in WalkDir::new(folder).into_iter().map_while(Result::ok) {
-        if entry.file_type().is_dir() {
-            let _ = fs::set_permissions(entry.path(), Permissions::from_mode(0o755));
-        }
-    }
-    let _ = fs::remove_dir_all(folder);
+    // If this fails, what needs the place says so.
+    let _ = remove_folder(folder);
 }
 
 #[cfg(test)]

@@ -72,11 +72,22 @@ pub(super) fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     }
     let mode = if is_executable(&about) { 0o777 } else { 0o666 };
     let mut target = File::options().write(true).create_new(true).mode(mode).open(to)?;
-    #[cfg(target_os = "linux")]
-    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
+    if shares_blocks(&target, &source) {
         return Ok(());
     }
     io::copy(&mut source, &mut target).map(drop)
+}
+
+/// Has a new file share the blocks of another. Returns whether the file system can.
+pub fn shares_blocks(target: &File, source: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    let is_shared = rustix::fs::ioctl_ficlone(target, source).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    let is_shared = {
+        let _ = (target, source);
+        false
+    };
+    is_shared
 }
 
 /// Replaces the files at `path` that have other names, or belong to other users, by copies.

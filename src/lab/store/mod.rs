@@ -46,6 +46,7 @@ mod validate_record;
 mod verify;
 
 pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
+pub use copy::shares_blocks;
 pub use derived::Derived;
 pub use gc::{GcPlan, GcRules, GcSummary, GcVictim};
 pub use gc_roots::RunRoots;
@@ -57,6 +58,7 @@ pub use process::host;
 pub use protect::Protection;
 pub use provenance::{Code, Provenance};
 pub use record::{Machine, Outputs, Record};
+pub use tmp::remove_folder;
 pub use trust::{Distrust, NotAKey, PublicKey, SecretKey, Signature, Trust};
 pub use validate_record::RecordError;
 pub use verify::{Damage, VerifySummary};
@@ -221,7 +223,7 @@ impl Store {
     /// Removes the checkpoints of a stage that has ended.
     pub fn clear_scratch(&self, key: &Digest) {
         // A checkpoint that stays only costs space: a later one of the same key replaces it.
-        let _ = tmp::remove_folder(&self.root.join("scratch").join(key.to_string()));
+        let _ = remove_folder(&self.root.join("scratch").join(key.to_string()));
     }
 
     /// The folder of one run, for its events and logs; created if it is missing.

@@ -66,7 +66,10 @@ impl Store {
 }
 
 /// Removes a folder, even where it has folders that may not be changed: a program's inputs are in such.
-pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If there is no such folder, or something in it cannot be removed.
+pub fn remove_folder(path: &Path) -> io::Result<()> {
     if std::fs::remove_dir_all(path).is_ok() {
         return Ok(());
     }
