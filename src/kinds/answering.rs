@@ -1,5 +1,6 @@
 //! Asks a model; shared by `sample` and `eval`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::failed_rows::FailedRows;
@@ -34,31 +35,37 @@ impl Asker<'_> {
         rows as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
     }
 
-    /// Fails, before anything is computed, if more than `max_failed` rows have a prompt that is longer than the model's context.
-    pub(super) fn check_lengths(&self, sets: &[Vec<Row>], max_failed: u64) -> Result<(), StageError> {
-        let mut failed_rows = FailedRows::default();
+    /// The prompts that are longer than the model's context: for each data set, the lengths in tokens by the number of the request.
+    ///
+    /// # Errors
+    /// When more than `max_failed` rows have such a prompt, before anything is computed.
+    pub(super) fn too_long(&self, sets: &[Vec<Row>], max_failed: u64) -> Result<Vec<BTreeMap<usize, usize>>, StageError> {
+        let (mut failed_rows, mut by_set) = (FailedRows::default(), Vec::with_capacity(sets.len()));
         for (set, rows) in sets.iter().enumerate() {
             let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
             let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
             let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
-            for (number, tokens) in long {
-                if let Some((row, ..)) = questions.get(number) {
-                    failed_rows.add(set, row, &self.too_long(tokens));
+            for (number, tokens) in &long {
+                if let Some((row, ..)) = questions.get(*number) {
+                    failed_rows.add(set, row, &self.reason(*tokens));
                 }
             }
+            by_set.push(long);
         }
         let all = sets.iter().map(Vec::len).sum();
         let hint = "leave them out, or use a model with a longer `context`";
-        failed_rows.check(max_failed, all, hint, self.context)
+        failed_rows.check(max_failed, all, hint, self.context)?;
+        Ok(by_set)
     }
 
-    fn too_long(&self, tokens: usize) -> String {
+    /// Why a prompt of so many tokens gets no answer.
+    fn reason(&self, tokens: usize) -> String {
         let context = self.model.shape.context;
         format!("its prompt has {tokens} tokens, and the model's context {context}")
     }
 
-    /// The model's answers, by row, then by request, then by sample; those to prompts that are too long are empty.
-    pub(super) fn answers(&mut self, rows: &[Row]) -> Result<Vec<Answer>, StageError> {
+    /// The model's answers, by row, then by request, then by sample. Those to prompts that are too `long` ([`Asker::too_long`]) are empty.
+    pub(super) fn answers(&mut self, rows: &[Row], long: &BTreeMap<usize, usize>) -> Result<Vec<Answer>, StageError> {
         let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
         let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
         let sampling = Sampling {
@@ -79,7 +86,6 @@ impl Asker<'_> {
             },
             stop: self.context.stop,
         };
-        let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
         let asked = requests.into_iter().enumerate().filter(|(number, _)| !long.contains_key(number));
         let asked: Vec<Request> = asked.map(|(_, request)| request).collect();
         let mut responses = sampler::sample(&self.model, &asked, &sampling, &run)
@@ -88,7 +94,7 @@ impl Asker<'_> {
         self.done += questions.len() as u64;
         let answers = questions.into_iter().enumerate().filter_map(|(number, (row, requested, sample))| {
             let (response, tokens, failed) = match long.get(&number) {
-                Some(tokens) => (String::new(), 0, Some(self.too_long(*tokens))),
+                Some(tokens) => (String::new(), 0, Some(self.reason(*tokens))),
                 None => responses.next().map(|response| (response.text, response.tokens, None))?,
             };
             Some(Answer {

@@ -386,9 +386,11 @@ impl Stage for Sample {
         };
         let sets = [rows];
         asker.total = asker.requests(&sets);
-        asker.check_lengths(&sets, self.max_failed)?;
-        let [rows] = sets;
-        let answers = asker.answers(&rows)?;
+        let long = asker.too_long(&sets, self.max_failed)?;
+        let mut answers = Vec::new();
+        for (rows, long) in sets.iter().zip(&long) {
+            answers.extend(asker.answers(rows, long)?);
+        }
         context.write_answers("answers", &answers)
     }
 }
