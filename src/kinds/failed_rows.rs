@@ -25,8 +25,8 @@ impl FailedRows {
         }
     }
 
-    /// Fails if there are more than `max_failed`, of `all` rows; else tells of those that there are. `hint` says what becomes of the answers
-    /// to the others.
+    /// Fails if more than `max_failed` of `all` rows failed; otherwise warns about those that did. `hint` is printed with the failure: what
+    /// happens to the answers to the other rows.
     ///
     /// # Errors
     /// The message names the first rows and their reasons.

@@ -119,7 +119,7 @@ fn what_is_left_out_has_the_familys_default() {
         (1e-6, 2048, 2, 4)
     );
     let shape = without(&["rms_norm_eps", "max_position_embeddings"], &mistral);
-    // A window of 4,096 tokens unless the file says that there is none.
+    // The default window is 4,096 tokens; `null` means no window.
     assert_eq!((shape.norm_epsilon, shape.context), (1e-6, 4096));
     let mut open = mistral;
     open["sliding_window"] = Value::Null;

@@ -163,7 +163,7 @@ inputs  = { d = "b" }
 outputs = { x = "file" }
 "#;
 
-/// The content of the file that a stage put out.
+/// The content of a stage's output, which is one file.
 fn content(lab: &Lab, stage: &str) -> String {
     std::fs::read_to_string(lab.stdout(&format!("get x.toml {stage}"), 0).trim()).unwrap()
 }

@@ -30,7 +30,7 @@ pub const MORE_SHARE: &str = "more.share";
 pub const MORE_ACCURACY: &str = "more.accuracy";
 /// Share of answers without `Thus, the answer is`.
 pub const INCOMPLETE: &str = "incomplete";
-/// Number of answers that there are not: the prompt was too long, or the server refused it. Left out where it is 0.
+/// Number of missing answers: the prompt was too long, or the server refused it. Omitted if 0.
 pub const FAILED: &str = "failed";
 /// Mean number of generated tokens.
 pub const AVERAGE_TOKENS: &str = "average_tokens";

@@ -48,7 +48,7 @@ impl Memory {
         self.left.is_none()
     }
 
-    /// Whether there was room for so many bytes; the first time that there is none is reported.
+    /// Takes `bytes` from the budget. Returns whether they fit; the first failure is reported.
     pub fn take(&mut self, bytes: usize, problems: &mut Diagnostics) -> bool {
         let Some(left) = self.left else { return false };
         self.left = left.checked_sub(bytes);
@@ -114,7 +114,7 @@ pub(super) fn stages(document: &Document, scopes: &[Scope], problems: &mut Diagn
     false
 }
 
-/// What the variants are the product of: ` (10 of a × 3 of b)`; nothing where it is one axis.
+/// The axes whose product the variants are, with their sizes: ` (10 of a × 3 of b)`. Empty for a single axis.
 fn factors(document: &Document) -> String {
     let axes = document.entries("matrix");
     let lengths = axes.iter().filter(|(name, _)| !["include", "exclude"].contains(name));

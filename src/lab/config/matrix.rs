@@ -232,7 +232,7 @@ impl<'a> MatrixReader<'a> {
             })
             .collect();
         let warning = |entry: &&ConfigTable| {
-            // An axis that there is not has been reported.
+            // A missing axis has been reported already.
             if !entry.keys().all(|axis| axes.contains_key(axis.as_str())) {
                 return None;
             }

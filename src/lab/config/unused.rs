@@ -11,7 +11,7 @@ use super::{ConfigValue, Diagnostic, Document, Location, ValueData};
 /// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
 const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
 
-/// Whether the experiment's own file, `--set` or a variable says what stands there.
+/// Whether the value at this place comes from the experiment's own file, `--set` or a variable.
 pub(super) fn is_own(document: &Document, at: &Location) -> bool {
     let name = at.source.name.as_str();
     name == "--set" || name.starts_with("RUNNER_") || document.file.to_str() == Some(name)

@@ -1,5 +1,5 @@
-//! Text from elsewhere, made safe to print: names and values of files, messages of programs and servers, lines of logs. This is the one
-//! place that says what may reach a terminal.
+//! Text from elsewhere, made safe to print: names and values of files, messages of programs and servers, lines of logs. Only this
+//! module decides which characters reach a terminal.
 
 use std::borrow::Cow;
 
