@@ -104,6 +104,7 @@ impl ReportRequest {
                 let is_counted = node.kind.name == "filter" || self.writes_files() || self.names_part(PartName::Data);
                 !self.is_metrics_alone() && is_counted
             }
+            PortType::Figure | PortType::Text => self.page,
             PortType::Model | PortType::File => false,
         }
     }

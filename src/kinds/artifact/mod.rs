@@ -37,6 +37,6 @@ pub fn check_format(path: &Path, port: PortType) -> Result<(), ArtifactError> {
         PortType::Answers => answers::lines(path)?.try_for_each(|answer| Ok(answer.map(drop)?)),
         PortType::Model if !model::is_model(path) => Err(ArtifactError::NoModel { path: path.to_owned() }),
         PortType::Metrics => metrics::read(path).map(drop),
-        PortType::Model | PortType::File => Ok(()),
+        PortType::Model | PortType::Figure | PortType::Text | PortType::File => Ok(()),
     }
 }

@@ -17,8 +17,12 @@ pub enum PortType {
     Model,
     /// A JSON Lines file of answers.
     Answers,
-    /// A folder: `metrics.json` and the answers it was computed from.
+    /// A folder: `metrics.json`, and perhaps examples and series.
     Metrics,
+    /// A picture: PNG, SVG or PDF.
+    Figure,
+    /// Text for people: Markdown or plain.
+    Text,
     /// A file or a folder of any kind.
     File,
 }

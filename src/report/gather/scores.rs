@@ -44,6 +44,8 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
                     data: name.clone(),
                     metrics: metrics.clone(),
                     answers: Rc::clone(answers),
+                    examples: Rc::default(),
+                    series: Rc::default(),
                 });
             }
         }

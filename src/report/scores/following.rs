@@ -64,6 +64,8 @@ fn as_score(kept: &KeptSkips) -> Score {
         data: String::new(),
         metrics: Some(MetricMap::from([(names::FOLLOWING, following.into())])),
         answers: Rc::default(),
+        examples: Rc::default(),
+        series: Rc::default(),
     }
 }
 

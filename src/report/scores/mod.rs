@@ -26,6 +26,7 @@ pub use place::{StagePlace, VariantGroup};
 pub(crate) use place::{SEED, group_text};
 pub(crate) use rows::ScoreRow;
 
+use kinds::artifact::metrics::{Example, Series};
 use kinds::metrics::{MetricMap, Outcome, names};
 use lab::hash::Digest;
 
@@ -48,6 +49,10 @@ pub struct Score {
     pub metrics: Option<MetricMap>,
     /// The answers behind the metrics, if they were requested.
     pub answers: Rc<[JudgedAnswer]>,
+    /// The examples behind the metrics of a program, if they were requested and there are any.
+    pub examples: Rc<[Example]>,
+    /// The metrics of a program by step, if they were requested and there are any.
+    pub series: Rc<[Series]>,
 }
 
 /// The judgement of an answer, and the problem that it answers.
@@ -172,6 +177,8 @@ pub(crate) mod tests {
                             } else {
                                 answers(k, seed, accuracy + lift)
                             },
+                            examples: Rc::default(),
+                            series: Rc::default(),
                         });
                     }
                 }

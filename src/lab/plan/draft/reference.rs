@@ -72,6 +72,8 @@ fn noun(port: PortType) -> &'static str {
         PortType::Model => "a model",
         PortType::Answers => "answers",
         PortType::Metrics => "metrics",
+        PortType::Figure => "a figure",
+        PortType::Text => "a text",
         PortType::File => "a file or folder",
     }
 }

@@ -1,5 +1,8 @@
 //! Metrics: a folder with `metrics.json`, and the answers to each data set that they were measured on.
 
+mod examples;
+mod series;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ArtifactError, answers};
 use crate::metrics::MetricMap;
+
+pub use examples::{Example, read_examples};
+pub use series::{Series, read_series};
 
 /// The content of `metrics.json`.
 #[derive(Debug, Serialize, Deserialize)]
