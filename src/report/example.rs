@@ -57,6 +57,7 @@ pub fn plan() -> Plan {
     let order = builder.graph.node_indices().collect();
     let dag = Dag {
         experiment: "addition".into(),
+        axes: Vec::new(),
         graph: builder.graph,
     };
     Plan {

@@ -24,6 +24,8 @@ use crate::store::{Artifact, Outputs};
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
     pub experiment: String,
+    /// The axes of the variants, in the order of the file; `ablate` is the first.
+    pub axes: Vec<String>,
     pub graph: DiGraph<Node, ()>,
 }
 
