@@ -128,6 +128,7 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
         reason: None,
         outputs,
         is_here: true,
+        is_accepted: false,
         estimate: None,
     }
 }
@@ -146,6 +147,7 @@ fn changed() -> PlanEntry {
         reason,
         outputs: Outputs::new(),
         is_here: false,
+        is_accepted: false,
         estimate,
     }
 }
@@ -157,6 +159,7 @@ fn unknown() -> PlanEntry {
         reason: None,
         outputs: Outputs::new(),
         is_here: false,
+        is_accepted: false,
         estimate: Some(Duration::from_secs(3)),
     }
 }
