@@ -13,6 +13,7 @@ mod error;
 mod exit;
 pub mod experiment;
 mod graph;
+mod init;
 mod man;
 mod out_file;
 mod pin;
@@ -61,6 +62,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum CliCommand {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
@@ -130,6 +132,7 @@ impl CliCommand {
 
 fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
     match command {
+        CliCommand::Init(args) => init::init(args),
         CliCommand::Run(args) => run::run(args, colors.paint_stderr()),
         CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
         CliCommand::Report(args) => report::report(args, colors.paint_stdout()),
