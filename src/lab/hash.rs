@@ -110,8 +110,14 @@ pub fn value(value: &Value) -> Digest {
 }
 
 /// Builds the canonical encoding of a struct field by field, without building a tree of values first.
-#[derive(Default)]
 pub struct Encoder(Vec<u8>);
+
+impl Default for Encoder {
+    /// With room for the key of most stages: a run of hits encodes several keys for each stage, and would grow the buffer byte by byte.
+    fn default() -> Self {
+        Self(Vec::with_capacity(1024))
+    }
+}
 
 impl Encoder {
     /// Appends a value.

@@ -11,6 +11,7 @@ pub use selection::{NothingSelected, Selection, matches};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -40,8 +41,8 @@ pub struct Node {
     pub kind: &'static Kind,
     pub stage: Box<dyn Stage>,
     pub outputs: Vec<Output>,
-    /// The params after defaults, as they enter the key.
-    pub canonical: serde_json::Value,
+    /// The params after defaults, as they enter the key. Shared with its fingerprints.
+    pub canonical: Arc<serde_json::Value>,
     /// The numeric class, as it enters the key.
     pub numerics: Option<String>,
     /// The seed, for stages that draw.

@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
+use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -104,12 +105,14 @@ impl<'a> Resolver<'a> {
             let (mut unknown, mut missed) = (Vec::new(), Vec::new());
             for &index in &open {
                 let node = &dag.graph[index];
-                match self.fingerprint(node, |from| known(&entries[from.index()])) {
-                    Some(fingerprint) => match self.outputs(&fingerprint.key())? {
-                        RecordLookUp::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
-                        found => missed.push((index, fingerprint, found)),
-                    },
-                    None => unknown.push(index),
+                let Some(fingerprint) = self.fingerprint(node, |from| known(&entries[from.index()])) else {
+                    unknown.push(index);
+                    continue;
+                };
+                let key = fingerprint.key();
+                match self.outputs(&key)? {
+                    RecordLookUp::Hit(outputs) => entries[index.index()] = hit(key, outputs),
+                    found => missed.push((index, fingerprint, found)),
                 }
             }
             if !missed.is_empty() {
@@ -138,14 +141,14 @@ impl<'a> Resolver<'a> {
 
     /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
-        let (mut params, mut files) = (node.canonical.clone(), BTreeMap::new());
+        let (mut params, mut files) = (Arc::clone(&node.canonical), BTreeMap::new());
         if let Some(source) = node.stage.source() {
             let content = self.contents.get(source)?;
             // A program sees the names of its files, so they enter the key one by one; a reason for a rerun can then name the file.
             if node.kind.command_line.is_some() && !content.files.is_empty() {
                 files.clone_from(&content.files);
             } else {
-                params[CONTENT] = content.identity.as_str().into();
+                Arc::make_mut(&mut params)[CONTENT] = content.identity.as_str().into();
             }
         }
         for file in node.stage.files() {
