@@ -5,7 +5,7 @@ mod earlier_records;
 mod resolve;
 mod selection;
 
-pub use draft::build;
+pub use draft::{build, build_from};
 pub use resolve::{Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches};
 
