@@ -110,7 +110,7 @@ impl<'a> Resolver<'a> {
                     continue;
                 };
                 let key = fingerprint.key();
-                match self.outputs(&key)? {
+                match self.look_at(self.store.outputs_of(&fingerprint, &key)?)? {
                     RecordLookUp::Hit(outputs) => entries[index.index()] = hit(key, outputs),
                     found => missed.push((index, fingerprint, found)),
                 }
@@ -176,7 +176,7 @@ impl<'a> Resolver<'a> {
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
-        let found = match self.outputs(&key)? {
+        let found = match self.look_at(self.store.outputs_of(fingerprint, &key)?)? {
             RecordLookUp::Hit(outputs) => return Ok(hit(key, outputs)),
             found => found,
         };
@@ -231,7 +231,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// When the store is damaged or cannot be read.
     pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
-        Ok(match self.outputs(key)? {
+        Ok(match self.look_at(self.store.outputs(key)?)? {
             RecordLookUp::Hit(outputs) => Some(outputs),
             RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
         })
@@ -245,8 +245,9 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    fn outputs(&self, key: &Digest) -> Result<RecordLookUp, StoreError> {
-        let Some(outputs) = self.store.outputs(key)? else {
+    /// Whether the store has the outputs of a record.
+    fn look_at(&self, outputs: Option<Outputs>) -> Result<RecordLookUp, StoreError> {
+        let Some(outputs) = outputs else {
             return Ok(RecordLookUp::Nothing);
         };
         for (port, artifact) in &outputs {
