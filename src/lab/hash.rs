@@ -173,13 +173,19 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
             items.iter().for_each(|item| encode(item, out));
         }
         Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(key, _)| *key);
             out.push(b'o');
             out.extend((fields.len() as u64).to_le_bytes());
-            for (key, item) in fields {
+            let mut field = |(key, item): (&String, &Value)| {
                 encode_text(key, out);
                 encode(item, out);
+            };
+            // They are sorted already, unless a feature of `serde_json` keeps the order in which they were written.
+            if fields.keys().is_sorted() {
+                fields.iter().for_each(field);
+            } else {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(key, _)| *key);
+                fields.into_iter().for_each(&mut field);
             }
         }
     }
