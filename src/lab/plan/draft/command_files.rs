@@ -24,16 +24,13 @@ impl DraftReader<'_, '_> {
     /// The params, with an [`Argument::File`] in the place of each word of a command line that is the path of a file.
     pub(super) fn with_command_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.command_line else { return params };
-        // The kind refuses a value that is no list.
-        let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
-            return params;
-        };
-        let (origin, words) = (list.origin.clone(), list.items().to_vec());
         let provided = ProvidedFiles::of(params.get(SOURCE));
         let mut named = BTreeMap::new();
-        let words = words.into_iter().enumerate();
-        let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
-        params.insert(field.to_owned(), ConfigValue::new(ValueData::List(words), origin));
+        // The kind refuses a value that is no list.
+        if let Some(ValueData::List(words)) = params.get_mut(field).map(|list| &mut list.data) {
+            let written = std::mem::take(words).into_iter().enumerate();
+            *words = written.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
+        }
         params
     }
 
@@ -223,6 +220,19 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_looked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, later) = (folder.path().join("there.py"), folder.path().join("later.py"));
+        std::fs::write(&there, "").unwrap();
+        let looks = FileLooks::default();
+        let found = || [&there, &later].map(|path| looks.at(path).map(|file| file.path));
+        let first = found();
+        assert_eq!(first, [Some(there.clone()), None]);
+        std::fs::rename(&there, &later).unwrap();
+        assert_eq!(found(), first, "all stages of a plan see the same files");
+    }
 
     #[test]
     fn a_word_is_a_file_where_there_is_one() {
