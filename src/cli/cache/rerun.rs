@@ -97,8 +97,8 @@ fn can_run(store: &Store, record: &Record) -> bool {
         .filter(|(_, digests)| !digests.is_empty())
         .map(|(port, _)| port.as_str())
         .collect();
-    let stage = (kind.parse)(&kind.with_implied(fingerprint.params.clone()).into(), &given);
-    stage.is_ok_and(|stage| stage.source().is_none() && kind.key_params(stage.as_ref()) == fingerprint.params)
+    let stage = (kind.parse)(&kind.with_implied((*fingerprint.params).clone()).into(), &given);
+    stage.is_ok_and(|stage| stage.source().is_none() && kind.key_params(stage.as_ref()) == *fingerprint.params)
         && same_numbers
         // The record has the digests of the files, but not their paths.
         && fingerprint.files.is_empty()
