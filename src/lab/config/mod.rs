@@ -183,7 +183,7 @@ pub struct Variant {
     pub coordinates: Coordinates,
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
-    /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`.
+    /// The top-level tables that params refer to by name: `environments`, `models`, `prompts`, `sources`.
     pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
@@ -316,7 +316,7 @@ fn written_out(document: &Document, places: Vec<(Coordinates, ablate::AblationCh
     variants
 }
 
-/// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.
+/// `[models]`, `[sources]` and `[environments]`, with templates filled in, and `[prompts]`, whose braces are its own.
 fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
     let mut models = ConfigTable::new();
     for (name, value) in document.entries("models") {
@@ -338,11 +338,34 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
         prompts.insert(name.to_owned(), value.clone());
     }
     let sources = sources(document, scope, problems);
+    let environments = environments(document, scope, problems);
     BTreeMap::from([
+        ("environments".to_owned(), environments),
         ("models".to_owned(), models),
         ("prompts".to_owned(), prompts),
         ("sources".to_owned(), sources),
     ])
+}
+
+/// `[environments]`, each a table that has its own name, for messages.
+fn environments(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
+    let mut environments = ConfigTable::new();
+    for (name, value) in document.entries("environments") {
+        if value.as_table().is_none() {
+            problems.push(layers::not_a_table(&format!("environments.{name}"), value));
+            continue;
+        }
+        match scope::fill(value, &scope.indexed(None, None)) {
+            Ok(filled) => {
+                let mut fields = filled.as_table().cloned().unwrap_or_default();
+                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
+                environments.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
+            }
+            Err(problem) if scope.excuses(value) => drop(problem),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    environments
 }
 
 /// `[sources]`, each a table that has its own name, for messages; a text is a path.
