@@ -334,6 +334,13 @@ impl CommandStage {
         let mut guarded: Vec<PathBuf> = objects.chain(files).cloned().collect();
         guarded.push(place.inputs.clone());
         guarded.extend(std::env::current_dir());
+        let mut programs = program::places(&self.run, &search);
+        let launcher = self.environment.as_ref().and_then(Environment::launcher);
+        programs.extend(
+            launcher
+                .into_iter()
+                .flat_map(|word| program::places(&[Argument::Text(word.to_owned())], &search)),
+        );
         let folders = StageFolders {
             own: vec![
                 place.folder.clone(),
@@ -345,7 +352,7 @@ impl CommandStage {
             guarded,
             // STORE/v1/scratch/KEY
             store: context.scratch.ancestors().nth(2).unwrap_or(context.scratch),
-            programs: program::places(&self.run, &search),
+            programs,
             search: search.folders(),
             readable,
         };

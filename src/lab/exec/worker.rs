@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::machine;
 use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::Progress;
+use crate::fingerprint::by_purpose;
 use crate::source::CONTENT;
 use crate::stage::{Caller, Kind, Stage, StageContext, StageError};
 use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
@@ -124,12 +125,14 @@ fn run(
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
     let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
+    let (files, environment_files) = by_purpose(&order.fingerprint.files);
     stage.run(&StageContext {
         inputs: &order.inputs,
         digests: &order.fingerprint.inputs,
         outputs: workspace.path(),
         scratch: &scratch,
-        files: &order.fingerprint.files,
+        files: &files,
+        environment_files: &environment_files,
         content: order.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
         caller,
         seed: order.fingerprint.seed.unwrap_or(0),

@@ -23,7 +23,7 @@
 mod environment_file;
 mod reason;
 
-pub use environment_file::{file_text, of_environment};
+pub use environment_file::{by_purpose, file_text, of_environment};
 pub use reason::{FingerprintChange, Reason};
 
 use std::collections::BTreeMap;

@@ -23,6 +23,8 @@ pub struct StageContext<'a> {
     pub scratch: &'a Path,
     /// The digests, at the time when the key was computed, of the files that a program is started with, by name.
     pub files: &'a BTreeMap<String, Digest>,
+    /// The same of the files that decide what is in its environment.
+    pub environment_files: &'a BTreeMap<String, Digest>,
     /// The digest of the content of its source at that time.
     pub content: Option<&'a str>,
     /// Whoever started the run: their environment variables, secrets among them.

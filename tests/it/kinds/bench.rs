@@ -131,6 +131,7 @@ impl Bench {
             outputs: &outputs,
             scratch: &self.folder.path().join("scratch"),
             files: &BTreeMap::new(),
+            environment_files: &BTreeMap::new(),
             content: self.content.as_deref(),
             caller: Caller::NOBODY,
             seed: self.seed,

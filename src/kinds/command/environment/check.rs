@@ -12,7 +12,6 @@ use super::{Environment, file_name};
 use crate::command::program::{self, Search};
 use crate::command::work_folder::WorkFolder;
 use crate::command::{CommandStage, log};
-use lab::fingerprint::of_environment;
 use lab::hash;
 use lab::stage::{StageContext, StageError, failed};
 use lab::store::ProgramFound;
@@ -94,9 +93,11 @@ fn started(stage: &CommandStage, variables: &BTreeMap<String, String>, place: &W
         folder: Some(&place.folder),
     };
     let path = program::interpreter(&stage.run, &search).unwrap_or_default();
-    let python = asks_version.then(|| python_version(&path, Some((variables, &place.folder))));
+    let asks_version = asks_version && is_python(&path);
     ProgramFound {
-        python: python.filter(|_| is_python(&path)).flatten(),
+        python: asks_version
+            .then(|| python_version(&path, Some((variables, &place.folder))))
+            .flatten(),
         path: path.to_string_lossy().into_owned(),
         ..ProgramFound::default()
     }
@@ -109,8 +110,8 @@ fn check_files(environment: &Environment, context: &StageContext<'_>) -> Result<
         context.pause(0)?;
         let digest = hash::file(&path).map_err(|error| failed(format!("cannot read {}: {error}", path.display())))?;
         if context
-            .files
-            .get(&of_environment(&file.name))
+            .environment_files
+            .get(&file.name)
             .is_some_and(|expected| *expected != digest)
         {
             let (name, path) = (&file.name, path.display());

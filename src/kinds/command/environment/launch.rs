@@ -51,6 +51,9 @@ const SYNC_OPTIONS: [&str; 18] = [
 /// Options of `uv run` with which there is nothing to sync.
 const NO_SYNC: [&str; 4] = ["--no-sync", "--no-project", "--isolated", "--script"];
 
+/// Options of `uv run` for packages beside the project's.
+const EXTRA_PACKAGES: [&str; 4] = ["--with", "-w", "--with-editable", "--with-requirements"];
+
 /// The parts of an environment's `run`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Launch<'a> {
@@ -139,7 +142,7 @@ impl Environment {
     }
 
     /// What starts its programs, where that is no interpreter.
-    pub(super) fn launcher(&self) -> Option<&str> {
+    pub(in crate::command) fn launcher(&self) -> Option<&str> {
         Launch::of(&self.run).before.first().map(String::as_str)
     }
 
@@ -180,6 +183,18 @@ fn with_project(run: &[String], folder: &Path) -> Vec<String> {
     let option = options.first().map_or("", |option| option);
     words.splice(at..at, [option.to_owned(), folder.to_string_lossy().into_owned()]);
     words
+}
+
+/// The first option of `uv run` that asks for packages which no lock has and nobody fetches.
+pub(super) fn unlocked(run: &[String]) -> Option<&str> {
+    let is_uv = run
+        .first()
+        .is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "uv"));
+    let mut options = run
+        .iter()
+        .skip(1)
+        .map(|word| word.split_once('=').map_or(word.as_str(), |(name, _)| name));
+    options.find(|option| is_uv && EXTRA_PACKAGES.contains(option))
 }
 
 /// The command that brings the environment of `uv run` to the state of its lock; `None` for other words, and where nothing is synced.
@@ -304,6 +319,13 @@ mod tests {
         assert_eq!(sync("uv run --no-project"), None);
         assert_eq!(sync("poetry run"), None);
         assert_eq!(sync(""), None);
+    }
+
+    #[test]
+    fn packages_beside_the_project_are_noticed() {
+        assert_eq!(unlocked(&environment("uv run --with=rich").run), Some("--with"));
+        assert_eq!(unlocked(&environment("uv run --frozen").run), None);
+        assert_eq!(unlocked(&environment("other run --with rich").run), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::launch::asks_for_python;
+use super::launch::{self, asks_for_python};
 use super::{CommandStage, Environment, file_name, lock, search_path};
 use crate::command::program::{self, Search};
 use lab::stage::{Argument, Caller};
@@ -17,6 +17,11 @@ pub(in crate::command) fn missing(stage: &CommandStage, caller: &Caller<'_>) -> 
     let said = |problem: String| format!("{}: {problem}", environment.title());
     if let Some(problem) = environment.lock_problem() {
         return Some(said(problem));
+    }
+    if let Some(option) = launch::unlocked(&environment.run) {
+        return Some(said(format!(
+            "the packages of `{option}` are in no lock, and workers fetch nothing: add them to the project (`uv add`)"
+        )));
     }
     if let Some(launcher) = environment.launcher() {
         // Its own words are looked up by the launcher.

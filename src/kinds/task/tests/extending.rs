@@ -51,6 +51,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             outputs: &outputs,
             scratch: folder,
             files: &BTreeMap::new(),
+            environment_files: &BTreeMap::new(),
             content: None,
             caller: Caller::NOBODY,
             seed: 1,
