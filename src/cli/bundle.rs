@@ -173,7 +173,7 @@ impl ProgramFiles {
                     false
                 }
             });
-            for source in sources.into_iter().chain(node.stage.files()) {
+            for source in sources.into_iter().chain(node.stage.files()).chain(node.stage.environment_files()) {
                 let Some(path) = &source.path else { continue };
                 if is_elsewhere(path) {
                     files.elsewhere.insert(path.clone());

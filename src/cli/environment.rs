@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::CliError;
+use lab::stage::Caller;
 
 /// The environment variables that are valid Unicode, sorted by name.
 pub(super) fn variables() -> Vec<(String, String)> {
@@ -31,6 +32,25 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
     };
     let base = variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
     Some(base.join("runner"))
+}
+
+/// The folder of this machine and user in which programs keep what they compile and download: `$XDG_CACHE_HOME/runner/programs`, or
+/// `~/.cache/runner/programs`.
+fn cache_folder(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = path("XDG_CACHE_HOME").or_else(|| Some(path("HOME")?.join(".cache")))?;
+    base.is_absolute().then(|| base.join("runner/programs"))
+}
+
+/// Calls `what` with this process's environment: what stages may ask of whoever started the run.
+pub(super) fn with_caller<T>(what: impl FnOnce(Caller<'_>) -> T) -> T {
+    #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
+    let variable = |name: &str| std::env::var(name).ok();
+    let caches = cache_folder(&variable);
+    what(Caller {
+        variable: &variable,
+        caches: caches.as_deref(),
+    })
 }
 
 /// As [`with_home`], for settings.
@@ -95,6 +115,18 @@ mod tests {
         }
         assert!(path("~bob/x").contains("`./~bob/x`"));
         assert!(said(without_tilde(Path::new("~/x"), &[])).contains("HOME is not set"));
+    }
+
+    #[test]
+    fn the_cache_folder_is_a_whole_path() {
+        let folder = |name: &str, value: &str| {
+            let variable = |asked: &str| (asked == name).then(|| value.to_owned());
+            cache_folder(&variable)
+        };
+        assert_eq!(folder("HOME", "/home/ada"), Some("/home/ada/.cache/runner/programs".into()));
+        assert_eq!(folder("XDG_CACHE_HOME", "/fast"), Some("/fast/runner/programs".into()));
+        assert_eq!(folder("XDG_CACHE_HOME", "relative"), None);
+        assert_eq!(folder("OTHER", "x"), None);
     }
 
     #[test]

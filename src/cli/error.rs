@@ -27,6 +27,8 @@ pub enum CliError {
     Write(PathBuf, io::Error),
     /// Sources are missing, cannot be downloaded, or do not match their pins.
     Sources(Vec<SourceError>),
+    /// An environment cannot be prepared: a message.
+    Environment(String),
     /// Interrupted before the run began.
     Interrupted,
     /// Wrong usage: a message with what to do.
@@ -94,7 +96,7 @@ impl CliError {
             Self::Interrupted => Exit::Interrupted,
             Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
-            Self::Program(_) => Exit::StageFailed,
+            Self::Program(_) | Self::Environment(_) => Exit::StageFailed,
             // In `runner plan … | head`, `head` has all it needs.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Write(..) => Exit::StageFailed,
@@ -112,7 +114,7 @@ impl CliError {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Write(path, error) => format!("cannot write {}: {error}", path.display()),
-            Self::Usage(message) | Self::NothingSelected(message) => message.clone(),
+            Self::Environment(message) | Self::Usage(message) | Self::NothingSelected(message) => message.clone(),
         };
         format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))
     }

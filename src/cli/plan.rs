@@ -1,9 +1,12 @@
 //! `runner plan`: what a run would do, and why.
 
+use std::collections::BTreeMap;
+
 use petgraph::graph::NodeIndex;
 use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::interpreters::{self, OtherInterpreter};
 use super::run::missing_programs;
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
@@ -36,14 +39,15 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
-    let Resolved { plan, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
+    let Resolved { plan, store, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
     sources::require(&plan, missing)?;
     sources::without_files(&plan).into_iter().for_each(warn);
     missing_programs(&plan).into_iter().for_each(warn);
+    let others = interpreters::others(&plan, &store)?;
     if args.json {
-        super::print_json(&as_json(&plan))?;
+        super::print_json(&as_json(&plan, &others))?;
     } else {
-        super::print(&as_text(&plan, paint))?;
+        super::print(&as_text(&plan, &others, paint))?;
     }
     let has_work = plan.to_run().next().is_some();
     Ok(if args.check && has_work { Exit::WorkToDo } else { Exit::Done })
@@ -58,9 +62,9 @@ pub fn state_name(state: StageState) -> &'static str {
     }
 }
 
-/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "accepted", "key", "reason", "seconds", "inputs"}]}`.
-pub fn as_json(plan: &Plan) -> Value {
-    let stage = |(_, node, entry): (NodeIndex, &Node, &PlanEntry)| {
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "accepted", "key", "reason", "seconds", "made_with", "inputs"}]}`.
+pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> Value {
+    let stage = |(index, node, entry): (NodeIndex, &Node, &PlanEntry)| {
         json!({
             "name": node.name.name,
             "variant": node.name.variant,
@@ -71,6 +75,7 @@ pub fn as_json(plan: &Plan) -> Value {
             "key": entry.key,
             "reason": entry.reason.as_ref().map(ToString::to_string),
             "seconds": entry.estimate.map(|time| time.as_secs_f64()),
+            "made_with": others.get(&index).map(|other| format!("Python {}", other.made)),
             "inputs": inputs(plan, node),
         })
     };
@@ -94,8 +99,8 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
     links.map(input).collect()
 }
 
-/// A table with a line per stage, and a line with the totals.
-pub fn as_text(plan: &Plan, paint: Paint) -> String {
+/// A table with a line per stage, and lines with the totals.
+pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, paint: Paint) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
         title("state", Align::Left),
@@ -104,7 +109,7 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
         title("variant", Align::Left),
         title("why", Align::Left),
     ]);
-    for (_, node, entry) in plan.stages() {
+    for (index, node, entry) in plan.stages() {
         let color = match entry.state {
             StageState::Hit => Color::Green,
             StageState::Run => Color::Yellow,
@@ -117,10 +122,18 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
             (time, None),
             (node.name.name.clone(), None),
             (variant.join(" "), None),
-            (why(plan, node, entry), Some(Color::Dim)),
+            (marked(why(plan, node, entry), others.get(&index)), Some(Color::Dim)),
         ]);
     }
-    format!("{}\n{}\n", table.render(paint), totals(plan))
+    let lines: String = interpreters::summary(others).iter().map(|line| format!("{line}\n")).collect();
+    format!("{}\n{}\n{lines}", table.render(paint), totals(plan))
+}
+
+/// What is said of a stage, with the interpreter that made it where that is another one.
+fn marked(text: String, other: Option<&OtherInterpreter>) -> String {
+    let Some(OtherInterpreter { made, .. }) = other else { return text };
+    let made = format!("made with Python {made}");
+    if text.is_empty() { made } else { format!("{text}; {made}") }
 }
 
 /// The reason for the state, or the stage that it depends on.
@@ -172,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_text_has_state_time_and_reason() {
-        insta::assert_snapshot!(as_text(&example(), Paint::default()), @r"
+        insta::assert_snapshot!(as_text(&example(), &BTreeMap::new(), Paint::default()), @r"
         state     time  stage        variant  why
         hit             problems
         hit             standard[0]  seed=1
@@ -186,8 +199,26 @@ mod tests {
     }
 
     #[test]
+    fn hits_of_another_interpreter_are_marked() {
+        let plan = example();
+        let others = plan.stages().take(2).map(|(index, ..)| {
+            let [made, here] = ["3.11.7", "3.12.1"].map(str::to_owned);
+            (index, OtherInterpreter { made, here })
+        });
+        let others = others.collect();
+        let text = as_text(&plan, &others, Paint::default());
+        assert_eq!(
+            text.lines().filter(|line| line.ends_with("made with Python 3.11.7")).count(),
+            2,
+            "{text}"
+        );
+        assert!(text.ends_with("\n2 hits were made with Python 3.11.7; here is 3.12.1\n"), "{text}");
+        assert_eq!(as_json(&plan, &others)["stages"][0]["made_with"], "Python 3.11.7");
+    }
+
+    #[test]
     fn json_has_the_documented_fields() {
-        let json = as_json(&example());
+        let json = as_json(&example(), &BTreeMap::new());
         assert_eq!(json["experiment"], "addition");
         assert_eq!(json["stages"].as_array().map(Vec::len), Some(6));
         assert_eq!(json["stages"][3]["reason"], "param `learning_rate` changed: 1e-3 → 2e-3");
@@ -221,6 +252,7 @@ mod tests {
           ],
           "key": null,
           "kind": "eval",
+          "made_with": null,
           "name": "score[0]",
           "reason": null,
           "seconds": 3.0,

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::environment::path_argument;
+use super::environment::{path_argument, with_caller};
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
+use super::prepare::prepare;
 use super::selection::SelectionArgs;
 use super::session::StoreUse;
 use super::signals::count_interrupts;
@@ -18,7 +19,7 @@ use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
-use lab::stage::Sandbox;
+use lab::stage::{Sandbox, Secret};
 use lab::store::Store;
 use lab::store::remote::Remotes;
 use lab::text::Paint;
@@ -87,6 +88,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         resolver = Resolver::new(&store, strict).knowing(contents.clone()).asking(&remotes);
         plan = resolver.plan(plan.dag, &targets)?;
     }
+    prepare(&plan, &store, &options.run, settings.offline, &interrupts, &mut reporters)?;
     if let Some(folder) = &args.tensorboard {
         reporters.0.push(Box::new(tensorboard(folder, &plan, &store)?));
     }
@@ -176,13 +178,15 @@ fn check_programs(plan: &Plan) -> Result<(), CliError> {
 /// A message for each thing that keeps stages to run from being started on this machine, with the first stage that it keeps.
 pub(super) fn missing_programs(plan: &Plan) -> Vec<String> {
     let mut found: Vec<(String, &Node, usize)> = Vec::new();
-    for (_, node, _) in plan.to_run() {
-        let Some(missing) = node.stage.missing() else { continue };
-        match found.iter_mut().find(|(message, ..)| *message == missing) {
-            Some((.., more)) => *more += 1,
-            None => found.push((missing, node, 0)),
+    with_caller(|caller| {
+        for (_, node, _) in plan.to_run() {
+            let Some(missing) = node.stage.missing(&caller) else { continue };
+            match found.iter_mut().find(|(message, ..)| *message == missing) {
+                Some((.., more)) => *more += 1,
+                None => found.push((missing, node, 0)),
+            }
         }
-    }
+    });
     let said = |(missing, node, more): &(String, &Node, usize)| match more {
         0 => format!("stage `{}`: {missing}", node.name),
         _ => format!("stage `{}` and {more} more: {missing}", node.name),
@@ -194,12 +198,14 @@ pub(super) fn missing_programs(plan: &Plan) -> Vec<String> {
 fn check_secrets(plan: &Plan) -> Result<(), CliError> {
     let environment = super::environment::variables();
     let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
-    let needs = plan.to_run().filter_map(|(_, node, _)| Some((node, node.stage.secret()?)));
+    let needs = plan
+        .to_run()
+        .flat_map(|(_, node, _)| node.stage.secrets().into_iter().map(move |secret| (node, secret)));
     let lacks: Vec<String> = needs
-        .filter(|(_, variable)| !is_set(variable))
-        .map(|(node, variable)| {
+        .filter(|(_, secret)| !is_set(secret.variable))
+        .map(|(node, Secret { variable, param })| {
             format!(
-                "stage `{}` needs the environment variable `{variable}` (`api_key_env`), which is not set",
+                "stage `{}` needs the environment variable `{variable}` (`{param}`), which is not set",
                 node.name
             )
         })

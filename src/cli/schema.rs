@@ -115,6 +115,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "type": "object",
             "additionalProperties": {"anyOf": [entries("sources"), {"type": "string"}]},
         },
+        "environments": {
+            "description": "How programs are started, and what decides what is installed there, by name.",
+            "type": "object",
+            "additionalProperties": entries("environments"),
+        },
         "stages": {
             "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
             "type": "object",

@@ -91,7 +91,8 @@ pub fn needed(plan: &Plan) -> BTreeSet<&Source> {
 
 /// All sources and files that a stage reads from outside.
 fn sources_of(node: &Node) -> impl Iterator<Item = &Source> {
-    node.stage.source().into_iter().chain(node.stage.files())
+    let files = node.stage.files().iter().chain(node.stage.environment_files());
+    node.stage.source().into_iter().chain(files)
 }
 
 /// Checks that no source that a plan needs is missing.

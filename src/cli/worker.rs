@@ -2,18 +2,19 @@
 
 use std::io::{self, BufReader};
 
+use super::environment::with_caller;
 use lab::exec;
 use learn::engine;
 
 /// Runs the work order on standard input. Returns whether the stage succeeded.
 pub fn worker() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "this is where the CLI reads the environment")]
-    let secret = |name: &str| std::env::var(name).ok();
-    exec::work(
-        kinds::kinds(),
-        &engine::instruction_set("cpu"),
-        secret,
-        BufReader::new(io::stdin()),
-        io::stdout().lock(),
-    )
+    with_caller(|caller| {
+        exec::work(
+            kinds::kinds(),
+            &engine::instruction_set("cpu"),
+            caller,
+            BufReader::new(io::stdin()),
+            io::stdout().lock(),
+        )
+    })
 }

@@ -22,6 +22,7 @@ pub mod task;
 mod train;
 
 pub use answering::judge;
+pub use command::python_version;
 
 use lab::config::ParamError;
 use lab::stage::Kind;

@@ -11,7 +11,7 @@ use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
@@ -219,7 +219,8 @@ impl Sample {
         if !self.stop.is_empty() {
             common.insert("stop".to_owned(), json!(self.stop));
         }
-        let key = match (&self.api_key_env, context.secret.map(str::trim)) {
+        let secret = self.api_key_env.as_deref().and_then(|variable| context.caller.given(variable));
+        let key = match (&self.api_key_env, secret.as_deref().map(str::trim)) {
             (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {
                 variable: variable.clone(),
                 key: key.to_owned(),
@@ -353,8 +354,12 @@ impl Stage for Sample {
         ])
     }
 
-    fn secret(&self) -> Option<&str> {
-        self.api_key_env.as_deref()
+    fn secrets(&self) -> Vec<Secret<'_>> {
+        let secret = |variable| Secret {
+            variable,
+            param: "api_key_env",
+        };
+        self.api_key_env.as_deref().map(secret).into_iter().collect()
     }
 
     fn draws(&self) -> bool {

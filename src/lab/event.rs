@@ -42,6 +42,14 @@ pub enum Event {
         seconds: f64,
         pin: Option<String>,
     },
+    /// An environment is being prepared; `command` says how.
+    Preparing {
+        environment: String,
+        command: String,
+        log: PathBuf,
+    },
+    /// It has been prepared.
+    Prepared { environment: String, seconds: f64 },
     /// The store had the stage's record.
     Cached {
         #[serde(flatten)]

@@ -10,6 +10,7 @@ use crate::error::LookupError;
 use crate::gather;
 use crate::record_text::{acceptance, param_lines, program_and_commit, time_and_user};
 use lab::config::known;
+use lab::fingerprint::file_text;
 use lab::plan::{Link, Node, NothingSelected, Plan, StageState};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
@@ -161,7 +162,7 @@ impl<'a> WalkBack<'a> {
         let params = param_lines(&node.canonical);
         let seed = node.seed.map(|seed| format!("seed = {seed}"));
         let files = record.iter().flat_map(|record| &record.fingerprint.files);
-        let files = files.map(|(name, digest)| format!("{name} {}", digest.short()));
+        let files = files.map(|(name, digest)| format!("{} {}", file_text(name), digest.short()));
         let values: Vec<String> = seed.into_iter().chain(params).chain(files).collect();
         if !values.is_empty() {
             self.text += &format!("{indent}    {}\n", printable(&values.join(", ")));

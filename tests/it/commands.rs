@@ -9,6 +9,7 @@ use insta::assert_snapshot;
 
 use super::lab::{Lab, count};
 
+mod environments;
 mod held;
 
 const EXPERIMENT: &str = r#"
@@ -82,7 +83,9 @@ fn output(lab: &Lab, stage: &str, port: &str) -> String {
 #[test]
 fn a_program_is_a_stage_among_others() {
     let lab = lab();
-    let out = lab.command("run x.toml --json").env("SECRET", "no").output().unwrap();
+    let mut command = lab.command("run x.toml --json");
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("SECRET", "no");
+    let out = command.output().unwrap();
     let events = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{events}");
     assert!(events.contains(r#""readings":{"loss":0.5}"#), "{events}");
@@ -92,7 +95,7 @@ fn a_program_is_a_stage_among_others() {
     {
       "factor": 2
     }
-    GREETING HOME PATH RUNNER_DEVICE RUNNER_INPUT_DATA RUNNER_LIST_DATA RUNNER_OUTPUT_DATA RUNNER_OUTPUT_NOTE RUNNER_PARAMS RUNNER_PROGRESS RUNNER_SCRATCH RUNNER_SEED RUNNER_THREADS TMPDIR
+    GREETING HOME PATH PYTHONUNBUFFERED RUNNER_DEVICE RUNNER_INPUT_DATA RUNNER_LIST_DATA RUNNER_OUTPUT_DATA RUNNER_OUTPUT_NOTE RUNNER_PARAMS RUNNER_PROGRESS RUNNER_SCRATCH RUNNER_SEED RUNNER_THREADS TMPDIR
     "#);
     assert_eq!(output(&lab, "counted", "lines").trim(), "6");
     assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 4);
@@ -684,10 +687,11 @@ fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
                 starts(run)
             ),
         );
-        let planned = lab.output("plan x.toml");
+        let output = |words: &str| lab.command(words).env("PATH", "/usr/bin:/bin").output().unwrap();
+        let planned = output("plan x.toml");
         let warned = String::from_utf8(planned.stderr).unwrap();
         assert_eq!(planned.status.code(), Some(0), "{warned}");
-        let ran = lab.output("run x.toml");
+        let ran = output("run x.toml");
         let failed = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(2), "{failed}");
         assert!(
@@ -705,7 +709,7 @@ fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
         said("['./noshebang.sh']", ""),
     ];
     assert_snapshot!(all.join("\n"), @r#"
-    stage `x`: no program `torchrunn` in PATH (/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin): where it is elsewhere, say so in the stage (`env = { PATH = "…" }`)
+    stage `x`: no program `torchrunn` in PATH (/usr/bin:/bin): where it is elsewhere, say so in the stage (`env = { PATH = "…" }`)
     stage `x`: no program `tool` in PATH (~/bin:/bin): `~` stands for nothing there, so write the whole path
     stage `x`: the first line of `crlf.sh` ends in a carriage return, as on Windows, and so asks for the interpreter `/bin/sh\r`, which is not there: `sed -i 's/\r$//' crlf.sh` mends it
     stage `x`: `noshebang.sh` has no first line that says what reads it (`#!/bin/sh`): write one, or name the reader first, as in `run = ["sh", "noshebang.sh"]`

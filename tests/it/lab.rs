@@ -110,7 +110,9 @@ impl Lab {
         command
             .current_dir(self.path())
             .args(words.split_whitespace())
-            .env("XDG_CONFIG_HOME", self.path());
+            .env("XDG_CONFIG_HOME", self.path())
+            // The caches of programs are kept from one test to the next, apart from the user's.
+            .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/caches"));
         for setting in ["STORE", "JOBS", "THREADS", "DEVICE"] {
             command.env_remove(format!("RUNNER_{setting}"));
         }

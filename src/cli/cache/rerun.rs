@@ -13,8 +13,8 @@ use kinds::kinds;
 use lab::event::StageName;
 use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
 use lab::hash::Digest;
-use lab::stage::Kind;
 use lab::stage::Sandbox;
+use lab::stage::{ENVIRONMENT, Kind};
 use lab::store::{Outputs, Provenance, Record, Store, StoreEntry, StoreError};
 use lab::text::duration;
 
@@ -102,6 +102,8 @@ fn can_run(store: &Store, record: &Record) -> bool {
         && same_numbers
         // The record has the digests of the files, but not their paths.
         && fingerprint.files.is_empty()
+        // Nor has it what an environment is started with.
+        && fingerprint.params.get(ENVIRONMENT).is_none()
         && fingerprint.inputs.values().flatten().all(is_here)
         && record.outputs.values().all(|artifact| is_here(&artifact.digest))
 }

@@ -6,8 +6,9 @@ use super::Producers;
 use super::card::Card;
 use crate::cli::{CliError, Exit, print, print_json};
 use lab::event::StageName;
+use lab::fingerprint::file_text;
 use lab::hash::Digest;
-use lab::store::{Record, Store};
+use lab::store::{ProgramFound, Record, Store};
 use lab::text::bytes;
 use lab::text::duration;
 use report::record_text::{acceptance, param_lines, program_and_commit, time_and_user};
@@ -51,13 +52,17 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
     card.line("took", &took(record));
     card.line("signed", &signed(store, record));
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
+    card.lines("program", record.provenance.program.iter().flat_map(program_lines));
     card.line("sandbox", record.provenance.sandbox.as_deref().unwrap_or_default());
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
     card.lines("params", param_lines(&fingerprint.params));
     card.lines(
         "file",
-        fingerprint.files.iter().map(|(name, digest)| format!("{name}  {}", digest.short())),
+        fingerprint
+            .files
+            .iter()
+            .map(|(name, digest)| format!("{}  {}", file_text(name), digest.short())),
     );
     for (port, digests) in &fingerprint.inputs {
         card.lines(
@@ -93,6 +98,19 @@ fn machine(record: &Record) -> String {
         "{}: {} cores, {}; {} threads",
         machine.host, machine.cores, machine.instruction_set, record.threads
     )
+}
+
+/// `/lab/.venv/bin/python, Python 3.12.1, in the environment `torch``, and a line for each package: `numpy 2.1.0`.
+fn program_lines(found: &ProgramFound) -> Vec<String> {
+    let mut first = found.path.clone();
+    if let Some(version) = &found.python {
+        first += &format!(", Python {version}");
+    }
+    if let Some(name) = &found.environment {
+        first += &format!(", in the environment `{name}`");
+    }
+    let packages = found.packages.iter().map(|(name, version)| format!("{name} {version}"));
+    [first].into_iter().chain(packages).collect()
 }
 
 /// `by ed25519:…`, or why the signature is not trusted.
@@ -131,6 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_shown_with_what_was_in_its_environment() {
+        let found = ProgramFound {
+            environment: Some("torch".into()),
+            path: "/lab/.venv/bin/python".into(),
+            python: Some("3.12.1".into()),
+            packages: [("numpy".to_owned(), "2.1.0".to_owned())].into(),
+        };
+        assert_eq!(
+            program_lines(&found),
+            ["/lab/.venv/bin/python, Python 3.12.1, in the environment `torch`", "numpy 2.1.0"]
+        );
+        let tool = ProgramFound {
+            path: "/usr/bin/tool".into(),
+            ..ProgramFound::default()
+        };
+        assert_eq!(program_lines(&tool), ["/usr/bin/tool"]);
+    }
+
+    #[test]
     fn each_field_of_a_record_becomes_a_line() {
         let mut record = Record::new(Fingerprint::new("mix", 1, Value::Null), Outputs::new());
         record.machine.runner = "0.1.0".into();
@@ -146,6 +183,7 @@ mod tests {
             cpu_seconds: Some(80.1),
             peak_memory: Some(512_000_000),
             sandbox: Some("writes".into()),
+            program: None,
         };
         assert_eq!(time_and_user(&record), "2023-11-14 22:13:20 UTC by ada");
         assert_eq!(

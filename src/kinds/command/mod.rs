@@ -11,6 +11,7 @@
 //! | `scratch` | the holder of the scratch folder; ends what an earlier one has left running |
 //! | `work_folder` | the folder in which the program runs, with its files |
 //! | `inputs` | the read-only folder with its inputs |
+//! | `environment` | how it is started, what is installed there, and which variables it gets |
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
@@ -19,6 +20,7 @@
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
+mod environment;
 mod hint;
 mod inputs;
 mod outputs;
@@ -41,13 +43,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact;
+use environment::{Environment, is_python};
 use inputs::InputFolder;
 use lab::config::{ConfigValue, ParamError};
 use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
-use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
-use program::{DEFAULT_PATH, Search};
+use lab::stage::{
+    Argument, Caller, ENVIRONMENT, ImpliedParam, Kind, Output, PortType, Preparation, Secret, Stage, StageContext, StageError, is_port,
+};
+use program::Search;
 use sandbox::{Sandbox, StageFolders};
 use scratch::Scratch;
 use work_folder::WorkFolder;
@@ -58,9 +63,12 @@ pub(super) static KIND: Kind = Kind {
     inputs: &[],
     free: true,
     outputs: &[],
-    named: &[(SOURCE, "sources")],
+    named: &[(SOURCE, "sources"), (ENVIRONMENT, "environments")],
     command_line: Some("run"),
-    implied: &[],
+    implied: &[ImpliedParam {
+        path: &[ENVIRONMENT],
+        value: || serde_json::Value::Null,
+    }],
     parse,
     schema: || schema_for!(CommandStage),
     follows_seed: true,
@@ -86,17 +94,37 @@ struct CommandStage {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     params: serde_json::Map<String, serde_json::Value>,
-    /// Environment variables; there are no others but `PATH`, `HOME`, `TMPDIR` and those that begin with `RUNNER_`.
-    #[serde(default)]
+    /// An entry of `[environments]`: how the program is started, and what decides what is installed there.
+    #[serde(default, serialize_with = "environment::keyed")]
+    environment: Option<Environment>,
+    /// The files of the environment.
+    #[serde(skip)]
+    environment_files: Vec<Source>,
+    /// Environment variables. Those that choose a device are not part of the key.
+    #[serde(default, serialize_with = "environment::keyed_env")]
     env: BTreeMap<String, String>,
+    /// Variables of the caller that the program gets as well; not part of the key.
+    #[serde(default, skip_serializing)]
+    pass: Vec<String>,
+    /// Variables of the caller that the program gets and nobody may see; not part of the key.
+    #[serde(default, skip_serializing)]
+    secrets: Vec<String>,
     /// Whether more than one thread helps.
     #[serde(default, skip_serializing)]
     threaded: bool,
 }
 
+/// The version of a Python on this machine; `None` where it gives none.
+pub fn python_version(interpreter: &Path) -> Option<String> {
+    environment::python_version(interpreter, None)
+}
+
 fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
     if let Some(name) = params.get(SOURCE).and_then(ConfigValue::as_str) {
         return Err(ParamError::new(SOURCE, format!("no source `{name}`")));
+    }
+    if let Some(name) = params.get(ENVIRONMENT).and_then(ConfigValue::as_str) {
+        return Err(ParamError::new(ENVIRONMENT, format!("no environment `{name}`")));
     }
     let mut command: CommandStage = params.read()?;
     let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
@@ -115,16 +143,6 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
             format!("`{name}` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`"),
         );
     }
-    if let Some(name) = command
-        .env
-        .keys()
-        .find(|name| name.is_empty() || name.contains(['=', '\0']) || name.starts_with("RUNNER_"))
-    {
-        return wrong(
-            "env",
-            format!("`{name}` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved"),
-        );
-    }
     // The path of a file cannot have one.
     let has_nul = |(Argument::Text(text) | Argument::File { before: text, .. }): &Argument| text.contains('\0');
     if command.run.iter().any(has_nul) {
@@ -133,9 +151,7 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
             "a word has a NUL in it (`\\u0000`), which no program can be given".to_owned(),
         );
     }
-    if let Some((name, _)) = command.env.iter().find(|(_, value)| value.contains('\0')) {
-        return wrong("env", format!("`{name}` has a NUL in it (`\\u0000`), which no variable can hold"));
-    }
+    command.read_environment()?;
     command.files = command.run.iter().filter_map(Argument::source).collect();
     Ok(Box::new(command))
 }
@@ -153,6 +169,7 @@ impl Stage for CommandStage {
         if let Some(source) = &self.source {
             params.insert(SOURCE.to_owned(), json!(source));
         }
+        params.extend(self.unkeyed_environment());
         params
     }
 
@@ -172,12 +189,27 @@ impl Stage for CommandStage {
         &self.files
     }
 
-    fn missing(&self) -> Option<String> {
-        let search = Search {
-            path: self.search_path(),
-            folder: None,
-        };
-        program::problem(&self.run, self.source.as_ref(), &search)
+    fn environment_files(&self) -> &[Source] {
+        &self.environment_files
+    }
+
+    fn preparation(&self) -> Option<Preparation> {
+        self.environment.as_ref()?.preparation()
+    }
+
+    fn secrets(&self) -> Vec<Secret<'_>> {
+        self.named_secrets()
+    }
+
+    fn missing(&self, caller: &Caller<'_>) -> Option<String> {
+        environment::missing(self, caller)
+    }
+
+    fn interpreter(&self, caller: &Caller<'_>) -> Option<PathBuf> {
+        let path = environment::search_path(self, caller);
+        let search = Search { path: &path, folder: None };
+        let found = program::interpreter(&self.run, &search);
+        found.filter(|path| self.environment.is_none() && is_python(path))
     }
 
     fn draws(&self) -> bool {
@@ -224,18 +256,16 @@ impl From<RunError> for StageError {
 }
 
 impl CommandStage {
-    /// Where programs are searched.
-    fn search_path(&self) -> &str {
-        self.env.get("PATH").map_or(DEFAULT_PATH, String::as_str)
-    }
-
     /// Runs the program in a scratch folder that nobody else uses.
     fn run_in(&self, scratch: &Scratch, context: &StageContext<'_>) -> Result<(), RunError> {
         let place = WorkFolder::new(scratch)?;
         let in_place = self.in_place();
         let before = in_place.map(state);
         place.fill(self, context)?;
-        let sandbox = self.sandbox(&place, context);
+        let variables = environment::of_program(self, &context.caller, &place);
+        let found = environment::check(self, &variables, &place, context)?;
+        (context.found)(found.program);
+        let sandbox = self.sandbox(&place, context, &variables, found.readable);
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
             log("this system has no Landlock (Linux 5.19): the program may write wherever the user may");
@@ -245,7 +275,7 @@ impl CommandStage {
         }
         // A link is a file of the store itself: only where the program cannot write to it. Else it is a copy.
         let inputs = InputFolder::new(place.inputs.clone(), context, sandbox.guards(&place.inputs))?;
-        let mut command = start::command(self, context, &place, &inputs)?;
+        let mut command = start::command(self, context, &place, &inputs, &variables)?;
         let ended = attend::run(&mut command, &sandbox, &place, context, || {
             if in_place.map(state) == before {
                 return Ok(());
@@ -285,18 +315,34 @@ impl CommandStage {
     }
 
     /// What the program may read and write.
-    fn sandbox(&self, place: &WorkFolder, context: &StageContext<'_>) -> Sandbox {
+    fn sandbox(
+        &self,
+        place: &WorkFolder,
+        context: &StageContext<'_>,
+        variables: &BTreeMap<String, String>,
+        readable: Vec<PathBuf>,
+    ) -> Sandbox {
         let search = Search {
-            path: self.search_path(),
+            path: variables.get("PATH").map_or("", String::as_str),
             folder: Some(&place.folder),
         };
-        sandbox::make_caches(&self.env);
+        // Its own folders are no caches: they end with the stage.
+        let mut named = variables.clone();
+        named.retain(|_, value| *value != place.folder.to_string_lossy() && *value != place.tmp.to_string_lossy());
+        sandbox::make_caches(&named);
         // The store, the experiment's folder and its files.
         let objects = context.inputs.values().flatten();
         let files = self.files.iter().filter_map(|file| file.path.as_ref());
         let mut guarded: Vec<PathBuf> = objects.chain(files).cloned().collect();
         guarded.push(place.inputs.clone());
         guarded.extend(std::env::current_dir());
+        let mut programs = program::places(&self.run, &search);
+        let launcher = self.environment.as_ref().and_then(Environment::launcher);
+        programs.extend(
+            launcher
+                .into_iter()
+                .flat_map(|word| program::places(&[Argument::Text(word.to_owned())], &search)),
+        );
         let folders = StageFolders {
             own: vec![
                 place.folder.clone(),
@@ -308,10 +354,11 @@ impl CommandStage {
             guarded,
             // STORE/v1/scratch/KEY
             store: context.scratch.ancestors().nth(2).unwrap_or(context.scratch),
-            programs: program::places(&self.run, &search),
+            programs,
             search: search.folders(),
+            readable,
         };
-        Sandbox::new(context.sandbox, &self.env, folders)
+        Sandbox::new(context.sandbox, &named, folders)
     }
 
     /// The message for a program that failed.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::environment::is_python;
 use super::shebang::{AskedOfEnv, Shebang, loader, start_of};
 use lab::source::Source;
 use lab::stage::Argument;
@@ -84,6 +85,14 @@ pub(super) fn places(run: &[Argument], search: &Search<'_>) -> Vec<PathBuf> {
     }
     places.push(program);
     places
+}
+
+/// The interpreter of the command's program: that program itself where it is Python, or what the first line of a script asks for; else
+/// the program, as far as it is found.
+pub(super) fn interpreter(run: &[Argument], search: &Search<'_>) -> Option<PathBuf> {
+    let places = places(run, search);
+    let program = places.last().filter(|program| is_python(program));
+    program.or(places.first()).cloned()
 }
 
 impl Search<'_> {

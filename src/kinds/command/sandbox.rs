@@ -92,6 +92,8 @@ pub(super) struct StageFolders<'a> {
     pub(super) programs: Vec<PathBuf>,
     /// The folders in which programs are searched.
     pub(super) search: Vec<PathBuf>,
+    /// What else it may read: the folders of its environment.
+    pub(super) readable: Vec<PathBuf>,
 }
 
 impl Sandbox {
@@ -103,6 +105,7 @@ impl Sandbox {
             store,
             programs,
             search,
+            readable: others,
         } = folders;
         let store = real(store);
         let guarded: Vec<PathBuf> = guarded.iter().map(|path| real(path)).chain([store.clone()]).collect();
@@ -113,6 +116,7 @@ impl Sandbox {
         shared.extend(setting.writes.iter().cloned());
         let mut readable: Vec<PathBuf> = SYSTEM_FOLDERS.iter().map(PathBuf::from).collect();
         readable.push(inputs.to_owned());
+        readable.extend(others);
         let inputs = inputs.to_owned();
         for program in programs {
             readable.extend(installation(&program));
@@ -281,6 +285,7 @@ mod tests {
                 store: Path::new(guarded),
                 programs: Vec::new(),
                 search: Vec::new(),
+                readable: Vec::new(),
             };
             let mut sandbox = Sandbox::new(&Setting::default(), &BTreeMap::new(), folders);
             sandbox.strength = Strength::Full;

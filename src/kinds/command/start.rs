@@ -1,5 +1,6 @@
 //! Starts the program of a stage: its environment, the state in which it begins, and the message when it cannot be started.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,9 +9,9 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::inputs::{InputFolder, InputPort};
-use super::program::{DEFAULT_PATH, Search, problem};
+use super::program::{Search, problem};
 use super::work_folder::WorkFolder;
-use super::{CommandStage, shebang};
+use super::{CommandStage, environment, shebang};
 use lab::processes::SCRATCH_VARIABLE;
 use lab::stage::{Argument, StageContext, StageError, failed};
 
@@ -29,6 +30,7 @@ pub(super) fn command(
     context: &StageContext<'_>,
     place: &WorkFolder,
     inputs: &InputFolder,
+    variables: &BTreeMap<String, String>,
 ) -> Result<Command, StageError> {
     let (first, arguments) = stage.run.split_first().ok_or_else(|| failed("no program"))?;
     let params = place.private.join("params.json");
@@ -39,15 +41,16 @@ pub(super) fn command(
         Argument::File { path, .. } if !shebang::is_script(path) => path.clone().into_os_string(),
         word => word.to_string().into(),
     };
-    let mut command = Command::new(&program);
+    let words = [program].into_iter().chain(arguments.iter().map(|word| word.to_string().into()));
+    let words = environment::launched(stage.environment.as_ref(), words.collect());
+    let (program, arguments) = words.split_first().ok_or_else(|| failed("no program"))?;
+    let mut command = Command::new(program);
     command
-        .args(arguments.iter().map(ToString::to_string))
+        .args(arguments)
         .current_dir(&place.folder)
         .env_clear()
-        .env("PATH", DEFAULT_PATH)
-        .env("HOME", &place.folder)
-        .env("TMPDIR", &place.tmp)
-        .envs(&stage.env)
+        .envs(variables)
+        .envs(environment::secrets(stage, &context.caller)?)
         .env("RUNNER_PARAMS", params)
         .env("RUNNER_PROGRESS", &place.progress)
         .env(SCRATCH_VARIABLE, &place.kept)
@@ -105,7 +108,7 @@ fn from(from: &Path, path: &Path) -> Option<PathBuf> {
 }
 
 /// The program begins in the same state however the runner was started: from a terminal, in the background, by another program.
-fn begin_afresh(command: &mut Command) {
+pub(super) fn begin_afresh(command: &mut Command) {
     let worker = std::process::id().cast_signed();
     // SAFETY: the closure runs in the child, between fork and exec, and makes nothing but system calls: it allocates nothing and takes no
     // lock.
@@ -155,15 +158,20 @@ fn prepare(worker: i32) -> io::Result<()> {
 
 /// The message for a program that could not be started.
 pub(super) fn explain(stage: &CommandStage, command: &Command, folder: &Path, error: &io::Error) -> String {
+    let path = command
+        .get_envs()
+        .find(|(name, _)| *name == "PATH")
+        .and_then(|(_, value)| value?.to_str());
     let search = Search {
-        path: stage.search_path(),
+        path: path.unwrap_or_default(),
         folder: Some(folder),
     };
     let program = command.get_program().to_string_lossy();
     if error.raw_os_error() == Some(libc::E2BIG) {
         return format!("cannot start `{program}`: {}", too_long(command));
     }
-    problem(&stage.run, None, &search).unwrap_or_else(|| {
+    let of_stage = problem(&stage.run, None, &search).filter(|_| stage.environment.is_none());
+    of_stage.unwrap_or_else(|| {
         let why = match error.raw_os_error() {
             Some(libc::ENOEXEC) => "it is no program for this machine".to_owned(),
             _ => error.to_string(),

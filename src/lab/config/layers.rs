@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 15] = [
     "name",
     "description",
     "shows",
@@ -27,6 +27,7 @@ pub const KEYS: [&str; 14] = [
     "models",
     "prompts",
     "sources",
+    "environments",
     "stages",
     "profile",
 ];

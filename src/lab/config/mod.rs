@@ -188,7 +188,8 @@ pub struct Variant {
     pub coordinates: Coordinates,
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
-    /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`. Those without entries are left out.
+    /// The top-level tables that params refer to by name: `environments`, `models`, `prompts`, `sources`. Those without entries are left
+    /// out.
     pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
@@ -330,7 +331,7 @@ fn written_out(document: &Document, places: Vec<(Coordinates, ablate::AblationCh
     variants
 }
 
-/// `[models]` and `[sources]`, with templates filled in, and `[prompts]`, whose braces are its own.
+/// `[models]`, `[sources]` and `[environments]`, with templates filled in, and `[prompts]`, whose braces are its own.
 fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
     let mut models = ConfigTable::new();
     for (name, value) in document.entries("models") {
@@ -352,9 +353,36 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
         prompts.insert(name.to_owned(), value.clone());
     }
     let sources = sources(document, scope, problems);
-    let tables = [("models", models), ("prompts", prompts), ("sources", sources)];
+    let environments = environments(document, scope, problems);
+    let tables = [
+        ("environments", environments),
+        ("models", models),
+        ("prompts", prompts),
+        ("sources", sources),
+    ];
     let tables = tables.into_iter().filter(|(_, table)| !table.is_empty());
     tables.map(|(name, table)| (name.to_owned(), table)).collect()
+}
+
+/// `[environments]`, each a table that has its own name, for messages.
+fn environments(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
+    let mut environments = ConfigTable::new();
+    for (name, value) in document.entries("environments") {
+        if value.as_table().is_none() {
+            problems.push(layers::not_a_table(&format!("environments.{name}"), value));
+            continue;
+        }
+        match scope::fill(value, &scope.indexed(None, None)) {
+            Ok(filled) => {
+                let mut fields = filled.as_table().cloned().unwrap_or_default();
+                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
+                environments.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
+            }
+            Err(problem) if scope.excuses(value) => drop(problem),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    environments
 }
 
 /// `[sources]`, each a table that has its own name, for messages; a text is a path.

@@ -10,13 +10,22 @@ const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
 /// Settings that are text, whatever the value looks like.
 const TEXTS: [&str; 2] = ["store", "device"];
 /// Tables whose values `--set` may change.
-const TABLES: [&str; 9] = [
-    "params", "matrix", "ablate", "defaults", "stages", "models", "prompts", "sources", "settings",
+const TABLES: [&str; 10] = [
+    "params",
+    "matrix",
+    "ablate",
+    "defaults",
+    "stages",
+    "models",
+    "prompts",
+    "sources",
+    "environments",
+    "settings",
 ];
 /// The most parts that a key may have.
 const MAX_PARTS: usize = 32;
 /// Tables in which `--set` makes no new entry: it would be a slip.
-const CLOSED: [&str; 5] = ["params", "stages", "models", "prompts", "sources"];
+const CLOSED: [&str; 6] = ["params", "stages", "models", "prompts", "sources", "environments"];
 
 /// A value for one key.
 pub(super) struct Assignment {

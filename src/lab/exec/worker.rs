@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use super::machine;
 use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::Progress;
+use crate::fingerprint::by_purpose;
 use crate::source::CONTENT;
-use crate::stage::{Kind, Stage, StageContext, StageError};
+use crate::stage::{Caller, Kind, Stage, StageContext, StageError};
 use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
 
 /// The shortest time between two progress messages.
@@ -35,12 +36,12 @@ enum WorkerError {
 }
 
 /// Reads a work order from `input`, runs the stage, and writes messages to `output`. Returns whether the stage succeeded. The end of
-/// `input` asks the stage to stop, so that no worker outlives its runner. `instruction_set` is for the record; `secret` reads a variable
-/// of the environment, since secrets are not part of work orders.
+/// `input` asks the stage to stop, so that no worker outlives its runner. `instruction_set` is for the record; `caller` reads variables of
+/// the environment, since secrets are not part of work orders.
 pub fn work(
     kinds: &[&'static Kind],
     instruction_set: &str,
-    secret: impl Fn(&str) -> Option<String>,
+    caller: Caller<'_>,
     mut input: impl BufRead + Send + 'static,
     mut output: impl Write,
 ) -> bool {
@@ -53,7 +54,7 @@ pub fn work(
     let stop = Arc::new(StopRequest::default());
     stop_at_end_of(input, Arc::clone(&stop));
     let ended = match &order {
-        Ok(order) => run(kinds, order, instruction_set, &secret, &stop, &mut output),
+        Ok(order) => run(kinds, order, instruction_set, caller, &stop, &mut output),
         Err(error) => Err(WorkerError::Order(format!("cannot read the work order: {error}"))),
     };
     let seconds = begun.elapsed().as_secs_f64();
@@ -107,7 +108,7 @@ fn run(
     kinds: &[&'static Kind],
     order: &WorkOrder,
     instruction_set: &str,
-    secret_of: &dyn Fn(&str) -> Option<String>,
+    caller: Caller<'_>,
     stop: &StopRequest,
     output: &mut impl Write,
 ) -> Result<Outputs, WorkerError> {
@@ -120,19 +121,20 @@ fn run(
     let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
     let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
-    let held = stage.secret().and_then(secret_of);
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let (sender, held_by) = (ProgressSender::new(output), RefCell::new(None));
+    let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
+    let (files, environment_files) = by_purpose(&order.fingerprint.files);
     stage.run(&StageContext {
         inputs: &order.inputs,
         digests: &order.fingerprint.inputs,
         outputs: workspace.path(),
         scratch: &scratch,
-        files: &order.fingerprint.files,
+        files: &files,
+        environment_files: &environment_files,
         content: order.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
-        secret: held.as_deref(),
+        caller,
         seed: order.fingerprint.seed.unwrap_or(0),
         threads: order.threads,
         device: &order.device,
@@ -140,6 +142,7 @@ fn run(
         sandbox: &order.sandbox,
         alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
+        found: &|program| drop(found.replace(Some(program))),
         progress: &|progress| sender.send(progress),
         warn: &|message| sender.warn(message),
         patience: Duration::from_secs(order.patience),
@@ -148,6 +151,7 @@ fn run(
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
     record.provenance.sandbox = held_by.into_inner();
+    record.provenance.program = found.into_inner();
     if let Some(path) = &order.sign {
         record.sign(&signing_key(path)?);
     }

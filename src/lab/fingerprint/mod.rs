@@ -10,6 +10,7 @@
 //! | seed | only for kinds that draw random numbers | a greedy evaluation is the same for all seeds |
 //! | inputs | by port and content digest, in order | if a stage runs again with the same result, the stages after it are hits (early cutoff) |
 //! | files that a program is started with | by name and content digest, for `command` | an edited script does something else |
+//! | files that decide what is in a program's environment | by name and content digest, for `command` | a lock with other versions is another environment |
 //! | numeric class (engine, dtype) | yes, for kinds that compute | they decide how results are rounded |
 //! | instruction set | only with `strict_numerics` | it changes only the last bits, and different machines share artifacts |
 //! | stage name, experiment name, variant | never | names are only for display |
@@ -19,8 +20,10 @@
 //!
 //! There is a test for each row: for files in `tests/it/commands.rs`, for the others in `tests/it/keys.rs`.
 
+mod environment_file;
 mod reason;
 
+pub use environment_file::{by_purpose, file_text, of_environment};
 pub use reason::{FingerprintChange, Reason};
 
 use std::collections::BTreeMap;

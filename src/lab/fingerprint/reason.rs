@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::Fingerprint;
+use super::{Fingerprint, of_environment};
 use crate::hash::Digest;
 use crate::json_path;
 
@@ -140,7 +140,11 @@ impl fmt::Display for FingerprintChange {
             Self::Input { port, before, now } => write!(f, "input `{port}` changed: {} → {}", digests(before), digests(now)),
             Self::File { name, before, now } => {
                 let [before, now] = [before, now].map(|digest| digest.map(|digest| digest.short()));
-                write!(f, "`{name}` changed: {} → {}", optional(before.as_ref()), optional(now.as_ref()))
+                let (before, now) = (optional(before.as_ref()), optional(now.as_ref()));
+                match name.strip_prefix(&of_environment("")) {
+                    Some(name) => write!(f, "`{name}` of the environment changed: {before} → {now}"),
+                    None => write!(f, "`{name}` changed: {before} → {now}"),
+                }
             }
             Self::Numerics { before, now } => {
                 write!(
@@ -199,6 +203,7 @@ mod tests {
         now.seed = None;
         now.inputs.insert("data".to_owned(), vec![Digest::of(b"b")]);
         now.files.insert("train.py".to_owned(), Digest::of(b"c"));
+        now.files.insert(of_environment("uv.lock"), Digest::of(b"c"));
         now.numerics = Some("cpu f32".to_owned());
         let reason = Reason::Changed(FingerprintChange::between(&fingerprint(), &now));
         insta::assert_snapshot!(reason.to_string().replace(", ", ",\n"), @r"
@@ -208,6 +213,7 @@ mod tests {
         param `steps` changed: none → 10,
         seed changed: 1 → none,
         input `data` changed: 17762fddd969 → 10e5cf3d3c8a,
+        `uv.lock` of the environment changed: none → ea7aa1fc9efd,
         `train.py` changed: none → ea7aa1fc9efd,
         numeric class changed: none → cpu f32
         ");

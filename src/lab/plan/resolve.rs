@@ -11,7 +11,7 @@ use petgraph::graph::NodeIndex;
 
 use super::earlier_records::{EarlierRecords, PresentStages};
 use super::{Dag, Node, Plan, PlanEntry, StageState};
-use crate::fingerprint::{Fingerprint, FingerprintChange, Reason};
+use crate::fingerprint::{Fingerprint, FingerprintChange, Reason, of_environment};
 use crate::hash::Digest;
 use crate::source::{CONTENT, Source, SourceContents};
 use crate::store::remote::Remotes;
@@ -154,6 +154,10 @@ impl<'a> Resolver<'a> {
         }
         for file in node.stage.files() {
             files.extend(self.contents.get(file)?.files.clone());
+        }
+        for file in node.stage.environment_files() {
+            let found = &self.contents.get(file)?.files;
+            files.extend(found.iter().map(|(name, digest)| (of_environment(name), *digest)));
         }
         let mut fingerprint = Fingerprint::new(node.kind.name, node.kind.version, params);
         fingerprint.files = files;

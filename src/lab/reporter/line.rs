@@ -32,6 +32,14 @@ pub(super) enum RunLine<'e> {
         seconds: f64,
         pin: Option<&'e str>,
     },
+    Preparing {
+        environment: &'e str,
+        command: &'e str,
+    },
+    Prepared {
+        environment: &'e str,
+        seconds: f64,
+    },
     Cached(&'e StageName),
     /// Another process computed the stage while the run waited for it.
     ComputedElsewhere {
@@ -117,6 +125,8 @@ impl RunLine<'_> {
             ),
             Self::Fetching(source) => format!("fetching {}", short(source)),
             Self::Fetched { source, .. } => format!("fetched {}: {}", short(source), self.note()),
+            Self::Preparing { environment, command } => format!("preparing the environment {}: {}", short(environment), short(command)),
+            Self::Prepared { environment, seconds } => format!("prepared the environment {} in {}", short(environment), duration(*seconds)),
             Self::Cached(stage) => format!("cached {}", short(stage)),
             Self::ComputedElsewhere { stage, holder } => format!("cached {}, which {} computed", short(stage), short(holder)),
             Self::Started { stage, reason } => format!("started {}: {}", short(stage), short(reason)),

@@ -66,6 +66,11 @@ impl RunView {
                     pin,
                 }]
             }
+            Event::Preparing { environment, command, .. } => vec![RunLine::Preparing { environment, command }],
+            Event::Prepared { environment, seconds } => vec![RunLine::Prepared {
+                environment,
+                seconds: *seconds,
+            }],
             Event::Progressed { stage, progress } => {
                 self.progressed(stage, progress, now);
                 Vec::new()

@@ -88,7 +88,7 @@ impl<C: Clock> TerminalReporter<C> {
             RunLine::ComputedElsewhere { stage, .. } | RunLine::Finished { stage, .. } => done(stage),
             RunLine::RunStarted { .. } => painted(Color::Bold),
             RunLine::Lost { .. } | RunLine::Interrupted => painted(Color::Yellow),
-            RunLine::Brought { .. } => painted(Color::Dim),
+            RunLine::Preparing { .. } | RunLine::Prepared { .. } | RunLine::Brought { .. } => painted(Color::Dim),
             RunLine::Failed(_) => text("✗ "),
             RunLine::Skipped { stages, because } => {
                 let [stages, because] = [stages, because].map(|text| shortened(text, MAX_PRINTED_NAME));

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Sandbox;
+use super::{Caller, Sandbox};
 use crate::event::Progress;
 use crate::hash::Digest;
 use crate::source::{DigestAlgorithm, SOURCE, Source, SourceFiles};
+use crate::store::ProgramFound;
 
 /// Everything that a running stage is given.
 pub struct StageContext<'a> {
@@ -22,10 +23,12 @@ pub struct StageContext<'a> {
     pub scratch: &'a Path,
     /// The digests, at the time when the key was computed, of the files that a program is started with, by name.
     pub files: &'a BTreeMap<String, Digest>,
+    /// The same of the files that decide what is in its environment.
+    pub environment_files: &'a BTreeMap<String, Digest>,
     /// The digest of the content of its source at that time.
     pub content: Option<&'a str>,
-    /// The value of the environment variable that [`Stage::secret`] names.
-    pub secret: Option<&'a str>,
+    /// Whoever started the run: their environment variables, secrets among them.
+    pub caller: Caller<'a>,
     pub seed: u64,
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
@@ -36,6 +39,8 @@ pub struct StageContext<'a> {
     pub sandbox: &'a Sandbox,
     /// Told how far it was, for the record: `writes`, `reads`, `off`, `none`.
     pub held_by: &'a dyn Fn(&str),
+    /// Told, for the record, which program ran and what was in its environment.
+    pub found: &'a dyn Fn(ProgramFound),
     /// Whether the stage has this process to itself: then all children of the process are its own, and end with it.
     pub alone: bool,
     /// Reports the stage's progress; cheap, may be called at every step.

@@ -1,9 +1,11 @@
 //! The contract of a kind of stage, and of one stage with its params read.
 
+use std::path::PathBuf;
+
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{ImpliedParam, Input, Output, StageContext, StageError};
+use super::{Caller, ImpliedParam, Input, Output, Preparation, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError};
 use crate::source::Source;
 
@@ -46,6 +48,14 @@ impl Kind {
     }
 }
 
+/// An environment variable that holds a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secret<'a> {
+    pub variable: &'a str,
+    /// The param that names it.
+    pub param: &'static str,
+}
+
 /// One stage with its params read and checked.
 pub trait Stage {
     /// The params after defaults. All of them enter the key, but at values that were implied before a param existed ([`Kind::key_params`]).
@@ -72,13 +82,30 @@ pub trait Stage {
         &[]
     }
 
-    /// The environment variable that holds what the stage needs and nobody may see: no part of the key, the record or a message.
-    fn secret(&self) -> Option<&str> {
+    /// The files that decide what is in the environment of a program, which the program is not given: their content is part of the key.
+    fn environment_files(&self) -> &[Source] {
+        &[]
+    }
+
+    /// What is done once on this machine before stages like this one run.
+    fn preparation(&self) -> Option<Preparation> {
         None
     }
 
+    /// The environment variables that hold what the stage needs and nobody may see: no part of the key, the record or a message.
+    fn secrets(&self) -> Vec<Secret<'_>> {
+        Vec::new()
+    }
+
     /// What keeps the stage from being started on this machine, as far as can be seen before its inputs are there: a message.
-    fn missing(&self) -> Option<String> {
+    fn missing(&self, caller: &Caller<'_>) -> Option<String> {
+        let _ = caller;
+        None
+    }
+
+    /// The interpreter that would run the stage's program now, where nothing in the key holds it to one.
+    fn interpreter(&self, caller: &Caller<'_>) -> Option<PathBuf> {
+        let _ = caller;
         None
     }
 

@@ -3,15 +3,22 @@
 //! A stage knows nothing of keys, stores, executors or terminals: it is given typed inputs and a place for its outputs.
 
 mod argument;
+mod caller;
 mod context;
 mod implied;
 mod kind;
 mod port;
+mod preparation;
 mod sandbox;
 
 pub use argument::Argument;
+pub use caller::Caller;
 pub use context::{StageContext, StageError, failed};
 pub use implied::ImpliedParam;
-pub use kind::{Kind, Parse, Stage};
+pub use kind::{Kind, Parse, Secret, Stage};
+/// The param that names the environment of a program, and what a table of it has.
+pub const ENVIRONMENT: &str = "environment";
+
 pub use port::{Input, Output, PortType, is_port};
+pub use preparation::Preparation;
 pub use sandbox::Sandbox;

@@ -58,7 +58,7 @@ pub use leftovers::{Leftover, LeftoverKind};
 pub use object::{Artifact, files_of};
 pub use process::host;
 pub use protect::Protection;
-pub use provenance::{Code, Provenance};
+pub use provenance::{Code, ProgramFound, Provenance};
 pub use record::{Machine, Outputs, Record, RecordedOutputs};
 pub use tmp::remove_folder;
 pub use trust::{Distrust, NotAKey, PublicKey, SecretKey, Signature, Trust};

@@ -1,5 +1,7 @@
 //! Provenance of a record: the user, the code and the program that ran the stage, and the resources that it took.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Digest;
@@ -21,6 +23,26 @@ pub struct Provenance {
     /// For stages that start a program: how far it was held to its own files (`writes`, `reads`, `off`; `none` where the system cannot).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// For stages that start a program: what ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramFound>,
+}
+
+/// The program that a stage started, and what was found in its environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProgramFound {
+    /// The name of the environment, where the stage names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Where the interpreter is, or the program where it needs none.
+    pub path: String,
+    /// The version of the interpreter, where that is Python.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// The installed versions of the packages that the environment's `lock` or `versions` name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, String>,
 }
 
 /// A state of a repository.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
-use lab::stage::{Kind, Sandbox, Stage, StageContext, StageError};
+use lab::stage::{Caller, Kind, Sandbox, Stage, StageContext, StageError};
 use learn::dataset::{self, Row};
 use learn::model::{self, Architecture, Model};
 use learn::tokenizer::{Tokenizer, TokenizerStyle};
@@ -131,8 +131,9 @@ impl Bench {
             outputs: &outputs,
             scratch: &self.folder.path().join("scratch"),
             files: &BTreeMap::new(),
+            environment_files: &BTreeMap::new(),
             content: self.content.as_deref(),
-            secret: None,
+            caller: Caller::NOBODY,
             seed: self.seed,
             threads: self.threads,
             device: "cpu",
@@ -140,6 +141,7 @@ impl Bench {
             digests: &BTreeMap::new(),
             sandbox: &Sandbox::default(),
             held_by: &|_| {},
+            found: &|_| {},
             alone: false,
             progress: &|progress| self.told.borrow_mut().push(progress),
             warn: &|message| self.warned.borrow_mut().push(message.to_owned()),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Variables beside those with `CACHE` in their name that name a folder which programs fill with what they download.
-const CACHE_VARIABLES: [&str; 5] = ["HF_HOME", "TORCH_HOME", "KERAS_HOME", "TFDS_DATA_DIR", "NLTK_DATA"];
+const CACHE_VARIABLES: [&str; 6] = ["HF_HOME", "TORCH_HOME", "KERAS_HOME", "TFDS_DATA_DIR", "NLTK_DATA", "MPLCONFIGDIR"];
 
 /// A path without links and `..`, as far as it exists.
 pub(super) fn real(path: &Path) -> PathBuf {

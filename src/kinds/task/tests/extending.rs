@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::artifact;
 use crate::metrics::names;
-use lab::stage::{Sandbox, StageContext};
+use lab::stage::{Caller, Sandbox, StageContext};
 use learn::dataset::{self, Answer};
 
 const PAGE: &str = include_str!("../../../../docs/extending.md");
@@ -51,8 +51,9 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             outputs: &outputs,
             scratch: folder,
             files: &BTreeMap::new(),
+            environment_files: &BTreeMap::new(),
             content: None,
-            secret: None,
+            caller: Caller::NOBODY,
             seed: 1,
             threads: 1,
             device: "cpu",
@@ -60,6 +61,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             digests: &BTreeMap::new(),
             sandbox: &Sandbox::default(),
             held_by: &|_| {},
+            found: &|_| {},
             alone: false,
             progress: &|_| {},
             warn: &|_| {},

@@ -120,6 +120,6 @@ fn identity(stage: &dyn Stage, params: &Value, numerics: Option<&str>) -> Digest
     encoder.value(params);
     encoder.value(&numerics.into());
     // The content takes its place in the key; before that is known, what is read from two places is two stages.
-    encoder.value(&serde_json::json!([stage.source(), stage.files()]));
+    encoder.value(&serde_json::json!([stage.source(), stage.files(), stage.environment_files()]));
     encoder.digest()
 }

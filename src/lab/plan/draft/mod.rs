@@ -5,6 +5,7 @@
 
 mod command_files;
 mod cycle;
+mod environment;
 mod merge;
 mod params;
 mod reference;

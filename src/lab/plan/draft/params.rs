@@ -20,6 +20,7 @@ impl DraftReader<'_, '_> {
         let params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
+        let params = self.with_environment(kind, params);
         let params = ConfigValue::table(self.with_command_files(kind, params), stage.origin.clone());
         let given = given(stage, kind);
         match (kind.parse)(&params, &given) {

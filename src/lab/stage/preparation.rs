@@ -1,0 +1,14 @@
+//! What is done once on this machine before stages run in an environment.
+
+use std::path::PathBuf;
+
+/// A command that makes or updates an environment. The head runs it, so that workers fetch nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Preparation {
+    /// The environment's name, for messages.
+    pub environment: String,
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// Where it runs: the folder of the project.
+    pub folder: PathBuf,
+}
