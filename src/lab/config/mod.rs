@@ -47,6 +47,7 @@ pub use remote::{RemoteAccess, RemoteEntry};
 pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
+pub use template::{TemplatePiece, pieces};
 pub use text::printed_number;
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 

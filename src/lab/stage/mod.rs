@@ -8,10 +8,12 @@ mod implied;
 mod kind;
 mod port;
 mod sandbox;
+mod template;
 
 pub use argument::Argument;
 pub use context::{StageContext, StageError, failed};
 pub use implied::ImpliedParam;
 pub use kind::{Kind, Parse, Stage};
-pub use port::{Input, Output, PortType, is_port};
+pub use port::{INPUT_PATHS, Input, Output, PortType, is_port};
 pub use sandbox::Sandbox;
+pub use template::{ProgramText, Template};
