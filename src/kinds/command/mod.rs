@@ -11,23 +11,35 @@
 //! | `scratch` | the holder of the scratch folder; ends what an earlier one has left running |
 //! | `work_folder` | the folder in which the program runs, with its files |
 //! | `inputs` | the read-only folder with its inputs |
+//! | `input_places` | the places of inputs in its folder |
+//! | `placeholders` | what is filled in when it starts |
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
+//! | `declared_output` | an output as it is declared |
+//! | `pattern` | paths in its folder, and patterns of them |
+//! | `files_before` | what there is in its folder before it begins |
+//! | `take` | takes outputs from its folder |
 //! | `outputs` | makes what it wrote readable |
 //! | `progress` | what it tells of its progress |
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
+mod declared_output;
+mod files_before;
 mod hint;
+mod input_places;
 mod inputs;
 mod outputs;
+mod pattern;
+mod placeholders;
 mod program;
 mod progress;
 mod sandbox;
 mod scratch;
 mod shebang;
 mod start;
+mod take;
 mod work_folder;
 
 use std::collections::BTreeMap;
@@ -41,15 +53,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact;
+use declared_output::DeclaredOutput;
+use files_before::FilesBefore;
 use inputs::InputFolder;
 use lab::config::{ConfigValue, ParamError};
 use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
-use lab::stage::{Argument, Kind, Output, PortType, Stage, StageContext, StageError, is_port};
-use program::{DEFAULT_PATH, Search};
+use lab::stage::{Argument, Kind, Output, ProgramText, Stage, StageContext, StageError};
+use pattern::OutputPath;
+use placeholders::FilledProgram;
+use program::{DEFAULT_PATH, Search, search_path};
 use sandbox::{Sandbox, StageFolders};
 use scratch::Scratch;
+use take::EndedProgram;
 use work_folder::WorkFolder;
 
 pub(super) static KIND: Kind = Kind {
@@ -70,7 +87,8 @@ pub(super) static KIND: Kind = Kind {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CommandStage {
-    /// The program and its arguments. Those that are paths of files are these files.
+    /// The program and its arguments. Those that are paths of files are these files. `{input.data}`, `{output.model}`, `{stage.seed}` and
+    /// the like are filled in when the stage runs.
     #[schemars(length(min = 1), with = "Vec<String>")]
     run: Vec<Argument>,
     /// The files among them.
@@ -79,16 +97,21 @@ struct CommandStage {
     /// An entry of `[sources]`: files that are put into the folder in which the program runs, such as its scripts.
     #[serde(default, skip_serializing)]
     source: Option<Source>,
-    /// The type of each output, by name.
+    /// The type of each output, by name, or a table that also says where the program writes it.
     #[schemars(extend("minProperties" = 1))]
-    outputs: BTreeMap<String, PortType>,
+    outputs: BTreeMap<String, DeclaredOutput>,
+    /// Where the program finds inputs in its folder, by name. It is written with the inputs; without one it is in no key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    input_paths: BTreeMap<String, String>,
     /// Values for the program, in the file that `RUNNER_PARAMS` names.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     params: serde_json::Map<String, serde_json::Value>,
     /// Environment variables; there are no others but `PATH`, `HOME`, `TMPDIR` and those that begin with `RUNNER_`.
     #[serde(default)]
-    env: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    env: BTreeMap<String, ProgramText>,
     /// Whether more than one thread helps.
     #[serde(default, skip_serializing)]
     threaded: bool,
@@ -106,15 +129,8 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     if command.run.first().is_none_or(|word| *word == Argument::Text(String::new())) {
         return wrong("run", "the list is empty; its first item is the program".to_owned());
     }
-    if command.outputs.is_empty() {
-        return wrong("outputs", "a stage needs an output: `outputs = { data = \"dataset\" }`".to_owned());
-    }
-    if let Some(name) = command.outputs.keys().find(|name| !is_port(name)) {
-        return wrong(
-            "outputs",
-            format!("`{name}` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`"),
-        );
-    }
+    input_places::check(&command.input_paths)?;
+    declared_output::check(&command.outputs, &command.input_paths)?;
     if let Some(name) = command
         .env
         .keys()
@@ -131,7 +147,8 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
             "a word has a NUL in it (`\\u0000`), which no program can be given".to_owned(),
         );
     }
-    if let Some((name, _)) = command.env.iter().find(|(_, value)| value.contains('\0')) {
+    placeholders::check_shell(&command.run)?;
+    if let Some((name, _)) = command.env.iter().find(|(_, value)| value.to_string().contains('\0')) {
         return wrong("env", format!("`{name}` has a NUL in it (`\\u0000`), which no variable can hold"));
     }
     command.files = command.run.iter().filter_map(Argument::source).collect();
@@ -148,6 +165,10 @@ impl Stage for CommandStage {
         if !self.files.is_empty() {
             params.insert("run".to_owned(), self.run.iter().map(Argument::param).collect());
         }
+        if self.outputs.values().any(|output| !output.0.select.is_empty()) {
+            let outputs = self.outputs.iter().map(|(name, output)| (name.clone(), output.param()));
+            params.insert("outputs".to_owned(), serde_json::Value::Object(outputs.collect()));
+        }
         if let Some(source) = &self.source {
             params.insert(SOURCE.to_owned(), json!(source));
         }
@@ -155,9 +176,9 @@ impl Stage for CommandStage {
     }
 
     fn outputs(&self) -> Option<Vec<Output>> {
-        let output = |(name, port): (&String, &PortType)| Output {
+        let output = |(name, output): (&String, &DeclaredOutput)| Output {
             name: name.clone().into(),
-            port: *port,
+            port: output.0.port,
         };
         Some(self.outputs.iter().map(output).collect())
     }
@@ -171,11 +192,20 @@ impl Stage for CommandStage {
     }
 
     fn missing(&self) -> Option<String> {
-        let search = Search {
-            path: self.search_path(),
-            folder: None,
+        let path = match self.env.get("PATH") {
+            Some(path) => path.as_text()?,
+            None => DEFAULT_PATH,
         };
+        let search = Search { path, folder: None };
         program::problem(&self.run, self.source.as_ref(), &search)
+    }
+
+    fn check_inputs(&self, inputs: &BTreeMap<String, usize>) -> Result<(), ParamError> {
+        placeholders::check(self, inputs)
+    }
+
+    fn selected_metrics(&self, port: &str) -> &[String] {
+        self.outputs.get(port).map_or(&[], |output| &output.0.select)
     }
 
     fn draws(&self) -> bool {
@@ -222,9 +252,12 @@ impl From<RunError> for StageError {
 }
 
 impl CommandStage {
-    /// Where programs are searched.
-    fn search_path(&self) -> &str {
-        self.env.get("PATH").map_or(DEFAULT_PATH, String::as_str)
+    /// The path to which the program must write an output; `None` where a pattern finds it.
+    fn output_path(&self, name: &str, context: &StageContext<'_>, place: &WorkFolder) -> Option<PathBuf> {
+        match &self.outputs.get(name)?.0.path {
+            None => Some(context.outputs.join(name)),
+            Some(path) => Some(place.folder.join(OutputPath::parse(path).ok()?.plain()?)),
+        }
     }
 
     /// Runs the program in a scratch folder that nobody else uses.
@@ -233,7 +266,8 @@ impl CommandStage {
         let in_place = self.in_place();
         let before = in_place.map(state);
         place.fill(self, context)?;
-        let sandbox = self.sandbox(&place, context);
+        let filled = placeholders::fill(self, context, &place)?;
+        let sandbox = self.sandbox(&filled, &place, context);
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
             log("this system has no Landlock (Linux 5.19): the program may write wherever the user may");
@@ -243,7 +277,9 @@ impl CommandStage {
         }
         // A link is a file of the store itself: only where the program cannot write to it. Else it is a copy.
         let inputs = InputFolder::new(place.inputs.clone(), context, sandbox.guards(&place.inputs))?;
-        let mut command = start::command(self, context, &place, &inputs)?;
+        input_places::lay(&self.input_paths, &place.folder, &inputs)?;
+        let files_before = FilesBefore::of(&place.folder).map_err(failed)?;
+        let mut command = start::command(self, &filled, context, &place, &inputs)?;
         let ended = attend::run(&mut command, &sandbox, &place, context, || {
             if in_place.map(state) == before {
                 return Ok(());
@@ -258,17 +294,25 @@ impl CommandStage {
         let status = match ended? {
             attend::Ended::By(status) => status,
             attend::Ended::NotStarted(error) => {
-                return Err(failed(start::explain(self, &command, &place.folder, &error)).into());
+                return Err(failed(start::explain(&filled, &command, &place.folder, &error)).into());
             }
         };
         inputs.check()?;
         if !status.success() {
             return Err(failed(self.failure(status, &sandbox, &place.folder)).into());
         }
-        for (name, port) in &self.outputs {
+        let ended = EndedProgram {
+            folder: &place.folder,
+            before: &files_before,
+            private: &place.private,
+            outputs: context.outputs,
+        };
+        let taken = ended.take(self);
+        taken.map_err(|error| failed(error.to_string() + &self.advice(&sandbox, &place.folder)))?;
+        for (name, output) in &self.outputs {
             // What is not there, or another user's, is said below.
             let _ = outputs::open_to_user(&context.outputs.join(name));
-            let checked = artifact::check_format(&context.outputs.join(name), *port);
+            let checked = artifact::check_format(&context.outputs.join(name), output.0.port);
             checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
         Ok(())
@@ -283,12 +327,12 @@ impl CommandStage {
     }
 
     /// What the program may read and write.
-    fn sandbox(&self, place: &WorkFolder, context: &StageContext<'_>) -> Sandbox {
+    fn sandbox(&self, filled: &FilledProgram, place: &WorkFolder, context: &StageContext<'_>) -> Sandbox {
         let search = Search {
-            path: self.search_path(),
+            path: search_path(&filled.env),
             folder: Some(&place.folder),
         };
-        sandbox::make_caches(&self.env);
+        sandbox::make_caches(&filled.env);
         // The store, the experiment's folder and its files.
         let objects = context.inputs.values().flatten();
         let files = self.files.iter().filter_map(|file| file.path.as_ref());
@@ -306,10 +350,10 @@ impl CommandStage {
             guarded,
             // STORE/v1/scratch/KEY
             store: context.scratch.ancestors().nth(2).unwrap_or(context.scratch),
-            programs: program::places(&self.run, &search),
+            programs: program::places(&filled.run, &search),
             search: search.folders(),
         };
-        Sandbox::new(context.sandbox, &self.env, folders)
+        Sandbox::new(context.sandbox, &filled.env, folders)
     }
 
     /// The message for a program that failed.

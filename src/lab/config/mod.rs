@@ -10,6 +10,7 @@ mod cases;
 mod deserialize;
 mod diagnostic;
 mod files;
+mod filled_text;
 mod layers;
 mod limits;
 mod matrix;

@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
+use super::ConfigValue;
+use super::filled_text::FilledText;
 use super::limits::{MAX_NAME, MAX_VALUE_BYTES};
 use super::nearest::{known, nearest};
-use super::{ConfigValue, ValueData};
 
 /// The placeholder of one name; it is the configuration's where a param or an axis has the name.
 const SCRATCH: &str = "scratch";
@@ -74,7 +75,7 @@ impl TemplateProblem {
 }
 
 /// Fills in the templates of `source`. A text that is one template and nothing else becomes the value itself, with its type. A text with
-/// placeholders becomes a [`ValueData::Template`].
+/// placeholders becomes a [`super::ValueData::Template`].
 ///
 /// # Errors
 /// When a brace is unmatched, an expression is not one, or a name is unknown.
@@ -105,9 +106,13 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
             if open == 0 && close + 1 == source.len() {
                 return Ok(value);
             }
-            filled.push_value(source, open..close + 1, &value)?;
+            let span = open..close + 1;
+            if !filled.push_value(&value) {
+                let (name, found) = (source[span.clone()].to_owned(), value.describe());
+                return Err(TemplateProblem::Part { name, found }.within(span));
+            }
         }
-        if filled.text.len() > MAX_VALUE_BYTES.max(source.len()) {
+        if filled.len() > MAX_VALUE_BYTES.max(source.len()) {
             return Err(TemplateProblem::Long.within(open..close + 1));
         }
         rest = close + 1;
@@ -116,7 +121,7 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
     Ok(filled.into_value())
 }
 
-/// The parts of the text of a [`ValueData::Template`], in order.
+/// The parts of the text of a [`super::ValueData::Template`], in order.
 pub fn pieces(template: &str) -> Vec<TemplatePiece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -154,64 +159,6 @@ pub(super) fn unfilled_placeholder(text: &str) -> Option<&str> {
         let (root, name) = text[open + 1..close].trim().split_once('.')?;
         (!is_doubled && PLACEHOLDER_ROOTS.contains(&root) && is_name(name)).then(|| &text[open..=close])
     })
-}
-
-/// A text while it is filled in.
-#[derive(Default)]
-struct FilledText {
-    /// Braces are doubled once it has a placeholder.
-    text: String,
-    is_template: bool,
-}
-
-impl FilledText {
-    fn push(&mut self, text: &str) {
-        if self.is_template {
-            self.text.push_str(&doubled(text));
-        } else {
-            self.text.push_str(text);
-        }
-    }
-
-    fn push_placeholder(&mut self, name: &str) {
-        self.become_template();
-        self.text.extend(["{", name, "}"]);
-    }
-
-    /// The value of the expression `source[span]`, braces and all.
-    fn push_value(&mut self, source: &str, span: Range<usize>, value: &ConfigValue) -> Result<(), TemplateError> {
-        match &value.data {
-            ValueData::List(_) | ValueData::Table(_) => {
-                let (name, found) = (source[span.clone()].to_owned(), value.describe());
-                return Err(TemplateProblem::Part { name, found }.within(span));
-            }
-            ValueData::Template(text) => {
-                self.become_template();
-                self.text.push_str(text);
-            }
-            _ => self.push(&value.plain_text()),
-        }
-        Ok(())
-    }
-
-    fn become_template(&mut self) {
-        if !self.is_template {
-            self.text = doubled(&self.text);
-            self.is_template = true;
-        }
-    }
-
-    fn into_value(self) -> ConfigValue {
-        if self.is_template {
-            ValueData::Template(self.text).into()
-        } else {
-            self.text.into()
-        }
-    }
-}
-
-fn doubled(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
 }
 
 /// The placeholder that `inner`, which stands in braces, is: two names joined by a point, or `scratch`.
@@ -304,6 +251,7 @@ fn term(term: &str, start: usize, names: &impl TemplateNames) -> Result<Option<C
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::ValueData;
     use super::*;
 
     impl TemplateNames for BTreeMap<&str, ConfigValue> {
