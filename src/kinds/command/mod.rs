@@ -304,7 +304,6 @@ impl CommandStage {
         let ended = EndedProgram {
             folder: &place.folder,
             before: &files_before,
-            private: &place.private,
             outputs: context.outputs,
         };
         let taken = ended.take(self);

@@ -31,8 +31,6 @@ struct FoundOutput<'a> {
 pub(super) struct EndedProgram<'a> {
     pub(super) folder: &'a Path,
     pub(super) before: &'a FilesBefore,
-    /// A folder for what is moved aside.
-    pub(super) private: &'a Path,
     /// The folder of the outputs: each is a file or a folder of its name in it.
     pub(super) outputs: &'a Path,
 }
@@ -47,7 +45,7 @@ impl EndedProgram<'_> {
         for (name, output) in &stage.outputs {
             match &output.0.path {
                 Some(path) => found.push(self.find_output(name, &output.0, path)?),
-                None if output.0.port == PortType::Metrics => self.collect_written(name)?,
+                None if output.0.port == PortType::Metrics => self.complete(name)?,
                 None => {}
             }
         }
@@ -119,21 +117,18 @@ impl EndedProgram<'_> {
         }
     }
 
-    /// Collects metrics that the program wrote as a file to the path that it was given.
-    fn collect_written(&self, name: &str) -> Result<(), StageError> {
+    /// Makes metrics of what the program wrote to the path that it was given: a folder, or a file.
+    fn complete(&self, name: &str) -> Result<(), StageError> {
         let given = self.outputs.join(name);
-        if !fs::symlink_metadata(&given).is_ok_and(|about| about.is_file()) {
-            return Ok(());
-        }
-        let aside = self.private.join(format!("output-{name}"));
+        // What it may not read is said when it is read.
         let _ = open_to_user(&given);
-        fs::rename(&given, &aside).map_err(failed)?;
-        let files = MetricsFiles {
-            metrics: vec![(name.to_owned(), aside)],
-            examples: Vec::new(),
-            series: Vec::new(),
-        };
-        metrics::collect(&files, &given).map_err(|error| failed(format!("output `{name}`: {error}")))
+        match fs::symlink_metadata(&given) {
+            Ok(about) if about.is_file() || about.is_dir() => {
+                metrics::complete(&given).map_err(|error| failed(format!("output `{name}`: {error}")))
+            }
+            // It is missing, or a link, which is said when it is checked.
+            _ => Ok(()),
+        }
     }
 
     fn collect(&self, output: &FoundOutput<'_>) -> Result<(), StageError> {
@@ -148,7 +143,8 @@ impl EndedProgram<'_> {
             && self.folder.join(path).join("metrics.json").is_file()
         {
             // A folder of the artifact's own format.
-            return copy(&self.folder.join(path), &to).map_err(|error| cannot_take(name, path, &error));
+            copy(&self.folder.join(path), &to).map_err(|error| cannot_take(name, path, &error))?;
+            return self.complete(name);
         }
         let more = |text: &Option<String>| match text {
             Some(text) => {
@@ -282,7 +278,7 @@ mod tests {
     impl Place {
         fn new(files: &[&str]) -> Self {
             let place = Self(tempfile::tempdir().unwrap());
-            for folder in ["work", "private", "outputs"] {
+            for folder in ["work", "outputs"] {
                 fs::create_dir(place.0.path().join(folder)).unwrap();
             }
             for file in files {
@@ -299,7 +295,7 @@ mod tests {
 
         /// Takes the outputs after `new` was written; what there is then, or the error.
         fn take(&self, outputs: &serde_json::Value, new: &[&str]) -> String {
-            let [folder, private, to] = ["work", "private", "outputs"].map(|name| self.0.path().join(name));
+            let [folder, to] = ["work", "outputs"].map(|name| self.0.path().join(name));
             let before = FilesBefore::of(&folder).unwrap();
             new.iter().for_each(|file| self.write(file));
             let outputs: BTreeMap<String, DeclaredOutput> = serde_json::from_value(outputs.clone()).unwrap();
@@ -307,7 +303,6 @@ mod tests {
                 let ended = EndedProgram {
                     folder: &folder,
                     before: &before,
-                    private: &private,
                     outputs: &to,
                 };
                 let all = outputs.iter().map(|(name, output)| {

@@ -28,3 +28,25 @@ pub fn collect(files: &MetricsFiles, folder: &Path) -> Result<(), ArtifactError>
     }
     Ok(())
 }
+
+/// Makes the artifact of what a program wrote to `path`, where that is a file.
+///
+/// # Errors
+/// When it cannot be read, or the artifact cannot be written.
+pub fn complete(path: &Path) -> Result<(), ArtifactError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let wrong = |cause| ArtifactError::File {
+        action: "write",
+        path: path.to_owned(),
+        cause,
+    };
+    let aside = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path)).map_err(wrong)?;
+    fs::rename(path, aside.path()).map_err(wrong)?;
+    let files = MetricsFiles {
+        metrics: vec![(String::new(), aside.path().to_owned())],
+        ..MetricsFiles::default()
+    };
+    collect(&files, path)
+}

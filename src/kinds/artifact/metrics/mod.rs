@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArtifactError, answers};
 use crate::metrics::MetricMap;
 
-pub use collect::{MetricsFiles, collect};
+pub use collect::{MetricsFiles, collect, complete};
 pub use examples::{Example, read_examples};
 pub use series::{Series, read_series};
 
