@@ -42,7 +42,7 @@ fn graph(lab: &Lab) -> Result<Dag, String> {
     let dag = config::load(&options).and_then(|experiment| plan::build(&experiment, kinds::kinds()));
     dag.map_err(|problems| {
         let lines = problems.iter().map(|problem| {
-            let line = problem.at.as_ref().map_or_else(String::new, |at| at.to_string());
+            let line = problem.at.as_ref().map_or_else(String::new, ToString::to_string);
             let line = line.rsplit(':').next().unwrap_or_default().to_owned();
             let help = problem.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
             format!("{line}: {}{help}", problem.message)
@@ -142,6 +142,9 @@ fn placeholders_are_filled_in_and_the_key_has_them_unfilled() {
 }
 
 const PLACED: &str = r#"
+[settings]
+sandbox = "reads"
+
 [stages.x]
 kind         = "command"
 run          = ["sh", "train.sh"]
