@@ -1,8 +1,8 @@
 //! `command`: runs a user's program as a stage.
 //!
-//! The program runs in an empty folder that holds only the files of its source, and links to inputs that have a place in it. Its environment has only the variables that the stage
-//! declares and those that name its inputs and outputs. Files among the arguments are copied into the folder too, without their
-//! neighbours: a script that needs those fails, rather than depends on files that are in no key.
+//! The program runs in an empty folder that holds only the files of its source, and links to inputs that have a place in it. Its
+//! environment has only the variables that the stage declares and those that name its inputs and outputs. Files among the arguments are
+//! copied into the folder too, without their neighbours: a script that needs those fails, rather than depends on files that are in no key.
 //!
 //! | file | purpose |
 //! |---|---|
