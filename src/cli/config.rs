@@ -9,7 +9,7 @@ use super::diagnostics::Rejected;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use lab::config::{ConfigTable, ConfigValue, Document, Experiment, KEYS, TRUST, expand, key_text};
 use lab::plan::{self, Dag};
-use lab::stage::Kind;
+use lab::stage::{INPUT_PATHS, Kind};
 use lab::text::{printable, printable_json};
 
 /// Print the effective values of an experiment, each with its origin
@@ -148,7 +148,10 @@ fn add_defaults(
     let params = node.map(|node| node.canonical.as_ref());
     let kind = declared.fields.get("kind").and_then(ConfigValue::as_str);
     let shared = kind.and_then(|kind| document.tree.get("defaults")?.as_table()?.get(kind)?.as_table());
-    let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));
+    let given = |param: &String| {
+        // The places of inputs are printed with these.
+        param == INPUT_PATHS || [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param))
+    };
     for (param, value) in params.and_then(serde_json::Value::as_object).into_iter().flatten() {
         if !value.is_null() && !given(param) {
             values.push(EffectiveValue {

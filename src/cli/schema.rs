@@ -297,7 +297,7 @@ impl KindSchema {
             fields.insert(input.name.to_owned(), reference_field(input));
         }
         if kind.free {
-            let any = json!({"anyOf": [{"$ref": "#/$defs/reference"}, {"type": "array", "items": {"$ref": "#/$defs/reference"}}]});
+            let any = free_input();
             let table = json!({"description": "Its inputs, by name.", "type": "object", "additionalProperties": any});
             fields.insert("inputs".to_owned(), table);
         }
@@ -307,6 +307,24 @@ impl KindSchema {
         definitions.insert(kind.name.to_owned(), stage);
         Self { definitions, tables }
     }
+}
+
+/// An input that a stage names itself: references, or a table with the place where its program finds them.
+fn free_input() -> Value {
+    let references = [
+        json!({"$ref": "#/$defs/reference"}),
+        json!({"type": "array", "items": {"$ref": "#/$defs/reference"}}),
+    ];
+    let from = json!({"description": "A reference, or a list of them.", "anyOf": references});
+    let path = json!({"description": "Where the program finds it, from the folder in which it runs.", "type": "string"});
+    let placed = json!({
+        "type": "object",
+        "properties": {"from": from, "path": path},
+        "required": ["from"],
+        "additionalProperties": false,
+    });
+    let [one, many] = references;
+    json!({"anyOf": [one, many, placed]})
 }
 
 fn reference_field(input: &Input<'_>) -> Value {

@@ -339,7 +339,7 @@ fn params_and_inputs_are_checked_before_anything_runs() {
     × stage `x` (command) needs a field `run`
     × the list is empty; its first item is the program
     × a stage needs an output: `outputs = { data = "dataset" }`
-    × no outputs.data `table` (known: dataset, model, answers, metrics, file)
+    × no outputs.data `table` (known: dataset, model, answers, metrics, figure, text, file)
     × `Data` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`
     × no stage `nothing` (known: x)
     × `source` cannot name an input: small letters, digits and `_` only, and not `source`

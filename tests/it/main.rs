@@ -23,6 +23,7 @@ mod model;
 mod page;
 mod places;
 mod pretrained;
+mod programs;
 mod provenance;
 mod readme;
 mod reference;

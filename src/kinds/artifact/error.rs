@@ -22,4 +22,10 @@ pub enum ArtifactError {
     Missing { path: PathBuf },
     #[error("{}: a model is a folder with `config.json`, weights and tokenizer", path.display())]
     NoModel { path: PathBuf },
+    #[error("{}: a figure is a PNG, SVG or PDF file, and this is none; write others as the type `file`", path.display())]
+    NoFigure { path: PathBuf },
+    #[error("{}: a text is a file in UTF-8, and this is none; write others as the type `file`", path.display())]
+    NoText { path: PathBuf },
+    #[error("{} is a folder: an output of this type is one file", path.display())]
+    Folder { path: PathBuf },
 }

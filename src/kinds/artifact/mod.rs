@@ -6,6 +6,8 @@
 //! | answers | [`answers`] | JSON Lines of [`learn::dataset::Answer`] |
 //! | model | [`model`] | a folder, as `learn` writes it; with a training curve, see [`curve`] |
 //! | metrics | [`metrics`] | a folder with `metrics.json` and the answers to each data set |
+//! | figure | [`figure`] | a PNG, SVG or PDF file |
+//! | text | [`text`] | a file in UTF-8 |
 //!
 //! A file has any content.
 
@@ -13,9 +15,11 @@ pub mod answers;
 pub mod curve;
 pub mod data_set;
 mod error;
+pub mod figure;
 pub mod metrics;
 pub mod model;
 mod tensorboard;
+pub mod text;
 
 use std::path::Path;
 
@@ -37,6 +41,9 @@ pub fn check_format(path: &Path, port: PortType) -> Result<(), ArtifactError> {
         PortType::Answers => answers::lines(path)?.try_for_each(|answer| Ok(answer.map(drop)?)),
         PortType::Model if !model::is_model(path) => Err(ArtifactError::NoModel { path: path.to_owned() }),
         PortType::Metrics => metrics::read(path).map(drop),
-        PortType::Model | PortType::Figure | PortType::Text | PortType::File => Ok(()),
+        PortType::Figure | PortType::Text if path.is_dir() => Err(ArtifactError::Folder { path: path.to_owned() }),
+        PortType::Figure => figure::format(path).map(drop),
+        PortType::Text => text::check(path),
+        PortType::Model | PortType::File => Ok(()),
     }
 }

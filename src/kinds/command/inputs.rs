@@ -87,12 +87,7 @@ impl InputFolder {
         let mut copied = if is_guarded { Some(COPIED_BYTES) } else { None };
         for (name, objects) in context.inputs.iter().filter(|(name, _)| *name != SOURCE) {
             let place = self.folder.join(name);
-            let width = objects.len().saturating_sub(1).to_string().len();
-            // With a number each where there are several, so that they sort as they are written.
-            let paths: Vec<PathBuf> = match objects.as_slice() {
-                [_] => vec![place.clone()],
-                _ => (0..objects.len()).map(|number| place.join(format!("{number:0width$}"))).collect(),
-            };
+            let paths = artifact_paths(&place, objects.len());
             if objects.len() != 1 {
                 fs::create_dir(&place)?;
             }
@@ -178,6 +173,15 @@ impl InputArtifact {
             is_touched = true;
         }
         !is_touched || (self.path.is_file() && hash::file(&self.path).ok() == self.digest)
+    }
+}
+
+/// Where the artifacts of the input at `place` are: with a number each where there are several, so that they sort as they are written.
+pub(super) fn artifact_paths(place: &Path, count: usize) -> Vec<PathBuf> {
+    let width = count.saturating_sub(1).to_string().len();
+    match count {
+        1 => vec![place.to_owned()],
+        _ => (0..count).map(|number| place.join(format!("{number:0width$}"))).collect(),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `command`: runs a user's program as a stage.
 //!
-//! The program runs in an empty folder that holds only the files of its source. Its environment has only the variables that the stage
-//! declares and those that name its inputs and outputs. Files among the arguments are copied into the folder too, without their
-//! neighbours: a script that needs those fails, rather than depends on files that are in no key.
+//! The program runs in an empty folder that holds only the files of its source, and links to inputs that have a place in it. Its
+//! environment has only the variables that the stage declares and those that name its inputs and outputs. Files among the arguments are
+//! copied into the folder too, without their neighbours: a script that needs those fails, rather than depends on files that are in no key.
 //!
 //! | file | purpose |
 //! |---|---|
@@ -12,24 +12,36 @@
 //! | `work_folder` | the folder in which the program runs, with its files |
 //! | `inputs` | the read-only folder with its inputs |
 //! | `environment` | how it is started, what is installed there, and which variables it gets |
+//! | `input_places` | the places of inputs in its folder |
+//! | `placeholders` | what is filled in when it starts |
 //! | `sandbox` | what it may read and write |
 //! | `start` | its environment, and how it begins |
 //! | `attend` | waits for its end, and ends what it leaves |
+//! | `declared_output` | an output as it is declared |
+//! | `pattern` | paths in its folder, and patterns of them |
+//! | `files_before` | what there is in its folder before it begins |
+//! | `take` | takes outputs from its folder |
 //! | `outputs` | makes what it wrote readable |
 //! | `progress` | what it tells of its progress |
 //! | `hint` | what its log tells of the sandbox |
 
 mod attend;
+mod declared_output;
 mod environment;
+mod files_before;
 mod hint;
+mod input_places;
 mod inputs;
 mod outputs;
+mod pattern;
+mod placeholders;
 mod program;
 mod progress;
 mod sandbox;
 mod scratch;
 mod shebang;
 mod start;
+mod take;
 mod work_folder;
 
 use std::collections::BTreeMap;
@@ -43,18 +55,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact;
+use declared_output::DeclaredOutput;
 use environment::{Environment, is_python};
+use files_before::FilesBefore;
 use inputs::InputFolder;
 use lab::config::{ConfigValue, ParamError};
 use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
 use lab::stage::{
-    Argument, Caller, ENVIRONMENT, ImpliedParam, Kind, Output, PortType, Preparation, Secret, Stage, StageContext, StageError, is_port,
+    Argument, Caller, ENVIRONMENT, ImpliedParam, Kind, Output, Preparation, ProgramText, Secret, Stage, StageContext, StageError,
 };
-use program::Search;
+use pattern::OutputPath;
+use placeholders::FilledProgram;
+use program::{Search, search_path};
 use sandbox::{Sandbox, StageFolders};
 use scratch::Scratch;
+use take::EndedProgram;
 use work_folder::WorkFolder;
 
 pub(super) static KIND: Kind = Kind {
@@ -78,7 +95,8 @@ pub(super) static KIND: Kind = Kind {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CommandStage {
-    /// The program and its arguments. Those that are paths of files are these files.
+    /// The program and its arguments. Those that are paths of files are these files. `{input.data}`, `{output.model}`, `{stage.seed}` and
+    /// the like are filled in when the stage runs.
     #[schemars(length(min = 1), with = "Vec<String>")]
     run: Vec<Argument>,
     /// The files among them.
@@ -87,9 +105,13 @@ struct CommandStage {
     /// An entry of `[sources]`: files that are put into the folder in which the program runs, such as its scripts.
     #[serde(default, skip_serializing)]
     source: Option<Source>,
-    /// The type of each output, by name.
+    /// The type of each output, by name, or a table that also says where the program writes it.
     #[schemars(extend("minProperties" = 1))]
-    outputs: BTreeMap<String, PortType>,
+    outputs: BTreeMap<String, DeclaredOutput>,
+    /// Where the program finds inputs in its folder, by name. It is written with the inputs; without one it is in no key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(skip)]
+    input_paths: BTreeMap<String, String>,
     /// Values for the program, in the file that `RUNNER_PARAMS` names.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
@@ -102,7 +124,8 @@ struct CommandStage {
     environment_files: Vec<Source>,
     /// Environment variables. Those that choose a device are not part of the key.
     #[serde(default, serialize_with = "environment::keyed_env")]
-    env: BTreeMap<String, String>,
+    #[schemars(with = "BTreeMap<String, String>")]
+    env: BTreeMap<String, ProgramText>,
     /// Variables of the caller that the program gets as well; not part of the key.
     #[serde(default, skip_serializing)]
     pass: Vec<String>,
@@ -134,17 +157,13 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     if command.run.first().is_none_or(|word| *word == Argument::Text(String::new())) {
         return wrong("run", "the list is empty; its first item is the program".to_owned());
     }
-    if command.outputs.is_empty() {
-        return wrong("outputs", "a stage needs an output: `outputs = { data = \"dataset\" }`".to_owned());
-    }
-    if let Some(name) = command.outputs.keys().find(|name| !is_port(name)) {
-        return wrong(
-            "outputs",
-            format!("`{name}` cannot name an output: a name has lower-case letters, digits and `_` only, and is not `source`"),
-        );
-    }
+    input_places::check(&command.input_paths)?;
+    declared_output::check(&command.outputs, &command.input_paths)?;
     // The path of a file cannot have one.
-    let has_nul = |(Argument::Text(text) | Argument::File { before: text, .. }): &Argument| text.contains('\0');
+    let has_nul = |word: &Argument| match word {
+        Argument::Text(text) | Argument::File { before: text, .. } => text.contains('\0'),
+        Argument::Template(template) => template.to_string().contains('\0'),
+    };
     if command.run.iter().any(has_nul) {
         return wrong(
             "run",
@@ -152,6 +171,7 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
         );
     }
     command.read_environment()?;
+    placeholders::check_shell(&command.run)?;
     command.files = command.run.iter().filter_map(Argument::source).collect();
     Ok(Box::new(command))
 }
@@ -166,6 +186,10 @@ impl Stage for CommandStage {
         if !self.files.is_empty() {
             params.insert("run".to_owned(), self.run.iter().map(Argument::param).collect());
         }
+        if self.outputs.values().any(|output| !output.0.select.is_empty()) {
+            let outputs = self.outputs.iter().map(|(name, output)| (name.clone(), output.param()));
+            params.insert("outputs".to_owned(), serde_json::Value::Object(outputs.collect()));
+        }
         if let Some(source) = &self.source {
             params.insert(SOURCE.to_owned(), json!(source));
         }
@@ -174,9 +198,9 @@ impl Stage for CommandStage {
     }
 
     fn outputs(&self) -> Option<Vec<Output>> {
-        let output = |(name, port): (&String, &PortType)| Output {
+        let output = |(name, output): (&String, &DeclaredOutput)| Output {
             name: name.clone().into(),
-            port: *port,
+            port: output.0.port,
         };
         Some(self.outputs.iter().map(output).collect())
     }
@@ -206,10 +230,18 @@ impl Stage for CommandStage {
     }
 
     fn interpreter(&self, caller: &Caller<'_>) -> Option<PathBuf> {
-        let path = environment::search_path(self, caller);
+        let path = environment::search_path(self, caller)?;
         let search = Search { path: &path, folder: None };
         let found = program::interpreter(&self.run, &search);
         found.filter(|path| self.environment.is_none() && is_python(path))
+    }
+
+    fn check_inputs(&self, inputs: &BTreeMap<String, usize>) -> Result<(), ParamError> {
+        placeholders::check(self, inputs)
+    }
+
+    fn selected_metrics(&self, port: &str) -> &[String] {
+        self.outputs.get(port).map_or(&[], |output| &output.0.select)
     }
 
     fn draws(&self) -> bool {
@@ -256,16 +288,28 @@ impl From<RunError> for StageError {
 }
 
 impl CommandStage {
+    /// The path to which the program must write an output; `None` where a pattern finds it.
+    fn output_path(&self, name: &str, context: &StageContext<'_>, place: &WorkFolder) -> Option<PathBuf> {
+        match &self.outputs.get(name)?.0.path {
+            None => Some(context.outputs.join(name)),
+            Some(path) => Some(place.folder.join(OutputPath::parse(path).ok()?.plain()?)),
+        }
+    }
+
     /// Runs the program in a scratch folder that nobody else uses.
     fn run_in(&self, scratch: &Scratch, context: &StageContext<'_>) -> Result<(), RunError> {
         let place = WorkFolder::new(scratch)?;
         let in_place = self.in_place();
         let before = in_place.map(state);
         place.fill(self, context)?;
-        let variables = environment::of_program(self, &context.caller, &place);
-        let found = environment::check(self, &variables, &place, context)?;
+        let filled = placeholders::fill(self, context, &place)?;
+        let filled = FilledProgram {
+            env: environment::of_program(self, filled.env, &context.caller, &place),
+            ..filled
+        };
+        let found = environment::check(self, &filled, &place, context)?;
         (context.found)(found.program);
-        let sandbox = self.sandbox(&place, context, &variables, found.readable);
+        let sandbox = self.sandbox(&filled, &place, context, found.readable);
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
             log("this system has no Landlock (Linux 5.19): the program may write wherever the user may");
@@ -275,7 +319,9 @@ impl CommandStage {
         }
         // A link is a file of the store itself: only where the program cannot write to it. Else it is a copy.
         let inputs = InputFolder::new(place.inputs.clone(), context, sandbox.guards(&place.inputs))?;
-        let mut command = start::command(self, context, &place, &inputs, &variables)?;
+        input_places::lay(&self.input_paths, &place.folder, &inputs)?;
+        let files_before = FilesBefore::of(&place.folder).map_err(failed)?;
+        let mut command = start::command(self, &filled, context, &place, &inputs)?;
         let ended = attend::run(&mut command, &sandbox, &place, context, || {
             if in_place.map(state) == before {
                 return Ok(());
@@ -290,17 +336,24 @@ impl CommandStage {
         let status = match ended? {
             attend::Ended::By(status) => status,
             attend::Ended::NotStarted(error) => {
-                return Err(failed(start::explain(self, &command, &place.folder, &error)).into());
+                return Err(failed(start::explain(self, &filled, &command, &place.folder, &error)).into());
             }
         };
         inputs.check()?;
         if !status.success() {
             return Err(failed(self.failure(status, &sandbox, &place.folder)).into());
         }
-        for (name, port) in &self.outputs {
+        let ended = EndedProgram {
+            folder: &place.folder,
+            before: &files_before,
+            outputs: context.outputs,
+        };
+        let taken = ended.take(self);
+        taken.map_err(|error| failed(error.to_string() + &self.advice(&sandbox, &place.folder)))?;
+        for (name, output) in &self.outputs {
             // What is not there, or another user's, is said below.
             let _ = outputs::open_to_user(&context.outputs.join(name));
-            let checked = artifact::check_format(&context.outputs.join(name), *port);
+            let checked = artifact::check_format(&context.outputs.join(name), output.0.port);
             checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
         Ok(())
@@ -315,19 +368,13 @@ impl CommandStage {
     }
 
     /// What the program may read and write.
-    fn sandbox(
-        &self,
-        place: &WorkFolder,
-        context: &StageContext<'_>,
-        variables: &BTreeMap<String, String>,
-        readable: Vec<PathBuf>,
-    ) -> Sandbox {
+    fn sandbox(&self, filled: &FilledProgram, place: &WorkFolder, context: &StageContext<'_>, readable: Vec<PathBuf>) -> Sandbox {
         let search = Search {
-            path: variables.get("PATH").map_or("", String::as_str),
+            path: search_path(&filled.env),
             folder: Some(&place.folder),
         };
         // Its own folders are no caches: they end with the stage.
-        let mut named = variables.clone();
+        let mut named = filled.env.clone();
         named.retain(|_, value| *value != place.folder.to_string_lossy() && *value != place.tmp.to_string_lossy());
         sandbox::make_caches(&named);
         // The store, the experiment's folder and its files.
@@ -336,7 +383,7 @@ impl CommandStage {
         let mut guarded: Vec<PathBuf> = objects.chain(files).cloned().collect();
         guarded.push(place.inputs.clone());
         guarded.extend(std::env::current_dir());
-        let mut programs = program::places(&self.run, &search);
+        let mut programs = program::places(&filled.run, &search);
         let launcher = self.environment.as_ref().and_then(Environment::launcher);
         programs.extend(
             launcher

@@ -1,5 +1,6 @@
 //! Whether a program can be started: looked at before anything runs, and again for the message when it could not be.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,11 @@ use lab::stage::Argument;
 
 /// The default search path for programs; `env` can set another.
 pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The value of `PATH` for a program with these variables.
+pub(super) fn search_path(env: &BTreeMap<String, String>) -> &str {
+    env.get("PATH").map_or("", String::as_str)
+}
 
 /// Where programs are searched.
 pub(super) struct Search<'a> {
@@ -35,6 +41,8 @@ enum Found {
 pub(super) fn problem(run: &[Argument], source: Option<&Source>, search: &Search<'_>) -> Option<String> {
     match run.first()? {
         Argument::File { path, .. } => problem_of_file(path, search),
+        // It is not known before the stage runs.
+        Argument::Template(_) => None,
         Argument::Text(word) if word.contains('/') => {
             // A file of the source, where that is on this machine.
             let place = match search.folder {
@@ -72,7 +80,7 @@ pub(super) fn places(run: &[Argument], search: &Search<'_>) -> Vec<PathBuf> {
         Some(Argument::File { path, .. }) => Some(path.clone()),
         Some(Argument::Text(word)) if word.contains('/') => search.folder.map(|folder| folder.join(word)),
         Some(Argument::Text(word)) => search.found(word),
-        None => None,
+        Some(Argument::Template(_)) | None => None,
     };
     let Some(program) = found else { return places };
     if let Some(shebang) = start_of(&program).as_deref().and_then(Shebang::of) {

@@ -1,6 +1,5 @@
 //! Starts the program of a stage: its environment, the state in which it begins, and the message when it cannot be started.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -9,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::inputs::{InputFolder, InputPort};
-use super::program::{Search, problem};
+use super::placeholders::FilledProgram;
+use super::program::{Search, problem, search_path};
 use super::work_folder::WorkFolder;
 use super::{CommandStage, environment, shebang};
 use lab::processes::SCRATCH_VARIABLE;
@@ -27,15 +27,14 @@ const LONGEST_WORD: usize = 128 << 10;
 /// The command of a stage, ready to be started.
 pub(super) fn command(
     stage: &CommandStage,
+    filled: &FilledProgram,
     context: &StageContext<'_>,
     place: &WorkFolder,
     inputs: &InputFolder,
-    variables: &BTreeMap<String, String>,
 ) -> Result<Command, StageError> {
-    let (first, arguments) = stage.run.split_first().ok_or_else(|| failed("no program"))?;
-    let params = place.private.join("params.json");
+    let (first, arguments) = filled.run.split_first().ok_or_else(|| failed("no program"))?;
     let text = serde_json::to_string_pretty(&stage.params).map_err(failed)?;
-    std::fs::write(&params, text).map_err(failed)?;
+    std::fs::write(&place.params, text).map_err(failed)?;
     let program = match first {
         // A program that is not a script runs in place: it needs the files that it was installed with.
         Argument::File { path, .. } if !shebang::is_script(path) => path.clone().into_os_string(),
@@ -49,9 +48,9 @@ pub(super) fn command(
         .args(arguments)
         .current_dir(&place.folder)
         .env_clear()
-        .envs(variables)
+        .envs(&filled.env)
         .envs(environment::secrets(stage, &context.caller)?)
-        .env("RUNNER_PARAMS", params)
+        .env("RUNNER_PARAMS", &place.params)
         .env("RUNNER_PROGRESS", &place.progress)
         .env(SCRATCH_VARIABLE, &place.kept)
         .env("RUNNER_SEED", context.seed.to_string())
@@ -74,7 +73,9 @@ pub(super) fn command(
             .env(format!("RUNNER_LIST_{name}"), list);
     }
     for name in stage.outputs.keys() {
-        command.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), context.outputs.join(name));
+        if let Some(path) = stage.output_path(name, context, place) {
+            command.env(format!("RUNNER_OUTPUT_{}", name.to_uppercase()), path);
+        }
     }
     begin_afresh(&mut command);
     Ok(command)
@@ -87,7 +88,7 @@ fn value(port: &InputPort, place: &WorkFolder, inputs: &InputFolder, longest: us
     if whole.len() <= longest {
         return whole;
     }
-    let relative: Option<Vec<PathBuf>> = port.paths.iter().map(|path| from(&place.folder, path)).collect();
+    let relative: Option<Vec<PathBuf>> = port.paths.iter().map(|path| way(&place.folder, path)).collect();
     match relative.map(|paths| joined(&paths)) {
         Some(relative) if relative.len() <= longest => relative,
         _ => inputs.folder().join(&port.name).into_os_string(),
@@ -101,7 +102,7 @@ fn joined(paths: &[PathBuf]) -> OsString {
 }
 
 /// The way from the folder `from` to `path`; both are whole paths.
-fn from(from: &Path, path: &Path) -> Option<PathBuf> {
+pub(super) fn way(from: &Path, path: &Path) -> Option<PathBuf> {
     let common = from.ancestors().find(|ancestor| path.starts_with(ancestor))?;
     let up = from.strip_prefix(common).ok()?.components().map(|_| Component::ParentDir);
     Some(up.collect::<PathBuf>().join(path.strip_prefix(common).ok()?))
@@ -157,20 +158,16 @@ fn prepare(worker: i32) -> io::Result<()> {
 }
 
 /// The message for a program that could not be started.
-pub(super) fn explain(stage: &CommandStage, command: &Command, folder: &Path, error: &io::Error) -> String {
-    let path = command
-        .get_envs()
-        .find(|(name, _)| *name == "PATH")
-        .and_then(|(_, value)| value?.to_str());
+pub(super) fn explain(stage: &CommandStage, filled: &FilledProgram, command: &Command, folder: &Path, error: &io::Error) -> String {
     let search = Search {
-        path: path.unwrap_or_default(),
+        path: search_path(&filled.env),
         folder: Some(folder),
     };
     let program = command.get_program().to_string_lossy();
     if error.raw_os_error() == Some(libc::E2BIG) {
         return format!("cannot start `{program}`: {}", too_long(command));
     }
-    let of_stage = problem(&stage.run, None, &search).filter(|_| stage.environment.is_none());
+    let of_stage = problem(&filled.run, None, &search).filter(|_| stage.environment.is_none());
     of_stage.unwrap_or_else(|| {
         let why = match error.raw_os_error() {
             Some(libc::ENOEXEC) => "it is no program for this machine".to_owned(),
@@ -223,10 +220,10 @@ mod tests {
 
     #[test]
     fn the_way_from_a_folder_leads_up_and_down() {
-        let way = |start: &str, path: &str| from(Path::new(start), Path::new(path)).unwrap().display().to_string();
-        assert_eq!(way("/s/key/work", "/s/key/inputs/d/0001"), "../inputs/d/0001");
-        assert_eq!(way("/s/a/work", "/other/x"), "../../../other/x");
-        assert_eq!(way("/s", "/s/x"), "x");
+        let shown = |start: &str, path: &str| way(Path::new(start), Path::new(path)).unwrap().display().to_string();
+        assert_eq!(shown("/s/key/work", "/s/key/inputs/d/0001"), "../inputs/d/0001");
+        assert_eq!(shown("/s/a/work", "/other/x"), "../../../other/x");
+        assert_eq!(shown("/s", "/s/x"), "x");
     }
 
     #[test]

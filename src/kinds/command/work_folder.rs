@@ -29,6 +29,8 @@ pub(super) struct WorkFolder {
     pub(super) tmp: PathBuf,
     /// The file to which the program writes its progress, as JSON Lines.
     pub(super) progress: PathBuf,
+    /// The file that has the stage's `params` as JSON.
+    pub(super) params: PathBuf,
     /// A folder that outlives a killed stage: for checkpoints.
     pub(super) kept: PathBuf,
     /// Where its inputs are.
@@ -51,6 +53,7 @@ impl WorkFolder {
         Ok(Self {
             folder,
             tmp: scratch.short.as_ref().map_or_else(|| private.clone(), |link| link.to_path_buf()),
+            params: private.join("params.json"),
             private,
             progress,
             kept,

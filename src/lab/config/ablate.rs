@@ -1,6 +1,6 @@
 //! `[ablate]`: the experiment as it is, and one change at a time.
 
-use super::matrix::Coordinates;
+use super::matrix::{Coordinates, placeholder_problem};
 use super::nearest::{known, nearest};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData, limits};
 
@@ -152,6 +152,10 @@ impl AblationReader<'_> {
         }
         if value.as_table().is_some() {
             self.problem(value, format!("a value of `{param}` must be a scalar or a list, not a table"));
+            return false;
+        }
+        if let Some(message) = placeholder_problem(value) {
+            self.problem(value, message);
             return false;
         }
         true

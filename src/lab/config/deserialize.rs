@@ -24,6 +24,7 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
             },
             ValueData::Float(number) => visitor.visit_f64(*number),
             ValueData::Text(text) => visitor.visit_str(text),
+            ValueData::Template(_) => Err(self.not_known()),
             ValueData::List(items) => {
                 let mut access = ItemAccess(items.iter().enumerate());
                 let read = visitor.visit_seq(&mut access)?;
@@ -58,6 +59,7 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
         match &self.data {
             ValueData::Text(name) => visitor.visit_enum(name.as_str().into_deserializer()),
             ValueData::Table(fields) => visitor.visit_enum(MapAccessDeserializer::new(FieldAccess::new(fields.iter()))),
+            ValueData::Template(_) => Err(self.not_known()),
             _ => Err(ParamProblem::WrongType {
                 found: self.describe(),
                 expected: one_of(variants),
@@ -73,6 +75,13 @@ impl<'de> Deserializer<'de> for &'de ConfigValue {
     forward_to_deserialize_any! {
         bool u8 u16 u32 u64 i8 i16 i32 i64 i128 u128 f32 f64 char str string seq bytes byte_buf map unit struct ignored_any
         unit_struct tuple_struct tuple identifier
+    }
+}
+
+impl ConfigValue {
+    /// The error of a text with placeholders where a value must be known.
+    fn not_known(&self) -> ParamError {
+        ParamError::whole(self.unfilled().unwrap_or_default())
     }
 }
 

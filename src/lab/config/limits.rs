@@ -21,7 +21,7 @@ pub(super) const MAX_NAME: usize = 200;
 pub(super) fn bytes(value: &ConfigValue) -> usize {
     VALUE_BYTES
         + match &value.data {
-            ValueData::Text(text) => text.len(),
+            ValueData::Text(text) | ValueData::Template(text) => text.len(),
             ValueData::List(items) => items.iter().map(bytes).sum(),
             ValueData::Table(fields) => table_bytes(fields),
             _ => 0,

@@ -7,7 +7,7 @@ use super::axis::{SAMPLE, SEED, is_axis};
 use super::exclusions::Exclusions;
 use super::nearest::{known, nearest};
 use super::sampling::{self, MatrixSample};
-use super::template::is_name;
+use super::template::{is_name, unfilled_placeholder};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, limits};
 
 /// More combinations than this are taken for a mistake.
@@ -17,6 +17,14 @@ const MAX_COMBINATIONS: u128 = 10_000;
 fn label(value: &ConfigValue) -> String {
     let text = value.plain_text();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What is wrong with a value that names variants and has a placeholder; `None` for any other.
+pub(super) fn placeholder_problem(value: &ConfigValue) -> Option<String> {
+    let found = value.items().iter().find_map(|item| unfilled_placeholder(item.as_str()?))?;
+    Some(format!(
+        "`{found}` is filled in when a stage runs, and a value here names variants: write it into `run` of the stage, or into a param"
+    ))
 }
 
 /// What people call the values of a point: two points must differ in it.
@@ -131,7 +139,9 @@ impl<'a> MatrixReader<'a> {
         let mut seen: BTreeMap<String, &ConfigValue> = BTreeMap::new();
         for value in values {
             let label = label(value);
-            if value.as_table().is_some() {
+            if let Some(message) = placeholder_problem(value) {
+                self.problem(value, message);
+            } else if value.as_table().is_some() {
                 self.problem(value, format!("a value of axis `{name}` must be a scalar or a list, not a table"));
             } else if let Some(other) = seen.insert(label.clone(), value) {
                 let message = if other == value {
@@ -328,6 +338,13 @@ impl<'a> MatrixReader<'a> {
                 let message = format!("no axis `{axis}` in the matrix ({})", known(axes.iter().copied()));
                 let suggestion = nearest(axis, axes.iter().copied());
                 self.problems.push(Diagnostic::new(message).at(at).suggest(suggestion));
+            }
+            let problems: Vec<_> = entry
+                .values()
+                .filter_map(|value| Some((value, placeholder_problem(value)?)))
+                .collect();
+            for (value, message) in problems {
+                self.problem(value, message);
             }
             entries.push(entry.clone());
         }

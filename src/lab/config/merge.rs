@@ -54,7 +54,8 @@ impl TaggedOrigins {
             ValueData::Bool(flag) => Value::Bool(tag, flag),
             ValueData::Integer(number) => Value::Num(tag, Num::I128(number)),
             ValueData::Float(number) => Value::Num(tag, Num::F64(number)),
-            ValueData::Text(text) => Value::String(tag, text),
+            // Layers are merged before anything is filled in: there are no placeholders yet.
+            ValueData::Text(text) | ValueData::Template(text) => Value::String(tag, text),
             ValueData::List(items) => Value::Array(tag, items.into_iter().map(|item| self.figment_value(item)).collect()),
             ValueData::Table(fields) => Value::Dict(tag, self.figment_table(fields)),
         }

@@ -12,6 +12,7 @@ mod deserialize;
 mod diagnostic;
 mod exclusions;
 mod files;
+mod filled_text;
 mod layers;
 mod limits;
 mod matrix;
@@ -50,6 +51,7 @@ pub use remote::{RemoteAccess, RemoteEntry};
 pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
+pub use template::{TemplatePiece, pieces};
 pub use text::printed_number;
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 

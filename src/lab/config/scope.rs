@@ -208,7 +208,7 @@ pub(super) fn used(value: &ConfigValue) -> Vec<String> {
     }
 }
 
-/// Fills in all templates within `value`.
+/// Fills in all templates within `value`; placeholders stay.
 ///
 /// # Errors
 /// The first that is wrong, where it stands.

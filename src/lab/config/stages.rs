@@ -197,6 +197,9 @@ impl Expander<'_> {
             return Err(Diagnostic::new(message).at(range.key_at()).help("give the index another name"));
         }
         let filled = fill(range, &self.scope.indexed(None, None))?;
+        if let Some(message) = filled.unfilled() {
+            return Err(Diagnostic::new(message).at(range.at()));
+        }
         range::values(&filled).map_err(|error| Diagnostic::new(error.to_string()).at(range.at()).help(range::RANGE_FORMS))
     }
 

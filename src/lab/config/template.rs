@@ -1,10 +1,27 @@
-//! `{name}`, `{k-1}`, `{iterations+1}` in texts, and the same expressions bare, as an index.
+//! `{name}`, `{k-1}`, `{iterations+1}` in texts, and the same expressions bare, as an index. `{input.data}` is a placeholder: it stays, for
+//! the worker.
 
 use std::ops::Range;
 
+use super::ConfigValue;
+use super::filled_text::FilledText;
 use super::limits::{MAX_NAME, MAX_VALUE_BYTES};
 use super::nearest::{known, nearest};
-use super::{ConfigValue, ValueData};
+
+/// The placeholder of one name; it is the configuration's where a param or an axis has the name.
+const SCRATCH: &str = "scratch";
+
+/// The first parts of placeholders.
+const PLACEHOLDER_ROOTS: [&str; 3] = ["input", "output", "stage"];
+
+/// A part of a text with placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TemplatePiece<'a> {
+    /// Text, a brace in it no longer doubled.
+    Text(&'a str),
+    /// What stands in braces: `input.data`.
+    Placeholder(&'a str),
+}
 
 /// The names that a template may use: params, the variant's coordinates, the stage's index.
 pub trait TemplateNames {
@@ -57,7 +74,8 @@ impl TemplateProblem {
     }
 }
 
-/// Fills in the templates of `source`. A text that is one template and nothing else becomes the value itself, with its type.
+/// Fills in the templates of `source`. A text that is one template and nothing else becomes the value itself, with its type. A text with
+/// placeholders becomes a [`super::ValueData::Template`].
 ///
 /// # Errors
 /// When a brace is unmatched, an expression is not one, or a name is unknown.
@@ -65,14 +83,14 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
     if !source.contains(['{', '}']) {
         return Ok(source.into());
     }
-    let mut filled = String::with_capacity(source.len());
+    let mut filled = FilledText::default();
     let mut rest = 0;
     while let Some(found) = source[rest..].find(['{', '}']) {
         let open = rest + found;
-        filled.push_str(&source[rest..open]);
+        filled.push(&source[rest..open]);
         let brace = &source[open..=open];
         if source[open + 1..].starts_with(brace) {
-            filled.push_str(brace);
+            filled.push(brace);
             rest = open + 2;
             continue;
         }
@@ -81,18 +99,73 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
         }
         let close = source[open..].find('}').map(|length| open + length);
         let close = close.ok_or_else(|| TemplateProblem::Open.within(open..open + 1))?;
-        let value = evaluate(source, open + 1..close, names)?;
-        if open == 0 && close + 1 == source.len() {
-            return Ok(value);
+        if let Some(placeholder) = placeholder(&source[open + 1..close], names) {
+            filled.push_placeholder(placeholder);
+        } else {
+            let value = evaluate(source, open + 1..close, names)?;
+            if open == 0 && close + 1 == source.len() {
+                return Ok(value);
+            }
+            let span = open..close + 1;
+            if !filled.push_value(&value) {
+                let (name, found) = (source[span.clone()].to_owned(), value.describe());
+                return Err(TemplateProblem::Part { name, found }.within(span));
+            }
         }
-        filled.push_str(&part(source, open..close + 1, &value)?);
         if filled.len() > MAX_VALUE_BYTES.max(source.len()) {
             return Err(TemplateProblem::Long.within(open..close + 1));
         }
         rest = close + 1;
     }
-    filled.push_str(&source[rest..]);
-    Ok(filled.into())
+    filled.push(&source[rest..]);
+    Ok(filled.into_value())
+}
+
+/// The parts of the text of a [`super::ValueData::Template`], in order.
+pub fn pieces(template: &str) -> Vec<TemplatePiece<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        let brace = &rest[at..=at];
+        if rest[at + 1..].starts_with(brace) {
+            pieces.push(TemplatePiece::Text(&rest[..=at]));
+            rest = &rest[at + 2..];
+            continue;
+        }
+        // Only a work order that was tampered with has a brace alone: it is text.
+        let close = rest[at..].find('}').filter(|_| brace == "{").map(|length| at + length);
+        let Some(close) = close else {
+            pieces.push(TemplatePiece::Text(&rest[..=at]));
+            rest = &rest[at + 1..];
+            continue;
+        };
+        pieces.extend([
+            TemplatePiece::Text(&rest[..at]),
+            TemplatePiece::Placeholder(rest[at + 1..close].trim()),
+        ]);
+        rest = &rest[close + 1..];
+    }
+    pieces.push(TemplatePiece::Text(rest));
+    pieces.retain(|piece| *piece != TemplatePiece::Text(""));
+    pieces
+}
+
+/// The first placeholder in a text that is not filled in, as the values of an axis are not: `{input.data}`.
+pub(super) fn unfilled_placeholder(text: &str) -> Option<&str> {
+    let mut opened = text.match_indices('{').map(|(at, _)| at);
+    opened.find_map(|open| {
+        let is_doubled = text[..open].ends_with('{');
+        let close = open + text[open..].find('}')?;
+        let (root, name) = text[open + 1..close].trim().split_once('.')?;
+        (!is_doubled && PLACEHOLDER_ROOTS.contains(&root) && is_name(name)).then(|| &text[open..=close])
+    })
+}
+
+/// The placeholder that `inner`, which stands in braces, is: two names joined by a point, or `scratch`.
+fn placeholder<'a>(inner: &'a str, names: &impl TemplateNames) -> Option<&'a str> {
+    let inner = inner.trim();
+    let is_joined = inner.split_once('.').is_some_and(|(root, name)| is_name(root) && is_name(name));
+    (is_joined || inner == SCRATCH && names.get(SCRATCH).is_none()).then_some(inner)
 }
 
 /// The whole number that the expression `source[span]` gives: an index (`3`, `k`, `k-1`).
@@ -113,14 +186,6 @@ pub fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME
         && chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn part(source: &str, span: Range<usize>, value: &ConfigValue) -> Result<String, TemplateError> {
-    if matches!(value.data, ValueData::List(_) | ValueData::Table(_)) {
-        let (name, found) = (source[span.clone()].to_owned(), value.describe());
-        return Err(TemplateProblem::Part { name, found }.within(span));
-    }
-    Ok(value.plain_text())
 }
 
 /// `term (('+' | '-') term)*`, where a term is a name or a whole number; a lone name may have any type.
@@ -186,6 +251,7 @@ fn term(term: &str, start: usize, names: &impl TemplateNames) -> Result<Option<C
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::ValueData;
     use super::*;
 
     impl TemplateNames for BTreeMap<&str, ConfigValue> {
@@ -233,6 +299,41 @@ mod tests {
     }
 
     #[test]
+    fn placeholders_stay_and_are_told_from_doubled_braces() {
+        let template = |text: &str| Ok(ConfigValue::from(ValueData::Template(text.to_owned())));
+        assert_eq!(filled("{input.data}"), template("{input.data}"));
+        assert_eq!(filled("{{input.data}}"), Ok(ConfigValue::from("{input.data}")));
+        assert_eq!(filled("{k}{{}}-{ stage.seed }-{{{k}}}"), template("3{{}}-{stage.seed}-{{3}}"));
+        assert_eq!(filled("{scratch}/a"), template("{scratch}/a"));
+        let mut names = names();
+        names.insert("scratch", ConfigValue::from("mine"));
+        names.insert("log", ConfigValue::from(ValueData::Template("{{{output.log}".to_owned())));
+        assert_eq!(fill("{scratch}/a", &names).unwrap(), ConfigValue::from("mine/a"));
+        let within = fill("} {log}", &names);
+        assert!(matches!(within.unwrap_err().problem, TemplateProblem::Close));
+        assert_eq!(Ok(fill("}} {log}", &names).unwrap()), template("}} {{{output.log}"));
+        assert_eq!(Ok(fill("{log}", &names).unwrap()), template("{{{output.log}"));
+    }
+
+    #[test]
+    fn a_template_has_pieces() {
+        use TemplatePiece::{Placeholder, Text};
+        assert_eq!(
+            pieces("a{{b}}{input.data}{{{scratch}"),
+            [Text("a{"), Text("b}"), Placeholder("input.data"), Text("{"), Placeholder("scratch")]
+        );
+        assert_eq!(pieces("}{"), [Text("}"), Text("{")]);
+    }
+
+    #[test]
+    fn placeholders_on_an_axis_are_seen() {
+        assert_eq!(unfilled_placeholder("a {x} { input.data }"), Some("{ input.data }"));
+        for none in ["{{input.data}}", "{a.b}", "{scratch}", "input.data", "{input.data", "{input.}"] {
+            assert_eq!(unfilled_placeholder(none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_its_place() {
         let wrong = |source: &str| filled(source).unwrap_err();
         let report: Vec<String> = [
@@ -266,8 +367,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_makes_it_panic(source in "[{}a-k0-9+ é-]{0,12}") {
-            let _ = fill(&source, &names());
+        fn no_text_makes_it_panic(source in "[{}a-k0-9+. é-]{0,12}") {
+            let _ = (fill(&source, &names()), pieces(&source), unfilled_placeholder(&source));
             let _ = index(&source, 0..source.len(), &names());
         }
 

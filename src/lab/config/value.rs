@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::template::{self, TemplatePiece};
 use super::{Location, ParamError, ValueOrigin};
 use crate::text::is_hidden;
 
@@ -23,6 +24,8 @@ pub enum ValueData {
     Integer(i128),
     Float(f64),
     Text(String),
+    /// A text with placeholders (`{input.data}`), which a worker fills in. The braces that are the text's own are doubled.
+    Template(String),
     List(Vec<ConfigValue>),
     Table(ConfigTable),
 }
@@ -135,7 +138,7 @@ impl ConfigValue {
             ValueData::Bool(flag) => flag.to_string(),
             ValueData::Integer(number) => number.to_string(),
             ValueData::Float(number) => toml::Value::from(*number).to_string(),
-            ValueData::Text(text) => format!("the text {text:?}"),
+            ValueData::Text(text) | ValueData::Template(text) => format!("the text {text:?}"),
             ValueData::List(_) => "a list".to_owned(),
             ValueData::Table(_) => "a table".to_owned(),
         }
@@ -143,7 +146,29 @@ impl ConfigValue {
 
     /// The value as a coordinate or within a text: a text as it is, everything else as in TOML.
     pub fn plain_text(&self) -> String {
-        self.as_str().map_or_else(|| self.toml(), str::to_owned)
+        match &self.data {
+            ValueData::Text(text) | ValueData::Template(text) => text.clone(),
+            _ => self.toml(),
+        }
+    }
+
+    /// What is wrong with a value that has a placeholder, wherever only a text that is known will do; `None` for any other.
+    pub fn unfilled(&self) -> Option<String> {
+        match &self.data {
+            ValueData::Template(text) => {
+                let name = template::pieces(text).into_iter().find_map(|piece| match piece {
+                    TemplatePiece::Placeholder(name) => Some(name),
+                    TemplatePiece::Text(_) => None,
+                });
+                let name = name.unwrap_or_default();
+                Some(format!(
+                    "`{{{name}}}` is filled in when the stage runs, which only `run` and `env` of a `command` can take"
+                ))
+            }
+            ValueData::List(items) => items.iter().find_map(Self::unfilled),
+            ValueData::Table(fields) => fields.values().find_map(Self::unfilled),
+            _ => None,
+        }
     }
 
     /// The value as TOML, on one line.
@@ -153,7 +178,7 @@ impl ConfigValue {
             ValueData::Bool(flag) => flag.to_string(),
             ValueData::Integer(number) => number.to_string(),
             ValueData::Float(number) => toml::Value::from(*number).to_string(),
-            ValueData::Text(text) => quoted(text),
+            ValueData::Text(text) | ValueData::Template(text) => quoted(text),
             ValueData::List(items) => {
                 let items: Vec<String> = items.iter().map(Self::toml).collect();
                 format!("[{}]", items.join(", "))
@@ -175,7 +200,7 @@ impl ConfigValue {
             ValueData::Bool(flag) => (*flag).into(),
             ValueData::Integer(number) => serde_json::Number::from_i128(*number).into(),
             ValueData::Float(number) => (*number).into(),
-            ValueData::Text(text) => text.as_str().into(),
+            ValueData::Text(text) | ValueData::Template(text) => text.as_str().into(),
             ValueData::List(items) => items.iter().map(Self::json).collect(),
             ValueData::Table(fields) => fields.iter().map(|(key, value)| (key.clone(), value.json())).collect(),
         }
@@ -295,6 +320,24 @@ mod tests {
         assert_eq!(ConfigValue::from(1.0).toml(), "1.0");
         assert_eq!(key_text("mixed[k]"), "\"mixed[k]\"");
         assert_eq!(ConfigValue::from("warm").plain_text(), "warm");
+    }
+
+    #[test]
+    fn a_value_with_a_placeholder_says_what_is_wrong_with_it() {
+        let template = ConfigValue::from(ValueData::Template("{{x}}/{input.data}".to_owned()));
+        assert_eq!(
+            ConfigValue::from(vec![ConfigValue::from("{input.data}"), template.clone()])
+                .unfilled()
+                .unwrap(),
+            "`{input.data}` is filled in when the stage runs, which only `run` and `env` of a `command` can take"
+        );
+        assert_eq!(ConfigValue::from("{input.data}").unfilled(), None);
+        assert_eq!(template.read::<String>().unwrap_err().to_string(), template.unfilled().unwrap());
+        assert_eq!(
+            template.read::<Option<u32>>().unwrap_err().to_string(),
+            template.unfilled().unwrap()
+        );
+        assert_ne!(template, ConfigValue::from("{{x}}/{input.data}"));
     }
 
     #[test]

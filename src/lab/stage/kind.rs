@@ -1,5 +1,6 @@
 //! The contract of a kind of stage, and of one stage with its params read.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::Schema;
@@ -124,6 +125,21 @@ pub trait Stage {
     fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let _ = (port, from);
         Ok(())
+    }
+
+    /// Checks the params against the stage's inputs, as the number of artifacts at each port.
+    ///
+    /// # Errors
+    /// When a param does not fit them.
+    fn check_inputs(&self, inputs: &BTreeMap<String, usize>) -> Result<(), ParamError> {
+        let _ = inputs;
+        Ok(())
+    }
+
+    /// Which metrics of the output `port` a report shows, as patterns over dotted names; all where there are none.
+    fn selected_metrics(&self, port: &str) -> &[String] {
+        let _ = port;
+        &[]
     }
 
     /// Whether more than one thread helps.

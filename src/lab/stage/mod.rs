@@ -10,6 +10,7 @@ mod kind;
 mod port;
 mod preparation;
 mod sandbox;
+mod template;
 
 pub use argument::Argument;
 pub use caller::Caller;
@@ -19,6 +20,7 @@ pub use kind::{Kind, Parse, Secret, Stage};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 
-pub use port::{Input, Output, PortType, is_port};
+pub use port::{INPUT_PATHS, Input, Output, PortType, is_port};
 pub use preparation::Preparation;
 pub use sandbox::Sandbox;
+pub use template::{ProgramText, Template};

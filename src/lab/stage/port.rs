@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::SOURCE;
 
+/// The param that has the place of each input which a program finds in its folder, by the input's name. No file can give it: it is made of
+/// the `path`s in the table of a stage's own inputs.
+pub const INPUT_PATHS: &str = "input_paths";
+
 /// The type of an artifact at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -1,5 +1,6 @@
 //! Metrics: a folder with `metrics.json`, and the answers to each data set that they were measured on.
 
+mod collect;
 mod examples;
 mod series;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArtifactError, answers};
 use crate::metrics::MetricMap;
 
+pub use collect::{MetricsFiles, collect, complete};
 pub use examples::{Example, read_examples};
 pub use series::{Series, read_series};
 

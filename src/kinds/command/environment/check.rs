@@ -9,6 +9,7 @@ use super::launch::is_python;
 use super::lock::{self, Lock};
 use super::version::{Constraint, normalized};
 use super::{Environment, file_name};
+use crate::command::placeholders::FilledProgram;
 use crate::command::program::{self, Search};
 use crate::command::work_folder::WorkFolder;
 use crate::command::{CommandStage, log};
@@ -49,30 +50,30 @@ pub(in crate::command) struct Found {
 /// When something else is installed than the lock or `versions` say, or it cannot be asked though it must be.
 pub(in crate::command) fn check(
     stage: &CommandStage,
-    variables: &BTreeMap<String, String>,
+    filled: &FilledProgram,
     place: &WorkFolder,
     context: &StageContext<'_>,
 ) -> Result<Found, StageError> {
     let Some(environment) = &stage.environment else {
         return Ok(Found {
-            program: started(stage, variables, place, true),
+            program: started(filled, place, true),
             readable: Vec::new(),
         });
     };
     check_files(environment, context)?;
     let lock = read_lock(environment)?;
     let must_ask = lock.is_some() || !environment.versions.is_empty();
-    let first = stage.run.first().map(ToString::to_string).unwrap_or_default();
+    let first = filled.run.first().map(ToString::to_string).unwrap_or_default();
     let may_ask = must_ask || environment.interpreter().is_some() || is_python(Path::new(&first));
     let mut found = Found {
-        program: started(stage, variables, place, !may_ask),
+        program: started(filled, place, !may_ask),
         readable: readable(environment),
     };
     found.program.environment = Some(environment.name.clone()).filter(|name| !name.is_empty());
     if !may_ask {
         return Ok(found);
     }
-    let installed = match ask(&environment.python(&QUESTION), variables, &place.folder, context) {
+    let installed = match ask(&environment.python(&QUESTION), &filled.env, &place.folder, context) {
         Ok(installed) => installed,
         Err(why) if must_ask || matches!(why, NoAnswer::Stopped) => return Err(why.in_environment(&environment.title())),
         Err(_) => return Ok(found),
@@ -87,16 +88,16 @@ pub(in crate::command) fn check(
 }
 
 /// The program or the interpreter that the stage's words start, as it is found in `PATH`.
-fn started(stage: &CommandStage, variables: &BTreeMap<String, String>, place: &WorkFolder, asks_version: bool) -> ProgramFound {
+fn started(filled: &FilledProgram, place: &WorkFolder, asks_version: bool) -> ProgramFound {
     let search = Search {
-        path: variables.get("PATH").map_or("", String::as_str),
+        path: program::search_path(&filled.env),
         folder: Some(&place.folder),
     };
-    let path = program::interpreter(&stage.run, &search).unwrap_or_default();
+    let path = program::interpreter(&filled.run, &search).unwrap_or_default();
     let asks_version = asks_version && is_python(&path);
     ProgramFound {
         python: asks_version
-            .then(|| python_version(&path, Some((variables, &place.folder))))
+            .then(|| python_version(&path, Some((&filled.env, &place.folder))))
             .flatten(),
         path: path.to_string_lossy().into_owned(),
         ..ProgramFound::default()

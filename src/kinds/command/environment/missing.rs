@@ -10,7 +10,8 @@ use lab::stage::{Argument, Caller};
 
 /// A message for the first thing; `None` where nothing keeps it, as far as can be seen.
 pub(in crate::command) fn missing(stage: &CommandStage, caller: &Caller<'_>) -> Option<String> {
-    let path = search_path(stage, caller);
+    // A `PATH` with a placeholder is not known yet.
+    let path = search_path(stage, caller)?;
     let search = Search { path: &path, folder: None };
     let own = || program::problem(&stage.run, stage.source.as_ref(), &search);
     let Some(environment) = &stage.environment else { return own() };

@@ -1,6 +1,7 @@
 //! Which environment variables a program gets. This is the one place that decides it.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::{CommandStage, Environment};
 use crate::command::program::DEFAULT_PATH;
 use crate::command::work_folder::WorkFolder;
 use lab::config::ParamError;
-use lab::stage::{Caller, StageError, failed};
+use lab::stage::{Caller, ProgramText, StageError, failed};
 
 /// Variables that say which environment is active in the caller's shell: for programs without one that says how they are started.
 const ACTIVE: [&str; 3] = ["VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"];
@@ -86,13 +87,13 @@ pub(super) fn is_device(name: &str) -> bool {
 }
 
 /// The variables of a stage's `env` that enter the key.
-pub(in crate::command) fn keyed_env<S: Serializer>(env: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(in crate::command) fn keyed_env<S: Serializer>(env: &BTreeMap<String, ProgramText>, serializer: S) -> Result<S::Ok, S::Error> {
     let keyed: BTreeMap<_, _> = env.iter().filter(|(name, _)| !is_device(name)).collect();
     keyed.serialize(serializer)
 }
 
 /// Refuses names that are none, and a variable that is said in two ways.
-pub(super) fn problem(env: &BTreeMap<String, String>, pass: &[String], secrets: &[String]) -> Result<(), ParamError> {
+pub(super) fn problem(env: &BTreeMap<String, impl Display>, pass: &[String], secrets: &[String]) -> Result<(), ParamError> {
     let named = env.keys().map(|name| ("env", name));
     let passed = pass.iter().map(|name| ("pass", name));
     let secret = secrets.iter().map(|name| ("secrets", name));
@@ -107,7 +108,7 @@ pub(super) fn problem(env: &BTreeMap<String, String>, pass: &[String], secrets: 
             return Err(ParamError::new(field, message));
         }
     }
-    match env.iter().find(|(_, value)| value.contains('\0')) {
+    match env.iter().find(|(_, value)| value.to_string().contains('\0')) {
         Some((name, _)) => Err(ParamError::new(
             "env",
             format!("`{name}` has a NUL in it (`\\u0000`), which no variable can hold"),
@@ -116,10 +117,19 @@ pub(super) fn problem(env: &BTreeMap<String, String>, pass: &[String], secrets: 
     }
 }
 
+/// Where programs are searched, as far as it is known before the stage runs: `None` where `PATH` has a placeholder.
+pub(in crate::command) fn search_path(stage: &CommandStage, caller: &Caller<'_>) -> Option<String> {
+    let said = match stage.env.get("PATH") {
+        Some(path) => Some(path.as_text()?.to_owned()),
+        None => None,
+    };
+    Some(path_of(stage, said, caller))
+}
+
 /// Where programs are searched: in the environment, then where `env` says, or else where the caller does.
-pub(in crate::command) fn search_path(stage: &CommandStage, caller: &Caller<'_>) -> String {
+fn path_of(stage: &CommandStage, said: Option<String>, caller: &Caller<'_>) -> String {
     let environment = stage.environment.as_ref();
-    let said = stage.env.get("PATH").or_else(|| environment?.env.get("PATH")).cloned();
+    let said = said.or_else(|| environment?.env.get("PATH").cloned());
     let path = said.or_else(|| caller.given("PATH")).unwrap_or_else(|| DEFAULT_PATH.to_owned());
     match environment.and_then(Environment::programs) {
         Some(folder) => format!("{}:{path}", folder.display()),
@@ -127,8 +137,14 @@ pub(in crate::command) fn search_path(stage: &CommandStage, caller: &Caller<'_>)
     }
 }
 
-/// All variables of a program but its secrets and those that begin with `RUNNER_`.
-pub(in crate::command) fn of_program(stage: &CommandStage, caller: &Caller<'_>, place: &WorkFolder) -> BTreeMap<String, String> {
+/// All variables of a program but its secrets and those that begin with `RUNNER_`. `env` is what the stage sets, filled in.
+pub(in crate::command) fn of_program(
+    stage: &CommandStage,
+    env: BTreeMap<String, String>,
+    caller: &Caller<'_>,
+    place: &WorkFolder,
+) -> BTreeMap<String, String> {
+    let path = path_of(stage, env.get("PATH").cloned(), caller);
     let mut variables = from_caller(stage.environment.as_ref(), caller);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let own = [
@@ -148,8 +164,8 @@ pub(in crate::command) fn of_program(stage: &CommandStage, caller: &Caller<'_>, 
         variables.extend(environment.env.clone());
     }
     variables.extend(passed(&stage.pass, caller));
-    variables.extend(stage.env.clone());
-    variables.insert("PATH".to_owned(), search_path(stage, caller));
+    variables.extend(env);
+    variables.insert("PATH".to_owned(), path);
     variables
 }
 

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::DraftReader;
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData, anchored, is_in_home};
 use crate::source::{SOURCE, Source};
-use crate::stage::{Argument, Kind};
+use crate::stage::{Argument, INPUT_PATHS, Kind};
 
 /// Endings of scripts: a word with one of these is never the name of a file that a program makes.
 const SCRIPT_ENDINGS: [&str; 9] = [".py", ".sh", ".bash", ".R", ".jl", ".pl", ".lua", ".rb", ".js"];
@@ -31,7 +31,25 @@ impl DraftReader<'_, '_> {
             let written = std::mem::take(words).into_iter().enumerate();
             *words = written.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
         }
+        self.check_input_places(&params, &provided, &named);
         params
+    }
+
+    /// Reports inputs that would lie in the place of a file which the program finds in its folder.
+    fn check_input_places(&mut self, params: &ConfigTable, provided: &ProvidedFiles, named: &BTreeMap<String, PathBuf>) {
+        for (name, value) in params.get(INPUT_PATHS).and_then(ConfigValue::as_table).into_iter().flatten() {
+            let place = plain_path(value.as_str().unwrap_or_default());
+            let overlaps = |file: &&String| {
+                let file = plain_path(file);
+                !place.as_os_str().is_empty() && (file.starts_with(&place) || place.starts_with(&file))
+            };
+            let of_source = provided.names.iter().find(overlaps).map(|file| (file, "a file of its source"));
+            let found = of_source.or_else(|| named.keys().find(overlaps).map(|file| (file, "a file of `run`")));
+            if let Some((file, what)) = found {
+                let message = format!("the input `{name}` would lie in the place of `{file}`, {what}");
+                self.problems.push(Diagnostic::new(message).at(value.at()));
+            }
+        }
     }
 
     fn word(&mut self, place: usize, word: ConfigValue, provided: &ProvidedFiles, named: &mut BTreeMap<String, PathBuf>) -> ConfigValue {
@@ -77,6 +95,11 @@ impl DraftReader<'_, '_> {
             }
         }
     }
+}
+
+/// A relative path without the `.` in it.
+fn plain_path(path: &str) -> PathBuf {
+    Path::new(path).components().filter(|part| *part != Component::CurDir).collect()
 }
 
 /// The names of the files that a stage's source puts into the program's folder.

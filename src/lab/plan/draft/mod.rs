@@ -6,9 +6,11 @@
 mod command_files;
 mod cycle;
 mod environment;
+mod free_inputs;
 mod merge;
 mod params;
 mod reference;
+mod templates;
 
 use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
@@ -16,8 +18,7 @@ use std::path::Path;
 
 use super::Dag;
 use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
-use crate::stage::is_port;
-use crate::stage::{Input, Kind, Output, PortType, Stage};
+use crate::stage::{Input, Kind, Output, Stage};
 use command_files::FileLooks;
 
 /// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
@@ -198,7 +199,8 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         let found = self.kinds.iter().find(|kind| kind.name == name).copied();
         if found.is_none() {
             let shown = value.plain_text();
-            let message = format!("no kind `{shown}` ({})", known(names()));
+            let message = value.unfilled();
+            let message = message.unwrap_or_else(|| format!("no kind `{shown}` ({})", known(names())));
             let problem = Diagnostic::new(message).at(value.at());
             let problem = problem.suggest(nearest(name, names()));
             self.problems.push(problem);
@@ -232,41 +234,6 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         }
         if let Some(table) = stage.fields.get(params::FREE_INPUTS).filter(|_| kind.free) {
             inputs.extend(self.free_inputs(stage, kind, table, sources));
-        }
-        inputs
-    }
-
-    /// The references in the table with which a stage names inputs of its own; each takes whatever there is.
-    fn free_inputs(
-        &mut self,
-        stage: &StageDeclaration,
-        kind: &'static Kind,
-        table: &ConfigValue,
-        sources: &[Option<OutputPorts>],
-    ) -> Vec<(String, Vec<Edge>)> {
-        let Some(table) = table.as_table() else {
-            let message = format!("`{}` must be a table of references, not {}", params::FREE_INPUTS, table.describe());
-            self.problems.push(Diagnostic::new(message).at(table.at()));
-            return Vec::new();
-        };
-        let mut inputs = Vec::new();
-        for (name, value) in table {
-            if !is_port(name) {
-                let message = format!("`{name}` cannot name an input: small letters, digits and `_` only, and not `source`");
-                self.problems.push(Diagnostic::new(message).at(value.key_at()));
-                continue;
-            }
-            let input = Input {
-                name,
-                port: PortType::File,
-                optional: true,
-                many: true,
-            };
-            match Self::references(stage, kind, &input, value) {
-                Ok([]) => {}
-                Ok(values) => inputs.push((name.clone(), self.edges(stage, kind, &input, values, sources))),
-                Err(problem) => self.problems.push(problem),
-            }
         }
         inputs
     }

@@ -1,8 +1,8 @@
 //! The params and the seed of a stage.
 
-use super::{Draft, DraftReader};
+use super::{Draft, DraftReader, free_inputs};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
-use crate::stage::{Kind, Stage};
+use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// The table in which a stage names inputs of its own, for kinds that allow it.
 pub(super) const FREE_INPUTS: &str = "inputs";
@@ -15,13 +15,17 @@ impl DraftReader<'_, '_> {
         if !stage.broken.is_empty() {
             return None;
         }
-        let own = |field: &str| !COMMON_FIELDS.contains(&field) && !inputs(kind).any(|input| input == field);
+        self.refuse_input_paths(stage, kind);
+        let given_elsewhere = |field: &str| inputs(kind).any(|input| input == field) || kind.free && field == INPUT_PATHS;
+        let own = |field: &str| !COMMON_FIELDS.contains(&field) && !given_elsewhere(field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
-        let params: ConfigTable = fields
+        let mut params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
+        params.extend(free_inputs::input_paths(stage, kind));
         let params = self.with_environment(kind, params);
-        let params = ConfigValue::table(self.with_command_files(kind, params), stage.origin.clone());
+        let params = self.with_command_files(kind, params);
+        let params = ConfigValue::table(self.with_templates(kind, params), stage.origin.clone());
         let given = given(stage, kind);
         match (kind.parse)(&params, &given) {
             Ok(stage) => Some((stage, params)),
@@ -29,6 +33,15 @@ impl DraftReader<'_, '_> {
                 self.wrong_params(error, params, stage, kind, &given);
                 None
             }
+        }
+    }
+
+    /// Reports the places of inputs where they are given as a param.
+    fn refuse_input_paths(&mut self, stage: &StageDeclaration, kind: &Kind) {
+        if let Some(value) = stage.fields.get(INPUT_PATHS).filter(|_| kind.free) {
+            let message = format!("no field `{INPUT_PATHS}` in stage `{}` ({})", stage.name, kind.name);
+            let help = format!("the place of an input is written with it: `{FREE_INPUTS}.data = {{ from = \"…\", path = \"…\" }}`");
+            self.problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
         }
     }
 
@@ -60,12 +73,16 @@ impl DraftReader<'_, '_> {
         }
     }
 
-    /// Checks that each stage accepts the outputs of the stages before it.
+    /// Checks that the params of each stage fit its inputs, and that it accepts the outputs of the stages before it.
     pub(super) fn sources(&mut self, drafts: &[Draft<'_>]) {
         for draft in drafts {
             let (Some(kind), Some((stage, params))) = (draft.kind, &draft.stage) else {
                 continue;
             };
+            let whole = || format!("stage `{}` ({})", draft.declaration.name, kind.name);
+            if let Err(error) = stage.check_inputs(&free_inputs::counts(draft, kind)) {
+                self.problems.push(error.diagnostic(params, &whole(), &[]));
+            }
             let edges = draft
                 .inputs
                 .iter()
@@ -73,8 +90,7 @@ impl DraftReader<'_, '_> {
             for (port, from) in edges {
                 let from = drafts.get(from).and_then(|from| from.stage.as_ref());
                 if let Some(Err(error)) = from.map(|(from, _)| stage.accepts(port, from.as_ref())) {
-                    let whole = format!("stage `{}` ({})", draft.declaration.name, kind.name);
-                    self.problems.push(error.diagnostic(params, &whole, &[]));
+                    self.problems.push(error.diagnostic(params, &whole(), &[]));
                 }
             }
         }
@@ -116,7 +132,8 @@ impl DraftReader<'_, '_> {
             return 0;
         };
         value.as_integer().and_then(|seed| u64::try_from(seed).ok()).unwrap_or_else(|| {
-            let message = format!("a seed is a whole number from 0, not {}", value.describe());
+            let message = value.unfilled();
+            let message = message.unwrap_or_else(|| format!("a seed is a whole number from 0, not {}", value.describe()));
             let at = value.at();
             self.problems.push(Diagnostic::new(message).at(at));
             0

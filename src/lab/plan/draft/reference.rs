@@ -99,11 +99,13 @@ impl DraftReader<'_, '_> {
                 wrong(format!("stage `{}` needs the input `{name}`: {}", stage.name, takes(input)))
             }
             ValueData::List(items) => Ok(items),
-            _ => wrong(format!(
-                "input `{name}` of {} takes a reference such as `\"stage.port\"`, not {}",
-                kind.name,
-                value.describe()
-            )),
+            _ => wrong(value.unfilled().unwrap_or_else(|| {
+                format!(
+                    "input `{name}` of {} takes a reference such as `\"stage.port\"`, not {}",
+                    kind.name,
+                    value.describe()
+                )
+            })),
         }
     }
 
@@ -119,6 +121,9 @@ impl DraftReader<'_, '_> {
     ) -> Result<Vec<Edge>, Diagnostic> {
         let parts = value.as_str().and_then(|text| Some((text, ReferenceParts::of(text)?)));
         let Some((text, parts)) = parts else {
+            if let Some(message) = value.unfilled() {
+                return Err(Diagnostic::new(message).at(value.at()));
+            }
             let message = format!("{} is no reference", value.describe());
             let help = "write `stage`, `stage.port` or `stage[k-1].port`";
             return Err(Diagnostic::new(message).at(value.at()).help(help));

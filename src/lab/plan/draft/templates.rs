@@ -1,0 +1,36 @@
+//! The texts of a program that a worker fills in: words of its command line and environment variables.
+
+use super::DraftReader;
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
+use crate::stage::{Kind, Template};
+
+/// The param of kinds that start a program whose values are environment variables.
+const VARIABLES: &str = "env";
+
+impl DraftReader<'_, '_> {
+    /// The params, with a [`Template`] in the place of each text with placeholders where the kind takes these. Anywhere else such a text is
+    /// an error when it is read.
+    pub(super) fn with_templates(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
+        let Some(command_line) = kind.command_line else { return params };
+        if let Some(ValueData::List(words)) = params.get_mut(command_line).map(|words| &mut words.data) {
+            words.iter_mut().for_each(mark);
+        }
+        if let Some(ValueData::Table(variables)) = params.get_mut(VARIABLES).map(|variables| &mut variables.data) {
+            for (name, value) in variables.iter_mut() {
+                if value.as_table().is_some() {
+                    let message = format!("the variable `{name}` must be a text, not {}", value.describe());
+                    self.problems.push(Diagnostic::new(message).at(value.at()));
+                    value.data = ValueData::Text(String::new());
+                }
+                mark(value);
+            }
+        }
+        params
+    }
+}
+
+fn mark(value: &mut ConfigValue) {
+    if let ValueData::Template(text) = &value.data {
+        value.data = ConfigValue::from(Template::new(text.as_str()).param()).data;
+    }
+}
