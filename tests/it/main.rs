@@ -5,6 +5,7 @@ mod adapters;
 mod architecture;
 mod browser;
 mod bundles;
+mod code_sources;
 mod command_line;
 mod commands;
 mod config;

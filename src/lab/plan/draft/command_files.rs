@@ -79,38 +79,41 @@ impl DraftReader<'_, '_> {
     }
 }
 
-/// The names of the files that a stage's source puts into the program's folder.
+/// The files that a stage's source puts into the program's folder.
+#[derive(Default)]
 struct ProvidedFiles {
-    names: Vec<String>,
-    /// Whether these are all: of a source that is not here they are not known.
-    known: bool,
+    source: Option<Source>,
+    /// Where they are; `None` where that is not known.
+    place: Option<PathBuf>,
 }
 
 impl ProvidedFiles {
     fn of(source: Option<&ConfigValue>) -> Self {
-        let Some(source) = source else {
-            return Self {
-                names: Vec::new(),
-                known: true,
-            };
-        };
         // One that is wrong is reported by the kind.
-        let source = source.read::<Source>().unwrap_or_default();
-        let listed = || source.list(source.path.as_deref()?).ok();
-        match listed() {
-            Some(files) => Self {
-                names: files.into_iter().map(|(name, _)| name).collect(),
-                known: true,
-            },
-            None => Self {
-                known: !source.files.is_empty(),
-                names: source.files,
-            },
-        }
+        let source = source.map(|source| Source {
+            is_code: true,
+            ..source.read::<Source>().unwrap_or_default()
+        });
+        let place = source
+            .as_ref()
+            .and_then(|source| source.path.clone())
+            .filter(|place| place.exists());
+        Self { source, place }
+    }
+
+    /// Whether they are all known: those of a source that is not here are not.
+    fn known(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_none_or(|source| self.place.is_some() || !source.files.is_empty())
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name.trim_start_matches("./"))
+        let name = name.trim_start_matches("./");
+        let is_listed = |source: &Source| self.place.as_ref().is_some_and(|place| source.has(place, name));
+        // A file that is named and missing is reported with its source.
+        let is_named = |source: &Source| source.files.iter().any(|known| known == name);
+        self.source.as_ref().is_some_and(|source| is_named(source) || is_listed(source))
     }
 }
 
@@ -154,7 +157,7 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
         || text.starts_with("../")
         || is_in_home(text)
         || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
-    if must && provided.known {
+    if must && provided.known() {
         let file = anchored(text, folders.own, folders.home);
         let what = match std::fs::symlink_metadata(&file) {
             Ok(_) if file.is_dir() => "is a folder",
@@ -197,9 +200,12 @@ mod tests {
             own: place,
             home: Some(&place.join("scripts")),
         };
-        let provided = |names: &[&str], known| ProvidedFiles {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-            known,
+        let elsewhere = |names: &[&str]| ProvidedFiles {
+            source: Some(Source {
+                files: names.iter().map(|&name| name.to_owned()).collect(),
+                ..Source::default()
+            }),
+            place: None,
         };
         let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, folders, provided) {
             Ok(None) => "text".to_owned(),
@@ -208,7 +214,7 @@ mod tests {
                 format!("{message}: {}", label.unwrap_or_default()).replace(&place.display().to_string(), "LAB")
             }
         };
-        let none = provided(&[], true);
+        let none = ProvidedFiles::default();
         let first = ["python3", "run", "./run", "scripts/train.py", "scripts/none", "scripts/deep"];
         let first = first.map(|text| format!("{text} → {}", said(true, text, &none)));
         let further = [
@@ -233,10 +239,10 @@ mod tests {
             "",
         ];
         let further = further.map(|text| format!("{text} → {}", said(false, text, &none)));
-        let sourced = provided(&["train.py", "a.toml"], true);
+        let sourced = elsewhere(&["train.py", "a.toml"]);
         let other = ["train.py", "./train.py", "a.toml", "--config=a.toml", "none.py"]
             .map(|text| format!("{text} → {}", said(false, text, &sourced)));
-        let unknown = format!("none.py → {}", said(false, "none.py", &provided(&[], false)));
+        let unknown = format!("none.py → {}", said(false, "none.py", &elsewhere(&[])));
         insta::assert_snapshot!([first.join("\n"), further.join("\n"), other.join("\n"), unknown].join("\n\n"), @r"
         python3 → text
         run → text
