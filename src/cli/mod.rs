@@ -28,6 +28,7 @@ mod session;
 mod show;
 mod signals;
 mod signing_key;
+mod source_sizes;
 mod sources;
 mod user;
 mod utf8;

@@ -69,7 +69,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
-    sources::without_files(&plan).into_iter().for_each(warn);
+    sources::without_files(&plan, &contents).into_iter().for_each(warn);
     check_secrets(&plan)?;
     check_programs(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
