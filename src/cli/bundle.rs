@@ -234,7 +234,10 @@ fn without_dots(path: &Path) -> std::io::Result<PathBuf> {
 fn select_hits(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Digest>, Vec<Artifact>), CliError> {
     let (mut keys, mut artifacts) = (BTreeSet::new(), Vec::new());
     let mut matched = vec![false; with.len()];
-    for (_, node, entry) in plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
+    for (_, node, entry) in plan
+        .stages()
+        .filter(|(_, _, entry)| entry.state == StageState::Hit && !entry.is_accepted)
+    {
         keys.extend(entry.key);
         for (port, artifact) in &entry.outputs {
             let mut selected = with.is_empty();

@@ -38,7 +38,16 @@ pub(super) fn config_folder(variables: &[(String, String)]) -> Option<PathBuf> {
 /// # Errors
 /// As there.
 pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, CliError> {
-    with_home(path, variables).map_err(CliError::Usage)
+    with_home(path, variables).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Why a path that begins with `~` leads nowhere.
+#[derive(Debug, thiserror::Error)]
+enum TildeError {
+    #[error("`{0}` begins with `~`: write the path in full, or `./{0}` for a folder of that name")]
+    OtherUser(String),
+    #[error("`{0}` begins with `~`, but HOME is not set: write the path in full")]
+    NoHome(String),
 }
 
 /// A path whose first part is `~` is below the home folder, as in a shell; nobody means a folder of that name. Settings and variables
@@ -46,20 +55,18 @@ pub(super) fn without_tilde(path: &Path, variables: &[(String, String)]) -> Resu
 ///
 /// # Errors
 /// When there is no home, or the path begins with another user's (`~ada`): what to do.
-fn with_home(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, String> {
+fn with_home(path: &Path, variables: &[(String, String)]) -> Result<PathBuf, TildeError> {
     let mut parts = path.components();
     let first = parts.next().and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
     if !first.starts_with('~') {
         return Ok(path.to_owned());
     }
-    let shown = path.display();
+    let shown = || path.display().to_string();
     if first != "~" {
-        let advice = format!("write the path in full, or `./{shown}` for a folder of that name");
-        return Err(format!("`{shown}` begins with `~`: {advice}"));
+        return Err(TildeError::OtherUser(shown()));
     }
     let home = variables.iter().find(|(name, value)| name == "HOME" && !value.is_empty());
-    let lacks = || format!("`{shown}` begins with `~`, but HOME is not set: write the path in full");
-    let (_, home) = home.ok_or_else(lacks)?;
+    let (_, home) = home.ok_or_else(|| TildeError::NoHome(shown()))?;
     // Without the slash that `join` puts before nothing.
     Ok(Path::new(home).join(parts.as_path()).components().collect())
 }

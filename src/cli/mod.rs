@@ -1,5 +1,6 @@
 //! The command line: one file per command. Each parses its arguments, calls the library and prints.
 
+mod accept;
 mod bundle;
 mod cache;
 mod color;
@@ -67,6 +68,7 @@ enum CliCommand {
     Diff(diff::DiffArgs),
     Why(why::WhyArgs),
     Show(show::ShowArgs),
+    Accept(accept::AcceptArgs),
     Get(push_pull::GetArgs),
     Graph(graph::GraphArgs),
     Config(config::ConfigArgs),
@@ -135,6 +137,7 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Diff(args) => diff::diff(args, colors.paint_stdout()),
         CliCommand::Why(args) => why::why(args),
         CliCommand::Show(args) => show::show(args),
+        CliCommand::Accept(args) => accept::accept(args),
         CliCommand::Get(args) => push_pull::get(args),
         CliCommand::Graph(args) => graph::graph(args),
         CliCommand::Config(args) => {

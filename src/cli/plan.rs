@@ -64,7 +64,7 @@ pub fn state_name(state: StageState) -> &'static str {
     }
 }
 
-/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "key", "reason", "seconds", "inputs"}]}`.
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "accepted", "key", "reason", "seconds", "inputs"}]}`.
 pub fn as_json(plan: &Plan) -> Value {
     let stage = |(_, node, entry): (NodeIndex, &Node, &PlanEntry)| {
         json!({
@@ -73,6 +73,7 @@ pub fn as_json(plan: &Plan) -> Value {
             "kind": node.kind.name,
             "state": state_name(entry.state),
             "here": entry.is_here,
+            "accepted": entry.is_accepted,
             "key": entry.key,
             "reason": entry.reason.as_ref().map(ToString::to_string),
             "seconds": entry.estimate.map(|time| time.as_secs_f64()),
@@ -132,6 +133,9 @@ pub fn as_text(plan: &Plan, paint: Paint) -> String {
 fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     if let Some(reason) = &entry.reason {
         return reason.to_string();
+    }
+    if entry.is_accepted {
+        return "accepted by hand (`runner why` tells)".to_owned();
     }
     if entry.state == StageState::Hit && !entry.is_here {
         return "in a remote".to_owned();

@@ -98,13 +98,17 @@ pub fn push(args: &PushArgs) -> Result<Exit, CliError> {
         }))?;
     } else {
         super::print(&format!(
-            "the remotes have {} of {} stages, {} of them new; sent {rate}\n",
+            "the remotes have {} of {} stages, {} of them new; sent {rate}{}\n",
             pushed.stages,
             keys.len(),
-            pushed.new
+            pushed.new,
+            match pushed.accepted {
+                0 => String::new(),
+                count => format!("; {} with accepted outputs stay here", lab::text::stages(count)),
+            }
         ))?;
     }
-    if pushed.stages < keys.len() {
+    if pushed.stages + pushed.accepted < keys.len() {
         return Err(CliError::Usage(format!("some uploads failed: {}", pushed.failed.join("; "))));
     }
     Ok(Exit::Done)

@@ -99,6 +99,11 @@ pub(super) fn key_for_signing(settings: &Settings) -> Result<Option<PathBuf>, Cl
     Ok(Some(path))
 }
 
+/// The key that signs records; `None` without `sign = true`.
+pub(super) fn own_key(settings: &Settings) -> Result<Option<SecretKey>, CliError> {
+    key_for_signing(settings)?.map(|path| read_key(&path)).transpose()
+}
+
 /// The keys that the settings trust, and the user's own key if it signs records.
 pub(super) fn trust(settings: &Settings) -> Result<Trust, CliError> {
     let mut trusted = Vec::new();

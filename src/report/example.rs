@@ -57,6 +57,7 @@ pub fn plan() -> Plan {
     let order = builder.graph.node_indices().collect();
     let dag = Dag {
         experiment: "addition".into(),
+        axes: Vec::new(),
         graph: builder.graph,
     };
     Plan {
@@ -127,6 +128,7 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
         reason: None,
         outputs,
         is_here: true,
+        is_accepted: false,
         estimate: None,
     }
 }
@@ -145,6 +147,7 @@ fn changed() -> PlanEntry {
         reason,
         outputs: Outputs::new(),
         is_here: false,
+        is_accepted: false,
         estimate,
     }
 }
@@ -156,6 +159,7 @@ fn unknown() -> PlanEntry {
         reason: None,
         outputs: Outputs::new(),
         is_here: false,
+        is_accepted: false,
         estimate: Some(Duration::from_secs(3)),
     }
 }

@@ -2,22 +2,38 @@
 
 use lab::hash::SHORT_DIGITS;
 use lab::json_path;
-use lab::store::Record;
+use lab::store::{Acceptance, Record};
 use serde_json::Value;
 
 /// `2026-11-24 13:50:12 UTC by ada`
 pub fn time_and_user(record: &Record) -> String {
-    let time = i64::try_from(record.started)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-    let time = time.map_or_else(
-        || "at an unknown time".to_owned(),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-    );
+    let time = time(record.started);
     match record.provenance.user.as_str() {
         "" => time,
         user => format!("{time} by {user}"),
     }
+}
+
+/// Seconds since 1970, as people read them.
+fn time(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or_else(
+        || "at an unknown time".to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    )
+}
+
+/// `accepted 2026-11-24 13:50:12 UTC by ada: only a comment (key 1a2b3c4d5e6f ran)`
+pub fn acceptance(accepted: &Acceptance) -> String {
+    let key = accepted.ran.key().short();
+    format!(
+        "accepted {} by {}: {} (key {key} ran)",
+        time(accepted.at),
+        accepted.by,
+        accepted.why
+    )
 }
 
 /// `runner 0.1.0, build 1a2b3c4d5e6f; commit 1a2b3c4d5e6f with changes`

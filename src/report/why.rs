@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::LookupError;
 use crate::gather;
-use crate::record_text::{param_lines, program_and_commit, time_and_user};
+use crate::record_text::{acceptance, param_lines, program_and_commit, time_and_user};
 use lab::config::known;
 use lab::plan::{Link, Node, NothingSelected, Plan, StageState};
 use lab::stage::PortType;
@@ -223,11 +223,13 @@ impl<'a> WalkBack<'a> {
 /// `41.2s on node3, 2026-11-24 13:50:12 UTC by ada, runner 0.1.0, key 1a2b3c4d5e6f`
 fn record_summary(record: &Record) -> String {
     let key = record.fingerprint.key().short();
+    let accepted = record.accepted.as_ref().map(|accepted| format!("; {}", acceptance(accepted)));
     format!(
-        "{} on {}, {}; {}; key {key}",
+        "{} on {}, {}; {}; key {key}{}",
         duration(record.seconds),
         record.machine.host,
         time_and_user(record),
-        program_and_commit(record)
+        program_and_commit(record),
+        accepted.unwrap_or_default()
     )
 }

@@ -379,3 +379,36 @@ fn every_stage_that_is_asked_for_is_in_a_variant_that_is() {
         "error: no stage `s[2]` in the variants that are asked for\n"
     );
 }
+
+#[test]
+fn axes_are_ranges_and_a_larger_sample_keeps_the_smaller_one() {
+    let text = |n: u32| {
+        format!(
+            "[matrix]\nrate = {{ log = [1e-4, 1e-2], n = 5 }}\nwidth = {{ linear = [16, 64], n = 4 }}\nseed = '1..=2'\nsample = {{ n = {n} }}\n\
+             [stages.s]\nkind = 'command'\nrun = ['tool', '{{rate}}', '{{width}}', '{{seed}}']\noutputs.out = 'file'\n"
+        )
+    };
+    let members = |n: u32| {
+        let dag = dag(&text(n));
+        assert_eq!(dag.axes, ["rate", "width", "seed"]);
+        let names = dag.graph.node_weights().map(|node| node.name.to_string());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let (few, more) = (members(3), members(7));
+    assert_eq!((few.len(), more.len()), (6, 14));
+    assert!(few.is_subset(&more), "{few:?} {more:?}");
+    assert!(members(20).contains("s (rate=0.00316, seed=2, width=48)"), "{:?}", members(20));
+}
+
+#[test]
+fn what_is_wrong_with_a_range_or_a_sample_is_said_at_its_place() {
+    let lab = crate::lab::Lab::new(
+        "[matrix]\nrate = { log = [0, 1], n = 5 }\nsample = { n = 0 }\n[stages.s]\nkind = 'generate'\ntask = 'addition'\ntrain = 3\nstart = 'cold'\n",
+    );
+    let said = String::from_utf8(lab.output("plan x.toml").stderr).unwrap();
+    assert!(
+        said.contains("an end of `log` must be above 0, and 0 is not") && said.contains("x.toml:2:"),
+        "{said}"
+    );
+    assert!(said.contains("`n` of `sample` must be a whole number from 1, not 0"), "{said}");
+}

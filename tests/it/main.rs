@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that it links once. Every file in this folder is a module here.
 
 mod ablations;
+mod accepting;
 mod adapters;
 mod architecture;
 mod browser;

@@ -9,8 +9,8 @@ use super::nearest::{known, nearest};
 use super::overrides::{self, Assignment};
 use super::unmatched::{self, Choices};
 use super::{
-    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, override_types, paths, remote,
-    unused,
+    ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Settings, SettingsOptions, ValueOrigin, axis, override_types, paths,
+    remote, unused,
 };
 
 /// The tables and texts of a file, in the order in which they are shown.
@@ -171,6 +171,7 @@ fn merge(options: &LoadOptions, reader: ExperimentReader) -> Result<Document, Ve
     let given = overrides::command_line(options, &mut origins, &mut problems);
     layers.assign(given, &mut problems);
 
+    wrong_keys.extend(layers.problems.into_vec());
     let mut tree = layers.tree;
     tree.retain(|key, _| key != "extends" && key != "profile");
     paths::expand_home(&mut tree, paths::home(&options.environment).as_deref(), &mut problems);
@@ -202,10 +203,13 @@ struct Layers {
     used: BTreeSet<String>,
     choices: Choices,
     warnings: Vec<Diagnostic>,
+    /// Axes that are wrong.
+    problems: Diagnostics,
 }
 
 impl Layers {
-    fn add(&mut self, layer: ConfigTable) {
+    fn add(&mut self, mut layer: ConfigTable) {
+        axis::write_out(&mut layer, &mut self.problems);
         self.order.note(&layer);
         self.choices.collect(&layer);
         layer.values().for_each(|value| unused::collect(value, &mut self.used));
@@ -238,7 +242,7 @@ impl Layers {
         }
         let tree = self.tree.clone();
         for assignment in assignments {
-            let located = overrides::locate(assignment, &tree);
+            let located = overrides::locate(assignment, &tree).and_then(Assignment::written_out);
             let checked = located.and_then(|assignment| Ok((override_types::check_type(&assignment, &tree)?, assignment)));
             match checked {
                 Ok((warning, assignment)) => {

@@ -1,5 +1,6 @@
 //! Limits of what an experiment may ask for, said before memory is taken: the matrix, ranges and iterations multiply.
 
+use super::axis::is_axis;
 use super::stages::StageCount;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Scope, ValueData, stages};
 
@@ -117,7 +118,7 @@ pub(super) fn stages(document: &Document, scopes: &[Scope], problems: &mut Diagn
 /// The axes whose product the variants are, with their sizes: ` (10 of a × 3 of b)`. Empty for a single axis.
 fn factors(document: &Document) -> String {
     let axes = document.entries("matrix");
-    let lengths = axes.iter().filter(|(name, _)| !["include", "exclude"].contains(name));
+    let lengths = axes.iter().filter(|(name, values)| is_axis(name, values));
     let lengths: Vec<String> = lengths
         .map(|(name, values)| format!("{} of `{name}`", values.items().len()))
         .collect();

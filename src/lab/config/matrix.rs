@@ -1,9 +1,12 @@
-//! `[matrix]`: every combination of the axes is a variant, less `exclude`, plus `include`.
+//! `[matrix]`: every combination of the axes is a variant, or those that `sample` chooses, less `exclude`, plus `include`.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::axis::{SAMPLE, SEED, is_axis};
+use super::exclusions::Exclusions;
 use super::nearest::{known, nearest};
+use super::sampling::{self, MatrixSample};
 use super::template::is_name;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, limits};
 
@@ -21,6 +24,9 @@ fn labels(point: &ConfigTable) -> Vec<(String, String)> {
     point.iter().map(|(axis, value)| (axis.clone(), label(value))).collect()
 }
 
+/// An axis and its values.
+pub(super) type Axis<'a> = (&'a str, &'a [ConfigValue]);
+
 /// One point of the matrix: the value on each axis.
 pub type Coordinates = BTreeMap<String, ConfigValue>;
 
@@ -31,11 +37,20 @@ pub(super) fn points(document: &Document, problems: &mut Diagnostics, warnings: 
     let names: Vec<&str> = axes.iter().map(|(name, _)| *name).collect();
     let excluded = reader.entries("exclude", &names);
     let included = reader.entries("include", &names);
-    if !reader.has_room(&axes, &included) {
+    let sample = reader.sample();
+    if !reader.has_room(&axes, sample, &included) {
         return Vec::new();
     }
-    let mut points = product(&axes);
-    let fitting = exclude(&mut points, &excluded);
+    let mut exclusions = Exclusions::new(&excluded);
+    let mut points = match sample {
+        Some(sample) => reader.chosen(sample, &axes, &mut exclusions, warnings),
+        None => {
+            let mut points = product(&axes);
+            exclusions.apply(&mut points);
+            points
+        }
+    };
+    let fitting = exclusions.fitting();
     if !axes.iter().any(|(_, values)| values.is_empty()) {
         let idle = excluded.iter().zip(&fitting).filter(|(_, fits)| !**fits);
         let idle: Vec<&ConfigTable> = idle.map(|(entry, _)| entry).collect();
@@ -51,33 +66,7 @@ pub(super) fn points(document: &Document, problems: &mut Diagnostics, warnings: 
     points
 }
 
-/// Takes out the points that an entry fits; says of each entry whether it fits one.
-fn exclude(points: &mut Vec<Coordinates>, entries: &[ConfigTable]) -> Vec<bool> {
-    // By the axes that an entry names, then by its values as TOML, so that a point is looked up, not held against each.
-    let mut by_axes: BTreeMap<Vec<&str>, HashMap<Vec<String>, Vec<usize>>> = BTreeMap::new();
-    for (number, entry) in entries.iter().enumerate() {
-        let axes = entry.keys().map(String::as_str).collect();
-        let values = entry.values().map(ConfigValue::toml).collect();
-        by_axes.entry(axes).or_default().entry(values).or_default().push(number);
-    }
-    let mut fitting = vec![false; entries.len()];
-    if entries.is_empty() {
-        return fitting;
-    }
-    points.retain(|point| {
-        let mut is_excluded = false;
-        for (axes, entries) in &by_axes {
-            let values: Option<Vec<String>> = axes.iter().map(|axis| point.get(*axis).map(ConfigValue::toml)).collect();
-            for number in values.and_then(|values| entries.get(&values)).into_iter().flatten() {
-                (fitting[*number], is_excluded) = (true, true);
-            }
-        }
-        !is_excluded
-    });
-    fitting
-}
-
-fn product(axes: &[(&str, &[ConfigValue])]) -> Vec<Coordinates> {
+fn product(axes: &[Axis<'_>]) -> Vec<Coordinates> {
     axes.iter().fold(vec![Coordinates::new()], |points, (name, values)| {
         let extend = |point: &Coordinates, value: &ConfigValue| {
             let mut point = point.clone();
@@ -107,12 +96,10 @@ impl<'a> MatrixReader<'a> {
         self.problems.push(Diagnostic::new(message).at(at));
     }
 
-    fn axes(&mut self) -> Vec<(&'a str, &'a [ConfigValue])> {
-        let mut axes: Vec<(&'a str, &'a [ConfigValue])> = Vec::new();
-        for (name, value) in self.document.entries("matrix") {
-            if matches!(name, "exclude" | "include") {
-                continue;
-            }
+    fn axes(&mut self) -> Vec<Axis<'a>> {
+        let mut axes: Vec<Axis<'a>> = Vec::new();
+        let entries = self.document.entries("matrix").into_iter();
+        for (name, value) in entries.filter(|(name, value)| is_axis(name, value)) {
             if !is_name(name) {
                 let at = value.key_at();
                 let message = format!("`{name}` cannot name an axis: letters, digits and `_` only");
@@ -128,7 +115,10 @@ impl<'a> MatrixReader<'a> {
                     axes.push((name, values));
                 }
                 None => {
-                    self.problem(value, format!("axis `{name}` must be a list of values, not {}", value.describe()));
+                    self.problem(
+                        value,
+                        format!("axis `{name}` must be a list of values or a range, not {}", value.describe()),
+                    );
                     // So that the stages can be checked all the same.
                     axes.push((name, std::slice::from_ref(value)));
                 }
@@ -158,11 +148,50 @@ impl<'a> MatrixReader<'a> {
         }
     }
 
+    /// How combinations are chosen, if not all are taken.
+    fn sample(&mut self) -> Option<MatrixSample> {
+        let matrix = self.document.tree.get("matrix").and_then(ConfigValue::as_table)?;
+        let table = matrix.get(SAMPLE)?;
+        match MatrixSample::read(table, table.as_table()?) {
+            Ok(sample) => Some(sample),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// The points that the sample chooses.
+    fn chosen(
+        &self,
+        sample: MatrixSample,
+        axes: &[Axis<'_>],
+        exclusions: &mut Exclusions<'_>,
+        warnings: &mut Vec<Diagnostic>,
+    ) -> Vec<Coordinates> {
+        let (points, count) = sample.choose(axes, exclusions);
+        if sample.n > count {
+            let message = format!(
+                "`sample` asks for {} combinations, and the matrix has {count}: all are taken",
+                sample.n
+            );
+            warnings.push(Diagnostic::new(message).at(self.at(SAMPLE)));
+        }
+        points
+    }
+
     /// Whether the points are few and small enough to be held; reports it where they are not.
-    fn has_room(&mut self, axes: &[(&str, &[ConfigValue])], included: &[ConfigTable]) -> bool {
-        let product = axes
+    fn has_room(&mut self, axes: &[Axis<'_>], sample: Option<MatrixSample>, included: &[ConfigTable]) -> bool {
+        let mut product = axes
             .iter()
             .fold(1u128, |size, (_, values)| size.saturating_mul(values.len() as u128));
+        if let Some(sample) = sample.filter(|_| product <= sampling::MAX_COMBINATIONS) {
+            let seeds = axes
+                .iter()
+                .filter(|(name, _)| *name == SEED)
+                .map(|(_, values)| values.len() as u128);
+            product = product.min((sample.n as u128).saturating_mul(seeds.product()));
+        }
         let size = product.saturating_add(included.len() as u128);
         if size > MAX_COMBINATIONS {
             let at = axes.first().and_then(|(name, _)| self.at(name));
@@ -175,7 +204,8 @@ impl<'a> MatrixReader<'a> {
                 "the matrix has {size} combinations ({}{more}); at most {MAX_COMBINATIONS} are allowed",
                 factors.join(" × ")
             );
-            self.problems.push(Diagnostic::new(message).at(at));
+            let help = "shorten an axis, or let `sample = { n = 20 }` choose some of the combinations";
+            self.problems.push(Diagnostic::new(message).at(at).help(help));
             return false;
         }
         let longest = |values: &[ConfigValue]| values.iter().map(limits::bytes).max().unwrap_or_default();
@@ -218,7 +248,7 @@ impl<'a> MatrixReader<'a> {
     }
 
     /// The warnings about entries of `exclude` that leave nothing out.
-    fn fit_nothing(&self, entries: &[&ConfigTable], axes: &[(&str, &[ConfigValue])]) -> Vec<Diagnostic> {
+    fn fit_nothing(&self, entries: &[&ConfigTable], axes: &[Axis<'_>]) -> Vec<Diagnostic> {
         if entries.is_empty() {
             return Vec::new();
         }

@@ -6,9 +6,11 @@
 //! read it. The language is described in `docs/config.md`.
 
 pub mod ablate;
+mod axis;
 mod cases;
 mod deserialize;
 mod diagnostic;
+mod exclusions;
 mod files;
 mod layers;
 mod limits;
@@ -23,6 +25,7 @@ mod paths;
 mod prompts;
 mod range;
 mod remote;
+mod sampling;
 mod sandbox;
 mod scope;
 mod slip;
@@ -164,6 +167,8 @@ pub struct Experiment {
     /// Every change of `[ablate]` with every combination of the matrix, in the order of the file; one without coordinates where there
     /// is neither.
     pub variants: Vec<Variant>,
+    /// The names of their coordinates: `ablate` if there is one, then the axes in the order of the file.
+    pub axes: Vec<String>,
     /// The kinds that `[defaults]` has a table for, and what leads to it.
     pub defaults: BTreeMap<String, ValueOrigin>,
     /// The tables and figures that a report begins with, and what leads to each name.
@@ -241,12 +246,21 @@ pub fn expand(document: &Document) -> Experiment {
         name: name.unwrap_or_else(|| layers::stem(&document.file)),
         settings,
         variants,
+        axes: axes(document),
         defaults: stages::defaults(document, &mut problems),
         shows: shows(document, &mut problems),
         warnings,
         home: document.home.clone(),
         problems,
     }
+}
+
+/// The names of the coordinates.
+fn axes(document: &Document) -> Vec<String> {
+    let ablate = document.tree.contains_key(ablate::AXIS).then_some(ablate::AXIS);
+    let matrix = document.entries("matrix").into_iter();
+    let axes = matrix.filter(|(name, value)| axis::is_axis(name, value)).map(|(name, _)| name);
+    ablate.into_iter().chain(axes).map(str::to_owned).collect()
 }
 
 /// The names in `shows`; the report checks that they exist.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::nearest::{known, nearest};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, text};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, LoadOptions, Location, OriginCounter, SourceText, ValueData, axis, text};
 
 /// Settings with a variable of their own (`RUNNER_STORE`).
 const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
@@ -32,6 +32,18 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
+    /// With the values of an axis, where it is a range, written out.
+    pub(super) fn written_out(mut self) -> Result<Self, Diagnostic> {
+        let axis = match self.path.as_slice() {
+            [table, name] if table == "matrix" && axis::is_axis(name, &self.value) => name,
+            _ => return Ok(self),
+        };
+        if let Some(values) = axis::values(axis, &self.value)? {
+            (self.value.data, self.is_word) = (ValueData::List(values), false);
+        }
+        Ok(self)
+    }
+
     /// A tree with this value alone.
     pub fn into_layer(self) -> ConfigTable {
         let Self { mut path, mut value, .. } = self;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::axis::is_axis;
 use super::cases::{BY, ELSE, is_written_number};
 use super::nearest::{known, nearest};
 use super::stages::base_name;
@@ -32,7 +33,7 @@ impl Choices {
                     .iter()
                     .filter_map(ConfigValue::as_table)
                     .for_each(|entry| self.params(entry)),
-                "exclude" => {}
+                _ if !is_axis(axis, values) => {}
                 _ => {
                     let written = values.items().iter().map(ConfigValue::toml);
                     self.axes.entry(axis.clone()).or_default().extend(written);

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use super::axis::{SEED, is_axis};
 use super::nearest::nearest;
 use super::scope::used;
 use super::template::is_name;
 use super::{ConfigValue, Diagnostic, Document, Location, ValueData};
-
-/// Keys of `[matrix]` that are no axes, and the axis that every stage follows.
-const OTHERS: [&str; 3] = ["seed", "include", "exclude"];
 
 /// Whether the value at this place comes from the experiment's own file, `--set` or a variable.
 pub(super) fn is_own(document: &Document, at: &Location) -> bool {
@@ -25,7 +23,8 @@ pub(super) fn unused(document: &Document) -> Vec<Diagnostic> {
     });
     let warning = |(what, name, value): (&str, &str, &ConfigValue)| {
         let at = value.key_at()?;
-        if document.used.contains(name) || OTHERS.contains(&name) || !is_own(document, &at) {
+        // Every stage follows the seed.
+        if document.used.contains(name) || name == SEED || !is_axis(name, value) || !is_own(document, &at) {
             return None;
         }
         let known = document.used.iter().map(String::as_str);

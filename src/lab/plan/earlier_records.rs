@@ -130,6 +130,13 @@ impl EarlierRecords {
         changes.min_by_key(Vec::len).map_or(Reason::NeverRun, Reason::Changed)
     }
 
+    /// The records of this very stage that ran, the latest first, with their differences from it.
+    pub fn of_stage(&self, node: &Node, now: &Fingerprint) -> impl Iterator<Item = (&Record, Vec<FingerprintChange>)> {
+        let records = self.named(node).iter().map(|&index| &self.records[index]);
+        let own = records.filter(|record| record.accepted.is_none() && agree(&record.variant, &node.name.variant));
+        own.map(|record| (record, FingerprintChange::between(&record.fingerprint, now)))
+    }
+
     /// How long the most similar stage took.
     pub fn estimate(&self, node: &Node) -> Option<Duration> {
         let same = |record: &&Record| record.fingerprint.params == node.canonical;

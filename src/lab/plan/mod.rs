@@ -6,7 +6,7 @@ mod resolve;
 mod selection;
 
 pub use draft::build;
-pub use resolve::{Resolver, Strict};
+pub use resolve::{AcceptableRecord, Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches};
 
 use std::borrow::Cow;
@@ -24,6 +24,8 @@ use crate::store::{Artifact, Outputs};
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
     pub experiment: String,
+    /// The axes of the variants, in the order of the file; `ablate` is the first.
+    pub axes: Vec<String>,
     pub graph: DiGraph<Node, ()>,
 }
 
@@ -81,6 +83,8 @@ pub struct PlanEntry {
     pub outputs: Outputs,
     /// Whether the store has all of them; else they come from a remote when they are used.
     pub is_here: bool,
+    /// Whether the stage did not run so, and a person has accepted these outputs for it.
+    pub is_accepted: bool,
     /// How long it took last time or is thought to take.
     pub estimate: Option<Duration>,
 }

@@ -10,11 +10,11 @@ use petgraph::graph::NodeIndex;
 
 use super::earlier_records::{EarlierRecords, PresentStages};
 use super::{Dag, Node, Plan, PlanEntry, StageState};
-use crate::fingerprint::{Fingerprint, Reason};
+use crate::fingerprint::{Fingerprint, FingerprintChange, Reason};
 use crate::hash::Digest;
 use crate::source::{CONTENT, Source, SourceContents};
 use crate::store::remote::Remotes;
-use crate::store::{Outputs, Record, Store, StoreError};
+use crate::store::{Outputs, Record, RecordedOutputs, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
@@ -94,6 +94,7 @@ impl<'a> Resolver<'a> {
             reason: None,
             outputs: Outputs::new(),
             is_here: false,
+            is_accepted: false,
             estimate: None,
         };
         let mut entries = vec![unknown; dag.graph.node_count()];
@@ -106,7 +107,7 @@ impl<'a> Resolver<'a> {
                 let node = &dag.graph[index];
                 match self.fingerprint(node, |from| known(&entries[from.index()])) {
                     Some(fingerprint) => match self.outputs(&fingerprint.key())? {
-                        RecordLookUp::Hit(outputs) => entries[index.index()] = hit(fingerprint.key(), outputs),
+                        RecordLookUp::Hit(recorded) => entries[index.index()] = hit(fingerprint.key(), recorded),
                         found => missed.push((index, fingerprint, found)),
                     },
                     None => unknown.push(index),
@@ -174,7 +175,7 @@ impl<'a> Resolver<'a> {
     pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
         let found = match self.outputs(&key)? {
-            RecordLookUp::Hit(outputs) => return Ok(hit(key, outputs)),
+            RecordLookUp::Hit(recorded) => return Ok(hit(key, recorded)),
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
@@ -197,6 +198,7 @@ impl<'a> Resolver<'a> {
             reason: Some(reason),
             outputs: Outputs::new(),
             is_here: false,
+            is_accepted: false,
             estimate: self.earlier_records().estimate(node),
         }
     }
@@ -205,9 +207,13 @@ impl<'a> Resolver<'a> {
     fn elsewhere(&self, key: Digest, record: Record) -> PlanEntry {
         let mut outputs = record.outputs.values();
         let is_here = outputs.all(|artifact| self.store.has(artifact).unwrap_or(false));
+        let recorded = RecordedOutputs {
+            outputs: record.outputs,
+            is_accepted: false,
+        };
         PlanEntry {
             is_here,
-            ..hit(key, record.outputs)
+            ..hit(key, recorded)
         }
     }
 
@@ -229,7 +235,7 @@ impl<'a> Resolver<'a> {
     /// When the store is damaged or cannot be read.
     pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
         Ok(match self.outputs(key)? {
-            RecordLookUp::Hit(outputs) => Some(outputs),
+            RecordLookUp::Hit(recorded) => Some(recorded.outputs),
             RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
         })
     }
@@ -243,10 +249,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn outputs(&self, key: &Digest) -> Result<RecordLookUp, StoreError> {
-        let Some(outputs) = self.store.outputs(key)? else {
+        let Some(recorded) = self.store.recorded(key)? else {
             return Ok(RecordLookUp::Nothing);
         };
-        for (port, artifact) in &outputs {
+        for (port, artifact) in &recorded.outputs {
             if !self.store.has(artifact)? {
                 return Ok(RecordLookUp::OutputMissing {
                     port: port.clone(),
@@ -254,7 +260,34 @@ impl<'a> Resolver<'a> {
                 });
             }
         }
-        Ok(RecordLookUp::Hit(outputs))
+        Ok(RecordLookUp::Hit(recorded))
+    }
+
+    /// The latest of the earlier records whose outputs may be accepted for a stage, with its differences from it: the same stage, with
+    /// other files, environment or version of its kind, and with outputs that are still in the store. Else what keeps the nearest one
+    /// from it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn acceptable(&self, node: &Node, now: &Fingerprint) -> Result<AcceptableRecord<'_>, StoreError> {
+        let mut nearest = AcceptableRecord::None;
+        for (record, changes) in self.earlier_records().of_stage(node, now) {
+            let forbidden: Vec<FingerprintChange> = changes.iter().filter(|change| !is_acceptable(change, node)).cloned().collect();
+            let is_gone = |artifact| self.store.has(artifact).map(|has| !has);
+            if forbidden.is_empty() {
+                let mut gone = false;
+                for artifact in record.outputs.values() {
+                    gone |= is_gone(artifact)?;
+                }
+                if !gone {
+                    return Ok(AcceptableRecord::Found(record, changes));
+                }
+                nearest = AcceptableRecord::OutputsGone;
+            } else if matches!(nearest, AcceptableRecord::None) {
+                nearest = AcceptableRecord::OtherChanges(forbidden);
+            }
+        }
+        Ok(nearest)
     }
 
     fn earlier_records(&self) -> &EarlierRecords {
@@ -262,20 +295,48 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// An earlier record whose outputs a person may accept for a stage.
+#[derive(Debug)]
+pub enum AcceptableRecord<'a> {
+    /// There is one, with these differences.
+    Found(&'a Record, Vec<FingerprintChange>),
+    /// There is one, and its outputs are not in the store any more.
+    OutputsGone,
+    /// The stage computes something else: these differences cannot be accepted.
+    OtherChanges(Vec<FingerprintChange>),
+    /// The stage has never run.
+    None,
+}
+
+/// Whether a person may say of this difference that it does not matter: another file or environment of a program, or version of the kind.
+fn is_acceptable(change: &FingerprintChange, node: &Node) -> bool {
+    match change {
+        FingerprintChange::Version { .. } | FingerprintChange::File { .. } => true,
+        FingerprintChange::Param { name, .. } if node.kind.command_line.is_some() => {
+            name == CONTENT || name == ENVIRONMENT || name.starts_with(&format!("{ENVIRONMENT}."))
+        }
+        _ => false,
+    }
+}
+
+/// The param with what decides the environment of a program.
+const ENVIRONMENT: &str = "environment";
+
 /// The result of looking a key up in the store.
 enum RecordLookUp {
-    Hit(Outputs),
+    Hit(RecordedOutputs),
     OutputMissing { port: String, digest: Digest },
     Nothing,
 }
 
-fn hit(key: Digest, outputs: Outputs) -> PlanEntry {
+fn hit(key: Digest, recorded: RecordedOutputs) -> PlanEntry {
     PlanEntry {
         state: StageState::Hit,
         key: Some(key),
         reason: None,
-        outputs,
+        outputs: recorded.outputs,
         is_here: true,
+        is_accepted: recorded.is_accepted,
         estimate: None,
     }
 }

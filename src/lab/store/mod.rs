@@ -18,6 +18,7 @@
 //! Several processes and hosts may use one store at once, and any of them may be killed at any instant: everything appears by
 //! rename (or link) of a file that is complete and synced, objects before the record that names them. There are no locks.
 
+mod acceptance;
 #[cfg(test)]
 mod artifact_tests;
 mod atomic;
@@ -45,6 +46,7 @@ mod trust;
 mod validate_record;
 mod verify;
 
+pub use acceptance::Acceptance;
 pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
 pub use copy::shares_blocks;
 pub use derived::Derived;
@@ -57,7 +59,7 @@ pub use object::{Artifact, files_of};
 pub use process::host;
 pub use protect::Protection;
 pub use provenance::{Code, Provenance};
-pub use record::{Machine, Outputs, Record};
+pub use record::{Machine, Outputs, Record, RecordedOutputs};
 pub use tmp::remove_folder;
 pub use trust::{Distrust, NotAKey, PublicKey, SecretKey, Signature, Trust};
 pub use validate_record::RecordError;

@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::index::shard_entries;
 use super::object::Artifact;
-use super::{Distrust, Provenance, Signature, Store, StoreError, atomic};
+use super::{Acceptance, Distrust, Provenance, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -42,8 +43,19 @@ pub struct Record {
     pub run: String,
     #[serde(default)]
     pub provenance: Provenance,
+    /// Set where the stage did not run under this key, and a person has accepted the outputs of an earlier one for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Acceptance>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<Signature>,
+}
+
+/// The outputs that a record has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedOutputs {
+    pub outputs: Outputs,
+    /// Whether a person has accepted them for this key: see [`Acceptance`].
+    pub is_accepted: bool,
 }
 
 /// The machine that a stage ran on. It is not in the key, but helps if results differ in the last bits.
@@ -68,6 +80,8 @@ struct RecordHead {
     format: u32,
     outputs: Outputs,
     fingerprint: Fingerprint,
+    #[serde(default)]
+    accepted: Option<IgnoredAny>,
 }
 
 impl Record {
@@ -87,6 +101,7 @@ impl Record {
             machine: Machine::default(),
             run: String::new(),
             provenance: Provenance::default(),
+            accepted: None,
             signature: None,
         }
     }
@@ -99,12 +114,23 @@ impl Store {
     /// # Errors
     /// If the record cannot be read, or is of a newer runner's format.
     pub fn outputs(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
+        Ok(self.recorded(key)?.map(|recorded| recorded.outputs))
+    }
+
+    /// The same, and whether they were accepted for this key by a person.
+    ///
+    /// # Errors
+    /// As [`Store::outputs`].
+    pub fn recorded(&self, key: &Digest) -> Result<Option<RecordedOutputs>, StoreError> {
         let path = self.sharded("records", key, ".json");
         let mut buffer = RecordBuffer::new();
         let Some(bytes) = buffer.read(&path)? else { return Ok(None) };
         match serde_json::from_slice(bytes) {
             Ok(RecordHead { format, .. }) if format <= RECORD_FORMAT && self.trust.required && !self.trusts(key, bytes) => Ok(None),
-            Ok(head) if head.format <= RECORD_FORMAT && head.fingerprint.key() == *key => Ok(Some(head.outputs)),
+            Ok(head) if head.format <= RECORD_FORMAT && head.fingerprint.key() == *key => Ok(Some(RecordedOutputs {
+                outputs: head.outputs,
+                is_accepted: head.accepted.is_some(),
+            })),
             Ok(head) if head.format <= RECORD_FORMAT => {
                 self.ignore(key, Distrust::Damaged("it is the record of another stage".to_owned()));
                 Ok(None)

@@ -26,6 +26,9 @@ pub enum RecordError {
     /// It has no trusted signature, or a wrong one.
     #[error(transparent)]
     Distrusted(#[from] Distrust),
+    /// It says that a person has accepted its outputs.
+    #[error("its outputs were accepted by hand on another machine, and such claims stay there")]
+    Accepted,
     /// It has a value that no stage can have.
     #[error("its {0}")]
     ImpossibleValue(String),
@@ -62,6 +65,9 @@ impl Store {
         let found = record.fingerprint.key();
         if found != *key {
             return Err(RecordError::OtherStage(found));
+        }
+        if record.accepted.is_some() {
+            return Err(RecordError::Accepted);
         }
         if let Some(problem) = impossible_value(&record) {
             return Err(RecordError::ImpossibleValue(problem));

@@ -68,6 +68,7 @@ fn dag(stages: &[(&str, &[&str])]) -> Dag {
     }
     Dag {
         experiment: "x".to_owned(),
+        axes: Vec::new(),
         graph,
     }
 }

@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
 use super::Draft;
-use crate::config::Variant;
+use crate::config::{Experiment, Variant};
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
@@ -23,10 +23,11 @@ pub(super) struct Merger {
 }
 
 impl Merger {
-    pub(super) fn new(experiment: &str) -> Self {
+    pub(super) fn new(experiment: &Experiment) -> Self {
         Self {
             dag: Dag {
-                experiment: experiment.to_owned(),
+                experiment: experiment.name.clone(),
+                axes: experiment.axes.clone(),
                 graph: DiGraph::new(),
             },
             nodes: HashMap::new(),

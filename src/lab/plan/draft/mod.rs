@@ -28,7 +28,7 @@ const MAX_REFERENCES: usize = 1_000_000;
 pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Vec<Diagnostic>> {
     let mut problems = experiment.problems.clone();
     problems.extend(unknown_defaults(experiment, kinds));
-    let mut merger = merge::Merger::new(&experiment.name);
+    let mut merger = merge::Merger::new(experiment);
     let mut references = 0;
     for variant in &experiment.variants {
         let mut reader = DraftReader::new(variant, kinds, &mut problems);

@@ -27,6 +27,8 @@ pub struct PushSummary {
     pub stages: usize,
     /// Those that some remote did not have before.
     pub new: usize,
+    /// Stages whose outputs were accepted by hand, which are never sent.
+    pub accepted: usize,
     /// The size of the objects that were sent.
     pub bytes: u64,
     /// The reasons why the others are missing, each once.
@@ -51,7 +53,12 @@ impl Remotes {
     /// Uploads stages to every remote that is written to. `tick` is called with the bytes so far.
     pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> PushSummary {
         let before = self.0.sent.load(Ordering::Relaxed);
-        let mut pushed = PushSummary::default();
+        let own: Vec<Digest> = keys.iter().copied().filter(|key| !store.is_accepted(key)).collect();
+        let mut pushed = PushSummary {
+            accepted: keys.len() - own.len(),
+            ..PushSummary::default()
+        };
+        let keys = own.as_slice();
         // By stage: whether every remote has it so far, and whether it was new to one.
         let mut stages = vec![(true, false); keys.len()];
         for remote in self.0.remotes.iter().filter(|remote| remote.settings.writes) {
