@@ -37,6 +37,7 @@ mod server;
 mod servers;
 mod sources;
 mod table;
+mod taking_out;
 mod tasks;
 mod terminal;
 mod trust;

@@ -102,7 +102,7 @@ fn a_tilde_after_an_equals_sign_is_the_home_folder() {
     std::fs::create_dir(&home).unwrap();
     for (words, made) in [
         ("run x.toml --tensorboard=~/board", "board"),
-        ("get x.toml note --to=~/got", "got/note-note"),
+        ("get x.toml note --to=~/got", "got/note"),
         ("bundle x.toml --out=~/b.tar", "b.tar"),
         ("unbundle ~/b.tar ~/there", "there/x.toml"),
         ("man ~/man", "man/runner.1"),
