@@ -153,7 +153,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
 }
 
 /// How far programs are held to their own files. Workers are given whole paths.
-fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
+pub(super) fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
     let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| CliError::Write(path.clone(), error));
     Ok(Sandbox {
         mode: settings.sandbox,

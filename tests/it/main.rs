@@ -31,6 +31,7 @@ mod remotes;
 mod report;
 mod reports;
 mod require;
+mod rerunning;
 mod runs;
 mod served;
 mod server;
