@@ -62,8 +62,8 @@ fn a_project_s_folder_is_a_source_as_people_write_it() {
             ("lib/__pycache__/train.pyc", "1"),
             ("b.log", "1"),
             ("another.toml", "[stages.a]\nkind = 'mix'\n"),
-            ("page.html", &format!("<!doctype html>\n{}\n", PAGE_MARK)),
-            ("figures/curve.svg", &format!("{}\n<svg></svg>\n", FIGURE_MARK)),
+            ("page.html", &format!("<!doctype html>\n{PAGE_MARK}\n")),
+            ("figures/curve.svg", &format!("{FIGURE_MARK}\n<svg></svg>\n")),
         ],
     );
     lab.stdout("bundle x.toml --out x.tar", 0);

@@ -76,7 +76,8 @@ impl<'a> FileChoice<'a> {
             return Ok(true);
         }
         let is_experiment = || path.canonicalize().is_ok_and(|path| self.experiment.contains(&path));
-        Ok(!left_out::file(&path) && !self.experiment.contains(&real) && !(path.is_symlink() && is_experiment()))
+        let is_own = self.experiment.contains(&real) || path.is_symlink() && is_experiment();
+        Ok(!is_own && !left_out::file(&path))
     }
 }
 
@@ -114,7 +115,7 @@ pub(super) fn chosen(source: &Source, place: &Path, patterns: &FilePatterns, mos
             return Err(too_many(place, &files, most).into());
         }
     }
-    match patterns.idle(files.iter().map(|(name, _)| Path::new(name))) {
+    match patterns.idle(&files) {
         Some(pattern) => Err(UnfitFile::NoMatch(pattern.to_owned()).into()),
         None => Ok(files),
     }

@@ -52,10 +52,10 @@ const EXPERIMENT_BYTES: u64 = 1 << 20;
 /// Whether the folder at `path` is left out.
 pub(super) fn folder(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
-    let has = |part: &&str| path.join(part).symlink_metadata().is_ok();
+    let has = |part: &str| path.join(part).symlink_metadata().is_ok();
     FOLDERS.iter().any(|left_out| name == *left_out)
-        || OF_ENVIRONMENTS.iter().any(|part| has(&part))
-        || OF_STORES.iter().all(|part| has(&part))
+        || OF_ENVIRONMENTS.iter().any(|part| has(part))
+        || OF_STORES.iter().all(|part| has(part))
 }
 
 /// Whether the file at `path` is left out.
