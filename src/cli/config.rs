@@ -145,7 +145,7 @@ fn add_defaults(
         .graph
         .node_weights()
         .find(|node| node.members.iter().any(|member| member.name == declared.name));
-    let params = node.map(|node| &node.canonical);
+    let params = node.map(|node| node.canonical.as_ref());
     let kind = declared.fields.get("kind").and_then(ConfigValue::as_str);
     let shared = kind.and_then(|kind| document.tree.get("defaults")?.as_table()?.get(kind)?.as_table());
     let given = |param: &String| [fields, shared].into_iter().flatten().any(|fields| fields.contains_key(param));

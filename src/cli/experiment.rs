@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::Rejected;
 use super::environment;
 use super::warning::warn;
-use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
+use lab::config::{self, Diagnostic, Document, LoadOptions, Settings};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 use lab::text::is_hidden;
@@ -125,13 +125,14 @@ impl ExperimentArgs {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment, builds its DAG from these kinds, and reads its `shows`. Prints its warnings on standard error.
+    /// Loads the experiment, builds its DAG from these kinds, and reads its settings and `shows`. Prints its warnings on standard error.
     ///
     /// # Errors
     /// When the experiment is wrong: all its errors.
-    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<PartName>), Rejected> {
-        let experiment = config::expand(&self.document(execution)?);
-        let (dag, shows) = match (plan::build(&experiment, kinds), PartName::in_shows(&experiment)) {
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Settings, Dag, Vec<PartName>), Rejected> {
+        let mut experiment = config::expand(&self.document(execution)?);
+        let variants = std::mem::take(&mut experiment.variants);
+        let (dag, shows) = match (plan::build_from(&experiment, variants, kinds), PartName::in_shows(&experiment)) {
             (Ok(dag), Ok(shows)) => (dag, shows),
             (dag, shows) => {
                 let wrong = dag.err().into_iter().chain(shows.err()).flatten();
@@ -143,7 +144,7 @@ impl ExperimentArgs {
             let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
             warn(format!("{message}{place}{help}"));
         }
-        Ok((experiment, dag, shows))
+        Ok((experiment.settings, dag, shows))
     }
 
     /// The command line that runs the command `name` on this experiment, without stages.

@@ -14,6 +14,7 @@ mod exit;
 pub mod experiment;
 mod get;
 mod graph;
+mod init;
 mod man;
 mod out_file;
 mod pin;
@@ -63,6 +64,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum CliCommand {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Report(report::ReportArgs),
@@ -132,6 +134,7 @@ impl CliCommand {
 
 fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
     match command {
+        CliCommand::Init(args) => init::init(args),
         CliCommand::Run(args) => run::run(args, colors.paint_stderr()),
         CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
         CliCommand::Report(args) => report::report(args, colors.paint_stdout()),

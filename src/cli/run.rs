@@ -93,6 +93,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut executor = LocalExecutor::new(options.origin.program.clone());
     let mut reporter = sources::ReadingReporter::new(&mut reporters, access.supplier(&store), &plan, &contents);
     let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporter)?;
+    // The process is about to end: dropping each value of the plan would only take time.
+    std::mem::forget(plan);
     match summary {
         summary if summary.interrupted => Ok(Exit::Interrupted),
         summary if summary.failed > 0 => Ok(Exit::StageFailed),

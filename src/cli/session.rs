@@ -82,8 +82,7 @@ impl Session {
     /// # Errors
     /// When the experiment is wrong.
     pub fn load(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, CliError> {
-        let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
-        let settings = loaded.settings;
+        let (settings, dag, shows) = experiment.load(execution, kinds::kinds())?;
         let remotes = remotes(&settings);
         let store = Store::absent(&folder(&settings)?);
         let strict = settings.strict_numerics.then(|| Strict {

@@ -110,8 +110,14 @@ pub fn value(value: &Value) -> Digest {
 }
 
 /// Builds the canonical encoding of a struct field by field, without building a tree of values first.
-#[derive(Default)]
 pub struct Encoder(Vec<u8>);
+
+impl Default for Encoder {
+    /// With room for the key of most stages: a run of hits encodes several keys for each stage, and would grow the buffer byte by byte.
+    fn default() -> Self {
+        Self(Vec::with_capacity(1024))
+    }
+}
 
 impl Encoder {
     /// Appends a value.
@@ -167,13 +173,19 @@ fn encode(value: &Value, out: &mut Vec<u8>) {
             items.iter().for_each(|item| encode(item, out));
         }
         Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(key, _)| *key);
             out.push(b'o');
             out.extend((fields.len() as u64).to_le_bytes());
-            for (key, item) in fields {
+            let mut field = |(key, item): (&String, &Value)| {
                 encode_text(key, out);
                 encode(item, out);
+            };
+            // They are sorted already, unless a feature of `serde_json` keeps the order in which they were written.
+            if fields.keys().is_sorted() {
+                fields.iter().for_each(field);
+            } else {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_by_key(|(key, _)| *key);
+                fields.into_iter().for_each(&mut field);
             }
         }
     }

@@ -101,7 +101,7 @@ impl ExampleBuilder {
             index: None,
             members,
             kind: known,
-            canonical: ExampleStage.params(),
+            canonical: ExampleStage.params().into(),
             numerics: ExampleStage.numerics(),
             outputs: known.outputs.to_vec(),
             stage: Box::new(ExampleStage),

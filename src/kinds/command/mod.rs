@@ -126,7 +126,9 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
             format!("`{name}` cannot be set: a name has no `=`, and names that begin with `RUNNER_` are reserved"),
         );
     }
-    if command.run.iter().any(|word| word.to_string().contains('\0')) {
+    // The path of a file cannot have one.
+    let has_nul = |(Argument::Text(text) | Argument::File { before: text, .. }): &Argument| text.contains('\0');
+    if command.run.iter().any(has_nul) {
         return wrong(
             "run",
             "a word has a NUL in it (`\\u0000`), which no program can be given".to_owned(),

@@ -21,7 +21,7 @@ pub(super) struct AblationChange {
 }
 
 /// Each change, the baseline first, at each point of the matrix.
-pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &mut Diagnostics) -> Vec<(Coordinates, AblationChange)> {
+pub(super) fn variants(document: &Document, points: Vec<Coordinates>, problems: &mut Diagnostics) -> Vec<(Coordinates, AblationChange)> {
     let changes = AblationReader { document, problems }.changes();
     if changes.len().saturating_mul(points.len()) > MAX_VARIANTS {
         let at = document.tree.get(AXIS).and_then(ConfigValue::key_at);
@@ -40,14 +40,15 @@ pub(super) fn variants(document: &Document, points: &[Coordinates], problems: &m
     if !limits::has_room_for_variants(of_points.saturating_add(of_changes), problems) {
         return Vec::new();
     }
-    let place = |change: &AblationChange, point: &Coordinates| {
-        let mut point = point.clone();
+    let place = |change: &AblationChange, mut point: Coordinates| {
         point.extend(change.name.clone().map(|name| (AXIS.to_owned(), ConfigValue::from(name))));
         (point, change.clone())
     };
-    changes
-        .iter()
-        .flat_map(|change| points.iter().map(|point| place(change, point)))
+    // The last change takes the points themselves: most experiments have no other.
+    let points = std::iter::repeat_n(points, changes.len());
+    let with_points = changes.iter().zip(points);
+    with_points
+        .flat_map(|(change, points)| points.into_iter().map(|point| place(change, point)))
         .collect()
 }
 

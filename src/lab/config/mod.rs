@@ -188,7 +188,7 @@ pub struct Variant {
     pub coordinates: Coordinates,
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
-    /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`.
+    /// The top-level tables that params refer to by name: `models`, `prompts`, `sources`. Those without entries are left out.
     pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
     pub stages: Vec<StageDeclaration>,
@@ -237,7 +237,7 @@ pub fn expand(document: &Document) -> Experiment {
         let message = format!("`{}` has no stages", document.file.display());
         problems.push(Diagnostic::new(message).help("declare one: `[stages.problems]` with a `kind`"));
     }
-    let variants = ablate::variants(document, &points, &mut problems);
+    let variants = ablate::variants(document, points, &mut problems);
     let variants = written_out(document, variants, &mut problems);
     warnings.extend(unused::unused(document));
     warnings.extend(prompts::warnings(document));
@@ -352,11 +352,9 @@ fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTr
         prompts.insert(name.to_owned(), value.clone());
     }
     let sources = sources(document, scope, problems);
-    BTreeMap::from([
-        ("models".to_owned(), models),
-        ("prompts".to_owned(), prompts),
-        ("sources".to_owned(), sources),
-    ])
+    let tables = [("models", models), ("prompts", prompts), ("sources", sources)];
+    let tables = tables.into_iter().filter(|(_, table)| !table.is_empty());
+    tables.map(|(name, table)| (name.to_owned(), table)).collect()
 }
 
 /// `[sources]`, each a table that has its own name, for messages, and the files of the experiment; a text is a path.

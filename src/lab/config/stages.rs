@@ -106,16 +106,18 @@ pub(super) fn declarations(
     memory: &mut Memory,
     problems: &mut Diagnostics,
 ) -> (Vec<StageDeclaration>, BTreeSet<String>) {
+    let entries = document.entries("stages");
     let mut expander = Expander {
         defaults: document.tree.get("defaults").and_then(ConfigValue::as_table),
         scope,
         memory,
         problems,
         declared: HashMap::new(),
-        stages: Vec::new(),
+        // Most entries are one stage. An experiment may have thousands of variants, so no room is left over.
+        stages: Vec::with_capacity(entries.len()),
         unread: BTreeSet::new(),
     };
-    for (name, value) in document.entries("stages") {
+    for (name, value) in entries {
         let read = expander.stage(name, value, &document.declared("stages", name));
         if let Err(problem) = read {
             expander.problems.push(problem);

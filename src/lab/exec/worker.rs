@@ -226,7 +226,7 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
 
 /// The stage's params: those in the key, but for the content of its source, and those that are not.
 fn params(order: &WorkOrder, kind: &Kind) -> serde_json::Value {
-    let mut params = kind.with_implied(order.fingerprint.params.clone());
+    let mut params = kind.with_implied((*order.fingerprint.params).clone());
     if let Some(params) = params.as_object_mut() {
         params.remove(CONTENT);
         params.extend(order.unkeyed_params.clone());

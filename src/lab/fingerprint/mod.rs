@@ -24,6 +24,7 @@ mod reason;
 pub use reason::{FingerprintChange, Reason};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,8 +42,8 @@ pub struct Fingerprint {
     pub kind: String,
     /// The kind's version.
     pub version: u32,
-    /// After defaults.
-    pub params: Value,
+    /// After defaults. Shared with the stage's node in the graph.
+    pub params: Arc<Value>,
     /// For kinds that draw random numbers.
     pub seed: Option<u64>,
     /// Content digests by input port, in the order of the references.
@@ -58,12 +59,12 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// A fingerprint of the current format. The caller fills in the inputs and the optional parts.
-    pub fn new(kind: &str, version: u32, params: Value) -> Self {
+    pub fn new(kind: &str, version: u32, params: impl Into<Arc<Value>>) -> Self {
         Self {
             format: FINGERPRINT_FORMAT,
             kind: kind.to_owned(),
             version,
-            params,
+            params: params.into(),
             seed: None,
             inputs: BTreeMap::new(),
             files: BTreeMap::new(),

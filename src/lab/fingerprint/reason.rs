@@ -195,7 +195,7 @@ mod tests {
     fn every_difference_is_listed() {
         let mut now = fingerprint();
         now.version = 2;
-        now.params = json!({"learning_rate": 2e-3, "model": {"width": 128}, "steps": 10});
+        now.params = json!({"learning_rate": 2e-3, "model": {"width": 128}, "steps": 10}).into();
         now.seed = None;
         now.inputs.insert("data".to_owned(), vec![Digest::of(b"b")]);
         now.files.insert("train.py".to_owned(), Digest::of(b"c"));

@@ -5,12 +5,13 @@ mod earlier_records;
 mod resolve;
 mod selection;
 
-pub use draft::build;
+pub use draft::{build, build_from};
 pub use resolve::{AcceptableRecord, Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -42,8 +43,8 @@ pub struct Node {
     pub kind: &'static Kind,
     pub stage: Box<dyn Stage>,
     pub outputs: Vec<Output>,
-    /// The params after defaults, as they enter the key.
-    pub canonical: serde_json::Value,
+    /// The params after defaults, as they enter the key. Shared with its fingerprints.
+    pub canonical: Arc<serde_json::Value>,
     /// The numeric class, as it enters the key.
     pub numerics: Option<String>,
     /// The seed, for stages that draw.

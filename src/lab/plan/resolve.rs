@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::Path;
+use std::sync::Arc;
 
 use petgraph::Direction;
 use petgraph::graph::NodeIndex;
@@ -105,12 +106,14 @@ impl<'a> Resolver<'a> {
             let (mut unknown, mut missed) = (Vec::new(), Vec::new());
             for &index in &open {
                 let node = &dag.graph[index];
-                match self.fingerprint(node, |from| known(&entries[from.index()])) {
-                    Some(fingerprint) => match self.outputs(&fingerprint.key())? {
-                        RecordLookUp::Hit(recorded) => entries[index.index()] = hit(fingerprint.key(), recorded),
-                        found => missed.push((index, fingerprint, found)),
-                    },
-                    None => unknown.push(index),
+                let Some(fingerprint) = self.fingerprint(node, |from| known(&entries[from.index()])) else {
+                    unknown.push(index);
+                    continue;
+                };
+                let key = fingerprint.key();
+                match self.look_at(self.store.recorded_of(&fingerprint, &key)?)? {
+                    RecordLookUp::Hit(recorded) => entries[index.index()] = hit(key, recorded),
+                    found => missed.push((index, fingerprint, found)),
                 }
             }
             if !missed.is_empty() {
@@ -139,14 +142,14 @@ impl<'a> Resolver<'a> {
 
     /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
-        let (mut params, mut files) = (node.canonical.clone(), BTreeMap::new());
+        let (mut params, mut files) = (Arc::clone(&node.canonical), BTreeMap::new());
         if let Some(source) = node.stage.source() {
             let content = self.contents.get(source)?;
             // A program sees the names of its files, so they enter the key one by one; a reason for a rerun can then name the file.
             if node.kind.command_line.is_some() && !content.files.is_empty() {
                 files.clone_from(&content.files);
             } else {
-                params[CONTENT] = content.identity.as_str().into();
+                Arc::make_mut(&mut params)[CONTENT] = content.identity.as_str().into();
             }
         }
         for file in node.stage.files() {
@@ -174,7 +177,7 @@ impl<'a> Resolver<'a> {
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
-        let found = match self.outputs(&key)? {
+        let found = match self.look_at(self.store.recorded_of(fingerprint, &key)?)? {
             RecordLookUp::Hit(recorded) => return Ok(hit(key, recorded)),
             found => found,
         };
@@ -234,7 +237,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// When the store is damaged or cannot be read.
     pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
-        Ok(match self.outputs(key)? {
+        Ok(match self.look_at(self.store.recorded(key)?)? {
             RecordLookUp::Hit(recorded) => Some(recorded.outputs),
             RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
         })
@@ -248,8 +251,9 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    fn outputs(&self, key: &Digest) -> Result<RecordLookUp, StoreError> {
-        let Some(recorded) = self.store.recorded(key)? else {
+    /// Whether the store has the outputs of a record.
+    fn look_at(&self, recorded: Option<RecordedOutputs>) -> Result<RecordLookUp, StoreError> {
+        let Some(recorded) = recorded else {
             return Ok(RecordLookUp::Nothing);
         };
         for (port, artifact) in &recorded.outputs {

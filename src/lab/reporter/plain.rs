@@ -68,10 +68,10 @@ impl<W: Write, C: Clock> Reporter for PlainReporter<W, C> {
         let now = self.clock.now();
         let lines = self.view.update(event, now);
         if let Some(name) = subject(event) {
-            if !self.view.live.contains_key(&name) {
-                self.printed.remove(&name);
+            if !self.view.live.contains_key(name.as_ref()) {
+                self.printed.remove(name.as_ref());
             } else if !lines.is_empty() {
-                self.printed.insert(name, now);
+                self.printed.insert(name.into_owned(), now);
             }
         }
         for line in lines {

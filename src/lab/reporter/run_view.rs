@@ -1,5 +1,6 @@
 //! The state of a run as its events show it, and the lines to print: shared by all reporters for people.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -196,16 +197,16 @@ impl RunView {
 }
 
 /// The stage or source that may have begun or ended with the event.
-pub(super) fn subject(event: &Event) -> Option<StageName> {
+pub(super) fn subject(event: &Event) -> Option<Cow<'_, StageName>> {
     match event {
-        Event::Fetching { source, .. } | Event::Fetched { source, .. } => Some(source_name(source)),
+        Event::Fetching { source, .. } | Event::Fetched { source, .. } => Some(Cow::Owned(source_name(source))),
         Event::Cached { stage, .. }
         | Event::Started { stage, .. }
         | Event::Progressed { stage, .. }
         | Event::Waiting { stage, .. }
         | Event::Lost { needed_by: stage, .. }
         | Event::Finished { stage, .. }
-        | Event::Failed { stage, .. } => Some(stage.clone()),
+        | Event::Failed { stage, .. } => Some(Cow::Borrowed(stage)),
         _ => None,
     }
 }

@@ -78,6 +78,29 @@ fn a_record_is_found_by_its_key_only() {
 }
 
 #[test]
+fn a_record_is_found_by_its_fingerprint_however_it_is_written() {
+    let (_folder, store) = store();
+    let outputs = Outputs::from([("data".to_owned(), put(&store, "rows"))]);
+    let (stage, other) = (fingerprint(), Fingerprint::new("mix", 2, json!({"mode": "new"})));
+    let found = |fingerprint: &Fingerprint| {
+        store
+            .recorded_of(fingerprint, &fingerprint.key())
+            .unwrap()
+            .map(|recorded| recorded.outputs)
+    };
+    assert_eq!(found(&stage), None);
+    let record = Record::new(stage.clone(), outputs.clone());
+    store.write_record(&record).unwrap();
+    assert_eq!(found(&stage), Some(outputs.clone()));
+    let pretty = serde_json::to_vec_pretty(&record).unwrap();
+    store.write_record_bytes(&stage.key(), &pretty).unwrap();
+    assert_eq!(found(&stage), Some(outputs), "in other words, it is hashed again");
+    store.write_record_bytes(&other.key(), &pretty).unwrap();
+    assert_eq!(found(&other), None);
+    assert!(store.ignored()[&other.key()].to_string().contains("another stage"));
+}
+
+#[test]
 fn damage_is_named_and_a_newer_format_is_refused() {
     let (_folder, store) = store();
     let artifact = put(&store, "rows");

@@ -34,7 +34,7 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<StageDetails>, StoreErro
         state: stage_status(entry, record.as_ref(), latest.as_deref()),
         key: entry.key,
         reason: entry.reason.as_ref().map(ToString::to_string),
-        params: node.canonical.clone(),
+        params: (*node.canonical).clone(),
         seed: node.seed,
         numerics: node.stage.numerics(),
         inputs: inputs(plan, node),

@@ -166,8 +166,8 @@ fn is_whole(record: &Record) -> bool {
         .filter(|(_, digests)| !digests.is_empty())
         .map(|(port, _)| port.as_str())
         .collect();
-    let stage = (kind.parse)(&kind.with_implied(fingerprint.params.clone()).into(), &given);
-    stage.is_ok_and(|stage| stage.source().is_none() && kind.key_params(stage.as_ref()) == fingerprint.params)
+    let stage = (kind.parse)(&kind.with_implied((*fingerprint.params).clone()).into(), &given);
+    stage.is_ok_and(|stage| stage.source().is_none() && kind.key_params(stage.as_ref()) == *fingerprint.params)
 }
 
 /// The kind that made the record, if this binary has the same version of it.

@@ -1,5 +1,6 @@
 //! The loop of a run: carries messages between the scheduler, the executor, the store and the reporter.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -164,7 +165,7 @@ impl<'a> RunLoop<'a> {
         };
         // Once more, with the lease: its last holder may have finished between the look-up and the lease.
         if let Some(outputs) = self.stages.hit(&key)? {
-            self.cached(index, Some(key), outputs);
+            self.cached(index, Some(key), Cow::Owned(outputs));
             return Ok(());
         }
         self.claims.protect_known(|| self.stages.known_artifacts())?;
@@ -298,7 +299,7 @@ impl<'a> RunLoop<'a> {
                 continue;
             };
             if let Some(outputs) = self.stages.hit(&key)? {
-                self.cached(index, Some(key), outputs);
+                self.cached(index, Some(key), Cow::Owned(outputs));
             } else if !self.claims.is_held(&key) {
                 self.scheduler.must_run(index);
             }
@@ -321,7 +322,7 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Outputs) {
+    fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Cow<'a, Outputs>) {
         self.claims.protect(&outputs);
         self.stages.found(index, outputs);
         self.scheduler.done(index);

@@ -2,6 +2,7 @@
 //!
 //! Stages are named by their place in the plan's order, in all parts of the run. Only this file knows the nodes of the graph.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -27,7 +28,8 @@ pub(super) struct RunStages<'a> {
     store: &'a Store,
     resolver: &'a Resolver<'a>,
     places: HashMap<NodeIndex, usize>,
-    outputs: Vec<Option<Outputs>>,
+    /// Those that the plan has found stay there.
+    outputs: Vec<Option<Cow<'a, Outputs>>>,
     misses: BTreeMap<usize, Miss>,
     /// The stages that ran here.
     made: BTreeSet<usize>,
@@ -44,10 +46,10 @@ pub(super) struct Miss {
 }
 
 /// The result of looking up a stage.
-pub(super) enum StageLookUp {
+pub(super) enum StageLookUp<'a> {
     Hit {
         key: Option<Digest>,
-        outputs: Outputs,
+        outputs: Cow<'a, Outputs>,
     },
     Miss,
     /// Not all its inputs are known.
@@ -114,7 +116,7 @@ impl<'a> RunStages<'a> {
     }
 
     fn outputs_of(&self, node: NodeIndex) -> Option<&Outputs> {
-        self.outputs[*self.places.get(&node)?].as_ref()
+        self.outputs[*self.places.get(&node)?].as_deref()
     }
 
     fn artifact(&self, link: &Link) -> Option<Artifact> {
@@ -122,12 +124,12 @@ impl<'a> RunStages<'a> {
     }
 
     /// Looks up a stage in the store and, if it is not there, in the remotes. A miss is remembered.
-    pub(super) fn look_up(&mut self, index: usize) -> Result<StageLookUp, StoreError> {
+    pub(super) fn look_up(&mut self, index: usize) -> Result<StageLookUp<'a>, StoreError> {
         // The plan has looked up already those stages of which it knew all inputs.
         let planned = self.planned(index);
         let is_lost = self.lost.contains(&index);
         if planned.state == StageState::Hit && !is_lost {
-            let (key, outputs) = (planned.key, planned.outputs.clone());
+            let (key, outputs) = (planned.key, Cow::Borrowed(&planned.outputs));
             return Ok(StageLookUp::Hit { key, outputs });
         }
         let node = self.node(index);
@@ -140,7 +142,7 @@ impl<'a> RunStages<'a> {
             self.resolver.look_up(node, &fingerprint)?
         };
         if entry.state == StageState::Hit {
-            let PlanEntry { key, outputs, .. } = entry;
+            let (key, outputs) = (entry.key, Cow::Owned(entry.outputs));
             return Ok(StageLookUp::Hit { key, outputs });
         }
         let reason = entry.reason.map_or_else(String::new, |reason| reason.to_string());
@@ -159,14 +161,14 @@ impl<'a> RunStages<'a> {
     }
 
     /// The outputs of a stage have been found.
-    pub(super) fn found(&mut self, index: usize, outputs: Outputs) {
+    pub(super) fn found(&mut self, index: usize, outputs: Cow<'a, Outputs>) {
         self.outputs[index] = Some(outputs);
     }
 
     /// The stage ran here, with these outputs.
     pub(super) fn made(&mut self, index: usize, outputs: Outputs) {
         self.made.insert(index);
-        self.outputs[index] = Some(outputs);
+        self.outputs[index] = Some(Cow::Owned(outputs));
     }
 
     /// The outputs of a stage are gone. Returns whether it ran here.
@@ -179,7 +181,7 @@ impl<'a> RunStages<'a> {
     /// The digests of all artifacts that the plan or the run has found so far.
     pub(super) fn known_artifacts(&self) -> Vec<Digest> {
         let planned = self.plan.stages().map(|(_, _, entry)| &entry.outputs);
-        let known = planned.chain(self.outputs.iter().flatten());
+        let known = planned.chain(self.outputs.iter().filter_map(Option::as_deref));
         known.flat_map(|outputs| outputs.values().map(|artifact| artifact.digest)).collect()
     }
 

@@ -85,7 +85,7 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         kind: &KIND,
         stage: Box::new(FakeStage),
         outputs: KIND.outputs.to_vec(),
-        canonical: json!({"name": name}),
+        canonical: json!({"name": name}).into(),
         numerics: None,
         seed: None,
         inputs: BTreeMap::from([("inputs".to_owned(), links)]),

@@ -1,6 +1,8 @@
 //! The arguments of a command line that are files. They are looked for beside the experiment, and their content enters the key.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,16 +24,13 @@ impl DraftReader<'_, '_> {
     /// The params, with an [`Argument::File`] in the place of each word of a command line that is the path of a file.
     pub(super) fn with_command_files(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(field) = kind.command_line else { return params };
-        // The kind refuses a value that is no list.
-        let Some(list) = params.get(field).filter(|list| list.as_list().is_some()) else {
-            return params;
-        };
-        let (origin, words) = (list.origin.clone(), list.items().to_vec());
         let provided = ProvidedFiles::of(params.get(SOURCE));
         let mut named = BTreeMap::new();
-        let words = words.into_iter().enumerate();
-        let words = words.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
-        params.insert(field.to_owned(), ConfigValue::new(ValueData::List(words), origin));
+        // The kind refuses a value that is no list.
+        if let Some(ValueData::List(words)) = params.get_mut(field).map(|list| &mut list.data) {
+            let written = std::mem::take(words).into_iter().enumerate();
+            *words = written.map(|(place, word)| self.word(place, word, &provided, &mut named)).collect();
+        }
         params
     }
 
@@ -48,6 +47,7 @@ impl DraftReader<'_, '_> {
         let folders = Folders {
             own: folder.unwrap_or(Path::new("")),
             home: self.home,
+            looks: self.looks,
         };
         match look(place == 0, text, folders, provided) {
             Ok(None) => word,
@@ -124,6 +124,41 @@ struct Folders<'a> {
     own: &'a Path,
     /// What `~` stands for.
     home: Option<&'a Path>,
+    /// What is known of the paths.
+    looks: &'a FileLooks,
+}
+
+/// A file that stands at the path of a word.
+#[derive(Clone)]
+struct FoundFile {
+    /// From the root.
+    path: PathBuf,
+    /// Whether the system makes it up.
+    is_of_system: bool,
+}
+
+impl FoundFile {
+    fn at(path: &Path) -> Option<Self> {
+        path.is_file().then(|| Self {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            is_of_system: is_of_system(path),
+        })
+    }
+}
+
+/// What stands at the paths at which one plan has looked. Stages share most words of their command lines, and each look asks the system.
+#[derive(Default)]
+pub(super) struct FileLooks(RefCell<HashMap<OsString, Option<FoundFile>>>);
+
+impl FileLooks {
+    fn at(&self, path: &Path) -> Option<FoundFile> {
+        if let Some(known) = self.0.borrow().get(path.as_os_str()) {
+            return known.clone();
+        }
+        let found = FoundFile::at(path);
+        self.0.borrow_mut().insert(path.into(), found.clone());
+        found
+    }
 }
 
 /// The text before the file's name in the word that the program is given, and the path of the file; `None` for a word that is no file.
@@ -135,11 +170,14 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
     }
     let option = text.split_once('=').filter(|_| !is_program);
     for (option, path) in [Some(("", text)), option].into_iter().flatten() {
-        let file = anchored(path, folders.own, folders.home);
-        if path.is_empty() || provided.has(path) || !file.is_file() {
+        if path.is_empty() || provided.has(path) {
             continue;
         }
-        if !is_program && is_of_system(&file) {
+        let file = anchored(path, folders.own, folders.home);
+        let Some(FoundFile { path, is_of_system }) = folders.looks.at(&file) else {
+            continue;
+        };
+        if !is_program && is_of_system {
             return Ok(None);
         }
         if is_program && file.metadata().is_ok_and(|about| about.permissions().mode() & 0o111 == 0) {
@@ -147,7 +185,6 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
             let problem = Diagnostic::new(format!("`{text}` is no program"));
             return Err(problem.label("it may not be executed").help(help));
         }
-        let path = std::path::absolute(&file).unwrap_or(file);
         let option = if option.is_empty() { String::new() } else { format!("{option}=") };
         let step = if text.contains('/') { "./" } else { "" };
         return Ok(Some((option + step, path)));
@@ -188,6 +225,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_is_looked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, later) = (folder.path().join("there.py"), folder.path().join("later.py"));
+        std::fs::write(&there, "").unwrap();
+        let looks = FileLooks::default();
+        let found = || [&there, &later].map(|path| looks.at(path).map(|file| file.path));
+        let first = found();
+        assert_eq!(first, [Some(there.clone()), None]);
+        std::fs::rename(&there, &later).unwrap();
+        assert_eq!(found(), first, "all stages of a plan see the same files");
+    }
+
+    #[test]
     fn a_word_is_a_file_where_there_is_one() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path();
@@ -199,6 +249,7 @@ mod tests {
         let folders = Folders {
             own: place,
             home: Some(&place.join("scripts")),
+            looks: &FileLooks::default(),
         };
         let elsewhere = |names: &[&str]| ProvidedFiles {
             source: Some(Source {

@@ -93,7 +93,7 @@ impl Merger {
                     kind,
                     outputs: kind.outputs_of(stage.as_ref()),
                     stage,
-                    canonical,
+                    canonical: canonical.into(),
                     numerics,
                     seed,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),

@@ -9,7 +9,7 @@ mod merge;
 mod params;
 mod reference;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use super::Dag;
 use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::is_port;
 use crate::stage::{Input, Kind, Output, PortType, Stage};
+use command_files::FileLooks;
 
 /// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
 const MAX_REFERENCES: usize = 1_000_000;
@@ -26,12 +27,26 @@ const MAX_REFERENCES: usize = 1_000_000;
 /// # Errors
 /// When anything in the experiment is wrong: all of it, file by file, from top to bottom.
 pub fn build(experiment: &Experiment, kinds: &[&'static Kind]) -> Result<Dag, Vec<Diagnostic>> {
+    build_from(experiment, &experiment.variants, kinds)
+}
+
+/// Builds the DAG of `variants` of the experiment. Each that is given away is dropped once it is in the DAG: thousands of them take as
+/// much memory as the DAG does.
+///
+/// # Errors
+/// As those of [`build`].
+pub fn build_from<V: Borrow<Variant>>(
+    experiment: &Experiment,
+    variants: impl IntoIterator<Item = V>,
+    kinds: &[&'static Kind],
+) -> Result<Dag, Vec<Diagnostic>> {
     let mut problems = experiment.problems.clone();
     problems.extend(unknown_defaults(experiment, kinds));
     let mut merger = merge::Merger::new(experiment);
-    let mut references = 0;
-    for variant in &experiment.variants {
-        let mut reader = DraftReader::new(variant, kinds, &mut problems);
+    let (mut references, looks) = (0, FileLooks::default());
+    for variant in variants {
+        let variant = variant.borrow();
+        let mut reader = DraftReader::new(variant, kinds, &looks, &mut problems);
         (reader.home, reader.references) = (experiment.home.as_deref(), references);
         let drafts = reader.drafts();
         references = reader.references;
@@ -113,6 +128,8 @@ struct DraftReader<'a, 'p> {
     positions: HashMap<(&'a str, Option<i64>), usize>,
     /// The indices of each base, ascending.
     indices: BTreeMap<&'a str, Vec<i64>>,
+    /// What is known of the files in command lines.
+    looks: &'a FileLooks,
     /// What `~` stands for in a command line.
     home: Option<&'a Path>,
     /// The references so far, in this variant and those before it.
@@ -120,7 +137,7 @@ struct DraftReader<'a, 'p> {
 }
 
 impl<'a, 'p> DraftReader<'a, 'p> {
-    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], problems: &'p mut Diagnostics) -> Self {
+    fn new(variant: &'a Variant, kinds: &'a [&'static Kind], looks: &'a FileLooks, problems: &'p mut Diagnostics) -> Self {
         let name = |(position, stage): (usize, &'a StageDeclaration)| ((stage.base.as_str(), stage.index), position);
         let mut indices: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for stage in &variant.stages {
@@ -133,6 +150,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
             problems,
             positions: variant.stages.iter().enumerate().map(name).collect(),
             indices,
+            looks,
             home: None,
             references: 0,
         }
