@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod exit;
 pub mod experiment;
+mod get;
 mod graph;
 mod init;
 mod interpreters;
@@ -32,6 +33,7 @@ mod session;
 mod show;
 mod signals;
 mod signing_key;
+mod source_sizes;
 mod sources;
 mod user;
 mod utf8;
@@ -72,7 +74,7 @@ enum CliCommand {
     Why(why::WhyArgs),
     Show(show::ShowArgs),
     Accept(accept::AcceptArgs),
-    Get(push_pull::GetArgs),
+    Get(get::GetArgs),
     Graph(graph::GraphArgs),
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
@@ -142,7 +144,7 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Why(args) => why::why(args),
         CliCommand::Show(args) => show::show(args),
         CliCommand::Accept(args) => accept::accept(args),
-        CliCommand::Get(args) => push_pull::get(args),
+        CliCommand::Get(args) => get::get(args, colors.paint_stdout()),
         CliCommand::Graph(args) => graph::graph(args),
         CliCommand::Config(args) => {
             let mut text = Vec::new();

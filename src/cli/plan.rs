@@ -11,7 +11,7 @@ use super::run::missing_programs;
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
 use super::warning::warn;
-use super::{CliError, Exit, Session, sources};
+use super::{CliError, Exit, Session, source_sizes, sources};
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
@@ -39,15 +39,25 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
-    let Resolved { plan, store, missing, .. } = session.plan_with(&args.selection.selection(), |_, _| false)?;
+    let resolved = session.plan_with(&args.selection.selection(), |_, _| false)?;
+    let Resolved {
+        plan,
+        store,
+        contents,
+        missing,
+        ..
+    } = resolved;
     sources::require(&plan, missing)?;
-    sources::without_files(&plan).into_iter().for_each(warn);
+    sources::without_files(&plan, &contents).into_iter().for_each(warn);
     missing_programs(&plan).into_iter().for_each(warn);
     let others = interpreters::others(&plan, &store)?;
+    let sizes = source_sizes::sizes(&plan, &contents);
     if args.json {
-        super::print_json(&as_json(&plan, &others))?;
+        let mut json = as_json(&plan, &others);
+        json["sources"] = source_sizes::as_json(&sizes);
+        super::print_json(&json)?;
     } else {
-        super::print(&as_text(&plan, &others, paint))?;
+        super::print(&(as_text(&plan, &others, paint) + &source_sizes::as_text(&sizes)))?;
     }
     let has_work = plan.to_run().next().is_some();
     Ok(if args.check && has_work { Exit::WorkToDo } else { Exit::Done })

@@ -1,26 +1,19 @@
-//! `runner cache push`, `runner cache pull` and `runner get`: uploads to remotes and downloads from them.
+//! `runner cache push` and `runner cache pull`: uploads to remotes and downloads from them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use super::progress::ProgressLine;
 use super::selection::SelectionArgs;
 use super::session::{self, Resolved, StoreUse, open_store, warn_of_remotes};
 use super::{CliError, Exit, Session, signing_key};
-use lab::config::known;
 use lab::hash::Digest;
-use lab::plan::Selection;
-use lab::plan::{Node, PlanEntry, Resolver, StageState};
+use lab::plan::{Resolver, StageState};
 use lab::store::remote::Remotes;
 use lab::store::{Artifact, Store};
-use lab::text::clean_file_name;
-
-/// The longest name of a copy.
-const MAX_NAME: usize = 150;
 
 /// Upload artifacts and records to the remotes: those of an experiment, or all in the store
 #[derive(Clone, Debug, clap::Args)]
@@ -50,33 +43,6 @@ pub struct PullArgs {
     pub selection: SelectionArgs,
 
     /// Print JSON: `{"stages", "of", "artifacts", "bytes", "seconds", "missing"}`
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Print the path of an artifact; download it from a remote if needed
-#[derive(Clone, Debug, clap::Args)]
-pub struct GetArgs {
-    #[command(flatten)]
-    pub experiment: ExperimentArgs,
-
-    /// The stage, and the output if it has several: `standard[2]`, `problems.train`
-    #[arg(value_name = "STAGE[.PORT]")]
-    pub artifact: String,
-
-    /// Only variants with this value of the axis; may be repeated
-    #[arg(long = "variant", value_name = "AXIS=VALUE", value_parser = super::selection::coordinate)]
-    pub variants: Vec<(String, String)>,
-
-    /// Copy the artifact into DIR and print the path of the copy
-    #[arg(long, value_name = "DIR", value_parser = path_argument())]
-    pub to: Option<PathBuf>,
-
-    /// With `--to`: hard-link instead of copying. Writing to such a file damages the store
-    #[arg(long, requires = "to")]
-    pub hard_link: bool,
-
-    /// Print JSON: `{"stage", "variant", "port", "digest", "bytes", "path"}`
     #[arg(long)]
     pub json: bool,
 }
@@ -199,124 +165,10 @@ pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// Prints the path of one artifact, which is downloaded if needed.
-///
-/// # Errors
-/// When the experiment is wrong, the artifact does not exist yet, or it cannot be copied.
-pub fn get(args: &GetArgs) -> Result<Exit, CliError> {
-    let session = Session::load(&args.experiment, &ExecutionArgs::default())?;
-    let (stage, port) = stage_and_port(&args.artifact);
-    let selection = Selection {
-        stages: vec![stage.to_owned()],
-        variants: args.variants.clone(),
-    };
-    let targets = selection.targets(&session.dag)?;
-    let &[target] = targets.iter().collect::<Vec<_>>().as_slice() else {
-        let message = format!(
-            "`{stage}` matches {} stages: name one, or choose a variant with `--variant AXIS=VALUE`",
-            targets.len()
-        );
-        return Err(CliError::NothingSelected(message));
-    };
-    // What is not in the experiment makes no store.
-    let port = output_name(&session.dag.graph[*target], port)?;
-    let Resolved { plan, store, remotes, .. } = session.with_store(StoreUse::Fetch)?.resolve(&targets)?;
-    let (node, entry) = (&plan.dag.graph[*target], &plan.entries[target.index()]);
-    let artifact = find_output(node, entry, &port, &args.experiment)?;
-    let progress = ProgressLine::new();
-    let fetched = remotes.fetch(&store, &[artifact], &mut |bytes| progress.show_bytes("received", bytes))?;
-    drop(progress);
-    warn_of_remotes(&remotes);
-    if !store.has(&artifact)? || fetched.missing.contains(&artifact.digest) {
-        let message = format!(
-            "no remote has `{stage}.{port}` any more; to compute it again: {} '{stage}'",
-            args.experiment.command("run")
-        );
-        return Err(CliError::NothingSelected(message));
-    }
-    let path = match &args.to {
-        None => store.object(&artifact.digest),
-        Some(folder) => {
-            let path = folder.join(clean_file_name(
-                &format!("{}-{port}", stage.replace(['[', ']'], "")),
-                "-_.",
-                MAX_NAME,
-            ));
-            std::fs::create_dir_all(folder).map_err(|error| CliError::Write(folder.clone(), error))?;
-            let copied = store.copy_out(&artifact, &path, args.hard_link);
-            copied.map_err(|error| CliError::Write(path.clone(), error))?;
-            path
-        }
-    };
-    if args.json {
-        return super::print_json(&json!({
-            "stage": node.name.name, "variant": node.name.variant, "port": port,
-            "digest": artifact.digest, "bytes": artifact.bytes, "path": path,
-        }));
-    }
-    super::print_data(&format!("{}\n", path.display()))
-}
-
-/// Splits `standard[2].model` into stage and port.
-fn stage_and_port(text: &str) -> (&str, Option<&str>) {
-    let after = text.find(']').map_or(0, |at| at + 1);
-    match text[after..].find('.') {
-        Some(at) => (&text[..after + at], Some(&text[after + at + 1..])),
-        None => (text, None),
-    }
-}
-
-/// The output `port` of a stage, or its only output.
-fn output_name(node: &Node, port: Option<&str>) -> Result<String, CliError> {
-    let names: Vec<&str> = node.outputs.iter().map(|output| output.name.as_ref()).collect();
-    match (port, names.as_slice()) {
-        (Some(port), names) if names.contains(&port) => Ok(port.to_owned()),
-        (None, [one]) => Ok((*one).to_owned()),
-        (Some(port), _) => {
-            let message = format!("`{}` has no output `{port}` ({})", node.name, known(names.iter().copied()));
-            Err(CliError::NothingSelected(message))
-        }
-        (None, _) => {
-            let message = format!(
-                "`{}` has several outputs; choose one, as in STAGE.PORT ({})",
-                node.name,
-                known(names.iter().copied())
-            );
-            Err(CliError::NothingSelected(message))
-        }
-    }
-}
-
-/// Finds an output of a stage.
-fn find_output(node: &Node, entry: &PlanEntry, port: &str, experiment: &ExperimentArgs) -> Result<Artifact, CliError> {
-    let found = entry.outputs.get(port).filter(|_| entry.state == StageState::Hit);
-    found.copied().ok_or_else(|| {
-        let message = format!(
-            "`{}` has not run yet; to run it: {} '{}'",
-            node.name,
-            experiment.command("run"),
-            node.name.name
-        );
-        CliError::NothingSelected(message)
-    })
-}
-
 fn require_remote(remotes: &Remotes) -> Result<(), CliError> {
     if remotes.is_empty() {
         let message = "the settings name no remotes; docs/config.md describes them";
         return Err(CliError::Usage(message.to_owned()));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_an_artifact_is_a_stage_with_an_optional_port() {
-        assert_eq!(stage_and_port("standard[2].model"), ("standard[2]", Some("model")));
-        assert_eq!(stage_and_port("problems.train"), ("problems", Some("train")));
-        assert_eq!(stage_and_port("score[0]"), ("score[0]", None));
-    }
 }

@@ -70,7 +70,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
-    sources::without_files(&plan).into_iter().for_each(warn);
+    sources::without_files(&plan, &contents).into_iter().for_each(warn);
     check_secrets(&plan)?;
     check_programs(&plan)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
@@ -157,7 +157,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
 }
 
 /// How far programs are held to their own files. Workers are given whole paths.
-fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
+pub(super) fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
     let whole = |path: &PathBuf| std::path::absolute(path).map_err(|error| CliError::Write(path.clone(), error));
     Ok(Sandbox {
         mode: settings.sandbox,

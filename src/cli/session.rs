@@ -20,7 +20,7 @@ use lab::download::SourceError;
 use lab::fingerprint::Reason;
 use lab::plan::Selection;
 use lab::plan::{Dag, Node, Plan, Resolver, StageState, Strict};
-use lab::source::Source;
+use lab::source::{Source, SourceContents};
 use lab::stage::Output;
 use lab::store::remote::{Environment, RemoteSettings, Remotes};
 use lab::store::{Artifact, Store, StoreError};
@@ -47,6 +47,8 @@ pub struct Resolved {
     pub plan: Plan,
     pub store: Store,
     pub remotes: Remotes,
+    /// What is known of the sources.
+    pub contents: SourceContents,
     /// The sources whose content cannot be determined, and why.
     pub missing: Vec<(Source, SourceError)>,
 }
@@ -113,11 +115,14 @@ impl Session {
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn resolve(self, targets: &BTreeSet<NodeIndex>) -> Result<Resolved, StoreError> {
         let (contents, missing) = SourceAccess::new(&self.settings).look_up(&self.dag, &self.store);
-        let resolver = Resolver::new(&self.store, self.strict).knowing(contents).asking(&self.remotes);
+        let resolver = Resolver::new(&self.store, self.strict)
+            .knowing(contents.clone())
+            .asking(&self.remotes);
         Ok(Resolved {
             plan: resolver.plan(self.dag, targets)?,
             store: self.store,
             remotes: self.remotes,
+            contents,
             missing,
         })
     }

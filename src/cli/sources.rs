@@ -6,18 +6,25 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::CliError;
+use super::progress::ProgressLine;
+use super::warning::warn;
 use lab::config::Settings;
-use lab::download::{DownloadError, DownloadProgress, Hub, SourceError, Supplier};
+use lab::download::{DownloadError, DownloadProgress, HashProgress, Hub, SourceError, Supplier};
 use lab::event::{Event, Progress, Reporter, StageName};
 use lab::plan::{Dag, Node, Plan};
 use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
+use lab::text::bytes;
 
 /// The default of `HF_ENDPOINT`.
 const HUB_ENDPOINT: &str = "https://huggingface.co";
 /// How often the progress of a download is reported.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 const MEGABYTE: f64 = 1e6;
+/// Hashing that takes longer is shown.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
+/// Code of more bytes, which have to be hashed, is probably more than code.
+const MOST_CODE_BYTES: u64 = 1 << 30;
 
 /// How to find sources, according to the settings and the environment.
 pub struct SourceAccess {
@@ -73,8 +80,9 @@ impl SourceAccess {
     pub fn look_up(&self, dag: &Dag, store: &Store) -> (SourceContents, Vec<(Source, SourceError)>) {
         let (mut contents, mut missing) = (SourceContents::new(), Vec::new());
         let sources: BTreeSet<&Source> = dag.graph.node_weights().flat_map(sources_of).collect();
+        let mut shown = HashLine::new();
         for source in sources {
-            match self.supplier(store).look(source) {
+            match self.supplier(store).look(source, &mut |progress| shown.show(progress)) {
                 Ok(Some(content)) => drop(contents.insert(source.clone(), content)),
                 Ok(None) => {}
                 Err(error) => missing.push((source.clone(), error)),
@@ -84,13 +92,52 @@ impl SourceAccess {
     }
 }
 
+/// Shows the hashing of sources where it takes long.
+struct HashLine {
+    begun: Instant,
+    line: Option<ProgressLine>,
+}
+
+impl HashLine {
+    fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            line: None,
+        }
+    }
+
+    fn show(&mut self, progress: &HashProgress<'_>) {
+        let HashProgress {
+            source,
+            file,
+            count,
+            done,
+            total,
+            is_first,
+        } = progress;
+        let name = &source.name;
+        if *is_first && source.is_code && *total > MOST_CODE_BYTES {
+            warn(format!(
+                "source `{name}` has {} in {count} files, all of which are hashed now: leave out by `.gitignore` what is no code, or say in \
+                 `files` which are meant",
+                bytes(*total)
+            ));
+        }
+        if self.begun.elapsed() < SHOWN_AFTER {
+            return;
+        }
+        let line = self.line.get_or_insert_with(ProgressLine::new);
+        line.show(&format!("source {name}: hashed {} of {}, now {file}", bytes(*done), bytes(*total)));
+    }
+}
+
 /// The sources that the stages to run read, each once.
 pub fn needed(plan: &Plan) -> BTreeSet<&Source> {
     plan.to_run().flat_map(|(_, node, _)| sources_of(node)).collect()
 }
 
 /// All sources and files that a stage reads from outside.
-fn sources_of(node: &Node) -> impl Iterator<Item = &Source> {
+pub(super) fn sources_of(node: &Node) -> impl Iterator<Item = &Source> {
     let files = node.stage.files().iter().chain(node.stage.environment_files());
     node.stage.source().into_iter().chain(files)
 }
@@ -114,17 +161,21 @@ pub fn require(plan: &Plan, missing: Vec<(Source, SourceError)>) -> Result<(), C
 }
 
 /// A message for each folder that the stages to run read as a source and that has no files for them.
-pub fn without_files(plan: &Plan) -> Vec<String> {
+pub fn without_files(plan: &Plan, contents: &SourceContents) -> Vec<String> {
     let is_empty = |source: &&&Source| {
-        let place = source.path.as_deref().filter(|place| place.is_dir());
-        place
-            .and_then(|place| source.list(place).ok())
-            .is_some_and(|files| files.is_empty())
+        let Some(place) = source.path.as_deref().filter(|place| place.is_dir()) else {
+            return false;
+        };
+        match contents.get(**source).filter(|_| source.pin().is_none()) {
+            Some(content) => content.files.is_empty(),
+            None => source.list(place).is_ok_and(|files| files.is_empty()),
+        }
     };
     let needed = needed(plan);
     let empty = needed.iter().filter(is_empty);
+    let counts = |source: &Source| if source.is_code { "hidden and ignored" } else { "hidden" };
     empty
-        .map(|source| format!("source `{}` has no files (hidden ones do not count)", source.name))
+        .map(|source| format!("source `{}` has no files ({} ones do not count)", source.name, counts(source)))
         .collect()
 }
 

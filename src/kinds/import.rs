@@ -1,5 +1,6 @@
-//! `import`: brings in a data set or a model from outside.
+//! `import`: brings in a data set, a model or files from outside.
 
+mod files;
 mod rows;
 
 use std::io::ErrorKind;
@@ -46,7 +47,7 @@ struct Import {
     /// Its source: an entry of `[sources]`.
     #[serde(skip_serializing)]
     source: Source,
-    /// Whether it is a data set or a model.
+    /// Whether it is a data set, a model, or a file or folder of any kind.
     #[serde(default, rename = "type")]
     what: What,
     /// Which of the source's files: a name in which `*` stands for any text; left out, all of them, one after the other.
@@ -76,6 +77,18 @@ enum What {
     Dataset,
     /// A model, at the port `model`: a folder as Hugging Face's programs write it, or a GGUF file.
     Model,
+    /// A file or folder as it is, at the port `file`.
+    File,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dataset => "dataset",
+            Self::Model => "model",
+            Self::File => "file",
+        }
+    }
 }
 
 /// The names or paths of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
@@ -102,9 +115,10 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     import.published()?;
     import.source.is_model = import.what == What::Model;
     if given.contains(&BASE) && import.what != What::Model {
-        return Err(ParamError::new(BASE, "`base` is for models only, and `type` is `dataset`"));
+        let message = format!("`base` is for models only, and `type` is `{}`", import.what.name());
+        return Err(ParamError::new(BASE, message));
     }
-    if import.what == What::Model {
+    if import.what != What::Dataset {
         let differs = [
             ("file", import.file.is_some()),
             ("format", import.format != FileFormat::default()),
@@ -115,7 +129,7 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
         if let Some((field, _)) = differs.into_iter().find(|(_, differs)| *differs) {
             return Err(ParamError::new(
                 field,
-                format!("`{field}` is for data sets only, and `type` is `model`"),
+                format!("`{field}` is for data sets only, and `type` is `{}`", import.what.name()),
             ));
         }
     }
@@ -166,6 +180,7 @@ impl Stage for Import {
         Some(vec![match self.what {
             What::Dataset => Output::of("data", PortType::Dataset),
             What::Model => Output::of("model", PortType::Model),
+            What::File => Output::of(files::OUTPUT, PortType::File),
         }])
     }
 
@@ -178,6 +193,7 @@ impl Stage for Import {
         match self.what {
             What::Model => self.model(&files, context)?,
             What::Dataset => self.rows(&files, context)?,
+            What::File => files::copy(&self.source, &files, context)?,
         }
         context.check_source(&self.source, &files)
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lab::source::FIGURE_MARK;
 use lab::text::bytes;
 
 use crate::figure::Figure;
@@ -36,7 +37,7 @@ pub fn write_figures(folder: &Path, figures: &[Figure]) -> Result<String, Report
     for figure in figures {
         let path = folder.join(figure.name);
         let svg = figure.svg();
-        write_file(&path.with_extension("svg"), svg.as_bytes())?;
+        write_file(&path.with_extension("svg"), format!("{FIGURE_MARK}\n{svg}").as_bytes())?;
         #[cfg(feature = "png")]
         {
             let path = path.with_extension("png");

@@ -104,8 +104,9 @@ fn get_and_dir_print_json() {
         (&"note".into(), &"note".into(), &3.into()),
         "{got}"
     );
-    let copy = json("get x.toml note.note --to out --json");
-    assert_eq!(copy["digest"], got["digest"]);
+    let copies = json("get x.toml note.note --to out --json");
+    let copy = &copies["artifacts"][0];
+    assert_eq!((&copy["digest"], &copy["path"]), (&got["digest"], &"out/note".into()));
     assert_eq!(
         std::fs::read_to_string(lab.path().join(copy["path"].as_str().unwrap())).unwrap(),
         "hi\n"

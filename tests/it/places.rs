@@ -102,7 +102,7 @@ fn a_tilde_after_an_equals_sign_is_the_home_folder() {
     std::fs::create_dir(&home).unwrap();
     for (words, made) in [
         ("run x.toml --tensorboard=~/board", "board"),
-        ("get x.toml note --to=~/got", "got/note-note"),
+        ("get x.toml note --to=~/got", "got/note"),
         ("bundle x.toml --out=~/b.tar", "b.tar"),
         ("unbundle ~/b.tar ~/there", "there/x.toml"),
         ("man ~/man", "man/runner.1"),
@@ -130,7 +130,7 @@ fn a_source_without_files_is_said() {
         assert_eq!(output.status.code(), Some(0), "{words}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let warning = "warning: source `src` has no files (hidden ones do not count)\n";
+    let warning = "warning: source `src` has no files (hidden and ignored ones do not count)\n";
     assert_eq!(error("plan x.toml"), warning);
     assert!(error("run x.toml").starts_with(warning));
     lab.write("src/deep/a", "");

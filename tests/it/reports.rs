@@ -131,7 +131,7 @@ fn figures_are_written() {
         } else {
             let text = String::from_utf8(bytes).unwrap();
             assert!(
-                text.starts_with("<svg xmlns") && text.ends_with("</svg>\n") && text.contains("class=\"tick"),
+                text.starts_with("<!-- runner report -->\n<svg xmlns") && text.ends_with("</svg>\n") && text.contains("class=\"tick"),
                 "{name}"
             );
             let numbers = lab.stdout(&format!("report x.toml --table {}", name.trim_end_matches(".svg")), 0);

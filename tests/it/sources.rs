@@ -508,27 +508,38 @@ fn what_is_neither_file_nor_folder_is_no_source() {
 }
 
 #[test]
-fn a_folder_that_holds_the_store_is_no_source() {
+fn the_store_and_the_experiment_are_no_part_of_a_folder() {
     let lab = Lab::new(&experiment("path = '.'").replace("task = 'gsm8k'", "file = 'nuts.jsonl'\ntask = 'gsm8k'"));
     lab.write("nuts.jsonl", LINES);
-    let output = lab.output("run x.toml");
-    let text = String::from_utf8(output.stderr)
-        .unwrap()
-        .replace(&lab.path().display().to_string(), "LAB");
-    insta::assert_snapshot!(text, @r"
-    error: source `nuts` is all of the folder ., which holds the store (LAB/cache)
-      help: the store changes with every run: name the `files` that are meant, or put the store elsewhere
-    ");
-    assert_eq!(
-        count(&lab.summary("run x.toml --store .cache", 0), "ran"),
-        1,
-        "hidden, it is not among the files"
-    );
-    let named = std::fs::read_to_string(lab.path().join("x.toml"))
-        .unwrap()
-        .replace("path = '.'", "path = '.'\nfiles = 'nuts.jsonl'");
-    lab.write("x.toml", &named);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0, "the store has changed since");
+    let more = std::fs::read_to_string(lab.path().join("x.toml")).unwrap() + "# a comment\n";
+    lab.write("x.toml", &more);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+    lab.write(".gitignore", "*.jsonl\n");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0, "data is often ignored on purpose");
+    lab.write("more.jsonl", LINES);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+}
+
+#[test]
+fn patterns_choose_the_files_of_a_data_set() {
+    let lab = Lab::new(&experiment("path = 'nuts'\nfiles = ['train*.jsonl', '!train-3.jsonl']"));
+    std::fs::create_dir(lab.path().join("nuts")).unwrap();
+    for name in ["train-1.jsonl", "train-2.jsonl", "train-3.jsonl", "test.jsonl"] {
+        lab.write(&format!("nuts/{name}"), LINES);
+    }
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(rows(&lab).len(), 4);
+    std::fs::remove_file(lab.path().join("nuts/test.jsonl")).unwrap();
+    std::fs::remove_file(lab.path().join("nuts/train-3.jsonl")).unwrap();
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+    lab.write("x.toml", &experiment("path = 'nuts'\nfiles = 'dev*'"));
+    let output = lab.output("run x.toml");
+    assert_eq!(output.status.code(), Some(2));
+    assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r"
+    error: source `nuts`: no file fits `dev*` in `files` (what is ignored, hidden or never taken does not count, and `**/` stands for any folders)
+    ");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Compares two artifacts that should be the same: byte by byte, then number by number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -23,17 +23,37 @@ pub(super) enum Likeness {
     Different,
 }
 
+/// What a comparison of two artifacts found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Comparison {
+    pub(super) likeness: Likeness,
+    /// The first file that differs, or that one of them lacks; empty where the artifact is a file.
+    pub(super) first: Option<PathBuf>,
+}
+
 /// Compares two artifacts file by file. Files that are neither tensors nor JSON are compared byte by byte.
-pub(super) fn compare(one: &Path, other: &Path) -> Likeness {
+pub(super) fn compare(one: &Path, other: &Path) -> Comparison {
     let (these, those) = (files(one), files(other));
-    if these.is_empty() || !these.keys().eq(those.keys()) {
-        return Likeness::Different;
+    let mut found = Comparison {
+        likeness: if these.is_empty() && those.is_empty() {
+            Likeness::Different
+        } else {
+            Likeness::Identical
+        },
+        first: None,
+    };
+    let names: BTreeSet<&PathBuf> = these.keys().chain(those.keys()).collect();
+    for name in names {
+        let likeness = match (these.get(name), those.get(name)) {
+            (Some(one), Some(other)) => compare_files(one, other),
+            _ => Likeness::Different,
+        };
+        if likeness == Likeness::Different && found.first.is_none() {
+            found.first = Some(name.clone());
+        }
+        found.likeness = found.likeness.max(likeness);
     }
-    let pairs = these.values().zip(those.values());
-    pairs
-        .map(|(one, other)| compare_files(one, other))
-        .max()
-        .unwrap_or(Likeness::Different)
+    found
 }
 
 /// All files of an artifact, by their paths in it.
@@ -114,7 +134,10 @@ mod tests {
             std::fs::write(part.join(name), bytes).unwrap();
             part
         };
-        compare(&write("one", one), &write("other", other))
+        let found = compare(&write("one", one), &write("other", other));
+        let is_named = found.first.as_deref() == Some(Path::new(name));
+        assert_eq!(is_named, found.likeness == Likeness::Different);
+        found.likeness
     }
 
     #[test]
@@ -155,8 +178,21 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("one"), "a").unwrap();
         std::fs::create_dir(path("other")).unwrap();
-        assert_eq!(compare(&path("one"), &path("other")), Likeness::Different);
-        assert_eq!(compare(&path("one"), &path("none")), Likeness::Different);
-        assert_eq!(compare(&path("one"), &path("one")), Likeness::Identical);
+        assert_eq!(compare(&path("one"), &path("other")).likeness, Likeness::Different);
+        assert_eq!(compare(&path("one"), &path("none")).likeness, Likeness::Different);
+        assert_eq!(compare(&path("one"), &path("one")).likeness, Likeness::Identical);
+        std::fs::create_dir(path("more")).unwrap();
+        for (name, text) in [
+            ("other/a", "1"),
+            ("other/b", "2"),
+            ("more/a", "1"),
+            ("more/b", "3"),
+            ("more/c", "4"),
+        ] {
+            std::fs::write(path(name), text).unwrap();
+        }
+        assert_eq!(compare(&path("other"), &path("more")).first, Some(PathBuf::from("b")));
+        std::fs::write(path("more/b"), "2").unwrap();
+        assert_eq!(compare(&path("other"), &path("more")).first, Some(PathBuf::from("c")));
     }
 }

@@ -57,9 +57,8 @@ pub enum CacheCommand {
         #[command(flatten)]
         args: verify::VerifyArgs,
 
-        /// Instead, run N stages again (chosen at random, or with keys that start with DIGITS) and compare their outputs
-        #[arg(long, value_name = "N")]
-        rerun: Option<std::num::NonZeroUsize>,
+        #[command(flatten)]
+        rerun: rerun::RerunArgs,
     },
     /// Remove damaged artifacts and records; the next run computes them again
     Repair(verify::VerifyArgs),
@@ -121,8 +120,13 @@ pub fn cache(args: &CacheArgs) -> Result<Exit, CliError> {
         CacheCommand::Protect(args) => protect::protect(args),
         CacheCommand::Unprotect(args) => protect::unprotect(args),
         CacheCommand::Protected(args) => protect::protected(args),
-        CacheCommand::Verify { args, rerun: Some(count) } => verify::rerun(args, count.get()),
-        CacheCommand::Verify { args, rerun: None } => verify::verify(args, false),
+        CacheCommand::Verify { args, rerun } => {
+            rerun.check()?;
+            match rerun.rerun {
+                Some(count) => verify::rerun(args, rerun, count.get()),
+                None => verify::verify(args, false),
+            }
+        }
         CacheCommand::Repair(args) => verify::verify(args, true),
     }
 }

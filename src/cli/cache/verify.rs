@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
+use super::rerun::{ExperimentStages, RerunArgs};
 use super::{StoreArgs, bytes};
 use crate::cli::experiment::StoreFolderArgs;
 use crate::cli::progress::ProgressLine;
@@ -47,18 +48,32 @@ pub(super) fn verify(args: &VerifyArgs, repair: bool) -> Result<Exit, CliError> 
 }
 
 /// Runs `count` stages again and compares their outputs with the stored ones.
-pub(super) fn rerun(args: &VerifyArgs, count: usize) -> Result<Exit, CliError> {
-    let (store, named) = open(args)?;
-    super::rerun::rerun(&store, &named, count, args.json)
+pub(super) fn rerun(args: &VerifyArgs, rerun: &RerunArgs, count: usize) -> Result<Exit, CliError> {
+    let (store, stages) = match ExperimentStages::of(rerun, &args.store)? {
+        Some((store, stages)) => (store, Some(stages)),
+        None => (open_store_of(args)?, None),
+    };
+    let named = named(args, &store)?;
+    super::rerun::rerun(&store, &named, stages.as_ref(), count, args.json)
 }
 
 /// Opens the store, and finds the artifacts and records to verify.
 fn open(args: &VerifyArgs) -> Result<(Store, Vec<StoreEntry>), CliError> {
+    let store = open_store_of(args)?;
+    let named = named(args, &store)?;
+    Ok((store, named))
+}
+
+fn open_store_of(args: &VerifyArgs) -> Result<Store, CliError> {
     let folder = StoreArgs {
         file: None,
         store: args.store.clone(),
     };
-    let store = folder.open()?;
+    folder.open()
+}
+
+/// The artifacts and records whose digests start with the digits that are given.
+fn named(args: &VerifyArgs, store: &Store) -> Result<Vec<StoreEntry>, CliError> {
     let mut named: Vec<StoreEntry> = Vec::new();
     for digits in &args.digits {
         let found = store.find_by_prefix(digits)?;
@@ -70,7 +85,7 @@ fn open(args: &VerifyArgs) -> Result<(Store, Vec<StoreEntry>), CliError> {
         }
         named.extend(found);
     }
-    Ok((store, named))
+    Ok(named)
 }
 
 fn as_json(verified: &VerifySummary, repaired: bool) -> Value {

@@ -151,8 +151,9 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
     }
     let mut command: CommandStage = params.read()?;
     let wrong = |field: &str, message: String| Err(ParamError::new(field, message));
-    if let Some(source) = &command.source {
+    if let Some(source) = &mut command.source {
         source.check_at(SOURCE)?;
+        source.is_code = true;
     }
     if command.run.first().is_none_or(|word| *word == Argument::Text(String::new())) {
         return wrong("run", "the list is empty; its first item is the program".to_owned());

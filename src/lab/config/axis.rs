@@ -25,7 +25,7 @@ const HELP: &str = "write a list, `\"1..=5\"`, `{ linear = [0.0, 1.0], n = 5 }` 
 
 /// Whether an entry of `[matrix]` is an axis.
 pub(super) fn is_axis(name: &str, value: &ConfigValue) -> bool {
-    !NO_AXES.contains(&name) && !(name == SAMPLE && value.as_table().is_some())
+    !NO_AXES.contains(&name) && (name != SAMPLE || value.as_table().is_none())
 }
 
 /// Writes out the axes of a layer and of its profiles. What is wrong is reported and left as it is.

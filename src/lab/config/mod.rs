@@ -387,9 +387,11 @@ fn environments(document: &Document, scope: &Scope, problems: &mut Diagnostics) 
     environments
 }
 
-/// `[sources]`, each a table that has its own name, for messages; a text is a path.
+/// `[sources]`, each a table that has its own name, for messages, and the files of the experiment; a text is a path.
 fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
     let mut sources = ConfigTable::new();
+    let files = document.files.iter().map(|file| file.to_string_lossy().into_owned());
+    let experiment: ConfigValue = serde_json::json!(files.collect::<Vec<_>>()).into();
     for (name, value) in document.entries("sources") {
         let filled = match &value.data {
             ValueData::Text(_) => Ok(ConfigTable::from([("path".to_owned(), value.clone())])),
@@ -409,6 +411,7 @@ fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> Co
                     problems.push(Diagnostic::new(message).at(files.at()).help(help));
                 }
                 fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
+                fields.insert("_experiment".to_owned(), experiment.clone());
                 sources.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
             }
             Err(problem) if scope.excuses(value) => drop(problem),

@@ -144,7 +144,9 @@ impl de::Error for ParamError {
     }
 
     fn unknown_field(name: &str, fields: &'static [&'static str]) -> Self {
-        let (name, fields) = (name.to_owned(), fields.to_vec());
+        // What begins with `_` is filled in by the configuration, and nobody writes it.
+        let fields = fields.iter().copied().filter(|field| !field.starts_with('_')).collect();
+        let name = name.to_owned();
         ParamProblem::UnknownField { name, fields }.into()
     }
 

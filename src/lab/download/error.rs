@@ -25,8 +25,6 @@ pub enum SourceError {
     /// A pipe, a name that is not UTF-8, …: see [`crate::source::UnfitFile`].
     #[error("source `{name}`: {problem}")]
     Unfit { name: String, problem: String },
-    #[error("source `{name}` is all of the folder {}, which holds the store ({})", path.display(), store.display())]
-    HoldsStore { name: String, path: PathBuf, store: PathBuf },
     #[error("source `{name}` is not pinned: a stage could not read what was downloaded, and the address still has the same")]
     Unread { name: String },
     #[error(transparent)]
@@ -51,9 +49,6 @@ impl SourceError {
                 "if the change is intended, write the new digest; the changed source is {}",
                 place.display()
             ),
-            Self::HoldsStore { .. } => {
-                "the store changes with every run: name the `files` that are meant, or put the store elsewhere".to_owned()
-            }
             Self::Unread { .. } => "correct the stage or the address, and run the stage: what it has read can be pinned".to_owned(),
             Self::Unfit { .. } | Self::Store(_) => return None,
         })

@@ -25,6 +25,7 @@ mod part;
 #[cfg(test)]
 mod tests;
 
+pub use digest::HashProgress;
 pub use disguise::Disguise;
 pub use error::SourceError;
 pub use file::DownloadError;
@@ -66,11 +67,12 @@ pub struct Supplier<'a> {
 }
 
 impl Supplier<'_> {
-    /// The content of the source, as far as it is known without a download. `None` if it has no pin and is not on this machine.
+    /// The content of the source, as far as it is known without a download. `None` if it has no pin and is not on this machine. `progress` is
+    /// told before each file that is hashed.
     ///
     /// # Errors
     /// If its path does not exist, or it cannot be read.
-    pub fn look(&self, source: &Source) -> Result<Option<SourceContent>, SourceError> {
+    pub fn look(&self, source: &Source, progress: &mut dyn FnMut(&HashProgress<'_>)) -> Result<Option<SourceContent>, SourceError> {
         if let Some(pin) = source.pin() {
             let identity = pin.to_string();
             return Ok(Some(SourceContent {
@@ -80,7 +82,7 @@ impl Supplier<'_> {
             }));
         }
         match self.found(source) {
-            Some(place) => self.apart(source, place).and_then(|place| self.identified(source, place)).map(Some),
+            Some(place) => self.identified(source, place, progress).map(Some),
             None if matches!(source.place(), SourcePlace::Path(_)) => Err(missing(source)),
             None => Ok(None),
         }
@@ -112,13 +114,13 @@ impl Supplier<'_> {
     /// If it is missing, cannot be downloaded, or does not match its pin.
     pub fn supply(&self, source: &Source, progress: &mut dyn FnMut(&DownloadProgress<'_>) -> bool) -> Result<SourceContent, SourceError> {
         let place = match self.usable(source) {
-            Some(place) => self.apart(source, place)?,
+            Some(place) => place,
             None if matches!(source.place(), SourcePlace::Path(_)) => return Err(missing(source)),
             None if self.offline => return Err(SourceError::Offline { name: source.name.clone() }),
             None => self.download(source, progress)?,
         };
         let Some(expected) = source.pin() else {
-            let content = self.identified(source, place)?;
+            let content = self.identified(source, place, &mut |_| ())?;
             self.forget_older_doubt(source, &content);
             return Ok(content);
         };
@@ -173,18 +175,6 @@ impl Supplier<'_> {
         }
     }
 
-    /// The place of the source, if the store is not among its files.
-    fn apart(&self, source: &Source, place: PathBuf) -> Result<PathBuf, SourceError> {
-        if source.would_list(&place, self.store.folder()) {
-            return Err(SourceError::HoldsStore {
-                name: source.name.clone(),
-                path: place,
-                store: self.store.folder().to_owned(),
-            });
-        }
-        Ok(place)
-    }
-
     /// The path of the source on this machine, if it is here and need not be fetched again: what a stage could not read, or is something
     /// else in place of the file, may be better by now.
     fn usable(&self, source: &Source) -> Option<PathBuf> {
@@ -207,8 +197,14 @@ impl Supplier<'_> {
         })
     }
 
-    fn identified(&self, source: &Source, place: PathBuf) -> Result<SourceContent, SourceError> {
-        let (pin, files) = digest::file_digests(source, &place, self.store).map_err(|error| unreadable(source, error))?;
+    fn identified(
+        &self,
+        source: &Source,
+        place: PathBuf,
+        progress: &mut dyn FnMut(&HashProgress<'_>),
+    ) -> Result<SourceContent, SourceError> {
+        let found = digest::file_digests(source, &place, self.store, progress);
+        let (pin, files) = found.map_err(|error| unreadable(source, error))?;
         Ok(SourceContent {
             identity: pin.to_string(),
             files,

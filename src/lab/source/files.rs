@@ -1,16 +1,16 @@
 //! The files of a source on this machine: which there are, and their digests.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use walkdir::{DirEntry, WalkDir};
 
+use super::choose::{self, FileChoice, MOST_CODE_FILES};
+use super::patterns::FilePatterns;
 use super::{DigestAlgorithm, Source, SourcePin};
 use crate::hash::{self, Digest, hex};
 
@@ -30,6 +30,15 @@ pub enum UnfitFile {
     Circle { link: PathBuf, folder: PathBuf },
     #[error("the link {} leads to nothing", .0.display())]
     Dangling(PathBuf),
+    #[error("no file fits `{0}` in `files` (what is ignored, hidden or never taken does not count, and `**/` stands for any folders)")]
+    NoMatch(String),
+    /// Where most of them are is `within`.
+    #[error(
+        "{} has more than {most} files{within}, which is more than code has: leave out by `.gitignore` what is no code, or say in `files` \
+         which are meant",
+        folder.display()
+    )]
+    TooMany { folder: PathBuf, most: usize, within: String },
 }
 
 impl UnfitFile {
@@ -81,43 +90,30 @@ fn file_stat(about: &Metadata) -> FileStat {
 }
 
 impl Source {
-    /// The files of the source, which is at `place`: those it names, or the file that it is, or all in the folder that are not hidden; by
-    /// name. Links are followed.
+    /// The files of the source, which is at `place`, by name: the file that it is, or of a folder those that `files` names or chooses. Links
+    /// are followed.
     ///
     /// # Errors
-    /// When a file is missing, a folder cannot be read, or something is neither file nor folder.
+    /// When a file is missing, a folder cannot be read, something is neither file nor folder, or there are too many files.
     pub fn list(&self, place: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+        self.list_at_most(place, MOST_CODE_FILES)
+    }
+
+    fn list_at_most(&self, place: &Path, most: usize) -> io::Result<Vec<(String, PathBuf)>> {
         if !std::fs::metadata(place)?.is_dir() {
             require_file(place)?;
             let name = place.file_name().map(|name| text(Path::new(name), place)).transpose()?;
             return Ok(vec![(name.unwrap_or_default(), place.to_owned())]);
         }
+        let patterns = self.patterns(place)?;
         let mut files = Vec::new();
-        if self.files.is_empty() {
-            let is_shown = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
-            for entry in WalkDir::new(place).follow_links(true).into_iter().filter_entry(is_shown) {
-                let entry = match entry {
-                    Ok(entry) => entry,
-                    // Editors keep their locks as hidden links to nothing.
-                    Err(error) if error.path().is_some_and(|path| is_hidden_in(path, place)) => continue,
-                    Err(error) => return Err(unreadable(error)),
-                };
-                if entry.file_type().is_dir() {
-                    continue;
-                }
-                require_file(entry.path())?;
-                let name = entry.path().strip_prefix(place).unwrap_or(entry.path());
-                files.push((text(name, entry.path())?, entry.path().to_owned()));
-            }
+        if patterns.chooses() {
+            files = choose::chosen(self, place, &patterns, most)?;
         }
-        for name in &self.files {
+        for name in &patterns.names {
             let path = place.join(name);
             require_file(&path).map_err(|error| match UnfitFile::in_error(&error) {
                 Some(_) => error,
-                None if error.kind() == io::ErrorKind::NotFound && name.contains(['*', '?']) => {
-                    let message = format!("no file is called `{name}`: `files` has names, not patterns");
-                    io::Error::new(error.kind(), message)
-                }
                 None => io::Error::new(error.kind(), format!("{name}: {error}")),
             })?;
             files.push((name.clone(), path));
@@ -127,12 +123,44 @@ impl Source {
         Ok(files)
     }
 
-    /// Whether the files of the source, which is at `place`, are all those of a folder that `inner` is in, or is.
-    pub fn would_list(&self, place: &Path, inner: &Path) -> bool {
-        let (Ok(place), Ok(inner)) = (place.canonicalize(), inner.canonicalize()) else {
+    /// Whether [`Self::list`] finds a file of this name at `place`. Looks at no other file.
+    pub fn has(&self, place: &Path, name: &str) -> bool {
+        if place.is_file() {
+            return place.file_name().is_some_and(|file| file == name);
+        }
+        let is_plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_plain || name.is_empty() || !place.join(name).is_file() {
             return false;
+        }
+        let is_chosen = || -> io::Result<bool> {
+            let patterns = self.patterns(place)?;
+            if patterns.names.iter().any(|named| named == name) {
+                return Ok(true);
+            }
+            if !patterns.chooses() {
+                return Ok(false);
+            }
+            let mut choice = FileChoice::new(self, place, &patterns)?;
+            let mut ways: Vec<&Path> = Path::new(name).ancestors().filter(|way| !way.as_os_str().is_empty()).collect();
+            ways.reverse();
+            for way in ways {
+                if !choice.takes(way, way != Path::new(name))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
         };
-        self.files.is_empty() && inner.starts_with(&place) && !is_hidden_in(&inner, &place)
+        is_chosen().unwrap_or(false)
+    }
+
+    /// The entries of `files` for a folder.
+    fn patterns(&self, place: &Path) -> io::Result<FilePatterns> {
+        FilePatterns::of(&self.files, place).map_err(|problem| io::Error::new(io::ErrorKind::InvalidInput, problem))
+    }
+
+    /// Whether the source at `place` is one file, whose name does not count.
+    pub fn is_one_file(&self, place: &Path) -> bool {
+        !place.is_dir() || self.files.len() == 1 && self.patterns(place).is_ok_and(|patterns| !patterns.names.is_empty())
     }
 
     /// The files as [`Self::list`] finds them, with what tells later whether one of them was written since.
@@ -173,9 +201,8 @@ impl Source {
     /// The digest of the source at `place` whose files have these, by name: that of the file, or where it is several that of what
     /// `sha256sum` or `b3sum` prints for them.
     pub fn together<D: fmt::Display>(&self, place: &Path, algorithm: DigestAlgorithm, digests: &BTreeMap<String, D>) -> SourcePin {
-        let is_file = !place.is_dir() || self.files.len() == 1;
         let digest = match digests.first_key_value() {
-            Some((_, digest)) if is_file && digests.len() == 1 => digest.to_string(),
+            Some((_, digest)) if digests.len() == 1 && self.is_one_file(place) => digest.to_string(),
             _ => {
                 let lines: String = digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
                 match algorithm {
@@ -188,18 +215,9 @@ impl Source {
     }
 }
 
-fn is_hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
-}
-
-/// Whether a file or folder of `place` is hidden, or in one that is.
-fn is_hidden_in(path: &Path, place: &Path) -> bool {
-    path.strip_prefix(place).unwrap_or(path).iter().any(is_hidden)
-}
-
 /// A file's name within its source. Names with control characters could make two sources look alike: their names are lines of what is
 /// hashed.
-fn text(name: &Path, path: &Path) -> Result<String, UnfitFile> {
+pub(super) fn text(name: &Path, path: &Path) -> Result<String, UnfitFile> {
     let name = name.to_str().ok_or_else(|| UnfitFile::NotUtf8(path.to_owned()))?;
     if name.chars().any(|c| c.is_control() || c == '\\') {
         return Err(UnfitFile::Name(name.to_owned()));
@@ -208,7 +226,7 @@ fn text(name: &Path, path: &Path) -> Result<String, UnfitFile> {
 }
 
 /// Refuses what is no file: a program that reads a pipe may wait for ever.
-fn require_file(path: &Path) -> io::Result<()> {
+pub(super) fn require_file(path: &Path) -> io::Result<()> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() {
         return Ok(());
@@ -233,7 +251,7 @@ fn what(kind: FileType) -> &'static str {
 }
 
 /// What keeps a folder from being listed.
-fn unreadable(error: walkdir::Error) -> io::Error {
+pub(super) fn unreadable(error: walkdir::Error) -> io::Error {
     let path = error.path().map(Path::to_owned).unwrap_or_default();
     if let Some(folder) = error.loop_ancestor() {
         let folder = folder.to_owned();
@@ -262,104 +280,4 @@ fn sha256(path: &Path) -> io::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::symlink;
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    /// What is listed of `place` by a source that names `files`, or why nothing is.
-    fn names(files: &[&str], place: &Path) -> String {
-        let files = files.iter().map(|&name| name.to_owned()).collect();
-        let source = Source {
-            files,
-            ..Source::default()
-        };
-        let listed = source.list(place);
-        let names = listed.map(|files| files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "));
-        names.unwrap_or_else(|error| error.to_string())
-    }
-
-    #[test]
-    fn files_are_listed_by_name_and_hidden_ones_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b", "a/c", ".git/x", "a/.y"] {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
-        }
-        assert_eq!(names(&[], folder.path()), "a/c b");
-        assert_eq!(names(&["b", "a/c"], folder.path()), "a/c b");
-        assert_eq!(names(&["a/c"], &folder.path().join("b")), "b", "a file in place of some");
-        assert!(names(&["a/d"], folder.path()).starts_with("a/d: "));
-        assert_eq!(
-            names(&["a/*"], folder.path()),
-            "no file is called `a/*`: `files` has names, not patterns"
-        );
-    }
-
-    #[test]
-    fn links_are_followed_and_what_is_no_file_is_refused() {
-        let outside = tempfile::tempdir().unwrap();
-        std::fs::write(outside.path().join("x"), "").unwrap();
-        let said = |make: &dyn Fn(&Path)| {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::create_dir(folder.path().join("in")).unwrap();
-            make(folder.path());
-            let place = folder.path().display().to_string();
-            names(&[], folder.path()).replace(&place, "PLACE")
-        };
-        let link = |to: &Path, name: &'static str| {
-            let to = to.to_owned();
-            move |folder: &Path| symlink(&to, folder.join(name)).unwrap()
-        };
-        let reports = [
-            said(&link(&outside.path().join("x"), "file")),
-            said(&link(outside.path(), "in/folder")),
-            said(&link(Path::new(".."), "in/circle")),
-            said(&link(Path::new("nothing"), "in/dangling")),
-            said(&link(Path::new("nothing"), "in/.#lock")),
-            said(&link(Path::new(".."), "in/.circle")),
-            said(&link(Path::new("/dev/null"), "in/device")),
-            said(&|folder| drop(UnixListener::bind(folder.join("in/socket")).unwrap())),
-            said(&|folder| std::fs::write(folder.join("a\nb"), "").unwrap()),
-            said(&|folder| std::fs::write(folder.join("a\\b"), "").unwrap()),
-            said(&|folder| std::fs::write(folder.join(OsStr::from_bytes(b"a\xff")), "").unwrap()),
-        ];
-        insta::assert_snapshot!(reports.join("\n"), @r#"
-        file
-        in/folder/x
-        the link PLACE/in/circle leads back to PLACE, a folder that it is in
-        the link PLACE/in/dangling leads to nothing
-
-
-        PLACE/in/device is a device, neither a file nor a folder
-        PLACE/in/socket is a socket, neither a file nor a folder
-        the name "a\nb" has a control character or `\` in it; rename the file
-        the name "a\\b" has a control character or `\` in it; rename the file
-        the name of PLACE/a� is not UTF-8; rename it
-        "#);
-        assert_eq!(
-            names(&[], Path::new("/dev/zero")),
-            "/dev/zero is a device, neither a file nor a folder"
-        );
-        assert_eq!(names(&["dev"], Path::new("/")), "/dev is a folder, not a file");
-    }
-
-    #[test]
-    fn what_was_written_since_is_found_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        std::fs::write(&path, "1").unwrap();
-        let listed = Source::default().listed(folder.path()).unwrap();
-        assert_eq!(listed.changed(), None);
-        let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-        std::fs::write(folder.path().join("new"), "1").unwrap();
-        std::fs::rename(folder.path().join("new"), &path).unwrap();
-        File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
-        assert_eq!(listed.changed(), Some("a"), "another file of the same size and time");
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(listed.changed(), Some("a"));
-    }
-}
+mod tests;

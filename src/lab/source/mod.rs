@@ -2,10 +2,25 @@
 //!
 //! A source is a file or several files: at a path, at an address, or in a repository of the Hugging Face Hub. Only its content counts: the
 //! key of a stage that reads a source has the source's pin, or without a pin the digest of the files, and never the place.
+//!
+//! | file | part |
+//! |---|---|
+//! | `files` | the files of a source on this machine, and their digests |
+//! | `patterns` | what `files` names and chooses |
+//! | `choose` | which files of a folder a source has |
+//! | `git_ignore` | what the project's `.gitignore` files leave out |
+//! | `left_out` | what is never taken unless it is named |
+//! | `hidden` | names that begin with a dot |
 
+mod choose;
 mod files;
+mod git_ignore;
+mod hidden;
+mod left_out;
+mod patterns;
 
 pub use files::{SourceFiles, UnfitFile};
+pub use left_out::{FIGURE_MARK, PAGE_MARK};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +54,8 @@ pub struct Source {
     pub hub: Option<String>,
     /// A branch, tag or commit of the repository (left out: `main`).
     pub revision: Option<String>,
-    /// Which files: one or a list, with folders where there are some.
+    /// Which files: one or a list, with folders where there are some. Of a folder also patterns: `*` stands for any text within a name, `**`
+    /// for any folders, and what begins with `!` is taken out.
     #[serde(deserialize_with = "one_or_many")]
     #[schemars(with = "OneOrMany")]
     pub files: Vec<String>,
@@ -47,9 +63,16 @@ pub struct Source {
     pub sha256: Option<String>,
     /// The same by `b3sum`.
     pub blake3: Option<String>,
+    /// The files of the experiment that names it, its own last: they are no part of a folder. The configuration fills them in.
+    #[serde(rename = "_experiment", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub experiment: Vec<PathBuf>,
     /// Whether it is a model: the hub keeps models and data sets apart.
     #[serde(skip)]
     pub is_model: bool,
+    /// Whether it is code, the source of a program: what the project ignores is no part of it.
+    #[serde(skip)]
+    pub is_code: bool,
 }
 
 /// A text or a list of texts, for the schema.
@@ -209,9 +232,7 @@ impl Source {
                 format!("`{revision}` is no branch, tag or commit of a `hub` repository"),
             );
         }
-        if let Some(file) = self.files.iter().find(|file| !is_inside(file)) {
-            return wrong("files", format!("`{file}` is no file within the source"));
-        }
+        self.check_files()?;
         if self.sha256.is_some() && self.blake3.is_some() {
             return wrong("blake3", "one pin is enough: give `sha256` or `blake3`".to_owned());
         }
@@ -219,6 +240,28 @@ impl Source {
             let is_digest = |digest: &&String| digest.len() == 64 && digest.chars().all(|c| c.is_ascii_hexdigit());
             if let Some(digest) = digest.as_ref().filter(|digest| !is_digest(digest)) {
                 return wrong(field, format!("`{digest}` is no digest (64 hexadecimal digits)"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_files(&self) -> Result<(), ParamError> {
+        let wrong = |message: String| Err(ParamError::new("files", message));
+        for file in &self.files {
+            let is_pattern = patterns::is_pattern(file) && !self.path.as_ref().is_some_and(|path| path.join(file).is_file());
+            if !is_inside(if is_pattern { patterns::described(file) } else { file }, is_pattern) {
+                return wrong(format!("`{file}` is no file within the source"));
+            }
+            if !is_pattern {
+                continue;
+            }
+            if self.path.is_none() {
+                return wrong(format!(
+                    "`{file}` is a pattern, and only a folder on this machine has files to choose from: name the files"
+                ));
+            }
+            if let Some(problem) = patterns::problem(file) {
+                return wrong(problem);
             }
         }
         Ok(())
@@ -248,13 +291,14 @@ fn is_name(part: &str) -> bool {
     !part.is_empty() && part != "." && part != ".." && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
-/// Whether a file's name stays within its folder.
-fn is_inside(file: &str) -> bool {
+/// Whether a file's name, or the pattern of some, stays within its folder.
+fn is_inside(file: &str, is_pattern: bool) -> bool {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    let refused = if is_pattern { "\\" } else { "?#%\\" };
     !file.is_empty()
         && !file.ends_with('/')
         && Path::new(file).components().all(plain)
-        && !file.chars().any(|c| c.is_control() || "?#%\\".contains(c))
+        && !file.chars().any(|c| c.is_control() || refused.contains(c))
 }
 
 #[cfg(test)]
@@ -291,6 +335,11 @@ mod tests {
             &format!("path = 'x'\nsha256 = '{digest}'\nblake3 = '{digest}'"),
             "path = 'x'\nfiles = 3",
             "path = 'x'\nfile = 'a'",
+            "path = 'x'\nfiles = ['*.py', 'conf/**/?.yaml', '!conf/local.yaml']",
+            "path = 'x'\nfiles = '../*.py'",
+            "path = 'x'\nfiles = '!../a'",
+            "path = 'x'\nfiles = '[a'",
+            "hub = 'openai/gsm8k'\nfiles = '*.parquet'",
         ];
         insta::assert_snapshot!(cases.map(refusal).join("\n"), @r#"
         Path("x")
@@ -311,6 +360,11 @@ mod tests {
         one pin is enough: give `sha256` or `blake3`
         must be a text or a list of texts, not 3
         no field `file` (known: name, path, url, hub, revision, files, sha256, blake3)
+        Path("x")
+        `../*.py` is no file within the source
+        `!../a` is no file within the source
+        `[a` is no pattern: unclosed character class; missing ']'
+        `*.parquet` is a pattern, and only a folder on this machine has files to choose from: name the files
         "#);
     }
 }

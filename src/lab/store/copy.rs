@@ -13,16 +13,6 @@ use super::tmp::remove_folder;
 
 /// Copies the file or folder at `from` to `to`, which must not exist.
 pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    copy_with(from, to, copy_file)
-}
-
-/// Makes `to` another name of a file.
-pub(super) fn link_file(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::hard_link(from, to)
-}
-
-/// Copies folders, and has `file` copy each file.
-pub(super) fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
     for entry in WalkDir::new(from) {
         let entry = entry?;
         let inside = entry.path().strip_prefix(from).unwrap_or(entry.path());
@@ -34,7 +24,7 @@ pub(super) fn copy_with(from: &Path, to: &Path, file: fn(&Path, &Path) -> io::Re
         if entry.file_type().is_dir() {
             std::fs::create_dir(&target)?;
         } else {
-            file(entry.path(), &target)?;
+            copy_file(entry.path(), &target)?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::copy::{copy, copy_file, copy_with, link_file, refuse_links, separate};
+use super::copy::{copy, refuse_links, separate};
 use super::manifest::Manifest;
 use super::shape::Shape;
 use super::{Store, StoreError, atomic, tmp};
@@ -146,12 +146,33 @@ impl Store {
         self.insert_object(path, artifact)
     }
 
-    /// Copies an artifact to `to`, which must not exist, or links its files to those of the store.
+    /// Copies an artifact to `to`, which must not exist. The copy shares its blocks with the store if the file system supports that.
     ///
     /// # Errors
     /// If the file system fails.
-    pub fn copy_out(&self, artifact: &Artifact, to: &Path, link: bool) -> io::Result<()> {
-        copy_with(&self.object(&artifact.digest), to, if link { link_file } else { copy_file })
+    pub fn copy_out(&self, artifact: &Artifact, to: &Path) -> io::Result<()> {
+        copy(&self.object(&artifact.digest), to)
+    }
+
+    /// Whether the file or folder at `path`, which is outside of the store, has the content of an artifact. What cannot be one has not.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn is_copy(&self, path: &Path, artifact: &Artifact) -> Result<bool, StoreError> {
+        let about = std::fs::symlink_metadata(path).map_err(StoreError::io("read", path))?;
+        let is_like = if artifact.folder {
+            about.is_dir()
+        } else {
+            about.is_file() && about.len() == artifact.bytes
+        };
+        if !is_like {
+            return Ok(false);
+        }
+        match self.measure(path) {
+            Ok(found) => Ok(found.digest == artifact.digest),
+            Err(StoreError::NoFile { .. } | StoreError::Name { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The permissions of the store's folders.

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -65,27 +65,60 @@ impl Store {
 
     /// The same, where it is `now`.
     pub(super) fn file_digest_at(&self, path: &Path, now: SystemTime) -> Result<Digest, StoreError> {
-        let path = path.canonicalize().map_err(StoreError::io("read", path))?;
-        let about = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
-        let hash = || hash::file(&path).map_err(StoreError::io("read", &path));
-        if about.len() < MIN_CACHED_BYTES {
+        let file = OutsideFile::at(path)?;
+        let hash = || hash::file(&file.path).map_err(StoreError::io("read", &file.path));
+        if file.stat.bytes < MIN_CACHED_BYTES {
             return hash();
         }
-        let name = Digest::of(path.as_os_str().as_encoded_bytes());
-        let place = self.root.join("files").join(format!("{name}.json"));
-        let stat = FileStat::from_metadata(&about);
-        let known = std::fs::read(&place)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<CachedDigest>(&bytes).ok());
-        if let Some(entry) = known.filter(|entry| entry.stat == stat) {
-            return Ok(entry.digest);
+        if let Some(digest) = self.cached(&file) {
+            return Ok(digest);
         }
         let digest = hash()?;
-        if stat.is_settled(now) {
+        if file.stat.is_settled(now) {
             // If the cache cannot be written, that only costs time.
-            let bytes = serde_json::to_vec(&CachedDigest { stat, digest }).unwrap_or_default();
+            let place = self.cache_entry(&file);
+            let bytes = serde_json::to_vec(&CachedDigest { stat: file.stat, digest }).unwrap_or_default();
             let _ = atomic::write(&self.root.join("tmp"), &place, &bytes);
         }
         Ok(digest)
+    }
+
+    /// The bytes of a file outside the store that [`Self::file_digest`] would hash, as far as it is worth knowing: 0 for a file that is small
+    /// or whose digest is cached.
+    pub fn bytes_to_hash(&self, path: &Path) -> u64 {
+        let is_large = std::fs::metadata(path).is_ok_and(|about| about.len() >= MIN_CACHED_BYTES);
+        if !is_large {
+            return 0;
+        }
+        // What cannot be read is reported where it is hashed.
+        let file = OutsideFile::at(path).ok().filter(|file| self.cached(file).is_none());
+        file.map_or(0, |file| file.stat.bytes)
+    }
+
+    fn cached(&self, file: &OutsideFile) -> Option<Digest> {
+        let bytes = std::fs::read(self.cache_entry(file)).ok()?;
+        let entry = serde_json::from_slice::<CachedDigest>(&bytes).ok()?;
+        (entry.stat == file.stat).then_some(entry.digest)
+    }
+
+    fn cache_entry(&self, file: &OutsideFile) -> PathBuf {
+        let name = Digest::of(file.path.as_os_str().as_encoded_bytes());
+        self.root.join("files").join(format!("{name}.json"))
+    }
+}
+
+/// A file outside the store.
+struct OutsideFile {
+    /// Without links in it.
+    path: PathBuf,
+    stat: FileStat,
+}
+
+impl OutsideFile {
+    fn at(path: &Path) -> Result<Self, StoreError> {
+        let path = path.canonicalize().map_err(StoreError::io("read", path))?;
+        let about = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
+        let stat = FileStat::from_metadata(&about);
+        Ok(Self { path, stat })
     }
 }

@@ -115,6 +115,12 @@ mod tests {
     }
 
     #[test]
+    fn the_first_lines_say_what_wrote_it() {
+        let page = page(&PageData::default(), &[], &[]);
+        assert!(page[..1000].contains(lab::source::PAGE_MARK), "{}", &page[..1000]);
+    }
+
+    #[test]
     fn nothing_comes_from_elsewhere() {
         let page = page(&PageData::default(), &[], &[]);
         for word in ["http://", "https://", "src=", "@import", "url("] {

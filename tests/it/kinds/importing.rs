@@ -175,6 +175,8 @@ fn params_are_checked_before_anything_runs() {
         refusal("source = { path = 'x' }\ntask = 'addition'"),
         refusal("source = { path = 'x' }\nformat = 'xml'"),
         refusal("source = { path = 'x' }\nfields = { question = 'q' }"),
+        refusal("source = { path = 'x' }\ntype = 'image'"),
+        refusal("source = { path = 'x' }\ntype = 'file'\nformat = 'csv'"),
     ];
     assert_snapshot!(said.join("\n"), @r"
     : a field `source` is missing
@@ -184,6 +186,8 @@ fn params_are_checked_before_anything_runs() {
     task: no `addition` (known: gsm8k)
     format: no `xml` (known: auto, jsonl, json, csv, parquet)
     fields.question: no field `question` (known: id, prompt, completion, step_num, answer)
+    type: no `image` (known: dataset, model, file)
+    format: `format` is for data sets only, and `type` is `file`
     ");
 }
 

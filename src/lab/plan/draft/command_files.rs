@@ -37,13 +37,17 @@ impl DraftReader<'_, '_> {
 
     /// Reports inputs that would lie in the place of a file which the program finds in its folder.
     fn check_input_places(&mut self, params: &ConfigTable, provided: &ProvidedFiles, named: &BTreeMap<String, PathBuf>) {
-        for (name, value) in params.get(INPUT_PATHS).and_then(ConfigValue::as_table).into_iter().flatten() {
+        let Some(places) = params.get(INPUT_PATHS).and_then(ConfigValue::as_table) else {
+            return;
+        };
+        let provided = provided.names();
+        for (name, value) in places {
             let place = plain_path(value.as_str().unwrap_or_default());
             let overlaps = |file: &&String| {
                 let file = plain_path(file);
                 !place.as_os_str().is_empty() && (file.starts_with(&place) || place.starts_with(&file))
             };
-            let of_source = provided.names.iter().find(overlaps).map(|file| (file, "a file of its source"));
+            let of_source = provided.iter().find(overlaps).map(|file| (file, "a file of its source"));
             let found = of_source.or_else(|| named.keys().find(overlaps).map(|file| (file, "a file of `run`")));
             if let Some((file, what)) = found {
                 let message = format!("the input `{name}` would lie in the place of `{file}`, {what}");
@@ -102,38 +106,50 @@ fn plain_path(path: &str) -> PathBuf {
     Path::new(path).components().filter(|part| *part != Component::CurDir).collect()
 }
 
-/// The names of the files that a stage's source puts into the program's folder.
+/// The files that a stage's source puts into the program's folder.
+#[derive(Default)]
 struct ProvidedFiles {
-    names: Vec<String>,
-    /// Whether these are all: of a source that is not here they are not known.
-    known: bool,
+    source: Option<Source>,
+    /// Where they are; `None` where that is not known.
+    place: Option<PathBuf>,
 }
 
 impl ProvidedFiles {
     fn of(source: Option<&ConfigValue>) -> Self {
-        let Some(source) = source else {
-            return Self {
-                names: Vec::new(),
-                known: true,
-            };
-        };
         // One that is wrong is reported by the kind.
-        let source = source.read::<Source>().unwrap_or_default();
-        let listed = || source.list(source.path.as_deref()?).ok();
-        match listed() {
-            Some(files) => Self {
-                names: files.into_iter().map(|(name, _)| name).collect(),
-                known: true,
-            },
-            None => Self {
-                known: !source.files.is_empty(),
-                names: source.files,
-            },
+        let source = source.map(|source| Source {
+            is_code: true,
+            ..source.read::<Source>().unwrap_or_default()
+        });
+        let place = source
+            .as_ref()
+            .and_then(|source| source.path.clone())
+            .filter(|place| place.exists());
+        Self { source, place }
+    }
+
+    /// Whether they are all known: those of a source that is not here are not.
+    fn known(&self) -> bool {
+        self.source
+            .as_ref()
+            .is_none_or(|source| self.place.is_some() || !source.files.is_empty())
+    }
+
+    /// The names of all that are known.
+    fn names(&self) -> Vec<String> {
+        let Some(source) = &self.source else { return Vec::new() };
+        match self.place.as_ref().and_then(|place| source.list(place).ok()) {
+            Some(files) => files.into_iter().map(|(name, _)| name).collect(),
+            None => source.files.clone(),
         }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|known| known == name.trim_start_matches("./"))
+        let name = name.trim_start_matches("./");
+        let is_listed = |source: &Source| self.place.as_ref().is_some_and(|place| source.has(place, name));
+        // A file that is named and missing is reported with its source.
+        let is_named = |source: &Source| source.files.iter().any(|known| known == name);
+        self.source.as_ref().is_some_and(|source| is_named(source) || is_listed(source))
     }
 }
 
@@ -214,7 +230,7 @@ fn look(is_program: bool, text: &str, folders: Folders<'_>, provided: &ProvidedF
         || text.starts_with("../")
         || is_in_home(text)
         || (is_plain(text) && SCRIPT_ENDINGS.iter().any(|end| text.ends_with(end)));
-    if must && provided.known {
+    if must && provided.known() {
         let file = anchored(text, folders.own, folders.home);
         let what = match std::fs::symlink_metadata(&file) {
             Ok(_) if file.is_dir() => "is a folder",
@@ -271,9 +287,12 @@ mod tests {
             home: Some(&place.join("scripts")),
             looks: &FileLooks::default(),
         };
-        let provided = |names: &[&str], known| ProvidedFiles {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-            known,
+        let elsewhere = |names: &[&str]| ProvidedFiles {
+            source: Some(Source {
+                files: names.iter().map(|&name| name.to_owned()).collect(),
+                ..Source::default()
+            }),
+            place: None,
         };
         let said = |is_program, text: &str, provided: &ProvidedFiles| match look(is_program, text, folders, provided) {
             Ok(None) => "text".to_owned(),
@@ -282,7 +301,7 @@ mod tests {
                 format!("{message}: {}", label.unwrap_or_default()).replace(&place.display().to_string(), "LAB")
             }
         };
-        let none = provided(&[], true);
+        let none = ProvidedFiles::default();
         let first = ["python3", "run", "./run", "scripts/train.py", "scripts/none", "scripts/deep"];
         let first = first.map(|text| format!("{text} → {}", said(true, text, &none)));
         let further = [
@@ -307,10 +326,10 @@ mod tests {
             "",
         ];
         let further = further.map(|text| format!("{text} → {}", said(false, text, &none)));
-        let sourced = provided(&["train.py", "a.toml"], true);
+        let sourced = elsewhere(&["train.py", "a.toml"]);
         let other = ["train.py", "./train.py", "a.toml", "--config=a.toml", "none.py"]
             .map(|text| format!("{text} → {}", said(false, text, &sourced)));
-        let unknown = format!("none.py → {}", said(false, "none.py", &provided(&[], false)));
+        let unknown = format!("none.py → {}", said(false, "none.py", &elsewhere(&[])));
         insta::assert_snapshot!([first.join("\n"), further.join("\n"), other.join("\n"), unknown].join("\n\n"), @r"
         python3 → text
         run → text
