@@ -52,6 +52,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
     }
     Ok(Scores {
         experiment: plan.dag.experiment.clone(),
+        axes: Vec::new(),
         scores,
     })
 }
