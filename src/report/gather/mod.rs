@@ -10,7 +10,7 @@ mod samples;
 mod scores;
 mod stages;
 
-pub use scores::{data_sets, metrics, scores};
+pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 
 use crate::figure::LossCurve;
