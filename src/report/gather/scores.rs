@@ -144,7 +144,7 @@ pub(super) fn metrics_outputs(node: &Node) -> impl Iterator<Item = &Output> {
 }
 
 /// The name of a program's output of metrics, if it has several.
-pub(super) fn program_data(node: &Node, output: &Output) -> String {
+fn program_data(node: &Node, output: &Output) -> String {
     if metrics_outputs(node).count() > 1 {
         output.name.to_string()
     } else {
@@ -188,8 +188,14 @@ fn program_sets(data: &str, found: Option<Metrics>, patterns: &[String]) -> Vec<
     sets.into_iter().enumerate().map(numbered).collect()
 }
 
+/// The names of the data sets that a program's metrics are about.
+pub(super) fn program_names(node: &Node, output: &Output, folder: &Path) -> Result<Vec<String>, StoreError> {
+    let sets = program_sets(&program_data(node, output), Some(read_metrics(folder)?), &[]);
+    Ok(sets.into_iter().map(|set| set.data).collect())
+}
+
 /// The name of one of a program's data sets: `1`, or `scores.1` where the program has several outputs of metrics.
-pub(super) fn numbered_name(data: &str, place: usize) -> String {
+fn numbered_name(data: &str, place: usize) -> String {
     if data.is_empty() {
         place.to_string()
     } else {

@@ -47,15 +47,9 @@ pub fn read_examples(folder: &Path, set: usize) -> Result<Option<Vec<Example>>, 
 /// # Errors
 /// When they cannot be read.
 pub fn each_example(folder: &Path, set: usize, take: &mut dyn FnMut(Example)) -> Result<bool, ArtifactError> {
-    let numbered = numbered_file(folder, set);
-    let path = if set == 0 && !numbered.exists() {
-        folder.join(EXAMPLES_FILE)
-    } else {
-        numbered
-    };
-    if !path.exists() {
+    let Some(path) = file_of(folder, set) else {
         return Ok(false);
-    }
+    };
     let name = path.display().to_string();
     let file = NamedFile { name: &name, path: &path };
     let mut ids = Ids::default();
@@ -71,6 +65,17 @@ pub fn each_example(folder: &Path, set: usize, take: &mut dyn FnMut(Example)) ->
         Ok(())
     })?;
     Ok(true)
+}
+
+/// Whether the artifact has examples of the data set with this index.
+pub fn has_examples(folder: &Path, set: usize) -> bool {
+    file_of(folder, set).is_some()
+}
+
+fn file_of(folder: &Path, set: usize) -> Option<PathBuf> {
+    let only = (set == 0).then(|| folder.join(EXAMPLES_FILE));
+    let mut files = std::iter::once(numbered_file(folder, set)).chain(only);
+    files.find(|path| path.exists())
 }
 
 /// The file of the examples, where there is one data set.

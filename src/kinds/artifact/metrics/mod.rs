@@ -28,7 +28,7 @@ use crate::metrics::{MetricMap, MetricValue};
 use rows::NamedFile;
 
 pub use collect::{MetricsFiles, collect};
-pub use examples::{Example, each_example, read_examples};
+pub use examples::{Example, each_example, has_examples, read_examples};
 pub use series::{Series, read_series};
 
 /// The name in `metrics.json` under which the metrics of several data sets are.
