@@ -68,7 +68,7 @@ impl ReportPart {
 #[derive(Clone, Debug, Default)]
 pub struct ReportData {
     pub scores: Scores,
-    /// The nodes of those scores that neither `eval` nor `measure` gives.
+    /// The nodes of those scores that programs give, and not `eval` or `measure`.
     pub programs: BTreeSet<usize>,
     pub layout: ReportLayout,
     pub baseline: Option<Baseline>,

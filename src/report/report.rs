@@ -33,8 +33,6 @@ pub enum ReportError {
     MissingPart(PartName),
 }
 
-/// The kinds whose metrics are about answers to problems, and have tables of their own.
-const EVALUATIONS: [&str; 2] = ["eval", "measure"];
 /// Metrics that a note names.
 const NAMED_METRICS: usize = 6;
 
@@ -199,7 +197,11 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     // Where a metric is of one run, or is compared, its examples say how sure it is.
     let has_metrics =
         !programs.is_empty() || request.layout.is_about_metrics() || request.named_parts().any(|part| part == PartName::Metrics);
-    let scores = gather::scores(plan, store, selection, needs.answers || has_metrics)?;
+    let details = gather::ScoreDetails {
+        answers: needs.answers || has_metrics,
+        series: needs.curves,
+    };
+    let scores = gather::scores(plan, store, selection, details)?;
     // The default baseline may not be among the selected stages.
     let baseline = baseline.filter(|baseline| request.baseline.is_some() || scores.has_baseline(baseline));
     let kept = if needs.kept {
@@ -233,12 +235,12 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     })
 }
 
-/// The stages whose metrics are neither those of `eval` nor of `measure`.
+/// The stages whose metrics are those of programs, and not about answers to problems.
 fn programs(plan: &Plan) -> BTreeSet<usize> {
     let stages = plan.stages();
     let of_programs = stages.filter(|(_, node, _)| {
         let has_metrics = node.outputs.iter().any(|output| output.port == PortType::Metrics);
-        has_metrics && !EVALUATIONS.contains(&node.kind.name)
+        has_metrics && node.kind.free
     });
     of_programs.map(|(index, _, _)| index.index()).collect()
 }

@@ -270,7 +270,7 @@ mod tests {
             ..LoadOptions::default()
         };
         let told = |diagnostic: Diagnostic| {
-            let line = diagnostic.at.as_ref().map_or(0, lab::config::Location::line);
+            let line = diagnostic.at.as_ref().map_or(0, config::Location::line);
             let more = diagnostic
                 .label
                 .or(diagnostic.help)
