@@ -327,7 +327,7 @@ seed = [1, 2, 3]
 
 [stages.fit]
 kind = "command"
-run = ["sh", "-c", '''mkdir "$RUNNER_OUTPUT_SCORES"; printf '\173"loss": 0.%s%s\175' "$1" "$RUNNER_SEED" > "$RUNNER_OUTPUT_SCORES/metrics.json"''', "sh", "{width}"]
+run = ["sh", "-c", '''mkdir -p "$RUNNER_OUTPUT_SCORES"; printf '\173"loss": 0.%s%s\175' "$1" "$RUNNER_SEED" > "$RUNNER_OUTPUT_SCORES/metrics.json"''', "sh", "{width}"]
 outputs = { scores = "metrics" }
 "#;
 
@@ -370,13 +370,13 @@ fn the_numbers_of_a_program_have_a_report() {
         "{csv}"
     );
 
-    let output = lab.output("report x.toml --metric los");
+    let output = lab.output("report x.toml --metric lost");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
-        output.status.code() == Some(2) && text.contains("no metric `los` (--metric): known: loss"),
+        output.status.code() == Some(2) && text.contains("no metric `lost` (--metric): known: loss"),
         "{text}"
     );
-    let output = lab.output("report x.toml --rows widht");
+    let output = lab.output("report x.toml --rows widths");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(2) && text.contains("did you mean `width`?"), "{text}");
     lab.write(

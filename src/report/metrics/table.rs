@@ -11,6 +11,9 @@ use crate::scores::SEED;
 use crate::table::{ColumnGroup, ReportTable, TableCell, TableRow};
 use lab::text::Align;
 
+/// The number of a row, and its mean.
+type RowMean = (usize, f64);
+
 /// How far equal means may lie apart, as a share of them: sums are rounded.
 const ROUNDING: f64 = 1e-12;
 
@@ -113,7 +116,7 @@ impl MetricGrid<'_> {
     /// Which cells are the best of their column: of the rows about one stage and data set, if there are several that differ.
     pub(super) fn best_cells(&self, column: &MetricColumn, cells: &MetricCells) -> Vec<Vec<bool>> {
         let mut marks: Vec<Vec<bool>> = cells.iter().map(|row| vec![false; row.len()]).collect();
-        let mut rivals: BTreeMap<(Vec<&str>, usize), Vec<(usize, f64)>> = BTreeMap::new();
+        let mut rivals: BTreeMap<(Vec<&str>, usize), Vec<RowMean>> = BTreeMap::new();
         for (at, (row, cells)) in self.rows.iter().zip(cells).enumerate() {
             let places = self.rows_by.iter().zip(&row.key);
             let about: Vec<&str> = places

@@ -303,12 +303,12 @@ fn the_best_rows_come_first() {
 
 #[test]
 fn what_fits_nothing_is_told_with_its_place() {
-    let mut layout = of_metrics(&["los"]);
+    let mut layout = of_metrics(&["lost"]);
     layout.metrics[0].place = "x.toml:3".to_owned();
     let scores = sweep();
     let grid = grid(&scores, &layout);
     assert!(grid.table(&layout).is_none());
-    assert_eq!(grid.warnings(), ["no metric `los` (x.toml:3): known: loss, test.f1"]);
+    assert_eq!(grid.warnings(), ["no metric `lost` (x.toml:3): known: loss, test.f1"]);
 }
 
 #[test]
