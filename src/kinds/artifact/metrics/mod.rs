@@ -122,7 +122,7 @@ pub fn read_metrics(folder: &Path) -> Result<Metrics, ArtifactError> {
     })?;
     let name = path.display().to_string();
     let file = NamedFile { name: &name, path: &path };
-    let MetricValue::Map(metrics) = document::parse(file, &text)? else {
+    let MetricValue::Map(metrics) = document::parse(file, &text, 0)? else {
         return Err(file.problem(MetricsProblem::NoObject));
     };
     if let Some(sets) = sets_of(&metrics) {
@@ -195,9 +195,10 @@ fn files_in(folder: &Path) -> MetricsFiles {
     let present = |name: &str| named(folder.join(name)).filter(|(_, path)| path.exists());
     MetricsFiles {
         metrics: named(metrics_path(folder)).into_iter().collect(),
-        examples: match numbered.is_empty() {
-            true => present(examples::EXAMPLES_FILE).into_iter().collect(),
-            false => numbered.into_iter().filter_map(named).collect(),
+        examples: if numbered.is_empty() {
+            present(examples::EXAMPLES_FILE).into_iter().collect()
+        } else {
+            numbered.into_iter().filter_map(named).collect()
         },
         series: present(series::SERIES_FILE).into_iter().collect(),
     }

@@ -109,7 +109,9 @@ fn value(field: Field) -> Result<MetricValue, RecordRefused> {
         Field::Truth(truth) => MetricValue::Other(truth.into()),
         Field::Packed(raw) => {
             let mut reader = serde_json::Deserializer::from_str(raw.get());
-            ValueReader::strict().deserialize(&mut reader).map_err(|error| problem_of(&error))?
+            ValueReader::strict(0)
+                .deserialize(&mut reader)
+                .map_err(|error| problem_of(&error))?
         }
         Field::List(items) => MetricValue::of_list(items.into_iter().map(value).collect::<Result<_, _>>()?),
         Field::Object(fields) => {
