@@ -22,7 +22,7 @@ pub enum ReportError {
     #[error(transparent)]
     NoBaseline(#[from] NoBaseline),
     #[error(
-        "no selected stage of `{0}` gives metrics (kinds `eval` and `measure`, and a `command` with an output of the type `metrics`), and there is no data set yet"
+        "no selected stage of `{0}` gives metrics (kinds `eval` and `measure`, and `metrics` of a `command`), and there is no data set yet"
     )]
     NothingToReport(String),
     #[error("{}", .0.missing_message())]

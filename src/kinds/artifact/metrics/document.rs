@@ -19,7 +19,6 @@ const LOG_NAMES: [&str; 4] = ["history", "log", "log_history", "logs"];
 /// # Errors
 /// When it cannot be read, is no JSON, or has a name twice in one map.
 pub(super) fn read(file: NamedFile<'_>) -> Result<MetricValue, ArtifactError> {
-    file.check_size()?;
     let text = foreign::document(file.path).map_err(|error| file.named(error))?;
     // Among several files, it is within a map.
     parse(file, &text, 1)

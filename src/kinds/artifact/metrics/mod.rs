@@ -153,28 +153,31 @@ pub fn check(folder: &Path) -> Result<(), ArtifactError> {
 }
 
 /// Makes the artifact of what a program wrote to `path`: a folder that is one already stays, bare NaN and infinities of JSON become texts, and
-/// a file becomes a folder.
+/// a file becomes a folder. Links stay, and are refused later.
 ///
 /// # Errors
 /// When a file cannot be read or written or has another format, or there are no metrics.
 pub fn complete(path: &Path) -> Result<(), ArtifactError> {
-    let is_folder = path.is_dir();
-    if is_folder && check(path).is_ok() {
-        return Ok(());
-    }
-    let files = if is_folder { files_in(path) } else { MetricsFiles::default() };
-    let files = match path.file_name() {
-        Some(name) if !is_folder => MetricsFiles {
-            metrics: vec![(name.to_string_lossy().into_owned(), path.to_owned())],
-            ..files
-        },
-        _ => files,
-    };
+    let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
     let failed = |cause| ArtifactError::File {
         action: "write",
         path: path.to_owned(),
         cause,
     };
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
+    let files = match path.file_name() {
+        _ if is_folder => files_in(path),
+        Some(name) => MetricsFiles {
+            metrics: vec![(name.to_string_lossy().into_owned(), path.to_owned())],
+            ..MetricsFiles::default()
+        },
+        None => return Ok(()),
+    };
+    let mut all = files.metrics.iter().chain(&files.examples).chain(&files.series);
+    let has_others = all.any(|(_, path)| path.exists() && !is_file(path));
+    if has_others || (is_folder && check(path).is_ok()) {
+        return Ok(());
+    }
     let made = tempfile::tempdir_in(path.parent().unwrap_or(path)).map_err(failed)?;
     collect(&files, made.path())?;
     if !is_folder {

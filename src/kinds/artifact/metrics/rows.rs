@@ -50,13 +50,16 @@ impl<'a> NamedFile<'a> {
         DatasetError::Line { path, line, problem }.into()
     }
 
-    /// Checks the size of the file.
-    pub fn check_size(&self) -> Result<(), ArtifactError> {
+    /// Checks that it is a file, and its size.
+    pub fn check(&self) -> Result<(), ArtifactError> {
         let about = fs::metadata(self.path).map_err(|cause| ArtifactError::File {
             action: "read",
             path: PathBuf::from(self.name),
             cause,
         })?;
+        if !about.is_file() {
+            return Err(self.problem(MetricsProblem::NoFile));
+        }
         if about.len() > MAX_BYTES {
             return Err(self.problem(MetricsProblem::TooLarge(about.len() >> 20)));
         }
@@ -72,7 +75,6 @@ pub(super) type TakeRow<'a> = dyn FnMut(MetricMap) -> Result<(), RecordRefused> 
 /// # Errors
 /// When the file cannot be read or has another format, a name stands twice in a row, or `take` refuses one.
 pub(super) fn read_rows(file: NamedFile<'_>, format: FileFormat, bare_numbers: bool, take: &mut TakeRow<'_>) -> Result<(), ArtifactError> {
-    file.check_size()?;
     let layout = FileLayout {
         format,
         separator: None,

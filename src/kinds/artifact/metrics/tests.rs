@@ -397,6 +397,13 @@ fn what_a_program_wrote_in_place_is_completed() {
     made.unwrap();
     assert!(matches!(read_metrics(&folder.path().join("scores")).unwrap(), Metrics::Any(metrics) if metrics.find("f1") == Some(0.7)));
 
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, link) = (folder.path().join("secret"), folder.path().join("scores"));
+    fs::write(&secret, "{\"a\": 1}").unwrap();
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    complete(&link).unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "links are refused later");
+
     let (_folder, made) = completed(&[("notes.txt", b"")]);
     assert!(made.unwrap_err().contains("metrics.json"), "it must be there");
     let (_folder, made) = completed(&[("metrics.json", b"{\"f1\": 1}"), ("examples.jsonl", b"{")]);
