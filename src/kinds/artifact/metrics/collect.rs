@@ -15,7 +15,7 @@ use super::file_names::{has_lines, short_names, stem};
 use super::rows::{NamedFile, read_rows};
 use super::series::{SeriesSource, SeriesWriter};
 use super::{ArtifactError, check_numbers, document, examples, metrics_path, sets_of};
-use crate::artifact::error::MetricsProblem;
+use crate::artifact::MetricsProblem;
 use crate::foreign::{self, FileFormat, FileShape};
 use crate::metrics::{MetricMap, MetricValue};
 

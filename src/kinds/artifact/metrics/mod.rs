@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use learn::dataset::Answer;
 use serde::Serialize;
 
-use super::error::MetricsProblem;
+use super::MetricsProblem;
 use super::{ArtifactError, answers};
 use crate::metrics::{MetricMap, MetricValue};
 use rows::NamedFile;
 
 pub use collect::{MetricsFiles, collect};
-pub use examples::{Example, each_example, has_examples, read_examples};
+pub use examples::{Example, each_example, has_examples, numbers_behind, read_examples};
 pub use series::{Series, read_series};
 
 /// The name in `metrics.json` under which the metrics of several data sets are.

@@ -8,7 +8,7 @@ use learn::dataset::{DatasetError, ExactNumber};
 use serde::de::DeserializeSeed;
 
 use super::super::ArtifactError;
-use super::super::error::MetricsProblem;
+use super::super::MetricsProblem;
 use crate::foreign::{self, Field, FileFormat, FileLayout, ForeignRecord, RecordRefused};
 use crate::metrics::{MetricMap, MetricValue, NotFinite, ValueReader};
 

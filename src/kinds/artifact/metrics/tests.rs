@@ -171,10 +171,14 @@ fn the_results_and_samples_of_lm_evaluation_harness() {
     let examples = read_examples(&made, 0).unwrap().unwrap();
     let line = |example: &Example| format!("{} {:?}", example.id, example.numbers);
     insta::assert_snapshot!(examples.iter().map(line).collect::<Vec<_>>().join("\n"), @r#"
-    arc_easy/0 [("acc", 1.0), ("acc_norm", 1.0)]
-    arc_easy/1 [("acc", 0.0), ("acc_norm", 1.0)]
-    sciq/0 [("acc", 1.0), ("acc_norm", 1.0)]
+    arc_easy/0 [("acc,none", 1.0), ("acc_norm,none", 1.0)]
+    arc_easy/1 [("acc,none", 0.0), ("acc_norm,none", 1.0)]
+    sciq/0 [("acc,none", 1.0), ("acc_norm,none", 1.0)]
     "#);
+    let behind = numbers_behind(&examples, "results.arc_easy.acc,none");
+    assert_eq!(behind[0], [("arc_easy/0", 1.0), ("arc_easy/1", 0.0)], "its mean is the metric");
+    assert_eq!((behind.len(), behind[1].len()), (2, 3), "then those of all tasks");
+    assert!(numbers_behind(&examples, "results.arc_easy.alias").is_empty());
     assert_eq!(examples[0].fields["doc"]["question"], "Which is a gas?");
     assert!(check(&made).is_ok());
 }
@@ -461,7 +465,7 @@ proptest! {
                 let made = folder.path().join("made");
                 prop_assert!(check(&made).is_ok(), "{:?}", check(&made));
                 let sets = read(&made).unwrap();
-                for (name, number) in sets.iter().flat_map(|set| set.numbers()) {
+                for (name, number) in sets.iter().flat_map(MetricMap::numbers) {
                     prop_assert!(sets.iter().any(|set| set.find(&name).is_some_and(|found| found == number || number.is_nan())), "{}", name);
                 }
                 prop_assert!(read_series(&made).is_ok());
