@@ -10,7 +10,7 @@ use lab::config::{self, Diagnostic, Document, LoadOptions, Settings};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 use lab::text::is_hidden;
-use report::part_name::PartName;
+use report::layout::ReportLayout;
 
 /// An experiment, with changes to it and the store it uses.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -125,17 +125,19 @@ impl ExperimentArgs {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment, builds its DAG from these kinds, and reads its settings and `shows`. Prints its warnings on standard error.
+    /// Loads the experiment, builds its DAG from these kinds, and reads its settings and its `[report]`. Prints its warnings on standard
+    /// error.
     ///
     /// # Errors
     /// When the experiment is wrong: all its errors.
-    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Settings, Dag, Vec<PartName>), Rejected> {
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Settings, Dag, ReportLayout), Rejected> {
         let mut experiment = config::expand(&self.document(execution)?);
+        let layout = ReportLayout::read(&experiment);
         let variants = std::mem::take(&mut experiment.variants);
-        let (dag, shows) = match (plan::build_from(&experiment, variants, kinds), PartName::in_shows(&experiment)) {
-            (Ok(dag), Ok(shows)) => (dag, shows),
-            (dag, shows) => {
-                let wrong = dag.err().into_iter().chain(shows.err()).flatten();
+        let (dag, layout) = match (plan::build_from(&experiment, variants, kinds), layout) {
+            (Ok(dag), Ok(layout)) => (dag, layout),
+            (dag, layout) => {
+                let wrong = dag.err().into_iter().chain(layout.err()).flatten();
                 return Err(self.rejected(wrong.collect()));
             }
         };
@@ -144,7 +146,7 @@ impl ExperimentArgs {
             let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
             warn(format!("{message}{place}{help}"));
         }
-        Ok((experiment.settings, dag, shows))
+        Ok((experiment.settings, dag, layout))
     }
 
     /// The command line that runs the command `name` on this experiment, without stages.

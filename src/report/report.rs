@@ -1,8 +1,11 @@
 //! A whole report: gathers the data that a request needs, and makes the parts.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use lab::plan::Plan;
+use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
@@ -21,11 +24,19 @@ pub enum ReportError {
     Store(#[from] StoreError),
     #[error(transparent)]
     NoBaseline(#[from] NoBaseline),
-    #[error("no selected stage of `{0}` gives metrics (kinds `eval` and `measure`), and there is no data set yet")]
+    #[error(
+        "no selected stage of `{0}` gives metrics, and there is no data set yet; stages of the kinds `eval` and `measure` give them, and so \
+         does a program with a line such as `outputs.scores = {{ type = \"metrics\", path = \"scores.json\" }}`"
+    )]
     NothingToReport(String),
+    #[error("{0}")]
+    NoMetric(String),
     #[error("{}", .0.missing_message())]
     MissingPart(PartName),
 }
+
+/// Metrics that a note names.
+const NAMED_METRICS: usize = 6;
 
 /// The report on one experiment.
 #[derive(Clone, Debug)]
@@ -48,9 +59,13 @@ impl ExperimentReport {
         let data = gather_data(request, plan, store)?;
         let default = data.default_parts();
         let parts = ReportParts::make(request.named_parts().chain(default.iter().copied()), &data)?;
-        let others = default.iter().filter(|name| !request.shows.contains(name));
-        let results: Vec<PartName> = request.shows.iter().chain(others).copied().collect();
+        let shows = &request.layout.shows;
+        let others = default.iter().filter(|name| !shows.contains(name));
+        let results: Vec<PartName> = shows.iter().chain(others).copied().collect();
         if parts.select(&results).is_empty() {
+            if let Some(wrong) = data.metrics().warnings().first() {
+                return Err(ReportError::NoMetric(wrong.clone()));
+            }
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
         }
         if let Some(missing) = request.tables.iter().find(|name| parts.get(**name).is_none()) {
@@ -85,7 +100,7 @@ impl ExperimentReport {
         tables.join("\n")
     }
 
-    /// The scores, the kept skips, and the differences to the baseline if there is one.
+    /// The scores, the means over them, the kept skips, and the differences to the baseline if there is one.
     ///
     /// # Errors
     /// When no evaluation is the baseline.
@@ -94,24 +109,31 @@ impl ExperimentReport {
             scores, kept, baseline, ..
         } = &self.data;
         let mut json = scores.json();
+        json["summary"] = self.data.summary_json();
         json["skips"] = kept.iter().map(KeptSkips::json).collect();
         if let Some(baseline) = baseline {
-            json["baseline"] = scores.differences_json(baseline)?;
+            json["baseline"] = self.data.differences_json(baseline)?;
         }
         Ok(json)
     }
 
-    /// The printed tables as text. All have a title but the first, whose columns explain it. Tables wider than `width` are split.
+    /// What the layout names and the metrics do not have.
+    pub fn warnings(&self) -> Vec<String> {
+        self.data.metrics().warnings().to_vec()
+    }
+
+    /// The printed tables as text. All have a title but a first one whose columns explain it. Tables wider than `width` are split.
     pub fn text(&self, width: usize, paint: Paint) -> String {
         let mut text = String::new();
-        for (i, part) in self.printed().into_iter().enumerate() {
+        let named = self.printed.iter().filter_map(|name| Some((*name, self.parts.get(*name)?)));
+        for (i, (name, part)) in named.enumerate() {
             let table = part.table();
             if i > 0 {
                 text.push('\n');
             }
             match part {
                 ReportPart::Figure(figure) => text += &format!("{}\n{}\n\n", table.title, figure.caption),
-                ReportPart::Table(_) if i > 0 => text += &format!("{}\n", table.title),
+                ReportPart::Table(_) if i > 0 || name == PartName::Metrics => text += &format!("{}\n", table.title),
                 ReportPart::Table(_) => {}
             }
             let pieces: Vec<String> = table.split(width).iter().map(|piece| piece.text(paint)).collect();
@@ -133,10 +155,31 @@ impl ExperimentReport {
         }
         let missing = self.printed.iter().filter(|name| name.is_figure() && !is_present(**name));
         text += &list_of_names("nothing to show yet", missing);
+        if self.printed.contains(&PartName::Metrics) {
+            text += &self.note_on_hidden_metrics();
+        }
         if let Some(note) = self.data.scores.note() {
             text += &format!("\n{note}: {run_command}\n");
         }
         text
+    }
+}
+
+impl ExperimentReport {
+    /// A line on the metrics that are not shown, if there are any.
+    fn note_on_hidden_metrics(&self) -> String {
+        let grid = self.data.metrics();
+        let hidden = grid.hidden();
+        if hidden.is_empty() {
+            return String::new();
+        }
+        let names: Vec<&str> = hidden.iter().take(NAMED_METRICS).map(String::as_str).collect();
+        let dots = if hidden.len() > NAMED_METRICS { ", …" } else { "" };
+        format!(
+            "\n{} more metrics with --metric NAME or `[report] metrics`: {}{dots}\n",
+            hidden.len(),
+            names.join(", ")
+        )
     }
 }
 
@@ -155,7 +198,15 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     let selection = &request.selection;
     let baseline = request.baseline_in(&plan.dag);
     let needs = request.needs(baseline.is_some());
-    let scores = gather::scores(plan, store, selection, needs.answers)?;
+    let programs = programs(plan);
+    // Where a metric is of one run, or is compared, its examples say how sure it is.
+    let has_metrics =
+        !programs.is_empty() || request.layout.is_about_metrics() || request.named_parts().any(|part| part == PartName::Metrics);
+    let details = gather::ScoreDetails {
+        answers: needs.answers || has_metrics,
+        series: needs.curves,
+    };
+    let scores = gather::scores(plan, store, selection, details)?;
     // The default baseline may not be among the selected stages.
     let baseline = baseline.filter(|baseline| request.baseline.is_some() || scores.has_baseline(baseline));
     let kept = if needs.kept {
@@ -180,11 +231,23 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     };
     Ok(ReportData {
         scores,
+        programs,
+        layout: request.layout.clone(),
         baseline,
         kept,
         stages,
         figures,
     })
+}
+
+/// The stages whose metrics are those of programs, and not about answers to problems.
+fn programs(plan: &Plan) -> BTreeSet<usize> {
+    let stages = plan.stages();
+    let of_programs = stages.filter(|(_, node, _)| {
+        let has_metrics = node.outputs.iter().any(|output| output.port == PortType::Metrics);
+        has_metrics && node.kind.free
+    });
+    of_programs.map(|(index, _, _)| index.index()).collect()
 }
 
 #[cfg(test)]

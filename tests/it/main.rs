@@ -24,6 +24,7 @@ mod model;
 mod page;
 mod places;
 mod pretrained;
+mod program_metrics;
 mod programs;
 mod provenance;
 mod readme;

@@ -5,7 +5,7 @@
 //! | data set | [`data_set`] | JSON Lines of [`learn::dataset::Row`] |
 //! | answers | [`answers`] | JSON Lines of [`learn::dataset::Answer`] |
 //! | model | [`model`] | a folder, as `learn` writes it; with a training curve, see [`curve`] |
-//! | metrics | [`metrics`] | a folder with `metrics.json` and the answers to each data set |
+//! | metrics | [`metrics`] | a folder with `metrics.json`, and the answers, examples and series behind them |
 //! | figure | [`figure`] | a PNG, SVG or PDF file |
 //! | text | [`text`] | a file in UTF-8 |
 //!
@@ -25,7 +25,7 @@ use std::path::Path;
 
 use lab::stage::PortType;
 
-pub use error::ArtifactError;
+pub use error::{ArtifactError, MetricsProblem};
 pub use tensorboard::TENSORBOARD;
 
 /// Checks that an artifact which a user's program wrote has the format of its port type.
@@ -40,7 +40,7 @@ pub fn check_format(path: &Path, port: PortType) -> Result<(), ArtifactError> {
         PortType::Dataset => data_set::lines(path)?.try_for_each(|row| Ok(row.map(drop)?)),
         PortType::Answers => answers::lines(path)?.try_for_each(|answer| Ok(answer.map(drop)?)),
         PortType::Model if !model::is_model(path) => Err(ArtifactError::NoModel { path: path.to_owned() }),
-        PortType::Metrics => metrics::read(path).map(drop),
+        PortType::Metrics => metrics::check(path),
         PortType::Figure | PortType::Text if path.is_dir() => Err(ArtifactError::Folder { path: path.to_owned() }),
         PortType::Figure => figure::format(path).map(drop),
         PortType::Text => text::check(path),

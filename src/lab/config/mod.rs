@@ -173,8 +173,8 @@ pub struct Experiment {
     pub axes: Vec<String>,
     /// The kinds that `[defaults]` has a table for, and what leads to it.
     pub defaults: BTreeMap<String, ValueOrigin>,
-    /// The tables and figures that a report begins with, and what leads to each name.
-    pub shows: Vec<(String, ValueOrigin)>,
+    /// The table `[report]` as it is written; the report gives it its meaning.
+    pub report: Option<ConfigValue>,
     /// Probable mistakes that are not errors.
     pub warnings: Vec<Diagnostic>,
     /// What `~` stands for.
@@ -251,7 +251,7 @@ pub fn expand(document: &Document) -> Experiment {
         variants,
         axes: axes(document),
         defaults: stages::defaults(document, &mut problems),
-        shows: shows(document, &mut problems),
+        report: document.tree.get("report").cloned(),
         warnings,
         home: document.home.clone(),
         problems,
@@ -264,24 +264,6 @@ fn axes(document: &Document) -> Vec<String> {
     let matrix = document.entries("matrix").into_iter();
     let axes = matrix.filter(|(name, value)| axis::is_axis(name, value)).map(|(name, _)| name);
     ablate.into_iter().chain(axes).map(str::to_owned).collect()
-}
-
-/// The names in `shows`; the report checks that they exist.
-fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, ValueOrigin)> {
-    let Some(shows) = document.tree.get("shows") else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for item in shows.items() {
-        match item.as_str() {
-            Some(name) => names.push((name.to_owned(), item.origin.clone())),
-            None => {
-                let message = format!("`shows` names a table, a figure, or a list of these, not {}", item.describe());
-                problems.push(Diagnostic::new(message).at(item.at()));
-            }
-        }
-    }
-    names
 }
 
 fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {

@@ -5,7 +5,8 @@
 //! DIR/score seed=1/events.out.tfevents.…          accuracy/in_domain, average_steps/in_domain, … by the stage's index
 //! ```
 //!
-//! A stage that the store has is shown as well: its curve from the model, its scores from the metrics.
+//! A stage that the store has is shown as well: its curve from the model, its scores from the metrics. Of a program, these are the series and
+//! the numbers in its metrics: `f1/scores` for the output `scores`. Beside scores, the coordinates of the variant are its hyperparameters.
 
 mod record;
 
@@ -22,6 +23,9 @@ use crate::text::clean_file_name;
 
 /// The prefix of the names of event files, by which TensorBoard finds them.
 const EVENT_FILE_PREFIX: &str = "events.out.tfevents";
+
+/// The axis over which means are taken.
+const SEED: &str = "seed";
 
 /// The longest name of a folder.
 const FOLDER_NAME_LENGTH: usize = 120;
@@ -47,9 +51,9 @@ pub type NamedValues = Vec<(String, f64)>;
 /// returns an empty list for an artifact of another kind.
 #[derive(Clone, Copy)]
 pub struct ArtifactReader {
-    /// A model's training curve.
+    /// A model's training curve, or the series of metrics.
     pub curve: fn(&Path) -> Vec<CurvePoint>,
-    /// The scores of each data set, in the order of the evaluation's inputs.
+    /// The scores of each data set, in the order of the evaluation's inputs; of a program, all in one.
     pub scores: fn(&Path) -> Vec<NamedValues>,
 }
 
@@ -76,6 +80,10 @@ impl<C: Clock> TensorBoard<C> {
 
     /// Appends values to a file. The first call in a run replaces an older file.
     fn add<'a>(&mut self, path: &Path, step: u64, values: impl Iterator<Item = (&'a str, f64)>) {
+        self.write(path, &record::scalars(self.time(), step, values));
+    }
+
+    fn write(&mut self, path: &Path, record: &[u8]) {
         let time = self.time();
         if !self.files.contains_key(path) {
             let begun = || {
@@ -88,7 +96,7 @@ impl<C: Clock> TensorBoard<C> {
             self.files.insert(path.to_owned(), file);
         }
         if let Some(file) = self.files.get_mut(path) {
-            let _ = file.write_all(&record::scalars(time, step, values));
+            let _ = file.write_all(record);
         }
     }
 
@@ -102,28 +110,29 @@ impl<C: Clock> TensorBoard<C> {
 
     /// Adds the outputs of a stage that has ended.
     fn add_outputs(&mut self, stage: &StageName, outputs: &BTreeMap<String, Digest>) {
-        for digest in outputs.values() {
-            let place = self.store.object(digest);
-            self.add_curve(stage, &place);
-            self.add_scores(stage, &place);
-        }
-    }
-
-    /// Adds the whole curve of a model, unless the run wrote it while the model was trained.
-    fn add_curve(&mut self, stage: &StageName, artifact: &Path) {
+        // Where the folder is there, the run wrote the curve while the model was trained.
         let folder = self.folder.join(folder_name(&stage.name, stage));
-        if folder.exists() {
-            return;
+        if !folder.exists() {
+            let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
+            outputs
+                .values()
+                .for_each(|digest| self.add_curve(&file, &self.store.object(digest)));
+            self.files.remove(&file);
         }
-        let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
-        for (step, readings) in (self.reader.curve)(artifact) {
-            self.add(&file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
+        for (port, digest) in outputs {
+            self.add_scores(stage, port, &self.store.object(digest));
         }
-        self.files.remove(&file);
     }
 
-    /// Adds the scores in an artifact.
-    fn add_scores(&mut self, stage: &StageName, artifact: &Path) {
+    /// Adds the whole curve of a model, or the series of metrics.
+    fn add_curve(&mut self, file: &Path, artifact: &Path) {
+        for (step, readings) in (self.reader.curve)(artifact) {
+            self.add(file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
+        }
+    }
+
+    /// Adds the scores in the artifact of an output. Where the names of the data sets are not known, the output's name tells what they are.
+    fn add_scores(&mut self, stage: &StageName, port: &str, artifact: &Path) {
         let (base, index) = stage.name.split_once('[').unwrap_or((&stage.name, ""));
         let step = index.trim_end_matches(']').parse().unwrap_or(0);
         let file = self
@@ -131,13 +140,31 @@ impl<C: Clock> TensorBoard<C> {
             .join(folder_name(base, stage))
             .join(format!("{EVENT_FILE_PREFIX}.0.runner.scores"));
         let names = self.sets.get(stage).cloned().unwrap_or_default();
-        for (place, scores) in (self.reader.scores)(artifact).into_iter().enumerate() {
-            let name = names.get(place).cloned().unwrap_or_else(|| place.to_string());
+        let sets = (self.reader.scores)(artifact);
+        let is_one = sets.len() == 1;
+        if !sets.is_empty() && !self.files.contains_key(&file) {
+            self.add_hyperparameters(&file, base, stage);
+        }
+        for (place, scores) in sets.into_iter().enumerate() {
+            let of_port = || if is_one { port.to_owned() } else { format!("{port}.{place}") };
+            let name = names.get(place).cloned().unwrap_or_else(of_port);
             let scores: Vec<(String, f64)> = scores
                 .into_iter()
                 .map(|(metric, value)| (format!("{metric}/{name}"), value))
                 .collect();
             self.add(&file, step, scores.iter().map(|(tag, value)| (tag.as_str(), *value)));
+        }
+    }
+}
+
+impl<C: Clock> TensorBoard<C> {
+    /// Adds the coordinates of the stage's variant. Variants that differ in their seeds alone are runs of one group.
+    fn add_hyperparameters(&mut self, file: &Path, base: &str, stage: &StageName) {
+        let axes = || stage.variant.iter().filter(|(axis, _)| *axis != SEED);
+        let group = axes().fold(base.to_owned(), |group, (axis, value)| format!("{group} {axis}={value}"));
+        if axes().next().is_some() {
+            let values = axes().map(|(axis, value)| (axis.as_str(), value.as_str()));
+            self.write(file, &record::hyperparameters(self.time(), &group, values));
         }
     }
 }
