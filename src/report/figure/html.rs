@@ -9,8 +9,8 @@ impl Figure {
     pub(crate) fn html(&self) -> String {
         let mut text = format!(
             "<figure id=\"{}\">\n<h3>{}</h3>\n<ul class=\"legend\">\n",
-            self.name,
-            escape::html(self.title)
+            escape::html(&self.name),
+            escape::html(&self.title)
         );
         for entry in entries(self) {
             text += &format!(
@@ -20,7 +20,7 @@ impl Figure {
             );
         }
         text += "</ul>\n<div class=\"panels\">\n";
-        text.extend(self.panels.iter().map(|panel| panel.svg(self.title)));
+        text.extend(self.drawn().iter().map(|drawing| drawing.svg(&self.title)));
         text += &format!(
             "</div>\n<figcaption>{}</figcaption>\n<details><summary>The numbers</summary>\n{}</details>\n</figure>\n",
             escape::html(&self.caption),
