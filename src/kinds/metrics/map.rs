@@ -4,25 +4,15 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Number, Value};
+use serde_json::Value;
+
+use super::MetricValue;
+use super::value::ValueReader;
 
 /// Metrics by name, in the order in which they were added or read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricMap {
     entries: Vec<(String, MetricValue)>,
-}
-
-/// The value of a metric.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-pub enum MetricValue {
-    Number(Number),
-    /// Metrics of a part of the answers.
-    Map(MetricMap),
-    /// The same metrics for each of several groups of answers.
-    List(Vec<MetricMap>),
-    /// Null for a mean over no values; or what a user's program measured that is not a number.
-    Other(Value),
 }
 
 impl MetricMap {
@@ -52,23 +42,14 @@ impl MetricMap {
         &mut self.entries[index].1
     }
 
-    /// The value of a metric; a point in its name leads into a nested map.
+    /// The value of a metric; a point in its name is a part of it, or leads into a map or a list.
     pub fn get(&self, name: &str) -> Option<&MetricValue> {
-        let (outer, rest) = name.split_once('.').map_or((name, None), |(outer, rest)| (outer, Some(rest)));
-        let (_, value) = self.entries.iter().find(|(known, _)| known == outer)?;
-        match (rest, value) {
-            (None, value) => Some(value),
-            (Some(rest), MetricValue::Map(inner)) => inner.get(rest),
-            (Some(_), _) => None,
-        }
+        self.search(name, &Some)
     }
 
-    /// A metric that is a number; `None` if it is missing or null.
+    /// A metric that is a number, which may be NaN or infinite; `None` if it is missing or null.
     pub fn number(&self, name: &str) -> Option<f64> {
-        match self.get(name)? {
-            MetricValue::Number(number) => number.as_f64(),
-            _ => None,
-        }
+        self.find(name)
     }
 
     /// A metric that is a whole number; `None` if it is missing or null.
@@ -100,19 +81,21 @@ impl MetricMap {
         self.entries.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// All metrics that are not maps, those of nested maps included, by their full names: `following.consistency`.
+    /// All metrics that are neither maps nor lists of values, those of nested maps and lists included, by their full names:
+    /// `following.consistency`, `folds.0`. The groups of a metric that is measured by group are one metric.
     pub fn flattened(&self) -> Vec<(String, &MetricValue)> {
         let mut found = Vec::new();
-        for (name, value) in self.iter() {
-            match value {
-                MetricValue::Map(inner) => {
-                    let nested = inner.flattened().into_iter();
-                    found.extend(nested.map(|(rest, value)| (format!("{name}.{rest}"), value)));
-                }
-                value => found.push((name.to_owned(), value)),
-            }
-        }
+        self.iter().for_each(|(name, value)| value.flatten(name.to_owned(), &mut found));
         found
+    }
+}
+
+/// The metrics under these names as they are, which must differ: a point in a name leads nowhere.
+impl FromIterator<(String, MetricValue)> for MetricMap {
+    fn from_iter<I: IntoIterator<Item = (String, MetricValue)>>(metrics: I) -> Self {
+        Self {
+            entries: metrics.into_iter().collect(),
+        }
     }
 }
 
@@ -123,45 +106,6 @@ impl<const N: usize> From<[(&str, MetricValue); N]> for MetricMap {
             map.insert(name, value);
         }
         map
-    }
-}
-
-impl From<u64> for MetricValue {
-    fn from(number: u64) -> Self {
-        Self::Number(number.into())
-    }
-}
-
-impl From<i64> for MetricValue {
-    fn from(number: i64) -> Self {
-        Self::Number(number.into())
-    }
-}
-
-/// A mean; `None` over no values.
-impl From<Option<f64>> for MetricValue {
-    fn from(mean: Option<f64>) -> Self {
-        let number = mean.and_then(Number::from_f64);
-        number.map_or(Self::Other(Value::Null), Self::Number)
-    }
-}
-
-impl From<MetricMap> for MetricValue {
-    fn from(map: MetricMap) -> Self {
-        Self::Map(map)
-    }
-}
-
-/// A map that some answers have no metrics for.
-impl From<Option<MetricMap>> for MetricValue {
-    fn from(map: Option<MetricMap>) -> Self {
-        map.map_or(Self::Other(Value::Null), Self::Map)
-    }
-}
-
-impl From<Vec<MetricMap>> for MetricValue {
-    fn from(groups: Vec<MetricMap>) -> Self {
-        Self::List(groups)
     }
 }
 
@@ -190,12 +134,8 @@ impl<'de> Visitor<'de> for MetricMapVisitor {
         formatter.write_str("a map of metrics")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<MetricMap, A::Error> {
-        let mut map = MetricMap::default();
-        while let Some((name, value)) = access.next_entry::<String, MetricValue>()? {
-            *map.entry(&name) = value;
-        }
-        Ok(map)
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<MetricMap, A::Error> {
+        ValueReader::default().map(access)
     }
 }
 
@@ -205,11 +145,26 @@ mod tests {
 
     #[test]
     fn metrics_keep_their_order_and_are_written_as_they_were_read() {
-        let text = r#"{"b":1,"a":0.5,"none":null,"part":{"z":-1,"y":2.0},"groups":[{"k":1}],"empty":[],"note":"by hand"}"#;
+        let text =
+            r#"{"b":1,"a":0.5,"none":null,"part":{"z":-1,"y":2.0},"groups":[{"k":1}],"empty":[],"folds":[0.5,[1]],"note":"by hand"}"#;
         let metrics: MetricMap = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&metrics).unwrap(), text);
         let names: Vec<String> = metrics.flattened().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["b", "a", "none", "part.z", "part.y", "groups", "empty", "note"]);
+        assert_eq!(
+            names,
+            [
+                "b",
+                "a",
+                "none",
+                "part.z",
+                "part.y",
+                "groups",
+                "empty",
+                "folds.0",
+                "folds.1.0",
+                "note"
+            ]
+        );
     }
 
     #[test]

@@ -2,12 +2,18 @@
 
 mod map;
 pub mod names;
+mod numbers;
 mod reading;
+mod value;
 
 use std::collections::BTreeMap;
 
-pub use map::{MetricMap, MetricValue};
+pub use map::MetricMap;
 pub use reading::{SolutionReading, read_solution, steps};
+pub use value::{MetricValue, NotFinite};
+
+pub(crate) use numbers::told_apart;
+pub(crate) use value::ValueReader;
 
 /// One answer, judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

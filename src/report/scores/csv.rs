@@ -81,7 +81,8 @@ fn single_value(value: &MetricValue) -> Option<String> {
         MetricValue::Other(Value::Null) => Some(String::new()),
         MetricValue::Other(Value::String(text)) => Some(text.clone()),
         MetricValue::Other(Value::Bool(truth)) => Some(truth.to_string()),
-        MetricValue::Map(_) | MetricValue::List(_) | MetricValue::Other(_) => None,
+        MetricValue::NotFinite(number) => Some(number.text().to_owned()),
+        MetricValue::Map(_) | MetricValue::List(_) | MetricValue::Values(_) | MetricValue::Other(_) => None,
     }
 }
 
@@ -117,6 +118,17 @@ mod tests {
         score[0],0,1,cold,in_domain,0.98,2.61,2.6,
         score[0],0,1,cold,ood_easy,0.1,2.61,2.6,0.5
         ");
+    }
+
+    #[test]
+    fn what_diverged_says_so() {
+        let mut scores = super::super::tests::example();
+        scores.scores.truncate(1);
+        scores.scores[0].metrics = serde_json::from_value(json!({"loss": "NaN", "folds": [1, "-Infinity"]})).ok();
+        let csv = scores.csv().unwrap();
+        assert!(csv.starts_with("stage,iteration,seed,start,data,folds.0,folds.1,loss\n"), "{csv}");
+        assert!(csv.ends_with(",in_domain,1,-Infinity,NaN\n"), "{csv}");
+        assert_eq!(scores.json()["rows"][0]["metrics"]["loss"], "NaN");
     }
 
     #[test]
