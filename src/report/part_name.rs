@@ -35,11 +35,15 @@ pub enum PartName {
     KeptSkips,
     /// Figure: training loss by optimizer step
     Training,
+    /// Figures: each metric over the axes of the matrix
+    Metrics,
+    /// Figure: metrics by step, as trainings wrote them
+    Curves,
 }
 
 use PartName::{
-    AccuracyByIteration, AccuracyByLength, Answers, Data, Differences, Following, KeptSkips, Results, Skips, Steps, StepsByIteration,
-    StepsByLength, Training, Valid, ValidByIteration,
+    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, Metrics, Results, Skips, Steps,
+    StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
 };
 
 impl PartName {
@@ -68,7 +72,7 @@ impl PartName {
     }
 
     /// All names, in the order in which help lists them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Results,
         Differences,
         Valid,
@@ -84,9 +88,11 @@ impl PartName {
         Steps,
         KeptSkips,
         Training,
+        Metrics,
+        Curves,
     ];
 
-    /// The name in `--table` and `shows`; for a figure also the name of its file.
+    /// The name in `--table` and `shows`. A figure that is alone in its part has a file of this name.
     pub fn as_str(self) -> &'static str {
         match self {
             Results => "results",
@@ -104,6 +110,8 @@ impl PartName {
             Steps => "steps",
             KeptSkips => "kept-skips",
             Training => "training",
+            Metrics => "metrics",
+            Curves => "curves",
         }
     }
 
@@ -125,6 +133,8 @@ impl PartName {
             Steps => "Figure: number of answers by number of steps",
             KeptSkips => "Figure: kept skips, and the accuracy of answers with 1, 2 … fewer steps, by iteration",
             Training => "Figure: training loss by optimizer step",
+            Metrics => "Figures: each metric over the axes of the matrix",
+            Curves => "Figure: metrics by step, as trainings wrote them",
         }
     }
 
@@ -132,7 +142,16 @@ impl PartName {
     pub fn is_figure(self) -> bool {
         matches!(
             self,
-            AccuracyByIteration | StepsByIteration | ValidByIteration | AccuracyByLength | StepsByLength | Steps | KeptSkips | Training
+            AccuracyByIteration
+                | StepsByIteration
+                | ValidByIteration
+                | AccuracyByLength
+                | StepsByLength
+                | Steps
+                | KeptSkips
+                | Training
+                | Metrics
+                | Curves
         )
     }
 
@@ -147,6 +166,8 @@ impl PartName {
             Skips | KeptSkips => "no selected `filter` has run",
             Data => "no selected stage has written a data set yet",
             Training => "no selected model is in the store",
+            Metrics => "no metric of a program is there for two values of an axis",
+            Curves => "no selected stage has written metrics by step (series)",
         }
     }
 }

@@ -62,8 +62,8 @@ impl ReportData {
         }
     }
 
-    /// The part of this name, or `None` without data for it.
-    fn part(&self, name: PartName) -> Result<Option<ReportPart>, NoBaseline> {
+    /// The table of this name or its figures; none without data for it.
+    fn part(&self, name: PartName) -> Result<Vec<ReportPart>, NoBaseline> {
         let table = match name {
             PartName::Results => Some(self.scores.main_table()),
             PartName::Differences => self
@@ -77,15 +77,16 @@ impl ReportData {
             PartName::Skips => skips_table(&self.kept),
             PartName::Data => data_sets_table(&self.stages),
             _ => {
-                let figure = self.figures.iter().find(|figure| figure.name == name.as_str());
-                return Ok(figure.cloned().map(ReportPart::Figure));
+                let figures = self.figures.iter().filter(|figure| figure.part == name.as_str());
+                return Ok(figures.cloned().map(ReportPart::Figure).collect());
             }
         };
-        Ok(table.filter(|table| !table.rows.is_empty()).map(ReportPart::Table))
+        let table = table.filter(|table| !table.rows.is_empty());
+        Ok(table.into_iter().map(ReportPart::Table).collect())
     }
 }
 
-/// The parts of one report by name. Parts without data are absent.
+/// The parts of one report by name. Those without data are absent; a part of several figures is there several times.
 #[derive(Clone, Debug)]
 pub struct ReportParts(Vec<(PartName, ReportPart)>);
 
@@ -95,23 +96,24 @@ impl ReportParts {
     /// # Errors
     /// When no evaluation is the baseline.
     pub fn make(names: impl IntoIterator<Item = PartName>, data: &ReportData) -> Result<Self, NoBaseline> {
-        let mut made: Vec<(PartName, Option<ReportPart>)> = Vec::new();
+        let (mut known, mut made) = (Vec::new(), Vec::new());
         for name in names {
-            if !made.iter().any(|(other, _)| *other == name) {
-                made.push((name, data.part(name)?));
+            if !known.contains(&name) {
+                known.push(name);
+                made.extend(data.part(name)?.into_iter().map(|part| (name, part)));
             }
         }
-        let present = made.into_iter().filter_map(|(name, part)| Some((name, part?)));
-        Ok(Self(present.collect()))
+        Ok(Self(made))
     }
 
-    /// The part of this name, if there is data for it.
-    pub fn get(&self, name: PartName) -> Option<&ReportPart> {
-        self.0.iter().find(|(other, _)| *other == name).map(|(_, part)| part)
+    /// Whether there is data for the part of this name.
+    pub fn has(&self, name: PartName) -> bool {
+        self.0.iter().any(|(other, _)| *other == name)
     }
 
     /// The parts of these names that are present, in the order of the names.
     pub fn select(&self, names: &[PartName]) -> Vec<&ReportPart> {
-        names.iter().filter_map(|name| self.get(*name)).collect()
+        let of = |name| self.0.iter().filter(move |(other, _)| *other == name).map(|(_, part)| part);
+        names.iter().copied().flat_map(of).collect()
     }
 }

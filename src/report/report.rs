@@ -6,7 +6,7 @@ use lab::plan::Plan;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
-use crate::figure::figures;
+use crate::figure::{MetricFigures, figures};
 use crate::gather;
 use crate::part_name::PartName;
 use crate::parts::{ReportData, ReportPart, ReportParts};
@@ -53,7 +53,7 @@ impl ExperimentReport {
         if parts.select(&results).is_empty() {
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
         }
-        if let Some(missing) = request.tables.iter().find(|name| parts.get(**name).is_none()) {
+        if let Some(missing) = request.tables.iter().find(|name| !parts.has(**name)) {
             return Err(ReportError::MissingPart(*missing));
         }
         let mut printed = request.parts_to_print(default, data.baseline.is_some());
@@ -122,7 +122,7 @@ impl ExperimentReport {
 
     /// The lines below the tables: other parts, parts without data, and evaluations that have not run, with the command that runs them.
     pub fn notes(&self, run_command: &str) -> String {
-        let is_present = |name: PartName| self.parts.get(name).is_some();
+        let is_present = |name: PartName| self.parts.has(name);
         let mut text = String::new();
         if !self.is_requested {
             let others = self
@@ -174,7 +174,7 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
         Vec::new()
     };
     let figures = if needs.figures {
-        figures(&scores, &kept, &curves)
+        figures(&scores, &kept, &curves, &MetricFigures::of_programs(&scores))
     } else {
         Vec::new()
     };

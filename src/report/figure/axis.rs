@@ -272,8 +272,14 @@ mod tests {
         assert_eq!(of(&[-3.0, 4.5]), (-3.0, 5.0));
         let (low, high) = of(&[5.0]);
         assert!(low < 5.0 && 5.0 < high, "{low} {high}");
-        assert_eq!(labels(&Axis::around("", [0.0, 3e7].into_iter()))[..4], ["0", "5e6", "1e7", "1.5e7"].map(String::from));
-        assert_eq!(labels(&Axis::around("", [0.0, 3e-8].into_iter()))[..2], ["0", "5.0e-9"].map(String::from));
+        assert_eq!(
+            labels(&Axis::around("", [0.0, 3e7].into_iter()))[..4],
+            ["0", "5e6", "1e7", "1.5e7"].map(String::from)
+        );
+        assert_eq!(
+            labels(&Axis::around("", [0.0, 3e-8].into_iter()))[..2],
+            ["0", "5.0e-9"].map(String::from)
+        );
     }
 
     #[test]

@@ -155,11 +155,7 @@ mod tests {
             ..bare(0.0, 0.5)
         };
         let diverged = FigurePoint {
-            diverged: Some(Divergence {
-                count: 1,
-                of: 2,
-                at: 1.0,
-            }),
+            diverged: Some(Divergence { count: 1, of: 2, at: 1.0 }),
             ..bare(0.0, f64::NAN)
         };
         let bar = |name: &str, mean, seeds: &[f64]| Bar {
@@ -184,7 +180,11 @@ mod tests {
         for word in name.split(' ') {
             assert!(drawing.content.contains(word), "{word}");
         }
-        assert_eq!(drawing.content.matches("class=\"seed\"").count(), 3, "points for the seeds that are numbers");
+        assert_eq!(
+            drawing.content.matches("class=\"seed\"").count(),
+            3,
+            "points for the seeds that are numbers"
+        );
         assert_eq!(drawing.content.matches("class=\"cross\"").count(), 1);
         assert!(drawing.content.contains(">0.50 ± 0.10<"), "{}", drawing.content);
     }

@@ -65,7 +65,9 @@ impl HeatScale {
     pub(super) fn over(values: impl Iterator<Item = f64>, is_log: bool) -> Self {
         let (low, high) = values
             .filter(|value| value.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                (low.min(value), high.max(value))
+            });
         let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
         let is_log = is_log && low > 0.0;
         Self { low, high, is_log }
@@ -169,7 +171,11 @@ impl HeatMap {
         let name = |(x, name): (usize, &String)| {
             let middle = grid.left + grid.column * (x as f64 + 0.5);
             let place = if upright {
-                format!("class=\"tick end\" transform=\"translate({:.1} {:.1}) rotate(-90)\"", middle + 3.5, bottom + GAP)
+                format!(
+                    "class=\"tick end\" transform=\"translate({:.1} {:.1}) rotate(-90)\"",
+                    middle + 3.5,
+                    bottom + GAP
+                )
             } else {
                 format!("class=\"tick mid\" x=\"{middle:.1}\" y=\"{:.1}\"", bottom + LINE)
             };
@@ -189,7 +195,12 @@ impl HeatMap {
         let text = |class: &str, text: &str| {
             let fits = width(text, 10.5) <= grid.column - 3.0;
             let (x, y) = (left + wide / 2.0, top + high / 2.0 + 3.5);
-            let drawn = || format!("<text class=\"cell {class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape::html(text));
+            let drawn = || {
+                format!(
+                    "<text class=\"cell {class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+                    escape::html(text)
+                )
+            };
             if fits { drawn() } else { String::new() }
         };
         let drawn = if point.y.is_finite() {
@@ -222,7 +233,11 @@ impl HeatMap {
                 colour(share)
             );
         }
-        let places = [(0.0, "tick", left), (0.5, "tick mid", f64::midpoint(left, RIGHT)), (1.0, "tick end", RIGHT)];
+        let places = [
+            (0.0, "tick", left),
+            (0.5, "tick mid", f64::midpoint(left, RIGHT)),
+            (1.0, "tick end", RIGHT),
+        ];
         for (share, class, x) in places {
             let label = format!("{}{}", number(self.scale.value(share)), self.unit);
             text += &text_lines(class, &[label], x, top + 21.0, 0.0);
@@ -249,7 +264,10 @@ impl HeatMap {
                     Some(point) => point_cell(point, map.unit),
                     None => TableCell::plain(NO_NUMBER),
                 }));
-                TableRow { cells, begins_group: y == 0 }
+                TableRow {
+                    cells,
+                    begins_group: y == 0,
+                }
             })
         });
         ReportTable {
@@ -282,7 +300,10 @@ mod tests {
 
     #[test]
     fn colours_run_from_dark_to_light() {
-        assert_eq!((colour(0.0), colour(0.5), colour(1.0)), ("#00224e".into(), "#7c7b78".into(), "#fee838".into()));
+        assert_eq!(
+            (colour(0.0), colour(0.5), colour(1.0)),
+            ("#00224e".into(), "#7c7b78".into(), "#fee838".into())
+        );
         let lightness = |share: f64| {
             let text = colour(share);
             let part = |at: usize| f64::from(u8::from_str_radix(&text[at..at + 2], 16).unwrap());
@@ -303,7 +324,15 @@ mod tests {
     #[test]
     fn every_cell_has_its_number() {
         let drawing = map().drawn();
-        for number in [">0.25<", ">0.5<", ">0.75<", ">0.001<", ">16<", ">depth=2<", "lr=0.01, width=16: 0.75"] {
+        for number in [
+            ">0.25<",
+            ">0.5<",
+            ">0.75<",
+            ">0.001<",
+            ">16<",
+            ">depth=2<",
+            "lr=0.01, width=16: 0.75",
+        ] {
             assert!(drawing.content.contains(number), "{number}: {}", drawing.content);
         }
         let numbers = HeatMap::numbers("Accuracy", &[map()]);

@@ -12,6 +12,7 @@ mod kept;
 mod legend;
 mod metric;
 mod numbers;
+mod panel;
 mod panel_groups;
 #[cfg(feature = "png")]
 mod png;

@@ -90,11 +90,7 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
 
 fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
     let places = sorted_unique(panel.listed().flat_map(|series| &series.points).map(|point| point.x));
-    let named = |name: &&str| {
-        panel
-            .listed()
-            .find(|series| series.name == **name && !series.points.is_empty())
-    };
+    let named = |name: &&str| panel.listed().find(|series| series.name == **name && !series.points.is_empty());
     let row = |(i, x): (usize, &f64)| {
         let cells = names.iter().map(|name| match named(name) {
             Some(series) => series
@@ -168,9 +164,9 @@ pub(super) fn number(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SeriesStyle;
     use super::super::axis::Axis;
     use super::super::series::bare;
-    use super::super::SeriesStyle;
     use super::*;
     use lab::text::Paint;
 
@@ -236,11 +232,7 @@ mod tests {
         assert_eq!(with(0.0, 0.0), "0 ± 0");
         assert_eq!(with(1.4756, 0.0041), "1.48 ± 0.00");
         let diverged = FigurePoint {
-            diverged: Some(Divergence {
-                count: 1,
-                of: 3,
-                at: 0.5,
-            }),
+            diverged: Some(Divergence { count: 1, of: 3, at: 0.5 }),
             ..bare(0.0, f64::NAN)
         };
         assert_eq!(value_text(&diverged), "– (1 of 3 diverged)");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::axis::{Axis, Scale};
 use super::numbers::{number, value_text};
 use super::style::shape;
-use super::svg::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
+use super::svg::{Drawing, TextClass, cross, header, marked, text_lines};
 use super::words::{width, wrapped};
 use super::{FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use crate::escape;
@@ -44,7 +44,13 @@ impl Panel {
     /// The title below the x axis, and the number of its lines.
     fn x_title(&self) -> (String, usize) {
         let lines = wrapped(&self.x.title, TextClass::Tick.size(), RIGHT - LEFT);
-        let text = text_lines("tick mid", &lines, f64::midpoint(LEFT, RIGHT), BOTTOM + 34.0, TextClass::Tick.line());
+        let text = text_lines(
+            "tick mid",
+            &lines,
+            f64::midpoint(LEFT, RIGHT),
+            BOTTOM + 34.0,
+            TextClass::Tick.line(),
+        );
         (text, lines.len())
     }
 
@@ -227,4 +233,3 @@ fn across(axis: &Axis, x: f64) -> f64 {
 fn down(axis: &Axis, y: f64) -> f64 {
     BOTTOM - axis.position(y) * (BOTTOM - TOP)
 }
-

@@ -151,7 +151,12 @@ impl Figure {
         let mut text = text_lines("headline", &headline, LEFT, 24.0, 20.0) + "\n";
         for row in drawings.chunks(columns) {
             for (i, drawing) in row.iter().enumerate() {
-                let _ = writeln!(text, "<g transform=\"translate({} {top})\">{}</g>", WIDTH * i as f64, drawing.content);
+                let _ = writeln!(
+                    text,
+                    "<g transform=\"translate({} {top})\">{}</g>",
+                    WIDTH * i as f64,
+                    drawing.content
+                );
             }
             top += row.iter().map(|drawing| drawing.height).fold(0.0, f64::max);
         }

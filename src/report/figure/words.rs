@@ -16,7 +16,11 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 pub(super) fn wrapped(text: &str, size: f64, room: f64) -> Vec<String> {
     let mut lines = Vec::new();
     fill(&mut lines, text, size, room, 0);
-    lines.iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    lines
+        .iter()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 fn fill(lines: &mut Vec<String>, text: &str, size: f64, room: f64, level: usize) {
@@ -46,7 +50,10 @@ mod tests {
     #[test]
     fn lines_end_between_words() {
         let room = width("lr=0.001, width=16,", 10.0);
-        assert_eq!(wrapped("lr=0.001, width=16, depth=2", 10.0, room), ["lr=0.001, width=16,", "depth=2"]);
+        assert_eq!(
+            wrapped("lr=0.001, width=16, depth=2", 10.0, room),
+            ["lr=0.001, width=16,", "depth=2"]
+        );
         assert_eq!(wrapped("", 10.0, room), [""; 0]);
         assert_eq!(wrapped("width=16", 10.0, room), ["width=16"]);
     }

@@ -66,8 +66,15 @@ fn rest(axes: &[FigureAxis], others: &[usize]) -> Vec<usize> {
 /// Two of the axes with three values or more, of whose pairs most are there.
 fn heat_map(axes: &[FigureAxis], places: &Places<'_>, among: &[usize], most: usize) -> Option<Arrangement> {
     let size = |axis: usize| axes.get(axis).map_or(0, |axis| axis.values.len());
-    let fitting: Vec<usize> = among.iter().copied().filter(|axis| (FEWEST_VALUES..=most).contains(&size(*axis))).collect();
-    let pairs = fitting.iter().enumerate().flat_map(|(i, a)| fitting[i + 1..].iter().map(move |b| (*a.min(b), *a.max(b))));
+    let fitting: Vec<usize> = among
+        .iter()
+        .copied()
+        .filter(|axis| (FEWEST_VALUES..=most).contains(&size(*axis)))
+        .collect();
+    let pairs = fitting
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| fitting[i + 1..].iter().map(move |b| (*a.min(b), *a.max(b))));
     let fits = |(rows, columns): &(usize, usize)| {
         let filled = count(places, &[*rows, *columns]);
         let panels = count(places, &rest(axes, &[*rows, *columns]));
@@ -135,7 +142,11 @@ mod tests {
         assert_eq!(arranged(&[numeric(2)]), lines(0, None));
         assert_eq!(arranged(&[named(3), numeric(3)]), lines(1, None));
         assert_eq!(arranged(&[named(4), numeric(3), named(2)]), lines(1, None));
-        assert_eq!(arranged(&[named(4), numeric(3), named(3)]), lines(1, Some(2)), "12 lines: the fewest panels");
+        assert_eq!(
+            arranged(&[named(4), numeric(3), named(3)]),
+            lines(1, Some(2)),
+            "12 lines: the fewest panels"
+        );
         assert_eq!(arranged(&[numeric(5), numeric(2)]), lines(0, None), "no map of 2 rows");
     }
 

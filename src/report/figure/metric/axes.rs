@@ -34,7 +34,11 @@ impl FigureAxis {
     /// `width=16`, or `test` for a stage or data set.
     pub(super) fn label(&self, value: usize) -> String {
         let text = self.values.get(value).map_or("", String::as_str);
-        if self.is_named { format!("{}={text}", self.name) } else { text.to_owned() }
+        if self.is_named {
+            format!("{}={text}", self.name)
+        } else {
+            text.to_owned()
+        }
     }
 
     /// The axis of a drawing, if the values are numbers.
@@ -79,7 +83,10 @@ mod tests {
     #[test]
     fn numbers_are_put_in_order_and_names_are_not() {
         let numeric = axis(&["16", "1", "4e1"]);
-        assert_eq!((numeric.values, numeric.numbers), (vec!["1".into(), "16".into(), "4e1".into()], Some(vec![1.0, 16.0, 40.0])));
+        assert_eq!(
+            (numeric.values, numeric.numbers),
+            (vec!["1".into(), "16".into(), "4e1".into()], Some(vec![1.0, 16.0, 40.0]))
+        );
         let named = axis(&["sgd", "16", "adam"]);
         assert_eq!((named.label(0).as_str(), &named.numbers), ("x=sgd", &None));
         for values in [&["16"][..], &["1", "1.0"], &["1", "nan"], &["1", "inf"], &["true", "1"]] {
@@ -91,10 +98,22 @@ mod tests {
 
     #[test]
     fn equal_factors_and_wide_spans_are_logarithmic() {
-        for numbers in [&[1.0, 2.0, 4.0][..], &[1e-4, 3e-4, 1e-3, 3e-3], &[0.001, 0.01, 0.1], &[1.0, 5.0, 100.0]] {
+        for numbers in [
+            &[1.0, 2.0, 4.0][..],
+            &[1e-4, 3e-4, 1e-3, 3e-3],
+            &[0.001, 0.01, 0.1],
+            &[1.0, 5.0, 100.0],
+        ] {
             assert!(are_log(numbers), "{numbers:?}");
         }
-        for numbers in [&[1.0, 2.0, 3.0][..], &[8.0, 9.0, 10.0], &[0.0, 0.1, 1000.0], &[1.0, 1000.0], &[-1.0, 1.0, 2.0], &[]] {
+        for numbers in [
+            &[1.0, 2.0, 3.0][..],
+            &[8.0, 9.0, 10.0],
+            &[0.0, 0.1, 1000.0],
+            &[1.0, 1000.0],
+            &[-1.0, 1.0, 2.0],
+            &[],
+        ] {
             assert!(!are_log(numbers), "{numbers:?}");
         }
     }

@@ -22,10 +22,16 @@ pub(super) fn charts(values: &MetricValues<'_>) -> Vec<BarChart> {
         })
     });
     let mut bars: Vec<Bar> = bars.collect();
-    let ends = bars.iter().flat_map(|bar| bar.seeds.iter().copied().chain(bar.mean.ends().into_iter().flatten()));
+    let ends = bars
+        .iter()
+        .flat_map(|bar| bar.seeds.iter().copied().chain(bar.mean.ends().into_iter().flatten()));
     let ends: Vec<f64> = ends.chain([0.0]).collect();
     let axis = super::Axis::around(&values.metric.axis_title(), ends.into_iter());
-    let worse = if values.metric.higher_is_better == Some(true) { axis.low } else { axis.high };
+    let worse = if values.metric.higher_is_better == Some(true) {
+        axis.low
+    } else {
+        axis.high
+    };
     for bar in &mut bars {
         bar.mean.diverged = bar.mean.diverged.map(|diverged| Divergence { at: worse, ..diverged });
     }
@@ -55,7 +61,12 @@ mod tests {
     fn figure(names: usize) -> (Vec<BarChart>, String) {
         let all = (0..2 * names).map(|i| {
             let (name, seed) = (format!("change {}", i / 2), (i % 2).to_string());
-            score(i, "fit", &[("ablate", &name), ("seed", &seed)], &[("accuracy", 0.5 + i as f64 / 1000.0)])
+            score(
+                i,
+                "fit",
+                &[("ablate", &name), ("seed", &seed)],
+                &[("accuracy", 0.5 + i as f64 / 1000.0)],
+            )
         });
         let scores = scores(all.collect());
         let figure = figures(&scores, &MetricFigures::of_programs(&scores)).pop().unwrap();
@@ -70,7 +81,10 @@ mod tests {
         let (charts, _) = figure(3);
         assert_eq!((charts.len(), charts[0].values.low), (1, 0.0));
         let bar = &charts[0].bars[1];
-        assert_eq!((bar.name.as_str(), bar.seeds.len(), bar.mean.nodes.as_slice()), ("ablate=change 1", 2, &[2, 3][..]));
+        assert_eq!(
+            (bar.name.as_str(), bar.seeds.len(), bar.mean.nodes.as_slice()),
+            ("ablate=change 1", 2, &[2, 3][..])
+        );
     }
 
     #[test]

@@ -46,7 +46,11 @@ struct Seen {
 pub(in super::super) fn curves(scores: &Scores, chosen: &MetricFigures) -> Option<Figure> {
     let with_series: Vec<&Score> = scores.scores.iter().filter(|score| !score.series.is_empty()).collect();
     let (groups, coloured_by) = groups(&with_series, &chosen.axes);
-    let names = distinct(with_series.iter().flat_map(|score| score.series.iter().map(|series| series.name.as_str())));
+    let names = distinct(
+        with_series
+            .iter()
+            .flat_map(|score| score.series.iter().map(|series| series.name.as_str())),
+    );
     let mut seen = Seen::default();
     let panels = names.iter().take(MAX_PANELS).map(|name| panel(name, &groups, &mut seen));
     let panels: Vec<Panel> = panels.collect();
@@ -91,12 +95,7 @@ fn groups<'a>(scores: &[&'a Score], axes: &[String]) -> (Vec<RunGroup<'a>>, Opti
             name if name.is_empty() => scores.first().map_or_else(String::new, |score| score.place.stage.clone()),
             name => name,
         };
-        RunGroup {
-            name,
-            entry,
-            colour,
-            runs,
-        }
+        RunGroup { name, entry, colour, runs }
     };
     let groups = known.into_iter().enumerate().map(group).collect();
     let named = colours.flatten().and_then(|axis| axes.get(axis)).map(|axis| axis.name.clone());
@@ -117,7 +116,9 @@ fn panel(name: &str, groups: &[RunGroup<'_>], seen: &mut Seen) -> Panel {
     for group in groups {
         let mut runs: Vec<(usize, Points)> = Vec::new();
         for (node, score) in &group.runs {
-            let Some(found) = score.series.iter().find(|series| series.name == name) else { continue };
+            let Some(found) = score.series.iter().find(|series| series.name == name) else {
+                continue;
+            };
             unit.clone_from(&found.unit);
             let finite = found.points.iter().filter(|(step, _)| step.is_finite());
             runs.push((*node, finite.copied().collect()));
@@ -133,7 +134,11 @@ fn panel(name: &str, groups: &[RunGroup<'_>], seen: &mut Seen) -> Panel {
     let steps = || series.iter().flat_map(|series| &series.points).map(|point| point.x);
     Panel {
         title: name.to_owned(),
-        x: if steps().all(|step| step >= 0.0) { Axis::from_zero(unit, steps()) } else { Axis::around(unit, steps()) },
+        x: if steps().all(|step| step >= 0.0) {
+            Axis::from_zero(unit, steps())
+        } else {
+            Axis::around(unit, steps())
+        },
         y: axis_of(name, "", &heights(&series)),
         series,
     }
@@ -189,7 +194,10 @@ fn lines(group: &RunGroup<'_>, runs: &[(usize, Points)], room: usize, is_crowded
     }
     series.retain(|series| !series.points.is_empty());
     for faint in series.iter_mut().filter(|series| series.form == SeriesForm::Faint) {
-        faint.points.iter_mut().for_each(|point| (point.diverged, point.spread) = (None, None));
+        faint
+            .points
+            .iter_mut()
+            .for_each(|point| (point.diverged, point.spread) = (None, None));
     }
     series
 }
@@ -208,9 +216,13 @@ fn means(runs: &[(usize, Points)]) -> Vec<FigurePoint> {
     all.sort_by(|(a, _, _), (b, _, _)| a.total_cmp(b));
     let at_step = |chunk: &[(f64, usize, f64)]| {
         let numbers: BTreeMap<usize, f64> = chunk.iter().map(|(_, node, value)| (*node, *value)).collect();
-        (numbers.len() == runs.len()).then(|| metric_point(chunk.first()?.0, &numbers, 1.0)).flatten()
+        (numbers.len() == runs.len())
+            .then(|| metric_point(chunk.first()?.0, &numbers, 1.0))
+            .flatten()
     };
-    all.chunk_by(|(a, _, _), (b, _, _)| a.total_cmp(b).is_eq()).filter_map(at_step).collect()
+    all.chunk_by(|(a, _, _), (b, _, _)| a.total_cmp(b).is_eq())
+        .filter_map(at_step)
+        .collect()
 }
 
 /// The points that are drawn: of several in a row that diverged only the first one, marked where the line ends; of many, fewer.
@@ -240,7 +252,9 @@ impl Seen {
             text += "; means over the seeds, with a band of one standard deviation";
         }
         text += ".";
-        let (least, most) = self.weights.iter().fold((f64::INFINITY, 0.0f64), |(least, most), weight| (least.min(*weight), most.max(*weight)));
+        let (least, most) = self.weights.iter().fold((f64::INFINITY, 0.0f64), |(least, most), weight| {
+            (least.min(*weight), most.max(*weight))
+        });
         if least <= most {
             let weights = match (format!("{least:.3}"), format!("{most:.3}")) {
                 (least, most) if least == most => least,
@@ -280,7 +294,11 @@ mod tests {
     }
 
     fn names(panel: &Panel) -> Vec<(&str, SeriesForm, usize)> {
-        panel.series.iter().map(|series| (series.name.as_str(), series.form, series.points.len())).collect()
+        panel
+            .series
+            .iter()
+            .map(|series| (series.name.as_str(), series.form, series.points.len()))
+            .collect()
     }
 
     #[test]
@@ -292,7 +310,10 @@ mod tests {
             run(2, &variant("1", "1"), &[3.0, 3.0]),
         ]);
         let [panel] = figure.panels() else { panic!("{figure:?}") };
-        assert_eq!(names(panel), [("width=1", SeriesForm::Marked, 2), ("width=16", SeriesForm::Marked, 2)]);
+        assert_eq!(
+            names(panel),
+            [("width=1", SeriesForm::Marked, 2), ("width=16", SeriesForm::Marked, 2)]
+        );
         let first = &panel.series[1].points[0];
         assert_eq!((first.x, first.y, first.nodes.as_slice()), (0.0, 1.5, &[0, 1][..]));
         assert!(first.spread.is_some() && figure.caption.contains("band"));
@@ -312,7 +333,10 @@ mod tests {
     #[test]
     fn a_line_ends_at_a_cross_where_a_seed_diverged() {
         let variant = |seed| [("seed", seed)];
-        let runs = vec![run(0, &variant("1"), &[4.0, 3.0, 2.0, 1.0]), run(1, &variant("2"), &[2.0, 1.0, f64::NAN, f64::INFINITY])];
+        let runs = vec![
+            run(0, &variant("1"), &[4.0, 3.0, 2.0, 1.0]),
+            run(1, &variant("2"), &[2.0, 1.0, f64::NAN, f64::INFINITY]),
+        ];
         let figure = figure(runs);
         let points = &figure.panels()[0].series[0].points;
         let heights: Vec<Option<f64>> = points.iter().map(|point| Some(point.y).filter(|y| y.is_finite())).collect();
@@ -327,7 +351,9 @@ mod tests {
     fn long_curves_are_smoothed_and_thinned() {
         let values: Vec<f64> = (0..10_000).map(|i| 2.0 + f64::from(i % 2)).collect();
         let figure = figure(vec![run(0, &[], &values)]);
-        let [faint, line] = &figure.panels()[0].series[..] else { panic!("{figure:?}") };
+        let [faint, line] = &figure.panels()[0].series[..] else {
+            panic!("{figure:?}")
+        };
         assert_eq!((faint.form, line.form), (SeriesForm::Faint, SeriesForm::Line));
         assert!(line.points.len() <= PANEL_POINTS + 4 && faint.points.len() <= PANEL_POINTS + 4);
         let last = line.points.last().unwrap();
@@ -351,7 +377,11 @@ mod tests {
         let entries = super::super::super::legend::entries(&figure);
         let entries: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
         assert_eq!(entries, ["lr=0.001", "lr=0.01", "lr=0.1"]);
-        assert!(figure.caption.contains("each of 9 combinations, coloured by lr."), "{}", figure.caption);
+        assert!(
+            figure.caption.contains("each of 9 combinations, coloured by lr."),
+            "{}",
+            figure.caption
+        );
     }
 
     #[test]

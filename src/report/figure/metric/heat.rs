@@ -4,7 +4,8 @@ use super::super::HeatMap;
 use super::super::heat_map::{HeatAxis, HeatScale};
 use super::values::MetricValues;
 
-pub(super) const CAPTION: &str = "Means over the seeds; one scale for all panels, dark for low and light for high values. Deviations are among the numbers.";
+pub(super) const CAPTION: &str =
+    "Means over the seeds; one scale for all panels, dark for low and light for high values. Deviations are among the numbers.";
 
 /// A map for each combination of the other axes.
 pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Vec<HeatMap> {
@@ -19,7 +20,9 @@ pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Ve
         let mut cells = vec![vec![None; column_axis.values.len()]; row_axis.values.len()];
         for combination in own {
             let at = |axis: usize| combination.at.get(axis).copied().flatten();
-            let (Some(row), Some(column)) = (at(rows), at(columns)) else { continue };
+            let (Some(row), Some(column)) = (at(rows), at(columns)) else {
+                continue;
+            };
             if let Some(cell) = cells.get_mut(row).and_then(|row| row.get_mut(column)) {
                 *cell = values.point(0.0, combination);
             }
@@ -27,7 +30,11 @@ pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Ve
         (title, cells)
     });
     let made: Vec<_> = made.collect();
-    let means: Vec<f64> = made.iter().flat_map(|(_, cells)| cells.iter().flatten().flatten()).map(|point| point.y).collect();
+    let means: Vec<f64> = made
+        .iter()
+        .flat_map(|(_, cells)| cells.iter().flatten().flatten())
+        .map(|point| point.y)
+        .collect();
     let scale = HeatScale::over(means.iter().copied(), values.metric.is_log(means.iter().copied()));
     let map = |(title, cells)| HeatMap {
         title,
@@ -45,7 +52,6 @@ mod tests {
     use super::super::super::Drawings;
     use super::super::values::tests::{score, scores};
     use super::super::{FigureMetric, MetricFigures, figures};
-    use super::*;
 
     #[test]
     fn a_sweep_over_three_axes_has_a_map_for_each_value_of_the_third() {
@@ -69,7 +75,10 @@ mod tests {
         };
         let titles: Vec<&str> = maps.iter().map(|map| map.title.as_str()).collect();
         assert_eq!(titles, ["width=1", "width=16", "width=64"]);
-        assert_eq!((maps[0].rows.title.as_str(), maps[0].columns.values.join(" ")), ("depth", "0.001 0.01 0.1".to_owned()));
+        assert_eq!(
+            (maps[0].rows.title.as_str(), maps[0].columns.values.join(" ")),
+            ("depth", "0.001 0.01 0.1".to_owned())
+        );
         assert_eq!((maps[0].scale.low, maps[0].scale.high), (0.0, 0.4));
         let last = maps[2].cells[2][0].as_ref().unwrap();
         assert!(last.y.is_nan() && last.nodes.len() == 3);

@@ -5,7 +5,8 @@ use super::super::{Divergence, FigurePoint, Panel, Series, SeriesForm, SeriesSty
 use super::values::{Combination, MetricValues};
 
 pub(super) const CAPTION: &str = "Means over the seeds, with a band of one standard deviation.";
-pub(super) const DOTS_CAPTION: &str = "A point for each combination, over each axis of numbers: means over the seeds, with a line of one standard deviation.";
+pub(super) const DOTS_CAPTION: &str =
+    "A point for each combination, over each axis of numbers: means over the seeds, with a line of one standard deviation.";
 
 /// A line for each combination of the axes that are neither `x` nor `panels`.
 pub(super) fn panels(values: &MetricValues<'_>, x: usize, panels: Option<usize>) -> Vec<Panel> {
@@ -17,7 +18,9 @@ pub(super) fn panels(values: &MetricValues<'_>, x: usize, panels: Option<usize>)
             let own = own.iter().copied().filter(|combination| on(combination, &line_axes) == *name);
             let label = own.clone().next().map(|combination| values.label(&combination.at, &line_axes));
             Series {
-                name: label.filter(|label| !label.is_empty()).unwrap_or_else(|| values.metric.title.clone()),
+                name: label
+                    .filter(|label| !label.is_empty())
+                    .unwrap_or_else(|| values.metric.title.clone()),
                 entry: None,
                 style: SeriesStyle::Colour(i),
                 form: SeriesForm::Marked,
@@ -53,7 +56,10 @@ fn on(combination: &Combination, axes: &[usize]) -> Vec<Option<usize>> {
 
 /// `depth=2`
 fn panel_title(values: &MetricValues<'_>, panels: &[usize], at: &[Option<usize>]) -> String {
-    let parts = panels.iter().zip(at).filter_map(|(axis, value)| Some(values.axes.get(*axis)?.label((*value)?)));
+    let parts = panels
+        .iter()
+        .zip(at)
+        .filter_map(|(axis, value)| Some(values.axes.get(*axis)?.label((*value)?)));
     parts.collect::<Vec<_>>().join(", ")
 }
 
@@ -72,10 +78,16 @@ fn points<'a>(values: &MetricValues<'_>, x: usize, combinations: impl Iterator<I
 
 /// The panels with one y axis for all. What diverged is marked at the end of the axis that is worse.
 fn with_axes(values: &MetricValues<'_>, mut made: Vec<(String, usize, Vec<Series>)>) -> Vec<Panel> {
-    let points = made.iter().flat_map(|(_, _, series)| series.iter().flat_map(|series| &series.points));
+    let points = made
+        .iter()
+        .flat_map(|(_, _, series)| series.iter().flat_map(|series| &series.points));
     let ends = points.flat_map(|point| [Some(point.y), point.ends().map(|[low, _]| low), point.ends().map(|[_, high]| high)]);
     let y = values.metric.axis(&sorted_unique(ends.flatten().filter(|end| end.is_finite())));
-    let worse = if values.metric.higher_is_better == Some(true) { y.low } else { y.high };
+    let worse = if values.metric.higher_is_better == Some(true) {
+        y.low
+    } else {
+        y.high
+    };
     for (_, _, series) in &mut made {
         for point in series.iter_mut().flat_map(|series| &mut series.points) {
             point.diverged = point.diverged.map(|diverged| Divergence { at: worse, ..diverged });
@@ -98,7 +110,6 @@ mod tests {
     use super::super::super::axis::Scale;
     use super::super::values::tests::{score, scores};
     use super::super::{FigureMetric, MetricFigures, figures};
-    use super::*;
     use crate::figure::Figure;
 
     /// Three learning rates, two optimizers, two seeds; one seed diverged at the greatest rate.
@@ -108,7 +119,11 @@ mod tests {
             for optimizer in ["adam", "sgd"] {
                 for seed in ["1", "2"] {
                     let rate: f64 = lr.parse().unwrap();
-                    let value = if lr == "0.1" && optimizer == "sgd" && seed == "2" { f64::NAN } else { 0.5 + rate };
+                    let value = if lr == "0.1" && optimizer == "sgd" && seed == "2" {
+                        f64::NAN
+                    } else {
+                        0.5 + rate
+                    };
                     let variant = [("lr", lr), ("optimizer", optimizer), ("seed", seed)];
                     all.push(score(all.len(), "fit", &variant, &[("accuracy", value)]));
                 }
@@ -133,7 +148,10 @@ mod tests {
         assert_eq!((figure.part, figure.name.as_str()), ("metrics", "metric-accuracy"));
         let [panel] = figure.panels() else { panic!("{figure:?}") };
         let names: Vec<&str> = panel.series.iter().map(|series| series.name.as_str()).collect();
-        assert_eq!((names, panel.x.scale, panel.y.title.as_str()), (vec!["optimizer=adam", "optimizer=sgd"], Scale::Log, "accuracy, %"));
+        assert_eq!(
+            (names, panel.x.scale, panel.y.title.as_str()),
+            (vec!["optimizer=adam", "optimizer=sgd"], Scale::Log, "accuracy, %")
+        );
         let labels: Vec<String> = panel.x.ticks().into_iter().map(|tick| tick.label).collect();
         assert_eq!(labels, ["0.001", "0.01", "0.1"]);
         assert_eq!(panel.series[0].points.len(), 3);

@@ -54,7 +54,11 @@ pub struct FigureMetric {
 impl FigureMetric {
     /// The title of its axis.
     fn axis_title(&self) -> String {
-        if self.percent { format!("{}, %", self.title) } else { self.title.clone() }
+        if self.percent {
+            format!("{}, %", self.title)
+        } else {
+            self.title.clone()
+        }
     }
 
     fn unit(&self) -> &'static str {
@@ -79,8 +83,12 @@ impl FigureMetric {
 impl MetricFigures {
     /// The first metrics of the programs, over all axes. What `eval` and `measure` write has figures of its own.
     pub fn of_programs(scores: &Scores) -> Self {
-        let has_own_figures = |map: &&kinds::metrics::MetricMap| map.get(names::AVERAGE_STEPS).is_none();
-        let maps = scores.scores.iter().filter_map(|score| score.metrics.as_ref()).filter(has_own_figures);
+        let has_own_figures = |map: &&kinds::metrics::MetricMap| map.get(names::AVERAGE_FULL_STEPS).is_none();
+        let maps = scores
+            .scores
+            .iter()
+            .filter_map(|score| score.metrics.as_ref())
+            .filter(has_own_figures);
         let mut found: Vec<String> = Vec::new();
         for map in maps {
             for (name, _) in map.numbers() {
@@ -115,7 +123,11 @@ fn is_log(name: &str, values: impl Iterator<Item = f64>) -> bool {
 /// The axis of values of this name.
 fn axis_of(name: &str, title: &str, values: &[f64]) -> Axis {
     let all = || values.iter().copied();
-    if is_log(name, all()) { Axis::log(title, all()) } else { Axis::around(title, all()) }
+    if is_log(name, all()) {
+        Axis::log(title, all())
+    } else {
+        Axis::around(title, all())
+    }
 }
 
 /// The mean of `numbers`, by node, as a point. If one of them is no finite number, there is no mean.
@@ -206,7 +218,13 @@ mod tests {
         let given = ["test.f1", "test/f1", "test_f1", "TEST.F1", "a b"].map(|name| names.unique("metric-", name));
         assert_eq!(
             given,
-            ["metric-test.f1", "metric-test_f1", "metric-test_f1-2", "metric-TEST.F1-2", "metric-a_b"]
+            [
+                "metric-test.f1",
+                "metric-test_f1",
+                "metric-test_f1-2",
+                "metric-TEST.F1-2",
+                "metric-a_b"
+            ]
         );
     }
 

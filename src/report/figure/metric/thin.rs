@@ -13,7 +13,13 @@ pub(super) fn thinned(values: &[f64], most: usize) -> Vec<usize> {
         let least = finite().min_by(|(_, a), (_, b)| a.total_cmp(b));
         let greatest = finite().max_by(|(_, a), (_, b)| a.total_cmp(b));
         let others = stretched.iter().enumerate().filter(|(_, value)| !value.is_finite());
-        kept.extend(least.into_iter().chain(greatest).chain(others).map(|(place, _)| i * stretch + place));
+        kept.extend(
+            least
+                .into_iter()
+                .chain(greatest)
+                .chain(others)
+                .map(|(place, _)| i * stretch + place),
+        );
     }
     kept.sort_unstable();
     kept.dedup();

@@ -39,7 +39,11 @@ pub(super) fn coordinates(score: &Score, axes: &[String], has_iterations: bool) 
     let others = || place.variant.iter().filter(|(axis, _)| *axis != SEED);
     let mut found: Coordinates = Vec::new();
     for wanted in axes {
-        found.extend(others().find(|(axis, _)| *axis == wanted).map(|(axis, value)| (axis.clone(), value.clone())));
+        found.extend(
+            others()
+                .find(|(axis, _)| *axis == wanted)
+                .map(|(axis, value)| (axis.clone(), value.clone())),
+        );
     }
     let rest = others().filter(|(axis, _)| !axes.contains(axis));
     found.extend(rest.map(|(axis, value)| (axis.clone(), value.clone())));
@@ -75,7 +79,9 @@ pub(super) fn axes_of(all: &[Coordinates]) -> (Vec<FigureAxis>, Vec<Vec<Option<u
     }
     let several = values.into_iter().filter(|(_, values)| values.len() > 1);
     let is_named = |name: &str| ![STAGE, DATA].contains(&name.trim_start_matches("axis."));
-    let axes: Vec<FigureAxis> = several.map(|(name, values)| FigureAxis::new(name, values, is_named(name))).collect();
+    let axes: Vec<FigureAxis> = several
+        .map(|(name, values)| FigureAxis::new(name, values, is_named(name)))
+        .collect();
     let place = |coordinates: &Coordinates| {
         let index = |axis: &FigureAxis| {
             let (_, value) = coordinates.iter().find(|(name, _)| *name == axis.name)?;
@@ -161,12 +167,15 @@ pub(super) mod tests {
     pub(in super::super) fn score(node: usize, stage: &str, variant: &[(&str, &str)], metrics: &[(&str, f64)]) -> Score {
         let mut map = MetricMap::default();
         for (name, value) in metrics {
-            map.insert(name, Some(*value));
+            map.insert(name, *value);
         }
         Score {
             place: StagePlace {
                 stage: stage.to_owned(),
-                variant: variant.iter().map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned())).collect(),
+                variant: variant
+                    .iter()
+                    .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
+                    .collect(),
                 iteration: lab::config::name_index(stage),
                 phase: stage.to_owned(),
                 node,
@@ -196,9 +205,19 @@ pub(super) mod tests {
 
     #[test]
     fn seeds_are_together_and_axes_in_their_order() {
-        let each = [("16", "a", "1", 0.5), ("16", "a", "2", 0.7), ("1", "a", "1", 0.2), ("1", "b", "1", 0.1)];
+        let each = [
+            ("16", "a", "1", 0.5),
+            ("16", "a", "2", 0.7),
+            ("1", "a", "1", 0.2),
+            ("1", "b", "1", 0.1),
+        ];
         let all = each.iter().enumerate().map(|(node, (width, name, seed, value))| {
-            score(node, "fit", &[("width", width), ("optimizer", name), ("seed", seed)], &[("accuracy", *value)])
+            score(
+                node,
+                "fit",
+                &[("width", width), ("optimizer", name), ("seed", seed)],
+                &[("accuracy", *value)],
+            )
         });
         let (metric, scores) = (metric(), scores(all.collect()));
         let values = MetricValues::of(&scores, &metric, &["width".to_owned()]);
@@ -214,7 +233,10 @@ pub(super) mod tests {
     #[test]
     fn iterations_and_stages_are_axes_too() {
         let all = [("fit[0]", 0.1), ("fit[1]", 0.2), ("probe", 0.3)];
-        let all = all.iter().enumerate().map(|(node, (stage, value))| score(node, stage, &[("stage", "x")], &[("accuracy", *value)]));
+        let all = all
+            .iter()
+            .enumerate()
+            .map(|(node, (stage, value))| score(node, stage, &[("stage", "x")], &[("accuracy", *value)]));
         let (metric, scores) = (metric(), scores(all.collect()));
         let values = MetricValues::of(&scores, &metric, &[]);
         let names: Vec<(&str, usize)> = values.axes.iter().map(|axis| (axis.name.as_str(), axis.values.len())).collect();
