@@ -33,13 +33,6 @@ impl ReportPart {
             Self::Figure(figure) => Cow::Owned(figure.numbers()),
         }
     }
-
-    pub(crate) fn html(&self) -> String {
-        match self {
-            Self::Table(table) => table.html(),
-            Self::Figure(figure) => figure.html(),
-        }
-    }
 }
 
 /// The data that the parts are made from. Fields that a report does not need are empty.

@@ -37,6 +37,8 @@ pub struct ExperimentReport {
     printed: Vec<PartName>,
     /// Whether the printed parts are those of `--table`.
     is_requested: bool,
+    /// The numbers of pictures and texts that a page would show, if none is written.
+    unseen: (usize, usize),
 }
 
 impl ExperimentReport {
@@ -50,7 +52,8 @@ impl ExperimentReport {
         let parts = ReportParts::make(request.named_parts().chain(default.iter().copied()), &data)?;
         let others = default.iter().filter(|name| !request.shows.contains(name));
         let results: Vec<PartName> = request.shows.iter().chain(others).copied().collect();
-        if parts.select(&results).is_empty() {
+        let pictures = gather::count_pictures(plan);
+        if parts.select(&results).is_empty() && pictures == (0, 0) {
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
         }
         if let Some(missing) = request.tables.iter().find(|name| !parts.has(**name)) {
@@ -66,6 +69,7 @@ impl ExperimentReport {
             results,
             printed,
             is_requested: !request.tables.is_empty(),
+            unseen: if request.page { (0, 0) } else { pictures },
         })
     }
 
@@ -133,11 +137,24 @@ impl ExperimentReport {
         }
         let missing = self.printed.iter().filter(|name| name.is_figure() && !is_present(**name));
         text += &list_of_names("nothing to show yet", missing);
+        if let Some(unseen) = note_on_pictures(self.unseen).filter(|_| !self.is_requested) {
+            text += &format!("\n{unseen}\n");
+        }
         if let Some(note) = self.data.scores.note() {
             text += &format!("\n{note}: {run_command}\n");
         }
         text
     }
+}
+
+/// `3 pictures and 1 text: --html FILE shows them`
+fn note_on_pictures(unseen: (usize, usize)) -> Option<String> {
+    let count = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
+    let counts: Vec<String> = [count(unseen.0, "picture"), count(unseen.1, "text")]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!counts.is_empty()).then(|| format!("{}: `--html FILE` shows them", counts.join(" and ")))
 }
 
 /// A line with the names, if there are any.
@@ -225,6 +242,20 @@ mod tests {
         };
         let error = report(&request).unwrap_err().to_string();
         assert_eq!(error, "no selected model is in the store");
+    }
+
+    #[test]
+    fn pictures_are_counted() {
+        let notes = [(0, 0), (1, 0), (3, 1), (0, 2)].map(|unseen| note_on_pictures(unseen).unwrap_or_default());
+        assert_eq!(
+            notes,
+            [
+                "",
+                "1 picture: `--html FILE` shows them",
+                "3 pictures and 1 text: `--html FILE` shows them",
+                "2 texts: `--html FILE` shows them"
+            ]
+        );
     }
 
     #[test]

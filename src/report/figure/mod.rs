@@ -28,6 +28,7 @@ pub use metric::{FigureMetric, MetricFigures};
 #[cfg(feature = "png")]
 pub use png::{PngError, png};
 
+pub(crate) use html::FigureView;
 pub(crate) use svg::SHAPES;
 
 pub use bar_chart::BarChart;
