@@ -305,7 +305,10 @@ fn rows(format: FileFormat, bytes: &[u8]) -> bool {
     let folder = folder();
     put(folder.path(), "x", bytes);
     let mut count = 0;
-    let layout = FileLayout { format, separator: None };
+    let layout = FileLayout {
+        format,
+        ..FileLayout::default()
+    };
     within(BOUND, || {
         let read = foreign::records(&folder.path().join("x"), layout, &mut |record, _| {
             let _ = foreign::chat(&record);

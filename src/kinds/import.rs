@@ -236,6 +236,7 @@ impl Import {
         let layout = FileLayout {
             format: self.format,
             separator: self.separator_byte(),
+            bare_numbers: false,
         };
         let mut rows = ImportedRows::create(self, &context.outputs.join("data"))?;
         for path in chosen {

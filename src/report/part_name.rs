@@ -36,13 +36,13 @@ pub enum PartName {
     /// Figure: training loss by optimizer step
     Training,
     /// Figures: each metric over the axes of the matrix
-    Metrics,
+    MetricFigures,
     /// Figure: metrics by step, as trainings wrote them
     Curves,
 }
 
 use PartName::{
-    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, Metrics, Results, Skips, Steps,
+    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Results, Skips, Steps,
     StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
 };
 
@@ -88,7 +88,7 @@ impl PartName {
         Steps,
         KeptSkips,
         Training,
-        Metrics,
+        MetricFigures,
         Curves,
     ];
 
@@ -110,7 +110,7 @@ impl PartName {
             Steps => "steps",
             KeptSkips => "kept-skips",
             Training => "training",
-            Metrics => "metrics",
+            MetricFigures => "metric-figures",
             Curves => "curves",
         }
     }
@@ -133,7 +133,7 @@ impl PartName {
             Steps => "Figure: number of answers by number of steps",
             KeptSkips => "Figure: kept skips, and the accuracy of answers with 1, 2 … fewer steps, by iteration",
             Training => "Figure: training loss by optimizer step",
-            Metrics => "Figures: each metric over the axes of the matrix",
+            MetricFigures => "Figures: each metric over the axes of the matrix",
             Curves => "Figure: metrics by step, as trainings wrote them",
         }
     }
@@ -150,7 +150,7 @@ impl PartName {
                 | Steps
                 | KeptSkips
                 | Training
-                | Metrics
+                | MetricFigures
                 | Curves
         )
     }
@@ -166,7 +166,7 @@ impl PartName {
             Skips | KeptSkips => "no selected `filter` has run",
             Data => "no selected stage has written a data set yet",
             Training => "no selected model is in the store",
-            Metrics => "no metric of a program is there for two values of an axis",
+            MetricFigures => "no metric of a program is there for two values of an axis",
             Curves => "no selected stage has written metrics by step (series)",
         }
     }

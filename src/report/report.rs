@@ -172,7 +172,11 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     let selection = &request.selection;
     let baseline = request.baseline_in(&plan.dag);
     let needs = request.needs(baseline.is_some());
-    let scores = gather::scores(plan, store, selection, needs.answers)?;
+    let details = gather::ScoreDetails {
+        answers: needs.answers,
+        series: needs.curves,
+    };
+    let scores = gather::scores(plan, store, selection, details)?;
     // The default baseline may not be among the selected stages.
     let baseline = baseline.filter(|baseline| request.baseline.is_some() || scores.has_baseline(baseline));
     let kept = if needs.kept {

@@ -11,7 +11,6 @@ use crate::gather;
 use crate::record_text::{param_lines, program_and_commit, time_and_user};
 use lab::config::known;
 use lab::plan::{Link, Node, NothingSelected, Plan, StageState};
-use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
 use lab::text::{duration, printable};
 
@@ -76,25 +75,17 @@ impl MeasuredNumber {
 
 /// All numbers that a stage has measured; none for a stage that is not in the store.
 fn measured_numbers(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<MeasuredNumber>, StoreError> {
-    let (node, entry) = (&plan.dag.graph[index], &plan.entries[index.index()]);
-    let port = node.kind.outputs.iter().find(|output| output.port == PortType::Metrics);
-    let Some(artifact) = port.and_then(|port| entry.outputs.get(port.name.as_ref())) else {
-        return Ok(Vec::new());
-    };
-    if entry.state != StageState::Hit {
-        return Ok(Vec::new());
-    }
     let mut numbers = Vec::new();
-    let sets = gather::metrics(&store.object(&artifact.digest))?;
-    for (data, metrics) in gather::data_sets(&plan.dag, node).iter().zip(&sets) {
+    for gather::MeasuredSet { data, metrics } in gather::measured(plan, store, index)? {
+        let Some(metrics) = metrics else { continue };
         let mut measured: Vec<MeasuredNumber> = metrics
             .flattened()
             .into_iter()
             .filter_map(|(metric, value)| match value {
-                MetricValue::Number(number) => Some(MeasuredNumber {
+                MetricValue::Number(_) | MetricValue::NotFinite(_) => Some(MeasuredNumber {
                     data: data.clone(),
                     metric,
-                    value: Value::Number(number.clone()),
+                    value: json!(value),
                 }),
                 _ => None,
             })
@@ -119,7 +110,13 @@ impl<'a> WalkBack<'a> {
             self.text.push('\n');
         }
         for MeasuredNumber { data, metric, value } in numbers {
-            self.text += &format!("{metric} = {value} on {}\n", printable(data));
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let on = if data.is_empty() {
+                String::new()
+            } else {
+                format!(" on {}", printable(data))
+            };
+            self.text += &format!("{} = {value}{on}\n", printable(metric));
         }
         // A stack instead of recursion: chains may be long.
         let mut open = vec![(index, 0, String::new())];

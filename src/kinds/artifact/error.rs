@@ -16,10 +16,27 @@ pub enum ArtifactError {
         path: PathBuf,
         cause: io::Error,
     },
-    #[error("{}: {cause}", path.display())]
-    Json { path: PathBuf, cause: serde_json::Error },
     #[error("the program wrote nothing to {}", path.display())]
     Missing { path: PathBuf },
+    #[error("no file of metrics was given")]
+    NoMetrics,
+    #[error("{file}: {problem}")]
+    Metrics { file: String, problem: MetricsProblem },
     #[error("{}: a model is a folder with `config.json`, weights and tokenizer", path.display())]
     NoModel { path: PathBuf },
+}
+
+/// Why a file gives no metrics; the message reads after the name of the file.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsProblem {
+    #[error("metrics are numbers, at any depth of a JSON object, and it has none: it has {0}")]
+    NoNumbers(String),
+    #[error("metrics are an object (`{{\"accuracy\": 0.81}}`), and this is another value")]
+    NoObject,
+    #[error("it has no series: rows with numbers, or a list of objects with a `step`")]
+    NoSeries,
+    #[error("it has {0} numbers, and metrics may have 100000; write what belongs to single cases as examples")]
+    TooMany(usize),
+    #[error("it has {0} MiB, and a file of metrics may have 1024")]
+    TooLarge(u64),
 }

@@ -5,7 +5,7 @@
 //! | data set | [`data_set`] | JSON Lines of [`learn::dataset::Row`] |
 //! | answers | [`answers`] | JSON Lines of [`learn::dataset::Answer`] |
 //! | model | [`model`] | a folder, as `learn` writes it; with a training curve, see [`curve`] |
-//! | metrics | [`metrics`] | a folder with `metrics.json` and the answers to each data set |
+//! | metrics | [`metrics`] | a folder with `metrics.json`, and the answers, examples and series behind them |
 //!
 //! A file has any content.
 
@@ -36,7 +36,7 @@ pub fn check_format(path: &Path, port: PortType) -> Result<(), ArtifactError> {
         PortType::Dataset => data_set::lines(path)?.try_for_each(|row| Ok(row.map(drop)?)),
         PortType::Answers => answers::lines(path)?.try_for_each(|answer| Ok(answer.map(drop)?)),
         PortType::Model if !model::is_model(path) => Err(ArtifactError::NoModel { path: path.to_owned() }),
-        PortType::Metrics => metrics::read(path).map(drop),
+        PortType::Metrics => metrics::check(path),
         PortType::Model | PortType::Figure | PortType::Text | PortType::File => Ok(()),
     }
 }

@@ -268,7 +268,13 @@ impl CommandStage {
         for (name, port) in &self.outputs {
             // What is not there, or another user's, is said below.
             let _ = outputs::open_to_user(&context.outputs.join(name));
-            let checked = artifact::check_format(&context.outputs.join(name), *port);
+            let path = context.outputs.join(name);
+            let completed = if *port == PortType::Metrics && path.exists() {
+                artifact::metrics::complete(&path)
+            } else {
+                Ok(())
+            };
+            let checked = completed.and_then(|()| artifact::check_format(&path, *port));
             checked.map_err(|error| failed(format!("output `{name}`: {error}") + &self.advice(&sandbox, &place.folder)))?;
         }
         Ok(())

@@ -77,7 +77,7 @@ fn field(cell: &Cell) -> Field {
         Cell::ListInternal(items) => Field::List(items.elements().iter().map(field).collect()),
         Cell::Group(row) => Field::Object(record(row).0),
         Cell::MapInternal(_) => Field::Other("a map"),
-        Cell::Bool(_) => Field::Other("true or false"),
+        Cell::Bool(truth) => Field::Truth(*truth),
         Cell::Bytes(_) => Field::Other("bytes that the file does not call a text"),
         Cell::Date(_) => Field::Other("a date"),
         Cell::TimeMillis(_) | Cell::TimeMicros(_) => Field::Other("a time of day"),

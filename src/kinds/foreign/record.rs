@@ -19,6 +19,7 @@ pub enum Field {
     Nothing,
     Text(String),
     Number(ExactNumber),
+    Truth(bool),
     List(Vec<Field>),
     Object(Vec<(String, Field)>),
     /// A list or an object in JSON that is not taken apart yet.
@@ -111,7 +112,7 @@ impl Field {
         let text = raw.get();
         Ok(match text.as_bytes().first() {
             Some(b'n') => Self::Nothing,
-            Some(b't' | b'f') => Self::Other("true or false"),
+            Some(first @ (b't' | b'f')) => Self::Truth(*first == b't'),
             Some(b'"') => Self::Text(serde_json::from_str(text)?),
             Some(b'[' | b'{') => Self::Packed(raw),
             _ => ExactNumber::parse(text).map_or(Self::Other("no number"), Self::Number),
@@ -176,6 +177,7 @@ impl Field {
             Self::Nothing => "null",
             Self::Text(_) => "a text",
             Self::Number(_) => "a number",
+            Self::Truth(_) => "true or false",
             Self::List(_) => "a list",
             Self::Packed(raw) if raw.get().starts_with('[') => "a list",
             Self::Object(_) | Self::Packed(_) => "an object",

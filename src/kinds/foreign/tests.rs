@@ -28,6 +28,7 @@ fn shown(field: &Field) -> String {
     match field {
         Field::Text(text) => format!("{text:?}"),
         Field::Number(number) => number.as_str().to_owned(),
+        Field::Truth(_) => "(true or false)".to_owned(),
         Field::Nothing => "-".to_owned(),
         Field::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
         Field::Object(fields) => format!("{{{}}}", all_shown(fields)),
@@ -253,7 +254,7 @@ fn what_is_no_data_set_is_named_as_what_it_is() {
     // Whatever format is given.
     let layout = FileLayout {
         format: FileFormat::Csv,
-        separator: None,
+        ..FileLayout::default()
     };
     assert!(read_as(layout, b"version https://git-lfs.github.com/spec/v1\n").contains("Git LFS"));
     assert!(!read(b"BZh9,b\n1,2\n").contains("bzip2"));
@@ -482,6 +483,7 @@ fn rows_of(bytes: &[u8]) -> Option<Vec<Vec<String>>> {
     let layout = FileLayout {
         format: FileFormat::Csv,
         separator: Some(b','),
+        bare_numbers: false,
     };
     let mut rows = Vec::new();
     let read = records(&path, layout, &mut |record, _| {
@@ -542,4 +544,48 @@ proptest! {
         let read = rows_of(&writer.into_inner().unwrap()).unwrap();
         prop_assert_eq!(&read[1..], &rows[..]);
     }
+}
+
+fn shape_of(bytes: &[u8]) -> Option<FileShape> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    std::fs::write(&path, bytes).unwrap();
+    file_shape(&path).ok()
+}
+
+#[test]
+fn a_file_is_one_value_or_has_records() {
+    for document in [
+        "{\"a\": 1}\n",
+        "{\n\"a\": NaN\n}",
+        "[1, 2]",
+        "[{\"step\": 1}]",
+        " 0.93\n",
+        "-inf",
+        "\u{feff}{\"a\": [\n]}",
+        "",
+        "{\"a\": \n",
+    ] {
+        assert_eq!(shape_of(document.as_bytes()), Some(FileShape::Document), "{document}");
+    }
+    for lines in ["{\"a\": 1}\n{\"a\": NaN}\n", "\n{}\n\n{}", "{\"a\": NaN}\n{"] {
+        assert_eq!(shape_of(lines.as_bytes()), Some(FileShape::Records(FileFormat::Jsonl)), "{lines}");
+    }
+    for table in ["step,loss\n1,0.5\n", "0.5 0.6\n"] {
+        assert_eq!(shape_of(table.as_bytes()), Some(FileShape::Records(FileFormat::Csv)), "{table}");
+    }
+    assert_eq!(shape_of(b"PK\x03\x04"), None);
+    assert_eq!(shape_of(b"{\0\"\0a\0\"\0:\0"), None, "UTF-16");
+}
+
+#[test]
+fn bare_numbers_are_read_where_they_may_stand() {
+    let layout = FileLayout {
+        bare_numbers: true,
+        ..FileLayout::default()
+    };
+    let lines = b"{\"a\": NaN, \"b\": true}\n{\"a\": -Infinity}\n";
+    assert_eq!(read_as(layout, lines), "1: a=\"NaN\" b=(true or false)\n2: a=\"-Infinity\"");
+    assert!(read(lines).contains("not valid JSON"));
+    assert_eq!(read_as(layout, b"a,b\nNaN,1\n"), "2: a=\"NaN\" b=\"1\"", "CSV is text already");
 }

@@ -99,6 +99,15 @@ impl FromIterator<(String, MetricValue)> for MetricMap {
     }
 }
 
+impl IntoIterator for MetricMap {
+    type Item = (String, MetricValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
 impl<const N: usize> From<[(&str, MetricValue); N]> for MetricMap {
     fn from(metrics: [(&str, MetricValue); N]) -> Self {
         let mut map = Self::default();

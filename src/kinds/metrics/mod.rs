@@ -4,6 +4,7 @@ mod map;
 pub mod names;
 mod numbers;
 mod reading;
+mod select;
 mod value;
 
 use std::collections::BTreeMap;

@@ -8,11 +8,17 @@ impl MetricMap {
     /// All numbers, NaN and infinities among them, by full dotted names in the order of the file; items of a list have their index: `a.0.b`.
     /// A name that another number has already gets a number: `a.b#2`.
     pub fn numbers(&self) -> Vec<(String, f64)> {
+        let numbers = self.named_numbers().into_iter();
+        numbers.filter_map(|(name, value)| Some((name, value.as_number()?))).collect()
+    }
+
+    /// [`MetricMap::numbers`] as they are written, with all digits.
+    pub fn named_numbers(&self) -> Vec<(String, &MetricValue)> {
         let mut found = Vec::new();
         let mut known = BTreeSet::new();
         self.each_leaf("", &mut |name, value| {
-            if let Some(number) = value.as_number() {
-                found.push((told_apart(name, &mut known), number));
+            if value.as_number().is_some() {
+                found.push((told_apart(name, &mut known), value));
             }
         });
         found
@@ -28,7 +34,7 @@ impl MetricMap {
     }
 
     /// Calls `take` with every value that is neither map nor list, and with its full name after `before`.
-    pub(crate) fn each_leaf(&self, before: &str, take: &mut dyn FnMut(String, &MetricValue)) {
+    pub(crate) fn each_leaf<'a>(&'a self, before: &str, take: &mut dyn FnMut(String, &'a MetricValue)) {
         for (name, value) in self.iter() {
             value.each_leaf(format!("{before}{name}"), take);
         }
@@ -45,7 +51,7 @@ impl MetricMap {
 }
 
 impl MetricValue {
-    fn each_leaf(&self, name: String, take: &mut dyn FnMut(String, &Self)) {
+    fn each_leaf<'a>(&'a self, name: String, take: &mut dyn FnMut(String, &'a Self)) {
         match self {
             Self::Map(map) => map.each_leaf(&format!("{name}."), take),
             Self::List(maps) => {

@@ -89,7 +89,8 @@ impl MetricValue {
         }
     }
 
-    fn of_list(values: Vec<Self>) -> Self {
+    /// A list, whose items may all be maps.
+    pub(crate) fn of_list(values: Vec<Self>) -> Self {
         if !values.iter().all(|value| matches!(value, Self::Map(_))) {
             return Self::Values(values);
         }

@@ -99,6 +99,12 @@ pub trait Stage {
         Ok(())
     }
 
+    /// Which metrics of the output `port` a report shows, as patterns over dotted names; all where there are none.
+    fn selected_metrics(&self, port: &str) -> &[String] {
+        let _ = port;
+        &[]
+    }
+
     /// Whether more than one thread helps.
     fn threaded(&self) -> bool {
         self.numerics().is_some()

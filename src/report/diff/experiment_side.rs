@@ -18,7 +18,7 @@ impl DiffSide {
     /// When the store is damaged.
     pub fn of_experiment(name: &str, plan: &Plan, store: &Store, selection: &Selection) -> Result<Self, StoreError> {
         let mut side = Self::empty(name);
-        let scores = gather::scores(plan, store, selection, false)?;
+        let scores = gather::scores(plan, store, selection, gather::ScoreDetails::default())?;
         for (index, node, entry) in plan.stages() {
             let facts = facts_of_node(plan, index, node, entry, &scores);
             let members = node.members.iter().filter(|member| selection.fits(member));

@@ -56,7 +56,7 @@ pub(super) fn add_value(facts: &mut StageFacts, kind: FactKind, name: &str, valu
 pub(super) fn add_metrics(facts: &mut StageFacts, data: &str, metrics: &MetricMap) {
     let values = metrics.iter().map(|(name, value)| (name, json!(value)));
     for (name, value) in values.filter(|(_, value)| !value.is_array()) {
-        add_value(facts, FactKind::Metric, &format!("{data} {name}"), &value);
+        add_value(facts, FactKind::Metric, format!("{data} {name}").trim_start(), &value);
     }
 }
 

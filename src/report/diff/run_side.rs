@@ -6,6 +6,7 @@ use super::facts::{FactKind, StageFacts, add_digests, add_metrics, add_value};
 use super::side::DiffSide;
 use crate::error::LookupError;
 use crate::gather;
+use kinds::artifact::metrics::Metrics;
 use lab::event::StageName;
 use lab::plan::{NothingSelected, Selection};
 use lab::store::{Record, Store, StoreError};
@@ -55,13 +56,35 @@ fn facts_of_record(record: &Record, store: &Store) -> Result<StageFacts, StoreEr
     }
     for (port, artifact) in &record.outputs {
         add_digests(&mut facts, FactKind::Output, port, &[Some(artifact.digest)]);
-        if artifact.folder && fingerprint.kind == "eval" && store.has(artifact)? {
+    }
+    add_scores(&mut facts, record, store)?;
+    Ok(facts)
+}
+
+/// Adds the metrics of an evaluation, or of a program.
+fn add_scores(facts: &mut StageFacts, record: &Record, store: &Store) -> Result<(), StoreError> {
+    let kind = record.fingerprint.kind.as_str();
+    let mut of_program = Vec::new();
+    for (port, artifact) in &record.outputs {
+        if !artifact.folder || !["eval", "command"].contains(&kind) || !store.has(artifact)? {
+            continue;
+        }
+        let found = gather::read_metrics(&store.object(&artifact.digest));
+        match (kind, found) {
             // The record does not have the names of the data sets, only their order.
-            let sets = gather::metrics(&store.object(&artifact.digest))?;
-            for (index, metrics) in sets.iter().enumerate() {
-                add_metrics(&mut facts, &format!("data[{index}]"), metrics);
+            ("eval", sets) => {
+                for (index, metrics) in sets?.into_sets().iter().enumerate() {
+                    add_metrics(facts, &format!("data[{index}]"), metrics);
+                }
             }
+            // The record does not have the types of the outputs: what reads as metrics is such.
+            (_, Ok(Metrics::Any(metrics))) => of_program.push((port, metrics)),
+            _ => {}
         }
     }
-    Ok(facts)
+    for (port, metrics) in &of_program {
+        let data = if of_program.len() > 1 { port.as_str() } else { "" };
+        add_metrics(facts, data, metrics);
+    }
+    Ok(())
 }

@@ -39,7 +39,7 @@ use axis::Axis;
 /// Several drawings that show one thing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// The part of the report that has it: `accuracy-by-iteration`, `metrics`.
+    /// The part of the report that has it: `accuracy-by-iteration`, `metric-figures`.
     pub part: &'static str,
     /// For files; no other figure has it: `accuracy-by-iteration`, `metric-test.f1`.
     pub name: String,

@@ -12,7 +12,7 @@ mod scores;
 mod stages;
 
 pub use pictures::count_pictures;
-pub use scores::{data_sets, metrics, scores};
+pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 
 use crate::figure::LossCurve;
@@ -146,21 +146,81 @@ impl<'a> Gatherer<'a> {
     }
 
     fn samples(&self) -> Result<PageSamples, StoreError> {
-        let mut sets: Vec<(usize, String, PathBuf)> = Vec::new();
-        for (index, node, folder) in self.outputs(PortType::Metrics) {
-            let names = data_sets(&self.plan.dag, node).into_iter().enumerate();
-            sets.extend(names.map(|(place, name)| (index.index(), name, artifact::metrics::answers_path(&folder, place))));
-        }
-        for (index, node, path) in self.outputs(PortType::Answers) {
-            let name = data_sets(&self.plan.dag, node).join(", ");
-            sets.push((index.index(), name, path));
-        }
+        let sets = self.sample_sets()?;
         let mut chooser = SampleChooser::new(sets.len());
-        for (stage, data, path) in sets {
-            let mut candidates = chooser.candidates();
-            answers::read_judged(&path, |answer, outcome| candidates.add(answer, outcome))?;
-            chooser.choose(candidates, stage, &data);
+        for SampleSet { stage, data, source } in sets {
+            match source {
+                SampleSource::Answers(path) => {
+                    let mut candidates = chooser.candidates();
+                    answers::read_judged(&path, |answer, outcome| candidates.add(answer, outcome))?;
+                    chooser.choose(candidates, stage, &data);
+                }
+                SampleSource::Examples(folder, place) => {
+                    let mut candidates = chooser.example_candidates();
+                    artifact::metrics::each_example(&folder, place, &mut |example| candidates.add(example))
+                        .map_err(|error| scores::damaged(&folder, &error))?;
+                    chooser.choose_examples(candidates, stage, &data);
+                }
+            }
         }
         Ok(chooser.samples())
     }
+
+    /// The answers and the examples in the store.
+    fn sample_sets(&self) -> Result<Vec<SampleSet>, StoreError> {
+        let mut sets = Vec::new();
+        for (index, node, entry) in self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
+            for output in scores::metrics_outputs(node) {
+                let Some(folder) = self.path(entry, &output.name) else { continue };
+                let source = |place| match scores::is_program(node) {
+                    true => SampleSource::Examples(folder.clone(), place),
+                    false => SampleSource::Answers(artifact::metrics::answers_path(&folder, place)),
+                };
+                let names = if scores::is_program(node) {
+                    scores::program_names(node, output, &folder)?
+                } else {
+                    data_sets(&self.plan.dag, node)
+                };
+                let found = names.into_iter().enumerate().map(|(place, data)| SampleSet {
+                    stage: index.index(),
+                    data,
+                    source: source(place),
+                });
+                sets.extend(found.filter(SampleSet::is_there));
+            }
+        }
+        for (index, node, path) in self.outputs(PortType::Answers) {
+            sets.push(SampleSet {
+                stage: index.index(),
+                data: data_sets(&self.plan.dag, node).join(", "),
+                source: SampleSource::Answers(path),
+            });
+        }
+        Ok(sets)
+    }
+}
+
+/// What was answered, or measured, in one stage on one data set.
+struct SampleSet {
+    /// The stage's number.
+    stage: usize,
+    data: String,
+    source: SampleSource,
+}
+
+impl SampleSet {
+    /// Whether there are samples: a program need not write examples.
+    fn is_there(&self) -> bool {
+        match &self.source {
+            SampleSource::Answers(_) => true,
+            SampleSource::Examples(folder, place) => artifact::metrics::has_examples(folder, *place),
+        }
+    }
+}
+
+enum SampleSource {
+    /// A file of answers.
+    Answers(PathBuf),
+    /// The artifact of a program's metrics, and the place of a data set in it.
+    Examples(PathBuf, usize),
 }

@@ -1,9 +1,10 @@
-//! Chooses the answers on the page: a limited number of each kind.
+//! Chooses the answers and the examples on the page: a limited number of each kind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use crate::page::{PageSamples, SampleAnswer, SampleProblem};
+use crate::page::{PageSamples, SampleAnswer, SampleExample, SampleProblem};
+use kinds::artifact::metrics::Example;
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
 use learn::dataset::{Answer, Row};
@@ -56,21 +57,38 @@ impl SampleChooser {
         }
     }
 
+    pub fn example_candidates(&self) -> ExampleCandidates {
+        ExampleCandidates {
+            most: self.each,
+            kinds: BTreeMap::new(),
+            count: 0,
+        }
+    }
+
     /// Takes the first answers of each kind in turn, so that the stages mostly have the same problems.
     pub fn choose(&mut self, candidates: SampleCandidates, stage: usize, data: &str) {
         self.samples.of += candidates.count;
-        let mut kinds: Vec<_> = candidates.kinds.into_values().map(Vec::into_iter).collect();
-        let mut chosen = Vec::new();
-        while chosen.len() < self.each {
-            let before = chosen.len();
-            chosen.extend(kinds.iter_mut().filter_map(Iterator::next));
-            if chosen.len() == before {
-                break;
-            }
-        }
-        chosen.truncate(self.each);
-        for (answer, outcome) in chosen {
+        for (answer, outcome) in in_turn(candidates.kinds.into_values(), self.each) {
             self.take(answer, outcome, stage, data);
+        }
+    }
+
+    /// Takes the first examples of each kind in turn.
+    pub fn choose_examples(&mut self, candidates: ExampleCandidates, stage: usize, data: &str) {
+        self.samples.of += candidates.count;
+        for example in in_turn(candidates.kinds.into_values(), self.each) {
+            let fields: Vec<(String, String)> = example.fields.into_iter().map(|(name, value)| (name, field_text(value))).collect();
+            let length: usize = fields.iter().map(|(name, text)| name.len() + text.len()).sum();
+            let Some(room) = self.room.checked_sub(example.id.len() + length) else {
+                continue;
+            };
+            self.room = room;
+            self.samples.examples.push(SampleExample {
+                id: example.id,
+                stage,
+                data: data.to_owned(),
+                fields,
+            });
         }
     }
 
@@ -105,6 +123,51 @@ impl SampleChooser {
 
     pub fn samples(self) -> PageSamples {
         self.samples
+    }
+}
+
+/// Takes the first of each kind in turn, `most` together.
+fn in_turn<T>(kinds: impl Iterator<Item = Vec<T>>, most: usize) -> Vec<T> {
+    let mut kinds: Vec<_> = kinds.map(Vec::into_iter).collect();
+    let mut chosen = Vec::new();
+    while chosen.len() < most {
+        let before = chosen.len();
+        chosen.extend(kinds.iter_mut().filter_map(Iterator::next));
+        if chosen.len() == before {
+            break;
+        }
+    }
+    chosen.truncate(most);
+    chosen
+}
+
+/// The examples of one stage and data set that may be chosen, by their first number that is 1 or 0: the verdict, if there is one.
+pub(super) struct ExampleCandidates {
+    most: usize,
+    kinds: BTreeMap<Option<bool>, Vec<Example>>,
+    count: u64,
+}
+
+impl ExampleCandidates {
+    pub fn add(&mut self, example: Example) {
+        self.count += 1;
+        let verdict = example.numbers.iter().find_map(|(_, number)| match *number {
+            0.0 => Some(false),
+            1.0 => Some(true),
+            _ => None,
+        });
+        let alike = self.kinds.entry(verdict).or_default();
+        if alike.len() < self.most {
+            alike.push(example);
+        }
+    }
+}
+
+/// A text as it is, and another value as JSON.
+fn field_text(value: serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 
@@ -177,6 +240,30 @@ mod tests {
         assert_eq!((samples.answers.len(), samples.of), (20, 2000));
         assert_eq!(samples.answers.iter().filter(|sample| !sample.right).count(), 6);
         assert_eq!(samples.problems.len(), 10, "both stages show the same problems");
+    }
+
+    #[test]
+    fn examples_of_every_verdict_are_there() {
+        let mut chooser = SampleChooser::new(MAX_ANSWERS / 10);
+        let mut candidates = chooser.example_candidates();
+        for id in 0..1000 {
+            let fields = serde_json::json!({"right": id % 300 != 299, "text": "<b>", "tokens": [1, 2]});
+            candidates.add(Example {
+                id: id.to_string(),
+                numbers: vec![
+                    ("length".to_owned(), 7.0),
+                    ("right".to_owned(), f64::from(u8::from(id % 300 != 299))),
+                ],
+                fields: fields.as_object().unwrap().clone(),
+            });
+        }
+        chooser.choose_examples(candidates, 3, "");
+        let samples = chooser.samples();
+        assert_eq!((samples.examples.len(), samples.of), (10, 1000));
+        let right = |example: &&SampleExample| example.fields.contains(&("right".to_owned(), "true".to_owned()));
+        assert_eq!(samples.examples.iter().filter(right).count(), 7);
+        assert!(samples.examples[0].fields.contains(&("tokens".to_owned(), "[1,2]".to_owned())));
+        assert!(samples.examples[0].fields.contains(&("text".to_owned(), "<b>".to_owned())));
     }
 
     #[test]

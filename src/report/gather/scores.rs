@@ -1,51 +1,61 @@
 //! Reads the scores of the evaluations from plan and store.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::answers;
 use super::phase::Phases;
 use crate::scores::{JudgedAnswer, Score, Scores, StagePlace};
-use kinds::artifact;
+use kinds::artifact::metrics::{Example, Metrics, Series};
+use kinds::artifact::{self, ArtifactError};
 use kinds::metrics::MetricMap;
 use lab::config::name_index;
 use lab::event::StageName;
 use lab::plan::Selection;
 use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
-use lab::stage::PortType;
+use lab::stage::{Output, PortType};
 use lab::store::{Store, StoreError};
 use petgraph::graph::NodeIndex;
 
-/// The scores of all selected evaluations, in the order of the plan; with `with_answers` also the answers behind them.
+/// What scores have besides the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ScoreDetails {
+    /// The answers and the examples that the metrics were measured on.
+    pub answers: bool,
+    /// The metrics by step.
+    pub series: bool,
+}
+
+/// The scores of all selected stages that give metrics, in the order of the plan.
 ///
 /// # Errors
 /// When the store is damaged.
-pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: bool) -> Result<Scores, StoreError> {
+pub fn scores(plan: &Plan, store: &Store, selection: &Selection, details: ScoreDetails) -> Result<Scores, StoreError> {
     let phases = Phases::in_plan(plan);
     let mut scores = Vec::new();
     for (index, node, entry) in plan.stages() {
-        let Some(folder) = metrics_folder(node, entry, store) else {
-            continue;
-        };
-        let names = data_sets(&plan.dag, node);
-        let sets = folder.as_deref().map_or_else(|| Ok(Vec::new()), metrics)?;
-        let mut sets: Vec<Option<_>> = sets.into_iter().map(Some).collect();
-        sets.resize(names.len(), None);
-        let mut answered = Vec::new();
-        for (place, metrics) in sets.iter().enumerate() {
-            let folder = folder.as_deref().filter(|_| with_answers && metrics.is_some());
-            answered.push(folder.map_or_else(|| Ok(Vec::new().into()), |folder| judged_answers(folder, place))?);
+        let mut measured = Vec::new();
+        for output in metrics_outputs(node) {
+            let found = measured_at(plan, store, (node, entry), output)?;
+            for (place, set) in found.sets.into_iter().enumerate() {
+                let folder = found.folder.as_deref().filter(|_| set.metrics.is_some());
+                let behind = folder.map_or_else(
+                    || Ok(Behind::default()),
+                    |folder| Behind::read(folder, place, found.is_judged, details),
+                )?;
+                measured.push((set, behind));
+            }
         }
         for member in node.members.iter().filter(|member| selection.fits(member)) {
-            for ((name, metrics), answers) in names.iter().zip(&sets).zip(&answered) {
+            for (set, behind) in &measured {
                 scores.push(Score {
                     place: stage_place(&phases, index, member),
-                    data: name.clone(),
-                    metrics: metrics.clone(),
-                    answers: Rc::clone(answers),
-                    examples: Rc::default(),
-                    series: Rc::default(),
+                    data: set.data.clone(),
+                    metrics: set.metrics.clone(),
+                    answers: Rc::clone(&behind.answers),
+                    examples: Rc::clone(&behind.examples),
+                    series: Rc::clone(&behind.series),
                 });
             }
         }
@@ -54,6 +64,143 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, with_answers: b
         experiment: plan.dag.experiment.clone(),
         scores,
     })
+}
+
+/// What the metrics on one data set were measured on, and how they came to be.
+#[derive(Clone, Default)]
+struct Behind {
+    answers: Rc<[JudgedAnswer]>,
+    examples: Rc<[Example]>,
+    series: Rc<[Series]>,
+}
+
+impl Behind {
+    /// Reads it from an artifact, for the data set at this place; with `is_judged`, there are answers.
+    fn read(folder: &Path, place: usize, is_judged: bool, details: ScoreDetails) -> Result<Self, StoreError> {
+        let mut behind = Self::default();
+        if details.answers && is_judged {
+            behind.answers = judged_answers(folder, place)?;
+        }
+        if details.answers && !is_judged {
+            let mut examples = Vec::new();
+            // The fields are for people, and may take much memory.
+            let read = artifact::metrics::each_example(folder, place, &mut |example| {
+                examples.push(Example {
+                    fields: serde_json::Map::new(),
+                    ..example
+                });
+            });
+            read.map_err(|error| damaged(folder, &error))?;
+            behind.examples = examples.into();
+        }
+        if details.series && place == 0 {
+            behind.series = artifact::metrics::read_series(folder)
+                .map_err(|error| damaged(folder, &error))?
+                .into();
+        }
+        Ok(behind)
+    }
+}
+
+/// The metrics of a stage on one data set.
+pub struct MeasuredSet {
+    /// The name of the data set; that of the output for a program with several outputs of metrics, and else empty.
+    pub data: String,
+    /// `None` if they are not in the store.
+    pub metrics: Option<MetricMap>,
+}
+
+/// The metrics of a stage on each data set.
+///
+/// # Errors
+/// When they cannot be read: the store is damaged.
+pub fn measured(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<MeasuredSet>, StoreError> {
+    let (Some(node), Some(entry)) = (plan.dag.graph.node_weight(index), plan.entries.get(index.index())) else {
+        return Ok(Vec::new());
+    };
+    let mut all = Vec::new();
+    for output in metrics_outputs(node) {
+        all.extend(measured_at(plan, store, (node, entry), output)?.sets);
+    }
+    Ok(all)
+}
+
+/// What an output of metrics has.
+struct MeasuredOutput {
+    /// `None` if it is not in the store.
+    folder: Option<PathBuf>,
+    /// Whether it has the answers to each data set.
+    is_judged: bool,
+    sets: Vec<MeasuredSet>,
+}
+
+/// Whether the metrics are a user's program's, which has data sets that nobody else knows.
+pub(super) fn is_program(node: &Node) -> bool {
+    node.kind.free
+}
+
+pub(super) fn metrics_outputs(node: &Node) -> impl Iterator<Item = &Output> {
+    node.outputs.iter().filter(|output| output.port == PortType::Metrics)
+}
+
+/// The name of a program's output of metrics, if it has several.
+fn program_data(node: &Node, output: &Output) -> String {
+    if metrics_outputs(node).count() > 1 {
+        output.name.to_string()
+    } else {
+        String::new()
+    }
+}
+
+fn measured_at(plan: &Plan, store: &Store, (node, entry): (&Node, &PlanEntry), output: &Output) -> Result<MeasuredOutput, StoreError> {
+    let artifact = entry.outputs.get(output.name.as_ref()).filter(|_| entry.state == StageState::Hit);
+    let folder = artifact.map(|artifact| store.object(&artifact.digest));
+    let found = folder.as_deref().map(read_metrics).transpose()?;
+    let sets = if is_program(node) {
+        let data = program_data(node, output);
+        let patterns = node.stage.selected_metrics(&output.name);
+        program_sets(&data, found, patterns)
+    } else {
+        let mut metrics: Vec<Option<MetricMap>> = found.map_or_else(Vec::new, |found| found.into_sets().into_iter().map(Some).collect());
+        let names = data_sets(&plan.dag, node);
+        metrics.resize(names.len(), None);
+        let named = names.into_iter().zip(metrics);
+        named.map(|(data, metrics)| MeasuredSet { data, metrics }).collect()
+    };
+    Ok(MeasuredOutput {
+        folder,
+        is_judged: !is_program(node),
+        sets,
+    })
+}
+
+/// The metrics of a program: as one, or on each of the data sets that it has numbered.
+fn program_sets(data: &str, found: Option<Metrics>, patterns: &[String]) -> Vec<MeasuredSet> {
+    let set = |data: String, metrics: Option<MetricMap>| MeasuredSet {
+        data,
+        metrics: metrics.map(|metrics| if patterns.is_empty() { metrics } else { metrics.selected(patterns) }),
+    };
+    let sets = found.map_or_else(Vec::new, Metrics::into_sets);
+    if sets.len() < 2 {
+        return vec![set(data.to_owned(), sets.into_iter().next())];
+    }
+    let numbered = |(place, metrics)| set(numbered_name(data, place), Some(metrics));
+    sets.into_iter().enumerate().map(numbered).collect()
+}
+
+/// The names of the data sets that a program's metrics are about.
+pub(super) fn program_names(node: &Node, output: &Output, folder: &Path) -> Result<Vec<String>, StoreError> {
+    let sets = program_sets(&program_data(node, output), Some(read_metrics(folder)?), &[]);
+    Ok(sets.into_iter().map(|set| set.data).collect())
+}
+
+/// The name of one of a program's data sets: `1`, or `scores.1` where the program has several outputs of metrics.
+fn numbered_name(data: &str, place: usize) -> String {
+    if data.is_empty() {
+        place.to_string()
+    } else {
+        format!("{data}.{place}")
+    }
 }
 
 /// The stage of one variant with its phase.
@@ -66,17 +213,6 @@ pub(super) fn stage_place(phases: &Phases, index: NodeIndex, member: &StageName)
         phase: phases.phase_name(index, &member.name, iteration),
         node: index.index(),
     }
-}
-
-/// The folder of a stage's metrics. `None` if the kind has no metrics, `Some(None)` if they are not in the store.
-#[expect(
-    clippy::option_option,
-    reason = "a stage without metrics differs from one whose metrics are not in the store"
-)]
-fn metrics_folder(node: &Node, entry: &PlanEntry, store: &Store) -> Option<Option<std::path::PathBuf>> {
-    let port = node.outputs.iter().find(|output| output.port == PortType::Metrics)?;
-    let artifact = entry.outputs.get(port.name.as_ref()).filter(|_| entry.state == StageState::Hit);
-    Some(artifact.map(|artifact| store.object(&artifact.digest)))
 }
 
 fn judged_answers(folder: &Path, place: usize) -> Result<Rc<[JudgedAnswer]>, StoreError> {
@@ -127,15 +263,20 @@ fn stage_name(dag: &Dag, index: NodeIndex) -> &str {
     dag.graph.node_weight(index).map_or("", |node| &node.name.name)
 }
 
-/// The metrics of each data set.
+/// The metrics of an artifact.
 ///
 /// # Errors
 /// When they cannot be read: the store is damaged.
-pub fn metrics(folder: &Path) -> Result<Vec<MetricMap>, StoreError> {
-    artifact::metrics::read(folder).map_err(|error| StoreError::Damaged {
+pub fn read_metrics(folder: &Path) -> Result<Metrics, StoreError> {
+    artifact::metrics::read_metrics(folder).map_err(|error| damaged(folder, &error))
+}
+
+/// The error for an artifact of metrics that cannot be read.
+pub(super) fn damaged(folder: &Path, error: &ArtifactError) -> StoreError {
+    StoreError::Damaged {
         path: folder.to_owned(),
-        problem: format!("is not what `eval` or `measure` writes: {error}"),
-    })
+        problem: format!("has metrics that cannot be read: {error}"),
+    }
 }
 
 #[cfg(test)]
@@ -159,7 +300,7 @@ mod tests {
         let sets = r#"{"sets": [{"accuracy": 0.998, "average_steps": 2.5, "average_full_steps": 2.61},
                                 {"accuracy": 0.25, "average_steps": 5.0, "average_full_steps": 5.5}]}"#;
         let store = store(folder.path(), sets);
-        let scores = scores(&example::plan(), &store, &Selection::default(), false).unwrap();
+        let scores = scores(&example::plan(), &store, &Selection::default(), ScoreDetails::default()).unwrap();
         insta::assert_snapshot!(scores.main_table().text(Paint::default()), @r"
         stage           n  in_domain %  steps  ood_easy %  steps
         full solutions                   2.61               5.50
@@ -172,11 +313,11 @@ mod tests {
     fn metrics_that_are_not_metrics_are_a_damaged_store() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), "{}");
-        let error = scores(&example::plan(), &store, &Selection::default(), false)
+        let error = scores(&example::plan(), &store, &Selection::default(), ScoreDetails::default())
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("the store is damaged: ") && error.contains("missing field `sets`"),
+            error.starts_with("the store is damaged: ") && error.contains("metrics are numbers"),
             "{error}"
         );
     }
@@ -185,7 +326,11 @@ mod tests {
     fn answers_that_are_gone_are_a_damaged_store() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), r#"{"sets": [{"accuracy": 1.0}, {"accuracy": 1.0}]}"#);
-        let error = scores(&example::plan(), &store, &Selection::default(), true)
+        let answers = ScoreDetails {
+            answers: true,
+            series: false,
+        };
+        let error = scores(&example::plan(), &store, &Selection::default(), answers)
             .unwrap_err()
             .to_string();
         assert!(error.contains("answers-0.jsonl"), "{error}");

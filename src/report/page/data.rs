@@ -91,8 +91,22 @@ impl PictureSize {
 pub struct PageSamples {
     pub problems: Vec<SampleProblem>,
     pub answers: Vec<SampleAnswer>,
-    /// The number of answers in the store.
+    /// Examples that programs wrote.
+    pub examples: Vec<SampleExample>,
+    /// The number of answers and examples in the store.
     pub of: u64,
+}
+
+/// An example that a program wrote.
+#[derive(Clone, Debug, Serialize)]
+pub struct SampleExample {
+    pub id: String,
+    /// The number of the stage that wrote it.
+    pub stage: usize,
+    /// The name of the output or of the data set; empty where there is one.
+    pub data: String,
+    /// The names and the texts of its fields.
+    pub fields: Vec<(String, String)>,
 }
 
 /// A problem with its full solution.

@@ -41,7 +41,7 @@ impl Fold {
 }
 
 fn is_of_metrics(figure: &Figure) -> bool {
-    ["metrics", "curves"].contains(&figure.part)
+    ["metric-figures", "curves"].contains(&figure.part)
 }
 
 #[cfg(test)]
@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn few_figures_are_seen_and_of_many_the_first_of_each_part() {
         let figures = [
-            figure("metrics", "a"),
-            figure("metrics", "b"),
+            figure("metric-figures", "a"),
+            figure("metric-figures", "b"),
             figure("curves", "curves"),
             figure("training", "training"),
         ];

@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub use comment_markup::question_in_comment;
-pub use data::{PageData, PagePicture, PagePictures, PageSamples, PictureContent, PictureSize, SampleAnswer, SampleProblem};
+pub use data::{PageData, PagePicture, PagePictures, PageSamples, PictureContent, PictureSize, SampleAnswer, SampleExample, SampleProblem};
 
 use crate::escape;
 use crate::figure::{Figure, SHAPES};
@@ -100,6 +100,9 @@ const ALL_FIGURES_ABOVE: &str = "<p class=\"quiet\">All are among the results.</
 
 const NO_DATA_SETS: &str = "<p class=\"quiet\">No data sets yet.</p>";
 
+/// What colours mean in the answers.
+const MARKS: &str = " Marked: steps of the full solution that the answer does not have, and steps that only the answer has.";
+
 /// Fills the frame in one pass, so that the text of a part is never taken for a placeholder.
 fn fill(parts: &[(&str, String)]) -> String {
     let mut page = String::new();
@@ -132,11 +135,17 @@ fn summary(data: &PageData) -> String {
 /// `300 of 9,000 answers are on this page`
 fn count_of_samples(data: &PageData) -> String {
     let samples = &data.samples;
-    let count = samples.answers.len() as u64;
+    let count = (samples.answers.len() + samples.examples.len()) as u64;
+    let what = match (samples.answers.is_empty(), samples.examples.is_empty()) {
+        (_, true) => "answers",
+        (true, false) => "examples",
+        (false, false) => "answers and examples",
+    };
+    let marks = if samples.answers.is_empty() { "" } else { MARKS };
     match (count, samples.of) {
         (0, 0) => "There are no answers in the store yet.".to_owned(),
-        (count, of) if count == of => format!("All {of} answers are on this page."),
-        (count, of) => format!("{count} of {of} answers are on this page: some of each kind from every data set and stage."),
+        (count, of) if count == of => format!("All {of} {what} are on this page.{marks}"),
+        (count, of) => format!("{count} of {of} {what} are on this page: some of each kind from every data set and stage.{marks}"),
     }
 }
 

@@ -119,11 +119,15 @@
   }
 
   // The samples.
-  const { problems, answers } = content.samples;
+  const WHAT = content.samples.examples.length === 0 ? "answer" : content.samples.answers.length === 0 ? "example" : "sample";
+  const { problems } = content.samples;
+  // Answers to problems, then examples that programs wrote: these have fields.
+  const answers = [...content.samples.answers, ...content.samples.examples];
   const form = document.getElementById("filters");
   const more = document.getElementById("more");
-  const relation = (answer) => Math.sign(answer.steps - problems[answer.problem].steps);
+  const relation = (answer) => (answer.fields ? undefined : Math.sign(answer.steps - problems[answer.problem].steps));
   const searched = answers.map((answer) => {
+    if (answer.fields) return [answer.id, ...answer.fields.flat()].join("\n").toLowerCase();
     const problem = problems[answer.problem];
     return [problem.id, problem.question, problem.solution, answer.response].join("\n").toLowerCase();
   });
@@ -131,7 +135,11 @@
     for (const [value, text] of new Map(entries)) form.elements[name].append(element("option", { value }, text));
   };
   options("stage", answers.map((answer) => [answer.stage, stages.has(answer.stage) ? titleOf(stages.get(answer.stage)) : "?"]));
-  options("data", answers.map((answer) => [answer.data, answer.data]));
+  options("data", answers.filter((answer) => answer.data).map((answer) => [answer.data, answer.data]));
+
+  if (content.samples.answers.length === 0) {
+    for (const name of ["verdict", "steps"]) form.elements[name].closest("label").style.display = "none";
+  }
 
   const lines = (text) => text.split("\n").filter((line) => line.trim() !== "");
   // Steps are the same whatever their number: `2. 8 + 0 …`.
@@ -142,7 +150,17 @@
     for (const line of lines(text)) made.append(element("li", known.has(unnumbered(line)) ? null : { class: mark }, line));
     return element("div", null, element("h3", null, title), made);
   };
+  const example = ({ id, stage, data, fields }) => {
+    const made = stages.get(stage);
+    const head = element("header", null,
+      element("span", null, id),
+      data ? element("span", null, data) : null,
+      made ? element("button", { type: "button", "data-stages": stage }, titleOf(made)) : null);
+    const rows = fields.map(([name, text]) => element("tr", null, element("th", null, name), element("td", null, text)));
+    return element("article", null, head, element("table", { class: "fields" }, element("tbody", null, ...rows)));
+  };
   const article = (answer) => {
+    if (answer.fields) return example(answer);
     const problem = problems[answer.problem];
     const verdict = answer.right ? "right" : "wrong";
     const luck = verdicts.luck(answer);
@@ -168,17 +186,17 @@
     document.getElementById("list").append(...next.map((i) => article(answers[i])));
     shown += next.length;
     more.hidden = shown >= found.length;
-    document.getElementById("count").textContent = found.length + (found.length === 1 ? " answer" : " answers");
+    document.getElementById("count").textContent = found.length + " " + WHAT + (found.length === 1 ? "" : "s");
   };
   // First answers with fewer steps, then wrong ones.
-  const rank = (answer) => (relation(answer) < 0 ? 0 : answer.right ? 2 : 1);
+  const rank = (answer) => (relation(answer) < 0 ? 0 : answer.right || answer.fields ? 2 : 1);
   const order = answers.map((_, i) => i).sort((i, j) => rank(answers[i]) - rank(answers[j]) || i - j);
   const verdicts = {
     "": () => true,
     right: (answer) => answer.right,
     luck: (answer) => answer.right && !answer.valid,
-    wrong: (answer) => !answer.right,
-    incomplete: (answer) => !answer.complete,
+    wrong: (answer) => !answer.fields && !answer.right,
+    incomplete: (answer) => !answer.fields && !answer.complete,
   };
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));

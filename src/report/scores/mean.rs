@@ -10,10 +10,10 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// The mean of `numbers`; `None` without numbers.
+    /// The mean of `numbers`; `None` without numbers, and if one is NaN or infinite: a run that diverged has no mean with others.
     pub fn of(numbers: &[f64]) -> Option<Self> {
         let count = numbers.len();
-        if count == 0 {
+        if count == 0 || !numbers.iter().all(|number| number.is_finite()) {
             return None;
         }
         let mean = numbers.iter().sum::<f64>() / count as f64;
@@ -49,5 +49,7 @@ mod tests {
     fn one_number_has_no_deviation_and_none_no_mean() {
         assert_eq!(Mean::of(&[0.998]).unwrap().format(100.0, 1), "99.8");
         assert_eq!(Mean::of(&[]), None);
+        assert_eq!(Mean::of(&[1.0, f64::NAN]), None);
+        assert_eq!(Mean::of(&[f64::INFINITY]), None);
     }
 }

@@ -5,7 +5,8 @@
 //! DIR/score seed=1/events.out.tfevents.…          accuracy/in_domain, average_steps/in_domain, … by the stage's index
 //! ```
 //!
-//! A stage that the store has is shown as well: its curve from the model, its scores from the metrics.
+//! A stage that the store has is shown as well: its curve from the model, its scores from the metrics. Of a program, these are the series and
+//! the numbers in its metrics: `f1/scores` for the output `scores`.
 
 mod record;
 
@@ -47,9 +48,9 @@ pub type NamedValues = Vec<(String, f64)>;
 /// returns an empty list for an artifact of another kind.
 #[derive(Clone, Copy)]
 pub struct ArtifactReader {
-    /// A model's training curve.
+    /// A model's training curve, or the series of metrics.
     pub curve: fn(&Path) -> Vec<CurvePoint>,
-    /// The scores of each data set, in the order of the evaluation's inputs.
+    /// The scores of each data set, in the order of the evaluation's inputs; of a program, all in one.
     pub scores: fn(&Path) -> Vec<NamedValues>,
 }
 
@@ -102,28 +103,29 @@ impl<C: Clock> TensorBoard<C> {
 
     /// Adds the outputs of a stage that has ended.
     fn add_outputs(&mut self, stage: &StageName, outputs: &BTreeMap<String, Digest>) {
-        for digest in outputs.values() {
-            let place = self.store.object(digest);
-            self.add_curve(stage, &place);
-            self.add_scores(stage, &place);
-        }
-    }
-
-    /// Adds the whole curve of a model, unless the run wrote it while the model was trained.
-    fn add_curve(&mut self, stage: &StageName, artifact: &Path) {
+        // Where the folder is there, the run wrote the curve while the model was trained.
         let folder = self.folder.join(folder_name(&stage.name, stage));
-        if folder.exists() {
-            return;
+        if !folder.exists() {
+            let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
+            outputs
+                .values()
+                .for_each(|digest| self.add_curve(&file, &self.store.object(digest)));
+            self.files.remove(&file);
         }
-        let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
-        for (step, readings) in (self.reader.curve)(artifact) {
-            self.add(&file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
+        for (port, digest) in outputs {
+            self.add_scores(stage, port, &self.store.object(digest));
         }
-        self.files.remove(&file);
     }
 
-    /// Adds the scores in an artifact.
-    fn add_scores(&mut self, stage: &StageName, artifact: &Path) {
+    /// Adds the whole curve of a model, or the series of metrics.
+    fn add_curve(&mut self, file: &Path, artifact: &Path) {
+        for (step, readings) in (self.reader.curve)(artifact) {
+            self.add(file, step, readings.iter().map(|(name, value)| (name.as_str(), *value)));
+        }
+    }
+
+    /// Adds the scores in the artifact of an output. Where the names of the data sets are not known, the output's name tells what they are.
+    fn add_scores(&mut self, stage: &StageName, port: &str, artifact: &Path) {
         let (base, index) = stage.name.split_once('[').unwrap_or((&stage.name, ""));
         let step = index.trim_end_matches(']').parse().unwrap_or(0);
         let file = self
@@ -131,8 +133,11 @@ impl<C: Clock> TensorBoard<C> {
             .join(folder_name(base, stage))
             .join(format!("{EVENT_FILE_PREFIX}.0.runner.scores"));
         let names = self.sets.get(stage).cloned().unwrap_or_default();
-        for (place, scores) in (self.reader.scores)(artifact).into_iter().enumerate() {
-            let name = names.get(place).cloned().unwrap_or_else(|| place.to_string());
+        let sets = (self.reader.scores)(artifact);
+        let is_one = sets.len() == 1;
+        for (place, scores) in sets.into_iter().enumerate() {
+            let of_port = || if is_one { port.to_owned() } else { format!("{port}.{place}") };
+            let name = names.get(place).cloned().unwrap_or_else(of_port);
             let scores: Vec<(String, f64)> = scores
                 .into_iter()
                 .map(|(metric, value)| (format!("{metric}/{name}"), value))

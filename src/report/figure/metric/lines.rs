@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_line_for_each_optimizer_over_the_learning_rate() {
         let figure = figure(Some(true));
-        assert_eq!((figure.part, figure.name.as_str()), ("metrics", "metric-accuracy"));
+        assert_eq!((figure.part, figure.name.as_str()), ("metric-figures", "metric-accuracy"));
         let [panel] = figure.panels() else { panic!("{figure:?}") };
         let names: Vec<&str> = panel.series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(

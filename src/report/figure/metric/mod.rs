@@ -24,7 +24,7 @@ use values::MetricValues;
 pub(super) use curves::curves;
 
 /// The part of a report that has the figures of metrics.
-const PART: &str = "metrics";
+const PART: &str = "metric-figures";
 
 /// How many metrics have a figure where the experiment names none.
 const DEFAULT_METRICS: usize = 4;
