@@ -28,7 +28,7 @@ const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// A page with more stages has boxes that scroll instead of long lists.
+/// A page with more stages has boxes that scroll instead of long lists, and samples that begin folded.
 const DENSE_STAGES: usize = 60;
 
 /// The page of an experiment: the results, then the figures that are not among them.
@@ -55,11 +55,12 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
     };
     let gallery = gallery::gallery(data);
     let has_samples = data.samples.of > 0;
+    let is_dense = data.stages.len() > DENSE_STAGES;
     let when = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
         ("policy", policy()),
-        ("dense", when(data.stages.len() > DENSE_STAGES, " class=\"dense\"")),
+        ("dense", when(is_dense, " class=\"dense\"")),
         ("title", escape::html(&data.scores.experiment)),
         ("question", comment_as_html(&data.question)),
         ("summary", escape::html(&summary(data))),
@@ -77,6 +78,8 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
         ),
         ("to_samples", when(has_samples, "<a href=\"#samples\">Samples</a>\n")),
         ("no_samples", when(!has_samples, " hidden")),
+        ("fold_samples", when(is_dense, "<details>\n<summary>Show them</summary>\n")),
+        ("end_fold", when(is_dense, "</details>\n")),
         ("shown", escape::html(&count_of_samples(data))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("content", escape::json_in_script(&content)),
@@ -172,6 +175,8 @@ mod tests {
             "data",
             "to_samples",
             "no_samples",
+            "fold_samples",
+            "end_fold",
             "shown",
             "content",
             "script",

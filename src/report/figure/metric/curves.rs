@@ -68,12 +68,7 @@ pub(in super::super) fn curves(scores: &Scores, chosen: &MetricFigures) -> Optio
 /// The runs by coordinates. With more of them than colours, those of one value of an axis share a colour: the name of the axis.
 fn groups<'a>(scores: &[&'a Score], axes: &[String]) -> (Vec<RunGroup<'a>>, Option<String>) {
     let has_iterations = have_iterations(scores.iter().copied());
-    let of = |score: &&Score| {
-        let mut found: Coordinates = coordinates(score, axes, has_iterations);
-        // A stage has the same series on each of its data sets.
-        found.pop();
-        found
-    };
+    let of = |score: &&Score| coordinates(score, axes, has_iterations);
     let all: Vec<Coordinates> = scores.iter().map(of).collect();
     let (axes, places) = axes_of(&all);
     let mut known: BTreeMap<Vec<Option<usize>>, BTreeMap<usize, &Score>> = BTreeMap::new();

@@ -134,6 +134,7 @@ mod tests {
             title: "accuracy".to_owned(),
             percent: true,
             higher_is_better,
+            ..FigureMetric::default()
         };
         let chosen = MetricFigures {
             metrics: vec![metric],

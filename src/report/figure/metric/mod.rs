@@ -15,7 +15,7 @@ use lab::text::clean_file_name;
 use super::axis::Axis;
 use super::series::point;
 use super::{Divergence, Drawings, Figure, FigurePoint};
-use crate::scores::Scores;
+use crate::scores::{Score, Scores};
 use arrange::Arrangement;
 use kinds::metrics::names;
 use std::collections::BTreeMap;
@@ -43,6 +43,9 @@ pub struct MetricFigures {
 pub struct FigureMetric {
     /// `test.f1`
     pub name: String,
+    /// The stage and the data set that it is from, if not from any.
+    pub stage: Option<String>,
+    pub data: Option<String>,
     /// As the figure calls it.
     pub title: String,
     /// Whether it is a share that is shown in per cent.
@@ -52,6 +55,13 @@ pub struct FigureMetric {
 }
 
 impl FigureMetric {
+    /// The number of a score, if the metric is of its stage and data set. It may be NaN or infinite.
+    fn number(&self, score: &Score) -> Option<f64> {
+        let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+        let is_of = fits(&self.stage, &score.place.stage) && fits(&self.data, &score.data);
+        score.metrics.as_ref().filter(|_| is_of)?.find(&self.name)
+    }
+
     /// The title of its axis.
     fn axis_title(&self) -> String {
         if self.percent {

@@ -95,8 +95,8 @@ pub(super) fn axes_of(all: &[Coordinates]) -> (Vec<FigureAxis>, Vec<Vec<Option<u
 
 impl<'a> MetricValues<'a> {
     pub(super) fn of(scores: &Scores, metric: &'a FigureMetric, axes: &[String]) -> Self {
-        let number = |score: &Score| score.metrics.as_ref()?.find(&metric.name);
-        let found: Vec<(&Score, f64)> = scores.scores.iter().filter_map(|score| Some((score, number(score)?))).collect();
+        let found = scores.scores.iter().filter_map(|score| Some((score, metric.number(score)?)));
+        let found: Vec<(&Score, f64)> = found.collect();
         let has_iterations = have_iterations(found.iter().map(|(score, _)| *score));
         let all: Vec<Coordinates> = found.iter().map(|(score, _)| coordinates(score, axes, has_iterations)).collect();
         let (axes, places) = axes_of(&all);
@@ -242,5 +242,11 @@ pub(super) mod tests {
         let names: Vec<(&str, usize)> = values.axes.iter().map(|axis| (axis.name.as_str(), axis.values.len())).collect();
         assert_eq!(names, [("axis.stage", 2), ("iteration", 2)]);
         assert_eq!(values.label(&values.combinations[0].at, &[0, 1]), "fit, iteration=0");
+        let of_probe = FigureMetric {
+            stage: Some("probe".to_owned()),
+            ..metric
+        };
+        let values = MetricValues::of(&scores, &of_probe, &[]);
+        assert_eq!((values.axes.len(), values.combinations.len()), (0, 1));
     }
 }
