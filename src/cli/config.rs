@@ -166,7 +166,7 @@ fn as_toml(values: &[EffectiveValue]) -> String {
     for effective in values {
         let depth = match effective.key.first().map(String::as_str) {
             Some("defaults" | "models" | "stages") => 2,
-            Some("name" | "description" | "shows") => 0,
+            Some("name" | "description") => 0,
             _ => 1,
         };
         let (section, key) = effective.key.split_at(depth.min(effective.key.len() - 1));

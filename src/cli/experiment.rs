@@ -10,7 +10,7 @@ use lab::config::{self, Diagnostic, Document, Experiment, LoadOptions};
 use lab::plan::{self, Dag};
 use lab::stage::Kind;
 use lab::text::is_hidden;
-use report::part_name::PartName;
+use report::layout::ReportLayout;
 
 /// An experiment, with changes to it and the store it uses.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -125,16 +125,16 @@ impl ExperimentArgs {
         config::layer(&self.options(execution)).map_err(|diagnostics| self.rejected(diagnostics))
     }
 
-    /// Loads the experiment, builds its DAG from these kinds, and reads its `shows`. Prints its warnings on standard error.
+    /// Loads the experiment, builds its DAG from these kinds, and reads its `[report]`. Prints its warnings on standard error.
     ///
     /// # Errors
     /// When the experiment is wrong: all its errors.
-    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, Vec<PartName>), Rejected> {
+    pub fn load(&self, execution: &ExecutionArgs, kinds: &[&'static Kind]) -> Result<(Experiment, Dag, ReportLayout), Rejected> {
         let experiment = config::expand(&self.document(execution)?);
-        let (dag, shows) = match (plan::build(&experiment, kinds), PartName::in_shows(&experiment)) {
-            (Ok(dag), Ok(shows)) => (dag, shows),
-            (dag, shows) => {
-                let wrong = dag.err().into_iter().chain(shows.err()).flatten();
+        let (dag, layout) = match (plan::build(&experiment, kinds), ReportLayout::read(&experiment)) {
+            (Ok(dag), Ok(layout)) => (dag, layout),
+            (dag, layout) => {
+                let wrong = dag.err().into_iter().chain(layout.err()).flatten();
                 return Err(self.rejected(wrong.collect()));
             }
         };
@@ -143,7 +143,7 @@ impl ExperimentArgs {
             let help = help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
             warn(format!("{message}{place}{help}"));
         }
-        Ok((experiment, dag, shows))
+        Ok((experiment, dag, layout))
     }
 
     /// The command line that runs the command `name` on this experiment, without stages.

@@ -1,5 +1,6 @@
 //! `runner report`: the scores of an experiment, as tables, figures and a page.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -8,13 +9,15 @@ use super::environment::path_argument;
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
+use super::warning::warn;
 use super::{CliError, Exit, Session};
-use lab::plan::Plan;
+use lab::plan::{Dag, Plan};
 use lab::store::Store;
 use lab::text::Paint;
 use report::ExperimentReport;
 use report::files::{write_figures, write_page};
 use report::gather;
+use report::layout::{BestRows, LayoutOptions, MetricChoice, ReportLayout, RowOrder};
 use report::page::question_in_comment;
 use report::part_name::PartName;
 use report::request::{PrintedContent, ReportRequest};
@@ -51,6 +54,9 @@ pub struct ReportArgs {
     #[arg(long = "table", value_parser = part_parser(), value_name = "TABLE")]
     pub tables: Vec<PartName>,
 
+    #[command(flatten)]
+    pub layout: LayoutArgs,
+
     /// Write a page with tables, figures, stages and samples
     #[arg(long, value_name = "FILE", value_parser = path_argument())]
     pub html: Option<PathBuf>,
@@ -58,6 +64,53 @@ pub struct ReportArgs {
     /// Write the figures as SVG; a build with the cargo feature `png` writes PNG too
     #[arg(long, value_name = "DIR", value_parser = path_argument())]
     pub plots: Option<PathBuf>,
+}
+
+/// What the table of metrics shows; each option goes before the field of `[report]` of the same name.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Options of the table of metrics, before those of `[report]`")]
+pub struct LayoutArgs {
+    /// Show this metric; `*` stands for any text, `loss:lower` says that less is better; may be repeated
+    #[arg(long = "metric", value_name = "NAME")]
+    pub metrics: Vec<MetricChoice>,
+
+    /// Separate rows by these axes, `stage` or `data`, with commas between; means are over all others
+    #[arg(long, value_name = "AXES", value_delimiter = ',')]
+    pub rows: Option<Vec<String>>,
+
+    /// Have a column for each value of these axes
+    #[arg(long, value_name = "AXES", value_delimiter = ',')]
+    pub columns: Option<Vec<String>>,
+
+    /// Sort the rows by an axis or a metric, with `-` before it from high to low
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub order: Option<String>,
+
+    /// Show the best N rows, by the first metric or by another one
+    #[arg(long, value_name = "N[:METRIC]")]
+    pub best: Option<BestRows>,
+
+    /// Show so many decimals
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=15))]
+    pub digits: Option<u8>,
+
+    /// Show 95 % intervals of the means (Student's t) in place of deviations
+    #[arg(long)]
+    pub interval: bool,
+}
+
+impl LayoutArgs {
+    fn options(&self) -> LayoutOptions {
+        LayoutOptions {
+            metrics: self.metrics.clone(),
+            rows: self.rows.clone(),
+            columns: self.columns.clone(),
+            order: self.order.as_deref().map(RowOrder::named),
+            best: self.best.clone(),
+            digits: self.digits.map(usize::from),
+            interval: self.interval,
+        }
+    }
 }
 
 /// Parses the name of a table or figure; the help lists them.
@@ -102,11 +155,14 @@ impl ReportArgs {
             ReportFormat::Csv | ReportFormat::Json if !self.tables.is_empty() => {
                 wrong("`--table` is for text, Markdown and LaTeX: CSV and JSON have no tables")
             }
+            ReportFormat::Csv if self.layout.options().is_any() => {
+                wrong("CSV has all metrics of every run; use `--format json` for their means")
+            }
             _ => Ok(()),
         }
     }
 
-    fn request(&self, shows: &[PartName]) -> ReportRequest {
+    fn request(&self, layout: ReportLayout) -> ReportRequest {
         let request = ReportRequest {
             selection: self.selection.selection(),
             printed: match self.format() {
@@ -115,7 +171,7 @@ impl ReportArgs {
                 ReportFormat::Csv => PrintedContent::Csv,
             },
             tables: self.tables.clone(),
-            shows: shows.to_vec(),
+            layout,
             baseline: self.baseline.clone(),
             page: self.html.is_some(),
             plots: self.plots.is_some(),
@@ -131,9 +187,12 @@ impl ReportArgs {
 pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, CliError> {
     args.validate()?;
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
-    let request = args.request(&session.shows);
+    let layout = session.layout.clone();
+    let layout = layout.with_options(args.layout.options(), &axes(&session.dag));
+    let request = args.request(layout.map_err(|error| CliError::Usage(error.to_string()))?);
     let Resolved { plan, store, .. } = session.plan_with(&request.selection, |node, output| request.reads(node, output))?;
     let report = ExperimentReport::gather(&request, &plan, &store)?;
+    report.warnings().into_iter().for_each(warn);
     let written = write_files(args, &request, &report, &plan, &store)?;
     let text = match args.format() {
         ReportFormat::Json => return super::print_json(&report.json()?),
@@ -149,6 +208,13 @@ pub fn report(args: &ReportArgs, paint: Paint) -> Result<Exit, CliError> {
         }
     };
     super::print(&text)
+}
+
+/// The axes of all variants.
+fn axes(dag: &Dag) -> Vec<String> {
+    let members = dag.graph.node_weights().flat_map(|node| &node.members);
+    let axes: BTreeSet<&String> = members.flat_map(|member| member.variant.keys()).collect();
+    axes.into_iter().cloned().collect()
 }
 
 /// Writes the requested page and figures, and returns a list of them.

@@ -3,13 +3,14 @@
 //! Few fields are required, because an extended file or a profile may give the rest. A template may stand for every value that is not
 //! text.
 
+mod report;
+
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
 use lab::config::Settings;
 use lab::stage::{Input, Kind};
-use report::part_name::PartName;
 
 /// Print the JSON Schema of experiment files (draft 2020-12)
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -48,14 +49,7 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
         "description".to_owned(),
         json!({"type": "string", "description": "What it is for."}),
     );
-    let parts = PartName::ALL.map(PartName::as_str);
-    whole.insert(
-        "shows".to_owned(),
-        json!({
-            "description": "The tables and figures that its report begins with.",
-            "anyOf": [{"enum": parts}, {"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": parts}}],
-        }),
-    );
+    whole.insert("report".to_owned(), report::report_table());
     whole.insert(
         "extends".to_owned(),
         json!({

@@ -24,7 +24,7 @@ use lab::source::Source;
 use lab::stage::Output;
 use lab::store::remote::{Environment, RemoteSettings, Remotes};
 use lab::store::{Artifact, Store, StoreError};
-use report::part_name::PartName;
+use report::layout::ReportLayout;
 
 /// The folder of the store if no setting names one.
 const DEFAULT_STORE: &str = "cache";
@@ -34,8 +34,8 @@ pub struct Session {
     pub store: Store,
     pub settings: Settings,
     pub dag: Dag,
-    /// The tables and figures that its report begins with.
-    pub shows: Vec<PartName>,
+    /// What its report shows.
+    pub layout: ReportLayout,
     /// With `strict_numerics`: the hardware that the keys of stages include.
     pub strict: Option<Strict>,
     /// The remotes; each is opened when it is first used.
@@ -80,7 +80,7 @@ impl Session {
     /// # Errors
     /// When the experiment is wrong.
     pub fn load(experiment: &ExperimentArgs, execution: &ExecutionArgs) -> Result<Self, CliError> {
-        let (loaded, dag, shows) = experiment.load(execution, kinds::kinds())?;
+        let (loaded, dag, layout) = experiment.load(execution, kinds::kinds())?;
         let settings = loaded.settings;
         let remotes = remotes(&settings);
         let store = Store::absent(&folder(&settings)?);
@@ -92,7 +92,7 @@ impl Session {
             store,
             settings,
             dag,
-            shows,
+            layout,
             strict,
             remotes,
         })

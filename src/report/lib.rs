@@ -8,6 +8,8 @@ pub mod example;
 pub mod figure;
 pub mod files;
 pub mod gather;
+pub mod layout;
+pub mod metrics;
 pub mod page;
 pub mod part_name;
 pub mod parts;

@@ -1,12 +1,14 @@
 //! The names of the parts of a report: its tables and figures.
 
-use lab::config::{Diagnostic, Experiment, known, nearest};
+use lab::config::{ConfigValue, Diagnostic, known, nearest};
 
 /// The name of a table or figure, as `--table` and `shows` have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartName {
     /// Accuracy and steps by start and iteration
     Results,
+    /// Any metrics, by variant
+    Metrics,
     /// Differences to the baseline
     Differences,
     /// Correct answers whose steps are all valid
@@ -42,29 +44,34 @@ pub enum PartName {
 }
 
 use PartName::{
-    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Results, Skips, Steps,
-    StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
+    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Metrics, Results,
+    Skips, Steps, StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
 };
 
 impl PartName {
-    /// The parts that the experiment's `shows` lists.
+    /// The parts that `shows` of the experiment's `[report]` lists.
     ///
     /// # Errors
-    /// All names that are unknown or listed twice.
-    pub fn in_shows(experiment: &Experiment) -> Result<Vec<Self>, Vec<Diagnostic>> {
+    /// All names that are unknown or listed twice, and what is no name.
+    pub fn read_list(shows: &ConfigValue) -> Result<Vec<Self>, Vec<Diagnostic>> {
         let (mut named, mut wrong) = (Vec::new(), Vec::new());
-        for (name, origin) in &experiment.shows {
+        for item in shows.items() {
+            let Some(name) = item.as_str() else {
+                let message = format!("`shows` names a table, a figure, or a list of these, not {}", item.describe());
+                wrong.push(Diagnostic::new(message).at(item.at()));
+                continue;
+            };
             match Self::ALL.into_iter().find(|part| part.as_str() == name) {
                 Some(part) if named.contains(&part) => {
                     let diagnostic = Diagnostic::new(format!("`shows` has `{name}` twice"));
-                    wrong.push(diagnostic.at(origin.value()));
+                    wrong.push(diagnostic.at(item.at()));
                 }
                 Some(part) => named.push(part),
                 None => {
                     let names = || Self::ALL.into_iter().map(Self::as_str);
                     let message = format!("no table or figure `{name}` ({})", known(names()));
                     let diagnostic = Diagnostic::new(message).suggest(nearest(name, names()));
-                    wrong.push(diagnostic.at(origin.value()));
+                    wrong.push(diagnostic.at(item.at()));
                 }
             }
         }
@@ -72,8 +79,9 @@ impl PartName {
     }
 
     /// All names, in the order in which help lists them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Results,
+        Metrics,
         Differences,
         Valid,
         Answers,
@@ -96,6 +104,7 @@ impl PartName {
     pub fn as_str(self) -> &'static str {
         match self {
             Results => "results",
+            Metrics => "metrics",
             Differences => "differences",
             Valid => "valid",
             Answers => "answers",
@@ -119,6 +128,7 @@ impl PartName {
     pub fn description(self) -> &'static str {
         match self {
             Results => "Accuracy and steps by start and iteration",
+            Metrics => "Any metrics, by variant",
             Differences => "Differences to the baseline",
             Valid => "Correct answers whose steps are all valid",
             Answers => "Answers with fewer, the same and more steps than the full solution",
@@ -158,7 +168,13 @@ impl PartName {
     /// The message if a report has no data for this part.
     pub fn missing_message(self) -> &'static str {
         match self {
-            Results | Answers => "no selected stage gives metrics (kinds `eval` and `measure`)",
+            Results | Answers => {
+                "no selected stage of the kind `eval` or `measure` gives metrics; those of programs are in `--table metrics`"
+            }
+            Metrics => {
+                "no selected stage gives metrics: stages of the kinds `eval` and `measure` do, and a program with a line such as \
+                 `outputs.scores = { type = \"metrics\", path = \"scores.json\" }`"
+            }
             Differences => "there are no differences without a `--baseline`",
             Valid | AccuracyByLength | StepsByLength | Steps => "no selected evaluation of a standard model has run",
             AccuracyByIteration | StepsByIteration | ValidByIteration => "no selected evaluation of an iteration's standard model has run",

@@ -1,10 +1,17 @@
 //! The parts of a report: tables, and figures, whose numbers can be shown as tables.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use crate::figure::Figure;
+use serde_json::{Value, json};
+
+use lab::plan::matches;
+
+use crate::figure::{Figure, FigureMetric, MetricFigures};
+use crate::layout::{Better, MetricChoice, ReportLayout};
+use crate::metrics::{MetricColumn, MetricGrid};
 use crate::part_name::PartName;
-use crate::scores::{Baseline, KeptSkips, NoBaseline, Scores, skips_table};
+use crate::scores::{Baseline, KeptSkips, NoBaseline, Score, Scores, skips_table};
 use crate::sizes::data_sets_table;
 use crate::stage_details::StageDetails;
 use crate::table::ReportTable;
@@ -17,6 +24,26 @@ const DEFAULT_TABLES: [PartName; 5] = [
     PartName::Following,
     PartName::Skips,
 ];
+/// The same where programs have metrics too.
+const WITH_PROGRAMS: [PartName; 6] = [
+    PartName::Results,
+    PartName::Metrics,
+    PartName::Differences,
+    PartName::Valid,
+    PartName::Following,
+    PartName::Skips,
+];
+/// The same where `[report]` or an option chooses metrics.
+const CHOSEN_METRICS: [PartName; 5] = [
+    PartName::Metrics,
+    PartName::Differences,
+    PartName::Valid,
+    PartName::Following,
+    PartName::Skips,
+];
+
+/// How many metrics have a figure where none are chosen.
+const DEFAULT_FIGURES: usize = 4;
 
 /// A table or a figure.
 #[derive(Clone, Debug)]
@@ -39,6 +66,9 @@ impl ReportPart {
 #[derive(Clone, Debug, Default)]
 pub struct ReportData {
     pub scores: Scores,
+    /// The nodes of those scores that programs give, and not `eval` or `measure`.
+    pub programs: BTreeSet<usize>,
+    pub layout: ReportLayout,
     pub baseline: Option<Baseline>,
     pub kept: Vec<KeptSkips>,
     pub stages: Vec<StageDetails>,
@@ -46,27 +76,122 @@ pub struct ReportData {
 }
 
 impl ReportData {
-    /// The parts of a report that asks for no others. Without evaluations these are the sizes of the data sets.
+    /// The parts of a report that asks for no others. Without scores these are the sizes of the data sets.
     pub fn default_parts(&self) -> &'static [PartName] {
-        if self.scores.scores.is_empty() {
-            &[PartName::Data]
-        } else {
-            &DEFAULT_TABLES
+        let is_of_program = |score: &Score| self.programs.contains(&score.place.node);
+        let of_programs = self.scores.scores.iter().filter(|score| is_of_program(score)).count();
+        match (self.scores.scores.len(), of_programs) {
+            (0, _) => &[PartName::Data],
+            (all, programs) if all == programs || self.layout.is_about_metrics() => &CHOSEN_METRICS,
+            (_, 0) => &DEFAULT_TABLES,
+            _ => &WITH_PROGRAMS,
         }
+    }
+
+    /// The scores of `eval` and `measure`.
+    fn evaluations(&self) -> Cow<'_, Scores> {
+        if self.programs.is_empty() {
+            return Cow::Borrowed(&self.scores);
+        }
+        let mut scores = self.scores.clone();
+        scores.scores.retain(|score| !self.programs.contains(&score.place.node));
+        Cow::Owned(scores)
+    }
+
+    /// Whether differences are those of metrics, and not those of the task.
+    fn compares_metrics(&self) -> bool {
+        self.default_parts() == CHOSEN_METRICS
+    }
+
+    /// The scores of the table of metrics: where none are chosen, evaluations have tables of their own.
+    fn metric_scores(&self) -> Vec<&Score> {
+        let all = self.layout.is_about_metrics() || self.programs.is_empty();
+        let scores = self.scores.scores.iter();
+        scores.filter(|score| all || self.programs.contains(&score.place.node)).collect()
+    }
+
+    /// The table of metrics, with its rows and columns.
+    pub fn metrics(&self) -> MetricGrid<'_> {
+        MetricGrid::new(&self.scores, self.metric_scores(), &self.layout)
+    }
+
+    /// The scores that figures of metrics are about, and the metrics: those of the table, of which the first ones where none are chosen.
+    pub(crate) fn metric_figures(&self) -> (Scores, MetricFigures) {
+        let is_chosen =
+            |score: &&&Score| self.layout.stages.is_empty() || self.layout.stages.iter().any(|stage| matches(stage, &score.place.stage));
+        let scores = Scores {
+            scores: self.metric_scores().iter().filter(is_chosen).copied().cloned().collect(),
+            experiment: self.scores.experiment.clone(),
+            axes: self.scores.axes.clone(),
+        };
+        if self.programs.is_empty() && !self.layout.is_about_metrics() {
+            return (scores, MetricFigures::default());
+        }
+        let most = if self.layout.metrics.is_empty() {
+            DEFAULT_FIGURES
+        } else {
+            usize::MAX
+        };
+        let grid = self.metrics();
+        let metric = |column: &MetricColumn| FigureMetric {
+            name: column.name.clone(),
+            stage: column.stage.clone(),
+            data: column.data.clone(),
+            title: column.title.clone(),
+            percent: column.is_percent,
+            higher_is_better: Some(column.better == Better::Higher),
+        };
+        let figures = MetricFigures {
+            metrics: grid.metric_columns().iter().take(most).map(metric).collect(),
+            axes: self.scores.axes().into_iter().map(str::to_owned).collect(),
+        };
+        (scores, figures)
+    }
+
+    /// The means of the metrics that are chosen, or of all that programs give, for programs.
+    pub fn summary_json(&self) -> Value {
+        let mut layout = self.layout.clone();
+        let mut scores = self.metric_scores();
+        if !layout.is_about_metrics() {
+            scores.retain(|score| self.programs.contains(&score.place.node));
+        }
+        if layout.metrics.is_empty() {
+            layout.metrics.push(MetricChoice::of("*"));
+        }
+        MetricGrid::new(&self.scores, scores, &layout).json()
+    }
+
+    fn differences_table(&self, baseline: &Baseline) -> Result<Option<ReportTable>, NoBaseline> {
+        if self.compares_metrics() {
+            return MetricGrid::differences_table(&self.scores, self.metric_scores(), &self.layout, baseline);
+        }
+        self.evaluations().differences_table(baseline).map(Some)
+    }
+
+    /// The differences to the baseline, for programs.
+    ///
+    /// # Errors
+    /// When no evaluation is the baseline.
+    pub fn differences_json(&self, baseline: &Baseline) -> Result<Value, NoBaseline> {
+        if !self.compares_metrics() {
+            return self.evaluations().differences_json(baseline);
+        }
+        let rows = MetricGrid::differences_json(&self.scores, self.metric_scores(), &self.layout, baseline)?;
+        Ok(json!({"stage": baseline.stage, "variant": baseline.variant, "differences": rows}))
     }
 
     /// The table of this name or its figures; none without data for it.
     fn part(&self, name: PartName) -> Result<Vec<ReportPart>, NoBaseline> {
         let table = match name {
-            PartName::Results => Some(self.scores.main_table()),
-            PartName::Differences => self
-                .baseline
-                .as_ref()
-                .map(|baseline| self.scores.differences_table(baseline))
-                .transpose()?,
-            PartName::Valid => self.scores.validity(),
-            PartName::Answers => self.scores.answers(),
-            PartName::Following => self.scores.followings(),
+            PartName::Results => Some(self.evaluations().main_table()),
+            PartName::Metrics => self.metrics().table(&self.layout),
+            PartName::Differences => match &self.baseline {
+                Some(baseline) => self.differences_table(baseline)?,
+                None => None,
+            },
+            PartName::Valid => self.evaluations().validity(),
+            PartName::Answers => self.evaluations().answers(),
+            PartName::Following => self.evaluations().followings(),
             PartName::Skips => skips_table(&self.kept),
             PartName::Data => data_sets_table(&self.stages),
             _ => {
@@ -99,6 +224,17 @@ impl ReportParts {
         Ok(Self(made))
     }
 
+    /// The parts of these names that are present, with their names.
+    pub fn named(&self, names: &[PartName]) -> Vec<(PartName, &ReportPart)> {
+        let of = |name| {
+            self.0
+                .iter()
+                .filter(move |(other, _)| *other == name)
+                .map(|(name, part)| (*name, part))
+        };
+        names.iter().copied().flat_map(of).collect()
+    }
+
     /// Whether there is data for the part of this name.
     pub fn has(&self, name: PartName) -> bool {
         self.0.iter().any(|(other, _)| *other == name)
@@ -106,7 +242,6 @@ impl ReportParts {
 
     /// The parts of these names that are present, in the order of the names.
     pub fn select(&self, names: &[PartName]) -> Vec<&ReportPart> {
-        let of = |name| self.0.iter().filter(move |(other, _)| *other == name).map(|(_, part)| part);
-        names.iter().copied().flat_map(of).collect()
+        self.named(names).into_iter().map(|(_, part)| part).collect()
     }
 }

@@ -1,12 +1,15 @@
 //! A whole report: gathers the data that a request needs, and makes the parts.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use lab::plan::Plan;
+use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
-use crate::figure::{MetricFigures, figures};
+use crate::figure::{figures, metric_figures};
 use crate::gather;
 use crate::part_name::PartName;
 use crate::parts::{ReportData, ReportPart, ReportParts};
@@ -21,11 +24,17 @@ pub enum ReportError {
     Store(#[from] StoreError),
     #[error(transparent)]
     NoBaseline(#[from] NoBaseline),
-    #[error("no selected stage of `{0}` gives metrics (kinds `eval` and `measure`), and there is no data set yet")]
+    #[error(
+        "no selected stage of `{0}` gives metrics, and there is no data set yet; stages of the kinds `eval` and `measure` give them, and so \
+         does a program with a line such as `outputs.scores = {{ type = \"metrics\", path = \"scores.json\" }}`"
+    )]
     NothingToReport(String),
     #[error("{}", .0.missing_message())]
     MissingPart(PartName),
 }
+
+/// Metrics that a note names.
+const NAMED_METRICS: usize = 6;
 
 /// The report on one experiment.
 #[derive(Clone, Debug)]
@@ -50,8 +59,9 @@ impl ExperimentReport {
         let data = gather_data(request, plan, store)?;
         let default = data.default_parts();
         let parts = ReportParts::make(request.named_parts().chain(default.iter().copied()), &data)?;
-        let others = default.iter().filter(|name| !request.shows.contains(name));
-        let results: Vec<PartName> = request.shows.iter().chain(others).copied().collect();
+        let shows = &request.layout.shows;
+        let others = default.iter().filter(|name| !shows.contains(name));
+        let results: Vec<PartName> = shows.iter().chain(others).copied().collect();
         let pictures = gather::count_pictures(plan);
         if parts.select(&results).is_empty() && pictures == (0, 0) {
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
@@ -89,7 +99,7 @@ impl ExperimentReport {
         tables.join("\n")
     }
 
-    /// The scores, the kept skips, and the differences to the baseline if there is one.
+    /// The scores, the means over them, the kept skips, and the differences to the baseline if there is one.
     ///
     /// # Errors
     /// When no evaluation is the baseline.
@@ -98,24 +108,30 @@ impl ExperimentReport {
             scores, kept, baseline, ..
         } = &self.data;
         let mut json = scores.json();
+        json["summary"] = self.data.summary_json();
         json["skips"] = kept.iter().map(KeptSkips::json).collect();
         if let Some(baseline) = baseline {
-            json["baseline"] = scores.differences_json(baseline)?;
+            json["baseline"] = self.data.differences_json(baseline)?;
         }
         Ok(json)
     }
 
-    /// The printed tables as text. All have a title but the first, whose columns explain it. Tables wider than `width` are split.
+    /// What the layout names and the metrics do not have.
+    pub fn warnings(&self) -> Vec<String> {
+        self.data.metrics().warnings().to_vec()
+    }
+
+    /// The printed tables as text. All have a title but a first one whose columns explain it. Tables wider than `width` are split.
     pub fn text(&self, width: usize, paint: Paint) -> String {
         let mut text = String::new();
-        for (i, part) in self.printed().into_iter().enumerate() {
+        for (i, (name, part)) in self.parts.named(&self.printed).into_iter().enumerate() {
             let table = part.table();
             if i > 0 {
                 text.push('\n');
             }
             match part {
                 ReportPart::Figure(figure) => text += &format!("{}\n{}\n\n", table.title, figure.caption),
-                ReportPart::Table(_) if i > 0 => text += &format!("{}\n", table.title),
+                ReportPart::Table(_) if i > 0 || name == PartName::Metrics => text += &format!("{}\n", table.title),
                 ReportPart::Table(_) => {}
             }
             let pieces: Vec<String> = table.split(width).iter().map(|piece| piece.text(paint)).collect();
@@ -140,6 +156,9 @@ impl ExperimentReport {
         if let Some(unseen) = note_on_pictures(self.unseen).filter(|_| !self.is_requested) {
             text += &format!("\n{unseen}\n");
         }
+        if self.printed.contains(&PartName::Metrics) {
+            text += &self.note_on_hidden_metrics();
+        }
         if let Some(note) = self.data.scores.note() {
             text += &format!("\n{note}: {run_command}\n");
         }
@@ -157,6 +176,24 @@ fn note_on_pictures(unseen: (usize, usize)) -> Option<String> {
     (!counts.is_empty()).then(|| format!("{}: `--html FILE` shows them", counts.join(" and ")))
 }
 
+impl ExperimentReport {
+    /// A line on the metrics that are not shown, if there are any.
+    fn note_on_hidden_metrics(&self) -> String {
+        let grid = self.data.metrics();
+        let hidden = grid.hidden();
+        if hidden.is_empty() {
+            return String::new();
+        }
+        let names: Vec<&str> = hidden.iter().take(NAMED_METRICS).map(String::as_str).collect();
+        let dots = if hidden.len() > NAMED_METRICS { ", …" } else { "" };
+        format!(
+            "\n{} more metrics with --metric NAME or `[report] metrics`: {}{dots}\n",
+            hidden.len(),
+            names.join(", ")
+        )
+    }
+}
+
 /// A line with the names, if there are any.
 fn list_of_names<'a>(title: &str, names: impl Iterator<Item = &'a PartName>) -> String {
     let names: Vec<&str> = names.map(|name| name.as_str()).collect();
@@ -172,8 +209,12 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     let selection = &request.selection;
     let baseline = request.baseline_in(&plan.dag);
     let needs = request.needs(baseline.is_some());
+    let programs = programs(plan);
+    // Where a metric is of one run, or is compared, its examples say how sure it is.
+    let has_metrics =
+        !programs.is_empty() || request.layout.is_about_metrics() || request.named_parts().any(|part| part == PartName::Metrics);
     let details = gather::ScoreDetails {
-        answers: needs.answers,
+        answers: needs.answers || has_metrics,
         series: needs.curves,
     };
     let scores = gather::scores(plan, store, selection, details)?;
@@ -194,18 +235,31 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     } else {
         Vec::new()
     };
-    let figures = if needs.figures {
-        figures(&scores, &kept, &curves, &MetricFigures::of_programs(&scores))
-    } else {
-        Vec::new()
-    };
-    Ok(ReportData {
+    let mut data = ReportData {
         scores,
+        programs,
+        layout: request.layout.clone(),
         baseline,
         kept,
         stages,
-        figures,
-    })
+        figures: Vec::new(),
+    };
+    if needs.figures {
+        data.figures = figures(&data.scores, &data.kept, &curves);
+        let (scores, chosen) = data.metric_figures();
+        data.figures.extend(metric_figures(&scores, &chosen));
+    }
+    Ok(data)
+}
+
+/// The stages whose metrics are those of programs, and not about answers to problems.
+fn programs(plan: &Plan) -> BTreeSet<usize> {
+    let stages = plan.stages();
+    let of_programs = stages.filter(|(_, node, _)| {
+        let has_metrics = node.outputs.iter().any(|output| output.port == PortType::Metrics);
+        has_metrics && node.kind.free
+    });
+    of_programs.map(|(index, _, _)| index.index()).collect()
 }
 
 #[cfg(test)]

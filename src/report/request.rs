@@ -5,6 +5,7 @@ use lab::event::StageName;
 use lab::plan::{Dag, Node, Selection};
 use lab::stage::{Output, PortType};
 
+use crate::layout::ReportLayout;
 use crate::part_name::PartName;
 use crate::scores::Baseline;
 
@@ -27,9 +28,9 @@ pub struct ReportRequest {
     pub printed: PrintedContent,
     /// The parts to print; empty for the default.
     pub tables: Vec<PartName>,
-    /// The parts that the experiment's `shows` lists.
-    pub shows: Vec<PartName>,
-    /// The requested baseline.
+    /// What `[report]` and the options say about tables.
+    pub layout: ReportLayout,
+    /// The baseline that an option asks for. It goes before that of the layout.
     pub baseline: Option<Baseline>,
     /// Whether a page is written.
     pub page: bool,
@@ -46,7 +47,7 @@ pub struct DataNeeds {
     pub kept: bool,
     /// The stages with the sizes of their data sets.
     pub stages: bool,
-    /// The training curves.
+    /// The training curves, and the metrics of programs by step.
     pub curves: bool,
     /// The figures, made from the rest.
     pub figures: bool,
@@ -57,7 +58,7 @@ impl ReportRequest {
     #[must_use]
     pub fn with_relevant_shows(mut self) -> Self {
         if !self.page && (!self.tables.is_empty() || self.printed != PrintedContent::Tables) {
-            self.shows.clear();
+            self.layout.shows.clear();
         }
         self
     }
@@ -74,7 +75,7 @@ impl ReportRequest {
 
     /// The parts that `--table` or `shows` name.
     pub(crate) fn named_parts(&self) -> impl Iterator<Item = PartName> {
-        self.tables.iter().chain(&self.shows).copied()
+        self.tables.iter().chain(&self.layout.shows).copied()
     }
 
     /// Whether only the metrics are needed.
@@ -89,7 +90,7 @@ impl ReportRequest {
             answers: has_baseline || files || self.names_part(PartName::Steps),
             kept: !self.is_metrics_alone(),
             stages: self.names_part(PartName::Data),
-            curves: files || self.names_part(PartName::Training),
+            curves: files || self.names_part(PartName::Training) || self.names_part(PartName::Curves),
             figures: files || self.named_parts().any(PartName::is_figure),
         }
     }
@@ -114,10 +115,11 @@ impl ReportRequest {
     pub fn baseline_in(&self, dag: &Dag) -> Option<Baseline> {
         let is_change = |member: &StageName| member.variant.get(AXIS).is_some_and(|change| change != BASELINE);
         let has_ablation = dag.graph.node_weights().flat_map(|node| &node.members).any(is_change);
-        match &self.baseline {
+        let is_wanted = self.printed != PrintedContent::Csv;
+        match self.baseline.as_ref().or(self.layout.baseline.as_ref().filter(|_| is_wanted)) {
             Some(baseline) if has_ablation => Some(baseline.clone().within(AXIS, BASELINE)),
             Some(baseline) => Some(baseline.clone()),
-            None if has_ablation && self.printed != PrintedContent::Csv => Some(Baseline::same_stage_in(AXIS, BASELINE)),
+            None if has_ablation && is_wanted => Some(Baseline::same_stage_in(AXIS, BASELINE)),
             None => None,
         }
     }
@@ -128,10 +130,13 @@ impl ReportRequest {
         if !self.tables.is_empty() {
             return self.tables.clone();
         }
-        if self.shows.is_empty() {
+        if self.layout.shows.is_empty() {
             return default.to_vec();
         }
-        let mut parts = self.shows.clone();
+        let mut parts = self.layout.shows.clone();
+        if self.layout.is_asked && !parts.contains(&PartName::Metrics) {
+            parts.insert(0, PartName::Metrics);
+        }
         if has_baseline && !parts.contains(&PartName::Differences) {
             parts.push(PartName::Differences);
         }
@@ -143,6 +148,13 @@ impl ReportRequest {
 mod tests {
     use super::*;
     use crate::example;
+
+    fn showing(parts: &[PartName]) -> ReportLayout {
+        ReportLayout {
+            shows: parts.to_vec(),
+            ..ReportLayout::default()
+        }
+    }
 
     fn needs(request: &ReportRequest) -> [bool; 5] {
         let DataNeeds {
@@ -174,17 +186,19 @@ mod tests {
         assert_eq!(needs(&tables(PartName::Data)), [false, true, true, false, false]);
         assert_eq!(needs(&tables(PartName::Steps)), [true, true, false, false, true]);
         assert_eq!(needs(&tables(PartName::Training)), [false, true, false, true, true]);
+        assert_eq!(needs(&tables(PartName::Curves)), [false, true, false, true, true]);
+        assert_eq!(needs(&tables(PartName::MetricFigures)), [false, true, false, false, true]);
     }
 
     #[test]
     fn shows_are_for_people() {
         let request = |printed, page| ReportRequest {
-            shows: vec![PartName::Data],
+            layout: showing(&[PartName::Data]),
             printed,
             page,
             ..ReportRequest::default()
         };
-        let shows = |request: ReportRequest| !request.with_relevant_shows().shows.is_empty();
+        let shows = |request: ReportRequest| !request.with_relevant_shows().layout.shows.is_empty();
         assert!(shows(request(PrintedContent::Tables, false)));
         assert!(!shows(request(PrintedContent::Json, false)));
         assert!(shows(request(PrintedContent::Csv, true)), "the page has them");
@@ -200,7 +214,7 @@ mod tests {
         let default = [PartName::Results];
         let mut request = ReportRequest::default();
         assert_eq!(request.parts_to_print(&default, true), default);
-        request.shows = vec![PartName::Data];
+        request.layout = showing(&[PartName::Data]);
         assert_eq!(request.parts_to_print(&default, false), [PartName::Data]);
         assert_eq!(request.parts_to_print(&default, true), [PartName::Data, PartName::Differences]);
         request.tables = vec![PartName::Valid];

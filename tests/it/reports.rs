@@ -148,7 +148,7 @@ fn figures_are_written() {
 #[test]
 fn a_report_begins_with_what_the_experiment_shows() {
     let lab = lab();
-    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skips\", \"data\"]\n");
+    lab.write("y.toml", "extends = \"x.toml\"\nreport.shows = [\"kept-skips\", \"data\"]\n");
     lab.write("z.toml", "extends = \"y.toml\"\n");
     let text = lab.stdout("report y.toml --html y.html", 0);
     assert!(
@@ -188,7 +188,7 @@ fn a_report_begins_with_what_the_experiment_shows() {
         results.contains("Data sets: rows"),
         "the page has what the experiment shows, whatever is printed"
     );
-    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"valid-by-iteration\"]\n");
+    lab.write("y.toml", "extends = \"x.toml\"\nreport.shows = [\"valid-by-iteration\"]\n");
     let nothing = lab.stdout("report y.toml", 0);
     assert!(nothing.starts_with("phase "), "the usual tables instead: {nothing}");
     assert!(
@@ -208,23 +208,30 @@ fn a_report_begins_with_what_the_experiment_shows() {
         "numbers are for programs"
     );
 
-    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"kept-skip\"]\n");
+    lab.write("y.toml", "extends = \"x.toml\"\nreport.shows = [\"kept-skip\"]\n");
     let output = lab.output("plan y.toml");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         output.status.code() == Some(2) && text.contains("did you mean `kept-skips`?"),
         "{text}"
     );
-    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"skips\", \"skips\"]\n");
+    lab.write("y.toml", "extends = \"x.toml\"\nreport.shows = [\"skips\", \"skips\"]\n");
     let output = lab.output("plan y.toml");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("`shows` has `skips` twice"), "{text}");
-    lab.write("y.toml", "extends = \"x.toml\"\nshows = 3\n");
+    lab.write("y.toml", "extends = \"x.toml\"\nreport.shows = 3\n");
     let output = lab.output("plan y.toml");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
         text.contains("`shows` names a table, a figure, or a list of these, not 3"),
         "{text}"
+    );
+    lab.write("y.toml", "extends = \"x.toml\"\nshows = [\"skips\"]\n");
+    let output = lab.output("report y.toml");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && text.contains("`shows` is now a field of `[report]`") && text.contains("`shows = [\"skips\"]`"),
+        "the old place says the new one: {text}"
     );
 }
 

@@ -17,7 +17,7 @@ use super::{
 pub const KEYS: [&str; 14] = [
     "name",
     "description",
-    "shows",
+    "report",
     "extends",
     "settings",
     "params",
@@ -32,7 +32,7 @@ pub const KEYS: [&str; 14] = [
 ];
 const TEXTS: [&str; 2] = ["name", "description"];
 /// Keys that describe one experiment; experiments that extend it do not inherit them.
-pub(super) const OWN: [&str; 3] = ["name", "description", "shows"];
+pub(super) const OWN: [&str; 3] = ["name", "description", "report"];
 /// Settings that no experiment may have.
 pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
 
@@ -208,7 +208,9 @@ impl Layers {
     fn add(&mut self, layer: ConfigTable) {
         self.order.note(&layer);
         self.choices.collect(&layer);
-        layer.values().for_each(|value| unused::collect(value, &mut self.used));
+        // A report names axes and metrics; that makes nothing depend on them.
+        let values = layer.iter().filter(|(key, _)| *key != "report");
+        values.for_each(|(_, value)| unused::collect(value, &mut self.used));
         self.tree = merged(std::mem::take(&mut self.tree), layer);
     }
 
@@ -263,7 +265,7 @@ fn check_file(file: &mut LayerFile, problems: &mut Diagnostics) {
         let text = TEXTS.contains(&key.as_str());
         let fits = match key.as_str() {
             _ if text => value.as_str().is_some(),
-            "extends" | "shows" => true,
+            "extends" => true,
             _ => value.as_table().is_some(),
         };
         if text && !fits {
@@ -293,7 +295,14 @@ fn check_trust(tree: &ConfigTable, problems: &mut Diagnostics) {
 
 fn check_keys(tree: &ConfigTable, whole: &str, keys: &[&'static str], problems: &mut Diagnostics) {
     for (key, value) in tree {
-        if !keys.contains(&key.as_str()) {
+        if key == "shows" {
+            let help = format!("write it there: `[report]`, and below it `shows = {}`", value.toml());
+            problems.push(
+                Diagnostic::new("`shows` is now a field of `[report]`")
+                    .at(value.key_at())
+                    .help(help),
+            );
+        } else if !keys.contains(&key.as_str()) {
             let message = format!("no key `{key}` in {whole} ({})", known(keys.iter().copied()));
             let suggestion = nearest(key, keys.iter().copied());
             problems.push(Diagnostic::new(message).at(value.key_at()).suggest(suggestion));

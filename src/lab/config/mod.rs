@@ -166,8 +166,8 @@ pub struct Experiment {
     pub variants: Vec<Variant>,
     /// The kinds that `[defaults]` has a table for, and what leads to it.
     pub defaults: BTreeMap<String, ValueOrigin>,
-    /// The tables and figures that a report begins with, and what leads to each name.
-    pub shows: Vec<(String, ValueOrigin)>,
+    /// The table `[report]` as it is written; the report gives it its meaning.
+    pub report: Option<ConfigValue>,
     /// Probable mistakes that are not errors.
     pub warnings: Vec<Diagnostic>,
     /// What `~` stands for.
@@ -242,29 +242,11 @@ pub fn expand(document: &Document) -> Experiment {
         settings,
         variants,
         defaults: stages::defaults(document, &mut problems),
-        shows: shows(document, &mut problems),
+        report: document.tree.get("report").cloned(),
         warnings,
         home: document.home.clone(),
         problems,
     }
-}
-
-/// The names in `shows`; the report checks that they exist.
-fn shows(document: &Document, problems: &mut Diagnostics) -> Vec<(String, ValueOrigin)> {
-    let Some(shows) = document.tree.get("shows") else {
-        return Vec::new();
-    };
-    let mut names = Vec::new();
-    for item in shows.items() {
-        match item.as_str() {
-            Some(name) => names.push((name.to_owned(), item.origin.clone())),
-            None => {
-                let message = format!("`shows` names a table, a figure, or a list of these, not {}", item.describe());
-                problems.push(Diagnostic::new(message).at(item.at()));
-            }
-        }
-    }
-    names
 }
 
 fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {

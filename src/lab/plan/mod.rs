@@ -7,7 +7,7 @@ mod selection;
 
 pub use draft::build;
 pub use resolve::{Resolver, Strict};
-pub use selection::{NothingSelected, Selection, matches};
+pub use selection::{NothingSelected, Selection, matches, wildcard};
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

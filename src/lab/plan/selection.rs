@@ -132,7 +132,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 }
 
 /// Whether `pattern`, in which `*` stands for any text, is all of `text`.
-fn wildcard(pattern: &str, text: &str) -> bool {
+pub fn wildcard(pattern: &str, text: &str) -> bool {
     // Its other sign, for one character, is one that no name has.
     wildmatch::WildMatchPattern::<'*', '\0'>::new(pattern).matches(text)
 }

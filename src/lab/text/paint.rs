@@ -33,6 +33,11 @@ impl Paint {
         Self { on, is_ascii: false }
     }
 
+    /// Whether text is coloured.
+    pub fn is_on(self) -> bool {
+        self.on
+    }
+
     /// For a terminal that shows no Unicode, if `is_ascii`.
     #[must_use]
     pub fn for_ascii(self, is_ascii: bool) -> Self {

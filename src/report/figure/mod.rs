@@ -193,8 +193,8 @@ impl Figure {
     }
 }
 
-/// All figures with data: those of the paper, then those of any metric.
-pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve], metrics: &MetricFigures) -> Vec<Figure> {
+/// All figures of the paper with data.
+pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve]) -> Vec<Figure> {
     let figures = [
         by_iteration::accuracy(scores),
         by_iteration::steps(scores),
@@ -205,8 +205,12 @@ pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve], metric
         kept::skips(kept),
         curves::losses(curves),
     ];
-    let mut figures: Vec<Figure> = figures.into_iter().flatten().collect();
-    figures.extend(metric::figures(scores, metrics));
-    figures.extend(metric::curves(scores, metrics));
+    figures.into_iter().flatten().collect()
+}
+
+/// The figures of any metric: one for each that is chosen, and one of all series of these scores.
+pub fn metric_figures(scores: &Scores, chosen: &MetricFigures) -> Vec<Figure> {
+    let mut figures = metric::figures(scores, chosen);
+    figures.extend(metric::curves(scores, chosen));
     figures
 }

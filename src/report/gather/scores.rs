@@ -62,6 +62,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, details: ScoreD
     }
     Ok(Scores {
         experiment: plan.dag.experiment.clone(),
+        axes: Vec::new(),
         scores,
     })
 }

@@ -183,7 +183,7 @@ impl Scores {
         self.scores.iter().filter(named).any(has)
     }
 
-    fn require_baseline(&self, baseline: &Baseline) -> Result<(), NoBaseline> {
+    pub(crate) fn require_baseline(&self, baseline: &Baseline) -> Result<(), NoBaseline> {
         if self.has_baseline(baseline) {
             return Ok(());
         }
@@ -210,12 +210,12 @@ impl Baseline {
     }
 
     /// Whether the baseline is a stage of this name.
-    fn is_stage(&self, stage: &str) -> bool {
+    pub(crate) fn is_stage(&self, stage: &str) -> bool {
         self.stage.as_ref().is_none_or(|baseline| baseline == stage)
     }
 
     /// `` `score[0]` (start=cold) ``
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let group = self.variant.iter().map(|(axis, value)| (axis.as_str(), value.as_str())).collect();
         match (&self.stage, super::group_text(&group).as_str()) {
             (Some(stage), "") => format!("`{stage}`"),
@@ -284,7 +284,7 @@ fn difference_cells(row: &ScoreRow<'_>, data: &str, difference: Option<&Differen
 }
 
 /// `+1.2`, `-0.3`, and `0.0` without a sign.
-fn signed(number: f64, decimals: usize) -> String {
+pub(crate) fn signed(number: f64, decimals: usize) -> String {
     let text = format!("{number:+.decimals$}");
     let is_zero = text.chars().all(|c| !c.is_ascii_digit() || c == '0');
     if is_zero {
@@ -295,7 +295,7 @@ fn signed(number: f64, decimals: usize) -> String {
 }
 
 /// An end of an interval. Unlike in [`signed`], a number that is rounded to 0 keeps its sign, which shows whether the interval contains 0.
-fn interval_end(number: f64, decimals: usize) -> String {
+pub(crate) fn interval_end(number: f64, decimals: usize) -> String {
     if number == 0.0 {
         signed(number, decimals)
     } else {

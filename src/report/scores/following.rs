@@ -46,8 +46,8 @@ impl Scores {
 /// A row for each filter: the requests, how the answers follow them, and the number of rows that it kept. `None` without filters.
 pub fn skips_table(kept: &[KeptSkips]) -> Option<ReportTable> {
     let scores = Scores {
-        experiment: String::new(),
         scores: kept.iter().map(as_score).collect(),
+        ..Scores::default()
     };
     let (rows, headings) = (scores.rows(), [&FOLLOWING[..], &ROWS[..]].concat());
     let title = "Skips: requests to the numbered models, and the answers that were kept";

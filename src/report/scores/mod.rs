@@ -23,6 +23,7 @@ pub use kept::KeptSkips;
 pub use mean::Mean;
 pub use place::{StagePlace, VariantGroup};
 
+pub(crate) use differences::{interval_end, signed};
 pub(crate) use place::{SEED, group_text};
 pub(crate) use rows::ScoreRow;
 
@@ -34,6 +35,8 @@ use lab::hash::Digest;
 #[derive(Clone, Debug, Default)]
 pub struct Scores {
     pub experiment: String,
+    /// The axes of the matrix in the order of the file; empty where it is not known.
+    pub axes: Vec<String>,
     /// In the order of the experiment's stages.
     pub scores: Vec<Score>,
 }
@@ -111,17 +114,25 @@ impl Scores {
         (missing > 0).then(|| format!("{missing} of {} with scores not run yet", lab::text::stages(all)))
     }
 
-    /// The axes of the matrix.
-    fn axes(&self) -> Vec<&str> {
-        let mut axes: Vec<&str> = self
-            .scores
-            .iter()
-            .flat_map(|score| score.place.variant.keys())
-            .map(String::as_str)
-            .collect();
+    /// The axes of the matrix in the order of the file; by name where it is not known.
+    pub(crate) fn axes(&self) -> Vec<&str> {
+        let variants = self.scores.iter().flat_map(|score| score.place.variant.keys());
+        let mut axes: Vec<&str> = variants.map(String::as_str).collect();
         axes.sort_unstable();
         axes.dedup();
+        axes.sort_by_key(|axis| self.axes.iter().position(|known| known == axis).unwrap_or(usize::MAX));
         axes
+    }
+
+    /// The values of an axis in the order of the file; where it is not known, numbers ascend, and others are as they come.
+    pub(crate) fn values(&self, axis: &str) -> Vec<&str> {
+        let values = self.scores.iter().filter_map(|score| score.place.variant.get(axis));
+        let mut values = distinct(values.map(String::as_str));
+        let numbers: Option<Vec<f64>> = values.iter().map(|value| value.parse().ok()).collect();
+        if self.axes.is_empty() && numbers.is_some() {
+            values.sort_by(|a, b| f64::total_cmp(&a.parse().unwrap_or(0.0), &b.parse().unwrap_or(0.0)));
+        }
+        values
     }
 }
 
@@ -186,6 +197,7 @@ pub(crate) mod tests {
         }
         Scores {
             experiment: "addition".into(),
+            axes: Vec::new(),
             scores,
         }
     }
@@ -247,6 +259,22 @@ pub(crate) mod tests {
           }
         ]
         "#);
+    }
+
+    #[test]
+    fn axes_and_values_have_the_order_of_the_file_where_it_is_known() {
+        let mut scores = example();
+        assert_eq!(scores.axes(), ["seed", "start"]);
+        for (at, score) in scores.scores.iter_mut().enumerate() {
+            score.place.variant.insert("width".to_owned(), ["16", "4"][at % 2].to_owned());
+        }
+        assert_eq!(
+            (scores.values("width"), scores.values("start")),
+            (vec!["4", "16"], vec!["cold", "warm"])
+        );
+        scores.axes = ["width", "start", "seed"].map(str::to_owned).to_vec();
+        assert_eq!(scores.axes(), ["width", "start", "seed"]);
+        assert_eq!(scores.values("width"), ["16", "4"]);
     }
 
     #[test]

@@ -60,15 +60,13 @@ fn body(cell: &TableCell, column: &TableColumn) -> String {
 }
 
 fn content(cell: &TableCell) -> String {
+    let text = escape::html(&cell.text);
+    let text = if cell.is_best { format!("<strong>{text}</strong>") } else { text };
     if cell.nodes.is_empty() || cell.text.is_empty() {
-        return escape::html(&cell.text);
+        return text;
     }
     let nodes: Vec<String> = cell.nodes.iter().map(ToString::to_string).collect();
-    format!(
-        "<button type=\"button\" data-stages=\"{}\">{}</button>",
-        nodes.join(" "),
-        escape::html(&cell.text)
-    )
+    format!("<button type=\"button\" data-stages=\"{}\">{text}</button>", nodes.join(" "))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A table as a LaTeX table, for `booktabs`.
 
-use super::{ColumnGroup, ReportTable};
+use super::{ColumnGroup, ReportTable, TableCell};
 use crate::escape;
 use lab::text::Align;
 
@@ -24,10 +24,16 @@ impl ReportTable {
             if i == 0 || row.begins_group {
                 text += "    \\midrule\n";
             }
-            text += &line(row.cells.iter().map(|cell| escape::latex(&cell.text)));
+            text += &line(row.cells.iter().map(cell_text));
         }
         text + "    \\bottomrule\n  \\end{tabular}\n\\end{table}\n"
     }
+}
+
+/// The best of a column is bold.
+fn cell_text(cell: &TableCell) -> String {
+    let text = escape::latex(&cell.text);
+    if cell.is_best { format!("\\textbf{{{text}}}") } else { text }
 }
 
 /// The heading over a group's columns.

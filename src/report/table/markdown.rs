@@ -1,6 +1,6 @@
 //! A table as a Markdown table.
 
-use super::ReportTable;
+use super::{ReportTable, TableCell};
 use crate::escape;
 use lab::text::Align;
 
@@ -16,10 +16,16 @@ impl ReportTable {
         text += &line(titles.iter().map(|(title, _)| escape::markdown(title)));
         text += &line(rule);
         for row in &self.rows {
-            text += &line(row.cells.iter().map(|cell| escape::markdown(&cell.text)));
+            text += &line(row.cells.iter().map(cell_text));
         }
         text
     }
+}
+
+/// The best of a column is bold.
+fn cell_text(cell: &TableCell) -> String {
+    let text = escape::markdown(&cell.text);
+    if cell.is_best { format!("**{text}**") } else { text }
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {

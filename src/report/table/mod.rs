@@ -51,6 +51,8 @@ pub struct TableCell {
     pub text: String,
     /// The numbers of the stages' nodes.
     pub nodes: Vec<usize>,
+    /// Whether it is the best of its column, and marked as such.
+    pub is_best: bool,
 }
 
 impl ReportTable {
@@ -141,7 +143,7 @@ impl TableCell {
     pub fn plain(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            nodes: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -150,7 +152,14 @@ impl TableCell {
         Self {
             text: text.into(),
             nodes: nodes.into_iter().collect(),
+            is_best: false,
         }
+    }
+
+    /// The same cell, marked as the best of its column or not.
+    #[must_use]
+    pub fn marked(self, is_best: bool) -> Self {
+        Self { is_best, ..self }
     }
 }
 

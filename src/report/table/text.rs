@@ -7,26 +7,59 @@ use lab::text::{Color, Paint, TextTable};
 impl ReportTable {
     /// One line of headings, one for each row, an empty one between column_groups.
     pub fn text(&self, paint: Paint) -> String {
-        self.text_grid().render(paint)
+        self.text_grid(paint.is_on()).render(paint)
     }
 
-    fn text_grid(&self) -> TextTable {
+    /// The best of a column is bold, or has a star where there are no colours.
+    fn text_grid(&self, is_colored: bool) -> TextTable {
         let mut table = TextTable::new(self.titles());
         for (i, row) in self.rows.iter().enumerate() {
             if i > 0 && row.begins_group {
                 table.row([]);
             }
-            table.row(row.cells.iter().map(|cell| {
-                let color = (cell.text == NO_NUMBER).then_some(Color::Dim);
-                (cell.text.clone(), color)
+            table.row(row.cells.iter().map(|cell| match (cell.is_best, is_colored) {
+                (true, true) => (cell.text.clone(), Some(Color::Bold)),
+                (true, false) => (format!("*{}", cell.text), None),
+                (false, _) => (cell.text.clone(), cell.text.starts_with(NO_NUMBER).then_some(Color::Dim)),
             }));
         }
         table
     }
 
     /// Splits the table into pieces of at most `width` characters. Every piece has the label columns, and columns under one heading stay
-    /// together. A table that does not fit this way keep whole.
+    /// together where they fit. A table that does not fit this way stays whole.
     pub fn split(&self, width: usize) -> Vec<Self> {
+        let pieces = self.split_between_groups(width);
+        if pieces.len() == 1 && self.width() > width {
+            // A heading may have more columns than there is room for.
+            let pieces = self.with_groups_apart().split_between_groups(width);
+            if pieces.len() > 1 {
+                return pieces;
+            }
+        }
+        pieces
+    }
+
+    fn width(&self) -> usize {
+        self.group_widths().iter().sum::<usize>().saturating_sub(COLUMN_GAP)
+    }
+
+    /// The table with the heading of a group above each of its columns.
+    fn with_groups_apart(&self) -> Self {
+        let apart = |group: &ColumnGroup| {
+            let columns = group.columns.iter().map(|column| ColumnGroup {
+                columns: vec![column.clone()],
+                ..group.clone()
+            });
+            columns.collect::<Vec<_>>()
+        };
+        Self {
+            column_groups: self.column_groups.iter().flat_map(apart).collect(),
+            ..self.clone()
+        }
+    }
+
+    fn split_between_groups(&self, width: usize) -> Vec<Self> {
         let widths = self.group_widths();
         let (labels, others): (Vec<usize>, Vec<usize>) = (0..widths.len()).partition(|i| self.column_groups[*i].is_label);
         let label_width: usize = labels.iter().map(|i| widths[*i]).sum();
@@ -52,7 +85,7 @@ impl ReportTable {
 
     /// The width of each group with the gaps after its columns.
     fn group_widths(&self) -> Vec<usize> {
-        let widths = self.text_grid().widths();
+        let widths = self.text_grid(false).widths();
         let mut rest = widths.as_slice();
         let group = |group: &ColumnGroup| {
             let (own, others) = rest.split_at(group.columns.len());
@@ -131,5 +164,14 @@ mod tests {
         cold start   \      0.0   4.00
         ");
         assert_eq!(table.split(3).len(), 1, "there is no room beside the labels");
+        let narrow: Vec<String> = table.split(33).iter().map(|part| part.text(Paint::default())).collect();
+        assert_eq!(narrow.len(), 4);
+        insta::assert_snapshot!(narrow[1], @r"
+        phase        a|b  in_domain steps
+        warm start   x_1             2.60
+        iteration 1  <b>                –
+
+        cold start   \               1.00
+        ");
     }
 }

@@ -54,8 +54,8 @@ pub(super) fn left_out(drawings: &Drawings, values: &MetricValues<'_>) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::values::tests::{score, scores};
-    use super::super::{MetricFigures, figures};
+    use super::super::figures;
+    use super::super::values::tests::{chosen, score, scores};
     use super::*;
 
     fn figure(names: usize) -> (Vec<BarChart>, String) {
@@ -69,7 +69,7 @@ mod tests {
             )
         });
         let scores = scores(all.collect());
-        let figure = figures(&scores, &MetricFigures::of_programs(&scores)).pop().unwrap();
+        let figure = figures(&scores, &chosen(&["accuracy"])).pop().unwrap();
         let Drawings::Bars(charts) = figure.drawings else {
             panic!("{:?}", figure.drawings);
         };

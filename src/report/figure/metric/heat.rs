@@ -50,8 +50,8 @@ pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Ve
 #[cfg(test)]
 mod tests {
     use super::super::super::Drawings;
-    use super::super::values::tests::{score, scores};
-    use super::super::{FigureMetric, MetricFigures, figures};
+    use super::super::values::tests::{chosen, score, scores};
+    use super::super::{FigureMetric, figures};
 
     #[test]
     fn a_sweep_over_three_axes_has_a_map_for_each_value_of_the_third() {
@@ -68,7 +68,7 @@ mod tests {
             }
         }
         let scores = scores(all);
-        let figures = figures(&scores, &MetricFigures::of_programs(&scores));
+        let figures = figures(&scores, &chosen(&["test.f1"]));
         assert_eq!(figures.len(), 1);
         let Drawings::HeatMaps(maps) = &figures[0].drawings else {
             panic!("{:?}", figures[0].drawings);

@@ -17,7 +17,6 @@ use super::series::point;
 use super::{Divergence, Drawings, Figure, FigurePoint};
 use crate::scores::{Score, Scores};
 use arrange::Arrangement;
-use kinds::metrics::names;
 use std::collections::BTreeMap;
 use values::MetricValues;
 
@@ -25,9 +24,6 @@ pub(super) use curves::curves;
 
 /// The part of a report that has the figures of metrics.
 const PART: &str = "metric-figures";
-
-/// How many metrics have a figure where the experiment names none.
-const DEFAULT_METRICS: usize = 4;
 
 /// Which metrics have a figure, over which axes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,35 +83,6 @@ impl FigureMetric {
     /// The axis of these values.
     fn axis(&self, values: &[f64]) -> Axis {
         axis_of(&self.name, &self.axis_title(), values)
-    }
-}
-
-impl MetricFigures {
-    /// The first metrics of the programs, over all axes. What `eval` and `measure` write has figures of its own.
-    pub fn of_programs(scores: &Scores) -> Self {
-        let has_own_figures = |map: &&kinds::metrics::MetricMap| map.get(names::AVERAGE_FULL_STEPS).is_none();
-        let maps = scores
-            .scores
-            .iter()
-            .filter_map(|score| score.metrics.as_ref())
-            .filter(has_own_figures);
-        let mut found: Vec<String> = Vec::new();
-        for map in maps {
-            for (name, _) in map.numbers() {
-                if !found.contains(&name) {
-                    found.push(name);
-                }
-            }
-        }
-        let metric = |name: String| FigureMetric {
-            title: name.clone(),
-            name,
-            ..FigureMetric::default()
-        };
-        Self {
-            metrics: found.into_iter().take(DEFAULT_METRICS).map(metric).collect(),
-            axes: Vec::new(),
-        }
     }
 }
 
@@ -191,10 +158,9 @@ fn draw(values: &MetricValues<'_>) -> Option<(Drawings, String)> {
     if values.diverged() {
         caption += " A cross stands where a seed diverged: its value is NaN or infinite, so that there is no mean.";
     }
-    match values.metric.higher_is_better {
-        Some(true) => caption += " Higher is better.",
-        Some(false) => caption += " Lower is better.",
-        None => {}
+    // That higher is better goes without saying, and is a guess for many names.
+    if values.metric.higher_is_better == Some(false) {
+        caption += " Lower is better.";
     }
     Some((drawings, caption))
 }

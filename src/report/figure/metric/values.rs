@@ -158,6 +158,7 @@ pub(super) fn label(axes: &[FigureAxis], at: &[Option<usize>], chosen: &[usize])
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::MetricFigures;
     use super::*;
     use crate::scores::StagePlace;
     use kinds::metrics::MetricMap;
@@ -192,6 +193,20 @@ pub(super) mod tests {
         Scores {
             experiment: "sweep".to_owned(),
             scores,
+            ..Scores::default()
+        }
+    }
+
+    /// A figure for each of these metrics.
+    pub(in super::super) fn chosen(names: &[&str]) -> MetricFigures {
+        let metric = |name: &&str| FigureMetric {
+            name: (*name).to_owned(),
+            title: (*name).to_owned(),
+            ..FigureMetric::default()
+        };
+        MetricFigures {
+            metrics: names.iter().map(metric).collect(),
+            axes: Vec::new(),
         }
     }
 
