@@ -116,7 +116,7 @@ impl ReportData {
     }
 
     /// The scores that figures of metrics are about, and the metrics: those of the table, of which the first ones where none are chosen.
-    pub(crate) fn metric_figures(&self) -> (Scores, MetricFigures) {
+    pub fn metric_figures(&self) -> (Scores, MetricFigures) {
         let is_chosen =
             |score: &&&Score| self.layout.stages.is_empty() || self.layout.stages.iter().any(|stage| matches(stage, &score.place.stage));
         let scores = Scores {

@@ -34,6 +34,7 @@ mod served;
 mod server;
 mod servers;
 mod sources;
+mod sweep_page;
 mod table;
 mod tasks;
 mod terminal;
