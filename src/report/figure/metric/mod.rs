@@ -110,19 +110,19 @@ fn axis_of(name: &str, title: &str, values: &[f64]) -> Axis {
 /// The mean of `numbers`, by node, as a point. If one of them is no finite number, there is no mean.
 fn metric_point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Option<FigurePoint> {
     let count = numbers.values().filter(|number| !number.is_finite()).count();
-    let found = point(x, numbers, scale)?;
     if count == 0 {
-        return Some(found);
+        return point(x, numbers, scale);
     }
     Some(FigurePoint {
+        x,
         y: f64::NAN,
         spread: None,
+        nodes: numbers.keys().copied().collect(),
         diverged: Some(Divergence {
             count,
             of: numbers.len(),
             at: f64::NAN,
         }),
-        ..found
     })
 }
 
