@@ -119,7 +119,7 @@ struct Grid {
 
 impl HeatMap {
     pub(super) fn drawn(&self) -> Drawing {
-        let axes = format!("{} ↓, {} →", self.rows.title, self.columns.title);
+        let axes = format!("rows: {}, columns: {}", self.rows.title, self.columns.title);
         let (mut content, extra) = header(&[(TextClass::Head, &self.title), (TextClass::Tick, &axes)], GAP);
         let grid = self.grid(26.0 + extra);
         content += &self.names(&grid);
