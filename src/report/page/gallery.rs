@@ -21,8 +21,8 @@ struct GalleryGroup<'a> {
     pictures: Vec<(&'a PagePicture, &'a StageDetails)>,
 }
 
-/// The section with all pictures and texts; empty without any.
-pub(super) fn gallery(data: &PageData) -> String {
+/// The section with all pictures and texts, all folded on a dense page; empty without any.
+pub(super) fn gallery(data: &PageData, is_dense: bool) -> String {
     let groups = groups(data);
     if groups.is_empty() {
         return String::new();
@@ -30,7 +30,11 @@ pub(super) fn gallery(data: &PageData) -> String {
     let mut html = "<section id=\"gallery\">\n<h2>Pictures and texts</h2>\n".to_owned();
     for (i, group) in groups.iter().enumerate() {
         let count = group.pictures.len();
-        let open = if count <= OPEN_PICTURES && i < OPEN_OUTPUTS { " open" } else { "" };
+        let open = if !is_dense && count <= OPEN_PICTURES && i < OPEN_OUTPUTS {
+            " open"
+        } else {
+            ""
+        };
         html += &format!(
             "<details{open}>\n<summary>{} ({count})</summary>\n<div class=\"gallery\">\n",
             escape::html(&group.name)
@@ -182,11 +186,14 @@ mod tests {
 
     #[test]
     fn pictures_stand_under_their_coordinates() {
-        let html = gallery(&data(vec![
-            (3, "plot", svg("<svg/>")),
-            (4, "plot", svg("<svg onload=\"x\"/>")),
-            (4, "notes", text(true)),
-        ]));
+        let html = gallery(
+            &data(vec![
+                (3, "plot", svg("<svg/>")),
+                (4, "plot", svg("<svg onload=\"x\"/>")),
+                (4, "notes", text(true)),
+            ]),
+            false,
+        );
         for part in [
             "<summary>fit.plot (2)</summary>",
             "<div class=\"shot\" data-of=\"3\"><p><button type=\"button\" data-stages=\"3\">width=1</button>",
@@ -215,11 +222,14 @@ mod tests {
             why: "too large for the page (3.0 MB)".to_owned(),
             path: "/store/<x>".into(),
         };
-        let html = gallery(&data(vec![
-            (3, "plot", left_out),
-            (3, "log", text(false)),
-            (3, "pdf", PictureContent::Pdf(b"%PDF-".to_vec())),
-        ]));
+        let html = gallery(
+            &data(vec![
+                (3, "plot", left_out),
+                (3, "log", text(false)),
+                (3, "pdf", PictureContent::Pdf(b"%PDF-".to_vec())),
+            ]),
+            false,
+        );
         for part in [
             "Not here: too large for the page (3.0 MB). <code>runner get FILE &#39;fit.plot&#39; --variant &#39;width=1&#39; --to DIR</code>",
             "<code>/store/&lt;x&gt;</code>",
@@ -233,8 +243,9 @@ mod tests {
     #[test]
     fn many_pictures_begin_folded_and_none_have_no_section() {
         let many = (0..7).map(|_| (3, "plot", svg("<svg/>"))).collect();
-        assert!(gallery(&data(many)).contains("<details>\n<summary>fit.plot (7)"));
-        assert!(gallery(&data(vec![(3, "plot", svg("<svg/>"))])).contains("<details open>"));
-        assert_eq!(gallery(&PageData::default()), "");
+        assert!(gallery(&data(many), false).contains("<details>\n<summary>fit.plot (7)"));
+        let one = data(vec![(3, "plot", svg("<svg/>"))]);
+        assert!(gallery(&one, false).contains("<details open>") && !gallery(&one, true).contains("<details open>"));
+        assert_eq!(gallery(&PageData::default(), false), "");
     }
 }

@@ -53,9 +53,9 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
         (true, false) => ALL_FIGURES_ABOVE.to_owned(),
         _ => others.iter().map(|figure| fold.html(figure)).collect(),
     };
-    let gallery = gallery::gallery(data);
     let has_samples = data.samples.of > 0;
     let is_dense = data.stages.len() > DENSE_STAGES;
+    let gallery = gallery::gallery(data, is_dense);
     let when = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
