@@ -29,6 +29,8 @@ pub enum ReportError {
          does a program with a line such as `outputs.scores = {{ type = \"metrics\", path = \"scores.json\" }}`"
     )]
     NothingToReport(String),
+    #[error("{0}")]
+    NoMetric(String),
     #[error("{}", .0.missing_message())]
     MissingPart(PartName),
 }
@@ -64,6 +66,9 @@ impl ExperimentReport {
         let results: Vec<PartName> = shows.iter().chain(others).copied().collect();
         let pictures = gather::count_pictures(plan);
         if parts.select(&results).is_empty() && pictures == (0, 0) {
+            if let Some(wrong) = data.metrics().warnings().first() {
+                return Err(ReportError::NoMetric(wrong.clone()));
+            }
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
         }
         if let Some(missing) = request.tables.iter().find(|name| !parts.has(**name)) {

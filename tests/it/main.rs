@@ -22,6 +22,7 @@ mod model;
 mod page;
 mod places;
 mod pretrained;
+mod program_metrics;
 mod provenance;
 mod readme;
 mod reference;

@@ -318,3 +318,77 @@ fn digests(text: &str) -> String {
     });
     lines.collect::<Vec<_>>().join("\n")
 }
+
+/// A program that measures a loss, at two widths and under three seeds.
+const SWEEP: &str = r#"
+[matrix]
+width = [1, 16]
+seed = [1, 2, 3]
+
+[stages.fit]
+kind = "command"
+run = ["sh", "-c", '''mkdir -p "$RUNNER_OUTPUT_SCORES"; printf '\173"loss": 0.%s%s\175' "$1" "$RUNNER_SEED" > "$RUNNER_OUTPUT_SCORES/metrics.json"''', "sh", "{width}"]
+outputs = { scores = "metrics" }
+"#;
+
+#[test]
+fn the_numbers_of_a_program_have_a_report() {
+    let lab = Lab::new(SWEEP);
+    let words = |text: &str, line: usize| {
+        text.lines()
+            .nth(line)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let before = lab.stdout("report x.toml", 0);
+    assert!(before.contains("6 of 6 stages with scores not run yet"), "{before}");
+    lab.stdout("run x.toml", 0);
+    let text = lab.stdout("report x.toml", 0);
+    assert_eq!(words(&text, 0), "Metrics: mean ± standard deviation, 3 seeds", "{text}");
+    assert_eq!(
+        [words(&text, 2), words(&text, 3)],
+        ["1 *0.1200 ± 0.0100", "16 0.1620 ± 0.0010"],
+        "{text}"
+    );
+    let text = lab.stdout("report x.toml --metric loss:higher --columns width --digits 2", 0);
+    assert_eq!(words(&text, 0), "loss by width: mean ± standard deviation, 3 seeds", "{text}");
+    assert_eq!(
+        [words(&text, 1), words(&text, 2)],
+        ["width=1 width=16", "0.12 ± 0.01 0.16 ± 0.00"],
+        "{text}"
+    );
+
+    let text = lab.stdout("report x.toml --baseline (width=1) --table differences", 0);
+    assert!(words(&text, 1).starts_with("16 +0.042 ["), "{text}");
+    let json: Value = serde_json::from_str(&lab.stdout("report x.toml --json", 0)).unwrap();
+    assert_eq!((&json["summary"][0]["n"], &json["summary"][0]["best"]), (&3.into(), &true.into()));
+    let csv = lab.stdout("report x.toml --csv", 0);
+    assert!(
+        csv.lines().count() == 7 && csv.contains("\nfit,,") && csv.contains(",0.11\n"),
+        "{csv}"
+    );
+
+    let output = lab.output("report x.toml --metric lost");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && text.contains("no metric `lost` (--metric): known: loss"),
+        "{text}"
+    );
+    let output = lab.output("report x.toml --rows widths");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && text.contains("did you mean `width`?"), "{text}");
+    lab.write(
+        "y.toml",
+        "extends = \"x.toml\"\n[report]\nbest = 1\nmetrics = [\"loss\", \"nothing\"]\n",
+    );
+    let output = lab.output("report y.toml");
+    let warning = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(warning.contains("no metric `nothing` (y.toml:4): known: loss"), "{warning}");
+    assert!(
+        text.starts_with("Metrics: mean ± standard deviation, 3 seeds, the best 1 by loss\n"),
+        "{text}"
+    );
+}

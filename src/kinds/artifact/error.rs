@@ -37,6 +37,8 @@ pub enum MetricsProblem {
     NoSeries,
     #[error("it has {0} numbers, and metrics may have 100000; write what belongs to single cases as examples")]
     TooMany(usize),
+    #[error("it is no file; name the files in a folder (`out/*.json`)")]
+    NoFile,
     #[error("it has {0} MiB, and a file of metrics may have 1024")]
     TooLarge(u64),
 }

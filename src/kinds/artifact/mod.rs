@@ -21,7 +21,7 @@ use std::path::Path;
 
 use lab::stage::PortType;
 
-pub use error::ArtifactError;
+pub use error::{ArtifactError, MetricsProblem};
 pub use tensorboard::TENSORBOARD;
 
 /// Checks that an artifact which a user's program wrote has the format of its port type.

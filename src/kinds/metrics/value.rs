@@ -182,9 +182,9 @@ pub(crate) struct ValueReader {
 }
 
 impl ValueReader {
-    /// Refuses a name that stands twice in a map.
-    pub(crate) fn strict() -> Self {
-        Self { strict: true, depth: 0 }
+    /// Refuses a name that stands twice in a map; the value will be within so many maps and lists.
+    pub(crate) fn strict(depth: usize) -> Self {
+        Self { strict: true, depth }
     }
 
     fn inner<E: Error>(self) -> Result<Self, E> {
@@ -300,7 +300,7 @@ mod tests {
         let text = r#"{"a": 1, "b": [{"c": 1, "c": 2}]}"#;
         let metrics: MetricMap = serde_json::from_str(text).unwrap();
         assert_eq!(metrics.number("b.0.c"), Some(2.0), "the last one");
-        let strict = ValueReader::strict().deserialize(&mut serde_json::Deserializer::from_str(text));
+        let strict = ValueReader::strict(0).deserialize(&mut serde_json::Deserializer::from_str(text));
         let error = strict.unwrap_err().to_string();
         assert!(error.starts_with("the name `c` stands twice in a map at line 1"), "{error}");
     }

@@ -172,11 +172,8 @@ impl<'a> Gatherer<'a> {
         for (index, node, entry) in self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
             for output in scores::metrics_outputs(node) {
                 let Some(folder) = self.path(entry, &output.name) else { continue };
-                let source = |place| match scores::is_program(node) {
-                    true => SampleSource::Examples(folder.clone(), place),
-                    false => SampleSource::Answers(artifact::metrics::answers_path(&folder, place)),
-                };
-                let names = if scores::is_program(node) {
+                let is_program = scores::is_program(node);
+                let names = if is_program {
                     scores::program_names(node, output, &folder)?
                 } else {
                     data_sets(&self.plan.dag, node)
@@ -184,7 +181,11 @@ impl<'a> Gatherer<'a> {
                 let found = names.into_iter().enumerate().map(|(place, data)| SampleSet {
                     stage: index.index(),
                     data,
-                    source: source(place),
+                    source: if is_program {
+                        SampleSource::Examples(folder.clone(), place)
+                    } else {
+                        SampleSource::Answers(artifact::metrics::answers_path(&folder, place))
+                    },
                 });
                 sets.extend(found.filter(SampleSet::is_there));
             }

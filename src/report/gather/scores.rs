@@ -181,9 +181,11 @@ fn program_sets(data: &str, found: Option<Metrics>, patterns: &[String]) -> Vec<
         data,
         metrics: metrics.map(|metrics| if patterns.is_empty() { metrics } else { metrics.selected(patterns) }),
     };
-    let sets = found.map_or_else(Vec::new, Metrics::into_sets);
+    let Some(sets) = found.map(Metrics::into_sets) else {
+        return vec![set(data.to_owned(), None)];
+    };
     if sets.len() < 2 {
-        return vec![set(data.to_owned(), sets.into_iter().next())];
+        return vec![set(data.to_owned(), Some(sets.into_iter().next().unwrap_or_default()))];
     }
     let numbered = |(place, metrics)| set(numbered_name(data, place), Some(metrics));
     sets.into_iter().enumerate().map(numbered).collect()

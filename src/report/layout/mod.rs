@@ -153,7 +153,7 @@ mod tests {
             ("data", Some(Dimension::Data)),
             ("axis.data", Some(Dimension::Axis("data".to_owned()))),
             ("stage", Some(Dimension::Stage)),
-            ("widt", None),
+            ("widths", None),
         ] {
             assert_eq!(Dimension::named(name, &axes), found, "{name}");
             assert!(found.is_none_or(|found| found.name() == name));

@@ -151,12 +151,12 @@ mod tests {
             })
         );
         let wrong = LayoutOptions {
-            rows: Some(vec!["widht".to_owned()]),
+            rows: Some(vec!["widths".to_owned()]),
             ..LayoutOptions::default()
         };
         assert_eq!(
             file.with_options(wrong, &axes).unwrap_err().to_string(),
-            "--rows: no axis `widht` (known: lr, width, stage, data): did you mean `width`?"
+            "--rows: no axis `widths` (known: lr, width, stage, data): did you mean `width`?"
         );
         assert!("0".parse::<BestRows>().is_err() && "5:".parse::<BestRows>().is_err() && ":lower".parse::<MetricChoice>().is_err());
     }

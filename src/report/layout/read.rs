@@ -318,20 +318,20 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_with_its_line() {
         let wrong = read(
-            "[report]\nshow = \"metrics\"\nrows = [\"widht\", \"lr\", 3]\ncolumns = [\"lr\"]\nbest = 0\nbaseline = \"(lr=1)\"\n\
-             stages = [\"fitt\"]\nmetrics = [{ name = \"loss\", better = \"low\" }, { title = \"x\" }, \"\"]\norder = 1\ndigits = 20\n\
+            "[report]\nshow = \"metrics\"\nrows = [\"widths\", \"lr\", 3]\ncolumns = [\"lr\"]\nbest = 0\nbaseline = \"(lr=1)\"\n\
+             stages = [\"fits\"]\nmetrics = [{ name = \"loss\", better = \"low\" }, { title = \"x\" }, \"\"]\norder = 1\ndigits = 20\n\
              interval = \"yes\"\n",
         );
         let mut wrong = wrong.unwrap_err();
         wrong.sort_by_key(|told| told.split_once(':').and_then(|(line, _)| line.parse::<usize>().ok()));
         insta::assert_snapshot!(wrong.join("\n"), @r#"
         10: no field `show` in `[report]` (known: shows, metrics, stages, rows, columns, order, best, baseline, digits, interval); did you mean `shows`?
-        11: no axis `widht` in the matrix (known: lr, width, stage, data); did you mean `width`?
+        11: no axis `widths` in the matrix (known: lr, width, stage, data); did you mean `width`?
         11: `rows` names axes, `stage` or `data`, not 3
         12: `lr` is in `rows` and in `columns`
         13: `best` is a number of rows, 1 or more, or a table: `best = { n = 5, by = "accuracy" }`
         14: no variant has lr = 1 (known: 0.01, 0.1)
-        15: no stage `fitt` (known: fit); did you mean `fit`?
+        15: no stage `fits` (known: fit); did you mean `fit`?
         16: `better` must be "higher" or "lower", not the text "low"
         16: a metric of `[report]` needs a field `name`
         16: `metrics` names a metric, or is a table with its `name`, not the text ""

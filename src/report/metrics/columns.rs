@@ -115,9 +115,15 @@ impl<'a> KnownMetrics<'a> {
             chosen.columns = all().take(MAX_DEFAULT).collect();
             chosen.hidden = all().skip(MAX_DEFAULT).map(|column| column.title).collect();
         }
+        if self.0.is_empty() {
+            // Nothing has run: names are headings, patterns are none yet.
+            let named = layout.metrics.iter().filter(|choice| !choice.pattern.contains('*'));
+            chosen.columns = named.map(|choice| unmeasured(choice, layout.digits)).collect();
+            return chosen;
+        }
         for choice in &layout.metrics {
             let found = self.fitting(choice);
-            if found.is_empty() && !self.0.is_empty() {
+            if found.is_empty() {
                 let place = if choice.place.is_empty() {
                     String::new()
                 } else {
@@ -156,6 +162,11 @@ impl<'a> KnownMetrics<'a> {
         self.0.iter().filter(|metric| metric.has_name(choice)).collect()
     }
 
+    /// Whether no stage has metrics yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `known: loss, accuracy, …`
     pub fn names(&self) -> String {
         lab::config::known(self.0.iter().map(|metric| metric.name.as_str()))
@@ -189,6 +200,19 @@ impl KnownMetric<'_> {
 impl MetricColumn {
     fn is_same(&self, other: &Self) -> bool {
         (&self.name, &self.stage, &self.data) == (&other.name, &other.stage, &other.data)
+    }
+}
+
+/// The column of a metric that no stage has measured yet.
+fn unmeasured(choice: &MetricChoice, digits: Option<usize>) -> MetricColumn {
+    MetricColumn {
+        name: choice.pattern.clone(),
+        stage: None,
+        data: None,
+        title: choice.title.clone().unwrap_or_else(|| choice.pattern.clone()),
+        better: choice.better.unwrap_or_else(|| Better::guess(&choice.pattern)),
+        digits: choice.digits.or(digits),
+        is_percent: choice.percent,
     }
 }
 

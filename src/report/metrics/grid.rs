@@ -22,6 +22,8 @@ pub struct MetricGrid<'a> {
     pub(super) best: Option<(usize, String)>,
     /// Whether the rows have another order than that of the file.
     pub(super) is_ordered: bool,
+    /// Whether no stage has metrics yet.
+    pub(super) is_pending: bool,
 }
 
 /// One row.
@@ -71,6 +73,7 @@ impl<'a> MetricGrid<'a> {
             averaged: Vec::new(),
             best: None,
             is_ordered: false,
+            is_pending: known.is_empty(),
             rows_by,
             columns_by,
             chosen,
@@ -147,7 +150,7 @@ impl<'a> MetricGrid<'a> {
             Some(pattern) => known.find(pattern, layout),
             None => self.chosen.columns.first().cloned(),
         };
-        let Some(column) = column else {
+        let Some(column) = column.filter(|_| !self.is_pending) else {
             self.warn_of_metric(by.as_deref(), known);
             return;
         };
@@ -162,8 +165,7 @@ impl<'a> MetricGrid<'a> {
     }
 
     fn warn_of_metric(&mut self, pattern: Option<&str>, known: &KnownMetrics<'a>) {
-        // Without metrics there is nothing to be the best.
-        if let Some(pattern) = pattern.filter(|_| !self.chosen.columns.is_empty()) {
+        if let Some(pattern) = pattern.filter(|_| !self.is_pending) {
             self.chosen.warnings.push(format!("no metric `{pattern}`: {}", known.names()));
         }
     }

@@ -11,6 +11,9 @@ use crate::scores::SEED;
 use crate::table::{ColumnGroup, ReportTable, TableCell, TableRow};
 use lab::text::Align;
 
+/// The number of a row, and its mean.
+type RowMean = (usize, f64);
+
 /// How far equal means may lie apart, as a share of them: sums are rounded.
 const ROUNDING: f64 = 1e-12;
 
@@ -18,10 +21,10 @@ const ROUNDING: f64 = 1e-12;
 pub(super) type MetricCells = Vec<Vec<MetricCell>>;
 
 impl MetricGrid<'_> {
-    /// The table; `None` without metrics.
+    /// The table; `None` without metrics, unless they are still to come.
     pub fn table(&self, layout: &ReportLayout) -> Option<ReportTable> {
         if self.is_empty() {
-            return None;
+            return self.is_pending.then(|| self.pending_table());
         }
         let cells: Vec<MetricCells> = self.chosen.columns.iter().map(|column| self.cells(column)).collect();
         let counts = RunCounts::of(&cells);
@@ -42,6 +45,20 @@ impl MetricGrid<'_> {
             rows,
         };
         Some(table.with_axes_apart())
+    }
+
+    /// The rows alone, of which none has run.
+    fn pending_table(&self) -> ReportTable {
+        let mut column_groups: Vec<ColumnGroup> = self.rows_by.iter().map(label_column).collect();
+        column_groups.push(ColumnGroup::single("n", Align::Right));
+        let mut rows = self.label_rows();
+        rows.iter_mut().for_each(|row| row.cells.push(TableCell::plain("0")));
+        let table = ReportTable {
+            title: "Metrics".to_owned(),
+            column_groups,
+            rows,
+        };
+        table.with_axes_apart()
     }
 
     /// The columns of the metrics. Values of axes stand below the metric, or alone where there is one metric.
@@ -99,7 +116,7 @@ impl MetricGrid<'_> {
     /// Which cells are the best of their column: of the rows about one stage and data set, if there are several that differ.
     pub(super) fn best_cells(&self, column: &MetricColumn, cells: &MetricCells) -> Vec<Vec<bool>> {
         let mut marks: Vec<Vec<bool>> = cells.iter().map(|row| vec![false; row.len()]).collect();
-        let mut rivals: BTreeMap<(Vec<&str>, usize), Vec<(usize, f64)>> = BTreeMap::new();
+        let mut rivals: BTreeMap<(Vec<&str>, usize), Vec<RowMean>> = BTreeMap::new();
         for (at, (row, cells)) in self.rows.iter().zip(cells).enumerate() {
             let places = self.rows_by.iter().zip(&row.key);
             let about: Vec<&str> = places

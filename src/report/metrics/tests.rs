@@ -235,6 +235,34 @@ fn no_mean_is_made_of_runs_that_diverged_or_are_missing() {
 }
 
 #[test]
+fn before_anything_has_run_there_are_the_rows() {
+    let mut scores = sweep();
+    scores.scores.iter_mut().for_each(|score| score.metrics = None);
+    let only_width = ReportLayout {
+        rows: Some(vec![axis("width")]),
+        ..ReportLayout::default()
+    };
+    insta::assert_snapshot!(text(&scores, &only_width), @r"
+    Metrics
+    width  n
+    16     0
+    1      0
+    ");
+    let named = ReportLayout {
+        metrics: vec![MetricChoice::of("loss"), MetricChoice::of("test.*")],
+        best: Some(BestRows { count: 1, by: None }),
+        ..only_width
+    };
+    insta::assert_snapshot!(text(&scores, &named), @r"
+    Metrics
+    width  loss
+    16        –
+    1         –
+    ");
+    assert!(grid(&scores, &named).warnings().is_empty(), "what may still come is no mistake");
+}
+
+#[test]
 fn the_best_rows_come_first() {
     let layout = ReportLayout {
         best: Some(BestRows {
@@ -275,12 +303,12 @@ fn the_best_rows_come_first() {
 
 #[test]
 fn what_fits_nothing_is_told_with_its_place() {
-    let mut layout = of_metrics(&["los"]);
+    let mut layout = of_metrics(&["lost"]);
     layout.metrics[0].place = "x.toml:3".to_owned();
     let scores = sweep();
     let grid = grid(&scores, &layout);
     assert!(grid.table(&layout).is_none());
-    assert_eq!(grid.warnings(), ["no metric `los` (x.toml:3): known: loss, test.f1"]);
+    assert_eq!(grid.warnings(), ["no metric `lost` (x.toml:3): known: loss, test.f1"]);
 }
 
 #[test]

@@ -167,11 +167,11 @@ mod tests {
         let narrow: Vec<String> = table.split(33).iter().map(|part| part.text(Paint::default())).collect();
         assert_eq!(narrow.len(), 4);
         insta::assert_snapshot!(narrow[1], @r"
-        phase        a|b  in_domain steps
-        warm start   x_1             2.60
-        iteration 1  <b>                –
+        phase        in_domain steps  a|b
+        warm start              2.60  x_1
+        iteration 1                –  <b>
 
-        cold start   \               1.00
+        cold start              1.00  \
         ");
     }
 }

@@ -15,7 +15,7 @@ use super::file_names::{has_lines, short_names, stem};
 use super::rows::{NamedFile, read_rows};
 use super::series::{SeriesSource, SeriesWriter};
 use super::{ArtifactError, check_numbers, document, examples, metrics_path, sets_of};
-use crate::artifact::error::MetricsProblem;
+use crate::artifact::MetricsProblem;
 use crate::foreign::{self, FileFormat, FileShape};
 use crate::metrics::{MetricMap, MetricValue};
 
@@ -35,6 +35,8 @@ pub struct MetricsFiles {
 /// # Errors
 /// When a file cannot be read or written, has another format or is too large, or there is no number in the metrics.
 pub fn collect(files: &MetricsFiles, folder: &Path) -> Result<(), ArtifactError> {
+    let all = files.metrics.iter().chain(&files.examples).chain(&files.series);
+    all.map(NamedFile::of).try_for_each(|file| file.check())?;
     fs::create_dir_all(folder).map_err(|cause| ArtifactError::File {
         action: "create",
         path: folder.to_owned(),
@@ -43,23 +45,15 @@ pub fn collect(files: &MetricsFiles, folder: &Path) -> Result<(), ArtifactError>
     let mut series = SeriesWriter::new(folder);
     let metrics = metrics_of(&files.metrics, &mut series)?;
     for (before, file) in with_names(&files.series, '.') {
-        let mut source = series.source(before);
-        let shape = foreign::file_shape(file.path).map_err(|error| file.named(error))?;
-        match shape {
-            FileShape::Document if !has_lines(file.name) => {
-                let value = document::read(file)?;
-                document::take_series(value, &mut source).map_err(|cause| series_failed(folder, cause))?;
-            }
-            shape => read_series(file, shape, &mut source)?,
-        }
-        if source.count() == 0 {
-            return Err(file.problem(MetricsProblem::NoSeries));
-        }
-        check_count(file, source.count())?;
+        only_series(file, &mut series.source(before))?;
     }
     series.finish()?;
     write_metrics(&metrics, folder)?;
-    let sets = sets_of(&metrics).map_or(1, <[MetricMap]>::len);
+    write_examples(files, sets_of(&metrics).map_or(1, <[MetricMap]>::len), folder)
+}
+
+/// Writes the examples: those of each data set where there is a file for each.
+fn write_examples(files: &MetricsFiles, sets: usize, folder: &Path) -> Result<(), ArtifactError> {
     let named = with_names(&files.examples, '/');
     if sets > 1 && sets == named.len() {
         for (set, (_, file)) in named.into_iter().enumerate() {
@@ -126,6 +120,22 @@ fn metrics_in(file: NamedFile<'_>, source: &mut SeriesSource<'_>) -> Result<Metr
     match &value {
         MetricValue::Map(map) if sets_of(map).is_some() => Ok(value),
         _ => document::take_series(value, source).map_err(|cause| series_failed(file.path, cause)),
+    }
+}
+
+/// Reads a file that has series alone.
+fn only_series(file: NamedFile<'_>, source: &mut SeriesSource<'_>) -> Result<(), ArtifactError> {
+    let shape = foreign::file_shape(file.path).map_err(|error| file.named(error))?;
+    match shape {
+        FileShape::Document if !has_lines(file.name) => {
+            let value = document::read(file)?;
+            document::take_series(value, source).map_err(|cause| series_failed(file.path, cause))?;
+        }
+        shape => read_series(file, shape, source)?,
+    }
+    match source.count() {
+        0 => Err(file.problem(MetricsProblem::NoSeries)),
+        count => check_count(file, count),
     }
 }
 

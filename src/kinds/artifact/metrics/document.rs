@@ -19,18 +19,18 @@ const LOG_NAMES: [&str; 4] = ["history", "log", "log_history", "logs"];
 /// # Errors
 /// When it cannot be read, is no JSON, or has a name twice in one map.
 pub(super) fn read(file: NamedFile<'_>) -> Result<MetricValue, ArtifactError> {
-    file.check_size()?;
     let text = foreign::document(file.path).map_err(|error| file.named(error))?;
-    parse(file, &text)
+    // Among several files, it is within a map.
+    parse(file, &text, 1)
 }
 
-/// Reads JSON without bare words for numbers.
-pub(super) fn parse(file: NamedFile<'_>, text: &[u8]) -> Result<MetricValue, ArtifactError> {
+/// Reads JSON without bare words for numbers, which will be within so many maps.
+pub(super) fn parse(file: NamedFile<'_>, text: &[u8], depth: usize) -> Result<MetricValue, ArtifactError> {
     if text.trim_ascii().is_empty() {
         return Err(file.on_line(1, "the file is empty".to_owned()));
     }
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let read = ValueReader::strict().deserialize(&mut reader);
+    let read = ValueReader::strict(depth).deserialize(&mut reader);
     let read = read.and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| {
         let problem = match error.classify() {

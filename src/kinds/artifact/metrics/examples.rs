@@ -143,9 +143,13 @@ impl Ids {
 /// The numbers and verdicts of a record.
 fn numbers(row: &MetricMap) -> Vec<(String, f64)> {
     let mut found: Vec<(String, f64)> = Vec::new();
+    let filtered = Filtered::of(row);
     for (name, value) in row.iter().filter(|(name, _)| !ID_NAMES.contains(name)) {
         if let Some(number) = number(value) {
-            found.push((name.to_owned(), number));
+            found.push((
+                filtered.as_ref().map_or_else(|| name.to_owned(), |filtered| filtered.name(name)),
+                number,
+            ));
         }
     }
     let maps = row.iter().filter_map(|(name, value)| match value {
@@ -161,6 +165,60 @@ fn numbers(row: &MetricMap) -> Vec<(String, f64)> {
             found.push((name, number));
         });
     }
+    found
+}
+
+/// How lm-evaluation-harness writes what it measured on one answer, filtered in one of several ways: its results have these numbers as
+/// `acc,none`, and so do its examples.
+struct Filtered<'a> {
+    filter: &'a str,
+    metrics: Vec<&'a str>,
+}
+
+impl<'a> Filtered<'a> {
+    fn of(row: &'a MetricMap) -> Option<Self> {
+        let field = |wanted: &str| row.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+        let text = |value: &'a MetricValue| match value {
+            MetricValue::Other(Value::String(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let MetricValue::Values(metrics) = field("metrics")? else {
+            return None;
+        };
+        Some(Self {
+            filter: text(field("filter")?)?,
+            metrics: metrics.iter().map(text).collect::<Option<_>>()?,
+        })
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.metrics.contains(&name) {
+            format!("{name},{}", self.filter)
+        } else {
+            name.to_owned()
+        }
+    }
+}
+
+/// The numbers of examples that a metric may be the mean of, the likeliest first, each with the id of its example: those of the same name, or
+/// of the last part of it (`accuracy` for `test.accuracy`); of the examples of the file that a part of its name names (`arc_easy/3` for
+/// `results.arc_easy.acc`), or of all.
+pub fn numbers_behind<'e>(examples: &'e [Example], metric: &str) -> Vec<Vec<(&'e str, f64)>> {
+    let path = format!(".{metric}");
+    let is_named = |id: &str| id.split_once('/').is_some_and(|(file, _)| path.contains(&format!(".{file}.")));
+    let last = metric.rsplit('.').next().unwrap_or(metric);
+    let mut found = Vec::new();
+    for name in [metric, last] {
+        for all in [false, true] {
+            let chosen = examples.iter().filter(|example| all || is_named(&example.id));
+            let numbers = chosen.filter_map(|example| {
+                let (_, number) = example.numbers.iter().find(|(known, _)| known == name)?;
+                Some((example.id.as_str(), *number))
+            });
+            found.push(numbers.collect());
+        }
+    }
+    found.retain(|numbers: &Vec<_>| !numbers.is_empty());
     found
 }
 

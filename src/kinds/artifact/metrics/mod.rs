@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use learn::dataset::Answer;
 use serde::Serialize;
 
-use super::error::MetricsProblem;
+use super::MetricsProblem;
 use super::{ArtifactError, answers};
 use crate::metrics::{MetricMap, MetricValue};
 use rows::NamedFile;
 
 pub use collect::{MetricsFiles, collect};
-pub use examples::{Example, each_example, has_examples, read_examples};
+pub use examples::{Example, each_example, has_examples, numbers_behind, read_examples};
 pub use series::{Series, read_series};
 
 /// The name in `metrics.json` under which the metrics of several data sets are.
@@ -122,7 +122,7 @@ pub fn read_metrics(folder: &Path) -> Result<Metrics, ArtifactError> {
     })?;
     let name = path.display().to_string();
     let file = NamedFile { name: &name, path: &path };
-    let MetricValue::Map(metrics) = document::parse(file, &text)? else {
+    let MetricValue::Map(metrics) = document::parse(file, &text, 0)? else {
         return Err(file.problem(MetricsProblem::NoObject));
     };
     if let Some(sets) = sets_of(&metrics) {
@@ -153,28 +153,31 @@ pub fn check(folder: &Path) -> Result<(), ArtifactError> {
 }
 
 /// Makes the artifact of what a program wrote to `path`: a folder that is one already stays, bare NaN and infinities of JSON become texts, and
-/// a file becomes a folder.
+/// a file becomes a folder. Links stay, and are refused later.
 ///
 /// # Errors
 /// When a file cannot be read or written or has another format, or there are no metrics.
 pub fn complete(path: &Path) -> Result<(), ArtifactError> {
-    let is_folder = path.is_dir();
-    if is_folder && check(path).is_ok() {
-        return Ok(());
-    }
-    let files = if is_folder { files_in(path) } else { MetricsFiles::default() };
-    let files = match path.file_name() {
-        Some(name) if !is_folder => MetricsFiles {
-            metrics: vec![(name.to_string_lossy().into_owned(), path.to_owned())],
-            ..files
-        },
-        _ => files,
-    };
+    let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
     let failed = |cause| ArtifactError::File {
         action: "write",
         path: path.to_owned(),
         cause,
     };
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
+    let files = match path.file_name() {
+        _ if is_folder => files_in(path),
+        Some(name) => MetricsFiles {
+            metrics: vec![(name.to_string_lossy().into_owned(), path.to_owned())],
+            ..MetricsFiles::default()
+        },
+        None => return Ok(()),
+    };
+    let mut all = files.metrics.iter().chain(&files.examples).chain(&files.series);
+    let has_others = all.any(|(_, path)| path.exists() && !is_file(path));
+    if has_others || (is_folder && check(path).is_ok()) {
+        return Ok(());
+    }
     let made = tempfile::tempdir_in(path.parent().unwrap_or(path)).map_err(failed)?;
     collect(&files, made.path())?;
     if !is_folder {
@@ -195,9 +198,10 @@ fn files_in(folder: &Path) -> MetricsFiles {
     let present = |name: &str| named(folder.join(name)).filter(|(_, path)| path.exists());
     MetricsFiles {
         metrics: named(metrics_path(folder)).into_iter().collect(),
-        examples: match numbered.is_empty() {
-            true => present(examples::EXAMPLES_FILE).into_iter().collect(),
-            false => numbered.into_iter().filter_map(named).collect(),
+        examples: if numbered.is_empty() {
+            present(examples::EXAMPLES_FILE).into_iter().collect()
+        } else {
+            numbered.into_iter().filter_map(named).collect()
         },
         series: present(series::SERIES_FILE).into_iter().collect(),
     }

@@ -8,7 +8,7 @@ use learn::dataset::{DatasetError, ExactNumber};
 use serde::de::DeserializeSeed;
 
 use super::super::ArtifactError;
-use super::super::error::MetricsProblem;
+use super::super::MetricsProblem;
 use crate::foreign::{self, Field, FileFormat, FileLayout, ForeignRecord, RecordRefused};
 use crate::metrics::{MetricMap, MetricValue, NotFinite, ValueReader};
 
@@ -50,13 +50,16 @@ impl<'a> NamedFile<'a> {
         DatasetError::Line { path, line, problem }.into()
     }
 
-    /// Checks the size of the file.
-    pub fn check_size(&self) -> Result<(), ArtifactError> {
+    /// Checks that it is a file, and its size.
+    pub fn check(&self) -> Result<(), ArtifactError> {
         let about = fs::metadata(self.path).map_err(|cause| ArtifactError::File {
             action: "read",
             path: PathBuf::from(self.name),
             cause,
         })?;
+        if !about.is_file() {
+            return Err(self.problem(MetricsProblem::NoFile));
+        }
         if about.len() > MAX_BYTES {
             return Err(self.problem(MetricsProblem::TooLarge(about.len() >> 20)));
         }
@@ -72,7 +75,6 @@ pub(super) type TakeRow<'a> = dyn FnMut(MetricMap) -> Result<(), RecordRefused> 
 /// # Errors
 /// When the file cannot be read or has another format, a name stands twice in a row, or `take` refuses one.
 pub(super) fn read_rows(file: NamedFile<'_>, format: FileFormat, bare_numbers: bool, take: &mut TakeRow<'_>) -> Result<(), ArtifactError> {
-    file.check_size()?;
     let layout = FileLayout {
         format,
         separator: None,
@@ -109,7 +111,9 @@ fn value(field: Field) -> Result<MetricValue, RecordRefused> {
         Field::Truth(truth) => MetricValue::Other(truth.into()),
         Field::Packed(raw) => {
             let mut reader = serde_json::Deserializer::from_str(raw.get());
-            ValueReader::strict().deserialize(&mut reader).map_err(|error| problem_of(&error))?
+            ValueReader::strict(0)
+                .deserialize(&mut reader)
+                .map_err(|error| problem_of(&error))?
         }
         Field::List(items) => MetricValue::of_list(items.into_iter().map(value).collect::<Result<_, _>>()?),
         Field::Object(fields) => {

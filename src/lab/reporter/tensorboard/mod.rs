@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A stage that the store has is shown as well: its curve from the model, its scores from the metrics. Of a program, these are the series and
-//! the numbers in its metrics: `f1/scores` for the output `scores`.
+//! the numbers in its metrics: `f1/scores` for the output `scores`. Beside scores, the coordinates of the variant are its hyperparameters.
 
 mod record;
 
@@ -23,6 +23,9 @@ use crate::text::clean_file_name;
 
 /// The prefix of the names of event files, by which TensorBoard finds them.
 const EVENT_FILE_PREFIX: &str = "events.out.tfevents";
+
+/// The axis over which means are taken.
+const SEED: &str = "seed";
 
 /// The longest name of a folder.
 const FOLDER_NAME_LENGTH: usize = 120;
@@ -77,6 +80,10 @@ impl<C: Clock> TensorBoard<C> {
 
     /// Appends values to a file. The first call in a run replaces an older file.
     fn add<'a>(&mut self, path: &Path, step: u64, values: impl Iterator<Item = (&'a str, f64)>) {
+        self.write(path, &record::scalars(self.time(), step, values));
+    }
+
+    fn write(&mut self, path: &Path, record: &[u8]) {
         let time = self.time();
         if !self.files.contains_key(path) {
             let begun = || {
@@ -89,7 +96,7 @@ impl<C: Clock> TensorBoard<C> {
             self.files.insert(path.to_owned(), file);
         }
         if let Some(file) = self.files.get_mut(path) {
-            let _ = file.write_all(&record::scalars(time, step, values));
+            let _ = file.write_all(record);
         }
     }
 
@@ -135,6 +142,9 @@ impl<C: Clock> TensorBoard<C> {
         let names = self.sets.get(stage).cloned().unwrap_or_default();
         let sets = (self.reader.scores)(artifact);
         let is_one = sets.len() == 1;
+        if !sets.is_empty() && !self.files.contains_key(&file) {
+            self.add_hyperparameters(&file, base, stage);
+        }
         for (place, scores) in sets.into_iter().enumerate() {
             let of_port = || if is_one { port.to_owned() } else { format!("{port}.{place}") };
             let name = names.get(place).cloned().unwrap_or_else(of_port);
@@ -143,6 +153,18 @@ impl<C: Clock> TensorBoard<C> {
                 .map(|(metric, value)| (format!("{metric}/{name}"), value))
                 .collect();
             self.add(&file, step, scores.iter().map(|(tag, value)| (tag.as_str(), *value)));
+        }
+    }
+}
+
+impl<C: Clock> TensorBoard<C> {
+    /// Adds the coordinates of the stage's variant. Variants that differ in their seeds alone are runs of one group.
+    fn add_hyperparameters(&mut self, file: &Path, base: &str, stage: &StageName) {
+        let axes = || stage.variant.iter().filter(|(axis, _)| *axis != SEED);
+        let group = axes().fold(base.to_owned(), |group, (axis, value)| format!("{group} {axis}={value}"));
+        if axes().next().is_some() {
+            let values = axes().map(|(axis, value)| (axis.as_str(), value.as_str()));
+            self.write(file, &record::hyperparameters(self.time(), &group, values));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! TensorBoard's event files: protocol buffers in TFRecord framing.
 //!
 //! Only the fields of TensorFlow's `event.proto` and `summary.proto` that a scalar needs: `Event { wall_time = 1, step = 2, file_version = 3, summary = 5 }`,
-//! `Summary { value = 1 }`, `Value { tag = 1, simple_value = 2 }`.
+//! `Summary { value = 1 }`, `Value { tag = 1, simple_value = 2 }`; and those of the plugin `hparams` that tell the hyperparameters of a run:
+//! `Value { tag = 1, tensor = 8, metadata = 9 }`, `SummaryMetadata { plugin_data = 1 }`, `PluginData { plugin_name = 1, content = 2 }`,
+//! `HParamsPluginData { session_start_info = 3 }`, `SessionStartInfo { hparams = 1, group_name = 4, start_time_secs = 5 }`.
 
 /// The first record of a file.
 pub(super) fn opening(time: f64) -> Vec<u8> {
@@ -25,12 +27,56 @@ pub(super) fn scalars<'a>(time: f64, step: u64, values: impl Iterator<Item = (&'
     framed(&event)
 }
 
+/// The record of the hyperparameters of a run, each a number or a text. TensorBoard takes the mean over the runs of one group.
+pub(super) fn hyperparameters<'a>(time: f64, group: &str, values: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let mut event = start(time, 0);
+    bytes(&mut event, 5, &hyperparameters_summary(time, group, values));
+    framed(&event)
+}
+
+fn hyperparameters_summary<'a>(time: f64, group: &str, values: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let mut info = Vec::new();
+    for (name, text) in values {
+        let mut value = Vec::new();
+        match text.parse::<f64>() {
+            Ok(number) => double(&mut value, 2, number),
+            Err(_) => bytes(&mut value, 3, text.as_bytes()),
+        }
+        let mut entry = message(1, name.as_bytes());
+        bytes(&mut entry, 2, &value);
+        bytes(&mut info, 1, &entry);
+    }
+    bytes(&mut info, 4, group.as_bytes());
+    double(&mut info, 5, time);
+    let mut plugin = message(1, b"hparams");
+    bytes(&mut plugin, 2, &message(3, &info));
+    let mut value = message(1, b"_hparams_/session_start_info");
+    bytes(&mut value, 8, EMPTY_TENSOR);
+    bytes(&mut value, 9, &message(1, &plugin));
+    message(1, &value)
+}
+
+/// A tensor of numbers without any, which TensorBoard wants beside the content: `{ dtype = 1: 1, tensor_shape = 2: { dim = 2: {} } }`.
+const EMPTY_TENSOR: &[u8] = &[1 << 3, 1, 2 << 3 | 2, 2, 2 << 3 | 2, 0];
+
 fn start(time: f64, step: u64) -> Vec<u8> {
-    let mut event = vec![1 << 3 | 1];
-    event.extend(time.to_le_bytes());
+    let mut event = Vec::new();
+    double(&mut event, 1, time);
     event.push(2 << 3);
     varint(&mut event, step);
     event
+}
+
+/// A message of one field of bytes.
+fn message(field: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    bytes(&mut out, field, content);
+    out
+}
+
+fn double(out: &mut Vec<u8>, field: u8, number: f64) {
+    out.push(field << 3 | 1);
+    out.extend(number.to_le_bytes());
 }
 
 /// A field of bytes.
@@ -91,6 +137,21 @@ mod tests {
         assert_eq!(
             hex,
             "1b000000000000001a0d9e1309000000000000f83f10ac022a0d0a0b0a046c6f7373150000803e9908deed"
+        );
+    }
+
+    #[test]
+    fn hyperparameters_are_what_tensorboard_writes() {
+        // tensorboard 2.21, `tensorboard.plugins.hparams.summary_v2.hparams_pb({"lr": 0.1}, trial_id="fit lr",
+        // start_time_secs=1.5).SerializeToString().hex()`; the same with {"model": "small"} and "fit model"
+        let hex = |written: Vec<u8>| written.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            hex(hyperparameters_summary(1.5, "fit lr", [("lr", "0.1")].into_iter())),
+            "0a590a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e666f42060801120212004a310a2f0a0768706172616d7312241a220a0f0a026c721209119a9999999999b93f2206666974206c7229000000000000f83f"
+        );
+        assert_eq!(
+            hex(hyperparameters_summary(1.5, "fit model", [("model", "small")].into_iter())),
+            "0a5d0a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e666f42060801120212004a350a330a0768706172616d7312281a260a100a056d6f64656c12071a05736d616c6c2209666974206d6f64656c29000000000000f83f"
         );
     }
 }
