@@ -139,7 +139,7 @@ impl PartName {
     /// The message if a report has no data for this part.
     pub fn missing_message(self) -> &'static str {
         match self {
-            Results | Answers => "no selected stage gives metrics (kinds `eval` and `measure`, and `metrics` of a `command`)",
+            Results | Answers => "no selected stage gives metrics (kinds `eval` and `measure`)",
             Differences => "there are no differences without a `--baseline`",
             Valid | AccuracyByLength | StepsByLength | Steps => "no selected evaluation of a standard model has run",
             AccuracyByIteration | StepsByIteration | ValidByIteration => "no selected evaluation of an iteration's standard model has run",

@@ -21,9 +21,7 @@ pub enum ReportError {
     Store(#[from] StoreError),
     #[error(transparent)]
     NoBaseline(#[from] NoBaseline),
-    #[error(
-        "no selected stage of `{0}` gives metrics (kinds `eval` and `measure`, and `metrics` of a `command`), and there is no data set yet"
-    )]
+    #[error("no selected stage of `{0}` gives metrics (kinds `eval` and `measure`), and there is no data set yet")]
     NothingToReport(String),
     #[error("{}", .0.missing_message())]
     MissingPart(PartName),
