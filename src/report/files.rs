@@ -35,12 +35,13 @@ pub fn write_page(path: &Path, data: &PageData, results: &[&ReportPart], figures
 pub fn write_figures(folder: &Path, figures: &[Figure]) -> Result<String, ReportFileError> {
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for figure in figures {
-        let path = folder.join(figure.name);
+        // A point in the name begins no ending: `metric-test.f1`.
+        let path = |format: &str| folder.join(format!("{}.{format}", figure.name));
         let svg = figure.svg();
-        write_file(&path.with_extension("svg"), format!("{FIGURE_MARK}\n{svg}").as_bytes())?;
+        write_file(&path("svg"), format!("{FIGURE_MARK}\n{svg}").as_bytes())?;
         #[cfg(feature = "png")]
         {
-            let path = path.with_extension("png");
+            let path = path("png");
             let image = crate::figure::png(&svg).map_err(|error| failed(&path, io::Error::other(error)))?;
             write_file(&path, &image)?;
         }

@@ -37,11 +37,15 @@ pub enum PartName {
     KeptSkips,
     /// Figure: training loss by optimizer step
     Training,
+    /// Figures: each metric over the axes of the matrix
+    MetricFigures,
+    /// Figure: metrics by step, as trainings wrote them
+    Curves,
 }
 
 use PartName::{
-    AccuracyByIteration, AccuracyByLength, Answers, Data, Differences, Following, KeptSkips, Metrics, Results, Skips, Steps,
-    StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
+    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Metrics, Results,
+    Skips, Steps, StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
 };
 
 impl PartName {
@@ -75,7 +79,7 @@ impl PartName {
     }
 
     /// All names, in the order in which help lists them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Results,
         Metrics,
         Differences,
@@ -92,9 +96,11 @@ impl PartName {
         Steps,
         KeptSkips,
         Training,
+        MetricFigures,
+        Curves,
     ];
 
-    /// The name in `--table` and `shows`; for a figure also the name of its file.
+    /// The name in `--table` and `shows`. A figure that is alone in its part has a file of this name.
     pub fn as_str(self) -> &'static str {
         match self {
             Results => "results",
@@ -113,6 +119,8 @@ impl PartName {
             Steps => "steps",
             KeptSkips => "kept-skips",
             Training => "training",
+            MetricFigures => "metric-figures",
+            Curves => "curves",
         }
     }
 
@@ -135,6 +143,8 @@ impl PartName {
             Steps => "Figure: number of answers by number of steps",
             KeptSkips => "Figure: kept skips, and the accuracy of answers with 1, 2 … fewer steps, by iteration",
             Training => "Figure: training loss by optimizer step",
+            MetricFigures => "Figures: each metric over the axes of the matrix",
+            Curves => "Figure: metrics by step, as trainings wrote them",
         }
     }
 
@@ -142,7 +152,16 @@ impl PartName {
     pub fn is_figure(self) -> bool {
         matches!(
             self,
-            AccuracyByIteration | StepsByIteration | ValidByIteration | AccuracyByLength | StepsByLength | Steps | KeptSkips | Training
+            AccuracyByIteration
+                | StepsByIteration
+                | ValidByIteration
+                | AccuracyByLength
+                | StepsByLength
+                | Steps
+                | KeptSkips
+                | Training
+                | MetricFigures
+                | Curves
         )
     }
 
@@ -163,6 +182,8 @@ impl PartName {
             Skips | KeptSkips => "no selected `filter` has run",
             Data => "no selected stage has written a data set yet",
             Training => "no selected model is in the store",
+            MetricFigures => "no metric of a program is there for two values of an axis",
+            Curves => "no selected stage has written metrics by step (series)",
         }
     }
 }

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::figure::Figure;
-use crate::layout::{MetricChoice, ReportLayout};
-use crate::metrics::MetricGrid;
+use lab::plan::matches;
+
+use crate::figure::{Figure, FigureMetric, MetricFigures};
+use crate::layout::{Better, MetricChoice, ReportLayout};
+use crate::metrics::{MetricColumn, MetricGrid};
 use crate::part_name::PartName;
 use crate::scores::{Baseline, KeptSkips, NoBaseline, Score, Scores, skips_table};
 use crate::sizes::data_sets_table;
@@ -40,6 +42,9 @@ const CHOSEN_METRICS: [PartName; 5] = [
     PartName::Skips,
 ];
 
+/// How many metrics have a figure where none are chosen.
+const DEFAULT_FIGURES: usize = 4;
+
 /// A table or a figure.
 #[derive(Clone, Debug)]
 pub enum ReportPart {
@@ -53,13 +58,6 @@ impl ReportPart {
         match self {
             Self::Table(table) => Cow::Borrowed(table),
             Self::Figure(figure) => Cow::Owned(figure.numbers()),
-        }
-    }
-
-    pub(crate) fn html(&self) -> String {
-        match self {
-            Self::Table(table) => table.html(),
-            Self::Figure(figure) => figure.html(),
         }
     }
 }
@@ -117,6 +115,39 @@ impl ReportData {
         MetricGrid::new(&self.scores, self.metric_scores(), &self.layout)
     }
 
+    /// The scores that figures of metrics are about, and the metrics: those of the table, of which the first ones where none are chosen.
+    pub fn metric_figures(&self) -> (Scores, MetricFigures) {
+        let is_chosen =
+            |score: &&&Score| self.layout.stages.is_empty() || self.layout.stages.iter().any(|stage| matches(stage, &score.place.stage));
+        let scores = Scores {
+            scores: self.metric_scores().iter().filter(is_chosen).copied().cloned().collect(),
+            experiment: self.scores.experiment.clone(),
+            axes: self.scores.axes.clone(),
+        };
+        if self.programs.is_empty() && !self.layout.is_about_metrics() {
+            return (scores, MetricFigures::default());
+        }
+        let most = if self.layout.metrics.is_empty() {
+            DEFAULT_FIGURES
+        } else {
+            usize::MAX
+        };
+        let grid = self.metrics();
+        let metric = |column: &MetricColumn| FigureMetric {
+            name: column.name.clone(),
+            stage: column.stage.clone(),
+            data: column.data.clone(),
+            title: column.title.clone(),
+            percent: column.is_percent,
+            higher_is_better: Some(column.better == Better::Higher),
+        };
+        let figures = MetricFigures {
+            metrics: grid.metric_columns().iter().take(most).map(metric).collect(),
+            axes: self.scores.axes().into_iter().map(str::to_owned).collect(),
+        };
+        (scores, figures)
+    }
+
     /// The means of the metrics that are chosen, or of all that programs give, for programs.
     pub fn summary_json(&self) -> Value {
         let mut layout = self.layout.clone();
@@ -149,8 +180,8 @@ impl ReportData {
         Ok(json!({"stage": baseline.stage, "variant": baseline.variant, "differences": rows}))
     }
 
-    /// The part of this name, or `None` without data for it.
-    fn part(&self, name: PartName) -> Result<Option<ReportPart>, NoBaseline> {
+    /// The table of this name or its figures; none without data for it.
+    fn part(&self, name: PartName) -> Result<Vec<ReportPart>, NoBaseline> {
         let table = match name {
             PartName::Results => Some(self.evaluations().main_table()),
             PartName::Metrics => self.metrics().table(&self.layout),
@@ -164,15 +195,16 @@ impl ReportData {
             PartName::Skips => skips_table(&self.kept),
             PartName::Data => data_sets_table(&self.stages),
             _ => {
-                let figure = self.figures.iter().find(|figure| figure.name == name.as_str());
-                return Ok(figure.cloned().map(ReportPart::Figure));
+                let figures = self.figures.iter().filter(|figure| figure.part == name.as_str());
+                return Ok(figures.cloned().map(ReportPart::Figure).collect());
             }
         };
-        Ok(table.filter(|table| !table.rows.is_empty()).map(ReportPart::Table))
+        let table = table.filter(|table| !table.rows.is_empty());
+        Ok(table.into_iter().map(ReportPart::Table).collect())
     }
 }
 
-/// The parts of one report by name. Parts without data are absent.
+/// The parts of one report by name. Those without data are absent; a part of several figures is there several times.
 #[derive(Clone, Debug)]
 pub struct ReportParts(Vec<(PartName, ReportPart)>);
 
@@ -182,23 +214,34 @@ impl ReportParts {
     /// # Errors
     /// When no evaluation is the baseline.
     pub fn make(names: impl IntoIterator<Item = PartName>, data: &ReportData) -> Result<Self, NoBaseline> {
-        let mut made: Vec<(PartName, Option<ReportPart>)> = Vec::new();
+        let (mut known, mut made) = (Vec::new(), Vec::new());
         for name in names {
-            if !made.iter().any(|(other, _)| *other == name) {
-                made.push((name, data.part(name)?));
+            if !known.contains(&name) {
+                known.push(name);
+                made.extend(data.part(name)?.into_iter().map(|part| (name, part)));
             }
         }
-        let present = made.into_iter().filter_map(|(name, part)| Some((name, part?)));
-        Ok(Self(present.collect()))
+        Ok(Self(made))
     }
 
-    /// The part of this name, if there is data for it.
-    pub fn get(&self, name: PartName) -> Option<&ReportPart> {
-        self.0.iter().find(|(other, _)| *other == name).map(|(_, part)| part)
+    /// The parts of these names that are present, with their names.
+    pub fn named(&self, names: &[PartName]) -> Vec<(PartName, &ReportPart)> {
+        let of = |name| {
+            self.0
+                .iter()
+                .filter(move |(other, _)| *other == name)
+                .map(|(name, part)| (*name, part))
+        };
+        names.iter().copied().flat_map(of).collect()
+    }
+
+    /// Whether there is data for the part of this name.
+    pub fn has(&self, name: PartName) -> bool {
+        self.0.iter().any(|(other, _)| *other == name)
     }
 
     /// The parts of these names that are present, in the order of the names.
     pub fn select(&self, names: &[PartName]) -> Vec<&ReportPart> {
-        names.iter().filter_map(|name| self.get(*name)).collect()
+        self.named(names).into_iter().map(|(_, part)| part).collect()
     }
 }

@@ -9,7 +9,7 @@ use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
-use crate::figure::figures;
+use crate::figure::{figures, metric_figures};
 use crate::gather;
 use crate::part_name::PartName;
 use crate::parts::{ReportData, ReportPart, ReportParts};
@@ -48,6 +48,8 @@ pub struct ExperimentReport {
     printed: Vec<PartName>,
     /// Whether the printed parts are those of `--table`.
     is_requested: bool,
+    /// The numbers of pictures and texts that a page would show, if none is written.
+    unseen: (usize, usize),
 }
 
 impl ExperimentReport {
@@ -62,13 +64,14 @@ impl ExperimentReport {
         let shows = &request.layout.shows;
         let others = default.iter().filter(|name| !shows.contains(name));
         let results: Vec<PartName> = shows.iter().chain(others).copied().collect();
-        if parts.select(&results).is_empty() {
+        let pictures = gather::count_pictures(plan);
+        if parts.select(&results).is_empty() && pictures == (0, 0) {
             if let Some(wrong) = data.metrics().warnings().first() {
                 return Err(ReportError::NoMetric(wrong.clone()));
             }
             return Err(ReportError::NothingToReport(plan.dag.experiment.clone()));
         }
-        if let Some(missing) = request.tables.iter().find(|name| parts.get(**name).is_none()) {
+        if let Some(missing) = request.tables.iter().find(|name| !parts.has(**name)) {
             return Err(ReportError::MissingPart(*missing));
         }
         let mut printed = request.parts_to_print(default, data.baseline.is_some());
@@ -81,6 +84,7 @@ impl ExperimentReport {
             results,
             printed,
             is_requested: !request.tables.is_empty(),
+            unseen: if request.page { (0, 0) } else { pictures },
         })
     }
 
@@ -125,8 +129,7 @@ impl ExperimentReport {
     /// The printed tables as text. All have a title but a first one whose columns explain it. Tables wider than `width` are split.
     pub fn text(&self, width: usize, paint: Paint) -> String {
         let mut text = String::new();
-        let named = self.printed.iter().filter_map(|name| Some((*name, self.parts.get(*name)?)));
-        for (i, (name, part)) in named.enumerate() {
+        for (i, (name, part)) in self.parts.named(&self.printed).into_iter().enumerate() {
             let table = part.table();
             if i > 0 {
                 text.push('\n');
@@ -144,7 +147,7 @@ impl ExperimentReport {
 
     /// The lines below the tables: other parts, parts without data, and evaluations that have not run, with the command that runs them.
     pub fn notes(&self, run_command: &str) -> String {
-        let is_present = |name: PartName| self.parts.get(name).is_some();
+        let is_present = |name: PartName| self.parts.has(name);
         let mut text = String::new();
         if !self.is_requested {
             let others = self
@@ -155,6 +158,9 @@ impl ExperimentReport {
         }
         let missing = self.printed.iter().filter(|name| name.is_figure() && !is_present(**name));
         text += &list_of_names("nothing to show yet", missing);
+        if let Some(unseen) = note_on_pictures(self.unseen).filter(|_| !self.is_requested) {
+            text += &format!("\n{unseen}\n");
+        }
         if self.printed.contains(&PartName::Metrics) {
             text += &self.note_on_hidden_metrics();
         }
@@ -163,6 +169,16 @@ impl ExperimentReport {
         }
         text
     }
+}
+
+/// `3 pictures and 1 text: --html FILE shows them`
+fn note_on_pictures(unseen: (usize, usize)) -> Option<String> {
+    let count = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }));
+    let counts: Vec<String> = [count(unseen.0, "picture"), count(unseen.1, "text")]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!counts.is_empty()).then(|| format!("{}: `--html FILE` shows them", counts.join(" and ")))
 }
 
 impl ExperimentReport {
@@ -224,20 +240,21 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     } else {
         Vec::new()
     };
-    let figures = if needs.figures {
-        figures(&scores, &kept, &curves)
-    } else {
-        Vec::new()
-    };
-    Ok(ReportData {
+    let mut data = ReportData {
         scores,
         programs,
         layout: request.layout.clone(),
         baseline,
         kept,
         stages,
-        figures,
-    })
+        figures: Vec::new(),
+    };
+    if needs.figures {
+        data.figures = figures(&data.scores, &data.kept, &curves);
+        let (scores, chosen) = data.metric_figures();
+        data.figures.extend(metric_figures(&scores, &chosen));
+    }
+    Ok(data)
 }
 
 /// The stages whose metrics are those of programs, and not about answers to problems.
@@ -288,6 +305,20 @@ mod tests {
         };
         let error = report(&request).unwrap_err().to_string();
         assert_eq!(error, "no selected model is in the store");
+    }
+
+    #[test]
+    fn pictures_are_counted() {
+        let notes = [(0, 0), (1, 0), (3, 1), (0, 2)].map(|unseen| note_on_pictures(unseen).unwrap_or_default());
+        assert_eq!(
+            notes,
+            [
+                "",
+                "1 picture: `--html FILE` shows them",
+                "3 pictures and 1 text: `--html FILE` shows them",
+                "2 texts: `--html FILE` shows them"
+            ]
+        );
     }
 
     #[test]

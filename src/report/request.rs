@@ -47,7 +47,7 @@ pub struct DataNeeds {
     pub kept: bool,
     /// The stages with the sizes of their data sets.
     pub stages: bool,
-    /// The training curves.
+    /// The training curves, and the metrics of programs by step.
     pub curves: bool,
     /// The figures, made from the rest.
     pub figures: bool,
@@ -90,7 +90,7 @@ impl ReportRequest {
             answers: has_baseline || files || self.names_part(PartName::Steps),
             kept: !self.is_metrics_alone(),
             stages: self.names_part(PartName::Data),
-            curves: files || self.names_part(PartName::Training),
+            curves: files || self.names_part(PartName::Training) || self.names_part(PartName::Curves),
             figures: files || self.named_parts().any(PartName::is_figure),
         }
     }
@@ -186,6 +186,8 @@ mod tests {
         assert_eq!(needs(&tables(PartName::Data)), [false, true, true, false, false]);
         assert_eq!(needs(&tables(PartName::Steps)), [true, true, false, false, true]);
         assert_eq!(needs(&tables(PartName::Training)), [false, true, false, true, true]);
+        assert_eq!(needs(&tables(PartName::Curves)), [false, true, false, true, true]);
+        assert_eq!(needs(&tables(PartName::MetricFigures)), [false, true, false, false, true]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod served;
 mod server;
 mod servers;
 mod sources;
+mod sweep_page;
 mod table;
 mod taking_out;
 mod tasks;

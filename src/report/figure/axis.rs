@@ -17,6 +17,8 @@ pub(super) struct Axis {
     pub scale: Scale,
     pub low: f64,
     pub high: f64,
+    /// Ticks at these places, instead of at round numbers.
+    given: Vec<Tick>,
 }
 
 /// A tick and its label.
@@ -37,7 +39,52 @@ impl Axis {
             scale: Scale::Linear,
             low,
             high,
+            given: Vec::new(),
         }
+    }
+
+    /// Round numbers around all of `values`; from or to 0 if that is not far away.
+    pub(super) fn around(title: &str, values: impl Iterator<Item = f64>) -> Self {
+        let (mut low, mut high) = ends(values).unwrap_or((0.0, 1.0));
+        let span = high - low;
+        if low >= 0.0 && low <= span {
+            low = 0.0;
+        } else if high <= 0.0 && -high <= span {
+            high = 0.0;
+        }
+        if high - low <= 1e-9 * low.abs().max(high.abs()) {
+            let room = if low == 0.0 { 1.0 } else { 0.1 * low.abs() };
+            (low, high) = (low - room, high + room);
+        }
+        let step = tick_step(high - low);
+        Self::fixed(title, (low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step)
+    }
+
+    /// An axis with a tick at each of these values, which have their own texts. With room at both ends.
+    pub(super) fn at_values(title: &str, values: &[(f64, String)], is_log: bool) -> Self {
+        let (low, high) = ends(values.iter().map(|(value, _)| *value)).unwrap_or((0.0, 1.0));
+        let tick = |(at, label): &(f64, String)| Tick {
+            at: *at,
+            label: label.clone(),
+        };
+        let (scale, low, high) = if is_log && low > 0.0 {
+            let room = (high / low).powf(0.04).max(1.01);
+            (Scale::Log, low / room, high * room)
+        } else {
+            let room = if high > low { 0.04 * (high - low) } else { 0.5 };
+            (Scale::Linear, low - room, high + room)
+        };
+        Self {
+            scale,
+            given: values.iter().map(tick).collect(),
+            ..Self::fixed(title, low, high)
+        }
+    }
+
+    /// The text of the tick that was given for `value`.
+    pub(super) fn given_label(&self, value: f64) -> Option<&str> {
+        let found = self.given.iter().find(|tick| tick.at.total_cmp(&value).is_eq());
+        found.map(|tick| tick.label.as_str())
     }
 
     /// From 0 to a round number that is not below any of `values`.
@@ -85,8 +132,11 @@ impl Axis {
         share.clamp(0.0, 1.0)
     }
 
-    /// About four ticks at round numbers.
+    /// The given ticks, or about four at round numbers.
     pub(super) fn ticks(&self) -> Vec<Tick> {
+        if !self.given.is_empty() {
+            return self.given.clone();
+        }
         match self.scale {
             Scale::Linear => ticks_every(tick_step(self.high - self.low), self.low, self.high),
             Scale::Whole => ticks_every(tick_step((self.high - self.low - 1.0) / 2.0).max(1.0), self.low, self.high),
@@ -104,6 +154,15 @@ impl Axis {
             }
         }
     }
+}
+
+/// The least and the greatest finite value.
+fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let ends = values.filter(|value| value.is_finite()).fold(None, |ends, value| match ends {
+        None => Some((value, value)),
+        Some((low, high)) => Some((value.min(low), value.max(high))),
+    });
+    ends.filter(|(low, high)| (high - low).is_finite())
 }
 
 /// The step between ticks: 1, 2 or 5 times a power of ten, with four to eight steps in `span`.
@@ -124,7 +183,7 @@ fn ticks_every(step: f64, low: f64, high: f64) -> Vec<Tick> {
     let last = (high / step + 1e-9).floor() as i64;
     let tick = |i: i64| Tick {
         at: i as f64 * step,
-        label: decimal(i as f64 * step, decimals),
+        label: short_decimal(i as f64 * step, decimals),
     };
     (first..=last).map(tick).collect()
 }
@@ -134,6 +193,16 @@ fn power(decade: i32) -> String {
     match decade {
         -3..=5 => decimal(10f64.powi(decade), (-decade).max(0) as usize),
         _ => format!("1e{decade}"),
+    }
+}
+
+/// `2,500`, `0.25`; with an exponent what would be too long beside an axis: `2.5e7`, `2.0e-7`.
+fn short_decimal(number: f64, decimals: usize) -> String {
+    match number.abs() {
+        size if size >= 1e6 => format!("{number:e}").replace('-', "−"),
+        size if decimals > 5 && size > 0.0 => format!("{number:.1e}"),
+        _ if decimals > 5 => "0".to_owned(),
+        _ => decimal(number, decimals),
     }
 }
 
@@ -182,8 +251,46 @@ mod tests {
     }
 
     #[test]
+    fn ticks_of_an_axis_of_values_are_the_values() {
+        let values = [(1e-5, "1e-5".to_owned()), (1e-4, "0.0001".to_owned()), (1e-3, "0.001".to_owned())];
+        let axis = Axis::at_values("lr", &values, true);
+        assert_eq!(labels(&axis), ["1e-5", "0.0001", "0.001"]);
+        assert!((axis.position(1e-4) - 0.5).abs() < 1e-9 && axis.position(1e-5) > 0.0, "{axis:?}");
+        assert_eq!((axis.given_label(1e-4), axis.given_label(0.5)), (Some("0.0001"), None));
+        let linear = Axis::at_values("width", &[(16.0, "16".to_owned()), (32.0, "32".to_owned())], false);
+        assert_eq!(linear.scale, Scale::Linear);
+        assert!((linear.position(24.0) - 0.5).abs() < 1e-9, "{linear:?}");
+    }
+
+    #[test]
+    fn an_axis_around_values_has_round_ends() {
+        let of = |values: &[f64]| {
+            let axis = Axis::around("", values.iter().copied());
+            (axis.low, axis.high)
+        };
+        assert_eq!(of(&[12.0, 87.0]), (0.0, 100.0));
+        assert_eq!(of(&[91.0, 94.0, f64::NAN]), (91.0, 94.0));
+        assert_eq!(of(&[-3.0, 4.5]), (-3.0, 5.0));
+        let (low, high) = of(&[5.0]);
+        assert!(low < 5.0 && 5.0 < high, "{low} {high}");
+        assert_eq!(
+            labels(&Axis::around("", [0.0, 3e7].into_iter()))[..4],
+            ["0", "5e6", "1e7", "1.5e7"].map(String::from)
+        );
+        assert_eq!(
+            labels(&Axis::around("", [0.0, 3e-8].into_iter()))[..2],
+            ["0", "5.0e-9"].map(String::from)
+        );
+    }
+
+    #[test]
     fn axes_without_data_are_axes_too() {
         for axis in [
+            Axis::around("", std::iter::empty()),
+            Axis::around("", [0.0, 0.0].into_iter()),
+            Axis::around("", [f64::MAX, f64::MIN].into_iter()),
+            Axis::at_values("", &[], true),
+            Axis::at_values("", &[(3.0, "3".to_owned())], true),
             Axis::from_zero("", [f64::NAN].into_iter()),
             Axis::log("", [0.0, -1.0].into_iter()),
             Axis::whole("", std::iter::empty()),

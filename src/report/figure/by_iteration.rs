@@ -137,6 +137,7 @@ impl IterationPlot {
             let points = own.filter_map(|row| point(row.iteration? as f64, &means(row, data, self.metric), self.scale));
             Series {
                 name,
+                entry: None,
                 style,
                 form: SeriesForm::Marked,
                 points: points.collect(),

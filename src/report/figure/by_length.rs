@@ -60,6 +60,7 @@ fn panels(scores: &Scores, metric: &str, scale: f64, y: impl Fn(&[Series]) -> Ax
         let mut series: Vec<Series> = own
             .map(|row| Series {
                 name: row.phase.to_owned(),
+                entry: None,
                 style: SeriesStyle::Colour(stages.iter().position(|stage| *stage == row.stage).unwrap_or(0)),
                 form: SeriesForm::Marked,
                 points: metric_by_length(row, data, metric)

@@ -45,6 +45,7 @@ fn panel(title: String, curves: &[&LossCurve]) -> Panel {
         let iteration = own.first().and_then(|curve| curve.place.iteration);
         Series {
             name: (*stage).to_owned(),
+            entry: None,
             // By iteration: the curves of one iteration look the same in all panels.
             style: SeriesStyle::Colour(iteration.and_then(|k| usize::try_from(k).ok()).unwrap_or(0)),
             form: SeriesForm::Line,
@@ -68,12 +69,12 @@ const MIN_LOSS: f64 = 1e-12;
 fn geometric(x: f64, losses: &BTreeMap<usize, f64>) -> Option<FigurePoint> {
     // A loss may be rounded to 0.
     let logs = losses.iter().map(|(node, loss)| (*node, loss.max(MIN_LOSS).ln()));
-    let FigurePoint { y, spread, nodes, .. } = point(x, &logs.collect(), 1.0)?;
-    let spread = spread.map(|spread| match spread {
+    let point = point(x, &logs.collect(), 1.0)?;
+    let spread = point.spread.map(|spread| match spread {
         Spread::Deviation(deviation) | Spread::Factor(deviation) => Spread::Factor(deviation.exp()),
     });
-    let y = y.exp();
-    Some(FigurePoint { x, y, spread, nodes })
+    let y = point.y.exp();
+    Some(FigurePoint { y, spread, ..point })
 }
 
 /// Means over the seeds at each step.

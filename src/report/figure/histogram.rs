@@ -53,6 +53,7 @@ fn panel(title: String, rows: &[&ScoreRow<'_>], data: &str) -> Panel {
     let places: BTreeSet<u32> = all.flat_map(|shares| shares.keys().copied()).collect();
     let mut series = vec![Series {
         name: "full solutions".to_owned(),
+        entry: None,
         style: SeriesStyle::Full,
         form: SeriesForm::Bars,
         points: places
@@ -63,6 +64,7 @@ fn panel(title: String, rows: &[&ScoreRow<'_>], data: &str) -> Panel {
     }];
     series.extend(rows.iter().zip(&taken).enumerate().map(|(i, (row, taken))| Series {
         name: row.phase.to_owned(),
+        entry: None,
         style: SeriesStyle::Colour(i),
         form: SeriesForm::Bars,
         points: places.iter().filter_map(|steps| bar(taken, *steps)).collect(),

@@ -137,6 +137,7 @@ fn series<'a>(
     let points = by_iteration.iter().filter_map(|(k, numbers)| point(*k as f64, numbers, scale));
     Series {
         name,
+        entry: None,
         style,
         form: SeriesForm::Marked,
         points: points.collect(),

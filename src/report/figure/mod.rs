@@ -1,40 +1,63 @@
 //! The figures of a report: their data here, the drawing in `svg` and `html`.
 
 mod axis;
+mod bar_chart;
 mod by_iteration;
 mod by_length;
 mod curves;
+mod heat_map;
 mod histogram;
 mod html;
 mod kept;
 mod legend;
+mod metric;
 mod numbers;
+mod panel;
 mod panel_groups;
 #[cfg(feature = "png")]
 mod png;
 mod series;
 mod style;
 mod svg;
+mod words;
 
 use crate::scores::{KeptSkips, Scores};
 
 pub use curves::LossCurve;
+pub use metric::{FigureMetric, MetricFigures};
 #[cfg(feature = "png")]
 pub use png::{PngError, png};
 
+pub(crate) use html::FigureView;
 pub(crate) use svg::SHAPES;
+
+pub use bar_chart::BarChart;
+pub use heat_map::HeatMap;
 
 use axis::Axis;
 
-/// Several panels that show one thing, and share their series.
+/// Several drawings that show one thing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// For files: `accuracy-by-iteration`.
-    pub name: &'static str,
-    pub title: &'static str,
+    /// The part of the report that has it: `accuracy-by-iteration`, `metric-figures`.
+    pub part: &'static str,
+    /// For files; no other figure has it: `accuracy-by-iteration`, `metric-test.f1`.
+    pub name: String,
+    pub title: String,
     /// Explains the axes, the bands and the dashed lines.
     pub caption: String,
-    pub panels: Vec<Panel>,
+    pub drawings: Drawings,
+}
+
+/// What a figure draws.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawings {
+    /// Lines, marks or upright bars, which share their series.
+    Panels(Vec<Panel>),
+    /// Colours for the values over two axes, which share their scale.
+    HeatMaps(Vec<HeatMap>),
+    /// Bars that lie below their names.
+    Bars(Vec<BarChart>),
 }
 
 /// One pair of axes.
@@ -51,6 +74,8 @@ pub struct Panel {
 #[derive(Clone, Debug, PartialEq)]
 struct Series {
     name: String,
+    /// The name in the legend where series share an entry.
+    entry: Option<String>,
     /// The colour and mark, equal in all panels of a figure.
     style: SeriesStyle,
     form: SeriesForm,
@@ -70,6 +95,10 @@ enum SeriesForm {
     Marked,
     /// A line without marks, for many points.
     Line,
+    /// Marks alone.
+    Dots,
+    /// A thin line behind another one, of which it has the numbers before they were smoothed.
+    Faint,
     /// Bars beside those of the other series.
     Bars,
 }
@@ -93,12 +122,23 @@ impl SeriesStyle {
 }
 
 /// A mean, and the stages that it comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct FigurePoint {
     x: f64,
+    /// NaN if some seed diverged. It ends the line.
     y: f64,
     spread: Option<Spread>,
     nodes: Vec<usize>,
+    diverged: Option<Divergence>,
+}
+
+/// Seeds whose number is NaN or infinite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Divergence {
+    count: usize,
+    of: usize,
+    /// The height of the cross that marks it.
+    at: f64,
 }
 
 /// The deviation of the seeds from their mean.
@@ -126,8 +166,8 @@ impl FigurePoint {
 }
 
 impl Figure {
-    /// A figure with the panels that have data; `None` if no panel has.
-    fn new(name: &'static str, title: &'static str, caption: &str, panels: Vec<Panel>) -> Option<Self> {
+    /// A figure with the panels that have data, alone in its part; `None` if no panel has.
+    fn new(name: &'static str, title: &str, caption: &str, panels: Vec<Panel>) -> Option<Self> {
         let has_data = |panel: &Panel| {
             panel
                 .series
@@ -136,15 +176,24 @@ impl Figure {
         };
         let panels: Vec<Panel> = panels.into_iter().filter(has_data).collect();
         (!panels.is_empty()).then(|| Self {
-            name,
-            title,
+            part: name,
+            name: name.to_owned(),
+            title: title.to_owned(),
             caption: caption.to_owned(),
-            panels,
+            drawings: Drawings::Panels(panels),
         })
+    }
+
+    /// The panels, if these are what it draws.
+    fn panels(&self) -> &[Panel] {
+        match &self.drawings {
+            Drawings::Panels(panels) => panels,
+            Drawings::HeatMaps(_) | Drawings::Bars(_) => &[],
+        }
     }
 }
 
-/// All figures with data.
+/// All figures of the paper with data.
 pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve]) -> Vec<Figure> {
     let figures = [
         by_iteration::accuracy(scores),
@@ -157,4 +206,11 @@ pub fn figures(scores: &Scores, kept: &[KeptSkips], curves: &[LossCurve]) -> Vec
         curves::losses(curves),
     ];
     figures.into_iter().flatten().collect()
+}
+
+/// The figures of any metric: one for each that is chosen, and one of all series of these scores.
+pub fn metric_figures(scores: &Scores, chosen: &MetricFigures) -> Vec<Figure> {
+    let mut figures = metric::figures(scores, chosen);
+    figures.extend(metric::curves(scores, chosen));
+    figures
 }

@@ -1,8 +1,7 @@
 //! The numbers of a figure: their text, and the table of them.
 
-use super::legend::entries;
 use super::series::sorted_unique;
-use super::{Figure, FigurePoint, Panel, Series, Spread};
+use super::{BarChart, Divergence, Drawings, Figure, FigurePoint, HeatMap, Panel, Series, SeriesForm, Spread};
 use crate::scores::distinct;
 use crate::table::{ColumnGroup, NO_NUMBER, ReportTable, TableCell, TableRow};
 use lab::text::Align;
@@ -10,16 +9,29 @@ use lab::text::Align;
 /// A series with more points is a curve, of which the table has only the ends.
 const MAX_LISTED_POINTS: usize = 40;
 
+/// More series are listed below each other.
+const MAX_COLUMNS: usize = 12;
+
 impl Figure {
-    /// The numbers as a table: a row for each value on a panel's x axis, a column for each series. If a panel has a curve, or several
-    /// series of one name, each point has a row instead; curves have their ends alone.
+    /// The numbers as a table.
     pub(crate) fn numbers(&self) -> ReportTable {
-        let names = distinct(entries(self).iter().map(|entry| entry.name));
-        let columns = !self
-            .panels
-            .iter()
-            .any(|panel| panel.has_repeated_names() || panel.series.iter().any(is_curve));
-        let x = self.panels.first().map_or("", |panel| &panel.x.title);
+        match &self.drawings {
+            Drawings::Panels(panels) => self.panel_numbers(panels),
+            Drawings::HeatMaps(maps) => HeatMap::numbers(&self.title, maps),
+            Drawings::Bars(charts) => BarChart::numbers(&self.title, charts),
+        }
+    }
+
+    /// A row for each value on a panel's x axis, a column for each series. If a panel has a curve, or several series of one name, or if there
+    /// are many series, each point has a row instead; curves have their ends alone.
+    fn panel_numbers(&self, panels: &[Panel]) -> ReportTable {
+        let named = panels.iter().flat_map(Panel::listed).filter(|series| !series.points.is_empty());
+        let names = distinct(named.map(|series| series.name.as_str()));
+        let columns = names.len() <= MAX_COLUMNS
+            && !panels
+                .iter()
+                .any(|panel| panel.has_repeated_names() || panel.listed().any(is_curve));
+        let x = panels.first().map_or("", |panel| &panel.x.title);
         let mut column_groups = vec![ColumnGroup::single("panel", Align::Left)];
         if columns {
             column_groups.push(ColumnGroup::single(x, Align::Right).as_label());
@@ -29,12 +41,12 @@ impl Figure {
             column_groups.push(ColumnGroup::single(x, Align::Right).as_label());
             column_groups.push(ColumnGroup::single("value", Align::Right));
         }
-        let rows = self.panels.iter().flat_map(|panel| match columns {
+        let rows = panels.iter().flat_map(|panel| match columns {
             true => by_place(panel, &names),
-            false => panel.series.iter().flat_map(|series| by_point(panel, series)).collect(),
+            false => panel.listed().flat_map(|series| by_point(panel, series)).collect(),
         });
         ReportTable {
-            title: self.title.to_owned(),
+            title: self.title.clone(),
             column_groups,
             rows: rows.collect(),
         }
@@ -44,7 +56,12 @@ impl Figure {
 impl Panel {
     /// Whether several series have the same name.
     fn has_repeated_names(&self) -> bool {
-        distinct(self.series.iter().map(|series| &series.name)).len() < self.series.len()
+        distinct(self.listed().map(|series| &series.name)).len() < self.listed().count()
+    }
+
+    /// The series whose numbers are listed: not those that are smoothed by others.
+    fn listed(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|series| series.form != SeriesForm::Faint)
     }
 }
 
@@ -63,7 +80,7 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
         cells: vec![
             TableCell::plain(&panel.title),
             TableCell::plain(&series.name),
-            TableCell::plain(number(point.x)),
+            TableCell::plain(panel.x_text(point.x)),
             cell(panel, point),
         ],
         begins_group: i == 0,
@@ -72,13 +89,8 @@ fn by_point(panel: &Panel, series: &Series) -> Vec<TableRow> {
 }
 
 fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
-    let places = sorted_unique(panel.series.iter().flat_map(|series| &series.points).map(|point| point.x));
-    let named = |name: &&str| {
-        panel
-            .series
-            .iter()
-            .find(|series| series.name == **name && !series.points.is_empty())
-    };
+    let places = sorted_unique(panel.listed().flat_map(|series| &series.points).map(|point| point.x));
+    let named = |name: &&str| panel.listed().find(|series| series.name == **name && !series.points.is_empty());
     let row = |(i, x): (usize, &f64)| {
         let cells = names.iter().map(|name| match named(name) {
             Some(series) => series
@@ -86,7 +98,7 @@ fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
                 .map_or_else(|| TableCell::plain(NO_NUMBER), |point| cell(panel, point)),
             None => TableCell::default(),
         });
-        let first = [TableCell::plain(&panel.title), TableCell::plain(number(*x))];
+        let first = [TableCell::plain(&panel.title), TableCell::plain(panel.x_text(*x))];
         TableRow {
             cells: first.into_iter().chain(cells).collect(),
             begins_group: i == 0,
@@ -96,7 +108,13 @@ fn by_place(panel: &Panel, names: &[&str]) -> Vec<TableRow> {
 }
 
 fn cell(panel: &Panel, point: &FigurePoint) -> TableCell {
-    TableCell::linked(format!("{}{}", value_text(point), unit(panel)), point.nodes.iter().copied())
+    point_cell(point, unit(panel))
+}
+
+/// A cell with the value of a point, which opens its stages.
+pub(super) fn point_cell(point: &FigurePoint, unit: &str) -> TableCell {
+    let unit = if point.y.is_finite() { unit } else { "" };
+    TableCell::linked(format!("{}{unit}", value_text(point)), point.nodes.iter().copied())
 }
 
 /// ` %` for an axis of shares.
@@ -104,8 +122,11 @@ fn unit(panel: &Panel) -> &'static str {
     if panel.y.title.ends_with('%') { " %" } else { "" }
 }
 
-/// `98.6 ± 0.1`, with the decimals of the greater of both; `0.012 ×÷ 1.3`
+/// `98.6 ± 0.1`, with the decimals of the greater of both; `0.012 ×÷ 1.3`; `– (1 of 3 diverged)`
 pub(super) fn value_text(point: &FigurePoint) -> String {
+    if let Some(Divergence { count, of, .. }) = point.diverged {
+        return format!("{NO_NUMBER} ({count} of {of} diverged)");
+    }
     match point.spread {
         Some(Spread::Deviation(deviation)) => {
             let decimals = decimals(point.y.abs().max(deviation));
@@ -143,9 +164,9 @@ pub(super) fn number(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SeriesStyle;
     use super::super::axis::Axis;
     use super::super::series::bare;
-    use super::super::{SeriesForm, SeriesStyle};
     use super::*;
     use lab::text::Paint;
 
@@ -156,6 +177,7 @@ mod tests {
     fn figure(panels: [&[Named<'_>]; 2]) -> Figure {
         let series = |(name, values): &Named<'_>| Series {
             name: (*name).to_owned(),
+            entry: None,
             style: SeriesStyle::Colour(0),
             form: SeriesForm::Marked,
             points: values.iter().enumerate().map(|(x, y)| bare(x as f64, *y)).collect(),
@@ -209,5 +231,11 @@ mod tests {
         assert_eq!(with(7104.2, 3.5), "7104 ± 4");
         assert_eq!(with(0.0, 0.0), "0 ± 0");
         assert_eq!(with(1.4756, 0.0041), "1.48 ± 0.00");
+        let diverged = FigurePoint {
+            diverged: Some(Divergence { count: 1, of: 3, at: 0.5 }),
+            ..bare(0.0, f64::NAN)
+        };
+        assert_eq!(value_text(&diverged), "– (1 of 3 diverged)");
+        assert_eq!(point_cell(&diverged, " %").text, "– (1 of 3 diverged)");
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn point(x: f64, numbers: &BTreeMap<usize, f64>, scale: f64) -> Optio
         y: mean.mean,
         spread: mean.deviation.map(Spread::Deviation),
         nodes: numbers.keys().copied().collect(),
+        diverged: None,
     })
 }
 
@@ -30,8 +31,7 @@ pub(super) fn bare(x: f64, y: f64) -> FigurePoint {
     FigurePoint {
         x,
         y,
-        spread: None,
-        nodes: Vec::new(),
+        ..FigurePoint::default()
     }
 }
 
@@ -39,6 +39,7 @@ pub(super) fn bare(x: f64, y: f64) -> FigurePoint {
 pub(super) fn reference_line(name: &str, points: Vec<FigurePoint>) -> Series {
     Series {
         name: name.to_owned(),
+        entry: None,
         style: SeriesStyle::Reference,
         form: SeriesForm::Line,
         points,

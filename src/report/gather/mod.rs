@@ -6,10 +6,12 @@ use petgraph::graph::NodeIndex;
 
 mod answers;
 mod phase;
+mod pictures;
 mod samples;
 mod scores;
 mod stages;
 
+pub use pictures::count_pictures;
 pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 
@@ -30,11 +32,13 @@ use samples::SampleChooser;
 /// # Errors
 /// When the store is damaged.
 pub fn page_data(plan: &Plan, store: &Store, selection: &Selection, scores: Scores, question: String) -> Result<PageData, StoreError> {
+    let gatherer = Gatherer::new(plan, store, selection);
     Ok(PageData {
         question,
         scores,
         stages: stages(plan, store)?,
-        samples: Gatherer::new(plan, store, selection).samples()?,
+        samples: gatherer.samples()?,
+        pictures: gatherer.pictures()?,
     })
 }
 

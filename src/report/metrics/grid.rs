@@ -48,6 +48,11 @@ fn key<'a>(dimensions: &[Dimension], score: &'a Score) -> Vec<&'a str> {
 }
 
 impl<'a> MetricGrid<'a> {
+    /// The metrics that are shown.
+    pub(crate) fn metric_columns(&self) -> &[MetricColumn] {
+        &self.chosen.columns
+    }
+
     /// The grid of those `scores` whose stages the layout chooses; `all` says how axes and values are ordered.
     pub fn new(all: &'a Scores, scores: Vec<&'a Score>, layout: &ReportLayout) -> Self {
         let is_chosen = |stage: &str| layout.stages.is_empty() || layout.stages.iter().any(|pattern| lab::plan::matches(pattern, stage));

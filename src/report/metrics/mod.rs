@@ -24,4 +24,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use columns::MetricColumn;
 pub use grid::MetricGrid;

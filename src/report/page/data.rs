@@ -1,5 +1,7 @@
 //! The data of the page.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use crate::scores::Scores;
@@ -14,6 +16,74 @@ pub struct PageData {
     /// In the order of the plan.
     pub stages: Vec<StageDetails>,
     pub samples: PageSamples,
+    pub pictures: PagePictures,
+}
+
+/// The pictures and texts that stages wrote for people.
+#[derive(Clone, Debug, Default)]
+pub struct PagePictures {
+    /// In the order of the plan.
+    pub pictures: Vec<PagePicture>,
+    /// The number of those that there was no room for.
+    pub more: usize,
+}
+
+/// One picture or text.
+#[derive(Clone, Debug)]
+pub struct PagePicture {
+    /// The number of the stage that wrote it.
+    pub stage: usize,
+    /// `plot`
+    pub output: String,
+    /// Its name, if the output is a folder.
+    pub file: Option<String>,
+    pub content: PictureContent,
+}
+
+/// What a picture or text is.
+#[derive(Clone, Debug)]
+pub enum PictureContent {
+    Png {
+        content: Vec<u8>,
+        size: Option<PictureSize>,
+    },
+    Svg {
+        content: Vec<u8>,
+        size: Option<PictureSize>,
+    },
+    Pdf(Vec<u8>),
+    Text {
+        text: String,
+        is_markdown: bool,
+        /// The size of the whole text in bytes, if this is its beginning.
+        cut_of: Option<u64>,
+    },
+    /// It is not on the page.
+    LeftOut {
+        why: String,
+        path: PathBuf,
+    },
+}
+
+/// The size of a picture in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureSize {
+    pub width: u32,
+    pub height: u32,
+}
+
+impl PictureSize {
+    /// The greatest size that is believed.
+    const MOST: f64 = 20_000.0;
+
+    /// A size of at least one pixel; `None` for numbers that are none.
+    pub fn new(width: f64, height: f64) -> Option<Self> {
+        let pixels = |length: f64| (0.5..=Self::MOST).contains(&length).then(|| length.round() as u32);
+        Some(Self {
+            width: pixels(width)?,
+            height: pixels(height)?,
+        })
+    }
 }
 
 /// A selection of answers, and the problems that they answer.

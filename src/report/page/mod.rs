@@ -2,12 +2,18 @@
 
 mod comment_markup;
 mod data;
+mod fold;
+mod gallery;
 mod graph;
+mod markdown;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 pub use comment_markup::question_in_comment;
-pub use data::{PageData, PageSamples, SampleAnswer, SampleExample, SampleProblem};
+pub use data::{PageData, PagePicture, PagePictures, PageSamples, PictureContent, PictureSize, SampleAnswer, SampleExample, SampleProblem};
 
 use crate::escape;
 use crate::figure::{Figure, SHAPES};
@@ -15,42 +21,80 @@ use crate::parts::ReportPart;
 use crate::sizes::data_sets_table;
 use crate::stage_details::StageStatus;
 use comment_markup::comment_as_html;
+use fold::Fold;
 use lab::text;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// A page with more stages has boxes that scroll instead of long lists, and samples that begin folded.
+const DENSE_STAGES: usize = 60;
+
 /// The page of an experiment: the results, then the figures that are not among them.
 pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> String {
     let content = json!({"stages": data.stages, "samples": data.samples});
-    let among = |figure: &Figure| {
-        results
-            .iter()
-            .any(|part| matches!(part, ReportPart::Figure(other) if other.name == figure.name))
+    let among: Vec<&Figure> = results
+        .iter()
+        .filter_map(|part| match part {
+            ReportPart::Figure(figure) => Some(figure),
+            ReportPart::Table(_) => None,
+        })
+        .collect();
+    let is_among = |figure: &&Figure| among.iter().any(|other| other.name == figure.name);
+    let others: Vec<&Figure> = figures.iter().filter(|figure| !is_among(figure)).collect();
+    let fold = Fold::of(among.iter().chain(&others).copied());
+    let result = |part: &&ReportPart| match part {
+        ReportPart::Table(table) => table.html(),
+        ReportPart::Figure(figure) => fold.html(figure),
     };
-    let mut drawn: String = figures.iter().filter(|figure| !among(figure)).map(Figure::html).collect();
-    if drawn.is_empty() {
-        drawn = if figures.is_empty() { NO_FIGURES } else { ALL_FIGURES_ABOVE }.to_owned();
-    }
+    let drawn = match (others.is_empty(), figures.is_empty()) {
+        (true, true) => NO_FIGURES.to_owned(),
+        (true, false) => ALL_FIGURES_ABOVE.to_owned(),
+        _ => others.iter().map(|figure| fold.html(figure)).collect(),
+    };
+    let has_samples = data.samples.of > 0;
+    let is_dense = data.stages.len() > DENSE_STAGES;
+    let gallery = gallery::gallery(data, is_dense);
+    let when = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
     let parts = [
         ("style", format!("{STYLE}{SHAPES}")),
+        ("policy", policy()),
+        ("dense", when(is_dense, " class=\"dense\"")),
         ("title", escape::html(&data.scores.experiment)),
         ("question", comment_as_html(&data.question)),
         ("summary", escape::html(&summary(data))),
-        ("results", results.iter().map(|part| part.html()).collect()),
+        ("results", results.iter().map(result).collect()),
         ("figures", drawn),
+        (
+            "to_gallery",
+            when(!gallery.is_empty(), "<a href=\"#gallery\">Pictures and texts</a>\n"),
+        ),
+        ("gallery", gallery),
         ("graph", graph::graph_svg(&data.stages)),
         (
             "data",
             data_sets_table(&data.stages).map_or_else(|| NO_DATA_SETS.to_owned(), |table| table.html()),
         ),
+        ("to_samples", when(has_samples, "<a href=\"#samples\">Samples</a>\n")),
+        ("no_samples", when(!has_samples, " hidden")),
+        ("fold_samples", when(is_dense, "<details>\n<summary>Show them</summary>\n")),
+        ("end_fold", when(is_dense, "</details>\n")),
         ("shown", escape::html(&count_of_samples(data))),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("content", escape::json_in_script(&content)),
         ("script", SCRIPT.to_owned()),
     ];
     fill(&parts)
+}
+
+/// What the page may do: run its own script alone, show the pictures that it holds, load and send nothing.
+fn policy() -> String {
+    // The frame has the script on lines of its own.
+    let script = STANDARD.encode(Sha256::digest(format!("\n{SCRIPT}")));
+    format!(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script}'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
 }
 
 const NO_FIGURES: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
@@ -117,7 +161,25 @@ mod tests {
         let page = page(&PageData::default(), &[], &[]);
         assert!(!page.contains("{{") && !page.contains("}}"), "{page}");
         for name in [
-            "style", "title", "question", "summary", "results", "figures", "graph", "data", "shown", "content", "script",
+            "style",
+            "policy",
+            "dense",
+            "title",
+            "question",
+            "summary",
+            "results",
+            "figures",
+            "to_gallery",
+            "gallery",
+            "graph",
+            "data",
+            "to_samples",
+            "no_samples",
+            "fold_samples",
+            "end_fold",
+            "shown",
+            "content",
+            "script",
         ] {
             assert!(TEMPLATE.contains(&format!("{{{{{name}}}}}")), "{name}");
         }
@@ -135,6 +197,29 @@ mod tests {
         for word in ["http://", "https://", "src=", "@import", "url("] {
             assert!(!page.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn the_page_s_own_script_is_the_one_that_may_run() {
+        let page = page(&PageData::default(), &[], &[]);
+        let script = page.rsplit_once("<script>").unwrap().1.split_once("</script>").unwrap().0;
+        let digest = STANDARD.encode(Sha256::digest(script));
+        assert!(page.contains(&format!("script-src 'sha256-{digest}'")), "{digest}");
+        assert_eq!(page.matches("<script>").count(), 1);
+    }
+
+    #[test]
+    fn sections_without_content_are_not_there() {
+        let page = page(&PageData::default(), &[], &[]);
+        assert!(page.contains("<section id=\"samples\" hidden>") && !page.contains("id=\"gallery\"") && page.contains("<body>"));
+        let answered = PageData {
+            samples: PageSamples {
+                of: 1,
+                ..PageSamples::default()
+            },
+            ..PageData::default()
+        };
+        assert!(super::page(&answered, &[], &[]).contains("<section id=\"samples\">"));
     }
 
     #[test]

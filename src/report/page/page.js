@@ -52,22 +52,40 @@
     ["run", element("code", null, ran.run)],
     ["ran for", ran.experiment],
   ];
+  // What the stage wrote for people stands in the gallery; the panel has it too.
+  const picturesOf = (stage) => {
+    const shots = document.querySelectorAll('#gallery [data-of="' + stage.id + '"]');
+    return shots.length ? [element("h4", null, "Pictures and texts"), ...[...shots].map((shot) => shot.cloneNode(true))] : [];
+  };
   const describe = (stage, open) => {
-    const about = list([
+    const made = element("details", null, element("summary", null, titleOf(stage)));
+    // Of many stages, only those that are opened are described.
+    const fill = () => {
+      if (made.childElementCount === 1) made.append(...about(stage));
+    };
+    if (open) {
+      fill();
+      made.open = true;
+    }
+    made.addEventListener("toggle", fill);
+    return made;
+  };
+  const about = (stage) => {
+    const facts = list([
       ["kind", stage.kind],
       ["state", STATES[stage.state] + (stage.reason ? ": " + stage.reason : "")],
       ["key", stage.key ? element("code", null, stage.key) : "known when its inputs are"],
       ["seed", stage.seed === null ? null : String(stage.seed)],
       ["numbers", stage.numerics],
     ]);
-    const made = element("details", open ? { open: "" } : null, element("summary", null, titleOf(stage)), about);
-    made.append(
+    return [
+      facts,
+      ...picturesOf(stage),
       ...section("When and where", stage.ran ? ranOf(stage.ran) : []),
       ...section("Params", stage.params === null ? [] : leaves(stage.params, "")),
       ...section("Inputs", stage.inputs.map(inputOf)),
       ...section("Outputs", stage.outputs.map(outputOf)),
-    );
-    return made;
+    ];
   };
   const show = (ids) => {
     const chosen = ids.split(" ").map((id) => stages.get(Number(id))).filter(Boolean);
