@@ -40,6 +40,7 @@ pub(crate) fn latex(text: &str) -> String {
             '×' => out += "$\\times$",
             '÷' => out += "$\\div$",
             'Δ' => out += "$\\Delta$",
+            '†' => out += "$\\dagger$",
             '–' => out += "--",
             other => out.push(other),
         }

@@ -1,5 +1,6 @@
 //! Reports on experiments that have run: tables, figures, a page, and comparisons.
 
+mod accepted;
 pub mod diff;
 mod error;
 pub mod escape;

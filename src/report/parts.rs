@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use lab::plan::matches;
 
+use crate::accepted::AcceptedOutputs;
 use crate::figure::{Figure, FigureMetric, MetricFigures};
 use crate::layout::{Better, MetricChoice, ReportLayout};
 use crate::metrics::{MetricColumn, MetricGrid};
@@ -73,6 +74,7 @@ pub struct ReportData {
     pub kept: Vec<KeptSkips>,
     pub stages: Vec<StageDetails>,
     pub figures: Vec<Figure>,
+    pub accepted: AcceptedOutputs,
 }
 
 impl ReportData {
@@ -233,6 +235,14 @@ impl ReportParts {
                 .map(|(name, part)| (*name, part))
         };
         names.iter().copied().flat_map(of).collect()
+    }
+
+    /// All tables.
+    pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut ReportTable> {
+        self.0.iter_mut().filter_map(|(_, part)| match part {
+            ReportPart::Table(table) => Some(table),
+            ReportPart::Figure(_) => None,
+        })
     }
 
     /// Whether there is data for the part of this name.

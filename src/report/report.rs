@@ -9,6 +9,7 @@ use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
+use crate::accepted::AcceptedOutputs;
 use crate::figure::{figures, metric_figures};
 use crate::gather;
 use crate::part_name::PartName;
@@ -60,7 +61,8 @@ impl ExperimentReport {
     pub fn gather(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Self, ReportError> {
         let data = gather_data(request, plan, store)?;
         let default = data.default_parts();
-        let parts = ReportParts::make(request.named_parts().chain(default.iter().copied()), &data)?;
+        let mut parts = ReportParts::make(request.named_parts().chain(default.iter().copied()), &data)?;
+        parts.tables_mut().for_each(|table| data.accepted.mark(table));
         let shows = &request.layout.shows;
         let others = default.iter().filter(|name| !shows.contains(name));
         let results: Vec<PartName> = shows.iter().chain(others).copied().collect();
@@ -114,6 +116,7 @@ impl ExperimentReport {
         } = &self.data;
         let mut json = scores.json();
         json["summary"] = self.data.summary_json();
+        json["accepted"] = self.data.accepted.json();
         json["skips"] = kept.iter().map(KeptSkips::json).collect();
         if let Some(baseline) = baseline {
             json["baseline"] = self.data.differences_json(baseline)?;
@@ -164,6 +167,7 @@ impl ExperimentReport {
         if self.printed.contains(&PartName::Metrics) {
             text += &self.note_on_hidden_metrics();
         }
+        text += &self.data.accepted.note();
         if let Some(note) = self.data.scores.note() {
             text += &format!("\n{note}: {run_command}\n");
         }
@@ -248,6 +252,7 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
         kept,
         stages,
         figures: Vec::new(),
+        accepted: AcceptedOutputs::of(plan, store)?,
     };
     if needs.figures {
         data.figures = figures(&data.scores, &data.kept, &curves);

@@ -2,6 +2,7 @@
 
 use petgraph::graph::NodeIndex;
 
+use crate::record_text::acceptance;
 use crate::stage_details::{InputDetails, OutputDetails, StageDetails, StageRun, StageStatus, StepRange};
 use kinds::artifact::data_set;
 use lab::plan::{self, Node, Plan, PlanEntry};
@@ -33,7 +34,7 @@ pub fn stages(plan: &Plan, store: &Store) -> Result<Vec<StageDetails>, StoreErro
         kind: node.kind.name,
         state: stage_status(entry, record.as_ref(), latest.as_deref()),
         key: entry.key,
-        reason: entry.reason.as_ref().map(ToString::to_string),
+        reason: reason(entry, record.as_ref()),
         params: (*node.canonical).clone(),
         seed: node.seed,
         numerics: node.stage.numerics(),
@@ -51,6 +52,12 @@ fn stage_status(entry: &PlanEntry, record: Option<&Record>, latest: Option<&str>
         plan::StageState::Hit if record.is_some_and(|record| latest == Some(record.run.as_str())) => StageStatus::Ran,
         plan::StageState::Hit => StageStatus::Cached,
     }
+}
+
+/// Why the stage has to run, or why it did not have to.
+fn reason(entry: &PlanEntry, record: Option<&Record>) -> Option<String> {
+    let accepted = record.and_then(|record| record.accepted.as_ref()).map(acceptance);
+    accepted.or_else(|| entry.reason.as_ref().map(ToString::to_string))
 }
 
 fn inputs(plan: &Plan, node: &Node) -> Vec<InputDetails> {
