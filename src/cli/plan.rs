@@ -234,6 +234,7 @@ mod tests {
         assert_eq!(json["stages"][3]["reason"], "param `learning_rate` changed: 1e-3 → 2e-3");
         insta::assert_json_snapshot!(json["stages"][4], @r#"
         {
+          "accepted": false,
           "here": false,
           "inputs": [
             {

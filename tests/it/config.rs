@@ -687,6 +687,7 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
     2 × this experiment has 100000 stages: 100 variants (10 of `a` × 10 of `b`) with 1000 stages each (1000 of `s[k]`); at
     help: shorten a range or an axis, or make several experiments of it
     2 × the matrix has 100000 combinations (10 of `a` × 10 of `b` × 10 of `c` × 10 of `d` × 10 of `e`); at most 10000 are
+    help: shorten an axis, or let `sample = { n = 20 }` choose some of the combinations
     2 × this experiment has 450010 stages: 100 variants (10 of `a` × 10 of `b`) with up to 9000 stages each (9000 of
     help: shorten a range or an axis, or make several experiments of it
     2 × this experiment has 60001 stages (30001 of `t[k]`, 30000 of `s[k]`); at most 50000 are allowed
@@ -709,6 +710,7 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
     2 × the values of all variants together take more than 512 MiB
     help: put what is large into a file, which a source names
     2 × the matrix has 19999 combinations (2 of `a`, and 19997 of `include`); at most 10000 are allowed
+    help: shorten an axis, or let `sample = { n = 20 }` choose some of the combinations
     2 × the values of all variants together take more than 512 MiB
     help: put what is large into a file, which a source names
     ");
@@ -850,7 +852,7 @@ fn the_types_of_lists_tables_cases_and_templates_are_held_too() {
     `case` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'case="1.10"'`
     `case.u` is a text in the experiment, "1.9" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.u="1.10"'`
     `case.w` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.w="1.10"'`
-    no table `case` to set a value in (known: params, matrix, ablate, defaults, stages, models, prompts, sources, settings); a part of the param `case` is set with `params.case.u=…`
+    no table `case` to set a value in (known: params, matrix, ablate, defaults, stages, models, prompts, sources, environments, settings); a part of the param `case` is set with `params.case.u=…`
     `ref` is a text in the experiment, "1.9" (/x.toml:5), and 1.1 is none; as a text, write `--set 'ref="1.10"'`
     `a.params.dt.a` is a text in the experiment, "1.9" (/x.toml:16), and 1.1 is none; a text is quoted: `"1.10"`
     `lr` is 0.1 in the experiment (/x.toml:11), and the text "high" is of another type

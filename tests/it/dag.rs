@@ -385,13 +385,15 @@ fn axes_are_ranges_and_a_larger_sample_keeps_the_smaller_one() {
     let text = |n: u32| {
         format!(
             "[matrix]\nrate = {{ log = [1e-4, 1e-2], n = 5 }}\nwidth = {{ linear = [16, 64], n = 4 }}\nseed = '1..=2'\nsample = {{ n = {n} }}\n\
-             [stages.s]\nkind = 'command'\nrun = ['tool', '{{rate}}', '{{width}}', '{{seed}}']\noutputs.out = 'file'\n"
+             [stages.s]\nkind = 'train'\ndata = 'p.train'\nlearning_rate = '{{rate}}'\nmodel = {{ width = '{{width}}' }}\nsteps = 1\n\
+             [stages.p]\nkind = 'generate'\ntask = 'addition'\ntrain = 3\nstart = 'cold'\n"
         )
     };
     let members = |n: u32| {
         let dag = dag(&text(n));
         assert_eq!(dag.axes, ["rate", "width", "seed"]);
-        let names = dag.graph.node_weights().map(|node| node.name.to_string());
+        let trained = dag.graph.node_weights().filter(|node| node.kind.name == "train");
+        let names = trained.map(|node| node.name.to_string());
         names.collect::<std::collections::BTreeSet<_>>()
     };
     let (few, more) = (members(3), members(7));

@@ -344,7 +344,7 @@ fn what_is_wrong_with_an_environment_is_said_before_anything_runs() {
     × `environment.run` must be a list, not 3
     × `latest` is no constraint of versions: write one as Python does (`2.*`, `>=2.1, <3`, `==2.1.0`)
     × `A` is in `pass` too: say once where its value comes from
-    × no field `colour` in `environment` (known: env, folder, image, lock, name, pass, prepare, run,
+    × no field `colour` in `environment` (known: env, folder, image, lock, name, pass, prepare, run, secrets, versions)
     error: stage `x`: environment `torch`: no interpreter LAB/.venv/none/python: make the environment first, or say in `prepare` how
     error: stage `x`: environment `torch`: no program `launcherr` in PATH
     error: stage `x`: environment `torch`: `requirements.txt` includes `base.txt`, whose content would be in no key: put all into one file (`pip-compile`, `uv pip compile`)

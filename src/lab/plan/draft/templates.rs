@@ -1,4 +1,5 @@
-//! The texts of a program that a worker fills in: words of its command line and environment variables.
+//! The texts of a program, words of its command line and environment variables: those that a worker fills in, and numbers, which are texts
+//! there.
 
 use super::DraftReader;
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ValueData};
@@ -8,8 +9,8 @@ use crate::stage::{Kind, Template};
 const VARIABLES: &str = "env";
 
 impl DraftReader<'_, '_> {
-    /// The params, with a [`Template`] in the place of each text with placeholders where the kind takes these. Anywhere else such a text is
-    /// an error when it is read.
+    /// The params, with a [`Template`] in the place of each text with placeholders where the kind takes these, and a text in the place of a
+    /// number (`"{width}"` alone is the value of `width` itself). Anywhere else a text with placeholders is an error when it is read.
     pub(super) fn with_templates(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(command_line) = kind.command_line else { return params };
         if let Some(ValueData::List(words)) = params.get_mut(command_line).map(|words| &mut words.data) {
@@ -30,7 +31,9 @@ impl DraftReader<'_, '_> {
 }
 
 fn mark(value: &mut ConfigValue) {
-    if let ValueData::Template(text) = &value.data {
-        value.data = ConfigValue::from(Template::new(text.as_str()).param()).data;
+    match &value.data {
+        ValueData::Template(text) => value.data = ConfigValue::from(Template::new(text.as_str()).param()).data,
+        ValueData::Integer(_) | ValueData::Float(_) | ValueData::Bool(_) => value.data = ValueData::Text(value.plain_text()),
+        _ => {}
     }
 }
