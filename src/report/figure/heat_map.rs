@@ -83,6 +83,16 @@ impl HeatScale {
         if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.5 }
     }
 
+    /// A value with as many decimals as the others have: two digits tell neighbours on the scale apart.
+    fn text(&self, value: f64) -> String {
+        let span = self.high - self.low;
+        if self.is_log || span <= 0.0 || !(1e-4..1e6).contains(&span) {
+            return number(value);
+        }
+        let decimals = (1.0 - span.log10().floor()).clamp(0.0, 6.0) as usize;
+        format!("{value:.decimals$}")
+    }
+
     fn value(&self, share: f64) -> f64 {
         if self.is_log {
             self.low * (self.high / self.low).powf(share)
@@ -205,7 +215,7 @@ impl HeatMap {
         };
         let drawn = if point.y.is_finite() {
             let share = self.scale.share(point.y);
-            format!("<rect class=\"tile\" fill=\"{}\" {place}/>", colour(share)) + &text(text_class(share), &number(point.y))
+            format!("<rect class=\"tile\" fill=\"{}\" {place}/>", colour(share)) + &text(text_class(share), &self.scale.text(point.y))
         } else {
             format!("<rect class=\"empty\" {place}/>") + &cross(left + wide / 2.0, top + high / 2.0)
         };
@@ -239,7 +249,7 @@ impl HeatMap {
             (1.0, "tick end", RIGHT),
         ];
         for (share, class, x) in places {
-            let label = format!("{}{}", number(self.scale.value(share)), self.unit);
+            let label = format!("{}{}", self.scale.text(self.scale.value(share)), self.unit);
             text += &text_lines(class, &[label], x, top + 21.0, 0.0);
         }
         (text, 30.0)
@@ -326,7 +336,7 @@ mod tests {
         let drawing = map().drawn();
         for number in [
             ">0.25<",
-            ">0.5<",
+            ">0.50<",
             ">0.75<",
             ">0.001<",
             ">16<",

@@ -32,8 +32,10 @@ impl Figure {
     pub(crate) fn html(&self, view: FigureView) -> String {
         let title = escape::html(&self.title);
         let mut text = format!(
-            "<figure id=\"{}\">\n<h3>{title}</h3>\n<ul class=\"legend\">\n",
-            escape::html(&self.name)
+            "<figure id=\"{}\"{}>\n<h3>{title}</h3>\n<ul class=\"legend\">\n",
+            escape::html(&self.name),
+            // Small ones stand side by side.
+            if self.count() == 1 { " class=\"single\"" } else { "" }
         );
         for entry in entries(self) {
             text += &format!(
