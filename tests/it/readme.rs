@@ -3,7 +3,7 @@
 //! Every ```` ```sh ```` block is run, line by line, in the order of the pages, in a folder that has the repository's experiments and the
 //! pages' own files: blocks whose first line is a comment with a file name, such as `# own-script.toml` or `# count.py`. Two things
 //! differ from what a reader does, so that it ends in seconds: `cargo run --release --` is the program that the tests were built with,
-//! and every command that takes an experiment gets `--profile smoke` as the last profile.
+//! and every command that takes an experiment with a profile `smoke` gets `--profile smoke` as the last profile.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,20 +52,35 @@ fn file_name(block: &str) -> Option<&str> {
     is_name.then_some(name)
 }
 
-/// The arguments of `runner` in a line; `None` for the command that runs the tests.
-fn arguments(line: &str) -> Option<Vec<String>> {
+/// The arguments of `runner` in a line, which is run in `folder`; `None` for the command that runs the tests.
+fn arguments(line: &str, folder: &Path) -> Option<Vec<String>> {
     let words = line
         .strip_prefix("cargo run --release -- ")
         .or_else(|| line.strip_prefix("runner "));
     if words.is_none() {
         assert_eq!(line, "cargo test", "a command that this test does not know");
     }
-    let mut words: Vec<String> = words?.split_whitespace().map(str::to_owned).collect();
+    let mut words = shlex::split(words?).unwrap();
     // `x.toml`, or one of its variants: `x.toml@seed=1`.
-    if words.iter().any(|word| word.contains(".toml")) {
+    let experiment = words.iter().filter_map(|word| Some(word.split('@').next()?.to_owned()));
+    let experiment = experiment.into_iter().find(|word| word.ends_with(".toml"));
+    if experiment.is_some_and(|file| has_smoke(&folder.join(file))) {
         words.extend(["--profile".to_owned(), "smoke".to_owned()]);
     }
     Some(words)
+}
+
+/// Whether an experiment, or one that it extends, has the profile `smoke`.
+fn has_smoke(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let extended = match table.get("extends") {
+        Some(toml::Value::String(file)) => vec![file.clone()],
+        Some(toml::Value::Array(files)) => files.iter().filter_map(|file| Some(file.as_str()?.to_owned())).collect(),
+        _ => Vec::new(),
+    };
+    let is_own = table.get("profile").is_some_and(|profiles| profiles.get("smoke").is_some());
+    is_own || extended.iter().any(|base| has_smoke(&file.with_file_name(base)))
 }
 
 /// Copies a folder and all that is in it.
@@ -95,7 +110,7 @@ fn every_command_of_the_readme_and_docs_works() {
     let commands = blocks.iter().filter(|(language, _)| language == "sh");
     let mut ran = 0;
     for line in commands.flat_map(|(_, text)| text.lines()) {
-        let Some(arguments) = arguments(line) else { continue };
+        let Some(arguments) = arguments(line, folder.path()) else { continue };
         let out = Command::new(env!("CARGO_BIN_EXE_runner"))
             .current_dir(folder.path())
             .args(&arguments)
