@@ -4,6 +4,7 @@ mod ablations;
 mod accepting;
 mod adapters;
 mod architecture;
+mod beginning;
 mod browser;
 mod bundles;
 mod code_sources;

@@ -1,7 +1,7 @@
 //! The commands of the README and of `docs/`, run.
 //!
 //! Every ```` ```sh ```` block is run, line by line, in the order of the pages, in a folder that has the repository's experiments and the
-//! pages' own files: blocks whose first line is a comment with a file name, such as `# own-script.toml` or `# count.py`. Two things
+//! pages' own files: blocks whose first line is a comment with a file name, such as `# wider.toml`. Two things
 //! differ from what a reader does, so that it ends in seconds: `cargo run --release --` is the program that the tests were built with,
 //! and every command that takes an experiment with a profile `smoke` gets `--profile smoke` as the last profile.
 
@@ -110,7 +110,9 @@ fn every_command_of_the_readme_and_docs_works() {
     let commands = blocks.iter().filter(|(language, _)| language == "sh");
     let mut ran = 0;
     for line in commands.flat_map(|(_, text)| text.lines()) {
-        let Some(arguments) = arguments(line, folder.path()) else { continue };
+        let Some(arguments) = arguments(line, folder.path()) else {
+            continue;
+        };
         let out = Command::new(env!("CARGO_BIN_EXE_runner"))
             .current_dir(folder.path())
             .args(&arguments)
