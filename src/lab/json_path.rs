@@ -16,6 +16,21 @@ pub fn differences(before: &Value, now: &Value, visit: &mut impl FnMut(&str, &Va
     });
 }
 
+/// A value as a person reads it: a text with placeholders (`{"template": "--seed={stage.seed}"}`) is its text.
+pub fn readable(value: &Value) -> String {
+    fn plain(value: &Value) -> Value {
+        match value {
+            Value::Array(items) => items.iter().map(plain).collect(),
+            Value::Object(fields) => match fields.get("template") {
+                Some(text @ Value::String(_)) if fields.len() == 1 => text.clone(),
+                _ => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+            },
+            other => other.clone(),
+        }
+    }
+    plain(value).to_string()
+}
+
 /// Walks several values at once. A path ends where not all of them are objects.
 fn walk<const N: usize>(path: &str, values: [&Value; N], visit: &mut impl FnMut(&str, [&Value; N])) {
     let objects: Vec<_> = values.iter().filter_map(|value| value.as_object()).collect();
@@ -44,6 +59,12 @@ mod tests {
         let mut lines = Vec::new();
         leaves(path, value, &mut |path, leaf| lines.push(format!("{path} = {leaf}")));
         lines
+    }
+
+    #[test]
+    fn templates_are_read_as_their_texts() {
+        let run = json!(["python", {"template": "--seed={stage.seed}"}, {"template": 1}, {"a": {"template": "x"}}]);
+        assert_eq!(readable(&run), r#"["python","--seed={stage.seed}",{"template":1},{"a":"x"}]"#);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl ReportData {
             data: column.data.clone(),
             title: column.title.clone(),
             percent: column.is_percent,
-            higher_is_better: Some(column.better == Better::Higher),
+            higher_is_better: column.better.map(|better| better == Better::Higher),
         };
         let figures = MetricFigures {
             metrics: grid.metric_columns().iter().take(most).map(metric).collect(),

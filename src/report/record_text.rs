@@ -54,7 +54,9 @@ pub fn param_lines(params: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     json_path::leaves("", params, &mut |path, value| {
         if !value.is_null() {
-            lines.push(format!("{path} = {value}"));
+            // Words of a command line may be templates.
+            let path = path.strip_suffix(".template").unwrap_or(path);
+            lines.push(format!("{path} = {}", json_path::readable(value)));
         }
     });
     lines

@@ -166,7 +166,7 @@ fn param_text(value: &Value) -> String {
             Some(float) if number.is_f64() && float != 0.0 && float.abs() < 0.01 => format!("{float:e}"),
             _ => number.to_string(),
         },
-        other => other.to_string(),
+        other => json_path::readable(other),
     }
 }
 

@@ -85,8 +85,8 @@ impl HeatScale {
 
     /// A value with as many decimals as the others have: two digits tell neighbours on the scale apart.
     fn text(&self, value: f64) -> String {
-        let span = self.high - self.low;
-        if self.is_log || span <= 0.0 || !(1e-4..1e6).contains(&span) {
+        let span = if self.is_log { self.low } else { self.high - self.low };
+        if !(1e-4..1e6).contains(&span) {
             return number(value);
         }
         let decimals = (1.0 - span.log10().floor()).clamp(0.0, 6.0) as usize;

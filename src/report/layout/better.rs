@@ -32,7 +32,7 @@ const LOW: [&str; 20] = [
 ];
 
 /// Words in the names of metrics that are to be high, whatever stands before them in the name.
-const HIGH: [&str; 12] = [
+const HIGH: [&str; 24] = [
     "acc",
     "accuracy",
     "f1",
@@ -45,12 +45,24 @@ const HIGH: [&str; 12] = [
     "r2",
     "reward",
     "per",
+    "acc1",
+    "acc5",
+    "top1",
+    "top5",
+    "em",
+    "match",
+    "correct",
+    "iou",
+    "map",
+    "mrr",
+    "ndcg",
+    "psnr",
 ];
 
 impl Better {
-    /// A guess from a metric's dotted name: lower where a word of it says so (`val_loss`, `train.time`), else higher. The last part with
-    /// a known word decides. What scikit-learn negates (`neg_…`) is to be high; so is what is counted `per` something.
-    pub fn guess(name: &str) -> Self {
+    /// A guess from a metric's dotted name, where a word of it says so (`val_loss`, `train.time`, `accuracy`). The last part with a known
+    /// word decides. What scikit-learn negates (`neg_…`) is to be high; so is what is counted `per` something.
+    pub fn guess(name: &str) -> Option<Self> {
         for part in name.rsplit('.') {
             let words: Vec<String> = part
                 .split(|c: char| !c.is_alphanumeric())
@@ -59,13 +71,13 @@ impl Better {
                 .collect();
             let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
             if has(&HIGH) || has(&["neg"]) {
-                return Self::Higher;
+                return Some(Self::Higher);
             }
             if has(&LOW) {
-                return Self::Lower;
+                return Some(Self::Lower);
             }
         }
-        Self::Higher
+        None
     }
 
     /// The name in a file and on the command line.
@@ -101,7 +113,7 @@ mod tests {
             "word_perplexity,none",
             "Test-RMSE",
         ] {
-            assert_eq!(Better::guess(name), Better::Lower, "{name}");
+            assert_eq!(Better::guess(name), Some(Better::Lower), "{name}");
         }
         for name in [
             "accuracy",
@@ -109,10 +121,13 @@ mod tests {
             "time.accuracy",
             "neg_mean_squared_error",
             "tokens_per_seconds",
-            "lossless",
-            "",
+            "eval_top1",
+            "exact_match,none",
         ] {
-            assert_eq!(Better::guess(name), Better::Higher, "{name}");
+            assert_eq!(Better::guess(name), Some(Better::Higher), "{name}");
+        }
+        for name in ["lossless", "eval_entropy", "steps", ""] {
+            assert_eq!(Better::guess(name), None, "{name}");
         }
     }
 }

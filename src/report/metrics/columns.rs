@@ -25,7 +25,8 @@ pub(crate) struct MetricColumn {
     /// The data set, likewise.
     pub data: Option<String>,
     pub title: String,
-    pub better: Better,
+    /// Which numbers are the better ones; `None` where neither the experiment nor the name says it.
+    pub better: Option<Better>,
     /// The decimals that are asked for.
     pub digits: Option<usize>,
     pub is_percent: bool,
@@ -190,7 +191,7 @@ impl KnownMetric<'_> {
             stage: self.stage.map(str::to_owned),
             data: self.data.map(str::to_owned),
             title: self.name.clone(),
-            better: choice.better.unwrap_or_else(|| Better::guess(&self.name)),
+            better: choice.better.or_else(|| Better::guess(&self.name)),
             digits: choice.digits.or(digits),
             is_percent: choice.percent,
         }
@@ -210,7 +211,7 @@ fn unmeasured(choice: &MetricChoice, digits: Option<usize>) -> MetricColumn {
         stage: None,
         data: None,
         title: choice.title.clone().unwrap_or_else(|| choice.pattern.clone()),
-        better: choice.better.unwrap_or_else(|| Better::guess(&choice.pattern)),
+        better: choice.better.or_else(|| Better::guess(&choice.pattern)),
         digits: choice.digits.or(digits),
         is_percent: choice.percent,
     }

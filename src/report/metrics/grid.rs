@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::cell::MetricCell;
 use super::columns::{ChosenColumns, Joins, KnownMetrics, MetricColumn};
-use crate::layout::{BestRows, Dimension, ReportLayout, RowOrder};
+use crate::layout::{BestRows, Better, Dimension, ReportLayout, RowOrder};
 use crate::scores::{SEED, Score, Scores, distinct};
 
 /// Metrics by variant: rows that the layout separates, and columns for each metric.
@@ -158,7 +158,7 @@ impl<'a> MetricGrid<'a> {
         for row in std::mem::take(&mut self.rows) {
             rows.extend(row.mean(&column).map(|mean| (mean, row)));
         }
-        rows.sort_by(|(a, _), (b, _)| column.better.compare(*a, *b));
+        rows.sort_by(|(a, _), (b, _)| column.better.unwrap_or(Better::Higher).compare(*a, *b));
         self.rows = rows.into_iter().take(*count).map(|(_, row)| row).collect();
         self.best = Some((*count, column.heading()));
         self.is_ordered = true;

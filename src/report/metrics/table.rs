@@ -113,9 +113,11 @@ impl MetricGrid<'_> {
         }
     }
 
-    /// Which cells are the best of their column: of the rows about one stage and data set, if there are several that differ.
+    /// Which cells are the best of their column: of the rows about one stage and data set, if there are several that differ and it is known
+    /// what is better.
     pub(super) fn best_cells(&self, column: &MetricColumn, cells: &MetricCells) -> Vec<Vec<bool>> {
         let mut marks: Vec<Vec<bool>> = cells.iter().map(|row| vec![false; row.len()]).collect();
+        let Some(better) = column.better else { return marks };
         let mut rivals: BTreeMap<(Vec<&str>, usize), Vec<RowMean>> = BTreeMap::new();
         for (at, (row, cells)) in self.rows.iter().zip(cells).enumerate() {
             let places = self.rows_by.iter().zip(&row.key);
@@ -130,7 +132,7 @@ impl MetricGrid<'_> {
             }
         }
         for ((_, key), rivals) in rivals {
-            let best = rivals.iter().map(|(_, mean)| *mean).min_by(|a, b| column.better.compare(*a, *b));
+            let best = rivals.iter().map(|(_, mean)| *mean).min_by(|a, b| better.compare(*a, *b));
             let is_best = |mean: f64| best.is_some_and(|best| (mean - best).abs() <= ROUNDING * best.abs());
             if rivals.iter().any(|(_, mean)| !is_best(*mean)) {
                 for (at, _) in rivals.iter().filter(|(_, mean)| is_best(*mean)) {
