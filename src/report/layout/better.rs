@@ -69,6 +69,13 @@ impl Better {
                 .map(str::to_lowercase)
                 .filter(|word| !word.is_empty())
                 .collect();
+            // How sure a number is, not how good.
+            if words
+                .iter()
+                .any(|word| ["stderr", "std", "var", "variance"].contains(&word.as_str()))
+            {
+                return None;
+            }
             let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
             if has(&HIGH) || has(&["neg"]) {
                 return Some(Self::Higher);
@@ -126,7 +133,7 @@ mod tests {
         ] {
             assert_eq!(Better::guess(name), Some(Better::Higher), "{name}");
         }
-        for name in ["lossless", "eval_entropy", "steps", ""] {
+        for name in ["lossless", "eval_entropy", "steps", "acc_stderr,none", ""] {
             assert_eq!(Better::guess(name), None, "{name}");
         }
     }
