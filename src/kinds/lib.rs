@@ -22,6 +22,8 @@ pub mod task;
 mod train;
 
 pub use answering::judge;
+#[cfg(fuzzing)]
+pub use endpoint::fuzzing as server;
 
 use lab::config::ParamError;
 use lab::stage::Kind;
