@@ -9,6 +9,8 @@ mod change;
 mod files;
 #[path = "../fuzz/src/memory.rs"]
 mod memory;
+#[path = "../fuzz/src/pieces.rs"]
+mod pieces;
 #[path = "../fuzz/src/small.rs"]
 mod small;
 
@@ -48,7 +50,21 @@ fn a_folder() {
 
 #[test]
 fn gguf() {
-    damage(files::model_gguf, &[&[1]], 600, 3);
+    damage(files::model_gguf, &[&[1], &[3]], 400, 3);
+}
+
+#[test]
+fn a_folder_with_pieces() {
+    // The bytes of changes for `tokenizer_config.json`; of the rest, the part of `tokenizer.model` that is changed: a piece, one of the last
+    // parts, or all of it.
+    let starts: [&[u8]; 5] = [&[4], &[0], &[0, 2], &[0, 101], &[0, 255]];
+    damage(files::model_pieces, &starts, 100, 3);
+}
+
+#[test]
+fn adapters() {
+    // The bytes of changes for `adapter_config.json`; the rest is for the adapters.
+    damage(files::model_adapter, &[&[4], &[0]], 200, 2);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod change;
 pub mod files;
 mod memory;
+mod pieces;
+pub mod server;
 mod small;
 pub mod store;
 pub mod tasks;

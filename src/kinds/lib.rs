@@ -23,6 +23,8 @@ mod train;
 
 pub use answering::judge;
 pub use command::python_version;
+#[cfg(fuzzing)]
+pub use endpoint::fuzzing as server;
 
 use lab::config::ParamError;
 use lab::stage::Kind;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use lab::http::{clean, what_it_says};
+use lab::http::{clean_without, what_it_says_without};
 
 /// A response, read as far as it came.
 pub(super) struct ReplyBody {
@@ -29,10 +29,12 @@ pub(super) struct ReplyBody {
 impl ReplyBody {
     /// What the server says of a failure, without the key.
     pub(super) fn words(&self) -> String {
-        match &self.secret {
-            Some(secret) => what_it_says(String::from_utf8_lossy(&self.body).replace(secret, "…").as_bytes()),
-            None => what_it_says(&self.body),
-        }
+        what_it_says_without(&self.body, self.secret.as_deref())
+    }
+
+    /// A text of the server's as a message shows it, without the key.
+    pub(super) fn shown(&self, text: &str) -> String {
+        clean_without(text, self.secret.as_deref())
     }
 
     /// The body as JSON.
@@ -44,7 +46,7 @@ impl ReplyBody {
 
     /// What keeps a body from being a completion that can be read.
     pub(super) fn unreadable(&self) -> String {
-        let encoding = clean(&self.encoding);
+        let encoding = self.shown(&self.encoding);
         if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
             return format!("the answer is packed (`Content-Encoding: {encoding}`), which was not asked for");
         }

@@ -6,11 +6,14 @@
 //! | file | part |
 //! |---|---|
 //! | `body` | a response, as it came |
+//! | `fuzzing` | what is said of a response, for the fuzzer |
 //! | `gather` | what arrives from the threads: answers are kept, failures are told |
 //! | `models` | waits for the server to have loaded its model |
 //! | `reply` | what a response means: an answer, a refusal, a failure that passes or one that does not |
 
 mod body;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gather;
 mod models;
 mod reply;
@@ -188,6 +191,32 @@ impl Endpoint {
         }
     }
 
+    /// The server does not let the user in, or refuses this request so: a 403 may be either.
+    fn denied(&self, at: usize, address: &str, status: StatusCode, said: &str) -> News {
+        let error = failed(format!("{address} answers {status}: {}", self.access_refused(said)));
+        if status != StatusCode::FORBIDDEN {
+            return News::Failed(error);
+        }
+        let why = if said.is_empty() {
+            status.to_string()
+        } else {
+            format!("{status}: {said}")
+        };
+        News::Forbidden { at, why, error }
+    }
+
+    fn other_model(&self, address: &str, model: &str) -> StageError {
+        let (model, served) = (self.shown(model), &self.served);
+        failed(format!(
+            "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
+        ))
+    }
+
+    /// A text of the server's as a message shows it, without the key.
+    fn shown(&self, text: &str) -> String {
+        http::clean_without(text, self.key.as_ref().map(|key| key.key.as_str()))
+    }
+
     fn request_body(&self, request: &CompletionRequest) -> String {
         let mut body = self.common.clone();
         body.insert("model".to_owned(), self.served.as_str().into());
@@ -229,12 +258,12 @@ impl Work {
                 Reply::Completion { model, text, tokens } => {
                     self.is_suspected.store(false, Ordering::Relaxed);
                     return Some(match model.filter(|model| !self.is_served(model)) {
-                        Some(model) => News::Failed(self.other_model(&address, &model)),
+                        Some(model) => News::Failed(self.server.other_model(&address, &model)),
                         None => News::Answered(Completion { at, text, tokens }),
                     });
                 }
                 Reply::Refused(why) => return Some(News::Refused { at, why }),
-                Reply::Denied { status, said } => return Some(self.denied(at, &address, status, &said)),
+                Reply::Denied { status, said } => return Some(self.server.denied(at, &address, status, &said)),
                 Reply::Wrong(why) => return Some(News::Failed(failed(format!("{address} answers {why}")))),
                 Reply::Unreachable(why) => return Some(News::Failed(failed(format!("cannot reach {address}: {why}")))),
                 Reply::Passing { cause, named } => (cause, named),
@@ -284,23 +313,9 @@ impl Work {
         let url = response.url().to_string();
         match reply::read(&self.server.read(response)) {
             // A redirect makes a request to read of one to write.
-            Reply::Wrong(why) if url != address => Reply::Wrong(format!("{why} (redirected to {})", http::clean(&url))),
+            Reply::Wrong(why) if url != address => Reply::Wrong(format!("{why} (redirected to {})", self.server.shown(&url))),
             reply => reply,
         }
-    }
-
-    /// The server does not let the user in, or refuses this request so: a 403 may be either.
-    fn denied(&self, at: usize, address: &str, status: StatusCode, said: &str) -> News {
-        let error = failed(format!("{address} answers {status}: {}", self.server.access_refused(said)));
-        if status != StatusCode::FORBIDDEN {
-            return News::Failed(error);
-        }
-        let why = if said.is_empty() {
-            status.to_string()
-        } else {
-            format!("{status}: {said}")
-        };
-        News::Forbidden { at, why, error }
     }
 
     /// Whether a response is of the model that was asked for: some servers answer with the model that they serve, whichever it is, and
@@ -310,13 +325,6 @@ impl Work {
             || model
                 .strip_prefix(&self.server.served)
                 .is_some_and(|rest| rest.is_empty() || is_date(rest))
-    }
-
-    fn other_model(&self, address: &str, model: &str) -> StageError {
-        let (model, served) = (http::clean(model), &self.server.served);
-        failed(format!(
-            "{address} answers as the model `{model}` instead of `{served}`: it serves another one now"
-        ))
     }
 }
 

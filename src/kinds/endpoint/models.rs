@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Endpoint;
 use super::body::ReplyBody;
 use super::reply;
-use lab::http::{self, Retries, WaitNotice, clean};
+use lab::http::{self, Retries, WaitNotice};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
@@ -59,7 +59,7 @@ impl Endpoint {
             let response = http::unless_stopped(attempt, &mut || (context.stop)()).ok_or(StageError::Stopped)?;
             let (cause, named) = match response {
                 Ok((list, _)) if http::is_temporary(list.status) => (said(&list), list.named),
-                Ok((ReplyBody { cut: Some(cut), .. }, _)) => (clean(&cut), None),
+                Ok((ReplyBody { cut: Some(cut), .. }, _)) => (self.shown(&cut), None),
                 Ok((list, url)) => match self.find_model(&address, &list, &url)? {
                     Some(id) => return Ok(id),
                     None => ("it lists no models".to_owned(), None),
@@ -81,7 +81,7 @@ impl Endpoint {
     }
 
     /// The model's id in the list that the server sent; `None` if there are no models in it, as there may be none while the server loads.
-    fn find_model(&self, address: &str, list: &ReplyBody, url: &str) -> Result<Option<String>, StageError> {
+    pub(super) fn find_model(&self, address: &str, list: &ReplyBody, url: &str) -> Result<Option<String>, StageError> {
         let status = list.status;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             let refused = self.access_refused(&list.words());
@@ -92,7 +92,7 @@ impl Endpoint {
             let redirected = if url == address {
                 String::new()
             } else {
-                format!(" (redirected to {})", clean(url))
+                format!(" (redirected to {})", self.shown(url))
             };
             let said = said(list);
             return Err(failed(format!("{address}{redirected} answers without a list of models: {said}")));
@@ -107,13 +107,13 @@ impl Endpoint {
         Err(failed(format!(
             "{address} has no model `{}` (it serves: {})",
             self.served,
-            clean(&names.join(", "))
+            self.shown(&names.join(", "))
         )))
     }
 }
 
 /// `502 Bad Gateway: the server is starting`.
-fn said(list: &ReplyBody) -> String {
+pub(super) fn said(list: &ReplyBody) -> String {
     let said = list.words();
     if said.is_empty() {
         list.status.to_string()

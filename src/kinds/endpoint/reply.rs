@@ -47,13 +47,13 @@ pub(super) fn read(reply: &ReplyBody) -> Reply {
     if !status.is_success() {
         if let Some(location) = reply.location.as_ref().filter(|_| status.is_redirection()) {
             // Followed, it would become a request to read.
-            return Reply::Wrong(format!("{status}: it sends the request on to {}", clean(location)));
+            return Reply::Wrong(format!("{status}: it sends the request on to {}", reply.shown(location)));
         }
         return error(status, &reply.words(), named);
     }
     let passing = |cause: String| Reply::Passing { cause, named };
     if let Some(cut) = &reply.cut {
-        return passing(format!("the answer is incomplete: {}", clean(cut)));
+        return passing(format!("the answer is incomplete: {}", reply.shown(cut)));
     }
     let Some(answer) = reply.json() else {
         if http::is_page(&reply.content_type, &reply.body) {
@@ -99,7 +99,7 @@ fn no_completion(reply: &ReplyBody, answer: &Value) -> Reply {
     let ReplyBody { status, named, .. } = *reply;
     let said = reply.words();
     let (reason, has_error) = (finish_reason(answer), has_error(answer));
-    let ended = |reason: &str| format!("{status} without a text: the answer ended with `{}`", clean(reason));
+    let ended = |reason: &str| format!("{status} without a text: the answer ended with `{}`", reply.shown(reason));
     if reason == Some("content_filter") {
         return Reply::Refused(ended("content_filter"));
     }
@@ -298,6 +298,40 @@ mod tests {
         Unreadable("the answer is packed (`Content-Encoding: gzip`), which was not asked for")
         passing: the answer is no JSON, or incomplete: {
         Wrong("302 Found: it sends the request on to http://other/login")
+        "#);
+    }
+
+    #[test]
+    fn the_key_is_hidden_wherever_it_is_repeated() {
+        let secret = || Some("hush/hush".to_owned());
+        let replies = [
+            (302, "", Some("http://other/login?key=hush/hush")),
+            (200, r#"{"choices": [{"finish_reason": "hush/hush"}]}"#, None),
+            (400, r#"{"error": {"message": "the key hush\/hush is too long"}}"#, None),
+            (401, r#"{"error": "hush/hush"}"#, None),
+            (200, "<html>hush/hush", None),
+            (200, "hush/hush", None),
+        ]
+        .map(|(status, body, location)| {
+            line(&read(&ReplyBody {
+                secret: secret(),
+                location: location.map(str::to_owned),
+                ..whole(status, "", body)
+            }))
+        });
+        let packed = read(&ReplyBody {
+            secret: secret(),
+            encoding: "hush/hush".to_owned(),
+            ..whole(200, "", "?")
+        });
+        insta::assert_snapshot!(replies.join("\n") + "\n" + &line(&packed), @r#"
+        Wrong("302 Found: it sends the request on to http://other/login?key=…")
+        Refused("200 OK without a text: the answer ended with `…`")
+        Refused("400 Bad Request: the key … is too long")
+        Denied { status: 401, said: "…" }
+        Wrong("200 OK with a web page in place of a completion: …")
+        Unreadable("the answer is no JSON: …")
+        Unreadable("the answer is packed (`Content-Encoding: …`), which was not asked for")
         "#);
     }
 

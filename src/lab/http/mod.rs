@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
 pub use retry::{GivenUp, Retries, is_temporary, is_temporary_error, retry_after};
 pub use stop::{WaitNotice, pause, unless_stopped};
-pub use words::{clean, is_page, what_it_says};
+pub use words::{clean, clean_without, is_page, what_it_says, what_it_says_without};
 
 /// How long opening a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -23,20 +23,30 @@ const PLACES: [&str; 11] = [
 /// The message in the body of a response: of JSON the field that has it, of a web page its title or text, else the text; in one line,
 /// without control characters, and cut if it is long. Empty if the body is.
 pub fn what_it_says(body: &[u8]) -> String {
+    what_it_says_without(body, None)
+}
+
+/// The same without a `secret` of the user's, which some servers repeat.
+pub fn what_it_says_without(body: &[u8], secret: Option<&str>) -> String {
+    clean_without(&message(body), secret)
+}
+
+/// The message in the body of a response, as the server wrote it.
+fn message(body: &[u8]) -> String {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let text = String::from_utf8_lossy(body);
     let Ok(json) = serde_json::from_slice::<Value>(body) else {
         let is_page = is_page("", body) || text.trim_start().starts_with('<');
-        return clean(&if is_page { page_text(&text) } else { text.into_owned() });
+        return if is_page { page_text(&text) } else { text.into_owned() };
     };
     let said = PLACES.iter().find_map(|place| {
         let said = json.pointer(place)?.as_str()?.trim();
         Some(said.to_owned()).filter(|said| !said.is_empty())
     });
-    clean(&said.unwrap_or_else(|| match &json {
+    said.unwrap_or_else(|| match &json {
         Value::String(text) => text.clone(),
         json => json.to_string(),
-    }))
+    })
 }
 
 /// Whether a body is a web page: its type says so, or its beginning does.
@@ -80,10 +90,31 @@ pub fn clean(text: &str) -> String {
     line
 }
 
+/// [`clean`] of a text without a `secret` of the user's. The secret is looked for in the text as it is shown, not as it was sent, where it
+/// may be written otherwise (`\/` in JSON).
+pub fn clean_without(text: &str, secret: Option<&str>) -> String {
+    match secret.map(in_one_line).filter(|secret| !secret.is_empty()) {
+        Some(secret) => clean(&in_one_line(text).replace(&secret, "…")),
+        None => clean(text),
+    }
+}
+
+/// A text with one space in place of each white space.
+fn in_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
 /// Whether a character can neither move the cursor nor change the direction of the text after it.
 fn is_printable(character: char) -> bool {
     !character.is_control()
-        && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        && !matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The title of a page, or its text where it has none.
@@ -158,12 +189,38 @@ mod tests {
             what_it_says(b"{\"error\": \"a\\u001b[31mb\\r\\nc\\u0007\"}"),
             "a\\u{1b}[31mb c\\u{7}"
         );
-        assert_eq!(clean("abc\u{202e}def"), "abc\\u{202e}def");
+        assert_eq!(clean("abc\u{202e}def\u{61c}"), "abc\\u{202e}def\\u{61c}");
         assert_eq!(what_it_says(b"\xff\x00x"), "\u{fffd}\\u{0}x");
         let long = what_it_says("word ".repeat(1000).as_bytes());
         assert!(long.chars().count() <= LONGEST + 2 && long.ends_with('…'), "{long}");
         let endless = what_it_says("x".repeat(100_000).as_bytes());
         assert_eq!(endless.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_however_it_was_sent() {
+        let said = [
+            r#"{"error": {"message": "no user hush/hush"}}"#,
+            r#"{"error": "no user hush\/hush"}"#,
+            r#"{"error": "no user hush\u002fhush, nor hush/hush"}"#,
+            r#"{"users": ["hush\/hush"]}"#,
+            "<html><title>no user hush/hush</title></html>",
+            "no user hush/hush\n",
+        ]
+        .map(|body| what_it_says_without(body.as_bytes(), Some("hush/hush")));
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        no user …
+        no user …
+        no user …, nor …
+        {"users":["…"]}
+        no user …
+        no user …
+        "#);
+        assert_eq!(clean_without("a hush\nhush", Some("hush \t hush")), "a …");
+        assert_eq!(clean_without("a  b", Some(" ")), "a b");
+        // Where it would be cut, too.
+        let long = clean_without(&format!("{}hush/hush", "x".repeat(296)), Some("hush/hush"));
+        assert_eq!(long, format!("{}…", "x".repeat(296)));
     }
 
     #[test]
