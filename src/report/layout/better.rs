@@ -47,6 +47,9 @@ const HIGH: [&str; 12] = [
     "per",
 ];
 
+/// Words in the names of what tells how far a number is off: that of an accuracy, too, is to be low.
+const SPREAD: [&str; 4] = ["stderr", "std", "stddev", "variance"];
+
 impl Better {
     /// A guess from a metric's dotted name: lower where a word of it says so (`val_loss`, `train.time`), else higher. The last part with
     /// a known word decides. What scikit-learn negates (`neg_…`) is to be high; so is what is counted `per` something.
@@ -58,6 +61,9 @@ impl Better {
                 .filter(|word| !word.is_empty())
                 .collect();
             let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+            if has(&SPREAD) {
+                return Self::Lower;
+            }
             if has(&HIGH) || has(&["neg"]) {
                 return Self::Higher;
             }
@@ -100,6 +106,8 @@ mod tests {
             "eval/ppl",
             "word_perplexity,none",
             "Test-RMSE",
+            "results.arc_easy.acc_stderr,none",
+            "std_test_score",
         ] {
             assert_eq!(Better::guess(name), Better::Lower, "{name}");
         }
