@@ -37,6 +37,8 @@ pub enum ArtifactError {
 pub enum MetricsProblem {
     #[error("metrics are numbers, at any depth of a JSON object, and it has none: it has {0}")]
     NoNumbers(String),
+    #[error("it was read as {0}, and no column has numbers; metrics are JSON, JSON Lines, CSV or Parquet, with a point in `0.5`")]
+    NoColumns(&'static str),
     #[error("metrics are an object (`{{\"accuracy\": 0.81}}`), and this is another value")]
     NoObject,
     #[error("it has no series: rows with numbers, or a list of objects with a `step`")]

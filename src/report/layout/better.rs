@@ -59,6 +59,9 @@ const HIGH: [&str; 24] = [
     "psnr",
 ];
 
+/// Words in the names of what tells how sure a number is, not how good.
+const SPREAD: [&str; 4] = ["stderr", "std", "stddev", "variance"];
+
 impl Better {
     /// A guess from a metric's dotted name, where a word of it says so (`val_loss`, `train.time`, `accuracy`). The last part with a known
     /// word decides. What scikit-learn negates (`neg_…`) is to be high; so is what is counted `per` something.
@@ -69,14 +72,10 @@ impl Better {
                 .map(str::to_lowercase)
                 .filter(|word| !word.is_empty())
                 .collect();
-            // How sure a number is, not how good.
-            if words
-                .iter()
-                .any(|word| ["stderr", "std", "var", "variance"].contains(&word.as_str()))
-            {
+            let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
+            if has(&SPREAD) {
                 return None;
             }
-            let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
             if has(&HIGH) || has(&["neg"]) {
                 return Some(Self::Higher);
             }
@@ -133,7 +132,14 @@ mod tests {
         ] {
             assert_eq!(Better::guess(name), Some(Better::Higher), "{name}");
         }
-        for name in ["lossless", "eval_entropy", "steps", "acc_stderr,none", ""] {
+        for name in [
+            "lossless",
+            "eval_entropy",
+            "steps",
+            "results.arc_easy.acc_stderr,none",
+            "std_test_score",
+            "",
+        ] {
             assert_eq!(Better::guess(name), None, "{name}");
         }
     }

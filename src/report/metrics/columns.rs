@@ -1,6 +1,6 @@
 //! Which metrics are shown, and under which headings.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::layout::{Better, MetricChoice, ReportLayout};
 use crate::scores::Score;
@@ -113,8 +113,9 @@ impl<'a> KnownMetrics<'a> {
         let mut chosen = ChosenColumns::default();
         if layout.metrics.is_empty() {
             let all = || self.0.iter().map(|metric| metric.column(&MetricChoice::default(), layout.digits));
-            chosen.columns = all().take(MAX_DEFAULT).collect();
-            chosen.hidden = all().skip(MAX_DEFAULT).map(|column| column.title).collect();
+            let (shown, hidden): (Vec<_>, Vec<_>) = all().zip(self.are_default()).partition(|(_, is_default)| *is_default);
+            chosen.columns = shown.into_iter().map(|(column, _)| column).collect();
+            chosen.hidden = hidden.into_iter().map(|(column, _)| column.title).collect();
         }
         if self.0.is_empty() {
             // Nothing has run: names are headings, patterns are none yet.
@@ -145,6 +146,21 @@ impl<'a> KnownMetrics<'a> {
         }
         tell_apart(&mut chosen.columns);
         chosen
+    }
+
+    /// Which metrics a report shows that chooses none: the first ones, in turn of each stage and data set that has others, so that no row of
+    /// theirs is empty.
+    fn are_default(&self) -> Vec<bool> {
+        let mut counts: BTreeMap<(Option<&&str>, Option<&&str>), usize> = BTreeMap::new();
+        let mut turns: Vec<(usize, usize)> = Vec::new();
+        for (at, metric) in self.0.iter().enumerate() {
+            let count = counts.entry((metric.stages.first(), metric.sets.first())).or_default();
+            turns.push((*count, at));
+            *count += 1;
+        }
+        turns.sort_unstable();
+        let shown: BTreeSet<usize> = turns.into_iter().take(MAX_DEFAULT).map(|(_, at)| at).collect();
+        (0..self.0.len()).map(|at| shown.contains(&at)).collect()
     }
 
     /// The first metric that a pattern fits; its direction is that of the layout's choice.

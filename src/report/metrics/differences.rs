@@ -117,7 +117,8 @@ impl<'a> BaselineScores<'a> {
 /// The difference of two numbers; 0 where it comes from rounding alone.
 fn difference(now: f64, then: f64) -> f64 {
     let difference = now - then;
-    if difference.abs() <= ROUNDING * now.abs().max(then.abs()) {
+    // An infinite difference is as large as this share of an infinite number, and is none of rounding.
+    if difference.is_finite() && difference.abs() <= ROUNDING * now.abs().max(then.abs()) {
         0.0
     } else {
         difference
@@ -175,4 +176,19 @@ fn by_run(differences: &[f64]) -> Option<MetricDifference> {
         runs: differences.len(),
         nodes: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_no_difference_and_an_infinite_number_is_one() {
+        assert_eq!(difference(0.1 + 0.2, 0.3), 0.0);
+        assert_eq!(difference(2.5, 1.0), 1.5);
+        assert_eq!(difference(f64::INFINITY, 1.0), f64::INFINITY);
+        assert_eq!(difference(1.0, f64::INFINITY), f64::NEG_INFINITY);
+        assert!(difference(f64::INFINITY, f64::INFINITY).is_nan());
+        assert!(difference(f64::NAN, 1.0).is_nan());
+    }
 }

@@ -429,3 +429,20 @@ fn csv_has_every_run_and_json_every_mean() {
     // t.ppf(0.975, 2) * 0.02 / sqrt(3) = 0.0496827…
     assert!((number("high") - 1.589_682_7).abs() < 1e-6, "{first}");
 }
+
+#[test]
+fn without_a_choice_each_stage_has_metrics_in_the_table() {
+    let many = |name: &str| Value::Object((0..9).map(|at| (format!("{name}{at}"), json!(at))).collect());
+    let scores = Scores {
+        experiment: "two".to_owned(),
+        axes: vec!["lr".to_owned()],
+        scores: vec![
+            score("fit", 0, &[("lr", "1")], many("a")),
+            score("check", 1, &[("lr", "1")], json!({"b0": 1, "b1": 2})),
+        ],
+    };
+    let grid = grid(&scores, &ReportLayout::default());
+    let shown: Vec<&str> = grid.metric_columns().iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(shown, ["a0", "a1", "a2", "a3", "a4", "a5", "b0", "b1"]);
+    assert_eq!(grid.hidden(), ["a6", "a7", "a8"]);
+}

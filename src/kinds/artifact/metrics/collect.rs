@@ -104,9 +104,24 @@ fn metrics_of(files: &[(String, PathBuf)], series: &mut SeriesWriter) -> Result<
         } else {
             first.name.to_owned()
         };
-        check_numbers(&metrics).map_err(|problem| ArtifactError::Metrics { file: name, problem })?;
+        check_numbers(&metrics).map_err(|problem| ArtifactError::Metrics {
+            file: name,
+            problem: of_columns(*first, problem),
+        })?;
     }
     Ok(metrics)
+}
+
+/// The problem in the words of a file of rows, where `file` is one: what is no metrics at all, such as YAML, looks like CSV.
+fn of_columns(file: NamedFile<'_>, problem: MetricsProblem) -> MetricsProblem {
+    match (problem, foreign::file_shape(file.path)) {
+        (MetricsProblem::NoNumbers(_), Ok(FileShape::Records(format))) => MetricsProblem::NoColumns(match format {
+            FileFormat::Csv => "CSV",
+            FileFormat::Parquet => "Parquet",
+            FileFormat::Auto | FileFormat::Json | FileFormat::Jsonl => "JSON Lines",
+        }),
+        (problem, _) => problem,
+    }
 }
 
 /// What is in one file besides series, which go to `source`.

@@ -347,7 +347,7 @@ fn what_is_no_metrics_is_said() {
     m.json:1: not valid JSON: expected value
     m.jsonl:2: `a` stands twice
     m.csv:2: has 1 fields, and the first line names 2; they are separated by `,`
-    m.txt: metrics are numbers, at any depth of a JSON object, and it has none: it has nothing
+    m.txt: it was read as CSV, and no column has numbers; metrics are JSON, JSON Lines, CSV or Parquet, with a point in `0.5`
     m.json: this is text in UTF-16, which is not read: save it as UTF-8
     m.json:1: maps and lists are nested more than 100 deep
     m.json: it has 100001 numbers, and metrics may have 100000; write what belongs to single cases as examples
