@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use kinds::artifact::figure::{self, FigureFormat};
 use lab::plan::Node;
 use lab::stage::PortType;
 use lab::store::Artifact;
@@ -30,7 +31,7 @@ pub(super) fn ending(node: &Node, port: &str, artifact: &Artifact, object: &Path
     let output = node.outputs.iter().find(|output| output.name == port);
     let of_type = match output.map(|output| output.port) {
         Some(PortType::Dataset | PortType::Answers) => "jsonl",
-        Some(PortType::Figure) => of_figure(&head(object)),
+        Some(PortType::Figure) => of_figure(object),
         Some(PortType::Text) => of_text(&head(object)),
         Some(PortType::Model | PortType::Metrics | PortType::File) | None => "",
     };
@@ -46,16 +47,9 @@ fn of_path(path: &str) -> Option<String> {
     is_ending.then(|| format!("{packed}.{last}"))
 }
 
-fn of_figure(head: &[u8]) -> &'static str {
-    if head.starts_with(b"\x89PNG") {
-        "png"
-    } else if head.starts_with(b"%PDF") {
-        "pdf"
-    } else if head.windows(4).any(|part| part == b"<svg") || head.starts_with(b"<?xml") {
-        "svg"
-    } else {
-        ""
-    }
+fn of_figure(object: &Path) -> &'static str {
+    // What cannot be read is told when it is copied.
+    figure::format(object).map_or("", FigureFormat::ending)
 }
 
 /// A text that begins with a heading is Markdown.
@@ -96,8 +90,14 @@ mod tests {
 
     #[test]
     fn figures_and_texts_end_as_what_they_are() {
-        let figures: [&[u8]; 4] = [b"\x89PNG\r\n", b"%PDF-1.7", b"<?xml version='1.0'?>\n<svg>", b"?"];
-        assert_eq!(figures.map(of_figure), ["png", "pdf", "svg", ""]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("object");
+        let figures: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"<?xml version='1.0'?>\n<svg>", b"?"];
+        let endings = figures.map(|content| {
+            std::fs::write(&path, content).unwrap();
+            of_figure(&path)
+        });
+        assert_eq!(endings, ["png", "pdf", "svg", ""]);
         let texts: [&[u8]; 4] = [b"\n# Notes\n", b"#!/bin/sh", b"plain", b""];
         assert_eq!(texts.map(of_text), ["md", "txt", "txt", "txt"]);
     }

@@ -17,6 +17,28 @@ pub enum FigureFormat {
     Pdf,
 }
 
+impl FigureFormat {
+    /// The format of a figure that begins so; `None` for what is none.
+    pub fn of(head: &[u8]) -> Option<Self> {
+        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(Self::Png)
+        } else if head.starts_with(b"%PDF-") {
+            Some(Self::Pdf)
+        } else {
+            svg_root(&String::from_utf8_lossy(head)).map(|_| Self::Svg)
+        }
+    }
+
+    /// How the names of such files end: `svg`.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Svg => "svg",
+            Self::Pdf => "pdf",
+        }
+    }
+}
+
 /// The format of a figure, by its content.
 ///
 /// # Errors
@@ -28,7 +50,7 @@ pub fn format(path: &Path) -> Result<FigureFormat, ArtifactError> {
         cause,
     };
     let head = head(path).map_err(wrong)?;
-    format_of(&head).ok_or_else(|| ArtifactError::NoFigure { path: path.to_owned() })
+    FigureFormat::of(&head).ok_or_else(|| ArtifactError::NoFigure { path: path.to_owned() })
 }
 
 fn head(path: &Path) -> io::Result<Vec<u8>> {
@@ -37,24 +59,16 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn format_of(head: &[u8]) -> Option<FigureFormat> {
-    if head.starts_with(b"\x89PNG\r\n\x1a\n") {
-        Some(FigureFormat::Png)
-    } else if head.starts_with(b"%PDF-") {
-        Some(FigureFormat::Pdf)
-    } else {
-        is_svg(&String::from_utf8_lossy(head)).then_some(FigureFormat::Svg)
-    }
-}
-
-/// Whether the root of a text in XML is `svg`.
-fn is_svg(text: &str) -> bool {
+/// An XML text from its root on, if that is `svg`.
+pub fn svg_root(text: &str) -> Option<&str> {
     let mut rest = text.trim_start_matches('\u{feff}').trim_start();
     while let Some(after) = after_prolog(rest) {
         rest = after.trim_start();
     }
-    let root = rest.strip_prefix("<svg:svg").or_else(|| rest.strip_prefix("<svg"));
-    root.is_some_and(|after| after.starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/'))
+    let after = rest.strip_prefix("<svg:svg").or_else(|| rest.strip_prefix("<svg"))?;
+    after
+        .starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/')
+        .then_some(rest)
 }
 
 /// What follows a declaration, a comment or a document type; `None` where the root begins.
@@ -96,7 +110,7 @@ mod tests {
             (b"GIF89a", None),
             (b"", None),
         ] {
-            assert_eq!(format_of(head), found, "{}", String::from_utf8_lossy(head));
+            assert_eq!(FigureFormat::of(head), found, "{}", String::from_utf8_lossy(head));
         }
     }
 }

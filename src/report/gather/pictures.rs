@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Gatherer;
 use crate::page::{PagePicture, PagePictures, PictureContent, PictureSize};
+use kinds::artifact::figure::{FigureFormat, svg_root};
 use lab::plan::{Node, Plan, StageState};
 use lab::stage::PortType;
 use lab::store::StoreError;
@@ -153,17 +154,17 @@ fn read_picture(path: &Path, room: &mut Room) -> Result<PictureContent, StoreErr
 
 /// A picture, told by its content.
 fn picture(content: Vec<u8>) -> Option<PictureContent> {
-    if content.starts_with(b"\x89PNG\r\n\x1a\n") {
-        let size = png_size(&content);
-        return Some(PictureContent::Png { content, size });
-    }
-    if content.starts_with(b"%PDF-") {
-        return Some(PictureContent::Pdf(content));
-    }
-    let text = std::str::from_utf8(&content).ok()?;
-    let tag = svg_tag(text)?;
-    let size = svg_size(tag);
-    Some(PictureContent::Svg { content, size })
+    Some(match FigureFormat::of(&content)? {
+        FigureFormat::Png => PictureContent::Png {
+            size: png_size(&content),
+            content,
+        },
+        FigureFormat::Pdf => PictureContent::Pdf(content),
+        FigureFormat::Svg => PictureContent::Svg {
+            size: svg_size(svg_tag(std::str::from_utf8(&content).ok()?)?),
+            content,
+        },
+    })
 }
 
 /// Width and height stand big-endian in the first chunk.
@@ -174,18 +175,7 @@ fn png_size(content: &[u8]) -> Option<PictureSize> {
 
 /// The first tag of an SVG, after what XML may have before it.
 fn svg_tag(text: &str) -> Option<&str> {
-    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    loop {
-        let end = match rest {
-            _ if rest.starts_with("<svg") => break,
-            _ if rest.starts_with("<?") => "?>",
-            _ if rest.starts_with("<!--") => "-->",
-            _ if rest.starts_with("<!") => ">",
-            _ => return None,
-        };
-        rest = rest.split_once(end)?.1.trim_start();
-    }
-    let is_whole = rest[4..].starts_with(|c: char| c.is_whitespace() || c == '>' || c == '/');
+    let rest = svg_root(text)?;
     let mut quoted = None;
     let end = rest.find(|c: char| {
         match (quoted, c) {
@@ -195,7 +185,7 @@ fn svg_tag(text: &str) -> Option<&str> {
         }
         quoted.is_none() && c == '>'
     })?;
-    is_whole.then(|| &rest[..end])
+    Some(&rest[..end])
 }
 
 /// The size that an SVG's first tag says, else that of its view box.
@@ -276,6 +266,9 @@ mod tests {
         assert!(matches!(picture(b"%PDF-1.7\n".to_vec()), Some(PictureContent::Pdf(_))));
         let svg = "\u{feff}<?xml version=\"1.0\"?>\n<!-- > -->\n<!DOCTYPE svg PUBLIC \"-//W3C\">\n<svg viewBox=\"0 0 12 8\"><g/></svg>";
         assert!(matches!(picture(svg.as_bytes().to_vec()), Some(PictureContent::Svg { size: found, .. }) if found == size(12, 8)));
+        // What a stage accepts as a figure is one here, too.
+        let svg = "<!DOCTYPE svg [ <!ENTITY a \"b\"> ]><svg:svg width='3' height='4'></svg:svg>";
+        assert!(matches!(picture(svg.as_bytes().to_vec()), Some(PictureContent::Svg { size: found, .. }) if found == size(3, 4)));
         for other in [&b"GIF89a"[..], b"<html><svg>", b"<svgx>", b"<svg", b"", b"\xff\xd8\xff"] {
             assert!(picture(other.to_vec()).is_none(), "{other:?}");
         }
