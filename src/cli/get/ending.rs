@@ -21,11 +21,7 @@ pub(super) fn ending(node: &Node, port: &str, artifact: &Artifact, object: &Path
     if artifact.folder {
         return String::new();
     }
-    let declared = node
-        .canonical
-        .get("outputs")
-        .and_then(|outputs| outputs.get(port)?.get("path")?.as_str());
-    if let Some(ending) = declared.and_then(of_path) {
+    if let Some(ending) = node.stage.declared_path(port).and_then(of_path) {
         return ending;
     }
     let output = node.outputs.iter().find(|output| output.name == port);

@@ -245,6 +245,10 @@ impl Stage for CommandStage {
         self.outputs.get(port).map_or(&[], |output| &output.0.select)
     }
 
+    fn declared_path(&self, port: &str) -> Option<&str> {
+        self.outputs.get(port)?.0.path.as_deref()
+    }
+
     fn draws(&self) -> bool {
         true
     }

@@ -8,7 +8,7 @@ use super::work_folder::WorkFolder;
 use super::{CommandStage, inputs};
 use lab::config::{ParamError, TemplatePiece, known, nearest};
 use lab::source::SOURCE;
-use lab::stage::{Argument, ProgramText, StageContext, StageError, Template, failed};
+use lab::stage::{Argument, ProgramText, Stage, StageContext, StageError, Template, failed};
 
 /// Those that do not depend on the stage's inputs and outputs.
 const FIXED: [&str; 5] = ["stage.seed", "stage.threads", "stage.device", "stage.params", "scratch"];
@@ -146,8 +146,9 @@ impl<'a> Checker<'a> {
 
 /// Whether the output is where a pattern finds it.
 fn is_found_by_pattern(stage: &CommandStage, name: &str) -> bool {
-    let path = stage.outputs.get(name).and_then(|output| output.0.path.as_deref());
-    path.is_some_and(|path| OutputPath::parse(path).is_ok_and(|path| path.plain().is_none()))
+    stage
+        .declared_path(name)
+        .is_some_and(|path| OutputPath::parse(path).is_ok_and(|path| path.plain().is_none()))
 }
 
 /// Fills in the placeholders of a stage.

@@ -142,6 +142,12 @@ pub trait Stage {
         &[]
     }
 
+    /// The path or pattern at which a program writes the output `port`; `None` where it is given a path.
+    fn declared_path(&self, port: &str) -> Option<&str> {
+        let _ = port;
+        None
+    }
+
     /// Whether more than one thread helps.
     fn threaded(&self) -> bool {
         self.numerics().is_some()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Gatherer;
 use crate::page::{PagePicture, PagePictures, PictureContent, PictureSize};
 use kinds::artifact::figure::{FigureFormat, svg_root};
-use lab::plan::{Node, Plan, StageState};
+use lab::plan::{Plan, StageState};
 use lab::stage::PortType;
 use lab::store::StoreError;
 use lab::text::bytes;
@@ -68,9 +68,12 @@ impl Gatherer<'_> {
                         found.more += 1;
                         continue;
                     }
-                    let name = file.clone().or_else(|| declared_path(node, &output.name)).unwrap_or_default();
+                    let name = file
+                        .as_deref()
+                        .or_else(|| node.stage.declared_path(&output.name))
+                        .unwrap_or_default();
                     let content = match output.port {
-                        PortType::Text => read_text(&path, &name, &mut room)?,
+                        PortType::Text => read_text(&path, name, &mut room)?,
                         _ => read_picture(&path, &mut room)?,
                     };
                     found.pictures.push(PagePicture {
@@ -84,12 +87,6 @@ impl Gatherer<'_> {
         }
         Ok(found)
     }
-}
-
-/// Where the stage's program writes the output: `out/notes.md`.
-fn declared_path(node: &Node, output: &str) -> Option<String> {
-    let path = node.canonical.get("outputs")?.get(output)?.get("path")?;
-    path.as_str().map(str::to_owned)
 }
 
 /// The file, or those of a folder by name, each with its path.
