@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use lab::plan::matches;
 
 use crate::accepted::AcceptedOutputs;
-use crate::figure::{Figure, FigureMetric, MetricFigures};
-use crate::layout::{Better, MetricChoice, ReportLayout};
-use crate::metrics::{MetricColumn, MetricGrid};
+use crate::figure::{Figure, MetricFigures};
+use crate::layout::{MetricChoice, ReportLayout};
+use crate::metrics::MetricGrid;
 use crate::part_name::PartName;
 use crate::scores::{Baseline, KeptSkips, NoBaseline, Score, Scores, skips_table};
 use crate::sizes::data_sets_table;
@@ -135,16 +135,8 @@ impl ReportData {
             usize::MAX
         };
         let grid = self.metrics();
-        let metric = |column: &MetricColumn| FigureMetric {
-            name: column.name.clone(),
-            stage: column.stage.clone(),
-            data: column.data.clone(),
-            title: column.title.clone(),
-            percent: column.is_percent,
-            higher_is_better: column.better.map(|better| better == Better::Higher),
-        };
         let figures = MetricFigures {
-            metrics: grid.metric_columns().iter().take(most).map(metric).collect(),
+            metrics: grid.metric_columns().iter().take(most).cloned().collect(),
             axes: self.scores.axes().into_iter().map(str::to_owned).collect(),
         };
         (scores, figures)

@@ -24,7 +24,7 @@ mod words;
 use crate::scores::{KeptSkips, Scores};
 
 pub use curves::LossCurve;
-pub use metric::{FigureMetric, MetricFigures};
+pub use metric::MetricFigures;
 #[cfg(feature = "png")]
 pub use png::{PngError, png};
 

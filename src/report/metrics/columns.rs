@@ -16,7 +16,7 @@ pub(super) struct Joins {
 }
 
 /// A metric that is shown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct MetricColumn {
     /// Its full name in the scores.
     pub name: String,

@@ -27,11 +27,7 @@ pub(super) fn charts(values: &MetricValues<'_>) -> Vec<BarChart> {
         .flat_map(|bar| bar.seeds.iter().copied().chain(bar.mean.ends().into_iter().flatten()));
     let ends: Vec<f64> = ends.chain([0.0]).collect();
     let axis = super::Axis::around(&values.metric.axis_title(), ends.into_iter());
-    let worse = if values.metric.higher_is_better == Some(true) {
-        axis.low
-    } else {
-        axis.high
-    };
+    let worse = values.metric.worse_end(&axis);
     for bar in &mut bars {
         bar.mean.diverged = bar.mean.diverged.map(|diverged| Divergence { at: worse, ..diverged });
     }

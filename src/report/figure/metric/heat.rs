@@ -50,8 +50,9 @@ pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Ve
 #[cfg(test)]
 mod tests {
     use super::super::super::Drawings;
+    use super::super::figures;
     use super::super::values::tests::{chosen, score, scores};
-    use super::super::{FigureMetric, figures};
+    use crate::metrics::MetricColumn;
 
     #[test]
     fn a_sweep_over_three_axes_has_a_map_for_each_value_of_the_third() {
@@ -85,6 +86,6 @@ mod tests {
         let svg = figures[0].svg();
         assert!(svg.contains(">width=1<") && svg.contains(">width=16<"), "titles in full");
         assert_eq!(svg.matches("data-stages").count(), 27);
-        assert_eq!(FigureMetric::default().unit(), "");
+        assert_eq!(MetricColumn::default().unit(), "");
     }
 }

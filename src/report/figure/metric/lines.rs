@@ -83,11 +83,7 @@ fn with_axes(values: &MetricValues<'_>, mut made: Vec<(String, usize, Vec<Series
         .flat_map(|(_, _, series)| series.iter().flat_map(|series| &series.points));
     let ends = points.flat_map(|point| [Some(point.y), point.ends().map(|[low, _]| low), point.ends().map(|[_, high]| high)]);
     let y = values.metric.axis(&sorted_unique(ends.flatten().filter(|end| end.is_finite())));
-    let worse = if values.metric.higher_is_better == Some(true) {
-        y.low
-    } else {
-        y.high
-    };
+    let worse = values.metric.worse_end(&y);
     for (_, _, series) in &mut made {
         for point in series.iter_mut().flat_map(|series| &mut series.points) {
             point.diverged = point.diverged.map(|diverged| Divergence { at: worse, ..diverged });
@@ -109,11 +105,13 @@ fn with_axes(values: &MetricValues<'_>, mut made: Vec<(String, usize, Vec<Series
 mod tests {
     use super::super::super::axis::Scale;
     use super::super::values::tests::{score, scores};
-    use super::super::{FigureMetric, MetricFigures, figures};
+    use super::super::{MetricFigures, figures};
     use crate::figure::Figure;
+    use crate::layout::Better;
+    use crate::metrics::MetricColumn;
 
     /// Three learning rates, two optimizers, two seeds; one seed diverged at the greatest rate.
-    fn figure(higher_is_better: Option<bool>) -> Figure {
+    fn figure(better: Option<Better>) -> Figure {
         let mut all = Vec::new();
         for lr in ["0.001", "0.01", "0.1"] {
             for optimizer in ["adam", "sgd"] {
@@ -129,12 +127,12 @@ mod tests {
                 }
             }
         }
-        let metric = FigureMetric {
+        let metric = MetricColumn {
             name: "accuracy".to_owned(),
             title: "accuracy".to_owned(),
-            percent: true,
-            higher_is_better,
-            ..FigureMetric::default()
+            is_percent: true,
+            better,
+            ..MetricColumn::default()
         };
         let chosen = MetricFigures {
             metrics: vec![metric],
@@ -145,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_line_for_each_optimizer_over_the_learning_rate() {
-        let figure = figure(Some(true));
+        let figure = figure(Some(Better::Higher));
         assert_eq!((figure.part, figure.name.as_str()), ("metric-figures", "metric-accuracy"));
         let [panel] = figure.panels() else { panic!("{figure:?}") };
         let names: Vec<&str> = panel.series.iter().map(|series| series.name.as_str()).collect();
@@ -160,8 +158,8 @@ mod tests {
 
     #[test]
     fn a_seed_that_diverged_is_a_cross_where_it_is_worse() {
-        for (higher, at_top) in [(Some(true), false), (Some(false), true), (None, true)] {
-            let figure = figure(higher);
+        for (better, at_top) in [(Some(Better::Higher), false), (Some(Better::Lower), true), (None, true)] {
+            let figure = figure(better);
             let panel = &figure.panels()[0];
             let last = panel.series[1].points.last().unwrap();
             let diverged = last.diverged.unwrap();

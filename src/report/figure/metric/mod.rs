@@ -15,7 +15,9 @@ use lab::text::clean_file_name;
 use super::axis::Axis;
 use super::series::point;
 use super::{Divergence, Drawings, Figure, FigurePoint};
-use crate::scores::{Score, Scores};
+use crate::layout::Better;
+use crate::metrics::MetricColumn;
+use crate::scores::Scores;
 use arrange::Arrangement;
 use std::collections::BTreeMap;
 use values::MetricValues;
@@ -29,38 +31,16 @@ const PART: &str = "metric-figures";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetricFigures {
     /// In the order of the figures.
-    pub metrics: Vec<FigureMetric>,
+    pub(crate) metrics: Vec<MetricColumn>,
     /// The axes of the matrix in their order. Axes that are missing follow; the seed is none.
-    pub axes: Vec<String>,
+    pub(crate) axes: Vec<String>,
 }
 
-/// A metric of a figure.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FigureMetric {
-    /// `test.f1`
-    pub name: String,
-    /// The stage and the data set that it is from, if not from any.
-    pub stage: Option<String>,
-    pub data: Option<String>,
-    /// As the figure calls it.
-    pub title: String,
-    /// Whether it is a share that is shown in per cent.
-    pub percent: bool,
-    /// Whether higher is better, if that is known.
-    pub higher_is_better: Option<bool>,
-}
-
-impl FigureMetric {
-    /// The number of a score, if the metric is of its stage and data set. It may be NaN or infinite.
-    fn number(&self, score: &Score) -> Option<f64> {
-        let fits = |wanted: &Option<String>, name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
-        let is_of = fits(&self.stage, &score.place.stage) && fits(&self.data, &score.data);
-        score.metrics.as_ref().filter(|_| is_of)?.find(&self.name)
-    }
-
+/// How a metric is drawn.
+impl MetricColumn {
     /// The title of its axis.
     fn axis_title(&self) -> String {
-        if self.percent {
+        if self.is_percent {
             format!("{}, %", self.title)
         } else {
             self.title.clone()
@@ -68,11 +48,7 @@ impl FigureMetric {
     }
 
     fn unit(&self) -> &'static str {
-        if self.percent { " %" } else { "" }
-    }
-
-    fn scale(&self) -> f64 {
-        if self.percent { 100.0 } else { 1.0 }
+        if self.is_percent { " %" } else { "" }
     }
 
     /// Whether these values are drawn on a logarithmic axis: losses that span a decade.
@@ -83,6 +59,11 @@ impl FigureMetric {
     /// The axis of these values.
     fn axis(&self, values: &[f64]) -> Axis {
         axis_of(&self.name, &self.axis_title(), values)
+    }
+
+    /// The end of its axis at which what diverged is marked: the worse one.
+    fn worse_end(&self, axis: &Axis) -> f64 {
+        if self.better == Some(Better::Higher) { axis.low } else { axis.high }
     }
 }
 
@@ -159,7 +140,7 @@ fn draw(values: &MetricValues<'_>) -> Option<(Drawings, String)> {
         caption += " A cross stands where a seed diverged: its value is NaN or infinite, so that there is no mean.";
     }
     // That higher is better goes without saying, and is a guess for many names.
-    if values.metric.higher_is_better == Some(false) {
+    if values.metric.better == Some(Better::Lower) {
         caption += " Lower is better.";
     }
     Some((drawings, caption))

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::super::FigurePoint;
 use super::axes::FigureAxis;
-use super::{FigureMetric, metric_point};
+use super::metric_point;
+use crate::metrics::MetricColumn;
 use crate::scores::{SEED, Score, Scores};
 
 /// One metric, by coordinates and stage.
 pub(super) struct MetricValues<'a> {
-    pub metric: &'a FigureMetric,
+    pub metric: &'a MetricColumn,
     /// Those with several values.
     pub axes: Vec<FigureAxis>,
     pub combinations: Vec<Combination>,
@@ -94,8 +95,9 @@ pub(super) fn axes_of(all: &[Coordinates]) -> (Vec<FigureAxis>, Vec<Vec<Option<u
 }
 
 impl<'a> MetricValues<'a> {
-    pub(super) fn of(scores: &Scores, metric: &'a FigureMetric, axes: &[String]) -> Self {
-        let found = scores.scores.iter().filter_map(|score| Some((score, metric.number(score)?)));
+    pub(super) fn of(scores: &Scores, metric: &'a MetricColumn, axes: &[String]) -> Self {
+        let of_metric = scores.scores.iter().filter(|score| metric.is_of(score));
+        let found = of_metric.filter_map(|score| Some((score, metric.number(score)?)));
         let found: Vec<(&Score, f64)> = found.collect();
         let has_iterations = have_iterations(found.iter().map(|(score, _)| *score));
         let all: Vec<Coordinates> = found.iter().map(|(score, _)| coordinates(score, axes, has_iterations)).collect();
@@ -199,10 +201,10 @@ pub(super) mod tests {
 
     /// A figure for each of these metrics.
     pub(in super::super) fn chosen(names: &[&str]) -> MetricFigures {
-        let metric = |name: &&str| FigureMetric {
+        let metric = |name: &&str| MetricColumn {
             name: (*name).to_owned(),
             title: (*name).to_owned(),
-            ..FigureMetric::default()
+            ..MetricColumn::default()
         };
         MetricFigures {
             metrics: names.iter().map(metric).collect(),
@@ -210,11 +212,11 @@ pub(super) mod tests {
         }
     }
 
-    fn metric() -> FigureMetric {
-        FigureMetric {
+    fn metric() -> MetricColumn {
+        MetricColumn {
             name: "accuracy".to_owned(),
             title: "accuracy".to_owned(),
-            ..FigureMetric::default()
+            ..MetricColumn::default()
         }
     }
 
@@ -257,7 +259,7 @@ pub(super) mod tests {
         let names: Vec<(&str, usize)> = values.axes.iter().map(|axis| (axis.name.as_str(), axis.values.len())).collect();
         assert_eq!(names, [("axis.stage", 2), ("iteration", 2)]);
         assert_eq!(values.label(&values.combinations[0].at, &[0, 1]), "fit, iteration=0");
-        let of_probe = FigureMetric {
+        let of_probe = MetricColumn {
             stage: Some("probe".to_owned()),
             ..metric
         };
