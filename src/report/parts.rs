@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use lab::plan::matches;
-
 use crate::accepted::AcceptedOutputs;
 use crate::figure::{Figure, MetricFigures};
 use crate::layout::{MetricChoice, ReportLayout};
@@ -119,10 +117,10 @@ impl ReportData {
 
     /// The scores that figures of metrics are about, and the metrics: those of the table, of which the first ones where none are chosen.
     pub fn metric_figures(&self) -> (Scores, MetricFigures) {
-        let is_chosen =
-            |score: &&&Score| self.layout.stages.is_empty() || self.layout.stages.iter().any(|stage| matches(stage, &score.place.stage));
+        let shown = self.metric_scores().into_iter();
+        let shown = shown.filter(|score| self.layout.shows_stage(&score.place.stage));
         let scores = Scores {
-            scores: self.metric_scores().iter().filter(is_chosen).copied().cloned().collect(),
+            scores: shown.cloned().collect(),
             experiment: self.scores.experiment.clone(),
             axes: self.scores.axes.clone(),
         };

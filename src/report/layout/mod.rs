@@ -7,7 +7,7 @@ mod read;
 pub use better::Better;
 pub use options::{LayoutError, LayoutOptions};
 
-use lab::plan::wildcard;
+use lab::plan::{matches, wildcard};
 
 use crate::part_name::PartName;
 use crate::scores::Baseline;
@@ -40,6 +40,11 @@ pub struct ReportLayout {
 }
 
 impl ReportLayout {
+    /// Whether the metrics of this stage are shown.
+    pub fn shows_stage(&self, stage: &str) -> bool {
+        self.stages.is_empty() || self.stages.iter().any(|pattern| matches(pattern, stage))
+    }
+
     /// Whether something in it is about the table of metrics, which then is one of the usual tables.
     pub fn is_about_metrics(&self) -> bool {
         let names = self.rows.is_some() || self.order.is_some() || self.best.is_some() || self.digits.is_some();

@@ -55,9 +55,8 @@ impl<'a> MetricGrid<'a> {
 
     /// The grid of those `scores` whose stages the layout chooses; `all` says how axes and values are ordered.
     pub fn new(all: &'a Scores, scores: Vec<&'a Score>, layout: &ReportLayout) -> Self {
-        let is_chosen = |stage: &str| layout.stages.is_empty() || layout.stages.iter().any(|pattern| lab::plan::matches(pattern, stage));
         let mut scores = scores;
-        scores.retain(|score| is_chosen(&score.place.stage));
+        scores.retain(|score| layout.shows_stage(&score.place.stage));
         let rows_by = layout.rows.clone().unwrap_or_else(|| default_rows(all, &scores, &layout.columns));
         let columns_by = layout.columns.clone();
         let is_free = |dimension: &Dimension| !rows_by.contains(dimension) && !columns_by.contains(dimension);
