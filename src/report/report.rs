@@ -1,11 +1,8 @@
 //! A whole report: gathers the data that a request needs, and makes the parts.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use lab::plan::Plan;
-use lab::stage::PortType;
 use lab::store::{Store, StoreError};
 use lab::text::Paint;
 
@@ -218,7 +215,7 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
     let selection = &request.selection;
     let baseline = request.baseline_in(&plan.dag);
     let needs = request.needs(baseline.is_some());
-    let programs = programs(plan);
+    let programs = gather::programs(plan);
     // Where a metric is of one run, or is compared, its examples say how sure it is.
     let has_metrics =
         !programs.is_empty() || request.layout.is_about_metrics() || request.named_parts().any(|part| part == PartName::Metrics);
@@ -260,16 +257,6 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
         data.figures.extend(metric_figures(&scores, &chosen));
     }
     Ok(data)
-}
-
-/// The stages whose metrics are those of programs, and not about answers to problems.
-fn programs(plan: &Plan) -> BTreeSet<usize> {
-    let stages = plan.stages();
-    let of_programs = stages.filter(|(_, node, _)| {
-        let has_metrics = node.outputs.iter().any(|output| output.port == PortType::Metrics);
-        has_metrics && node.kind.free
-    });
-    of_programs.map(|(index, _, _)| index.index()).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod scores;
 mod stages;
 
 pub use pictures::count_pictures;
+pub(crate) use scores::programs;
 pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 

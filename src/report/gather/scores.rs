@@ -1,6 +1,6 @@
 //! Reads the scores of the evaluations from plan and store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -138,6 +138,14 @@ struct MeasuredOutput {
 /// Whether the metrics are a user's program's, which has data sets that nobody else knows.
 pub(super) fn is_program(node: &Node) -> bool {
     node.kind.free
+}
+
+/// The stages whose metrics are those of programs, and not about answers to problems.
+pub(crate) fn programs(plan: &Plan) -> BTreeSet<usize> {
+    let of_programs = plan
+        .stages()
+        .filter(|(_, node, _)| is_program(node) && metrics_outputs(node).next().is_some());
+    of_programs.map(|(index, _, _)| index.index()).collect()
 }
 
 pub(super) fn metrics_outputs(node: &Node) -> impl Iterator<Item = &Output> {
