@@ -36,17 +36,13 @@ impl MetricCell {
             .iter()
             .filter_map(|(node, score)| Some((*node, column.number(score)?)))
             .collect();
-        let finite: Vec<f64> = numbers
-            .iter()
-            .map(|(_, number)| *number)
-            .filter(|number| number.is_finite())
-            .collect();
-        let diverged = numbers.len() - finite.len();
+        let values: Vec<f64> = numbers.iter().map(|(_, number)| *number).collect();
+        let diverged = values.iter().filter(|value| !value.is_finite()).count();
         let only = numbers.first().filter(|_| numbers.len() == 1 && diverged == 0);
         Self {
             runs: numbers.len(),
             diverged,
-            mean: Mean::of(&finite).filter(|_| diverged == 0),
+            mean: Mean::of(&values),
             standard_error: only.and_then(|(node, _)| examples::standard_error(runs.get(node)?, &column.name)),
             is_waiting: runs.values().any(|score| !score.is_finished()),
             nodes: numbers.iter().map(|(node, _)| *node).collect(),
@@ -55,9 +51,7 @@ impl MetricCell {
 
     /// The ends of the 95 % interval over the runs.
     pub fn interval(&self) -> Option<[f64; 2]> {
-        let mean = self.mean?;
-        let half = student::half_width(&mean)?;
-        Some([mean.mean - half, mean.mean + half])
+        student::interval(&self.mean?)
     }
 
     /// The mean with what its digits follow, times `scale`.

@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::columns::MetricColumn;
 use super::grid::GridRow;
-use super::{examples, student};
+use super::{ROUNDING, examples, student};
 use crate::scores::{AnswerPair, Baseline, Mean, Score, Scores, confidence_intervals};
-
-/// A difference of equal numbers, as a share of them: programs compute them in different orders.
-const ROUNDING: f64 = 1e-12;
 
 /// What is paired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,10 +164,9 @@ fn numbered<'a>(examples: &[(&'a str, f64)]) -> impl Iterator<Item = ((&'a str, 
 
 fn by_run(differences: &[f64]) -> Option<MetricDifference> {
     let mean = Mean::of(differences)?;
-    let half = student::half_width(&mean);
     Some(MetricDifference {
         mean: mean.mean,
-        interval: half.map(|half| [mean.mean - half, mean.mean + half]),
+        interval: student::interval(&mean),
         pairing: Pairing::Runs,
         pairs: differences.len(),
         runs: differences.len(),

@@ -3,12 +3,12 @@
 //! Two digits of a deviation, and the mean down to the same place; without a deviation, up to four digits. Numbers of one column have the
 //! same decimals, unless that would hide most digits of some of them.
 
+use super::ROUNDING;
+
 /// Digits of a number without a deviation.
 const DIGITS: i32 = 4;
 /// Digits of a deviation.
 const SPREAD_DIGITS: i32 = 2;
-/// A deviation of equal numbers, as a share of them: sums are rounded.
-const ROUNDING: f64 = 1e-12;
 /// More decimals than this are written with a power of ten, as are numbers with more digits before the point.
 const MAX_DECIMALS: i32 = 7;
 /// Digits that a number may lose for the sake of its column.

@@ -24,5 +24,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+/// How far equal numbers may lie apart, as a share of them: programs add in different orders, and sums are rounded.
+const ROUNDING: f64 = 1e-12;
+
 pub(crate) use columns::MetricColumn;
 pub use grid::MetricGrid;

@@ -5,8 +5,13 @@ use crate::scores::Mean;
 /// The probability that a t-distributed number is nearer to 0 than its quantile.
 const CONFIDENCE: f64 = 0.95;
 
-/// The half width of the 95 % interval of a mean; `None` for a single number.
-pub(super) fn half_width(mean: &Mean) -> Option<f64> {
+/// The ends of the 95 % interval of a mean; `None` for a single number.
+pub(super) fn interval(mean: &Mean) -> Option<[f64; 2]> {
+    let half = half_width(mean)?;
+    Some([mean.mean - half, mean.mean + half])
+}
+
+fn half_width(mean: &Mean) -> Option<f64> {
     let deviation = mean.deviation?;
     Some(quantile(mean.count.checked_sub(1)?) * deviation / (mean.count as f64).sqrt())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ROUNDING;
 use super::cell::MetricCell;
 use super::columns::MetricColumn;
 use super::digits::{ColumnFormat, ShownNumber};
@@ -13,9 +14,6 @@ use lab::text::Align;
 
 /// The number of a row, and its mean.
 type RowMean = (usize, f64);
-
-/// How far equal means may lie apart, as a share of them: sums are rounded.
-const ROUNDING: f64 = 1e-12;
 
 /// The cells of one metric, by row and then by key of its columns.
 pub(super) type MetricCells = Vec<Vec<MetricCell>>;
