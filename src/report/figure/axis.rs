@@ -157,7 +157,7 @@ impl Axis {
 }
 
 /// The least and the greatest finite value.
-fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+pub(super) fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     let ends = values.filter(|value| value.is_finite()).fold(None, |ends, value| match ends {
         None => Some((value, value)),
         Some((low, high)) => Some((value.min(low), value.max(high))),

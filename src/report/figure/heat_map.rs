@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::FigurePoint;
+use super::axis::ends;
 use super::numbers::{number, point_cell, value_text};
 use super::svg::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
 use super::words::{width, wrapped};
@@ -63,12 +64,7 @@ const LINE: f64 = 14.0;
 impl HeatScale {
     /// Over all finite values.
     pub(super) fn over(values: impl Iterator<Item = f64>, is_log: bool) -> Self {
-        let (low, high) = values
-            .filter(|value| value.is_finite())
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-                (low.min(value), high.max(value))
-            });
-        let (low, high) = if low <= high { (low, high) } else { (0.0, 0.0) };
+        let (low, high) = ends(values).unwrap_or((0.0, 0.0));
         let is_log = is_log && low > 0.0;
         Self { low, high, is_log }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::axes::FigureAxis;
+use super::values::part;
 
 /// One way to draw the values. Axes are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +55,12 @@ fn by_size(axes: &[FigureAxis], chosen: impl Iterator<Item = usize>) -> Vec<usiz
 
 /// The number of different places on these axes.
 fn count(places: &Places<'_>, axes: &[usize]) -> usize {
-    let on = |place: &&[Option<usize>]| axes.iter().map(|axis| place.get(*axis).copied().flatten()).collect::<Vec<_>>();
-    places.iter().map(on).collect::<BTreeSet<_>>().len()
+    let parts: BTreeSet<Vec<Option<usize>>> = places.iter().map(|place| part(place, axes)).collect();
+    parts.len()
 }
 
 /// The axes that are none of `others`.
-fn rest(axes: &[FigureAxis], others: &[usize]) -> Vec<usize> {
+pub(super) fn rest(axes: &[FigureAxis], others: &[usize]) -> Vec<usize> {
     (0..axes.len()).filter(|axis| !others.contains(axis)).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::axis::Axis;
+use super::super::axis::{Axis, ends};
 use super::super::{Divergence, Figure, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use super::arrange::{MAX_LINES, MAX_PANELS};
 use super::axes::FigureAxis;
@@ -247,10 +247,7 @@ impl Seen {
             text += "; means over the seeds, with a band of one standard deviation";
         }
         text += ".";
-        let (least, most) = self.weights.iter().fold((f64::INFINITY, 0.0f64), |(least, most), weight| {
-            (least.min(*weight), most.max(*weight))
-        });
-        if least <= most {
+        if let Some((least, most)) = ends(self.weights.iter().copied()) {
             let weights = match (format!("{least:.3}"), format!("{most:.3}")) {
                 (least, most) if least == most => least,
                 (least, most) => format!("{least} to {most}"),

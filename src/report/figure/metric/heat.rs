@@ -16,7 +16,7 @@ pub(super) fn maps(values: &MetricValues<'_>, rows: usize, columns: usize) -> Ve
     let (row_axis, column_axis) = (axis(rows), axis(columns));
     let panels = values.rest(&[rows, columns]);
     let made = values.grouped(&panels).into_iter().map(|(_, own)| {
-        let title = own.first().map_or_else(String::new, |first| values.label(&first.at, &panels));
+        let title = values.shared_label(&own, &panels);
         let mut cells = vec![vec![None; column_axis.values.len()]; row_axis.values.len()];
         for combination in own {
             let at = |axis: usize| combination.at.get(axis).copied().flatten();

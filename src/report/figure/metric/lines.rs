@@ -2,7 +2,7 @@
 
 use super::super::series::sorted_unique;
 use super::super::{Divergence, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
-use super::values::{Combination, MetricValues};
+use super::values::{Combination, MetricValues, part};
 
 pub(super) const CAPTION: &str = "Means over the seeds, with a band of one standard deviation.";
 pub(super) const DOTS_CAPTION: &str =
@@ -13,9 +13,9 @@ pub(super) fn panels(values: &MetricValues<'_>, x: usize, panels: Option<usize>)
     let panels: Vec<usize> = panels.into_iter().collect();
     let line_axes = values.rest(&[&[x][..], &panels].concat());
     let names: Vec<_> = values.grouped(&line_axes).into_iter().map(|(at, _)| at).collect();
-    let made = values.grouped(&panels).into_iter().map(|(at, own)| {
+    let made = values.grouped(&panels).into_iter().map(|(_, own)| {
         let lines = names.iter().enumerate().map(|(i, name)| {
-            let own = own.iter().copied().filter(|combination| on(combination, &line_axes) == *name);
+            let own = own.iter().copied().filter(|combination| part(&combination.at, &line_axes) == *name);
             let label = own.clone().next().map(|combination| values.label(&combination.at, &line_axes));
             Series {
                 name: label
@@ -28,7 +28,7 @@ pub(super) fn panels(values: &MetricValues<'_>, x: usize, panels: Option<usize>)
             }
         });
         let series: Vec<Series> = lines.filter(|line| !line.points.is_empty()).collect();
-        (panel_title(values, &panels, &at), x, series)
+        (values.shared_label(&own, &panels), x, series)
     });
     with_axes(values, made.collect())
 }
@@ -47,20 +47,6 @@ pub(super) fn dots(values: &MetricValues<'_>, over: &[usize]) -> Vec<Panel> {
         (String::new(), *x, dots.filter(|dot| !dot.points.is_empty()).collect())
     });
     with_axes(values, made.collect())
-}
-
-/// The values of a combination on some axes.
-fn on(combination: &Combination, axes: &[usize]) -> Vec<Option<usize>> {
-    axes.iter().map(|axis| combination.at.get(*axis).copied().flatten()).collect()
-}
-
-/// `depth=2`
-fn panel_title(values: &MetricValues<'_>, panels: &[usize], at: &[Option<usize>]) -> String {
-    let parts = panels
-        .iter()
-        .zip(at)
-        .filter_map(|(axis, value)| Some(values.axes.get(*axis)?.label((*value)?)));
-    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// The points of combinations over `x`, ascending. Combinations without a value on this axis have no point.

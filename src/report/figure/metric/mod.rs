@@ -12,7 +12,7 @@ mod values;
 
 use lab::text::clean_file_name;
 
-use super::axis::Axis;
+use super::axis::{Axis, ends};
 use super::series::point;
 use super::{Divergence, Drawings, Figure, FigurePoint};
 use crate::layout::Better;
@@ -71,11 +71,7 @@ impl MetricColumn {
 fn is_log(name: &str, values: impl Iterator<Item = f64>) -> bool {
     let name = name.to_lowercase();
     let is_loss = ["loss", "perplexity", "ppl"].iter().any(|word| name.contains(word));
-    let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
-    for value in values.filter(|value| value.is_finite()) {
-        ends = (ends.0.min(value), ends.1.max(value));
-    }
-    is_loss && ends.0 > 0.0 && ends.1 / ends.0 > 10.0
+    is_loss && ends(values).is_some_and(|(low, high)| low > 0.0 && high / low > 10.0)
 }
 
 /// The axis of values of this name.

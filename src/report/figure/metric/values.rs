@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::FigurePoint;
+use super::arrange::rest;
 use super::axes::FigureAxis;
 use super::metric_point;
 use crate::metrics::MetricColumn;
@@ -137,18 +138,27 @@ impl<'a> MetricValues<'a> {
 
     /// The combinations grouped by their values on these axes, in the order of the values.
     pub(super) fn grouped(&self, axes: &[usize]) -> Vec<(Vec<Option<usize>>, Vec<&Combination>)> {
-        let key = |combination: &Combination| axes.iter().map(|axis| combination.at.get(*axis).copied().flatten()).collect();
         let mut groups: BTreeMap<Vec<Option<usize>>, Vec<&Combination>> = BTreeMap::new();
         for combination in &self.combinations {
-            groups.entry(key(combination)).or_default().push(combination);
+            groups.entry(part(&combination.at, axes)).or_default().push(combination);
         }
         groups.into_iter().collect()
     }
 
     /// The axes that are none of `others`.
     pub(super) fn rest(&self, others: &[usize]) -> Vec<usize> {
-        (0..self.axes.len()).filter(|axis| !others.contains(axis)).collect()
+        rest(&self.axes, others)
     }
+
+    /// The label of combinations that have the same values on these axes.
+    pub(super) fn shared_label(&self, own: &[&Combination], axes: &[usize]) -> String {
+        own.first().map_or_else(String::new, |first| self.label(&first.at, axes))
+    }
+}
+
+/// The part of a place on these axes.
+pub(super) fn part(at: &[Option<usize>], axes: &[usize]) -> Vec<Option<usize>> {
+    axes.iter().map(|axis| at.get(*axis).copied().flatten()).collect()
 }
 
 /// The values of one place on some of the axes: `depth=2, width=16`.
