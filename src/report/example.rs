@@ -7,6 +7,7 @@ use std::time::Duration;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
+use crate::stage_details::{StageDetails, StageStatus};
 use lab::event::StageName;
 use lab::fingerprint::{FingerprintChange, Reason};
 use lab::hash::Digest;
@@ -17,6 +18,27 @@ use lab::store::{Artifact, Outputs};
 /// The digest of the metrics in the store.
 pub fn metrics() -> Digest {
     Digest::of(b"metrics")
+}
+
+/// A stage that has run, with nothing but its number and its name.
+pub fn stage_details(id: usize, name: &str) -> StageDetails {
+    StageDetails {
+        id,
+        name: name.to_owned(),
+        variant: BTreeMap::new(),
+        base: name.to_owned(),
+        index: None,
+        kind: "command",
+        state: StageStatus::Ran,
+        key: None,
+        reason: None,
+        params: Value::Null,
+        seed: None,
+        numerics: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        ran: None,
+    }
 }
 
 /// Six stages of two seeds: the first seed's score is in the store, the second one's model has to be trained again.

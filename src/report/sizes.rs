@@ -90,7 +90,7 @@ fn common_number(numbers: &[f64], decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage_details::StageStatus;
+    use crate::example;
     use lab::hash::Digest;
     use lab::text::Paint;
 
@@ -103,24 +103,12 @@ mod tests {
             steps: *steps,
         };
         StageDetails {
-            id,
-            name: name.to_owned(),
             variant: variant
                 .iter()
                 .map(|(axis, value)| ((*axis).to_owned(), (*value).to_owned()))
                 .collect(),
-            base: name.to_owned(),
-            index: None,
-            kind: "generate",
-            state: StageStatus::Cached,
-            key: None,
-            reason: None,
-            params: serde_json::Value::Null,
-            seed: None,
-            numerics: None,
-            inputs: Vec::new(),
             outputs: outputs.iter().map(output).collect(),
-            ran: None,
+            ..example::stage_details(id, name)
         }
     }
 

@@ -10,7 +10,7 @@ use report::page::{PageData, PagePicture, PagePictures, PictureContent, PictureS
 use report::part_name::PartName;
 use report::parts::{ReportData, ReportParts};
 use report::scores::{Score, Scores, StagePlace};
-use report::stage_details::{StageDetails, StageStatus};
+use report::stage_details::StageDetails;
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
@@ -40,21 +40,11 @@ fn variants() -> Vec<Vec<(String, String)>> {
 
 fn stage(id: usize, name: &str, variant: &[(String, String)]) -> StageDetails {
     StageDetails {
-        id,
-        name: name.to_owned(),
         variant: variant.iter().cloned().collect(),
-        base: name.to_owned(),
-        index: None,
-        kind: "command",
-        state: StageStatus::Ran,
         key: Some(lab::hash::Digest::of(name.as_bytes())),
-        reason: None,
         params: json!({"run": ["python", "train.py", "--epochs=3"]}),
         seed: Some(1),
-        numerics: None,
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        ran: None,
+        ..report::example::stage_details(id, name)
     }
 }
 

@@ -137,26 +137,13 @@ fn get(group: &GalleryGroup<'_>, stage: &StageDetails) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example;
     use crate::page::PagePictures;
-    use crate::stage_details::StageStatus;
 
     fn stage(id: usize, width: &str) -> StageDetails {
         StageDetails {
-            id,
-            name: "fit".to_owned(),
             variant: [("width".to_owned(), width.to_owned())].into(),
-            base: "fit".to_owned(),
-            index: None,
-            kind: "command",
-            state: StageStatus::Ran,
-            key: None,
-            reason: None,
-            params: serde_json::Value::Null,
-            seed: None,
-            numerics: None,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            ran: None,
+            ..example::stage_details(id, "fit")
         }
     }
 

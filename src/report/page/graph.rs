@@ -250,24 +250,12 @@ impl GraphBox<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example;
 
     fn stage(id: usize, name: &str, state: StageStatus) -> StageDetails {
         StageDetails {
-            id,
-            name: name.to_owned(),
-            variant: BTreeMap::new(),
-            base: name.to_owned(),
-            index: None,
-            kind: "command",
             state,
-            key: None,
-            reason: None,
-            params: serde_json::Value::Null,
-            seed: None,
-            numerics: None,
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            ran: None,
+            ..example::stage_details(id, name)
         }
     }
 
