@@ -53,11 +53,7 @@ pub fn step_counts(path: &Path) -> Result<Vec<u32>, ArtifactError> {
 /// # Errors
 /// When the file cannot be read.
 pub fn count(path: &Path) -> Result<u64, ArtifactError> {
-    let failed = |cause| ArtifactError::File {
-        action: "read",
-        path: path.to_owned(),
-        cause,
-    };
+    let failed = ArtifactError::io("read", path);
     let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let (mut line, mut count) = (Vec::new(), 0);
     while file.read_until(b'\n', &mut line).map_err(failed)? > 0 {

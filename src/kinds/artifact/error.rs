@@ -1,7 +1,7 @@
 //! Why an artifact could not be read or written.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use learn::dataset::DatasetError;
 
@@ -30,6 +30,17 @@ pub enum ArtifactError {
     NoText { path: PathBuf },
     #[error("{} is a folder: an output of this type is one file", path.display())]
     Folder { path: PathBuf },
+}
+
+impl ArtifactError {
+    /// The error for a file at `path` that cannot be read, written or created, from its cause.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |cause| Self::File {
+            action,
+            path: path.to_owned(),
+            cause,
+        }
+    }
 }
 
 /// Why a file gives no metrics; the message reads after the name of the file.

@@ -44,11 +44,7 @@ impl FigureFormat {
 /// # Errors
 /// When it cannot be read, or is no figure.
 pub fn format(path: &Path) -> Result<FigureFormat, ArtifactError> {
-    let wrong = |cause| ArtifactError::File {
-        action: "read",
-        path: path.to_owned(),
-        cause,
-    };
+    let wrong = ArtifactError::io("read", path);
     let head = head(path).map_err(wrong)?;
     FigureFormat::of(&head).ok_or_else(|| ArtifactError::NoFigure { path: path.to_owned() })
 }

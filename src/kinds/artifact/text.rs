@@ -15,11 +15,7 @@ const CHUNK: usize = 64 << 10;
 /// When it cannot be read, or is not.
 pub fn check(path: &Path) -> Result<(), ArtifactError> {
     let file = File::open(path);
-    let is_text = file.and_then(is_utf8).map_err(|cause| ArtifactError::File {
-        action: "read",
-        path: path.to_owned(),
-        cause,
-    })?;
+    let is_text = file.and_then(is_utf8).map_err(ArtifactError::io("read", path))?;
     if is_text {
         Ok(())
     } else {

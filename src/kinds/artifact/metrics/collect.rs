@@ -8,13 +8,12 @@
 //! | series | `series.jsonl` |
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file_names::{has_lines, short_names, stem};
 use super::rows::{NamedFile, read_rows};
 use super::series::{SeriesSource, SeriesWriter};
-use super::{ArtifactError, check_numbers, document, examples, metrics_path, sets_of};
+use super::{ArtifactError, check_numbers, document, examples, sets_of, write_metrics};
 use crate::artifact::MetricsProblem;
 use crate::foreign::{self, FileFormat, FileShape};
 use crate::metrics::{MetricMap, MetricValue};
@@ -37,11 +36,7 @@ pub struct MetricsFiles {
 pub fn collect(files: &MetricsFiles, folder: &Path) -> Result<(), ArtifactError> {
     let all = files.metrics.iter().chain(&files.examples).chain(&files.series);
     all.map(NamedFile::of).try_for_each(|file| file.check())?;
-    fs::create_dir_all(folder).map_err(|cause| ArtifactError::File {
-        action: "create",
-        path: folder.to_owned(),
-        cause,
-    })?;
+    fs::create_dir_all(folder).map_err(ArtifactError::io("create", folder))?;
     let mut series = SeriesWriter::new(folder);
     let metrics = metrics_of(&files.metrics, &mut series)?;
     for (before, file) in with_names(&files.series, '.') {
@@ -134,7 +129,7 @@ fn metrics_in(file: NamedFile<'_>, source: &mut SeriesSource<'_>) -> Result<Metr
     let value = document::read(file)?;
     match &value {
         MetricValue::Map(map) if sets_of(map).is_some() => Ok(value),
-        _ => document::take_series(value, source).map_err(|cause| series_failed(file.path, cause)),
+        _ => document::take_series(value, source).map_err(ArtifactError::io("write", file.path)),
     }
 }
 
@@ -144,7 +139,7 @@ fn only_series(file: NamedFile<'_>, source: &mut SeriesSource<'_>) -> Result<(),
     match shape {
         FileShape::Document if !has_lines(file.name) => {
             let value = document::read(file)?;
-            document::take_series(value, source).map_err(|cause| series_failed(file.path, cause))?;
+            document::take_series(value, source).map_err(ArtifactError::io("write", file.path))?;
         }
         shape => read_series(file, shape, source)?,
     }
@@ -188,28 +183,9 @@ fn as_map(value: MetricValue, file: &str) -> MetricMap {
     }
 }
 
-fn write_metrics(metrics: &MetricMap, folder: &Path) -> Result<(), ArtifactError> {
-    let path = metrics_path(folder);
-    let written = serde_json::to_string_pretty(metrics).map_err(io::Error::from);
-    let written = written.and_then(|text| fs::write(&path, text + "\n"));
-    written.map_err(|cause| ArtifactError::File {
-        action: "write",
-        path,
-        cause,
-    })
-}
-
 fn check_count(file: NamedFile<'_>, series: usize) -> Result<(), ArtifactError> {
     if series > MAX_NUMBERS {
         return Err(file.problem(MetricsProblem::TooMany(series)));
     }
     Ok(())
-}
-
-fn series_failed(path: &Path, cause: io::Error) -> ArtifactError {
-    ArtifactError::File {
-        action: "write",
-        path: path.to_owned(),
-        cause,
-    }
 }

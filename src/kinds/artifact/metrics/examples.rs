@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -91,11 +91,7 @@ pub(super) fn numbered_file(folder: &Path, set: usize) -> PathBuf {
 /// # Errors
 /// When a file cannot be read or written.
 pub(super) fn write(files: &[(String, NamedFile<'_>)], path: &Path) -> Result<(), ArtifactError> {
-    let failed = |cause: io::Error| ArtifactError::File {
-        action: "write",
-        path: path.to_owned(),
-        cause,
-    };
+    let failed = ArtifactError::io("write", path);
     let mut out = BufWriter::new(File::create(path).map_err(failed)?);
     let mut ids = Ids::default();
     for (before, file) in files {

@@ -17,10 +17,10 @@ mod series;
 mod tests;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use learn::dataset::Answer;
-use serde::Serialize;
 
 use super::MetricsProblem;
 use super::{ArtifactError, answers};
@@ -34,13 +34,6 @@ pub use series::{Series, read_series};
 /// The name in `metrics.json` under which the metrics of several data sets are.
 const SETS: &str = "sets";
 
-/// The content of `metrics.json` as `eval` and `measure` write it.
-#[derive(Debug, Serialize)]
-struct MetricsFile {
-    /// One for each data set, in the order of the references.
-    sets: Vec<MetricMap>,
-}
-
 /// Writes the artifact, one data set after the other.
 pub struct MetricsWriter {
     folder: PathBuf,
@@ -53,11 +46,7 @@ impl MetricsWriter {
     /// # Errors
     /// When it cannot be created.
     pub fn create(folder: PathBuf) -> Result<Self, ArtifactError> {
-        fs::create_dir_all(&folder).map_err(|cause| ArtifactError::File {
-            action: "create",
-            path: folder.clone(),
-            cause,
-        })?;
+        fs::create_dir_all(&folder).map_err(ArtifactError::io("create", &folder))?;
         Ok(Self { folder, sets: Vec::new() })
     }
 
@@ -79,14 +68,8 @@ impl MetricsWriter {
     /// # Errors
     /// When the file cannot be written.
     pub fn finish(self) -> Result<(), ArtifactError> {
-        let path = metrics_path(&self.folder);
-        let written = serde_json::to_string_pretty(&MetricsFile { sets: self.sets }).map_err(std::io::Error::from);
-        let written = written.and_then(|text| fs::write(&path, text + "\n"));
-        written.map_err(|cause| ArtifactError::File {
-            action: "write",
-            path,
-            cause,
-        })
+        let sets = MetricMap::from([(SETS, self.sets.into())]);
+        write_metrics(&sets, &self.folder)
     }
 }
 
@@ -115,11 +98,7 @@ impl Metrics {
 /// When the file cannot be read, or has no metrics.
 pub fn read_metrics(folder: &Path) -> Result<Metrics, ArtifactError> {
     let path = metrics_path(folder);
-    let text = fs::read(&path).map_err(|cause| ArtifactError::File {
-        action: "read",
-        path: path.clone(),
-        cause,
-    })?;
+    let text = fs::read(&path).map_err(ArtifactError::io("read", &path))?;
     let name = path.display().to_string();
     let file = NamedFile { name: &name, path: &path };
     let MetricValue::Map(metrics) = document::parse(file, &text, 0)? else {
@@ -159,11 +138,7 @@ pub fn check(folder: &Path) -> Result<(), ArtifactError> {
 /// When a file cannot be read or written or has another format, or there are no metrics.
 pub fn complete(path: &Path) -> Result<(), ArtifactError> {
     let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
-    let failed = |cause| ArtifactError::File {
-        action: "write",
-        path: path.to_owned(),
-        cause,
-    };
+    let failed = ArtifactError::io("write", path);
     let is_folder = fs::symlink_metadata(path).is_ok_and(|about| about.is_dir());
     let files = match path.file_name() {
         _ if is_folder => files_in(path),
@@ -205,6 +180,13 @@ fn files_in(folder: &Path) -> MetricsFiles {
         },
         series: present(series::SERIES_FILE).into_iter().collect(),
     }
+}
+
+fn write_metrics(metrics: &MetricMap, folder: &Path) -> Result<(), ArtifactError> {
+    let path = metrics_path(folder);
+    let written = serde_json::to_string_pretty(metrics).map_err(io::Error::from);
+    let written = written.and_then(|text| fs::write(&path, text + "\n"));
+    written.map_err(ArtifactError::io("write", &path))
 }
 
 /// The metrics of each data set, if the file has nothing else.

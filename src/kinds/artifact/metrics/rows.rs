@@ -52,11 +52,7 @@ impl<'a> NamedFile<'a> {
 
     /// Checks that it is a file, and its size.
     pub fn check(&self) -> Result<(), ArtifactError> {
-        let about = fs::metadata(self.path).map_err(|cause| ArtifactError::File {
-            action: "read",
-            path: PathBuf::from(self.name),
-            cause,
-        })?;
+        let about = fs::metadata(self.path).map_err(ArtifactError::io("read", Path::new(self.name)))?;
         if !about.is_file() {
             return Err(self.problem(MetricsProblem::NoFile));
         }

@@ -156,11 +156,7 @@ impl SeriesWriter {
     /// When it cannot be written.
     pub fn finish(self) -> Result<(), ArtifactError> {
         let Some(mut file) = self.file else { return Ok(()) };
-        file.flush().map_err(|cause| ArtifactError::File {
-            action: "write",
-            path: self.path,
-            cause,
-        })
+        file.flush().map_err(ArtifactError::io("write", &self.path))
     }
 }
 
