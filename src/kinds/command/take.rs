@@ -21,9 +21,14 @@ const LISTED_FILES: usize = 8;
 struct FoundOutput<'a> {
     name: &'a str,
     fields: &'a OutputFields,
-    /// The part of its path without wildcards.
+    found: FoundPaths,
+}
+
+/// What a path or a pattern has found in the folder of the program.
+struct FoundPaths {
+    /// The part of it without wildcards.
     fixed: PathBuf,
-    /// Paths from the folder of the program; at least one.
+    /// Paths from the folder; at least one.
     paths: Vec<PathBuf>,
 }
 
@@ -58,26 +63,20 @@ impl EndedProgram<'_> {
     }
 
     fn find_output<'o>(&self, name: &'o str, fields: &'o OutputFields, path: &str) -> Result<FoundOutput<'o>, StageError> {
-        let paths = self.find(name, path)?;
+        let found = self.find(name, path)?;
         let takes_several = matches!(fields.port, PortType::File | PortType::Metrics);
-        if paths.len() > 1 && !takes_several {
+        if found.paths.len() > 1 && !takes_several {
             return Err(failed(format!(
                 "output `{name}`: `{path}` fits {} paths, and this type of output is one: {}",
-                paths.len(),
-                listed(paths.iter().map(PathBuf::as_path))
+                found.paths.len(),
+                listed(found.paths.iter().map(PathBuf::as_path))
             )));
         }
-        let fixed = OutputPath::parse(path).map_or_else(|_| PathBuf::new(), |path| path.fixed().to_owned());
-        Ok(FoundOutput {
-            name,
-            fields,
-            fixed,
-            paths,
-        })
+        Ok(FoundOutput { name, fields, found })
     }
 
     /// What a path or a pattern of an output finds: at least one path, and no link.
-    fn find(&self, name: &str, text: &str) -> Result<Vec<PathBuf>, StageError> {
+    fn find(&self, name: &str, text: &str) -> Result<FoundPaths, StageError> {
         let wrong = |what: String| failed(format!("output `{name}`: {what}"));
         let path = OutputPath::parse(text).map_err(&wrong)?;
         if let Some(link) = link_in(self.folder, path.fixed()) {
@@ -86,12 +85,12 @@ impl EndedProgram<'_> {
         // What is not there is said below.
         let _ = open_to_user(&self.folder.join(path.fixed()));
         let is_old = |path: &Path| self.before.has(self.folder, path);
-        let found = path.find(self.folder, is_old);
-        let found = found.map_err(|error| wrong(format!("cannot look for `{text}`: {error}")))?;
-        if let Some(link) = found.iter().find_map(|path| link_in(self.folder, path)) {
+        let paths = path.find(self.folder, is_old);
+        let paths = paths.map_err(|error| wrong(format!("cannot look for `{text}`: {error}")))?;
+        if let Some(link) = paths.iter().find_map(|path| link_in(self.folder, path)) {
             return Err(wrong(is_a_link(&link)));
         }
-        if found.is_empty() {
+        if paths.is_empty() {
             let what = if path.plain().is_some() {
                 "wrote no"
             } else {
@@ -99,7 +98,10 @@ impl EndedProgram<'_> {
             };
             return Err(wrong(format!("the program {what} `{text}` in its folder; {}", self.written())));
         }
-        Ok(found)
+        Ok(FoundPaths {
+            fixed: path.fixed().to_owned(),
+            paths,
+        })
     }
 
     /// What the program wrote, for a message.
@@ -132,14 +134,9 @@ impl EndedProgram<'_> {
     }
 
     fn collect(&self, output: &FoundOutput<'_>) -> Result<(), StageError> {
-        let FoundOutput {
-            name,
-            fields,
-            fixed,
-            paths,
-        } = output;
+        let FoundOutput { name, fields, found } = output;
         let to = self.outputs.join(name);
-        if let ([path], None, None) = (paths.as_slice(), &fields.examples, &fields.series)
+        if let ([path], None, None) = (found.paths.as_slice(), &fields.examples, &fields.series)
             && self.folder.join(path).join("metrics.json").is_file()
         {
             // A folder of the artifact's own format.
@@ -147,31 +144,27 @@ impl EndedProgram<'_> {
             return self.complete(name);
         }
         let more = |text: &Option<String>| match text {
-            Some(text) => {
-                let paths = self.find(name, text)?;
-                let fixed = OutputPath::parse(text).map_or_else(|_| PathBuf::new(), |path| path.fixed().to_owned());
-                self.named(name, &fixed, &paths)
-            }
+            Some(text) => self.named(name, &self.find(name, text)?),
             None => Ok(Vec::new()),
         };
         let files = MetricsFiles {
-            metrics: self.named(name, fixed, paths)?,
+            metrics: self.named(name, found)?,
             examples: more(&fields.examples)?,
             series: more(&fields.series)?,
         };
         metrics::collect(&files, &to).map_err(|error| failed(format!("output `{name}`: {error}")))
     }
 
-    /// The files at `paths`, each with its path from `fixed`; a file that is `fixed` itself has its own name.
-    fn named(&self, output: &str, fixed: &Path, paths: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, StageError> {
-        let named = paths.iter().map(|path| {
+    /// The files that were found, each with its path from the fixed part; a file that is this part itself has its own name.
+    fn named(&self, output: &str, found: &FoundPaths) -> Result<Vec<(String, PathBuf)>, StageError> {
+        let named = found.paths.iter().map(|path| {
             let whole = self.folder.join(path);
             if !whole.is_file() {
                 let shown = path.display();
                 let message = format!("output `{output}`: `{shown}` is a folder: name the files in it, as in `{shown}/*.json`");
                 return Err(failed(message));
             }
-            Ok((inside(fixed, path).to_string_lossy().into_owned(), whole))
+            Ok((inside(&found.fixed, path).to_string_lossy().into_owned(), whole))
         });
         named.collect()
     }
@@ -180,13 +173,15 @@ impl EndedProgram<'_> {
     fn bring(&self, found: &[FoundOutput<'_>]) -> Result<(), StageError> {
         let all = || found.iter().enumerate();
         let is_shared = |number: usize, path: &Path| {
-            let mut others = all().filter(|(other, _)| *other != number).flat_map(|(_, other)| &other.paths);
+            let mut others = all()
+                .filter(|(other, _)| *other != number)
+                .flat_map(|(_, other)| &other.found.paths);
             others.any(|other| path.starts_with(other))
         };
         // What is a part of another output, too, is copied, and before that is moved.
         for is_copied in [true, false] {
             for (number, output) in all() {
-                let paths = output.paths.iter().filter(|path| is_shared(number, path) == is_copied);
+                let paths = output.found.paths.iter().filter(|path| is_shared(number, path) == is_copied);
                 for path in paths {
                     let (from, to) = (self.folder.join(path), self.target(output, path));
                     let parent = to.parent().unwrap_or(self.outputs);
@@ -205,9 +200,9 @@ impl EndedProgram<'_> {
     /// One path is the artifact; several are in a folder, under their paths from the first wildcard.
     fn target(&self, output: &FoundOutput<'_>, path: &Path) -> PathBuf {
         let artifact = self.outputs.join(output.name);
-        match output.paths.as_slice() {
+        match output.found.paths.as_slice() {
             [_] => artifact,
-            _ => artifact.join(inside(&output.fixed, path)),
+            _ => artifact.join(inside(&output.found.fixed, path)),
         }
     }
 }
