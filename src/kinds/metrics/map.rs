@@ -47,11 +47,6 @@ impl MetricMap {
         self.search(name, &Some)
     }
 
-    /// A metric that is a number, which may be NaN or infinite; `None` if it is missing or null.
-    pub fn number(&self, name: &str) -> Option<f64> {
-        self.find(name)
-    }
-
     /// A metric that is a whole number; `None` if it is missing or null.
     pub fn integer(&self, name: &str) -> Option<i64> {
         match self.get(name)? {

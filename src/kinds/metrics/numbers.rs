@@ -24,8 +24,8 @@ impl MetricMap {
         found
     }
 
-    /// The number of this name in [`MetricMap::numbers`].
-    pub fn find(&self, dotted: &str) -> Option<f64> {
+    /// The number of this name in [`MetricMap::numbers`]; `None` if it is missing or no number.
+    pub fn number(&self, dotted: &str) -> Option<f64> {
         if !dotted.contains('#') {
             return self.search(dotted, &MetricValue::as_number);
         }
@@ -127,7 +127,7 @@ mod tests {
             ]
         );
         for (name, number) in metrics.numbers() {
-            let found = metrics.find(&name).unwrap();
+            let found = metrics.number(&name).unwrap();
             assert!(found == number || (found.is_nan() && number.is_nan()), "{name}");
         }
         for name in [
@@ -142,7 +142,7 @@ mod tests {
             "folds.1.1",
             ".",
         ] {
-            assert_eq!(metrics.find(name), None, "{name}");
+            assert_eq!(metrics.number(name), None, "{name}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let numbers = metrics.numbers();
         let names: Vec<&str> = numbers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.b", "a.c.d", "a.b#2", "a.b#2#2", "a.c.d#2", "x.y"]);
-        let found = ["a.b", "a.b#2", "a.c.d", "a.c.d#2", "a.b#3"].map(|name| metrics.find(name));
+        let found = ["a.b", "a.b#2", "a.c.d", "a.c.d#2", "a.b#3"].map(|name| metrics.number(name));
         assert_eq!(found, [Some(1.0), Some(2.0), Some(5.0), Some(4.0), None]);
     }
 }

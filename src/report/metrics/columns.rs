@@ -41,7 +41,7 @@ impl MetricColumn {
 
     /// The number of a score; it may be NaN or infinite.
     pub fn number(&self, score: &Score) -> Option<f64> {
-        score.metrics.as_ref()?.find(&self.name)
+        score.metrics.as_ref()?.number(&self.name)
     }
 
     /// What numbers are multiplied with to be shown.

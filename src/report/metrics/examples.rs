@@ -9,7 +9,7 @@ const TOLERANCE: f64 = 1e-3;
 /// The numbers of the examples behind a metric, each with the example's id. `None` where there are none, or where the metric is not their
 /// mean, as an F1 score is not.
 pub(super) fn of_metric<'a>(score: &'a Score, metric: &str) -> Option<Vec<(&'a str, f64)>> {
-    let value = score.metrics.as_ref()?.find(metric)?;
+    let value = score.metrics.as_ref()?.number(metric)?;
     let is_mean = |numbers: &Vec<(&str, f64)>| {
         let numbers: Vec<f64> = numbers.iter().map(|(_, number)| *number).collect();
         let mean = Mean::of(&numbers).map(|mean| mean.mean);

@@ -166,8 +166,8 @@ fn the_results_and_samples_of_lm_evaluation_harness() {
         serde_json::to_string(&selected).unwrap(),
         r#"{"arc_easy.acc,none":0.5,"sciq.acc,none":1.0}"#
     );
-    assert!(metrics.find("results.sciq.acc_norm_stderr,none").is_some_and(f64::is_nan));
-    assert_eq!(metrics.find("results.sciq.acc_stderr,none"), None, "the text `N/A`");
+    assert!(metrics.number("results.sciq.acc_norm_stderr,none").is_some_and(f64::is_nan));
+    assert_eq!(metrics.number("results.sciq.acc_stderr,none"), None, "the text `N/A`");
     let examples = read_examples(&made, 0).unwrap().unwrap();
     let line = |example: &Example| format!("{} {:?}", example.id, example.numbers);
     insta::assert_snapshot!(examples.iter().map(line).collect::<Vec<_>>().join("\n"), @r#"
@@ -399,7 +399,7 @@ fn what_a_program_wrote_in_place_is_completed() {
 
     let (folder, made) = completed(&[("", b"{\"accuracy\": 0.81, \"f1\": 0.7}")]);
     made.unwrap();
-    assert!(matches!(read_metrics(&folder.path().join("scores")).unwrap(), Metrics::Any(metrics) if metrics.find("f1") == Some(0.7)));
+    assert!(matches!(read_metrics(&folder.path().join("scores")).unwrap(), Metrics::Any(metrics) if metrics.number("f1") == Some(0.7)));
 
     let folder = tempfile::tempdir().unwrap();
     let (secret, link) = (folder.path().join("secret"), folder.path().join("scores"));
@@ -466,7 +466,7 @@ proptest! {
                 prop_assert!(check(&made).is_ok(), "{:?}", check(&made));
                 let sets = read(&made).unwrap();
                 for (name, number) in sets.iter().flat_map(MetricMap::numbers) {
-                    prop_assert!(sets.iter().any(|set| set.find(&name).is_some_and(|found| found == number || number.is_nan())), "{}", name);
+                    prop_assert!(sets.iter().any(|set| set.number(&name).is_some_and(|found| found == number || number.is_nan())), "{}", name);
                 }
                 prop_assert!(read_series(&made).is_ok());
             }
