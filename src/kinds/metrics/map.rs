@@ -1,13 +1,14 @@
 //! Metrics: an ordered map of names to numbers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
-use super::MetricValue;
 use super::value::ValueReader;
+use super::{MetricValue, names, told_apart};
 
 /// Metrics by name, in the order in which they were added or read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,12 +77,21 @@ impl MetricMap {
         self.entries.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// All metrics that are neither maps nor lists of values, those of nested maps and lists included, by their full names:
-    /// `following.consistency`, `folds.0`. The groups of a metric that is measured by group are one metric.
+    /// All values that are neither maps nor lists, those in maps and lists included, by full names that differ: `following.consistency`,
+    /// `folds.0`. Numbers have their names in [`MetricMap::numbers`]. The groups of answers of `eval` ([`names::GROUPS`]) are left out.
     pub fn flattened(&self) -> Vec<(String, &MetricValue)> {
-        let mut found = Vec::new();
-        self.iter().for_each(|(name, value)| value.flatten(name.to_owned(), &mut found));
-        found
+        let groups = names::GROUPS.iter().filter(|name| !self.list(name).is_empty());
+        let groups: Vec<String> = groups.map(|name| format!("{name}.")).collect();
+        let mut leaves: Vec<(String, &MetricValue)> = Vec::new();
+        self.each_leaf("", &mut |name, value| leaves.push((name, value)));
+        let mut known = BTreeSet::new();
+        // Numbers come first: another value of the same name does not change theirs.
+        for is_number in [true, false] {
+            let same = leaves.iter_mut().filter(|(_, value)| value.as_number().is_some() == is_number);
+            same.for_each(|(name, _)| *name = told_apart(std::mem::take(name), &mut known));
+        }
+        leaves.retain(|(name, _)| !groups.iter().any(|group| name.starts_with(group.as_str())));
+        leaves
     }
 }
 
@@ -156,19 +166,21 @@ mod tests {
         let names: Vec<String> = metrics.flattened().into_iter().map(|(name, _)| name).collect();
         assert_eq!(
             names,
-            [
-                "b",
-                "a",
-                "none",
-                "part.z",
-                "part.y",
-                "groups",
-                "empty",
-                "folds.0",
-                "folds.1.0",
-                "note"
-            ]
+            ["b", "a", "none", "part.z", "part.y", "groups.0.k", "folds.0", "folds.1.0", "note"]
         );
+    }
+
+    #[test]
+    fn flattened_numbers_have_the_names_of_all_numbers() {
+        let text = r#"{"a.b":"text","a":{"b":1},"a.b#2":2,"list":[{"x":3}],"by_full_steps":[{"answers":4}],
+                       "following":{"requests":5,"by_skip":[{"skip":1}]}}"#;
+        let metrics: MetricMap = serde_json::from_str(text).unwrap();
+        let flattened = metrics.flattened();
+        let names: Vec<&str> = flattened.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["a.b#3", "a.b", "a.b#2", "list.0.x", "following.requests"]);
+        for (name, value) in flattened.into_iter().filter(|(_, value)| value.as_number().is_some()) {
+            assert_eq!(metrics.find(&name), value.as_number(), "{name}");
+        }
     }
 
     #[test]

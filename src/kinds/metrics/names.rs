@@ -65,3 +65,6 @@ pub const RIGHT: &str = "right";
 pub const KEPT: &str = "kept";
 /// Number of kept answers whose steps are all valid.
 pub const KEPT_VALID: &str = "kept_valid";
+
+/// The metrics that are lists of groups of answers, by their full names.
+pub(super) const GROUPS: [&str; 2] = [BY_FULL_STEPS, "following.by_skip"];

@@ -75,20 +75,6 @@ impl MetricValue {
         }
     }
 
-    /// Adds what [`MetricMap::flattened`] has of the value, which has this name.
-    pub(super) fn flatten<'a>(&'a self, name: String, found: &mut Vec<(String, &'a Self)>) {
-        match self {
-            Self::Map(inner) => inner
-                .iter()
-                .for_each(|(rest, value)| value.flatten(format!("{name}.{rest}"), found)),
-            Self::Values(values) => {
-                let values = values.iter().enumerate();
-                values.for_each(|(index, value)| value.flatten(format!("{name}.{index}"), found));
-            }
-            leaf => found.push((name, leaf)),
-        }
-    }
-
     /// A list, whose items may all be maps.
     pub(crate) fn of_list(values: Vec<Self>) -> Self {
         if !values.iter().all(|value| matches!(value, Self::Map(_))) {

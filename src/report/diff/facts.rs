@@ -52,11 +52,10 @@ pub(super) fn add_value(facts: &mut StageFacts, kind: FactKind, name: &str, valu
     });
 }
 
-/// Adds the metrics of a data set but for the lists, which do not fit into a row.
+/// Adds the metrics of a data set, those within maps and lists too, but for the groups of answers of `eval`, which do not fit into a row.
 pub(super) fn add_metrics(facts: &mut StageFacts, data: &str, metrics: &MetricMap) {
-    let values = metrics.iter().map(|(name, value)| (name, json!(value)));
-    for (name, value) in values.filter(|(_, value)| !value.is_array()) {
-        add_value(facts, FactKind::Metric, format!("{data} {name}").trim_start(), &value);
+    for (name, value) in metrics.flattened() {
+        add_value(facts, FactKind::Metric, format!("{data} {name}").trim_start(), &json!(value));
     }
 }
 
@@ -67,4 +66,29 @@ pub(super) fn add_digests(facts: &mut StageFacts, kind: FactKind, port: &str, di
         .map(|digest| digest.map_or_else(|| "not there yet".to_owned(), |digest| digest.short()))
         .collect();
     add_value(facts, kind, port, &Value::from(digests.join(" ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_lists_are_facts_and_names_differ() {
+        let metrics = json!({"folds": [{"f1": 0.5}, {"f1": 0.7}], "a.b": 1, "a": {"b": 2}, "loss": "NaN",
+            "by_full_steps": [{"answers": 3}]});
+        let metrics: MetricMap = serde_json::from_value(metrics).unwrap();
+        let mut facts = StageFacts::new();
+        add_metrics(&mut facts, "dev", &metrics);
+        let lines: Vec<String> = facts.iter().map(|(name, value)| format!("{} = {value}", name.name)).collect();
+        assert_eq!(
+            lines,
+            [
+                "dev a.b = 1",
+                "dev a.b#2 = 2",
+                "dev folds.0.f1 = 0.5",
+                "dev folds.1.f1 = 0.7",
+                "dev loss = \"NaN\""
+            ]
+        );
+    }
 }

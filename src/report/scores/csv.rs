@@ -10,21 +10,25 @@ use super::{Score, Scores};
 use crate::table::axis_title;
 
 impl Scores {
-    /// A heading and a line for each finished score, with a column for each axis and each metric that is a single value, by its path:
-    /// `following.consistency`. An axis with the name of another column is called `axis.NAME`.
+    /// A heading and a line for each finished score, with a column for each axis and each metric that is a single value, by its full name:
+    /// `following.consistency`, `folds.0.f1`. An axis with the name of another column is called `axis.NAME`.
     ///
     /// # Errors
     /// When a record cannot be written.
     pub fn csv(&self) -> io::Result<String> {
         let axes = self.axes();
-        let finished = || self.scores.iter().filter(|score| score.is_finished());
-        // A metric that is a map for some scores and null for others has columns for its parts only.
-        let maps: BTreeSet<&str> = finished()
-            .flat_map(|score| score.metrics.iter().flat_map(MetricMap::iter))
-            .filter_map(|(name, value)| matches!(value, MetricValue::Map(_)).then_some(name))
+        let finished = self.scores.iter().filter(|score| score.is_finished());
+        let finished: Vec<(&Score, SingleValues)> = finished.map(|score| (score, single_values(score))).collect();
+        // A metric that has parts for some scores and is null for others has columns for its parts only.
+        let with_parts: BTreeSet<&str> = finished
+            .iter()
+            .flat_map(|(score, _)| score.metrics.iter().flat_map(MetricMap::iter))
+            .filter(|(_, value)| matches!(value, MetricValue::Map(_) | MetricValue::List(_) | MetricValue::Values(_)))
+            .map(|(name, _)| name)
             .collect();
-        let mut metrics: BTreeSet<String> = finished().flat_map(|score| single_values(score).into_keys()).collect();
-        metrics.retain(|name| !maps.contains(name.as_str()));
+        let has_column = |(name, value): &(&String, &String)| !value.is_empty() || !with_parts.contains(name.as_str());
+        let values = finished.iter().flat_map(|(_, values)| values);
+        let metrics: BTreeSet<String> = values.filter(has_column).map(|(name, _)| name.clone()).collect();
         let mut writer = csv::Writer::from_writer(Vec::new());
         let titles = axes
             .iter()
@@ -32,8 +36,8 @@ impl Scores {
         let ours = |title: &str| title.to_owned();
         let head = ["stage", "iteration"].map(ours).into_iter().chain(titles).chain(["data"].map(ours));
         writer.write_record(head.chain(metrics.iter().cloned()))?;
-        for score in finished() {
-            writer.write_record(fields(score, &axes, &metrics))?;
+        for (score, values) in &finished {
+            writer.write_record(fields(score, values, &axes, &metrics))?;
         }
         let bytes = writer.into_inner().map_err(csv::IntoInnerError::into_error)?;
         String::from_utf8(bytes).map_err(io::Error::other)
@@ -57,20 +61,21 @@ fn is_ours(title: &str) -> bool {
     PLACE.contains(&title) || METRICS.contains(&title)
 }
 
-fn fields(score: &Score, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iterator<Item = String> {
+fn fields(score: &Score, found: &SingleValues, axes: &[&str], metrics: &BTreeSet<String>) -> impl Iterator<Item = String> {
     let head = [
         score.place.stage.clone(),
         score.place.iteration.map_or_else(String::new, |k| k.to_string()),
     ];
     let coordinates = axes.iter().map(|axis| score.place.variant.get(*axis).cloned().unwrap_or_default());
-    let found = single_values(score);
     let values = metrics.iter().map(move |name| found.get(name).cloned().unwrap_or_default());
     let values: Vec<String> = coordinates.chain([score.data.clone()]).chain(values).collect();
     head.into_iter().chain(values)
 }
 
-/// The metrics that are single values, by path.
-fn single_values(score: &Score) -> BTreeMap<String, String> {
+/// The metrics that are single values, by full name; null is an empty text.
+type SingleValues = BTreeMap<String, String>;
+
+fn single_values(score: &Score) -> SingleValues {
     let found = score.metrics.iter().flat_map(MetricMap::flattened);
     found.filter_map(|(name, value)| Some((name, single_value(value)?))).collect()
 }
@@ -129,6 +134,20 @@ mod tests {
         assert!(csv.starts_with("stage,iteration,seed,start,data,folds.0,folds.1,loss\n"), "{csv}");
         assert!(csv.ends_with(",in_domain,1,-Infinity,NaN\n"), "{csv}");
         assert_eq!(scores.json()["rows"][0]["metrics"]["loss"], "NaN");
+    }
+
+    #[test]
+    fn each_number_of_a_program_has_a_column() {
+        let mut scores = super::super::tests::example();
+        scores.scores.truncate(2);
+        let metrics = json!({"a.b": 1, "a": {"b": 2}, "folds": [{"f1": 3}], "accuracy": {"dev": 4}});
+        scores.scores[0].metrics = serde_json::from_value(metrics).ok();
+        scores.scores[1].metrics = serde_json::from_value(json!({"accuracy": 5, "folds": null})).ok();
+        insta::assert_snapshot!(scores.csv().unwrap(), @r"
+        stage,iteration,seed,start,data,a.b,a.b#2,accuracy,accuracy.dev,folds.0.f1
+        score[0],0,1,cold,in_domain,1,2,,4,3
+        score[0],0,1,cold,ood_easy,,,5,,
+        ");
     }
 
     #[test]
