@@ -96,6 +96,9 @@ impl ShownNumber {
         let value = self.value;
         let is_large = exponent(value, DIGITS) >= MAX_DECIMALS;
         if let Some(spread) = self.real_spread() {
+            if !spread.is_finite() {
+                return NumberFormat::Scientific;
+            }
             let decimals = SPREAD_DIGITS - 1 - exponent(spread, SPREAD_DIGITS);
             return match usize::try_from(decimals) {
                 _ if decimals > MAX_DECIMALS || (decimals < 0 && is_large) => NumberFormat::Scientific,
@@ -181,6 +184,8 @@ mod tests {
         assert_eq!(column(&[(123.4, 120.0)], None), ["123 ± 120"]);
         assert_eq!(column(&[(0.5, 0.0), (0.5, 1e-17)], None), ["0.5 ± 0.0", "0.5 ± 0.0"]);
         assert_eq!(column(&[(0.5, 0.009_999_999)], None), ["0.500 ± 0.010"]);
+        assert_eq!(column(&[(2e300, 1e300)], None), ["2.000e300 ± 1.0e300"]);
+        assert_eq!(column(&[(2e300, f64::INFINITY)], None), ["2.000e300 ± inf"]);
     }
 
     #[test]

@@ -13,12 +13,14 @@ impl Mean {
     /// The mean of `numbers`; `None` without numbers, and if one is NaN or infinite: a run that diverged has no mean with others.
     pub fn of(numbers: &[f64]) -> Option<Self> {
         let count = numbers.len();
-        if count == 0 || !numbers.iter().all(|number| number.is_finite()) {
+        let first = *numbers.first()?;
+        if !numbers.iter().all(|number| number.is_finite()) {
             return None;
         }
-        let mean = numbers.iter().sum::<f64>() / count as f64;
-        let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
-        let deviation = (count > 1).then(|| (squares / (count - 1) as f64).sqrt());
+        // A sum of equal numbers is rounded, and would deviate from them.
+        let are_equal = numbers.iter().all(|number| number.total_cmp(&first).is_eq());
+        let (mean, deviation) = if are_equal { (first, 0.0) } else { moments(numbers) };
+        let deviation = (count > 1).then_some(deviation);
         Some(Self { mean, deviation, count })
     }
 
@@ -32,6 +34,22 @@ impl Mean {
     }
 }
 
+/// The mean and the sample standard deviation of two or more numbers.
+fn moments(numbers: &[f64]) -> (f64, f64) {
+    let in_units_of = |unit: f64| {
+        let count = numbers.len();
+        let mean = numbers.iter().map(|number| number / unit).sum::<f64>() / count as f64;
+        let squares: f64 = numbers.iter().map(|number| (number / unit - mean).powi(2)).sum();
+        (mean * unit, (squares / (count - 1) as f64).sqrt() * unit)
+    };
+    let (mean, deviation) = in_units_of(1.0);
+    if mean.is_finite() && deviation.is_finite() {
+        return (mean, deviation);
+    }
+    // Sums or squares of numbers from about 1e154 on are beyond the largest one.
+    in_units_of(numbers.iter().map(|number| number.abs()).fold(0.0, f64::max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +61,18 @@ mod tests {
         assert_eq!(mean.mean, 3.75);
         assert!((mean.deviation.unwrap() - 1.258_305_739_211_791_6).abs() < 1e-15);
         assert_eq!(mean.format(1.0, 2), "3.75 ± 1.26");
+    }
+
+    #[test]
+    fn equal_numbers_do_not_deviate_and_large_ones_have_a_mean() {
+        assert_eq!(
+            Mean::of(&[0.1, 0.1, 0.1]).map(|mean| (mean.mean, mean.deviation)),
+            Some((0.1, Some(0.0)))
+        );
+        assert_eq!(Mean::of(&[1e308, 1e308, 1e308]).map(|mean| mean.mean), Some(1e308));
+        let mean = Mean::of(&[1e300, 2e300, 3e300]).unwrap();
+        assert!((mean.mean / 2e300 - 1.0).abs() < 1e-12, "{mean:?}");
+        assert!((mean.deviation.unwrap() / 1e300 - 1.0).abs() < 1e-12, "{mean:?}");
     }
 
     #[test]
