@@ -1,10 +1,12 @@
 //! A whole report: gathers the data that a request needs, and makes the parts.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use lab::plan::Plan;
 use lab::store::{Store, StoreError};
-use lab::text::Paint;
+use lab::text::{Paint, printable};
 
 use crate::accepted::AcceptedOutputs;
 use crate::figure::{figures, metric_figures};
@@ -190,10 +192,12 @@ impl ExperimentReport {
         if hidden.is_empty() {
             return String::new();
         }
-        let names: Vec<&str> = hidden.iter().take(NAMED_METRICS).map(String::as_str).collect();
+        // They come from programs: a line break in one must not begin a line of the report.
+        let names: Vec<Cow<'_, str>> = hidden.iter().take(NAMED_METRICS).map(|name| printable(name)).collect();
+        let metrics = if hidden.len() == 1 { "metric" } else { "metrics" };
         let dots = if hidden.len() > NAMED_METRICS { ", …" } else { "" };
         format!(
-            "\n{} more metrics with --metric NAME or `[report] metrics`: {}{dots}\n",
+            "\n{} more {metrics} with --metric NAME or `[report] metrics`: {}{dots}\n",
             hidden.len(),
             names.join(", ")
         )

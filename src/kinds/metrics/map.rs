@@ -179,7 +179,7 @@ mod tests {
         let names: Vec<&str> = flattened.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a.b#3", "a.b", "a.b#2", "list.0.x", "following.requests"]);
         for (name, value) in flattened.into_iter().filter(|(_, value)| value.as_number().is_some()) {
-            assert_eq!(metrics.find(&name), value.as_number(), "{name}");
+            assert_eq!(metrics.number(&name), value.as_number(), "{name}");
         }
     }
 
