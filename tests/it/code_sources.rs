@@ -76,6 +76,17 @@ fn a_project_s_folder_is_a_source_as_people_write_it() {
 }
 
 #[test]
+fn a_source_is_named_and_not_written_in_its_stage() {
+    let lab = Lab::new(&lister("path = '.'").replace("source = 'code'", "source = { path = '.' }"));
+    let refused = lab.output("plan x.toml");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        refused.status.code() == Some(2) && said.contains("is the name of a source, not a table") && said.contains("[sources.code]"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_an_experiment_extends_is_no_code() {
     let lab = Lab::new(&format!("extends = 'parts/base.toml'\n{}", lister("path = '.'")));
     write(&lab, &[("parts/base.toml", "[params]\nn = 1\n"), ("parts/a.py", "")]);

@@ -2,6 +2,7 @@
 
 use super::{Draft, DraftReader, free_inputs};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
+use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// The table in which a stage names inputs of its own, for kinds that allow it.
@@ -16,6 +17,9 @@ impl DraftReader<'_, '_> {
             return None;
         }
         self.refuse_input_paths(stage, kind);
+        if self.refuse_source_in_place(stage, kind) {
+            return None;
+        }
         let given_elsewhere = |field: &str| inputs(kind).any(|input| input == field) || kind.free && field == INPUT_PATHS;
         let own = |field: &str| !COMMON_FIELDS.contains(&field) && !given_elsewhere(field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
@@ -43,6 +47,25 @@ impl DraftReader<'_, '_> {
             let help = format!("the place of an input is written with it: `{FREE_INPUTS}.data = {{ from = \"…\", path = \"…\" }}`");
             self.problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
         }
+    }
+
+    /// Reports a source that is written where only its name belongs. Its path would be meant from the caller's folder, and it would have no
+    /// name in messages, so that one experiment would read different files here and there.
+    fn refuse_source_in_place(&mut self, stage: &StageDeclaration, kind: &Kind) -> bool {
+        let value = stage
+            .fields
+            .get(SOURCE)
+            .filter(|_| kind.named.iter().any(|(param, _)| *param == SOURCE));
+        let Some(value) = value.filter(|value| value.as_table().is_some()) else {
+            return false;
+        };
+        let message = format!(
+            "`{SOURCE}` of stage `{}` ({}) is the name of a source, not a table",
+            stage.name, kind.name
+        );
+        let help = "write the table as `[sources.code]`, and here `source = \"code\"`";
+        self.problems.push(Diagnostic::new(message).at(value.at()).help(help));
+        true
     }
 
     /// Reports `error`. A kind stops at the first wrong field, so its params are read again without that field, until no error is left.
