@@ -10,6 +10,7 @@ use super::smooth::{smoothed, weight};
 use super::thin::thinned;
 use super::values::{Coordinates, axes_of, coordinates, have_iterations, label};
 use super::{MetricFigures, axis_of, metric_point};
+use crate::metrics::MetricColumn;
 use crate::scores::{Score, Scores, distinct};
 
 /// The most points that the lines of a panel have together, and the fewest of each.
@@ -46,11 +47,7 @@ struct Seen {
 pub(in super::super) fn curves(scores: &Scores, chosen: &MetricFigures) -> Option<Figure> {
     let with_series: Vec<&Score> = scores.scores.iter().filter(|score| !score.series.is_empty()).collect();
     let (groups, coloured_by) = groups(&with_series, &chosen.axes);
-    let names = distinct(
-        with_series
-            .iter()
-            .flat_map(|score| score.series.iter().map(|series| series.name.as_str())),
-    );
+    let names = series_names(&with_series, &chosen.metrics);
     let mut seen = Seen::default();
     let panels = names.iter().take(MAX_PANELS).map(|name| panel(name, &groups, &mut seen));
     let panels: Vec<Panel> = panels.collect();
@@ -63,6 +60,16 @@ pub(in super::super) fn curves(scores: &Scores, chosen: &MetricFigures) -> Optio
         caption += &format!(" The first {MAX_PANELS} of {} series.", names.len());
     }
     Figure::new("curves", "Curves", &caption, panels)
+}
+
+/// The names of all series, each once: those of chosen metrics first, in their order, so that none of them is among those that are left out.
+fn series_names<'a>(scores: &[&'a Score], chosen: &[MetricColumn]) -> Vec<&'a str> {
+    let all = scores
+        .iter()
+        .flat_map(|score| score.series.iter().map(|series| series.name.as_str()));
+    let mut names = distinct(all);
+    names.sort_by_key(|name| chosen.iter().position(|metric| metric.name == *name).unwrap_or(chosen.len()));
+    names
 }
 
 /// The runs by coordinates. With more of them than colours, those of one value of an axis share a colour: the name of the axis.
@@ -337,6 +344,25 @@ mod tests {
         assert_eq!((points[2].x, diverged.at, diverged.count, diverged.of), (20.0, 2.0, 1, 2));
         assert_eq!(figure.svg().matches("class=\"cross\"").count(), 1);
         assert!(figure.caption.contains("cross"), "{}", figure.caption);
+    }
+
+    #[test]
+    fn curves_of_chosen_metrics_come_first_and_are_not_left_out() {
+        let mut run = run(0, &[], &[1.0, 2.0]);
+        let named = |name| metrics::Series {
+            name,
+            ..run.series[0].clone()
+        };
+        run.series = (0..=MAX_PANELS).map(|i| named(format!("m{i}"))).collect::<Vec<_>>().into();
+        let metric = |name: &str| MetricColumn {
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        let metrics = ["m12", "other", "m1"].map(metric).to_vec();
+        let chosen = MetricFigures { metrics, axes: Vec::new() };
+        let figure = curves(&scores(vec![run]), &chosen).unwrap();
+        let titles: Vec<&str> = figure.panels().iter().map(|panel| panel.title.as_str()).collect();
+        assert_eq!((titles.len(), &titles[..4]), (MAX_PANELS, &["m12", "m1", "m0", "m2"][..]));
     }
 
     #[test]
