@@ -48,6 +48,18 @@ impl Store {
     /// # Errors
     /// If the record must not be used.
     pub fn validate_record(&self, key: &Digest, bytes: &[u8]) -> Result<Record, RecordError> {
+        let record = self.validate_own_record(key, bytes)?;
+        if record.accepted.is_some() {
+            return Err(RecordError::Accepted);
+        }
+        Ok(record)
+    }
+
+    /// The same for a record that this store has, which may be an accepted one.
+    ///
+    /// # Errors
+    /// If the record must not be used.
+    pub(super) fn validate_own_record(&self, key: &Digest, bytes: &[u8]) -> Result<Record, RecordError> {
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(RecordError::NotARecord(format!("{} bytes", bytes.len())));
         }
@@ -65,9 +77,6 @@ impl Store {
         let found = record.fingerprint.key();
         if found != *key {
             return Err(RecordError::OtherStage(found));
-        }
-        if record.accepted.is_some() {
-            return Err(RecordError::Accepted);
         }
         if let Some(problem) = impossible_value(&record) {
             return Err(RecordError::ImpossibleValue(problem));
