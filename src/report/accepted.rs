@@ -8,7 +8,7 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use serde_json::{Value, json};
 
-use crate::record_text::acceptance;
+use crate::record_text::{acceptance, claim};
 use crate::table::ReportTable;
 
 /// The mark behind a number, which a note explains.
@@ -19,8 +19,18 @@ const MARK: &str = "†";
 pub struct AcceptedOutputs {
     /// The nodes of the accepted stages, and of all that use their outputs.
     nodes: BTreeSet<usize>,
-    /// For each accepted stage, who accepted its outputs, when and why.
-    claims: Vec<(String, String)>,
+    claims: Vec<AcceptedStage>,
+}
+
+/// An accepted stage.
+#[derive(Clone, Debug, Default)]
+struct AcceptedStage {
+    /// Its name without its variant, and with it.
+    stage: String,
+    name: String,
+    /// Who accepted its outputs, when and why; and the same with the key that ran.
+    by: String,
+    whole: String,
 }
 
 impl AcceptedOutputs {
@@ -33,8 +43,13 @@ impl AcceptedOutputs {
         let mut open: Vec<NodeIndex> = Vec::new();
         for (index, node, entry) in plan.stages().filter(|(_, _, entry)| entry.is_accepted) {
             let record = entry.key.map(|key| store.record(&key)).transpose()?.flatten();
-            let claim = record.and_then(|record| record.accepted).map(|accepted| acceptance(&accepted));
-            found.claims.push((node.name.to_string(), claim.unwrap_or_default()));
+            let accepted = record.and_then(|record| record.accepted);
+            found.claims.push(AcceptedStage {
+                stage: node.name.name.clone(),
+                name: node.name.to_string(),
+                by: accepted.as_ref().map(claim).unwrap_or_default(),
+                whole: accepted.as_ref().map(acceptance).unwrap_or_default(),
+            });
             open.push(index);
         }
         while let Some(index) = open.pop() {
@@ -59,19 +74,32 @@ impl AcceptedOutputs {
         }
     }
 
-    /// The lines that explain the mark; empty without accepted outputs.
+    /// The lines that explain the mark; empty without accepted outputs. What was accepted at once is one line.
     pub(crate) fn note(&self) -> String {
-        let claims: Vec<String> = self.claims.iter().map(|(stage, claim)| format!("  {stage}: {claim}\n")).collect();
-        match claims.as_slice() {
-            [] => String::new(),
-            claims => format!("\n{MARK} rests on accepted outputs:\n{}", claims.concat()),
+        let mut groups: Vec<Vec<&AcceptedStage>> = Vec::new();
+        for claim in &self.claims {
+            let same = |group: &&mut Vec<&AcceptedStage>| group.iter().all(|other| (&other.stage, &other.by) == (&claim.stage, &claim.by));
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(claim),
+                None => groups.push(vec![claim]),
+            }
         }
+        let lines = groups.iter().map(|group| match group.as_slice() {
+            [one] => format!("  {}: {}\n", one.name, one.whole),
+            [first, ..] => format!("  {} ({} variants): accepted {}\n", first.stage, group.len(), first.by),
+            [] => String::new(),
+        });
+        let lines: String = lines.collect();
+        if lines.is_empty() {
+            return lines;
+        }
+        format!("\n{MARK} rests on accepted outputs:\n{lines}")
     }
 
     /// `[{"stage", "claim"}]`, for programs.
     pub(crate) fn json(&self) -> Value {
         let claims = self.claims.iter();
-        claims.map(|(stage, claim)| json!({"stage": stage, "claim": claim})).collect()
+        claims.map(|claim| json!({"stage": claim.name, "claim": claim.whole})).collect()
     }
 }
 
@@ -80,11 +108,24 @@ mod tests {
     use super::*;
     use crate::table::{TableCell, TableRow};
 
+    fn accepted_stage(stage: &str, variant: &str) -> AcceptedStage {
+        AcceptedStage {
+            stage: stage.to_owned(),
+            name: format!("{stage}{variant}"),
+            by: "now by ada: a comment".to_owned(),
+            whole: "accepted now by ada: a comment (key 12 ran)".to_owned(),
+        }
+    }
+
     #[test]
     fn numbers_are_marked_where_they_rest_on_accepted_outputs() {
         let accepted = AcceptedOutputs {
             nodes: [3, 4].into(),
-            claims: vec![("fit".to_owned(), "accepted by ada: a comment".to_owned())],
+            claims: vec![
+                accepted_stage("use", ""),
+                accepted_stage("fit", " (seed=1)"),
+                accepted_stage("fit", " (seed=2)"),
+            ],
         };
         let cells = vec![
             TableCell::plain("fit"),
@@ -106,7 +147,8 @@ mod tests {
         assert_eq!(table.title, "Metrics († rests on accepted outputs)");
         assert_eq!(
             accepted.note(),
-            "\n† rests on accepted outputs:\n  fit: accepted by ada: a comment\n"
+            "\n† rests on accepted outputs:\n  use: accepted now by ada: a comment (key 12 ran)\n  fit (2 variants): accepted now by ada: a \
+             comment\n"
         );
         assert_eq!(AcceptedOutputs::default().note(), "");
     }

@@ -3,6 +3,7 @@
 use lab::hash::SHORT_DIGITS;
 use lab::json_path;
 use lab::store::{Acceptance, Record};
+use lab::text::printable;
 use serde_json::Value;
 
 /// `2026-11-24 13:50:12 UTC by ada`
@@ -27,13 +28,13 @@ fn time(seconds: u64) -> String {
 
 /// `accepted 2026-11-24 13:50:12 UTC by ada: only a comment (key 1a2b3c4d5e6f ran)`
 pub fn acceptance(accepted: &Acceptance) -> String {
-    let key = accepted.ran.key().short();
-    format!(
-        "accepted {} by {}: {} (key {key} ran)",
-        time(accepted.at),
-        accepted.by,
-        accepted.why
-    )
+    format!("accepted {} (key {} ran)", claim(accepted), accepted.ran.key().short())
+}
+
+/// `2026-11-24 13:50:12 UTC by ada: only a comment`, on one line.
+pub fn claim(accepted: &Acceptance) -> String {
+    let words: Vec<&str> = accepted.why.split_whitespace().collect();
+    printable(&format!("{} by {}: {}", time(accepted.at), accepted.by, words.join(" "))).into_owned()
 }
 
 /// `runner 0.1.0, build 1a2b3c4d5e6f; commit 1a2b3c4d5e6f with changes`
