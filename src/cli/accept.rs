@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use petgraph::graph::NodeIndex;
 use serde_json::json;
 
-use super::experiment::{ExecutionArgs, ExperimentArgs};
+use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::session::StoreUse;
 use super::sources::SourceAccess;
 use super::{CliError, Exit, Session, signing_key, user};
@@ -73,7 +73,7 @@ pub fn accept(args: &AcceptArgs) -> Result<Exit, CliError> {
     for stage in &changed {
         text += &format!("{}: {}\n", stage.name, listed(&stage.changes));
     }
-    let again = format!("{} {}", args.experiment.command("accept"), args.stages.join(" "));
+    let again = again(args);
     text += &match (args.undo, changed.len()) {
         (true, 0) => "nothing to take back: no selected stage has accepted outputs\n".to_owned(),
         (true, count) => format!("took back {}; they run again\n", stages(count)),
@@ -81,6 +81,15 @@ pub fn accept(args: &AcceptArgs) -> Result<Exit, CliError> {
         (false, count) => format!("accepted {}; `{again} --undo` takes it back\n", stages(count)),
     };
     super::print(&text)
+}
+
+/// The same command for the same stages, without what it does with them.
+fn again(args: &AcceptArgs) -> String {
+    let mut words = vec![args.experiment.command("accept")];
+    words.extend(args.stages.iter().map(|stage| shell_word(stage)));
+    let variants = args.variants.iter();
+    words.extend(variants.map(|(axis, value)| format!("--variant {}", shell_word(&format!("{axis}={value}")))));
+    words.join(" ")
 }
 
 fn as_json(stage: &ChangedStage) -> serde_json::Value {
@@ -122,6 +131,7 @@ impl<'a> Acceptor<'a> {
             settings,
             mut dag,
             strict,
+            remotes,
             ..
         } = self.session;
         let (contents, _) = SourceAccess::new(&settings).look_up(&dag, &store);
@@ -133,7 +143,7 @@ impl<'a> Acceptor<'a> {
         let (mut changed, mut written): (Vec<ChangedStage>, Vec<Digest>) = (Vec::new(), Vec::new());
         let undo = |written: &[Digest]| written.iter().for_each(|key| drop(store.undo_acceptance(key)));
         loop {
-            let resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone());
+            let resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
             let plan = resolver.plan(dag, &self.targets)?;
             let open = plan.to_run().filter(|(index, _, _)| self.targets.contains(index));
             let (ready, waiting): (Vec<_>, Vec<_>) = open.partition(|(_, _, entry)| entry.state == StageState::Run);
@@ -215,7 +225,7 @@ fn refusal(name: &str, refused: &AcceptableRecord<'_>) -> String {
         ),
         AcceptableRecord::OutputsGone => format!("`{name}` cannot be accepted: what it put out before is not in the store any more"),
         AcceptableRecord::None | AcceptableRecord::Found(..) => {
-            format!("`{name}` cannot be accepted: no stage of this name has run before")
+            format!("`{name}` cannot be accepted: it has not run before in this store, so there are no outputs to keep")
         }
     }
 }

@@ -15,7 +15,7 @@ use lab::plan::{Plan, StageState};
 use lab::plan::{Selection, matches};
 use lab::source::Source;
 use lab::store::{Artifact, BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, Store, check_head};
-use lab::text::{bytes, clean_file_name};
+use lab::text::{bytes, clean_file_name, stages};
 
 /// Pack an experiment with its records and artifacts into one archive
 #[derive(Clone, Debug, clap::Args)]
@@ -84,10 +84,17 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
             file.display()
         ));
     }
-    let missing = plan.order.len() - contents.records.len();
+    let accepted = plan.stages().filter(|(_, _, entry)| entry.is_accepted).count();
+    let missing = plan.order.len() - contents.records.len() - accepted;
     let mut text = summary("packed", &contents);
     if missing > 0 {
         text += &format!("{missing} stages are not in the store, and therefore not in the bundle\n");
+    }
+    if accepted > 0 {
+        text += &format!(
+            "{} with accepted outputs stay here, and run again on the other machine\n",
+            stages(accepted)
+        );
     }
     text += &format!("{}\n", out.display());
     if is_stdout(&out) {

@@ -104,7 +104,7 @@ fn params_and_seeds_cannot_be_accepted() {
     );
     let other = "\n[stages.other]\nkind = 'command'\nrun = ['true']\noutputs = { out = 'file' }\n";
     lab.write("x.toml", &(EXPERIMENT.to_owned() + other));
-    assert!(refused("accept x.toml other --why same").contains("no stage of this name has run before"));
+    assert!(refused("accept x.toml other --why same").contains("it has not run before in this store"));
     assert!(refused("accept x.toml other").contains("--why"));
 }
 
@@ -140,4 +140,56 @@ fn what_was_accepted_stays_in_this_store() {
     std::fs::copy(own, theirs).unwrap();
     let plan = lab.stdout("plan x.toml --store third", 0);
     assert_eq!(plan.matches("in a remote").count(), 0, "{plan}");
+}
+
+#[test]
+fn accepted_outputs_are_not_damaged() {
+    let lab = lab();
+    lab.write("fit.sh", "# a comment\ndate +%N > $RUNNER_OUTPUT_MODEL\n");
+    let mut command = lab.command("accept x.toml fit --why");
+    let accepted = command.arg("a \u{1b}[31mcomment\nof two lines").output().unwrap();
+    assert!(accepted.status.success());
+    let verified = lab.stdout("cache verify", 0);
+    assert!(verified.contains("all are intact"), "{verified}");
+    lab.stdout("cache repair", 0);
+    assert_eq!(count(&lab.summary("run x.toml", 0), "cached"), 2);
+    // Nothing of the reason but its words is printed, on one line.
+    let shown = lab.stdout("show x.toml fit", 0);
+    assert!(shown.contains("comment of two lines (key ") && !shown.contains('\u{1b}'), "{shown}");
+    assert!(
+        !shown.contains("accepted  accepted") && !shown.contains("accepted    accepted"),
+        "{shown}"
+    );
+    // What it does is said, and not that the stages are missing.
+    let bundled = lab.stdout("bundle x.toml --out x.tar", 0);
+    assert!(
+        bundled.contains("1 stage with accepted outputs stay here") && !bundled.contains("not in the store"),
+        "{bundled}"
+    );
+    let rerun = lab.output("cache verify --rerun 9 --experiment x.toml");
+    let said = String::from_utf8(rerun.stderr).unwrap();
+    assert!(said.contains("passed over 1 stage with accepted outputs"), "{said}");
+}
+
+#[test]
+fn taking_back_is_offered_for_what_was_accepted() {
+    let lab = Lab::new(
+        "
+[matrix]
+rate = [0.1, 0.2]
+
+[stages.fit]
+kind    = 'command'
+run     = ['sh', 'fit.sh', '{rate}']
+outputs = { model = 'file' }
+",
+    );
+    lab.write("fit.sh", "echo $1 > $RUNNER_OUTPUT_MODEL\n");
+    lab.stdout("run x.toml", 0);
+    lab.write("fit.sh", "# a comment\necho $1 > $RUNNER_OUTPUT_MODEL\n");
+    let said = lab.stdout("accept x.toml fit --variant rate=0.1 --why comment", 0);
+    assert!(
+        said.contains("accepted 1 stage; `runner accept x.toml fit --variant 'rate=0.1' --undo` takes it back"),
+        "{said}"
+    );
 }

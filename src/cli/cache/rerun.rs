@@ -83,6 +83,12 @@ pub(super) fn rerun(
         let message = format!("passed over {programs} of programs: records do not say where the code is, `--experiment FILE` does");
         warn(message);
     }
+    if chosen.accepted > 0 {
+        let accepted = lab::text::stages(chosen.accepted);
+        warn(format!(
+            "passed over {accepted} with accepted outputs: they did not run as they are now"
+        ));
+    }
     if chosen.records.is_empty() {
         return Err(CliError::NothingSelected(
             "no stage can be run again: it must have its inputs and outputs in the store, be of a kind in this version, and read nothing from \

@@ -98,6 +98,8 @@ pub(super) struct Chosen {
     pub(super) records: Vec<(Digest, Record)>,
     /// Of those that were looked at, the programs whose code is not in their records.
     pub(super) without_code: usize,
+    /// Of those, the ones whose outputs were accepted: they did not run under their keys.
+    pub(super) accepted: usize,
 }
 
 /// At most `count` records to run again, in random order. Reads no more records than it needs.
@@ -116,11 +118,15 @@ pub(super) fn choose(store: &Store, named: &[StoreEntry], stages: Option<&Experi
     let mut chosen = Chosen {
         records: Vec::new(),
         without_code: 0,
+        accepted: 0,
     };
     for key in keys {
         let Ok(Some(record)) = store.record(&key) else { continue };
-        // What was accepted did not run under this key.
-        if record.accepted.is_some() || !is_here(store, &record) {
+        if record.accepted.is_some() {
+            chosen.accepted += 1;
+            continue;
+        }
+        if !is_here(store, &record) {
             continue;
         }
         let can_run = match stages.and_then(|stages| stages.site(&key)) {
