@@ -6,7 +6,7 @@ mod take_out;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use petgraph::graph::NodeIndex;
 use serde_json::json;
@@ -247,9 +247,10 @@ fn print_path(store: &Store, found: &[Found<'_>], as_json: bool) -> Result<Exit,
 
 /// Writes all artifacts, unless one has the place of something else. Returns what was done with each.
 fn write_all<'a>(store: &Store, folder: &Path, all: &'a [Taken<'a>], force: bool) -> Result<Vec<(&'a Taken<'a>, TakenState)>, CliError> {
-    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let nearest = whole.ancestors().find_map(|folder| folder.canonicalize().ok());
-    if nearest.is_some_and(|folder| folder.starts_with(store.folder())) {
+    if folder.as_os_str().is_empty() {
+        return Err(CliError::Usage("`--to` is empty: name a folder".to_owned()));
+    }
+    if real(folder).starts_with(store.folder()) {
         let (folder, store) = (folder.display(), store.folder().display());
         return Err(CliError::Usage(format!("{folder} is in the store ({store}): take another DIR")));
     }
@@ -272,6 +273,21 @@ fn write_all<'a>(store: &Store, folder: &Path, all: &'a [Taken<'a>], force: bool
         take_out::write(store, folder, taken)?;
     }
     Ok(states)
+}
+
+/// Where a folder is, or will be: without links, and without `..` after folders that are not there yet.
+fn real(folder: &Path) -> PathBuf {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let mut at = PathBuf::new();
+    for part in whole.components() {
+        if part == Component::ParentDir {
+            at.pop();
+        } else {
+            at.push(part);
+        }
+        at = at.canonicalize().unwrap_or(at);
+    }
+    at
 }
 
 /// Warns where what was written is a part of a source, so that the stages that read it run again.

@@ -136,6 +136,9 @@ fn nothing_outside_of_the_folder_is_touched() {
     assert!(error.contains("out/width=1,seed=1: it is no folder"), "{error}");
     assert_eq!(files(&lab.path().join("away")), [""; 0]);
     lab.stdout("get x.toml fit --to cache/out", 2);
+    lab.stdout("get x.toml fit --to nowhere/../cache/out", 2);
+    lab.stdout("get x.toml fit --to=", 2);
+    lab.stdout("cache verify", 0);
 }
 
 #[test]
@@ -148,4 +151,13 @@ fn stages_that_have_not_run_are_named() {
     lab.stdout("get x.toml fit", 4);
     lab.stdout("get x.toml", 2);
     lab.stdout("get x.toml fit.nothing --to out", 4);
+}
+
+#[test]
+fn what_was_imported_keeps_its_ending() {
+    let lab = Lab::new("[sources.raw]\npath = 'raw.csv'\n\n[stages.raw]\nkind = 'import'\ntype = 'file'\nsource = 'raw'\n");
+    lab.write("raw.csv", "a,b\n");
+    lab.stdout("run x.toml", 0);
+    lab.stdout("get x.toml --to out", 0);
+    assert_eq!(files(&lab.path().join("out")), ["file.csv"]);
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use kinds::artifact::figure::{self, FigureFormat};
 use lab::plan::Node;
+use lab::source::Source;
 use lab::stage::PortType;
 use lab::store::Artifact;
 
@@ -25,6 +26,10 @@ pub(super) fn ending(node: &Node, port: &str, artifact: &Artifact, object: &Path
         return ending;
     }
     let output = node.outputs.iter().find(|output| output.name == port);
+    let source = node.stage.source().filter(|_| node.kind.command_line.is_none());
+    if let Some(ending) = source.and_then(|source| of_source(source, output?.port)) {
+        return ending;
+    }
     let of_type = match output.map(|output| output.port) {
         Some(PortType::Dataset | PortType::Answers) => "jsonl",
         Some(PortType::Figure) => of_figure(object),
@@ -32,6 +37,17 @@ pub(super) fn ending(node: &Node, port: &str, artifact: &Artifact, object: &Path
         Some(PortType::Model | PortType::Metrics | PortType::File) | None => "",
     };
     if of_type.is_empty() { String::new() } else { format!(".{of_type}") }
+}
+
+/// That of a file that was imported as it is.
+fn of_source(source: &Source, port: PortType) -> Option<String> {
+    if port != PortType::File {
+        return None;
+    }
+    match source.files.as_slice() {
+        [file] => of_path(file),
+        _ => of_path(source.path.as_ref()?.to_str()?),
+    }
 }
 
 /// `.svg` of `out/roc.svg`, `.tar.gz` of `a.tar.gz`; `None` where there is none, or a pattern leaves it open.
