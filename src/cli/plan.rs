@@ -162,7 +162,12 @@ fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     let first = links
         .find(|link| is_open(link.from))
         .and_then(|link| plan.dag.graph.node_weight(link.from));
-    first.map_or_else(String::new, |first| format!("depends on the output of `{}`", first.name.name))
+    if let Some(first) = first {
+        return format!("depends on the output of `{}`", first.name.name);
+    }
+    // Its inputs are known, so what is not is the content of its source.
+    let source = node.stage.source().filter(|_| entry.state == StageState::Unknown);
+    source.map_or_else(String::new, |source| format!("the source `{}` is downloaded first", source.name))
 }
 
 /// `14 stages: 9 hit, 2 run, 3 unknown; about 3m20s of work`.

@@ -43,4 +43,13 @@ fn the_other_beginnings_can_be_planned() {
         plan.contains("rank=16 seed=2") && plan.contains("11 stages: 0 hit, 2 run, 9 unknown"),
         "{plan}"
     );
+    assert!(plan.contains("the source `model` is downloaded first"), "{plan}");
+}
+
+#[test]
+fn a_file_is_no_folder_to_begin_in() {
+    let lab = Lab::new("");
+    let refused = lab.output("init x.toml");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(2) && said.contains("x.toml is no folder"), "{said}");
 }

@@ -74,6 +74,12 @@ impl Template {
 /// # Errors
 /// When one of the files is there already, or cannot be written.
 pub fn init(args: &InitArgs) -> Result<Exit, CliError> {
+    if !args.folder.is_dir() && args.folder.symlink_metadata().is_ok() {
+        let folder = args.folder.display();
+        return Err(CliError::Usage(format!(
+            "{folder} is no folder; name another one: `runner init DIR`"
+        )));
+    }
     let is_there = |name: &str| args.folder.join(name).symlink_metadata().is_ok();
     let mut files = args.template.files().to_vec();
     files.retain(|(name, _)| *name != ".gitignore" || !is_there(name));
