@@ -490,7 +490,7 @@ fn what_is_neither_file_nor_folder_is_no_source() {
 
         error: source `nuts`: folder/pipe is a pipe, neither a file nor a folder
 
-        error: source `nuts`: ./folder is a folder, not a file
+        error: source `nuts`: ./folder is a folder, not a file; `NAME/**` takes the files in it
 
           × the path of source `nuts` is empty
            ╭─[x.toml:2:8]

@@ -269,12 +269,16 @@ impl<'a> Filled<'a> {
     }
 }
 
-/// What to do where a name in braces is like no other: they may be a prompt's, or a shell's.
+/// What to do where braces have a name that is like no other, or none at all: they may be a prompt's, or a shell's.
 fn doubled_braces(error: &TemplateError) -> Option<String> {
     match &error.problem {
         template::TemplateProblem::Unknown { nearest: None, name, .. } => Some(format!(
             "braces that are the text's own are doubled: `{{{{{name}}}}}`; in the texts of `[prompts]` they are not"
         )),
+        // JSON, awk, a variable of a shell.
+        template::TemplateProblem::Syntax(text) if text.contains(['"', '\'', '$', ';', ':', ' ']) => {
+            Some("braces that are the text's own are doubled: `{{` and `}}`".to_owned())
+        }
         _ => None,
     }
 }

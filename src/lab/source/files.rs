@@ -20,7 +20,7 @@ pub enum UnfitFile {
     /// A pipe, a device: reading one may never end, and gives something else each time.
     #[error("{} is {what}, neither a file nor a folder", path.display())]
     Special { path: PathBuf, what: &'static str },
-    #[error("{} is a folder, not a file", .0.display())]
+    #[error("{} is a folder, not a file; `NAME/**` takes the files in it", .0.display())]
     Folder(PathBuf),
     #[error("the name of {} is not UTF-8; rename it", .0.display())]
     NotUtf8(PathBuf),

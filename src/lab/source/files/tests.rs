@@ -81,7 +81,10 @@ fn links_are_followed_and_what_is_no_file_is_refused() {
         names(&[], Path::new("/dev/zero")),
         "/dev/zero is a device, neither a file nor a folder"
     );
-    assert_eq!(names(&["dev"], Path::new("/")), "/dev is a folder, not a file");
+    assert_eq!(
+        names(&["dev"], Path::new("/")),
+        "/dev is a folder, not a file; `NAME/**` takes the files in it"
+    );
 }
 
 #[test]
