@@ -719,6 +719,29 @@ fn products_have_limits_that_are_said_before_memory_is_taken() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
+/// What is wrong with a range is said once, and nothing else of its axis.
+#[test]
+fn a_range_that_is_wrong_is_one_error() {
+    let stage = "[stages.a]\nkind = 'command'\nrun = ['echo', '{lr}']\noutputs.a = { type = 'text', path = 'a.txt' }\n";
+    for (matrix, expected) in [
+        ("lr = { log = [0, 1], n = 3 }", "an end of `log` must be above 0, and 0 is not"),
+        (
+            "lr = { linear = [0, 1] }",
+            "axis `lr` does not say how many values it has: `n` is missing",
+        ),
+        ("lr = '5..=1'", "the range `5..=1` is empty"),
+        ("lr = 3", "axis `lr` must be a list of values or a range, not 3"),
+        (
+            "lr = [1]\nsample = 5",
+            "`sample` must be a table such as `{ n = 20, seed = 0 }`, not 5",
+        ),
+    ] {
+        let lab = Lab::new(&format!("[matrix]\n{matrix}\n{stage}"));
+        let said = String::from_utf8(lab.output("plan x.toml").stderr).unwrap();
+        assert!(said.contains(expected) && said.contains("1 error in"), "{matrix}: {said}");
+    }
+}
+
 #[test]
 fn a_tilde_is_the_home_folder_in_every_path() {
     let lab = Lab::new("extends = '~/base.toml'\n[settings]\nstore = '~/store'\n[stages.a]\nkind = 'import'\nsource = 's'\n");

@@ -28,7 +28,8 @@ pub(super) fn is_axis(name: &str, value: &ConfigValue) -> bool {
     !NO_AXES.contains(&name) && (name != SAMPLE || value.as_table().is_none())
 }
 
-/// Writes out the axes of a layer and of its profiles. What is wrong is reported and left as it is.
+/// Writes out the axes of a layer and of its profiles. An axis that is wrong is reported and gets a stand-in, so that its stages can be
+/// checked and nothing else is said of it.
 pub(super) fn write_out(layer: &mut ConfigTable, problems: &mut Diagnostics) {
     let profiles = layer.get_mut("profile").and_then(ConfigValue::as_table_mut);
     let profiles = profiles.into_iter().flat_map(|profiles| profiles.values_mut());
@@ -42,7 +43,10 @@ pub(super) fn write_out(layer: &mut ConfigTable, problems: &mut Diagnostics) {
         match values(name, value) {
             Ok(Some(values)) => value.data = ValueData::List(values),
             Ok(None) => {}
-            Err(problem) => problems.push(problem),
+            Err(problem) => {
+                problems.push(problem);
+                value.data = ValueData::List(vec![ConfigValue::new(ValueData::Integer(1), value.origin.clone())]);
+            }
         }
     }
 }

@@ -123,10 +123,15 @@ impl<'a> MatrixReader<'a> {
                     axes.push((name, values));
                 }
                 None => {
-                    self.problem(
-                        value,
-                        format!("axis `{name}` must be a list of values or a range, not {}", value.describe()),
-                    );
+                    let message = if name == SAMPLE {
+                        format!(
+                            "`sample` must be a table such as `{{ n = 20, seed = 0 }}`, not {}",
+                            value.describe()
+                        )
+                    } else {
+                        format!("axis `{name}` must be a list of values or a range, not {}", value.describe())
+                    };
+                    self.problem(value, message);
                     // So that the stages can be checked all the same.
                     axes.push((name, std::slice::from_ref(value)));
                 }
