@@ -31,6 +31,9 @@ pub(super) struct Tick {
 /// The maximum number of decades on a logarithmic axis, for losses that are nearly 0.
 const MAX_DECADES: f64 = 12.0;
 
+/// Up to this ratio of its ends a logarithmic axis has ticks between the decades.
+const CLOSE: f64 = 100.0;
+
 impl Axis {
     /// From `low` to `high`, for any data.
     pub(super) fn fixed(title: &str, low: f64, high: f64) -> Self {
@@ -95,18 +98,18 @@ impl Axis {
         Self::fixed(title, 0.0, (most / step - 1e-9).ceil() * step)
     }
 
-    /// Whole decades around the positive ones of `values`, down from the greatest for at most [`MAX_DECADES`].
+    /// Round numbers (1, 2 or 5 times a power of ten) around the positive ones of `values` where these span at most [`CLOSE`], so that
+    /// lines fill the panel; else whole decades, down from the greatest for at most [`MAX_DECADES`].
     pub(super) fn log(title: &str, values: impl Iterator<Item = f64>) -> Self {
-        let decades = values.filter(|value| value.is_finite() && *value > 0.0).map(f64::log10);
-        let (low, high) = decades.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), decade| {
-            (low.min(decade.floor()), high.max(decade.ceil()))
-        });
-        let (low, high) = if low.is_finite() { (low, high.max(low + 1.0)) } else { (0.0, 1.0) };
-        let high = high.min(f64::MAX.log10().floor());
-        let low = low.max(high - MAX_DECADES);
+        let (least, greatest) = ends(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
+        let round: Vec<f64> = round_numbers(least, greatest).into_iter().map(|(number, _)| number).collect();
+        let (low, high) = match round.as_slice() {
+            [low, .., high] if is_close(least, greatest) && *low > 0.0 && high.is_finite() => (*low, *high),
+            _ => decades(least, greatest),
+        };
         Self {
             scale: Scale::Log,
-            ..Self::fixed(title, 10f64.powf(low), 10f64.powf(high))
+            ..Self::fixed(title, low, high)
         }
     }
 
@@ -140,6 +143,10 @@ impl Axis {
         match self.scale {
             Scale::Linear => ticks_every(tick_step(self.high - self.low), self.low, self.high),
             Scale::Whole => ticks_every(tick_step((self.high - self.low - 1.0) / 2.0).max(1.0), self.low, self.high),
+            Scale::Log if is_close(self.low, self.high) => {
+                let tick = |(at, label)| Tick { at, label };
+                round_numbers(self.low, self.high).into_iter().map(tick).collect()
+            }
             Scale::Log => {
                 let decades = (self.high / self.low).log10().round() as i32;
                 let stride = (decades + 3) / 4;
@@ -163,6 +170,37 @@ pub(super) fn ends(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         Some((low, high)) => Some((value.min(low), value.max(high))),
     });
     ends.filter(|(low, high)| (high - low).is_finite())
+}
+
+/// The ends of whole decades around two positive numbers.
+fn decades(least: f64, greatest: f64) -> (f64, f64) {
+    let low = least.log10().floor();
+    let high = greatest.log10().ceil().max(low + 1.0).min(f64::MAX.log10().floor());
+    (10f64.powf(low.max(high - MAX_DECADES)), 10f64.powf(high))
+}
+
+fn is_close(low: f64, high: f64) -> bool {
+    high / low <= CLOSE * (1.0 + 1e-9)
+}
+
+/// 1, 2 and 5 times powers of ten with their labels: from the last one that is not above `least` to the first that is not below
+/// `greatest`, but for the last bits.
+fn round_numbers(least: f64, greatest: f64) -> Vec<(f64, String)> {
+    let (first, last) = (least.log10().floor() as i32, greatest.log10().ceil() as i32);
+    let all = (first..=last).flat_map(|decade| ["1", "2", "5"].map(|digit| (digit, decade)));
+    let number = |(digit, decade): (&str, i32)| {
+        let number: f64 = format!("{digit}e{decade}").parse().ok()?;
+        let label = match decade {
+            -3..=5 => decimal(number, (-decade).max(0) as usize),
+            _ => format!("{digit}e{decade}"),
+        };
+        Some((number, label))
+    };
+    let mut numbers: Vec<(f64, String)> = all.filter_map(number).collect();
+    let end = numbers.iter().position(|(number, _)| *number >= greatest * (1.0 - 1e-9));
+    numbers.truncate(end.map_or(numbers.len(), |end| end + 1));
+    let start = numbers.iter().rposition(|(number, _)| *number <= least * (1.0 + 1e-9));
+    numbers.split_off(start.unwrap_or(0))
 }
 
 /// The step between ticks: 1, 2 or 5 times a power of ten, with four to eight steps in `span`.
@@ -248,6 +286,25 @@ mod tests {
         );
         assert_eq!(labels(&Axis::log("", [0.000_004, 0.2].into_iter())), ["1e-6", "1e-4", "0.01", "1"]);
         assert_eq!(labels(&Axis::log("", [f64::MIN_POSITIVE, f64::MAX].into_iter())).len(), 5);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_of_close_values_ends_near_them() {
+        for (values, expected) in [
+            ([0.11, 1.6], ["0.1", "0.2", "0.5", "1", "2"].as_slice()),
+            ([1.1, 2.3], &["1", "2", "5"]),
+            ([0.2, 5.0], &["0.2", "0.5", "1", "2", "5"]),
+            ([0.01, 1.0], &["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]),
+            ([2e-6, 3e-6], &["2e-6", "5e-6"]),
+            ([1500.0, 12_000.0], &["1,000", "2,000", "5,000", "10,000", "20,000"]),
+            // One number alone: its decade.
+            ([0.2, 0.2], &["0.1", "0.2", "0.5", "1"]),
+            ([1.0, 1.0], &["1", "2", "5", "10"]),
+        ] {
+            let axis = Axis::log("", values.into_iter());
+            assert_eq!(labels(&axis), expected, "{values:?}");
+            assert!(axis.low <= values[0] && values[1] <= axis.high, "{axis:?}");
+        }
     }
 
     #[test]

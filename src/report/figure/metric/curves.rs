@@ -17,7 +17,7 @@ use crate::scores::{Score, Scores, distinct};
 const PANEL_POINTS: usize = 1200;
 const LINE_POINTS: usize = 80;
 
-/// Curves of at most this number of points have marks.
+/// Curves of at most this number of points have marks, if there are not more of them than colours.
 const MARKED_POINTS: usize = 20;
 
 /// The share of the steps that the seeds must have in common to be drawn as a mean.
@@ -128,8 +128,10 @@ fn panel(name: &str, groups: &[RunGroup<'_>], seen: &mut Seen) -> Panel {
         let room = (PANEL_POINTS / groups.len().max(1)).max(LINE_POINTS);
         series.extend(lines(group, &runs, room, is_crowded, seen));
     }
-    let is_long = series.iter().any(|series| series.points.len() > MARKED_POINTS);
-    for line in series.iter_mut().filter(|line| is_long && line.form == SeriesForm::Marked) {
+    let is_plain = is_crowded || series.iter().any(|series| series.points.len() > MARKED_POINTS);
+    // A single point is seen by its mark alone.
+    let is_line = |line: &&mut Series| line.form == SeriesForm::Marked && line.points.len() > 1;
+    for line in series.iter_mut().filter(|line| is_plain && is_line(line)) {
         line.form = SeriesForm::Line;
     }
     let unit = if unit.is_empty() { "step" } else { unit.as_str() };
@@ -391,6 +393,7 @@ mod tests {
         let figure = figure(runs);
         let panel = &figure.panels()[0];
         assert_eq!(panel.series.len(), 9);
+        assert!(panel.series.iter().all(|series| series.form == SeriesForm::Line), "{panel:?}");
         assert_eq!(panel.series[1].name, "lr=0.001, width=16");
         let entries = super::super::super::legend::entries(&figure);
         let entries: Vec<&str> = entries.iter().map(|entry| entry.name).collect();

@@ -129,6 +129,9 @@ fn draw(values: &MetricValues<'_>) -> Option<(Drawings, String)> {
         Arrangement::Bars => (Drawings::Bars(bars::charts(values)), bars::CAPTION),
     };
     let mut caption = what.to_owned();
+    if matches!(&drawings, Drawings::HeatMaps(maps) if maps.iter().any(|map| map.scale.is_log)) {
+        caption += " The scale of colours is logarithmic.";
+    }
     if let Some(note) = bars::left_out(&drawings, values) {
         caption += &note;
     }
