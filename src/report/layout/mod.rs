@@ -124,6 +124,12 @@ impl Dimension {
         }
     }
 
+    /// The names of all dimensions of an experiment with these axes, as [`Dimension::named`] reads them.
+    pub(super) fn names(axes: &[String]) -> Vec<String> {
+        let axes = axes.iter().cloned().map(Self::Axis);
+        axes.chain([Self::Stage, Self::Data]).map(|dimension| dimension.name()).collect()
+    }
+
     /// The name that [`Dimension::named`] reads.
     pub fn name(&self) -> String {
         match self {
@@ -163,6 +169,7 @@ mod tests {
             assert_eq!(Dimension::named(name, &axes), found, "{name}");
             assert!(found.is_none_or(|found| found.name() == name));
         }
+        assert_eq!(Dimension::names(&axes), ["width", "axis.data", "stage", "data"]);
     }
 
     #[test]

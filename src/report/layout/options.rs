@@ -68,7 +68,8 @@ fn dimensions(option: &str, names: &[String], axes: &[String]) -> Result<Vec<Dim
     let mut found = Vec::new();
     for name in names.iter().filter(|name| !name.is_empty()) {
         let Some(dimension) = Dimension::named(name, axes) else {
-            let names = || axes.iter().map(String::as_str).chain(["stage", "data"]);
+            let all = Dimension::names(axes);
+            let names = || all.iter().map(String::as_str);
             let meant = nearest(name, names()).map_or_else(String::new, |name| format!(": did you mean `{name}`?"));
             return Err(LayoutError(format!("{option}: no axis `{name}` ({}){meant}", known(names()))));
         };

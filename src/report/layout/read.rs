@@ -170,7 +170,7 @@ impl LayoutReader {
                 Some(dimension) if found.contains(&dimension) => self.problem(item, format!("`{field}` has `{name}` twice")),
                 Some(dimension) => found.push(dimension),
                 None => {
-                    let names: Vec<String> = self.axes.iter().cloned().chain(["stage", "data"].map(str::to_owned)).collect();
+                    let names = Dimension::names(&self.axes);
                     self.unknown(item, &format!("no axis `{name}` in the matrix"), &names);
                 }
             }
@@ -193,6 +193,11 @@ impl LayoutReader {
         }
         for (axis, wanted) in &baseline.variant {
             if !self.coordinates.contains(&(axis.clone(), wanted.clone())) {
+                if !self.axes.contains(axis) {
+                    let names = self.axes.clone();
+                    self.unknown(value, &format!("no axis `{axis}` in the matrix"), &names);
+                    continue;
+                }
                 let values = self.coordinates.iter().filter(|(known, _)| known == axis);
                 let values: Vec<String> = values.map(|(_, value)| value.clone()).collect();
                 self.unknown(value, &format!("no variant has {axis} = {wanted}"), &values);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::layout::{Better, MetricChoice, ReportLayout};
-use crate::scores::Score;
+use crate::scores::{Score, distinct};
 
 /// The metrics of a report that chooses none.
 const MAX_DEFAULT: usize = 8;
@@ -186,7 +186,7 @@ impl<'a> KnownMetrics<'a> {
 
     /// `known: loss, accuracy, …`
     pub fn names(&self) -> String {
-        lab::config::known(self.0.iter().map(|metric| metric.name.as_str()))
+        lab::config::known(distinct(self.0.iter().map(|metric| metric.name.as_str())))
     }
 }
 

@@ -80,8 +80,9 @@ impl<'a> MetricGrid<'a> {
         grid.averaged = grid.averaged_axes(all);
         grid.keep_best(layout.best.as_ref(), &known, layout);
         if let Some(order) = &layout.order {
-            grid.sort(order, &known, layout);
+            grid.sort(all, order, &known, layout);
         }
+        grid.warn_of_namesakes(all, layout);
         grid
     }
 
@@ -169,10 +170,24 @@ impl<'a> MetricGrid<'a> {
         }
     }
 
+    /// An axis that is called `stage` or `data` is written otherwise: the plain name, of which there is one value alone, is a slip.
+    fn warn_of_namesakes(&mut self, all: &'a Scores, layout: &ReportLayout) {
+        let asked = layout.rows.iter().flatten().chain(&layout.columns);
+        let slips = asked.filter_map(|dimension| {
+            let name = dimension.name();
+            let values: BTreeSet<&str> = all.scores.iter().map(|score| coordinate(dimension, score)).collect();
+            let is_slip = !matches!(dimension, Dimension::Axis(_)) && values.len() <= 1 && all.axes().contains(&name.as_str());
+            is_slip.then(|| format!("`{name}` is not the axis of this name: write `axis.{name}`"))
+        });
+        self.chosen.warnings.extend(slips);
+    }
+
     /// Sorts the rows by a dimension or by a metric; rows without it come last.
-    fn sort(&mut self, order: &RowOrder, known: &KnownMetrics<'a>, layout: &ReportLayout) {
+    fn sort(&mut self, all: &'a Scores, order: &RowOrder, known: &KnownMetrics<'a>, layout: &ReportLayout) {
         let turned = |ordering: std::cmp::Ordering| if order.is_descending { ordering.reverse() } else { ordering };
-        if let Some(at) = self.rows_by.iter().position(|dimension| dimension.name() == order.by) {
+        let axes: Vec<String> = all.axes().into_iter().map(str::to_owned).collect();
+        let dimension = Dimension::named(&order.by, &axes);
+        if let Some(at) = self.rows_by.iter().position(|row| Some(row) == dimension.as_ref()) {
             self.rows.sort_by(|a, b| turned(compare_values(a.key[at], b.key[at])));
         } else if let Some(column) = known.find(&order.by, layout) {
             let mut rows: Vec<(Option<f64>, GridRow<'a>)> = Vec::new();
@@ -183,7 +198,12 @@ impl<'a> MetricGrid<'a> {
             });
             self.rows = rows.into_iter().map(|(_, row)| row).collect();
         } else {
-            self.warn_of_metric(Some(&order.by), known);
+            if dimension.is_some() && !self.is_pending {
+                let message = format!("rows cannot be sorted by `{}`, which does not separate them", order.by);
+                self.chosen.warnings.push(message);
+            } else {
+                self.warn_of_metric(Some(&order.by), known);
+            }
             return;
         }
         self.is_ordered = true;

@@ -299,6 +299,41 @@ fn the_best_rows_come_first() {
     assert_eq!(sorted("lr"), ["16 0.01", "1 0.01", "16 0.1", "1 0.1"]);
     assert_eq!(sorted("-test.f1"), ["16 0.01", "1 0.01", "16 0.1", "1 0.1"]);
     assert_eq!(sorted("-width"), ["16 0.1", "16 0.01", "1 0.1", "1 0.01"]);
+    assert_eq!(sorted("axis.lr"), sorted("lr"));
+}
+
+#[test]
+fn an_axis_is_not_taken_for_what_has_its_name() {
+    let warnings = |scores: &Scores, layout: ReportLayout| grid(scores, &layout).warnings().to_vec();
+    let scores = sweep();
+    let by_column = ReportLayout {
+        columns: vec![Dimension::Axis("lr".to_owned())],
+        order: Some(RowOrder::named("lr")),
+        ..ReportLayout::default()
+    };
+    assert_eq!(
+        warnings(&scores, by_column),
+        ["rows cannot be sorted by `lr`, which does not separate them"]
+    );
+    let by_data = ReportLayout {
+        rows: Some(vec![Dimension::Data]),
+        ..ReportLayout::default()
+    };
+    assert_eq!(warnings(&scores, by_data.clone()), [""; 0]);
+    let mut with_axis = sweep();
+    for score in &mut with_axis.scores {
+        let width = score.place.variant["width"].clone();
+        score.place.variant.insert("data".to_owned(), width);
+    }
+    assert_eq!(
+        warnings(&with_axis, by_data),
+        ["`data` is not the axis of this name: write `axis.data`"]
+    );
+    let of_axis = ReportLayout {
+        rows: Some(vec![Dimension::Axis("data".to_owned())]),
+        ..ReportLayout::default()
+    };
+    assert_eq!(warnings(&with_axis, of_axis), [""; 0]);
 }
 
 #[test]
