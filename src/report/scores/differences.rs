@@ -30,10 +30,11 @@ pub struct InvalidBaseline(String);
 
 /// No evaluation is the baseline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no evaluation {name} to compare with (known: {known})")]
+#[error("no evaluation {name} to compare with ({known})")]
 pub struct NoBaseline {
     /// As in titles: `` `score[0]` (start=cold) ``
     name: String,
+    /// `known: a, b`
     known: String,
 }
 
@@ -187,11 +188,28 @@ impl Scores {
         if self.has_baseline(baseline) {
             return Ok(());
         }
-        let known = super::distinct(self.scores.iter().map(|score| format!("`{}`", score.place.stage)));
+        let known = self.instead_of(baseline);
         Err(NoBaseline {
             name: baseline.name(),
-            known: known.join(", "),
+            known: lab::config::known(known.iter().map(String::as_str)),
         })
+    }
+
+    /// What a baseline that is not there could be: a stage; if its stage is there, a value of the axis, or an axis.
+    fn instead_of(&self, baseline: &Baseline) -> Vec<String> {
+        let stages = || super::distinct(self.scores.iter().map(|score| format!("`{}`", score.place.stage)));
+        let mut own = self.scores.iter().filter(|score| baseline.is_stage(&score.place.stage)).peekable();
+        if own.peek().is_none() {
+            return stages();
+        }
+        let own: Vec<&Score> = own.collect();
+        let has = |axis: &String, value: &String| own.iter().any(|score| score.place.variant.get(axis) == Some(value));
+        let Some((axis, _)) = baseline.variant.iter().find(|(axis, value)| !has(axis, value)) else {
+            return stages();
+        };
+        let values: Vec<String> = self.values(axis).into_iter().map(|value| format!("{axis}={value}")).collect();
+        let axes = || self.axes().into_iter().map(|axis| format!("axis `{axis}`")).collect();
+        if values.is_empty() { axes() } else { values }
     }
 }
 
@@ -362,7 +380,15 @@ mod tests {
             error.to_string(),
             "no evaluation `scores[0]` to compare with (known: `score[0]`, `score[1]`)"
         );
-        assert!(example().differences_table(&parse("score[0] (start=hot)").unwrap()).is_err());
+        let error = |text: &str| example().differences_table(&parse(text).unwrap()).unwrap_err().to_string();
+        assert_eq!(
+            error("score[0] (start=hot)"),
+            "no evaluation `score[0]` (start=hot) to compare with (known: start=cold, start=warm)"
+        );
+        assert_eq!(
+            error("(starts=hot)"),
+            "no evaluation (starts=hot) to compare with (known: axis `seed`, axis `start`)"
+        );
     }
 
     #[test]
