@@ -62,7 +62,20 @@ fn groups(data: &PageData) -> Vec<GalleryGroup<'_>> {
             }),
         }
     }
+    groups.sort_by_key(GalleryGroup::rank);
     groups
+}
+
+impl GalleryGroup<'_> {
+    /// Pictures stand before texts, and what is only a link comes last: the first ones are unfolded.
+    fn rank(&self) -> u8 {
+        let ranks = self.pictures.iter().map(|(picture, _)| match picture.content {
+            PictureContent::Png { .. } | PictureContent::Svg { .. } => 0,
+            PictureContent::Text { .. } => 1,
+            _ => 2,
+        });
+        ranks.min().unwrap_or(2)
+    }
 }
 
 /// One picture or text under its title, which opens the stage.
@@ -225,6 +238,27 @@ mod tests {
         ] {
             assert!(html.contains(part), "{part}\n{html}");
         }
+    }
+
+    #[test]
+    fn pictures_stand_before_texts_and_links() {
+        let pdf = PictureContent::Pdf(b"%PDF-".to_vec());
+        let html = gallery(
+            &data(vec![
+                (3, "a", pdf),
+                (3, "b", text(true)),
+                (3, "c", svg("<svg/>")),
+                (3, "d", text(false)),
+            ]),
+            false,
+        );
+        let opened: Vec<&str> = html
+            .split("<details open>\n<summary>")
+            .skip(1)
+            .filter_map(|rest| rest.split(' ').next())
+            .collect();
+        assert_eq!(opened, ["fit.c", "fit.b", "fit.d"]);
+        assert!(html.contains("<details>\n<summary>fit.a (1)"), "{html}");
     }
 
     #[test]
