@@ -309,7 +309,7 @@ impl CommandStage {
         place.fill(self, context)?;
         let filled = placeholders::fill(self, context, &place)?;
         let filled = FilledProgram {
-            env: environment::of_program(self, filled.env, &context.caller, &place),
+            env: environment::of_program(self, filled.env, context, &place),
             ..filled
         };
         let found = environment::check(self, &filled, &place, context)?;
@@ -317,7 +317,11 @@ impl CommandStage {
         let sandbox = self.sandbox(&filled, &place, context, found.readable);
         (context.held_by)(sandbox.held_by());
         if sandbox.held_by() == "none" {
-            log("this system has no Landlock (Linux 5.19): the program may write wherever the user may");
+            let why = environment::container(self).map_or_else(
+                || "this system has no Landlock (Linux 5.19)".to_owned(),
+                |name| format!("`{name}` mounts folders, which no program may that is held to its own"),
+            );
+            log(&format!("{why}: the program may write wherever the user may"));
         }
         for path in context.sandbox.writes.iter().filter(|path| !path.exists()) {
             log(&format!("the setting `writes` names {}, which is not there", path.display()));
@@ -409,6 +413,7 @@ impl CommandStage {
             programs,
             search: search.folders(),
             readable,
+            mounts: environment::container(self).is_some(),
         };
         Sandbox::new(context.sandbox, &named, folders)
     }

@@ -94,6 +94,8 @@ pub(super) struct StageFolders<'a> {
     pub(super) search: Vec<PathBuf>,
     /// What else it may read: the folders of its environment.
     pub(super) readable: Vec<PathBuf>,
+    /// Whether the program mounts folders, as those of containers do: the system lets none do so that is held to its files.
+    pub(super) mounts: bool,
 }
 
 impl Sandbox {
@@ -106,6 +108,7 @@ impl Sandbox {
             programs,
             search,
             readable: others,
+            mounts,
         } = folders;
         let store = real(store);
         let guarded: Vec<PathBuf> = guarded.iter().map(|path| real(path)).chain([store.clone()]).collect();
@@ -134,7 +137,7 @@ impl Sandbox {
             shared,
             readable,
             inputs,
-            strength: if setting.mode == SandboxMode::Off {
+            strength: if mounts || setting.mode == SandboxMode::Off {
                 Strength::None
             } else {
                 system::strength()
@@ -286,6 +289,7 @@ mod tests {
                 programs: Vec::new(),
                 search: Vec::new(),
                 readable: Vec::new(),
+                mounts: false,
             };
             let mut sandbox = Sandbox::new(&Setting::default(), &BTreeMap::new(), folders);
             sandbox.strength = Strength::Full;

@@ -7,10 +7,12 @@
 //! | `lock` | what a lock file says of versions |
 //! | `version` | versions and constraints, as Python compares them |
 //! | `installed` | asks an environment what is installed in it |
+//! | `container` | containers, which mount folders |
 //! | `check` | holds what is installed against the lock and `versions` |
 //! | `missing` | what keeps an environment from being used, seen before anything runs |
 
 mod check;
+mod container;
 mod installed;
 mod launch;
 mod lock;
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub(super) use check::check;
+pub(super) use container::container;
 pub(super) use installed::python_version;
 pub(super) use launch::{is_python, launched};
 pub(super) use missing::missing;

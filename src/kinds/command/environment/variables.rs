@@ -7,11 +7,12 @@ use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
+use super::container::binds;
 use super::{CommandStage, Environment};
 use crate::command::program::DEFAULT_PATH;
 use crate::command::work_folder::WorkFolder;
 use lab::config::ParamError;
-use lab::stage::{Caller, ProgramText, StageError, failed};
+use lab::stage::{Caller, ProgramText, StageContext, StageError, failed};
 
 /// Variables that say which environment is active in the caller's shell: for programs without one that says how they are started.
 const ACTIVE: [&str; 3] = ["VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV"];
@@ -141,9 +142,10 @@ fn path_of(stage: &CommandStage, said: Option<String>, caller: &Caller<'_>) -> S
 pub(in crate::command) fn of_program(
     stage: &CommandStage,
     env: BTreeMap<String, String>,
-    caller: &Caller<'_>,
+    context: &StageContext<'_>,
     place: &WorkFolder,
 ) -> BTreeMap<String, String> {
+    let caller = &context.caller;
     let path = path_of(stage, env.get("PATH").cloned(), caller);
     let mut variables = from_caller(stage.environment.as_ref(), caller);
     let text = |path: &Path| path.to_string_lossy().into_owned();
@@ -166,6 +168,8 @@ pub(in crate::command) fn of_program(
     variables.extend(passed(&stage.pass, caller));
     variables.extend(env);
     variables.insert("PATH".to_owned(), path);
+    let binds = binds(stage, place, context, |name| variables.get(name).cloned());
+    variables.extend(binds);
     variables
 }
 
