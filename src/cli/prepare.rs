@@ -36,7 +36,8 @@ fn needed(plan: &Plan) -> BTreeSet<Preparation> {
     plan.to_run().filter_map(|(_, node, _)| node.stage.preparation()).collect()
 }
 
-/// Prepares the environments that a plan needs. Offline, nothing is prepared: workers check what is there all the same.
+/// Prepares the environments that a plan needs. Offline, only what needs no network for it is prepared: workers check what is there all the
+/// same.
 ///
 /// # Errors
 /// When a command cannot be started, fails, or the run is interrupted.
@@ -48,16 +49,18 @@ pub(super) fn prepare(
     interrupts: &AtomicUsize,
     reporter: &mut dyn Reporter,
 ) -> Result<(), CliError> {
-    for preparation in needed(plan) {
-        if offline {
+    for mut preparation in needed(plan) {
+        if let (true, Some(words)) = (offline, preparation.offline.take()) {
+            preparation.words = words;
+        } else if offline {
             let message = format!(
                 "{} is not prepared (`offline`): what is installed there is used",
                 title(&preparation)
             );
             reporter.event(&Event::Warned { message });
-        } else {
-            prepare_one(&preparation, store, run, interrupts, reporter)?;
+            continue;
         }
+        prepare_one(&preparation, store, run, interrupts, reporter)?;
     }
     Ok(())
 }
@@ -87,6 +90,7 @@ fn prepare_one(
     let child = Command::new(program)
         .args(arguments)
         .current_dir(&preparation.folder)
+        .envs(&preparation.env)
         .stdin(Stdio::null())
         .stdout(file.try_clone().map_err(cannot_write)?)
         .stderr(file)

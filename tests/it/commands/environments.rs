@@ -163,6 +163,51 @@ fn a_launcher_without_python_is_not_asked() {
 }
 
 #[test]
+fn a_container_mounts_folders_and_sees_those_of_the_stage() {
+    let lab = named();
+    program(&lab, "bin/apptainer", "#!/bin/sh\nshift 2\necho $PWD > ../../../../../seen\nexec \"$@\"\n");
+    lab.write("image.sif", "an image");
+    lab.write("go.sh", "echo $APPTAINER_BIND > $RUNNER_OUTPUT_NOTE\n");
+    lab.write(
+        "x.toml",
+        "[environments.r]\nrun = 'bin/apptainer exec image.sif'\nimage = 'image.sif'\n\
+         [stages.x]\nkind = 'command'\nrun = ['sh', 'go.sh']\nenvironment = 'r'\noutputs = { note = 'file' }\n",
+    );
+    let ran = lab.command("run x.toml").env("APPTAINER_BIND", "/data").output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    // The sandbox would have kept it from writing beside the experiment.
+    assert!(lab.path().join("seen").exists());
+    let (key, _) = lab.digests("cache").pop_first().unwrap();
+    let binds = output(&lab, "x", "note");
+    let scratch = format!("/scratch/{key},");
+    assert!(binds.starts_with("/data,/") && binds.contains(&scratch), "{binds}");
+    assert!(lab.stdout("show x.toml x", 0).contains("sandbox     none"));
+}
+
+#[test]
+fn the_head_prepares_with_the_variables_of_the_environment() {
+    let lab = named();
+    program(
+        &lab,
+        "bin/uv",
+        "#!/bin/sh\nif [ \"$3\" = sync ]; then echo $* $PLACE >> times; exit; fi\nshift 4\nexec \"$@\"\n",
+    );
+    lab.write(
+        "x.toml",
+        &NAMED.replace(".venv/bin/python\"", "uv run --frozen\"\nenv = { PLACE = 'there', PATH = '/none' }"),
+    );
+    let path = format!("{0}/bin:{0}/.venv/bin:/usr/bin:/bin", lab.path().display());
+    let text = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
+    lab.write("x.toml", &text.replace("/none", &path));
+    lab.summary("run x.toml", 0);
+    lab.write("go.sh", "echo again > $RUNNER_OUTPUT_NOTE\n");
+    lab.summary("run x.toml --offline", 0);
+    let times = std::fs::read_to_string(lab.path().join("times")).unwrap();
+    let times: Vec<&str> = times.lines().map(|line| line.split_once(" sync ").unwrap().1).collect();
+    assert_eq!(times, ["--frozen there", "--frozen --offline there"]);
+}
+
+#[test]
 fn the_head_prepares_an_environment_once_and_only_where_something_runs() {
     let lab = Lab::new(&format!(
         "{}\n[stages.y]\nkind = 'command'\nrun = ['python', 'go.sh', 'y']\nenvironment = 'torch'\noutputs = {{ note = 'file' }}\n",

@@ -153,6 +153,11 @@ impl Environment {
         Path::new(interpreter).parent().map(Path::to_owned)
     }
 
+    /// Whether it is the one that is active in the caller's shell: it says nothing of how programs are started, or that (`uv run --active`).
+    pub(super) fn is_active(&self) -> bool {
+        self.run.is_empty() || self.run.iter().any(|word| word == "--active")
+    }
+
     /// The virtual environment that its interpreter is in.
     pub(super) fn virtual_environment(&self) -> Option<PathBuf> {
         let folder = self.programs()?.parent()?.to_owned();

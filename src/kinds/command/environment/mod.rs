@@ -142,14 +142,18 @@ impl Environment {
 
     /// The command that makes or updates it: its own, or where `uv run` starts programs, `uv sync`.
     pub(super) fn preparation(&self) -> Option<Preparation> {
-        let words = if self.prepare.is_empty() {
-            launch::uv_sync(&self.run, &self.folder)?
+        let (words, offline) = if self.prepare.is_empty() {
+            let words = launch::uv_sync(&self.run, &self.folder)?;
+            let offline = words.iter().cloned().chain(["--offline".to_owned()]).collect();
+            (words, Some(offline))
         } else {
-            self.prepare.clone()
+            (self.prepare.clone(), None)
         };
         Some(Preparation {
             environment: self.name.clone(),
             words,
+            offline,
+            env: self.env.clone(),
             folder: self.folder.clone(),
         })
     }

@@ -62,6 +62,33 @@ const MACHINE: [&str; 27] = [
     "TZ",
 ];
 
+/// Variables that say where this machine and user have environments, interpreters and images: what starts programs looks there, and what
+/// prepares an environment does.
+const INSTALLATIONS: [&str; 22] = [
+    "APPTAINER_BIND",
+    "APPTAINER_BINDPATH",
+    "APPTAINER_CACHEDIR",
+    "CONDARC",
+    "CONDA_ENVS_DIRS",
+    "CONDA_ENVS_PATH",
+    "CONDA_PKGS_DIRS",
+    "MAMBA_ROOT_PREFIX",
+    "PIXI_HOME",
+    "POETRY_CACHE_DIR",
+    "POETRY_CONFIG_DIR",
+    "POETRY_VIRTUALENVS_IN_PROJECT",
+    "POETRY_VIRTUALENVS_PATH",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "SINGULARITY_BIND",
+    "SINGULARITY_BINDPATH",
+    "SINGULARITY_CACHEDIR",
+    "UV_CACHE_DIR",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_PYTHON",
+    "UV_PYTHON_INSTALL_DIR",
+];
+
 /// Where compilers and hubs keep what they make or download, and the folder of each in that of the caller.
 const CACHES: [(&str, &str); 8] = [
     ("CUDA_CACHE_PATH", "cuda"),
@@ -175,10 +202,9 @@ pub(in crate::command) fn of_program(
 
 /// What a program gets of the caller without being asked, and the folders for caches that the caller does not set.
 fn from_caller(environment: Option<&Environment>, caller: &Caller<'_>) -> BTreeMap<String, String> {
-    // One that says nothing of how programs are started is the active one.
-    let is_active = environment.is_none_or(|environment| environment.run.is_empty());
+    let is_active = environment.is_none_or(Environment::is_active);
     let active: &[&str] = if is_active { &ACTIVE } else { &[] };
-    let names = MACHINE.iter().chain(&DEVICES).chain(active);
+    let names = MACHINE.iter().chain(&INSTALLATIONS).chain(&DEVICES).chain(active);
     // An empty list of devices means none.
     let mut variables: BTreeMap<String, String> = names
         .filter_map(|name| Some(((*name).to_owned(), (caller.variable)(name)?)))
@@ -248,7 +274,7 @@ mod tests {
     fn what_comes_from_the_caller_depends_on_whether_an_environment_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let value = |name: &str| match name {
-            "VIRTUAL_ENV" | "LANG" | "CUDA_VISIBLE_DEVICES" | "HF_HOME" | "SECRET" | "PYTHONPATH" => Some(format!("/{name}")),
+            "VIRTUAL_ENV" | "LANG" | "UV_PROJECT_ENVIRONMENT" | "CUDA_VISIBLE_DEVICES" | "HF_HOME" | "SECRET" | "PYTHONPATH" => Some(format!("/{name}")),
             _ => None,
         };
         let caller = Caller {
@@ -261,12 +287,13 @@ mod tests {
             let apart = found.keys().filter(|name| !caches.contains(&name.as_str()) || *name == "HF_HOME");
             apart.cloned().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(names(None), "CUDA_VISIBLE_DEVICES HF_HOME LANG VIRTUAL_ENV");
-        let named = Environment {
-            run: texts(&["uv", "run"]),
+        assert_eq!(names(None), "CUDA_VISIBLE_DEVICES HF_HOME LANG UV_PROJECT_ENVIRONMENT VIRTUAL_ENV");
+        let named = |run: &[&str]| Environment {
+            run: texts(run),
             ..Environment::default()
         };
-        assert_eq!(names(Some(&named)), "CUDA_VISIBLE_DEVICES HF_HOME LANG");
+        assert_eq!(names(Some(&named(&["uv", "run"]))), "CUDA_VISIBLE_DEVICES HF_HOME LANG UV_PROJECT_ENVIRONMENT");
+        assert_eq!(names(Some(&named(&["uv", "run", "--active"]))), names(None));
         assert_eq!(names(Some(&Environment::default())), names(None));
         let found = from_caller(None, &caller);
         assert_eq!(found["HF_HOME"], "/HF_HOME");
