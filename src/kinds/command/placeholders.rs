@@ -16,6 +16,9 @@ const FIXED: [&str; 5] = ["stage.seed", "stage.threads", "stage.device", "stage.
 /// Programs that read a word of their command line as code.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ksh", "fish"];
 
+/// Programs that start the one among their words.
+const STARTERS: [&str; 8] = ["env", "ionice", "nice", "nohup", "setsid", "stdbuf", "time", "timeout"];
+
 /// Options of shells that are followed by a value.
 const WITH_VALUE: [&str; 2] = ["--rcfile", "--init-file"];
 
@@ -30,10 +33,11 @@ pub(super) struct FilledProgram {
 /// # Errors
 /// When there is one.
 pub(super) fn check_shell(run: &[Argument]) -> Result<(), ParamError> {
-    let Some((place, name)) = shell_text(run).and_then(|(place, template)| Some((place, template.placeholders().next()?))) else {
+    let Some(start) = shell_of(run) else { return Ok(()) };
+    let Some((place, name)) = shell_text(run, start).and_then(|(place, template)| Some((place, template.placeholders().next()?))) else {
         return Ok(());
     };
-    let shell = run.first().map_or_else(String::new, ToString::to_string);
+    let shell = run.get(start).map_or_else(String::new, ToString::to_string);
     let message = format!(
         "`{{{name}}}` in the text of a shell could be read as code: pass it as a word of its own, which the shell calls `$1`: \
          `[\"{shell}\", \"-c\", \"wc -l \\\"$1\\\"\", \"{shell}\", \"{{{name}}}\"]`"
@@ -41,14 +45,24 @@ pub(super) fn check_shell(run: &[Argument]) -> Result<(), ParamError> {
     Err(ParamError::new(&place.to_string(), message).within("run"))
 }
 
-/// The word that a shell reads as code, if it has placeholders, and its place.
-fn shell_text(run: &[Argument]) -> Option<(usize, &Template)> {
-    let (first, words) = run.split_first()?;
-    if !SHELLS.contains(&first.to_string().rsplit('/').next()?) {
-        return None;
-    }
+/// Whether a word is one of these programs, wherever it is installed.
+fn is_one_of(word: &Argument, programs: &[&str]) -> bool {
+    let word = word.to_string();
+    word.rsplit('/').next().is_some_and(|name| programs.contains(&name))
+}
+
+/// The place of the shell that a command line starts, if it starts one.
+fn shell_of(run: &[Argument]) -> Option<usize> {
+    let starts_another = run.first().is_some_and(|first| is_one_of(first, &STARTERS));
+    let mut words = run.iter().take(if starts_another { run.len() } else { 1 });
+    words.position(|word| is_one_of(word, &SHELLS))
+}
+
+/// The word that the shell at `place` reads as code, if it has placeholders, and the place of that word.
+fn shell_text(run: &[Argument], place: usize) -> Option<(usize, &Template)> {
+    let words = run.get(place + 1..)?;
     let (mut has_code, mut has_value) = (false, false);
-    for (place, word) in words.iter().enumerate() {
+    for (number, word) in words.iter().enumerate() {
         if std::mem::take(&mut has_value) {
             continue;
         }
@@ -59,7 +73,7 @@ fn shell_text(run: &[Argument]) -> Option<(usize, &Template)> {
                 has_value = WITH_VALUE.contains(&word.as_str()) || (!is_long && word.ends_with(['o', 'O']));
             }
             Argument::Text(word) if word == "--" => {}
-            Argument::Template(template) if has_code => return Some((place + 1, template)),
+            Argument::Template(template) if has_code => return Some((place + 1 + number, template)),
             // A script, or a text without placeholders.
             _ => return None,
         }
@@ -262,6 +276,8 @@ mod tests {
             &["dash", "-c", "-e", "cat {input.a}"],
             &["bash", "--rcfile", "x", "-c", "--", "cat {input.a}"],
             &["fish", "--command", "cat {input.a}"],
+            &["env", "A=1", "sh", "-c", "cat {input.a}"],
+            &["/usr/bin/timeout", "5", "/bin/bash", "-ec", "cat {input.a}"],
         ] {
             assert!(check_shell(&words(refused)).is_err(), "{refused:?}");
         }
@@ -272,6 +288,8 @@ mod tests {
             &["sh", "{input.script}", "-c", "{input.a}"],
             &["bash", "--norc", "x.sh", "{input.a}"],
             &["{input.sh}", "-c", "{input.a}"],
+            &["train", "--shell", "bash", "-c", "{input.a}"],
+            &["env", "A=1", "train", "-c", "{input.a}"],
         ] {
             assert!(check_shell(&words(good)).is_ok(), "{good:?}");
         }

@@ -275,12 +275,18 @@ fn doubled_braces(error: &TemplateError) -> Option<String> {
         template::TemplateProblem::Unknown { nearest: None, name, .. } => Some(format!(
             "braces that are the text's own are doubled: `{{{{{name}}}}}`; in the texts of `[prompts]` they are not"
         )),
-        // JSON, awk, a variable of a shell.
-        template::TemplateProblem::Syntax(text) if text.contains(['"', '\'', '$', ';', ':', ' ']) => {
+        // Code and JSON have braces too: `awk '{print $1}'`.
+        template::TemplateProblem::Syntax(inner) if !looks_like_a_sum(inner) => {
             Some("braces that are the text's own are doubled: `{{` and `}}`".to_owned())
         }
         _ => None,
     }
+}
+
+/// Whether what stands in braces may have been meant as a sum, though it is none: `iterations*2`.
+fn looks_like_a_sum(inner: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_ +-*/%()".contains(c);
+    !inner.trim().is_empty() && inner.chars().all(is_part)
 }
 
 /// The diagnostic of a wrong template; `place` gives the place of bytes of its text.

@@ -13,8 +13,15 @@ impl DraftReader<'_, '_> {
     /// number (`"{width}"` alone is the value of `width` itself). Anywhere else a text with placeholders is an error when it is read.
     pub(super) fn with_templates(&mut self, kind: &Kind, mut params: ConfigTable) -> ConfigTable {
         let Some(command_line) = kind.command_line else { return params };
-        if let Some(ValueData::List(words)) = params.get_mut(command_line).map(|words| &mut words.data) {
-            words.iter_mut().for_each(mark);
+        match params.get_mut(command_line).map(|words| &mut words.data) {
+            Some(ValueData::List(words)) => words.iter_mut().for_each(mark),
+            // A text where a list of words must be: that is what is wrong with it, and not its placeholder.
+            Some(data) => {
+                if let ValueData::Template(text) = data {
+                    *data = ValueData::Text(std::mem::take(text));
+                }
+            }
+            None => {}
         }
         if let Some(ValueData::Table(variables)) = params.get_mut(VARIABLES).map(|variables| &mut variables.data) {
             for (name, value) in variables.iter_mut() {
