@@ -136,7 +136,7 @@ fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Cl
     let chosen: Vec<_> = targets.into_iter().filter(|index| chosen.contains(index)).collect();
     let [index] = chosen.as_slice() else {
         let names: Vec<String> = chosen.iter().map(|index| plan.dag.graph[*index].name.to_string()).collect();
-        return Err(CliError::Usage(format!("`{stage}` matches several stages: {}", names.join("; "))));
+        return Err(CliError::Usage(several(stage, &names)));
     };
     let entry = &plan.entries[index.index()];
     let key: Option<Digest> = entry.key.filter(|_| entry.state == StageState::Hit);
@@ -147,6 +147,14 @@ fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Cl
             args.what.display()
         ))
     })
+}
+
+/// What to do where a name stands for several stages: for one in each variant, or one for each index.
+fn several(stage: &str, names: &[String]) -> String {
+    let listed = names.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
+    let more = if names.len() > 5 { "; …" } else { "" };
+    let count = names.len();
+    format!("`{stage}` matches {count} stages ({listed}{more}): name one with its index (`{stage}[2]`) or `--variant AXIS=VALUE`")
 }
 
 #[cfg(test)]
@@ -160,6 +168,16 @@ mod tests {
             usage_error(Path::new("standrad")),
             "`standrad` is neither the start of a digest or key (0-9, a-f) nor a file: `runner show DIGITS` or `runner show FILE STAGE`"
         );
+    }
+
+    #[test]
+    fn a_name_of_several_stages_is_answered_with_the_way_to_one() {
+        let names: Vec<String> = (1..=6).map(|seed| format!("fit (seed={seed})")).collect();
+        assert_eq!(
+            several("fit", &names[..2]),
+            "`fit` matches 2 stages (fit (seed=1); fit (seed=2)): name one with its index (`fit[2]`) or `--variant AXIS=VALUE`"
+        );
+        assert!(several("fit", &names).contains("fit (seed=5); …)"));
     }
 
     #[test]

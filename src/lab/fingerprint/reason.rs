@@ -9,6 +9,9 @@ use super::{Fingerprint, of_environment};
 use crate::hash::Digest;
 use crate::json_path;
 
+/// The longest list, in bytes, of which a reason has all items.
+const LONGEST_LIST: usize = 40;
+
 /// Why a stage has to run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
@@ -135,7 +138,10 @@ impl fmt::Display for FingerprintChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version { kind, before, now } => write!(f, "version of kind `{kind}` changed: {before} → {now}"),
-            Self::Param { name, before, now } => write!(f, "param `{name}` changed: {} → {}", param_text(before), param_text(now)),
+            Self::Param { name, before, now } => {
+                let (before, now) = param_texts(before, now);
+                write!(f, "param `{name}` changed: {before} → {now}")
+            }
             Self::Seed { before, now } => write!(f, "seed changed: {} → {}", optional(before.as_ref()), optional(now.as_ref())),
             Self::Input { port, before, now } => write!(f, "input `{port}` changed: {} → {}", digests(before), digests(now)),
             Self::File { name, before, now } => {
@@ -156,6 +162,32 @@ impl fmt::Display for FingerprintChange {
             }
         }
     }
+}
+
+/// Two values of a param. Of long lists, such as command lines, what both begin and end with is left out.
+fn param_texts(before: &Value, now: &Value) -> (String, String) {
+    let whole = (param_text(before), param_text(now));
+    if whole.0 == whole.1 {
+        // A text and a template of the same letters.
+        return (before.to_string(), now.to_string());
+    }
+    let (Value::Array(old), Value::Array(new)) = (before, now) else { return whole };
+    if whole.0.len().max(whole.1.len()) <= LONGEST_LIST {
+        return whole;
+    }
+    let first = old.iter().zip(new).take_while(|(old, new)| old == new).count();
+    let ends = old.iter().skip(first).rev().zip(new.iter().skip(first).rev());
+    let last = ends.take_while(|(old, new)| old == new).count();
+    (middle(old, first, last), middle(new, first, last))
+}
+
+/// A list without its first and last items: `[…, "--lr=0.1", …]`.
+fn middle(items: &[Value], first: usize, last: usize) -> String {
+    let shown = items.get(first..items.len() - last).unwrap_or_default();
+    let shown = shown.iter().map(param_text);
+    let (before, after) = ((first > 0).then(|| "…".to_owned()), (last > 0).then(|| "…".to_owned()));
+    let all: Vec<String> = before.into_iter().chain(shown).chain(after).collect();
+    format!("[{}]", all.join(", "))
 }
 
 /// A param as in TOML: `1e-3` rather than `0.001`, and `none` rather than `null`.
@@ -217,6 +249,35 @@ mod tests {
         `train.py` changed: none → ea7aa1fc9efd,
         numeric class changed: none → cpu f32
         ");
+    }
+
+    #[test]
+    fn of_a_command_line_only_the_words_that_differ_are_listed() {
+        let said = |before: Value, now: Value| {
+            let change = FingerprintChange::Param {
+                name: "run".to_owned(),
+                before,
+                now,
+            };
+            change.to_string().replace("param `run` changed: ", "")
+        };
+        let seed = json!({"template": "--seed={stage.seed}"});
+        let run = |rate: &str| json!(["python", "train.py", "--epochs=20", rate, seed]);
+        assert_eq!(said(run("--lr=0.1"), run("--lr=0.2")), "[…, \"--lr=0.1\", …] → […, \"--lr=0.2\", …]");
+        let longer = json!(["python", "train.py", "--epochs=20", "--lr=0.1", seed, "-v"]);
+        assert_eq!(said(run("--lr=0.1"), longer.clone()), "[…] → […, \"-v\"]");
+        assert_eq!(said(longer, json!(["sh"])).split(" → ").last(), Some("[\"sh\"]"));
+        let template = |text: &str| json!(["python", "train.py", "--epochs=20", {"template": text}]);
+        assert_eq!(
+            said(template("{stage.seed}"), template("{stage.threads}")),
+            "[…, \"{stage.seed}\"] → […, \"{stage.threads}\"]"
+        );
+        assert_eq!(said(json!([1, 2]), json!([1, 3])), "[1,2] → [1,3]");
+        assert_eq!(said(json!([1, 2]), Value::Null), "[1,2] → none");
+        assert_eq!(
+            said(json!(["{a.b}"]), json!([{"template": "{a.b}"}])),
+            "[\"{a.b}\"] → [{\"template\":\"{a.b}\"}]"
+        );
     }
 
     #[test]
