@@ -12,7 +12,7 @@ use lab::config::SandboxMode;
 use lab::stage::Sandbox as Setting;
 
 pub(super) use places::make_caches;
-use places::{caches, installation, interpreters, is_below, open_parts, real};
+use places::{caches, installation, interpreters, is_below, open_parts, real, version_manager};
 
 /// The folders for temporary files of all programs. Programs should use `TMPDIR`; some do not.
 const SHARED_FOLDERS: [&str; 2] = ["/tmp", "/var/tmp"];
@@ -129,6 +129,7 @@ impl Sandbox {
         for folder in search {
             readable.extend(installation(&folder.join("program")));
             readable.extend(interpreters(&folder));
+            readable.extend(version_manager(&folder));
             readable.push(folder);
         }
         Self {

@@ -64,6 +64,13 @@ pub(super) fn interpreters(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The folder of the manager whose programs stand for those of several versions (pyenv, rbenv, asdf, mise), where `folder` has these.
+pub(super) fn version_manager(folder: &Path) -> Option<PathBuf> {
+    let above = folder.parent().filter(|_| folder.file_name().is_some_and(|name| name == "shims"))?;
+    let has_versions = ["versions", "installs"].iter().any(|name| above.join(name).is_dir());
+    has_versions.then(|| above.to_owned())
+}
+
 /// The folder in which a program is installed with its libraries: of `/a/.venv/bin/python`, `/a/.venv`.
 pub(super) fn installation(program: &Path) -> Option<PathBuf> {
     let folder = program.parent()?;
@@ -112,6 +119,18 @@ mod tests {
         assert_eq!(installation(&place.join("venv/bin/python")), Some(place.join("venv")));
         assert_eq!(installation(&place.join("bin/tool")), Some(place.join("bin")));
         assert_eq!(installation(Path::new("/tool")), None);
+    }
+
+    #[test]
+    fn programs_of_a_version_manager_need_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path();
+        for made in ["pyenv/shims", "pyenv/versions", "home/shims"] {
+            fs::create_dir_all(place.join(made)).unwrap();
+        }
+        assert_eq!(version_manager(&place.join("pyenv/shims")), Some(place.join("pyenv")));
+        assert_eq!(version_manager(&place.join("pyenv/versions")), None);
+        assert_eq!(version_manager(&place.join("home/shims")), None, "a folder of that name alone");
     }
 
     #[test]
