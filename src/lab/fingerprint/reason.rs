@@ -171,7 +171,9 @@ fn param_texts(before: &Value, now: &Value) -> (String, String) {
         // A text and a template of the same letters.
         return (before.to_string(), now.to_string());
     }
-    let (Value::Array(old), Value::Array(new)) = (before, now) else { return whole };
+    let (Value::Array(old), Value::Array(new)) = (before, now) else {
+        return whole;
+    };
     if whole.0.len().max(whole.1.len()) <= LONGEST_LIST {
         return whole;
     }
@@ -263,7 +265,10 @@ mod tests {
         };
         let seed = json!({"template": "--seed={stage.seed}"});
         let run = |rate: &str| json!(["python", "train.py", "--epochs=20", rate, seed]);
-        assert_eq!(said(run("--lr=0.1"), run("--lr=0.2")), "[…, \"--lr=0.1\", …] → […, \"--lr=0.2\", …]");
+        assert_eq!(
+            said(run("--lr=0.1"), run("--lr=0.2")),
+            "[…, \"--lr=0.1\", …] → […, \"--lr=0.2\", …]"
+        );
         let longer = json!(["python", "train.py", "--epochs=20", "--lr=0.1", seed, "-v"]);
         assert_eq!(said(run("--lr=0.1"), longer.clone()), "[…] → […, \"-v\"]");
         assert_eq!(said(longer, json!(["sh"])).split(" → ").last(), Some("[\"sh\"]"));

@@ -165,7 +165,11 @@ fn a_launcher_without_python_is_not_asked() {
 #[test]
 fn a_container_mounts_folders_and_sees_those_of_the_stage() {
     let lab = named();
-    program(&lab, "bin/apptainer", "#!/bin/sh\nshift 2\necho $PWD > ../../../../../seen\nexec \"$@\"\n");
+    program(
+        &lab,
+        "bin/apptainer",
+        "#!/bin/sh\nshift 2\necho $PWD > ../../../../../seen\nexec \"$@\"\n",
+    );
     lab.write("image.sif", "an image");
     lab.write("go.sh", "echo $APPTAINER_BIND > $RUNNER_OUTPUT_NOTE\n");
     lab.write(

@@ -64,7 +64,10 @@ mod tests {
     fn containers_are_known_by_what_starts_them() {
         let is = |run: &str, environment: Option<&str>| container(&stage(run, environment)).map(str::to_owned);
         assert_eq!(is("python3", Some("apptainer exec x.sif")).as_deref(), Some("apptainer"));
-        assert_eq!(is("python3", Some("/opt/bin/singularity exec x.sif python")).as_deref(), Some("singularity"));
+        assert_eq!(
+            is("python3", Some("/opt/bin/singularity exec x.sif python")).as_deref(),
+            Some("singularity")
+        );
         assert_eq!(is("podman", None).as_deref(), Some("podman"));
         assert_eq!(is("apptainer", Some("uv run")), None);
         assert_eq!(is("python3", Some(".venv/bin/python")), None);

@@ -274,7 +274,9 @@ mod tests {
     fn what_comes_from_the_caller_depends_on_whether_an_environment_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let value = |name: &str| match name {
-            "VIRTUAL_ENV" | "LANG" | "UV_PROJECT_ENVIRONMENT" | "CUDA_VISIBLE_DEVICES" | "HF_HOME" | "SECRET" | "PYTHONPATH" => Some(format!("/{name}")),
+            "VIRTUAL_ENV" | "LANG" | "UV_PROJECT_ENVIRONMENT" | "CUDA_VISIBLE_DEVICES" | "HF_HOME" | "SECRET" | "PYTHONPATH" => {
+                Some(format!("/{name}"))
+            }
             _ => None,
         };
         let caller = Caller {
@@ -292,7 +294,10 @@ mod tests {
             run: texts(run),
             ..Environment::default()
         };
-        assert_eq!(names(Some(&named(&["uv", "run"]))), "CUDA_VISIBLE_DEVICES HF_HOME LANG UV_PROJECT_ENVIRONMENT");
+        assert_eq!(
+            names(Some(&named(&["uv", "run"]))),
+            "CUDA_VISIBLE_DEVICES HF_HOME LANG UV_PROJECT_ENVIRONMENT"
+        );
         assert_eq!(names(Some(&named(&["uv", "run", "--active"]))), names(None));
         assert_eq!(names(Some(&Environment::default())), names(None));
         let found = from_caller(None, &caller);
