@@ -92,7 +92,7 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     }
     if accepted > 0 {
         text += &format!(
-            "{} with accepted outputs stay here, and run again on the other machine\n",
+            "left out, to run again on the other machine: {} with accepted outputs\n",
             stages(accepted)
         );
     }

@@ -39,6 +39,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
+    let sandbox = session.settings.sandbox;
     let resolved = session.plan_with(&args.selection.selection(), |_, _| false)?;
     let Resolved {
         plan,
@@ -49,7 +50,7 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     } = resolved;
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
-    missing_programs(&plan).into_iter().for_each(warn);
+    missing_programs(&plan, sandbox).into_iter().for_each(warn);
     let others = interpreters::others(&plan, &store)?;
     let sizes = source_sizes::sizes(&plan, &contents);
     if args.json {

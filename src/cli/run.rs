@@ -14,7 +14,7 @@ use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
 use super::warning::warn;
 use super::{CliError, Exit, Session, color, program};
-use lab::config::Settings;
+use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
     check_secrets(&plan)?;
-    check_programs(&plan)?;
+    check_programs(&plan, settings.sandbox)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
     let mut reporters = Reporters(vec![
@@ -166,8 +166,8 @@ pub(super) fn sandbox(settings: &Settings) -> Result<Sandbox, CliError> {
 }
 
 /// Fails when a stage to run cannot be started on this machine, before any stage runs.
-fn check_programs(plan: &Plan) -> Result<(), CliError> {
-    let missing = missing_programs(plan);
+fn check_programs(plan: &Plan, sandbox: SandboxMode) -> Result<(), CliError> {
+    let missing = missing_programs(plan, sandbox);
     if missing.is_empty() {
         Ok(())
     } else {
@@ -176,11 +176,13 @@ fn check_programs(plan: &Plan) -> Result<(), CliError> {
 }
 
 /// A message for each thing that keeps stages to run from being started on this machine, with the first stage that it keeps.
-pub(super) fn missing_programs(plan: &Plan) -> Vec<String> {
+pub(super) fn missing_programs(plan: &Plan, sandbox: SandboxMode) -> Vec<String> {
     let mut found: Vec<(String, &Node, usize)> = Vec::new();
     with_caller(|caller| {
         for (_, node, _) in plan.to_run() {
-            let Some(missing) = node.stage.missing(&caller) else { continue };
+            let Some(missing) = node.stage.missing(&caller, sandbox) else {
+                continue;
+            };
             match found.iter_mut().find(|(message, ..)| *message == missing) {
                 Some((.., more)) => *more += 1,
                 None => found.push((missing, node, 0)),

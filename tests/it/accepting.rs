@@ -163,7 +163,7 @@ fn accepted_outputs_are_not_damaged() {
     // What it does is said, and not that the stages are missing.
     let bundled = lab.stdout("bundle x.toml --out x.tar", 0);
     assert!(
-        bundled.contains("1 stage with accepted outputs stay here") && !bundled.contains("not in the store"),
+        bundled.contains("other machine: 1 stage with accepted outputs") && !bundled.contains("not in the store"),
         "{bundled}"
     );
     let rerun = lab.output("cache verify --rerun 9 --experiment x.toml");

@@ -59,7 +59,7 @@ use declared_output::DeclaredOutput;
 use environment::{Environment, is_python};
 use files_before::FilesBefore;
 use inputs::InputFolder;
-use lab::config::{ConfigValue, ParamError};
+use lab::config::{ConfigValue, ParamError, SandboxMode};
 use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::failed;
@@ -226,8 +226,8 @@ impl Stage for CommandStage {
         self.named_secrets()
     }
 
-    fn missing(&self, caller: &Caller<'_>) -> Option<String> {
-        environment::missing(self, caller)
+    fn missing(&self, caller: &Caller<'_>, sandbox: SandboxMode) -> Option<String> {
+        environment::unheld(self, sandbox).or_else(|| environment::missing(self, caller))
     }
 
     fn interpreter(&self, caller: &Caller<'_>) -> Option<PathBuf> {
@@ -303,6 +303,9 @@ impl CommandStage {
 
     /// Runs the program in a scratch folder that nobody else uses.
     fn run_in(&self, scratch: &Scratch, context: &StageContext<'_>) -> Result<(), RunError> {
+        if let Some(problem) = environment::unheld(self, context.sandbox.mode) {
+            return Err(failed(problem).into());
+        }
         let place = WorkFolder::new(scratch)?;
         let in_place = self.in_place();
         let before = in_place.map(state);
@@ -319,7 +322,7 @@ impl CommandStage {
         if sandbox.held_by() == "none" {
             let why = environment::container(self).map_or_else(
                 || "this system has no Landlock (Linux 5.19)".to_owned(),
-                |name| format!("`{name}` mounts folders, which no program may that is held to its own"),
+                |name| format!("`{name}` mounts folders, which no program in a sandbox may do"),
             );
             log(&format!("{why}: the program may write wherever the user may"));
         }

@@ -7,7 +7,7 @@ use schemars::Schema;
 use serde_json::{Map, Value};
 
 use super::{Caller, ImpliedParam, Input, Output, Preparation, StageContext, StageError};
-use crate::config::{ConfigValue, ParamError};
+use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
 /// Reads and checks params.
@@ -99,8 +99,8 @@ pub trait Stage {
     }
 
     /// What keeps the stage from being started on this machine, as far as can be seen before its inputs are there: a message.
-    fn missing(&self, caller: &Caller<'_>) -> Option<String> {
-        let _ = caller;
+    fn missing(&self, caller: &Caller<'_>, sandbox: SandboxMode) -> Option<String> {
+        let _ = (caller, sandbox);
         None
     }
 

@@ -186,6 +186,16 @@ fn a_container_mounts_folders_and_sees_those_of_the_stage() {
     let scratch = format!("/scratch/{key},");
     assert!(binds.starts_with("/data,/") && binds.contains(&scratch), "{binds}");
     assert!(lab.stdout("show x.toml x", 0).contains("sandbox     none"));
+    // What it reads cannot be limited.
+    lab.write("go.sh", "echo again > $RUNNER_OUTPUT_NOTE\n");
+    lab.write("runner.toml", "[settings]\nsandbox = 'reads'\n");
+    let refused = lab.output("run x.toml");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        said(&refused).contains("`apptainer` starts a container, whose reads cannot be limited"),
+        "{}",
+        said(&refused)
+    );
 }
 
 #[test]

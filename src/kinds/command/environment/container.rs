@@ -1,9 +1,10 @@
-//! Containers: their programs mount folders, which the system lets no program do that is held to its files.
+//! Containers: what starts them mounts folders, which no program in a sandbox may do.
 
 use std::path::Path;
 
 use crate::command::CommandStage;
 use crate::command::work_folder::WorkFolder;
+use lab::config::SandboxMode;
 use lab::stage::{Argument, StageContext};
 
 /// Programs that mount the folders of a container themselves. `docker` is none: it asks a service.
@@ -24,6 +25,14 @@ pub(in crate::command) fn container(stage: &CommandStage) -> Option<&str> {
     };
     let name = Path::new(of_environment.or_else(own)?).file_name()?.to_str()?;
     CONTAINERS.contains(&name).then_some(name)
+}
+
+/// Why `sandbox = "reads"` cannot be kept for the stage; `None` where it can, or is not asked for.
+pub(in crate::command) fn unheld(stage: &CommandStage, sandbox: SandboxMode) -> Option<String> {
+    let name = container(stage).filter(|_| sandbox == SandboxMode::Reads)?;
+    Some(format!(
+        "`{name}` starts a container, whose reads cannot be limited: set `sandbox = \"writes\"`, with which it runs without a sandbox"
+    ))
 }
 
 /// The variables that bring the program's folders into its container, beside what `said` has for them.
@@ -72,5 +81,8 @@ mod tests {
         assert_eq!(is("apptainer", Some("uv run")), None);
         assert_eq!(is("python3", Some(".venv/bin/python")), None);
         assert_eq!(is("docker", None), None);
+        assert!(unheld(&stage("podman", None), SandboxMode::Reads).is_some_and(|problem| problem.contains("`podman`")));
+        assert_eq!(unheld(&stage("podman", None), SandboxMode::Writes), None);
+        assert_eq!(unheld(&stage("python3", None), SandboxMode::Reads), None);
     }
 }

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub(super) use check::check;
-pub(super) use container::container;
+pub(super) use container::{container, unheld};
 pub(super) use installed::python_version;
 pub(super) use launch::{is_python, launched};
 pub(super) use missing::missing;
