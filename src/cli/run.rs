@@ -1,6 +1,8 @@
 //! `runner run`: runs the stages that the store lacks.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -63,7 +65,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         remotes,
         ..
     } = session;
-    let options = run_options(args, &settings, &remotes)?;
+    let mut options = run_options(args, &settings, &remotes)?;
     let access = SourceAccess::new(&settings);
     let (mut contents, missing) = access.look_up(&dag, &store);
     let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
@@ -71,7 +73,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
-    check_secrets(&plan)?;
+    options.hidden = secrets(&plan)?;
     check_programs(&plan, settings.sandbox)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
@@ -153,6 +155,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
             user: super::user::user_name(),
         },
         sign: super::signing_key::key_for_signing(settings)?,
+        hidden: Vec::new(),
     })
 }
 
@@ -196,27 +199,31 @@ pub(super) fn missing_programs(plan: &Plan, sandbox: SandboxMode) -> Vec<String>
     found.iter().map(said).collect()
 }
 
-/// Fails when the environment lacks a variable that a stage to run needs, before any stage runs.
-fn check_secrets(plan: &Plan) -> Result<(), CliError> {
-    let environment = super::environment::variables();
-    let is_set = |name: &str| environment.iter().any(|(found, value)| found == name && !value.trim().is_empty());
+/// The lines of the secrets that stages to run need, the longest first: one may be a part of another. Fails when the environment lacks
+/// one, before any stage runs.
+fn secrets(plan: &Plan) -> Result<Vec<String>, CliError> {
+    let environment: BTreeMap<String, String> = super::environment::variables().into_iter().collect();
+    let value = |name: &str| environment.get(name).filter(|value| !value.trim().is_empty());
+    let mut lines: BTreeSet<&str> = BTreeSet::new();
     let needs = plan
         .to_run()
         .flat_map(|(_, node, _)| node.stage.secrets().into_iter().map(move |secret| (node, secret)));
-    let lacks: Vec<String> = needs
-        .filter(|(_, secret)| !is_set(secret.variable))
-        .map(|(node, Secret { variable, param })| {
-            format!(
+    let mut lacks: Vec<String> = Vec::new();
+    for (node, Secret { variable, param }) in needs {
+        match value(variable) {
+            Some(value) => lines.extend(value.lines().map(str::trim)),
+            None => lacks.push(format!(
                 "stage `{}` needs the environment variable `{variable}` (`{param}`), which is not set",
                 node.name
-            )
-        })
-        .collect();
-    if lacks.is_empty() {
-        Ok(())
-    } else {
-        Err(CliError::Usage(lacks.join("\n")))
+            )),
+        }
     }
+    if !lacks.is_empty() {
+        return Err(CliError::Usage(lacks.join("\n")));
+    }
+    let mut lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    lines.sort_by_key(|line| Reverse(line.len()));
+    Ok(lines)
 }
 
 /// The reporter for TensorBoard. It gets the names of the data sets of every stage that gives scores.

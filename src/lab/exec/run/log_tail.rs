@@ -22,21 +22,33 @@ const MAX_BYTES: u64 = 1 << 24;
 /// The most bytes that are kept of each end of a line.
 const KEPT: usize = 1 << 12;
 
-/// The last lines of a log; none when it cannot be read.
-pub(super) fn log_tail(log: &Path) -> Vec<String> {
-    let (lines, is_cut) = read_end(log, USUAL_BYTES).unwrap_or_default();
+/// What stands in place of what is hidden.
+const HIDDEN: &str = "•••";
+
+/// Shorter texts are not hidden: they stand everywhere.
+const SHORTEST_HIDDEN: usize = 4;
+
+/// The last lines of a log, in which none of `hidden` can be read; none when it cannot be read.
+pub(super) fn log_tail(log: &Path, hidden: &[String]) -> Vec<String> {
+    let (lines, is_cut) = read_end(log, USUAL_BYTES, hidden).unwrap_or_default();
     if lines.len() >= MAX_LINES || !is_cut {
         return lines;
     }
-    read_end(log, MAX_BYTES).map_or(lines, |(more, _)| more)
+    read_end(log, MAX_BYTES, hidden).map_or(lines, |(more, _)| more)
+}
+
+/// A text without what is hidden.
+fn without(hidden: &[String], text: &str) -> String {
+    let long = hidden.iter().filter(|hidden| hidden.len() >= SHORTEST_HIDDEN);
+    long.fold(text.to_owned(), |text, hidden| text.replace(hidden.as_str(), HIDDEN))
 }
 
 /// The lines in the last bytes of a file, and whether its beginning is missing.
-fn read_end(log: &Path, most: u64) -> io::Result<(Vec<String>, bool)> {
+fn read_end(log: &Path, most: u64, hidden: &[String]) -> io::Result<(Vec<String>, bool)> {
     let mut file = File::open(log)?;
     let start = file.metadata()?.len().saturating_sub(most);
     file.seek(SeekFrom::Start(start))?;
-    let mut lines = LastLines::new(start > 0);
+    let mut lines = LastLines::new(start > 0, hidden);
     // It may grow while it is read.
     let mut reader = BufReader::with_capacity(1 << 16, file.take(most));
     loop {
@@ -51,7 +63,8 @@ fn read_end(log: &Path, most: u64) -> io::Result<(Vec<String>, bool)> {
 }
 
 /// The last lines of what was read so far.
-struct LastLines {
+struct LastLines<'a> {
+    hidden: &'a [String],
     /// No two empty ones after one another, and one more than are reported: the last may be empty.
     lines: VecDeque<String>,
     line: Line,
@@ -59,9 +72,10 @@ struct LastLines {
     mark: &'static str,
 }
 
-impl LastLines {
-    fn new(is_cut: bool) -> Self {
+impl<'a> LastLines<'a> {
+    fn new(is_cut: bool, hidden: &'a [String]) -> Self {
         Self {
+            hidden,
             lines: VecDeque::new(),
             line: Line::default(),
             mark: if is_cut { "…" } else { "" },
@@ -77,7 +91,7 @@ impl LastLines {
     }
 
     fn end_line(&mut self) {
-        let text = self.line.end(self.mark);
+        let text = self.line.end(self.mark, self.hidden);
         self.mark = "";
         if text.trim().is_empty() && self.lines.back().is_none_or(String::is_empty) {
             return;
@@ -123,10 +137,10 @@ impl Line {
         self.state.clear();
     }
 
-    /// The text after `mark`. The next line begins.
-    fn end(&mut self, mark: &str) -> String {
+    /// The text after `mark`, without what is hidden. The next line begins.
+    fn end(&mut self, mark: &str, hidden: &[String]) -> String {
         self.begin_anew();
-        let text = self.earlier.text(mark);
+        let text = self.earlier.text(mark, hidden);
         self.earlier.clear();
         text
     }
@@ -182,20 +196,20 @@ impl State {
 
     /// Whether a terminal shows nothing of it.
     fn is_blank(&self) -> bool {
-        (!self.shows || self.is_odd) && self.text("").trim().is_empty()
+        (!self.shows || self.is_odd) && self.text("", &[]).trim().is_empty()
     }
 
-    fn text(&self, mark: &str) -> String {
+    fn text(&self, mark: &str, hidden: &[String]) -> String {
         let (head, tail) = (self.head.clone(), self.tail.iter().copied().collect::<Vec<u8>>());
         if !self.is_cut {
             let whole = [head, tail].concat();
-            return match String::from_utf8_lossy(&whole) {
+            return match without(hidden, &String::from_utf8_lossy(&whole)) {
                 text if text.is_empty() => String::new(),
                 text => cut_line(&format!("{mark}{text}"), MAX_LINE),
             };
         }
-        let head = format!("{mark}{}", String::from_utf8_lossy(&head));
-        let (head, tail) = (printable(&head).into_owned(), String::from_utf8_lossy(&tail).into_owned());
+        let [head, tail] = [head, tail].map(|part| without(hidden, &String::from_utf8_lossy(&part)));
+        let head = printable(&format!("{mark}{head}")).into_owned();
         let tail = printable(&tail);
         let count = head.chars().count() + self.left_out + tail.chars().count();
         cut_ends(&head, &tail, count, MAX_LINE)
@@ -215,18 +229,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         std::fs::write(&log, content).unwrap();
-        log_tail(&log)
+        log_tail(&log, &[])
     }
 
     #[test]
     fn the_tail_of_a_log_has_its_last_lines() {
-        assert_eq!(log_tail(Path::new("/no such file")), Vec::<String>::new());
+        assert_eq!(log_tail(Path::new("/no such file"), &[]), Vec::<String>::new());
         assert_eq!(tail_of(b""), Vec::<String>::new());
         assert_eq!(tail_of(b"\n"), Vec::<String>::new());
         let text: String = (1..=25).map(|line| format!("{line}\n")).collect();
         let tail = tail_of(text.as_bytes());
         assert_eq!((tail.len(), tail[0].as_str(), tail[19].as_str()), (20, "6", "25"));
         assert_eq!(tail_of(b"one\r\ntwo, without an end"), ["one", "two, without an end"]);
+    }
+
+    #[test]
+    fn what_is_hidden_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let hidden = ["hunter22".to_owned(), "on".to_owned()];
+        let long = format!("{}hunter22{}", "a".repeat(MAX_LINE / 2 - 4), "b".repeat(9000));
+        std::fs::write(&log, format!("token hunter22 on\n{long}\n")).unwrap();
+        let tail = log_tail(&log, &hidden);
+        assert_eq!(tail[0], "token ••• on");
+        assert!(tail[1].starts_with(&format!("{}•••", "a".repeat(MAX_LINE / 2 - 4))), "{}", tail[1]);
     }
 
     #[test]
@@ -289,7 +315,7 @@ mod tests {
         file.set_len(1 << 36).unwrap();
         file.seek(SeekFrom::End(0)).unwrap();
         io::Write::write_all(&mut file, b"the beginning of a line\nthe error\n").unwrap();
-        let tail = log_tail(&log);
+        let tail = log_tail(&log, &[]);
         assert_eq!(tail.last().unwrap(), "the error");
         assert!(tail.iter().all(|line| line.chars().count() < 400), "{tail:?}");
     }

@@ -50,6 +50,8 @@ pub struct RunOptions {
     pub origin: RunOrigin,
     /// The file of the secret key that signs the records.
     pub sign: Option<PathBuf>,
+    /// The values of secrets, which no message has.
+    pub hidden: Vec<String>,
 }
 
 /// How the run ended.

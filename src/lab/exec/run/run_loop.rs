@@ -66,7 +66,7 @@ impl<'a> RunLoop<'a> {
             claims: Claims::new(store, &options.run),
             orders: OrderWriter::new(store, options, &plan.dag.experiment),
             uploads: None,
-            report: RunEvents::new(reporter, stages.count()),
+            report: RunEvents::new(reporter, stages.count(), &options.hidden),
             stages,
             damaged: BTreeMap::new(),
             killed: false,

@@ -18,10 +18,12 @@ pub(super) struct RunEvents<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,
     begun: Instant,
+    /// What no message has.
+    hidden: &'a [String],
 }
 
 impl<'a> RunEvents<'a> {
-    pub(super) fn new(reporter: &'a mut dyn Reporter, stages: usize) -> Self {
+    pub(super) fn new(reporter: &'a mut dyn Reporter, stages: usize, hidden: &'a [String]) -> Self {
         let summary = RunSummary {
             stages,
             ..RunSummary::default()
@@ -30,6 +32,7 @@ impl<'a> RunEvents<'a> {
             reporter,
             summary,
             begun: Instant::now(),
+            hidden,
         }
     }
 
@@ -108,7 +111,7 @@ impl<'a> RunEvents<'a> {
             seconds,
             error,
             log: running.log.clone(),
-            log_tail: log_tail(&running.log),
+            log_tail: log_tail(&running.log, self.hidden),
         });
     }
 

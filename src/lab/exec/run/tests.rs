@@ -262,6 +262,7 @@ impl Bench {
             remotes: Remotes::none(),
             origin: RunOrigin::default(),
             sign: None,
+            hidden: Vec::new(),
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);
