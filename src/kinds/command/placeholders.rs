@@ -1,6 +1,7 @@
 //! What is filled in when a program starts: the placeholders in the words of its command line and in its variables.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use super::pattern::OutputPath;
@@ -171,6 +172,7 @@ fn is_found_by_pattern(stage: &CommandStage, name: &str) -> bool {
 /// When one is unknown, or a path is no UTF-8.
 pub(super) fn fill(stage: &CommandStage, context: &StageContext<'_>, place: &WorkFolder) -> Result<FilledProgram, StageError> {
     let filler = Filler::new(stage, context, place)?;
+    make_parents(stage, context, place)?;
     let mut run = Vec::with_capacity(stage.run.len());
     for word in &stage.run {
         match word {
@@ -185,6 +187,24 @@ pub(super) fn fill(stage: &CommandStage, context: &StageContext<'_>, place: &Wor
     let env = stage.env.iter().map(|(name, text)| Ok((name.clone(), value(text)?)));
     let env = env.collect::<Result<_, StageError>>()?;
     Ok(FilledProgram { run, env })
+}
+
+/// Makes the folders of outputs that placeholders name. Programs write files where they are told to, and seldom make folders for them.
+fn make_parents(stage: &CommandStage, context: &StageContext<'_>, place: &WorkFolder) -> Result<(), StageError> {
+    let words = stage.run.iter().filter_map(|word| match word {
+        Argument::Template(template) => Some(template),
+        _ => None,
+    });
+    let templates = words.chain(stage.env.values().filter_map(ProgramText::as_template));
+    for name in templates
+        .flat_map(Template::placeholders)
+        .filter_map(|name| name.strip_prefix("output."))
+    {
+        if let Some(folder) = stage.output_path(name, context, place).as_deref().and_then(Path::parent) {
+            fs::create_dir_all(folder).map_err(|error| failed(format!("cannot make {}: {error}", folder.display())))?;
+        }
+    }
+    Ok(())
 }
 
 /// The values of placeholders, by name; an input has one for each artifact.

@@ -19,11 +19,23 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The CPU time of this process's threads so far, in seconds.
+/// The CPU time so far of this process's threads, and of the programs that it started and that have ended, in seconds.
 pub fn cpu_seconds() -> Option<f64> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
-    (seconds > 0.0).then_some(seconds)
+    let own = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
+    let ticks = std::fs::read_to_string("/proc/self/stat")
+        .ok()
+        .and_then(|text| ticks_of_children(&text));
+    let of_children = ticks.unwrap_or(0) as f64 / rustix::param::clock_ticks_per_second() as f64;
+    (own > 0.0).then_some(own + of_children)
+}
+
+/// `cutime` and `cstime` of a text like `/proc/self/stat` together: those that were waited for, with those that they waited for.
+fn ticks_of_children(text: &str) -> Option<u64> {
+    // The name of the program stands in parentheses, and may have blanks and parentheses.
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(13).map(str::parse::<u64>);
+    Some(times.next()?.ok()? + times.next()?.ok()?)
 }
 
 /// The peak memory of this process, in bytes. `None` on systems without `/proc`.
@@ -108,6 +120,9 @@ mod tests {
         assert_eq!(parse_peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
         assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
         assert!(cpu_seconds().is_some());
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194304 9 8 7 6 11 12 300 40 20 0 1 0 5\n";
+        assert_eq!(ticks_of_children(stat), Some(340));
+        assert_eq!(ticks_of_children("7 (a) S 1\n"), None);
     }
 
     #[test]

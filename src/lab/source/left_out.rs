@@ -90,7 +90,7 @@ fn is_experiment(path: &Path) -> bool {
     table.keys().all(is_key) && (table.contains_key("stages") || table.contains_key("extends"))
 }
 
-/// The beginning of a file; nothing where there is no file that can be read.
+/// The beginning of a file; empty where the file is missing or cannot be read.
 fn head(path: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     if fs::metadata(path).is_ok_and(|about| about.is_file())

@@ -16,11 +16,12 @@ pub struct Provenance {
     pub code: Option<Code>,
     /// The digest of the program's file, which distinguishes two builds of one version.
     pub build: Option<Digest>,
-    /// CPU seconds of all its threads, if the system counts them.
+    /// CPU seconds of the worker and of the programs that it started, if the system counts them.
     pub cpu_seconds: Option<f64>,
     /// The peak memory of the worker in bytes, without the programs it starts, if the system counts it.
     pub peak_memory: Option<u64>,
-    /// For stages that start a program: how far it was held to its own files (`writes`, `reads`, `off`; `none` where the system cannot, and for a container).
+    /// For stages that start a program: how far it was held to its own files (`writes`, `reads`, `off`; `none` where the system cannot, and
+    /// for a container).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
     /// For stages that start a program: what ran.

@@ -183,7 +183,7 @@ fn a_container_mounts_folders_and_sees_those_of_the_stage() {
     assert!(lab.path().join("seen").exists());
     let (key, _) = lab.digests("cache").pop_first().unwrap();
     let binds = output(&lab, "x", "note");
-    let scratch = format!("/scratch/{key},");
+    let scratch = format!("/scratch/{},", key.trim_end_matches(".json"));
     assert!(binds.starts_with("/data,/") && binds.contains(&scratch), "{binds}");
     assert!(lab.stdout("show x.toml x", 0).contains("sandbox     none"));
     // What it reads cannot be limited.
@@ -310,6 +310,35 @@ fn secrets_and_devices_are_in_no_key() {
         let text = std::fs::read(entry.path()).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&text).contains("hush"), "{}", entry.path().display());
     }
+    // A program that prints one: it stands in the log of the stage, and in no message.
+    lab.write("go.sh", "echo \"the token $TOKEN is wrong\"; exit 1\n");
+    let failed = lab.command("run x.toml").env("TOKEN", "hush-hush").output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(
+        said(&failed).contains("the token ••• is wrong") && !said(&failed).contains("hush"),
+        "{}",
+        said(&failed)
+    );
+}
+
+#[test]
+fn the_folder_of_an_output_is_there_for_who_is_told_its_path() {
+    let lab = Lab::new(
+        "[stages.x]\nkind = 'command'\nrun = ['sh', 'go.sh', '--out={output.scores}']\n\
+         outputs.scores = { type = 'file', path = 'out/deep/r.json' }\n\
+         outputs.other = { type = 'file', path = 'made/o.json' }\n",
+    );
+    // What no placeholder names is made by the program, which may insist on it.
+    lab.write(
+        "go.sh",
+        "mkdir made && echo 1 > ${1#--out=} && i=0 && while [ $i -lt 1000000 ]; do i=$((i+1)); done; echo 2 > made/o.json\n",
+    );
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
+    assert_eq!(output(&lab, "x", "scores"), "1\n");
+    let shown: serde_json::Value = serde_json::from_str(&lab.stdout("show x.toml x --json", 0)).unwrap();
+    let cpu = shown["provenance"]["cpu_seconds"].as_f64().unwrap_or_else(|| panic!("{shown}"));
+    // The worker itself takes a hundredth of a second.
+    assert!(cpu >= 0.15, "{cpu}");
 }
 
 #[test]
