@@ -223,7 +223,7 @@ fn refusal(name: &str, refused: &AcceptableRecord<'_>) -> String {
             "`{name}` cannot be accepted: it computes something else ({}); only files, the environment and the version of the kind may differ",
             listed(changes)
         ),
-        AcceptableRecord::OutputsGone => format!("`{name}` cannot be accepted: what it put out before is not in the store any more"),
+        AcceptableRecord::OutputsGone => format!("`{name}` cannot be accepted: its earlier outputs are not in the store any more"),
         AcceptableRecord::None | AcceptableRecord::Found(..) => {
             format!("`{name}` cannot be accepted: it has not run before in this store, so there are no outputs to keep")
         }

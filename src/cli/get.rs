@@ -224,7 +224,7 @@ fn found<'a>(plan: &'a Plan, selected: &BTreeMap<NodeIndex, BTreeSet<String>>) -
                     port: port.clone(),
                     artifact: *artifact,
                 }),
-                None => missing.push(format!("`{}` has put out no `{port}`", node.name)),
+                None => missing.push(format!("`{}` has no output `{port}`", node.name)),
             }
         }
     }

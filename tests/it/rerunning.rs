@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::lab::Lab;
 
-/// A script of a source, a script of its own, and a program that puts out something else each time.
+/// A script from a source, a script of the stage's own, and a program whose output differs each time.
 const EXPERIMENT: &str = r#"
 [sources.code]
 path = "src"

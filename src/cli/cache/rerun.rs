@@ -158,7 +158,7 @@ fn differences(verdict: &Verdict) -> String {
     let reason = match verdict.is_deterministic {
         Some(false) => "; two runs here differ, too: the stage is not deterministic",
         Some(true) => {
-            "; two runs here put out the same: the record is of another machine or program, or of something that is not in the key"
+            "; two runs here gave the same outputs: the record is of another machine or program, or of something that is not in the key"
         }
         None => "",
     };

@@ -1,4 +1,4 @@
-//! The options of `runner report` that say what `[report]` says. They go before it.
+//! The options of `runner report` that have a field in `[report]`. An option overrides its field.
 
 use std::str::FromStr;
 

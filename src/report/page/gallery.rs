@@ -137,7 +137,7 @@ fn content(group: &GalleryGroup<'_>, picture: &PagePicture, stage: &StageDetails
     }
 }
 
-/// The command that takes an output out of the store.
+/// The command that copies an output out of the store.
 fn get(group: &GalleryGroup<'_>, stage: &StageDetails) -> String {
     let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
     let mut command = format!("runner get FILE {}", quoted(&group.name));

@@ -124,7 +124,7 @@ fn equal_stages_put_out_what_they_always_did() {
     }
     assert!(
         changed.is_empty(),
-        "these kinds do not put out what they did. If that is meant, raise `version` in each one's file in src/kinds/, so that nobody \
+        "the outputs of these kinds have changed. If that is meant, raise `version` in each one's file in src/kinds/, so that nobody \
          gets artifacts of the old kind from a store, and put these lines (with the new versions) into `OUTPUTS`; if it is not, \
          it is a bug:\n{}",
         changed.join("\n")

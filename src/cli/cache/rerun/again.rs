@@ -1,4 +1,4 @@
-//! Runs one stage again, into a store of its own, and compares what it puts out.
+//! Runs one stage again, into a store of its own, and compares the outputs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) struct Verdict {
     pub(super) likeness: Likeness,
     /// The outputs that differ, with the first file of each.
     pub(super) differences: Vec<Difference>,
-    /// Where something differs: whether two runs here put out the same.
+    /// Whether two runs here gave the same outputs; only where some differ from the record's.
     pub(super) is_deterministic: Option<bool>,
 }
 

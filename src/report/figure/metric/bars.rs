@@ -41,7 +41,7 @@ pub(super) fn charts(values: &MetricValues<'_>) -> Vec<BarChart> {
     bars.chunks(each).map(chart).collect()
 }
 
-/// A note on the bars that there is no room for.
+/// A note that says how many bars are left out.
 pub(super) fn left_out(drawings: &Drawings, values: &MetricValues<'_>) -> Option<String> {
     let all = values.combinations.len();
     let is_cut = matches!(drawings, Drawings::Bars(_)) && all > MAX_ALL;
