@@ -122,7 +122,7 @@ fn difference(now: f64, then: f64) -> f64 {
     }
 }
 
-/// `None` unless each pair of runs has examples in common.
+/// `None` unless both runs of each pair have the same examples: else the mean would not be the difference of the numbers that the table has.
 fn by_example(pairs: &[(&Score, &Score)], column: &MetricColumn) -> Option<MetricDifference> {
     let mut found: Vec<AnswerPair<usize, (&str, usize), 1>> = Vec::new();
     for (at, (score, base)) in pairs.iter().enumerate() {
@@ -137,7 +137,8 @@ fn by_example(pairs: &[(&Score, &Score)], column: &MetricColumn) -> Option<Metri
             })
         });
         found.extend(common);
-        if found.len() == before {
+        let common = found.len() - before;
+        if common == 0 || common != now.len() || common != then.len() {
             return None;
         }
     }

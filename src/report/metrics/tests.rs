@@ -403,6 +403,16 @@ fn differences_are_paired_by_example() {
         (&json[0]["paired_by"], &json[0]["pairs"], &json[1]["paired_by"], &json[1]["low"]),
         (&json!("example"), &json!(10), &json!("run"), &Value::Null)
     );
+    // One side has examples that the other lacks.
+    let mut scores = with_examples();
+    let more = scores.scores[1].examples.iter().cloned().chain([Example {
+        id: "10".to_owned(),
+        numbers: vec![("accuracy".to_owned(), 0.7)],
+        ..Example::default()
+    }]);
+    scores.scores[1].examples = more.collect();
+    let text = differences(&scores, &ReportLayout::default(), "(model=small)");
+    assert!(text.contains("+0.3 ") && !text.contains("example"), "{text}");
 }
 
 #[test]
