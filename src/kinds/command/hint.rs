@@ -14,6 +14,10 @@ const TAIL_LENGTH: u64 = 16 << 10;
 /// The words with which programs say that the system refused something.
 const REFUSALS: [&str; 5] = ["permission denied", "permissionerror", "eacces", "cross-device link", "exdev"];
 
+/// The words of a line with which programs of containers say that they may not mount.
+const NO_MOUNT: &str = "operation not permitted";
+const MOUNTS: [&str; 5] = ["mount", "namespace", "pivot", " private", " slave"];
+
 /// The words with which Python says that it finds no module: it does not tell one that it may not read from one that is not there.
 const NO_MODULE: &str = "ModuleNotFoundError";
 
@@ -86,6 +90,17 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
         return Some(format!(
             "{}if the module is installed, its folder is not one that the program may read; start it with the `python` of its environment, \
              or put its `bin` first in PATH (`env = {{ PATH = \"…\" }}`)",
+            lists(held)
+        ));
+    }
+    let is_mount = |line: &str| {
+        let line = line.to_lowercase();
+        line.contains(NO_MOUNT) && MOUNTS.iter().any(|word| line.contains(word))
+    };
+    if matches!(held, "writes" | "reads") && log.lines().any(is_mount) {
+        return Some(format!(
+            "{}no program in the sandbox may mount folders, as containers do; name the container's program in an environment or first in \
+             `run`, or set `sandbox = \"off\"`",
             lists(held)
         ));
     }

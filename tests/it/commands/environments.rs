@@ -186,6 +186,21 @@ fn a_container_mounts_folders_and_sees_those_of_the_stage() {
     let scratch = format!("/scratch/{},", key.trim_end_matches(".json"));
     assert!(binds.starts_with("/data,/") && binds.contains(&scratch), "{binds}");
     assert!(lab.stdout("show x.toml x", 0).contains("sandbox     none"));
+    // One that a script starts itself is in the sandbox.
+    lab.write(
+        "y.toml",
+        "[stages.y]\nkind = 'command'\nrun = ['sh', 'box.sh']\noutputs = { note = 'file' }\n",
+    );
+    lab.write(
+        "box.sh",
+        "echo 'bwrap: Failed to make / slave: Operation not permitted' >&2; exit 1\n",
+    );
+    let failed = lab.output("run y.toml");
+    assert!(
+        said(&failed).contains("no program in the sandbox may mount folders, as containers do"),
+        "{}",
+        said(&failed)
+    );
     // What it reads cannot be limited.
     lab.write("go.sh", "echo again > $RUNNER_OUTPUT_NOTE\n");
     lab.write("runner.toml", "[settings]\nsandbox = 'reads'\n");
@@ -336,7 +351,9 @@ fn the_folder_of_an_output_is_there_for_who_is_told_its_path() {
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1);
     assert_eq!(output(&lab, "x", "scores"), "1\n");
     let shown: serde_json::Value = serde_json::from_str(&lab.stdout("show x.toml x --json", 0)).unwrap();
-    let cpu = shown["provenance"]["cpu_seconds"].as_f64().unwrap_or_else(|| panic!("{shown}"));
+    let cpu = shown["record"]["provenance"]["cpu_seconds"]
+        .as_f64()
+        .unwrap_or_else(|| panic!("{shown}"));
     // The worker itself takes a hundredth of a second.
     assert!(cpu >= 0.15, "{cpu}");
 }
