@@ -73,9 +73,9 @@ impl Shape {
     }
 
     fn add(&mut self, path: &[u8], size: &[u8]) {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(path).update(b"\0").update(size);
-        let [first, second, third, fourth, ..] = *hasher.finalize().as_bytes();
+        // At once: to begin a hash and add to it takes longer than the hash of so few bytes.
+        let text = [path, b"\0", size].concat();
+        let [first, second, third, fourth, ..] = *blake3::hash(&text).as_bytes();
         self.sum = self.sum.wrapping_add(u32::from_le_bytes([first, second, third, fourth]));
     }
 

@@ -92,6 +92,28 @@ fn a_record_is_found_by_its_fingerprint_however_it_is_written() {
     let record = Record::new(stage.clone(), outputs.clone());
     store.write_record(&record).unwrap();
     assert_eq!(found(&stage), Some(outputs.clone()));
+    // A text in it may have the name of a field.
+    let mut of_experiment = record.clone();
+    of_experiment.experiment = "\"accepted\":1".to_owned();
+    store.write_record(&of_experiment).unwrap();
+    assert_eq!(found(&stage), Some(outputs.clone()));
+    let written = serde_json::to_vec(&record).unwrap();
+    for cut in 0..written.len() {
+        store.write_record_bytes(&stage.key(), &written[..cut]).unwrap();
+        assert_eq!(found(&stage), None, "{cut}");
+    }
+    let accepted = Acceptance {
+        why: "a comment".to_owned(),
+        by: "ada".to_owned(),
+        at: 1,
+        ran: other.clone(),
+    };
+    let accepted = Record {
+        accepted: Some(accepted),
+        ..record.clone()
+    };
+    store.write_record(&accepted).unwrap();
+    assert!(store.recorded_of(&stage, &stage.key()).unwrap().unwrap().is_accepted);
     let pretty = serde_json::to_vec_pretty(&record).unwrap();
     store.write_record_bytes(&stage.key(), &pretty).unwrap();
     assert_eq!(found(&stage), Some(outputs), "in other words, it is hashed again");
