@@ -1,6 +1,7 @@
 //! `[ablate]`: the experiment as it is, and one change at a time.
 
-use super::matrix::{Coordinates, placeholder_problem};
+use super::axis::Coordinates;
+use super::matrix::placeholder_problem;
 use super::nearest::{known, nearest};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData, limits};
 

@@ -2,6 +2,8 @@
 //!
 //! They are written out in each layer before it is merged, so that all that follows sees lists.
 
+use std::collections::BTreeMap;
+
 use super::range::{self, RANGE_FORMS};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, ValueData, ValueOrigin};
 
@@ -22,6 +24,12 @@ const DIGITS: usize = 3;
 const MAX_DIGITS: usize = 15;
 
 const HELP: &str = "write a list, `\"1..=5\"`, `{ linear = [0.0, 1.0], n = 5 }` or `{ log = [1e-5, 1e-2], n = 7 }`";
+
+/// An axis and its values.
+pub(super) type Axis<'a> = (&'a str, &'a [ConfigValue]);
+
+/// One point of the matrix: the value on each axis.
+pub type Coordinates = BTreeMap<String, ConfigValue>;
 
 /// Whether an entry of `[matrix]` is an axis.
 pub(super) fn is_axis(name: &str, value: &ConfigValue) -> bool {

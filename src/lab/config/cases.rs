@@ -1,8 +1,8 @@
 //! Params with a value for each value of another: `steps = { by = "task", algebra = 8000, else = 12000 }`.
 
 use super::nearest::{known, nearest};
-use super::template::is_name;
-use super::{ConfigTable, ConfigValue, Diagnostic, Scope, ValueData, text};
+use super::template::{TemplateNames, is_name};
+use super::{ConfigTable, ConfigValue, Diagnostic, ValueData, text};
 
 /// The key whose value names the deciding param or axis.
 pub(super) const BY: &str = "by";
@@ -71,14 +71,14 @@ impl<'a> Cases<'a> {
         })
     }
 
-    /// The value for what `scope` has under the name that decides.
+    /// The value for what `names` has under the name that decides.
     ///
     /// # Errors
     /// When there is no such name, or no case for its value.
-    pub fn choose(&self, scope: &Scope) -> Result<&'a ConfigValue, Diagnostic> {
-        let Some(decides) = scope.get(self.name) else {
-            let message = format!("no param or axis `{}` ({})", self.name, known(scope.names()));
-            let suggestion = nearest(self.name, scope.names());
+    pub fn choose(&self, names: &impl TemplateNames) -> Result<&'a ConfigValue, Diagnostic> {
+        let Some(decides) = names.get(self.name) else {
+            let message = format!("no param or axis `{}` ({})", self.name, known(names.all()));
+            let suggestion = nearest(self.name, names.all());
             return Err(Diagnostic::new(message).at(self.by.at()).suggest(suggestion));
         };
         let case = decides.plain_text();

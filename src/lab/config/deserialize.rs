@@ -5,10 +5,20 @@ use std::iter::Enumerate;
 use std::slice;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::{ConfigValue, ParamError, ParamProblem, ValueData};
+
+impl ConfigValue {
+    /// Reads the value as a `T`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the path to it.
+    pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ParamError> {
+        T::deserialize(self)
+    }
+}
 
 impl<'de> Deserializer<'de> for &'de ConfigValue {
     type Error = ParamError;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::matrix::Coordinates;
+use super::axis::Coordinates;
 use super::{ConfigTable, ConfigValue};
 
 /// The entries of `exclude`, and which of them have left something out.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layers::OWN;
+use super::document::OWN;
 use super::{ConfigTable, Diagnostic, Diagnostics, Location, OriginCounter, SourceText, paths, text};
 
 /// The project's file, in the experiment's folder or the nearest one above it.

@@ -1,11 +1,7 @@
 //! Limits of what an experiment may ask for, said before memory is taken: the matrix, ranges and iterations multiply.
 
-use super::axis::is_axis;
-use super::stages::StageCount;
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Scope, ValueData, stages};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, ValueData};
 
-/// More stages than this, in all variants together, are taken for a mistake.
-const MAX_STAGES: usize = 50_000;
 /// The most memory that the values of all variants may take, about.
 const MAX_BYTES: usize = 512 << 20;
 /// The most memory of one value after its templates have been filled in: params that use others twice would grow without end.
@@ -65,68 +61,6 @@ impl Memory {
 /// Whether the values of the matrix, which take so many bytes in all variants together, can be held; reports it where they cannot.
 pub(super) fn has_room_for_variants(bytes: usize, problems: &mut Diagnostics) -> bool {
     Memory::new().take(bytes.saturating_mul(COPIES), problems)
-}
-
-/// Whether the stages of all variants, whose names these are, are few enough; reports it where they are not.
-pub(super) fn stages(document: &Document, scopes: &[Scope], problems: &mut Diagnostics) -> bool {
-    let counts = stages::counts(document);
-    let (varying, fixed): (Vec<_>, Vec<_>) = counts.iter().partition(|(_, count)| matches!(count, StageCount::Range(_)));
-    let fixed: usize = fixed
-        .iter()
-        .map(|(_, count)| if let StageCount::Fixed(count) = count { *count } else { 0 })
-        .sum();
-    let in_variant = |scope: &Scope| fixed + varying.iter().map(|(_, count)| count.in_variant(scope)).sum::<usize>();
-    let (mut sum, mut largest, mut widest) = (0usize, 0, None);
-    for scope in scopes {
-        let count = in_variant(scope);
-        sum = sum.saturating_add(count);
-        if count > largest {
-            (largest, widest) = (count, Some(scope));
-        }
-    }
-    if sum <= MAX_STAGES {
-        return true;
-    }
-    let mut most: Vec<(&str, usize)> = counts
-        .iter()
-        .map(|(name, count)| (*name, widest.map_or(1, |scope| count.in_variant(scope))))
-        .collect();
-    most.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let listed: Vec<String> = most.iter().take(3).map(|(name, count)| format!("{count} of `{name}`")).collect();
-    let up_to = if sum == largest.saturating_mul(scopes.len()) {
-        ""
-    } else {
-        "up to "
-    };
-    let message = match scopes.len() {
-        1 => format!(
-            "this experiment has {sum} stages ({}); at most {MAX_STAGES} are allowed",
-            listed.join(", ")
-        ),
-        variants => format!(
-            "this experiment has {sum} stages: {variants} variants{} with {up_to}{largest} stages each ({}); at most {MAX_STAGES} are allowed",
-            factors(document),
-            listed.join(", ")
-        ),
-    };
-    let first = most.first().map(|(name, _)| document.declared("stages", name));
-    let help = "shorten a range or an axis, or make several experiments of it";
-    problems.push(Diagnostic::new(message).at(first.and_then(|origin| origin.key())).help(help));
-    false
-}
-
-/// The axes whose product the variants are, with their sizes: ` (10 of a × 3 of b)`. Empty for a single axis.
-fn factors(document: &Document) -> String {
-    let axes = document.entries("matrix");
-    let lengths = axes.iter().filter(|(name, values)| is_axis(name, values));
-    let lengths: Vec<String> = lengths
-        .map(|(name, values)| format!("{} of `{name}`", values.items().len()))
-        .collect();
-    if lengths.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", lengths.join(" × "))
-    }
 }
 
 #[cfg(test)]

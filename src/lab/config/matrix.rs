@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::axis::{SAMPLE, SEED, is_axis};
+use super::axis::{Axis, Coordinates, SAMPLE, SEED, is_axis};
 use super::exclusions::Exclusions;
 use super::nearest::{known, nearest};
 use super::sampling::{self, MatrixSample};
@@ -31,12 +31,6 @@ pub(super) fn placeholder_problem(value: &ConfigValue) -> Option<String> {
 fn labels(point: &ConfigTable) -> Vec<(String, String)> {
     point.iter().map(|(axis, value)| (axis.clone(), label(value))).collect()
 }
-
-/// An axis and its values.
-pub(super) type Axis<'a> = (&'a str, &'a [ConfigValue]);
-
-/// One point of the matrix: the value on each axis.
-pub type Coordinates = BTreeMap<String, ConfigValue>;
 
 /// All points, the first axis of the file changing slowest; one without coordinates where there is no matrix.
 pub(super) fn points(document: &Document, problems: &mut Diagnostics, warnings: &mut Vec<Diagnostic>) -> Vec<Coordinates> {

@@ -8,8 +8,10 @@
 pub mod ablate;
 mod axis;
 mod cases;
+mod choices;
 mod deserialize;
 mod diagnostic;
+mod document;
 mod exclusions;
 mod files;
 mod filled_text;
@@ -17,12 +19,14 @@ mod layers;
 mod limits;
 mod matrix;
 mod merge;
+mod named_tables;
 mod nearest;
 mod origin;
 mod override_types;
 mod overrides;
 mod param_error;
 mod paths;
+mod pieces;
 mod prompts;
 mod range;
 mod remote;
@@ -30,6 +34,7 @@ mod sampling;
 mod sandbox;
 mod scope;
 mod slip;
+mod stage_count;
 mod stages;
 mod template;
 mod text;
@@ -37,21 +42,22 @@ mod unmatched;
 mod unused;
 mod value;
 
+pub use axis::Coordinates;
 pub use diagnostic::{Diagnostic, Diagnostics, Location, SourceText};
-pub use layers::{Document, KEYS, TRUST, layer, load_settings};
+pub use document::{Document, KEYS, TRUST};
+pub use layers::{layer, load_settings};
 use limits::Memory;
-pub use matrix::Coordinates;
 pub use nearest::{known, nearest};
 use origin::OriginCounter;
 pub use origin::ValueOrigin;
 pub use param_error::{ParamError, ParamProblem};
 pub(crate) use paths::{anchored, is_in_home};
+pub use pieces::{TemplatePiece, pieces};
 pub use range::{RangeError, span};
 pub use remote::{RemoteAccess, RemoteEntry};
 pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
-pub use template::{TemplatePiece, pieces};
 pub use text::printed_number;
 pub use value::{ConfigTable, ConfigValue, ValueData, key_text};
 
@@ -291,12 +297,12 @@ fn written_out(document: &Document, places: Vec<(Coordinates, ablate::AblationCh
             return Vec::new();
         }
     }
-    if !limits::stages(document, &scopes, problems) {
+    if !stage_count::are_few_enough(document, &scopes, problems) {
         return Vec::new();
     }
     let mut variants = Vec::with_capacity(places.len());
     for ((coordinates, _), scope) in places.into_iter().zip(scopes) {
-        let tables = tables(document, &scope, problems);
+        let tables = named_tables::named_tables(document, &scope, problems);
         if !memory.take(tables.values().map(limits::table_bytes).sum(), problems) {
             return Vec::new();
         }
@@ -313,92 +319,4 @@ fn written_out(document: &Document, places: Vec<(Coordinates, ablate::AblationCh
         });
     }
     variants
-}
-
-/// `[models]`, `[sources]` and `[environments]`, with templates filled in, and `[prompts]`, whose braces are its own.
-fn tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
-    let mut models = ConfigTable::new();
-    for (name, value) in document.entries("models") {
-        if value.as_table().is_none() {
-            problems.push(layers::not_a_table(&format!("models.{name}"), value));
-            continue;
-        }
-        match scope::fill(value, &scope.indexed(None, None)) {
-            Ok(filled) => {
-                models.insert(name.to_owned(), filled);
-            }
-            Err(problem) if scope.excuses(value) => drop(problem),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    let mut prompts = ConfigTable::new();
-    for (name, value) in document.entries("prompts") {
-        problems.extend(prompts::problem(name, value));
-        prompts.insert(name.to_owned(), value.clone());
-    }
-    let sources = sources(document, scope, problems);
-    let environments = environments(document, scope, problems);
-    let tables = [
-        ("environments", environments),
-        ("models", models),
-        ("prompts", prompts),
-        ("sources", sources),
-    ];
-    let tables = tables.into_iter().filter(|(_, table)| !table.is_empty());
-    tables.map(|(name, table)| (name.to_owned(), table)).collect()
-}
-
-/// `[environments]`, each a table that has its own name, for messages.
-fn environments(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
-    let mut environments = ConfigTable::new();
-    for (name, value) in document.entries("environments") {
-        if value.as_table().is_none() {
-            problems.push(layers::not_a_table(&format!("environments.{name}"), value));
-            continue;
-        }
-        match scope::fill(value, &scope.indexed(None, None)) {
-            Ok(filled) => {
-                let mut fields = filled.as_table().cloned().unwrap_or_default();
-                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
-                environments.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
-            }
-            Err(problem) if scope.excuses(value) => drop(problem),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    environments
-}
-
-/// `[sources]`, each a table that has its own name, for messages, and the files of the experiment; a text is a path.
-fn sources(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> ConfigTable {
-    let mut sources = ConfigTable::new();
-    let files = document.files.iter().map(|file| file.to_string_lossy().into_owned());
-    let experiment: ConfigValue = serde_json::json!(files.collect::<Vec<_>>()).into();
-    for (name, value) in document.entries("sources") {
-        let filled = match &value.data {
-            ValueData::Text(_) => Ok(ConfigTable::from([("path".to_owned(), value.clone())])),
-            ValueData::Table(_) => {
-                scope::fill(value, &scope.indexed(None, None)).map(|filled| filled.as_table().cloned().unwrap_or_default())
-            }
-            _ => Err(layers::not_a_table(&format!("sources.{name}"), value)),
-        };
-        match filled {
-            Ok(mut fields) => {
-                if let Some(files) = fields
-                    .get("files")
-                    .filter(|files| files.as_list().is_some_and(<[ConfigValue]>::is_empty))
-                {
-                    let message = format!("`files` of the source `{name}` is empty, which names nothing");
-                    let help = "leave it out for all files of a folder";
-                    problems.push(Diagnostic::new(message).at(files.at()).help(help));
-                }
-                fields.insert("name".to_owned(), ConfigValue::text(name, value.origin.clone()));
-                fields.insert("_experiment".to_owned(), experiment.clone());
-                sources.insert(name.to_owned(), ConfigValue::table(fields, value.origin.clone()));
-            }
-            Err(problem) if scope.excuses(value) => drop(problem),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    sources
 }

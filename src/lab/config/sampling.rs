@@ -5,9 +5,8 @@
 
 use serde_json::json;
 
-use super::axis::SEED;
+use super::axis::{Axis, Coordinates, SEED};
 use super::exclusions::Exclusions;
-use super::matrix::{Axis, Coordinates};
 use super::{ConfigTable, ConfigValue, Diagnostic};
 use crate::hash::Digest;
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::axis::Coordinates;
 use super::cases::Cases;
 use super::limits::Memory;
-use super::matrix::Coordinates;
 use super::template::{self, TemplateError, TemplateNames, is_name};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, Location, ValueData, ablate, limits};
 
@@ -172,7 +172,7 @@ impl ParamResolver<'_> {
         let Some(fields) = value.as_table() else { return Some(value) };
         let chosen = Cases::read(name, value, fields).and_then(|cases| {
             self.param(cases.name);
-            let chosen = cases.choose(&self.scope);
+            let chosen = cases.choose(&self.scope.indexed(None, None));
             // An error in the deciding param is reported already.
             if self.scope.failed.contains(cases.name) {
                 Ok(None)

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::limits::{MAX_NAME, Memory};
-use super::scope::{Scope, diagnose, fill, used};
+use super::scope::{Scope, diagnose, fill};
 use super::template::{self, is_name};
-use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, layers, limits, range};
+use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, document, limits, range};
 
 /// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
 pub fn base_name(name: &str) -> &str {
@@ -18,12 +18,12 @@ pub fn name_index(name: &str) -> Option<i64> {
 }
 
 /// A stage's name as it is written in the file.
-struct StageHeader<'a> {
+pub(super) struct StageHeader<'a> {
     base: &'a str,
-    index: HeaderIndex<'a>,
+    pub(super) index: HeaderIndex<'a>,
 }
 
-enum HeaderIndex<'a> {
+pub(super) enum HeaderIndex<'a> {
     None,
     /// `mixed[0]`
     Literal(i64),
@@ -32,7 +32,7 @@ enum HeaderIndex<'a> {
 }
 
 impl<'a> StageHeader<'a> {
-    fn parse(name: &'a str) -> Option<Self> {
+    pub(super) fn parse(name: &'a str) -> Option<Self> {
         let word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         let (base, index) = match name.split_once('[') {
             None => (name, HeaderIndex::None),
@@ -50,7 +50,7 @@ impl<'a> StageHeader<'a> {
 pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTreeMap<String, ValueOrigin> {
     for (kind, value) in document.entries("defaults") {
         let Some(fields) = value.as_table() else {
-            problems.push(layers::not_a_table(&format!("defaults.{kind}"), value));
+            problems.push(document::not_a_table(&format!("defaults.{kind}"), value));
             continue;
         };
         for (field, value) in fields.iter().filter(|(field, _)| ["for", "kind"].contains(&field.as_str())) {
@@ -60,43 +60,6 @@ pub(super) fn defaults(document: &Document, problems: &mut Diagnostics) -> BTree
     }
     let entries = document.entries("defaults").into_iter();
     entries.map(|(kind, value)| (kind.to_owned(), value.origin.clone())).collect()
-}
-
-/// How many stages an entry of `[stages]` is in one variant.
-pub(super) enum StageCount<'a> {
-    Fixed(usize),
-    /// As many as the values of this range, which has a template in it.
-    Range(&'a ConfigValue),
-}
-
-impl StageCount<'_> {
-    /// The count in one variant. A range that is wrong counts as one, and is reported elsewhere.
-    pub(super) fn in_variant(&self, scope: &Scope) -> usize {
-        match self {
-            Self::Fixed(count) => *count,
-            Self::Range(range) => fill(range, &scope.indexed(None, None)).map_or(1, |filled| range::count(&filled)),
-        }
-    }
-}
-
-/// The entries of `[stages]`, by name.
-pub(super) fn counts(document: &Document) -> Vec<(&str, StageCount<'_>)> {
-    document
-        .entries("stages")
-        .into_iter()
-        .map(|(name, stage)| {
-            let variable = StageHeader::parse(name).and_then(|header| match header.index {
-                HeaderIndex::Variable(variable) => stage.get("for")?.get(variable),
-                _ => None,
-            });
-            let count = match variable {
-                Some(range) if !used(range).is_empty() => StageCount::Range(range),
-                Some(range) => StageCount::Fixed(range::count(range)),
-                None => StageCount::Fixed(1),
-            };
-            (name, count)
-        })
-        .collect()
 }
 
 /// The stages of one variant, and the bases of those that could not be read (references to them are not wrong as well).
@@ -143,7 +106,7 @@ impl Expander<'_> {
     fn stage(&mut self, name: &str, value: &ConfigValue, origin: &ValueOrigin) -> Result<(), Diagnostic> {
         let fields = value
             .as_table()
-            .ok_or_else(|| layers::not_a_table(&format!("stages.{name}"), value))?;
+            .ok_or_else(|| document::not_a_table(&format!("stages.{name}"), value))?;
         let here = |message: String| Diagnostic::new(message).at(origin.key());
         if name.len() > MAX_NAME {
             return Err(here(format!(

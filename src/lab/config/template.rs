@@ -14,15 +14,6 @@ const SCRATCH: &str = "scratch";
 /// The first parts of placeholders.
 const PLACEHOLDER_ROOTS: [&str; 3] = ["input", "output", "stage"];
 
-/// A part of a text with placeholders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TemplatePiece<'a> {
-    /// Text, a brace in it no longer doubled.
-    Text(&'a str),
-    /// What stands in braces: `input.data`.
-    Placeholder(&'a str),
-}
-
 /// The names that a template may use: params, the variant's coordinates, the stage's index.
 pub trait TemplateNames {
     /// The value of `name`.
@@ -119,35 +110,6 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
     }
     filled.push(&source[rest..]);
     Ok(filled.into_value())
-}
-
-/// The parts of the text of a [`super::ValueData::Template`], in order.
-pub fn pieces(template: &str) -> Vec<TemplatePiece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = template;
-    while let Some(at) = rest.find(['{', '}']) {
-        let brace = &rest[at..=at];
-        if rest[at + 1..].starts_with(brace) {
-            pieces.push(TemplatePiece::Text(&rest[..=at]));
-            rest = &rest[at + 2..];
-            continue;
-        }
-        // Only a work order that was tampered with has a brace alone: it is text.
-        let close = rest[at..].find('}').filter(|_| brace == "{").map(|length| at + length);
-        let Some(close) = close else {
-            pieces.push(TemplatePiece::Text(&rest[..=at]));
-            rest = &rest[at + 1..];
-            continue;
-        };
-        pieces.extend([
-            TemplatePiece::Text(&rest[..at]),
-            TemplatePiece::Placeholder(rest[at + 1..close].trim()),
-        ]);
-        rest = &rest[close + 1..];
-    }
-    pieces.push(TemplatePiece::Text(rest));
-    pieces.retain(|piece| *piece != TemplatePiece::Text(""));
-    pieces
 }
 
 /// The first placeholder in a text that is not filled in, as the values of an axis are not: `{input.data}`.
@@ -316,16 +278,6 @@ mod tests {
     }
 
     #[test]
-    fn a_template_has_pieces() {
-        use TemplatePiece::{Placeholder, Text};
-        assert_eq!(
-            pieces("a{{b}}{input.data}{{{scratch}"),
-            [Text("a{"), Text("b}"), Placeholder("input.data"), Text("{"), Placeholder("scratch")]
-        );
-        assert_eq!(pieces("}{"), [Text("}"), Text("{")]);
-    }
-
-    #[test]
     fn placeholders_on_an_axis_are_seen() {
         assert_eq!(unfilled_placeholder("a {x} { input.data }"), Some("{ input.data }"));
         for none in ["{{input.data}}", "{a.b}", "{scratch}", "input.data", "{input.data", "{input.}"] {
@@ -368,7 +320,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(source in "[{}a-k0-9+. é-]{0,12}") {
-            let _ = (fill(&source, &names()), pieces(&source), unfilled_placeholder(&source));
+            let _ = (fill(&source, &names()), super::super::pieces(&source), unfilled_placeholder(&source));
             let _ = index(&source, 0..source.len(), &names());
         }
 

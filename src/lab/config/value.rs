@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
-use super::template::{self, TemplatePiece};
-use super::{Location, ParamError, ValueOrigin};
+use super::pieces::{TemplatePiece, pieces};
+use super::{Location, ValueOrigin};
 use crate::text::is_hidden;
 
 /// A value with the place at which it was written. Values are equal when their data is, wherever they were written.
@@ -123,14 +121,6 @@ impl ConfigValue {
         self.as_list().unwrap_or(std::slice::from_ref(self))
     }
 
-    /// Reads the value as a `T`.
-    ///
-    /// # Errors
-    /// The first thing that is wrong, with the path to it.
-    pub fn read<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ParamError> {
-        T::deserialize(self)
-    }
-
     /// The value in a message: `a list`, `the text "x"`.
     pub fn describe(&self) -> String {
         match &self.data {
@@ -156,7 +146,7 @@ impl ConfigValue {
     pub fn unfilled(&self) -> Option<String> {
         match &self.data {
             ValueData::Template(text) => {
-                let name = template::pieces(text).into_iter().find_map(|piece| match piece {
+                let name = pieces(text).into_iter().find_map(|piece| match piece {
                     TemplatePiece::Placeholder(name) => Some(name),
                     TemplatePiece::Text(_) => None,
                 });

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::files::{UnfitFile, require_file, text, unreadable};
 use super::git_ignore::GitIgnore;
 use super::hidden::{is_hidden, is_hidden_in};
 use super::patterns::FilePatterns;
+use super::unfit::{UnfitFile, require_file, text, unreadable};
 use super::{Source, left_out};
 
 /// More files than this are no code: hashing them takes minutes.

@@ -18,9 +18,11 @@ mod git_ignore;
 mod hidden;
 mod left_out;
 mod patterns;
+mod unfit;
 
-pub use files::{SourceFiles, UnfitFile};
+pub use files::SourceFiles;
 pub use left_out::{FIGURE_MARK, PAGE_MARK};
+pub use unfit::UnfitFile;
 
 use std::collections::BTreeMap;
 use std::fmt;

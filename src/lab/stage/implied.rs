@@ -2,18 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Kind, Stage};
-
-/// A param that was added to a kind later, with the value that was implied before it existed. At that value it is not written to the key,
-/// so that stages from before keep theirs.
-///
-/// The value is frozen: it is what earlier versions of the kind computed, and stays when the param's default changes.
-pub struct ImpliedParam {
-    /// The param; for a field of a table, the names that lead to it: `["model", "head_dim"]`.
-    pub path: &'static [&'static str],
-    /// What was implied.
-    pub value: fn() -> Value,
-}
+use super::{ImpliedParam, Kind, Stage};
 
 impl ImpliedParam {
     /// The param's name and the table of `params` that would have it; `None` if there is no such table.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Caller, ImpliedParam, Input, Output, Preparation, StageContext, StageError};
+use super::{Caller, Input, Output, Preparation, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
@@ -47,6 +47,17 @@ impl Kind {
     pub fn outputs_of(&self, stage: &dyn Stage) -> Vec<Output> {
         stage.outputs().unwrap_or_else(|| self.outputs.to_vec())
     }
+}
+
+/// A param that was added to a kind later, with the value that was implied before it existed. At that value it is not written to the key,
+/// so that stages from before keep theirs.
+///
+/// The value is frozen: it is what earlier versions of the kind computed, and stays when the param's default changes.
+pub struct ImpliedParam {
+    /// The param; for a field of a table, the names that lead to it: `["model", "head_dim"]`.
+    pub path: &'static [&'static str],
+    /// What was implied.
+    pub value: fn() -> Value,
 }
 
 /// An environment variable that holds a secret.

@@ -15,8 +15,7 @@ mod template;
 pub use argument::Argument;
 pub use caller::Caller;
 pub use context::{StageContext, StageError, failed};
-pub use implied::ImpliedParam;
-pub use kind::{Kind, Parse, Secret, Stage};
+pub use kind::{ImpliedParam, Kind, Parse, Secret, Stage};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 

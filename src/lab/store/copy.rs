@@ -1,6 +1,6 @@
 //! Copies of files and folders, which nobody else has open.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -8,7 +8,6 @@ use std::path::Path;
 use walkdir::WalkDir;
 
 use super::StoreError;
-use super::object::is_executable;
 use super::tmp::remove_folder;
 
 /// Copies the file or folder at `from` to `to`, which must not exist.
@@ -115,6 +114,11 @@ fn replace_by_copy(file: &Path, whole: &Path, folders: &Permissions) -> io::Resu
     let copied = copied.path().join("file");
     copy_file(file, &copied)?;
     std::fs::rename(&copied, file)
+}
+
+/// Whether anybody may execute a file.
+pub(super) fn is_executable(about: &Metadata) -> bool {
+    about.permissions().mode() & 0o111 != 0
 }
 
 /// Makes a file executable.

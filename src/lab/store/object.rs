@@ -1,6 +1,6 @@
 //! Objects: immutable files and folders named by the digest of their content.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use super::copy::{copy, refuse_links, separate};
+use super::copy::{copy, is_executable, refuse_links, separate};
 use super::manifest::Manifest;
 use super::shape::Shape;
 use super::{Store, StoreError, atomic, tmp};
@@ -284,11 +284,6 @@ fn set_permissions(path: &Path, folders: &Permissions) -> io::Result<()> {
         std::fs::set_permissions(entry.path(), permissions)?;
     }
     Ok(())
-}
-
-/// Whether anybody may execute a file.
-pub(super) fn is_executable(about: &Metadata) -> bool {
-    about.permissions().mode() & 0o111 != 0
 }
 
 /// Whether the object exists. If so, its age starts anew, so that gc does not remove it before a record names it.

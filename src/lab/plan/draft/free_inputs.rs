@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::params::FREE_INPUTS;
 use super::{Draft, DraftReader, Edge, OutputPorts};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, StageDeclaration, known, nearest};
 use crate::stage::{INPUT_PATHS, Input, Kind, PortType, is_port};
+
+/// The table in which a stage names inputs of its own, for kinds that allow it.
+pub(super) const FREE_INPUTS: &str = "inputs";
 
 /// The fields of an input that has a place.
 const FROM: &str = "from";

@@ -232,7 +232,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                 Err(problem) => self.problems.push(problem),
             }
         }
-        if let Some(table) = stage.fields.get(params::FREE_INPUTS).filter(|_| kind.free) {
+        if let Some(table) = stage.fields.get(free_inputs::FREE_INPUTS).filter(|_| kind.free) {
             inputs.extend(self.free_inputs(stage, kind, table, sources));
         }
         inputs

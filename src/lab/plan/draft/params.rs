@@ -1,12 +1,11 @@
 //! The params and the seed of a stage.
 
-use super::{Draft, DraftReader, free_inputs};
+use super::free_inputs::{self, FREE_INPUTS};
+use super::{Draft, DraftReader};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
 use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
-/// The table in which a stage names inputs of its own, for kinds that allow it.
-pub(super) const FREE_INPUTS: &str = "inputs";
 /// Fields of every stage.
 const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
 

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tar::{Builder, EntryType, Header};
 
+use super::copy::is_executable;
 use super::manifest::{EntryContent, shown};
-use super::object::is_executable;
 use super::{Artifact, Store, StoreError};
 use crate::hash::Digest;
 

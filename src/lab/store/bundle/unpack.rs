@@ -11,8 +11,8 @@ use tar::{Archive, EntryType};
 use super::{BUNDLE_FORMAT, BundleContents, BundleError};
 use crate::hash::Digest;
 use crate::store::Store;
+use crate::store::copy::is_executable;
 use crate::store::manifest::is_safe_path;
-use crate::store::object::is_executable;
 
 /// A longer table of contents is refused unread.
 const MAX_CONTENTS_BYTES: u64 = 64 << 20;
