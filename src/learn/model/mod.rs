@@ -2,6 +2,7 @@
 
 mod adapters;
 mod architecture;
+mod architecture_error;
 mod config_file;
 mod error;
 mod files;
@@ -22,7 +23,8 @@ use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
 pub use adapters::Adapters;
-pub use architecture::{Architecture, ArchitectureError, PRESETS};
+pub use architecture::{Architecture, PRESETS};
+pub use architecture_error::ArchitectureError;
 pub use error::ModelError;
 pub use files::{is_model, load, open};
 pub use import::{import, import_adapter};

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::architecture::{in_range, positive};
-use super::{ArchitectureError, ModelShape};
+use super::ModelShape;
+use super::architecture_error::{ArchitectureError, in_range, positive};
 
 /// A scaling of rotary positions, for sequences longer than those of the first training.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 //! A level's vector is always [`LANES`] floats wide, whatever its registers, so that packed panels have one layout. The levels differ in
 //! the last bits (a fused multiply-add rounds once), but never in the order of the additions.
 
-use super::element::narrow;
+use super::bf16::narrow;
 
 /// Floats in one vector and columns in one packed panel.
 pub const LANES: usize = 16;

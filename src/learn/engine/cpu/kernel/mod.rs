@@ -9,6 +9,7 @@ pub mod adamw;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 pub mod attend;
+pub mod bf16;
 pub mod cross_entropy;
 pub mod element;
 pub mod level;

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use crate::engine::cpu::kernel::adamw::{self, AdamWState, AdamWUpdate};
 use crate::engine::cpu::kernel::attend::{CachedHead, Queries, attend, working_memory};
-use crate::engine::cpu::kernel::element::{Bf16Pair, Element, narrow};
+use crate::engine::cpu::kernel::bf16::narrow;
+use crate::engine::cpu::kernel::element::{Bf16Pair, Element};
 use crate::engine::cpu::kernel::level::LANES;
 use crate::engine::cpu::kernel::panels::{left_columns, left_rows, pack, pack_transposed, size};
 use crate::engine::cpu::kernel::product::{LeftMatrix, Product, Reach, multiply};

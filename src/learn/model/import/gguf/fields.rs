@@ -1,6 +1,6 @@
 //! The fields of a GGUF file that describe the model.
 
-use super::header::{GgufHeader, GgufList, GgufValue};
+use super::header::{GgufHeader, GgufList, GgufValue, shortest};
 use super::{LLAMA, PHI3, QWEN2, QWEN3, rope};
 use crate::model::{Architecture, ModelError, ModelShape};
 
@@ -182,9 +182,4 @@ pub(super) fn shape(header: &GgufHeader, family: &str) -> Result<ModelShape, Mod
         qk_norm: family == QWEN3,
         ..shape
     })
-}
-
-/// The number with the fewest digits that is the same in f32, the type in GGUF files: 1e-5 instead of 9.99999974e-6.
-pub(super) fn shortest(number: f64) -> f64 {
-    (number as f32).to_string().parse().unwrap_or(number)
 }

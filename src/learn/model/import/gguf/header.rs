@@ -343,3 +343,8 @@ impl GgufReader {
         Ok((name, GgufTensor { shape, kind, start }))
     }
 }
+
+/// The number with the fewest digits that is the same in f32, the type in GGUF files: 1e-5 instead of 9.99999974e-6.
+pub(super) fn shortest(number: f64) -> f64 {
+    (number as f32).to_string().parse().unwrap_or(number)
+}

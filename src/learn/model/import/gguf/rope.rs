@@ -6,8 +6,7 @@ use std::fs::File;
 use safetensors::tensor::Dtype;
 
 use super::check_tensor;
-use super::fields::shortest;
-use super::header::GgufHeader;
+use super::header::{GgufHeader, shortest};
 use crate::model::import::tensor::{Encoding, SourceTensor};
 use crate::model::{Llama3Scaling, LongRope, ModelError, ModelShape, RopeScaling, Yarn};
 
