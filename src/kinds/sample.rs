@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answering::{Asker, open, questions, task_of};
 use super::check_numbers;
-use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal};
+use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
 use lab::config::{ConfigValue, ParamError};
@@ -287,31 +287,6 @@ impl Sample {
             dtype: self.dtype,
         }
     }
-}
-
-/// Refuses what is no address, and an address that may hold a secret.
-fn check_address(endpoint: &str) -> Result<(), ParamError> {
-    let url = reqwest::Url::parse(endpoint)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
-    let has_name = match &url {
-        Some(url) => !url.username().is_empty() || url.password().is_some(),
-        None => endpoint.contains('@'),
-    };
-    if has_name {
-        return Err(ParamError::secret(
-            "the address `endpoint` must not hold a name or a password: a key comes from the environment (`api_key_env`)",
-        ));
-    }
-    if url.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
-        return Err(ParamError::secret(
-            "the address `endpoint` must not hold a query or a fragment: the paths of the requests are appended to it",
-        ));
-    }
-    if !(endpoint.starts_with("http://") || endpoint.starts_with("https://")) {
-        return Err(ParamError::new("endpoint", "an address begins with `http://` or `https://`"));
-    }
-    Ok(())
 }
 
 fn is_variable(name: &str) -> bool {

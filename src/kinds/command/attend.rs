@@ -7,12 +7,33 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use super::RunError;
 use super::progress::tell;
 use super::sandbox::Sandbox;
 use super::work_folder::WorkFolder;
 use lab::processes::{bury, end_descendants};
 use lab::stage::{StageContext, StageError, failed};
+
+/// Why a program gave no outputs.
+pub(super) enum RunError {
+    Stage(StageError),
+    /// A process that it started cannot be ended.
+    StillRuns(String),
+}
+
+impl From<StageError> for RunError {
+    fn from(error: StageError) -> Self {
+        Self::Stage(error)
+    }
+}
+
+impl From<RunError> for StageError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Stage(error) => error,
+            RunError::StillRuns(what) => Self::Failed(what),
+        }
+    }
+}
 
 /// The longest interval at which the program is checked; a short one is checked more often.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use tempfile::TempPath;
 
-use super::work_folder::{INPUTS, KEPT, PRIVATE, WORK};
 use super::{inputs, log};
 use lab::processes::{Process, end_users_of};
 use lab::stage::{StageContext, StageError, failed};
@@ -33,6 +32,12 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Where the short name of a folder for temporary files is: in the store it would be too long for a socket, whose path may have 107 bytes.
 const SHORT_FOLDER: &str = "/tmp";
+
+/// The folders of a program, in its scratch folder.
+pub(super) const WORK: &str = "work";
+pub(super) const PRIVATE: &str = "private";
+pub(super) const KEPT: &str = "kept";
+pub(super) const INPUTS: &str = "inputs";
 
 /// A scratch folder that no other program uses.
 pub(super) struct Scratch {

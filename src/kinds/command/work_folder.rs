@@ -5,16 +5,10 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::scratch::Scratch;
+use super::scratch::{INPUTS, KEPT, PRIVATE, Scratch, WORK};
 use super::{CommandStage, inputs};
 use lab::hash;
 use lab::stage::{StageContext, StageError, failed};
-
-/// The folders of a program, in its scratch folder.
-pub(super) const WORK: &str = "work";
-pub(super) const PRIVATE: &str = "private";
-pub(super) const KEPT: &str = "kept";
-pub(super) const INPUTS: &str = "inputs";
 
 /// The mode of all files that are copied into a program's folder: what a program could see of it is in no key.
 const MODE: u32 = 0o755;

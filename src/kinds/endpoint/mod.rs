@@ -5,12 +5,14 @@
 //!
 //! | file | part |
 //! |---|---|
+//! | `address` | the address of a server |
 //! | `body` | a response, as it came |
 //! | `fuzzing` | what is said of a response, for the fuzzer |
 //! | `gather` | what arrives from the threads: answers are kept, failures are told |
 //! | `models` | waits for the server to have loaded its model |
 //! | `reply` | what a response means: an answer, a refusal, a failure that passes or one that does not |
 
+mod address;
 mod body;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -34,6 +36,7 @@ use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 
+pub(super) use address::check_address;
 use body::ReplyBody;
 use gather::{Gathered, News};
 use reply::Reply;

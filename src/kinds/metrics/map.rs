@@ -8,7 +8,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::value::ValueReader;
-use super::{MetricValue, names, told_apart};
+use super::{MetricValue, names};
 
 /// Metrics by name, in the order in which they were added or read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -150,6 +150,21 @@ impl<'de> Visitor<'de> for MetricMapVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<MetricMap, A::Error> {
         ValueReader::default().map(access)
+    }
+}
+
+/// `name`, or if it is known, the first of `name#2`, `name#3`, … that is not.
+pub(crate) fn told_apart(name: String, known: &mut BTreeSet<String>) -> String {
+    if known.insert(name.clone()) {
+        return name;
+    }
+    let mut count = 2_usize;
+    loop {
+        let other = format!("{name}#{count}");
+        if known.insert(other.clone()) {
+            return other;
+        }
+        count += 1;
     }
 }
 

@@ -13,7 +13,7 @@ pub use map::MetricMap;
 pub use reading::{SolutionReading, read_solution, steps};
 pub use value::{MetricValue, NotFinite};
 
-pub(crate) use numbers::told_apart;
+pub(crate) use map::told_apart;
 pub(crate) use value::ValueReader;
 
 /// One answer, judged.

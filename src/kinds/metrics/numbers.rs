@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::map::told_apart;
 use super::{MetricMap, MetricValue};
 
 impl MetricMap {
@@ -82,21 +83,6 @@ impl MetricValue {
 fn place(index: &str) -> Option<usize> {
     let place: usize = index.parse().ok()?;
     (place.to_string() == index).then_some(place)
-}
-
-/// `name`, or if it is known, the first of `name#2`, `name#3`, … that is not.
-pub(crate) fn told_apart(name: String, known: &mut BTreeSet<String>) -> String {
-    if known.insert(name.clone()) {
-        return name;
-    }
-    let mut count = 2_usize;
-    loop {
-        let other = format!("{name}#{count}");
-        if known.insert(other.clone()) {
-            return other;
-        }
-        count += 1;
-    }
 }
 
 #[cfg(test)]

@@ -5,19 +5,11 @@
 //! equations. Equations that are solved already, and single terms that equal ◯, are left out.
 
 use super::equation::{Equation, Factor, Term, TermSum};
-use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS};
-use super::skeleton::{self, Skeleton};
+use super::params::{Letters, MOST_STEPS, MOST_SYMBOLS, Range};
+use super::skeleton::{self, Sign, Skeleton};
 use super::symbols::{LETTERS, UNKNOWN};
 use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
-
-/// Equations by their numbers of symbols and steps.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Range {
-    pub symbols: [u32; 2],
-    pub steps: [u32; 2],
-    pub letters: Letters,
-}
 
 /// Equations of one number of symbols.
 pub(super) struct EquationGroup {
@@ -123,15 +115,6 @@ impl ProblemGroup for EquationGroup {
     fn identity(equation: &Equation) -> Equation {
         equation.clone()
     }
-}
-
-/// The sign before a symbol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
-    Plus,
-    Minus,
-    Times,
-    Over,
 }
 
 /// Symbols with the signs before them; the first one's is plus or minus.

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Equation;
-use super::draw::Range;
 use super::symbols::LETTERS;
 use crate::task::drawn::{SplitParams, TaskParams};
 use crate::task::pool::{NamedProblem, SplitSizes};
@@ -47,6 +46,14 @@ pub(super) struct Equations {
 
 fn any_steps() -> [u32; 2] {
     [1, MOST_STEPS]
+}
+
+/// Equations by their numbers of symbols and steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub symbols: [u32; 2],
+    pub steps: [u32; 2],
+    pub letters: Letters,
 }
 
 /// Which letters an equation has.

@@ -1,7 +1,15 @@
 //! The properties of an equation that decide its number of steps, and the number of equations that share them.
 
-use super::draw::Sign;
 use learn::seed::Stream;
+
+/// The sign before a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Plus,
+    Minus,
+    Times,
+    Over,
+}
 
 /// Equations with the same positions of ↔ and ❤, and the same form of ❤'s term.
 #[derive(Clone, Copy, Debug)]

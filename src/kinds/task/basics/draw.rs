@@ -1,10 +1,10 @@
 //! Drawing different questions, evenly over their forms and lengths.
 
-use super::params::{DIGIT, ItemRange, MOST_ITEMS, Skill};
+use super::params::{BasicsParams, DIGIT, ItemRange, MOST_ITEMS, Skill};
 use super::question::{BasicsQuestion, Move, SignedLetter};
 use crate::task::algebra::symbols::{EQUALS, LETTERS, MINUS, OVER, PLUS, TIMES, UNKNOWN};
 use crate::task::direction::walk::{Action, Facing};
-use crate::task::pool::{NamedProblem, Pool, PoolError, ProblemGroup, check_range};
+use crate::task::pool::{Demand, NamedProblem, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use learn::seed::Stream;
 
 /// Questions about some skills.
@@ -13,6 +13,29 @@ pub(super) struct Questions {
     pub skills: Vec<Skill>,
     pub items: ItemRange,
     pub largest: u64,
+}
+
+impl BasicsParams {
+    /// The splits and where they come from.
+    pub(super) fn demand(&self) -> Demand<Questions> {
+        let questions = |items: ItemRange, largest| Questions {
+            skills: self.skills.clone(),
+            items,
+            largest,
+        };
+        Demand {
+            sizes: SplitSizes {
+                train: self.train,
+                development: self.development,
+                in_domain: self.in_domain,
+                ood_easy: self.ood_easy,
+                ood_hard: self.ood_hard,
+            },
+            pool: ("items", questions(self.items, self.largest)),
+            easy: ("items_easy", questions(self.items_easy, DIGIT)),
+            hard: ("items_hard", questions(self.items_hard, DIGIT)),
+        }
+    }
 }
 
 /// Questions of one form and length.

@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::draw::Questions;
-use crate::task::pool::{Demand, SplitSizes};
 use lab::config::ParamError;
 
 /// The limit for items of a list or an equation: the number of letters.
@@ -76,27 +74,6 @@ impl Default for BasicsParams {
 }
 
 impl BasicsParams {
-    /// The splits and where they come from.
-    pub(super) fn demand(&self) -> Demand<Questions> {
-        let questions = |items: ItemRange, largest| Questions {
-            skills: self.skills.clone(),
-            items,
-            largest,
-        };
-        Demand {
-            sizes: SplitSizes {
-                train: self.train,
-                development: self.development,
-                in_domain: self.in_domain,
-                ood_easy: self.ood_easy,
-                ood_hard: self.ood_hard,
-            },
-            pool: ("items", questions(self.items, self.largest)),
-            easy: ("items_easy", questions(self.items_easy, DIGIT)),
-            hard: ("items_hard", questions(self.items_hard, DIGIT)),
-        }
-    }
-
     /// Whether there can be such problems.
     pub(super) fn check(&self) -> Result<(), ParamError> {
         let wrong = |field: &str, message: String| Err(ParamError::new(field, message));

@@ -16,8 +16,6 @@ pub(super) struct Amount {
     denominator: u64,
 }
 
-/// The longest numerator and denominator of a fraction, in digits.
-const MAX_FRACTION_DIGITS: usize = 9;
 /// The most words that multiply a number: `2 hundred thousand`.
 const MAX_SCALES: usize = 3;
 
@@ -173,15 +171,4 @@ fn decimals(text: &str) -> (&str, &str) {
         Some((decimals, rest)) if !decimals.is_empty() => (decimals, rest),
         _ => ("", text),
     }
-}
-
-/// The numerator of `whole` and `numerator`/`denominator`, if these can be one number.
-pub(super) fn mixed(whole: &str, numerator: &str, denominator: &str) -> Option<(String, u64)> {
-    let is_short = |number: &str| (1..=MAX_FRACTION_DIGITS).contains(&number.len());
-    if !is_short(numerator) || !is_short(denominator) {
-        return None;
-    }
-    let (numerator, denominator): (u64, u64) = (numerator.parse().ok()?, denominator.parse().ok()?);
-    let is_proper = whole.is_empty() || numerator < denominator;
-    (denominator > 0 && is_proper).then(|| (digits::times_plus(whole, denominator, numerator), denominator))
 }

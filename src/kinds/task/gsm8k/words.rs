@@ -1,7 +1,10 @@
 //! What people write before and after the digits of a number.
 
-use super::amount::mixed;
+use super::digits;
 use super::spoken;
+
+/// The longest numerator and denominator of a fraction, in digits.
+const MAX_FRACTION_DIGITS: usize = 9;
 
 /// What a word does to the number before it.
 pub(super) enum Scale {
@@ -315,4 +318,15 @@ fn calculates(word: &str) -> bool {
     let is_number = |word: &str| word == "half" || (word != "one" && spoken::is_number(word));
     let is_numbers = word.strip_suffix('s').is_some_and(|one| one.len() >= 3 && is_number(one));
     is_number(&word) || is_numbers || matches!(word.as_str(), "x" | "y" | "z" | "π" | "pi" | "plus" | "minus")
+}
+
+/// The numerator of `whole` and `numerator`/`denominator`, if these can be one number.
+pub(super) fn mixed(whole: &str, numerator: &str, denominator: &str) -> Option<(String, u64)> {
+    let is_short = |number: &str| (1..=MAX_FRACTION_DIGITS).contains(&number.len());
+    if !is_short(numerator) || !is_short(denominator) {
+        return None;
+    }
+    let (numerator, denominator): (u64, u64) = (numerator.parse().ok()?, denominator.parse().ok()?);
+    let is_proper = whole.is_empty() || numerator < denominator;
+    (denominator > 0 && is_proper).then(|| (digits::times_plus(whole, denominator, numerator), denominator))
 }
