@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::axis::Axis;
-use super::numbers::{point_cell, value_text};
-use super::svg::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
+use super::drawing::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
+use super::value::{point_cell, value_text};
 use super::words::{width, wrapped};
 use super::{FigurePoint, SeriesStyle};
 use crate::table::{ColumnGroup, ReportTable, TableCell, TableRow};

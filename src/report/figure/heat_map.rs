@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::FigurePoint;
 use super::axis::ends;
-use super::numbers::{number, point_cell, value_text};
-use super::svg::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
+use super::drawing::{Drawing, TextClass, WIDTH, cross, header, marked, text_lines};
+use super::value::{number, point_cell, value_text};
 use super::words::{width, wrapped};
 use crate::escape;
 use crate::table::{ColumnGroup, NO_NUMBER, ReportTable, TableCell, TableRow};

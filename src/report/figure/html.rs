@@ -1,7 +1,7 @@
 //! A figure within the page.
 
+use super::drawing::Drawing;
 use super::legend::{entries, swatch};
-use super::svg::Drawing;
 use super::{Drawings, Figure};
 use crate::escape;
 

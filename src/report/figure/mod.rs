@@ -5,6 +5,7 @@ mod bar_chart;
 mod by_iteration;
 mod by_length;
 mod curves;
+mod drawing;
 mod heat_map;
 mod histogram;
 mod html;
@@ -19,6 +20,7 @@ mod png;
 mod series;
 mod style;
 mod svg;
+mod value;
 mod words;
 
 use crate::scores::{KeptSkips, Scores};

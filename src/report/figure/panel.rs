@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::axis::{Axis, Scale};
-use super::numbers::{number, value_text};
+use super::drawing::{Drawing, TextClass, cross, header, marked, text_lines};
 use super::style::shape;
-use super::svg::{Drawing, TextClass, cross, header, marked, text_lines};
+use super::value::{number, value_text};
 use super::words::{width, wrapped};
 use super::{FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
 use crate::escape;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::axes::FigureAxis;
-use super::values::part;
 
 /// One way to draw the values. Axes are named by their index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +56,11 @@ fn by_size(axes: &[FigureAxis], chosen: impl Iterator<Item = usize>) -> Vec<usiz
 fn count(places: &Places<'_>, axes: &[usize]) -> usize {
     let parts: BTreeSet<Vec<Option<usize>>> = places.iter().map(|place| part(place, axes)).collect();
     parts.len()
+}
+
+/// The part of a place on these axes.
+pub(super) fn part(at: &[Option<usize>], axes: &[usize]) -> Vec<Option<usize>> {
+    axes.iter().map(|axis| at.get(*axis).copied().flatten()).collect()
 }
 
 /// The axes that are none of `others`.

@@ -2,7 +2,8 @@
 
 use super::super::series::sorted_unique;
 use super::super::{Divergence, FigurePoint, Panel, Series, SeriesForm, SeriesStyle};
-use super::values::{Combination, MetricValues, part};
+use super::arrange::part;
+use super::values::{Combination, MetricValues};
 
 pub(super) const CAPTION: &str = "Means over the seeds, with a band of one standard deviation.";
 pub(super) const DOTS_CAPTION: &str =

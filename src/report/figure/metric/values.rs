@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::FigurePoint;
-use super::arrange::rest;
+use super::arrange::{part, rest};
 use super::axes::FigureAxis;
 use super::metric_point;
 use crate::metrics::MetricColumn;
@@ -154,11 +154,6 @@ impl<'a> MetricValues<'a> {
     pub(super) fn shared_label(&self, own: &[&Combination], axes: &[usize]) -> String {
         own.first().map_or_else(String::new, |first| self.label(&first.at, axes))
     }
-}
-
-/// The part of a place on these axes.
-pub(super) fn part(at: &[Option<usize>], axes: &[usize]) -> Vec<Option<usize>> {
-    axes.iter().map(|axis| at.get(*axis).copied().flatten()).collect()
 }
 
 /// The values of one place on some of the axes: `depth=2, width=16`.
