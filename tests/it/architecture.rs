@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// A module of a wing.
 type Module = (String, String);
@@ -36,7 +36,7 @@ fn table() -> BTreeMap<Module, BTreeSet<String>> {
 }
 
 /// All Rust files under `folder`.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
     files.filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
@@ -60,13 +60,13 @@ fn module_of(wing: &str, path: &Path) -> String {
 }
 
 /// Tests may use whatever helps: they are no part of what a module depends on.
-fn is_test(path: &Path) -> bool {
+pub fn is_test(path: &Path) -> bool {
     path.components()
         .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
 }
 
 /// The text up to the tests at its end.
-fn without_tests(text: &str) -> &str {
+pub fn without_tests(text: &str) -> &str {
     text.find("#[cfg(test)]\nmod tests {")
         .and_then(|end| text.get(..end))
         .unwrap_or(text)

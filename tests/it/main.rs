@@ -7,6 +7,7 @@ mod architecture;
 mod beginning;
 mod browser;
 mod bundles;
+mod circles;
 mod code_sources;
 mod command_line;
 mod commands;

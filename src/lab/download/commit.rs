@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::file::{DownloadError, Downloader, Progress};
+use super::error::DownloadError;
+use super::file::{Downloader, Progress};
 use super::{Supplier, part};
 use crate::source::{Source, SourcePlace};
 

@@ -2,9 +2,35 @@
 
 use std::path::PathBuf;
 
-use super::DownloadError;
+use reqwest::StatusCode;
+
+use super::disguise::Disguise;
+use crate::http::GivenUp;
 use crate::source::SourcePin;
 use crate::store::StoreError;
+
+/// A file could not be downloaded.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    #[error("cannot reach {address}: {cause}")]
+    Unreachable { address: String, cause: String },
+    #[error("{address} refuses access ({status})")]
+    Denied { address: String, status: StatusCode },
+    #[error("{address} does not exist (404)")]
+    NotFound { address: String },
+    #[error("{address} answers {said}")]
+    Status { address: String, said: String },
+    #[error("{address} {}", given_up.words(cause))]
+    Interrupted { address: String, given_up: GivenUp, cause: String },
+    #[error("{address} did not send the file: {why}")]
+    NotTheFile { address: String, why: String },
+    #[error("{address} sends {disguise} in place of the file")]
+    Disguised { address: String, disguise: Disguise },
+    #[error("cannot write {}: {cause}", path.display())]
+    Write { path: PathBuf, cause: std::io::Error },
+    #[error("stopped")]
+    Stopped,
+}
 
 /// A source is not available, or is not the pinned one.
 #[derive(Debug, thiserror::Error)]

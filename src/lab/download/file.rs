@@ -1,7 +1,7 @@
 //! Downloads one file over HTTP. An interrupted download resumes where it stopped, and failures that may pass are retried.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::StatusCode;
@@ -9,7 +9,8 @@ use reqwest::blocking::{Client, RequestBuilder, Response};
 use reqwest::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 
 use super::answer::{self, Bytes};
-use super::disguise::{self, Disguise};
+use super::disguise;
+use super::error::DownloadError;
 use super::part::{self, PartialFile, Received};
 use crate::hash;
 use crate::http::{self, GivenUp, Retries, WaitNotice, cause, clean};
@@ -20,29 +21,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const LONGEST_ERROR: u64 = 1 << 16;
 /// How often a file is fetched whose end nobody can tell, until it came twice with the same bytes.
 const MAX_UNFRAMED: u32 = 6;
-
-/// A file could not be downloaded.
-#[derive(Debug, thiserror::Error)]
-pub enum DownloadError {
-    #[error("cannot reach {address}: {cause}")]
-    Unreachable { address: String, cause: String },
-    #[error("{address} refuses access ({status})")]
-    Denied { address: String, status: StatusCode },
-    #[error("{address} does not exist (404)")]
-    NotFound { address: String },
-    #[error("{address} answers {said}")]
-    Status { address: String, said: String },
-    #[error("{address} {}", given_up.words(cause))]
-    Interrupted { address: String, given_up: GivenUp, cause: String },
-    #[error("{address} did not send the file: {why}")]
-    NotTheFile { address: String, why: String },
-    #[error("{address} sends {disguise} in place of the file")]
-    Disguised { address: String, disguise: Disguise },
-    #[error("cannot write {}: {cause}", path.display())]
-    Write { path: PathBuf, cause: std::io::Error },
-    #[error("stopped")]
-    Stopped,
-}
 
 /// Where a download is.
 #[derive(Clone, Copy, Debug, Default)]

@@ -27,8 +27,7 @@ mod tests;
 
 pub use digest::HashProgress;
 pub use disguise::Disguise;
-pub use error::SourceError;
-pub use file::DownloadError;
+pub use error::{DownloadError, SourceError};
 pub use hub::Hub;
 
 use std::collections::BTreeMap;

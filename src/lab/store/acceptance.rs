@@ -3,24 +3,11 @@
 //! An accepted record is a claim of one person about their own store. So it says who made it, when and why, and which stage really ran;
 //! it is never sent to a remote or packed into a bundle, and one that comes from elsewhere is refused.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{Record, Store, StoreError};
+use super::{Acceptance, Record, Store, StoreError};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
-
-/// The claim that the outputs of an earlier stage are those of another key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Acceptance {
-    /// The reason, in the person's words.
-    pub why: String,
-    /// The name of the person.
-    pub by: String,
-    /// When it was accepted, in seconds since 1970.
-    pub at: u64,
-    /// The fingerprint of the stage that ran.
-    pub ran: Fingerprint,
-}
 
 impl Record {
     /// The record that makes the outputs of this one stand for `now`.

@@ -19,6 +19,7 @@
 //! rename (or link) of a file that is complete and synced, objects before the record that names them. There are no locks.
 
 mod acceptance;
+mod artifact;
 #[cfg(test)]
 mod artifact_tests;
 mod atomic;
@@ -38,6 +39,7 @@ mod provenance;
 mod record;
 pub mod remote;
 mod shape;
+mod signature;
 mod stat_cache;
 #[cfg(test)]
 mod tests;
@@ -46,7 +48,7 @@ mod trust;
 mod validate_record;
 mod verify;
 
-pub use acceptance::Acceptance;
+pub use artifact::Artifact;
 pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
 pub use copy::shares_blocks;
 pub use derived::Derived;
@@ -55,13 +57,14 @@ pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
 pub use lease::{Acquired, Lease};
 pub use leftovers::{Leftover, LeftoverKind};
-pub use object::{Artifact, files_of};
+pub use object::files_of;
 pub use process::host;
 pub use protect::Protection;
-pub use provenance::{Code, ProgramFound, Provenance};
+pub use provenance::{Acceptance, Code, ProgramFound, Provenance};
 pub use record::{Machine, Outputs, Record, RecordedOutputs};
+pub use signature::{NotAKey, PublicKey, SecretKey, Signature};
 pub use tmp::remove_folder;
-pub use trust::{Distrust, NotAKey, PublicKey, SecretKey, Signature, Trust};
+pub use trust::{Distrust, Trust};
 pub use validate_record::RecordError;
 pub use verify::{Damage, VerifySummary};
 

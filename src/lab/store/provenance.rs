@@ -1,9 +1,11 @@
-//! Provenance of a record: the user, the code and the program that ran the stage, and the resources that it took.
+//! Provenance of a record: the user, the code and the program that ran the stage, and the resources that it took; or who accepted its
+//! outputs.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
 /// How a record was made, beside machine and times. Never part of a key; records of earlier versions lack it.
@@ -53,4 +55,17 @@ pub struct Code {
     pub commit: String,
     /// Whether files of the repository differed from the commit, or the commit lacks the experiment's file.
     pub dirty: bool,
+}
+
+/// The claim that the outputs of an earlier stage are those of another key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The reason, in the person's words.
+    pub why: String,
+    /// The name of the person.
+    pub by: String,
+    /// When it was accepted, in seconds since 1970.
+    pub at: u64,
+    /// The fingerprint of the stage that ran.
+    pub ran: Fingerprint,
 }

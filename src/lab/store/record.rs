@@ -9,8 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::index::shard_entries;
-use super::object::Artifact;
-use super::{Acceptance, Distrust, Provenance, Signature, Store, StoreError, atomic};
+use super::{Acceptance, Artifact, Distrust, Provenance, SecretKey, Signature, Store, StoreError, atomic};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -97,7 +96,26 @@ fn written_outputs(fingerprint: &Fingerprint, record: &[u8]) -> Option<Outputs> 
     let is_known = format.parse::<u32>().is_ok_and(|format| format <= RECORD_FORMAT);
     // Within a text, the quotes would have a backslash before them.
     let is_accepted = rest.contains(r#""accepted":"#);
-    (is_known && !is_accepted && rest.starts_with(',') && rest.ends_with('}')).then_some(found)
+    (is_known && !is_accepted && rest.starts_with(',') && ends_object(rest)).then_some(found)
+}
+
+/// Whether the last brace of a text, which begins within an object, ends that object: nothing is cut off.
+fn ends_object(rest: &str) -> bool {
+    let (mut depth, mut in_text, mut is_escaped) = (1_usize, false, false);
+    for (at, byte) in rest.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' if !in_text => depth += 1,
+            b'}' if !in_text => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at + 1 == rest.len();
+        }
+    }
+    false
 }
 
 impl Record {
@@ -120,6 +138,12 @@ impl Record {
             accepted: None,
             signature: None,
         }
+    }
+
+    /// Signs the whole record.
+    pub fn sign(&mut self, key: &SecretKey) {
+        let value = serde_json::to_value(&*self).expect("a record is a plain tree of values");
+        self.signature = Some(Signature::of(&value, key));
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::Artifact;
 use super::index::{StoreEntry, shard_entries};
 use super::manifest::Manifest;
-use super::object::Artifact;
 use super::{Derived, RecordError, Store, StoreError, Trust, atomic};
 use crate::hash::Digest;
 

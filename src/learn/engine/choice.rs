@@ -4,7 +4,7 @@ use candle_core::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DecodingEngine, EngineError, Frozen, MemoryEstimate, Sequence, Training, TrainingEngine, candle, cpu};
+use super::{DecodingEngine, Dtype, EngineError, Frozen, MemoryEstimate, Sequence, Training, TrainingEngine, candle, cpu};
 use crate::model::{Lora, ModelShape, WeightSource, Weights};
 
 /// The engines.
@@ -16,17 +16,6 @@ pub enum Engine {
     Cpu,
     /// The reference engine, on any candle device.
     Candle,
-}
-
-/// The number format of an engine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-    /// Matrix products of bf16 numbers with sums in f32; weights, moments and everything else in f32. Only for the engine `cpu`.
-    Bf16,
 }
 
 /// The numeric class of a result, which is part of the stage key: `candle f32`.

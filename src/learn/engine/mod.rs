@@ -8,6 +8,7 @@ pub mod candle;
 mod check;
 mod choice;
 pub mod cpu;
+mod dtype;
 mod frozen;
 mod state;
 
@@ -17,10 +18,11 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{
-    Dtype, Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
-    trainer, training_memory,
+    Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots, trainer,
+    training_memory,
 };
 pub use cpu::instructions;
+pub use dtype::Dtype;
 pub use frozen::Frozen;
 use state::arrays;
 #[cfg(test)]
