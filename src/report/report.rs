@@ -288,7 +288,7 @@ mod tests {
         stage     n  in_domain %  steps  ood_easy %  steps
         score[0]  1         50.0      –        25.0      –
 
-        1 of 2 stages with scores not run yet: runner run x.toml
+        1 of 2 stages with scores missing: runner run x.toml
         ");
         assert_eq!(report.json().unwrap()["skips"], serde_json::json!([]));
     }

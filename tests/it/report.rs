@@ -61,7 +61,7 @@ fn from_a_file_to_scores() {
     );
     lab.stdout("plan x.toml --check", 3);
     let note = lab.stdout("report x.toml", 0);
-    assert!(note.contains("2 of 2 stages with scores not run yet: runner run x.toml"), "{note}");
+    assert!(note.contains("2 of 2 stages with scores missing: runner run x.toml"), "{note}");
 
     let events = lab.stdout("run x.toml --json", 0);
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

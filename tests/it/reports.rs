@@ -239,7 +239,7 @@ fn a_report_begins_with_what_the_experiment_shows() {
 fn a_report_of_what_has_not_run_says_so() {
     let lab = Lab::new(LOOP);
     let text = lab.stdout("report x.toml --html page.html --plots figures", 0);
-    assert!(text.contains("2 of 2 stages with scores not run yet: runner run x.toml"), "{text}");
+    assert!(text.contains("2 of 2 stages with scores missing: runner run x.toml"), "{text}");
     assert!(text.contains("0 figures"), "{text}");
     let page = std::fs::read_to_string(lab.path().join("page.html")).unwrap();
     assert!(page.contains("10 stages: 0 in the store, 10 to run."), "{page}");
@@ -343,7 +343,7 @@ fn the_numbers_of_a_program_have_a_report() {
             .join(" ")
     };
     let before = lab.stdout("report x.toml", 0);
-    assert!(before.contains("6 of 6 stages with scores not run yet"), "{before}");
+    assert!(before.contains("6 of 6 stages with scores missing"), "{before}");
     lab.stdout("run x.toml", 0);
     let text = lab.stdout("report x.toml", 0);
     assert_eq!(words(&text, 0), "Metrics: mean ± standard deviation, 3 seeds", "{text}");

@@ -317,7 +317,7 @@ mod tests {
         full solutions                   2.61               5.50
         score[0]        1         99.8   2.50        25.0   5.00
         ");
-        assert_eq!(scores.note().as_deref(), Some("1 of 2 stages with scores not run yet"));
+        assert_eq!(scores.note().as_deref(), Some("1 of 2 stages with scores missing"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Scores {
     /// The number of evaluations that have not run, if there are any.
     pub fn note(&self) -> Option<String> {
         let (all, missing) = self.count_evaluations();
-        (missing > 0).then(|| format!("{missing} of {} with scores not run yet", lab::text::stages(all)))
+        (missing > 0).then(|| format!("{missing} of {} with scores missing", lab::text::stages(all)))
     }
 
     /// The axes of the matrix in the order of the file; by name where it is not known.

@@ -264,7 +264,7 @@ mod tests {
         warm start      warm   score[0]  3   98.6 ± 0.1  2.60 ± 0.00  10.6 ± 0.1  2.60 ± 0.00
         iteration 1     warm   score[1]  3   98.6 ± 0.1  1.80 ± 0.00  10.6 ± 0.1  1.80 ± 0.00
         ");
-        assert_eq!(scores.note().unwrap(), "1 of 10 stages with scores not run yet");
+        assert_eq!(scores.note().unwrap(), "1 of 10 stages with scores missing");
     }
 
     #[test]
