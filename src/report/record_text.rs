@@ -28,11 +28,16 @@ fn time(seconds: u64) -> String {
 
 /// `accepted 2026-11-24 13:50:12 UTC by ada: only a comment (key 1a2b3c4d5e6f ran)`
 pub fn acceptance(accepted: &Acceptance) -> String {
-    format!("accepted {} (key {} ran)", claim(accepted), accepted.ran.key().short())
+    format!("accepted {}", claim_and_key(accepted))
+}
+
+/// `2026-11-24 13:50:12 UTC by ada: only a comment (key 1a2b3c4d5e6f ran)`
+pub fn claim_and_key(accepted: &Acceptance) -> String {
+    format!("{} (key {} ran)", claim(accepted), accepted.ran.key().short())
 }
 
 /// `2026-11-24 13:50:12 UTC by ada: only a comment`, on one line.
-pub fn claim(accepted: &Acceptance) -> String {
+pub(crate) fn claim(accepted: &Acceptance) -> String {
     let words: Vec<&str> = accepted.why.split_whitespace().collect();
     printable(&format!("{} by {}: {}", time(accepted.at), accepted.by, words.join(" "))).into_owned()
 }

@@ -11,7 +11,7 @@ use lab::hash::Digest;
 use lab::store::{ProgramFound, Record, Store};
 use lab::text::bytes;
 use lab::text::duration;
-use report::record_text::{claim, param_lines, program_and_commit, time_and_user};
+use report::record_text::{claim_and_key, param_lines, program_and_commit, time_and_user};
 
 /// Prints the description.
 pub(super) fn show(store: &Store, key: &Digest, producers: &Producers, json: bool) -> Result<Exit, CliError> {
@@ -46,9 +46,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
     card.line("kind", &format!("{}, version {}", fingerprint.kind, fingerprint.version));
     card.line("key", &key.to_string());
     card.line("made", &time_and_user(record));
-    let accepted = record.accepted.as_ref();
-    let accepted = accepted.map(|accepted| format!("{} (key {} ran)", claim(accepted), accepted.ran.key().short()));
-    card.line("accepted", &accepted.unwrap_or_default());
+    card.line("accepted", &record.accepted.as_ref().map(claim_and_key).unwrap_or_default());
     card.line("on", &machine(record));
     card.line("with", &program_and_commit(record));
     card.line("took", &took(record));

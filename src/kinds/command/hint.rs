@@ -49,6 +49,7 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
     let paths = || refused.iter().flat_map(|line| paths_in(line, folder));
     let lists = |held: &str| format!("the sandbox held the program to its own files (`sandbox = \"{held}\"`): ");
     let held = sandbox.held_by();
+    let is_held = matches!(held, "writes" | "reads");
     if let Some(path) = paths().find(|path| !sandbox.may_read(path) && is_open_to_user(path, Access::READ_OK)) {
         return Some(format!(
             "{}it may not read {}, which the stage does not declare; bring it in as an input, as a `source`, or as a file among the words of `run`",
@@ -57,7 +58,7 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
         ));
     }
     let is_link = |line: &&&str| ["cross-device", "exdev"].iter().any(|word| line.to_lowercase().contains(word));
-    if let (Some(line), "writes" | "reads") = (refused.iter().find(is_link), held) {
+    if let (Some(line), true) = (refused.iter().find(is_link), is_held) {
         let from = paths_in(line, folder)
             .into_iter()
             .find(|path| path.exists() && !sandbox.may_write(path));
@@ -97,7 +98,7 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
         let line = line.to_lowercase();
         line.contains(NO_MOUNT) && MOUNTS.iter().any(|word| line.contains(word))
     };
-    if matches!(held, "writes" | "reads") && log.lines().any(is_mount) {
+    if is_held && log.lines().any(is_mount) {
         return Some(format!(
             "{}no program in the sandbox may mount folders, as containers do; name the container's program in an environment or first in \
              `run`, or set `sandbox = \"off\"`",
@@ -105,7 +106,6 @@ fn advice(sandbox: &Sandbox, folder: &Path, log: &str) -> Option<String> {
         ));
     }
     // What was refused may not be named. What is named, and is no matter of the sandbox, was refused for another reason.
-    let is_held = matches!(held, "writes" | "reads");
     (is_held && !refused.is_empty() && paths().next().is_none()).then(|| {
         format!(
             "{}if that refused what its log tells of, the settings `writes` and `sandbox` allow more",

@@ -88,9 +88,10 @@ struct RecordHead {
 fn written_outputs(fingerprint: &Fingerprint, record: &[u8]) -> Option<Outputs> {
     let record = std::str::from_utf8(record).ok()?;
     let (format, rest) = record.strip_prefix(r#"{"format":"#)?.split_once(',')?;
-    let mut outputs = serde_json::Deserializer::from_str(rest.strip_prefix(r#""outputs":"#)?).into_iter::<Outputs>();
+    let rest = rest.strip_prefix(r#""outputs":"#)?;
+    let mut outputs = serde_json::Deserializer::from_str(rest).into_iter::<Outputs>();
     let found = outputs.next()?.ok()?;
-    let rest = rest.get(r#""outputs":"#.len() + outputs.byte_offset()..)?;
+    let rest = rest.get(outputs.byte_offset()..)?;
     let expected = serde_json::to_string(fingerprint).ok()?;
     let rest = rest.strip_prefix(r#","fingerprint":"#)?.strip_prefix(expected.as_str())?;
     let is_known = format.parse::<u32>().is_ok_and(|format| format <= RECORD_FORMAT);

@@ -137,7 +137,7 @@ fn content(group: &GalleryGroup<'_>, picture: &PagePicture, stage: &StageDetails
     }
 }
 
-/// The command that copies an output out of the store.
+/// The `runner get` command for an output, as HTML.
 fn get(group: &GalleryGroup<'_>, stage: &StageDetails) -> String {
     let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
     let mut command = format!("runner get FILE {}", quoted(&group.name));
