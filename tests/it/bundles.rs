@@ -284,8 +284,7 @@ fn programs() -> Lab {
     let elsewhere = lab.path().join("elsewhere/far.txt");
     lab.write("mine/x.toml", &PROGRAMS.replace("ELSEWHERE", elsewhere.to_str().unwrap()));
     lab.write("elsewhere/far.txt", "far");
-    lab.write("mine/make.sh", MAKE);
-    std::fs::set_permissions(lab.path().join("mine/make.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    lab.write_program("mine/make.sh", MAKE);
     lab.write(
         "scripts/real.sh",
         "cat words.txt deep/more.txt > $RUNNER_OUTPUT_TEXT; $RUNNER_INPUT_TOOLS/tool >> $RUNNER_OUTPUT_TEXT\n",

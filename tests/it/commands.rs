@@ -133,13 +133,6 @@ fn starts(run: &str) -> String {
     format!("[stages.x]\nkind = 'command'\nrun = {run}\noutputs = {{ note = 'file' }}\n")
 }
 
-fn program(lab: &Lab, name: &str, text: &str) {
-    let path = lab.path().join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 #[test]
 fn files_among_the_words_are_in_the_key_by_content() {
     for (run, script) in [
@@ -152,7 +145,7 @@ fn files_among_the_words_are_in_the_key_by_content() {
         ),
     ] {
         let lab = Lab::new(&starts(run));
-        let write = |lab: &Lab, end: &str| program(lab, script, &format!("#!/bin/sh\necho $0 $(ls) > $RUNNER_OUTPUT_NOTE\n{end}"));
+        let write = |lab: &Lab, end: &str| lab.write_program(script, &format!("#!/bin/sh\necho $0 $(ls) > $RUNNER_OUTPUT_NOTE\n{end}"));
         write(&lab, "");
         assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 1, "{run}");
         assert!(
@@ -195,10 +188,10 @@ fn files_among_the_words_are_in_the_key_by_content() {
 fn a_program_that_is_no_script_runs_where_it_is() {
     let lab = Lab::new(&starts("['bin/shell', '-c', 'echo $0 $(ls) > $RUNNER_OUTPUT_NOTE']"));
     std::fs::create_dir(lab.path().join("bin")).unwrap();
-    std::fs::copy("/bin/sh", lab.path().join("bin/shell")).unwrap();
+    lab.copy_program("/bin/sh", "bin/shell");
     lab.summary("run x.toml", 0);
     assert!(output(&lab, "x", "note").starts_with(&lab.path().join("bin/shell").display().to_string()));
-    std::fs::copy("/bin/ls", lab.path().join("bin/shell")).unwrap();
+    lab.copy_program("/bin/ls", "bin/shell");
     let reason = lab.plan("x.toml")["x {}"]["reason"].clone();
     assert!(reason.as_str().unwrap().starts_with("`shell` changed: "), "{reason}");
 }
@@ -206,8 +199,8 @@ fn a_program_that_is_no_script_runs_where_it_is() {
 #[test]
 fn what_a_script_needs_beside_it_is_not_there_unless_it_is_declared() {
     let lab = Lab::new(&starts("['sh', 'scripts/go.sh']"));
-    program(&lab, "scripts/go.sh", "set -e\n. ./other.sh\necho $OTHER > $RUNNER_OUTPUT_NOTE\n");
-    program(&lab, "scripts/other.sh", "OTHER=1\n");
+    lab.write_program("scripts/go.sh", "set -e\n. ./other.sh\necho $OTHER > $RUNNER_OUTPUT_NOTE\n");
+    lab.write_program("scripts/other.sh", "OTHER=1\n");
     lab.stdout("run x.toml", 1);
     let declared = "[sources.scripts]\npath = 'scripts'\n".to_owned() + &starts("['sh', 'go.sh']\nsource = 'scripts'");
     lab.write("x.toml", &declared);
@@ -216,7 +209,7 @@ fn what_a_script_needs_beside_it_is_not_there_unless_it_is_declared() {
     let checked = lab.output("cache verify --rerun 5");
     let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
     assert!(said.contains("no stage can be run again"), "{said}");
-    program(&lab, "scripts/other.sh", "OTHER=2\n");
+    lab.write_program("scripts/other.sh", "OTHER=2\n");
     let reason = lab.plan("x.toml")["x {}"]["reason"].clone();
     assert!(reason.as_str().unwrap().starts_with("`other.sh` changed: "), "{reason}");
 }
@@ -227,10 +220,10 @@ fn a_script_that_is_edited_while_the_run_goes_on_is_no_hit_later() {
         "{}\n[stages.y]\nkind = 'command'\nrun = ['sh', 'go.sh']\ninputs = {{ note = 'x' }}\noutputs = {{ note = 'file' }}\n",
         starts("['sh', '-c', 'sleep 2; echo > $RUNNER_OUTPUT_NOTE']")
     ));
-    program(&lab, "go.sh", "echo 1 > $RUNNER_OUTPUT_NOTE\n");
+    lab.write_program("go.sh", "echo 1 > $RUNNER_OUTPUT_NOTE\n");
     let run = lab.start("run x.toml");
     std::thread::sleep(Duration::from_secs(1));
-    program(&lab, "go.sh", "echo 2 > $RUNNER_OUTPUT_NOTE\n");
+    lab.write_program("go.sh", "echo 2 > $RUNNER_OUTPUT_NOTE\n");
     let out = run.wait_with_output().unwrap();
     let said = String::from_utf8(out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(1), "{said}");
@@ -675,8 +668,8 @@ fn an_input_may_have_any_number_of_artifacts() {
 #[test]
 fn a_program_that_cannot_be_started_is_said_before_anything_runs() {
     let lab = Lab::new("");
-    program(&lab, "crlf.sh", "#!/bin/sh\r\necho hi > $RUNNER_OUTPUT_NOTE\r\n");
-    program(&lab, "noshebang.sh", "echo hi > $RUNNER_OUTPUT_NOTE\n");
+    lab.write_program("crlf.sh", "#!/bin/sh\r\necho hi > $RUNNER_OUTPUT_NOTE\r\n");
+    lab.write_program("noshebang.sh", "echo hi > $RUNNER_OUTPUT_NOTE\n");
     let said = |run: &str, more: &str| {
         lab.write(
             "x.toml",

@@ -238,7 +238,7 @@ fn by(lab: &Lab, user: u32, group: u32, words: &str) -> Option<Output> {
     // What is run lies where the other account may not look: it gets a copy.
     let program = lab.path().join("runner");
     if !program.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_runner"), &program).unwrap();
+        lab.copy_program(env!("CARGO_BIN_EXE_runner"), "runner");
     }
     let mut other = Command::new(program);
     other

@@ -1,6 +1,7 @@
 //! A temporary folder with an experiment and a store, and the real program to run in it.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -102,6 +103,26 @@ impl Lab {
 
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// Writes a program that can be run, as [`Lab::copy_program`] does.
+    pub fn write_program(&self, name: &str, text: &str) {
+        let text_name = format!("{name}.text");
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.write(&text_name, text);
+        self.copy_program(self.path().join(&text_name), name);
+        std::fs::remove_file(self.path().join(text_name)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Copies a program into the folder, by another process: what this one has open for writing, a process that a test beside it is about to
+    /// start holds open for a moment too, and then it cannot be run ("Text file busy").
+    pub fn copy_program(&self, from: impl AsRef<Path>, name: &str) -> PathBuf {
+        let to = self.path().join(name);
+        let copied = Command::new("cp").arg("--").arg(from.as_ref()).arg(&to).status().unwrap();
+        assert!(copied.success(), "{}", to.display());
+        to
     }
 
     /// The program with `words` as arguments, in the folder.

@@ -1,7 +1,6 @@
 //! Runs of the whole loop: nothing computed twice, nothing lost, the same bytes whatever happens.
 
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -210,12 +209,7 @@ fn workers_run_the_build_that_the_run_began_with() {
     for replacement in [Some("#!/bin/sh\nexit 0\n"), None] {
         let lab = Lab::new("");
         lab.write("x.toml", &TWO_STAGES.replace("HERE", lab.path().to_str().unwrap()));
-        let program = lab.path().join("runner");
-        // By another process: what this one has open for writing, a test beside it may hold open for a moment, and then it cannot be run.
-        let copied = Command::new("cp")
-            .args([env!("CARGO_BIN_EXE_runner"), program.to_str().unwrap()])
-            .status();
-        assert!(copied.unwrap().success());
+        let program = lab.copy_program(env!("CARGO_BIN_EXE_runner"), "runner");
         let mut command = Command::new(&program);
         command
             .args(["run", "x.toml", "--json"])
@@ -225,8 +219,7 @@ fn workers_run_the_build_that_the_run_began_with() {
         let mut events = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
         events.by_ref().find(|line| line.contains("\"started\"")).unwrap();
         if let Some(text) = replacement {
-            lab.write("new", text);
-            std::fs::set_permissions(lab.path().join("new"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            lab.write_program("new", text);
             std::fs::rename(lab.path().join("new"), &program).unwrap();
         } else {
             std::fs::remove_file(&program).unwrap();

@@ -5,7 +5,7 @@ use std::process::Output;
 use insta::assert_snapshot;
 use serde_json::json;
 
-use super::{output, program};
+use super::output;
 use crate::lab::{Lab, count};
 
 /// A lock with this version of numpy.
@@ -25,7 +25,7 @@ fn python(lab: &Lab, place: &str, version: &str, numpy: &str) {
         "#!/bin/sh\nif [ \"$2\" = -S ]; then echo {version}; exit; fi\n\
          if [ \"$1\" = -I ]; then echo noise; echo 'runner-environment:{answer}'; exit; fi\nexec sh \"$@\"\n"
     );
-    program(lab, &format!("{place}/python"), &text);
+    lab.write_program(&format!("{place}/python"), &text);
 }
 
 const NAMED: &str = r#"
@@ -138,7 +138,7 @@ fn constraints_are_held_to_without_a_lock() {
                     installed, and `versions` wants 2.*";
     assert!(failed.contains(expected), "{failed}");
     // What cannot be asked cannot be held to anything.
-    program(&lab, ".venv/bin/python", "#!/bin/sh\nexec sh \"$@\"\n");
+    lab.write_program(".venv/bin/python", "#!/bin/sh\nexec sh \"$@\"\n");
     let failed = said(&with("{ numpy = '2.*', extra = '1' }"));
     assert!(
         failed.contains("environment `torch`: what is installed there cannot be asked: "),
@@ -149,7 +149,7 @@ fn constraints_are_held_to_without_a_lock() {
 #[test]
 fn a_launcher_without_python_is_not_asked() {
     let lab = named();
-    program(&lab, "bin/launch", "#!/bin/sh\nshift\nexec \"$@\"\n");
+    lab.write_program("bin/launch", "#!/bin/sh\nshift\nexec \"$@\"\n");
     lab.write("image.sif", "an image");
     lab.write(
         "x.toml",
@@ -165,8 +165,7 @@ fn a_launcher_without_python_is_not_asked() {
 #[test]
 fn a_container_mounts_folders_and_sees_those_of_the_stage() {
     let lab = named();
-    program(
-        &lab,
+    lab.write_program(
         "bin/apptainer",
         "#!/bin/sh\nshift 2\necho $PWD > ../../../../../seen\nexec \"$@\"\n",
     );
@@ -216,8 +215,7 @@ fn a_container_mounts_folders_and_sees_those_of_the_stage() {
 #[test]
 fn the_head_prepares_with_the_variables_of_the_environment() {
     let lab = named();
-    program(
-        &lab,
+    lab.write_program(
         "bin/uv",
         "#!/bin/sh\nif [ \"$3\" = sync ]; then echo $* $PLACE >> times; exit; fi\nshift 4\nexec \"$@\"\n",
     );
@@ -361,8 +359,7 @@ fn the_folder_of_an_output_is_there_for_who_is_told_its_path() {
 #[test]
 fn a_program_gets_what_is_active_and_a_place_for_caches() {
     let lab = Lab::new("[stages.x]\nkind = 'command'\nrun = ['tool']\noutputs = { note = 'file' }\n");
-    program(
-        &lab,
+    lab.write_program(
         "bin/tool",
         "#!/bin/sh\necho 1 > $TRITON_CACHE_DIR/x || exit 1\n\
          echo $VIRTUAL_ENV $http_proxy $CUDA_VISIBLE_DEVICES ${HF_HOME##*/} $PYTHONUNBUFFERED ${OTHER-none} > $RUNNER_OUTPUT_NOTE\n",
