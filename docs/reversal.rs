@@ -7,7 +7,7 @@ use super::drawn::{DrawnParams, SplitParams, TaskParams};
 use super::pool::{NamedProblem, Pool, PoolError, ProblemGroup, SplitSizes, check_range};
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::Row;
+use learn::dataset::{Doc, Row};
 use learn::seed::Stream;
 
 /// The task `reversal`.
@@ -23,7 +23,7 @@ impl Task for Reversal {
         "reversal"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
+    fn is_problem(&self, row: &Row) -> bool {
         Word::asked(row).is_some()
     }
 
@@ -94,6 +94,7 @@ impl<'a> Word<'a> {
             completion: format!("{}\nThus, the answer is {answer}.", steps.join("\n")),
             step_num: steps.len() as u32,
             answer: answer.into(),
+            doc: Doc::default(),
         }
     }
 }

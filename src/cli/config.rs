@@ -168,7 +168,7 @@ fn as_toml(values: &[EffectiveValue]) -> String {
     let mut sections: Vec<(String, Vec<(String, &str)>)> = Vec::new();
     for effective in values {
         let depth = match effective.key.first().map(String::as_str) {
-            Some("defaults" | "environments" | "models" | "stages") => 2,
+            Some("defaults" | "environments" | "models" | "stages" | "tasks") => 2,
             Some("name" | "description") => 0,
             _ => 1,
         };

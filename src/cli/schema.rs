@@ -114,6 +114,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "type": "object",
             "additionalProperties": entries("environments"),
         },
+        "tasks": {
+            "description": "What models are asked, and how their answers are judged, by name.",
+            "type": "object",
+            "additionalProperties": entries("tasks"),
+        },
         "stages": {
             "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
             "type": "object",

@@ -1,11 +1,9 @@
-//! Asks a model; shared by `sample` and `eval`.
+//! Asks a model, for `sample`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::failed_rows::FailedRows;
-use crate::metrics::{self, Outcome};
-use crate::task::{self, Task};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
 use learn::dataset::{Answer, Row};
@@ -21,8 +19,9 @@ pub(super) struct Asker<'a> {
     pub ask: &'a [i32],
     /// Number of answers to each request.
     pub samples: u32,
-    /// `max_tokens = 0` stands for the default, see [`default_max_tokens`].
     pub sampling: Sampling,
+    /// The longest response, in tokens; 0 stands for the default, see [`default_max_tokens`].
+    pub max_tokens: usize,
     /// Requests done so far, and in total, over all data sets.
     pub done: u64,
     pub total: u64,
@@ -43,7 +42,7 @@ impl Asker<'_> {
         let (mut failed_rows, mut by_set) = (FailedRows::default(), Vec::with_capacity(sets.len()));
         for (set, rows) in sets.iter().enumerate() {
             let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
-            let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
+            let requests = self.requests_for(&questions)?;
             let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
             for (number, tokens) in &long {
                 if let Some((row, ..)) = questions.get(*number) {
@@ -67,14 +66,7 @@ impl Asker<'_> {
     /// The model's answers, by row, then by request, then by sample. Those to prompts that are too `long` ([`Asker::too_long`]) are empty.
     pub(super) fn answers(&mut self, rows: &[Row], long: &BTreeMap<usize, usize>) -> Result<Vec<Answer>, StageError> {
         let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
-        let requests: Vec<Request> = questions.iter().map(|question| self.request(question)).collect();
-        let sampling = Sampling {
-            max_tokens: match self.sampling.max_tokens {
-                0 => default_max_tokens(&self.model.tokenizer, rows)?,
-                given => given,
-            },
-            ..self.sampling.clone()
-        };
+        let requests = self.requests_for(&questions)?;
         let run = SamplingRun {
             threads: self.context.threads,
             device: self.context.device,
@@ -88,22 +80,34 @@ impl Asker<'_> {
         };
         let asked = requests.into_iter().enumerate().filter(|(number, _)| !long.contains_key(number));
         let asked: Vec<Request> = asked.map(|(_, request)| request).collect();
-        let mut responses = sampler::sample(&self.model, &asked, &sampling, &run)
+        let mut responses = sampler::sample(&self.model, &asked, &self.sampling, &run)
             .map_err(sample_failed)?
             .into_iter();
         self.done += questions.len() as u64;
         let answers = questions.into_iter().enumerate().filter_map(|(number, (row, requested, sample))| {
-            let (response, tokens, failed) = match long.get(&number) {
-                Some(tokens) => (String::new(), 0, Some(self.reason(*tokens))),
-                None => responses.next().map(|response| (response.text, response.tokens, None))?,
-            };
-            Some(Answer {
+            let answer = Answer {
                 problem: row.clone(),
                 requested,
                 sample,
-                response,
-                tokens,
-                failed,
+                response: String::new(),
+                tokens: 0,
+                failed: None,
+                cut: false,
+            };
+            Some(match long.get(&number) {
+                Some(tokens) => Answer {
+                    failed: Some(self.reason(*tokens)),
+                    ..answer
+                },
+                None => {
+                    let response = responses.next()?;
+                    Answer {
+                        response: response.text,
+                        tokens: response.tokens,
+                        cut: !response.finished,
+                        ..answer
+                    }
+                }
             })
         });
         Ok(answers.collect())
@@ -114,12 +118,24 @@ impl Asker<'_> {
         questions(row, self.ask, self.samples)
     }
 
-    fn request(&self, (row, requested, sample): &(&Row, Option<u32>, u32)) -> Request {
-        let steps = requested.unwrap_or(row.step_num);
-        Request {
-            prompt: self.model.prompt.fill(&row.prompt, steps),
-            stream: format!("{} {steps} {sample}", row.id),
-        }
+    /// The requests for questions in the order of rows.
+    fn requests_for(&self, questions: &[(&Row, Option<u32>, u32)]) -> Result<Vec<Request>, StageError> {
+        let mut limit: Option<(*const Row, usize)> = None;
+        let request = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
+            let steps = requested.unwrap_or(row.step_num);
+            let max_tokens = match (self.max_tokens, limit) {
+                (0, Some((last, tokens))) if std::ptr::eq(last, *row) => tokens,
+                (0, _) => default_max_tokens(&self.model.tokenizer, row)?,
+                (given, _) => given,
+            };
+            limit = Some((std::ptr::from_ref(*row), max_tokens));
+            Ok(Request {
+                prompt: self.model.prompt.fill(&row.prompt, steps),
+                stream: format!("{} {steps} {sample}", row.id),
+                max_tokens,
+            })
+        };
+        questions.iter().map(request).collect()
     }
 }
 
@@ -138,48 +154,16 @@ fn requested(full: u32, shift: i32) -> u32 {
     full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
 }
 
-/// The default length limit of a response, in tokens: half as long again as the longest full solution, and 16 more.
-fn default_max_tokens(tokenizer: &Tokenizer, rows: &[Row]) -> Result<usize, StageError> {
-    let mut longest = 0;
-    for row in rows {
-        longest = longest.max(tokenizer.encode(&row.completion).map_err(failed)?.len());
-    }
-    Ok(longest + longest / 2 + 16)
+/// The default length limit of a response to a row, in tokens: half as long again as its full solution, and 16 more. It is the row's own, so
+/// that an answer does not depend on the other rows.
+fn default_max_tokens(tokenizer: &Tokenizer, row: &Row) -> Result<usize, StageError> {
+    let solution = tokenizer.encode(&row.completion).map_err(failed)?.len();
+    Ok(solution + solution / 2 + 16)
 }
 
 /// The model of the port `model`.
 pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
     model::open(folder).map_err(failed)
-}
-
-/// The task that the row belongs to.
-pub(super) fn task_of(row: &Row) -> Result<&'static dyn Task, StageError> {
-    task::task_of_row(row).ok_or_else(|| {
-        let known = task::names().join(", ");
-        failed(format!(
-            "no task recognises the question of row `{}` (known tasks: {known}): {:?}",
-            row.id, row.prompt
-        ))
-    })
-}
-
-/// Judges an answer.
-///
-/// # Errors
-/// When no task recognises its question.
-pub fn judge(answer: &Answer) -> Result<Outcome, StageError> {
-    let (problem, reading) = (&answer.problem, metrics::read_solution(&answer.response));
-    let steps: Vec<&str> = metrics::steps(&answer.response).collect();
-    let task = task_of(problem)?;
-    Ok(Outcome {
-        steps: reading.steps,
-        full_steps: problem.step_num,
-        requested: answer.requested,
-        right: reading.answer.is_some_and(|text| task.is_right(problem, text)),
-        valid: !steps.is_empty() && task.follows(problem, &steps).into_iter().all(|follows| follows),
-        complete: reading.complete,
-        tokens: answer.tokens,
-    })
 }
 
 /// The stage's error for a failure to sample.

@@ -1,131 +1,119 @@
-//! `eval`: answers data sets with a model, and measures the answers.
+//! `eval`: answers data sets with a model, and measures the answers. It stands for a `sample` for each data set and a `measure` of all.
 
-use schemars::{JsonSchema, schema_for};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use schemars::{Schema, schema_for};
+use serde_json::{Value, json};
 
-use super::answering::{Asker, open, task_of};
-use super::check_numbers;
-use super::measure::Measurement;
-use super::sample::{check_ask, check_stop};
-use crate::artifact::data_set;
+use super::measure;
+use super::sample::{self, Sample, Unnumbered};
+use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError, failed};
-use learn::dataset::Row;
-use learn::engine::{self, Dtype, Engine};
-use learn::sampler::Sampling;
+use lab::stage::{Carried, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError, StagePart, StageParts, failed};
 
 pub(super) static KIND: Kind = Kind {
     name: "eval",
-    version: 4,
-    inputs: &[Input::one("model", PortType::Model), Input::list("data", PortType::Dataset, false)],
+    version: 5,
+    inputs: &[
+        Input::maybe("model", PortType::Model),
+        Input::list("data", PortType::Dataset, false),
+    ],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
-    named: &[],
+    named: sample::KIND.named,
     command_line: None,
-    implied: &[ImpliedParam {
-        path: &["max_failed"],
-        value: || json!(0),
-    }],
+    implied: &[],
     parse,
-    schema: || schema_for!(Eval),
+    schema,
     follows_seed: true,
 };
 
-/// How a model is evaluated; always greedily.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+/// The params are those of `sample`; by default, rows are asked for the full number of steps where the prompt names one.
 struct Eval {
-    /// Added to each row's full number of steps to get the requested number, as in `sample`. Ignored for models whose prompt names no
-    /// number of steps.
-    #[schemars(length(min = 1))]
-    ask: Vec<i32>,
-    /// A response ends before the first of these texts.
-    #[schemars(inner(length(min = 1)))]
-    stop: Vec<String>,
-    /// The longest response, in tokens (0: half as long again as the longest full solution of the data set, and 16 more).
-    max_tokens: usize,
-    /// The most rows that may have no answer, because their prompt is too long. They count as wrong.
-    max_failed: u64,
-    /// The engine that computes.
-    engine: Engine,
-    /// The number format.
-    dtype: Dtype,
+    sample: Sample,
+    /// The task of each data set, once it is known.
+    tasks: Vec<TaskTable>,
 }
 
-impl Default for Eval {
-    fn default() -> Self {
-        Self {
-            ask: vec![0],
-            stop: Vec::new(),
-            max_tokens: 0,
-            max_failed: 0,
-            engine: Engine::default(),
-            dtype: Dtype::default(),
-        }
+fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
+    let mut params = params.clone();
+    if let Some(fields) = params.as_table_mut() {
+        fields.entry("ask".to_owned()).or_insert_with(|| json!([0]).into());
+        fields
+            .entry("unnumbered".to_owned())
+            .or_insert_with(|| json!(Unnumbered::Ignore).into());
     }
-}
-
-fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
-    let eval: Eval = params.read()?;
-    check_ask(&eval.ask)?;
-    check_numbers(eval.engine, eval.dtype)?;
-    check_stop(&eval.stop)?;
-    if eval.ask.is_empty() {
+    let sample = Sample::read(&params, given)?;
+    if sample.ask.is_empty() {
         return Err(ParamError::new("ask", "the list is empty; `[0]` asks for the full number of steps"));
     }
-    Ok(Box::new(eval))
+    Ok(Box::new(Eval { sample, tasks: Vec::new() }))
+}
+
+fn schema() -> Schema {
+    let mut schema = schema_for!(Sample).to_value();
+    for (name, value) in [("ask", json!([0])), ("unnumbered", json!(Unnumbered::Ignore))] {
+        if let Some(param) = schema.pointer_mut(&format!("/properties/{name}")).and_then(Value::as_object_mut) {
+            param.insert("default".to_owned(), value);
+        }
+    }
+    // Of an object, as it was.
+    Schema::try_from(schema).unwrap_or_default()
 }
 
 impl Stage for Eval {
-    fn params(&self) -> serde_json::Value {
-        json!(self)
+    fn params(&self) -> Value {
+        self.sample.params()
+    }
+
+    fn unkeyed_params(&self) -> serde_json::Map<String, Value> {
+        self.sample.unkeyed_params()
+    }
+
+    fn secrets(&self) -> Vec<Secret<'_>> {
+        self.sample.secrets()
     }
 
     fn draws(&self) -> bool {
-        false
+        self.sample.draws()
     }
 
-    fn numerics(&self) -> Option<String> {
-        Some(engine::numeric_class(self.engine, self.dtype))
-    }
-
-    fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
-        let model = open(context.input("model")?)?;
-        let sets = sets(context)?;
-        let mut asker = Asker {
-            context,
-            ask: if model.prompt.is_numbered() { &self.ask } else { &[] },
-            model,
-            samples: 1,
-            sampling: Sampling {
-                stop: self.stop.clone(),
-                max_tokens: self.max_tokens,
-                engine: self.engine,
-                dtype: self.dtype,
-                ..Sampling::default()
-            },
-            done: 0,
-            total: 0,
-        };
-        asker.total = asker.requests(&sets);
-        let long = asker.too_long(&sets, self.max_failed)?;
-        let mut measurement = Measurement::start(context)?;
-        for (rows, long) in sets.iter().zip(&long) {
-            measurement.add(&asker.answers(rows, long)?)?;
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
+        for data in inputs.at("data") {
+            let task = match &self.sample.task {
+                Some(TaskParam(task)) => task.clone(),
+                None => CarriedTasks::from([data]).judged(data.stage)?.clone(),
+            };
+            self.tasks.push(task);
         }
-        measurement.finish()
+        Ok(None)
     }
-}
 
-/// The rows of each data set. Checks now that a task recognises each row, before anything is computed.
-fn sets(context: &StageContext<'_>) -> Result<Vec<Vec<Row>>, StageError> {
-    let mut sets = Vec::new();
-    for path in context.list("data") {
-        context.pause(0)?;
-        let rows = data_set::read(path).map_err(failed)?;
-        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
-        sets.push(rows);
+    fn parts(&self) -> Option<StageParts> {
+        let each = self.tasks.iter().map(|task| {
+            let sample = self.sample.of_task(task);
+            let mut params = sample.params();
+            if let Some(params) = params.as_object_mut() {
+                params.extend(sample.unkeyed_params());
+            }
+            StagePart {
+                kind: &sample::KIND,
+                params,
+            }
+        });
+        Some(StageParts {
+            over: "data",
+            each: each.collect(),
+            output: "answers",
+            at: "answers",
+            last: StagePart {
+                kind: &measure::KIND,
+                params: measure::params(&self.tasks),
+            },
+        })
     }
-    Ok(sets)
+
+    fn run(&self, _: &StageContext<'_>) -> Result<(), StageError> {
+        Err(failed(
+            "an `eval` is a `sample` for each data set and a `measure` of them, and runs as these",
+        ))
+    }
 }

@@ -6,22 +6,23 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answering::judge;
 use crate::artifact::answers;
 use crate::data_sets::DataSets;
+use crate::judging::Judge;
 use crate::metrics::{self, Outcome};
+use crate::task_table::{CarriedTasks, TaskParam};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Row};
 
 pub(super) static KIND: Kind = Kind {
     name: "filter",
-    version: 2,
+    version: 3,
     inputs: &[Input::one("answers", PortType::Answers)],
     free: false,
     outputs: &[Output::of("data", PortType::Dataset)],
-    named: &[],
+    named: &[("task", "tasks")],
     command_line: None,
     implied: &[],
     parse: |params, _given| Ok(Box::new(read(params)?)),
@@ -33,6 +34,8 @@ pub(super) static KIND: Kind = Kind {
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Filter {
+    /// The task that judges the answers; left out, that of the data.
+    task: Option<TaskParam>,
     /// Requirement on the steps.
     steps: KeptSteps,
 }
@@ -50,12 +53,29 @@ enum KeptSteps {
 }
 
 fn read(params: &ConfigValue) -> Result<Filter, ParamError> {
-    params.read()
+    let filter: Filter = params.read()?;
+    if let Some(TaskParam(task)) = &filter.task {
+        task.check().map_err(|error| error.within("task"))?;
+    }
+    Ok(filter)
 }
 
 impl Stage for Filter {
     fn params(&self) -> serde_json::Value {
-        json!(self)
+        json!(Self {
+            task: self.task.as_ref().map(|TaskParam(task)| TaskParam(task.scoring())),
+            ..*self
+        })
+    }
+
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<serde_json::Value>, ParamError> {
+        let tasks = match &self.task {
+            Some(TaskParam(task)) => CarriedTasks::of(task.clone()),
+            None => CarriedTasks::from(inputs.all()),
+        };
+        let from = inputs.all().next().map_or("", |input| input.stage);
+        self.task = Some(TaskParam(tasks.judged(from)?.clone()));
+        Ok(tasks.into_value())
     }
 
     fn draws(&self) -> bool {
@@ -64,10 +84,15 @@ impl Stage for Filter {
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let answers = answers::read(context.input("answers")?).map_err(failed)?;
+        let TaskParam(task) = self
+            .task
+            .as_ref()
+            .ok_or_else(|| failed("no task says how the answers are judged"))?;
+        let judge = Judge::new(task).map_err(failed)?;
         let mut kept = KeptRows::default();
         for (done, answer) in answers.iter().enumerate() {
             context.pause(done)?;
-            let outcome = outcome(answer)?;
+            let outcome = outcome(&judge, answer)?;
             if outcome.is_kept() && (self.steps == KeptSteps::Any || outcome.valid) {
                 kept.add(answer);
             }
@@ -83,14 +108,14 @@ impl Stage for Filter {
 }
 
 /// Judges an answer; fails if its prompt names no number of steps.
-fn outcome(answer: &Answer) -> Result<Outcome, StageError> {
+fn outcome(judge: &Judge, answer: &Answer) -> Result<Outcome, StageError> {
     if answer.requested.is_none() {
         return Err(failed(format!(
             "the prompt of answer `{}` names no number of steps; sample a model trained with a numbered prompt",
             answer.problem.id
         )));
     }
-    judge(answer)
+    judge.judge(answer).map_err(failed)
 }
 
 /// The kept rows: each pair of question and solution once, each with a unique id.
@@ -119,6 +144,7 @@ impl KeptRows {
             completion: solution.to_owned(),
             step_num: metrics::read_solution(solution).steps,
             answer: problem.answer.clone(),
+            doc: problem.doc.clone(),
         });
     }
 }

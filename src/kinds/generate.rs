@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::data_sets::DataSets;
 use crate::task::{self, Problems, Splits, Task};
+use crate::task_table::{CarriedTasks, TaskTable};
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Kind, Output, PortType, Stage, StageContext, StageError};
 
 pub(super) static KIND: Kind = Kind {
     name: "generate",
@@ -137,6 +138,10 @@ impl Stage for Generate {
         let mut params = self.problems.params();
         params["task"] = json!(self.task);
         params
+    }
+
+    fn carry(&mut self, _: &Carried<'_>) -> Result<Option<serde_json::Value>, ParamError> {
+        Ok(CarriedTasks::of(TaskTable::known(self.task)).into_value())
     }
 
     fn draws(&self) -> bool {

@@ -13,18 +13,20 @@ mod filter;
 pub mod foreign;
 mod generate;
 mod import;
+pub mod judging;
 mod measure;
 pub mod metrics;
 mod mix;
 mod sample;
 mod split;
 pub mod task;
+mod task_table;
 mod train;
 
-pub use answering::judge;
 pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
+pub use task_table::TaskTable;
 
 use lab::config::ParamError;
 use lab::stage::Kind;

@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data_sets::DataSets;
+use crate::task_table::CarriedTasks;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "mix",
-    version: 3,
+    version: 4,
     inputs: &[
         Input::list("full", PortType::Dataset, true),
         Input::list("skips", PortType::Dataset, true),
@@ -58,6 +59,10 @@ fn read(params: &ConfigValue) -> Result<Mix, ParamError> {
 impl Stage for Mix {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<serde_json::Value>, ParamError> {
+        Ok(CarriedTasks::from(inputs.all()).into_value())
     }
 
     fn draws(&self) -> bool {

@@ -1,17 +1,18 @@
-//! `sample`: asks a numbered model for solutions with fewer steps.
+//! `sample`: asks a model.
 
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answering::{Asker, open, questions, task_of};
+use super::answering::{Asker, open, questions};
 use super::check_numbers;
 use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use super::failed_rows::FailedRows;
 use crate::data_sets::DataSets;
+use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
+use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
@@ -19,11 +20,11 @@ use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
-    version: 4,
+    version: 5,
     inputs: &[Input::maybe("model", PortType::Model), Input::one("data", PortType::Dataset)],
     free: false,
     outputs: &[Output::of("answers", PortType::Answers)],
-    named: &[("prompt", "prompts")],
+    named: &[("prompt", "prompts"), ("task", "tasks")],
     command_line: None,
     implied: &[
         ImpliedParam {
@@ -38,6 +39,14 @@ pub(super) static KIND: Kind = Kind {
             path: &["max_failed"],
             value: || json!(0),
         },
+        ImpliedParam {
+            path: &["task"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["unnumbered"],
+            value: || json!(Unnumbered::Refuse),
+        },
     ],
     parse,
     schema: || schema_for!(Sample),
@@ -45,12 +54,16 @@ pub(super) static KIND: Kind = Kind {
 };
 
 /// The requests to a model, and how its answers are drawn.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Sample {
+pub(super) struct Sample {
+    /// The task, whose question is asked.
+    pub task: Option<TaskParam>,
     /// Added to each row's full number of steps to get the requested number; if that is below 1, the full number is requested. Empty
     /// for models whose prompt names no number of steps.
-    ask: Vec<i32>,
+    pub ask: Vec<i32>,
+    /// What happens where the model's prompt names no number of steps, and `ask` gives one.
+    pub unnumbered: Unnumbered,
     /// Answers to each request.
     #[schemars(range(min = 1))]
     samples: u32,
@@ -90,10 +103,23 @@ struct Sample {
     concurrency: usize,
 }
 
+/// What happens where a prompt names no number of steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Unnumbered {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Each row is asked once, without a number.
+    Ignore,
+}
+
 impl Default for Sample {
     fn default() -> Self {
         Self {
+            task: None,
             ask: vec![-1, -2],
+            unnumbered: Unnumbered::default(),
             samples: 1,
             temperature: 0.0,
             top_k: None,
@@ -113,16 +139,31 @@ impl Default for Sample {
 }
 
 fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
-    let mut sample: Sample = params.read()?;
-    sample.check()?;
-    sample.check_endpoint(given.contains(&"model"))?;
-    Ok(Box::new(sample))
+    Ok(Box::new(Sample::read(params, given)?))
 }
 
 impl Sample {
+    pub(super) fn read(params: &ConfigValue, given: &[&str]) -> Result<Self, ParamError> {
+        let mut sample: Self = params.read()?;
+        sample.check()?;
+        sample.check_endpoint(given.contains(&"model"))?;
+        Ok(sample)
+    }
+
+    /// The same requests, about problems of a task.
+    pub(super) fn of_task(&self, task: &TaskTable) -> Self {
+        Self {
+            task: Some(TaskParam(task.clone())),
+            ..self.clone()
+        }
+    }
+
     fn check(&self) -> Result<(), ParamError> {
         let wrong = |path: &str, message: String| Err(ParamError::new(path, message));
         check_ask(&self.ask)?;
+        if let Some(TaskParam(task)) = &self.task {
+            task.check().map_err(|error| error.within("task"))?;
+        }
         check_numbers(self.engine, self.dtype)?;
         check_stop(&self.stop)?;
         let is_greedy = self.temperature == 0.0;
@@ -197,10 +238,9 @@ impl Sample {
         let prompt = Prompt {
             template: self.prompt.clone().unwrap_or_default(),
         };
-        self.check_prompt(&prompt)?;
+        let ask = self.asked_of(&prompt)?;
         let rows = context.rows("data")?;
-        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
-        let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, &self.ask, self.samples)).collect();
+        let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, ask, self.samples)).collect();
         let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
             let steps = requested.unwrap_or(row.step_num);
             let label = format!("{} {steps} {sample}", row.id);
@@ -257,21 +297,23 @@ impl Sample {
                 response,
                 tokens,
                 failed,
+                cut: false,
             }
         });
         context.write_answers("answers", &answers.collect::<Vec<_>>())
     }
 
-    /// Refuses a prompt that does not fit `ask`.
-    fn check_prompt(&self, prompt: &Prompt) -> Result<(), StageError> {
+    /// What to ask of a model with this prompt.
+    fn asked_of(&self, prompt: &Prompt) -> Result<&[i32], StageError> {
         match (prompt.is_numbered(), self.ask.is_empty()) {
+            (false, false) if self.unnumbered == Unnumbered::Ignore => Ok(&[]),
             (false, false) => Err(failed(
                 "the model's prompt names no number of steps; train it with `prompt = \"numbered\"`, or set `ask = []`",
             )),
             (true, true) => Err(failed(
                 "the model's prompt names the number of steps, and `ask = []` gives none; `ask = [0]` is the full number",
             )),
-            _ => Ok(()),
+            _ => Ok(&self.ask),
         }
     }
 
@@ -281,7 +323,6 @@ impl Sample {
             top_k: self.top_k,
             top_p: self.top_p,
             stop: self.stop.clone(),
-            max_tokens: self.max_tokens,
             seed,
             engine: self.engine,
             dtype: self.dtype,
@@ -294,7 +335,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 /// Refuses repeated numbers.
-pub(super) fn check_ask(ask: &[i32]) -> Result<(), ParamError> {
+fn check_ask(ask: &[i32]) -> Result<(), ParamError> {
     let again = ask
         .iter()
         .enumerate()
@@ -306,7 +347,7 @@ pub(super) fn check_ask(ask: &[i32]) -> Result<(), ParamError> {
 }
 
 /// Refuses an empty stop text, which would end every response before it starts.
-pub(super) fn check_stop(stop: &[String]) -> Result<(), ParamError> {
+fn check_stop(stop: &[String]) -> Result<(), ParamError> {
     if stop.iter().any(String::is_empty) {
         return Err(ParamError::new("stop", "an empty text would end every response before it starts"));
     }
@@ -314,8 +355,23 @@ pub(super) fn check_stop(stop: &[String]) -> Result<(), ParamError> {
 }
 
 impl Stage for Sample {
+    /// Of the task, the question alone: how answers are judged is no matter of this stage.
     fn params(&self) -> Value {
-        json!(self)
+        let question = self.task.as_ref().map(|TaskParam(task)| task.question());
+        let question = question.filter(|question| *question != TaskTable::default());
+        json!(Self {
+            task: question.map(TaskParam),
+            ..self.clone()
+        })
+    }
+
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
+        let tasks = match &self.task {
+            Some(TaskParam(task)) => CarriedTasks::of(task.clone()),
+            None => CarriedTasks::from(inputs.at("data")),
+        };
+        self.task = tasks.one().cloned().map(TaskParam);
+        Ok(tasks.into_value())
     }
 
     fn unkeyed_params(&self) -> serde_json::Map<String, Value> {
@@ -351,16 +407,15 @@ impl Stage for Sample {
         }
         let model = context.list("model").first();
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
-        self.check_prompt(&model.prompt)?;
+        let ask = self.asked_of(&model.prompt)?;
         let rows = context.rows("data")?;
-        // Fails now, before anything is computed, rather than when the answers are judged.
-        rows.iter().try_for_each(|row| task_of(row).map(drop))?;
         let mut asker = Asker {
             context,
             model,
-            ask: &self.ask,
+            ask,
             samples: self.samples,
             sampling: self.sampling(context.seed),
+            max_tokens: self.max_tokens,
             done: 0,
             total: 0,
         };

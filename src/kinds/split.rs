@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::data_sets::DataSets;
+use crate::task_table::CarriedTasks;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
 pub(super) static KIND: Kind = Kind {
     name: "split",
-    version: 2,
+    version: 3,
     inputs: &[
         Input::list("training", PortType::Dataset, false),
         Input::list("testing", PortType::Dataset, true),
@@ -72,6 +73,10 @@ fn read(params: &ConfigValue) -> Result<Split, ParamError> {
 impl Stage for Split {
     fn params(&self) -> serde_json::Value {
         json!(self)
+    }
+
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<serde_json::Value>, ParamError> {
+        Ok(CarriedTasks::from(inputs.all()).into_value())
     }
 
     fn draws(&self) -> bool {

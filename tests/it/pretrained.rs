@@ -99,10 +99,10 @@ fn greedy(model: &Model, asked: &Asked) -> Vec<String> {
         .map(|prompt| Request {
             prompt: FilledPrompt::written(prompt.clone()),
             stream: prompt.clone(),
+            max_tokens: asked.tokens,
         })
         .collect();
     let sampling = Sampling {
-        max_tokens: asked.tokens,
         dtype: asked.dtype,
         ..Sampling::default()
     };

@@ -9,7 +9,7 @@ use kinds::metrics;
 use kinds::task::{self, Task};
 use lab::config::ConfigValue;
 use learn::dataset;
-use learn::dataset::{ExactValue, Row};
+use learn::dataset::{Doc, ExactValue, Row};
 use learn::seed::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +156,7 @@ fn judged(task: &dyn Task, case: &Case) -> Judged {
         completion: String::new(),
         step_num: 1,
         answer: case.gold.clone(),
+        doc: Doc::default(),
     };
     let steps: Vec<&str> = case.steps.iter().map(String::as_str).collect();
     Judged {

@@ -1,8 +1,11 @@
-//! Answers: JSON Lines files of a model's responses with the problems that they answer.
+//! Answers: JSON Lines files of a model's responses with the problems that they answer; those that were judged have their outcomes, too.
 
 use std::path::Path;
 
-use learn::dataset::{self, Answer, JsonLinesReader};
+use learn::dataset::{self, Answer, JsonLinesReader, JsonLinesWriter};
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Outcome, Verdict};
 
 use super::ArtifactError;
 
@@ -28,4 +31,79 @@ pub fn read(path: &Path) -> Result<Vec<Answer>, ArtifactError> {
 /// When the file cannot be written.
 pub fn write(path: &Path, answers: &[Answer]) -> Result<(), ArtifactError> {
     Ok(dataset::write(path, answers)?)
+}
+
+/// A line of judged answers, and its outcome as far as the answer does not have it.
+#[derive(Serialize)]
+struct JudgedLine<'a> {
+    #[serde(flatten)]
+    answer: &'a Answer,
+    outcome: OutcomeFields,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OutcomeFields {
+    verdict: Verdict,
+    steps: u32,
+    valid: bool,
+    complete: bool,
+}
+
+/// A judged answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    pub answer: Answer,
+    pub outcome: Outcome,
+}
+
+/// Writes answers with their outcomes.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_judged(path: &Path, answers: &[Answer], outcomes: &[Outcome]) -> Result<(), ArtifactError> {
+    let mut writer = JsonLinesWriter::create(path)?;
+    for (answer, outcome) in answers.iter().zip(outcomes) {
+        writer.write(&JudgedLine {
+            answer,
+            outcome: OutcomeFields {
+                verdict: outcome.verdict,
+                steps: outcome.steps,
+                valid: outcome.valid,
+                complete: outcome.complete,
+            },
+        })?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// The judged answers, one at a time.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn judged(path: &Path) -> Result<JsonLinesReader<Judged>, ArtifactError> {
+    Ok(dataset::open(path)?)
+}
+
+impl<'de> Deserialize<'de> for Judged {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Line {
+            outcome: OutcomeFields,
+        }
+        // Twice, because serde's `flatten` would round the numbers of the answer on their way.
+        let raw = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
+        let error = |error: serde_json::Error| serde::de::Error::custom(error);
+        let answer: Answer = serde_json::from_str(raw.get()).map_err(error)?;
+        let Line { outcome } = serde_json::from_str(raw.get()).map_err(error)?;
+        let outcome = Outcome {
+            steps: outcome.steps,
+            full_steps: answer.problem.step_num,
+            requested: answer.requested,
+            verdict: outcome.verdict,
+            valid: outcome.valid,
+            complete: outcome.complete,
+            tokens: answer.tokens,
+        };
+        Ok(Self { answer, outcome })
+    }
 }

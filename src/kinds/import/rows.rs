@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use learn::dataset::{DatasetError, ExactValue, JsonLinesWriter, Row};
+use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 
 use super::Import;
 use crate::foreign::{self, FieldError, ForeignRecord};
@@ -117,6 +117,7 @@ impl<'a> ImportedRows<'a> {
             completion,
             step_num,
             answer,
+            doc: Doc::default(),
         })
     }
 

@@ -9,6 +9,8 @@ mod value;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use map::MetricMap;
 pub use reading::{SolutionReading, read_solution, steps};
 pub use value::{MetricValue, NotFinite};
@@ -25,8 +27,7 @@ pub struct Outcome {
     pub full_steps: u32,
     /// Number of steps that the prompt requested; `None` if it names no number.
     pub requested: Option<u32>,
-    /// Whether the final answer is correct.
-    pub right: bool,
+    pub verdict: Verdict,
     /// Whether the answer has steps, and each follows from what comes before it.
     pub valid: bool,
     /// Whether the answer contains `Thus, the answer is`.
@@ -35,7 +36,25 @@ pub struct Outcome {
     pub tokens: u32,
 }
 
+/// What an answer was judged to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The final answer is correct.
+    Right,
+    Wrong,
+    /// There is no final answer: none was found, or the response was cut before it.
+    NoAnswer,
+    /// Whoever judges gave no verdict that could be read.
+    Unscored,
+}
+
 impl Outcome {
+    /// Whether the final answer is correct.
+    pub fn right(&self) -> bool {
+        self.verdict == Verdict::Right
+    }
+
     /// Whether it has the requested number of steps.
     pub fn is_consistent(&self) -> bool {
         self.requested == Some(self.steps)
@@ -43,14 +62,14 @@ impl Outcome {
 
     /// docs/method.md, 3 (b): correct, with the requested number of steps, which is below the full solution's.
     pub fn is_kept(&self) -> bool {
-        self.right && self.is_consistent() && self.steps < self.full_steps
+        self.right() && self.is_consistent() && self.steps < self.full_steps
     }
 }
 
 /// All that is measured on the answers to one data set. Shares and accuracies are in `[0, 1]`; a mean over no answers is null.
 pub fn measure(outcomes: &[Outcome]) -> MetricMap {
     let all = || outcomes.iter();
-    let correct = || all().filter(|o| o.right);
+    let correct = || all().filter(|o| o.right());
     let (fewer, same, more) = (
         |o: &Outcome| o.steps < o.full_steps,
         |o: &Outcome| o.steps == o.full_steps,
@@ -58,19 +77,21 @@ pub fn measure(outcomes: &[Outcome]) -> MetricMap {
     );
     MetricMap::from([
         (names::ANSWERS, (outcomes.len() as u64).into()),
-        (names::ACCURACY, share(all(), |o| o.right).into()),
+        (names::ACCURACY, share(all(), Outcome::right).into()),
         (names::VALID, share(all(), |o| o.valid).into()),
         (names::VALID_RIGHT, share(correct(), |o| o.valid).into()),
         (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
         (names::AVERAGE_STEPS_RIGHT, mean(correct(), |o| o.steps).into()),
         (names::AVERAGE_FULL_STEPS, mean(all(), |o| o.full_steps).into()),
         (names::FEWER_SHARE, share(all(), fewer).into()),
-        (names::FEWER_ACCURACY, share(all().filter(|o| fewer(o)), |o| o.right).into()),
+        (names::FEWER_ACCURACY, share(all().filter(|o| fewer(o)), Outcome::right).into()),
         (names::SAME_SHARE, share(all(), same).into()),
-        (names::SAME_ACCURACY, share(all().filter(|o| same(o)), |o| o.right).into()),
+        (names::SAME_ACCURACY, share(all().filter(|o| same(o)), Outcome::right).into()),
         (names::MORE_SHARE, share(all(), more).into()),
-        (names::MORE_ACCURACY, share(all().filter(|o| more(o)), |o| o.right).into()),
+        (names::MORE_ACCURACY, share(all().filter(|o| more(o)), Outcome::right).into()),
         (names::INCOMPLETE, share(all(), |o| !o.complete).into()),
+        (names::NO_ANSWER, share(all(), |o| o.verdict == Verdict::NoAnswer).into()),
+        (names::UNSCORED, share(all(), |o| o.verdict == Verdict::Unscored).into()),
         (names::AVERAGE_TOKENS, mean(all(), |o| o.tokens).into()),
         (names::BY_FULL_STEPS, by_full_steps(outcomes).into()),
         (names::FOLLOWING, following(outcomes).into()),
@@ -88,8 +109,8 @@ fn by_full_steps(outcomes: &[Outcome]) -> Vec<MetricMap> {
         MetricMap::from([
             (names::FULL_STEPS, u64::from(full_steps).into()),
             (names::ANSWERS, (group.len() as u64).into()),
-            (names::ACCURACY, share(all(), |o| o.right).into()),
-            (names::VALID_RIGHT, share(all().filter(|o| o.right), |o| o.valid).into()),
+            (names::ACCURACY, share(all(), Outcome::right).into()),
+            (names::VALID_RIGHT, share(all().filter(|o| o.right()), |o| o.valid).into()),
             (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
         ])
     });
@@ -109,7 +130,7 @@ fn following(outcomes: &[Outcome]) -> Option<MetricMap> {
             (names::REAL_SKIPS, (skips().count() as u64).into()),
             (names::CONSISTENCY, share(all(), Outcome::is_consistent).into()),
             (names::CONSISTENCY_REAL_SKIPS, share(skips(), Outcome::is_consistent).into()),
-            (names::ACCURACY_CONSISTENT, share(consistent(), |o| o.right).into()),
+            (names::ACCURACY_CONSISTENT, share(consistent(), Outcome::right).into()),
             (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
             (names::BY_SKIP, by_skip(&requests).into()),
         ])
@@ -129,7 +150,7 @@ fn by_skip(requests: &[&Outcome]) -> Vec<MetricMap> {
             (names::SKIP, skip.into()),
             (names::REQUESTS, (group.len() as u64).into()),
             (names::CONSISTENT, count(Outcome::is_consistent).into()),
-            (names::RIGHT, count(|o| o.right).into()),
+            (names::RIGHT, count(Outcome::right).into()),
             (names::KEPT, count(Outcome::is_kept).into()),
             (names::KEPT_VALID, count(|o| o.is_kept() && o.valid).into()),
         ])
@@ -157,7 +178,7 @@ mod tests {
             steps,
             full_steps,
             requested,
-            right,
+            verdict: if right { Verdict::Right } else { Verdict::Wrong },
             valid: right && steps != 2,
             complete: true,
             tokens: 10 * steps,

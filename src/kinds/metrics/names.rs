@@ -30,6 +30,10 @@ pub const MORE_SHARE: &str = "more.share";
 pub const MORE_ACCURACY: &str = "more.accuracy";
 /// Share of answers without `Thus, the answer is`.
 pub const INCOMPLETE: &str = "incomplete";
+/// Share of answers in which no final answer was found.
+pub const NO_ANSWER: &str = "no_answer";
+/// Share of answers that got no verdict that could be read.
+pub const UNSCORED: &str = "unscored";
 /// Number of missing answers: the prompt was too long, or the server refused it. Omitted if 0.
 pub const FAILED: &str = "failed";
 /// Mean number of generated tokens.

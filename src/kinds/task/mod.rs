@@ -27,8 +27,8 @@ pub trait Task: Sync {
     /// `addition`, …
     fn name(&self) -> &'static str;
 
-    /// Whether the row's question belongs to this task.
-    fn recognises(&self, row: &Row) -> bool;
+    /// Whether the row is a problem of this task: its question, and where the task reads it, its gold answer.
+    fn is_problem(&self, row: &Row) -> bool;
 
     /// Whether `answer`, read from a solution, is correct for the row's question. It may be any text.
     fn is_right(&self, row: &Row, answer: &str) -> bool;
@@ -152,11 +152,6 @@ pub fn published_names() -> &'static [&'static str] {
 fn chosen(belongs: impl Fn(&dyn Task) -> bool) -> Vec<&'static str> {
     let tasks = tasks().iter().filter(|task| belongs(**task));
     tasks.map(|task| task.name()).collect()
-}
-
-/// The task that the row's question belongs to.
-pub fn task_of_row(row: &Row) -> Option<&'static dyn Task> {
-    tasks().iter().copied().find(|task| task.recognises(row))
 }
 
 /// The training data of the first model.

@@ -2,6 +2,7 @@ mod extending;
 
 use super::*;
 use lab::config::{ConfigValue, ParamError};
+use learn::dataset::Doc;
 
 /// The rows of a task for params in TOML.
 pub(super) fn generate(task: &dyn Task, toml: &str, seed: u64) -> Splits {
@@ -26,11 +27,12 @@ fn row(prompt: &str) -> Row {
         completion: String::new(),
         step_num: 1,
         answer: 3.into(),
+        doc: Doc::default(),
     }
 }
 
 #[test]
-fn a_row_finds_its_task() {
+fn a_task_knows_its_problems() {
     let facing = "Assuming an initial orientation facing";
     let actions = "determine the final direction after executing the following actions:";
     for (prompt, task) in [
@@ -47,14 +49,18 @@ fn a_row_finds_its_task() {
         ("Write backwards: c a x".to_owned(), None),
         (String::new(), None),
     ] {
-        assert_eq!(task_of_row(&row(&prompt)).map(Task::name), task, "{prompt}");
+        let row = row(&prompt);
+        // A question in words could be any.
+        let known = tasks().iter().filter(|task| task.name() != "gsm8k");
+        let mut found = known.filter(|task| task.is_problem(&row)).map(|task| task.name());
+        assert_eq!((found.next(), found.next()), (task, None), "{prompt}");
     }
     assert!(names().is_sorted());
 }
 
 #[test]
 fn a_question_of_another_task_has_no_steps_that_follow() {
-    for task in tasks() {
+    for task in tasks().iter().filter(|task| task.name() != "gsm8k") {
         assert_eq!(task.follows(&row("How many?"), &["North.", ""]), [false, false]);
     }
 }

@@ -7,7 +7,7 @@ use super::choices::Choices;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, ValueOrigin};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "name",
     "description",
     "report",
@@ -21,6 +21,7 @@ pub const KEYS: [&str; 15] = [
     "prompts",
     "sources",
     "environments",
+    "tasks",
     "stages",
     "profile",
 ];

@@ -1,12 +1,16 @@
-//! The tables whose entries stages name: `[models]`, `[prompts]`, `[sources]`, `[environments]`.
+//! The tables whose entries stages name: `[models]`, `[prompts]`, `[sources]`, `[environments]`, `[tasks]`.
 
 use std::collections::BTreeMap;
 
 use super::document::not_a_table;
-use super::scope::{Scope, fill};
+use super::scope::{Scope, fill, fill_task};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, ValueData, prompts};
 
-/// All of them for one variant, with templates filled in but for those of prompts, whose braces are their own. Empty ones are left out.
+/// The table of tasks.
+const TASKS: &str = "tasks";
+
+/// All of them for one variant, with templates filled in but for those of prompts, whose braces are their own, and for the fields of records
+/// in tasks. Empty ones are left out.
 pub(super) fn named_tables(document: &Document, scope: &Scope, problems: &mut Diagnostics) -> BTreeMap<String, ConfigTable> {
     let mut reader = TableReader { document, scope, problems };
     let tables = [
@@ -14,6 +18,7 @@ pub(super) fn named_tables(document: &Document, scope: &Scope, problems: &mut Di
         ("models", reader.models()),
         ("prompts", reader.prompts()),
         ("sources", reader.sources()),
+        (TASKS, reader.tasks()),
     ];
     let tables = tables.into_iter().filter(|(_, table)| !table.is_empty());
     tables.map(|(name, table)| (name.to_owned(), table)).collect()
@@ -44,6 +49,10 @@ impl TableReader<'_> {
         self.filled("environments", with_name)
     }
 
+    fn tasks(&mut self) -> ConfigTable {
+        self.filled(TASKS, |_, fields, _| fields)
+    }
+
     /// Each has its own name, for messages, and the files of the experiment; a text is a path.
     fn sources(&mut self) -> ConfigTable {
         let files = self.document.files.iter().map(|file| file.to_string_lossy().into_owned());
@@ -68,6 +77,7 @@ impl TableReader<'_> {
         let mut entries = ConfigTable::new();
         for (name, value) in self.document.entries(table) {
             let filled = match &value.data {
+                ValueData::Table(_) if table == TASKS => fill_task(value, &self.scope.indexed(None, None)),
                 ValueData::Table(_) => fill(value, &self.scope.indexed(None, None)),
                 ValueData::Text(_) if table == "sources" => Ok(ConfigValue::table(
                     ConfigTable::from([("path".to_owned(), value.clone())]),

@@ -10,7 +10,7 @@ const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
 /// Settings that are text, whatever the value looks like.
 const TEXTS: [&str; 2] = ["store", "device"];
 /// Tables whose values `--set` may change.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "params",
     "matrix",
     "ablate",
@@ -20,12 +20,13 @@ const TABLES: [&str; 10] = [
     "prompts",
     "sources",
     "environments",
+    "tasks",
     "settings",
 ];
 /// The most parts that a key may have.
 const MAX_PARTS: usize = 32;
 /// Tables in which `--set` makes no new entry: it would be a slip.
-const CLOSED: [&str; 6] = ["params", "stages", "models", "prompts", "sources", "environments"];
+const CLOSED: [&str; 7] = ["params", "stages", "models", "prompts", "sources", "environments", "tasks"];
 
 /// A value for one key.
 pub(super) struct Assignment {

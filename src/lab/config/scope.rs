@@ -213,24 +213,37 @@ pub(super) fn used(value: &ConfigValue) -> Vec<String> {
 /// # Errors
 /// The first that is wrong, where it stands.
 pub(super) fn fill(value: &ConfigValue, names: &impl TemplateNames) -> Result<ConfigValue, Diagnostic> {
+    fill_with(value, &|value, text| {
+        template::fill(text, names).map_err(|error| {
+            let doubled = doubled_braces(&error);
+            let diagnostic = diagnose(error, |span| value.origin.part(text, span));
+            doubled.into_iter().fold(diagnostic, Diagnostic::help)
+        })
+    })
+}
+
+/// Fills in the templates within the table of a task, whose own braces stay ([`template::fill_task`]).
+///
+/// # Errors
+/// The first that is wrong, where it stands.
+pub(super) fn fill_task(value: &ConfigValue, names: &impl TemplateNames) -> Result<ConfigValue, Diagnostic> {
+    fill_with(value, &|value, text| {
+        template::fill_task(text, names).map_err(|error| diagnose(error, |span| value.origin.part(text, span)))
+    })
+}
+
+/// Fills in all texts within `value`; `fill` is given each with its value.
+fn fill_with(value: &ConfigValue, fill: &dyn Fn(&ConfigValue, &str) -> Result<ConfigValue, Diagnostic>) -> Result<ConfigValue, Diagnostic> {
     let data = match &value.data {
-        ValueData::Text(text) => {
-            let filled = template::fill(text, names);
-            let filled = filled.map_err(|error| {
-                let doubled = doubled_braces(&error);
-                let diagnostic = diagnose(error, |span| value.origin.part(text, span));
-                doubled.into_iter().fold(diagnostic, Diagnostic::help)
-            })?;
-            return Ok(filled.moved_to(&value.origin));
-        }
+        ValueData::Text(text) => return Ok(fill(value, text)?.moved_to(&value.origin)),
         ValueData::List(items) => {
             let mut filled = Filled::new(value);
-            let items: Result<_, _> = items.iter().map(|item| filled.add(fill(item, names)?)).collect();
+            let items: Result<_, _> = items.iter().map(|item| filled.add(fill_with(item, fill)?)).collect();
             ValueData::List(items?)
         }
         ValueData::Table(fields) => {
             let mut filled = Filled::new(value);
-            let field = |(key, field): (&String, &ConfigValue)| Ok((key.clone(), filled.add(fill(field, names)?)?));
+            let field = |(key, field): (&String, &ConfigValue)| Ok((key.clone(), filled.add(fill_with(field, fill)?)?));
             let fields: Result<_, Diagnostic> = fields.iter().map(field).collect();
             ValueData::Table(fields?)
         }

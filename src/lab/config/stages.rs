@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::limits::{MAX_NAME, Memory};
-use super::scope::{Scope, diagnose, fill};
+use super::scope::{Scope, diagnose, fill, fill_task};
 use super::template::{self, is_name};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, document, limits, range};
+
+/// The field of a stage that names its task.
+const TASK: &str = "task";
 
 /// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
 pub fn base_name(name: &str) -> &str {
@@ -188,7 +191,12 @@ impl Expander<'_> {
         let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_table());
         let left_out = defaults.into_iter().flatten().filter(|(key, _)| !fields.contains_key(*key));
         for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
-            match fill(value, &names) {
+            // What a stage changes of its task is written as in `[tasks]`.
+            let filled = match value.as_table() {
+                Some(_) if key == TASK => fill_task(value, &names),
+                _ => fill(value, &names),
+            };
+            match filled {
                 Ok(filled) => {
                     if !self.memory.take(key.len() + limits::bytes(&filled), self.problems) {
                         return;

@@ -112,6 +112,81 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
     Ok(filled.into_value())
 }
 
+/// Fills in the templates of a text of a task, in which doubled braces stand for fields of a record and other braces are its own: those of
+/// regular expressions, of LaTeX, of Jinja. Filled in is what stands alone, and within a text, names that are known.
+///
+/// # Errors
+/// As those of [`fill`]; and for a name within a text that is nearly a known one.
+pub fn fill_task(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
+    let whole = source.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    if whole.is_some_and(|inner| is_sum_of_names(inner)) {
+        return evaluate(source, 1..source.len() - 1, names);
+    }
+    let (mut filled, mut rest) = (String::new(), 0);
+    while let Some(found) = source[rest..].find('{') {
+        let open = rest + found;
+        filled.push_str(&source[rest..open]);
+        let own = ["{{", "{%", "{#"].into_iter().zip(["}}", "%}", "#}"]);
+        let own = own.filter(|(start, _)| source[open..].starts_with(start));
+        let end = |close: &str| {
+            source[open..]
+                .find(close)
+                .map_or(source.len(), |length| open + length + close.len())
+        };
+        if let Some(end) = own.map(|(_, close)| end(close)).next() {
+            filled.push_str(&source[open..end]);
+            rest = end;
+            continue;
+        }
+        let close = source[open..].find('}').map(|length| open + length);
+        rest = close.map_or(open + 1, |close| close + 1);
+        let span = open + 1..close.unwrap_or(open + 1);
+        match fill_part(source, span, names)? {
+            Some(value) => filled.push_str(&value),
+            // Only the brace: there may be a template behind it.
+            None => {
+                rest = open + 1;
+                filled.push('{');
+            }
+        }
+        if filled.len() > MAX_VALUE_BYTES.max(source.len()) {
+            return Err(TemplateProblem::Long.within(open..rest));
+        }
+    }
+    filled.push_str(&source[rest..]);
+    Ok(filled.into())
+}
+
+/// The text for what stands in braces within a text of a task; `None` if the braces are the text's own.
+fn fill_part(source: &str, span: Range<usize>, names: &impl TemplateNames) -> Result<Option<String>, TemplateError> {
+    if !is_sum_of_names(&source[span.clone()]) {
+        return Ok(None);
+    }
+    let value = match evaluate(source, span.clone(), names) {
+        Ok(value) => value,
+        Err(TemplateError {
+            problem: TemplateProblem::Unknown { nearest: None, .. },
+            ..
+        }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let span = span.start - 1..span.end + 1;
+    match &value.data {
+        super::ValueData::List(_) | super::ValueData::Table(_) | super::ValueData::Template(_) => {
+            let (name, found) = (source[span.clone()].to_owned(), value.describe());
+            Err(TemplateProblem::Part { name, found }.within(span))
+        }
+        _ => Ok(Some(value.plain_text())),
+    }
+}
+
+/// Whether it is an expression with a name in it: `k`, `iterations-1`.
+fn is_sum_of_names(inner: &str) -> bool {
+    let mut terms = inner.split(['+', '-']).map(str::trim);
+    let is_term = |term: &str| is_name(term) || (!term.is_empty() && term.bytes().all(|byte| byte.is_ascii_digit()));
+    terms.clone().all(is_term) && terms.any(is_name)
+}
+
 /// The first placeholder in a text that is not filled in, as the values of an axis are not: `{input.data}`.
 pub(super) fn unfilled_placeholder(text: &str) -> Option<&str> {
     let mut opened = text.match_indices('{').map(|(at, _)| at);
@@ -278,6 +353,33 @@ mod tests {
     }
 
     #[test]
+    fn in_a_task_other_braces_are_the_texts_own() {
+        let task = |source: &str| fill_task(source, &names()).map_err(|error| error.to_string());
+        assert_eq!(task("{k}"), Ok(ConfigValue::from(3i64)));
+        assert_eq!(task("{sizes}"), Ok(ConfigValue::from(vec![-1i64, -2])));
+        assert_eq!(task("{ k - 1 }"), Ok(ConfigValue::from(2i64)));
+        for own in [
+            "Q: {{question}} {{ a.b[0] }}",
+            r"(-?[$0-9.,]{2,})|(-?[0-9]+)",
+            r"\boxed{answer} \frac{1}{2} {}",
+            "{% for k in x %}{{k}}{% endfor %}{# {k} #}",
+            "{{k}",
+            "{",
+            "}",
+            "a } {",
+            "{1}",
+            r#"{"a": 1}"#,
+        ] {
+            assert_eq!(task(own), Ok(ConfigValue::from(own)), "{own}");
+        }
+        assert_eq!(task("{start} {{k}} {k-1}{"), Ok(ConfigValue::from("warm {{k}} 2{")));
+        assert_eq!(task("{{{k}}}"), Ok(ConfigValue::from("{{{k}}}")));
+        assert!(task("in {iteration} steps").unwrap_err().starts_with("no name `iteration` here"));
+        assert!(task("{nothing}").unwrap_err().starts_with("no name `nothing` here"));
+        assert!(task("a {sizes}").unwrap_err().starts_with("`{sizes}` is a list"));
+    }
+
+    #[test]
     fn placeholders_on_an_axis_are_seen() {
         assert_eq!(unfilled_placeholder("a {x} { input.data }"), Some("{ input.data }"));
         for none in ["{{input.data}}", "{a.b}", "{scratch}", "input.data", "{input.data", "{input.}"] {
@@ -320,7 +422,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(source in "[{}a-k0-9+. é-]{0,12}") {
-            let _ = (fill(&source, &names()), super::super::pieces(&source), unfilled_placeholder(&source));
+            let _ = (fill(&source, &names()), fill_task(&source, &names()), super::super::pieces(&source), unfilled_placeholder(&source));
             let _ = index(&source, 0..source.len(), &names());
         }
 

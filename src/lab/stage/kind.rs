@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Caller, Input, Output, Preparation, StageContext, StageError};
+use super::{Caller, Carried, Input, Output, Preparation, StageContext, StageError, StageParts};
 use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
@@ -136,6 +136,21 @@ pub trait Stage {
     fn accepts(&self, port: &str, from: &dyn Stage) -> Result<(), ParamError> {
         let _ = (port, from);
         Ok(())
+    }
+
+    /// Takes note of what the artifacts at the inputs carry along, and tells what those of the outputs do ([`Carried`]). It is called once
+    /// while an experiment is planned, and not in a worker: what the stage needs of it must be among its params.
+    ///
+    /// # Errors
+    /// When something is missing, or does not fit the params.
+    fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
+        let _ = inputs;
+        Ok(None)
+    }
+
+    /// The stages that this one stands for; `None` for one that computes its outputs itself. It is called after [`Stage::carry`].
+    fn parts(&self) -> Option<StageParts> {
+        None
     }
 
     /// Checks the params against the stage's inputs, as the number of artifacts at each port.

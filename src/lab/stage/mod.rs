@@ -4,9 +4,11 @@
 
 mod argument;
 mod caller;
+mod carried;
 mod context;
 mod implied;
 mod kind;
+mod parts;
 mod port;
 mod preparation;
 mod sandbox;
@@ -14,11 +16,13 @@ mod template;
 
 pub use argument::Argument;
 pub use caller::Caller;
+pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
 pub use kind::{ImpliedParam, Kind, Parse, Secret, Stage};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 
+pub use parts::{StagePart, StageParts};
 pub use port::{INPUT_PATHS, Input, Output, PortType, is_port};
 pub use preparation::Preparation;
 pub use sandbox::Sandbox;

@@ -251,7 +251,7 @@ impl serde_json::ser::Formatter for PythonFormatter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Answer, Row};
+    use crate::dataset::{Answer, Doc, Row};
 
     fn row() -> Row {
         Row {
@@ -260,6 +260,7 @@ mod tests {
             completion: "1. \"❤\" ↔ 𝛼\u{7f}\t\u{1}\nThus, the answer is 161.".into(),
             step_num: 1,
             answer: 161.into(),
+            doc: Doc::default(),
         }
     }
 
@@ -286,6 +287,7 @@ mod tests {
                 response: "…".into(),
                 tokens: 7,
                 failed: None,
+                cut: requested.is_some(),
             })
             .into();
         write(&path, &answers).unwrap();

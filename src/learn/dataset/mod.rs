@@ -1,8 +1,10 @@
 //! Data sets: JSON Lines with the published field names.
 
+mod doc;
 mod exact;
 mod lines;
 
+pub use doc::Doc;
 pub use exact::{ExactNumber, ExactValue, ExactValueError, RawObject};
 pub use lines::{BYTE_ORDER_MARK, DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, problem_of_line, read, write};
 
@@ -23,6 +25,9 @@ pub struct Row {
     pub step_num: u32,
     /// The gold answer: a text, or a number with the digits with which it is written.
     pub answer: ExactValue,
+    /// The record that it was made of, as far as the fields above are not those of the record.
+    #[serde(default, skip_serializing_if = "Doc::is_empty")]
+    pub doc: Doc,
 }
 
 /// A model's answer to one request.
@@ -44,6 +49,13 @@ pub struct Answer {
     /// there is a response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Whether the response was cut, at its limit or the end of the context. Not written where it was not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The fields of an answer as they are read: all on one level, because serde's `flatten` would round the numbers on their way.
@@ -54,12 +66,16 @@ struct AnswerFields {
     completion: String,
     step_num: u32,
     answer: ExactValue,
+    #[serde(default)]
+    doc: Doc,
     requested: Option<u32>,
     sample: u32,
     response: String,
     tokens: u32,
     #[serde(default)]
     failed: Option<String>,
+    #[serde(default)]
+    cut: bool,
 }
 
 impl From<AnswerFields> for Answer {
@@ -71,12 +87,14 @@ impl From<AnswerFields> for Answer {
                 completion: fields.completion,
                 step_num: fields.step_num,
                 answer: fields.answer,
+                doc: fields.doc,
             },
             requested: fields.requested,
             sample: fields.sample,
             response: fields.response,
             tokens: fields.tokens,
             failed: fields.failed,
+            cut: fields.cut,
         }
     }
 }

@@ -25,8 +25,10 @@ pub struct Request {
     /// The prompt as the model reads it, filled in with [`Model::prompt`].
     pub prompt: FilledPrompt,
     /// Names the random stream, and the request in messages: the row's id, the requested number of steps, and the index of the sample. The
-    /// same label, prompt and seed give the same response, whatever the other requests are.
+    /// same label, prompt, limit and seed give the same response, whatever the other requests are.
     pub stream: String,
+    /// The longest response, in tokens.
+    pub max_tokens: usize,
 }
 
 /// How tokens are chosen and computed.
@@ -40,22 +42,19 @@ pub struct Sampling {
     pub top_p: Option<f64>,
     /// A response ends before the first of these texts.
     pub stop: Vec<String>,
-    /// The longest response, in tokens.
-    pub max_tokens: usize,
     pub seed: u64,
     pub engine: Engine,
     pub dtype: Dtype,
 }
 
 impl Default for Sampling {
-    /// Greedy, at most 512 tokens.
+    /// Greedy.
     fn default() -> Self {
         Self {
             temperature: 0.0,
             top_k: None,
             top_p: None,
             stop: Vec::new(),
-            max_tokens: 512,
             seed: 0,
             engine: Engine::default(),
             dtype: Dtype::default(),
@@ -70,7 +69,7 @@ pub struct Response {
     pub text: String,
     /// Number of tokens, including those that ended it.
     pub tokens: u32,
-    /// Whether the model ended it or wrote a stop string. Otherwise it was cut at `max_tokens` or the context.
+    /// Whether the model ended it or wrote a stop string. Otherwise it was cut at its limit or the context.
     pub finished: bool,
 }
 
@@ -129,9 +128,13 @@ where
     };
     let waiting = tokenise(asked)?;
     let longest = waiting.iter().map(|request| request.tokens.len()).max().unwrap_or(0);
-    // The cache need not be longer than the longest response.
+    let limits = waiting
+        .iter()
+        .zip(requests)
+        .map(|(waits, request)| waits.tokens.len().saturating_add(request.max_tokens));
+    // The cache need not be longer than the longest prompt with its response.
     let shape = ModelShape {
-        context: model.shape.context.min(longest.saturating_add(sampling.max_tokens)),
+        context: model.shape.context.min(limits.max().unwrap_or(0)),
         ..model.shape.clone()
     };
     let best = engine::recommended_slots(sampling.engine, sampling.dtype, &shape);

@@ -118,6 +118,10 @@ impl SamplingInput<'_> {
     fn stream(&self, number: usize) -> &str {
         self.requests.get(number).map_or("", |request| &request.stream)
     }
+
+    fn max_tokens(&self, number: usize) -> usize {
+        self.requests.get(number).map_or(0, |request| request.max_tokens)
+    }
 }
 
 impl ActiveResponse {
@@ -175,7 +179,7 @@ impl ActiveResponse {
         self.held += self.next.len();
         self.response.push(token);
         let ended = tokenizer.ends().contains(&token);
-        let full = self.response.len() >= sampling.max_tokens || self.held >= shape.context;
+        let full = self.response.len() >= asked.max_tokens(self.number) || self.held >= shape.context;
         let stops = StopStrings(&sampling.stop);
         if ended || full || stops.reached(tokenizer, &self.response)? {
             let text = self

@@ -34,6 +34,7 @@ fn requests(count: usize) -> Vec<Request> {
         .map(|i| Request {
             prompt: FilledPrompt::written(format!("Question: {} + {}\nAnswer:\n", i * i * 37, i)),
             stream: format!("{i}"),
+            max_tokens: 40,
         })
         .collect()
 }
@@ -49,7 +50,6 @@ const RUN: SamplingRun<'_> = SamplingRun {
 fn drawn() -> Sampling {
     Sampling {
         temperature: 1.0,
-        max_tokens: 40,
         ..Sampling::default()
     }
 }
@@ -109,9 +109,18 @@ fn responses_end_at_the_end_token_the_limit_or_the_context() {
     assert!(finished.iter().all(|response| !response.text.contains("<eos>")));
     // The shortest prompt, `Question: 0 + 0\nAnswer:\n`, has 24 tokens. The context has space for 8 more, and the last token needs none.
     assert!(cut.iter().all(|response| response.tokens <= 9));
-    let short = Sampling { max_tokens: 3, ..sampling };
-    let responses = sample(&model(64), &requests(9), &short, &RUN).unwrap();
-    assert!(responses.iter().all(|response| response.finished || response.tokens == 3));
+    // Each request has a limit of its own, and the others do not change its response.
+    let model = model(64);
+    let whole = sample(&model, &requests(9), &sampling, &RUN).unwrap();
+    let limited = |(limit, request): (usize, Request)| Request {
+        max_tokens: limit + 1,
+        ..request
+    };
+    let short: Vec<Request> = requests(9).into_iter().enumerate().map(limited).collect();
+    for (limit, (short, whole)) in sample(&model, &short, &sampling, &RUN).unwrap().iter().zip(&whole).enumerate() {
+        assert!(whole.text.starts_with(&short.text), "{short:?} {whole:?}");
+        assert_eq!(short.tokens, whole.tokens.min(limit as u32 + 1));
+    }
 }
 
 #[test]
@@ -228,6 +237,7 @@ fn prompts_without_room_are_refused_by_name() {
     let empty = Request {
         prompt: FilledPrompt::default(),
         stream: "2_2/1".to_owned(),
+        max_tokens: 40,
     };
     insta::assert_snapshot!(sample(&model(16), &[empty], &drawn(), &RUN).unwrap_err(), @"the prompt of `2_2/1` is empty");
 }

@@ -177,6 +177,7 @@ fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Doc;
     use crate::engine::{Batch, NamedTensor, ReadTensor, StepResult};
     use crate::trainer::TrainingData;
 
@@ -296,6 +297,7 @@ mod tests {
             completion: String::new(),
             step_num: 1,
             answer: 1.into(),
+            doc: Doc::default(),
         };
         let rows = [row];
         let data = TrainingData {

@@ -153,6 +153,7 @@ impl<'a> Examples<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Doc;
     use crate::model::Architecture;
 
     fn row(id: &str, prompt: &str, completion: &str) -> Row {
@@ -162,6 +163,7 @@ mod tests {
             completion: completion.to_owned(),
             step_num: 1,
             answer: 3.into(),
+            doc: Doc::default(),
         }
     }
 

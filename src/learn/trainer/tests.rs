@@ -2,6 +2,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::dataset::Doc;
 use crate::engine::Engine;
 use crate::model::{Architecture, Lora};
 
@@ -17,6 +18,7 @@ fn rows() -> Vec<Row> {
             completion: format!("1. {a} + {b} = {}.\nThus, the answer is {}.", a + b, a + b),
             step_num: 1,
             answer: (a + b).into(),
+            doc: Doc::default(),
         })
         .collect()
 }

@@ -1,25 +1,43 @@
-//! Reads answers from the store and judges them.
+//! Reads judged answers from the store.
 
 use std::path::Path;
 
 use kinds::artifact;
+use kinds::artifact::answers::Judged;
+use kinds::judging::Judge;
 use kinds::metrics::Outcome;
 use lab::hash::Digest;
+use lab::plan::Node;
 use lab::store::StoreError;
 use learn::dataset::{Answer, Row};
 
-/// Calls `each` with every answer in the file and its judgement.
+/// Calls `each` with every answer that a stage judged, and its outcome. `path` is a file in an artifact of metrics.
 pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
-    let damaged = |error: String| StoreError::Damaged {
-        path: path.to_owned(),
-        problem: format!("is not what `sample` or `eval` writes: {error}"),
-    };
-    for answer in artifact::answers::lines(path).map_err(|error| damaged(error.to_string()))? {
-        let answer = answer.map_err(|error| damaged(error.to_string()))?;
-        let outcome = kinds::judge(&answer).map_err(|error| damaged(error.to_string()))?;
+    let damaged = |error: String| damaged(path, &error);
+    for judged in artifact::answers::judged(path).map_err(|error| damaged(error.to_string()))? {
+        let Judged { answer, outcome } = judged.map_err(|error| damaged(error.to_string()))?;
         each(&answer, outcome);
     }
     Ok(())
+}
+
+/// Calls `each` with every answer in the file, judged as the stage `judging` does.
+pub fn judge(path: &Path, judging: &Node, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
+    let damaged = |error: String| damaged(path, &error);
+    let judge = Judge::of_params(&judging.stage.params()).map_err(|error| damaged(error.to_string()))?;
+    for answer in artifact::answers::lines(path).map_err(|error| damaged(error.to_string()))? {
+        let answer = answer.map_err(|error| damaged(error.to_string()))?;
+        let outcome = judge.judge(&answer).map_err(|error| damaged(error.to_string()))?;
+        each(&answer, outcome);
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, error: &str) -> StoreError {
+    StoreError::Damaged {
+        path: path.to_owned(),
+        problem: format!("is not what `sample` or `measure` writes: {error}"),
+    }
 }
 
 /// Identifies a problem. Its id alone is not unique, because seeds may draw their own problems.

@@ -59,6 +59,9 @@ pub fn curves(plan: &Plan, store: &Store, selection: &Selection) -> Result<Vec<L
     Gatherer::new(plan, store, selection).curves()
 }
 
+/// The kind of stages that keep some answers.
+const FILTER: &str = "filter";
+
 /// Reads outputs of the stages of a plan.
 struct Gatherer<'a> {
     plan: &'a Plan,
@@ -108,12 +111,12 @@ impl<'a> Gatherer<'a> {
     /// For every filter in the store.
     fn kept(&self) -> Result<Vec<KeptSkips>, StoreError> {
         let mut all = Vec::new();
-        for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == "filter") {
+        for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == FILTER) {
             let mut outcomes: Vec<Outcome> = Vec::new();
             for link in node.inputs.values().flatten() {
                 let entry = self.plan.entries.get(link.from.index());
                 if let Some(answered) = entry.and_then(|entry| self.path(entry, &link.port)) {
-                    answers::read_judged(&answered, |_, outcome| outcomes.push(outcome))?;
+                    answers::judge(&answered, node, |_, outcome| outcomes.push(outcome))?;
                 }
             }
             let measured = task_metrics::measure(&outcomes);
@@ -146,14 +149,27 @@ impl<'a> Gatherer<'a> {
         Ok(all)
     }
 
+    /// The first stage that filters the answers of another one.
+    fn filter_of(&self, index: NodeIndex) -> Option<&'a Node> {
+        let mut users: Vec<NodeIndex> = self.plan.dag.graph.neighbors(index).collect();
+        users.sort_unstable();
+        let mut users = users.into_iter().filter_map(|user| self.plan.dag.graph.node_weight(user));
+        users.find(|user| user.kind.name == FILTER)
+    }
+
     fn samples(&self) -> Result<PageSamples, StoreError> {
         let sets = self.sample_sets()?;
         let mut chooser = SampleChooser::new(sets.len());
         for SampleSet { stage, data, source } in sets {
             match source {
-                SampleSource::Answers(path) => {
+                SampleSource::Judged(path) => {
                     let mut candidates = chooser.candidates();
                     answers::read_judged(&path, |answer, outcome| candidates.add(answer, outcome))?;
+                    chooser.choose(candidates, stage, &data);
+                }
+                SampleSource::Answers(path, judging) => {
+                    let mut candidates = chooser.candidates();
+                    answers::judge(&path, judging, |answer, outcome| candidates.add(answer, outcome))?;
                     chooser.choose(candidates, stage, &data);
                 }
                 SampleSource::Examples(folder, place) => {
@@ -168,7 +184,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// The answers and the examples in the store.
-    fn sample_sets(&self) -> Result<Vec<SampleSet>, StoreError> {
+    fn sample_sets(&self) -> Result<Vec<SampleSet<'a>>, StoreError> {
         let mut sets = Vec::new();
         for (index, node, entry) in self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit) {
             for output in scores::metrics_outputs(node) {
@@ -185,44 +201,49 @@ impl<'a> Gatherer<'a> {
                     source: if is_program {
                         SampleSource::Examples(folder.clone(), place)
                     } else {
-                        SampleSource::Answers(artifact::metrics::answers_path(&folder, place))
+                        SampleSource::Judged(artifact::metrics::answers_path(&folder, place))
                     },
                 });
                 sets.extend(found.filter(SampleSet::is_there));
             }
         }
+        // Those that a stage measured are there already.
         for (index, node, path) in self.outputs(PortType::Answers) {
-            sets.push(SampleSet {
-                stage: index.index(),
-                data: data_sets(&self.plan.dag, node).join(", "),
-                source: SampleSource::Answers(path),
-            });
+            if let Some(judging) = self.filter_of(index) {
+                sets.push(SampleSet {
+                    stage: index.index(),
+                    data: data_sets(&self.plan.dag, node).join(", "),
+                    source: SampleSource::Answers(path, judging),
+                });
+            }
         }
         Ok(sets)
     }
 }
 
 /// What was answered, or measured, in one stage on one data set.
-struct SampleSet {
+struct SampleSet<'a> {
     /// The stage's number.
     stage: usize,
     data: String,
-    source: SampleSource,
+    source: SampleSource<'a>,
 }
 
-impl SampleSet {
+impl SampleSet<'_> {
     /// Whether there are samples: a program need not write examples.
     fn is_there(&self) -> bool {
         match &self.source {
-            SampleSource::Answers(_) => true,
+            SampleSource::Judged(_) | SampleSource::Answers(..) => true,
             SampleSource::Examples(folder, place) => artifact::metrics::has_examples(folder, *place),
         }
     }
 }
 
-enum SampleSource {
-    /// A file of answers.
-    Answers(PathBuf),
+enum SampleSource<'a> {
+    /// A file of answers that were judged.
+    Judged(PathBuf),
+    /// A file of answers, and the stage that judged them.
+    Answers(PathBuf, &'a Node),
     /// The artifact of a program's metrics, and the place of a data set in it.
     Examples(PathBuf, usize),
 }

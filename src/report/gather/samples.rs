@@ -115,7 +115,7 @@ impl SampleChooser {
             response: answer.response,
             steps: outcome.steps,
             requested: outcome.requested,
-            right: outcome.right,
+            right: outcome.right(),
             valid: outcome.valid,
             complete: outcome.complete,
         });
@@ -175,7 +175,7 @@ impl SampleCandidates {
     pub fn add(&mut self, answer: &Answer, outcome: Outcome) {
         self.count += 1;
         let kind = (
-            outcome.right,
+            outcome.right(),
             outcome.valid,
             outcome.complete,
             outcome.steps.cmp(&outcome.full_steps),
@@ -199,6 +199,8 @@ fn sample_problem(row: &Row) -> SampleProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kinds::metrics::Verdict;
+    use learn::dataset::Doc;
 
     fn add(candidates: &mut SampleCandidates, id: usize, right: bool, response: &str) {
         let problem = Row {
@@ -207,12 +209,13 @@ mod tests {
             completion: "1. 2\nThus, the answer is 2.".to_owned(),
             step_num: 1,
             answer: 2.into(),
+            doc: Doc::default(),
         };
         let outcome = Outcome {
             steps: 1,
             full_steps: 1,
             requested: None,
-            right,
+            verdict: if right { Verdict::Right } else { Verdict::Wrong },
             valid: true,
             complete: true,
             tokens: 1,
@@ -224,6 +227,7 @@ mod tests {
             response: response.to_owned(),
             tokens: 1,
             failed: None,
+            cut: false,
         };
         candidates.add(&answer, outcome);
     }

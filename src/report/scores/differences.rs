@@ -249,7 +249,7 @@ fn paired(score: &Score, base: &Score) -> Vec<AnswerPair<usize, (Digest, usize),
     let before: HashMap<(Digest, usize), Outcome> = numbered(&base.answers).collect();
     let pair = |(problem, now): ((Digest, usize), Outcome)| {
         let then = before.get(&problem)?;
-        let accuracy = f64::from(u8::from(now.right)) - f64::from(u8::from(then.right));
+        let accuracy = f64::from(u8::from(now.right())) - f64::from(u8::from(then.right()));
         Some(AnswerPair {
             seed: score.place.node,
             problem,

@@ -150,6 +150,7 @@ pub(crate) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use kinds::metrics::Verdict;
 
     /// Two iterations by two starts by three seeds, two data sets; the cold start's last iteration has still to run for seed 3,
     /// and the cold `score[0]` is one evaluation, shared by the seeds.
@@ -210,7 +211,11 @@ pub(crate) mod tests {
                 steps: 3 - k,
                 full_steps: 3,
                 requested: None,
-                right: f64::from((i * 7 + seed + k) % 40) < accuracy * 40.0,
+                verdict: if f64::from((i * 7 + seed + k) % 40) < accuracy * 40.0 {
+                    Verdict::Right
+                } else {
+                    Verdict::Wrong
+                },
                 valid: true,
                 complete: true,
                 tokens: 10,

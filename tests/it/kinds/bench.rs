@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use lab::config::{ConfigValue, ParamError};
 use lab::event::Progress;
-use lab::stage::{Caller, Kind, Sandbox, Stage, StageContext, StageError};
-use learn::dataset::{self, Row};
+use lab::stage::{Caller, Carried, CarriedFrom, Kind, Sandbox, Stage, StageContext, StageError};
+use learn::dataset::{self, Doc, Row};
 use learn::model::{self, Architecture, Model};
 use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use tempfile::TempDir;
@@ -37,6 +37,8 @@ pub struct Bench {
     kind: String,
     params: String,
     inputs: BTreeMap<String, Vec<PathBuf>>,
+    /// The task of what is at the inputs.
+    task: String,
     pub seed: u64,
     pub threads: usize,
     /// What the stage's source was when its key was computed.
@@ -56,6 +58,7 @@ impl Bench {
             kind: kind.to_owned(),
             params: params.to_owned(),
             inputs: BTreeMap::new(),
+            task: "addition".to_owned(),
             seed: 1,
             threads: 1,
             content: None,
@@ -63,6 +66,11 @@ impl Bench {
             told: RefCell::default(),
             warned: RefCell::default(),
         }
+    }
+
+    pub fn task(mut self, task: &str) -> Self {
+        task.clone_into(&mut self.task);
+        self
     }
 
     pub fn seed(mut self, seed: u64) -> Self {
@@ -120,15 +128,45 @@ impl Bench {
         self
     }
 
-    /// Runs the stage with an empty folder for outputs, and returns that folder.
+    /// Runs the stage, or those that it stands for, with an empty folder for outputs, and returns that folder.
     pub fn run(&self) -> Result<PathBuf, String> {
         let outputs = self.folder.path().join("outputs");
         let _ = fs::remove_dir_all(&outputs);
         fs::create_dir_all(&outputs).unwrap();
+        let given: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
+        let mut stage = parse_given(&self.kind, &self.params, &given).unwrap();
+        let task = serde_json::json!([{"name": self.task}]);
+        let from = CarriedFrom {
+            stage: "before",
+            value: Some(&task),
+        };
+        let carried = self.inputs.iter().map(|(port, paths)| (port.as_str(), vec![from; paths.len()]));
+        stage
+            .carry(&Carried::new(carried.collect()))
+            .map_err(|error| error.problem.to_string())?;
+        let Some(parts) = stage.parts() else {
+            return self.run_stage(stage.as_ref(), &self.inputs, &outputs).map(|()| outputs);
+        };
+        let mut answers = Vec::new();
+        for (place, (part, path)) in parts.each.iter().zip(&self.inputs[parts.over]).enumerate() {
+            let mut inputs = self.inputs.clone();
+            inputs.insert(parts.over.to_owned(), vec![path.clone()]);
+            let part = (part.kind.parse)(&ConfigValue::from(part.params.clone()), &given).unwrap();
+            let folder = self.folder.path().join(format!("part-{place}"));
+            fs::create_dir_all(&folder).unwrap();
+            self.run_stage(part.as_ref(), &inputs, &folder)?;
+            answers.push(folder.join(parts.output));
+        }
+        let last = (parts.last.kind.parse)(&ConfigValue::from(parts.last.params), &[parts.at]).unwrap();
+        let inputs = BTreeMap::from([(parts.at.to_owned(), answers)]);
+        self.run_stage(last.as_ref(), &inputs, &outputs).map(|()| outputs)
+    }
+
+    fn run_stage(&self, stage: &dyn Stage, inputs: &BTreeMap<String, Vec<PathBuf>>, outputs: &Path) -> Result<(), String> {
         let asked = Cell::new(0);
         let job = StageContext {
-            inputs: &self.inputs,
-            outputs: &outputs,
+            inputs,
+            outputs,
             scratch: &self.folder.path().join("scratch"),
             files: &BTreeMap::new(),
             environment_files: &BTreeMap::new(),
@@ -151,9 +189,7 @@ impl Bench {
                 self.patience.is_some_and(|patience| asked.get() > patience)
             },
         };
-        let given: Vec<&str> = self.inputs.keys().map(String::as_str).collect();
-        let stage = parse_given(&self.kind, &self.params, &given).unwrap();
-        stage.run(&job).map(|()| outputs).map_err(|error: StageError| {
+        stage.run(&job).map_err(|error: StageError| {
             let folder = self.folder.path().display().to_string();
             error.to_string().replace(&folder, "")
         })
@@ -173,6 +209,7 @@ pub fn row(id: &str, (a, b): (u64, u64), solution: &str, step_num: u32) -> Row {
         completion: format!("{solution}\nThus, the answer is {}.", a + b),
         step_num,
         answer: (a + b).into(),
+        doc: Doc::default(),
     }
 }
 

@@ -14,6 +14,7 @@ fn answer(requested: Option<u32>, response: &str) -> Answer {
         response: response.to_owned(),
         tokens: 9,
         failed: None,
+        cut: false,
     }
 }
 

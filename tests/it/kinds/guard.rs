@@ -86,6 +86,7 @@ fn answers() -> String {
         response: response.to_owned(),
         tokens: 9,
         failed: None,
+        cut: false,
     };
     let answers = [
         answer(1, "1. ab\nThus, the answer is 15."),

@@ -5,7 +5,7 @@ use std::fs;
 use insta::assert_json_snapshot;
 use kinds::artifact::metrics;
 use kinds::metrics::{MetricMap, names};
-use learn::dataset::{Answer, Row};
+use learn::dataset::{Answer, Doc, Row};
 
 use super::bench::Bench;
 
@@ -19,6 +19,7 @@ fn walk() -> Row {
         completion: "North. Left, Right\nWest. Right\nNorth.\nThus, the answer is North.".to_owned(),
         step_num: 3,
         answer: "North".into(),
+        doc: Doc::default(),
     }
 }
 
@@ -30,9 +31,10 @@ fn measured(answers: &[(Option<u32>, &str)]) -> Vec<MetricMap> {
         response: (*response).to_owned(),
         tokens: 9,
         failed: None,
+        cut: false,
     });
     let lines: Vec<String> = answers.map(|answer| serde_json::to_string(&answer).unwrap()).collect();
-    let bench = Bench::new("measure", "").text("answers", &lines.join("\n"));
+    let bench = Bench::new("measure", "").task("direction").text("answers", &lines.join("\n"));
     let folder = bench.run().unwrap().join("metrics");
     assert_eq!(
         fs::read_to_string(folder.join("answers-0.jsonl")).unwrap().lines().count(),

@@ -24,7 +24,7 @@ use learn::dataset::Answer;
 
 use super::MetricsProblem;
 use super::{ArtifactError, answers};
-use crate::metrics::{MetricMap, MetricValue};
+use crate::metrics::{MetricMap, MetricValue, Outcome};
 use rows::NamedFile;
 
 pub use collect::{MetricsFiles, collect};
@@ -50,12 +50,12 @@ impl MetricsWriter {
         Ok(Self { folder, sets: Vec::new() })
     }
 
-    /// Writes the answers to the next data set.
+    /// Writes the answers to the next data set, each with its outcome.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_answers(&self, answers: &[Answer]) -> Result<(), ArtifactError> {
-        answers::write(&answers_path(&self.folder, self.sets.len()), answers)
+    pub fn write_answers(&self, answers: &[Answer], outcomes: &[Outcome]) -> Result<(), ArtifactError> {
+        answers::write_judged(&answers_path(&self.folder, self.sets.len()), answers, outcomes)
     }
 
     /// Adds the metrics of the next data set.

@@ -13,7 +13,7 @@ use super::drawn::DrawnParams;
 use super::pool::NamedProblem;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::Row;
+use learn::dataset::{Doc, Row};
 use learn::seed::Stream;
 
 /// The task `addition`.
@@ -24,7 +24,7 @@ impl Task for Addition {
         "addition"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
+    fn is_problem(&self, row: &Row) -> bool {
         operands(row).is_some()
     }
 
@@ -64,6 +64,7 @@ fn row(id: String, (a, b): (u64, u64), solution: SumSolution) -> Row {
         completion: solution.text,
         step_num: solution.steps,
         answer: (a + b).into(),
+        doc: Doc::default(),
     }
 }
 

@@ -154,7 +154,7 @@ fn rows_are_right_and_have_the_steps_they_say() {
     } = splits;
     for row in [train, skipped, development, in_domain, ood_easy, ood_hard].concat() {
         let reading = metrics::read_solution(&row.completion);
-        assert!(Addition.recognises(&row));
+        assert!(Addition.is_problem(&row));
         assert!(reading.complete && Addition.is_right(&row, reading.answer.unwrap()), "{row:?}");
         assert_eq!(reading.steps, row.step_num, "{row:?}");
         let steps: Vec<&str> = metrics::steps(&row.completion).collect();

@@ -19,7 +19,7 @@ use super::drawn::DrawnParams;
 use super::pool::NamedProblem;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::Row;
+use learn::dataset::{Doc, Row};
 use learn::seed::Stream;
 
 /// The task `algebra`.
@@ -30,7 +30,7 @@ impl Task for Algebra {
         "algebra"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
+    fn is_problem(&self, row: &Row) -> bool {
         let equation = question(row).and_then(ParsedEquation::parse);
         equation.is_some_and(|equation| equation.unknowns() == 1)
     }
@@ -69,6 +69,7 @@ impl AlgebraParams {
             completion: format!("{}\nThus, the answer is {answer}.", steps.join("\n")),
             step_num: steps.len() as u32,
             answer: answer.into(),
+            doc: Doc::default(),
         }
     }
 

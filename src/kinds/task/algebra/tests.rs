@@ -117,7 +117,7 @@ fn every_published_problem_is_solved_as_published() {
             (row.step_num as usize, row.answer.as_str()),
             (published.num_steps, Some(published.answer.as_str()))
         );
-        assert!(Algebra.recognises(&row) && Algebra.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()));
+        assert!(Algebra.is_problem(&row) && Algebra.is_right(&row, metrics::read_solution(&row.completion).answer.unwrap()));
         assert_eq!(Algebra.follows(&row, &steps), vec![true; steps.len()], "{row:?}");
         // Such problems are drawn for the in-domain splits.
         let symbols = published
@@ -206,7 +206,7 @@ fn the_instruction_and_the_merged_steps_are_params() {
         short
             .train
             .iter()
-            .all(|row| row.prompt.starts_with("Question: ") && Algebra.recognises(row))
+            .all(|row| row.prompt.starts_with("Question: ") && Algebra.is_problem(row))
     );
     assert_eq!(short.train[0].completion, splits.train[0].completion);
     for (merge, left_out) in [("first", 0), ("last", usize::MAX)] {
@@ -239,6 +239,7 @@ fn right(gold: &str, answer: &str) -> bool {
         completion: String::new(),
         step_num: 1,
         answer: gold.into(),
+        doc: Doc::default(),
     };
     Algebra.is_right(&row, answer)
 }
@@ -338,7 +339,7 @@ proptest! {
         let splits = generate(&Algebra, sizes, seed);
         for row in [splits.train, splits.skipped, splits.ood_easy, splits.ood_hard].concat() {
             let reading = metrics::read_solution(&row.completion);
-            prop_assert!(Algebra.recognises(&row) && Algebra.is_right(&row, reading.answer.unwrap()), "{row:?}");
+            prop_assert!(Algebra.is_problem(&row) && Algebra.is_right(&row, reading.answer.unwrap()), "{row:?}");
             prop_assert_eq!(reading.steps, row.step_num);
             let steps: Vec<&str> = metrics::steps(&row.completion).collect();
             prop_assert_eq!(Algebra.follows(&row, &steps), vec![true; steps.len()], "{:?}", row);

@@ -12,7 +12,7 @@ use self::question::BasicsQuestion;
 use super::pool::NamedProblem;
 use super::{Problems, Splits, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::Row;
+use learn::dataset::{Doc, Row};
 
 /// The task `basics`.
 pub(super) struct Basics;
@@ -22,7 +22,7 @@ impl Task for Basics {
         "basics"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
+    fn is_problem(&self, row: &Row) -> bool {
         BasicsQuestion::parse(&row.prompt).is_some()
     }
 
@@ -83,6 +83,7 @@ fn row(id: String, question: &BasicsQuestion) -> Row {
         completion: format!("{}\nThus, the answer is {answer}.", question.work()),
         step_num: 1,
         answer: answer.into(),
+        doc: Doc::default(),
     }
 }
 

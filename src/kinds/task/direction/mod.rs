@@ -11,7 +11,7 @@ use self::walk::{Facing, Walk};
 use super::drawn::DrawnParams;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::Row;
+use learn::dataset::{Doc, Row};
 
 /// The task `direction`.
 pub(super) struct Direction;
@@ -26,7 +26,7 @@ impl Task for Direction {
         "direction"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
+    fn is_problem(&self, row: &Row) -> bool {
         Walk::parse(&row.prompt).is_some()
     }
 
@@ -70,6 +70,7 @@ impl Walk {
             completion: format!("{}\nThus, the answer is {answer}.", lines.join("\n")),
             step_num: lines.len() as u32,
             answer: answer.into(),
+            doc: Doc::default(),
         }
     }
 

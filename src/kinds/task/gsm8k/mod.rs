@@ -10,13 +10,11 @@ mod words;
 
 use self::amount::Amount;
 use super::{PublishedFields, PublishedRowError, PublishedTask, Task};
-use learn::dataset::{ExactValue, Row};
+use learn::dataset::{Doc, ExactValue, Row};
 
 /// The task `gsm8k`.
 pub(super) struct Gsm8k;
 
-/// The start of the ids of its rows; a question in words does not show its task.
-const PREFIX: &str = "gsm8k/";
 /// The mark before the answer in the published form.
 const ANSWER: &str = "####";
 /// The start of the answer's line in a row; in some published rows, also of a step.
@@ -27,25 +25,20 @@ impl Task for Gsm8k {
         "gsm8k"
     }
 
-    fn recognises(&self, row: &Row) -> bool {
-        row.id.starts_with(PREFIX)
+    fn is_problem(&self, row: &Row) -> bool {
+        gold(row).is_some()
     }
 
     fn is_right(&self, row: &Row, answer: &str) -> bool {
-        let gold = match &row.answer {
-            ExactValue::Text(text) => Amount::parse(text),
-            ExactValue::Number(number) => Amount::of_json(number.as_str()),
-            _ => None,
-        };
+        let gold = gold(row);
         gold.is_some() && Amount::parse(answer) == gold
     }
 
     /// All equations of a step must hold. A step without a readable equation cannot be checked, and passes.
-    fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
-        let is_ours = self.recognises(row);
+    fn follows(&self, _: &Row, steps: &[&str]) -> Vec<bool> {
         steps
             .iter()
-            .map(|step| is_ours && !step.trim().is_empty() && equation::all_hold(step))
+            .map(|step| !step.trim().is_empty() && equation::all_hold(step))
             .collect()
     }
 
@@ -78,7 +71,17 @@ impl PublishedTask for Gsm8k {
             completion: format!("{}\n{CLOSING} answer is {answer}.", steps.join("\n")),
             step_num: steps.len() as u32,
             answer: answer.into(),
+            doc: Doc::default(),
         })
+    }
+}
+
+/// The gold answer.
+fn gold(row: &Row) -> Option<Amount> {
+    match &row.answer {
+        ExactValue::Text(text) => Amount::parse(text),
+        ExactValue::Number(number) => Amount::of_json(number.as_str()),
+        _ => None,
     }
 }
 

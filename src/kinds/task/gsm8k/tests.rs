@@ -1,7 +1,6 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::task;
 
 /// A problem in the published form, made up.
 const QUESTION: &str = "A box has 12 rows of 8 pens. Mia takes 1/4 of them and sells each for $1.50. How many dollars does she get?";
@@ -21,7 +20,7 @@ fn a_published_row_becomes_steps_and_an_answer() {
     Thus, the answer is 1,036.
     ");
     assert_eq!((row.step_num, row.answer.as_str()), (3, Some("1,036")));
-    assert_eq!(task::task_of_row(&row).map(Task::name), Some("gsm8k"));
+    assert!(Gsm8k.is_problem(&row));
 }
 
 #[test]

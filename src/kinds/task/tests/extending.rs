@@ -1,6 +1,7 @@
 //! `docs/extending.md`, followed: its task is compiled into the tests as if its file were in `src/kinds/task/`, with a line in the table, and goes
 //! through the stages.
 
+use crate::task::reversal::Reversal;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -80,7 +81,7 @@ fn the_page_s_task_is_generated_and_measured() {
     let mut answers = Vec::new();
     for port in ["train", "skipped", "in_domain", "ood_hard"] {
         for problem in dataset::read::<Row>(&problems.join(port)).unwrap() {
-            assert_eq!(task_of_row(&problem).map(Task::name), Some("reversal"));
+            assert!(Reversal.is_problem(&problem));
             let (response, tokens) = (problem.completion.clone(), 1);
             answers.push(Answer {
                 problem,
@@ -89,6 +90,7 @@ fn the_page_s_task_is_generated_and_measured() {
                 response,
                 tokens,
                 failed: None,
+                cut: false,
             });
         }
     }
@@ -101,7 +103,7 @@ fn the_page_s_task_is_generated_and_measured() {
     }
     dataset::write(&path, &answers).unwrap();
     let inputs = BTreeMap::from([("answers".to_owned(), vec![path])]);
-    let metrics = run("measure", json!({}), &inputs, folder.path()).join("metrics");
+    let metrics = run("measure", json!({"task": "reversal"}), &inputs, folder.path()).join("metrics");
     let set = &artifact::metrics::read(&metrics).unwrap()[0];
     assert_eq!(
         (set.number(names::ACCURACY), set.number(names::VALID_RIGHT)),
@@ -112,7 +114,7 @@ fn the_page_s_task_is_generated_and_measured() {
 #[test]
 fn the_page_s_steps_follow_as_it_says() {
     let question = row("Write backwards: c a b");
-    let follows = |steps: &[&str]| task_of_row(&question).unwrap().follows(&question, steps);
+    let follows = |steps: &[&str]| Reversal.follows(&question, steps);
     assert_eq!(follows(&["c", "a c", "b a c"]), [true; 3]);
     assert_eq!(follows(&["c", "b a c"]), [true; 2], "two letters at once");
     assert_eq!(follows(&["c", "c", "x c", "", "a c"]), [true, false, false, false, true]);

@@ -7,11 +7,12 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
 use super::Draft;
+use super::carry::Parts;
 use crate::config::{Experiment, Variant};
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
-use crate::stage::Stage;
+use crate::stage::{Kind, Stage};
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
 type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
@@ -20,6 +21,15 @@ type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)
 pub(super) struct Merger {
     dag: Dag,
     nodes: HashMap<StageIdentity, NodeIndex>,
+}
+
+/// A stage of a variant by its name.
+#[derive(Clone)]
+struct NamedStage {
+    name: StageName,
+    base: String,
+    index: Option<i64>,
+    seed: u64,
 }
 
 impl Merger {
@@ -57,6 +67,7 @@ impl Merger {
         }
     }
 
+    /// Adds a stage, or those that it stands for, and returns the node that has its outputs.
     fn place(&mut self, draft: Draft<'_>, name: StageName, placed: &HashMap<usize, NodeIndex>) -> Option<NodeIndex> {
         let (kind, (stage, _)) = (draft.kind?, draft.stage?);
         let link = |edge: &super::Edge| {
@@ -67,7 +78,77 @@ impl Merger {
         };
         let links = |(port, edges): &(String, Vec<_>)| Some((port.clone(), edges.iter().map(link).collect::<Option<Vec<_>>>()?));
         let inputs: Vec<(String, Vec<Link>)> = draft.inputs.iter().map(links).collect::<Option<_>>()?;
-        let seed = stage.draws().then_some(draft.seed);
+        let named = NamedStage {
+            name,
+            base: draft.declaration.base.clone(),
+            index: draft.declaration.index,
+            seed: draft.seed,
+        };
+        match draft.parts {
+            Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
+            None => Some(self.place_stage(named, kind, stage, inputs)),
+        }
+    }
+
+    /// Adds the stages that one stands for.
+    fn place_parts(&mut self, whole: &NamedStage, parts: Parts, inputs: &[(String, Vec<Link>)]) -> NodeIndex {
+        let empty = Vec::new();
+        let over = inputs
+            .iter()
+            .find(|(port, _)| port == parts.over)
+            .map_or(&empty, |(_, links)| links);
+        let names = self.part_names(&whole.name.name, over);
+        let mut outputs = Vec::with_capacity(over.len());
+        for (((kind, stage), link), name) in parts.each.into_iter().zip(over).zip(names) {
+            let has = |port: &String| kind.inputs.iter().any(|input| input.name == port);
+            let own = inputs.iter().filter(|(port, _)| has(port)).map(|(port, links)| {
+                let links = if port == parts.over { vec![link.clone()] } else { links.clone() };
+                (port.clone(), links)
+            });
+            let variant = whole.name.variant.clone();
+            let named = NamedStage {
+                base: name.clone(),
+                name: StageName { name, variant },
+                index: None,
+                seed: whole.seed,
+            };
+            let node = self.place_stage(named, kind, stage, own.collect());
+            outputs.push(Link {
+                from: node,
+                port: parts.output.into(),
+            });
+        }
+        let (kind, stage) = parts.last;
+        self.place_stage(whole.clone(), kind, stage, vec![(parts.at.to_owned(), outputs)])
+    }
+
+    /// The names of the stages for what the links lead to: `score[0].in_domain`, and with a number where two are the same.
+    fn part_names(&self, whole: &str, links: &[Link]) -> Vec<String> {
+        let short = |link: &Link| match self.dag.graph.node_weight(link.from) {
+            Some(from) if from.outputs.len() < 2 => from.name.name.clone(),
+            _ => link.port.to_string(),
+        };
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let name = |link| {
+            let short = short(link);
+            let count = counts.entry(short.clone()).or_default();
+            *count += 1;
+            match count {
+                1 => format!("{whole}.{short}"),
+                count => format!("{whole}.{short}.{count}"),
+            }
+        };
+        links.iter().map(name).collect()
+    }
+
+    fn place_stage(
+        &mut self,
+        NamedStage { name, base, index, seed }: NamedStage,
+        kind: &'static Kind,
+        stage: Box<dyn Stage>,
+        inputs: Vec<(String, Vec<Link>)>,
+    ) -> NodeIndex {
+        let seed = stage.draws().then_some(seed);
         let (canonical, numerics) = (kind.key_params(stage.as_ref()), stage.numerics());
         match self.nodes.entry((
             kind.name,
@@ -82,14 +163,14 @@ impl Merger {
                     node.name.variant.retain(agrees);
                     node.members.push(name);
                 }
-                Some(node)
+                node
             }
             Entry::Vacant(entry) => {
                 let node = self.dag.graph.add_node(Node {
                     members: vec![name.clone()],
                     name,
-                    base: draft.declaration.base.clone(),
-                    index: draft.declaration.index,
+                    base,
+                    index,
                     kind,
                     outputs: kind.outputs_of(stage.as_ref()),
                     stage,
@@ -105,7 +186,7 @@ impl Merger {
                 for source in sources {
                     self.dag.graph.add_edge(source, node, ());
                 }
-                Some(node)
+                node
             }
         }
     }

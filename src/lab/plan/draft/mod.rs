@@ -3,6 +3,7 @@
 //! Each variant is read into drafts (fields split into inputs, params and seed; references resolved), checked for cycles, and then
 //! merged into the graph, dependencies first. All that is wrong in all variants is reported at once.
 
+mod carry;
 mod command_files;
 mod cycle;
 mod environment;
@@ -50,13 +51,16 @@ pub fn build_from<V: Borrow<Variant>>(
         let variant = variant.borrow();
         let mut reader = DraftReader::new(variant, kinds, &looks, &mut problems);
         (reader.home, reader.references) = (experiment.home.as_deref(), references);
-        let drafts = reader.drafts();
+        let mut drafts = reader.drafts();
         references = reader.references;
         if references > MAX_REFERENCES {
             break;
         }
         match cycle::order(&drafts) {
-            Ok(order) if problems.is_empty() => merger.add(variant, drafts, &order),
+            Ok(order) if problems.is_empty() => {
+                carry::carry(&mut drafts, &order, &mut problems);
+                merger.add(variant, drafts, &order);
+            }
             Ok(_) => {}
             Err(cycles) => problems.extend(cycles.iter().map(|cycle| cycle::describe(cycle, &drafts))),
         }
@@ -90,6 +94,8 @@ struct Draft<'a> {
     seed: u64,
     /// By input port, in the order of the kind's table.
     inputs: Vec<(String, Vec<Edge>)>,
+    /// The stages that it stands for, if it does.
+    parts: Option<carry::Parts>,
 }
 
 /// A reference to the output of another draft.
@@ -169,6 +175,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                 stage: kind.and_then(|kind| self.params(declaration, kind)),
                 seed: kind.map_or(0, |kind| self.seed(declaration, kind)),
                 inputs: Vec::new(),
+                parts: None,
             });
         }
         // Only now: the outputs of a stage may depend on its params.

@@ -2,12 +2,19 @@
 
 use super::free_inputs::{self, FREE_INPUTS};
 use super::{Draft, DraftReader};
-use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, nearest};
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, ValueData, nearest};
 use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// Fields of every stage.
 const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
+
+/// The table of tasks, the only one whose entries a stage may change where it names them.
+const TASKS: &str = "tasks";
+/// The field of a changed task that names it.
+const NAME: &str = "name";
+/// The field of a task with its name in `[tasks]`, for messages.
+const LABEL: &str = "label";
 
 impl DraftReader<'_, '_> {
     /// The params as the kind reads them and as they are written; `None` when they are wrong, or incomplete after a reported error.
@@ -118,13 +125,18 @@ impl DraftReader<'_, '_> {
         }
     }
 
-    /// The entry that a param names, where the kind lets it name one and there is one of that name.
+    /// The entry that a param names, where the kind lets it name one and there is one of that name. A task may be changed where it is named:
+    /// `{ name = "mine", num_fewshot = 5 }`; and there may be a list of them.
     fn named(&self, kind: &Kind, field: &str, value: &ConfigValue) -> ConfigValue {
-        let entry = || {
-            let table = self.table(kind, field)?;
-            table.get(value.as_str()?).cloned()
+        let Some(table) = self.table(kind, field) else {
+            return value.clone();
         };
-        entry().unwrap_or_else(|| value.clone())
+        let is_task = kind.named.contains(&(field, TASKS));
+        if let Some(items) = value.as_list().filter(|_| is_task) {
+            let items = items.iter().map(|item| entry(table, item, is_task));
+            return ConfigValue::new(ValueData::List(items.collect()), value.origin.clone());
+        }
+        entry(table, value, is_task)
     }
 
     fn table(&self, kind: &Kind, field: &str) -> Option<&ConfigTable> {
@@ -161,6 +173,46 @@ impl DraftReader<'_, '_> {
             0
         })
     }
+}
+
+/// The entry of `table` that `value` names; `value` itself where there is none. A task has its name as `label`.
+fn entry(table: &ConfigTable, value: &ConfigValue, is_task: bool) -> ConfigValue {
+    let named = value.as_str().and_then(|name| table.get(name));
+    let Some(fields) = value.as_table().filter(|_| is_task) else {
+        return match (named, value.as_str()) {
+            (Some(named), Some(name)) if is_task => labelled(named.clone(), name),
+            (Some(named), _) => named.clone(),
+            _ => value.clone(),
+        };
+    };
+    let name = fields.get(NAME).and_then(ConfigValue::as_str);
+    let Some((name, named)) = name.and_then(|name| Some((name, table.get(name)?))) else {
+        return value.clone();
+    };
+    let mut changes = fields.clone();
+    changes.remove(NAME);
+    labelled(changed(named, &ConfigValue::table(changes, value.origin.clone())), name)
+}
+
+fn labelled(mut task: ConfigValue, name: &str) -> ConfigValue {
+    let origin = task.origin.clone();
+    if let Some(fields) = task.as_table_mut() {
+        fields.insert(LABEL.to_owned(), ConfigValue::text(name, origin));
+    }
+    task
+}
+
+/// `lower` with the fields of `upper`, table by table.
+fn changed(lower: &ConfigValue, upper: &ConfigValue) -> ConfigValue {
+    let (Some(fields), Some(changes)) = (lower.as_table(), upper.as_table()) else {
+        return upper.clone();
+    };
+    let mut all = fields.clone();
+    for (name, change) in changes {
+        let value = fields.get(name).map_or_else(|| change.clone(), |field| changed(field, change));
+        all.insert(name.clone(), value);
+    }
+    ConfigValue::table(all, lower.origin.clone())
 }
 
 /// The fields that hold references.

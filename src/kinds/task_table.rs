@@ -1,0 +1,280 @@
+//! The table of a task: an entry of `[tasks]`, or a task that the program has, by its name. docs/task-tables.md describes the fields.
+//!
+//! A table has two halves. The *question* is in the key of what generates answers, the *scoring* in that of what judges them.
+
+use std::fmt;
+
+use lab::config::ParamError;
+use lab::stage::CarriedFrom;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::task::{self, Task};
+
+/// A task. Fields at their defaults are not written, so that a field that is added later changes no key.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskTable {
+    /// A task that the program has: `gsm8k`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub name: Option<String>,
+    /// What it is called in `[tasks]`, for messages; in no key.
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
+    label: Option<String>,
+    /// The question: `What is the capital of {{country}}?`
+    #[serde(skip_serializing_if = "is_default")]
+    pub doc_to_text: Option<String>,
+    /// The right answer: `{{capital}}`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub doc_to_target: Option<String>,
+    /// A full solution, on which a model is trained; left out, the right answer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub doc_to_solution: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl TaskTable {
+    /// A task that the program has.
+    pub fn known(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// What it is called, for messages.
+    pub fn called(&self) -> &str {
+        self.label.as_deref().or(self.name.as_deref()).unwrap_or("without a name")
+    }
+
+    /// The task that the program has, where the table names one.
+    pub fn as_known(&self) -> Option<&'static dyn Task> {
+        let name = self.name.as_deref()?;
+        task::tasks().iter().copied().find(|task| task.name() == name)
+    }
+
+    /// Checks what reading the fields cannot.
+    ///
+    /// # Errors
+    /// When a name is unknown, or fields do not fit one another.
+    pub fn check(&self) -> Result<(), ParamError> {
+        match &self.name {
+            Some(name) if self.as_known().is_none() => Err(ParamError::unknown_name("name", name, task::names())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The half that is in the key of what generates answers; empty where the questions of the rows are asked as they are.
+    #[must_use]
+    pub fn question(&self) -> Self {
+        Self {
+            doc_to_text: self.doc_to_text.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The half that is in the key of what judges answers.
+    #[must_use]
+    pub fn scoring(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            doc_to_target: self.doc_to_target.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What `import` makes rows with.
+    #[must_use]
+    pub fn rows(&self) -> Self {
+        Self {
+            doc_to_text: self.doc_to_text.clone(),
+            doc_to_target: self.doc_to_target.clone(),
+            doc_to_solution: self.doc_to_solution.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A task as a stage names it: `"gsm8k"`, `"mine"`, `{ name = "mine", num_fewshot = 5 }`. What is in `[tasks]` is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskParam(pub TaskTable);
+
+impl Serialize for TaskParam {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskParam {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = TaskParam;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a task or a table")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<TaskParam, E> {
+                Ok(TaskParam(TaskTable::known(name)))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<TaskParam, A::Error> {
+                TaskTable::deserialize(MapAccessDeserializer::new(fields)).map(TaskParam)
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl JsonSchema for TaskParam {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Task".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let table = generator.subschema_for::<TaskTable>();
+        json_schema!({"anyOf": [{"type": "string"}, table]})
+    }
+}
+
+/// The tasks of a stage that judges: one, or one for each of its inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskParams(pub Vec<TaskTable>);
+
+impl TaskParams {
+    /// The tasks, of which one alone is that of all inputs.
+    pub fn for_inputs(&self, count: usize) -> Vec<TaskTable> {
+        match self.0.as_slice() {
+            [one] => vec![one.clone(); count],
+            all => all.to_vec(),
+        }
+    }
+}
+
+impl Serialize for TaskParams {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.as_slice() {
+            [first, rest @ ..] if rest.iter().all(|task| task == first) => first.serialize(serializer),
+            all => all.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskParams {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = TaskParams;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a task, a table, or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<TaskParams, E> {
+                Ok(TaskParams(vec![TaskTable::known(name)]))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<TaskParams, A::Error> {
+                let task = TaskTable::deserialize(MapAccessDeserializer::new(fields))?;
+                Ok(TaskParams(vec![task]))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<TaskParams, A::Error> {
+                let mut tasks = Vec::new();
+                while let Some(TaskParam(task)) = items.next_element()? {
+                    tasks.push(task);
+                }
+                Ok(TaskParams(tasks))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl JsonSchema for TaskParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Tasks".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<TaskParam>();
+        json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
+    }
+}
+
+/// The tasks that data are of, as they go along the edges of the graph: each once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CarriedTasks(Vec<TaskTable>);
+
+impl CarriedTasks {
+    pub(crate) fn of(task: TaskTable) -> Self {
+        Self(vec![task])
+    }
+
+    /// Those of data of several stages.
+    pub(crate) fn from<'a>(inputs: impl IntoIterator<Item = &'a CarriedFrom<'a>>) -> Self {
+        let mut all = Self::default();
+        for tasks in inputs.into_iter().filter_map(|input| input.value?.as_array()) {
+            for value in tasks {
+                let Ok(task) = TaskTable::deserialize(value) else { continue };
+                if !all.0.iter().any(|other| other.is_same(&task)) {
+                    all.0.push(task);
+                }
+            }
+        }
+        all
+    }
+
+    /// As a value that goes along.
+    pub(crate) fn into_value(self) -> Option<Value> {
+        let labelled = |task: &TaskTable| {
+            let mut value = json!(task);
+            if let (Some(label), Some(fields)) = (&task.label, value.as_object_mut()) {
+                fields.insert("label".to_owned(), json!(label));
+            }
+            value
+        };
+        let all: Vec<Value> = self.0.iter().map(labelled).collect();
+        (!all.is_empty()).then(|| all.into())
+    }
+
+    /// The one task that there is.
+    pub(crate) fn one(&self) -> Option<&TaskTable> {
+        match self.0.as_slice() {
+            [task] => Some(task),
+            _ => None,
+        }
+    }
+
+    /// The task of data that are judged; `of` names these in messages.
+    ///
+    /// # Errors
+    /// When they have none, or several.
+    pub(crate) fn judged(&self, of: &str) -> Result<&TaskTable, ParamError> {
+        let names = || self.0.iter().map(TaskTable::called).collect::<Vec<_>>().join("`, `");
+        self.one().ok_or_else(|| {
+            ParamError::whole(match self.0.len() {
+                0 => format!(
+                    "nothing says how answers to `{of}` are judged: name its task here (`task = \"…\"`) or where it is imported (known: `{}`, and the entries of `[tasks]`)",
+                    task::names().join("`, `")
+                ),
+                _ => format!("`{of}` has rows of several tasks (`{}`): judge those of each in a stage of its own", names()),
+            })
+        })
+    }
+}
+
+impl TaskTable {
+    /// Whether it is the same task, whatever it is called.
+    fn is_same(&self, other: &Self) -> bool {
+        json!(self) == json!(other)
+    }
+}
