@@ -17,6 +17,7 @@ pub mod judging;
 mod measure;
 pub mod metrics;
 mod mix;
+pub mod question;
 mod sample;
 mod split;
 pub mod task;
