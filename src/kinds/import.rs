@@ -13,11 +13,13 @@ use wildmatch::WildMatchPattern;
 
 use self::rows::ImportedRows;
 use crate::foreign::{self, FileFormat, FileLayout};
-use crate::task::{self, PublishedTask};
+use crate::question::Questioner;
+use crate::task::{PublishedTask, Task};
+use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
-use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::model::{self, ModelError};
 
 /// The input with the model that imported adapters adapt.
@@ -29,12 +31,18 @@ pub(super) static KIND: Kind = Kind {
     inputs: &[Input::maybe(BASE, PortType::Model)],
     free: false,
     outputs: &[],
-    named: &[(SOURCE, "sources")],
+    named: &[(SOURCE, "sources"), ("task", "tasks")],
     command_line: None,
-    implied: &[ImpliedParam {
-        path: &["separator"],
-        value: || Value::Null,
-    }],
+    implied: &[
+        ImpliedParam {
+            path: &["separator"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["doc"],
+            value: || json!(false),
+        },
+    ],
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,
@@ -60,12 +68,19 @@ struct Import {
     #[serde(default)]
     #[schemars(length(min = 1, max = 1))]
     separator: Option<String>,
-    /// The task whose published form the records have.
+    /// The task of the data. A published one says what form the records have, one of `[tasks]` makes the questions and right answers.
     #[serde(default)]
-    task: Option<String>,
+    task: Option<TaskParam>,
+    /// Whether rows keep the fields of the records, as `doc`.
+    #[serde(default = "yes")]
+    doc: bool,
     /// The names of the fields in the records, or their paths within columns: `messages[0].content`.
     #[serde(default)]
     fields: Fields,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The type of an import.
@@ -112,7 +127,9 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     let mut import: Import = params.read()?;
     import.source.check_at(SOURCE)?;
     import.check_separator()?;
-    import.published()?;
+    import.check_task()?;
+    // What is not kept is in no key.
+    import.doc &= import.what == What::Dataset && import.published().is_none();
     import.source.is_model = import.what == What::Model;
     if given.contains(&BASE) && import.what != What::Model {
         let message = format!("`base` is for models only, and `type` is `{}`", import.what.name());
@@ -137,12 +154,19 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
 }
 
 impl Import {
-    /// The published format of the task; `None` if no task is given.
-    fn published(&self) -> Result<Option<&'static dyn PublishedTask>, ParamError> {
-        let Some(name) = &self.task else { return Ok(None) };
-        let wrong = || ParamError::unknown_name("task", name, task::published_names());
-        let task = task::tasks().iter().find(|task| task.name() == name);
-        task.and_then(|task| task.published()).map(Some).ok_or_else(wrong)
+    /// The published format of the task; `None` if it has none.
+    fn published(&self) -> Option<&'static dyn PublishedTask> {
+        self.table().and_then(TaskTable::as_known).and_then(Task::published)
+    }
+
+    fn table(&self) -> Option<&TaskTable> {
+        self.task.as_ref().map(|TaskParam(table)| table)
+    }
+
+    fn check_task(&self) -> Result<(), ParamError> {
+        let Some(table) = self.table() else { return Ok(()) };
+        let checked = table.check().and_then(|()| Questioner::new(table).map(drop));
+        checked.map_err(|error| error.within("task"))
     }
 }
 
@@ -164,8 +188,23 @@ impl Import {
 }
 
 impl Stage for Import {
+    /// Of the task, what rows are made with.
     fn params(&self) -> Value {
-        json!(self)
+        let mut params = json!(self);
+        let task = self.table().map(|table| match self.published() {
+            Some(_) => json!(table.name),
+            None => Some(table.rows())
+                .filter(|rows| *rows != TaskTable::default())
+                .map_or(Value::Null, |rows| json!(rows)),
+        });
+        if let Some(params) = params.as_object_mut() {
+            params.insert("task".to_owned(), task.unwrap_or(Value::Null));
+        }
+        params
+    }
+
+    fn carry(&mut self, _: &Carried<'_>) -> Result<Option<Value>, ParamError> {
+        Ok(self.table().cloned().and_then(|table| CarriedTasks::of(table).into_value()))
     }
 
     fn unkeyed_params(&self) -> serde_json::Map<String, Value> {

@@ -8,10 +8,11 @@ use lab::config::ParamError;
 use lab::stage::CarriedFrom;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::question::template::TemplateLanguage;
 use crate::task::{self, Task};
 
 /// A task. Fields at their defaults are not written, so that a field that is added later changes no key.
@@ -25,19 +26,179 @@ pub struct TaskTable {
     #[serde(skip_serializing)]
     #[schemars(skip)]
     label: Option<String>,
+    /// What a model is asked for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub output_type: OutputType,
+    /// A text before everything else.
+    #[serde(skip_serializing_if = "is_default")]
+    pub description: Option<String>,
     /// The question: `What is the capital of {{country}}?`
     #[serde(skip_serializing_if = "is_default")]
     pub doc_to_text: Option<String>,
-    /// The right answer: `{{capital}}`.
+    /// The choices: a list of texts, or a field that is a list: `{{choices}}`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub doc_to_choice: Option<TextOrList>,
+    /// The right answer: `{{capital}}`; with choices, its number from 0 or its text.
     #[serde(skip_serializing_if = "is_default")]
     pub doc_to_target: Option<String>,
     /// A full solution, on which a model is trained; left out, the right answer.
     #[serde(skip_serializing_if = "is_default")]
     pub doc_to_solution: Option<String>,
+    /// What stands between a question and its target or a choice; a blank if left out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub target_delimiter: Option<String>,
+    /// The beginning of the answer, which the model is given.
+    #[serde(skip_serializing_if = "is_default")]
+    pub gen_prefix: Option<String>,
+    /// Solved examples before the question.
+    #[serde(skip_serializing_if = "is_default")]
+    pub num_fewshot: usize,
+    /// The data set that they come from: `cases.train`. In no key: its content is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fewshot_split: Option<String>,
+    /// Which examples are taken.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fewshot_config: FewshotConfig,
+    /// What stands after each example; an empty line if left out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fewshot_delimiter: Option<String>,
+    /// How answers are generated, where the stage does not say.
+    #[serde(skip_serializing_if = "is_default")]
+    pub generation_kwargs: GenerationParams,
+    /// Answers to each question, where the stage does not say.
+    #[serde(skip_serializing_if = "is_default")]
+    pub repeats: Option<u32>,
+    /// The language of the templates.
+    #[serde(skip_serializing_if = "is_default")]
+    pub template: TemplateLanguage,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// What a model is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputType {
+    /// A text.
+    #[default]
+    GenerateUntil,
+    /// The log-likelihood of each choice.
+    MultipleChoice,
+    /// The log-likelihood of the target.
+    Loglikelihood,
+    /// The log-likelihood of the whole target, without a question.
+    LoglikelihoodRolling,
+}
+
+/// One text, or a list of them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TextOrList {
+    Text(String),
+    List(Vec<String>),
+}
+
+/// Which examples stand before a question.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FewshotConfig {
+    /// How they are chosen.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sampler: FewshotSampler,
+    /// The examples themselves, as records, in place of a data set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub samples: Vec<serde_json::Map<String, Value>>,
+    /// The rows of the data set that may be taken, from 0; all if there are none.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fewshot_indices: Vec<usize>,
+}
+
+/// How examples are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FewshotSampler {
+    /// At random, for each question anew.
+    #[default]
+    Default,
+    /// The first, for all questions.
+    FirstN,
+}
+
+/// How answers are generated, in the harness's words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GenerationParams {
+    /// Texts that end a response.
+    #[serde(skip_serializing_if = "is_default")]
+    pub until: Option<TextOrList>,
+    /// Whether answers are drawn; otherwise, and if left out with no temperature, the likeliest token is taken.
+    #[serde(skip_serializing_if = "is_default")]
+    pub do_sample: Option<bool>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub temperature: Option<f64>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub top_k: Option<usize>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub top_p: Option<f64>,
+    /// The longest response, in tokens.
+    #[serde(skip_serializing_if = "is_default")]
+    pub max_gen_toks: Option<usize>,
+}
+
+impl TextOrList {
+    /// The texts.
+    pub fn into_list(self) -> Vec<String> {
+        match self {
+            Self::Text(text) => vec![text],
+            Self::List(texts) => texts,
+        }
+    }
+}
+
+impl Serialize for TextOrList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(texts) => texts.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TextOrList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = TextOrList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<TextOrList, E> {
+                Ok(TextOrList::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<TextOrList, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(TextOrList::List(texts))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl JsonSchema for TextOrList {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TextOrList".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+    }
 }
 
 impl TaskTable {
@@ -63,10 +224,31 @@ impl TaskTable {
     /// Checks what reading the fields cannot.
     ///
     /// # Errors
-    /// When a name is unknown, or fields do not fit one another.
+    /// When a name is unknown, a template is wrong, or fields do not fit one another.
     pub fn check(&self) -> Result<(), ParamError> {
-        match &self.name {
-            Some(name) if self.as_known().is_none() => Err(ParamError::unknown_name("name", name, task::names())),
+        if let Some(name) = &self.name
+            && self.as_known().is_none()
+        {
+            return Err(ParamError::unknown_name("name", name, task::names()));
+        }
+        self.check_choices()
+    }
+
+    fn check_choices(&self) -> Result<(), ParamError> {
+        let wrong = |field: &str, message: &str| Err(ParamError::new(field, message));
+        match self.output_type {
+            OutputType::MultipleChoice if self.doc_to_choice.is_none() => wrong(
+                "output_type",
+                "`multiple_choice` needs the choices: `doc_to_choice = \"{{choices}}\"` or a list of texts",
+            ),
+            OutputType::Loglikelihood | OutputType::LoglikelihoodRolling if self.doc_to_target.is_none() => wrong(
+                "output_type",
+                "the text whose log-likelihood is wanted is missing: `doc_to_target = \"{{text}}\"`",
+            ),
+            OutputType::LoglikelihoodRolling if self.num_fewshot > 0 => wrong(
+                "num_fewshot",
+                "`loglikelihood_rolling` reads texts without a question, and so without examples",
+            ),
             _ => Ok(()),
         }
     }
@@ -74,10 +256,26 @@ impl TaskTable {
     /// The half that is in the key of what generates answers; empty where the questions of the rows are asked as they are.
     #[must_use]
     pub fn question(&self) -> Self {
+        let with_target = self.num_fewshot > 0 || !matches!(self.output_type, OutputType::GenerateUntil);
         Self {
+            output_type: self.output_type,
+            description: self.description.clone(),
             doc_to_text: self.doc_to_text.clone(),
+            doc_to_choice: self.doc_to_choice.clone().filter(|_| with_target),
+            doc_to_target: self.doc_to_target.clone().filter(|_| with_target),
+            target_delimiter: self.target_delimiter.clone().filter(|_| with_target),
+            gen_prefix: self.gen_prefix.clone(),
+            num_fewshot: self.num_fewshot,
+            fewshot_config: if self.num_fewshot > 0 {
+                self.fewshot_config.clone()
+            } else {
+                FewshotConfig::default()
+            },
+            fewshot_delimiter: self.fewshot_delimiter.clone().filter(|_| self.num_fewshot > 0),
+            template: self.language(),
             ..Self::default()
         }
+        .or_nothing()
     }
 
     /// The half that is in the key of what judges answers.
@@ -85,9 +283,13 @@ impl TaskTable {
     pub fn scoring(&self) -> Self {
         Self {
             name: self.name.clone(),
+            output_type: self.output_type,
+            doc_to_choice: self.doc_to_choice.clone(),
             doc_to_target: self.doc_to_target.clone(),
+            template: self.language(),
             ..Self::default()
         }
+        .or_nothing()
     }
 
     /// What `import` makes rows with.
@@ -95,10 +297,35 @@ impl TaskTable {
     pub fn rows(&self) -> Self {
         Self {
             doc_to_text: self.doc_to_text.clone(),
+            doc_to_choice: self.doc_to_choice.clone(),
             doc_to_target: self.doc_to_target.clone(),
             doc_to_solution: self.doc_to_solution.clone(),
+            template: self.language(),
             ..Self::default()
         }
+        .or_nothing()
+    }
+
+    fn language(&self) -> TemplateLanguage {
+        self.template
+    }
+
+    /// Without the language of templates where there is none.
+    fn or_nothing(self) -> Self {
+        let bare = Self {
+            template: TemplateLanguage::default(),
+            ..self.clone()
+        };
+        let has_template = [
+            &bare.description,
+            &bare.doc_to_text,
+            &bare.doc_to_target,
+            &bare.doc_to_solution,
+            &bare.gen_prefix,
+        ]
+        .into_iter()
+        .any(Option::is_some);
+        if has_template || bare.doc_to_choice.is_some() { self } else { bare }
     }
 }
 
@@ -187,7 +414,7 @@ impl<'de> Deserialize<'de> for TaskParams {
                 Ok(TaskParams(vec![task]))
             }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<TaskParams, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<TaskParams, A::Error> {
                 let mut tasks = Vec::new();
                 while let Some(TaskParam(task)) = items.next_element()? {
                     tasks.push(task);

@@ -185,6 +185,35 @@ impl Field {
         }
     }
 
+    /// The field as a value in JSON, whatever it is; `None` for what JSON does not have.
+    ///
+    /// # Errors
+    /// When it is in JSON that cannot be read.
+    pub fn exact(self) -> Result<Option<ExactValue>, FieldError> {
+        Ok(Some(match self {
+            Self::Nothing => ExactValue::Null,
+            Self::Text(text) => text.into(),
+            Self::Number(number) => number.into(),
+            Self::Truth(truth) => ExactValue::Bool(truth),
+            Self::Packed(raw) => serde_json::from_str(raw.get()).map_err(|error| FieldError::Json(error.to_string()))?,
+            Self::List(items) => {
+                let items = items.into_iter().map(|item| Ok(item.exact()?.unwrap_or(ExactValue::Null)));
+                ExactValue::List(items.collect::<Result<_, FieldError>>()?)
+            }
+            Self::Object(fields) => {
+                let mut object = std::collections::BTreeMap::new();
+                for (name, field) in fields {
+                    let value = field.exact()?.unwrap_or(ExactValue::Null);
+                    if object.insert(name.clone(), value).is_some() {
+                        return Err(FieldError::Repeated(name));
+                    }
+                }
+                ExactValue::Object(object)
+            }
+            Self::Other(_) => return Ok(None),
+        }))
+    }
+
     /// The field as a value of a row; `None` if it is null.
     ///
     /// # Errors

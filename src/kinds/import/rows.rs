@@ -8,13 +8,17 @@ use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 use super::Import;
 use crate::foreign::{self, FieldError, ForeignRecord};
 use crate::metrics;
+use crate::question::{self, QuestionError, Questioner, template::TaskTemplate};
 use crate::task::{PublishedRowError, PublishedTask};
+use lab::config::ParamError;
 use lab::stage::{StageContext, StageError, failed};
 
 /// The ids of the rows that have been read, and the writer for the next ones.
 pub(super) struct ImportedRows<'a> {
     import: &'a Import,
     published: Option<&'static dyn PublishedTask>,
+    /// Of a task of `[tasks]`.
+    task: Option<TaskRows>,
     ids: HashSet<String>,
     writer: JsonLinesWriter,
     stopped: bool,
@@ -46,6 +50,8 @@ pub(super) enum ImportRecordError {
     #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
     NoAnswer,
     #[error(transparent)]
+    Question(#[from] QuestionError),
+    #[error(transparent)]
     Published(#[from] PublishedRowError),
     #[error(transparent)]
     Write(#[from] DatasetError),
@@ -55,7 +61,8 @@ impl<'a> ImportedRows<'a> {
     pub(super) fn create(import: &'a Import, path: &Path) -> Result<Self, StageError> {
         Ok(Self {
             import,
-            published: import.published().map_err(failed)?,
+            published: import.published(),
+            task: TaskRows::new(import).map_err(failed)?,
             ids: HashSet::new(),
             writer: JsonLinesWriter::create(path).map_err(failed)?,
             stopped: false,
@@ -93,9 +100,14 @@ impl<'a> ImportedRows<'a> {
 
     fn row(&self, record: &ForeignRecord, id: String) -> Result<Row, ImportRecordError> {
         let names = &self.import.fields;
+        if let Some(task) = &self.task {
+            let step_num = self.optional(record, names.step_num.as_deref(), "step_num")?;
+            let row = task.row(id, doc(record)?, step_num.map(step_number).transpose()?)?;
+            return Ok(if self.import.doc { row } else { without_doc(row) });
+        }
         let (prompt, completion) = self.texts(record)?;
-        if let (Some(published), Some(task)) = (self.published, &self.import.task) {
-            return Ok(published.row(format!("{task}/{id}"), prompt, &completion)?);
+        if let (Some(published), Some(task)) = (self.published, self.import.table()) {
+            return Ok(published.row(format!("{}/{id}", task.called()), prompt, &completion)?);
         }
         let step_num = match self.optional(record, names.step_num.as_deref(), "step_num")? {
             Some(value) => step_number(value)?,
@@ -111,14 +123,15 @@ impl<'a> ImportedRows<'a> {
             }
             None => return Err(ImportRecordError::NoAnswer),
         };
-        Ok(Row {
+        let row = Row {
             id,
             prompt,
             completion,
             step_num,
             answer,
             doc: Doc::default(),
-        })
+        };
+        Ok(if self.import.doc { row.with_doc(doc(record)?) } else { row })
     }
 
     /// The question and the solution. Those of a chat, if the record has one, no field of its own for either, and none is given.
@@ -168,6 +181,77 @@ impl<'a> ImportedRows<'a> {
         }
         required(record, given.unwrap_or(usual))
     }
+}
+
+/// Makes rows with the templates of a task.
+struct TaskRows {
+    questioner: Questioner,
+    /// `None` where the solution is the right answer alone.
+    solution: Option<TaskTemplate>,
+}
+
+impl TaskRows {
+    /// `None` for a task that says nothing of questions and answers.
+    fn new(import: &Import) -> Result<Option<Self>, ParamError> {
+        let Some(table) = import.table().filter(|table| table.doc_to_text.is_some()) else {
+            return Ok(None);
+        };
+        let parse = |text: &String| {
+            TaskTemplate::parse(text, table.template).map_err(|error| ParamError::new("doc_to_solution", error.to_string()))
+        };
+        Ok(Some(Self {
+            questioner: Questioner::new(table)?,
+            solution: table.doc_to_solution.as_ref().map(parse).transpose()?,
+        }))
+    }
+
+    fn row(&self, id: String, record: Vec<(String, ExactValue)>, step_num: Option<u32>) -> Result<Row, QuestionError> {
+        let bare = Row {
+            id,
+            prompt: String::new(),
+            completion: String::new(),
+            step_num: 0,
+            answer: ExactValue::Null,
+            doc: record.iter().cloned().collect(),
+        };
+        let answer = self.questioner.right_answer(&bare)?;
+        let completion = match &self.solution {
+            Some(solution) => question::render(solution, &bare, "doc_to_solution")?,
+            None => answer.clone(),
+        };
+        let row = Row {
+            prompt: self.questioner.question_text(&bare)?,
+            step_num: step_num.unwrap_or_else(|| metrics::read_solution(&completion).steps),
+            completion,
+            answer: answer.into(),
+            doc: Doc::default(),
+            ..bare
+        };
+        Ok(row.with_doc(record))
+    }
+}
+
+fn without_doc(row: Row) -> Row {
+    Row {
+        doc: Doc::default(),
+        ..row
+    }
+}
+
+/// All fields of a record that have a value in JSON.
+fn doc(record: &ForeignRecord) -> Result<Vec<(String, ExactValue)>, ImportRecordError> {
+    let mut fields: Vec<(String, ExactValue)> = Vec::with_capacity(record.0.len());
+    for (name, field) in &record.0 {
+        if fields.iter().any(|(other, _)| other == name) {
+            return Err(ImportRecordError::Repeated(name.clone()));
+        }
+        let value = field.clone().exact().map_err(|problem| ImportRecordError::Field {
+            name: name.clone(),
+            problem,
+        })?;
+        fields.extend(value.map(|value| (name.clone(), value)));
+    }
+    Ok(fields)
 }
 
 /// The value of the field with this name or path; `None` within `Some` if it is null.

@@ -40,8 +40,11 @@ impl Row {
         self.doc.get(name).cloned().or_else(|| self.own(name))
     }
 
+    /// The names of its own fields.
+    pub const FIELDS: [&str; 5] = ["id", "prompt", "completion", "step_num", "answer"];
+
     /// A field of the row itself.
-    fn own(&self, name: &str) -> Option<ExactValue> {
+    pub fn own(&self, name: &str) -> Option<ExactValue> {
         Some(match name {
             "id" => self.id.as_str().into(),
             "prompt" => self.prompt.as_str().into(),
@@ -54,8 +57,7 @@ impl Row {
 
     /// The names of all fields, for messages: those of the record, then those of the row.
     pub fn field_names(&self) -> Vec<&str> {
-        let own = ["id", "prompt", "completion", "step_num", "answer"];
-        let others = own.into_iter().filter(|name| self.doc.get(name).is_none());
+        let others = Self::FIELDS.into_iter().filter(|name| self.doc.get(name).is_none());
         self.doc.fields().map(|(name, _)| name).chain(others).collect()
     }
 
