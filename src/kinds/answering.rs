@@ -1,60 +1,176 @@
-//! Asks a model, for `sample`.
+//! Asks a model of ours, for `sample`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::path::Path;
 
 use super::failed_rows::FailedRows;
-use lab::stage::failed;
-use lab::stage::{StageContext, StageError};
+use super::kept_answers::KeptAnswers;
+use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, WeightsFile};
-use learn::sampler::{self, Request, SampleError, Sampling, SamplingRun};
+use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
 
-/// A model, and the requests for it.
+/// One request about a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'r> {
+    pub row: &'r Row,
+    /// What is asked, without the model's prompt.
+    pub text: &'r str,
+    /// The number of steps that is asked for; `None` for prompts that name no number.
+    pub requested: Option<u32>,
+    /// Index of the sample, from 0.
+    pub sample: u32,
+}
+
+impl Question<'_> {
+    /// The number of steps in the prompt.
+    pub(super) fn steps(&self) -> u32 {
+        self.requested.unwrap_or(self.row.step_num)
+    }
+
+    /// Names the random stream, and the request in messages.
+    pub(super) fn label(&self) -> String {
+        format!("{} {} {}", self.row.id, self.steps(), self.sample)
+    }
+
+    /// An answer, still without a response.
+    pub(super) fn answer(&self) -> Answer {
+        Answer {
+            problem: self.row.clone(),
+            requested: self.requested,
+            sample: self.sample,
+            response: String::new(),
+            tokens: 0,
+            failed: None,
+            cut: false,
+            choices: None,
+        }
+    }
+}
+
+/// The requests about `rows`, in their order: for each of `ask`, which is added to the number of steps of the full solution, `samples`
+/// samples. `texts` are what is asked about each row.
+pub(super) fn questions<'r>(rows: &'r [Row], texts: &'r [String], ask: &[i32], samples: u32) -> Vec<Question<'r>> {
+    let mut all = Vec::with_capacity(rows.len() * ask.len().max(1) * samples as usize);
+    for (row, text) in rows.iter().zip(texts) {
+        let mut steps: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
+        if steps.is_empty() {
+            steps.push(None);
+        }
+        for requested in steps {
+            let question = |sample| Question {
+                row,
+                text,
+                requested,
+                sample,
+            };
+            all.extend((0..samples).map(question));
+        }
+    }
+    all
+}
+
+/// The requested number of steps: `full + shift`, or `full` if that is below 1 (docs/method.md, 3 (a)).
+fn requested(full: u32, shift: i32) -> u32 {
+    full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
+}
+
+/// A model, and how it is asked.
 pub(super) struct Asker<'a> {
     pub context: &'a StageContext<'a>,
     pub model: Model<WeightsFile>,
-    /// Added to the full number of steps; empty for prompts that name no number.
-    pub ask: &'a [i32],
-    /// Number of answers to each request.
-    pub samples: u32,
     pub sampling: Sampling,
     /// The longest response, in tokens; 0 stands for the default, see [`default_max_tokens`].
     pub max_tokens: usize,
-    /// Requests done so far, and in total, over all data sets.
-    pub done: u64,
-    pub total: u64,
+    /// The most rows whose prompt may be too long.
+    pub max_failed: u64,
 }
 
 impl Asker<'_> {
-    /// Number of answers that the rows of all data sets will get.
-    pub(super) fn requests(&self, sets: &[Vec<Row>]) -> u64 {
-        let rows: usize = sets.iter().map(Vec::len).sum();
-        rows as u64 * self.ask.len().max(1) as u64 * u64::from(self.samples)
-    }
-
-    /// The prompts that are longer than the model's context: for each data set, the lengths in tokens by the number of the request.
+    /// The answers to `questions` about `rows`, in their order. Those that are `kept` are not computed again, and those that are computed are
+    /// kept. Those to prompts that are too long are empty.
     ///
     /// # Errors
-    /// When more than `max_failed` rows have such a prompt, before anything is computed.
-    pub(super) fn too_long(&self, sets: &[Vec<Row>], max_failed: u64) -> Result<Vec<BTreeMap<usize, usize>>, StageError> {
-        let (mut failed_rows, mut by_set) = (FailedRows::default(), Vec::with_capacity(sets.len()));
-        for (set, rows) in sets.iter().enumerate() {
-            let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
-            let requests = self.requests_for(&questions)?;
-            let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
-            for (number, tokens) in &long {
-                if let Some((row, ..)) = questions.get(*number) {
-                    failed_rows.add(set, row, &self.reason(*tokens));
-                }
+    /// When more than `max_failed` rows have such a prompt, before anything is computed; and when sampling fails.
+    pub(super) fn answers(&self, questions: &[Question<'_>], rows: usize, kept: KeptAnswers) -> Result<Vec<Answer>, StageError> {
+        let mut answers: Vec<Option<Answer>> = questions.iter().map(|question| kept.get(question)).collect();
+        let open: Vec<usize> = (0..questions.len())
+            .filter(|at| answers.get(*at).is_some_and(Option::is_none))
+            .collect();
+        let mut requests = self.requests(open.iter().filter_map(|at| questions.get(*at)))?;
+        let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
+        let mut failed_rows = FailedRows::default();
+        for (number, tokens) in &long {
+            let (Some(at), reason) = (open.get(*number), self.reason(*tokens)) else {
+                continue;
+            };
+            if let (Some(question), Some(place)) = (questions.get(*at), answers.get_mut(*at)) {
+                failed_rows.add(question.row, &reason);
+                *place = Some(Answer {
+                    failed: Some(reason),
+                    ..question.answer()
+                });
             }
-            by_set.push(long);
         }
-        let all = sets.iter().map(Vec::len).sum();
         let hint = "leave them out, or use a model with a longer `context`";
-        failed_rows.check(max_failed, all, hint, self.context)?;
-        Ok(by_set)
+        failed_rows.check(self.max_failed, rows, hint, self.context)?;
+        let mut number = 0;
+        requests.retain(|_| {
+            number += 1;
+            !long.contains_key(&(number - 1))
+        });
+        let open: Vec<usize> = open
+            .into_iter()
+            .enumerate()
+            .filter(|(number, _)| !long.contains_key(number))
+            .map(|(_, at)| at)
+            .collect();
+        let responses = self.sample(&requests, &open, questions, kept)?;
+        for (at, response) in open.into_iter().zip(responses) {
+            if let (Some(question), Some(place)) = (questions.get(at), answers.get_mut(at)) {
+                *place = Some(answered(question, response));
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// The responses to `requests`, which are those of the questions at `open`. Each is kept as it comes.
+    fn sample(
+        &self,
+        requests: &[Request],
+        open: &[usize],
+        questions: &[Question<'_>],
+        kept: KeptAnswers,
+    ) -> Result<Vec<Response>, StageError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before = questions.len() - open.len();
+        let kept = RefCell::new((kept, None));
+        let run = SamplingRun {
+            threads: self.context.threads,
+            device: self.context.device,
+            memory: self.context.memory,
+            answered: &|number, response| {
+                let question = open.get(number).and_then(|at| questions.get(*at));
+                let (kept, problem) = &mut *kept.borrow_mut();
+                if let (Some(question), None) = (question, &problem) {
+                    *problem = kept.add(&answered(question, response.clone())).err();
+                }
+            },
+            progress: &|reading| {
+                let speed = [("tokens_per_second", reading.tokens_per_second)];
+                let done = (before + reading.done) as u64;
+                self.context.tell(done, questions.len() as u64, "requests", speed);
+            },
+            stop: self.context.stop,
+        };
+        let responses = sampler::sample(&self.model, requests, &self.sampling, &run).map_err(sample_failed)?;
+        match kept.into_inner() {
+            (_, Some(problem)) => Err(problem),
+            _ => Ok(responses),
+        }
     }
 
     /// Why a prompt of so many tokens gets no answer.
@@ -63,95 +179,34 @@ impl Asker<'_> {
         format!("its prompt has {tokens} tokens, and the model's context {context}")
     }
 
-    /// The model's answers, by row, then by request, then by sample. Those to prompts that are too `long` ([`Asker::too_long`]) are empty.
-    pub(super) fn answers(&mut self, rows: &[Row], long: &BTreeMap<usize, usize>) -> Result<Vec<Answer>, StageError> {
-        let questions: Vec<(&Row, Option<u32>, u32)> = rows.iter().flat_map(|row| self.questions(row)).collect();
-        let requests = self.requests_for(&questions)?;
-        let run = SamplingRun {
-            threads: self.context.threads,
-            device: self.context.device,
-            memory: self.context.memory,
-            progress: &|reading| {
-                let done = self.done + reading.done as u64;
-                let speed = [("tokens_per_second", reading.tokens_per_second)];
-                self.context.tell(done, self.total, "requests", speed);
-            },
-            stop: self.context.stop,
-        };
-        let asked = requests.into_iter().enumerate().filter(|(number, _)| !long.contains_key(number));
-        let asked: Vec<Request> = asked.map(|(_, request)| request).collect();
-        let mut responses = sampler::sample(&self.model, &asked, &self.sampling, &run)
-            .map_err(sample_failed)?
-            .into_iter();
-        self.done += questions.len() as u64;
-        let answers = questions.into_iter().enumerate().filter_map(|(number, (row, requested, sample))| {
-            let answer = Answer {
-                problem: row.clone(),
-                requested,
-                sample,
-                response: String::new(),
-                tokens: 0,
-                failed: None,
-                cut: false,
-            };
-            Some(match long.get(&number) {
-                Some(tokens) => Answer {
-                    failed: Some(self.reason(*tokens)),
-                    ..answer
-                },
-                None => {
-                    let response = responses.next()?;
-                    Answer {
-                        response: response.text,
-                        tokens: response.tokens,
-                        cut: !response.finished,
-                        ..answer
-                    }
-                }
-            })
-        });
-        Ok(answers.collect())
-    }
-
-    /// The requests for one row: each number of steps with each sample.
-    fn questions<'r>(&self, row: &'r Row) -> Vec<(&'r Row, Option<u32>, u32)> {
-        questions(row, self.ask, self.samples)
-    }
-
-    /// The requests for questions in the order of rows.
-    fn requests_for(&self, questions: &[(&Row, Option<u32>, u32)]) -> Result<Vec<Request>, StageError> {
+    /// The requests for questions, those about one row side by side.
+    fn requests<'q>(&self, questions: impl Iterator<Item = &'q Question<'q>>) -> Result<Vec<Request>, StageError> {
         let mut limit: Option<(*const Row, usize)> = None;
-        let request = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
-            let steps = requested.unwrap_or(row.step_num);
+        let request = |question: &Question<'_>| {
+            let row = std::ptr::from_ref(question.row);
             let max_tokens = match (self.max_tokens, limit) {
-                (0, Some((last, tokens))) if std::ptr::eq(last, *row) => tokens,
-                (0, _) => default_max_tokens(&self.model.tokenizer, row)?,
+                (0, Some((last, tokens))) if std::ptr::eq(last, row) => tokens,
+                (0, _) => default_max_tokens(&self.model.tokenizer, question.row)?,
                 (given, _) => given,
             };
-            limit = Some((std::ptr::from_ref(*row), max_tokens));
+            limit = Some((row, max_tokens));
             Ok(Request {
-                prompt: self.model.prompt.fill(&row.prompt, steps),
-                stream: format!("{} {steps} {sample}", row.id),
+                prompt: self.model.prompt.fill(question.text, question.steps()),
+                stream: question.label(),
                 max_tokens,
             })
         };
-        questions.iter().map(request).collect()
+        questions.map(request).collect()
     }
 }
 
-/// The requests for one row: for each of `ask`, which is added to the number of steps of the full solution, `samples` samples.
-pub(super) fn questions<'r>(row: &'r Row, ask: &[i32], samples: u32) -> Vec<(&'r Row, Option<u32>, u32)> {
-    let mut requested: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
-    if requested.is_empty() {
-        requested.push(None);
+fn answered(question: &Question<'_>, response: Response) -> Answer {
+    Answer {
+        response: response.text,
+        tokens: response.tokens,
+        cut: !response.finished,
+        ..question.answer()
     }
-    let samples = |requested| (0..samples).map(move |sample| (row, requested, sample));
-    requested.into_iter().flat_map(samples).collect()
-}
-
-/// The requested number of steps: `full + shift`, or `full` if that is below 1 (docs/method.md, 3 (a)).
-fn requested(full: u32, shift: i32) -> u32 {
-    full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
 }
 
 /// The default length limit of a response to a row, in tokens: half as long again as its full solution, and 16 more. It is the row's own, so

@@ -29,8 +29,8 @@ pub(super) static KIND: Kind = Kind {
 /// The params are those of `sample`; by default, rows are asked for the full number of steps where the prompt names one.
 struct Eval {
     sample: Sample,
-    /// The task of each data set, once it is known.
-    tasks: Vec<TaskTable>,
+    /// The task of each data set and the requests about it, once they are known.
+    sets: Vec<(TaskTable, Sample)>,
 }
 
 fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamError> {
@@ -45,7 +45,7 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     if sample.ask.is_empty() {
         return Err(ParamError::new("ask", "the list is empty; `[0]` asks for the full number of steps"));
     }
-    Ok(Box::new(Eval { sample, tasks: Vec::new() }))
+    Ok(Box::new(Eval { sample, sets: Vec::new() }))
 }
 
 fn schema() -> Schema {
@@ -76,20 +76,25 @@ impl Stage for Eval {
         self.sample.draws()
     }
 
+    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
+        self.sample.implied_inputs()
+    }
+
     fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
         for data in inputs.at("data") {
             let task = match &self.sample.task {
                 Some(TaskParam(task)) => task.clone(),
                 None => CarriedTasks::from([data]).judged(data.stage)?.clone(),
             };
-            self.tasks.push(task);
+            let sample = self.sample.of_task(&task)?;
+            sample.check_examples(inputs)?;
+            self.sets.push((task, sample));
         }
         Ok(None)
     }
 
     fn parts(&self) -> Option<StageParts> {
-        let each = self.tasks.iter().map(|task| {
-            let sample = self.sample.of_task(task);
+        let each = self.sets.iter().map(|(_, sample)| {
             let mut params = sample.params();
             if let Some(params) = params.as_object_mut() {
                 params.extend(sample.unkeyed_params());
@@ -99,6 +104,7 @@ impl Stage for Eval {
                 params,
             }
         });
+        let tasks: Vec<TaskTable> = self.sets.iter().map(|(task, _)| task.clone()).collect();
         Some(StageParts {
             over: "data",
             each: each.collect(),
@@ -106,7 +112,7 @@ impl Stage for Eval {
             at: "answers",
             last: StagePart {
                 kind: &measure::KIND,
-                params: measure::params(&self.tasks),
+                params: measure::params(&tasks),
             },
         })
     }

@@ -1,4 +1,4 @@
-//! Rows that a model cannot answer: their prompt is too long, or the server refuses it. `sample` and `eval` count them.
+//! Rows that a model cannot answer: their prompt is too long, or the server refuses it. `sample` counts them.
 
 use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::Row;
@@ -11,14 +11,14 @@ const MAX_NAMED: usize = 5;
 pub(super) struct FailedRows {
     /// Ids and reasons.
     rows: Vec<(String, String)>,
-    /// The set and place of the last one.
-    last: Option<(usize, *const Row)>,
+    /// The last one.
+    last: Option<*const Row>,
 }
 
 impl FailedRows {
-    /// Adds a row of the data set `set`, unless it was the last one that was added.
-    pub(super) fn add(&mut self, set: usize, row: &Row, reason: &str) {
-        let place = (set, std::ptr::from_ref(row));
+    /// Adds a row, unless it was the last one that was added.
+    pub(super) fn add(&mut self, row: &Row, reason: &str) {
+        let place = std::ptr::from_ref(row);
         if self.last != Some(place) {
             self.last = Some(place);
             self.rows.push((row.id.clone(), reason.to_owned()));

@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::artifact::answers;
 use crate::data_sets::DataSets;
-use crate::judging::Judge;
-use crate::metrics::{self, Outcome};
+use crate::judging::{Judge, Judgement};
+use crate::metrics;
 use crate::task_table::{CarriedTasks, TaskParam};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
@@ -55,7 +55,8 @@ enum KeptSteps {
 fn read(params: &ConfigValue) -> Result<Filter, ParamError> {
     let filter: Filter = params.read()?;
     if let Some(TaskParam(task)) = &filter.task {
-        task.check().map_err(|error| error.within("task"))?;
+        let checked = task.check().and_then(|()| Judge::new(task).map(drop));
+        checked.map_err(|error| error.within("task"))?;
     }
     Ok(filter)
 }
@@ -90,10 +91,11 @@ impl Stage for Filter {
             .ok_or_else(|| failed("no task says how the answers are judged"))?;
         let judge = Judge::new(task).map_err(failed)?;
         let mut kept = KeptRows::default();
-        for (done, answer) in answers.iter().enumerate() {
+        answers.iter().try_for_each(check_request)?;
+        let judged = judge.judge(&answers).map_err(failed)?;
+        for (done, (answer, Judgement { outcome, .. })) in answers.iter().zip(judged).enumerate() {
             context.pause(done)?;
-            let outcome = outcome(&judge, answer)?;
-            if outcome.is_kept() && (self.steps == KeptSteps::Any || outcome.valid) {
+            if outcome.is_kept() && (self.steps == KeptSteps::Any || outcome.valid == Some(true)) {
                 kept.add(answer);
             }
         }
@@ -107,15 +109,15 @@ impl Stage for Filter {
     }
 }
 
-/// Judges an answer; fails if its prompt names no number of steps.
-fn outcome(judge: &Judge, answer: &Answer) -> Result<Outcome, StageError> {
+/// Fails if the prompt of an answer names no number of steps.
+fn check_request(answer: &Answer) -> Result<(), StageError> {
     if answer.requested.is_none() {
         return Err(failed(format!(
             "the prompt of answer `{}` names no number of steps; sample a model trained with a numbered prompt",
             answer.problem.id
         )));
     }
-    judge.judge(answer).map_err(failed)
+    Ok(())
 }
 
 /// The kept rows: each pair of question and solution once, each with a unique id.

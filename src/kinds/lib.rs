@@ -14,6 +14,7 @@ pub mod foreign;
 mod generate;
 mod import;
 pub mod judging;
+mod kept_answers;
 mod measure;
 pub mod metrics;
 mod mix;

@@ -1,12 +1,14 @@
 //! `measure`: judges answers, and measures them.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::artifact::{self, metrics::MetricsWriter};
-use crate::judging::Judge;
-use crate::metrics::{self, Outcome};
+use crate::artifact::{self, answers::Judged, metrics::MetricsWriter};
+use crate::judging::{Judge, Judgement};
+use crate::metrics::{self, MetricMap, MetricValue, Outcome, Repeats};
 use crate::task_table::{CarriedTasks, TaskParams, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
@@ -41,7 +43,8 @@ struct Measure {
 fn read(params: &ConfigValue) -> Result<Measure, ParamError> {
     let measure: Measure = params.read()?;
     for task in measure.task.iter().flat_map(|TaskParams(tasks)| tasks) {
-        task.check().map_err(|error| error.within("task"))?;
+        let checked = task.check().and_then(|()| Judge::new(task).map(drop));
+        checked.map_err(|error| error.within("task"))?;
     }
     Ok(measure)
 }
@@ -90,11 +93,100 @@ impl Stage for Measure {
         for (done, path) in sets.iter().enumerate() {
             let task = tasks.get(done).ok_or_else(|| failed("no task says how the answers are judged"))?;
             let judge = Judge::new(task).map_err(failed)?;
-            measurement.add(&artifact::answers::read(path).map_err(failed)?, &judge)?;
+            measurement.add(artifact::answers::read(path).map_err(failed)?, &judge, task)?;
             context.tell(done as u64 + 1, sets.len() as u64, "sets", []);
         }
         measurement.finish()
     }
+}
+
+/// All that is measured on the answers to one data set.
+fn measured(answers: &[Answer], judgements: &[Judgement], judge: &Judge, groups: &[String]) -> MetricMap {
+    let outcomes: Vec<Outcome> = judgements.iter().map(|judgement| judgement.outcome).collect();
+    let mut measured = metrics::measure(&outcomes);
+    // Only where there are some: other metrics stay as they are.
+    let failed = answers.iter().filter(|answer| answer.failed.is_some()).count() as u64;
+    if failed > 0 {
+        measured.insert(metrics::names::FAILED, failed);
+    }
+    let questions = by_question(answers, judgements);
+    let repeats = questions.iter().map(|question| Repeats {
+        right: question.iter().map(|judgement| judgement.outcome.right()).collect(),
+        answers: question.iter().map(|judgement| judgement.answer.clone()).collect(),
+    });
+    metrics::add_repeats(&mut measured, &repeats.collect::<Vec<_>>());
+    for (name, values) in scores(&questions) {
+        let all: Vec<f64> = values.iter().flatten().copied().collect();
+        measured.insert(&name, (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64));
+        measured.insert(&format!("{name}_stderr"), metrics::standard_error(&values));
+    }
+    for (name, value) in judge.of_texts(judgements) {
+        measured.insert(&name, value);
+    }
+    if !groups.is_empty() {
+        measured.insert(metrics::names::GROUPED, grouped(answers, judgements, groups));
+    }
+    measured
+}
+
+/// The answers to each question, one after the other.
+fn by_question<'j>(answers: &[Answer], judgements: &'j [Judgement]) -> Vec<&'j [Judgement]> {
+    let same = |one: &Answer, other: &Answer| one.problem.id == other.problem.id && one.requested == other.requested;
+    let mut rest = judgements;
+    let groups = answers.chunk_by(same).map(|group| {
+        let (own, others) = rest.split_at_checked(group.len()).unwrap_or((rest, &[]));
+        rest = others;
+        own
+    });
+    groups.collect()
+}
+
+/// The scores by name, question by question.
+fn scores(questions: &[&[Judgement]]) -> BTreeMap<String, Vec<Vec<f64>>> {
+    let mut all: BTreeMap<String, Vec<Vec<f64>>> = BTreeMap::new();
+    for question in questions {
+        let mut own: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for (name, score) in question.iter().flat_map(|judgement| &judgement.scores) {
+            own.entry(name).or_default().push(*score);
+        }
+        for (name, values) in own {
+            all.entry(name.to_owned()).or_default().push(values);
+        }
+    }
+    all
+}
+
+/// The accuracy in each group of rows, by the fields that make the groups; and the mean over groups, in which each counts the same.
+fn grouped(answers: &[Answer], judgements: &[Judgement], fields: &[String]) -> MetricMap {
+    let mut all = MetricMap::default();
+    for field in fields {
+        let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (answer, judgement) in answers.iter().zip(judgements) {
+            let value = answer.problem.field(field);
+            let value = value.map_or_else(
+                || "null".to_owned(),
+                |value| value.text_or_number().map_or_else(|| value.to_string(), str::to_owned),
+            );
+            groups
+                .entry(value)
+                .or_default()
+                .push(if judgement.outcome.right() { 1.0 } else { 0.0 });
+        }
+        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+        let means: Vec<f64> = groups.values().map(|values| mean(values)).collect();
+        let of_group = |(group, values): (String, Vec<f64>)| {
+            let own = MetricMap::from([
+                (metrics::names::ANSWERS, (values.len() as u64).into()),
+                (metrics::names::ACCURACY, mean(&values).into()),
+            ]);
+            (group, own.into())
+        };
+        let macro_mean = (!means.is_empty()).then(|| mean(&means));
+        let mut measured: Vec<(String, MetricValue)> = vec![(metrics::names::MACRO.to_owned(), macro_mean.into())];
+        measured.extend(groups.into_iter().map(of_group));
+        all.insert(field, measured.into_iter().collect::<MetricMap>());
+    }
+    all
 }
 
 /// Measures answers, and writes the artifact of the output port `metrics`.
@@ -110,19 +202,17 @@ impl<'a> Measurement<'a> {
     }
 
     /// Judges, writes and measures the answers to one data set.
-    fn add(&mut self, answers: &[Answer], judge: &Judge) -> Result<(), StageError> {
-        let mut outcomes: Vec<Outcome> = Vec::with_capacity(answers.len());
-        for (done, answer) in answers.iter().enumerate() {
-            self.context.pause(done)?;
-            outcomes.push(judge.judge(answer).map_err(failed)?);
-        }
-        self.writer.write_answers(answers, &outcomes).map_err(failed)?;
-        let mut measured = metrics::measure(&outcomes);
-        // Only where there are some: other metrics stay as they are.
-        let failed = answers.iter().filter(|answer| answer.failed.is_some()).count() as u64;
-        if failed > 0 {
-            measured.insert(metrics::names::FAILED, failed);
-        }
+    fn add(&mut self, answers: Vec<Answer>, judge: &Judge, task: &TaskTable) -> Result<(), StageError> {
+        self.context.pause(0)?;
+        let judgements = judge.judge(&answers).map_err(failed)?;
+        let measured = measured(&answers, &judgements, judge, &task.groups);
+        let judged = answers.into_iter().zip(judgements).map(|(answer, judgement)| Judged {
+            answer,
+            outcome: judgement.outcome,
+            read: judgement.answer,
+            scores: judgement.scores,
+        });
+        self.writer.write_answers(&judged.collect::<Vec<_>>()).map_err(failed)?;
         self.writer.add(measured);
         Ok(())
     }

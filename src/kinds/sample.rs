@@ -4,24 +4,33 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answering::{Asker, open, questions};
+use super::answering::{Asker, Question, open, questions};
 use super::check_numbers;
 use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use super::failed_rows::FailedRows;
+use super::kept_answers::KeptAnswers;
 use crate::data_sets::DataSets;
+use crate::question::Questioner;
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
+use lab::stage::{AddsTo, Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
 use learn::seed::Stream;
 
+/// The input with solved examples.
+pub(super) const FEWSHOT: &str = "fewshot";
+
 pub(super) static KIND: Kind = Kind {
     name: "sample",
     version: 5,
-    inputs: &[Input::maybe("model", PortType::Model), Input::one("data", PortType::Dataset)],
+    inputs: &[
+        Input::maybe("model", PortType::Model),
+        Input::one("data", PortType::Dataset),
+        Input::maybe(FEWSHOT, PortType::Dataset),
+    ],
     free: false,
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[("prompt", "prompts"), ("task", "tasks")],
@@ -101,6 +110,9 @@ pub(super) struct Sample {
     #[serde(skip_serializing)]
     #[schemars(range(min = 1))]
     concurrency: usize,
+    /// The params that the stage gives itself; the task decides about the others.
+    #[serde(skip)]
+    given: Vec<String>,
 }
 
 /// What happens where a prompt names no number of steps.
@@ -134,6 +146,7 @@ impl Default for Sample {
             served: None,
             prompt: None,
             concurrency: 4,
+            given: Vec::new(),
         }
     }
 }
@@ -145,17 +158,74 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
 impl Sample {
     pub(super) fn read(params: &ConfigValue, given: &[&str]) -> Result<Self, ParamError> {
         let mut sample: Self = params.read()?;
+        sample.given = params.as_table().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        if let Some(TaskParam(task)) = sample.task.clone() {
+            sample.generate_as(&task);
+            Questioner::new(&task).map_err(|error| error.within("task"))?;
+        }
         sample.check()?;
         sample.check_endpoint(given.contains(&"model"))?;
         Ok(sample)
     }
 
     /// The same requests, about problems of a task.
-    pub(super) fn of_task(&self, task: &TaskTable) -> Self {
-        Self {
-            task: Some(TaskParam(task.clone())),
-            ..self.clone()
+    ///
+    /// # Errors
+    /// When what the task says of generation does not fit them.
+    pub(super) fn of_task(&self, task: &TaskTable) -> Result<Self, ParamError> {
+        let mut own = self.clone();
+        own.generate_as(task);
+        own.check()?;
+        Ok(own)
+    }
+
+    /// Takes over a task, and how it generates where the stage does not say.
+    fn generate_as(&mut self, task: &TaskTable) {
+        let is_open = |name: &str| !self.given.iter().any(|given| given == name);
+        let generation = &task.generation_kwargs;
+        if let Some(until) = generation.until.clone().filter(|_| is_open("stop")) {
+            self.stop = until.into_list();
         }
+        if is_open("temperature") {
+            let drawn = generation.do_sample.unwrap_or(generation.temperature.is_some());
+            self.temperature = if drawn { generation.temperature.unwrap_or(1.0) } else { 0.0 };
+        }
+        if generation.top_k.is_some() && is_open("top_k") {
+            self.top_k = generation.top_k;
+        }
+        if generation.top_p.is_some() && is_open("top_p") {
+            self.top_p = generation.top_p;
+        }
+        if let Some(tokens) = generation.max_gen_toks.filter(|_| is_open("max_tokens")) {
+            self.max_tokens = tokens;
+        }
+        if let Some(repeats) = task.repeats.filter(|_| is_open("samples")) {
+            self.samples = repeats;
+        }
+        self.task = Some(TaskParam(task.clone()));
+    }
+
+    /// The examples that the task needs come from here, where the stage does not say.
+    pub(super) fn fewshot_split(&self) -> Option<String> {
+        let TaskParam(task) = self.task.as_ref()?;
+        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
+        task.fewshot_split.clone().filter(|_| needs)
+    }
+
+    /// What is asked about each row: the question of the task, or that of the row.
+    fn texts(&self, rows: &[Row], context: &StageContext<'_>) -> Result<Vec<String>, StageError> {
+        let Some(TaskParam(task)) = &self.task else {
+            return Ok(rows.iter().map(|row| row.prompt.clone()).collect());
+        };
+        let questioner = Questioner::new(task).map_err(failed)?;
+        let examples = context.rows(FEWSHOT)?;
+        let mut texts = Vec::with_capacity(rows.len());
+        for (done, row) in rows.iter().enumerate() {
+            context.pause(done)?;
+            let asked = questioner.ask(row, &examples).map_err(failed)?;
+            texts.extend(asked.contexts.into_iter().next());
+        }
+        Ok(texts)
     }
 
     fn check(&self) -> Result<(), ParamError> {
@@ -240,15 +310,14 @@ impl Sample {
         };
         let ask = self.asked_of(&prompt)?;
         let rows = context.rows("data")?;
-        let asked: Vec<_> = rows.iter().flat_map(|row| questions(row, ask, self.samples)).collect();
-        let question = |(row, requested, sample): &(&Row, Option<u32>, u32)| {
-            let steps = requested.unwrap_or(row.step_num);
-            let label = format!("{} {steps} {sample}", row.id);
-            CompletionRequest {
-                prompt: prompt.render(&row.prompt, steps),
-                // Servers take 32 bits.
-                seed: Stream::new(context.seed, &label).below(1 << 31),
-            }
+        let texts = self.texts(&rows, context)?;
+        let asked = questions(&rows, &texts, ask, self.samples);
+        let kept = KeptAnswers::open(context)?;
+        let mut answers: Vec<Option<Answer>> = asked.iter().map(|question| kept.get(question)).collect();
+        let question = |question: &Question<'_>| CompletionRequest {
+            prompt: prompt.render(question.text, question.steps()),
+            // Servers take 32 bits.
+            seed: Stream::new(context.seed, &question.label()).below(1 << 31),
         };
         let common = json!({
             "max_tokens": self.max_tokens,
@@ -276,31 +345,50 @@ impl Sample {
             common,
             patience: context.patience,
         };
-        let written = server.complete(asked.iter().map(question).collect(), context)?;
+        let mut open: Vec<(&Question<'_>, &mut Option<Answer>)> =
+            asked.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()).collect();
+        let requests: Vec<CompletionRequest> = open.iter().map(|(asked, _)| question(asked)).collect();
+        let written = if requests.is_empty() {
+            Vec::new()
+        } else {
+            server.complete(requests, context)?
+        };
         let mut failed_rows = FailedRows::default();
-        for ((row, ..), written) in asked.iter().zip(&written) {
+        for ((question, _), written) in open.iter().zip(&written) {
             if let Err(Refusal(why)) = written {
-                failed_rows.add(0, row, why);
+                failed_rows.add(question.row, why);
             }
         }
         let hint = "the answers to the others are kept: the next run asks for these alone";
         failed_rows.check(self.max_failed, rows.len(), hint, context)?;
-        let answers = asked.into_iter().zip(written).map(|((row, requested, sample), written)| {
-            let (response, tokens, failed) = match written {
-                Ok(Completion { text, tokens, .. }) => (text, tokens, None),
-                Err(Refusal(why)) => (String::new(), 0, Some(why)),
-            };
-            Answer {
-                problem: row.clone(),
-                requested,
-                sample,
-                response,
-                tokens,
-                failed,
-                cut: false,
-            }
-        });
-        context.write_answers("answers", &answers.collect::<Vec<_>>())
+        for ((question, answer), written) in open.iter_mut().zip(written) {
+            **answer = Some(match written {
+                Ok(Completion { text, tokens, .. }) => Answer {
+                    response: text,
+                    tokens,
+                    ..question.answer()
+                },
+                Err(Refusal(why)) => Answer {
+                    failed: Some(why),
+                    ..question.answer()
+                },
+            });
+        }
+        context.write_answers("answers", &answers.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// Checks that the examples which the task needs are there.
+    pub(super) fn check_examples(&self, inputs: &Carried<'_>) -> Result<(), ParamError> {
+        let Some(TaskParam(task)) = &self.task else { return Ok(()) };
+        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
+        if needs && inputs.at(FEWSHOT).is_empty() {
+            let message = format!(
+                "`num_fewshot = {}` of the task needs examples: give the input `fewshot = \"STAGE.PORT\"`, or `fewshot_split` or `fewshot_config.samples` of the task",
+                task.num_fewshot
+            );
+            return Err(ParamError::whole(message));
+        }
+        Ok(())
     }
 
     /// What to ask of a model with this prompt.
@@ -370,8 +458,23 @@ impl Stage for Sample {
             Some(TaskParam(task)) => CarriedTasks::of(task.clone()),
             None => CarriedTasks::from(inputs.at("data")),
         };
-        self.task = tasks.one().cloned().map(TaskParam);
+        if let Some(task) = tasks.one() {
+            *self = self.of_task(task)?;
+        }
+        self.check_examples(inputs)?;
         Ok(tasks.into_value())
+    }
+
+    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
+        self.fewshot_split().map(|split| (FEWSHOT, split)).into_iter().collect()
+    }
+
+    /// Each answer depends on its row and on what is here alone.
+    fn adds_to(&self) -> Option<AddsTo> {
+        Some(AddsTo {
+            params: &["samples", "max_failed"],
+            inputs: &["data"],
+        })
     }
 
     fn unkeyed_params(&self) -> serde_json::Map<String, Value> {
@@ -409,23 +512,17 @@ impl Stage for Sample {
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
         let ask = self.asked_of(&model.prompt)?;
         let rows = context.rows("data")?;
-        let mut asker = Asker {
+        let texts = self.texts(&rows, context)?;
+        let questions = questions(&rows, &texts, ask, self.samples);
+        let kept = KeptAnswers::open(context)?;
+        let asker = Asker {
             context,
-            model,
-            ask,
-            samples: self.samples,
             sampling: self.sampling(context.seed),
             max_tokens: self.max_tokens,
-            done: 0,
-            total: 0,
+            max_failed: self.max_failed,
+            model,
         };
-        let sets = [rows];
-        asker.total = asker.requests(&sets);
-        let long = asker.too_long(&sets, self.max_failed)?;
-        let mut answers = Vec::new();
-        for (rows, long) in sets.iter().zip(&long) {
-            answers.extend(asker.answers(rows, long)?);
-        }
+        let answers = asker.answers(&questions, rows.len(), kept)?;
         context.write_answers("answers", &answers)
     }
 }

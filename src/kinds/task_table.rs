@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::question::template::TemplateLanguage;
+use crate::scoring::{MetricSpec, NamedFilterSpec};
 use crate::task::{self, Task};
 
 /// A task. Fields at their defaults are not written, so that a field that is added later changes no key.
@@ -71,6 +72,71 @@ pub struct TaskTable {
     /// The language of the templates.
     #[serde(skip_serializing_if = "is_default")]
     pub template: TemplateLanguage,
+    /// An answer begins after the last of this text: `</think>`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub think_end: Option<String>,
+    /// How answers are read out of responses.
+    #[serde(skip_serializing_if = "is_default")]
+    pub filter_list: Vec<NamedFilterSpec>,
+    /// How answers are judged.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metric_list: Vec<MetricSpec>,
+    /// Which filter and which metric decide whether an answer is right; left out, the first of both.
+    #[serde(skip_serializing_if = "is_default")]
+    pub verdict: VerdictChoice,
+    /// What a step of a solution is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub steps: StepRule,
+    /// A text that ends the steps: `####`. Left out, `Thus, the`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub steps_end: Option<String>,
+    /// Fields of the records by which scores are grouped.
+    #[serde(skip_serializing_if = "is_default")]
+    pub groups: Vec<String>,
+    /// Responses with what is to come of them. In no key.
+    #[serde(skip_serializing)]
+    pub examples: Vec<TaskExample>,
+}
+
+/// What a step is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StepRule {
+    /// A line.
+    #[default]
+    Lines,
+    /// An item of a list: `1. …`, `- …`, `Step 2: …`.
+    Numbered,
+    /// There are none: the number of words stands for theirs.
+    None,
+}
+
+/// Which filter and which metric decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerdictChoice {
+    #[serde(skip_serializing_if = "is_default")]
+    pub filter: Option<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub metric: Option<String>,
+}
+
+/// A response, and what is to come of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskExample {
+    /// What a model wrote.
+    pub response: String,
+    /// The right answer.
+    pub target: String,
+    /// What is read out of the response; left out, whatever it is. An empty text: nothing.
+    #[serde(default)]
+    pub answer: Option<String>,
+    /// Whether it is right.
+    pub correct: bool,
+    /// The filter that reads it; left out, that of the verdict.
+    #[serde(default)]
+    pub filter: Option<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -284,12 +350,31 @@ impl TaskTable {
         Self {
             name: self.name.clone(),
             output_type: self.output_type,
+            // A question may be the number of a choice, which then is the right one.
+            doc_to_text: self.doc_to_text.clone().filter(|_| self.doc_to_choice.is_some()),
             doc_to_choice: self.doc_to_choice.clone(),
             doc_to_target: self.doc_to_target.clone(),
             template: self.language(),
+            think_end: self.think_end.clone(),
+            filter_list: self.filter_list.clone(),
+            metric_list: self.metric_list.clone(),
+            verdict: self.verdict.clone(),
+            steps: self.steps,
+            steps_end: self.steps_end.clone(),
+            groups: self.groups.clone(),
             ..Self::default()
         }
         .or_nothing()
+    }
+
+    /// Whether the table says itself how answers are judged.
+    pub fn says_how_to_judge(&self) -> bool {
+        let own = self.scoring();
+        own != Self {
+            name: own.name.clone(),
+            groups: own.groups.clone(),
+            ..Self::default()
+        }
     }
 
     /// What `import` makes rows with.

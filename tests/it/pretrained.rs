@@ -110,6 +110,7 @@ fn greedy(model: &Model, asked: &Asked) -> Vec<String> {
         threads: 2,
         device: "cpu",
         memory: None,
+        answered: &|_, _| (),
         progress: &|_| {},
         stop: &|| false,
     };

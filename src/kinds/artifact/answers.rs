@@ -1,5 +1,6 @@
 //! Answers: JSON Lines files of a model's responses with the problems that they answer; those that were judged have their outcomes, too.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use learn::dataset::{self, Answer, JsonLinesReader, JsonLinesWriter};
@@ -44,9 +45,14 @@ struct JudgedLine<'a> {
 #[derive(Serialize, Deserialize)]
 struct OutcomeFields {
     verdict: Verdict,
+    /// The final answer as it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
     steps: u32,
-    valid: bool,
+    valid: Option<bool>,
     complete: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    scores: BTreeMap<String, f64>,
 }
 
 /// A judged answer.
@@ -54,22 +60,28 @@ struct OutcomeFields {
 pub struct Judged {
     pub answer: Answer,
     pub outcome: Outcome,
+    /// The final answer as it was read; `None` where there is none.
+    pub read: Option<String>,
+    /// By filter and metric.
+    pub scores: BTreeMap<String, f64>,
 }
 
-/// Writes answers with their outcomes.
+/// Writes judged answers.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_judged(path: &Path, answers: &[Answer], outcomes: &[Outcome]) -> Result<(), ArtifactError> {
+pub fn write_judged(path: &Path, answers: &[Judged]) -> Result<(), ArtifactError> {
     let mut writer = JsonLinesWriter::create(path)?;
-    for (answer, outcome) in answers.iter().zip(outcomes) {
+    for judged in answers {
         writer.write(&JudgedLine {
-            answer,
+            answer: &judged.answer,
             outcome: OutcomeFields {
-                verdict: outcome.verdict,
-                steps: outcome.steps,
-                valid: outcome.valid,
-                complete: outcome.complete,
+                verdict: judged.outcome.verdict,
+                answer: judged.read.clone(),
+                steps: judged.outcome.steps,
+                valid: judged.outcome.valid,
+                complete: judged.outcome.complete,
+                scores: judged.scores.clone(),
             },
         })?;
     }
@@ -95,6 +107,8 @@ impl<'de> Deserialize<'de> for Judged {
         let error = |error: serde_json::Error| serde::de::Error::custom(error);
         let answer: Answer = serde_json::from_str(raw.get()).map_err(error)?;
         let Line { outcome } = serde_json::from_str(raw.get()).map_err(error)?;
+        let OutcomeFields { answer: read, scores, .. } = &outcome;
+        let (read, scores) = (read.clone(), scores.clone());
         let outcome = Outcome {
             steps: outcome.steps,
             full_steps: answer.problem.step_num,
@@ -104,6 +118,11 @@ impl<'de> Deserialize<'de> for Judged {
             complete: outcome.complete,
             tokens: answer.tokens,
         };
-        Ok(Self { answer, outcome })
+        Ok(Self {
+            answer,
+            outcome,
+            read,
+            scores,
+        })
     }
 }

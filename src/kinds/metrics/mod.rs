@@ -4,6 +4,7 @@ mod map;
 pub mod names;
 mod numbers;
 mod reading;
+mod repeats;
 mod select;
 mod value;
 
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use map::MetricMap;
-pub use reading::{SolutionReading, read_solution, steps};
+pub use reading::{SolutionReading, before_closing, read_solution, steps};
+pub use repeats::{Repeats, add as add_repeats, standard_error};
 pub use value::{MetricValue, NotFinite};
 
 pub(crate) use map::told_apart;
@@ -28,8 +30,8 @@ pub struct Outcome {
     /// Number of steps that the prompt requested; `None` if it names no number.
     pub requested: Option<u32>,
     pub verdict: Verdict,
-    /// Whether the answer has steps, and each follows from what comes before it.
-    pub valid: bool,
+    /// Whether the answer has steps, and each follows from what comes before it; `None` for a task that cannot tell.
+    pub valid: Option<bool>,
     /// Whether the answer contains `Thus, the answer is`.
     pub complete: bool,
     /// Number of tokens that the model wrote.
@@ -78,8 +80,8 @@ pub fn measure(outcomes: &[Outcome]) -> MetricMap {
     MetricMap::from([
         (names::ANSWERS, (outcomes.len() as u64).into()),
         (names::ACCURACY, share(all(), Outcome::right).into()),
-        (names::VALID, share(all(), |o| o.valid).into()),
-        (names::VALID_RIGHT, share(correct(), |o| o.valid).into()),
+        (names::VALID, share_valid(all()).into()),
+        (names::VALID_RIGHT, share_valid(correct()).into()),
         (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
         (names::AVERAGE_STEPS_RIGHT, mean(correct(), |o| o.steps).into()),
         (names::AVERAGE_FULL_STEPS, mean(all(), |o| o.full_steps).into()),
@@ -110,7 +112,7 @@ fn by_full_steps(outcomes: &[Outcome]) -> Vec<MetricMap> {
             (names::FULL_STEPS, u64::from(full_steps).into()),
             (names::ANSWERS, (group.len() as u64).into()),
             (names::ACCURACY, share(all(), Outcome::right).into()),
-            (names::VALID_RIGHT, share(all().filter(|o| o.right()), |o| o.valid).into()),
+            (names::VALID_RIGHT, share_valid(all().filter(|o| o.right())).into()),
             (names::AVERAGE_STEPS, mean(all(), |o| o.steps).into()),
         ])
     });
@@ -152,7 +154,7 @@ fn by_skip(requests: &[&Outcome]) -> Vec<MetricMap> {
             (names::CONSISTENT, count(Outcome::is_consistent).into()),
             (names::RIGHT, count(Outcome::right).into()),
             (names::KEPT, count(Outcome::is_kept).into()),
-            (names::KEPT_VALID, count(|o| o.is_kept() && o.valid).into()),
+            (names::KEPT_VALID, count(|o| o.is_kept() && o.valid == Some(true)).into()),
         ])
     });
     counted.collect()
@@ -161,6 +163,11 @@ fn by_skip(requests: &[&Outcome]) -> Vec<MetricMap> {
 /// The share of `outcomes` for which `holds` is true; `None` over no outcomes.
 fn share<'a>(outcomes: impl Iterator<Item = &'a Outcome>, holds: impl Fn(&Outcome) -> bool) -> Option<f64> {
     mean(outcomes, |o| u32::from(holds(o)))
+}
+
+/// The share with valid steps, among those of which that is known.
+fn share_valid<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Option<f64> {
+    share(outcomes.filter(|o| o.valid.is_some()), |o| o.valid == Some(true))
 }
 
 /// The mean of `value` over `outcomes`; `None` over no outcomes. The sum is of integers, so that the order does not matter.
@@ -179,7 +186,7 @@ mod tests {
             full_steps,
             requested,
             verdict: if right { Verdict::Right } else { Verdict::Wrong },
-            valid: right && steps != 2,
+            valid: Some(right && steps != 2),
             complete: true,
             tokens: 10 * steps,
         }

@@ -30,6 +30,16 @@ pub const MORE_SHARE: &str = "more.share";
 pub const MORE_ACCURACY: &str = "more.accuracy";
 /// Share of answers without `Thus, the answer is`.
 pub const INCOMPLETE: &str = "incomplete";
+/// The standard error of the accuracy, clustered by question.
+pub const ACCURACY_STDERR: &str = "accuracy_stderr";
+/// A map, where questions have several answers: pass@k and majorities. The name below is in it.
+pub const REPEATS: &str = "repeats";
+/// The most answers to one question.
+pub const SAMPLES: &str = "samples";
+/// A map, where a task names fields to group by: by field, the accuracy in each group, and that over groups.
+pub const GROUPED: &str = "groups";
+/// In such a map: the mean of the accuracies of the groups, each of which counts the same.
+pub const MACRO: &str = "macro";
 /// Share of answers in which no final answer was found.
 pub const NO_ANSWER: &str = "no_answer";
 /// Share of answers that got no verdict that could be read.

@@ -19,8 +19,12 @@ pub struct SolutionReading<'a> {
 
 /// The steps of a solution: the lines before `Thus, the` that are not blank, trimmed; all lines if it is missing.
 pub fn steps(solution: &str) -> impl Iterator<Item = &str> {
-    let steps = solution.split(CLOSING).next().unwrap_or_default();
-    steps.lines().map(str::trim).filter(|line| !line.is_empty())
+    before_closing(solution).lines().map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// The part of a solution before `Thus, the`; all of it if that is missing.
+pub fn before_closing(solution: &str) -> &str {
+    solution.split(CLOSING).next().unwrap_or_default()
 }
 
 /// Counts the steps of a solution and reads its answer.

@@ -216,6 +216,7 @@ mod tests {
 
     fn order() -> WorkOrder {
         WorkOrder {
+            earlier: Vec::new(),
             store: "store".into(),
             fingerprint: Fingerprint::new("mix", 1, json!({})),
             unkeyed_params: serde_json::Map::new(),
@@ -264,6 +265,7 @@ mod tests {
         let (folder, path) = program("cat > /dev/null");
         let mut executor = LocalExecutor::new(path);
         let order = WorkOrder {
+            earlier: Vec::new(),
             store: OsStr::from_bytes(b"b\xffd").into(),
             ..order()
         };

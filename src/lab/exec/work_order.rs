@@ -21,6 +21,9 @@ pub struct WorkOrder {
     pub unkeyed_params: Map<String, Value>,
     /// The artifacts by input port.
     pub inputs: BTreeMap<String, Vec<PathBuf>>,
+    /// The first outputs of earlier stages that this one adds to.
+    #[serde(default)]
+    pub earlier: Vec<PathBuf>,
     pub threads: usize,
     pub device: String,
     /// How far a program that the stage starts is held to its own files.

@@ -127,6 +127,7 @@ fn run(
     let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
     stage.run(&StageContext {
+        earlier: &order.earlier,
         inputs: &order.inputs,
         digests: &order.fingerprint.inputs,
         outputs: workspace.path(),

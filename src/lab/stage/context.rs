@@ -17,6 +17,9 @@ pub struct StageContext<'a> {
     pub inputs: &'a BTreeMap<String, Vec<PathBuf>>,
     /// The digests of these artifacts, by input port.
     pub digests: &'a BTreeMap<String, Vec<Digest>>,
+    /// The first outputs of earlier stages that are like this one but for what [`super::Stage::adds_to`] leaves out. A hint: what is taken
+    /// from them must be what this stage would compute.
+    pub earlier: &'a [PathBuf],
     /// The folder for the outputs: each output port is a file or a folder of the port's name in it.
     pub outputs: &'a Path,
     /// A folder of the stage's key that outlives a killed worker: for checkpoints.

@@ -60,6 +60,13 @@ pub struct ImpliedParam {
     pub value: fn() -> Value,
 }
 
+/// In what two stages may differ of which one adds to the other.
+#[derive(Clone, Copy, Debug)]
+pub struct AddsTo {
+    pub params: &'static [&'static str],
+    pub inputs: &'static [&'static str],
+}
+
 /// An environment variable that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Secret<'a> {
@@ -146,6 +153,17 @@ pub trait Stage {
     fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
         let _ = inputs;
         Ok(None)
+    }
+
+    /// References at inputs that the stage does not give itself, from its params: `("fewshot", "cases.train")`.
+    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// The params and the inputs in which an earlier stage may differ, and still have computed a part of what this one does; `None` where it
+    /// cannot. Such a stage's first output is in [`StageContext::earlier`].
+    fn adds_to(&self) -> Option<AddsTo> {
+        None
     }
 
     /// The stages that this one stands for; `None` for one that computes its outputs itself. It is called after [`Stage::carry`].

@@ -18,7 +18,7 @@ pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
-pub use kind::{ImpliedParam, Kind, Parse, Secret, Stage};
+pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 

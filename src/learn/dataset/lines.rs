@@ -288,6 +288,7 @@ mod tests {
                 tokens: 7,
                 failed: None,
                 cut: requested.is_some(),
+                choices: None,
             })
             .into();
         write(&path, &answers).unwrap();

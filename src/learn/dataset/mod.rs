@@ -52,6 +52,23 @@ pub struct Answer {
     /// Whether the response was cut, at its limit or the end of the context. Not written where it was not.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cut: bool,
+    /// The scores of the choices in their order, or of the one text, where these were asked for; then the response is the likeliest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<ChoiceScore>>,
+}
+
+/// How likely a model finds a choice, or another text, that it was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChoiceScore {
+    /// The log-likelihood after the question: the sum over its tokens, of natural logarithms.
+    pub sum: f64,
+    /// Number of tokens.
+    pub tokens: u32,
+    /// Whether the model would have written the text itself: each token is the likeliest.
+    pub greedy: bool,
+    /// The log-likelihood without the question, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconditional: Option<f64>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -76,6 +93,8 @@ struct AnswerFields {
     failed: Option<String>,
     #[serde(default)]
     cut: bool,
+    #[serde(default)]
+    choices: Option<Vec<ChoiceScore>>,
 }
 
 impl From<AnswerFields> for Answer {
@@ -95,6 +114,7 @@ impl From<AnswerFields> for Answer {
             tokens: fields.tokens,
             failed: fields.failed,
             cut: fields.cut,
+            choices: fields.choices,
         }
     }
 }

@@ -80,6 +80,8 @@ pub struct SamplingRun<'a> {
     pub device: &'a str,
     /// Available memory in bytes; `None` if unknown.
     pub memory: Option<u64>,
+    /// Called with the number of a request and its response, when it is answered.
+    pub answered: &'a dyn Fn(usize, &Response),
     /// Called when requests are answered.
     pub progress: &'a dyn Fn(SamplingProgress),
     /// Called before each step. If it returns true, sampling ends with [`SampleError::Stopped`].

@@ -71,6 +71,9 @@ impl<'a> BatchSampler<'a> {
             let before = self.done.len();
             self.step()?;
             if self.done.len() > before {
+                for (number, response) in self.done.iter().skip(before) {
+                    (run.answered)(*number, response);
+                }
                 (run.progress)(SamplingProgress {
                     done: self.done.len(),
                     total,

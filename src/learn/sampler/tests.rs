@@ -43,6 +43,7 @@ const RUN: SamplingRun<'_> = SamplingRun {
     threads: 1,
     device: "cpu",
     memory: None,
+    answered: &|_, _| (),
     progress: &|_| (),
     stop: &|| false,
 };
@@ -173,6 +174,7 @@ fn a_stop_string_is_found_across_tokens_and_its_tokens_count() {
 fn progress_counts_responses_and_stopping_stops() {
     let last = Cell::new((0, 0));
     let run = SamplingRun {
+        answered: &|_, _| (),
         progress: &|reading| last.set((reading.done, reading.total)),
         ..RUN
     };

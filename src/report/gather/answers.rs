@@ -15,7 +15,7 @@ use learn::dataset::{Answer, Row};
 pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
     let damaged = |error: String| damaged(path, &error);
     for judged in artifact::answers::judged(path).map_err(|error| damaged(error.to_string()))? {
-        let Judged { answer, outcome } = judged.map_err(|error| damaged(error.to_string()))?;
+        let Judged { answer, outcome, .. } = judged.map_err(|error| damaged(error.to_string()))?;
         each(&answer, outcome);
     }
     Ok(())
@@ -25,10 +25,10 @@ pub fn read_judged(path: &Path, mut each: impl FnMut(&Answer, Outcome)) -> Resul
 pub fn judge(path: &Path, judging: &Node, mut each: impl FnMut(&Answer, Outcome)) -> Result<(), StoreError> {
     let damaged = |error: String| damaged(path, &error);
     let judge = Judge::of_params(&judging.stage.params()).map_err(|error| damaged(error.to_string()))?;
-    for answer in artifact::answers::lines(path).map_err(|error| damaged(error.to_string()))? {
-        let answer = answer.map_err(|error| damaged(error.to_string()))?;
-        let outcome = judge.judge(&answer).map_err(|error| damaged(error.to_string()))?;
-        each(&answer, outcome);
+    let answers = artifact::answers::read(path).map_err(|error| damaged(error.to_string()))?;
+    let judged = judge.judge(&answers).map_err(|error| damaged(error.to_string()))?;
+    for (answer, judgement) in answers.iter().zip(judged) {
+        each(answer, judgement.outcome);
     }
     Ok(())
 }

@@ -116,7 +116,7 @@ impl SampleChooser {
             steps: outcome.steps,
             requested: outcome.requested,
             right: outcome.right(),
-            valid: outcome.valid,
+            valid: outcome.valid == Some(true),
             complete: outcome.complete,
         });
     }
@@ -176,7 +176,7 @@ impl SampleCandidates {
         self.count += 1;
         let kind = (
             outcome.right(),
-            outcome.valid,
+            outcome.valid == Some(true),
             outcome.complete,
             outcome.steps.cmp(&outcome.full_steps),
         );
@@ -216,7 +216,7 @@ mod tests {
             full_steps: 1,
             requested: None,
             verdict: if right { Verdict::Right } else { Verdict::Wrong },
-            valid: true,
+            valid: Some(true),
             complete: true,
             tokens: 1,
         };
@@ -228,6 +228,7 @@ mod tests {
             tokens: 1,
             failed: None,
             cut: false,
+            choices: None,
         };
         candidates.add(&answer, outcome);
     }

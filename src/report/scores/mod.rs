@@ -216,7 +216,7 @@ pub(crate) mod tests {
                 } else {
                     Verdict::Wrong
                 },
-                valid: true,
+                valid: Some(true),
                 complete: true,
                 tokens: 10,
             },

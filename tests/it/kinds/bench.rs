@@ -165,6 +165,7 @@ impl Bench {
     fn run_stage(&self, stage: &dyn Stage, inputs: &BTreeMap<String, Vec<PathBuf>>, outputs: &Path) -> Result<(), String> {
         let asked = Cell::new(0);
         let job = StageContext {
+            earlier: &[],
             inputs,
             outputs,
             scratch: &self.folder.path().join("scratch"),

@@ -15,6 +15,7 @@ fn answer(requested: Option<u32>, response: &str) -> Answer {
         tokens: 9,
         failed: None,
         cut: false,
+        choices: None,
     }
 }
 

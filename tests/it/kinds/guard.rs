@@ -87,6 +87,7 @@ fn answers() -> String {
         tokens: 9,
         failed: None,
         cut: false,
+        choices: None,
     };
     let answers = [
         answer(1, "1. ab\nThus, the answer is 15."),

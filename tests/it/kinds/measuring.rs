@@ -32,6 +32,7 @@ fn measured(answers: &[(Option<u32>, &str)]) -> Vec<MetricMap> {
         tokens: 9,
         failed: None,
         cut: false,
+        choices: None,
     });
     let lines: Vec<String> = answers.map(|answer| serde_json::to_string(&answer).unwrap()).collect();
     let bench = Bench::new("measure", "").task("direction").text("answers", &lines.join("\n"));

@@ -121,6 +121,8 @@ impl Again<'_> {
             inputs.insert(SOURCE.to_owned(), vec![source]);
         }
         WorkOrder {
+            // All is computed anew.
+            earlier: Vec::new(),
             store: temporary.folder().to_owned(),
             fingerprint: record.fingerprint.clone(),
             unkeyed_params: site.map(|site| site.unkeyed_params.clone()).unwrap_or_default(),

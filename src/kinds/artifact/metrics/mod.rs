@@ -20,11 +20,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use learn::dataset::Answer;
-
 use super::MetricsProblem;
+use super::answers::Judged;
 use super::{ArtifactError, answers};
-use crate::metrics::{MetricMap, MetricValue, Outcome};
+use crate::metrics::{MetricMap, MetricValue};
 use rows::NamedFile;
 
 pub use collect::{MetricsFiles, collect};
@@ -50,12 +49,12 @@ impl MetricsWriter {
         Ok(Self { folder, sets: Vec::new() })
     }
 
-    /// Writes the answers to the next data set, each with its outcome.
+    /// Writes the judged answers to the next data set.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_answers(&self, answers: &[Answer], outcomes: &[Outcome]) -> Result<(), ArtifactError> {
-        answers::write_judged(&answers_path(&self.folder, self.sets.len()), answers, outcomes)
+    pub fn write_answers(&self, answers: &[Judged]) -> Result<(), ArtifactError> {
+        answers::write_judged(&answers_path(&self.folder, self.sets.len()), answers)
     }
 
     /// Adds the metrics of the next data set.

@@ -48,6 +48,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
     let stage = (kind.parse)(&params.into(), &[]).unwrap();
     stage
         .run(&StageContext {
+            earlier: &[],
             inputs,
             outputs: &outputs,
             scratch: folder,
@@ -91,6 +92,7 @@ fn the_page_s_task_is_generated_and_measured() {
                 tokens,
                 failed: None,
                 cut: false,
+                choices: None,
             });
         }
     }

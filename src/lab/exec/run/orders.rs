@@ -6,12 +6,17 @@ use super::RunOptions;
 use super::stages::RunStages;
 use crate::event::StageName;
 use crate::exec::WorkOrder;
-use crate::fingerprint::Fingerprint;
-use crate::store::{Provenance, Store, StoreError};
+use crate::fingerprint::{Fingerprint, FingerprintChange};
+use crate::plan::Node;
+use crate::stage::AddsTo;
+use crate::store::{Provenance, Record, Store, StoreError};
 use crate::text::clean_file_name;
 
 /// The longest part of a log's name that comes from the stage.
 const LOG_NAME_LENGTH: usize = 100;
+
+/// The most earlier stages whose outputs a stage is shown.
+const MAX_EARLIER: usize = 100;
 
 /// Writes the work orders of a run.
 pub(super) struct OrderWriter<'a> {
@@ -37,8 +42,10 @@ impl<'a> OrderWriter<'a> {
         let origin = &self.options.origin;
         let provenance = self.provenance.get_or_insert_with(|| origin.provenance()).clone();
         let node = stages.node(index);
+        let earlier = node.stage.adds_to().map(|adds| earlier(self.store, node, &fingerprint, adds));
         WorkOrder {
             store: self.store.folder().to_owned(),
+            earlier: earlier.unwrap_or_default(),
             fingerprint,
             unkeyed_params: node.stage.unkeyed_params(),
             inputs: stages.input_paths(index),
@@ -60,4 +67,26 @@ impl<'a> OrderWriter<'a> {
         let folder = self.store.run_folder(&self.options.run)?;
         Ok(folder.join(format!("{index:04}-{name}.log")))
     }
+}
+
+/// The first outputs of the stages in the store that differ from this one in what `adds` names alone; the latest first.
+fn earlier(store: &Store, node: &Node, now: &Fingerprint, adds: AddsTo) -> Vec<PathBuf> {
+    let is_left_out = |change: &FingerprintChange| match change {
+        FingerprintChange::Param { name, .. } => adds.params.contains(&name.as_str()),
+        FingerprintChange::Input { port, .. } => adds.inputs.contains(&port.as_str()),
+        _ => false,
+    };
+    let mut found: Vec<Record> = store
+        .records()
+        .filter(|record| record.fingerprint.kind == now.kind && record.accepted.is_none())
+        .filter(|record| FingerprintChange::between(&record.fingerprint, now).iter().all(is_left_out))
+        .collect();
+    found.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| a.stage.cmp(&b.stage)));
+    found.truncate(MAX_EARLIER);
+    let first = node.outputs.first().map_or("", |output| output.name.as_ref());
+    let digests = found.iter().filter_map(|record| record.outputs.get(first));
+    digests
+        .filter(|artifact| store.has(artifact).unwrap_or(false))
+        .map(|artifact| store.object(&artifact.digest))
+        .collect()
 }

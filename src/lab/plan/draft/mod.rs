@@ -182,7 +182,8 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         let sources: Vec<Option<OutputPorts>> = drafts.iter().map(OutputPorts::of).collect();
         for draft in &mut drafts {
             if let Some(kind) = draft.kind {
-                draft.inputs = self.inputs(draft.declaration, kind, &sources);
+                let implied = draft.stage.as_ref().map(|(stage, _)| stage.implied_inputs()).unwrap_or_default();
+                draft.inputs = self.inputs(draft.declaration, kind, &implied, &sources);
             }
         }
         self.sources(&drafts);
@@ -215,11 +216,20 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         found
     }
 
-    /// The references at each input port.
-    fn inputs(&mut self, stage: &StageDeclaration, kind: &'static Kind, sources: &[Option<OutputPorts>]) -> Vec<(String, Vec<Edge>)> {
+    /// The references at each input port; `implied` are those that the params give where the stage does not.
+    fn inputs(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        implied: &[(&'static str, String)],
+        sources: &[Option<OutputPorts>],
+    ) -> Vec<(String, Vec<Edge>)> {
         let mut inputs = Vec::new();
         for input in kind.inputs {
-            let Some(value) = stage.fields.get(input.name) else {
+            let given = stage.fields.get(input.name).cloned();
+            let implied = implied.iter().find(|(port, _)| *port == input.name);
+            let implied = || implied.map(|(_, reference)| ConfigValue::text(reference.as_str(), stage.origin.clone()));
+            let Some(value) = &given.or_else(implied) else {
                 if !input.optional && !stage.broken.contains(input.name) {
                     let message = format!(
                         "stage `{}` needs the input `{}`: {}",
