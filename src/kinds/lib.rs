@@ -17,6 +17,7 @@ mod measure;
 pub mod metrics;
 mod mix;
 mod sample;
+pub mod scoring;
 mod split;
 pub mod task;
 mod train;
