@@ -20,6 +20,7 @@ pub mod metrics;
 mod mix;
 pub mod question;
 mod sample;
+pub mod scoring;
 mod split;
 pub mod task;
 mod task_table;

@@ -18,6 +18,8 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::algebra::is_same_solution;
+pub(crate) use self::gsm8k::Amount;
 use lab::config::{ConfigValue, ParamError};
 use learn::dataset::Row;
 use learn::seed::Stream;

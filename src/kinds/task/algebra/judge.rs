@@ -70,7 +70,7 @@ fn value(expression: &Postfix, point: &LetterValues) -> Option<Ratio> {
 }
 
 /// Whether `answer` isolates ❤ and has the same solution as `gold`.
-pub(super) fn is_right(gold: &str, answer: &str) -> bool {
+pub(crate) fn is_right(gold: &str, answer: &str) -> bool {
     let read = |text| ParsedEquation::parse(text).filter(ParsedEquation::isolates);
     match (read(gold), read(answer)) {
         (Some(gold), Some(answer)) => {

@@ -14,6 +14,7 @@ use schemars::Schema;
 
 use self::equation::Equation;
 use self::expression::ParsedEquation;
+pub(crate) use self::judge::is_right as is_same_solution;
 use self::params::{AlgebraParams, MergedPair};
 use super::drawn::DrawnParams;
 use super::pool::NamedProblem;

@@ -5,8 +5,8 @@ use super::spoken;
 use super::words::{self, Scale};
 
 /// An exact number: two notations of the same number are equal.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Amount {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Amount {
     negative: bool,
     /// Without zeros at its ends; empty for zero.
     digits: String,
@@ -18,12 +18,14 @@ pub(super) struct Amount {
 
 /// The most words that multiply a number: `2 hundred thousand`.
 const MAX_SCALES: usize = 3;
+/// The most zeros that a plain number is written with.
+const MAX_ZEROS: u64 = 400;
 
 impl Amount {
     /// Reads a number with, before it, a sign and a currency, and after it, a word that multiplies it (`thousand`, `k`, `dozen`), a
     /// fraction (`1/2`, `½`, `and a half`) and a unit. `None` if the text has a second number, in digits or in words, or calculates
     /// with the number.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.contains(words::is_full_width) {
             return Self::parse(&words::half_width(text));
         }
@@ -43,8 +45,8 @@ impl Amount {
         words::is_unit(rest).then_some(amount)
     }
 
-    /// The number that `text` begins with, and what follows it.
-    fn beginning(text: &str) -> Option<(Self, &str)> {
+    /// The number that `text` begins with, after marks, a sign and a currency, and what follows it.
+    pub(crate) fn beginning(text: &str) -> Option<(Self, &str)> {
         let (negative, with_currency, text) = words::start(text);
         let (mut amount, rest) = Self::unsigned(text)?;
         let rest = amount.scale(rest, with_currency);
@@ -53,7 +55,7 @@ impl Amount {
     }
 
     /// The number that `text` is in JSON.
-    pub(super) fn of_json(text: &str) -> Option<Self> {
+    pub(crate) fn of_json(text: &str) -> Option<Self> {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, decimals) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -62,6 +64,50 @@ impl Amount {
         let mut amount = Self::new(format!("{whole}{decimals}"), exponent, 1)?;
         amount.negative = negative && !amount.digits.is_empty();
         Some(amount)
+    }
+
+    /// Whether the number ends where `rest` begins: not `18x`, `18th` or `18²`.
+    pub(crate) fn ends_before(rest: &str) -> bool {
+        words::is_end(rest)
+    }
+
+    /// The number as `digits` · 10^`exponent` / `denominator`, without its sign. There are no digits for zero.
+    pub(crate) fn parts(&self) -> (bool, &str, i64, u64) {
+        (self.negative, &self.digits, self.exponent, self.denominator)
+    }
+
+    /// A hundredth of the number: what a percentage is.
+    pub(crate) fn hundredth(self) -> Self {
+        match self.digits.is_empty() {
+            true => self,
+            false => Self {
+                exponent: self.exponent.saturating_sub(2),
+                ..self
+            },
+        }
+    }
+
+    /// The number in plain digits: `1080.5`, `-3`, `1/3`; very large and very small ones as `12e300`.
+    pub(crate) fn plain(&self) -> String {
+        let sign = if self.negative { "-" } else { "" };
+        let (digits, denominator) = (self.digits.as_str(), self.denominator);
+        let zeros = |count: u64| "0".repeat(count as usize);
+        let size = self.exponent.unsigned_abs();
+        match (self.exponent, denominator) {
+            _ if digits.is_empty() => "0".to_owned(),
+            _ if size > MAX_ZEROS => match denominator {
+                1 => format!("{sign}{digits}e{}", self.exponent),
+                denominator => format!("{sign}{digits}e{}/{denominator}", self.exponent),
+            },
+            (0.., 1) => format!("{sign}{digits}{}", zeros(size)),
+            (0.., denominator) => format!("{sign}{digits}{}/{denominator}", zeros(size)),
+            (_, 1) => {
+                let padded = format!("{}{digits}", zeros((size + 1).saturating_sub(digits.len() as u64)));
+                let (whole, decimals) = padded.split_at(padded.len() - size as usize);
+                format!("{sign}{whole}.{decimals}")
+            }
+            (_, denominator) => format!("{sign}{digits}/{denominator}{}", zeros(size)),
+        }
     }
 
     /// `None` where the exponent has more than 64 bits.

@@ -8,7 +8,7 @@ mod spoken;
 mod tests;
 mod words;
 
-use self::amount::Amount;
+pub(crate) use self::amount::Amount;
 use super::{PublishedFields, PublishedRowError, PublishedTask, Task};
 use learn::dataset::{Doc, ExactValue, Row};
 

@@ -290,6 +290,14 @@ pub(super) fn has_stray_mark(before: &str, rest: &str) -> bool {
     !is_open && (lone % 2 == 1 || rest.split(char::is_whitespace).skip(1).any(stands_apart))
 }
 
+/// Whether what is attached to a number is nothing or a unit, rather than a variable, an ending or a power.
+pub(super) fn is_end(rest: &str) -> bool {
+    let attached = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
+    let (attached, after) = rest.split_at_checked(attached).unwrap_or((rest, ""));
+    let is_power = attached.is_empty() && after.starts_with(['^', '²', '³']);
+    !is_power && (attached.is_empty() || is_unit(attached))
+}
+
 /// Whether what follows a number leaves it as it is: a unit, or words without a second number and without arithmetic.
 pub(super) fn is_unit(rest: &str) -> bool {
     let (attached, after) = word(rest);
