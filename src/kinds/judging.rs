@@ -18,10 +18,8 @@ use crate::task::Task;
 use crate::task_table::TaskTable;
 
 /// Judges answers of one task.
-#[derive(Debug)]
 pub struct Judge(JudgeKind);
 
-#[derive(Debug)]
 enum JudgeKind {
     /// A task that the program has.
     Known(&'static dyn Task),

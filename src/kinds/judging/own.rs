@@ -19,7 +19,6 @@ use crate::task_table::{OutputType, StepRule, TaskTable, VerdictChoice};
 const NO_FILTER: &str = "none";
 
 /// The judge of a task of `[tasks]`.
-#[derive(Debug)]
 pub(super) struct OwnJudge {
     /// The task that the program has, where the table changes how its answers are judged: it knows which steps are valid.
     known: Option<&'static dyn Task>,

@@ -20,5 +20,5 @@ mod tests;
 
 pub use self::filter::{FilterSpec, NamedFilter, NamedFilterSpec};
 pub use self::gold::{Gold, Target, TargetError};
-pub use self::metric::{Metric, MetricSpec};
+pub use self::metric::{Metric, MetricName, MetricSpec};
 pub use self::score::{Outcome, Score};
