@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use super::asked::Question;
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use lab::stage::{StageContext, StageError, failed};
@@ -10,71 +11,6 @@ use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, WeightsFile};
 use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
-
-/// One request about a row.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'r> {
-    pub row: &'r Row,
-    /// What is asked, without the model's prompt.
-    pub text: &'r str,
-    /// The number of steps that is asked for; `None` for prompts that name no number.
-    pub requested: Option<u32>,
-    /// Index of the sample, from 0.
-    pub sample: u32,
-}
-
-impl Question<'_> {
-    /// The number of steps in the prompt.
-    pub(super) fn steps(&self) -> u32 {
-        self.requested.unwrap_or(self.row.step_num)
-    }
-
-    /// Names the random stream, and the request in messages.
-    pub(super) fn label(&self) -> String {
-        format!("{} {} {}", self.row.id, self.steps(), self.sample)
-    }
-
-    /// An answer, still without a response.
-    pub(super) fn answer(&self) -> Answer {
-        Answer {
-            problem: self.row.clone(),
-            requested: self.requested,
-            sample: self.sample,
-            response: String::new(),
-            tokens: 0,
-            failed: None,
-            cut: false,
-            choices: None,
-        }
-    }
-}
-
-/// The requests about `rows`, in their order: for each of `ask`, which is added to the number of steps of the full solution, `samples`
-/// samples. `texts` are what is asked about each row.
-pub(super) fn questions<'r>(rows: &'r [Row], texts: &'r [String], ask: &[i32], samples: u32) -> Vec<Question<'r>> {
-    let mut all = Vec::with_capacity(rows.len() * ask.len().max(1) * samples as usize);
-    for (row, text) in rows.iter().zip(texts) {
-        let mut steps: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
-        if steps.is_empty() {
-            steps.push(None);
-        }
-        for requested in steps {
-            let question = |sample| Question {
-                row,
-                text,
-                requested,
-                sample,
-            };
-            all.extend((0..samples).map(question));
-        }
-    }
-    all
-}
-
-/// The requested number of steps: `full + shift`, or `full` if that is below 1 (docs/method.md, 3 (a)).
-fn requested(full: u32, shift: i32) -> u32 {
-    full.checked_add_signed(shift).filter(|steps| *steps >= 1).unwrap_or(full)
-}
 
 /// A model, and how it is asked.
 pub(super) struct Asker<'a> {
@@ -226,17 +162,5 @@ fn sample_failed(error: SampleError) -> StageError {
     match error {
         SampleError::Stopped => StageError::Stopped,
         other => failed(other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_below_one_step_ask_for_the_full_number() {
-        for (full, shift, steps) in [(3, -1, 2), (3, -2, 1), (2, -2, 2), (1, -1, 1), (3, 0, 3), (3, 2, 5)] {
-            assert_eq!(requested(full, shift), steps, "{full} {shift}");
-        }
     }
 }

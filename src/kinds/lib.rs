@@ -4,6 +4,7 @@
 
 mod answering;
 pub mod artifact;
+mod asked;
 mod command;
 mod data_sets;
 mod endpoint;

@@ -4,9 +4,10 @@ use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answering::{Asker, Question, open, questions};
+use super::answering::{Asker, open};
+use super::asked::{Question, questions};
 use super::check_numbers;
-use super::endpoint::{ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
+use super::endpoint::{self, ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use crate::data_sets::DataSets;
@@ -312,8 +313,12 @@ impl Sample {
         let rows = context.rows("data")?;
         let texts = self.texts(&rows, context)?;
         let asked = questions(&rows, &texts, ask, self.samples);
-        let kept = KeptAnswers::open(context)?;
+        let has_begun = context.scratch.join(endpoint::KEPT).exists();
+        let mut kept = KeptAnswers::open_once(context, has_begun)?;
         let mut answers: Vec<Option<Answer>> = asked.iter().map(|question| kept.get(question)).collect();
+        if !has_begun {
+            answers.iter().flatten().try_for_each(|answer| kept.add(answer))?;
+        }
         let question = |question: &Question<'_>| CompletionRequest {
             prompt: prompt.render(question.text, question.steps()),
             // Servers take 32 bits.

@@ -40,7 +40,7 @@ fn the_other_beginnings_can_be_planned() {
     lab.stdout("init tuned --template finetune", 0);
     let plan = lab.stdout("plan tuned/experiment.toml", 0);
     assert!(
-        plan.contains("rank=16 seed=2") && plan.contains("11 stages: 0 hit, 2 run, 9 unknown"),
+        plan.contains("rank=16 seed=2") && plan.contains("15 stages: 0 hit, 2 run, 13 unknown"),
         "{plan}"
     );
     assert!(plan.contains("the source `model` is downloaded first"), "{plan}");

@@ -15,7 +15,7 @@ fn packed() -> Lab {
     lab.write("mine/y.toml", "extends = \"../x.toml\"\n[params]\nsteps = 4\n");
     lab.stdout("run mine/y.toml", 0);
     let said = lab.stdout("bundle mine/y.toml --out b.tar", 0);
-    assert!(said.contains("packed 2 files, 10 records"), "{said}");
+    assert!(said.contains("packed 2 files, 14 records"), "{said}");
     lab
 }
 

@@ -518,7 +518,7 @@ fn refusing(refused: &'static [&'static str]) -> Server {
 fn all_rows_are_tried_and_refused_ones_fail_the_stage_or_count_as_wrong() {
     let with = |server: &Server, more: &str| {
         let text = experiment(server).replace("concurrency = 3", &format!("concurrency = 3\n{more}"));
-        let source = "[sources.q]\npath = \"q.jsonl\"\n[stages.problems]\nkind = \"import\"\nsource = \"q\"\n";
+        let source = "[sources.q]\npath = \"q.jsonl\"\n[stages.problems]\nkind = \"import\"\nsource = \"q\"\ntask = \"addition\"\n";
         let (_, rest) = text.split_once("[stages.answers]").unwrap();
         format!("{source}[stages.answers]{}", rest.replace("problems.train", "problems"))
     };

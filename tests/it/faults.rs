@@ -288,7 +288,7 @@ fn two_accounts_of_one_group_share_a_store() {
     assert_eq!(second.status.code(), Some(0), "{}", said(&second));
     let summary = String::from_utf8_lossy(&second.stdout).into_owned();
     let summary = serde_json::from_str(summary.lines().last().unwrap()).unwrap();
-    assert_eq!((count(&summary, "cached"), count(&summary, "ran")), (3, 7));
+    assert_eq!((count(&summary, "cached"), count(&summary, "ran")), (3, 11));
     let third = by(&lab, 4001, GROUP, "run x.toml --store shared --set steps=3 --json").unwrap();
     assert_eq!(third.status.code(), Some(0), "{}", said(&third));
     // Each may tidy up what the other made.

@@ -68,13 +68,13 @@ fn changed(replacements: &[(&str, &str)]) -> Vec<String> {
 fn the_kind_does() {
     let lab = Lab::new(EXPERIMENT);
     let keys: std::collections::BTreeSet<String> = keys(&lab, &[], "").into_values().map(|key| key.to_string()).collect();
-    assert_eq!(keys.len(), 4);
+    assert_eq!(keys.len(), 5);
 }
 
 #[test]
 fn params_do() {
-    assert_eq!(changed(&[("steps = 3", "steps = 4")]), ["model", "score"]);
-    assert_eq!(changed(&[("max_tokens = 4", "max_tokens = 5")]), ["score"]);
+    assert_eq!(changed(&[("steps = 3", "steps = 4")]), ["model", "score", "score.development"]);
+    assert_eq!(changed(&[("max_tokens = 4", "max_tokens = 5")]), ["score", "score.development"]);
 }
 
 #[test]
@@ -90,7 +90,10 @@ fn a_default_written_out_does_not() {
 
 #[test]
 fn the_seed_does_where_random_numbers_are_drawn() {
-    assert_eq!(changed(&[("batch = 4\nseed = 1", "batch = 4\nseed = 2")]), ["model", "score"]);
+    assert_eq!(
+        changed(&[("batch = 4\nseed = 1", "batch = 4\nseed = 2")]),
+        ["model", "score", "score.development"]
+    );
     assert_eq!(
         changed(&[("max_tokens = 4", "max_tokens = 4\nseed = 9")]),
         [""; 0],
@@ -100,14 +103,20 @@ fn the_seed_does_where_random_numbers_are_drawn() {
 
 #[test]
 fn inputs_do_by_content_and_not_by_name() {
-    assert_eq!(changed(&[("train = 20", "train = 21")]), ["mixed", "model", "problems", "score"]);
+    assert_eq!(
+        changed(&[("train = 20", "train = 21")]),
+        ["mixed", "model", "problems", "score", "score.development"]
+    );
     // The same problems under another name: another path to the same content.
     assert_eq!(changed(&[("problems", "sums")]), ["sums"], "only the name is new");
 }
 
 #[test]
 fn the_numeric_class_does() {
-    assert_eq!(changed(&[("steps = 3", "steps = 3\nengine = \"candle\"")]), ["model", "score"]);
+    assert_eq!(
+        changed(&[("steps = 3", "steps = 3\nengine = \"candle\"")]),
+        ["model", "score", "score.development"]
+    );
     assert_eq!(
         changed(&[("steps = 3", "steps = 3\nengine = \"cpu\"\ndtype = \"f32\"")]),
         [""; 0],
@@ -120,7 +129,7 @@ fn the_instruction_set_does_only_where_asked_for() {
     let lab = Lab::new(EXPERIMENT);
     let (before, after) = (keys(&lab, &[], ""), keys(&lab, &[], "--set settings.strict_numerics=true"));
     let differ: Vec<&String> = after.keys().filter(|name| before[*name] != after[*name]).collect();
-    assert_eq!(differ, ["model", "score"], "only where numbers are computed");
+    assert_eq!(differ, ["model", "score.development"], "only where numbers are computed");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn has_its_parts(browser: &mut Browser) {
     let empty = "[...document.querySelectorAll('.panels svg')].filter((svg) => svg.getBoundingClientRect().height < 100 || \
                  !svg.querySelector('title').textContent || !svg.querySelector('.line, .mark, .bar')).length";
     assert_eq!(browser.evaluate(empty), 0);
-    assert_eq!(browser.evaluate("document.querySelectorAll('#stages .node').length"), 10);
+    assert_eq!(browser.evaluate("document.querySelectorAll('#stages .node').length"), 14);
     assert_eq!(
         browser.evaluate("document.querySelectorAll('#results table').length"),
         3,

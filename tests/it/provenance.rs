@@ -65,7 +65,7 @@ fn a_number_is_followed_to_its_sources() {
     for expected in [
         "accuracy = ",
         " on in_domain",
-        "score[1] (seed=1): eval",
+        "score[1] (seed=1): measure",
         "train of problems",
         "task = \"addition\"",
         "(above)",
@@ -86,6 +86,6 @@ fn a_number_is_followed_to_its_sources() {
         .iter()
         .map(|stage| stage["stage"].as_str().unwrap())
         .collect();
-    assert_eq!((stages[0], stages.len()), ("score[1]", 8), "{stages:?}");
+    assert_eq!((stages[0], stages.len()), ("score[1]", 10), "{stages:?}");
     assert!(stages.contains(&"problems") && stages.contains(&"skips[1]") && !stages.contains(&"standard[0]"));
 }

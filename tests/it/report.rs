@@ -54,8 +54,12 @@ fn from_a_file_to_scores() {
         [
             ("problems", "run"),
             ("standard[0]", "unknown"),
+            ("score[0].in_domain", "unknown"),
+            ("score[0].ood_easy", "unknown"),
             ("score[0]", "unknown"),
             ("standard[0]", "unknown"),
+            ("score[0].in_domain", "unknown"),
+            ("score[0].ood_easy", "unknown"),
             ("score[0]", "unknown")
         ]
     );
@@ -109,7 +113,7 @@ fn a_run_of_hits_says_so_in_plain_lines() {
     lab.stdout("run x.toml", 0);
     let out = lab.output("run x.toml");
     let text = String::from_utf8(out.stderr).unwrap();
-    assert!(text.lines().last().unwrap().starts_with("5 stages: 5 cached, 0 ran in "), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("9 stages: 9 cached, 0 ran in "), "{text}");
     assert!(!text.contains('\x1b') && !text.contains('\r'), "{text:?}");
     assert!(out.stdout.is_empty());
 }
@@ -176,7 +180,7 @@ fn drawings_have_every_stage() {
     );
     let mermaid = lab.stdout("graph x.toml --format mermaid", 0);
     assert!(
-        mermaid.starts_with("flowchart LR\n") && mermaid.matches(":::unknown").count() == 4,
+        mermaid.starts_with("flowchart LR\n") && mermaid.matches(":::unknown").count() == 8,
         "{mermaid}"
     );
 }

@@ -23,6 +23,9 @@ const MAX_FORBIDDEN: usize = 4;
 /// How long the requests in flight are waited for when another one has failed.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
+/// The file in the scratch folder in which answers are kept.
+pub(crate) const KEPT: &str = "answers.jsonl";
+
 /// The text that the model generated for one request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Completion {
@@ -84,7 +87,7 @@ pub(super) struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     /// The answers that an earlier attempt of the stage has kept. Incomplete lines are ignored.
     pub(super) fn resume(context: &'a StageContext<'a>, requests: usize) -> Result<Self, StageError> {
-        let (written, file) = resume(&context.scratch.join("answers.jsonl"), requests)?;
+        let (written, file) = resume(&context.scratch.join(KEPT), requests)?;
         Ok(Self {
             context,
             is_let_in: !written.is_empty(),

@@ -88,7 +88,7 @@ pub(super) type Written = Result<Completion, Refusal>;
 #[derive(Clone, Debug)]
 pub(super) struct Refusal(pub String);
 
-pub(super) use gather::Completion;
+pub(super) use gather::{Completion, KEPT};
 
 /// What the threads share.
 struct Work {

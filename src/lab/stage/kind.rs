@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Caller, Carried, Input, Output, Preparation, StageContext, StageError, StageParts};
+use super::{Caller, Carried, Input, Output, Preparation, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
@@ -65,6 +65,27 @@ pub struct ImpliedParam {
 pub struct AddsTo {
     pub params: &'static [&'static str],
     pub inputs: &'static [&'static str],
+}
+
+/// The stages that one stands for: one for each artifact at an input, and one that gets the outputs of all of these. Each has a key of its
+/// own.
+pub struct StageParts {
+    /// The input whose artifacts each get a stage. These stages get the other inputs as they are, as far as their kind has them.
+    pub over: &'static str,
+    /// For each artifact, in order.
+    pub each: Vec<StagePart>,
+    /// Their output that the last stage gets.
+    pub output: &'static str,
+    /// The input of the last stage that gets them.
+    pub at: &'static str,
+    /// The last stage: its outputs are those of the whole.
+    pub last: StagePart,
+}
+
+/// A stage, by its kind and all of its params.
+pub struct StagePart {
+    pub kind: &'static Kind,
+    pub params: Value,
 }
 
 /// An environment variable that holds a secret.

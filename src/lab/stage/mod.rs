@@ -8,7 +8,6 @@ mod carried;
 mod context;
 mod implied;
 mod kind;
-mod parts;
 mod port;
 mod preparation;
 mod sandbox;
@@ -18,11 +17,10 @@ pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
-pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage};
+pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 
-pub use parts::{StagePart, StageParts};
 pub use port::{INPUT_PATHS, Input, Output, PortType, is_port};
 pub use preparation::Preparation;
 pub use sandbox::Sandbox;

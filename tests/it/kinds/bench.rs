@@ -21,7 +21,7 @@ pub fn kind(name: &str) -> &'static Kind {
 
 /// A stage from the TOML of its params, with nothing at its inputs.
 pub fn parse(name: &str, params: &str) -> Result<Box<dyn Stage>, ParamError> {
-    let given: &[&str] = if name == "sample" { &["model"] } else { &[] };
+    let given: &[&str] = if ["sample", "eval"].contains(&name) { &["model"] } else { &[] };
     parse_given(name, params, given)
 }
 

@@ -71,18 +71,12 @@ fn a_plain_model_is_asked_for_no_number() {
 }
 
 #[test]
-fn rows_of_no_task_are_found_before_anything_is_computed() {
-    let stranger = Row {
-        prompt: "How many?".to_owned(),
-        ..two_rows().remove(0)
-    };
-    let bench = |kind| {
-        Bench::new(kind, "")
-            .model("model", &gibberish(Prompt::NUMBERED))
-            .rows("data", std::slice::from_ref(&stranger))
-    };
-    assert_snapshot!(bench("sample").run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
-    assert_eq!(bench("eval").run(), bench("sample").run());
+fn rows_of_another_task_are_named_when_they_are_judged() {
+    let bench = Bench::new("eval", "max_tokens = 2")
+        .task("direction")
+        .model("model", &gibberish(Prompt::PLAIN))
+        .rows("data", &two_rows());
+    assert_snapshot!(bench.run().unwrap_err(), @r#"row `2_1/0` is no problem of the task `direction`: "Question: 12 + 3""#);
 }
 
 #[test]
@@ -101,12 +95,12 @@ fn characters_that_the_model_lacks_are_named_before_anything_is_computed() {
     let bench = |kind: &str, params: &str| Bench::new(kind, params).model("model", &gibberish(Prompt::PLAIN));
     assert_snapshot!(bench("sample", "ask = []").rows("data", &[known.clone(), strange("2")]).run().unwrap_err(), @r#"the model has no token for "÷" (the prompt of `gsm8k/2 2 0`: "is 12 ÷ 3"); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"#);
     let known = std::slice::from_ref(&known);
-    // In the second data set, before the first is answered.
-    let eval = bench("eval", "").rows("data", known).rows("data", &[strange("3")]);
+    let eval = bench("eval", "").rows("data", &[strange("3")]);
     assert_snapshot!(eval.run().unwrap_err(), @r#"the model has no token for "÷" (the prompt of `gsm8k/3 2 0`: "is 12 ÷ 3"); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"#);
     assert!(eval.told.borrow().is_empty());
     assert!(
         Bench::new("eval", "max_tokens = 2")
+            .task("gsm8k")
             .model("model", &model())
             .rows("data", &[strange("4")])
             .run()
@@ -137,8 +131,7 @@ fn an_evaluation_has_metrics_and_answers_by_data_set() {
     }
     let told = bench.told.borrow();
     let last = told.last().unwrap();
-    assert_eq!((last.done, last.total, last.unit.as_str()), (3, 3, "requests"));
-    assert!(told.is_sorted_by_key(|progress| progress.done));
+    assert_eq!((last.done, last.total, last.unit.as_str()), (3, 3, "sets"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn answers_that_cannot_be_judged_are_errors() {
     assert_snapshot!(filter(&[answer(None, "1. a")]).run().unwrap_err(), @"the prompt of answer `2_1/0` names no number of steps; sample a model trained with a numbered prompt");
     let mut stranger = answer(Some(1), "1. a");
     stranger.problem.prompt = "How many?".to_owned();
-    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"no task recognises the question of row `2_1/0` (known tasks: addition, algebra, basics, direction, gsm8k): "How many?""#);
+    assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"row `2_1/0` is no problem of the task `addition`: "How many?""#);
     assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `id`");
     assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
 }

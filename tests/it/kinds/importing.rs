@@ -7,7 +7,11 @@ use learn::model::{self, Adapters, Lora};
 use super::bench::{Bench, gibberish, parse, parse_given};
 
 fn bench(params: &str, text: &str) -> Bench {
-    Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{params}")).text("source", text)
+    Bench::new(
+        "import",
+        &format!("source = {{ name = 'data', path = 'x' }}\ndoc = false\n{params}"),
+    )
+    .text("source", text)
 }
 
 fn shown(rows: &[Row]) -> String {
@@ -37,6 +41,40 @@ fn columns_within_columns_and_chats_are_read() {
     // Fields of a row's own are preferred to a chat, and names to paths.
     let both = r#"{"prompt": "P", "completion": "Thus, the answer is 2.", "messages": [], "a.b": "x"}"#;
     assert_snapshot!(rows("fields = { id = 'a.b' }", both), @r#"{"id":"x","prompt":"P","completion":"Thus, the answer is 2.","step_num":0,"answer":"2"}"#);
+}
+
+/// What a row has of a record under the same name is not written twice; all else is kept, in its order and with its digits.
+#[test]
+fn rows_keep_the_fields_of_their_records() {
+    let rows = |params: &str, text: &str| {
+        let bench = Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{params}")).text("source", text);
+        shown(&bench.output("data"))
+    };
+    let record =
+        r#"{"topic": "sums", "prompt": "1 + 1", "n": 0.10, "completion": "Thus, the answer is 2.", "more": {"b": [1, null], "a": true}}"#;
+    assert_snapshot!(rows("", record), @r#"{"id":"1","prompt":"1 + 1","completion":"Thus, the answer is 2.","step_num":0,"answer":"2","doc":{"topic":"sums","n":0.10,"more":{"a":true,"b":[1,null]}}}"#);
+    let fields = "fields = { prompt = 'question', completion = 'answer' }";
+    let record = r#"{"question": "Q", "answer": "Thus, the answer is 3."}"#;
+    assert_snapshot!(rows(fields, record), @r#"{"id":"1","prompt":"Q","completion":"Thus, the answer is 3.","step_num":0,"answer":"3","doc":{"question":"Q","answer":"Thus, the answer is 3."}}"#);
+    let plain = r#"{"id": "a", "prompt": "p", "completion": "c", "step_num": 1, "answer": 2}"#;
+    assert_snapshot!(rows("", plain), @r#"{"id":"a","prompt":"p","completion":"c","step_num":1,"answer":2}"#);
+    let published = r#"{"question": "Q", "answer": "1 + 1 = 2\n#### 2"}"#;
+    assert_snapshot!(rows("task = 'gsm8k'", published), @r#"{"id":"gsm8k/1","prompt":"Q","completion":"1 + 1 = 2\nThus, the answer is 2.","step_num":1,"answer":"2"}"#);
+}
+
+/// A task makes the question, the solution and the right answer of a record.
+#[test]
+fn a_task_makes_rows_of_records() {
+    let rows = |task: &str, text: &str| {
+        let bench = Bench::new("import", &format!("source = {{ name = 'data', path = 'x' }}\n{task}")).text("source", text);
+        bench.run().map(|outputs| std::fs::read_to_string(outputs.join("data")).unwrap())
+    };
+    let task =
+        "task = { doc_to_text = 'Capital of {{country}}?', doc_to_target = '{{capital}}', doc_to_solution = '{{why}}\\n#### {{capital}}' }";
+    assert_snapshot!(rows(task, "country,capital,why\nPeru,Lima,It is\n").unwrap(), @r#"{"id": "1", "prompt": "Capital of Peru?", "completion": "It is\\n#### Lima", "step_num": 1, "answer": "Lima", "doc": {"country": "Peru", "capital": "Lima", "why": "It is"}}"#);
+    let choices = "task = { output_type = 'multiple_choice', doc_to_text = '{{q}}', doc_to_choice = '{{c}}', doc_to_target = '{{gold}}' }";
+    assert_snapshot!(rows(choices, r#"{"q": "2 + 2?", "c": ["3", "4"], "gold": 1}"#).unwrap(), @r#"{"id": "1", "prompt": "2 + 2?", "completion": "4", "step_num": 1, "answer": "4", "doc": {"q": "2 + 2?", "c": ["3", "4"], "gold": 1}}"#);
+    assert_snapshot!(rows(task, "land,capital,why\nPeru,Lima,x\n").unwrap_err(), @"/source-0.jsonl:2: row `1`: `doc_to_text`: no field `country` (known: answer, capital, completion, id, land, prompt, step_num, why)");
 }
 
 #[test]
@@ -172,7 +210,7 @@ fn params_are_checked_before_anything_runs() {
         refusal("source = 'data'"),
         refusal("source = { name = 'data' }"),
         refusal("source = { path = 'x', sha256 = '1' }"),
-        refusal("source = { path = 'x' }\ntask = 'addition'"),
+        refusal("source = { path = 'x' }\ntask = 'nosuch'"),
         refusal("source = { path = 'x' }\nformat = 'xml'"),
         refusal("source = { path = 'x' }\nfields = { question = 'q' }"),
         refusal("source = { path = 'x' }\ntype = 'image'"),
@@ -183,7 +221,7 @@ fn params_are_checked_before_anything_runs() {
     source: no source `data`
     source: source `data` says no place: give `path`, `url` or `hub`
     source.sha256: `1` is no digest (64 hexadecimal digits)
-    task: no `addition` (known: gsm8k)
+    task.name: no `nosuch` (known: addition, algebra, basics, direction, gsm8k)
     format: no `xml` (known: auto, jsonl, json, csv, parquet)
     fields.question: no field `question` (known: id, prompt, completion, step_num, answer)
     type: no `image` (known: dataset, model, file)

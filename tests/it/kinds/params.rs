@@ -44,17 +44,6 @@ fn defaults_enter_the_key() {
       "top_p": null
     }
     "#);
-    assert_json_snapshot!(key_params("eval", ""), @r#"
-    {
-      "ask": [
-        0
-      ],
-      "dtype": "f32",
-      "engine": "cpu",
-      "max_tokens": 0,
-      "stop": []
-    }
-    "#);
     assert_json_snapshot!(key_params("mix", ""), @r#"
     {
       "mode": "new"

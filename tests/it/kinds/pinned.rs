@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 20] = [
+const KEYS: [(&str, &str, &[&str], &str); 18] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -19,13 +19,6 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }\nparams = { a = 1, b = [1.5, 'x'] }\nenv = { A = 'b' }\nthreaded = true",
         &["data"],
         "3480466a0b83",
-    ),
-    ("eval", "", &["model", "data"], "5f59c23368ce"),
-    (
-        "eval",
-        "ask = [0, -1]\nstop = ['x']\nmax_tokens = 9\ndtype = 'bf16'",
-        &["model", "data"],
-        "056b2a4c59e3",
     ),
     ("filter", "", &["answers"], "7d4a49eac340"),
     ("filter", "steps = 'valid'", &["answers"], "53378984d8b1"),

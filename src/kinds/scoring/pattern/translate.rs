@@ -120,7 +120,10 @@ impl Reader {
 
     /// Goes past `text` if it comes next.
     fn skip(&mut self, text: &str) -> bool {
-        let comes = text.chars().enumerate().all(|(place, c)| self.chars.get(self.at + place) == Some(&c));
+        let comes = text
+            .chars()
+            .enumerate()
+            .all(|(place, c)| self.chars.get(self.at + place) == Some(&c));
         if comes {
             self.at += text.chars().count();
         }
@@ -368,7 +371,9 @@ impl Reader {
 
     /// Reads what follows a backslash outside of brackets; whether a quantifier may follow.
     fn escaped(&mut self, flags: Flags) -> Result<bool, PatternError> {
-        let Some(c) = self.peek() else { return Err(self.error("a backslash ends the pattern")) };
+        let Some(c) = self.peek() else {
+            return Err(self.error("a backslash ends the pattern"));
+        };
         match c {
             'A' => self.written.push_str(r"\A"),
             'Z' => self.written.push_str(r"\z"),
@@ -412,7 +417,9 @@ impl Reader {
     /// The character that stands after a backslash.
     fn character(&mut self) -> Result<char, PatternError> {
         let start = self.at;
-        let Some(c) = self.next() else { return Err(self.error("a backslash ends the pattern")) };
+        let Some(c) = self.next() else {
+            return Err(self.error("a backslash ends the pattern"));
+        };
         let code = match c {
             'a' => 7,
             'b' => 8,
@@ -437,7 +444,9 @@ impl Reader {
 
     fn coded(&mut self, length: usize, radix: u32) -> Result<u32, PatternError> {
         let digits: String = self.chars.iter().skip(self.at).take(length).collect();
-        let code = u32::from_str_radix(&digits, radix).ok().filter(|_| digits.chars().count() == length);
+        let code = u32::from_str_radix(&digits, radix)
+            .ok()
+            .filter(|_| digits.chars().count() == length);
         let code = code.ok_or_else(|| self.error(format!("{length} digits must follow")))?;
         self.at += length;
         Ok(code)

@@ -107,10 +107,8 @@ impl Merger {
             });
             let variant = whole.name.variant.clone();
             let named = NamedStage {
-                base: name.clone(),
                 name: StageName { name, variant },
-                index: None,
-                seed: whole.seed,
+                ..whole.clone()
             };
             let node = self.place_stage(named, kind, stage, own.collect());
             outputs.push(Link {
