@@ -7,7 +7,7 @@ use super::asked::Question;
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use lab::stage::{StageContext, StageError, failed};
-use learn::dataset::{Answer, Row};
+use learn::dataset::{Answer, Prompt, Row};
 use learn::model::{self, Model, WeightsFile};
 use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
@@ -16,6 +16,8 @@ use learn::tokenizer::Tokenizer;
 pub(super) struct Asker<'a> {
     pub context: &'a StageContext<'a>,
     pub model: Model<WeightsFile>,
+    /// Wraps what is asked.
+    pub prompt: Prompt,
     pub sampling: Sampling,
     /// The longest response, in tokens; 0 stands for the default, see [`default_max_tokens`].
     pub max_tokens: usize,
@@ -127,7 +129,7 @@ impl Asker<'_> {
             };
             limit = Some((row, max_tokens));
             Ok(Request {
-                prompt: self.model.prompt.fill(question.text, question.steps()),
+                prompt: self.prompt.fill(question.text, question.steps()),
                 stream: question.label(),
                 max_tokens,
             })

@@ -2,6 +2,9 @@
 
 use learn::dataset::{Answer, Row};
 
+/// The input with solved examples.
+pub(super) const FEWSHOT: &str = "fewshot";
+
 /// One request about a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'r> {

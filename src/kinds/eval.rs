@@ -3,6 +3,7 @@
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
+use super::asked::FEWSHOT;
 use super::measure;
 use super::sample::{self, Sample, Unnumbered};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
@@ -15,6 +16,7 @@ pub(super) static KIND: Kind = Kind {
     inputs: &[
         Input::maybe("model", PortType::Model),
         Input::list("data", PortType::Dataset, false),
+        Input::maybe(FEWSHOT, PortType::Dataset),
     ],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::artifact::answers;
 use crate::data_sets::DataSets;
-use crate::judging::{Judge, Judgement};
+use crate::judging::{Judge, Judgement, check_task};
 use crate::metrics;
 use crate::task_table::{CarriedTasks, TaskParam};
 use lab::config::{ConfigValue, ParamError};
@@ -55,8 +55,7 @@ enum KeptSteps {
 fn read(params: &ConfigValue) -> Result<Filter, ParamError> {
     let filter: Filter = params.read()?;
     if let Some(TaskParam(task)) = &filter.task {
-        let checked = task.check().and_then(|()| Judge::new(task).map(drop));
-        checked.map_err(|error| error.within("task"))?;
+        check_task(task).map_err(|error| error.within("task"))?;
     }
     Ok(filter)
 }

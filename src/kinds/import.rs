@@ -13,13 +13,15 @@ use wildmatch::WildMatchPattern;
 
 use self::rows::ImportedRows;
 use crate::foreign::{self, FileFormat, FileLayout};
-use crate::question::Questioner;
+use crate::judging::check_task;
+use crate::question::template::{TaskTemplate, TemplateLanguage};
 use crate::task::{PublishedTask, Task};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
 use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::Row;
 use learn::model::{self, ModelError};
 
 /// The input with the model that imported adapters adapt.
@@ -165,8 +167,41 @@ impl Import {
 
     fn check_task(&self) -> Result<(), ParamError> {
         let Some(table) = self.table() else { return Ok(()) };
-        let checked = table.check().and_then(|()| Questioner::new(table).map(drop));
-        checked.map_err(|error| error.within("task"))
+        check_task(table).map_err(|error| error.within("task"))
+    }
+
+    /// Checks that the first record of a source on this machine has the fields that the task names. Where it cannot be read, the stage says
+    /// so when it runs.
+    fn check_fields(&self) -> Result<(), ParamError> {
+        let Some(table) = self.table().filter(|table| table.template == TemplateLanguage::Fields) else {
+            return Ok(());
+        };
+        let named = table.row_templates();
+        let Some(known) = self.first_fields().filter(|_| table.doc_to_text.is_some()) else {
+            return Ok(());
+        };
+        for (field, text) in named {
+            let Ok(template) = TaskTemplate::parse(text, table.template) else { continue };
+            let is_known = |name: &String| known.contains(name) || Row::FIELDS.contains(&name.as_str());
+            if let Some(name) = template.names().into_iter().find(|name| !is_known(name)) {
+                let message = format!("`{field}` names the field `{name}`, which the first record lacks (known: {})", known.join(", "));
+                return Err(ParamError::new(field, message).within("task"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The names of the fields of the first record, where the source is on this machine.
+    fn first_fields(&self) -> Option<Vec<String>> {
+        let files = self.source.listed(self.source.path.as_deref()?).ok()?;
+        let path = self.chosen(&files).into_iter().next()?.to_owned();
+        let mut found = None;
+        let _ = foreign::records(&path, self.layout(), &mut |record, _| {
+            found = Some(record.names());
+            // One is enough.
+            Err("".into())
+        });
+        found
     }
 }
 
@@ -204,6 +239,7 @@ impl Stage for Import {
     }
 
     fn carry(&mut self, _: &Carried<'_>) -> Result<Option<Value>, ParamError> {
+        self.check_fields()?;
         Ok(self.table().cloned().and_then(|table| CarriedTasks::of(table).into_value()))
     }
 
@@ -266,19 +302,8 @@ impl Import {
     }
 
     fn rows(&self, files: &SourceFiles, context: &StageContext<'_>) -> Result<(), StageError> {
+        let chosen = self.chosen(files);
         let files = files.files();
-        let wanted = |name: &str| {
-            let last = name.rsplit('/').next().unwrap_or(name);
-            let pattern = self.file.as_deref().unwrap_or("*");
-            // `wildmatch` has a second wildcard, for one character: NUL, which no name has.
-            let pattern = WildMatchPattern::<'*', '\0'>::new(pattern);
-            pattern.matches(name) || pattern.matches(last)
-        };
-        let chosen: Vec<&Path> = files
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(_, path)| path.as_path())
-            .collect();
         if chosen.is_empty() {
             let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
             let pattern = self.file.as_deref().unwrap_or("*");
@@ -288,14 +313,9 @@ impl Import {
                 names.join(", ")
             )));
         }
-        let layout = FileLayout {
-            format: self.format,
-            separator: self.separator_byte(),
-            bare_numbers: false,
-        };
         let mut rows = ImportedRows::create(self, &context.outputs.join("data"))?;
         for path in chosen {
-            let read = foreign::records(path, layout, &mut |record, _| Ok(rows.take(&record, context)?));
+            let read = foreign::records(path, self.layout(), &mut |record, _| Ok(rows.take(&record, context)?));
             if rows.stopped() {
                 return Err(StageError::Stopped);
             }
@@ -306,6 +326,27 @@ impl Import {
         }
         context.tell(rows.count(), rows.count(), "rows", []);
         rows.finish().map_err(failed)
+    }
+
+    fn layout(&self) -> FileLayout {
+        FileLayout {
+            format: self.format,
+            separator: self.separator_byte(),
+            bare_numbers: false,
+        }
+    }
+
+    /// The files of the source that are read.
+    fn chosen<'f>(&self, files: &'f SourceFiles) -> Vec<&'f Path> {
+        let wanted = |name: &str| {
+            let last = name.rsplit('/').next().unwrap_or(name);
+            let pattern = self.file.as_deref().unwrap_or("*");
+            // `wildmatch` has a second wildcard, for one character: NUL, which no name has.
+            let pattern = WildMatchPattern::<'*', '\0'>::new(pattern);
+            pattern.matches(name) || pattern.matches(last)
+        };
+        let files = files.files().iter();
+        files.filter(|(name, _)| wanted(name)).map(|(_, path)| path.as_path()).collect()
     }
 }
 

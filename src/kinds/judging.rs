@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use self::own::OwnJudge;
 use crate::metrics::{self, Outcome, Verdict};
-use crate::question::QuestionError;
+use crate::question::{QuestionError, Questioner};
 use crate::scoring::likelihood::RollingText;
 use crate::task::Task;
 use crate::task_table::TaskTable;
@@ -106,6 +106,24 @@ impl Judge {
             JudgeKind::Own(own) => own.of_texts(judged),
         }
     }
+}
+
+/// Checks a task as far as that can be done without data: names, templates, patterns, and the examples that stand in it.
+///
+/// # Errors
+/// The first thing that is wrong, with the path to it.
+pub fn check_task(task: &TaskTable) -> Result<(), ParamError> {
+    task.check()?;
+    Questioner::new(task)?;
+    let judge = Judge::new(task)?;
+    for (place, example) in task.examples.iter().enumerate() {
+        let checked = match &judge.0 {
+            JudgeKind::Known(_) => Err(ParamError::whole("a task that the program has is tested with it: `examples` are for those of `[tasks]`")),
+            JudgeKind::Own(own) => own.check_example(example),
+        };
+        checked.map_err(|error| error.within(&place.to_string()).within("examples"))?;
+    }
+    Ok(())
 }
 
 /// Judges an answer to a problem of a task that the program has.

@@ -16,6 +16,7 @@ mod generate;
 mod import;
 pub mod judging;
 mod kept_answers;
+mod likelihoods;
 mod measure;
 pub mod metrics;
 mod mix;

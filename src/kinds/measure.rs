@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, answers::Judged, metrics::MetricsWriter};
-use crate::judging::{Judge, Judgement};
+use crate::judging::{Judge, Judgement, check_task};
 use crate::metrics::{self, MetricMap, MetricValue, Outcome, Repeats};
 use crate::task_table::{CarriedTasks, TaskParams, TaskTable};
 use lab::config::{ConfigValue, ParamError};
@@ -43,8 +43,7 @@ struct Measure {
 fn read(params: &ConfigValue) -> Result<Measure, ParamError> {
     let measure: Measure = params.read()?;
     for task in measure.task.iter().flat_map(|TaskParams(tasks)| tasks) {
-        let checked = task.check().and_then(|()| Judge::new(task).map(drop));
-        checked.map_err(|error| error.within("task"))?;
+        check_task(task).map_err(|error| error.within("task"))?;
     }
     Ok(measure)
 }

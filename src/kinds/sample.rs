@@ -5,24 +5,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answering::{Asker, open};
-use super::asked::{Question, questions};
+use super::asked::{FEWSHOT, Question, questions};
 use super::check_numbers;
 use super::endpoint::{self, ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
+use super::likelihoods::Weigher;
 use crate::data_sets::DataSets;
+use crate::judging::check_task;
 use crate::question::Questioner;
-use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
+use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{AddsTo, Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::sampler::Sampling;
+use learn::scorer::Scoring;
 use learn::seed::Stream;
-
-/// The input with solved examples.
-pub(super) const FEWSHOT: &str = "fewshot";
 
 pub(super) static KIND: Kind = Kind {
     name: "sample",
@@ -105,7 +105,7 @@ pub(super) struct Sample {
     api_key_env: Option<String>,
     /// The name under which the server serves the model.
     served: Option<String>,
-    /// The prompt of a served model, as in `train`.
+    /// The prompt, as in `train`; left out, that of the model, and for a served one `plain`.
     prompt: Option<String>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
@@ -162,7 +162,7 @@ impl Sample {
         sample.given = params.as_table().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         if let Some(TaskParam(task)) = sample.task.clone() {
             sample.generate_as(&task);
-            Questioner::new(&task).map_err(|error| error.within("task"))?;
+            check_task(&task).map_err(|error| error.within("task"))?;
         }
         sample.check()?;
         sample.check_endpoint(given.contains(&"model"))?;
@@ -232,9 +232,6 @@ impl Sample {
     fn check(&self) -> Result<(), ParamError> {
         let wrong = |path: &str, message: String| Err(ParamError::new(path, message));
         check_ask(&self.ask)?;
-        if let Some(TaskParam(task)) = &self.task {
-            task.check().map_err(|error| error.within("task"))?;
-        }
         check_numbers(self.engine, self.dtype)?;
         check_stop(&self.stop)?;
         let is_greedy = self.temperature == 0.0;
@@ -259,11 +256,11 @@ impl Sample {
     /// Checks the params for servers; a prompt's name is replaced by its text.
     fn check_endpoint(&mut self, has_model: bool) -> Result<(), ParamError> {
         let wrong = |path: &str, message: &str| Err(ParamError::new(path, message));
+        self.read_prompt()?;
         let Some(endpoint) = &self.endpoint else {
             return match self {
                 Self { served: Some(_), .. } => wrong("served", "`served` needs an `endpoint`"),
                 Self { api_key_env: Some(_), .. } => wrong("api_key_env", "`api_key_env` needs an `endpoint`"),
-                Self { prompt: Some(_), .. } => wrong("prompt", "`prompt` needs an `endpoint`; without one, the model has its own prompt"),
                 _ if !has_model => Err(ParamError::whole("a model is needed: give the input `model`, or an `endpoint`")),
                 _ => Ok(()),
             };
@@ -289,15 +286,27 @@ impl Sample {
             Self { concurrency: 0, .. } => return wrong("concurrency", "0 is too small, it must be at least 1"),
             _ => {}
         }
+        if let Some(TaskParam(task)) = &self.task
+            && task.output_type != OutputType::GenerateUntil
+        {
+            return wrong("endpoint", "log-likelihoods are computed by engines alone: give a `model`");
+        }
+        self.prompt.get_or_insert_with(|| Prompt::PLAIN.to_owned());
+        Ok(())
+    }
+
+    /// Puts the text of a prompt in the place of its name.
+    fn read_prompt(&mut self) -> Result<(), ParamError> {
         let template = match self.prompt.as_deref() {
+            None => return Ok(()),
             Some("numbered") => Prompt::NUMBERED,
-            None | Some("plain") => Prompt::PLAIN,
+            Some("plain") => Prompt::PLAIN,
             Some(template) if template.contains("{question}") => template,
             Some(_) => {
-                return wrong(
+                return Err(ParamError::new(
                     "prompt",
                     "a prompt is `plain`, `numbered`, an entry of `[prompts]`, or a text with `{question}`",
-                );
+                ));
             }
         };
         self.prompt = Some(template.to_owned());
@@ -515,8 +524,26 @@ impl Stage for Sample {
         }
         let model = context.list("model").first();
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
-        let ask = self.asked_of(&model.prompt)?;
+        let prompt = self.prompt.as_ref().map(|template| Prompt {
+            template: template.clone(),
+        });
+        let prompt = prompt.unwrap_or_else(|| model.prompt.clone());
         let rows = context.rows("data")?;
+        if let Some(TaskParam(task)) = self.task.as_ref().filter(|TaskParam(task)| task.output_type != OutputType::GenerateUntil) {
+            let weigher = Weigher {
+                context,
+                model: &model,
+                prompt: &prompt,
+                task,
+                scoring: Scoring {
+                    engine: self.engine,
+                    dtype: self.dtype,
+                    prefix: None,
+                },
+            };
+            return context.write_answers("answers", &weigher.answers(rows)?);
+        }
+        let ask = self.asked_of(&prompt)?;
         let texts = self.texts(&rows, context)?;
         let questions = questions(&rows, &texts, ask, self.samples);
         let kept = KeptAnswers::open(context)?;
@@ -525,6 +552,7 @@ impl Stage for Sample {
             sampling: self.sampling(context.seed),
             max_tokens: self.max_tokens,
             max_failed: self.max_failed,
+            prompt,
             model,
         };
         let answers = asker.answers(&questions, rows.len(), kept)?;

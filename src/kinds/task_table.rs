@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::question::template::TemplateLanguage;
-use crate::scoring::{MetricSpec, NamedFilterSpec};
+use crate::scoring::{MetricName, MetricSpec, NamedFilterSpec};
 use crate::task::{self, Task};
 
 /// A task. Fields at their defaults are not written, so that a field that is added later changes no key.
@@ -339,9 +339,20 @@ impl TaskTable {
             },
             fewshot_delimiter: self.fewshot_delimiter.clone().filter(|_| self.num_fewshot > 0),
             template: self.language(),
+            metric_list: if self.wants_unconditional() { self.unconditional_metrics() } else { Vec::new() },
             ..Self::default()
         }
         .or_nothing()
+    }
+
+    /// Whether the log-likelihoods of choices without their question are needed: a metric compares with them.
+    pub fn wants_unconditional(&self) -> bool {
+        !self.unconditional_metrics().is_empty()
+    }
+
+    fn unconditional_metrics(&self) -> Vec<MetricSpec> {
+        let of_choices = self.metric_list.iter().filter(|_| self.output_type == OutputType::MultipleChoice);
+        of_choices.filter(|metric| metric.metric == MetricName::AccMutualInfo).cloned().collect()
     }
 
     /// The half that is in the key of what judges answers.
@@ -389,6 +400,22 @@ impl TaskTable {
             ..Self::default()
         }
         .or_nothing()
+    }
+
+    /// The templates that make rows, with the names of their fields.
+    pub fn row_templates(&self) -> Vec<(&'static str, &str)> {
+        let choices = match &self.doc_to_choice {
+            None => Vec::new(),
+            Some(TextOrList::Text(text)) => vec![text.as_str()],
+            Some(TextOrList::List(texts)) => texts.iter().map(String::as_str).collect(),
+        };
+        let one = [
+            ("doc_to_text", &self.doc_to_text),
+            ("doc_to_target", &self.doc_to_target),
+            ("doc_to_solution", &self.doc_to_solution),
+        ];
+        let one = one.into_iter().filter_map(|(field, text)| Some((field, text.as_deref()?)));
+        one.chain(choices.into_iter().map(|text| ("doc_to_choice", text))).collect()
     }
 
     fn language(&self) -> TemplateLanguage {

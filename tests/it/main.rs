@@ -23,6 +23,7 @@ mod kinds;
 mod lab;
 mod losses;
 mod model;
+mod own_tasks;
 mod page;
 mod places;
 mod pretrained;

@@ -13,7 +13,7 @@ use crate::question::template;
 use crate::scoring::likelihood::{self, Normalisation, RollingText, ScoredChoice};
 use crate::scoring::{self, Gold, Metric, MetricName, MetricSpec, NamedFilter, NamedFilterSpec, Score};
 use crate::task::Task;
-use crate::task_table::{OutputType, StepRule, TaskTable, VerdictChoice};
+use crate::task_table::{OutputType, StepRule, TaskExample, TaskTable, VerdictChoice};
 
 /// The name of the filter of a task that has none, as in the harness.
 const NO_FILTER: &str = "none";
@@ -133,6 +133,40 @@ impl OwnJudge {
             })?;
         }
         Ok(gold)
+    }
+
+    /// Checks that an example of the task is read and judged as it says.
+    pub(super) fn check_example(&self, example: &TaskExample) -> Result<(), ParamError> {
+        let at = match &example.filter {
+            Some(name) => self.filters.iter().position(|filter| filter.name == *name).ok_or_else(|| {
+                let known: Vec<&str> = self.filters.iter().map(|filter| filter.name.as_str()).collect();
+                ParamError::new("filter", format!("no filter `{name}` (known: {})", known.join(", ")))
+            })?,
+            None => self.verdict.0,
+        };
+        let (Some(filter), Some((name, Metric::Answer(metric)))) = (self.filters.get(at), self.metrics.get(self.verdict.1)) else {
+            return Err(ParamError::whole("only tasks that generate texts can have `examples`"));
+        };
+        let gold = Gold::text(&example.target);
+        let read = filter.apply(&[self.without_thinking(&example.response)], &[]);
+        let answer = read.into_iter().next().flatten();
+        let shown = answer.as_ref().map_or_else(|| "no answer".to_owned(), |answer| format!("{answer:?}"));
+        if let Some(expected) = &example.answer
+            && answer.as_deref().unwrap_or_default() != expected
+        {
+            let message = format!("the filter `{}` reads {shown} out of this response, and the example says {expected:?}", filter.name);
+            return Err(ParamError::new("answer", message));
+        }
+        let is_right = metric.score(answer.as_deref(), &gold).outcome == scoring::Outcome::Right;
+        if is_right != example.correct {
+            let verdict = if is_right { "right" } else { "not right" };
+            let message = format!(
+                "`{name}` finds {shown}, which `{}` reads out of this response, {verdict} against {:?}, and the example says `correct = {}`",
+                filter.name, example.target, example.correct
+            );
+            return Err(ParamError::new("correct", message));
+        }
+        Ok(())
     }
 
     fn outcome(&self, answer: &Answer, response: &str) -> Outcome {
