@@ -6,8 +6,8 @@ mod spec;
 mod tests;
 
 use self::choices::ChoiceReader;
-pub use self::spec::{FilterSpec, NamedFilterSpec};
-use self::spec::{FilterFunction, NO_MATCH};
+use self::spec::NO_MATCH;
+pub use self::spec::{FilterFunction, FilterSpec, NamedFilterSpec};
 use super::answer;
 use super::number;
 use super::pattern::{Pattern, escape};

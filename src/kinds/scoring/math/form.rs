@@ -65,9 +65,21 @@ pub(super) fn plain(text: &str) -> String {
     plain.trim().trim_end_matches('.').trim().to_owned()
 }
 
-/// The text without white space.
+/// The text without white space, but for that between two digits.
 pub(super) fn squeezed(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace()).collect()
+    let (mut squeezed, mut gap) = (String::with_capacity(text.len()), false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        if gap && c.is_ascii_digit() && squeezed.ends_with(|c: char| c.is_ascii_digit()) {
+            squeezed.push(' ');
+        }
+        squeezed.push(c);
+        gap = false;
+    }
+    squeezed
 }
 
 /// The text without the name before an equals sign (`x = 5`), unless the other one is an equation that has none or another name.

@@ -10,8 +10,7 @@ mod words;
 
 use self::exact::ExactMatch;
 use self::numeric::NumberRule;
-use self::spec::MetricName;
-pub use self::spec::MetricSpec;
+pub use self::spec::{MetricName, MetricSpec};
 use super::gold::Gold;
 use super::likelihood::Normalisation;
 use super::pattern::{Pattern, escape};

@@ -68,11 +68,20 @@ fn first_digit(text: &str) -> Option<usize> {
     text.find(|c: char| c.is_ascii_digit() || "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒".contains(c))
 }
 
+/// Where the digits end that begin at `digit`, with the points and commas between them: `1,2.3` is no number, and no part of it is one.
 fn end_of_digits(text: &str, digit: usize) -> usize {
     let rest = text.get(digit..).unwrap_or_default();
-    let first = rest.chars().next().map_or(1, char::len_utf8);
-    let more = rest.get(first..).unwrap_or_default();
-    digit + first + more.find(|c: char| !c.is_ascii_digit()).unwrap_or(more.len())
+    let mut end = rest.chars().next().map_or(1, char::len_utf8);
+    let mut chars = rest.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        let joins = matches!(c, '.' | ',') && chars.peek().is_some_and(|(_, next)| next.is_ascii_digit());
+        if c.is_ascii_digit() {
+            end = at + 1;
+        } else if !joins {
+            break;
+        }
+    }
+    digit + end
 }
 
 /// Where the number with its first digit at `digit` begins: with its point, its fraction's name, its currency and its sign. Not before `least`.

@@ -3,14 +3,18 @@
 //! A pattern is read and written anew in the language of `fancy-regex` ([`translate`]), so that `\w`, `\b`, `\s`, `$`, braces and
 //! brackets mean what they mean in Python. What is found is what `findall` returns. Every search has a limit of steps.
 
+mod class;
+mod reader;
+mod sets;
 mod translate;
 
 use std::sync::OnceLock;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+pub use self::reader::PatternError;
+pub use self::translate::escape;
 use self::translate::translate;
-pub use self::translate::{PatternError, escape};
 use lab::config::ParamError;
 
 /// The most steps of one search. Beyond it, nothing is found.
