@@ -18,7 +18,7 @@ mod score;
 #[cfg(test)]
 mod tests;
 
-pub use self::filter::{FilterSpec, NamedFilter, NamedFilterSpec};
+pub use self::filter::{FilterFunction, FilterSpec, NamedFilter, NamedFilterSpec};
 pub use self::gold::{Gold, Target, TargetError};
-pub use self::metric::{Metric, MetricName, MetricSpec};
+pub use self::metric::{AnswerMetric, Metric, MetricName, MetricSpec};
 pub use self::score::{Outcome, Score};

@@ -6,8 +6,8 @@ mod spec;
 mod tests;
 
 use self::choices::ChoiceReader;
-use self::spec::{FilterFunction, NO_MATCH};
-pub use self::spec::{FilterSpec, NamedFilterSpec};
+use self::spec::NO_MATCH;
+pub use self::spec::{FilterFunction, FilterSpec, NamedFilterSpec};
 use super::answer;
 use super::number;
 use super::pattern::{Pattern, escape};
@@ -54,10 +54,7 @@ impl NamedFilterSpec {
     /// The first thing that is wrong, with the path to it.
     pub fn compile(&self) -> Result<NamedFilter, ParamError> {
         if self.name.trim().is_empty() {
-            return Err(ParamError::new(
-                "name",
-                "a filter needs a name, under which its scores are reported",
-            ));
+            return Err(ParamError::new("name", "a filter needs a name, under which its scores are reported"));
         }
         let steps = self.filter.iter().enumerate();
         let steps = steps.map(|(place, spec)| step(spec).map_err(|error| error.within(&place.to_string()).within("filter")));

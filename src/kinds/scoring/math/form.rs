@@ -65,9 +65,21 @@ pub(super) fn plain(text: &str) -> String {
     plain.trim().trim_end_matches('.').trim().to_owned()
 }
 
-/// The text without white space.
+/// The text without white space, but for that between two digits.
 pub(super) fn squeezed(text: &str) -> String {
-    text.chars().filter(|c| !c.is_whitespace()).collect()
+    let (mut squeezed, mut gap) = (String::with_capacity(text.len()), false);
+    for c in text.chars() {
+        if c.is_whitespace() {
+            gap = true;
+            continue;
+        }
+        if gap && c.is_ascii_digit() && squeezed.ends_with(|c: char| c.is_ascii_digit()) {
+            squeezed.push(' ');
+        }
+        squeezed.push(c);
+        gap = false;
+    }
+    squeezed
 }
 
 /// The text without the name before an equals sign (`x = 5`), unless the other one is an equation that has none or another name.
@@ -98,11 +110,7 @@ pub(super) fn without_unit(text: &str) -> &str {
     let Some((value, unit)) = text.split_once(" {") else { return text };
     let unit = unit.trim_end();
     let is_unit = unit.ends_with('}') && unit.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "}^23/.".contains(c));
-    if is_unit && value.contains(|c: char| c.is_ascii_digit()) {
-        value.trim_end()
-    } else {
-        text
-    }
+    if is_unit && value.contains(|c: char| c.is_ascii_digit()) { value.trim_end() } else { text }
 }
 
 impl<'t> Form<'t> {
@@ -155,10 +163,7 @@ fn items(text: &str) -> Vec<&str> {
         let rest = text.get(at..).unwrap_or_default();
         let length = match c {
             ',' | ';' if !is_group(text, at) => 1,
-            ' ' => [" and ", " or "]
-                .into_iter()
-                .find(|word| rest.starts_with(word))
-                .map_or(0, str::len),
+            ' ' => [" and ", " or "].into_iter().find(|word| rest.starts_with(word)).map_or(0, str::len),
             _ => 0,
         };
         if length > 0 && depth == 0 && at >= start && items.len() < MAX_ITEMS {

@@ -7,9 +7,9 @@
 mod field;
 mod form;
 mod parse;
+mod value;
 #[cfg(test)]
 mod tests;
-mod value;
 
 use self::form::{Container, Form};
 use super::answer;
@@ -63,14 +63,14 @@ fn is_same_one(answer: &str, right: &str) -> bool {
 }
 
 fn is_same_value(answer: &str, right: &str) -> bool {
-    let (left, other) = (parse::value(form::without_unit(answer)), parse::value(form::without_unit(right)));
-    match (left, other) {
+    let (answer_value, right_value) = (form::without_unit(answer), form::without_unit(right));
+    match (parse::value(answer_value), parse::value(right_value)) {
         (Some(answer), Some(right)) => answer == right,
         _ => {
             let (answer_number, right_number) = (Amount::parse(answer), Amount::parse(right));
             match right_number {
                 Some(_) => answer_number == right_number,
-                None => form::squeezed(answer).to_lowercase() == form::squeezed(right).to_lowercase(),
+                None => form::squeezed(answer_value).to_lowercase() == form::squeezed(right_value).to_lowercase(),
             }
         }
     }

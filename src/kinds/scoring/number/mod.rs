@@ -9,6 +9,8 @@ mod closing;
 mod lead;
 mod phrase;
 mod spot;
+#[cfg(test)]
+mod tests;
 
 use crate::task::Amount;
 

@@ -47,9 +47,7 @@ pub(super) fn last(text: &str) -> Option<Spotted> {
 pub(super) fn spoken(text: &str) -> Vec<Spotted> {
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(rest) = text.get(at..) {
-        let Some(start) = rest.find(char::is_alphabetic).map(|place| at + place) else {
-            break;
-        };
+        let Some(start) = rest.find(char::is_alphabetic).map(|place| at + place) else { break };
         let rest = text.get(start..).unwrap_or_default();
         let word_end = start + rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
         let word = text.get(start..word_end).unwrap_or_default().to_lowercase();
@@ -70,21 +68,27 @@ fn first_digit(text: &str) -> Option<usize> {
     text.find(|c: char| c.is_ascii_digit() || "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒".contains(c))
 }
 
+/// Where the digits end that begin at `digit`, with the points and commas between them: `1,2.3` is no number, and no part of it is one.
 fn end_of_digits(text: &str, digit: usize) -> usize {
     let rest = text.get(digit..).unwrap_or_default();
-    let first = rest.chars().next().map_or(1, char::len_utf8);
-    let more = rest.get(first..).unwrap_or_default();
-    digit + first + more.find(|c: char| !c.is_ascii_digit()).unwrap_or(more.len())
+    let mut end = rest.chars().next().map_or(1, char::len_utf8);
+    let mut chars = rest.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        let joins = matches!(c, '.' | ',') && chars.peek().is_some_and(|(_, next)| next.is_ascii_digit());
+        if c.is_ascii_digit() {
+            end = at + 1;
+        } else if !joins {
+            break;
+        }
+    }
+    digit + end
 }
 
 /// Where the number with its first digit at `digit` begins: with its point, its fraction's name, its currency and its sign. Not before `least`.
 fn start(text: &str, digit: usize, least: usize) -> usize {
     let before = text.get(least..digit).unwrap_or_default();
     let mut head = before;
-    if let Some(name) = ["\\frac{", "\\dfrac{", "\\tfrac{", "\\frac", "\\dfrac", "\\tfrac"]
-        .iter()
-        .find(|name| head.ends_with(**name))
-    {
+    if let Some(name) = ["\\frac{", "\\dfrac{", "\\tfrac{", "\\frac", "\\dfrac", "\\tfrac"].iter().find(|name| head.ends_with(**name)) {
         head = head.strip_suffix(*name).unwrap_or(head);
     } else if let Some(point) = head.strip_suffix('.')
         && !point.ends_with(|c: char| c.is_alphanumeric() || c == '.')
@@ -94,9 +98,7 @@ fn start(text: &str, digit: usize, least: usize) -> usize {
     let is_currency = |c: char| matches!(c, '$' | '£' | '¥' | '₹' | '€' | '¢' | '\u{20a0}'..='\u{20cf}');
     let without_sign = |head: &'_ str| -> Option<usize> {
         let sign = head.strip_suffix(['-', '−', '–'])?;
-        let is_sign = !sign
-            .trim_end_matches(' ')
-            .ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%')
+        let is_sign = !sign.trim_end_matches(' ').ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%')
             || (sign.ends_with(' ') && sign.trim_end().ends_with(char::is_alphabetic));
         is_sign.then_some(sign.len())
     };
@@ -115,9 +117,7 @@ fn start(text: &str, digit: usize, least: usize) -> usize {
 /// Whether the number is that of a list item: at the beginning of a line, with `. ` or `)` and words after it.
 fn is_item(before: &str, rest: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
-    let Some(text) = rest.strip_prefix(['.', ')', ':']) else {
-        return false;
-    };
+    let Some(text) = rest.strip_prefix(['.', ')', ':']) else { return false };
     let text = text.split('\n').next().unwrap_or_default();
     line.trim_matches(|c: char| c.is_whitespace() || "*#-".contains(c)).is_empty() && text.contains(char::is_alphabetic)
 }

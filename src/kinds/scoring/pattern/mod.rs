@@ -3,14 +3,18 @@
 //! A pattern is read and written anew in the language of `fancy-regex` ([`translate`]), so that `\w`, `\b`, `\s`, `$`, braces and
 //! brackets mean what they mean in Python. What is found is what `findall` returns. Every search has a limit of steps.
 
+mod class;
+mod reader;
+mod sets;
 mod translate;
 
 use std::sync::OnceLock;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
 
+pub use self::reader::PatternError;
+pub use self::translate::escape;
 use self::translate::translate;
-pub use self::translate::{PatternError, escape};
 use lab::config::ParamError;
 
 /// The most steps of one search. Beyond it, nothing is found.
@@ -131,10 +135,7 @@ fn found<'t>(captures: &Captures<'t, str>) -> Option<Found<'t>> {
 
 fn build(translated: &str, filled: bool) -> Result<Regex, fancy_regex::Error> {
     let mut builder = RegexBuilder::new(translated);
-    builder
-        .backtrack_limit(MAX_STEPS)
-        .delegate_size_limit(MAX_SIZE)
-        .find_not_empty(filled);
+    builder.backtrack_limit(MAX_STEPS).delegate_size_limit(MAX_SIZE).find_not_empty(filled);
     builder.build()
 }
 

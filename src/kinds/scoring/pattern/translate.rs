@@ -3,60 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::reader::{Done, PatternError, Reader};
+use super::sets::{Flags, boundary, named_set};
+
 /// The longest pattern, in characters.
 const MAX_LENGTH: usize = 20_000;
 /// The deepest nesting of groups.
 const MAX_DEPTH: usize = 25;
 /// The highest number of repetitions that is read.
 const MAX_REPEAT: u32 = 10_000;
-
-/// What `\w` is in Python: letters, numbers of any kind, and `_`.
-const WORD: &str = r"\p{L}\p{N}_";
-/// What `\s` is in Python.
-const SPACE: &str = r"\s\x1c-\x1f";
-
-/// Why a text is no pattern.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no regular expression: {reason} (at character {at})")]
-pub struct PatternError {
-    reason: String,
-    /// The place in the pattern, from 0, in characters.
-    at: usize,
-}
-
-impl PatternError {
-    pub(super) fn new(reason: impl Into<String>, at: usize) -> Self {
-        let reason = reason.into();
-        Self { reason, at }
-    }
-}
-
-/// The flags that are on.
-#[derive(Clone, Copy, Debug, Default)]
-struct Flags {
-    ignore_case: bool,
-    multiline: bool,
-    dot_all: bool,
-    verbose: bool,
-    ascii: bool,
-}
-
-impl Flags {
-    fn set(&mut self, letter: char, on: bool) -> Option<()> {
-        let flag = match letter {
-            'i' => &mut self.ignore_case,
-            'm' => &mut self.multiline,
-            's' => &mut self.dot_all,
-            'x' => &mut self.verbose,
-            'a' => &mut self.ascii,
-            // The default.
-            'u' if on => return Some(()),
-            _ => return None,
-        };
-        *flag = on;
-        Some(())
-    }
-}
 
 /// A text as a pattern that matches it alone: Python's `re.escape`.
 pub fn escape(text: &str) -> String {
@@ -96,56 +51,7 @@ pub(super) fn translate(pattern: &str, ignore_case: bool) -> Result<String, Patt
     }
 }
 
-struct Reader {
-    chars: Vec<char>,
-    at: usize,
-    written: String,
-    /// The number of each group with a name.
-    names: BTreeMap<String, usize>,
-    groups: usize,
-}
-
-type Done = Result<(), PatternError>;
-
 impl Reader {
-    fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let next = self.peek();
-        self.at += usize::from(next.is_some());
-        next
-    }
-
-    /// Goes past `text` if it comes next.
-    fn skip(&mut self, text: &str) -> bool {
-        let comes = text
-            .chars()
-            .enumerate()
-            .all(|(place, c)| self.chars.get(self.at + place) == Some(&c));
-        if comes {
-            self.at += text.chars().count();
-        }
-        comes
-    }
-
-    fn error(&self, reason: impl Into<String>) -> PatternError {
-        PatternError::new(reason, self.at)
-    }
-
-    /// The text up to `end`, which is passed.
-    fn until(&mut self, end: char) -> Result<String, PatternError> {
-        let mut text = String::new();
-        loop {
-            match self.next() {
-                Some(c) if c == end => return Ok(text),
-                Some(c) => text.push(c),
-                None => return Err(self.error(format!("`{end}` is missing"))),
-            }
-        }
-    }
-
     /// `(?i)` and the like, which Python has at the beginning alone.
     fn global_flags(&mut self, flags: &mut Flags) -> Done {
         loop {
@@ -218,14 +124,6 @@ impl Reader {
         Ok(!matches!(c, '^' | '$'))
     }
 
-    fn literal(&mut self, c: char) {
-        if c.is_ascii_alphanumeric() {
-            self.written.push(c);
-        } else {
-            let _ = write!(self.written, r"\x{{{:x}}}", u32::from(c));
-        }
-    }
-
     fn quantifier(&mut self, flags: Flags, repeats: bool) -> Done {
         while flags.verbose
             && let Some(c) = self.peek().filter(|c| c.is_whitespace() || *c == '#')
@@ -289,15 +187,6 @@ impl Reader {
             return Err(PatternError::new("the first count is above the second", start));
         }
         Ok(Some(format!("{{{low},{high}}}")))
-    }
-
-    fn digits(&mut self) -> String {
-        let mut digits = String::new();
-        while let Some(digit) = self.peek().filter(char::is_ascii_digit) {
-            digits.push(digit);
-            self.at += 1;
-        }
-        digits
     }
 
     /// Reads a group after its bracket; whether a quantifier may follow.
@@ -371,9 +260,7 @@ impl Reader {
 
     /// Reads what follows a backslash outside of brackets; whether a quantifier may follow.
     fn escaped(&mut self, flags: Flags) -> Result<bool, PatternError> {
-        let Some(c) = self.peek() else {
-            return Err(self.error("a backslash ends the pattern"));
-        };
+        let Some(c) = self.peek() else { return Err(self.error("a backslash ends the pattern")) };
         match c {
             'A' => self.written.push_str(r"\A"),
             'Z' => self.written.push_str(r"\z"),
@@ -412,120 +299,6 @@ impl Reader {
             }
             _ => Err(self.error(format!("there is no group {digits}"))),
         }
-    }
-
-    /// The character that stands after a backslash.
-    fn character(&mut self) -> Result<char, PatternError> {
-        let start = self.at;
-        let Some(c) = self.next() else {
-            return Err(self.error("a backslash ends the pattern"));
-        };
-        let code = match c {
-            'a' => 7,
-            'b' => 8,
-            'f' => 12,
-            'n' => 10,
-            'r' => 13,
-            't' => 9,
-            'v' => 11,
-            'x' => self.coded(2, 16)?,
-            'u' => self.coded(4, 16)?,
-            'U' => self.coded(8, 16)?,
-            '0'..='7' => {
-                self.at -= 1;
-                let octal: String = self.chars.iter().skip(self.at).take(3).take_while(|c| c.is_digit(8)).collect();
-                self.coded(octal.len(), 8)?
-            }
-            c if c.is_ascii_alphanumeric() => return Err(PatternError::new(format!(r"`\{c}` is not known"), start)),
-            c => u32::from(c),
-        };
-        char::from_u32(code).ok_or_else(|| PatternError::new("no character has this code", start))
-    }
-
-    fn coded(&mut self, length: usize, radix: u32) -> Result<u32, PatternError> {
-        let digits: String = self.chars.iter().skip(self.at).take(length).collect();
-        let code = u32::from_str_radix(&digits, radix)
-            .ok()
-            .filter(|_| digits.chars().count() == length);
-        let code = code.ok_or_else(|| self.error(format!("{length} digits must follow")))?;
-        self.at += length;
-        Ok(code)
-    }
-
-    /// Reads a set of characters after its bracket.
-    fn class(&mut self, flags: Flags) -> Done {
-        let start = self.at;
-        let opening = if self.skip("^") { "[^" } else { "[" };
-        self.written.push_str(opening);
-        let mut first = true;
-        loop {
-            let Some(c) = self.peek() else {
-                return Err(PatternError::new("`]` is missing", start));
-            };
-            if c == ']' && !first {
-                self.at += 1;
-                self.written.push(']');
-                return Ok(());
-            }
-            first = false;
-            let low = self.member(flags)?;
-            let is_range = self.peek() == Some('-') && self.chars.get(self.at + 1).is_some_and(|c| *c != ']');
-            if !is_range {
-                if let Some(low) = low {
-                    self.literal(low);
-                }
-                continue;
-            }
-            self.at += 1;
-            let high = self.member(flags)?;
-            let (Some(low), Some(high)) = (low, high) else {
-                return Err(self.error("a range needs a character at both ends"));
-            };
-            if high < low {
-                return Err(self.error(format!("the range `{low}-{high}` runs backwards")));
-            }
-            self.literal(low);
-            self.written.push('-');
-            self.literal(high);
-        }
-    }
-
-    /// A character of a set; `None` for a set within it, which is written.
-    fn member(&mut self, flags: Flags) -> Result<Option<char>, PatternError> {
-        match self.next() {
-            Some('\\') => match self.peek() {
-                Some(c @ ('d' | 'D' | 'w' | 'W' | 's' | 'S')) => {
-                    self.at += 1;
-                    self.written.push_str(&named_set(c, flags));
-                    Ok(None)
-                }
-                _ => self.character().map(Some),
-            },
-            Some(c) => Ok(Some(c)),
-            None => Err(self.error("`]` is missing")),
-        }
-    }
-}
-
-/// `\d` and the like as a set.
-fn named_set(letter: char, flags: Flags) -> String {
-    let members = match (letter.to_ascii_lowercase(), flags.ascii) {
-        ('d', false) => r"\p{Nd}",
-        ('d', true) => "0-9",
-        ('w', false) => WORD,
-        ('w', true) => "a-zA-Z0-9_",
-        (_, false) => SPACE,
-        (_, true) => r" \t\n\r\x0b\x0c",
-    };
-    format!("[{}{members}]", if letter.is_ascii_uppercase() { "^" } else { "" })
-}
-
-/// The border of a word, or all that is not one.
-fn boundary(flags: Flags, not: bool) -> String {
-    let word = named_set('w', flags);
-    match not {
-        false => format!("(?:(?<={word})(?!{word})|(?<!{word})(?={word}))"),
-        true => format!("(?:(?<={word})(?={word})|(?<!{word})(?!{word}))"),
     }
 }
 
