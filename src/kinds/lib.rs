@@ -16,6 +16,7 @@ mod import;
 mod measure;
 pub mod metrics;
 mod mix;
+pub mod question;
 mod sample;
 mod split;
 pub mod task;
