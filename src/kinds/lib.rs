@@ -20,6 +20,7 @@ pub mod question;
 mod sample;
 mod split;
 pub mod task;
+pub mod task_file;
 mod train;
 
 pub use answering::judge;
