@@ -32,7 +32,11 @@ pub fn import_task(args: &ImportTaskArgs) -> Result<Exit, CliError> {
         write(args, &imported.toml)?;
     }
     super::print_aside(&left_out(&imported));
-    if imported.refused.is_empty() { Ok(Exit::Done) } else { Err(CliError::Usage(refused(&imported))) }
+    if imported.refused.is_empty() {
+        Ok(Exit::Done)
+    } else {
+        Err(CliError::Usage(refused(&imported)))
+    }
 }
 
 fn write(args: &ImportTaskArgs, toml: &str) -> Result<(), CliError> {
@@ -63,7 +67,12 @@ fn refused(imported: &ImportedTasks) -> String {
         let _ = writeln!(text, "`{name}` cannot come over:\n{}", listed(remarks));
     }
     if !imported.tasks.is_empty() {
-        let _ = writeln!(text, "{} of {} tasks came over", imported.tasks.len(), imported.tasks.len() + imported.refused.len());
+        let _ = writeln!(
+            text,
+            "{} of {} tasks came over",
+            imported.tasks.len(),
+            imported.tasks.len() + imported.refused.len()
+        );
     }
     text + "docs/import-task.md says what to do in place of Python"
 }

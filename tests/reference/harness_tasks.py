@@ -8,6 +8,7 @@ Each task reads made records in its own format. The file has the task files too,
 
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -85,9 +86,8 @@ def files(path, found):
     """The task file and all that it includes, by their paths."""
     text = path.read_text()
     found[str(path.relative_to(TASKS))] = text
-    for line in text.splitlines():
-        if line.startswith("include:"):
-            files((path.parent / line.split(":", 1)[1].strip()).resolve(), found)
+    for name in re.findall(r"""^"?include"?: *"?([^"\n]+)"?$""", text, re.MULTILINE):
+        files((path.parent / name).resolve(), found)
     return found
 
 

@@ -16,8 +16,8 @@ mod tests;
 use learn::dataset::ExactValue;
 
 pub use error::TemplateError;
-pub use fields::is_plain;
 use fields::FieldTexts;
+pub use fields::is_plain;
 use jinja::JinjaText;
 pub use python_literal::{Literal, python_literal};
 pub use record::TemplateFields;
@@ -165,7 +165,9 @@ impl TaskTemplate {
     /// Those of [`TaskTemplate::render`]; when no list comes of it.
     pub fn list(&self, fields: &TemplateFields<'_>) -> Result<Vec<String>, TemplateError> {
         if let Some(value) = self.whole_value(fields)? {
-            let ExactValue::List(items) = value else { return Err(self.no_list(&value.to_string())) };
+            let ExactValue::List(items) = value else {
+                return Err(self.no_list(&value.to_string()));
+            };
             return Ok(items.iter().map(|item| self.text_of(item)).collect());
         }
         let text = self.render(fields)?;

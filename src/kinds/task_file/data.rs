@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::task::comment;
-use super::toml::{self, Toml};
+use super::toml::{self, Toml, comment};
 
 /// Where the data of a task is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,7 +13,7 @@ pub(super) struct DataPlace {
     pub configuration: Option<String>,
     /// The split that is asked.
     pub asked: Option<String>,
-    /// The split that few-shot examples are taken from, if there are any.
+    /// The split that few-shot examples are taken from.
     pub examples: Option<String>,
     /// Files that the task names itself, by split.
     pub files: Vec<(String, Vec<String>)>,
@@ -26,7 +25,7 @@ const READERS: [&str; 6] = ["json", "csv", "parquet", "text", "arrow", "pandas"]
 impl DataPlace {
     /// The name of the stage with the examples.
     pub(super) fn examples_stage(name: &str, split: &str) -> String {
-        format!("{name}-{}", super::task::table_name(split))
+        format!("{name}-{}", toml::table_name(split))
     }
 
     /// Comments that can become tables.
@@ -42,7 +41,11 @@ impl DataPlace {
         for line in lines.lines() {
             let is_written = line.is_empty() || line.starts_with('#');
             // Writing to a string does not fail.
-            let _ = if is_written { writeln!(text, "{line}") } else { writeln!(text, "# {line}") };
+            let _ = if is_written {
+                writeln!(text, "{line}")
+            } else {
+                writeln!(text, "# {line}")
+            };
         }
         text
     }
@@ -86,7 +89,11 @@ impl DataPlace {
 
     fn write_stages(&self, name: &str, splits: &[(String, bool)], file: &dyn Fn(&str) -> String, lines: &mut String) {
         for (split, is_asked) in splits {
-            let stage = if *is_asked { name.to_owned() } else { Self::examples_stage(name, split) };
+            let stage = if *is_asked {
+                name.to_owned()
+            } else {
+                Self::examples_stage(name, split)
+            };
             let _ = writeln!(lines, "\n[stages.{}]", toml::key(&stage));
             *lines += &toml::fields(&[
                 ("kind".to_owned(), Toml::text("import")),

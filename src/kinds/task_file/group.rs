@@ -20,7 +20,10 @@ const OF_GROUPS: [&str; 5] = ["group", "group_alias", "task", "aggregate_metric_
 
 /// Imports all tasks of a group.
 pub(super) fn import(path: &Path, config: &Map, imported: &mut ImportedTasks) -> Result<(), TaskFileError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut group = Group {
         index: Index::of(folder)?,
         seen: BTreeSet::new(),
@@ -72,14 +75,16 @@ impl Group<'_> {
             yaml::set(&mut fields, name, value.clone());
         }
         let members = match get(config, "task") {
-            Some(Yaml { data: Data::List(members), .. }) => members.clone(),
+            Some(Yaml {
+                data: Data::List(members), ..
+            }) => members.clone(),
             Some(other) => vec![other.clone()],
             None => Vec::new(),
         };
         for member in &members {
             match &member.data {
                 Data::Text(name) => self.named(name, member, &fields, depth)?,
-                Data::Map(table) => self.table(table, member, &fields, depth)?,
+                Data::Map(table) => self.table(table, get(config, "group").and_then(Yaml::as_text), member, &fields, depth)?,
                 _ => self.lost("a member", member, "it must be the name of a task, or a table"),
             }
         }
@@ -87,7 +92,7 @@ impl Group<'_> {
     }
 
     /// A member with fields of its own.
-    fn table(&mut self, table: &Map, member: &Yaml, fields: &Map, depth: usize) -> Result<(), TaskFileError> {
+    fn table(&mut self, table: &Map, group: Option<&str>, member: &Yaml, fields: &Map, depth: usize) -> Result<(), TaskFileError> {
         let mut merged = fields.clone();
         for (name, value) in table {
             if !matches!(name.as_str(), "task" | "group") {
@@ -96,13 +101,15 @@ impl Group<'_> {
         }
         let text = |field: &str| get(table, field).and_then(Yaml::as_text);
         match (text("group"), text("task")) {
-            (Some(group), _) if self.index.files.contains_key(group) => self.named(group, member, &merged, depth),
+            (Some(other), _) if self.index.files.contains_key(other) => self.named(other, member, &merged, depth),
             (Some(_), _) if depth < MAX_DEPTH => self.members(table, fields, depth + 1),
             (None, Some(task)) if self.index.files.contains_key(task) || self.index.tags.contains_key(task) => {
                 self.named(task, member, &merged, depth)
             }
+            // A task that stands in the group itself has the group in its name.
             (None, Some(task)) => {
-                self.imported.harness(task, &merged);
+                let name = group.map_or_else(|| task.to_owned(), |group| format!("{group}-{task}"));
+                self.imported.harness(&name, &merged);
                 Ok(())
             }
             _ => {
@@ -120,7 +127,11 @@ impl Group<'_> {
         }
         let Some(path) = self.index.files.get(name).cloned() else {
             let Some(tasks) = self.index.tags.get(name).cloned() else {
-                self.lost(name, member, "no file in the folder of the group, or below it, has this task, group or tag");
+                self.lost(
+                    name,
+                    member,
+                    "no file in the folder of the group, or below it, has this task, group or tag",
+                );
                 return Ok(());
             };
             return tasks.iter().try_for_each(|task| self.named(task, member, fields, depth + 1));

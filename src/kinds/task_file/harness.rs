@@ -99,7 +99,9 @@ pub(super) fn task(name: &str, config: &Map) -> Task {
     };
     refuse_python(config, &mut task);
     refuse_unread(config, &mut task);
-    let Some(output_type) = output_type(config, &mut task) else { return task };
+    let Some(output_type) = output_type(config, &mut task) else {
+        return task;
+    };
     task.set("output_type", Toml::text(output_type.name()));
     question::write(config, output_type, &mut task);
     fewshot::write(config, &mut task);
@@ -149,7 +151,10 @@ fn refuse_unread(config: &Map, task: &mut Task) {
         let is_function = matches!(value.data, Data::Function(_));
         if is_function || value.is_null() || UNREAD.contains(&field.as_str()) || READ.contains(&field.as_str()) {
             if field == "unsafe_code" && value.data == Data::Bool(true) {
-                task.refuse(&value.place, "`unsafe_code`: answers are run as programs. Judge them with a `program` of your own");
+                task.refuse(
+                    &value.place,
+                    "`unsafe_code`: answers are run as programs. Judge them with a `program` of your own",
+                );
             }
             continue;
         }

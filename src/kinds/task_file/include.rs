@@ -16,7 +16,10 @@ const MAX_FILES: usize = 100;
 
 /// Reads a file as it is: any value.
 pub(super) fn read(path: &Path) -> Result<Yaml, TaskFileError> {
-    let failed = |error: io::Error| TaskFileError::Read { path: path.to_owned(), error };
+    let failed = |error: io::Error| TaskFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -32,7 +35,10 @@ pub(super) fn read(path: &Path) -> Result<Yaml, TaskFileError> {
 
 /// Takes in the files that a table includes: what it says itself counts most, then the later of the included files.
 pub(super) fn resolve(path: &Path, table: Map) -> Result<Map, TaskFileError> {
-    let mut loader = Loader { within: vec![real(path)], files: 0 };
+    let mut loader = Loader {
+        within: vec![real(path)],
+        files: 0,
+    };
     loader.resolve(path, table)
 }
 
@@ -79,13 +85,19 @@ impl Loader {
         };
         // Links are followed first: what a file includes is beside the file itself.
         let place = real(path).parent().unwrap_or(Path::new("")).join(name);
-        let found = place.canonicalize().map_err(|error| wrong(format!("{}: {error}", place.display())))?;
+        let found = place
+            .canonicalize()
+            .map_err(|error| wrong(format!("{}: {error}", place.display())))?;
         self.files += 1;
         if self.within.contains(&found) {
-            return Err(wrong("this file is being read already: files include one another in a circle".to_owned()));
+            return Err(wrong(
+                "this file is being read already: files include one another in a circle".to_owned(),
+            ));
         }
         if self.within.len() >= MAX_DEPTH || self.files > MAX_FILES {
-            return Err(wrong(format!("more than {MAX_FILES} files are included, or more than {MAX_DEPTH} within one another")));
+            return Err(wrong(format!(
+                "more than {MAX_FILES} files are included, or more than {MAX_DEPTH} within one another"
+            )));
         }
         let shown = beside(path, name);
         let value = read(&shown)?;

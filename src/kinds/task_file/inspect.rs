@@ -33,7 +33,10 @@ pub(super) fn tasks(path: &Path, tasks: &Yaml) -> Vec<Task> {
         return vec![task];
     };
     // The folder is the copy of a data set's repository, and mostly has its name.
-    let folder = path.canonicalize().ok().and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
+    let folder = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned()));
     let folder = folder.unwrap_or_else(|| "task".to_owned());
     items.iter().map(|item| task(item, &folder)).collect()
 }

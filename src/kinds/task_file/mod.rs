@@ -17,8 +17,8 @@ mod tests;
 use std::path::Path;
 
 pub use error::TaskFileError;
-use task::Task;
 pub use task::Remark;
+use task::Task;
 use yaml::{Data, Map, get};
 
 /// What came of a task file.
@@ -66,7 +66,13 @@ impl ImportedTasks {
         self.take(harness::task(name, config), "lm-evaluation-harness");
     }
 
-    fn take(&mut self, task: Task, origin: &str) {
+    fn take(&mut self, mut task: Task, origin: &str) {
+        let table = toml::table_name(&task.name);
+        if self.tasks.iter().any(|other| toml::table_name(other) == table) {
+            let place = origin.to_owned();
+            let text = format!("another task of the file has the name `{table}` already");
+            task.refused.push(Remark { place, text });
+        }
         if !task.refused.is_empty() {
             self.refused.push((task.name, task.refused));
             return;

@@ -1,35 +1,32 @@
 //! What a text without quotes means in YAML 1.1, by the rules of PyYAML (`yaml/resolver.py`).
 
-use super::yaml::Data;
+/// The value of a text without quotes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Scalar {
+    Null,
+    Bool(bool),
+    Whole(i64),
+    /// A number with its digits, as TOML writes it.
+    Float(String),
+    Text(String),
+}
 
 /// The value of a text without quotes.
-pub(super) fn plain(text: &str) -> Data {
+pub(super) fn plain(text: &str) -> Scalar {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Data::Null,
-        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Data::Bool(true),
-        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Data::Bool(false),
+        "" | "~" | "null" | "Null" | "NULL" => return Scalar::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => return Scalar::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => return Scalar::Bool(false),
         _ => {}
     }
     let starts = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
     if !text.starts_with(starts) {
-        return Data::Text(text.to_owned());
+        return Scalar::Text(text.to_owned());
     }
     whole(text)
-        .map(Data::Whole)
-        .or_else(|| float(text).map(Data::Float))
-        .unwrap_or_else(|| Data::Text(text.to_owned()))
-}
-
-/// The name that an entry of a map has in Python, as a text.
-pub(super) fn key(data: &Data) -> Option<String> {
-    Some(match data {
-        Data::Text(text) | Data::Float(text) => text.clone(),
-        Data::Whole(number) => number.to_string(),
-        Data::Bool(true) => "True".to_owned(),
-        Data::Bool(false) => "False".to_owned(),
-        Data::Null => "None".to_owned(),
-        Data::Function(_) | Data::List(_) | Data::Map(_) => return None,
-    })
+        .map(Scalar::Whole)
+        .or_else(|| float(text).map(Scalar::Float))
+        .unwrap_or_else(|| Scalar::Text(text.to_owned()))
 }
 
 /// A whole number: decimal, `0b…`, `0x…`, octal with a zero before it, or in parts of sixty (`1:30`).
@@ -94,7 +91,8 @@ fn float(text: &str) -> Option<String> {
     let numeral = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let exponent_digits = exponent.strip_prefix(['-', '+'])?;
     let exponent_is_one = !exponent_digits.is_empty() && exponent_digits.bytes().all(|byte| byte.is_ascii_digit());
-    let has_digits = before.starts_with(|c: char| c.is_ascii_digit()) || (before.is_empty() && after.starts_with(|c: char| c.is_ascii_digit()));
+    let has_digits =
+        before.starts_with(|c: char| c.is_ascii_digit()) || (before.is_empty() && after.starts_with(|c: char| c.is_ascii_digit()));
     if !(numeral(before) && numeral(after) && exponent_is_one && has_digits) {
         return None;
     }

@@ -41,6 +41,8 @@ pub(super) struct Task {
     pub data: Option<DataPlace>,
     /// What the file says of itself: a version.
     pub about: Option<String>,
+    /// Lines below the fields, as comments: what could be added.
+    pub hints: Vec<String>,
     /// What was left out, although the task comes over.
     pub left_out: Vec<Remark>,
     /// Why the task cannot come over.
@@ -62,37 +64,28 @@ impl Task {
 
     /// The table, and in comments what goes with it.
     pub(super) fn write(&self, origin: &str) -> String {
-        let name = table_name(&self.name);
-        let mut text = format!("# `{}`, from {}", comment(&self.name), comment(origin));
+        let name = toml::table_name(&self.name);
+        let mut text = format!("# `{}`, from {}", toml::comment(&self.name), toml::comment(origin));
         // Writing to a string does not fail.
         let _ = match &self.about {
-            Some(about) => writeln!(text, "; {}.", comment(about)),
+            Some(about) => writeln!(text, "; {}.", toml::comment(about)),
             None => writeln!(text, "."),
         };
         for remark in &self.left_out {
-            let _ = writeln!(text, "# Left out: {}", comment(&remark.text));
+            let _ = writeln!(text, "# Left out: {}", toml::comment(&remark.text));
         }
         if let Some(data) = &self.data {
             text += &data.write(&name);
         }
         let _ = writeln!(text, "\n[tasks.{}]", toml::key(&name));
         text += &toml::fields(&self.fields);
+        for hint in &self.hints {
+            let _ = writeln!(text, "# {}", toml::comment(hint));
+        }
         for (table, fields) in &self.tables {
             let _ = writeln!(text, "\n[tasks.{}.{table}]", toml::key(&name));
             text += &toml::fields(fields);
         }
         text
     }
-}
-
-/// The name of a table, a source and a stage: letters, digits, `_` and `-`.
-pub(super) fn table_name(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let name: String = name.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
-    if name.is_empty() { "task".to_owned() } else { name }
-}
-
-/// A text within a comment: on one line, without control characters.
-pub(super) fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -41,7 +41,10 @@ impl Toml {
             }
             Self::Table(fields) if fields.is_empty() => "{}".to_owned(),
             Self::Table(fields) => {
-                let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{} = {}", key(name), value.inline())).collect();
+                let fields: Vec<String> = fields
+                    .iter()
+                    .map(|(name, value)| format!("{} = {}", key(name), value.inline()))
+                    .collect();
                 format!("{{ {} }}", fields.join(", "))
             }
         }
@@ -118,4 +121,16 @@ fn basic(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// The name of a table, a source and a stage: letters, digits, `_` and `-`.
+pub(super) fn table_name(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name: String = name.chars().map(|c| if allowed(c) { c } else { '_' }).collect();
+    if name.is_empty() { "task".to_owned() } else { name }
+}
+
+/// A text within a comment: on one line, without control characters.
+pub(super) fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

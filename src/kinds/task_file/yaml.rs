@@ -7,7 +7,7 @@ use std::sync::Arc;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::error::TaskFileError;
-use super::scalar;
+use super::scalar::{self, Scalar};
 
 /// Lists and maps nested deeper than this are refused.
 const MAX_DEPTH: usize = 64;
@@ -26,7 +26,10 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(file: &Arc<str>, line: usize) -> Self {
-        Self { file: Arc::clone(file), line }
+        Self {
+            file: Arc::clone(file),
+            line,
+        }
     }
 }
 
@@ -157,7 +160,7 @@ impl<'t> Reader<'t> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => Err(TaskFileError::Yaml {
                 place: Place::new(self.file, error.marker().line()).to_string(),
-                problem: error.info().to_owned(),
+                problem: explained(error.info()),
             }),
             None => Ok((Event::StreamEnd, Span::default())),
         }
@@ -227,7 +230,7 @@ impl<'t> Reader<'t> {
             if is_merge {
                 self.merge(&mut merged, value, &span)?;
             } else {
-                let name = scalar::key(&name.data).ok_or_else(|| self.wrong(&span, "the name of an entry must be a text"))?;
+                let name = key(&name.data).ok_or_else(|| self.wrong(&span, "the name of an entry must be a text"))?;
                 set(&mut map, &name, value);
             }
         }
@@ -259,12 +262,12 @@ impl<'t> Reader<'t> {
 
     fn scalar(&self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Data, TaskFileError> {
         match tag {
-            None if style == ScalarStyle::Plain => Ok(scalar::plain(text)),
+            None if style == ScalarStyle::Plain => Ok(plain(text)),
             None => Ok(Data::Text(text.to_owned())),
             Some(tag) if tag.handle == "!" && tag.suffix == "function" => Ok(Data::Function(text.to_owned())),
             Some(tag) if tag.handle == "!" && tag.suffix.is_empty() => Ok(Data::Text(text.to_owned())),
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Data::Text(text.to_owned())),
-            Some(tag) if tag.is_yaml_core_schema() => Ok(scalar::plain(text)),
+            Some(tag) if tag.is_yaml_core_schema() => Ok(plain(text)),
             Some(tag) => Err(self.wrong(span, &format!("the tag `{tag}` is not known (known: `!function`)"))),
         }
     }
@@ -285,6 +288,37 @@ impl<'t> Reader<'t> {
             problem: problem.to_owned(),
         }
     }
+}
+
+/// The name that an entry of a map has in Python, as a text.
+fn key(data: &Data) -> Option<String> {
+    Some(match data {
+        Data::Text(text) | Data::Float(text) => text.clone(),
+        Data::Whole(number) => number.to_string(),
+        Data::Bool(true) => "True".to_owned(),
+        Data::Bool(false) => "False".to_owned(),
+        Data::Null => "None".to_owned(),
+        Data::Function(_) | Data::List(_) | Data::Map(_) => return None,
+    })
+}
+
+/// The value of a text without quotes.
+fn plain(text: &str) -> Data {
+    match scalar::plain(text) {
+        Scalar::Null => Data::Null,
+        Scalar::Bool(value) => Data::Bool(value),
+        Scalar::Whole(number) => Data::Whole(number),
+        Scalar::Float(digits) => Data::Float(digits),
+        Scalar::Text(text) => Data::Text(text),
+    }
+}
+
+/// What to do is said where other readers are less strict.
+fn explained(problem: &str) -> String {
+    if problem.contains("indentation") {
+        return format!("{problem}: indent the lines of a text more than the name before it");
+    }
+    problem.to_owned()
 }
 
 /// How many values there are, and how many bytes of text.

@@ -136,7 +136,11 @@ impl Step {
             (Self::Item(place), ExactValue::List(items)) => {
                 let count = items.len();
                 let back = usize::try_from(place.unsigned_abs()).ok();
-                let index = if *place < 0 { back.and_then(|back| count.checked_sub(back)) } else { back };
+                let index = if *place < 0 {
+                    back.and_then(|back| count.checked_sub(back))
+                } else {
+                    back
+                };
                 let item = index.and_then(|index| items.get(index));
                 item.ok_or(TemplateError::NoItem { at, place: *place, count })
             }
@@ -179,7 +183,9 @@ pub fn is_plain(text: &str) -> bool {
     }
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("{{") {
-        let Some((path, after)) = after.split_once("}}") else { return false };
+        let Some((path, after)) = after.split_once("}}") else {
+            return false;
+        };
         if !path.trim().split('.').all(is_plain_part) || path.contains(['\n', '\r']) {
             return false;
         }

@@ -96,7 +96,9 @@ fn value(exact: &ExactValue) -> Value {
         }
         ExactValue::Text(text) => Value::from(text.as_str()),
         ExactValue::List(items) => Value::from(items.iter().map(value).collect::<Vec<_>>()),
-        ExactValue::Object(fields) => Value::from_pairs(fields.iter().map(|(name, field)| (name.as_str(), value(field))).collect::<Vec<_>>()),
+        ExactValue::Object(fields) => {
+            Value::from_pairs(fields.iter().map(|(name, field)| (name.as_str(), value(field))).collect::<Vec<_>>())
+        }
     }
 }
 
@@ -129,7 +131,9 @@ fn float(value: &Value) -> Option<f64> {
 /// What `str` of Python gives: the shortest text that is this number, with an exponent of two digits for very large and very small ones.
 fn python_float(number: f64) -> String {
     let written = format!("{number:?}").to_lowercase();
-    let Some((mantissa, exponent)) = written.split_once('e') else { return written };
+    let Some((mantissa, exponent)) = written.split_once('e') else {
+        return written;
+    };
     let (sign, digits) = match exponent.strip_prefix('-') {
         Some(digits) => ('-', digits),
         None => ('+', exponent),
@@ -168,7 +172,10 @@ fn regex_replace(state: &State, text: &str, pattern: &str, replacement: &str, co
     let expression = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(wrong)?;
     let mut out = String::new();
     let mut end = 0;
-    for found in expression.captures_iter(text).take(count.filter(|count| *count > 0).unwrap_or(usize::MAX)) {
+    for found in expression
+        .captures_iter(text)
+        .take(count.filter(|count| *count > 0).unwrap_or(usize::MAX))
+    {
         let Some(whole) = found.get(0) else { continue };
         out += text.get(end..whole.start()).unwrap_or_default();
         let before = out.len();

@@ -42,7 +42,9 @@ impl Literal {
 
 /// The value that a text writes; `None` if it is no literal that is read here.
 pub fn python_literal(text: &str) -> Option<Literal> {
-    let mut reader = Reader { rest: text.trim_start_matches([' ', '\t']) };
+    let mut reader = Reader {
+        rest: text.trim_start_matches([' ', '\t']),
+    };
     let value = reader.value(0)?;
     reader.blanks();
     reader.rest.is_empty().then_some(value)

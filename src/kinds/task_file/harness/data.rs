@@ -13,14 +13,16 @@ pub(super) fn place(config: &Map, task: &mut Task) -> Option<DataPlace> {
     let examples = fewshot::split(config, table.unwrap_or(&Map::new()));
     let asked = fewshot::asked(config);
     if let (None, Some(value)) = (&asked, get(config, "dataset_path")) {
-        task.leave_out(&value.place, "the split that is asked: the file has no `test_split` and no `validation_split`");
+        task.leave_out(
+            &value.place,
+            "the split that is asked: the file has no `test_split` and no `validation_split`",
+        );
     }
-    let uses_examples = task.fields.iter().any(|(name, _)| name == "fewshot_split");
     Some(DataPlace {
         repository,
         configuration: text("dataset_name"),
         asked,
-        examples: examples.filter(|_| uses_examples),
+        examples,
         files: files(config, task),
     })
 }
@@ -31,9 +33,14 @@ fn files(config: &Map, task: &mut Task) -> Vec<(String, Vec<String>)> {
         return Vec::new();
     };
     if let Some(revision) = get(kwargs, "revision") {
-        task.leave_out(&revision.place, "`dataset_kwargs.revision`: the suggestion of a source is of another one");
+        task.leave_out(
+            &revision.place,
+            "`dataset_kwargs.revision`: the suggestion of a source is of another one",
+        );
     }
-    let Some(files) = get(kwargs, "data_files") else { return Vec::new() };
+    let Some(files) = get(kwargs, "data_files") else {
+        return Vec::new();
+    };
     match &files.data {
         Data::Map(map) => map.iter().map(|(split, value)| (split.clone(), paths(value))).collect(),
         _ => vec![("train".to_owned(), paths(files))],

@@ -1,8 +1,8 @@
 //! Few-shot examples: how many, and where they come from.
 
 use super::super::data::DataPlace;
-use super::super::task::{Task, table_name};
-use super::super::toml::Toml;
+use super::super::task::Task;
+use super::super::toml::{Toml, table_name};
 use super::super::yaml::{Data, Map, Yaml, get};
 use super::question::delimiter;
 use super::{toml_of, whole};
@@ -28,14 +28,18 @@ pub(super) fn write(config: &Map, task: &mut Task) {
     refuse_unread(&table, count > 0, task);
     let split = split(config, &table);
     let samples = get(&table, "samples").filter(|_| get(config, "fewshot_split").is_none() && get(&table, "split").is_none());
-    if let (Some(split), true) = (&split, samples.is_none() && count > 0) {
+    if let (Some(split), None) = (&split, samples) {
         let name = table_name(&task.name);
         let stage = if asked(config).as_ref() == Some(split) {
             name
         } else {
             DataPlace::examples_stage(&name, split)
         };
-        task.set("fewshot_split", Toml::Text(format!("{stage}.data")));
+        if count > 0 {
+            task.set("fewshot_split", Toml::Text(format!("{stage}.data")));
+        } else {
+            task.hints.push(format!("with num_fewshot: fewshot_split = \"{stage}.data\""));
+        }
     }
     let mut fields = Vec::new();
     if let Some(sampler) = get(&table, "sampler").and_then(Yaml::as_text) {
@@ -52,7 +56,10 @@ pub(super) fn write(config: &Map, task: &mut Task) {
         match toml_of(samples) {
             Some(written) => fields.push(("samples".to_owned(), written)),
             None if matches!(samples.data, Data::Function(_)) => {}
-            None => task.refuse(&samples.place, "`fewshot_config.samples` has a field without a value, which TOML cannot write"),
+            None => task.refuse(
+                &samples.place,
+                "`fewshot_config.samples` has a field without a value, which TOML cannot write",
+            ),
         }
     }
     match fields.as_slice() {
@@ -89,7 +96,7 @@ fn refuse_unread(table: &Map, has_examples: bool, task: &mut Task) {
         let text = match functions.first() {
             Some((_, _, function)) => format!("`fewshot_config.{field}` is Python (`{function}`): it makes the examples"),
             None if READ.contains(&field.as_str()) => continue,
-            None => format!("`fewshot_config.{field}`: examples are written like the question"),
+            None => format!("`fewshot_config.{field}`: here examples are written like the question itself"),
         };
         refuse_or_leave(table, field, has_examples, text, task);
     }
@@ -100,6 +107,9 @@ fn refuse_or_leave(table: &Map, field: &str, has_examples: bool, text: String, t
     if has_examples {
         task.refuse(&value.place, text);
     } else {
-        task.leave_out(&value.place, format!("{text}. With `num_fewshot` the examples are others than the harness's"));
+        task.leave_out(
+            &value.place,
+            format!("{text}. With `num_fewshot` the examples are others than the harness's"),
+        );
     }
 }

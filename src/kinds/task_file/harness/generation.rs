@@ -26,7 +26,10 @@ fn kwargs(config: &Map, task: &mut Task) -> Toml {
     let empty = Map::new();
     let given = match get(config, "generation_kwargs").map(|value| (value, value.as_map())) {
         Some((value, None)) => {
-            task.refuse(&value.place, format!("`generation_kwargs` must be a table, and is {}", value.kind()));
+            task.refuse(
+                &value.place,
+                format!("`generation_kwargs` must be a table, and is {}", value.kind()),
+            );
             &empty
         }
         Some((_, Some(given))) => given,

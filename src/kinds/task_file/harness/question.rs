@@ -50,7 +50,10 @@ pub(super) fn write(config: &Map, output_type: OutputType, task: &mut Task) {
     }
     if output_type == OutputType::MultipleChoice && matches!(choices, Choices::Absent) && get(config, "doc_to_choice").is_none() {
         if let Some(value) = get(config, "output_type") {
-            task.refuse(&value.place, "`multiple_choice` needs `doc_to_choice`, which the file does not have");
+            task.refuse(
+                &value.place,
+                "`multiple_choice` needs `doc_to_choice`, which the file does not have",
+            );
         }
     }
     let language = language(&texts, &choices);
@@ -179,7 +182,9 @@ fn is_one_field(text: &str) -> bool {
 }
 
 fn choices<'m>(config: &'m Map, task: &mut Task) -> Choices<'m> {
-    let Some(value) = get(config, "doc_to_choice") else { return Choices::Absent };
+    let Some(value) = get(config, "doc_to_choice") else {
+        return Choices::Absent;
+    };
     let items: Vec<&Yaml> = match &value.data {
         Data::List(items) => items.iter().collect(),
         Data::Map(map) => map.iter().map(|(_, item)| item).collect(),
@@ -196,7 +201,10 @@ fn choices<'m>(config: &'m Map, task: &mut Task) -> Choices<'m> {
             });
         }
         _ => {
-            task.refuse(&value.place, format!("`doc_to_choice` must be a list or a text, and is {}", value.kind()));
+            task.refuse(
+                &value.place,
+                format!("`doc_to_choice` must be a list or a text, and is {}", value.kind()),
+            );
             return Choices::Absent;
         }
     };
@@ -206,7 +214,10 @@ fn choices<'m>(config: &'m Map, task: &mut Task) -> Choices<'m> {
             Data::Text(_) | Data::Whole(_) | Data::Float(_) => fixed.extend(text_of(item)),
             _ => task.refuse(
                 &item.place,
-                format!("a choice must be a text, and this is {}: YAML reads `no` and `yes` without quotes so", item.kind()),
+                format!(
+                    "a choice must be a text, and this is {}: YAML reads `no` and `yes` without quotes so",
+                    item.kind()
+                ),
             ),
         }
     }
@@ -236,7 +247,10 @@ fn placeholders(text: &str) -> Vec<usize> {
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(open) = text.get(at..).and_then(|rest| rest.find('{')).map(|open| at + open) {
         let rest = text.get(open..).unwrap_or_default();
-        let close = ["{{", "{%", "{#"].iter().zip(["}}", "%}", "#}"]).find(|(start, _)| rest.starts_with(**start));
+        let close = ["{{", "{%", "{#"]
+            .iter()
+            .zip(["}}", "%}", "#}"])
+            .find(|(start, _)| rest.starts_with(**start));
         if let Some((_, close)) = close {
             at = rest.find(close).map_or(text.len(), |end| open + end + 2);
             continue;

@@ -105,7 +105,9 @@ fn filter(item: &Yaml) -> Result<Toml, String> {
 }
 
 fn function(step: &Yaml, filter: &str) -> Result<Toml, String> {
-    let map = step.as_map().ok_or_else(|| format!("the filter `{filter}` has a step that is no table"))?;
+    let map = step
+        .as_map()
+        .ok_or_else(|| format!("the filter `{filter}` has a step that is no table"))?;
     let mut functions = Vec::new();
     step.functions("filter", &mut functions);
     if let Some((_, _, function)) = functions.first() {
@@ -190,14 +192,25 @@ fn metric(item: &Yaml, output_type: OutputType, task: &mut Task) -> Result<Toml,
         None => {}
         Some(Data::Function(function)) => return Err(format!("the aggregation of the metric `{name}` is Python (`{function}`)")),
         Some(Data::Text(aggregation)) if aggregation == usual => {}
-        Some(_) => return Err(format!("the metric `{name}` has another aggregation than `{usual}`, which is not known here")),
+        Some(_) => {
+            return Err(format!(
+                "the metric `{name}` has another aggregation than `{usual}`, which is not known here"
+            ));
+        }
     }
     for (field, value) in map {
-        if matches!(field.as_str(), "metric" | "aggregation" | "higher_is_better" | "hf_evaluate" | "weight_by_size") || value.is_null() {
+        if matches!(
+            field.as_str(),
+            "metric" | "aggregation" | "higher_is_better" | "hf_evaluate" | "weight_by_size"
+        ) || value.is_null()
+        {
             continue;
         }
-        let is_flag = output_type == OutputType::GenerateUntil && FLAGS.contains(&field.as_str());
-        match toml_of(value).filter(|_| is_flag) {
+        // The other metrics are worked out by the harness itself, whatever else they are given.
+        if output_type != OutputType::GenerateUntil {
+            continue;
+        }
+        match toml_of(value).filter(|_| FLAGS.contains(&field.as_str())) {
             Some(Toml::Bool(false)) => {}
             Some(Toml::Text(pattern)) if field == "regexes_to_ignore" => written.push((field.clone(), Toml::texts([pattern]))),
             Some(value) => written.push((field.clone(), value)),

@@ -70,7 +70,11 @@ fn judging(scorer: &Yaml, fields: &Fields) -> Result<Judging, String> {
     let cases = || vec![("ignore_case", Toml::Bool(is("ignore_case", true)))];
     Ok(match get(map, "name").and_then(Yaml::as_text).unwrap_or_default() {
         "includes" => plain(None, "includes", cases()),
-        "exact" => plain(None, "exact_match", vec![("ignore_case", Toml::Bool(true)), ("ignore_punctuation", Toml::Bool(true))]),
+        "exact" => plain(
+            None,
+            "exact_match",
+            vec![("ignore_case", Toml::Bool(true)), ("ignore_punctuation", Toml::Bool(true))],
+        ),
         "f1" => plain(None, "f1", Vec::new()),
         "math" => plain(None, "math", Vec::new()),
         "match" if is("numeric", false) => plain(None, "number", Vec::new()),
@@ -97,7 +101,9 @@ fn judging(scorer: &Yaml, fields: &Fields) -> Result<Judging, String> {
         "choice" if fields.choices.is_some() => plain(Some(LETTER.to_owned()), "exact_match", vec![("ignore_case", Toml::Bool(true))]),
         "choice" => return Err("the scorer `choice` needs `choices` in `field_spec`".to_owned()),
         other @ ("model_graded_qa" | "model_graded_fact") => {
-            return Err(format!("the scorer `{other}` asks a model: write a `judge` by hand, with a model of your own"));
+            return Err(format!(
+                "the scorer `{other}` asks a model: write a `judge` by hand, with a model of your own"
+            ));
         }
         other => return Err(format!("the scorer `{other}` is not known here")),
     })

@@ -45,7 +45,10 @@ pub(super) fn question(map: &Map, fields: &Fields, task: &mut Task) -> String {
 fn multiple_choice(question: String, solver: &Yaml, args: &Map, fields: &Fields, task: &mut Task) -> String {
     let is_true = |name: &str| get(args, name).is_some_and(|value| value.data == Data::Bool(true));
     if is_true("multiple_correct") {
-        task.refuse(&solver.place, "`multiple_correct`: questions with several right choices are not known here");
+        task.refuse(
+            &solver.place,
+            "`multiple_correct`: questions with several right choices are not known here",
+        );
     }
     let Some(choices) = &fields.choices else {
         task.refuse(&solver.place, "`multiple_choice` needs `choices` in `field_spec`");
@@ -54,7 +57,9 @@ fn multiple_choice(question: String, solver: &Yaml, args: &Map, fields: &Fields,
     let usual = if is_true("cot") { MULTIPLE_CHOICE_COT } else { MULTIPLE_CHOICE };
     let template = get(args, "template").and_then(Yaml::as_text).unwrap_or(usual);
     let each = |item: &str, between: &str| {
-        format!("{{% for choice in {choices} %}}{{{{ {LETTERS}[loop.index0] }}}}{item}{{% if not loop.last %}}{between}{{% endif %}}{{% endfor %}}")
+        format!(
+            "{{% for choice in {choices} %}}{{{{ {LETTERS}[loop.index0] }}}}{item}{{% if not loop.last %}}{between}{{% endif %}}{{% endfor %}}"
+        )
     };
     let (letters, listed) = (each("", ","), each(") {{ choice }}", "\n"));
     filled(template, &[("question", &question), ("letters", &letters), ("choices", &listed)])
