@@ -14,6 +14,7 @@ mod exit;
 pub mod experiment;
 mod get;
 mod graph;
+mod import_task;
 mod init;
 mod interpreters;
 mod man;
@@ -78,6 +79,7 @@ enum CliCommand {
     Graph(graph::GraphArgs),
     Config(config::ConfigArgs),
     Schema(schema::SchemaArgs),
+    ImportTask(import_task::ImportTaskArgs),
     Pin(pin::PinArgs),
     Cache(cache::CacheArgs),
     SigningKey(signing_key::SigningKeyArgs),
@@ -158,6 +160,7 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
             schema::run(kinds::kinds(), &mut text).map_err(CliError::Output)?;
             print_data(&String::from_utf8_lossy(&text))
         }
+        CliCommand::ImportTask(args) => import_task::import_task(args),
         CliCommand::Pin(args) => pin::pin(args, colors.paint_stderr()),
         CliCommand::Cache(args) => cache::cache(args),
         CliCommand::SigningKey(args) => signing_key::signing_key(args),

@@ -98,7 +98,8 @@ impl TaskTemplate {
         &self.text
     }
 
-    /// The fields that it names, sorted: the first names of paths. In Jinja also those that it only asks for (`{% if x is defined %}`).
+    /// The fields that it names, sorted: the first names of paths. In Jinja these are a
+    /// help and no more: some are not found, and others need not be there (`{% if x is defined %}`).
     pub fn names(&self) -> Vec<String> {
         match &self.parsed {
             Parsed::Fields(texts) => texts.names(),

@@ -22,7 +22,7 @@ const NAME: &str = "template";
 #[derive(Debug)]
 pub(super) struct JinjaText {
     environment: Environment<'static>,
-    /// The variables that the template names and does not set, sorted.
+    /// The variables that the template names and does not set, as far as they are found, sorted.
     names: Vec<String>,
 }
 
@@ -51,15 +51,15 @@ impl JinjaText {
     }
 
     pub(super) fn render(&self, fields: &TemplateFields<'_>) -> Result<String, TemplateError> {
-        let given = self.names.iter().filter_map(|name| Some((name.clone(), value(fields.get(name)?))));
-        let context = Value::from_pairs(given.collect::<Vec<_>>());
+        // All fields: the names that a template needs are not known for sure before it runs.
+        let context = Value::from_pairs(fields.iter().map(|(name, field)| (name, value(field))).collect::<Vec<_>>());
         let template = self.environment.get_template(NAME).map_err(|error| problem(&error))?;
         template.render(context).map_err(|error| self.failure(&error, fields))
     }
 
     /// Why the template could not be filled in; a field that is missing is named.
     fn failure(&self, error: &Error, fields: &TemplateFields<'_>) -> TemplateError {
-        if matches!(error.kind(), ErrorKind::UndefinedError) {
+        if matches!(error.kind(), ErrorKind::UndefinedError | ErrorKind::UnknownMethod) {
             let missing = self.names.iter().find(|name| fields.get(name).is_none());
             if let Some(name) = missing.filter(|name| self.environment.globals().all(|(other, _)| other != name.as_str())) {
                 return fields.no_field(name);

@@ -27,6 +27,11 @@ impl<'a> TemplateFields<'a> {
         found.next().map(|(_, value)| value.as_ref())
     }
 
+    /// The fields, of which the last of a name counts.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &ExactValue)> {
+        self.0.iter().rev().map(|(name, value)| (*name, value.as_ref()))
+    }
+
     /// The names of the fields, for a message.
     pub(super) fn known(&self) -> String {
         let mut names: Vec<&str> = self.0.iter().map(|(name, _)| *name).collect();
