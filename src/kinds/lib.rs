@@ -25,6 +25,7 @@ mod sample;
 pub mod scoring;
 mod split;
 pub mod task;
+pub mod task_file;
 mod task_table;
 mod train;
 
