@@ -1,5 +1,6 @@
 //! Judging answers: what a model wrote, and the task that it answers, become verdicts and scores.
 
+mod known_tables;
 mod own;
 mod steps;
 
@@ -63,9 +64,16 @@ impl Judge {
     /// When something in the task is wrong; the error has the field.
     pub fn new(task: &TaskTable) -> Result<Self, ParamError> {
         match task.as_known() {
-            Some(known) if !task.says_how_to_judge() => Ok(Self(JudgeKind::Known(known))),
-            known => OwnJudge::new(task, known).map(|own| Self(JudgeKind::Own(Box::new(own)))),
+            Some(known) if !task.says_how_to_judge() => match known_tables::table(known.name()) {
+                Some(table) => Self::own(&table, Some(known)),
+                None => Ok(Self(JudgeKind::Known(known))),
+            },
+            known => Self::own(task, known),
         }
+    }
+
+    fn own(task: &TaskTable, known: Option<&'static dyn Task>) -> Result<Self, ParamError> {
+        OwnJudge::new(task, known).map(|own| Self(JudgeKind::Own(Box::new(own))))
     }
 
     /// The judge of a stage with these params, which has one task.

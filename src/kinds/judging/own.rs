@@ -18,6 +18,20 @@ use crate::task_table::{OutputType, StepRule, TaskExample, TaskTable, VerdictCho
 /// The name of the filter of a task that has none, as in the harness.
 const NO_FILTER: &str = "none";
 
+/// A metric of a task.
+struct TaskMetric {
+    name: String,
+    /// The filters whose answers it judges; all if there are none.
+    filters: Vec<String>,
+    metric: Metric,
+}
+
+impl TaskMetric {
+    fn judges(&self, filter: &NamedFilter) -> bool {
+        self.filters.is_empty() || self.filters.contains(&filter.name)
+    }
+}
+
 /// The judge of a task of `[tasks]`.
 pub(super) struct OwnJudge {
     /// The task that the program has, where the table changes how its answers are judged: it knows which steps are valid.
@@ -25,7 +39,7 @@ pub(super) struct OwnJudge {
     questioner: Questioner,
     output: OutputType,
     filters: Vec<NamedFilter>,
-    metrics: Vec<(String, Metric)>,
+    metrics: Vec<TaskMetric>,
     /// The filter and the metric that decide whether an answer is right.
     verdict: (usize, usize),
     think_end: Option<String>,
@@ -45,7 +59,7 @@ impl OwnJudge {
         } else {
             filters
         };
-        let metrics = metrics(task)?;
+        let metrics = metrics(task, &filters)?;
         let verdict = verdict(task, &filters, &metrics)?;
         Ok(Self {
             known,
@@ -87,7 +101,7 @@ impl OwnJudge {
         for (at, filter) in self.filters.iter().enumerate() {
             let read = filter.apply(&responses, &gold.choices);
             let is_chosen = filter.chooses();
-            for (place, (name, metric)) in self.metrics.iter().enumerate() {
+            for (place, TaskMetric { name, metric, .. }) in self.metrics.iter().enumerate().filter(|(_, metric)| metric.judges(filter)) {
                 let Metric::Answer(metric) = metric else { continue };
                 let is_verdict = (at, place) == self.verdict;
                 let scores: Vec<Score> = read.iter().map(|answer| metric.score(answer.as_deref(), &gold)).collect();
@@ -126,7 +140,7 @@ impl OwnJudge {
         };
         let gold = Gold { texts, indices, choices };
         let metric = self.metrics.get(self.verdict.1);
-        if let Some((_, Metric::Answer(metric))) = metric {
+        if let Some(TaskMetric { metric: Metric::Answer(metric), .. }) = metric {
             metric.check_gold(&gold).map_err(|problem| JudgeError::Target {
                 id: row.id.clone(),
                 problem,
@@ -138,13 +152,16 @@ impl OwnJudge {
     /// Checks that an example of the task is read and judged as it says.
     pub(super) fn check_example(&self, example: &TaskExample) -> Result<(), ParamError> {
         let at = match &example.filter {
-            Some(name) => self.filters.iter().position(|filter| filter.name == *name).ok_or_else(|| {
-                let known: Vec<&str> = self.filters.iter().map(|filter| filter.name.as_str()).collect();
-                ParamError::new("filter", format!("no filter `{name}` (known: {})", known.join(", ")))
-            })?,
+            Some(name) => {
+                let found = self.filters.iter().position(|filter| filter.name == *name);
+                found.ok_or_else(|| ParamError::new("filter", no_filter(name, &self.filters)))?
+            }
             None => self.verdict.0,
         };
-        let (Some(filter), Some((name, Metric::Answer(metric)))) = (self.filters.get(at), self.metrics.get(self.verdict.1)) else {
+        let filter = self.filters.get(at);
+        let of_verdict = self.metrics.get(self.verdict.1).filter(|metric| filter.is_some_and(|filter| metric.judges(filter)));
+        let metric = of_verdict.or_else(|| self.metrics.iter().find(|metric| filter.is_some_and(|filter| metric.judges(filter))));
+        let (Some(filter), Some(TaskMetric { name, metric: Metric::Answer(metric), .. })) = (filter, metric) else {
             return Err(ParamError::whole("only tasks that generate texts can have `examples`"));
         };
         let gold = Gold::text(&example.target);
@@ -204,7 +221,7 @@ impl OwnJudge {
             template::Gold::Any(places) => places,
         };
         let mut judgement = self.unjudged(answer, &answer.response);
-        for (place, (name, metric)) in self.metrics.iter().enumerate() {
+        for (place, TaskMetric { name, metric, .. }) in self.metrics.iter().enumerate() {
             let Metric::Choices(normalisation) = metric else { continue };
             let chosen = likelihood::preferred(&scored(scores, &choices), *normalisation);
             let is_right = chosen.is_some_and(|chosen| gold.contains(&chosen));
@@ -237,7 +254,7 @@ impl OwnJudge {
         let is_asked = self
             .metrics
             .iter()
-            .any(|(_, metric)| matches!(metric, Metric::Choices(Normalisation::Sum)));
+            .any(|metric| matches!(metric.metric, Metric::Choices(Normalisation::Sum)));
         if is_asked {
             judgement
                 .scores
@@ -256,8 +273,8 @@ impl OwnJudge {
             "byte_perplexity" => likelihood::byte_perplexity(&texts),
             _ => likelihood::bits_per_byte(&texts),
         };
-        let of_texts = self.metrics.iter().filter_map(|(_, metric)| match metric {
-            Metric::Texts(name) => Some(*name),
+        let of_texts = self.metrics.iter().filter_map(|metric| match metric.metric {
+            Metric::Texts(name) => Some(name),
             _ => None,
         });
         of_texts.map(|name| (format!("{NO_FILTER}.{name}"), measure(name))).collect()
@@ -274,7 +291,7 @@ impl OwnJudge {
 }
 
 /// The metrics of a task, by their names; those of the harness where it has none.
-fn metrics(task: &TaskTable) -> Result<Vec<(String, Metric)>, ParamError> {
+fn metrics(task: &TaskTable, filters: &[NamedFilter]) -> Result<Vec<TaskMetric>, ParamError> {
     let default = |names: &[MetricName]| names.iter().map(|name| MetricSpec::new(*name)).collect::<Vec<_>>();
     let specs = match (task.metric_list.as_slice(), task.output_type) {
         ([], OutputType::GenerateUntil) => default(&[MetricName::ExactMatch]),
@@ -301,24 +318,47 @@ fn metrics(task: &TaskTable) -> Result<Vec<(String, Metric)>, ParamError> {
             let message = format!("`{}` is no metric for `output_type = {output}`", spec.name());
             return Err(within(ParamError::new("metric", message)));
         }
-        metrics.push((spec.name().to_owned(), metric));
+        if let Some(name) = spec.filters.iter().find(|name| !filters.iter().any(|filter| filter.name == **name)) {
+            return Err(within(ParamError::new("filters", no_filter(name, filters))));
+        }
+        metrics.push(TaskMetric {
+            name: spec.name().to_owned(),
+            filters: spec.filters.clone(),
+            metric,
+        });
     }
     Ok(metrics)
 }
 
+fn no_filter(name: &str, filters: &[NamedFilter]) -> String {
+    let known: Vec<&str> = filters.iter().map(|filter| filter.name.as_str()).collect();
+    format!("the task has no filter `{name}` (known: {})", known.join(", "))
+}
+
 /// The places of the filter and the metric that decide.
-fn verdict(task: &TaskTable, filters: &[NamedFilter], metrics: &[(String, Metric)]) -> Result<(usize, usize), ParamError> {
+fn verdict(task: &TaskTable, filters: &[NamedFilter], metrics: &[TaskMetric]) -> Result<(usize, usize), ParamError> {
     let VerdictChoice { filter, metric } = &task.verdict;
-    let find = |field: &str, name: &Option<String>, known: Vec<&str>| {
-        let Some(name) = name else { return Ok(0) };
-        known.iter().position(|other| other == name).ok_or_else(|| {
-            let message = format!("the task has no {field} `{name}` (known: {})", known.join(", "));
-            ParamError::new(field, message).within("verdict")
-        })
+    let within = |field: &str, message: String| ParamError::new(field, message).within("verdict");
+    let filter = match filter {
+        None => 0,
+        Some(name) => {
+            let found = filters.iter().position(|filter| filter.name == *name);
+            found.ok_or_else(|| within("filter", no_filter(name, filters)))?
+        }
     };
-    let filter = find("filter", filter, filters.iter().map(|filter| filter.name.as_str()).collect())?;
-    let metric = find("metric", metric, metrics.iter().map(|(name, _)| name.as_str()).collect())?;
-    Ok((filter, metric))
+    let judges = |metric: &&(usize, &TaskMetric)| filters.get(filter).is_some_and(|filter| metric.1.judges(filter));
+    let candidates: Vec<(usize, &TaskMetric)> = metrics.iter().enumerate().collect();
+    let mut candidates = candidates.iter().filter(judges);
+    let found = match metric {
+        None => candidates.next(),
+        Some(name) => candidates.find(|(_, metric)| metric.name == *name),
+    };
+    let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let missing = || {
+        let name = metric.as_deref().unwrap_or("…");
+        within("metric", format!("no metric `{name}` judges the answers of this filter (known: {})", known.join(", ")))
+    };
+    Ok((filter, found.ok_or_else(missing)?.0))
 }
 
 /// A wrong answer that was cut is none: the model had not ended.

@@ -10,6 +10,9 @@ use lab::config::ParamError;
 #[serde(deny_unknown_fields)]
 pub struct MetricSpec {
     pub metric: MetricName,
+    /// The filters whose answers it judges; left out, all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
     /// `exact_match`, `includes`, `pattern`: whether capitals do not matter. Left out, they do in `exact_match` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_case: Option<bool>,
@@ -83,6 +86,7 @@ impl MetricSpec {
     pub fn new(metric: MetricName) -> Self {
         Self {
             metric,
+            filters: Vec::new(),
             ignore_case: None,
             ignore_punctuation: false,
             ignore_numbers: false,
