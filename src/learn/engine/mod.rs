@@ -19,8 +19,8 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{
-    Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots, scoring_memory, trainer,
-    training_memory,
+    Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
+    scoring_memory, trainer, training_memory,
 };
 pub use cpu::instructions;
 pub use dtype::Dtype;

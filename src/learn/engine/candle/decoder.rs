@@ -171,7 +171,9 @@ fn score(logits: &[f32], targets: &[Target]) -> Vec<TokenScore> {
         .map(|logit| libm::exp(f64::from(*logit) - f64::from(largest)) + f64::from(*logit) * 0.0);
     let log_sum = libm::log(weights.sum());
     let targets = targets.iter();
-    targets.map(|target| TokenScore::new(logits, target.token, largest, log_sum)).collect()
+    targets
+        .map(|target| TokenScore::new(logits, target.token, largest, log_sum))
+        .collect()
 }
 
 impl DecodingEngine for CandleDecoder {
