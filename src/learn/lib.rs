@@ -5,6 +5,7 @@ pub mod dataset;
 pub mod engine;
 pub mod model;
 pub mod sampler;
+pub mod scorer;
 pub mod seed;
 pub mod tokenizer;
 pub mod trainer;

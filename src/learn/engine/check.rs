@@ -1,6 +1,6 @@
 //! Checks of an engine's inputs, so that the passes need none.
 
-use super::{Batch, EngineError, Feed, IGNORED};
+use super::{Batch, EngineError, Feed, IGNORED, ScoredFeed};
 use crate::model::{Array, ModelShape};
 
 /// Checks that the tensor `name` has the shape that the decoder needs.
@@ -68,6 +68,26 @@ pub fn feed(shape: &ModelShape, slots: usize, feed: &Feed<'_>, held: usize) -> R
         });
     }
     indices(shape, feed.tokens, feed.lines, feed.columns)
+}
+
+/// Checks that the targets of a feed are tokens after some of the feed's, in order.
+///
+/// # Errors
+/// When they are not.
+pub fn targets(shape: &ModelShape, scored: &ScoredFeed<'_>) -> Result<(), EngineError> {
+    let out_of_range = |found, bound| EngineError::OutOfRange {
+        what: "place of a target",
+        found,
+        bound,
+    };
+    let mut first = 0;
+    for target in scored.targets {
+        if target.after < first || target.after >= scored.feed.tokens.len() {
+            return Err(out_of_range(target.after, scored.feed.tokens.len()));
+        }
+        first = target.after;
+    }
+    below("target", scored.targets.iter().map(|target| &target.token), shape.vocabulary)
 }
 
 /// Checks that the first `count` tokens of slot `from`, which holds `held`, can be copied to slot `to`, of `slots`.

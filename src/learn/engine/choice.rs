@@ -136,6 +136,22 @@ pub fn decoding_memory(
     }
 }
 
+/// An upper bound on the memory of scoring with `slots` slots and at most `tokens` tokens in a call; `None` if the engine cannot estimate
+/// it.
+pub fn scoring_memory(
+    engine: Engine,
+    dtype: Dtype,
+    shape: &ModelShape,
+    slots: usize,
+    tokens: usize,
+    threads: usize,
+) -> Option<MemoryEstimate> {
+    match engine {
+        Engine::Cpu => Some(cpu::scoring_memory(shape, dtype, slots, tokens, threads)),
+        Engine::Candle => None,
+    }
+}
+
 /// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
 pub fn recommended_slots(engine: Engine, dtype: Dtype, shape: &ModelShape) -> usize {
     match engine {

@@ -10,6 +10,7 @@ mod choice;
 pub mod cpu;
 mod dtype;
 mod frozen;
+mod scored;
 mod state;
 
 use std::fmt;
@@ -18,12 +19,13 @@ use crate::model::lora::is_adapter;
 use crate::model::{Lora, ModelError, Weights};
 
 pub use choice::{
-    Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots, trainer,
-    training_memory,
+    Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
+    scoring_memory, trainer, training_memory,
 };
 pub use cpu::instructions;
 pub use dtype::Dtype;
 pub use frozen::Frozen;
+pub use scored::{ScoredFeed, Target, TokenScore};
 use state::arrays;
 #[cfg(test)]
 pub(crate) use state::reader;
@@ -231,6 +233,14 @@ pub trait DecodingEngine {
     /// # Errors
     /// When the engine's device fails, or a slot would exceed the context.
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError>;
+
+    /// Appends each feed's tokens to its slot, as [`DecodingEngine::feed`] does, and returns the scores of the targets, in the order of the
+    /// feeds and their targets. A score depends on the tokens of its slot alone: not on the other feeds of the call, nor on how the tokens
+    /// were cut into calls. Only a few rows of logits exist at a time.
+    ///
+    /// # Errors
+    /// When the engine's device fails, a slot would exceed the context, or a target has no place in its feed.
+    fn score(&mut self, feeds: &[ScoredFeed<'_>]) -> Result<Vec<TokenScore>, EngineError>;
 
     /// Replaces the content of slot `to` by the first `count` tokens of slot `from`, with the same bits as if they had been fed.
     ///

@@ -1,12 +1,13 @@
 //! Decoding with a cache.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::cache::{CachePosition, KeyValueCache};
 use super::layers::rotate;
 use super::network::{Network, TokenInput};
 use super::{pool, tensors};
-use crate::engine::{DecodingEngine, EngineError, Feed, check};
+use crate::engine::{DecodingEngine, EngineError, Feed, ScoredFeed, Target, TokenScore, check};
 use crate::model::{ModelShape, WeightSource};
 
 /// All products have exactly this many rows (padded if there are fewer): the order of a product's sums depends on its size, and a row's
@@ -58,7 +59,7 @@ impl CandleDecoder {
     }
 
     /// The tokens of `feeds`, one after the other.
-    fn rows(&self, feeds: &[Feed<'_>]) -> Result<Vec<FeedToken>, EngineError> {
+    fn rows<'a>(&self, feeds: impl Iterator<Item = &'a Feed<'a>>) -> Result<Vec<FeedToken>, EngineError> {
         let shape = &self.network.shape;
         let mut rows = Vec::new();
         for feed in feeds {
@@ -109,12 +110,23 @@ impl CandleDecoder {
         Ok(x.narrow(0, 0, rows.len())?)
     }
 
-    /// The logits of the last token of each of `lengths` tokens in `rows`. → [feeds, vocabulary]
-    fn last_logits(&self, rows: &[FeedToken], lengths: &[usize]) -> Result<Vec<f32>, EngineError> {
+    /// The stream after the last layer, of the tokens at the places `kept`. → [kept, width]
+    fn kept(&self, rows: &[FeedToken], kept: &[u32]) -> Result<Tensor, EngineError> {
         let streams = rows
             .chunks(PRODUCT_ROWS)
             .map(|rows| self.stream(rows))
             .collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::cat(&streams, 0)?.index_select(&Tensor::new(kept, &self.device)?, 0)?)
+    }
+
+    /// The logits of some rows of the stream, at most [`PRODUCT_ROWS`]. → [rows, vocabulary]
+    fn logits(&self, stream: &Tensor, start: usize, count: usize) -> Result<Vec<f32>, EngineError> {
+        let x = stream.narrow(0, start, count)?.pad_with_zeros(0, 0, PRODUCT_ROWS - count)?;
+        Ok(self.network.logits(&x)?.narrow(0, 0, count)?.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    /// The logits of the last token of each of `lengths` tokens in `rows`. → [feeds, vocabulary]
+    fn last_logits(&self, rows: &[FeedToken], lengths: &[usize]) -> Result<Vec<f32>, EngineError> {
         let mut end = 0;
         let ends: Vec<u32> = lengths
             .iter()
@@ -123,20 +135,50 @@ impl CandleDecoder {
                 end as u32 - 1
             })
             .collect();
-        let last = Tensor::cat(&streams, 0)?.index_select(&Tensor::new(ends.as_slice(), &self.device)?, 0)?;
+        let last = self.kept(rows, &ends)?;
         let mut logits = Vec::with_capacity(lengths.len() * self.network.shape.vocabulary);
         for start in (0..lengths.len()).step_by(PRODUCT_ROWS) {
-            let count = PRODUCT_ROWS.min(lengths.len() - start);
-            let x = last.narrow(0, start, count)?.pad_with_zeros(0, 0, PRODUCT_ROWS - count)?;
-            logits.extend(self.network.logits(&x)?.narrow(0, 0, count)?.flatten_all()?.to_vec1::<f32>()?);
+            logits.extend(self.logits(&last, start, PRODUCT_ROWS.min(lengths.len() - start))?);
         }
         Ok(logits)
     }
+
+    /// The scores of targets, whose places are counted over all `rows`.
+    fn scores(&self, rows: &[FeedToken], targets: &[Target]) -> Result<Vec<TokenScore>, EngineError> {
+        if targets.is_empty() {
+            rows.chunks(PRODUCT_ROWS).try_for_each(|rows| self.stream(rows).map(drop))?;
+            return Ok(Vec::new());
+        }
+        let targets: Vec<&[Target]> = targets.chunk_by(|a, b| a.after == b.after).collect();
+        let places = targets.iter().filter_map(|alike| Some(alike.first()?.after as u32));
+        let stream = self.kept(rows, &places.collect::<Vec<u32>>())?;
+        let (mut scores, vocabulary) = (Vec::new(), self.network.shape.vocabulary);
+        for (block, start) in targets.chunks(PRODUCT_ROWS).zip((0..).step_by(PRODUCT_ROWS)) {
+            let logits = self.logits(&stream, start, block.len())?;
+            let rows: Vec<_> = logits.chunks(vocabulary).zip(block).collect();
+            scores.par_extend(rows.par_iter().flat_map_iter(|(logits, targets)| score(logits, targets)));
+        }
+        Ok(scores)
+    }
+}
+
+/// The scores of tokens by their row of logits.
+fn score(logits: &[f32], targets: &[Target]) -> Vec<TokenScore> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    // A product of 0 with a number that is not finite is NaN.
+    let weights = logits
+        .iter()
+        .map(|logit| libm::exp(f64::from(*logit) - f64::from(largest)) + f64::from(*logit) * 0.0);
+    let log_sum = libm::log(weights.sum());
+    let targets = targets.iter();
+    targets
+        .map(|target| TokenScore::new(logits, target.token, largest, log_sum))
+        .collect()
 }
 
 impl DecodingEngine for CandleDecoder {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
-        let rows = self.rows(feeds)?;
+        let rows = self.rows(feeds.iter())?;
         let lengths: Vec<usize> = feeds.iter().map(|feed| feed.tokens.len()).collect();
         self.logits = if feeds.is_empty() {
             Vec::new()
@@ -144,6 +186,23 @@ impl DecodingEngine for CandleDecoder {
             self.pool.install(|| self.last_logits(&rows, &lengths))?
         };
         Ok(&self.logits)
+    }
+
+    fn score(&mut self, feeds: &[ScoredFeed<'_>]) -> Result<Vec<TokenScore>, EngineError> {
+        let rows = self.rows(feeds.iter().map(|scored| &scored.feed))?;
+        let (mut targets, mut first) = (Vec::new(), 0);
+        for scored in feeds {
+            check::targets(&self.network.shape, scored)?;
+            targets.extend(scored.targets.iter().map(|target| Target {
+                after: first + target.after,
+                ..*target
+            }));
+            first += scored.feed.tokens.len();
+        }
+        if feeds.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.pool.install(|| self.scores(&rows, &targets))
     }
 
     fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError> {

@@ -8,7 +8,7 @@ use candle_transformers::models::{qwen2, qwen3};
 use super::attention::CausalAttention;
 use super::network::{Network, TokenInput};
 use super::{CandleDecoder, CandleTrainer, tensors};
-use crate::engine::{Batch, DecodingEngine, Feed, IGNORED, Optimizer, TrainingEngine, reader};
+use crate::engine::{Batch, DecodingEngine, Feed, IGNORED, Optimizer, ScoredFeed, Target, TrainingEngine, reader};
 use crate::model::{Architecture, Llama3Scaling, ModelShape, RopeScaling, Weights, initialise};
 use crate::seed::Stream;
 
@@ -298,6 +298,53 @@ fn cached_decoding_gives_the_logits_of_a_full_pass() {
         assert!(difference < 1e-4, "{end}: {difference}");
         start = end;
     }
+}
+
+#[test]
+fn scores_are_the_softmax_of_a_full_pass_however_they_are_cut() {
+    let shape = shape(7, 9, true);
+    let weights = lively(&shape);
+    let batch = batch(&shape, &[80], 6);
+    let expected = full(&shape, &weights, &batch);
+    // Two tokens after most places, the same and another one.
+    let targets = |start: usize, end: usize| -> Vec<Target> {
+        let places = (start..end).filter(|place| place % 5 > 0);
+        let pair = |place: usize| {
+            [place as u32 % 23, (place as u32 * 7) % 23].map(|token| Target {
+                after: place - start,
+                token,
+            })
+        };
+        places.flat_map(pair).collect()
+    };
+    let mut before = None;
+    for cuts in [vec![80], vec![1, 31, 80], vec![30, 31, 64, 65, 80]] {
+        let mut decoder = CandleDecoder::new(&shape, &weights, 2, &Device::Cpu, 2).unwrap();
+        let (mut scores, mut start) = (Vec::new(), 0);
+        for end in cuts {
+            let targets = targets(start, end);
+            let other = ScoredFeed {
+                feed: feed(&batch, 0, 0, 3),
+                targets: &[],
+            };
+            let scored = ScoredFeed {
+                feed: feed(&batch, 1, start, end),
+                targets: &targets,
+            };
+            scores.extend(decoder.score(&[other, scored]).unwrap());
+            start = end;
+        }
+        for (score, Target { after, token }) in scores.iter().zip(targets(0, 80)) {
+            let logits = &expected[after];
+            let exact = f64::from(logits[token as usize]) - logits.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+            assert!((score.log_probability - exact).abs() < 1e-4, "{after}: {score:?}, not {exact}");
+            assert_eq!(score.is_likeliest, logits.iter().all(|x| *x <= logits[token as usize]));
+        }
+        assert!(scores.len() == 128 && scores.iter().any(|score| score.is_likeliest));
+        assert_eq!(before.get_or_insert(scores.clone()), &scores);
+    }
+    let mut decoder = CandleDecoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
+    assert_eq!(decoder.score(&[]).unwrap(), []);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::decode_pass::DecodePass;
 use super::kernel::element::Element;
 use super::parameters::Parameters;
 use super::pool;
-use crate::engine::{DecodingEngine, EngineError, Feed, check};
+use crate::engine::{DecodingEngine, EngineError, Feed, ScoredFeed, TokenScore, check};
 use crate::model::{ModelShape, WeightSource};
 
 /// The largest number of sequences worth decoding at once.
@@ -89,7 +89,7 @@ impl<T: Element> CpuDecoder<T> {
         self.slots.get(slot).map_or(0, |slot| slot.held)
     }
 
-    fn check(&self, feeds: &[Feed<'_>]) -> Result<(), EngineError> {
+    fn check<'a>(&self, feeds: impl Iterator<Item = &'a Feed<'a>>) -> Result<(), EngineError> {
         let mut fed = vec![0; self.slots.len()];
         for feed in feeds {
             check::feed(&self.parameters.shape, self.slots.len(), feed, self.held(feed.slot))?;
@@ -105,44 +105,58 @@ impl<T: Element> CpuDecoder<T> {
         }
     }
 
-    /// Distributes the feeds to the passes, in order, with about the same number of tokens each.
-    fn distribute(&mut self, feeds: &[Feed<'_>]) {
-        let total: usize = feeds.iter().map(|feed| feed.tokens.len()).sum();
+    /// Distributes the feeds to the passes, in order, with about the same number of tokens each: `add` moves the feed's slot to a pass.
+    fn distribute<F>(&mut self, feeds: &[F], feed: impl Fn(&F) -> &Feed<'_>, add: impl Fn(&mut DecodePass<T>, CacheSlot<T>, &F)) {
+        let total: usize = feeds.iter().map(|item| feed(item).tokens.len()).sum();
         let share = total.div_ceil(self.passes.len());
         let mut pass = 0;
-        for feed in feeds {
+        for item in feeds {
+            let Feed { slot, tokens, .. } = feed(item);
             // The pass is full if adding the feed would exceed its share by more than it is short of it now.
-            let after = self.passes[pass].tokens() + feed.tokens.len();
+            let after = self.passes[pass].tokens() + tokens.len();
             let is_full = after > share && after - share > share.saturating_sub(self.passes[pass].tokens());
             if is_full && self.passes[pass].tokens() > 0 && pass + 1 < self.passes.len() {
                 pass += 1;
             }
-            let slot = std::mem::take(&mut self.slots[feed.slot]);
-            self.passes[pass].add(slot, feed);
+            let slot = std::mem::take(&mut self.slots[*slot]);
+            add(&mut self.passes[pass], slot, item);
         }
     }
 
     /// Runs all passes.
-    fn run(&mut self) {
+    fn run(&mut self, run: impl Fn(&mut DecodePass<T>, &Parameters<T>, &rayon::ThreadPool) + Sync) {
         let (parameters, pool) = (&self.parameters, &self.pool);
-        for_each_parallel(pool, &mut self.passes, &|_, pass| pass.run(parameters, pool));
+        for_each_parallel(pool, &mut self.passes, &|_, pass| run(pass, parameters, pool));
+    }
+
+    /// Takes the slots of the feeds back from the passes.
+    fn take_back<'a>(&mut self, mut feeds: impl Iterator<Item = &'a Feed<'a>>) {
+        for pass in &mut self.passes {
+            for (slot, feed) in pass.take_back().zip(&mut feeds) {
+                self.slots[feed.slot] = slot;
+            }
+        }
     }
 }
 
 impl<T: Element> DecodingEngine for CpuDecoder<T> {
     fn feed(&mut self, feeds: &[Feed<'_>]) -> Result<&[f32], EngineError> {
-        self.check(feeds)?;
-        self.distribute(feeds);
-        self.run();
+        self.check(feeds.iter())?;
+        self.distribute(feeds, |feed| feed, DecodePass::add);
+        self.run(DecodePass::run);
+        self.take_back(feeds.iter());
         self.logits.clear();
-        let mut fed = feeds.iter();
-        for pass in &mut self.passes {
-            self.logits.extend_from_slice(pass.logits());
-            for (slot, feed) in pass.take_back().zip(&mut fed) {
-                self.slots[feed.slot] = slot;
-            }
-        }
+        self.passes.iter().for_each(|pass| self.logits.extend_from_slice(pass.logits()));
         Ok(&self.logits)
+    }
+
+    fn score(&mut self, feeds: &[ScoredFeed<'_>]) -> Result<Vec<TokenScore>, EngineError> {
+        self.check(feeds.iter().map(|scored| &scored.feed))?;
+        feeds.iter().try_for_each(|scored| check::targets(&self.parameters.shape, scored))?;
+        self.distribute(feeds, |scored| &scored.feed, DecodePass::add_scored);
+        self.run(DecodePass::run_scored);
+        self.take_back(feeds.iter().map(|scored| &scored.feed));
+        Ok(self.passes.iter().flat_map(DecodePass::scores).copied().collect())
     }
 
     fn copy(&mut self, from: usize, to: usize, count: usize) -> Result<(), EngineError> {

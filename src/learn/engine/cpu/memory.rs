@@ -3,6 +3,7 @@
 use super::adapter;
 use super::attention;
 use super::cache::CacheSlot;
+use super::decode_pass::SCORED_ROWS;
 use super::decoder::are_cached;
 use super::kernel::element::Element;
 use super::kernel::panels::size;
@@ -34,6 +35,44 @@ pub fn training<'a, T: Element>(
 /// An upper bound on the memory of decoding with `slots` slots and prompts of at most `prompt` tokens: all slots are full, and all have read
 /// their prompts at once.
 pub fn decoding<T: Element>(shape: &ModelShape, slots: usize, prompt: usize, threads: usize) -> MemoryEstimate {
+    // The logits of all passes, and their copy in the decoder.
+    let calls = DecodingCalls {
+        tokens: slots * prompt,
+        logits: 2 * slots,
+        rows: slots,
+    };
+    decoder::<T>(shape, slots, calls, threads)
+}
+
+/// An upper bound on the memory of scoring with `slots` slots and at most `tokens` tokens in a call.
+pub fn scoring<T: Element>(shape: &ModelShape, slots: usize, tokens: usize, threads: usize) -> MemoryEstimate {
+    // Each pass of a thread of its own may get the longest feed once.
+    let passes = if are_cached::<T>(shape) {
+        threads.clamp(1, slots.max(1))
+    } else {
+        1
+    };
+    let rows = SCORED_ROWS.min(tokens);
+    let calls = DecodingCalls {
+        tokens: passes * tokens,
+        logits: passes * rows,
+        rows,
+    };
+    decoder::<T>(shape, slots, calls, threads)
+}
+
+/// The largest sizes of a decoder's calls.
+#[derive(Clone, Copy)]
+struct DecodingCalls {
+    /// Tokens, summed over the largest calls of each pass.
+    tokens: usize,
+    /// Rows of logits that are held.
+    logits: usize,
+    /// Rows of logits that are computed at a time.
+    rows: usize,
+}
+
+fn decoder<T: Element>(shape: &ModelShape, slots: usize, calls: DecodingCalls, threads: usize) -> MemoryEstimate {
     let layout = Layout::new(shape, None);
     let trained = Trainable::new(&layout, &|_| false);
     let matrices = layout.layers.iter().flat_map(LayerLayout::matrices);
@@ -46,13 +85,13 @@ pub fn decoding<T: Element>(shape: &ModelShape, slots: usize, prompt: usize, thr
     } else {
         largest.max((layout.head.range().len() * FLOAT_BYTES).saturating_sub(matrices.map(forward).sum()))
     };
-    let (tokens, width, hidden) = (slots * prompt, shape.width, shape.feed_forward);
+    let (tokens, width, hidden) = (calls.tokens, shape.width, shape.feed_forward);
     let (qkv, attended) = ((shape.heads + 2 * shape.kv_heads) * shape.head_dim, shape.heads * shape.head_dim);
     let rows = tokens * (2 * width + 1 + qkv + attended + 3 * hidden + normed_heads(shape));
-    let logits = 2 * slots * shape.vocabulary;
+    let logits = calls.logits * shape.vocabulary;
     // If threads share the columns of a product, each has its part of the result.
     let parts = if threads > 1 && !are_cached::<T>(shape) {
-        (tokens * qkv.max(2 * hidden)).max(slots * shape.vocabulary)
+        (tokens * qkv.max(2 * hidden)).max(calls.rows * shape.vocabulary)
     } else {
         0
     };

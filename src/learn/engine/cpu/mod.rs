@@ -97,6 +97,14 @@ pub fn decoding_memory(shape: &ModelShape, dtype: Dtype, slots: usize, prompt: u
     }
 }
 
+/// An upper bound on the memory of scoring with `slots` slots and at most `tokens` tokens in a call.
+pub fn scoring_memory(shape: &ModelShape, dtype: Dtype, slots: usize, tokens: usize, threads: usize) -> MemoryEstimate {
+    match dtype {
+        Dtype::F32 => memory::scoring::<f32>(shape, slots, tokens, threads),
+        Dtype::Bf16 => memory::scoring::<Bf16Pair>(shape, slots, tokens, threads),
+    }
+}
+
 /// The fastest number of sequences, each as long as the context, to decode at once. No result depends on it.
 pub fn recommended_slots(shape: &ModelShape, dtype: Dtype) -> usize {
     match dtype {

@@ -1,7 +1,10 @@
-//! Softmax cross-entropy of logits, fused with its gradient.
+//! Softmax cross-entropy of logits, fused with its gradient, and the softmax's sum alone.
 
 use super::kernel;
-use super::math::{exponentiate, largest};
+use super::math::{exponentiate, largest, sum_exponentials};
+
+/// Exponentials that are added up in f32. The sums of a large vocabulary's are added up in f64.
+const SUMMED: usize = 1024;
 
 kernel! {
     /// Replaces the logits, the first `vocabulary` of each row of `stride`, by the gradient of `weight · Σ loss`, and returns the sum of the
@@ -19,5 +22,14 @@ kernel! {
             row[target] -= weight;
         }
         total
+    }
+}
+
+kernel! {
+    /// The largest of a row's logits, and the logarithm of the sum of `e^(logit - largest)`: NaN if a logit is not finite.
+    pub fn log_sum<L>(logits: &[f32]) -> (f32, f64) {
+        let shift = largest(logits);
+        let sums = logits.chunks(SUMMED).map(|part| f64::from(sum_exponentials::<L>(part, shift)));
+        (shift, libm::log(sums.sum()))
     }
 }

@@ -101,3 +101,22 @@ pub fn exponentiate<L: Level>(values: &mut [f32], scale: f32, shift: f32) -> f32
     }
     sum
 }
+
+/// The sum of `e^(x - shift)`, which stay as they are; NaN if a number is not finite.
+#[inline(always)]
+pub fn sum_exponentials<L: Level>(values: &[f32], shift: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let blocks = values.chunks_exact(LANES);
+    let rest = blocks.remainder();
+    for block in blocks {
+        for lane in 0..LANES {
+            // The product of 0 with a number that is not finite is NaN.
+            lanes[lane] += L::fma(block[lane], 0.0, exp::<L>(block[lane] - shift));
+        }
+    }
+    let mut sum = sum_lanes(lanes);
+    for value in rest {
+        sum += L::fma(*value, 0.0, exp::<L>(*value - shift));
+    }
+    sum
+}

@@ -202,6 +202,19 @@ proptest! {
     }
 
     #[test]
+    fn the_logarithm_of_a_sum_of_exponentials_is_that_in_f64(width in prop_oneof![1..40usize, 1000..3000usize], spread in 0.1..30.0f32, seed: u64) {
+        let mut stream = Stream::new(seed, "sums");
+        let mut x = Numbers::new(&mut stream, width).get().to_vec();
+        x.iter_mut().for_each(|x| *x *= spread);
+        let exact = |x: &[f32]| libm::log(x.iter().map(|x| libm::exp(f64::from(*x))).sum());
+        for set in Instructions::available() {
+            let (largest, sum) = cross_entropy::log_sum(set, &x);
+            prop_assert!(x.contains(&largest) && x.iter().all(|x| *x <= largest));
+            prop_assert!((f64::from(largest) + sum - exact(&x)).abs() < 2e-6, "{set}: {largest} + {sum}, not {}", exact(&x));
+        }
+    }
+
+    #[test]
     fn attention_kernels_agree(rows in 1..20usize, start in 0..40usize, half in 1..20usize, seed: u64) {
         let mut stream = Stream::new(seed, "attention");
         let stride = (start + rows).next_multiple_of(LANES);
@@ -447,5 +460,10 @@ fn nan_is_not_hidden() {
         let mut logits = vec![0.0; 32];
         logits[3] = f32::NAN;
         assert!(cross_entropy::backward(set, &mut logits, 32, 20, &[1], 1.0).is_nan(), "{set}");
+        for (place, strange) in [(3, f32::NAN), (18, f32::INFINITY), (16, f32::NEG_INFINITY)] {
+            let mut logits = vec![0.0; 19];
+            logits[place] = strange;
+            assert!(cross_entropy::log_sum(set, &logits).1.is_nan(), "{set} {strange}");
+        }
     }
 }

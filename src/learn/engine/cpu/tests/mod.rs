@@ -7,6 +7,7 @@ mod kernels;
 mod lora;
 mod memory;
 mod reference;
+mod scoring;
 
 use super::decoder::CpuDecoder;
 use super::kernel::element::{Bf16Pair, Element};
