@@ -6,6 +6,7 @@ mod answering;
 pub mod artifact;
 mod command;
 mod data_sets;
+mod dropped;
 mod endpoint;
 mod eval;
 mod failed_rows;
@@ -17,6 +18,8 @@ mod measure;
 pub mod metrics;
 mod mix;
 mod sample;
+mod select;
+mod selection;
 mod split;
 pub mod task;
 mod train;
@@ -37,7 +40,7 @@ fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), ParamError> {
 
 /// The table of kinds, by name.
 pub fn kinds() -> &'static [&'static Kind] {
-    static KINDS: [&Kind; 10] = [
+    static KINDS: [&Kind; 11] = [
         &command::KIND,
         &eval::KIND,
         &filter::KIND,
@@ -46,6 +49,7 @@ pub fn kinds() -> &'static [&'static Kind] {
         &measure::KIND,
         &mix::KIND,
         &sample::KIND,
+        &select::KIND,
         &split::KIND,
         &train::KIND,
     ];
