@@ -236,8 +236,7 @@ impl Filter {
         if let Some(name) = broken {
             return Ok(Some(name.to_owned()));
         }
-        for ([low, high], min, max) in self.shares() {
-            let share = if low == "min_agreement" { votes.agreement } else { votes.accuracy };
+        for (([low, high], min, max), share) in self.shares().into_iter().zip([votes.agreement, votes.accuracy]) {
             match (min, max) {
                 (Some(min), _) if share < min => return Ok(Some(low.to_owned())),
                 (_, Some(max)) if share > max => return Ok(Some(high.to_owned())),

@@ -26,9 +26,9 @@ mod train;
 
 pub use answering::judge;
 pub use command::python_version;
-pub use selection::contamination::{TestSet, warning as contamination_warning};
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
+pub use selection::contamination::{TestSet, warning as contamination_warning};
 
 use lab::config::ParamError;
 use lab::stage::Kind;

@@ -160,7 +160,11 @@ mod tests {
     use super::*;
 
     fn said<T: serde::de::DeserializeOwned + fmt::Debug>(json: &str) -> String {
-        serde_json::from_str::<T>(json).map_or_else(|error| error.to_string(), |read| format!("{read:?}"))
+        let read = serde_json::from_str::<T>(json);
+        read.map_or_else(
+            |error| error.to_string().split(" at line").next().unwrap().to_owned(),
+            |read| format!("{read:?}"),
+        )
     }
 
     #[test]
@@ -172,7 +176,7 @@ mod tests {
         1.0 is no share, which is above 0 and below 1; write a number of rows without a point
         0.0 is no share, which is above 0 and below 1; write a number of rows without a point
         -1 is too small, it must be at least 0
-        invalid type: string "x", expected a number of rows, or a share above 0 and below 1 at line 1 column 3
+        invalid type: string "x", expected a number of rows, or a share above 0 and below 1
         "#);
         assert_eq!(serde_json::to_string(&[Amount::Rows(3), Amount::Share(0.25)]).unwrap(), "[3,0.25]");
         assert_eq!(
@@ -188,7 +192,7 @@ mod tests {
         Any
         -1 is too small, it must be at least 0
         5000000000 is too large; `"any"` sets no limit
-        unknown variant `all`, expected `any` at line 1 column 5
+        unknown variant `all`, expected `any`
         "#);
         assert_eq!(
             serde_json::to_string(&[StepLimit::AtMost(4), StepLimit::Any]).unwrap(),

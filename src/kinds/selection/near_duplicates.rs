@@ -16,11 +16,11 @@ use super::words::mix;
 const NONE: usize = usize::MAX;
 
 /// The share of the pairs at the threshold that become candidates, at least.
-const RECALL: f64 = 0.99;
+const RECALL: f64 = 0.98;
 
 /// The most texts that one is compared with, and the most entries of bands that are looked at for it: without a limit, time would grow with
 /// the square of the number of texts that share much and yet too little.
-const MAX_COMPARED: usize = 1_000;
+const MAX_COMPARED: usize = 300;
 const MAX_VISITS: usize = 20 * MAX_COMPARED;
 
 /// The seed of the hash functions: fixed, so that equal data give equal results.

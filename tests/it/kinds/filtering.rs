@@ -56,7 +56,10 @@ fn answers_are_kept_by_what_they_are() {
         ("keep = 'right'", &["1. a", "1. ab", "1. abc"][..]),
         ("keep = 'wrong'", &["1. x", "1. x", "1. y"]),
         ("keep = 'majority'", &["1. a", "1. ab", "1. x", "1. y"]),
-        ("keep = 'all'", &["1. a", "1. ab", "1. x", "I do not know", "1. x", "1. y", "1. abc"]),
+        (
+            "keep = 'all'",
+            &["1. a", "1. ab", "1. x", "I do not know", "1. x", "1. y", "1. abc"],
+        ),
         ("keep = 'right'\nmax_steps = 1", &["1. ab", "1. abc"]),
         ("keep = 'right'\nmin_steps = 2", &["1. a"]),
         ("keep = 'right'\nmin_tokens = 13", &["1. a", "1. abc"]),
@@ -66,7 +69,10 @@ fn answers_are_kept_by_what_they_are() {
         ("keep = 'right'\nmin_accuracy = 0.5", &["1. a", "1. ab"]),
         ("keep = 'wrong'\nmax_accuracy = 0.4", &["1. x", "1. y"]),
         ("keep = 'right'\nwhere = [{ field = 'answer', min = 40 }]", &["1. abc"]),
-        ("keep = 'right'\nwhere = [{ field = 'id', equals = 'q1' }, { field = 'answer', one_of = [15] }]", &["1. a", "1. ab"]),
+        (
+            "keep = 'right'\nwhere = [{ field = 'id', equals = 'q1' }, { field = 'answer', one_of = [15] }]",
+            &["1. a", "1. ab"],
+        ),
     ] {
         assert_eq!(kept(params), expected, "{params}");
     }
@@ -105,7 +111,16 @@ fn what_is_dropped_is_counted_and_nothing_left_is_said() {
     assert_eq!(bench.output("data").len(), 2);
     let readings = bench.told.borrow().last().unwrap().readings.clone();
     let readings: Vec<(&str, f64)> = readings.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    assert_eq!(readings, [("kept", 2.0), ("max_steps", 2.0), ("no_answer", 2.0), ("repeated", 2.0), ("wrong", 6.0)]);
+    assert_eq!(
+        readings,
+        [
+            ("kept", 2.0),
+            ("max_steps", 2.0),
+            ("no_answer", 2.0),
+            ("repeated", 2.0),
+            ("wrong", 6.0)
+        ]
+    );
     assert!(bench.warned.borrow().is_empty());
     let bench = filter_with("keep = 'right'\nmin_steps = 9", &samples());
     assert!(bench.output("data").is_empty());
@@ -119,7 +134,9 @@ fn what_is_dropped_is_counted_and_nothing_left_is_said() {
 
 #[test]
 fn a_field_that_is_not_there_is_an_error() {
-    let error = filter_with("keep = 'all'\nwhere = [{ field = 'level', min = 1 }]", &samples()).run().unwrap_err();
+    let error = filter_with("keep = 'all'\nwhere = [{ field = 'level', min = 1 }]", &samples())
+        .run()
+        .unwrap_err();
     assert!(error.starts_with("row `q1` has no field `level`"), "{error}");
 }
 

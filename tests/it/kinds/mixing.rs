@@ -101,7 +101,9 @@ fn corrupt_rows_are_named_with_file_and_line() {
 
 /// A data set of `count` rows.
 fn set(name: &str, count: u64) -> Vec<Row> {
-    (0..count).map(|i| row(&format!("{name}/{i}"), (i, 1), "1. a", 1 + i as u32)).collect()
+    (0..count)
+        .map(|i| row(&format!("{name}/{i}"), (i, 1), "1. a", 1 + i as u32))
+        .collect()
 }
 
 /// How many rows of each data set are in the mixture, and how often the most frequent row of each is.
@@ -140,7 +142,10 @@ fn a_mixture_has_the_shares_that_are_asked_for() {
 #[test]
 fn a_mixture_depends_on_the_seed_and_its_order() {
     let mixed = |params: &str, seed| {
-        let bench = Bench::new("mix", params).rows("data", &set("a", 10)).rows("data", &set("b", 20)).seed(seed);
+        let bench = Bench::new("mix", params)
+            .rows("data", &set("a", 10))
+            .rows("data", &set("b", 20))
+            .seed(seed);
         bench.output("data").into_iter().map(|row| row.id).collect::<Vec<_>>()
     };
     let drawn = "repetitions = [1, 0.5]";
@@ -150,7 +155,9 @@ fn a_mixture_depends_on_the_seed_and_its_order() {
     assert_eq!(as_is(1)[..10], set("a", 10).into_iter().map(|row| row.id).collect::<Vec<_>>());
     assert_ne!(as_is(1), as_is(2), "which half of the second set it is");
     assert!(as_is(1)[10..].is_sorted_by_key(|id| id[2..].parse::<u32>().unwrap()));
-    let steps = Bench::new("mix", "order = 'fewest_steps'").rows("data", &set("a", 3)).rows("data", &set("b", 2));
+    let steps = Bench::new("mix", "order = 'fewest_steps'")
+        .rows("data", &set("a", 3))
+        .rows("data", &set("b", 2));
     let ids: Vec<String> = steps.output("data").into_iter().map(|row| row.id).collect();
     assert_eq!(ids, ["a/0", "b/0", "a/1", "b/1", "a/2"]);
     // Full solutions and skips have an order, too.
@@ -160,7 +167,9 @@ fn a_mixture_depends_on_the_seed_and_its_order() {
 
 #[test]
 fn a_mixture_without_rows_is_said() {
-    let bench = Bench::new("mix", "weights = [1, 1]\nsize = 4").rows("data", &[]).rows("data", &set("b", 3));
+    let bench = Bench::new("mix", "weights = [1, 1]\nsize = 4")
+        .rows("data", &[])
+        .rows("data", &set("b", 3));
     assert_eq!(bench.output("data").len(), 2);
     assert_snapshot!(bench.warned.borrow().join("\n"), @"data set 1 of `data` has no rows; the mixture is without it");
     let bench = Bench::new("mix", "").rows("full", &[]);
@@ -173,7 +182,10 @@ fn mixtures_that_cannot_be_are_refused() {
     let refusal = |params: &str, inputs: &[(&str, usize)]| {
         let inputs: std::collections::BTreeMap<String, usize> = inputs.iter().map(|(port, count)| ((*port).to_owned(), *count)).collect();
         let checked = super::bench::parse("mix", params).and_then(|stage| stage.check_inputs(&inputs));
-        checked.map_or_else(|error| format!("{}: {}", error.path.join("."), error.problem), |()| "fine".to_owned())
+        checked.map_or_else(
+            |error| format!("{}: {}", error.path.join("."), error.problem),
+            |()| "fine".to_owned(),
+        )
     };
     assert_eq!(refusal("weights = [1, 2]", &[("data", 2)]), "fine");
     assert_eq!(refusal("mode = 'cont'", &[("full", 1), ("skips", 3)]), "fine");

@@ -10,7 +10,9 @@ use super::bench::{Bench, parse_given, row};
 
 /// Rows with 1 to 6 steps, of two answers.
 fn rows() -> Vec<Row> {
-    (0..6).map(|i| row(&format!("r{i}"), (i % 2, 1), &"1. a\n".repeat(1 + i as usize), 1 + i as u32)).collect()
+    (0..6)
+        .map(|i| row(&format!("r{i}"), (i % 2, 1), &"1. a\n".repeat(1 + i as usize), 1 + i as u32))
+        .collect()
 }
 
 fn text(id: &str, prompt: &str) -> Row {
@@ -34,7 +36,10 @@ fn rows_are_selected() {
         ("", &["r0", "r1", "r2", "r3", "r4", "r5"][..]),
         ("min_steps = 3\nmax_steps = 4", &["r2", "r3"]),
         ("max_characters = 35", &["r0", "r1"]),
-        ("where = [{ field = 'answer', equals = 2 }, { field = 'step_num', max = 4 }]", &["r1", "r3"]),
+        (
+            "where = [{ field = 'answer', equals = 2 }, { field = 'step_num', max = 4 }]",
+            &["r1", "r3"],
+        ),
         ("order = 'most_steps'", &["r5", "r4", "r3", "r2", "r1", "r0"]),
         ("select_num = 2", &["r0", "r1"]),
         ("select_num = 2\norder = { highest = 'step_num' }", &["r5", "r4"]),
@@ -78,9 +83,15 @@ fn duplicates_are_dropped() {
 #[test]
 fn test_questions_are_left_out() {
     let question = "Tom has three red apples and buys two more at the market. How many apples does Tom have?";
-    let rows = [text("a", "What is 1 + 1?"), text("b", &format!("Well: {question}")), text("c", "What is 1 + 2?")];
+    let rows = [
+        text("a", "What is 1 + 1?"),
+        text("b", &format!("Well: {question}")),
+        text("c", "What is 1 + 2?"),
+    ];
     let tests = [text("t1", question), text("t2", "WHAT IS 1+2")];
-    let bench = select("", &rows).rows("decontaminate", &tests[..1]).rows("decontaminate", &tests[1..]);
+    let bench = select("", &rows)
+        .rows("decontaminate", &tests[..1])
+        .rows("decontaminate", &tests[1..]);
     assert_eq!(ids(&bench), ["a"]);
     let wide = select("decontaminate_n = 30", &rows).rows("decontaminate", &tests);
     assert_eq!(ids(&wide), ["a", "b"]);
@@ -103,7 +114,10 @@ fn what_is_dropped_is_counted_with_samples() {
     let samples: Vec<Value> = samples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(samples.len(), 5 + 2 + 2 + 1);
     assert_eq!((&samples[7]["id"], &samples[7]["reason"]), (&json!("r1"), &json!("duplicates")));
-    assert_eq!((&samples[7]["detail"], &samples[7]["row"]["step_num"]), (&json!("the text of row `r1`"), &json!(2)));
+    assert_eq!(
+        (&samples[7]["detail"], &samples[7]["row"]["step_num"]),
+        (&json!("the text of row `r1`"), &json!(2))
+    );
     // What reports read.
     let read = kinds::artifact::metrics::read(&dropped).unwrap();
     assert_eq!(read[0].integer("dropped.duplicates"), Some(2));

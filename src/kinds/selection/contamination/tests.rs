@@ -164,3 +164,25 @@ fn a_training_on_test_questions_is_warned_of() {
     assert_eq!(warning(&training[..1], &set), None);
     insta::assert_snapshot!(warning(&training, &set).unwrap(), @r#"2 of 3 training rows have a question of the test set `cases.test` in them, so that scores on it say too much. The first: row `b` has of question `t2` the words "question 2 + 2". A stage of the kind `select` with `decontaminate = "cases.test"` leaves such rows out"#);
 }
+
+/// Problems that are drawn differ from each other in little: no row has another problem's question in it.
+#[test]
+fn drawn_problems_are_no_overlap_of_others() {
+    for task in crate::task::tasks().iter().filter(|task| task.published().is_none()) {
+        let Ok(problems) = task.read(&lab::config::ConfigValue::from(serde_json::json!({}))) else {
+            panic!("{} has params without defaults", task.name());
+        };
+        let splits = problems.generate(1);
+        let sets = [
+            ("in_domain", &splits.in_domain),
+            ("ood_easy", &splits.ood_easy),
+            ("ood_hard", &splits.ood_hard),
+        ];
+        for (name, rows) in sets.into_iter().filter(|(_, rows)| !rows.is_empty()) {
+            let test = TestSet { name, rows };
+            assert_eq!(warning(&splits.train, &test), None, "{}", task.name());
+            let all = format!("{0} of {0} training rows", rows.len());
+            assert!(warning(rows, &test).is_some_and(|found| found.starts_with(&all)), "{}", task.name());
+        }
+    }
+}
