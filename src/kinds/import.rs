@@ -181,10 +181,15 @@ impl Import {
             return Ok(());
         };
         for (field, text) in named {
-            let Ok(template) = TaskTemplate::parse(text, table.template) else { continue };
+            let Ok(template) = TaskTemplate::parse(text, table.template) else {
+                continue;
+            };
             let is_known = |name: &String| known.contains(name) || Row::FIELDS.contains(&name.as_str());
             if let Some(name) = template.names().into_iter().find(|name| !is_known(name)) {
-                let message = format!("`{field}` names the field `{name}`, which the first record lacks (known: {})", known.join(", "));
+                let message = format!(
+                    "`{field}` names the field `{name}`, which the first record lacks (known: {})",
+                    known.join(", ")
+                );
                 return Err(ParamError::new(field, message).within("task"));
             }
         }

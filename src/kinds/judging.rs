@@ -126,7 +126,9 @@ pub fn check_task(task: &TaskTable) -> Result<(), ParamError> {
     let judge = Judge::new(task)?;
     for (place, example) in task.examples.iter().enumerate() {
         let checked = match &judge.0 {
-            JudgeKind::Known(_) => Err(ParamError::whole("a task that the program has is tested with it: `examples` are for those of `[tasks]`")),
+            JudgeKind::Known(_) => Err(ParamError::whole(
+                "a task that the program has is tested with it: `examples` are for those of `[tasks]`",
+            )),
             JudgeKind::Own(own) => own.check_example(example),
         };
         checked.map_err(|error| error.within(&place.to_string()).within("examples"))?;

@@ -7,6 +7,7 @@ pub mod artifact;
 mod asked;
 mod command;
 mod data_sets;
+mod dropped;
 mod endpoint;
 mod eval;
 mod failed_rows;
@@ -23,6 +24,8 @@ mod mix;
 pub mod question;
 mod sample;
 pub mod scoring;
+mod select;
+mod selection;
 mod split;
 pub mod task;
 pub mod task_file;
@@ -32,6 +35,7 @@ mod train;
 pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
+pub use selection::contamination::{TestSet, warning as contamination_warning};
 pub use task_table::TaskTable;
 
 use lab::config::ParamError;
@@ -45,7 +49,7 @@ fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), ParamError> {
 
 /// The table of kinds, by name.
 pub fn kinds() -> &'static [&'static Kind] {
-    static KINDS: [&Kind; 10] = [
+    static KINDS: [&Kind; 11] = [
         &command::KIND,
         &eval::KIND,
         &filter::KIND,
@@ -54,6 +58,7 @@ pub fn kinds() -> &'static [&'static Kind] {
         &measure::KIND,
         &mix::KIND,
         &sample::KIND,
+        &select::KIND,
         &split::KIND,
         &train::KIND,
     ];

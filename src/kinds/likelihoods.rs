@@ -1,6 +1,5 @@
 //! Asks a model of ours how likely it finds given texts, for `sample`: choices, targets, whole texts.
 
-
 use super::asked::FEWSHOT;
 use crate::data_sets::DataSets;
 use crate::question::{Asked, Questioner};
@@ -74,7 +73,10 @@ impl Weigher<'_> {
             unconditional: alone.get(number).map(|alone| alone.sum),
             ..choice_score(&score)
         });
-        Ok(asked.iter().map(|asked| scores.by_ref().take(asked.continuations.len()).collect()).collect())
+        Ok(asked
+            .iter()
+            .map(|asked| scores.by_ref().take(asked.continuations.len()).collect())
+            .collect())
     }
 
     fn rolling(&self, rows: &[Row], asked: &[Asked]) -> Result<Vec<Vec<ChoiceScore>>, StageError> {
@@ -110,10 +112,7 @@ impl Weigher<'_> {
 
 fn all_filled(text: String) -> FilledPrompt {
     let whole = 0..text.len();
-    FilledPrompt {
-        text,
-        filled: vec![whole],
-    }
+    FilledPrompt { text, filled: vec![whole] }
 }
 
 fn choice_score(score: &Loglikelihood) -> ChoiceScore {
@@ -127,7 +126,10 @@ fn choice_score(score: &Loglikelihood) -> ChoiceScore {
 
 /// The response is the likeliest of the texts, the first of equal ones.
 fn answer(row: Row, asked: &Asked, scores: Vec<ChoiceScore>) -> Answer {
-    let best = scores.iter().enumerate().reduce(|best, other| if other.1.sum > best.1.sum { other } else { best });
+    let best = scores
+        .iter()
+        .enumerate()
+        .reduce(|best, other| if other.1.sum > best.1.sum { other } else { best });
     let best = best.map(|(place, _)| place);
     Answer {
         problem: row,

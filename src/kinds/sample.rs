@@ -529,7 +529,11 @@ impl Stage for Sample {
         });
         let prompt = prompt.unwrap_or_else(|| model.prompt.clone());
         let rows = context.rows("data")?;
-        if let Some(TaskParam(task)) = self.task.as_ref().filter(|TaskParam(task)| task.output_type != OutputType::GenerateUntil) {
+        if let Some(TaskParam(task)) = self
+            .task
+            .as_ref()
+            .filter(|TaskParam(task)| task.output_type != OutputType::GenerateUntil)
+        {
             let weigher = Weigher {
                 context,
                 model: &model,

@@ -339,7 +339,11 @@ impl TaskTable {
             },
             fewshot_delimiter: self.fewshot_delimiter.clone().filter(|_| self.num_fewshot > 0),
             template: self.language(),
-            metric_list: if self.wants_unconditional() { self.unconditional_metrics() } else { Vec::new() },
+            metric_list: if self.wants_unconditional() {
+                self.unconditional_metrics()
+            } else {
+                Vec::new()
+            },
             ..Self::default()
         }
         .or_nothing()
@@ -352,7 +356,10 @@ impl TaskTable {
 
     fn unconditional_metrics(&self) -> Vec<MetricSpec> {
         let of_choices = self.metric_list.iter().filter(|_| self.output_type == OutputType::MultipleChoice);
-        of_choices.filter(|metric| metric.metric == MetricName::AccMutualInfo).cloned().collect()
+        of_choices
+            .filter(|metric| metric.metric == MetricName::AccMutualInfo)
+            .cloned()
+            .collect()
     }
 
     /// The half that is in the key of what judges answers.

@@ -84,7 +84,12 @@ fn each_field_enters_the_key_that_it_belongs_to() {
         work(&lab, &[(change[0].0, &change[0].1)])
     };
     // The scoring: nothing is generated.
-    for scoring in ["think_end = '</think>'", "steps = 'numbered'", "steps_end = '####'", "groups = ['continent']"] {
+    for scoring in [
+        "think_end = '</think>'",
+        "steps = 'numbered'",
+        "steps_end = '####'",
+        "groups = ['continent']",
+    ] {
         assert_eq!(with(scoring), ["score"], "{scoring}");
     }
     assert_eq!(work(&lab, &[("remove_whitespace", "lowercase")]), ["score"]);
@@ -103,7 +108,10 @@ fn each_field_enters_the_key_that_it_belongs_to() {
         );
         assert_eq!(open, ["score", "score.cases"], "{question}");
     }
-    assert_eq!(work(&lab, &[("description   = \"\"", "description = \"Answer.\"")]), ["score", "score.cases"]);
+    assert_eq!(
+        work(&lab, &[("description   = \"\"", "description = \"Answer.\"")]),
+        ["score", "score.cases"]
+    );
     assert_eq!(
         work(&lab, &[("description   = \"\"", "generation_kwargs = { max_gen_toks = 9 }")]),
         ["score", "score.cases"]
@@ -115,7 +123,13 @@ fn each_field_enters_the_key_that_it_belongs_to() {
     // Nothing: a name, a comment, an example.
     assert_eq!(with("# a comment"), [""; 0]);
     assert_eq!(
-        work(&lab, &[("[tasks.capitals]", "[tasks.cities]"), ("task   = \"capitals\"", "task   = \"cities\"")]),
+        work(
+            &lab,
+            &[
+                ("[tasks.capitals]", "[tasks.cities]"),
+                ("task   = \"capitals\"", "task   = \"cities\"")
+            ]
+        ),
         [""; 0]
     );
     assert_eq!(with("examples = [{ response = 'Lima', target = 'Lima', correct = true }]"), [""; 0]);
@@ -125,12 +139,15 @@ fn each_field_enters_the_key_that_it_belongs_to() {
 fn more_rows_and_more_samples_only_add() {
     let lab = lab();
     lab.stdout("run x.toml model", 0);
-    let sample = "\n[stages.more]\nkind = \"sample\"\nmodel = \"model\"\ndata = \"cases\"\nask = []\ntemperature = 1.0\nsamples = COUNT\nseed = 3\n";
+    let sample =
+        "\n[stages.more]\nkind = \"sample\"\nmodel = \"model\"\ndata = \"cases\"\nask = []\ntemperature = 1.0\nsamples = COUNT\nseed = 3\n";
     let answers = |count: &str| {
         lab.write("y.toml", &(EXPERIMENT.to_owned() + &sample.replace("COUNT", count)));
         let out = lab.stdout("run y.toml more --json", 0);
         let events = out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let first = events.into_iter().find(|event| event["event"] == "progress" && event["stage"] == "more");
+        let first = events
+            .into_iter()
+            .find(|event| event["event"] == "progress" && event["stage"] == "more");
         lab.stdout("get y.toml more --to out", 0);
         let texts = std::fs::read_to_string(walk(&lab.path().join("out"), "answers")).unwrap();
         std::fs::remove_dir_all(lab.path().join("out")).unwrap();
@@ -154,7 +171,10 @@ fn more_rows_and_more_samples_only_add() {
 fn walk(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
     let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().flatten();
     let mut files = files.filter(|entry| entry.path().is_file());
-    files.find(|entry| entry.path().to_string_lossy().contains(name)).unwrap().into_path()
+    files
+        .find(|entry| entry.path().to_string_lossy().contains(name))
+        .unwrap()
+        .into_path()
 }
 
 #[test]
@@ -176,7 +196,13 @@ fn what_cannot_be_is_said_before_anything_runs() {
         ("function", refused(&[("remove_whitespace", "remove_space")])),
         ("column", refused(&[("{{country}}", "{{contry}}")])),
         ("template", refused(&[("{{country}}?", "{{country?")])),
-        ("no task", refused(&[("task   = \"capitals\"\n", "fields = { prompt = \"country\", completion = \"capital\", answer = \"capital\" }\n")])),
+        (
+            "no task",
+            refused(&[(
+                "task   = \"capitals\"\n",
+                "fields = { prompt = \"country\", completion = \"capital\", answer = \"capital\" }\n",
+            )]),
+        ),
         ("unknown task", refused(&[("task   = \"capitals\"", "task   = \"capital\"")])),
         ("few", refused(&[("description   = \"\"", "num_fewshot = 2")])),
         (
@@ -187,5 +213,10 @@ fn what_cannot_be_is_said_before_anything_runs() {
             )]),
         ),
     ]);
-    insta::assert_snapshot!(said.into_iter().map(|(name, text)| format!("{name}:\n{text}")).collect::<Vec<_>>().join("\n"));
+    insta::assert_snapshot!(
+        said.into_iter()
+            .map(|(name, text)| format!("{name}:\n{text}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
 }

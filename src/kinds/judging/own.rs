@@ -140,7 +140,11 @@ impl OwnJudge {
         };
         let gold = Gold { texts, indices, choices };
         let metric = self.metrics.get(self.verdict.1);
-        if let Some(TaskMetric { metric: Metric::Answer(metric), .. }) = metric {
+        if let Some(TaskMetric {
+            metric: Metric::Answer(metric),
+            ..
+        }) = metric
+        {
             metric.check_gold(&gold).map_err(|problem| JudgeError::Target {
                 id: row.id.clone(),
                 problem,
@@ -159,19 +163,39 @@ impl OwnJudge {
             None => self.verdict.0,
         };
         let filter = self.filters.get(at);
-        let of_verdict = self.metrics.get(self.verdict.1).filter(|metric| filter.is_some_and(|filter| metric.judges(filter)));
-        let metric = of_verdict.or_else(|| self.metrics.iter().find(|metric| filter.is_some_and(|filter| metric.judges(filter))));
-        let (Some(filter), Some(TaskMetric { name, metric: Metric::Answer(metric), .. })) = (filter, metric) else {
+        let of_verdict = self
+            .metrics
+            .get(self.verdict.1)
+            .filter(|metric| filter.is_some_and(|filter| metric.judges(filter)));
+        let metric = of_verdict.or_else(|| {
+            self.metrics
+                .iter()
+                .find(|metric| filter.is_some_and(|filter| metric.judges(filter)))
+        });
+        let (
+            Some(filter),
+            Some(TaskMetric {
+                name,
+                metric: Metric::Answer(metric),
+                ..
+            }),
+        ) = (filter, metric)
+        else {
             return Err(ParamError::whole("only tasks that generate texts can have `examples`"));
         };
         let gold = Gold::text(&example.target);
         let read = filter.apply(&[self.without_thinking(&example.response)], &[]);
         let answer = read.into_iter().next().flatten();
-        let shown = answer.as_ref().map_or_else(|| "no answer".to_owned(), |answer| format!("{answer:?}"));
+        let shown = answer
+            .as_ref()
+            .map_or_else(|| "no answer".to_owned(), |answer| format!("{answer:?}"));
         if let Some(expected) = &example.answer
             && answer.as_deref().unwrap_or_default() != expected
         {
-            let message = format!("the filter `{}` reads {shown} out of this response, and the example says {expected:?}", filter.name);
+            let message = format!(
+                "the filter `{}` reads {shown} out of this response, and the example says {expected:?}",
+                filter.name
+            );
             return Err(ParamError::new("answer", message));
         }
         let is_right = metric.score(answer.as_deref(), &gold).outcome == scoring::Outcome::Right;
@@ -356,7 +380,10 @@ fn verdict(task: &TaskTable, filters: &[NamedFilter], metrics: &[TaskMetric]) ->
     let known: Vec<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
     let missing = || {
         let name = metric.as_deref().unwrap_or("…");
-        within("metric", format!("no metric `{name}` judges the answers of this filter (known: {})", known.join(", ")))
+        within(
+            "metric",
+            format!("no metric `{name}` judges the answers of this filter (known: {})", known.join(", ")),
+        )
     };
     Ok((filter, found.ok_or_else(missing)?.0))
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::dataset::Prompt;
-use crate::engine::{DecodingEngine, Feed};
+use crate::engine::Feed;
 use crate::model::{Architecture, initialise};
 use crate::seed::Stream;
 use crate::tokenizer::{Cursor, TokenizerStyle};
@@ -206,13 +206,12 @@ fn greedy_is_what_the_sampler_gives() {
         .map(|request| Request {
             prompt: request.context,
             stream: request.stream,
+            max_tokens: 3,
         })
         .collect();
-    let sampling = Sampling {
-        max_tokens: 3,
-        ..Sampling::default()
-    };
+    let sampling = Sampling { ..Sampling::default() };
     let run = SamplingRun {
+        answered: &|_, _| (),
         threads: 1,
         device: "cpu",
         memory: None,

@@ -10,4 +10,5 @@ mod measuring;
 mod mixing;
 mod params;
 mod pinned;
+mod selecting;
 mod splitting;

@@ -54,7 +54,10 @@ impl NamedFilterSpec {
     /// The first thing that is wrong, with the path to it.
     pub fn compile(&self) -> Result<NamedFilter, ParamError> {
         if self.name.trim().is_empty() {
-            return Err(ParamError::new("name", "a filter needs a name, under which its scores are reported"));
+            return Err(ParamError::new(
+                "name",
+                "a filter needs a name, under which its scores are reported",
+            ));
         }
         let steps = self.filter.iter().enumerate();
         let steps = steps.map(|(place, spec)| step(spec).map_err(|error| error.within(&place.to_string()).within("filter")));

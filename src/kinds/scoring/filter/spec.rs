@@ -224,6 +224,10 @@ impl Mapping {
 
 /// The match at a place: from 0, and from −1 at the end.
 pub(super) fn selected<'f, 't>(found: &'f [Found<'t>], place: i64) -> Option<&'f Found<'t>> {
-    let place = if place < 0 { place.checked_add(i64::try_from(found.len()).ok()?)? } else { place };
+    let place = if place < 0 {
+        place.checked_add(i64::try_from(found.len()).ok()?)?
+    } else {
+        place
+    };
     found.get(usize::try_from(place).ok()?)
 }

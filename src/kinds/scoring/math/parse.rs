@@ -95,8 +95,8 @@ fn command(name: &str) -> Option<Token> {
         "rbrace" => Token::Sign('}'),
         name if FUNCTIONS.contains(&name) => Token::Function(name.to_owned()),
         // Greek letters. What arranges, compares or relates is no part of an expression.
-        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "theta" | "lambda" | "mu" | "pi" | "rho" | "sigma" | "tau" | "phi" | "varphi"
-        | "omega" | "Delta" | "Omega" => Token::Name(name.to_owned()),
+        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "theta" | "lambda" | "mu" | "pi" | "rho" | "sigma" | "tau" | "phi"
+        | "varphi" | "omega" | "Delta" | "Omega" => Token::Name(name.to_owned()),
         _ => return None,
     })
 }
@@ -170,7 +170,11 @@ impl Reader {
         loop {
             if self.skip('*') {
                 // `**` is a power.
-                total = if self.skip('*') { total.power(self.signed()?)? } else { total.times(self.signed()?) };
+                total = if self.skip('*') {
+                    total.power(self.signed()?)?
+                } else {
+                    total.times(self.signed()?)
+                };
             } else if self.skip('/') {
                 total = total.times(self.signed()?.inverse()?);
             } else if self.starts_factor() {
@@ -344,7 +348,9 @@ fn absolute(value: Value) -> Value {
 
 fn factorial(value: Value) -> Value {
     match value.exact().and_then(|ratio| ratio.whole()) {
-        Some(number @ 0..=MAX_FACTORIAL) => (2..=number as u64).fold(Value::integer(1), |total, factor| total.times(Value::integer(factor))),
+        Some(number @ 0..=MAX_FACTORIAL) => {
+            (2..=number as u64).fold(Value::integer(1), |total, factor| total.times(Value::integer(factor)))
+        }
         _ => Value::function("factorial", &[value]),
     }
 }

@@ -191,7 +191,10 @@ impl MetricSpec {
             ("percent", self.percent),
         ];
         if let Some((field, _)) = of_numbers.into_iter().find(|(_, given)| *given && !self.numeric) {
-            return Err(ParamError::new(field, format!("`{field}` is for numbers: set `numeric = true` beside it")));
+            return Err(ParamError::new(
+                field,
+                format!("`{field}` is for numbers: set `numeric = true` beside it"),
+            ));
         }
         for (field, value) in [("tolerance", self.tolerance), ("relative_tolerance", self.relative_tolerance)] {
             if value.is_some_and(|value| !(value.is_finite() && value >= 0.0)) {

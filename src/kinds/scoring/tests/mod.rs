@@ -63,7 +63,12 @@ fn filters_read_what_the_harness_reads() {
     let (mut differing, mut count) = (Vec::new(), 0);
     for (filter, (choices, responses, expected)) in cases {
         let name = "one".to_owned();
-        let compiled = NamedFilterSpec { name, filter: filter.clone() }.compile().unwrap();
+        let compiled = NamedFilterSpec {
+            name,
+            filter: filter.clone(),
+        }
+        .compile()
+        .unwrap();
         count += responses.len();
         let responses: Vec<&str> = responses.iter().map(String::as_str).collect();
         let read: Vec<String> = compiled
@@ -98,7 +103,8 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
     for row in rows::<Vec<Value>>(include_str!("likelihoods.jsonl")) {
         let part = |place: usize| row[place].clone();
         if row[0] == "choices" {
-            let (choices, lls): (Vec<String>, Vec<f64>) = (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
+            let (choices, lls): (Vec<String>, Vec<f64>) =
+                (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
             let (free, gold): (Vec<f64>, Vec<usize>) = (serde_json::from_value(part(3)).unwrap(), serde_json::from_value(part(4)).unwrap());
             let scored: Vec<ScoredChoice<'_>> = (0..choices.len())
                 .map(|place| ScoredChoice {
@@ -117,7 +123,10 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
         }
         let (texts, lls): (Vec<String>, Vec<f64>) = (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
         let rolling: Vec<RollingText> = texts.iter().zip(&lls).map(|(text, ll)| RollingText::new(text, *ll)).collect();
-        let counts = (rolling.iter().map(|text| text.words).collect::<Vec<_>>(), rolling.iter().map(|text| text.bytes).collect::<Vec<_>>());
+        let counts = (
+            rolling.iter().map(|text| text.words).collect::<Vec<_>>(),
+            rolling.iter().map(|text| text.bytes).collect::<Vec<_>>(),
+        );
         assert_eq!((Value::from(counts.0), Value::from(counts.1)), (part(3), part(4)));
         let measured = [
             likelihood::perplexity(&lls),
