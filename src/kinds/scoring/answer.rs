@@ -127,10 +127,18 @@ mod tests {
     fn fields_are_read_from_the_last_object() {
         for (text, field, found) in [
             (r#"{"answer": "18"}"#, "answer", Some("18")),
-            (r#"{"answer": 1} then ```json {"answer": 2.50, "why": "{x}"}```"#, "answer", Some("2.50")),
+            (
+                r#"{"answer": 1} then ```json {"answer": 2.50, "why": "{x}"}```"#,
+                "answer",
+                Some("2.50"),
+            ),
             (r#"{"a": {"b": [1, 2]}}"#, "a.b", Some("[1, 2]")),
             (r#"\frac{1}{2}: {"a": "\u00e9\n"} {b"#, "a", Some("é\n")),
-            (r#"{"a": 123456789012345678901234567890}"#, "a", Some("123456789012345678901234567890")),
+            (
+                r#"{"a": 123456789012345678901234567890}"#,
+                "a",
+                Some("123456789012345678901234567890"),
+            ),
             (r#"{"a": null}"#, "a", None),
             (r#"{"a": 1} {"b": 2}"#, "a", None),
             (r#"{"a": 1"#, "a", None),
@@ -143,7 +151,10 @@ mod tests {
     #[test]
     fn any_text_is_read_in_time() {
         for text in [r#"{"a":"#.repeat(200_000), "\\boxed{".repeat(200_000), "{\n".repeat(200_000)] {
-            assert_eq!((boxed(&text), json_field(&text, "a"), last_line(&text).is_some()), (None, None, true));
+            assert_eq!(
+                (boxed(&text), json_field(&text, "a"), last_line(&text).is_some()),
+                (None, None, true)
+            );
         }
     }
 }

@@ -93,10 +93,7 @@ impl Gold {
         }
         if choices.is_empty() {
             let texts = targets.iter().map(Target::written).collect();
-            return Ok(Self {
-                texts,
-                ..Self::default()
-            });
+            return Ok(Self { texts, ..Self::default() });
         }
         let indices = targets.iter().map(|target| target.index(&choices));
         let indices = indices.collect::<Result<Vec<usize>, _>>()?;

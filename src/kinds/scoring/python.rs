@@ -88,9 +88,23 @@ mod tests {
         ] {
             assert_eq!(list(text).unwrap(), items, "{text}");
         }
-        for text in ["", "[", "[a]", "['a' 'b']", "['a", "[1, 2)", "[[1], 2]", "['a']b", r"['\x4']", "[,]"] {
+        for text in [
+            "",
+            "[",
+            "[a]",
+            "['a' 'b']",
+            "['a",
+            "[1, 2)",
+            "[[1], 2]",
+            "['a']b",
+            r"['\x4']",
+            "[,]",
+        ] {
             assert_eq!(list(text), None, "{text}");
         }
-        assert_eq!((strip("\u{1f}\u{a0} a\n"), without_punctuation("a.b-c'«")), ("a", "abc«".to_owned()));
+        assert_eq!(
+            (strip("\u{1f}\u{a0} a\n"), without_punctuation("a.b-c'«")),
+            ("a", "abc«".to_owned())
+        );
     }
 }

@@ -64,10 +64,7 @@ impl Ratio {
     }
 
     pub(super) fn negative(self) -> Self {
-        Self {
-            over: -self.over,
-            ..self
-        }
+        Self { over: -self.over, ..self }
     }
 
     pub(super) fn times(self, other: Self) -> Option<Self> {

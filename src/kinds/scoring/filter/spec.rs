@@ -147,7 +147,7 @@ impl FilterSpec {
             return Err(ParamError::new("k", "`take_first_k` must take at least 1"));
         }
         for (field, text) in [("text", &self.text), ("field", &self.field)] {
-            if text.as_ref().is_some_and(|text| text.is_empty()) {
+            if text.as_ref().is_some_and(String::is_empty) {
                 return Err(ParamError::new(field, format!("`{field}` must not be empty")));
             }
         }
@@ -224,6 +224,10 @@ impl Mapping {
 
 /// The match at a place: from 0, and from −1 at the end.
 pub(super) fn selected<'f, 't>(found: &'f [Found<'t>], place: i64) -> Option<&'f Found<'t>> {
-    let place = if place < 0 { place.checked_add(i64::try_from(found.len()).ok()?)? } else { place };
+    let place = if place < 0 {
+        place.checked_add(i64::try_from(found.len()).ok()?)?
+    } else {
+        place
+    };
     found.get(usize::try_from(place).ok()?)
 }

@@ -124,7 +124,10 @@ mod tests {
             assert_eq!(mixed.times(mixed.inverse().unwrap()), Element::ONE);
             assert_eq!(mixed.power(3), mixed.times(mixed).times(mixed));
         }
-        assert_eq!((Element::integer(0).inverse(), Element::I.power(2)), (None, Element::ONE.negative()));
+        assert_eq!(
+            (Element::integer(0).inverse(), Element::I.power(2)),
+            (None, Element::ONE.negative())
+        );
         assert_eq!(Element::of_digits("2305843009213693952"), Element::ONE);
     }
 }

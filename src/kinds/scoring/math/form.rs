@@ -110,7 +110,11 @@ pub(super) fn without_unit(text: &str) -> &str {
     let Some((value, unit)) = text.split_once(" {") else { return text };
     let unit = unit.trim_end();
     let is_unit = unit.ends_with('}') && unit.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "}^23/.".contains(c));
-    if is_unit && value.contains(|c: char| c.is_ascii_digit()) { value.trim_end() } else { text }
+    if is_unit && value.contains(|c: char| c.is_ascii_digit()) {
+        value.trim_end()
+    } else {
+        text
+    }
 }
 
 impl<'t> Form<'t> {
@@ -163,7 +167,10 @@ fn items(text: &str) -> Vec<&str> {
         let rest = text.get(at..).unwrap_or_default();
         let length = match c {
             ',' | ';' if !is_group(text, at) => 1,
-            ' ' => [" and ", " or "].into_iter().find(|word| rest.starts_with(word)).map_or(0, str::len),
+            ' ' => [" and ", " or "]
+                .into_iter()
+                .find(|word| rest.starts_with(word))
+                .map_or(0, str::len),
             _ => 0,
         };
         if length > 0 && depth == 0 && at >= start && items.len() < MAX_ITEMS {

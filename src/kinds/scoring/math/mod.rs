@@ -7,9 +7,9 @@
 mod field;
 mod form;
 mod parse;
-mod value;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use self::form::{Container, Form};
 use super::answer;

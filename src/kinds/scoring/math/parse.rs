@@ -1,6 +1,7 @@
 //! Reads an expression in LaTeX or as it is typed: `\frac{3}{4}x^2`, `2*sqrt(3) - 1`, `3/4 x^2`.
 
 use super::value::Value;
+use crate::scoring::ratio::Ratio;
 
 /// The longest expression, in characters, and the deepest nesting.
 const MAX_LENGTH: usize = 4_000;
@@ -95,8 +96,8 @@ fn command(name: &str) -> Option<Token> {
         "rbrace" => Token::Sign('}'),
         name if FUNCTIONS.contains(&name) => Token::Function(name.to_owned()),
         // Greek letters. What arranges, compares or relates is no part of an expression.
-        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "theta" | "lambda" | "mu" | "pi" | "rho" | "sigma" | "tau" | "phi" | "varphi"
-        | "omega" | "Delta" | "Omega" => Token::Name(name.to_owned()),
+        "alpha" | "beta" | "gamma" | "delta" | "epsilon" | "theta" | "lambda" | "mu" | "pi" | "rho" | "sigma" | "tau" | "phi"
+        | "varphi" | "omega" | "Delta" | "Omega" => Token::Name(name.to_owned()),
         _ => return None,
     })
 }
@@ -170,7 +171,11 @@ impl Reader {
         loop {
             if self.skip('*') {
                 // `**` is a power.
-                total = if self.skip('*') { total.power(self.signed()?)? } else { total.times(self.signed()?) };
+                total = if self.skip('*') {
+                    total.power(self.signed()?)?
+                } else {
+                    total.times(self.signed()?)
+                };
             } else if self.skip('/') {
                 total = total.times(self.signed()?.inverse()?);
             } else if self.starts_factor() {
@@ -343,8 +348,10 @@ fn absolute(value: Value) -> Value {
 }
 
 fn factorial(value: Value) -> Value {
-    match value.exact().and_then(|ratio| ratio.whole()) {
-        Some(number @ 0..=MAX_FACTORIAL) => (2..=number as u64).fold(Value::integer(1), |total, factor| total.times(Value::integer(factor))),
+    match value.exact().and_then(Ratio::whole) {
+        Some(number @ 0..=MAX_FACTORIAL) => {
+            (2..=number as u64).fold(Value::integer(1), |total, factor| total.times(Value::integer(factor)))
+        }
         _ => Value::function("factorial", &[value]),
     }
 }

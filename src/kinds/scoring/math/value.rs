@@ -143,9 +143,13 @@ impl Value {
             return function();
         };
         let Ok(number) = u64::try_from(number) else { return function() };
-        let Some((outside, inside)) = simplified(number) else { return function() };
+        let Some((outside, inside)) = simplified(number) else {
+            return function();
+        };
         let rational = Self::of_ratio(Ratio::new(i128::from(outside), ratio.under())?)?;
-        let points = [inside.iter().fold(Element::ONE, |product, factor| product.times(Element::root(*factor))); POINTS];
+        let points = [inside
+            .iter()
+            .fold(Element::ONE, |product, factor| product.times(Element::root(*factor))); POINTS];
         let exact = inside.is_empty().then_some(Ratio::ONE);
         let root = rational.times(Self { points, exact });
         Some(if ratio.over() < 0 { root.times(Self::IMAGINARY) } else { root })
@@ -155,7 +159,10 @@ impl Value {
     pub(super) fn function(name: &str, arguments: &[Self]) -> Self {
         let mut place = 0;
         let points = [(); POINTS].map(|()| {
-            let parts: Vec<_> = arguments.iter().filter_map(|argument| argument.points.get(place).map(|point| point.parts())).collect();
+            let parts: Vec<_> = arguments
+                .iter()
+                .filter_map(|argument| argument.points.get(place).map(|point| point.parts()))
+                .collect();
             place += 1;
             Element::integer(1 + Stream::new(0, &format!("math function {name} {parts:?}")).below((1 << 61) - 2))
         });

@@ -34,8 +34,7 @@ pub(super) fn score(answer: &str, gold: &Gold) -> Score {
 
 /// The place of the choice that an answer names.
 fn read(answer: &str, choices: &[String]) -> Option<usize> {
-    static PATTERNS: LazyLock<Vec<Pattern>> =
-        LazyLock::new(|| PLACES.iter().filter_map(|place| Pattern::new(place, false).ok()).collect());
+    static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| PLACES.iter().filter_map(|place| Pattern::new(place, false).ok()).collect());
     let answer = answer::tail(answer, MAX_READ);
     if let Some(whole) = whole(answer, choices) {
         return Some(whole);
@@ -113,9 +112,10 @@ fn only_text(answer: &str, choices: &[String]) -> Option<usize> {
     let place = longest(choices, is_in)?;
     let longest = plain(choices.get(place)?);
     // Another choice beside it, which is no part of it: which one is meant is not said.
-    let has_other = choices.iter().map(|choice| plain(choice)).any(|choice| {
-        !choice.is_empty() && !longest.contains(&choice) && is_in(&choice)
-    });
+    let has_other = choices
+        .iter()
+        .map(|choice| plain(choice))
+        .any(|choice| !choice.is_empty() && !longest.contains(&choice) && is_in(&choice));
     (!has_other).then_some(place)
 }
 
@@ -123,5 +123,6 @@ fn only_text(answer: &str, choices: &[String]) -> Option<usize> {
 fn longest(choices: &[String], holds: impl Fn(&str) -> bool) -> Option<usize> {
     let plain = choices.iter().map(|choice| plain(choice)).enumerate();
     let held = plain.filter(|(_, choice)| !choice.is_empty() && holds(choice));
-    held.max_by_key(|(place, choice)| (choice.len(), std::cmp::Reverse(*place))).map(|(place, _)| place)
+    held.max_by_key(|(place, choice)| (choice.len(), std::cmp::Reverse(*place)))
+        .map(|(place, _)| place)
 }

@@ -39,9 +39,17 @@ enum Rule {
     Exact(ExactMatch),
     Numeric(NumberRule, ExactMatch),
     Number,
-    Includes { ignore_case: bool },
-    Pattern { pattern: Pattern, ignore_case: bool, match_all: bool },
-    F1 { threshold: f64 },
+    Includes {
+        ignore_case: bool,
+    },
+    Pattern {
+        pattern: Pattern,
+        ignore_case: bool,
+        match_all: bool,
+    },
+    F1 {
+        threshold: f64,
+    },
     Math,
     Choice,
     Set,
@@ -122,9 +130,9 @@ impl AnswerMetric {
                 Some(other) => Err(format!("`number` needs a number as the target, and `{other}` is none")),
                 None => Ok(()),
             },
-            Rule::Choice if gold.choices.is_empty() => {
-                Err("`choice` needs choices: give the task `doc_to_choice`, and as `doc_to_target` the number or the text of one".to_owned())
-            }
+            Rule::Choice if gold.choices.is_empty() => Err(
+                "`choice` needs choices: give the task `doc_to_choice`, and as `doc_to_target` the number or the text of one".to_owned(),
+            ),
             _ => Ok(()),
         }
     }
@@ -157,14 +165,20 @@ fn includes(answer: &str, right: &str, ignore_case: bool) -> bool {
 
 /// The groups of the first match, or the match as a whole: any of them, or all, must be a right answer (Inspect's `pattern`).
 fn by_pattern(pattern: &Pattern, ignore_case: bool, match_all: bool, answer: &str, gold: &Gold) -> Score {
-    let Some(found) = pattern.find(answer) else { return Score::NO_ANSWER };
+    let Some(found) = pattern.find(answer) else {
+        return Score::NO_ANSWER;
+    };
     let fold = |text: &str| if ignore_case { text.to_lowercase() } else { text.to_owned() };
     let is_right = |text: &&str| any(gold, |right| fold(text.trim()) == fold(right.trim()));
     let read = match found.groups.as_slice() {
         [] => vec![found.whole],
         groups => groups.to_vec(),
     };
-    let right = if match_all { read.iter().all(is_right) } else { read.iter().any(is_right) };
+    let right = if match_all {
+        read.iter().all(is_right)
+    } else {
+        read.iter().any(is_right)
+    };
     Score::of(right, &read.concat())
 }
 

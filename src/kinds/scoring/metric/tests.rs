@@ -48,7 +48,15 @@ fn numbers_are_compared_as_numbers() {
             ("1e3", "1,000"),
             ("Paris", "Paris"),
         ],
-        &[("711", "11"), ("18.001", "18"), ("-18", "18"), ("0.5", "50%"), ("about 18", "18"), ("paris", "Paris"), ("x", "18")],
+        &[
+            ("711", "11"),
+            ("18.001", "18"),
+            ("-18", "18"),
+            ("0.5", "50%"),
+            ("about 18", "18"),
+            ("paris", "Paris"),
+            ("x", "18"),
+        ],
     );
     judged(
         &numeric(json!({"percent": true})),
@@ -56,7 +64,11 @@ fn numbers_are_compared_as_numbers() {
         &[("50", "50%"), ("50%", "50")],
     );
     // 18.1 − 18 is above 0.1 in floats.
-    judged(&numeric(json!({"tolerance": 0.1})), &[("18.1", "18"), ("17.9", "18"), ("18", "18")], &[("18.101", "18"), ("17.8", "18")]);
+    judged(
+        &numeric(json!({"tolerance": 0.1})),
+        &[("18.1", "18"), ("17.9", "18"), ("18", "18")],
+        &[("18.101", "18"), ("17.8", "18")],
+    );
     judged(
         &numeric(json!({"relative_tolerance": 0.01})),
         &[("101", "100"), ("-99", "-100"), ("1e300", "1.005e300"), ("0", "0")],
@@ -82,20 +94,41 @@ fn answers_are_right_wrong_or_none() {
     assert_eq!(outcome(&number, "18x", "18"), Outcome::Wrong);
     assert_eq!(outcome(&number, "18", "many"), Outcome::Unscored);
     assert_eq!(outcome(&number, "It is 18.", "3 * 6 = 18\n#### 18"), Outcome::Right);
-    let Metric::Answer(number) = compiled(number).unwrap() else { panic!() };
-    assert_eq!(number.check_gold(&Gold::text("many")), Err("`number` needs a number as the target, and `many` is none".to_owned()));
+    let Metric::Answer(number) = compiled(number).unwrap() else {
+        panic!()
+    };
+    assert_eq!(
+        number.check_gold(&Gold::text("many")),
+        Err("`number` needs a number as the target, and `many` is none".to_owned())
+    );
 }
 
 #[test]
 fn texts_are_searched() {
-    judged(&json!({"metric": "includes"}), &[("It is PARIS.", "Paris")], &[("It is Rome.", "Paris")]);
-    judged(&json!({"metric": "includes", "ignore_case": false}), &[("Paris!", "Paris")], &[("PARIS", "Paris")]);
+    judged(
+        &json!({"metric": "includes"}),
+        &[("It is PARIS.", "Paris")],
+        &[("It is Rome.", "Paris")],
+    );
+    judged(
+        &json!({"metric": "includes", "ignore_case": false}),
+        &[("Paris!", "Paris")],
+        &[("PARIS", "Paris")],
+    );
     let pattern = json!({"metric": "pattern", "pattern": r"from (\w+) to (\w+)"});
-    judged(&pattern, &[("From Rome to Paris", "paris"), ("from Paris to Rome", "Paris")], &[("from Rome to Bonn", "Paris")]);
+    judged(
+        &pattern,
+        &[("From Rome to Paris", "paris"), ("from Paris to Rome", "Paris")],
+        &[("from Rome to Bonn", "Paris")],
+    );
     assert_eq!(outcome(&pattern, "Paris", "Paris"), Outcome::NoAnswer);
     let all = json!({"metric": "pattern", "pattern": r"from (\w+) to (\w+)", "match_all": true});
     judged(&all, &[("from Paris to Paris", "Paris")], &[("from Rome to Paris", "Paris")]);
-    judged(&json!({"metric": "pattern", "pattern": "[A-Z]$", "ignore_case": false}), &[("It is B", "B")], &[("It is B", "C")]);
+    judged(
+        &json!({"metric": "pattern", "pattern": "[A-Z]$", "ignore_case": false}),
+        &[("It is B", "B")],
+        &[("It is B", "C")],
+    );
 }
 
 /// The values are those of SQuAD's evaluate-v1.1.py, by hand.
@@ -111,9 +144,19 @@ fn words_are_counted() {
         ("", "Paris", 0.0),
         ("the", "an", 1.0),
     ] {
-        assert!((value(answer, right) - expected).abs() < 1e-12, "{answer}: {}", value(answer, right));
+        assert!(
+            (value(answer, right) - expected).abs() < 1e-12,
+            "{answer}: {}",
+            value(answer, right)
+        );
     }
-    let f1 = |threshold: f64| score(json!({"metric": "f1", "threshold": threshold}), Some("in Paris, France"), &Gold::text("Paris"));
+    let f1 = |threshold: f64| {
+        score(
+            json!({"metric": "f1", "threshold": threshold}),
+            Some("in Paris, France"),
+            &Gold::text("Paris"),
+        )
+    };
     assert_eq!((f1(0.5).outcome, f1(0.6).outcome), (Outcome::Right, Outcome::Wrong));
     assert_eq!(outcome(&json!({"metric": "f1"}), "", "Paris"), Outcome::NoAnswer);
 }
@@ -207,9 +250,15 @@ fn wrong_fields_are_refused_with_their_place() {
     ");
     let harness = json!({"metric": "acc_norm", "aggregation": "mean", "higher_is_better": true});
     assert!(matches!(compiled(harness), Ok(Metric::Choices(Normalisation::PerCharacter))));
-    assert!(matches!(compiled(json!({"metric": "byte_perplexity", "aggregation": "weighted_perplexity"})), Ok(Metric::Texts("byte_perplexity"))));
+    assert!(matches!(
+        compiled(json!({"metric": "byte_perplexity", "aggregation": "weighted_perplexity"})),
+        Ok(Metric::Texts("byte_perplexity"))
+    ));
     // What is at its default is not written, so that it is in no key.
-    assert_eq!(serde_json::to_value(MetricSpec::new(MetricName::ExactMatch)).unwrap(), json!({"metric": "exact_match"}));
+    assert_eq!(
+        serde_json::to_value(MetricSpec::new(MetricName::ExactMatch)).unwrap(),
+        json!({"metric": "exact_match"})
+    );
 }
 
 proptest::proptest! {

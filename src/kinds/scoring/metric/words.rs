@@ -28,7 +28,9 @@ pub(super) fn f1(answer: &str, right: &str) -> f64 {
 
 fn words(text: &str) -> Vec<String> {
     let plain = python::without_punctuation(&text.to_lowercase());
-    let words = plain.split(python::is_space).filter(|word| !matches!(*word, "" | "a" | "an" | "the"));
+    let words = plain
+        .split(python::is_space)
+        .filter(|word| !matches!(*word, "" | "a" | "an" | "the"));
     words.map(str::to_owned).collect()
 }
 

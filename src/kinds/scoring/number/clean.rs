@@ -44,12 +44,18 @@ const PLAIN: [(&str, &str); 26] = [
 pub(super) fn own_part(text: &str) -> &str {
     static BORDERS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         let ends = ENDS.replace(r"\u{ff5c}", "｜");
-        [ends.as_str(), QUESTIONS].iter().filter_map(|pattern| Pattern::new(pattern, false).ok()).collect()
+        [ends.as_str(), QUESTIONS]
+            .iter()
+            .filter_map(|pattern| Pattern::new(pattern, false).ok())
+            .collect()
     });
     let mut text = text.rsplit_once("</think>").map_or(text, |(_, answer)| answer);
     for border in &*BORDERS {
         let holds_answer = |before: &&str| before.chars().any(char::is_alphanumeric);
-        let cut = border.find_all(text).into_iter().find_map(|found| text.get(..found.start()).filter(holds_answer));
+        let cut = border
+            .find_all(text)
+            .into_iter()
+            .find_map(|found| text.get(..found.start()).filter(holds_answer));
         text = cut.unwrap_or(text);
     }
     text

@@ -56,7 +56,9 @@ fn leads(text: &str) -> Vec<Lead> {
 
 /// The number in the last box.
 fn boxed(text: &str) -> Reading {
-    let Some(content) = answer::boxed(text) else { return Reading::Nothing };
+    let Some(content) = answer::boxed(text) else {
+        return Reading::Nothing;
+    };
     match Amount::parse(content) {
         Some(amount) => Reading::Number(amount),
         None if spot::all(content).is_empty() && spot::spoken(content).is_empty() => Reading::Nothing,

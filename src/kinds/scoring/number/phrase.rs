@@ -64,7 +64,9 @@ pub(super) fn read(text: &str) -> Reading {
     if spot::all(sentence).is_empty() && spot::spoken(sentence).is_empty() && !sentence.contains(|c: char| c.is_ascii_digit()) {
         return Reading::Nothing;
     }
-    let read = whole(sentence).or_else(|| without_reason(sentence).and_then(clause)).or_else(|| clause(sentence));
+    let read = whole(sentence)
+        .or_else(|| without_reason(sentence).and_then(clause))
+        .or_else(|| clause(sentence));
     read.map_or(Reading::Unreadable, Reading::Number)
 }
 
@@ -91,7 +93,8 @@ fn without_reason(sentence: &str) -> Option<&str> {
         let is_bracket = found.whole.trim_start() == "(";
         let inner = after.trim_start().trim_start_matches('(');
         // `18 (19)` and `18 (in thousands)` are no reasons.
-        let is_other = is_bracket && (inner.to_lowercase().starts_with("in ") || Amount::parse(inner.trim_end_matches([')', '.'])).is_some());
+        let is_other =
+            is_bracket && (inner.to_lowercase().starts_with("in ") || Amount::parse(inner.trim_end_matches([')', '.'])).is_some());
         (!is_other && !spot::all(before).is_empty()).then_some(before)
     });
     cuts.min_by_key(|before| before.len())
@@ -126,7 +129,10 @@ fn stated(text: &str) -> Option<Amount> {
             r"in (?!(?:hundreds|thousands|millions|billions)\b)|by \w+ing\b)"
         ))
     });
-    let first = spot::all(text).into_iter().next().or_else(|| spot::spoken(text).into_iter().next())?;
+    let first = spot::all(text)
+        .into_iter()
+        .next()
+        .or_else(|| spot::spoken(text).into_iter().next())?;
     let before = text.get(..first.start)?;
     // What comes before the number in words must be words.
     if before.contains(['+', '×', '÷', '/', '^']) {

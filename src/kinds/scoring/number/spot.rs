@@ -2,12 +2,11 @@
 
 use crate::task::Amount;
 
-/// A number and where it stands, in bytes.
+/// A number and where it begins, in bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Spotted {
     pub amount: Amount,
     pub start: usize,
-    pub end: usize,
 }
 
 /// Words that are numbers, but seldom meant as ones.
@@ -28,7 +27,7 @@ pub(super) fn all(text: &str) -> Vec<Spotted> {
             && !before.ends_with(|c: char| c.is_alphanumeric() || c == '^' || c == '_')
             && !is_item(before, rest)
         {
-            found.push(Spotted { amount, start, end });
+            found.push(Spotted { amount, start });
         }
         at = end;
     }
@@ -47,7 +46,9 @@ pub(super) fn last(text: &str) -> Option<Spotted> {
 pub(super) fn spoken(text: &str) -> Vec<Spotted> {
     let (mut found, mut at) = (Vec::new(), 0);
     while let Some(rest) = text.get(at..) {
-        let Some(start) = rest.find(char::is_alphabetic).map(|place| at + place) else { break };
+        let Some(start) = rest.find(char::is_alphabetic).map(|place| at + place) else {
+            break;
+        };
         let rest = text.get(start..).unwrap_or_default();
         let word_end = start + rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
         let word = text.get(start..word_end).unwrap_or_default().to_lowercase();
@@ -55,7 +56,7 @@ pub(super) fn spoken(text: &str) -> Vec<Spotted> {
         let read = read.map(|(amount, after)| (amount, text.len() - after.len()));
         match read.filter(|(_, end)| *end > word_end || !NO_NUMBERS.contains(&word.as_str())) {
             Some((amount, end)) if end > start => {
-                found.push(Spotted { amount, start, end });
+                found.push(Spotted { amount, start });
                 at = end;
             }
             _ => at = word_end,
@@ -88,7 +89,10 @@ fn end_of_digits(text: &str, digit: usize) -> usize {
 fn start(text: &str, digit: usize, least: usize) -> usize {
     let before = text.get(least..digit).unwrap_or_default();
     let mut head = before;
-    if let Some(name) = ["\\frac{", "\\dfrac{", "\\tfrac{", "\\frac", "\\dfrac", "\\tfrac"].iter().find(|name| head.ends_with(**name)) {
+    if let Some(name) = ["\\frac{", "\\dfrac{", "\\tfrac{", "\\frac", "\\dfrac", "\\tfrac"]
+        .iter()
+        .find(|name| head.ends_with(**name))
+    {
         head = head.strip_suffix(*name).unwrap_or(head);
     } else if let Some(point) = head.strip_suffix('.')
         && !point.ends_with(|c: char| c.is_alphanumeric() || c == '.')
@@ -98,7 +102,9 @@ fn start(text: &str, digit: usize, least: usize) -> usize {
     let is_currency = |c: char| matches!(c, '$' | '£' | '¥' | '₹' | '€' | '¢' | '\u{20a0}'..='\u{20cf}');
     let without_sign = |head: &'_ str| -> Option<usize> {
         let sign = head.strip_suffix(['-', '−', '–'])?;
-        let is_sign = !sign.trim_end_matches(' ').ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%')
+        let is_sign = !sign
+            .trim_end_matches(' ')
+            .ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%')
             || (sign.ends_with(' ') && sign.trim_end().ends_with(char::is_alphabetic));
         is_sign.then_some(sign.len())
     };
@@ -117,7 +123,9 @@ fn start(text: &str, digit: usize, least: usize) -> usize {
 /// Whether the number is that of a list item: at the beginning of a line, with `. ` or `)` and words after it.
 fn is_item(before: &str, rest: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
-    let Some(text) = rest.strip_prefix(['.', ')', ':']) else { return false };
+    let Some(text) = rest.strip_prefix(['.', ')', ':']) else {
+        return false;
+    };
     let text = text.split('\n').next().unwrap_or_default();
     line.trim_matches(|c: char| c.is_whitespace() || "*#-".contains(c)).is_empty() && text.contains(char::is_alphabetic)
 }

@@ -62,8 +62,27 @@ fn plain_numbers_have_no_more_than_they_need() {
 
 #[test]
 fn any_text_is_read_in_time() {
-    for part in ["1 ", "the answer is ", "answer: 1 so ", "a.a", ".", "**1**", "- 1", "\\boxed{1}", "$1.", "one ", "1,", "18, since ", "1/2", "(1", "\n1.", "-", "½", "=1"] {
-        let text = part.repeat(100_000 / part.len());
+    for part in [
+        "1 ",
+        "the answer is ",
+        "answer: 1 so ",
+        "a.a",
+        ".",
+        "**1**",
+        "- 1",
+        "\\boxed{1}",
+        "$1.",
+        "one ",
+        "1,",
+        "18, since ",
+        "1/2",
+        "(1",
+        "\n1.",
+        "-",
+        "½",
+        "=1",
+    ] {
+        let text = part.repeat(20_000 / part.len());
         let _ = (answer(&text), last(&text));
     }
 }

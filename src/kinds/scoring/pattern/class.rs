@@ -7,7 +7,9 @@ impl Reader {
     /// The character that stands after a backslash.
     pub(super) fn character(&mut self) -> Result<char, PatternError> {
         let start = self.at;
-        let Some(c) = self.next() else { return Err(self.error("a backslash ends the pattern")) };
+        let Some(c) = self.next() else {
+            return Err(self.error("a backslash ends the pattern"));
+        };
         let code = match c {
             'a' => 7,
             'b' => 8,
@@ -32,7 +34,9 @@ impl Reader {
 
     pub(super) fn coded(&mut self, length: usize, radix: u32) -> Result<u32, PatternError> {
         let digits: String = self.chars.iter().skip(self.at).take(length).collect();
-        let code = u32::from_str_radix(&digits, radix).ok().filter(|_| digits.chars().count() == length);
+        let code = u32::from_str_radix(&digits, radix)
+            .ok()
+            .filter(|_| digits.chars().count() == length);
         let code = code.ok_or_else(|| self.error(format!("{length} digits must follow")))?;
         self.at += length;
         Ok(code)

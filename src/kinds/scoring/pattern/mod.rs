@@ -135,7 +135,10 @@ fn found<'t>(captures: &Captures<'t, str>) -> Option<Found<'t>> {
 
 fn build(translated: &str, filled: bool) -> Result<Regex, fancy_regex::Error> {
     let mut builder = RegexBuilder::new(translated);
-    builder.backtrack_limit(MAX_STEPS).delegate_size_limit(MAX_SIZE).find_not_empty(filled);
+    builder
+        .backtrack_limit(MAX_STEPS)
+        .delegate_size_limit(MAX_SIZE)
+        .find_not_empty(filled);
     builder.build()
 }
 

@@ -44,7 +44,10 @@ impl Reader {
 
     /// Goes past `text` if it comes next.
     pub(super) fn skip(&mut self, text: &str) -> bool {
-        let comes = text.chars().enumerate().all(|(place, c)| self.chars.get(self.at + place) == Some(&c));
+        let comes = text
+            .chars()
+            .enumerate()
+            .all(|(place, c)| self.chars.get(self.at + place) == Some(&c));
         if comes {
             self.at += text.chars().count();
         }

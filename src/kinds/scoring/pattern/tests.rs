@@ -34,7 +34,9 @@ fn no_pattern_hangs() {
     ] {
         let _ = Pattern::new(&pattern, false).map(|pattern| pattern.find_all(&"ab".repeat(1_000)).len());
     }
-    let _ = Pattern::new(r"(-?[$0-9.,]{2,})|(-?[0-9]+)", false).unwrap().find_all(&"1 ".repeat(200_000));
+    let _ = Pattern::new(r"(-?[$0-9.,]{2,})|(-?[0-9]+)", false)
+        .unwrap()
+        .find_all(&"1 ".repeat(200_000));
     let _ = Pattern::new(r"\b\w+\b", false).unwrap().find_all(&"word ".repeat(20_000));
     assert!(start.elapsed().as_secs() < 30, "{:?}", start.elapsed());
 }
@@ -43,7 +45,10 @@ fn no_pattern_hangs() {
 fn case_may_be_ignored_and_matches_removed() {
     assert!(Pattern::new("straße É", true).unwrap().find("STRAßE é").is_some());
     let pattern = Pattern::new(r"\d*", false).unwrap();
-    assert_eq!((pattern.removed("a1b22é3"), Pattern::new("x", false).unwrap().removed("")), ("abé".to_owned(), String::new()));
+    assert_eq!(
+        (pattern.removed("a1b22é3"), Pattern::new("x", false).unwrap().removed("")),
+        ("abé".to_owned(), String::new())
+    );
 }
 
 proptest::proptest! {

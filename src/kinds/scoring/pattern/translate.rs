@@ -260,7 +260,9 @@ impl Reader {
 
     /// Reads what follows a backslash outside of brackets; whether a quantifier may follow.
     fn escaped(&mut self, flags: Flags) -> Result<bool, PatternError> {
-        let Some(c) = self.peek() else { return Err(self.error("a backslash ends the pattern")) };
+        let Some(c) = self.peek() else {
+            return Err(self.error("a backslash ends the pattern"));
+        };
         match c {
             'A' => self.written.push_str(r"\A"),
             'Z' => self.written.push_str(r"\z"),

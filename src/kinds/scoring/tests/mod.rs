@@ -1,12 +1,13 @@
 //! Against lm-evaluation-harness and Python (tests/reference/scoring.py), and against answers judged by hand.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::likelihood::{self, Normalisation, RollingText, ScoredChoice};
 use super::metric::{AnswerMetric, Metric, MetricSpec};
 use super::pattern::Pattern;
 use super::{FilterSpec, Gold, NamedFilterSpec, Outcome};
+use lab::config::{ConfigValue, ParamError};
 
 /// The rows of a file of JSON Lines.
 fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
@@ -63,7 +64,12 @@ fn filters_read_what_the_harness_reads() {
     let (mut differing, mut count) = (Vec::new(), 0);
     for (filter, (choices, responses, expected)) in cases {
         let name = "one".to_owned();
-        let compiled = NamedFilterSpec { name, filter: filter.clone() }.compile().unwrap();
+        let compiled = NamedFilterSpec {
+            name,
+            filter: filter.clone(),
+        }
+        .compile()
+        .unwrap();
         count += responses.len();
         let responses: Vec<&str> = responses.iter().map(String::as_str).collect();
         let read: Vec<String> = compiled
@@ -98,7 +104,8 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
     for row in rows::<Vec<Value>>(include_str!("likelihoods.jsonl")) {
         let part = |place: usize| row[place].clone();
         if row[0] == "choices" {
-            let (choices, lls): (Vec<String>, Vec<f64>) = (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
+            let (choices, lls): (Vec<String>, Vec<f64>) =
+                (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
             let (free, gold): (Vec<f64>, Vec<usize>) = (serde_json::from_value(part(3)).unwrap(), serde_json::from_value(part(4)).unwrap());
             let scored: Vec<ScoredChoice<'_>> = (0..choices.len())
                 .map(|place| ScoredChoice {
@@ -117,7 +124,10 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
         }
         let (texts, lls): (Vec<String>, Vec<f64>) = (serde_json::from_value(part(1)).unwrap(), serde_json::from_value(part(2)).unwrap());
         let rolling: Vec<RollingText> = texts.iter().zip(&lls).map(|(text, ll)| RollingText::new(text, *ll)).collect();
-        let counts = (rolling.iter().map(|text| text.words).collect::<Vec<_>>(), rolling.iter().map(|text| text.bytes).collect::<Vec<_>>());
+        let counts = (
+            rolling.iter().map(|text| text.words).collect::<Vec<_>>(),
+            rolling.iter().map(|text| text.bytes).collect::<Vec<_>>(),
+        );
         assert_eq!((Value::from(counts.0), Value::from(counts.1)), (part(3), part(4)));
         let measured = [
             likelihood::perplexity(&lls),
@@ -138,7 +148,7 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
 #[test]
 fn free_answers_are_judged_as_by_hand() {
     let rows: Vec<(String, String, u8)> = rows(include_str!("free_answers.jsonl"));
-    let number = metric(serde_json::json!({"metric": "number"}));
+    let number = metric(json!({"metric": "number"}));
     let otherwise: Vec<String> = rows
         .iter()
         .filter(|(gold, answer, judged)| {
@@ -149,4 +159,33 @@ fn free_answers_are_judged_as_by_hand() {
         .collect();
     assert!(rows.len() >= 99);
     insta::assert_snapshot!(otherwise.join("\n"), @r#"1 6.5 "The answer is 6.5 hours, or 6 hours and 30 minutes.""#);
+}
+
+#[test]
+fn errors_of_reading_have_a_place() {
+    let place = |error: ParamError| (error.path.join("."), error.to_string());
+    let filter = |json: Value| place(ConfigValue::from(json).read::<NamedFilterSpec>().unwrap_err());
+    let metric = |json: Value| place(ConfigValue::from(json).read::<MetricSpec>().unwrap_err());
+    let read = [
+        filter(json!({"name": "a", "filter": [{"function": "line"}, {"function": "rgex"}]})),
+        filter(json!({"name": "a", "filter": [{"function": "regex", "regex": "a"}]})),
+        filter(json!({"name": "a", "filter": [{"function": "regex", "group_select": "last"}]})),
+        filter(json!({"name": "a", "filter": [{"regex_pattern": "a"}]})),
+        metric(json!({"metric": "bleu"})),
+        metric(json!({"metric": "exact_match", "ignore_case": "yes"})),
+    ];
+    let expected = [
+        ("filter.1.function", "no `rgex` (known: regex, multi_choice_regex,"),
+        ("filter.0.regex", "no field `regex` (known: function, regex_pattern,"),
+        ("filter.0.group_select", "must be "),
+        ("filter.0", "a field `function` is missing"),
+        ("metric", "no `bleu` (known: exact_match, number,"),
+        ("ignore_case", "must be "),
+    ];
+    for ((path, message), (place, begins)) in read.into_iter().zip(expected) {
+        assert!(path == place && message.starts_with(begins), "{path}: {message}");
+    }
+    let good = json!({"name": "a", "filter": [{"function": "map", "mapping_dict": {"A": 1}, "default_value": "x"}]});
+    let spec = ConfigValue::from(good.clone()).read::<NamedFilterSpec>().unwrap();
+    assert_eq!(serde_json::to_value(spec).unwrap(), good);
 }
