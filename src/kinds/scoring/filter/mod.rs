@@ -5,6 +5,9 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use self::choices::ChoiceReader;
 use self::spec::NO_MATCH;
 pub use self::spec::{FilterFunction, FilterSpec, NamedFilterSpec};
@@ -151,7 +154,7 @@ impl Step {
                 answers.truncate(*count);
                 return answers;
             }
-            Self::Majority => return vec![majority(answers)],
+            Self::Majority => return vec![majority(&answers)],
             _ => {}
         }
         let choices = match self {
@@ -202,11 +205,12 @@ fn after(pattern: &Pattern, text: &str) -> Option<String> {
 }
 
 /// The most frequent answer, the one that came first among equally frequent ones. No answer is no vote.
-fn majority(answers: Vec<Option<String>>) -> Option<String> {
-    let mut counts: std::collections::BTreeMap<&str, (usize, std::cmp::Reverse<usize>)> = std::collections::BTreeMap::new();
+fn majority(answers: &[Option<String>]) -> Option<String> {
+    // How often each answer is given, and where first.
+    let mut counts: BTreeMap<&str, (usize, Reverse<usize>)> = BTreeMap::new();
     for (place, answer) in answers.iter().enumerate() {
         if let Some(answer) = answer {
-            counts.entry(answer).or_insert((0, std::cmp::Reverse(place))).0 += 1;
+            counts.entry(answer).or_insert((0, Reverse(place))).0 += 1;
         }
     }
     let best = counts.into_iter().max_by_key(|(_, count)| *count)?;

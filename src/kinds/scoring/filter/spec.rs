@@ -147,7 +147,7 @@ impl FilterSpec {
             return Err(ParamError::new("k", "`take_first_k` must take at least 1"));
         }
         for (field, text) in [("text", &self.text), ("field", &self.field)] {
-            if text.as_ref().is_some_and(|text| text.is_empty()) {
+            if text.as_ref().is_some_and(String::is_empty) {
                 return Err(ParamError::new(field, format!("`{field}` must not be empty")));
             }
         }

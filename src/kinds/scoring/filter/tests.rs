@@ -2,12 +2,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn filter(functions: Value) -> Result<NamedFilter, String> {
+fn filter(functions: &Value) -> Result<NamedFilter, String> {
     let spec: NamedFilterSpec = serde_json::from_value(json!({"name": "one", "filter": functions})).unwrap();
     spec.compile().map_err(|error| format!("{}: {error}", error.path.join(".")))
 }
 
-fn read(functions: Value, responses: &[&str]) -> Vec<Option<String>> {
+fn read(functions: &Value, responses: &[&str]) -> Vec<Option<String>> {
     filter(functions).unwrap().apply(responses, &[])
 }
 
@@ -24,7 +24,7 @@ fn parts_of_a_response_are_read() {
         (json!({"function": "after", "text": "(?"}), None),
         (json!({"function": "line"}), Some("The answer is: The Answer is  x")),
     ] {
-        assert_eq!(read(json!([function]), &[text]), [expected.map(str::to_owned)], "{function}");
+        assert_eq!(read(&json!([function]), &[text]), [expected.map(str::to_owned)], "{function}");
     }
     for (text, number) in [
         ("about $1,080.00!", Some("1080")),
@@ -36,7 +36,7 @@ fn parts_of_a_response_are_read() {
         ("", None),
     ] {
         assert_eq!(
-            read(json!([{"function": "number"}]), &[text]),
+            read(&json!([{"function": "number"}]), &[text]),
             [number.map(str::to_owned)],
             "{text}"
         );
@@ -48,21 +48,18 @@ fn what_is_not_found_is_no_answer_and_no_vote() {
     let regex = json!({"function": "regex", "regex_pattern": "#### (.*)"});
     let votes = json!([regex, {"function": "majority_vote"}]);
     let some = |text: &str| vec![Some(text.to_owned())];
-    assert_eq!(
-        read(votes.clone(), &["x", "y", "z", "#### 2", "#### 1", "#### 1", "#### 2"]),
-        some("2")
-    );
-    assert_eq!(read(votes.clone(), &["x", "y"]), [None]);
-    assert_eq!(read(votes, &[]), [None]);
-    assert_eq!(read(json!([regex, {"function": "take_first"}]), &["#### 1", "x"]), some("1"));
-    assert_eq!(read(json!([regex, {"function": "lowercase"}]), &["x"]), [None]);
+    assert_eq!(read(&votes, &["x", "y", "z", "#### 2", "#### 1", "#### 1", "#### 2"]), some("2"));
+    assert_eq!(read(&votes, &["x", "y"]), [None]);
+    assert_eq!(read(&votes, &[]), [None]);
+    assert_eq!(read(&json!([regex, {"function": "take_first"}]), &["#### 1", "x"]), some("1"));
+    assert_eq!(read(&json!([regex, {"function": "lowercase"}]), &["x"]), [None]);
     let map = json!({"function": "map", "mapping_dict": {"1": true}});
     assert_eq!(
-        read(json!([regex, map]), &["#### 1", "#### 2", "x"]),
+        read(&json!([regex, map]), &["#### 1", "#### 2", "x"]),
         [Some("true".to_owned()), None, None]
     );
-    assert_eq!(read(json!([]), &["a"]), some("a"));
-    let filter = filter(json!([regex, {"function": "take_first_k", "k": 3}])).unwrap();
+    assert_eq!(read(&json!([]), &["a"]), some("a"));
+    let filter = filter(&json!([regex, {"function": "take_first_k", "k": 3}])).unwrap();
     assert_eq!((filter.least_responses(), filter.chooses()), (3, true));
 }
 
@@ -78,7 +75,7 @@ fn wrong_fields_are_refused_with_their_place() {
         json!([{"function": "after", "text": ""}]),
         json!([{"function": "map", "mapping_dict": {"a": ["b"]}}]),
     ];
-    insta::assert_snapshot!(wrong.map(|functions| filter(functions).unwrap_err()).join("\n"), @r"
+    insta::assert_snapshot!(wrong.map(|functions| filter(&functions).unwrap_err()).join("\n"), @r"
     filter.0.k: `regex` has no `k` (known: regex_pattern, group_select, fallback)
     filter.1.text: `line` has no `text`, and no other field
     filter.0.regex_pattern: no regular expression: a bracket is not closed (at character 1)

@@ -1,6 +1,7 @@
 //! Reads an expression in LaTeX or as it is typed: `\frac{3}{4}x^2`, `2*sqrt(3) - 1`, `3/4 x^2`.
 
 use super::value::Value;
+use crate::scoring::ratio::Ratio;
 
 /// The longest expression, in characters, and the deepest nesting.
 const MAX_LENGTH: usize = 4_000;
@@ -347,7 +348,7 @@ fn absolute(value: Value) -> Value {
 }
 
 fn factorial(value: Value) -> Value {
-    match value.exact().and_then(|ratio| ratio.whole()) {
+    match value.exact().and_then(Ratio::whole) {
         Some(number @ 0..=MAX_FACTORIAL) => {
             (2..=number as u64).fold(Value::integer(1), |total, factor| total.times(Value::integer(factor)))
         }

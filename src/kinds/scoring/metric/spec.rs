@@ -17,16 +17,16 @@ pub struct MetricSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_case: Option<bool>,
     /// `exact_match`: leaves out the punctuation of ASCII.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_punctuation: bool,
     /// `exact_match`: leaves out digits.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_numbers: bool,
     /// `exact_match`: leaves out what these regular expressions match, before anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regexes_to_ignore: Option<Vec<String>>,
     /// `exact_match`: compares numbers as numbers, and other targets as texts.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub numeric: bool,
     /// With `numeric`: the largest difference that is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,13 +35,13 @@ pub struct MetricSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative_tolerance: Option<f64>,
     /// With `numeric`: `50%` is 0.5, and not 50.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub percent: bool,
     /// `pattern`: a regular expression, whose groups are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// `pattern`: all groups must be right, rather than any.
-    #[serde(default, skip_serializing_if = "is_off")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub match_all: bool,
     /// `f1`: the value from which an answer is right; left out, 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,10 +75,6 @@ pub enum MetricName {
     WordPerplexity,
     BytePerplexity,
     BitsPerByte,
-}
-
-fn is_off(flag: &bool) -> bool {
-    !flag
 }
 
 impl MetricSpec {

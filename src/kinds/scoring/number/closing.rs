@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::phrase;
 use super::spot;
 use crate::scoring::answer;
-use crate::scoring::pattern::Pattern;
+use crate::scoring::pattern::{Found, Pattern};
 use crate::task::Amount;
 
 /// How much of a line is read, from its end, in bytes.
@@ -27,12 +27,12 @@ fn bold(line: &str) -> Option<Amount> {
     static BOLD: LazyLock<Option<Pattern>> = LazyLock::new(|| Pattern::new(r"(?:\*\*|__)([^*_\n]+)(?:\*\*|__)", false).ok());
     let found = BOLD.as_ref()?.find_all(line);
     let is_label = |text: &str| text.trim_end().ends_with([':', ')']);
-    let numbers = found.iter().filter_map(|found| {
+    let mut numbers = found.iter().filter_map(|found| {
         let text = found.groups.first().filter(|text| !is_label(text))?;
         let number = text.rsplit(['=', ':']).next()?;
         Some((found.end(), Amount::parse(number)?))
     });
-    let (end, amount) = numbers.last()?;
+    let (end, amount) = numbers.next_back()?;
     let is_last = !line.get(end..)?.contains(['=', '≈']);
     is_last.then_some(amount)
 }
@@ -45,7 +45,7 @@ fn closing(line: &str) -> Option<Amount> {
     if let Some((_, after)) = sentence.rsplit_once(['=', '≈']) {
         return spot::all(after).into_iter().next().map(|spotted| spotted.amount);
     }
-    let cut = SOURCES.as_ref()?.find_all(sentence).iter().map(|found| found.start()).find(|cut| {
+    let cut = SOURCES.as_ref()?.find_all(sentence).iter().map(Found::start).find(|cut| {
         let before = sentence.get(..*cut).unwrap_or_default();
         !spot::all(before).is_empty()
     });

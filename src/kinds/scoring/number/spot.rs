@@ -2,12 +2,11 @@
 
 use crate::task::Amount;
 
-/// A number and where it stands, in bytes.
+/// A number and where it begins, in bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Spotted {
     pub amount: Amount,
     pub start: usize,
-    pub end: usize,
 }
 
 /// Words that are numbers, but seldom meant as ones.
@@ -28,7 +27,7 @@ pub(super) fn all(text: &str) -> Vec<Spotted> {
             && !before.ends_with(|c: char| c.is_alphanumeric() || c == '^' || c == '_')
             && !is_item(before, rest)
         {
-            found.push(Spotted { amount, start, end });
+            found.push(Spotted { amount, start });
         }
         at = end;
     }
@@ -57,7 +56,7 @@ pub(super) fn spoken(text: &str) -> Vec<Spotted> {
         let read = read.map(|(amount, after)| (amount, text.len() - after.len()));
         match read.filter(|(_, end)| *end > word_end || !NO_NUMBERS.contains(&word.as_str())) {
             Some((amount, end)) if end > start => {
-                found.push(Spotted { amount, start, end });
+                found.push(Spotted { amount, start });
                 at = end;
             }
             _ => at = word_end,

@@ -1,12 +1,13 @@
 //! Against lm-evaluation-harness and Python (tests/reference/scoring.py), and against answers judged by hand.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::likelihood::{self, Normalisation, RollingText, ScoredChoice};
 use super::metric::{AnswerMetric, Metric, MetricSpec};
 use super::pattern::Pattern;
 use super::{FilterSpec, Gold, NamedFilterSpec, Outcome};
+use lab::config::{ConfigValue, ParamError};
 
 /// The rows of a file of JSON Lines.
 fn rows<T: DeserializeOwned>(text: &str) -> Vec<T> {
@@ -147,7 +148,7 @@ fn likelihoods_are_compared_as_the_harness_compares_them() {
 #[test]
 fn free_answers_are_judged_as_by_hand() {
     let rows: Vec<(String, String, u8)> = rows(include_str!("free_answers.jsonl"));
-    let number = metric(serde_json::json!({"metric": "number"}));
+    let number = metric(json!({"metric": "number"}));
     let otherwise: Vec<String> = rows
         .iter()
         .filter(|(gold, answer, judged)| {
@@ -158,4 +159,33 @@ fn free_answers_are_judged_as_by_hand() {
         .collect();
     assert!(rows.len() >= 99);
     insta::assert_snapshot!(otherwise.join("\n"), @r#"1 6.5 "The answer is 6.5 hours, or 6 hours and 30 minutes.""#);
+}
+
+#[test]
+fn errors_of_reading_have_a_place() {
+    let place = |error: ParamError| (error.path.join("."), error.to_string());
+    let filter = |json: Value| place(ConfigValue::from(json).read::<NamedFilterSpec>().unwrap_err());
+    let metric = |json: Value| place(ConfigValue::from(json).read::<MetricSpec>().unwrap_err());
+    let read = [
+        filter(json!({"name": "a", "filter": [{"function": "line"}, {"function": "rgex"}]})),
+        filter(json!({"name": "a", "filter": [{"function": "regex", "regex": "a"}]})),
+        filter(json!({"name": "a", "filter": [{"function": "regex", "group_select": "last"}]})),
+        filter(json!({"name": "a", "filter": [{"regex_pattern": "a"}]})),
+        metric(json!({"metric": "bleu"})),
+        metric(json!({"metric": "exact_match", "ignore_case": "yes"})),
+    ];
+    let expected = [
+        ("filter.1.function", "no `rgex` (known: regex, multi_choice_regex,"),
+        ("filter.0.regex", "no field `regex` (known: function, regex_pattern,"),
+        ("filter.0.group_select", "must be "),
+        ("filter.0", "a field `function` is missing"),
+        ("metric", "no `bleu` (known: exact_match, number,"),
+        ("ignore_case", "must be "),
+    ];
+    for ((path, message), (place, begins)) in read.into_iter().zip(expected) {
+        assert!(path == place && message.starts_with(begins), "{path}: {message}");
+    }
+    let good = json!({"name": "a", "filter": [{"function": "map", "mapping_dict": {"A": 1}, "default_value": "x"}]});
+    let spec = ConfigValue::from(good.clone()).read::<NamedFilterSpec>().unwrap();
+    assert_eq!(serde_json::to_value(spec).unwrap(), good);
 }
