@@ -45,7 +45,7 @@ pub struct TaskTemplate {
 #[derive(Debug)]
 enum Parsed {
     Fields(FieldTexts),
-    Jinja(JinjaText),
+    Jinja(Box<JinjaText>),
 }
 
 /// What a template gives where more than a text can be meant.
@@ -70,7 +70,7 @@ pub enum Gold {
 /// `doc_to_choice`: one template that gives a list, or a list of texts.
 #[derive(Debug)]
 pub enum ChoiceTemplates {
-    One(TaskTemplate),
+    One(Box<TaskTemplate>),
     /// In our own language these are templates too.
     List(Vec<TaskTemplate>),
     /// In the harness's language they stand as they are.
@@ -85,7 +85,7 @@ impl TaskTemplate {
     pub fn parse(text: &str, language: TemplateLanguage) -> Result<Self, TemplateError> {
         let parsed = match language {
             TemplateLanguage::Fields => Parsed::Fields(FieldTexts::parse(text)?),
-            TemplateLanguage::Jinja => Parsed::Jinja(JinjaText::parse(text)?),
+            TemplateLanguage::Jinja => Parsed::Jinja(Box::new(JinjaText::parse(text)?)),
         };
         Ok(Self {
             text: text.to_owned(),

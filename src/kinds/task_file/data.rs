@@ -71,7 +71,7 @@ impl DataPlace {
             ("revision".to_owned(), Toml::text("refs/convert/parquet")),
             ("files".to_owned(), files),
         ]);
-        self.write_stages(name, splits, &file, lines);
+        Self::write_stages(name, splits, &file, lines);
     }
 
     fn write_files(&self, name: &str, splits: &[(String, bool)], lines: &mut String) {
@@ -84,10 +84,10 @@ impl DataPlace {
             let files = files.or_else(|| self.files.first());
             files.and_then(|(_, files)| files.first().cloned()).unwrap_or_default()
         };
-        self.write_stages(name, splits, &file, lines);
+        Self::write_stages(name, splits, &file, lines);
     }
 
-    fn write_stages(&self, name: &str, splits: &[(String, bool)], file: &dyn Fn(&str) -> String, lines: &mut String) {
+    fn write_stages(name: &str, splits: &[(String, bool)], file: &dyn Fn(&str) -> String, lines: &mut String) {
         for (split, is_asked) in splits {
             let stage = if *is_asked {
                 name.to_owned()

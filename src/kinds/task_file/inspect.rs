@@ -103,10 +103,11 @@ fn fields(map: &Map, item: &Yaml, task: &mut Task) -> Option<Fields> {
         value.map(str::to_owned)
     };
     let (input, target) = (field("input")?, field("target")?);
+    // What is no name in Jinja is refused when the template is read.
     let choices = match get(spec, "choices").map(|value| &value.data) {
-        Some(Data::Text(name)) => Some(variable(name)),
+        Some(Data::Text(name)) => Some(name.clone()),
         Some(Data::List(names)) => {
-            let names: Vec<String> = names.iter().filter_map(Yaml::as_text).map(variable).collect();
+            let names: Vec<String> = names.iter().filter_map(Yaml::as_text).map(str::to_owned).collect();
             Some(format!("[{}]", names.join(", ")))
         }
         _ => None,
@@ -114,18 +115,10 @@ fn fields(map: &Map, item: &Yaml, task: &mut Task) -> Option<Fields> {
     let target = match target.strip_prefix("literal:") {
         Some(text) => text.to_owned(),
         // A number is that of a choice, and is asked for as its letter.
-        None if choices.is_some() => {
-            let name = variable(&target);
-            format!("{{{{ {LETTERS}[{name}] if {name} is number else {name} }}}}")
-        }
+        None if choices.is_some() => format!("{{{{ {LETTERS}[{target}] if {target} is number else {target} }}}}"),
         None => format!("{{{{{target}}}}}"),
     };
     Some(Fields { input, target, choices })
-}
-
-/// A field as Jinja names it. What is no name there fails when the template is read.
-fn variable(name: &str) -> String {
-    name.to_owned()
 }
 
 /// Says in which language the texts are, and whether they can be read.

@@ -402,7 +402,7 @@ impl Imported {
                 let items: Vec<String> = items.iter().map(|item| item.as_str().unwrap().to_owned()).collect();
                 ChoiceTemplates::list(&items, language).unwrap()
             }
-            None => ChoiceTemplates::One(template(choices.as_str().unwrap())),
+            None => ChoiceTemplates::One(Box::new(template(choices.as_str().unwrap()))),
         });
         Self {
             description: text("description", ""),

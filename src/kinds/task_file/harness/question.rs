@@ -48,13 +48,14 @@ pub(super) fn write(config: &Map, output_type: OutputType, task: &mut Task) {
             }
         }
     }
-    if output_type == OutputType::MultipleChoice && matches!(choices, Choices::Absent) && get(config, "doc_to_choice").is_none() {
-        if let Some(value) = get(config, "output_type") {
-            task.refuse(
-                &value.place,
-                "`multiple_choice` needs `doc_to_choice`, which the file does not have",
-            );
-        }
+    if output_type == OutputType::MultipleChoice
+        && get(config, "doc_to_choice").is_none()
+        && let Some(value) = get(config, "output_type")
+    {
+        task.refuse(
+            &value.place,
+            "`multiple_choice` needs `doc_to_choice`, which the file does not have",
+        );
     }
     let language = language(&texts, &choices);
     for text in &texts {

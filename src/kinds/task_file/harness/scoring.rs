@@ -96,9 +96,8 @@ fn named(name: &str, functions: Vec<Toml>) -> Toml {
 fn filter(item: &Yaml) -> Result<Toml, String> {
     let map = item.as_map().ok_or("a filter must be a table with `name` and `filter`")?;
     let name = get(map, "name").and_then(Yaml::as_text).ok_or("a filter has no `name`")?;
-    let functions = match get(map, "filter").map(|value| &value.data) {
-        Some(Data::List(functions)) => functions,
-        _ => return Err(format!("the filter `{name}` has no list `filter`")),
+    let Some(Data::List(functions)) = get(map, "filter").map(|value| &value.data) else {
+        return Err(format!("the filter `{name}` has no list `filter`"));
     };
     let functions: Result<Vec<Toml>, String> = functions.iter().map(|step| function(step, name)).collect();
     Ok(named(name, functions?))
