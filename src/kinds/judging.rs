@@ -1,5 +1,6 @@
 //! Judging answers: what a model wrote, and the task that it answers, become verdicts and scores.
 
+mod grades;
 mod known_tables;
 mod own;
 mod steps;
@@ -17,6 +18,8 @@ use crate::question::{QuestionError, Questioner};
 use crate::scoring::likelihood::RollingText;
 use crate::task::Task;
 use crate::task_table::TaskTable;
+
+pub use self::grades::{Grade, GradeError, Grades, question_about};
 
 /// Judges answers of one task.
 pub struct Judge(JudgeKind);

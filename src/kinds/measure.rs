@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, answers::Judged, metrics::MetricsWriter};
-use crate::judging::{Judge, Judgement, check_task};
+use crate::judging::{Grades, Judge, Judgement, check_task};
 use crate::metrics::{self, MetricMap, MetricValue, Outcome, Repeats};
-use crate::task_table::{CarriedTasks, TaskParams, TaskTable};
+use crate::task_table::{CarriedTasks, TaskParam, TaskParams, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
@@ -18,10 +18,23 @@ use learn::dataset::Answer;
 /// The input with the answers.
 const ANSWERS: &str = "answers";
 
+/// The input with what a program says of the answers.
+const VERDICTS: &str = "verdicts";
+
+/// The input with what a model says of them.
+const GRADES: &str = "grades";
+
+/// The name of the scores that come from elsewhere.
+const JUDGE: &str = "judge";
+
 pub(super) static KIND: Kind = Kind {
     name: "measure",
     version: 3,
-    inputs: &[Input::list(ANSWERS, PortType::Answers, false)],
+    inputs: &[
+        Input::list(ANSWERS, PortType::Answers, false),
+        Input::list(VERDICTS, PortType::File, true),
+        Input::list(GRADES, PortType::Answers, true),
+    ],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[("task", "tasks")],
@@ -38,6 +51,8 @@ pub(super) static KIND: Kind = Kind {
 struct Measure {
     /// The task that judges them, or one for each input; left out, that of the data.
     task: Option<TaskParams>,
+    /// The task of the model that gives grades, which says how they are read; left out, that of its answers.
+    grader: Option<TaskParam>,
 }
 
 fn read(params: &ConfigValue) -> Result<Measure, ParamError> {
@@ -53,12 +68,19 @@ pub(super) fn params(tasks: &[TaskTable]) -> Value {
     let scoring = tasks.iter().map(TaskTable::scoring);
     json!(Measure {
         task: Some(TaskParams(scoring.collect())),
+        grader: None,
     })
 }
 
 impl Stage for Measure {
     fn params(&self) -> Value {
-        self.task.as_ref().map_or_else(|| json!(self), |TaskParams(tasks)| params(tasks))
+        json!(Self {
+            task: self
+                .task
+                .as_ref()
+                .map(|TaskParams(tasks)| TaskParams(tasks.iter().map(TaskTable::scoring).collect())),
+            grader: self.grader.as_ref().map(|TaskParam(task)| TaskParam(task.scoring())),
+        })
     }
 
     fn draws(&self) -> bool {
@@ -67,6 +89,9 @@ impl Stage for Measure {
 
     fn carry(&mut self, inputs: &Carried<'_>) -> Result<Option<Value>, ParamError> {
         let answers = inputs.at(ANSWERS);
+        if self.grader.is_none() && !inputs.at(GRADES).is_empty() {
+            self.grader = CarriedTasks::from(inputs.at(GRADES)).one().cloned().map(TaskParam);
+        }
         let tasks = match &self.task {
             Some(TaskParams(tasks)) if tasks.len() == 1 || tasks.len() == answers.len() => return Ok(None),
             Some(TaskParams(tasks)) => {
@@ -88,14 +113,33 @@ impl Stage for Measure {
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let sets = context.list(ANSWERS);
         let tasks = self.task.as_ref().map(|tasks| tasks.for_inputs(sets.len())).unwrap_or_default();
+        let grades = self.grades(context)?;
         let mut measurement = Measurement::start(context)?;
         for (done, path) in sets.iter().enumerate() {
             let task = tasks.get(done).ok_or_else(|| failed("no task says how the answers are judged"))?;
             let judge = Judge::new(task).map_err(failed)?;
-            measurement.add(artifact::answers::read(path).map_err(failed)?, &judge, task)?;
+            measurement.add(artifact::answers::read(path).map_err(failed)?, &judge, task, grades.as_ref())?;
             context.tell(done as u64 + 1, sets.len() as u64, "sets", []);
         }
         measurement.finish()
+    }
+}
+
+impl Measure {
+    /// The verdicts and grades at the inputs; `None` where there are none, and the task judges.
+    fn grades(&self, context: &StageContext<'_>) -> Result<Option<Grades>, StageError> {
+        let mut grades: Option<Grades> = None;
+        for path in context.list(VERDICTS) {
+            let found = Grades::of_program(path).map_err(failed)?;
+            grades.get_or_insert_default().extend(found);
+        }
+        let grader = self.grader.as_ref().map(|TaskParam(task)| task.clone()).unwrap_or_default();
+        for path in context.list(GRADES) {
+            let answers = artifact::answers::read(path).map_err(failed)?;
+            let found = Grades::of_model(&answers, &grader).map_err(failed)?;
+            grades.get_or_insert_default().extend(found);
+        }
+        Ok(grades)
     }
 }
 
@@ -201,9 +245,16 @@ impl<'a> Measurement<'a> {
     }
 
     /// Judges, writes and measures the answers to one data set.
-    fn add(&mut self, answers: Vec<Answer>, judge: &Judge, task: &TaskTable) -> Result<(), StageError> {
+    fn add(&mut self, answers: Vec<Answer>, judge: &Judge, task: &TaskTable, grades: Option<&Grades>) -> Result<(), StageError> {
         self.context.pause(0)?;
-        let judgements = judge.judge(&answers).map_err(failed)?;
+        let mut judgements = judge.judge(&answers).map_err(failed)?;
+        if let Some(grades) = grades {
+            for (answer, judgement) in answers.iter().zip(&mut judgements) {
+                let grade = grades.get(answer);
+                judgement.outcome.verdict = grade.verdict;
+                judgement.scores.extend(grade.score.map(|score| (JUDGE.to_owned(), score)));
+            }
+        }
         let measured = measured(&answers, &judgements, judge, &task.groups);
         let judged = answers.into_iter().zip(judgements).map(|(answer, judgement)| Judged {
             answer,

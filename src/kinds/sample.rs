@@ -1,5 +1,7 @@
 //! `sample`: asks a model.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,8 +13,9 @@ use super::endpoint::{self, ApiKey, Completion, CompletionRequest, Endpoint, Ref
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use super::likelihoods::Weigher;
+use crate::artifact;
 use crate::data_sets::DataSets;
-use crate::judging::check_task;
+use crate::judging::{check_task, question_about};
 use crate::question::Questioner;
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
@@ -24,12 +27,16 @@ use learn::sampler::Sampling;
 use learn::scorer::Scoring;
 use learn::seed::Stream;
 
+/// The input with answers that a model is asked about.
+const ABOUT: &str = "about";
+
 pub(super) static KIND: Kind = Kind {
     name: "sample",
     version: 5,
     inputs: &[
         Input::maybe("model", PortType::Model),
-        Input::one("data", PortType::Dataset),
+        Input::maybe("data", PortType::Dataset),
+        Input::maybe(ABOUT, PortType::Answers),
         Input::maybe(FEWSHOT, PortType::Dataset),
     ],
     free: false,
@@ -213,6 +220,17 @@ impl Sample {
         task.fewshot_split.clone().filter(|_| needs)
     }
 
+    /// The rows that are asked about: those of the data, or those that answers become for a model that grades them.
+    fn rows(context: &StageContext<'_>) -> Result<Vec<Row>, StageError> {
+        match context.list(ABOUT).first() {
+            None => context.rows("data"),
+            Some(path) => {
+                let answers = artifact::answers::read(path).map_err(failed)?;
+                Ok(answers.iter().map(question_about).collect())
+            }
+        }
+    }
+
     /// What is asked about each row: the question of the task, or that of the row.
     fn texts(&self, rows: &[Row], context: &StageContext<'_>) -> Result<Vec<String>, StageError> {
         let Some(TaskParam(task)) = &self.task else {
@@ -319,7 +337,7 @@ impl Sample {
             template: self.prompt.clone().unwrap_or_default(),
         };
         let ask = self.asked_of(&prompt)?;
-        let rows = context.rows("data")?;
+        let rows = Self::rows(context)?;
         let texts = self.texts(&rows, context)?;
         let asked = questions(&rows, &texts, ask, self.samples);
         let has_begun = context.scratch.join(endpoint::KEPT).exists();
@@ -479,6 +497,17 @@ impl Stage for Sample {
         Ok(tasks.into_value())
     }
 
+    fn check_inputs(&self, inputs: &BTreeMap<String, usize>) -> Result<(), ParamError> {
+        let has = |port: &str| inputs.get(port).is_some_and(|count| *count > 0);
+        match (has("data"), has(ABOUT)) {
+            (true, true) => Err(ParamError::whole("give `data` or `about`, not both")),
+            (false, false) => Err(ParamError::whole(
+                "the questions are missing: give the input `data`, or `about` with answers to be graded",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn implied_inputs(&self) -> Vec<(&'static str, String)> {
         self.fewshot_split().map(|split| (FEWSHOT, split)).into_iter().collect()
     }
@@ -487,7 +516,7 @@ impl Stage for Sample {
     fn adds_to(&self) -> Option<AddsTo> {
         Some(AddsTo {
             params: &["samples", "max_failed"],
-            inputs: &["data"],
+            inputs: &["data", ABOUT],
         })
     }
 
@@ -528,7 +557,7 @@ impl Stage for Sample {
             template: template.clone(),
         });
         let prompt = prompt.unwrap_or_else(|| model.prompt.clone());
-        let rows = context.rows("data")?;
+        let rows = Self::rows(context)?;
         if let Some(TaskParam(task)) = self
             .task
             .as_ref()

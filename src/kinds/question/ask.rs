@@ -80,7 +80,7 @@ impl Questioner {
         };
         let choices = match &task.doc_to_choice {
             None => Ok(None),
-            Some(TextOrList::Text(text)) => TaskTemplate::parse(text, task.template).map(|one| Some(ChoiceTemplates::One(one))),
+            Some(TextOrList::Text(text)) => TaskTemplate::parse(text, task.template).map(|one| Some(ChoiceTemplates::One(Box::new(one)))),
             Some(TextOrList::List(texts)) => ChoiceTemplates::list(texts, task.template).map(Some),
         };
         let samples = task.fewshot_config.samples.iter().enumerate();

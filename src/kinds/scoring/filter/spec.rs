@@ -128,6 +128,24 @@ impl FilterFunction {
 }
 
 impl FilterSpec {
+    /// A `regex` of this pattern, which takes the match with this number.
+    pub fn regex(pattern: &str, select: i64) -> Self {
+        Self {
+            function: FilterFunction::Regex,
+            regex_pattern: Some(pattern.to_owned()),
+            group_select: Some(select),
+            fallback: None,
+            ignore_case: None,
+            ignore_punctuation: None,
+            regexes_to_ignore: None,
+            mapping_dict: None,
+            default_value: None,
+            k: None,
+            text: None,
+            field: None,
+        }
+    }
+
     /// Whether the fields are those of the function.
     pub(super) fn check(&self) -> Result<(), ParamError> {
         let (known, needed) = self.function.fields();
