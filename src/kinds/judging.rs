@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use self::own::OwnJudge;
 use crate::metrics::{self, Outcome, Verdict};
-use crate::question::{QuestionError, Questioner};
+use crate::questioner::{QuestionError, Questioner};
 use crate::scoring::likelihood::RollingText;
 use crate::task::Task;
 use crate::task_table::TaskTable;

@@ -22,6 +22,7 @@ mod measure;
 pub mod metrics;
 mod mix;
 pub mod question;
+pub mod questioner;
 mod sample;
 pub mod scoring;
 mod select;

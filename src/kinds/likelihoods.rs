@@ -2,7 +2,7 @@
 
 use super::asked::FEWSHOT;
 use crate::data_sets::DataSets;
-use crate::question::{Asked, Questioner};
+use crate::questioner::{Asked, Questioner};
 use crate::task_table::{OutputType, TaskTable};
 use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Prompt, Row};

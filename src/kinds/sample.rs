@@ -16,7 +16,7 @@ use super::likelihoods::Weigher;
 use crate::artifact;
 use crate::data_sets::DataSets;
 use crate::judging::{check_task, question_about};
-use crate::question::Questioner;
+use crate::questioner::Questioner;
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;

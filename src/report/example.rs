@@ -118,6 +118,7 @@ impl ExampleBuilder {
             .find(|known: &&'static Kind| known.name == kind)
             .unwrap();
         let node = self.graph.add_node(Node {
+            part: false,
             name: if members.len() == 1 { members[0].clone() } else { shared },
             base: lab::config::base_name(name).to_owned(),
             index: None,

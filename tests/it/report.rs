@@ -77,7 +77,7 @@ fn from_a_file_to_scores() {
     let last = events.last().unwrap();
     assert_eq!(
         ["event", "stages", "cached", "ran", "failed"].map(|field| &last[field]),
-        [&Value::from("summary"), &5.into(), &0.into(), &5.into(), &0.into()]
+        [&Value::from("summary"), &9.into(), &0.into(), &9.into(), &0.into()]
     );
 
     let after = json(&lab, "plan x.toml --json --check");

@@ -8,7 +8,8 @@ use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 use super::Import;
 use crate::foreign::{self, FieldError, ForeignRecord};
 use crate::metrics;
-use crate::question::{self, QuestionError, Questioner, template::TaskTemplate};
+use crate::question::template::TaskTemplate;
+use crate::questioner::{self, QuestionError, Questioner};
 use crate::task::{PublishedRowError, PublishedTask};
 use lab::config::ParamError;
 use lab::stage::{StageContext, StageError, failed};
@@ -216,7 +217,7 @@ impl TaskRows {
         };
         let answer = self.questioner.right_answer(&bare)?;
         let completion = match &self.solution {
-            Some(solution) => question::render(solution, &bare, "doc_to_solution")?,
+            Some(solution) => questioner::render(solution, &bare, "doc_to_solution")?,
             None => answer.clone(),
         };
         let row = Row {

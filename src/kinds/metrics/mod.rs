@@ -226,6 +226,8 @@ mod tests {
             "accuracy": 0.0
           },
           "incomplete": 0.25,
+          "no_answer": 0.0,
+          "unscored": 0.0,
           "average_tokens": 22.5,
           "by_full_steps": [
             {

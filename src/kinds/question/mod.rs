@@ -1,6 +1,3 @@
-//! What a task asks a model: the texts of its questions, their choices and right answers.
+//! The templates of tasks.
 
-mod ask;
 pub mod template;
-
-pub use ask::{Asked, QuestionError, Questioner, render};

@@ -38,6 +38,8 @@ pub struct Node {
     pub base: String,
     /// `3`
     pub index: Option<i64>,
+    /// Whether it is one of several stages that a stage of the experiment stands for, and not the one that has its name.
+    pub part: bool,
     /// The full coordinates of each variant that has this stage, and the stage's name there.
     pub members: Vec<StageName>,
     pub kind: &'static Kind,

@@ -88,7 +88,10 @@ fn missing_stage(pattern: &str, nodes: &[&Node]) -> Option<String> {
     }
     // When the base exists, only the index is wrong: then the message lists its indices.
     let base = base_name(pattern);
-    let indexed = nodes.iter().filter(|node| node.base == base).map(|node| node.name.name.as_str());
+    let indexed = nodes
+        .iter()
+        .filter(|node| node.base == base && !node.part)
+        .map(|node| node.name.name.as_str());
     let mut names: Vec<&str> = distinct(indexed);
     if names.is_empty() {
         names = distinct(nodes.iter().map(|node| node.base.as_str()));

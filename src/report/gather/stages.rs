@@ -88,7 +88,8 @@ fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> 
             port: port.clone(),
             digest: artifact.digest,
             bytes: artifact.bytes,
-            rows: match type_of(port) {
+            // The answers of an evaluation are those that it measures, which the report counts.
+            rows: match type_of(port).filter(|_| !node.part) {
                 Some(PortType::Dataset | PortType::Answers) => data_set::count(&path).ok(),
                 _ => None,
             },

@@ -210,5 +210,5 @@ fn answers_that_cannot_be_judged_are_errors() {
     stranger.problem.prompt = "How many?".to_owned();
     assert_snapshot!(filter(&[stranger]).run().unwrap_err(), @r#"row `2_1/0` is no problem of the task `addition`: "How many?""#);
     assert_snapshot!(Bench::new("filter", "").text("answers", "{}").run().unwrap_err(), @"/answers-0.jsonl:1: missing field `id`");
-    assert_snapshot!(Bench::new("filter", "").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
+    assert_snapshot!(Bench::new("filter", "task = 'addition'").run().unwrap_err(), @"input `answers` has 0 artifacts, and needs one");
 }

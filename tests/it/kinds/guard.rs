@@ -14,16 +14,17 @@ use serde_json::{Value, json};
 use super::bench::{Bench, gibberish, kind, row, two_rows};
 
 /// By kind: its version, and the start of the digest of what it puts out for the input below.
-const OUTPUTS: [(&str, u32, &str); 10] = [
+const OUTPUTS: [(&str, u32, &str); 11] = [
     ("command", 1, "7e3464d5892d"),
-    ("eval", 4, "a69a9fda9b36"),
-    ("filter", 2, "a610c7f4a056"),
+    ("eval", 5, "750e6915eaf9"),
+    ("filter", 3, "a610c7f4a056"),
     ("generate", 1, "ff8249015230"),
     ("import", 3, "a2178cc7ddc5"),
-    ("measure", 2, "cc705904ba2f"),
-    ("mix", 3, "dd5d5f159322"),
-    ("sample", 4, "29f49caf4964"),
-    ("split", 2, "423b57def72e"),
+    ("measure", 3, "2c70da14cb9f"),
+    ("mix", 4, "dd5d5f159322"),
+    ("sample", 5, "27444c6e508f"),
+    ("select", 1, "000000000000"),
+    ("split", 3, "423b57def72e"),
     ("train", 3, "e657526055ae"),
 ];
 
@@ -55,6 +56,7 @@ fn stage(kind: &str) -> Bench {
         "sample" => Bench::new(kind, "max_tokens = 12\ntemperature = 2\nsamples = 2")
             .model("model", &gibberish(Prompt::NUMBERED))
             .rows("data", &rows),
+        "select" => Bench::new(kind, "duplicates = 'near'\nselect_num = 3\norder = 'shuffle'").rows("data", &[rows.clone(), four_rows(), rows.clone()].concat()),
         "split" => Bench::new(kind, "steps = 1\ntrain = 1\ndevelopment = 1")
             .rows("training", &[rows.clone(), four_rows()].concat())
             .rows("testing", &rows),

@@ -211,13 +211,52 @@ fn the_table_is_in_order_and_its_schemas_describe_every_param() {
     {
       "$schema": "https://json-schema.org/draft/2020-12/schema",
       "title": "Mix",
-      "description": "How full-step rows and skips are put together.",
+      "description": "How full-step rows and skips are put together, or any data sets in proportions.",
       "type": "object",
       "properties": {
         "mode": {
-          "description": "Which rows are taken.",
+          "description": "Which rows of `full` and `skips` are taken.",
           "$ref": "#/$defs/Mode",
           "default": "new"
+        },
+        "order": {
+          "description": "The order of the rows.",
+          "$ref": "#/$defs/RowOrder",
+          "default": "shuffle"
+        },
+        "repetitions": {
+          "description": "How often each row of the data sets of `data` is in the mixture, in their order; of a fraction, as many rows by chance.",
+          "type": [
+            "array",
+            "null"
+          ],
+          "default": null,
+          "items": {
+            "type": "number",
+            "format": "double"
+          }
+        },
+        "size": {
+          "description": "The number of rows of a mixture of `data`. Left out, with `weights`: as many as there can be without repeating one.",
+          "type": [
+            "integer",
+            "null"
+          ],
+          "format": "uint",
+          "default": null,
+          "minimum": 0
+        },
+        "weights": {
+          "description": "The shares of the data sets of `data` in the mixture, as weights in their order.",
+          "type": [
+            "array",
+            "null"
+          ],
+          "default": null,
+          "items": {
+            "type": "number",
+            "format": "double"
+          }
         }
       },
       "additionalProperties": false,
@@ -239,6 +278,77 @@ fn the_table_is_in_order_and_its_schemas_describe_every_param() {
               "description": "All skips.",
               "type": "string",
               "const": "only-skip"
+            }
+          ]
+        },
+        "RowOrder": {
+          "description": "The order of rows. Rows that are equal in it stay as they come.",
+          "oneOf": [
+            {
+              "description": "As the rows come.",
+              "type": "string",
+              "const": "as_is"
+            },
+            {
+              "description": "At random, by the seed.",
+              "type": "string",
+              "const": "shuffle"
+            },
+            {
+              "description": "By the number of steps, the smallest first.",
+              "type": "string",
+              "const": "fewest_steps"
+            },
+            {
+              "description": "By the number of steps, the largest first.",
+              "type": "string",
+              "const": "most_steps"
+            },
+            {
+              "description": "By the number of tokens that the model wrote, the smallest first; of answers alone.",
+              "type": "string",
+              "const": "fewest_tokens"
+            },
+            {
+              "description": "By the number of tokens that the model wrote, the largest first; of answers alone.",
+              "type": "string",
+              "const": "most_tokens"
+            },
+            {
+              "description": "By the number of characters of the solution, the smallest first.",
+              "type": "string",
+              "const": "fewest_characters"
+            },
+            {
+              "description": "By the number of characters of the solution, the largest first.",
+              "type": "string",
+              "const": "most_characters"
+            },
+            {
+              "description": "By a field, the lowest first: `{ lowest = \"difficulty\" }`. Numbers come before texts, and null last.",
+              "type": "object",
+              "properties": {
+                "lowest": {
+                  "type": "string"
+                }
+              },
+              "additionalProperties": false,
+              "required": [
+                "lowest"
+              ]
+            },
+            {
+              "description": "By a field, the highest first: `{ highest = \"score\" }`. Numbers come before texts, and null last.",
+              "type": "object",
+              "properties": {
+                "highest": {
+                  "type": "string"
+                }
+              },
+              "additionalProperties": false,
+              "required": [
+                "highest"
+              ]
             }
           ]
         }

@@ -81,6 +81,7 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         },
         base: name.to_owned(),
         index: None,
+        part: false,
         members: Vec::new(),
         kind: &KIND,
         stage: Box::new(FakeStage),

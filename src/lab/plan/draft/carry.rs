@@ -20,7 +20,19 @@ pub(super) struct Parts {
 /// Tells each stage, in `order`, what its inputs carry. What is wrong is reported.
 pub(super) fn carry(drafts: &mut [Draft<'_>], order: &[usize], problems: &mut Diagnostics) {
     let mut carried: Vec<Option<Value>> = vec![None; drafts.len()];
+    // What uses a stage that is wrong need not be told.
+    let mut broken = vec![false; drafts.len()];
     for position in order {
+        let uses = |draft: &Draft<'_>| {
+            draft
+                .inputs
+                .iter()
+                .any(|(_, edges)| edges.iter().any(|edge| broken.get(edge.to) == Some(&true)))
+        };
+        if drafts.get(*position).is_some_and(uses) {
+            mark(&mut broken, *position);
+            continue;
+        }
         let Some(draft) = drafts.get_mut(*position) else { continue };
         let (Some(kind), Some((mut stage, params))) = (draft.kind, draft.stage.take()) else {
             continue;
@@ -38,11 +50,18 @@ pub(super) fn carry(drafts: &mut [Draft<'_>], order: &[usize], problems: &mut Di
                 }
             }
             Err(error) => {
+                mark(&mut broken, *position);
                 let whole = format!("stage `{}` ({})", draft.declaration.name, kind.name);
                 problems.push(located(&error, &params, &whole, draft));
             }
         }
         draft.stage = Some((stage, params));
+    }
+}
+
+fn mark(broken: &mut [bool], position: usize) {
+    if let Some(place) = broken.get_mut(position) {
+        *place = true;
     }
 }
 

@@ -29,6 +29,7 @@ struct NamedStage {
     name: StageName,
     base: String,
     index: Option<i64>,
+    part: bool,
     seed: u64,
 }
 
@@ -82,6 +83,7 @@ impl Merger {
             name,
             base: draft.declaration.base.clone(),
             index: draft.declaration.index,
+            part: false,
             seed: draft.seed,
         };
         match draft.parts {
@@ -108,6 +110,7 @@ impl Merger {
             let variant = whole.name.variant.clone();
             let named = NamedStage {
                 name: StageName { name, variant },
+                part: true,
                 ..whole.clone()
             };
             let node = self.place_stage(named, kind, stage, own.collect());
@@ -141,7 +144,13 @@ impl Merger {
 
     fn place_stage(
         &mut self,
-        NamedStage { name, base, index, seed }: NamedStage,
+        NamedStage {
+            name,
+            base,
+            index,
+            part,
+            seed,
+        }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
         inputs: Vec<(String, Vec<Link>)>,
@@ -159,6 +168,7 @@ impl Merger {
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
                     let agrees = |axis: &String, value: &mut String| name.variant.get(axis) == Some(value);
                     node.name.variant.retain(agrees);
+                    node.part &= part;
                     node.members.push(name);
                 }
                 node
@@ -169,6 +179,7 @@ impl Merger {
                     name,
                     base,
                     index,
+                    part,
                     kind,
                     outputs: kind.outputs_of(stage.as_ref()),
                     stage,

@@ -7,7 +7,7 @@ use lab::config::ParamError;
 use learn::dataset::{Doc, ExactValue, Row};
 use learn::seed::Stream;
 
-use super::template::{ChoiceTemplates, Gold, Rendered, TaskTemplate, TemplateError, TemplateFields};
+use crate::question::template::{ChoiceTemplates, Gold, Rendered, TaskTemplate, TemplateError, TemplateFields};
 use crate::task_table::{FewshotSampler, OutputType, TaskTable, TextOrList};
 
 /// The seed of the choice of examples, so that all stages of a task have the same.
