@@ -20,6 +20,7 @@ use crate::task::Task;
 use crate::task_table::TaskTable;
 
 pub use self::grades::{Grade, GradeError, Grades, question_about};
+pub use self::steps::count_steps;
 
 /// Judges answers of one task.
 pub struct Judge(JudgeKind);

@@ -404,6 +404,8 @@ impl TaskTable {
             doc_to_target: self.doc_to_target.clone(),
             doc_to_solution: self.doc_to_solution.clone(),
             template: self.language(),
+            steps: self.steps,
+            steps_end: self.steps_end.clone(),
             ..Self::default()
         }
         .or_nothing()

@@ -84,12 +84,7 @@ fn each_field_enters_the_key_that_it_belongs_to() {
         work(&lab, &[(change[0].0, &change[0].1)])
     };
     // The scoring: nothing is generated.
-    for scoring in [
-        "think_end = '</think>'",
-        "steps = 'numbered'",
-        "steps_end = '####'",
-        "groups = ['continent']",
-    ] {
+    for scoring in ["think_end = '</think>'", "groups = ['continent']"] {
         assert_eq!(with(scoring), ["score"], "{scoring}");
     }
     assert_eq!(work(&lab, &[("remove_whitespace", "lowercase")]), ["score"]);
@@ -97,8 +92,6 @@ fn each_field_enters_the_key_that_it_belongs_to() {
     assert_eq!(with("verdict = { filter = 'whole' }"), ["score"]);
     // The question: nothing is trained again, where the rows stay as they are.
     for question in ["gen_prefix = 'It is'", "num_fewshot = 1\nfewshot_split = 'cases'"] {
-        let named = ("data  = \"cases\"\n\"\"\"", "");
-        let _ = named;
         let open = work(
             &lab,
             &[
@@ -120,6 +113,13 @@ fn each_field_enters_the_key_that_it_belongs_to() {
     let all = ["cases", "model", "score", "score.cases"];
     assert_eq!(work(&lab, &[("The capital of", "Capital of")]), all);
     assert_eq!(work(&lab, &[("\"{{capital}}\"", "\"{{ capital }}\"")]), all);
+    for steps in ["steps = 'numbered'", "steps_end = '####'"] {
+        assert_eq!(
+            with(steps),
+            ["cases", "model", "score", "score.cases"],
+            "{steps}: rows have their number of steps"
+        );
+    }
     // Nothing: a name, a comment, an example.
     assert_eq!(with("# a comment"), [""; 0]);
     assert_eq!(

@@ -7,10 +7,12 @@ use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 
 use super::Import;
 use crate::foreign::{self, FieldError, ForeignRecord};
+use crate::judging::count_steps;
 use crate::metrics;
 use crate::question::template::TaskTemplate;
 use crate::questioner::{self, QuestionError, Questioner};
 use crate::task::{PublishedRowError, PublishedTask};
+use crate::task_table::TaskTable;
 use lab::config::ParamError;
 use lab::stage::{StageContext, StageError, failed};
 
@@ -189,6 +191,7 @@ struct TaskRows {
     questioner: Questioner,
     /// `None` where the solution is the right answer alone.
     solution: Option<TaskTemplate>,
+    task: TaskTable,
 }
 
 impl TaskRows {
@@ -203,6 +206,7 @@ impl TaskRows {
         Ok(Some(Self {
             questioner: Questioner::new(table)?,
             solution: table.doc_to_solution.as_ref().map(parse).transpose()?,
+            task: table.clone(),
         }))
     }
 
@@ -222,7 +226,7 @@ impl TaskRows {
         };
         let row = Row {
             prompt: self.questioner.question_text(&bare)?,
-            step_num: step_num.unwrap_or_else(|| metrics::read_solution(&completion).steps),
+            step_num: step_num.unwrap_or_else(|| count_steps(&self.task, &completion)),
             completion,
             answer: answer.into(),
             doc: Doc::default(),

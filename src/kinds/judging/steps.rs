@@ -1,7 +1,13 @@
 //! What the steps of a solution are.
 
 use crate::metrics;
-use crate::task_table::StepRule;
+use crate::task_table::{StepRule, TaskTable};
+
+/// The number of steps of a solution of a task.
+pub fn count_steps(task: &TaskTable, solution: &str) -> u32 {
+    let end = task.steps_end.as_deref().filter(|end| !end.is_empty());
+    steps(task.steps, end, solution).len() as u32
+}
 
 /// The steps of a solution, trimmed and not blank. `end` is a text that ends them; without one, they end where the answer's line begins, or
 /// with the solution.

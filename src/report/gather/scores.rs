@@ -18,6 +18,9 @@ use lab::stage::{Output, PortType};
 use lab::store::{Store, StoreError};
 use petgraph::graph::NodeIndex;
 
+/// The kind of stages that choose rows.
+const SELECT: &str = "select";
+
 /// What scores have besides the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScoreDetails {
@@ -135,9 +138,10 @@ struct MeasuredOutput {
     sets: Vec<MeasuredSet>,
 }
 
-/// Whether the metrics are a user's program's, which has data sets that nobody else knows.
+/// Whether the metrics are not about answers to problems: those of a user's program, which has data sets that nobody else knows, and those of
+/// `select`, which counts what it dropped.
 pub(super) fn is_program(node: &Node) -> bool {
-    node.kind.free
+    node.kind.free || node.kind.name == SELECT
 }
 
 /// The stages whose metrics are those of programs, and not about answers to problems.
