@@ -18,6 +18,9 @@ use lab::stage::{Output, PortType};
 use lab::store::{Store, StoreError};
 use petgraph::graph::NodeIndex;
 
+/// The input with solved examples, which nobody is asked about.
+const FEWSHOT: &str = "fewshot";
+
 /// The kind of stages that choose rows.
 const SELECT: &str = "select";
 
@@ -255,7 +258,7 @@ pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
 /// The links to the data sets; for answers, to the data sets whose problems they answer.
 fn data_links<'a>(dag: &'a Dag, node: &'a Node) -> Vec<&'a Link> {
     let mut links = Vec::new();
-    for input in node.kind.inputs {
+    for input in node.kind.inputs.iter().filter(|input| input.name != FEWSHOT) {
         for link in node.inputs.get(input.name).into_iter().flatten() {
             match (input.port, dag.graph.node_weight(link.from)) {
                 (PortType::Dataset, _) => links.push(link),

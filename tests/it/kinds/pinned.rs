@@ -27,7 +27,7 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
     ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
-    ("measure", "", &["answers"], "294c3470da36"),
+    ("measure", "", &["answers"], "2c8533bbfa5d"),
     ("mix", "", &["full"], "eeca35f867db"),
     ("sample", "", &["model", "data"], "493cf0338aed"),
     (
