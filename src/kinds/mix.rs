@@ -172,7 +172,7 @@ impl Mix {
         mixed.extend(skips);
         let places = self.places(mixed.iter(), context)?;
         let mixed: Vec<&Row> = places.into_iter().map(|place| &mixed[place]).collect();
-        self.write(&mixed, None, context)
+        Self::write(&mixed, None, context)
     }
 
     /// Puts data sets together in proportions.
@@ -199,7 +199,7 @@ impl Mix {
         }
         let places = self.places(picked.iter().copied(), context)?;
         let mixed: Vec<&Row> = places.into_iter().map(|place| picked[place]).collect();
-        self.write(&mixed, Some(&counts), context)
+        Self::write(&mixed, Some(&counts), context)
     }
 
     /// Warns of data sets whose rows are missing from the mixture, because they have none.
@@ -220,7 +220,7 @@ impl Mix {
     }
 
     /// Writes the rows. Those of `data` get ids of their own, and `counts` says how many there are of each data set.
-    fn write(&self, rows: &[&Row], counts: Option<&[usize]>, context: &StageContext<'_>) -> Result<(), StageError> {
+    fn write(rows: &[&Row], counts: Option<&[usize]>, context: &StageContext<'_>) -> Result<(), StageError> {
         let mut writer = JsonLinesWriter::create(&context.outputs.join("data")).map_err(failed)?;
         let mut ids = UniqueIds::default();
         for (done, row) in rows.iter().enumerate() {

@@ -119,11 +119,11 @@ impl Questioner {
             });
         }
         let choices = self.choices(row)?;
-        let mut before = self.text("description", self.description.as_ref(), row)?.unwrap_or_default();
+        let mut before = Self::text("description", self.description.as_ref(), row)?.unwrap_or_default();
         for example in self.fewshot.choose(row, examples)? {
             before.push_str(&self.example(&example)?);
         }
-        let gen_prefix = self.text("gen_prefix", self.gen_prefix.as_ref(), row)?.unwrap_or_default();
+        let gen_prefix = Self::text("gen_prefix", self.gen_prefix.as_ref(), row)?.unwrap_or_default();
         let context = |question: &str, delimiter: &str| {
             let between = if !gen_prefix.is_empty() && needs_delimiter(question, &gen_prefix) {
                 delimiter
@@ -213,7 +213,7 @@ impl Questioner {
         let target = template
             .target(&fields(row), choices.is_some())
             .map_err(|problem| at(row, "doc_to_target", problem))?;
-        let text = |target: Rendered| self.choice_or_text(row, target, choices.as_deref());
+        let text = |target: Rendered| Self::choice_or_text(row, target, choices.as_deref());
         match target {
             Rendered::Many(all) => all.into_iter().map(text).collect(),
             one => Ok(vec![text(one)?]),
@@ -253,10 +253,10 @@ impl Questioner {
             Rendered::Many(all) => all.into_iter().next().unwrap_or(Rendered::Text(String::new())),
             one => one,
         };
-        self.choice_or_text(row, first, choices)
+        Self::choice_or_text(row, first, choices)
     }
 
-    fn choice_or_text(&self, row: &Row, target: Rendered, choices: Option<&[String]>) -> Result<String, QuestionError> {
+    fn choice_or_text(row: &Row, target: Rendered, choices: Option<&[String]>) -> Result<String, QuestionError> {
         match (target, choices) {
             (Rendered::Number(number), Some(choices)) => choice(row, number, choices),
             (other, _) => Ok(text_of(other)),
@@ -282,7 +282,7 @@ impl Questioner {
             ),
             question => (text_of(question), self.target(row, choices.as_deref())?),
         };
-        let gen_prefix = self.text("gen_prefix", self.gen_prefix.as_ref(), row)?.unwrap_or_default();
+        let gen_prefix = Self::text("gen_prefix", self.gen_prefix.as_ref(), row)?.unwrap_or_default();
         let has_prefix = !gen_prefix.is_empty();
         let delimiter = match (answer.is_empty(), has_prefix) {
             (false, false) => self.target_delimiter.as_str(),
@@ -294,7 +294,7 @@ impl Questioner {
         Ok(format!("{question}{delimiter}{answer}{end}"))
     }
 
-    fn text(&self, field: &'static str, template: Option<&TaskTemplate>, row: &Row) -> Result<Option<String>, QuestionError> {
+    fn text(field: &'static str, template: Option<&TaskTemplate>, row: &Row) -> Result<Option<String>, QuestionError> {
         let Some(template) = template else { return Ok(None) };
         template.render(&fields(row)).map(Some).map_err(|problem| at(row, field, problem))
     }

@@ -119,7 +119,7 @@ pub fn fill(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, Tem
 /// As those of [`fill`]; and for a name within a text that is nearly a known one.
 pub fn fill_task(source: &str, names: &impl TemplateNames) -> Result<ConfigValue, TemplateError> {
     let whole = source.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    if whole.is_some_and(|inner| is_sum_of_names(inner)) {
+    if whole.is_some_and(is_sum_of_names) {
         return evaluate(source, 1..source.len() - 1, names);
     }
     let (mut filled, mut rest) = (String::new(), 0);

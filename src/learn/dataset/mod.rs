@@ -50,7 +50,7 @@ pub struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
     /// Whether the response was cut, at its limit or the end of the context. Not written where it was not.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
     /// The scores of the choices in their order, or of the one text, where these were asked for; then the response is the likeliest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,10 +69,6 @@ pub struct ChoiceScore {
     /// The log-likelihood without the question, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconditional: Option<f64>,
-}
-
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// The fields of an answer as they are read: all on one level, because serde's `flatten` would round the numbers on their way.

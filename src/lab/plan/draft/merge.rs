@@ -88,7 +88,7 @@ impl Merger {
         };
         match draft.parts {
             Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
-            None => Some(self.place_stage(named, kind, stage, inputs)),
+            None => Some(self.place_stage(named, kind, stage, &inputs)),
         }
     }
 
@@ -113,14 +113,15 @@ impl Merger {
                 part: true,
                 ..whole.clone()
             };
-            let node = self.place_stage(named, kind, stage, own.collect());
+            let own: Vec<(String, Vec<Link>)> = own.collect();
+            let node = self.place_stage(named, kind, stage, &own);
             outputs.push(Link {
                 from: node,
                 port: parts.output.into(),
             });
         }
         let (kind, stage) = parts.last;
-        self.place_stage(whole.clone(), kind, stage, vec![(parts.at.to_owned(), outputs)])
+        self.place_stage(whole.clone(), kind, stage, &[(parts.at.to_owned(), outputs)])
     }
 
     /// The names of the stages for what the links lead to: `score[0].in_domain`, and with a number where two are the same.
@@ -153,7 +154,7 @@ impl Merger {
         }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
-        inputs: Vec<(String, Vec<Link>)>,
+        inputs: &[(String, Vec<Link>)],
     ) -> NodeIndex {
         let seed = stage.draws().then_some(seed);
         let (canonical, numerics) = (kind.key_params(stage.as_ref()), stage.numerics());
@@ -161,7 +162,7 @@ impl Merger {
             kind.name,
             identity(stage.as_ref(), &canonical, numerics.as_deref()),
             seed,
-            inputs.clone(),
+            inputs.to_vec(),
         )) {
             Entry::Occupied(entry) => {
                 let node = *entry.get();

@@ -110,7 +110,7 @@ fn texts_of_control_tokens_are_text_in_a_continuation() {
     assert!(context.contains(&cuts.end) && !continuation.contains(&cuts.end));
     let filled = FilledPrompt {
         text: "a</s> ".to_owned(),
-        filled: [1..6].to_vec(),
+        filled: std::iter::once(1..6).collect(),
     };
     assert!(!tokens(filled, "b").0.contains(&cuts.end));
 }

@@ -33,7 +33,7 @@ fn score(before: &[u32], token: u32) -> TokenScore {
     }
     TokenScore {
         log_probability: -(sum as f64),
-        is_likeliest: sum % 3 > 0,
+        is_likeliest: !sum.is_multiple_of(3),
     }
 }
 
