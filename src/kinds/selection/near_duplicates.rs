@@ -205,7 +205,8 @@ fn similarity(one: &[u64], other: &[u64], threshold: f64) -> Option<f64> {
             std::cmp::Ordering::Less => drop(left.next()),
             std::cmp::Ordering::Greater => drop(right.next()),
             std::cmp::Ordering::Equal => {
-                (left.next(), right.next());
+                left.next();
+                right.next();
                 shared += 1;
                 continue;
             }
