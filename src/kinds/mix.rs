@@ -172,7 +172,7 @@ impl Mix {
         mixed.extend(skips);
         let places = self.places(mixed.iter(), context)?;
         let mixed: Vec<&Row> = places.into_iter().map(|place| &mixed[place]).collect();
-        Self::write(&mixed, None, context)
+        write(&mixed, None, context)
     }
 
     /// Puts data sets together in proportions.
@@ -199,7 +199,7 @@ impl Mix {
         }
         let places = self.places(picked.iter().copied(), context)?;
         let mixed: Vec<&Row> = places.into_iter().map(|place| picked[place]).collect();
-        Self::write(&mixed, Some(&counts), context)
+        write(&mixed, Some(&counts), context)
     }
 
     /// Warns of data sets whose rows are missing from the mixture, because they have none.
@@ -217,34 +217,6 @@ impl Mix {
         let measured: Vec<Measured<'_>> = rows.map(Measured::of).collect();
         let mut stream = Stream::new(context.seed, "mix order");
         self.order.places(&measured, &mut stream).map_err(failed)
-    }
-
-    /// Writes the rows. Those of `data` get ids of their own, and `counts` says how many there are of each data set.
-    fn write(rows: &[&Row], counts: Option<&[usize]>, context: &StageContext<'_>) -> Result<(), StageError> {
-        let mut writer = JsonLinesWriter::create(&context.outputs.join("data")).map_err(failed)?;
-        let mut ids = UniqueIds::default();
-        for (done, row) in rows.iter().enumerate() {
-            context.pause(done)?;
-            if counts.is_some() {
-                let id = ids.of(&row.id);
-                let numbered = (id != row.id).then(|| Row { id, ..(*row).clone() });
-                writer.write(numbered.as_ref().unwrap_or(row)).map_err(failed)?;
-            } else {
-                writer.write(row).map_err(failed)?;
-            }
-        }
-        let all = rows.len() as u64;
-        let counts = counts.unwrap_or_default().iter().enumerate();
-        (context.progress)(lab::event::Progress {
-            done: all,
-            total: all,
-            unit: "rows".to_owned(),
-            readings: counts.map(|(place, count)| (format!("set_{}", place + 1), *count as f64)).collect(),
-        });
-        if all == 0 {
-            (context.warn)("the mixture has no rows: the data sets are empty, or their shares are below one row");
-        }
-        writer.finish().map_err(failed)
     }
 }
 
@@ -300,6 +272,34 @@ impl Stage for Mix {
             self.mix_data(context)
         }
     }
+}
+
+/// Writes the rows. Those of `data` get ids of their own, and `counts` says how many there are of each data set.
+fn write(rows: &[&Row], counts: Option<&[usize]>, context: &StageContext<'_>) -> Result<(), StageError> {
+    let mut writer = JsonLinesWriter::create(&context.outputs.join("data")).map_err(failed)?;
+    let mut ids = UniqueIds::default();
+    for (done, row) in rows.iter().enumerate() {
+        context.pause(done)?;
+        if counts.is_some() {
+            let id = ids.of(&row.id);
+            let numbered = (id != row.id).then(|| Row { id, ..(*row).clone() });
+            writer.write(numbered.as_ref().unwrap_or(row)).map_err(failed)?;
+        } else {
+            writer.write(row).map_err(failed)?;
+        }
+    }
+    let all = rows.len() as u64;
+    let counts = counts.unwrap_or_default().iter().enumerate();
+    (context.progress)(lab::event::Progress {
+        done: all,
+        total: all,
+        unit: "rows".to_owned(),
+        readings: counts.map(|(place, count)| (format!("set_{}", place + 1), *count as f64)).collect(),
+    });
+    if all == 0 {
+        (context.warn)("the mixture has no rows: the data sets are empty, or their shares are below one row");
+    }
+    writer.finish().map_err(failed)
 }
 
 /// The rows without repeated pairs of question and solution, and without the pairs in `others`.

@@ -1,8 +1,8 @@
 //! The words of a text, for comparing texts: without case, punctuation and spacing.
 //!
-//! `The answer: 1,000 + 2.5!` has the words `the`, `answer`, `1000`, `+`, `2.5`. Signs of arithmetic are words, since questions may differ in
-//! nothing else; `-`, `*` and `/` are, where a number stands beside them. Scripts without blanks between words (Chinese, Japanese) have a
-//! word for each character.
+//! `The answer: 1,000 + 2.5!` has the words `the`, `answer`, `1000`, `+`, `2.5`. Signs of arithmetic and other symbols are words, since
+//! questions may differ in nothing else; `-`, `*` and `/` are, where a number stands beside them. Scripts without blanks between words
+//! (Chinese, Japanese) have a word for each character.
 
 /// The words.
 pub fn words(text: &str) -> Vec<String> {
@@ -109,8 +109,24 @@ fn part(character: char, word: &str, before: char, rest: &str) -> Part {
         '×' => Part::Alone('*'),
         '÷' => Part::Alone('/'),
         '-' | '*' | '/' if before.is_numeric() || rest.trim_start().starts_with(char::is_numeric) => Part::Alone(character),
-        _ => Part::Border,
+        _ if is_punctuation(character) => Part::Border,
+        _ => Part::Alone(character),
     }
+}
+
+/// Whether the character, which is neither letter nor digit nor a sign of arithmetic, separates words: blanks, punctuation, and marks that
+/// change how another character looks. Symbols do not: `☕`, `→`, `∑`.
+fn is_punctuation(character: char) -> bool {
+    character.is_ascii()
+        || character.is_whitespace()
+        || character.is_control()
+        || matches!(character,
+            // Latin, Greek, Hebrew, Arabic and Devanagari punctuation.
+            '\u{a0}'..='\u{bf}' | '\u{37e}' | '\u{387}' | '\u{5be}' | '\u{60c}' | '\u{61b}' | '\u{61f}' | '\u{6d4}' | '\u{964}' | '\u{965}'
+            // General, supplementary and Chinese punctuation, and its wide and small forms.
+            | '\u{2000}'..='\u{206f}' | '\u{2e00}'..='\u{2e7f}' | '\u{3000}'..='\u{303f}' | '\u{fe10}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff65}'
+            // Combining marks and variants.
+            | '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
 /// Whether three digits follow, and no more.
@@ -142,6 +158,8 @@ mod tests {
             ("你好 world", "你 好 world"),
             ("a_b\tc\n\nd", "a b c d"),
             ("5%", "5 %"),
+            ("⛭ ♪❤ ↔ ◯", "⛭ ♪ ❤ ↔ ◯"),
+            ("❤\u{fe0f}「好」、¿qué? a→b $5 & #1", "❤ 好 qué a → b 5 1"),
             ("?!", ""),
             ("", ""),
         ] {

@@ -47,9 +47,15 @@ pub(super) struct UnitReader<'a> {
     is_read: Vec<bool>,
     /// The number of tokens of each request that are still to be scored. [requests]
     left: Vec<usize>,
+    /// The sums of the scores so far, in units of 1 / [`UNITS`]: whole numbers, so that the order in which tokens are read does not matter.
+    /// [requests]
+    sums: Vec<i128>,
     /// [requests]
     scores: Vec<Loglikelihood>,
 }
+
+/// The parts of a nat in which sums are counted: more than the bits of a score near 1 can tell apart.
+const UNITS: f64 = (1_u64 << 60) as f64;
 
 impl<'a> UnitReader<'a> {
     /// A reader for a decoder with n `slots`, at least one.
@@ -72,6 +78,7 @@ impl<'a> UnitReader<'a> {
             places: vec![0; units.len()],
             is_read: vec![false; units.len()],
             scores: scores.collect(),
+            sums: vec![0; left.len()],
             left,
             units,
         }
@@ -95,6 +102,9 @@ impl<'a> UnitReader<'a> {
                     tokens_per_second: tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9),
                 });
             }
+        }
+        for (score, sum) in self.scores.iter_mut().zip(&self.sums) {
+            score.sum = *sum as f64 / UNITS;
         }
         Ok(self.scores)
     }
@@ -202,8 +212,10 @@ impl<'a> UnitReader<'a> {
                 let stream = self.asked.streams.get(*request).map_or(String::new(), ToString::to_string);
                 return Err(ScoreError::NotANumber { stream });
             }
+            if let Some(sum) = self.sums.get_mut(*request) {
+                *sum += (score.log_probability * UNITS) as i128;
+            }
             if let (Some(total), Some(left)) = (self.scores.get_mut(*request), self.left.get_mut(*request)) {
-                total.sum += score.log_probability;
                 total.greedy &= score.is_likeliest;
                 *left = left.saturating_sub(1);
             }

@@ -163,7 +163,14 @@ fn a_training_on_test_questions_is_warned_of() {
         row("c", "Question: 2+2", ""),
     ];
     assert_eq!(warning(&training[..1], &set), None);
-    insta::assert_snapshot!(warning(&training, &set).unwrap(), @r#"2 of 3 training rows have a question of the test set `cases.test` in them, so that scores on it say too much. The first: row `b` has of question `t2` the words "question 2 + 2". A stage of the kind `select` with `decontaminate = "cases.test"` leaves such rows out"#);
+    insta::assert_snapshot!(warning(&training, &set).unwrap(), @r#"2 of 3 training rows have a question of the test set `cases.test`, so that scores on it say too much. The first is row `b`, with question `t2`. A stage of the kind `select` with `decontaminate = "cases.test"` leaves such rows out"#);
+    // Many words in a row are no copy.
+    let set = TestSet {
+        name: "cases.test",
+        rows: &[row("t3", QUESTION, "")],
+    };
+    assert_eq!(warning(&[row("d", &format!("Well: {QUESTION}"), QUESTION)], &set), None);
+    assert!(warning(&[row("d", &QUESTION.to_uppercase(), "")], &set).is_some());
 }
 
 /// Problems that are drawn differ from each other in little: no row has another problem's question in it.
