@@ -194,9 +194,7 @@ impl Sample {
 
     /// Asks the server.
     fn ask_server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<(), StageError> {
-        let prompt = Prompt {
-            template: self.prompt.clone().unwrap_or_default(),
-        };
+        let prompt = Prompt::text(self.prompt.clone().unwrap_or_default());
         self.check_prompt(&prompt)?;
         let rows = context.rows("data")?;
         rows.iter().try_for_each(|row| task_of(row).map(drop))?;
@@ -205,7 +203,7 @@ impl Sample {
             let steps = requested.unwrap_or(row.step_num);
             let label = format!("{} {steps} {sample}", row.id);
             CompletionRequest {
-                prompt: prompt.render(&row.prompt, steps),
+                prompt: prompt.render(&row.prompt, steps).into(),
                 // Servers take 32 bits.
                 seed: Stream::new(context.seed, &label).below(1 << 31),
             }

@@ -1016,14 +1016,13 @@ fn ours_is_as_it_was() {
     let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["1 + 2", "3"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let shape = architecture().shape(tokenizer.vocabulary()).unwrap();
-    let prompt = Prompt {
-        template: "{question}".to_owned(),
-    };
+    let prompt = Prompt::text("{question}");
     let model = Model {
         weights: initialise(&shape, 1),
         shape,
         tokenizer,
         prompt,
+        chat: None,
     };
     model.save(folder.path()).unwrap();
     assert!(!folder.path().join("tokenizer_config.json").exists());

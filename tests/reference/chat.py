@@ -5,8 +5,8 @@
 FOLDER has the templates of models, one `NAME.jinja` each for the names in `MODELS`; those that are missing are left out. For each of 50
 conversations, OUT (JSON) gets the text of the whole conversation, the prompt for its last answer, and where the assistant speaks in the
 whole: by Transformers, from the template with `{% generation %}` around each answer and the mark that ends it. Texts are written as the
-first 16 digits of their BLAKE3 hashes, places as bytes. With `--tokenizer`, the file also gets the tokens of each whole conversation and
-which of them the assistant says (`return_assistant_tokens_mask`), in short form, for the first template.
+first 16 digits of their BLAKE3 hashes, places as bytes. With `--tokenizer`, that file gets a small tokenizer, and OUT the tokens of each
+whole conversation and which of them the assistant says (`return_assistant_tokens_mask`), in short form, for the first template.
 
 Needs transformers, jinja2 and blake3 from PyPI. The committed file was made with Transformers 5.24.
 """
@@ -220,10 +220,25 @@ def main():
     arguments.out.write_text(json.dumps(out, ensure_ascii=False, separators=(",", ":")).replace("]],[[", "]],\n[[") + "\n")
 
 
+def small_tokenizer(kept):
+    """A byte-level BPE with 200 merges, learned from the conversations."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=460, initial_alphabet=alphabet, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer.train_from_iterator([message["content"] for messages in kept for message in messages], trainer)
+    tokenizer.add_tokens([AddedToken("<think>", special=False), AddedToken("</think>", special=False)])
+    return tokenizer
+
+
 def masks(arguments, kept):
-    """The tokens that the assistant says, by Transformers' tokenizer, as pairs of numbers of tokens; and a hash of all tokens."""
+    """Of each conversation a hash of its tokens, and where those that the assistant says begin and end."""
     from transformers import PreTrainedTokenizerFast
 
+    arguments.tokenizer.write_text(small_tokenizer(kept).to_str() + "\n")
     name = arguments.models[0]
     tokens, marks = MODELS[name]
     template = (arguments.folder / f"{name}.jinja").read_bytes().decode()
@@ -234,8 +249,8 @@ def masks(arguments, kept):
     found = []
     for messages in kept:
         made = tokenizer.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=True)
-        mask = made["assistant_masks"]
-        edges = [at for at in range(len(mask) + 1) if (mask[at - 1] if at else 0) != (mask[at] if at < len(mask) else 0)]
+        mask = [0, *made["assistant_masks"], 0]
+        edges = [at for at in range(len(mask) - 1) if mask[at] != mask[at + 1]]
         found.append([digest(" ".join(map(str, made["input_ids"]))), edges])
     return found
 

@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::{Date, Message};
+
 /// One problem or one training example, with the published field names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
@@ -84,8 +86,23 @@ impl From<AnswerFields> for Answer {
 /// A prompt template: a text with `{question}` and, if it names the number of steps, `{n}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// `{question}\nAnswer:\n`
+    /// `{question}\nAnswer:\n`; in a chat, what the user says.
     pub template: String,
+    /// In a chat: what the model's chat template is given beside it. Not written where there is no chat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatPrompt>,
+}
+
+/// What a chat template is given beside what the user says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatPrompt {
+    /// What the model is told before all else. Some templates have a text of their own where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// What the template writes as today's date, if it writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<Date>,
 }
 
 impl Prompt {
@@ -93,6 +110,58 @@ impl Prompt {
     pub const PLAIN: &'static str = "{question}\nAnswer:\n";
     /// `numbered` of docs/method.md, 4.
     pub const NUMBERED: &'static str = "{question}\nLet's solve it in {n} steps.\nAnswer:\n";
+
+    /// The name of [`Prompt::chat`].
+    pub const CHAT: &'static str = "chat";
+    /// What the user says in a chat: the question alone.
+    pub const QUESTION: &'static str = "{question}";
+
+    /// A text as a prompt.
+    pub fn text(template: impl Into<String>) -> Self {
+        Self {
+            template: template.into(),
+            chat: None,
+        }
+    }
+
+    /// The question as what the user says in a chat.
+    pub fn chat() -> Self {
+        Self {
+            template: Self::QUESTION.to_owned(),
+            chat: Some(ChatPrompt::default()),
+        }
+    }
+
+    /// The prompt that `given` names or is: `plain`, `numbered`, `chat`, or a text with `{question}`; `None` if it is none of them.
+    pub fn named(given: &str) -> Option<Self> {
+        match given {
+            "plain" => Some(Self::text(Self::PLAIN)),
+            "numbered" => Some(Self::text(Self::NUMBERED)),
+            Self::CHAT => Some(Self::chat()),
+            text => text.contains(Self::QUESTION).then(|| Self::text(text)),
+        }
+    }
+
+    /// What is unusual in the prompt and hardly meant: a blank at its end, after which a model that has learned words with the blank before
+    /// them writes something else. `None` if nothing is.
+    pub fn warning(&self) -> Option<String> {
+        let ends_in_blank = self.chat.is_none() && self.template.ends_with([' ', '\t']);
+        ends_in_blank.then(|| {
+            format!(
+                "the prompt {:?} ends in a blank; most models write the blank themselves, and answer worse after one: take it out",
+                self.template
+            )
+        })
+    }
+
+    /// In a chat, the conversation in which the user asks `question`, with `steps` as the number of steps, and the model's `answer`, if there
+    /// is one.
+    pub fn messages(&self, question: &str, steps: u32, answer: Option<&str>) -> Vec<Message> {
+        let system = self.chat.as_ref().and_then(|chat| chat.system.as_deref());
+        let system = system.map(Message::system);
+        let user = Message::user(self.render(question, steps));
+        system.into_iter().chain([user]).chain(answer.map(Message::assistant)).collect()
+    }
 
     /// Whether the prompt names the number of steps.
     pub fn is_numbered(&self) -> bool {
@@ -125,13 +194,17 @@ pub struct FilledPrompt {
     pub text: String,
     /// Where the text is not the template's.
     pub filled: Vec<Range<usize>>,
+    /// Where the text is what the model has said before, in a conversation.
+    pub answers: Vec<Range<usize>>,
+    /// Whether the text has all control tokens that it wants, as that of a chat template: those with which a prompt begins are not put
+    /// before it.
+    pub is_whole: bool,
 }
 
 impl FilledPrompt {
     /// A text that is an author's as a whole.
     pub fn written(text: String) -> Self {
-        let filled = Vec::new();
-        Self { text, filled }
+        Self { text, ..Self::default() }
     }
 }
 
@@ -141,13 +214,54 @@ mod tests {
 
     #[test]
     fn a_filled_prompt_says_what_is_not_the_templates() {
-        let prompt = |template: &str| Prompt {
-            template: template.to_owned(),
-        };
+        let prompt = |template: &str| Prompt::text(template);
         let filled = prompt("<{question}> in {n}: {question}").fill("{n}{question}", 3);
         assert_eq!(filled.text, "<{n}{question}> in 3: {n}{question}");
         assert_eq!(filled.filled, [1..14, 22..35]);
         assert_eq!(prompt("{question}").fill("", 1).filled.as_slice(), std::slice::from_ref(&(0..0)));
         assert_eq!(prompt("x").fill("a", 1), FilledPrompt::written("x".to_owned()));
+    }
+
+    #[test]
+    fn a_prompt_is_written_as_before_where_it_is_no_chat() {
+        let written = |prompt: &Prompt| serde_json::to_string(prompt).unwrap();
+        assert_eq!(written(&Prompt::text("{question}:")), r#"{"template":"{question}:"}"#);
+        assert_eq!(written(&Prompt::chat()), r#"{"template":"{question}","chat":{}}"#);
+        let chat = r#"{"template":"{question}","chat":{"system":"Be brief.","date":"2024-07-26"}}"#;
+        assert_eq!(written(&serde_json::from_str::<Prompt>(chat).unwrap()), chat);
+        assert!(serde_json::from_str::<Prompt>(r#"{"template":"","chat":{"date":"today"}}"#).is_err());
+    }
+
+    #[test]
+    fn prompts_are_named() {
+        assert_eq!(Prompt::named("plain"), Some(Prompt::text(Prompt::PLAIN)));
+        assert_eq!(Prompt::named("chat"), Some(Prompt::chat()));
+        assert_eq!(Prompt::named("Q: {question}"), Some(Prompt::text("Q: {question}")));
+        assert_eq!(Prompt::named("chatty"), None);
+    }
+
+    #[test]
+    fn a_blank_at_the_end_is_warned_of() {
+        for (template, warned) in [
+            ("{question}\nAnswer: ", true),
+            ("{question}\nAnswer:\n", false),
+            ("{question}\t", true),
+        ] {
+            assert_eq!(Prompt::text(template).warning().is_some(), warned, "{template:?}");
+        }
+    }
+
+    #[test]
+    fn a_chat_has_what_the_system_the_user_and_the_model_say() {
+        let mut prompt = Prompt::chat();
+        prompt.template = "{question} In {n} steps.".to_owned();
+        assert_eq!(prompt.messages("1 + 1?", 2, None), [Message::user("1 + 1? In 2 steps.")]);
+        prompt.chat.as_mut().unwrap().system = Some("Be brief.".to_owned());
+        let messages = [
+            Message::system("Be brief."),
+            Message::user("1 + 1? In 2 steps."),
+            Message::assistant("2"),
+        ];
+        assert_eq!(prompt.messages("1 + 1?", 2, Some("2")), messages);
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{ConversationText, Tokenizer};
 
 pub use error::SampleError;
 
@@ -184,10 +184,25 @@ fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError>
 
 /// The tokens of a prompt, which must not leave out anything of it.
 fn tokens(tokenizer: &Tokenizer, request: &Request) -> Result<Vec<u32>, SampleError> {
-    let FilledPrompt { text, filled } = &request.prompt;
-    let tokens = tokenizer.prompt(text, filled)?;
+    let FilledPrompt {
+        text,
+        filled,
+        answers,
+        is_whole,
+    } = &request.prompt;
+    let conversation = ConversationText {
+        text,
+        filled,
+        written: answers,
+        said: &[],
+    };
+    let tokens = if *is_whole {
+        tokenizer.conversation(conversation)?.tokens
+    } else {
+        tokenizer.prompt(text, filled)?
+    };
     if tokenizer.may_lack(&tokens)
-        && let Some(unknown) = tokenizer.unknown_in_prompt(text, filled)?
+        && let Some(unknown) = tokenizer.unknown_in_conversation(conversation)?
     {
         return Err(SampleError::Unknown {
             stream: request.stream.clone(),

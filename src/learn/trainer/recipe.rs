@@ -8,7 +8,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::order;
-use crate::dataset::Prompt;
+use crate::dataset::{ChatPrompt, Prompt};
 use crate::engine::{Dtype, Engine, Frozen, Optimizer};
 use crate::model::{Architecture, Lora, PRESETS};
 use crate::tokenizer::TokenizerStyle;
@@ -25,10 +25,10 @@ pub struct Recipe {
     pub model: Option<Architecture>,
     /// How texts are split into tokens. With a base, the base's tokenizer is used.
     pub tokenizer: TokenizerStyle,
-    /// The prompt: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, to name the number of steps,
-    /// `{n}`.
+    /// The prompt: `plain`, `numbered`, `chat` (the base's chat template), the name of an entry of `[prompts]`, or a text with `{question}`
+    /// and, to name the number of steps, `{n}`. A table for a chat of one's own: `{ template = "{question}", chat = { system = "…" } }`.
     #[serde(deserialize_with = "prompt")]
-    #[schemars(with = "String")]
+    #[schemars(schema_with = "prompt_schema")]
     pub prompt: Prompt,
     /// Optimizer steps.
     pub steps: u64,
@@ -106,9 +106,7 @@ impl Default for Recipe {
         Self {
             model: None,
             tokenizer: TokenizerStyle::default(),
-            prompt: Prompt {
-                template: Prompt::PLAIN.to_owned(),
-            },
+            prompt: Prompt::text(Prompt::PLAIN),
             steps: 2000,
             epochs: 0,
             batch: 32,
@@ -216,9 +214,16 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Deserializes `plain`, `numbered` or a text with `{question}`, and also a prompt in the form of records, so that a stage can be run again
-/// from its record.
+/// Deserializes `plain`, `numbered`, `chat` or a text with `{question}`, and also a prompt in the form of records, so that a stage can be run
+/// again from its record.
 fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
+    /// A prompt as a table.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PromptTable {
+        template: Option<String>,
+        chat: Option<ChatPrompt>,
+    }
     struct PromptVisitor;
     impl<'de> Visitor<'de> for PromptVisitor {
         type Value = Prompt;
@@ -228,22 +233,45 @@ fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Prompt, E> {
-            let template = match text {
-                "plain" => Prompt::PLAIN,
-                "numbered" => Prompt::NUMBERED,
-                template if template.contains("{question}") => template,
-                other => return Err(E::unknown_variant(other, &["numbered", "plain"])),
-            };
-            Ok(Prompt {
-                template: template.to_owned(),
-            })
+            Prompt::named(text).ok_or_else(|| E::unknown_variant(text, &["numbered", "plain", "chat"]))
         }
 
         fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Prompt, A::Error> {
-            self.visit_str(&Prompt::deserialize(MapAccessDeserializer::new(fields))?.template)
+            let PromptTable { template, chat } = PromptTable::deserialize(MapAccessDeserializer::new(fields))?;
+            let template = template.or_else(|| chat.is_some().then(|| Prompt::QUESTION.to_owned()));
+            let template = template.ok_or_else(|| A::Error::missing_field("template"))?;
+            if chat.is_some() && !template.contains(Prompt::QUESTION) {
+                return Err(A::Error::custom(
+                    "the `template` of a chat is what the user says, a text with `{question}`",
+                ));
+            }
+            Ok(Prompt {
+                chat,
+                ..self.visit_str(&template)?
+            })
         }
     }
     deserializer.deserialize_any(PromptVisitor)
+}
+
+fn prompt_schema(_generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [
+            { "type": "string" },
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "template": { "type": "string" },
+                    "chat": {
+                        "type": "object",
+                        "additionalProperties": false,
+                        "properties": { "system": { "type": "string" }, "date": { "type": "string" } },
+                    },
+                },
+            },
+        ],
+    })
 }
 
 /// The largest number of rows or batches at once.

@@ -288,9 +288,7 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
     let base = with(&all);
     assert!(base.shape.vocabulary > with(&[]).shape.vocabulary);
     let numbered = Recipe {
-        prompt: crate::dataset::Prompt {
-            template: crate::dataset::Prompt::NUMBERED.to_owned(),
-        },
+        prompt: crate::dataset::Prompt::text(crate::dataset::Prompt::NUMBERED),
         ..recipe.clone()
     };
     let data = TrainingData {
@@ -428,7 +426,13 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     };
     let rows = rows();
     let TrainingStart { tokenizer, shape, .. } = TrainingStart::new(&recipe, &data(&rows), 3, None).unwrap();
-    let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
+    let examples = Examples::new(
+        &rows,
+        &crate::model::Prompter::new(&recipe.prompt, None).unwrap(),
+        &tokenizer,
+        &shape,
+    )
+    .unwrap();
     let mut order = BatchOrder::new(3, recipe.batch, examples.lengths(), 0);
     let batches = memory::batches(&recipe, &examples, &mut order, 2);
     assert_eq!(batches.len(), 8);
