@@ -81,7 +81,7 @@ fn completion(answer: &Value) -> Option<Reply> {
     if has_error(answer) || matches!(finish_reason(answer), Some("error" | "content_filter")) {
         return None;
     }
-    let text = answer.pointer("/choices/0/text")?.as_str()?.to_owned();
+    let text = text(answer)?.to_owned();
     let Some(tokens) = answer.pointer("/usage/completion_tokens").and_then(Value::as_u64) else {
         return Some(Reply::Wrong(
             "without `usage.completion_tokens`, which a completion must have".to_owned(),
@@ -92,6 +92,20 @@ fn completion(answer: &Value) -> Option<Reply> {
         text,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
     })
+}
+
+/// The text in an answer: of a completion, or of the message in a chat. What servers call reasoning is none of it; where a limit cut the
+/// answer within it, the text is empty.
+fn text(answer: &Value) -> Option<&str> {
+    if let Some(text) = answer.pointer("/choices/0/text").and_then(Value::as_str) {
+        return Some(text);
+    }
+    let message = answer.pointer("/choices/0/message")?;
+    let content = message.get("content").and_then(Value::as_str);
+    let reasons = ["reasoning_content", "reasoning"]
+        .iter()
+        .any(|field| message.get(field).is_some_and(Value::is_string));
+    content.or_else(|| reasons.then_some(""))
 }
 
 /// The meaning of a success that is no completion: some servers send their errors so.
@@ -187,6 +201,31 @@ mod tests {
         // Whatever type it is said to be, an empty text is one, and an error that is null is none.
         let answer = r#"{"error": null, "choices": [{"text": ""}], "usage": {"completion_tokens": 7}}"#;
         assert_eq!(reply(200, "text/html", answer), completion(None, ""));
+    }
+
+    #[test]
+    fn the_message_of_a_chat_is_read_without_its_reasoning() {
+        let replies = [
+            r#""message": {"role": "assistant", "content": "5", "reasoning_content": "2 + 3"}, "finish_reason": "stop""#,
+            r#""message": {"content": ""}"#,
+            r#""message": {"content": null, "reasoning_content": "2 + "}, "finish_reason": "length""#,
+            r#""message": {"content": null, "tool_calls": []}, "finish_reason": "tool_calls""#,
+            r#""text": null, "message": {"content": "5"}"#,
+        ]
+        .map(|choice| {
+            line(&reply(
+                200,
+                "",
+                &format!(r#"{{"choices": [{{{choice}}}], "usage": {{"completion_tokens": 7}}}}"#),
+            ))
+        });
+        insta::assert_snapshot!(replies.join("\n"), @r#"
+        Completion { model: None, text: "5", tokens: 7 }
+        Completion { model: None, text: "", tokens: 7 }
+        Completion { model: None, text: "", tokens: 7 }
+        Refused("200 OK without a text: the answer ended with `tool_calls`")
+        Completion { model: None, text: "5", tokens: 7 }
+        "#);
     }
 
     #[test]
