@@ -7,6 +7,7 @@ use minijinja::{Error, ErrorKind, State, Value};
 const DEEPEST: usize = 100;
 
 /// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`
+#[expect(clippy::needless_pass_by_value, reason = "filters are given their values so")]
 pub(super) fn tojson(state: &State<'_, '_>, value: &Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<Value> = options.get("indent")?;
     let indent = match indent.filter(|indent| !indent.is_none()) {

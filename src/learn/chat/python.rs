@@ -31,6 +31,7 @@ fn method(state: &mut State<'_, '_>, value: &Value, name: &str, arguments: &[Val
 }
 
 /// The filter `trim`: Python's `strip` of the value as a text.
+#[expect(clippy::needless_pass_by_value, reason = "filters are given their values so")]
 fn trim(value: StringInput<'_>, characters: Option<&str>) -> Value {
     Value::from(stripped(value.as_str(), characters, (true, true)))
 }

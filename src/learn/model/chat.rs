@@ -48,7 +48,7 @@ impl ModelChat {
 
     /// Reads the chat template in a model's folder, ours or Hugging Face's; `None` if it has none.
     pub(super) fn read(folder: &Path, tokenizer: &Tokenizer) -> Result<Option<Self>, ModelError> {
-        let config = object(folder.join(TOKENIZER_CONFIG_FILE))?;
+        let config = object(&folder.join(TOKENIZER_CONFIG_FILE))?;
         let file = folder.join(CHAT_TEMPLATE_FILE);
         let template = if file.is_file() {
             Some(text(file)?)
@@ -56,7 +56,7 @@ impl ModelChat {
             config.get("chat_template").and_then(default).map(str::to_owned)
         };
         let Some(template) = template else { return Ok(None) };
-        let others = object(folder.join(SPECIAL_TOKENS_FILE))?;
+        let others = object(&folder.join(SPECIAL_TOKENS_FILE))?;
         let mut special_tokens = SpecialTokens::new();
         for name in SPECIAL_TOKENS {
             let given = [&config, &others].into_iter().find_map(|file| file.get(name));
@@ -97,8 +97,8 @@ fn content(token: &Value) -> Option<&str> {
 }
 
 /// The object in a file, which is empty if there is no such file.
-fn object(path: PathBuf) -> Result<Map<String, Value>, ModelError> {
-    if path.is_file() { read_json(&path) } else { Ok(Map::new()) }
+fn object(path: &Path) -> Result<Map<String, Value>, ModelError> {
+    if path.is_file() { read_json(path) } else { Ok(Map::new()) }
 }
 
 fn text(path: PathBuf) -> Result<String, ModelError> {
@@ -221,7 +221,13 @@ mod tests {
         assert!(!folder.path().join(CHAT_TEMPLATE_FILE).exists());
         let config: Value = read_json(&folder.path().join(TOKENIZER_CONFIG_FILE)).unwrap();
         let fields: Vec<&str> = config.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = ["bos_token", "clean_up_tokenization_spaces", "eos_token", "model_max_length", "tokenizer_class"];
+        let expected = [
+            "bos_token",
+            "clean_up_tokenization_spaces",
+            "eos_token",
+            "model_max_length",
+            "tokenizer_class",
+        ];
         assert_eq!(fields, expected);
         assert_eq!(model::open(folder.path()).unwrap().chat, None);
     }
