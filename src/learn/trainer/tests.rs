@@ -548,7 +548,7 @@ fn a_bad_recipe_is_refused_with_the_path() {
     model: `heads` = 7 must divide `width` = 60
     model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `head_dim`, `feed_forward`, `qkv_bias`, `rope_theta`, `rope_scaling`, `norm_epsilon`, `tied`, `lines`, `columns`, `context``
     model: invalid type: found signed int `3`, expected a preset (tiny, small, medium), the name of a table under `[models]`, or a table
-    prompt: unknown variant: found `plian`, expected ``numbered` or `plain``
+    prompt: unknown variant: found `plian`, expected `one of `numbered`, `plain`, `chat``
     batch: 0 is too small, it must be at least 1
     warmup: 1.5 is out of range, it must be a share, from 0 to 1
     learning_rate: -1 is out of range, it must be a number of at least 0
