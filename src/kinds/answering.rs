@@ -128,7 +128,10 @@ impl Asker<'_> {
                 (given, _) => given,
             };
             limit = Some((row, max_tokens));
-            let prompt = self.prompter.ask(&question.asked.text, question.steps()).map_err(failed)?;
+            let prompt = self
+                .prompter
+                .ask(question.row, &question.asked.text, question.steps())
+                .map_err(failed)?;
             Ok(Request {
                 prompt: prompt.answered_from(&question.asked.prefix),
                 stream: question.label(),

@@ -1,7 +1,7 @@
 //! Data sets and answers at the ports of a stage.
 
 use crate::artifact::{answers, data_set};
-use lab::stage::{StageContext, StageError, failed};
+use lab::stage::{PromptInputs, StageContext, StageError, failed};
 use learn::dataset::{Answer, Row};
 
 /// Reads and writes the data sets and answers of a running stage.
@@ -14,6 +14,19 @@ pub(crate) trait DataSets {
 
     /// Writes the answers of an output port.
     fn write_answers(&self, port: &str, answers: &[Answer]) -> Result<(), StageError>;
+}
+
+/// The first row of the data sets at an input port.
+///
+/// # Errors
+/// When a data set cannot be read, or none has a row.
+pub(crate) fn first_row(inputs: &PromptInputs, port: &str) -> Result<Row, StageError> {
+    for path in inputs.list(port) {
+        if let Some(row) = data_set::lines(path).map_err(failed)?.next() {
+            return row.map_err(failed);
+        }
+    }
+    Err(failed("there are no rows"))
 }
 
 impl DataSets for StageContext<'_> {

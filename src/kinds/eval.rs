@@ -89,7 +89,7 @@ impl Stage for Eval {
                 None => CarriedTasks::from([data]).judged(data.stage)?.clone(),
             };
             let sample = self.sample.of_task(&task)?;
-            sample.check_examples(inputs)?;
+            sample.check_task(inputs)?;
             self.sets.push((task, sample));
         }
         Ok(None)

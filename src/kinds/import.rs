@@ -14,6 +14,7 @@ use wildmatch::WildMatchPattern;
 use self::rows::ImportedRows;
 use crate::foreign::{self, FileFormat, FileLayout};
 use crate::judging::check_task;
+use crate::model_prompt::ModelPrompt;
 use crate::question::template::{TaskTemplate, TemplateLanguage};
 use crate::task::{PublishedTask, Task};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
@@ -21,7 +22,7 @@ use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
 use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::Row;
+use learn::dataset::{Prompt, Row};
 use learn::model::{self, ModelError};
 
 /// The input with the model that imported adapters adapt.
@@ -275,6 +276,22 @@ impl Stage for Import {
 
     fn draws(&self) -> bool {
         false
+    }
+
+    fn asks_with(&self, base: Option<&Value>) -> Result<Option<Value>, StageError> {
+        if self.what != What::Model {
+            return Ok(None);
+        }
+        // Adapters have no template of their own.
+        if let Some(base) = base {
+            return Ok(Some(base.clone()));
+        }
+        let place = self.source.path.as_deref().filter(|_| self.chat);
+        let chat = place.map(model::chat_of).transpose().map_err(failed)?;
+        Ok(Some(json!(ModelPrompt {
+            prompt: Prompt::text(Prompt::PLAIN),
+            chat: chat.flatten(),
+        })))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {

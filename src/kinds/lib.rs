@@ -21,6 +21,7 @@ mod likelihoods;
 mod measure;
 pub mod metrics;
 mod mix;
+mod model_prompt;
 pub mod question;
 pub mod questioner;
 mod sample;
@@ -36,6 +37,7 @@ mod train;
 pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
+pub use model_prompt::model_prompt;
 pub use selection::contamination::{TestSet, warning as contamination_warning};
 pub use task_table::TaskTable;
 

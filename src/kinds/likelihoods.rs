@@ -1,7 +1,11 @@
-//! Asks a model of ours how likely it finds given texts, for `sample`: choices, targets, whole texts.
+//! Asks a model how likely it finds given texts, for `sample`: choices, targets, whole texts.
+
+mod served;
 
 use super::asked::FEWSHOT;
 use crate::data_sets::DataSets;
+use crate::endpoint::{Endpoint, Refusal};
+use crate::failed_rows::FailedRows;
 use crate::questioner::{Asked, Questioner};
 use crate::task_table::{OutputType, TaskTable};
 use lab::stage::{StageContext, StageError, failed};
@@ -9,46 +13,92 @@ use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Row};
 use learn::model::{Model, Prompter, WeightsFile};
 use learn::scorer::{self, Loglikelihood, ScoreError, ScoreRequest, Scoring, ScoringProgress, ScoringRun, TextRequest};
 
-/// A model, and the task whose texts it is asked about.
+/// The task whose texts a model is asked about, and what wraps them.
 pub(super) struct Weigher<'a> {
     pub context: &'a StageContext<'a>,
-    pub model: &'a Model<WeightsFile>,
     /// Wraps what stands before the texts.
     pub prompter: &'a Prompter,
     pub task: &'a TaskTable,
+    /// The most rows that may have no answer.
+    pub max_failed: u64,
+}
+
+/// A model of ours, and how it computes.
+#[derive(Clone, Copy)]
+pub(super) struct EngineModel<'a> {
+    pub model: &'a Model<WeightsFile>,
     pub scoring: Scoring,
 }
 
+/// How likely a text is, or why a server does not say it.
+type Weighed = Result<Loglikelihood, Refusal>;
+
+/// The scores of a row's texts.
+type RowScores = Result<Vec<ChoiceScore>, Refusal>;
+
 impl Weigher<'_> {
-    /// An answer to each row, with the scores of its texts.
+    /// An answer to each row, with the scores of its texts by a model of ours.
     ///
     /// # Errors
     /// When a template cannot be filled in, a text does not fit into the model's context, or the model fails.
-    pub(super) fn answers(&self, rows: Vec<Row>) -> Result<Vec<Answer>, StageError> {
+    pub(super) fn ask_engine(&self, rows: Vec<Row>, by: EngineModel<'_>) -> Result<Vec<Answer>, StageError> {
+        let asked = self.asked(&rows)?;
+        let weighed = if self.is_rolling() {
+            self.rolling(&rows, &asked, by)?
+        } else {
+            let requests = self.requests(&rows, &asked)?;
+            let progress = |progress| self.tell(progress);
+            let scores = scorer::loglikelihoods(by.model, &requests, by.scoring, &self.run(&progress)).map_err(score_failed)?;
+            self.warn_of_cuts(scores.iter().take(texts(&asked)), by.model.shape.context);
+            scores
+        };
+        self.answers(&rows, &asked, &weighed.into_iter().map(Ok).collect::<Vec<_>>())
+    }
+
+    /// An answer to each row, with the scores of its texts by a model on a server.
+    ///
+    /// # Errors
+    /// When a template cannot be filled in, the server fails or gives no log-likelihoods, or more than `max_failed` rows have no answer.
+    pub(super) fn ask_server(&self, rows: Vec<Row>, server: Endpoint) -> Result<Vec<Answer>, StageError> {
+        let asked = self.asked(&rows)?;
+        let requests = if self.is_rolling() {
+            let text = |(row, asked): (&Row, &Asked)| ScoreRequest {
+                context: FilledPrompt::default(),
+                continuation: asked.continuations.first().cloned().unwrap_or_default(),
+                stream: row.id.clone(),
+            };
+            rows.iter().zip(&asked).map(text).collect()
+        } else {
+            self.requests(&rows, &asked)?
+        };
+        let weighed = served::loglikelihoods(server, &requests, self.context)?;
+        self.answers(&rows, &asked, &weighed)
+    }
+
+    fn is_rolling(&self) -> bool {
+        self.task.output_type == OutputType::LoglikelihoodRolling
+    }
+
+    /// What is asked about each row.
+    fn asked(&self, rows: &[Row]) -> Result<Vec<Asked>, StageError> {
         let questioner = Questioner::new(self.task)
             .map_err(failed)?
             .answered_in_chat(self.prompter.is_chat());
         let examples = self.context.rows(FEWSHOT)?;
-        let mut asked = Vec::with_capacity(rows.len());
-        for (done, row) in rows.iter().enumerate() {
+        let ask = |(done, row)| {
             self.context.pause(done)?;
-            asked.push(questioner.ask(row, &examples).map_err(failed)?);
-        }
-        let scores = if self.task.output_type == OutputType::LoglikelihoodRolling {
-            self.rolling(&rows, &asked)?
-        } else {
-            self.after_questions(&rows, &asked)?
+            questioner.ask(row, &examples).map_err(failed)
         };
-        let answers = rows.into_iter().zip(asked).zip(scores);
-        Ok(answers.map(|((row, asked), scores)| answer(row, &asked, scores)).collect())
+        rows.iter().enumerate().map(ask).collect()
     }
 
-    fn after_questions(&self, rows: &[Row], asked: &[Asked]) -> Result<Vec<Vec<ChoiceScore>>, StageError> {
+    /// The texts of all rows after their questions, and then, where a metric compares with them, without these.
+    fn requests(&self, rows: &[Row], asked: &[Asked]) -> Result<Vec<ScoreRequest>, StageError> {
         let mut requests = Vec::new();
         for (row, asked) in rows.iter().zip(asked) {
             let pairs = asked.contexts.iter().zip(&asked.continuations).enumerate();
             for (place, (context, continuation)) in pairs {
-                let prompt = self.prompter.ask(context, row.step_num).map_err(failed)?;
+                let prompt = self.prompter.ask(row, context, row.step_num).map_err(failed)?;
                 requests.push(ScoreRequest {
                     context: prompt.answered_from(&asked.prefix),
                     continuation: continuation.clone(),
@@ -56,47 +106,59 @@ impl Weigher<'_> {
                 });
             }
         }
-        let found = self.loglikelihoods(&requests)?;
-        let alone = if self.task.wants_unconditional() {
-            let alone = requests.into_iter().map(|request| ScoreRequest {
+        if self.task.wants_unconditional() {
+            let alone = |request: &ScoreRequest| ScoreRequest {
                 context: FilledPrompt::default(),
-                ..request
-            });
-            self.loglikelihoods(&alone.collect::<Vec<_>>())?
-        } else {
-            Vec::new()
-        };
-        let cut = found.iter().filter(|score| score.cut > 0).count();
-        if cut > 0 {
-            (self.context.warn)(&format!(
-                "{cut} of {} texts are longer than the model's context of {} tokens with what stands before them, whose beginning was cut off",
-                found.len(),
-                self.model.shape.context
-            ));
+                ..request.clone()
+            };
+            requests.extend(requests.iter().map(alone).collect::<Vec<_>>());
         }
-        let mut scores = found.into_iter().enumerate().map(|(number, score)| ChoiceScore {
-            unconditional: alone.get(number).map(|alone| alone.sum),
-            ..choice_score(&score)
-        });
-        Ok(asked
-            .iter()
-            .map(|asked| scores.by_ref().take(asked.continuations.len()).collect())
-            .collect())
+        Ok(requests)
     }
 
-    fn rolling(&self, rows: &[Row], asked: &[Asked]) -> Result<Vec<Vec<ChoiceScore>>, StageError> {
+    fn warn_of_cuts<'s>(&self, scores: impl ExactSizeIterator<Item = &'s Loglikelihood>, context: usize) {
+        let all = scores.len();
+        let cut = scores.filter(|score| score.cut > 0).count();
+        if cut > 0 {
+            (self.context.warn)(&format!(
+                "{cut} of {all} texts are longer than the model's context of {context} tokens with what stands before them, whose beginning was \
+                 cut off"
+            ));
+        }
+    }
+
+    fn rolling(&self, rows: &[Row], asked: &[Asked], by: EngineModel<'_>) -> Result<Vec<Loglikelihood>, StageError> {
         let text = |(row, asked): (&Row, &Asked)| TextRequest {
             // The record's, as a whole: marks of the model in it are text.
             text: all_filled(asked.continuations.first().cloned().unwrap_or_default()),
             stream: row.id.clone(),
         };
         let texts: Vec<TextRequest> = rows.iter().zip(asked).map(text).collect();
-        let found = scorer::rolling(self.model, &texts, self.scoring, &self.run(&|progress| self.tell(progress))).map_err(score_failed)?;
-        Ok(found.iter().map(|score| vec![choice_score(score)]).collect())
+        scorer::rolling(by.model, &texts, by.scoring, &self.run(&|progress| self.tell(progress))).map_err(score_failed)
     }
 
-    fn loglikelihoods(&self, requests: &[ScoreRequest]) -> Result<Vec<Loglikelihood>, StageError> {
-        scorer::loglikelihoods(self.model, requests, self.scoring, &self.run(&|progress| self.tell(progress))).map_err(score_failed)
+    /// The answers, of which each takes its scores in the order of [`requests`](Self::requests).
+    fn answers(&self, rows: &[Row], asked: &[Asked], weighed: &[Weighed]) -> Result<Vec<Answer>, StageError> {
+        let (after, alone) = weighed.split_at(texts(asked).min(weighed.len()));
+        let (mut after, mut alone) = (after.iter(), alone.iter());
+        let mut failed_rows = FailedRows::default();
+        let mut answers = Vec::with_capacity(rows.len());
+        for (row, asked) in rows.iter().zip(asked) {
+            // All are taken from the lists, also after one that failed.
+            let scores: Vec<Result<ChoiceScore, Refusal>> = asked
+                .continuations
+                .iter()
+                .filter_map(|_| Some(choice_score(after.next()?, alone.next())))
+                .collect();
+            let scores: RowScores = scores.into_iter().collect();
+            if let Err(Refusal(why)) = &scores {
+                failed_rows.add(row, why);
+            }
+            answers.push(answer(row.clone(), asked, scores));
+        }
+        let hint = "the answers to the others are kept: the next run asks for these alone";
+        failed_rows.check(self.max_failed, rows.len(), hint, self.context)?;
+        Ok(answers)
     }
 
     fn run<'r>(&'r self, progress: &'r dyn Fn(ScoringProgress)) -> ScoringRun<'r> {
@@ -124,31 +186,45 @@ fn all_filled(text: String) -> FilledPrompt {
     }
 }
 
-fn choice_score(score: &Loglikelihood) -> ChoiceScore {
-    ChoiceScore {
+/// The number of texts after their questions.
+fn texts(asked: &[Asked]) -> usize {
+    asked.iter().map(|asked| asked.continuations.len()).sum()
+}
+
+fn choice_score(score: &Weighed, alone: Option<&Weighed>) -> Result<ChoiceScore, Refusal> {
+    let score = score.as_ref().map_err(Clone::clone)?;
+    let alone = alone.map(|alone| alone.as_ref().map_err(Clone::clone)).transpose()?;
+    Ok(ChoiceScore {
         sum: score.sum,
         tokens: score.tokens,
         greedy: score.greedy,
-        unconditional: None,
-    }
+        unconditional: alone.map(|alone| alone.sum),
+    })
 }
 
 /// The response is the likeliest of the texts, the first of equal ones.
-fn answer(row: Row, asked: &Asked, scores: Vec<ChoiceScore>) -> Answer {
+fn answer(row: Row, asked: &Asked, scores: RowScores) -> Answer {
+    let (scores, why) = match scores {
+        Ok(scores) => (Some(scores), None),
+        Err(Refusal(why)) => (None, Some(why)),
+    };
     let best = scores
         .iter()
+        .flatten()
         .enumerate()
         .reduce(|best, other| if other.1.sum > best.1.sum { other } else { best });
-    let best = best.map(|(place, _)| place);
     Answer {
         problem: row,
         requested: None,
         sample: 0,
-        response: best.and_then(|place| asked.continuations.get(place)).cloned().unwrap_or_default(),
-        tokens: best.and_then(|place| scores.get(place)).map_or(0, |score| score.tokens),
-        failed: None,
+        response: best
+            .and_then(|(place, _)| asked.continuations.get(place))
+            .cloned()
+            .unwrap_or_default(),
+        tokens: best.map_or(0, |(_, score)| score.tokens),
+        failed: why,
         cut: false,
-        choices: Some(scores),
+        choices: scores,
     }
 }
 

@@ -5,22 +5,25 @@ mod served;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, schema_for};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::answering::{Asker, open};
 use super::asked::{FEWSHOT, QuestionText, questions};
 use super::check_numbers;
 use super::kept_answers::KeptAnswers;
-use super::likelihoods::Weigher;
+use super::likelihoods::{EngineModel, Weigher};
 use crate::artifact;
-use crate::data_sets::DataSets;
+use crate::data_sets::{DataSets, first_row};
 use crate::judging::{check_task, question_about};
+use crate::model_prompt::ModelPrompt;
 use crate::questioner::{Asked, Questioner};
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{AddsTo, Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
+use lab::stage::{
+    AddsTo, Carried, FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Secret, Stage, StageContext, StageError,
+};
 use learn::dataset::{Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::model::Prompter;
@@ -113,6 +116,7 @@ pub(super) struct Sample {
     /// The name under which the server serves the model.
     served: Option<String>,
     /// The prompt, as in `train`; left out, that of the model, and for a served one `plain`.
+    #[serde(serialize_with = "prompt_param")]
     prompt: Option<Prompt>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
@@ -232,7 +236,13 @@ impl Sample {
     }
 
     /// What is asked about each row: the question of the task, or that of the row.
-    fn texts(&self, rows: &[Row], in_chat: bool, context: &StageContext<'_>) -> Result<Vec<QuestionText>, StageError> {
+    fn texts(
+        &self,
+        rows: &[Row],
+        in_chat: bool,
+        examples: &[Row],
+        pause: impl Fn(usize) -> Result<(), StageError>,
+    ) -> Result<Vec<QuestionText>, StageError> {
         let Some(TaskParam(task)) = &self.task else {
             let text = |row: &Row| QuestionText {
                 text: row.prompt.clone(),
@@ -241,11 +251,10 @@ impl Sample {
             return Ok(rows.iter().map(text).collect());
         };
         let questioner = Questioner::new(task).map_err(failed)?.answered_in_chat(in_chat);
-        let examples = context.rows(FEWSHOT)?;
         let mut texts = Vec::with_capacity(rows.len());
         for (done, row) in rows.iter().enumerate() {
-            context.pause(done)?;
-            let Asked { contexts, prefix, .. } = questioner.ask(row, &examples).map_err(failed)?;
+            pause(done)?;
+            let Asked { contexts, prefix, .. } = questioner.ask(row, examples).map_err(failed)?;
             let text = contexts.into_iter().next().unwrap_or_default();
             texts.push(QuestionText { text, prefix });
         }
@@ -272,22 +281,27 @@ impl Sample {
             Self { top_p: Some(sum), .. } if !(*sum > 0.0 && *sum <= 1.0) => {
                 wrong("top_p", format!("{sum} is out of range, it must be above 0 and at most 1"))
             }
-            Self { endpoint: Some(_), .. } if self.begins_an_answer_in_chat() => wrong(
-                "prompt",
-                "a server cannot be given the beginning of an answer (`gen_prefix` of the task) in a chat; write the prompt as a text"
-                    .to_owned(),
-            ),
             _ => Ok(()),
         }
     }
 
-    fn begins_an_answer_in_chat(&self) -> bool {
-        let in_chat = self.prompt.as_ref().is_some_and(|prompt| prompt.chat.is_some());
-        in_chat && self.task.as_ref().is_some_and(|TaskParam(task)| task.gen_prefix.is_some())
+    /// The task, if its texts are scored, and nothing is generated.
+    fn scored_task(&self) -> Option<&TaskTable> {
+        let TaskParam(task) = self.task.as_ref()?;
+        (task.output_type != OutputType::GenerateUntil).then_some(task)
     }
 
-    /// Checks that the examples which the task needs are there.
-    pub(super) fn check_examples(&self, inputs: &Carried<'_>) -> Result<(), ParamError> {
+    /// Checks what depends on the task, once it is known: that its examples are there, and that the server can be asked.
+    pub(super) fn check_task(&self, inputs: &Carried<'_>) -> Result<(), ParamError> {
+        let in_records = self.prompt.as_ref().and_then(|prompt| prompt.chat.as_ref()?.messages.as_ref());
+        let asks = |TaskParam(task): &TaskParam| task.doc_to_text.is_some() || task.num_fewshot > 0;
+        if in_records.is_some() && self.task.as_ref().is_some_and(asks) {
+            return Err(ParamError::new(
+                "prompt",
+                "with `chat.messages` a model is asked what the record has, and the task asks a question of its own: leave one of them out",
+            ));
+        }
+        self.check_served_task()?;
         let Some(TaskParam(task)) = &self.task else { return Ok(()) };
         let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
         if needs && inputs.at(FEWSHOT).is_empty() {
@@ -324,6 +338,14 @@ impl Sample {
             engine: self.engine,
             dtype: self.dtype,
         }
+    }
+}
+
+/// A prompt as the param that it always was: its text, and a table in a chat alone.
+fn prompt_param<S: Serializer>(prompt: &Option<Prompt>, serializer: S) -> Result<S::Ok, S::Error> {
+    match prompt {
+        Some(Prompt { template, chat: None }) => serializer.serialize_some(template),
+        other => other.serialize(serializer),
     }
 }
 
@@ -366,7 +388,7 @@ impl Stage for Sample {
         if let Some(task) = tasks.one() {
             *self = self.of_task(task)?;
         }
-        self.check_examples(inputs)?;
+        self.check_task(inputs)?;
         Ok(tasks.into_value())
     }
 
@@ -420,6 +442,41 @@ impl Stage for Sample {
         self.endpoint.is_none().then(|| engine::numeric_class(self.engine, self.dtype))
     }
 
+    fn first_prompt(&self, inputs: &PromptInputs) -> Result<Option<FirstPrompt>, StageError> {
+        let row = match inputs.list(ABOUT).first() {
+            None => first_row(inputs, "data")?,
+            Some(path) => {
+                let mut answers = artifact::answers::lines(path).map_err(failed)?;
+                let first = answers.next().ok_or_else(|| failed("there are no answers"))?;
+                question_about(&first.map_err(failed)?)
+            }
+        };
+        let mut examples = Vec::new();
+        for path in inputs.list(FEWSHOT) {
+            examples.extend(artifact::data_set::read(path).map_err(failed)?);
+        }
+        let known = inputs.model.as_ref().map(ModelPrompt::read).transpose()?;
+        if let (Some(_), Some(prompt @ Prompt { chat: Some(_), .. })) = (&self.endpoint, &self.prompt) {
+            let texts = self.texts(std::slice::from_ref(&row), true, &examples, |_| Ok(()))?;
+            return self.first_messages(&row, &texts, prompt);
+        }
+        let (prompt, prompter) = ModelPrompt::prompter(known.as_ref(), self.prompt.as_ref())?;
+        let texts = self.texts(std::slice::from_ref(&row), prompter.is_chat(), &examples, |_| Ok(()))?;
+        let ask = if self.scored_task().is_some() {
+            &[]
+        } else {
+            self.asked_of(&prompt)?
+        };
+        let first = questions(std::slice::from_ref(&row), &texts, ask, 1).first().map(|question| {
+            let prompt = prompter.ask(&row, &question.asked.text, question.steps()).map_err(failed)?;
+            Ok(FirstPrompt {
+                row: row.id.clone(),
+                text: prompt.answered_from(&question.asked.prefix).text,
+            })
+        });
+        first.transpose()
+    }
+
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         if let Some(endpoint) = &self.endpoint {
             return self.ask_server(endpoint, context);
@@ -429,26 +486,23 @@ impl Stage for Sample {
         let prompt = self.prompt.as_ref().unwrap_or(&model.prompt);
         let prompter = Prompter::new(prompt, model.chat.as_ref()).map_err(failed)?;
         let rows = Self::rows(context)?;
-        if let Some(TaskParam(task)) = self
-            .task
-            .as_ref()
-            .filter(|TaskParam(task)| task.output_type != OutputType::GenerateUntil)
-        {
+        if let Some(task) = self.scored_task() {
             let weigher = Weigher {
                 context,
-                model: &model,
                 prompter: &prompter,
                 task,
-                scoring: Scoring {
-                    engine: self.engine,
-                    dtype: self.dtype,
-                    prefix: None,
-                },
+                max_failed: self.max_failed,
             };
-            return context.write_answers("answers", &weigher.answers(rows)?);
+            let scoring = Scoring {
+                engine: self.engine,
+                dtype: self.dtype,
+                prefix: None,
+            };
+            let model = &model;
+            return context.write_answers("answers", &weigher.ask_engine(rows, EngineModel { model, scoring })?);
         }
         let ask = self.asked_of(prompt)?;
-        let texts = self.texts(&rows, prompter.is_chat(), context)?;
+        let texts = self.texts(&rows, prompter.is_chat(), &context.rows(FEWSHOT)?, |done| context.pause(done))?;
         let questions = questions(&rows, &texts, ask, self.samples);
         let kept = KeptAnswers::open(context)?;
         let asker = Asker {

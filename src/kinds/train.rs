@@ -5,10 +5,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::check_numbers;
-use crate::data_sets::DataSets;
+use crate::data_sets::{DataSets, first_row};
+use crate::model_prompt::ModelPrompt;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError};
 use learn::engine;
 use learn::model::{self, Architecture};
 use learn::tokenizer::TokenizerStyle;
@@ -143,6 +144,25 @@ impl Stage for TrainStage {
             return trainer::check_base(written, &base).map_err(wrong);
         }
         Ok(())
+    }
+
+    fn asks_with(&self, base: Option<&Value>) -> Result<Option<Value>, StageError> {
+        let base = base.map(ModelPrompt::read).transpose()?;
+        Ok(Some(json!(ModelPrompt {
+            prompt: self.0.prompt.clone(),
+            chat: base.and_then(|base| base.chat),
+        })))
+    }
+
+    fn first_prompt(&self, inputs: &PromptInputs) -> Result<Option<FirstPrompt>, StageError> {
+        let row = first_row(inputs, "data")?;
+        let base = inputs.model.as_ref().map(ModelPrompt::read).transpose()?;
+        let (_, prompter) = ModelPrompt::prompter(base.as_ref(), Some(&self.0.prompt))?;
+        let prompt = prompter.ask(&row, &row.prompt, row.step_num).map_err(failed)?;
+        Ok(Some(FirstPrompt {
+            row: row.id,
+            text: prompt.text,
+        }))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {

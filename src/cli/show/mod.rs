@@ -3,18 +3,20 @@
 mod artifact;
 mod card;
 mod producers;
+mod prompt;
 pub(super) mod record;
 
 use producers::Producers;
 
 use std::path::{Path, PathBuf};
 
+use petgraph::graph::NodeIndex;
+
 use super::experiment::{ExecutionArgs, ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use super::session::{StoreUse, folder, open_store, settings};
 use super::{CliError, Exit, Session};
 use lab::hash::Digest;
-use lab::plan::Selection;
-use lab::plan::StageState;
+use lab::plan::{Plan, Selection, StageState};
 use lab::store::{Store, StoreEntry};
 
 /// The minimum number of digits to look up a digest or key.
@@ -42,6 +44,10 @@ pub struct ShowArgs {
     #[command(flatten)]
     pub store: StoreFolderArgs,
 
+    /// With FILE and a stage that trains, samples or evaluates: print the first prompt, which needs its data and no run of the stage
+    #[arg(long, requires = "stage")]
+    pub prompt: bool,
+
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -59,7 +65,14 @@ pub fn show(args: &ShowArgs) -> Result<Exit, CliError> {
             let named = find_by_digits(&store, digits)?;
             (store, named)
         }
-        (Some(stage), _) => find_by_stage(args, stage)?,
+        (Some(stage), _) => {
+            let (plan, store, index) = find_by_stage(args, stage)?;
+            if args.prompt {
+                return prompt::show(&args.what, &plan, &store, index, args.json);
+            }
+            let named = record_of(args, &plan, index)?;
+            (store, named)
+        }
         (None, None) => return Err(CliError::Usage(usage_error(&args.what))),
     };
     let producers = Producers::in_store(&store);
@@ -119,7 +132,8 @@ fn list(found: &[StoreEntry]) -> String {
     format!("{}{more}; give more digits", names.join(", "))
 }
 
-fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), CliError> {
+/// The one stage of an experiment that was named.
+fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Plan, Store, NodeIndex), CliError> {
     let experiment = ExperimentArgs {
         file: args.what.clone(),
         overrides: args.overrides.clone(),
@@ -129,7 +143,9 @@ fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Cl
         stages: vec![stage.to_owned()],
         variants: args.variants.clone(),
     };
-    let session = Session::open(&experiment, &ExecutionArgs::default(), StoreUse::Find)?;
+    // A prompt may be read before anything ran.
+    let usage = if args.prompt { StoreUse::Look } else { StoreUse::Find };
+    let session = Session::open(&experiment, &ExecutionArgs::default(), usage)?;
     let targets = session.dag.graph.node_indices().collect::<Vec<_>>();
     let chosen = selection.targets(&session.dag)?;
     let (plan, store) = session.plan(&selection)?;
@@ -138,12 +154,16 @@ fn find_by_stage(args: &ShowArgs, stage: &str) -> Result<(Store, StoreEntry), Cl
         let names: Vec<String> = chosen.iter().map(|index| plan.dag.graph[*index].name.to_string()).collect();
         return Err(CliError::Usage(several(stage, &names)));
     };
+    Ok((plan, store, *index))
+}
+
+fn record_of(args: &ShowArgs, plan: &Plan, index: NodeIndex) -> Result<StoreEntry, CliError> {
     let entry = &plan.entries[index.index()];
     let key: Option<Digest> = entry.key.filter(|_| entry.state == StageState::Hit);
-    key.map(|key| (store, StoreEntry::Record(key))).ok_or_else(|| {
+    key.map(StoreEntry::Record).ok_or_else(|| {
         CliError::NothingSelected(format!(
             "`{}` is not in the store; `runner plan {}` gives the reason, `runner run` computes it",
-            plan.dag.graph[*index].name,
+            plan.dag.graph[index].name,
             args.what.display()
         ))
     })

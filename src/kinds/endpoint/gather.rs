@@ -7,9 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
-use super::{Refusal, Written};
+use super::{Completion, Refusal, Written};
 use lab::http::WaitNotice;
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -25,18 +23,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(30);
 
 /// The file in the scratch folder in which answers are kept.
 pub(crate) const KEPT: &str = "answers.jsonl";
-
-/// The text that the model generated for one request.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Completion {
-    /// The number of the request.
-    pub(super) at: usize,
-    pub text: String,
-    pub tokens: u32,
-    /// Whether the text was cut at the limit.
-    #[serde(default)]
-    pub cut: bool,
-}
 
 /// A thread's word about one of its requests.
 pub(super) enum News {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `address` | the address of a server |
 //! | `body` | a response, as it came |
+//! | `completion` | what the model wrote for one request, and how likely it finds the prompt |
 //! | `fuzzing` | what is said of a response, for the fuzzer |
 //! | `gather` | what arrives from the threads: answers are kept, failures are told |
 //! | `models` | waits for the server to have loaded its model |
@@ -14,6 +15,7 @@
 
 mod address;
 mod body;
+mod completion;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gather;
@@ -32,11 +34,11 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 
-use crate::asked::QuestionText;
+use crate::asked::{Question, QuestionText};
 use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
-use learn::chat::Message;
+use learn::chat::{ChatError, Message};
 use learn::dataset::Prompt;
 
 pub(super) use address::check_address;
@@ -107,11 +109,15 @@ impl From<Vec<Message>> for Asked {
 }
 
 impl Asked {
-    /// The prompt for a question with `steps` as the number of steps. In a chat, the server writes the text with its model's own template.
-    pub(super) fn of(prompt: &Prompt, QuestionText { text, prefix }: &QuestionText, steps: u32) -> Self {
+    /// The prompt for a question. In a chat, the server writes the text with its model's own template.
+    ///
+    /// # Errors
+    /// When the row's record has no conversation where the prompt names one.
+    pub(super) fn of(prompt: &Prompt, question: &Question<'_>) -> Result<Self, ChatError> {
+        let QuestionText { text, prefix } = question.asked;
         match prompt.chat {
-            None => Self::Text(prompt.render(text, steps) + prefix),
-            Some(_) => Self::Chat(prompt.messages(text, steps, None)),
+            None => Ok(Self::Text(prompt.render(text, question.steps()) + prefix)),
+            Some(_) => prompt.conversation(question.row, text, question.steps()).map(Self::Chat),
         }
     }
 
@@ -139,7 +145,8 @@ pub(super) type Written = Result<Completion, Refusal>;
 #[derive(Clone, Debug)]
 pub(super) struct Refusal(pub String);
 
-pub(super) use gather::{Completion, KEPT};
+pub(super) use completion::{Completion, PromptScores};
+pub(super) use gather::KEPT;
 
 /// What the threads share.
 struct Work {
@@ -310,11 +317,11 @@ impl Work {
                 return None;
             }
             let (cause, named) = match self.attempt(&address, &body) {
-                Reply::Completion { model, text, tokens, cut } => {
+                Reply::Completion { model, written } => {
                     self.is_suspected.store(false, Ordering::Relaxed);
                     return Some(match model.filter(|model| !self.is_served(model)) {
                         Some(model) => News::Failed(self.server.other_model(&address, &model)),
-                        None => News::Answered(Completion { at, text, tokens, cut }),
+                        None => News::Answered(Completion { at, ..written }),
                     });
                 }
                 Reply::Refused(why) => return Some(News::Refused { at, why }),

@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::body::ReplyBody;
+use super::completion::{Completion, PromptScores};
 use lab::http::{self, clean};
 
 /// The meaning of a response.
@@ -14,10 +15,8 @@ pub(super) enum Reply {
     Completion {
         /// The model that the response names.
         model: Option<String>,
-        text: String,
-        tokens: u32,
-        /// Whether the text was cut at the limit.
-        cut: bool,
+        /// Without the number of its request.
+        written: Completion,
     },
     /// The server does not answer this request, and may answer others: a prompt that is too long, a content filter.
     Refused(String),
@@ -89,11 +88,16 @@ fn completion(answer: &Value) -> Option<Reply> {
             "without `usage.completion_tokens`, which a completion must have".to_owned(),
         ));
     };
+    let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
     Some(Reply::Completion {
         model: answer.get("model").and_then(Value::as_str).map(str::to_owned),
-        text,
-        tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
-        cut: finish_reason(answer) == Some("length"),
+        written: Completion {
+            text,
+            tokens,
+            cut: finish_reason(answer) == Some("length"),
+            prompt: PromptScores::read(answer, tokens),
+            ..Completion::default()
+        },
     })
 }
 
@@ -188,6 +192,7 @@ mod tests {
     fn line(reply: &Reply) -> String {
         match reply {
             Reply::Passing { cause, .. } => format!("passing: {cause}"),
+            Reply::Completion { model, written } => format!("{model:?}: {:?}{}", written.text, if written.cut { ", cut" } else { "" }),
             other => format!("{other:?}"),
         }
     }
@@ -197,9 +202,11 @@ mod tests {
         let answer = r#"{"model": "m", "choices": [{"text": "one\ntwo"}], "usage": {"completion_tokens": 7}}"#;
         let completion = |model: Option<&str>, text: &str| Reply::Completion {
             model: model.map(str::to_owned),
-            text: text.to_owned(),
-            tokens: 7,
-            cut: false,
+            written: Completion {
+                text: text.to_owned(),
+                tokens: 7,
+                ..Completion::default()
+            },
         };
         assert_eq!(reply(200, "application/json", answer), completion(Some("m"), "one\ntwo"));
         // Whatever type it is said to be, an empty text is one, and an error that is null is none.
@@ -224,11 +231,11 @@ mod tests {
             ))
         });
         insta::assert_snapshot!(replies.join("\n"), @r#"
-        Completion { model: None, text: "5", tokens: 7, cut: false }
-        Completion { model: None, text: "", tokens: 7, cut: false }
-        Completion { model: None, text: "", tokens: 7, cut: true }
+        None: "5"
+        None: ""
+        None: "", cut
         Refused("200 OK without a text: the answer ended with `tool_calls`")
-        Completion { model: None, text: "5", tokens: 7, cut: false }
+        None: "5"
         "#);
     }
 
@@ -310,7 +317,7 @@ mod tests {
         Refused("200 OK without a completion: flagged")
         passing: 200 OK without a text: the answer ended with `error`
         Refused("200 OK without a text: the answer ended with `content_filter`")
-        Completion { model: None, text: "all", tokens: 7 }
+        None: "all"
         "#);
     }
 
@@ -335,8 +342,8 @@ mod tests {
             }),
         ];
         insta::assert_snapshot!(replies.each_ref().map(line).join("\n"), @r#"
-        Completion { model: None, text: "a", tokens: 7 }
-        Completion { model: None, text: "a � 😀 \\ud83d �", tokens: 7 }
+        None: "a"
+        None: "a � 😀 \\ud83d �"
         Unreadable("the answer is a stream of events (`text/event-stream`), which was not asked for")
         Unreadable("the answer is packed (`Content-Encoding: gzip`), which was not asked for")
         passing: the answer is no JSON, or incomplete: {

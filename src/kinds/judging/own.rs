@@ -238,7 +238,9 @@ impl OwnJudge {
     fn judge_choices(&self, answer: &Answer) -> Result<Judgement, JudgeError> {
         let row = &answer.problem;
         let choices = self.questioner.choices(row)?.unwrap_or_default();
-        let scores = answer.choices.as_deref().ok_or_else(|| JudgeError::NoChoices(row.id.clone()))?;
+        let Some(scores) = answer.choices.as_deref() else {
+            return self.without_scores(answer);
+        };
         let gold = match self.questioner.gold(row, &choices)? {
             template::Gold::Nothing => Vec::new(),
             template::Gold::One(place) => vec![place],
@@ -264,11 +266,26 @@ impl OwnJudge {
         Ok(judgement)
     }
 
+    /// An answer without log-likelihoods: the server refused the row, which counts as wrong.
+    fn without_scores(&self, answer: &Answer) -> Result<Judgement, JudgeError> {
+        if answer.failed.is_none() {
+            return Err(JudgeError::NoChoices(answer.problem.id.clone()));
+        }
+        let mut judgement = self.unjudged(answer, &answer.response);
+        judgement.outcome.verdict = Verdict::NoAnswer;
+        let of_row = self.metrics.iter().filter(|metric| matches!(metric.metric, Metric::Choices(_)));
+        judgement
+            .scores
+            .extend(of_row.map(|metric| (format!("{NO_FILTER}.{}", metric.name), 0.0)));
+        Ok(judgement)
+    }
+
     /// A text whose log-likelihood was asked for: right if it is what the model would have written itself.
     fn judge_likelihood(&self, answer: &Answer) -> Result<Judgement, JudgeError> {
         let row = &answer.problem;
-        let score = answer.choices.as_deref().and_then(<[ChoiceScore]>::first);
-        let score = score.ok_or_else(|| JudgeError::NoChoices(row.id.clone()))?;
+        let Some(score) = answer.choices.as_deref().and_then(<[ChoiceScore]>::first) else {
+            return self.without_scores(answer);
+        };
         let text = self.questioner.right_answer(row)?;
         let mut judgement = Judgement {
             text: Some(RollingText::new(&text, score.sum)),

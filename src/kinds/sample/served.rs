@@ -3,15 +3,16 @@
 use serde_json::json;
 
 use super::{Sample, TaskParam};
-use crate::asked::{Question, questions};
+use crate::asked::{FEWSHOT, Question, QuestionText, questions};
 use crate::data_sets::DataSets;
 use crate::endpoint::{self, ApiKey, Asked, Completion, CompletionRequest, Endpoint, Refusal, check_address};
 use crate::failed_rows::FailedRows;
 use crate::kept_answers::KeptAnswers;
-use crate::task_table::OutputType;
+use crate::likelihoods::Weigher;
 use lab::config::ParamError;
-use lab::stage::{StageContext, StageError, failed};
-use learn::dataset::{Answer, Prompt};
+use lab::stage::{FirstPrompt, StageContext, StageError, failed};
+use learn::dataset::{Answer, Prompt, Row};
+use learn::model::Prompter;
 use learn::seed::Stream;
 
 impl Sample {
@@ -37,31 +38,54 @@ impl Sample {
         match self {
             _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
             Self { served: None, .. } => return wrong("endpoint", "the name of the model on the server is missing: `served = \"…\"`"),
-            Self { max_tokens: 0, .. } => {
-                return wrong(
-                    "endpoint",
-                    "the longest response of a served model must be given: `max_tokens = 400`",
-                );
-            }
             Self { top_k: Some(_), .. } => return wrong("top_k", "a served model draws with `temperature` and `top_p` alone"),
             Self { concurrency: 0, .. } => return wrong("concurrency", "0 is too small, it must be at least 1"),
             _ => {}
-        }
-        if let Some(TaskParam(task)) = &self.task
-            && task.output_type != OutputType::GenerateUntil
-        {
-            return wrong("endpoint", "log-likelihoods are computed by engines alone: give a `model`");
         }
         self.prompt.get_or_insert_with(|| Prompt::text(Prompt::PLAIN));
         Ok(())
     }
 
+    /// Checks the params for servers that depend on the task, which may have come with the data.
+    pub(super) fn check_served_task(&self) -> Result<(), ParamError> {
+        let wrong = |path: &str, message: &str| Err(ParamError::new(path, message));
+        let in_chat = self.prompt.as_ref().is_some_and(|prompt| prompt.chat.is_some());
+        let task = self.task.as_ref().map(|TaskParam(task)| task);
+        match (&self.endpoint, self.scored_task()) {
+            (None, _) => Ok(()),
+            (_, Some(_)) if in_chat => wrong(
+                "prompt",
+                "a server gives no log-likelihoods in a chat; write the prompt as a text, or give the model as `model`",
+            ),
+            (_, Some(_)) => Ok(()),
+            _ if in_chat && task.is_some_and(|task| task.gen_prefix.is_some()) => wrong(
+                "prompt",
+                "a server cannot be given the beginning of an answer (`gen_prefix` of the task) in a chat; write the prompt as a text",
+            ),
+            _ if self.max_tokens == 0 => wrong(
+                "endpoint",
+                "the longest response of a served model must be given: `max_tokens = 400`",
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Asks the server.
     pub(super) fn ask_server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<(), StageError> {
         let prompt = self.prompt.clone().unwrap_or_else(|| Prompt::text(Prompt::PLAIN));
+        if let Some(task) = self.scored_task() {
+            let weigher = Weigher {
+                context,
+                prompter: &Prompter::new(&prompt, None).map_err(failed)?,
+                task,
+                max_failed: self.max_failed,
+            };
+            let answers = weigher.ask_server(Self::rows(context)?, self.server(endpoint, context)?)?;
+            return context.write_answers("answers", &answers);
+        }
         let ask = self.asked_of(&prompt)?;
         let rows = Self::rows(context)?;
-        let texts = self.texts(&rows, prompt.chat.is_some(), context)?;
+        let texts = self.texts(&rows, prompt.chat.is_some(), &context.rows(FEWSHOT)?, |done| context.pause(done))?;
         let asked = questions(&rows, &texts, ask, self.samples);
         let has_begun = context.scratch.join(endpoint::KEPT).exists();
         let mut kept = KeptAnswers::open_once(context, has_begun)?;
@@ -69,40 +93,17 @@ impl Sample {
         if !has_begun {
             answers.iter().flatten().try_for_each(|answer| kept.add(answer))?;
         }
-        let question = |question: &Question<'_>| CompletionRequest {
-            prompt: Asked::of(&prompt, question.asked, question.steps()),
-            // Servers take 32 bits.
-            seed: Stream::new(context.seed, &question.label()).below(1 << 31),
+        let request = |question: &Question<'_>| {
+            Ok(CompletionRequest {
+                prompt: Asked::of(&prompt, question).map_err(failed)?,
+                // Servers take 32 bits.
+                seed: Stream::new(context.seed, &question.label()).below(1 << 31),
+            })
         };
-        let common = json!({
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p.unwrap_or(1.0),
-        });
-        let mut common = common.as_object().cloned().unwrap_or_default();
-        if !self.stop.is_empty() {
-            common.insert("stop".to_owned(), json!(self.stop));
-        }
-        let secret = self.api_key_env.as_deref().and_then(|variable| context.caller.given(variable));
-        let key = match (&self.api_key_env, secret.as_deref().map(str::trim)) {
-            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {
-                variable: variable.clone(),
-                key: key.to_owned(),
-            }),
-            (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
-            (None, _) => None,
-        };
-        let server = Endpoint {
-            address: endpoint.to_owned(),
-            served: self.served.clone().unwrap_or_default(),
-            concurrency: self.concurrency,
-            key,
-            common,
-            patience: context.patience,
-        };
+        let server = self.server(endpoint, context)?;
         let mut open: Vec<(&Question<'_>, &mut Option<Answer>)> =
             asked.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()).collect();
-        let requests: Vec<CompletionRequest> = open.iter().map(|(asked, _)| question(asked)).collect();
+        let requests: Vec<CompletionRequest> = open.iter().map(|(asked, _)| request(asked)).collect::<Result<_, StageError>>()?;
         let written = if requests.is_empty() {
             Vec::new()
         } else {
@@ -131,6 +132,47 @@ impl Sample {
             });
         }
         context.write_answers("answers", &answers.into_iter().flatten().collect::<Vec<_>>())
+    }
+
+    /// The messages of the first request in a chat, as they are sent: the server writes the text.
+    pub(super) fn first_messages(&self, row: &Row, texts: &[QuestionText], prompt: &Prompt) -> Result<Option<FirstPrompt>, StageError> {
+        let asked = questions(std::slice::from_ref(row), texts, self.asked_of(prompt)?, 1);
+        let Some(first) = asked.first() else { return Ok(None) };
+        let messages = prompt.conversation(row, &first.asked.text, first.steps()).map_err(failed)?;
+        Ok(Some(FirstPrompt {
+            row: row.id.clone(),
+            text: serde_json::to_string_pretty(&messages).unwrap_or_default(),
+        }))
+    }
+
+    /// The server, and what all requests for responses share.
+    fn server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<Endpoint, StageError> {
+        let common = json!({
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p.unwrap_or(1.0),
+        });
+        let mut common = common.as_object().cloned().unwrap_or_default();
+        if !self.stop.is_empty() {
+            common.insert("stop".to_owned(), json!(self.stop));
+        }
+        let secret = self.api_key_env.as_deref().and_then(|variable| context.caller.given(variable));
+        let key = match (&self.api_key_env, secret.as_deref().map(str::trim)) {
+            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {
+                variable: variable.clone(),
+                key: key.to_owned(),
+            }),
+            (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
+            (None, _) => None,
+        };
+        Ok(Endpoint {
+            address: endpoint.to_owned(),
+            served: self.served.clone().unwrap_or_default(),
+            concurrency: self.concurrency,
+            key,
+            common,
+            patience: context.patience,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Caller, Carried, Input, Output, Preparation, StageContext, StageError};
+use super::{Caller, Carried, FirstPrompt, Input, Output, Preparation, PromptInputs, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
@@ -190,6 +190,25 @@ pub trait Stage {
     /// The stages that this one stands for; `None` for one that computes its outputs itself. It is called after [`Stage::carry`].
     fn parts(&self) -> Option<StageParts> {
         None
+    }
+
+    /// How the model is asked that the stage makes, as far as that is known before it is made; `None` for kinds that make none. `base` says
+    /// the same of the model at the input `base`, if there is one. The lab passes it on and does not know what it means.
+    ///
+    /// # Errors
+    /// When it cannot be read from the stage's source.
+    fn asks_with(&self, base: Option<&Value>) -> Result<Option<Value>, StageError> {
+        let _ = base;
+        Ok(None)
+    }
+
+    /// The first prompt that a model is given when the stage runs; `None` for kinds that give none.
+    ///
+    /// # Errors
+    /// As those of [`Stage::run`] before the model is asked.
+    fn first_prompt(&self, inputs: &PromptInputs) -> Result<Option<FirstPrompt>, StageError> {
+        let _ = inputs;
+        Ok(None)
     }
 
     /// Checks the params against the stage's inputs, as the number of artifacts at each port.

@@ -6,6 +6,7 @@ mod argument;
 mod caller;
 mod carried;
 mod context;
+mod first_prompt;
 mod implied;
 mod kind;
 mod port;
@@ -17,6 +18,7 @@ pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
+pub use first_prompt::{FirstPrompt, PromptInputs};
 pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";

@@ -31,6 +31,14 @@ pub enum ChatError {
     TooManyTurns { found: usize, most: usize },
     #[error("the conversation has no turn of the role `assistant`, which a model could learn from")]
     NoAnswer,
+    #[error("it is no list of messages")]
+    NoConversation,
+    #[error("message {} is no message: it needs a `role` and a `content`, or `from` and `value`", .0 + 1)]
+    NoMessage(usize),
+    #[error("the record has no field `{0}`, which the prompt names (`chat.messages`); an import keeps it unless it has `doc = false`")]
+    NoField(String),
+    #[error("field `{name}` of the record: {error}")]
+    Field { name: String, error: Box<Self> },
     #[error("cannot tell what the assistant says in turn {turn} of the conversation: {why}")]
     Unclear { turn: usize, why: String },
 }

@@ -9,7 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::chat::{Date, Message};
+use super::Row;
+use crate::chat::{ChatError, Date, Message};
 
 /// A prompt template: a text with `{question}` and, if it names the number of steps, `{n}`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,6 +33,10 @@ pub struct ChatPrompt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub date: Option<Date>,
+    /// The field of a row's record that has the whole conversation, in place of `template` and `system`. A model learns all of its answers
+    /// in it, and is asked for the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<String>,
 }
 
 impl Prompt {
@@ -71,9 +76,51 @@ impl Prompt {
         }
     }
 
+    /// The conversation in which the model is to answer `question` about `row`, with `steps` as the number of steps: that of the row's
+    /// record, where the prompt names its field.
+    ///
+    /// # Errors
+    /// When the record has no conversation in that field, or it has no answer of the model.
+    pub fn conversation(&self, row: &Row, question: &str, steps: u32) -> Result<Vec<Message>, ChatError> {
+        let Some(mut messages) = self.recorded(row)? else {
+            return Ok(self.messages(question, steps, None));
+        };
+        // What the model is to say, and what comes after.
+        let last = messages.iter().rposition(Message::is_assistants).ok_or(ChatError::NoAnswer)?;
+        messages.truncate(last);
+        Ok(messages)
+    }
+
+    /// The conversation from which a model learns what `row` has.
+    ///
+    /// # Errors
+    /// As [`Self::conversation`].
+    pub fn learned(&self, row: &Row) -> Result<Vec<Message>, ChatError> {
+        let Some(messages) = self.recorded(row)? else {
+            return Ok(self.messages(&row.prompt, row.step_num, Some(&row.completion)));
+        };
+        match messages.iter().any(Message::is_assistants) {
+            true => Ok(messages),
+            false => Err(ChatError::NoAnswer),
+        }
+    }
+
+    /// The conversation in the row's record; `None` where the prompt names no field.
+    fn recorded(&self, row: &Row) -> Result<Option<Vec<Message>>, ChatError> {
+        let Some(name) = self.chat.as_ref().and_then(|chat| chat.messages.as_deref()) else {
+            return Ok(None);
+        };
+        let field = row.doc.get(name).ok_or_else(|| ChatError::NoField(name.to_owned()))?;
+        let field = serde_json::to_value(field).unwrap_or_default();
+        Message::all_of(&field).map(Some).map_err(|error| ChatError::Field {
+            name: name.to_owned(),
+            error: Box::new(error),
+        })
+    }
+
     /// In a chat, the conversation in which the user asks `question`, with `steps` as the number of steps, and the model's `answer`, if there
     /// is one.
-    pub fn messages(&self, question: &str, steps: u32, answer: Option<&str>) -> Vec<Message> {
+    fn messages(&self, question: &str, steps: u32, answer: Option<&str>) -> Vec<Message> {
         let system = self.chat.as_ref().and_then(|chat| chat.system.as_deref());
         let system = system.map(Message::system);
         let user = Message::user(self.render(question, steps));
@@ -137,6 +184,12 @@ impl<'de> Visitor<'de> for PromptVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Prompt, A::Error> {
         let PromptTable { template, chat } = PromptTable::deserialize(MapAccessDeserializer::new(fields))?;
+        let messages = chat.as_ref().and_then(|chat| chat.messages.as_ref());
+        if messages.is_some() && (template.is_some() || chat.as_ref().is_some_and(|chat| chat.system.is_some())) {
+            return Err(A::Error::custom(
+                "with `chat.messages` the record has all that is said: leave `template` and `system` out",
+            ));
+        }
         let template = template.or_else(|| chat.is_some().then(|| Prompt::QUESTION.to_owned()));
         let template = template.ok_or_else(|| A::Error::missing_field("template"))?;
         if chat.is_some() && !template.contains(Prompt::QUESTION) {

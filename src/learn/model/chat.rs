@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ModelError;
@@ -29,7 +30,7 @@ pub(super) const SPECIAL_TOKENS: [&str; 7] = [
 ];
 
 /// The chat template of a model, as its files have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelChat {
     /// A text in Jinja's language.
     pub template: String,

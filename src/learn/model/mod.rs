@@ -33,7 +33,7 @@ pub use files::{is_model, load, open};
 pub use import::{chat_of, import, import_adapter};
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
-pub use prompter::{Prompter, first_prompt};
+pub use prompter::Prompter;
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling, Yarn};
 pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;

@@ -34,14 +34,14 @@ impl Prompter {
         self.template.is_some()
     }
 
-    /// The prompt for `question` with `steps` as the number of steps.
+    /// The prompt for `question` about `row`, with `steps` as the number of steps.
     ///
     /// # Errors
-    /// When the chat template fails.
-    pub fn ask(&self, question: &str, steps: u32) -> Result<FilledPrompt, ChatError> {
+    /// When the chat template fails, or the row's record has no conversation where the prompt names one.
+    pub fn ask(&self, row: &Row, question: &str, steps: u32) -> Result<FilledPrompt, ChatError> {
         match &self.template {
             None => Ok(self.prompt.fill(question, steps)),
-            Some(template) => self.go_on(template, &self.prompt.messages(question, steps, None)),
+            Some(template) => self.go_on(template, &self.prompt.conversation(row, question, steps)?),
         }
     }
 
@@ -69,8 +69,8 @@ impl Prompter {
     /// # Errors
     /// When the chat template fails, or it cannot be told what the model says in the conversation.
     pub fn conversation(&self, row: &Row) -> Result<Option<RenderedChat>, ChatError> {
-        let messages = self.prompt.messages(&row.prompt, row.step_num, Some(&row.completion));
-        self.template.as_ref().map(|template| self.learn(template, &messages)).transpose()
+        let learn = |template| self.learn(template, &self.prompt.learned(row)?);
+        self.template.as_ref().map(learn).transpose()
     }
 
     fn learn(&self, template: &ChatTemplate, messages: &[Message]) -> Result<RenderedChat, ChatError> {
@@ -87,12 +87,4 @@ impl<W> Model<W> {
     pub fn prompter(&self) -> Result<Prompter, ChatError> {
         Prompter::new(&self.prompt, self.chat.as_ref())
     }
-}
-
-/// The prompt for a row as a model reads it. `chat` is the chat template of the model that is asked, if it has one.
-///
-/// # Errors
-/// When the prompt is a chat, and there is no chat template or it fails.
-pub fn first_prompt(prompt: &Prompt, chat: Option<&ModelChat>, row: &Row) -> Result<String, ChatError> {
-    Ok(Prompter::new(prompt, chat)?.ask(&row.prompt, row.step_num)?.text)
 }

@@ -46,6 +46,7 @@ impl EncodedPair {
     /// # Errors
     /// When the continuation has no tokens of its own, some text has no token, or the tokenizer fails.
     pub(super) fn new(tokenizer: &Tokenizer, request: &ScoreRequest, prefix: u32) -> Result<Self, ScoreError> {
+        let kept = request.context_without_blanks().len();
         let ScoreRequest {
             context,
             continuation,
@@ -56,7 +57,6 @@ impl EncodedPair {
         // A text that is filled in asks for no control tokens, and neither does a continuation.
         whole.filled.push(context.text.len()..whole.text.len());
         let mut tokens = encode(tokenizer, &whole, stream)?;
-        let kept = context.text.trim_end_matches(is_blank).len();
         let mut context = tokenizer.filled_prompt(&beginning(context, kept))?;
         let continuation_tokens = tokens.split_off(context.len().min(tokens.len()));
         if continuation_tokens.is_empty() {
@@ -151,6 +151,6 @@ fn beginning(prompt: &FilledPrompt, kept: usize) -> FilledPrompt {
 }
 
 /// Whether Python's `str.rstrip` removes the character: Unicode's blanks, and four separators of ASCII.
-fn is_blank(character: char) -> bool {
+pub(super) fn is_blank(character: char) -> bool {
     character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
 }

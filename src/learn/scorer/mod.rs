@@ -35,6 +35,13 @@ pub struct ScoreRequest {
     pub stream: String,
 }
 
+impl ScoreRequest {
+    /// What comes before, without its trailing blanks: these usually belong to the first token of the continuation.
+    pub fn context_without_blanks(&self) -> &str {
+        self.context.text.trim_end_matches(encode::is_blank)
+    }
+}
+
 /// A text whose log-likelihood as a whole is asked for. It may be longer than the model's context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextRequest {

@@ -98,7 +98,7 @@ impl<'a> Examples<'a> {
             let failed = |error| TrainError::chat(row, error);
             let (tokens, trained) = match prompter.conversation(row).map_err(failed)? {
                 Some(chat) => Example::said(&chat, tokenizer)?,
-                None => Example::completed(row, &prompter.ask(&row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
+                None => Example::completed(row, &prompter.ask(row, &row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
             };
             let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
             Ok(Example {
@@ -215,7 +215,7 @@ fn unknown(row: &Row, prompter: &Prompter, tokenizer: &Tokenizer) -> Result<Opti
         let unknown = tokenizer.unknown_in_conversation(text_of(&chat))?;
         return Ok(unknown.map(|unknown| (unknown, chat.text)));
     }
-    let prompt = prompter.ask(&row.prompt, row.step_num).map_err(failed)?;
+    let prompt = prompter.ask(row, &row.prompt, row.step_num).map_err(failed)?;
     if let Some(unknown) = tokenizer.unknown_in_prompt(&prompt.text, &prompt.filled)? {
         return Ok(Some((unknown, prompt.text)));
     }

@@ -159,7 +159,7 @@ fn learned(template: &str, prompt: &Prompt, row: &Row) -> (String, BTreeSet<u32>
         examples.sequences(&[0])[0].trained,
         batch.targets.iter().filter(|target| **target != IGNORED).count()
     );
-    let asked = prompter.ask(&row.prompt, row.step_num).unwrap();
+    let asked = prompter.ask(row, &row.prompt, row.step_num).unwrap();
     let asked = tokenizer.conversation(ConversationText {
         text: &asked.text,
         filled: &asked.filled,
@@ -180,7 +180,7 @@ fn a_chat_is_learned_from_after_its_prompt() {
     let mut prompt = Prompt::chat();
     prompt.chat = Some(ChatPrompt {
         system: Some("Be brief.".to_owned()),
-        date: None,
+        ..ChatPrompt::default()
     });
     let (text, ends) = learned(SMOLLM2, &prompt, &row("a", "say <|im_end|>", "<|im_end|> <think>2</think>3"));
     insta::assert_snapshot!(text, @"
@@ -200,6 +200,58 @@ fn a_chat_is_learned_from_after_its_prompt() {
     assistant:[ 3<|endoftext|>]
     ");
     assert_eq!(ends, BTreeSet::from([0]));
+}
+
+#[test]
+fn all_answers_of_a_recorded_conversation_are_learned_and_the_last_is_asked_for() {
+    let tokenizer = small_tokenizer();
+    let prompt = Prompt {
+        chat: Some(ChatPrompt {
+            messages: Some("messages".to_owned()),
+            ..ChatPrompt::default()
+        }),
+        ..Prompt::chat()
+    };
+    let prompter = Prompter::new(&prompt, Some(&chat(SMOLLM2))).unwrap();
+    let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
+    let conversation = serde_json::json!({ "messages": [
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": "1 + 2" },
+        { "role": "assistant", "content": "3" },
+        { "role": "user", "content": "say 2" },
+        { "role": "assistant", "content": "2" },
+    ] });
+    let told = Row {
+        doc: serde_json::from_value(conversation).unwrap(),
+        ..row("a", "", "")
+    };
+    let rows = [told.clone()];
+    let examples = Examples::new(&rows, &prompter, &tokenizer, &shape).unwrap();
+    let batch = examples.batch(&[0]);
+    // What is learned, each answer by itself: targets are the tokens that come next.
+    let targets = &batch.targets;
+    let parts = targets.split(|target| *target == IGNORED).filter(|part| !part.is_empty());
+    let parts: Vec<String> = parts.map(|part| tokenizer.decode(part).unwrap()).collect();
+    assert_eq!(parts, ["3<|im_end|>", "2<|im_end|>"]);
+    let asked = prompter.ask(&told, "nothing of this", 1).unwrap();
+    insta::assert_snapshot!(asked.text, @"
+    <|im_start|>system
+    Be brief.<|im_end|>
+    <|im_start|>user
+    1 + 2<|im_end|>
+    <|im_start|>assistant
+    3<|im_end|>
+    <|im_start|>user
+    say 2<|im_end|>
+    <|im_start|>assistant
+    ");
+    let error = |row: Row| Examples::new(&[row], &prompter, &tokenizer, &shape).err().unwrap().to_string();
+    insta::assert_snapshot!(error(row("b", "1", "2")), @"");
+    let unanswered = Row {
+        doc: serde_json::from_value(serde_json::json!({ "messages": [{ "role": "user", "content": "1" }] })).unwrap(),
+        ..row("c", "", "")
+    };
+    insta::assert_snapshot!(error(unanswered), @"");
 }
 
 #[test]
