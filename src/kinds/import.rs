@@ -1,7 +1,9 @@
 //! `import`: brings in a data set, a model or files from outside.
 
 mod files;
+mod mapping;
 mod rows;
+mod shapes;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wildmatch::WildMatchPattern;
 
+use self::mapping::{FieldSource, Mapping};
 use self::rows::ImportedRows;
-use crate::foreign::{self, FileFormat, FileLayout};
+use crate::foreign::{self, FileFormat, FileLayout, ForeignRecord};
 use crate::judging::check_task;
 use crate::question::template::{TaskTemplate, TemplateLanguage};
 use crate::task::{PublishedTask, Task};
@@ -76,7 +79,8 @@ struct Import {
     /// Whether rows keep the fields of the records, as `doc`.
     #[serde(default = "yes")]
     doc: bool,
-    /// The names of the fields in the records, or their paths within columns: `messages[0].content`.
+    /// The names of the fields in the records, their paths within columns (`messages[0].content`), or templates of several
+    /// (`{{instruction}}\n{{input}}`).
     #[serde(default)]
     fields: Fields,
 }
@@ -108,7 +112,7 @@ impl What {
     }
 }
 
-/// The names or paths of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
+/// The names, paths or templates of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {
@@ -130,6 +134,7 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     import.source.check_at(SOURCE)?;
     import.check_separator()?;
     import.check_task()?;
+    Mapping::read(&import.fields).map_err(|error| error.within("fields"))?;
     // What is not kept is in no key.
     import.doc &= import.what == What::Dataset && import.published().is_none();
     import.source.is_model = import.what == What::Model;
@@ -170,44 +175,76 @@ impl Import {
         check_task(table).map_err(|error| error.within("task"))
     }
 
-    /// Checks that the first record of a source on this machine has the fields that the task names. Where it cannot be read, the stage says
-    /// so when it runs.
+    /// Checks that the first record of a source on this machine has the fields that `fields` and the task name. Where it cannot be read, the
+    /// stage says so when it runs.
     fn check_fields(&self) -> Result<(), ParamError> {
-        let Some(table) = self.table().filter(|table| table.template == TemplateLanguage::Fields) else {
+        let task = self.table().filter(|table| self.makes_rows() && table.template == TemplateLanguage::Fields);
+        if task.is_none() && self.fields == Fields::default() {
             return Ok(());
-        };
-        let named = table.row_templates();
-        let Some(known) = self.first_fields().filter(|_| table.doc_to_text.is_some()) else {
-            return Ok(());
-        };
-        for (field, text) in named {
+        }
+        let Some(record) = self.first_record() else { return Ok(()) };
+        self.check_mapping(&record)?;
+        let Some(table) = task else { return Ok(()) };
+        let known = record.names();
+        for (field, text) in table.row_templates() {
             let Ok(template) = TaskTemplate::parse(text, table.template) else {
                 continue;
             };
             let is_known = |name: &String| known.contains(name) || Row::FIELDS.contains(&name.as_str());
             if let Some(name) = template.names().into_iter().find(|name| !is_known(name)) {
-                let message = format!(
-                    "`{field}` names the field `{name}`, which the first record lacks (known: {})",
-                    known.join(", ")
-                );
-                return Err(ParamError::new(field, message).within("task"));
+                return Err(ParamError::new(field, lacks(field, &name, &known)).within("task"));
             }
         }
         Ok(())
     }
 
-    /// The names of the fields of the first record, where the source is on this machine.
-    fn first_fields(&self) -> Option<Vec<String>> {
+    fn check_mapping(&self, record: &ForeignRecord) -> Result<(), ParamError> {
+        let mapping = Mapping::read(&self.fields).map_err(|error| error.within("fields"))?;
+        // The rest comes from the task.
+        let is_read = |field: &str| match field {
+            "id" => true,
+            "prompt" | "completion" => !self.makes_rows(),
+            "step_num" => self.published().is_none(),
+            _ => !self.makes_rows() && self.published().is_none(),
+        };
+        let Some((field, source, column)) = mapping::missing(&mapping, record, is_read) else {
+            return Ok(());
+        };
+        let (known, full) = (record.names(), format!("fields.{field}"));
+        let message = match source {
+            FieldSource::Template(_) => lacks(&full, &column, &known),
+            FieldSource::Name(_) => format!(
+                "`{full}` is `{column}`, a field that the first record lacks (known: {})",
+                known.join(", ")
+            ),
+        };
+        Err(ParamError::new(field, message).within("fields"))
+    }
+
+    /// Whether the task makes rows of records.
+    fn makes_rows(&self) -> bool {
+        self.table().is_some_and(|table| table.doc_to_text.is_some())
+    }
+
+    /// The first record, where the source is on this machine.
+    fn first_record(&self) -> Option<ForeignRecord> {
         let files = self.source.listed(self.source.path.as_deref()?).ok()?;
         let path = self.chosen(&files).into_iter().next()?.to_owned();
         let mut found = None;
         let _ = foreign::records(&path, self.layout(), &mut |record, _| {
-            found = Some(record.names());
+            found = Some(record);
             // One is enough.
             Err("".into())
         });
         found
     }
+}
+
+fn lacks(field: &str, name: &str, known: &[String]) -> String {
+    format!(
+        "`{field}` names the field `{name}`, which the first record lacks (known: {})",
+        known.join(", ")
+    )
 }
 
 impl Import {
@@ -330,6 +367,7 @@ impl Import {
             return Err(failed(format!("source `{}` has no records", self.source.name)));
         }
         context.tell(rows.count(), rows.count(), "rows", []);
+        rows.taken().iter().for_each(|line| (context.note)(line));
         rows.finish().map_err(failed)
     }
 

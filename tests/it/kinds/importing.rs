@@ -43,6 +43,57 @@ fn columns_within_columns_and_chats_are_read() {
     assert_snapshot!(rows("fields = { id = 'a.b' }", both), @r#"{"id":"x","prompt":"P","completion":"Thus, the answer is 2.","step_num":0,"answer":"2"}"#);
 }
 
+#[test]
+fn templates_join_columns() {
+    let record = r#"{"instruction": "Add.", "meta": {"input": "1 + 1"}, "n": 7, "why": "1 + 1 = 2", "answer": 2, "x": null}"#;
+    let fields = |more: &str| format!("fields = {{ prompt = '{{{{instruction}}}} {{{{meta.input}}}}', completion = '{{{{why}}}}'{more} }}");
+    let imported = bench(&fields(", id = 'q-{{ n }}', step_num = '{{n}}'"), record);
+    assert_snapshot!(shown(&imported.output("data")), @"");
+    assert_snapshot!(imported.noted.borrow().join("\n"), @"");
+    // A template that is one column alone is that column: its name says nothing more.
+    let alone = "fields = { prompt = '{{instruction}}', completion = '{{answer}}' }";
+    let said = bench(alone, &record.replace("\"answer\": 2", "\"answer\": \"Thus, the answer is 3.\""));
+    assert_snapshot!(shown(&said.output("data")), @"");
+    let refused = |fields: &str| bench(&format!("fields = {{ {fields} }}"), record).run().unwrap_err();
+    assert_snapshot!([
+        refused("prompt = '{{instruction}}{{output}}', completion = 'why'"),
+        refused("prompt = '{{meta.question}}?', completion = 'why'"),
+        refused("prompt = 'x: {{x}}', completion = 'why'"),
+    ].join("\n"), @"");
+    let error = parse("import", "source = { path = 'x' }\nfields = { prompt = 'Q: {{question' }").err().unwrap();
+    assert_snapshot!(format!("{}: {}", error.path.join("."), error.problem), @"");
+}
+
+/// The shapes that data sets usually have need no `fields`, and what was taken for what is noted.
+#[test]
+fn usual_shapes_are_known() {
+    let said = |text: &str| {
+        let bench = bench("", text);
+        let rows = shown(&bench.output("data"));
+        format!("{rows}\n  {}", bench.noted.borrow().join("\n  "))
+    };
+    assert_snapshot!([
+        said(r#"{"id": "a", "prompt": "P", "completion": "1. x\nThus, the answer is 2."}"#),
+        said("question,answer\nCapital of Peru?,Lima\n\"Of Italy?\",\"It is Rome.\nThus, the answer is Rome.\"\n"),
+        said(r#"[{"instruction": "Add.", "input": "1 + 1", "output": "2"}, {"instruction": "Say a.", "input": "", "output": "a"}, {"instruction": "Say b.", "output": "b", "answer": "B"}]"#),
+        said(r#"{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}"#),
+        said(r#"{"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}"#),
+    ].join("\n"), @"");
+    let task = Bench::new(
+        "import",
+        "source = { name = 'data', path = 'x' }\ntask = { label = 'capitals', doc_to_text = '{{q}}', doc_to_target = '{{a}}' }",
+    );
+    let task = task.text("source", "q,a\nPeru?,Lima\n");
+    task.run().unwrap();
+    assert_snapshot!(task.noted.borrow().join("\n"), @"");
+    let refused = |text: &str| bench("", text).run().unwrap_err();
+    assert_snapshot!([
+        refused(r#"{"question": "Q", "answer": null}"#),
+        refused(r#"{"instruction": "Q", "output": " "}"#),
+        refused(r#"{"question": "Q", "output": "A"}"#),
+    ].join("\n"), @"");
+}
+
 /// What a row has of a record under the same name is not written twice; all else is kept, in its order and with its digits.
 #[test]
 fn rows_keep_the_fields_of_their_records() {
