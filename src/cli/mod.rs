@@ -7,6 +7,7 @@ mod color;
 mod completions;
 pub mod config;
 pub mod diagnostics;
+mod contamination;
 mod diff;
 mod environment;
 mod error;

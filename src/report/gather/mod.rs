@@ -16,6 +16,7 @@ pub(crate) use scores::programs;
 pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 
+use crate::contamination::contamination;
 use crate::figure::LossCurve;
 use crate::page::{PageData, PageSamples};
 use crate::scores::{KeptSkips, Scores, StagePlace};
@@ -36,6 +37,7 @@ pub fn page_data(plan: &Plan, store: &Store, selection: &Selection, scores: Scor
     let gatherer = Gatherer::new(plan, store, selection);
     Ok(PageData {
         question,
+        warnings: contamination(plan, store)?.iter().map(ToString::to_string).collect(),
         scores,
         stages: stages(plan, store)?,
         samples: gatherer.samples()?,
@@ -108,7 +110,7 @@ impl<'a> Gatherer<'a> {
         members.map(|member| scores::stage_place(&self.phases, index, member)).collect()
     }
 
-    /// For every filter in the store.
+    /// For every filter in the store that compares steps, or whose answers were asked for with a number of them.
     fn kept(&self) -> Result<Vec<KeptSkips>, StoreError> {
         let mut all = Vec::new();
         for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == FILTER) {
@@ -120,6 +122,9 @@ impl<'a> Gatherer<'a> {
                 }
             }
             let measured = task_metrics::measure(&outcomes);
+            if !compares_steps(node) && measured.map(names::FOLLOWING).is_none() {
+                continue;
+            }
             let rows = artifact::data_set::count(&path).unwrap_or(0);
             all.extend(self.places(index, node).into_iter().map(|place| KeptSkips {
                 place,
@@ -219,6 +224,11 @@ impl<'a> Gatherer<'a> {
         }
         Ok(sets)
     }
+}
+
+/// Whether a filter keeps answers for their number of steps. At its default, the param is in no key.
+fn compares_steps(node: &Node) -> bool {
+    node.canonical.get("keep").is_none()
 }
 
 /// What was answered, or measured, in one stage on one data set.
