@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 18] = [
+const KEYS: [(&str, &str, &[&str], &str); 23] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -27,6 +27,12 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
     ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
+    (
+        "import",
+        "source = { path = 'x' }\nfields = { prompt = 'question', completion = 'a.b[0]' }\ndoc = false",
+        &[],
+        "",
+    ),
     ("measure", "", &["answers"], "2c8533bbfa5d"),
     ("mix", "", &["full"], "eeca35f867db"),
     ("sample", "", &["model", "data"], "493cf0338aed"),
@@ -35,6 +41,20 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
         "endpoint = 'http://127.0.0.1:1/v1'\nserved = 'x'\nprompt = 'numbered'\nmax_tokens = 9\ntemperature = 0.7\ntop_p = 0.9\nsamples = 2",
         &["data"],
         "ddf0b407d5cf",
+    ),
+    ("select", "", &["data"], ""),
+    (
+        "select",
+        "where = [{ field = 'level', min = 2 }]\nduplicates = 'near'\nselect_num = 10\norder = 'shuffle'\nstratify = 'level'",
+        &["data"],
+        "",
+    ),
+    ("select", "decontaminate_n = 8\ntopk = 2\nper = 'answer'", &["data", "decontaminate"], ""),
+    (
+        "mix",
+        "weights = [3, 1]\nsize = 100",
+        &["data"],
+        "",
     ),
     (
         "split",
