@@ -20,7 +20,7 @@ use crate::questioner::{Asked, Questioner};
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{AddsTo, Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
+use lab::stage::{AddsTo, Carried, ImpliedInput, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
 use learn::dataset::{Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
 use learn::model::Prompter;
@@ -214,10 +214,14 @@ impl Sample {
     }
 
     /// The examples that the task needs come from here, where the stage does not say.
-    pub(super) fn fewshot_split(&self) -> Option<String> {
+    fn fewshot_split(&self) -> Option<ImpliedInput> {
         let TaskParam(task) = self.task.as_ref()?;
-        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
-        task.fewshot_split.clone().filter(|_| needs)
+        let split = task.fewshot_split.as_ref().filter(|_| task.needs_examples())?;
+        Some(ImpliedInput {
+            port: FEWSHOT,
+            reference: split.clone(),
+            given_by: format!("`fewshot_split = {split:?}` of the task `{}`", task.called()),
+        })
     }
 
     /// The rows that are asked about: those of the data, or those that answers become for a model that grades them.
@@ -289,15 +293,20 @@ impl Sample {
     /// Checks that the examples which the task needs are there.
     pub(super) fn check_examples(&self, inputs: &Carried<'_>) -> Result<(), ParamError> {
         let Some(TaskParam(task)) = &self.task else { return Ok(()) };
-        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
-        if needs && inputs.at(FEWSHOT).is_empty() {
-            let message = format!(
-                "`num_fewshot = {}` of the task needs examples: give the input `fewshot = \"STAGE.PORT\"`, or `fewshot_split` or `fewshot_config.samples` of the task",
-                task.num_fewshot
-            );
-            return Err(ParamError::whole(message));
+        if !task.needs_examples() || !inputs.at(FEWSHOT).is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let (name, number) = (task.called(), task.num_fewshot);
+        Err(ParamError::whole(match &task.fewshot_split {
+            // Inputs are found before tasks go along with data, so that a split counts where the stage names the task.
+            Some(split) => format!(
+                "the task `{name}`, which comes with the data, takes {number} examples for each question from `{split}` (its `fewshot_split`), \
+                 but this stage does not name them: write `fewshot = {split:?}` here, or another data set with solved examples"
+            ),
+            None => format!(
+                "`num_fewshot = {number}` of the task `{name}` needs examples: give the input `fewshot = \"STAGE.PORT\"`, or `fewshot_split` or `fewshot_config.samples` of the task"
+            ),
+        }))
     }
 
     /// What to ask of a model with this prompt.
@@ -381,8 +390,8 @@ impl Stage for Sample {
         }
     }
 
-    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
-        self.fewshot_split().map(|split| (FEWSHOT, split)).into_iter().collect()
+    fn implied_inputs(&self) -> Vec<ImpliedInput> {
+        self.fewshot_split().into_iter().collect()
     }
 
     /// Each answer depends on its row and on what is here alone.

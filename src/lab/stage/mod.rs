@@ -17,7 +17,7 @@ pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
-pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
+pub use kind::{AddsTo, ImpliedInput, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 
