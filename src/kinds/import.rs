@@ -1,9 +1,11 @@
 //! `import`: brings in a data set, a model or files from outside.
 
+mod check;
 mod files;
 mod mapping;
 mod rows;
 mod shapes;
+mod task_rows;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,18 +15,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wildmatch::WildMatchPattern;
 
-use self::mapping::{FieldSource, Mapping};
+use self::mapping::Mapping;
 use self::rows::ImportedRows;
-use crate::foreign::{self, FileFormat, FileLayout, ForeignRecord};
+use crate::foreign::{self, FileFormat, FileLayout};
 use crate::judging::check_task;
-use crate::question::template::{TaskTemplate, TemplateLanguage};
 use crate::task::{PublishedTask, Task};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
 use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::Row;
 use learn::model::{self, ModelError};
 
 /// The input with the model that imported adapters adapt.
@@ -184,79 +184,11 @@ impl Import {
         check_task(table).map_err(|error| error.within("task"))
     }
 
-    /// Checks that the first record of a source on this machine has the fields that `fields` and the task name. Where it cannot be read, the
-    /// stage says so when it runs.
-    fn check_fields(&self) -> Result<(), ParamError> {
-        let task = self.table().filter(|table| self.makes_rows() && table.template == TemplateLanguage::Fields);
-        if task.is_none() && self.fields == Fields::default() {
-            return Ok(());
-        }
-        let Some(record) = self.first_record() else { return Ok(()) };
-        self.check_mapping(&record)?;
-        let Some(table) = task else { return Ok(()) };
-        let known = record.names();
-        for (field, text) in table.row_templates() {
-            let Ok(template) = TaskTemplate::parse(text, table.template) else {
-                continue;
-            };
-            let is_known = |name: &String| known.contains(name) || Row::FIELDS.contains(&name.as_str());
-            if let Some(name) = template.names().into_iter().find(|name| !is_known(name)) {
-                return Err(ParamError::new(field, lacks(field, &name, &known)).within("task"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_mapping(&self, record: &ForeignRecord) -> Result<(), ParamError> {
-        let mapping = Mapping::read(&self.fields).map_err(|error| error.within("fields"))?;
-        // The rest comes from the task.
-        let is_read = |field: &str| match field {
-            "id" => true,
-            "prompt" | "completion" => !self.makes_rows(),
-            "step_num" => self.published().is_none(),
-            _ => !self.makes_rows() && self.published().is_none(),
-        };
-        let Some((field, source, column)) = mapping::missing(&mapping, record, is_read) else {
-            return Ok(());
-        };
-        let (known, full) = (record.names(), format!("fields.{field}"));
-        let message = match source {
-            FieldSource::Template(_) => lacks(&full, &column, &known),
-            FieldSource::Name(_) => format!(
-                "`{full}` is `{column}`, a field that the first record lacks (known: {})",
-                known.join(", ")
-            ),
-        };
-        Err(ParamError::new(field, message).within("fields"))
-    }
-
     /// Whether the task makes rows of records.
     fn makes_rows(&self) -> bool {
         self.table().is_some_and(|table| table.doc_to_text.is_some())
     }
 
-    /// The first record, where the source is on this machine.
-    fn first_record(&self) -> Option<ForeignRecord> {
-        let files = self.source.listed(self.source.path.as_deref()?).ok()?;
-        let path = self.chosen(&files).into_iter().next()?.to_owned();
-        let mut found = None;
-        let _ = foreign::records(&path, self.layout(), &mut |record, _| {
-            found = Some(record);
-            // One is enough.
-            Err("".into())
-        });
-        found
-    }
-}
-
-fn lacks(field: &str, name: &str, known: &[String]) -> String {
-    format!(
-        "`{field}` names the field `{name}`, which the first record lacks (known: {})",
-        known.join(", ")
-    )
-}
-
-impl Import {
     fn check_separator(&self) -> Result<(), ParamError> {
         let Some(separator) = &self.separator else { return Ok(()) };
         let wrong = |message: String| Err(ParamError::new("separator", message));

@@ -103,7 +103,8 @@ impl Mapping {
 
     /// Whether a column is one of those that are given by their names. Then it is what `fields` says, and not also what its name says.
     pub(super) fn names(&self, column: &str) -> bool {
-        self.given().any(|(_, source)| matches!(source, FieldSource::Name(name) if name == column))
+        self.given()
+            .any(|(_, source)| matches!(source, FieldSource::Name(name) if name == column))
     }
 }
 
@@ -126,7 +127,11 @@ pub(super) fn fill(field: &'static str, template: &TaskTemplate, record: &[(Stri
 }
 
 /// The first column of a mapping that a record lacks: the field of the row, what names it, and the column.
-pub(super) fn missing<'m>(mapping: &'m Mapping, record: &ForeignRecord, is_read: impl Fn(&str) -> bool) -> Option<(&'static str, &'m FieldSource, String)> {
+pub(super) fn missing<'m>(
+    mapping: &'m Mapping,
+    record: &ForeignRecord,
+    is_read: impl Fn(&str) -> bool,
+) -> Option<(&'static str, &'m FieldSource, String)> {
     let lacks = |column: &String| matches!(record.get(column), Ok(None));
     let given = mapping.given().filter(|(field, _)| is_read(field));
     given

@@ -8,14 +8,12 @@ use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 use super::Import;
 use super::mapping::{self, FieldSource, Mapping};
 use super::shapes::{AnswerFrom, RecordShape, TakenFields};
+use super::task_rows::TaskRows;
 use crate::foreign::{self, FieldError, ForeignRecord};
-use crate::judging::count_steps;
 use crate::metrics;
-use crate::question::template::{TaskTemplate, TemplateError};
-use crate::questioner::{self, QuestionError, Questioner};
+use crate::question::template::TemplateError;
+use crate::questioner::QuestionError;
 use crate::task::{PublishedRowError, PublishedTask};
-use crate::task_table::TaskTable;
-use lab::config::ParamError;
 use lab::stage::{StageContext, StageError, failed};
 
 /// The ids of the rows that have been read, and the writer for the next ones.
@@ -150,7 +148,12 @@ impl<'a> ImportedRows<'a> {
     }
 
     /// The right answer: that of its column, or what the solution says.
-    fn answer(&self, source: &SourceRecord<'_>, shape: RecordShape, completion: &str) -> Result<(ExactValue, AnswerFrom), ImportRecordError> {
+    fn answer(
+        &self,
+        source: &SourceRecord<'_>,
+        shape: RecordShape,
+        completion: &str,
+    ) -> Result<(ExactValue, AnswerFrom), ImportRecordError> {
         // The solution of a record with a question and an answer.
         let is_solution = shape == RecordShape::Question && self.mapping.answer.is_none();
         let answer = if is_solution {
@@ -260,56 +263,6 @@ impl<'a> ImportedRows<'a> {
 struct SourceRecord<'r> {
     record: &'r ForeignRecord,
     values: Vec<(String, ExactValue)>,
-}
-
-/// Makes rows with the templates of a task.
-struct TaskRows {
-    questioner: Questioner,
-    /// `None` where the solution is the right answer alone.
-    solution: Option<TaskTemplate>,
-    task: TaskTable,
-}
-
-impl TaskRows {
-    /// `None` for a task that says nothing of questions and answers.
-    fn new(import: &Import) -> Result<Option<Self>, ParamError> {
-        let Some(table) = import.table().filter(|table| table.doc_to_text.is_some()) else {
-            return Ok(None);
-        };
-        let parse = |text: &String| {
-            TaskTemplate::parse(text, table.template).map_err(|error| ParamError::new("doc_to_solution", error.to_string()))
-        };
-        Ok(Some(Self {
-            questioner: Questioner::new(table)?,
-            solution: table.doc_to_solution.as_ref().map(parse).transpose()?,
-            task: table.clone(),
-        }))
-    }
-
-    fn row(&self, id: String, record: Vec<(String, ExactValue)>, step_num: Option<u32>) -> Result<Row, QuestionError> {
-        let bare = Row {
-            id,
-            prompt: String::new(),
-            completion: String::new(),
-            step_num: 0,
-            answer: ExactValue::Null,
-            doc: record.iter().cloned().collect(),
-        };
-        let answer = self.questioner.right_answer(&bare)?;
-        let completion = match &self.solution {
-            Some(solution) => questioner::render(solution, &bare, "doc_to_solution")?,
-            None => answer.clone(),
-        };
-        let row = Row {
-            prompt: self.questioner.question_text(&bare)?,
-            step_num: step_num.unwrap_or_else(|| count_steps(&self.task, &completion)),
-            completion,
-            answer: answer.into(),
-            doc: Doc::default(),
-            ..bare
-        };
-        Ok(row.with_doc(record))
-    }
 }
 
 fn without_doc(row: Row) -> Row {

@@ -27,9 +27,7 @@ impl RecordShape {
         if has("question") && has("answer") {
             return Some(Self::Question);
         }
-        (has("instruction") && has("output")).then_some(Self::Instruction {
-            with_input: has("input"),
-        })
+        (has("instruction") && has("output")).then_some(Self::Instruction { with_input: has("input") })
     }
 
     /// Whether a solution without `the answer is …` is the answer as a whole: nothing says that it has steps.
@@ -103,10 +101,7 @@ fn texts(shape: RecordShape, import: &Import, mapping: &Mapping) -> Vec<String> 
         RecordShape::Chat(column) => pair(format!("the user in `{column}`"), format!("the assistant in `{column}`")),
         RecordShape::Question => pair(shown("question"), shown("answer")),
         RecordShape::Instruction { with_input: false } => pair(shown("instruction"), shown("output")),
-        RecordShape::Instruction { with_input: true } => pair(
-            format!("{:?}", "{{instruction}}\n\n{{input}}"),
-            shown("output"),
-        ),
+        RecordShape::Instruction { with_input: true } => pair(format!("{:?}", "{{instruction}}\n\n{{input}}"), shown("output")),
     }
 }
 
