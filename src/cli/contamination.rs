@@ -40,8 +40,7 @@ impl<'a> ContaminationReporter<'a> {
             known.copied().or_else(|| self.plan.artifact(link).map(|artifact| artifact.digest))
         };
         let ran = self.ran.iter().copied().collect();
-        // A damaged store is found by whoever reads it next: the run itself is over.
-        let found = contamination_of(&self.plan.dag, self.store, &ran, &at).unwrap_or_default();
+        let found = contamination_of(&self.plan.dag, self.store, &ran, &at);
         found.iter().map(ToString::to_string).collect()
     }
 

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use kinds::{KnownQuestions, TestSet, known_questions};
 use lab::hash::Digest;
-use lab::plan::{Dag, Link, Node, Plan};
+use lab::plan::{Dag, Link, Node, Plan, StageState};
 use lab::stage::PortType;
-use lab::store::{Store, StoreError};
+use lab::store::Store;
 use lab::text::shortened;
 use petgraph::graph::NodeIndex;
 use serde::Serialize;
@@ -56,26 +56,16 @@ struct Tested<'d> {
 /// The content of an artifact, where it is there by now.
 pub type ArtifactAt<'a> = dyn Fn(&Link) -> Option<Digest> + 'a;
 
-/// The contamination of all models in a plan whose scores are in the store.
-///
-/// # Errors
-/// When the store is damaged.
-pub fn contamination(plan: &Plan, store: &Store) -> Result<Vec<Contamination>, StoreError> {
+/// The contamination of all models in a plan whose scores are in the store. Nothing is said of data that are not there, or that cannot be
+/// read: whoever uses them finds that out.
+pub fn contamination(plan: &Plan, store: &Store) -> Vec<Contamination> {
     let at = |link: &Link| plan.artifact(link).map(|artifact| artifact.digest);
-    let measured = plan.stages().map(|(index, _, _)| index).collect();
-    contamination_of(&plan.dag, store, &measured, &at)
+    let measured = plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
+    contamination_of(&plan.dag, store, &measured.map(|(index, _, _)| index).collect(), &at)
 }
 
 /// The same for the stages `measured` alone, the others of the graph left aside.
-///
-/// # Errors
-/// When the store is damaged.
-pub fn contamination_of(
-    dag: &Dag,
-    store: &Store,
-    measured: &BTreeSet<NodeIndex>,
-    at: &ArtifactAt<'_>,
-) -> Result<Vec<Contamination>, StoreError> {
+pub fn contamination_of(dag: &Dag, store: &Store, measured: &BTreeSet<NodeIndex>, at: &ArtifactAt<'_>) -> Vec<Contamination> {
     let mut checks = Checks::default();
     for tested in measured.iter().flat_map(|index| tested(dag, *index)) {
         let path = |link: &Link| Some((at(link)?, store.object(&at(link)?))).filter(|(_, path)| path.is_file());
@@ -106,23 +96,16 @@ impl Checks {
         tests.insert(test);
     }
 
-    fn run(self, dag: &Dag) -> Result<Vec<Contamination>, StoreError> {
-        let mut sets: BTreeMap<Digest, TestSet> = BTreeMap::new();
-        for (digest, (_, path)) in &self.tests {
-            let damaged = |error: learn::dataset::DatasetError| StoreError::Damaged {
-                path: path.clone(),
-                problem: format!("has rows that cannot be read: {error}"),
-            };
-            sets.insert(*digest, TestSet::read(path).map_err(damaged)?);
-        }
+    fn run(self, dag: &Dag) -> Vec<Contamination> {
+        let read = |(digest, (_, path)): (&Digest, &(String, PathBuf))| Some((*digest, TestSet::read(path).ok()?));
+        let sets: BTreeMap<Digest, TestSet> = self.tests.iter().filter_map(read).collect();
         let mut found: BTreeMap<Digest, Contamination> = BTreeMap::new();
         for (model, paths, tests) in self.trainings.values() {
             let named: Vec<(&Digest, &TestSet)> = tests.iter().filter_map(|digest| Some((digest, sets.get(digest)?))).collect();
             let own: Vec<&TestSet> = named.iter().map(|(_, set)| *set).collect();
-            let known = known_questions(paths.iter().map(PathBuf::as_path), &own).map_err(|error| StoreError::Damaged {
-                path: paths.first().cloned().unwrap_or_default(),
-                problem: format!("has rows that cannot be read: {error}"),
-            })?;
+            let Ok(known) = known_questions(paths.iter().map(PathBuf::as_path), &own) else {
+                continue;
+            };
             let model = dag.graph.node_weight(*model).map_or("", |node| node.name.name.as_str());
             for ((digest, _), known) in named.into_iter().zip(known).filter(|(_, known)| known.rows > 0) {
                 let test = self.tests.get(digest).map(|(name, _)| name.clone()).unwrap_or_default();
@@ -146,7 +129,7 @@ impl Checks {
         }
         let mut all: Vec<Contamination> = found.into_values().collect();
         all.sort_by(|one, other| (&one.test, &one.model).cmp(&(&other.test, &other.model)));
-        Ok(all)
+        all
     }
 }
 
@@ -157,17 +140,16 @@ fn tested(dag: &Dag, index: NodeIndex) -> Vec<Tested<'_>> {
     };
     let mut all = Vec::new();
     for asked in links(node, ANSWERS) {
-        let Some(sample) = dag.graph.node_weight(asked.from) else { continue };
+        let Some(sample) = dag.graph.node_weight(asked.from) else {
+            continue;
+        };
         let mut models = links(sample, MODEL).iter();
         let Some(model) = models.next().filter(|_| !is_filtered(dag, asked.from)) else {
             continue;
         };
         let named = decontaminated(dag, model.from);
         let tests = links(sample, DATA).iter().chain(named);
-        all.extend(tests.map(|test| Tested {
-            model: model.from,
-            test,
-        }));
+        all.extend(tests.map(|test| Tested { model: model.from, test }));
     }
     all
 }
@@ -225,10 +207,12 @@ fn links<'d>(node: &'d Node, port: &str) -> &'d [Link] {
 
 /// A link as an experiment writes it: `cases`, `parts.test`.
 fn reference(dag: &Dag, link: &Link) -> String {
-    dag.graph.node_weight(link.from).map_or_else(String::new, |node| match node.outputs.len() {
-        1 => node.name.name.clone(),
-        _ => format!("{}.{}", node.name.name, link.port),
-    })
+    dag.graph
+        .node_weight(link.from)
+        .map_or_else(String::new, |node| match node.outputs.len() {
+            1 => node.name.name.clone(),
+            _ => format!("{}.{}", node.name.name, link.port),
+        })
 }
 
 impl std::fmt::Display for Contamination {

@@ -258,7 +258,7 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
         stages,
         figures: Vec::new(),
         accepted: AcceptedOutputs::of(plan, store)?,
-        contamination: contamination(plan, store)?,
+        contamination: contamination(plan, store),
     };
     if needs.figures {
         data.figures = figures(&data.scores, &data.kept, &curves);

@@ -27,7 +27,12 @@ pub(super) fn of(path: &Path) -> Result<Option<Columns>, StoreError> {
 /// The columns as a table, with a blank line before it.
 pub(super) fn text(found: &Columns) -> String {
     let has_record = found.columns.iter().any(|column| column.of_record);
-    let titles = [("column", Align::Left), ("of the", Align::Left), ("is", Align::Left), ("rows", Align::Right)];
+    let titles = [
+        ("column", Align::Left),
+        ("of the", Align::Left),
+        ("is", Align::Left),
+        ("rows", Align::Right),
+    ];
     let shown = |place: &usize| has_record || *place != 1;
     let places: Vec<usize> = (0..titles.len()).filter(shown).collect();
     let head = |title: Option<(&str, Align)>| {
@@ -104,7 +109,9 @@ mod tests {
             ],
         };
         insta::assert_snapshot!(text(&found), @"");
-        found.columns.push(column(&"a-very-long-name-".repeat(3), true, &["list"], "[1, 2]\u{1b}[31m"));
+        found
+            .columns
+            .push(column(&"a-very-long-name-".repeat(3), true, &["list"], "[1, 2]\u{1b}[31m"));
         insta::assert_snapshot!(text(&found), @"");
         assert!(text(&found).lines().all(|line| width(line) <= WIDTH));
     }

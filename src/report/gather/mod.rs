@@ -16,7 +16,6 @@ pub(crate) use scores::programs;
 pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
 pub use stages::stages;
 
-use crate::contamination::contamination;
 use crate::figure::LossCurve;
 use crate::page::{PageData, PageSamples};
 use crate::scores::{KeptSkips, Scores, StagePlace};
@@ -29,7 +28,7 @@ use lab::store::{Store, StoreError};
 use phase::Phases;
 use samples::SampleChooser;
 
-/// The data of the page: the selected stages and those that they need.
+/// The data of the page: the selected stages and those that they need. Warnings are the report's.
 ///
 /// # Errors
 /// When the store is damaged.
@@ -37,7 +36,7 @@ pub fn page_data(plan: &Plan, store: &Store, selection: &Selection, scores: Scor
     let gatherer = Gatherer::new(plan, store, selection);
     Ok(PageData {
         question,
-        warnings: contamination(plan, store)?.iter().map(ToString::to_string).collect(),
+        warnings: Vec::new(),
         scores,
         stages: stages(plan, store)?,
         samples: gatherer.samples()?,

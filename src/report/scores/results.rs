@@ -101,7 +101,12 @@ impl Scores {
     /// A row for each evaluation with labels, and each data set: how far its judge agrees with them. `None` without rows.
     pub fn agreement(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let has_labels = |score: &&Score| score.metrics.as_ref().is_some_and(|metrics| metrics.map(names::AGREEMENT).is_some());
+        let has_labels = |score: &&Score| {
+            score
+                .metrics
+                .as_ref()
+                .is_some_and(|metrics| metrics.map(names::AGREEMENT).is_some())
+        };
         let labelled = rows.iter().filter(|row| row.scores.iter().copied().any(|score| has_labels(&score)));
         let title = "Judges and labels: do they say the same answers are right?";
         table_of_lines(self, title, &lines_by_data(labelled, &data), &AGREEMENT, Score::number)
