@@ -201,7 +201,9 @@ fn labelled(answers: &[Answer], judgements: &[Judgement], field: &str) -> Result
         });
     }
     if verdicts.is_empty() && !answers.is_empty() {
-        return Err(failed(format!("no answer has a label: the field `{field}` is empty in all of them")));
+        return Err(failed(format!(
+            "no answer has a label: the field `{field}` is empty in all of them"
+        )));
     }
     Ok(verdicts)
 }

@@ -56,7 +56,9 @@ pub fn columns(path: &Path) -> Result<Option<Columns>, ArtifactError> {
             match value {
                 ExactValue::Object(record) if name == DOC => {
                     // In the order of the record, which the parsed object does not keep.
-                    let names = serde_json::from_str::<RawObject>(raw.get()).map(|RawObject(fields)| fields).unwrap_or_default();
+                    let names = serde_json::from_str::<RawObject>(raw.get())
+                        .map(|RawObject(fields)| fields)
+                        .unwrap_or_default();
                     for (name, _) in names {
                         record.get(&name).into_iter().for_each(|value| found.add(&name, true, value));
                     }
@@ -76,7 +78,10 @@ fn begins_with_a_row(path: &Path) -> bool {
 
 impl Columns {
     fn add(&mut self, name: &str, of_record: bool, value: &ExactValue) {
-        let known = self.columns.iter().position(|column| column.name == name && column.of_record == of_record);
+        let known = self
+            .columns
+            .iter()
+            .position(|column| column.name == name && column.of_record == of_record);
         let place = known.unwrap_or(self.columns.len());
         if known.is_none() {
             self.columns.push(Column {
@@ -141,7 +146,14 @@ mod tests {
         assert_eq!(found.rows, 3);
         let lines = found.columns.iter().map(|column| {
             let kinds: Vec<&str> = column.kinds.iter().copied().collect();
-            format!("{} {} {} {} {:?}", column.name, column.of_record, kinds.join("/"), column.rows, column.example)
+            format!(
+                "{} {} {} {} {:?}",
+                column.name,
+                column.of_record,
+                kinds.join("/"),
+                column.rows,
+                column.example
+            )
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
         id false text 3 "a"

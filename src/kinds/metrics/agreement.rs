@@ -17,8 +17,8 @@ pub fn agreement(verdicts: &[LabelledVerdict]) -> MetricMap {
         let same = |verdict: &&LabelledVerdict| verdict.judge == judge && label.is_none_or(|label| verdict.label == label);
         verdicts.iter().filter(same).count() as u64
     };
-    let [both, judge, label, neither] = [(true, true), (true, false), (false, true), (false, false)]
-        .map(|(judge, label)| count(Some(judge), Some(label)));
+    let [both, judge, label, neither] =
+        [(true, true), (true, false), (false, true), (false, false)].map(|(judge, label)| count(Some(judge), Some(label)));
     let unscored = count(None, None);
     MetricMap::from([
         (names::LABELLED, (verdicts.len() as u64).into()),
@@ -61,7 +61,14 @@ mod tests {
     /// Another formula, for two kinds of verdicts: `2 (ad - bc) / ((a + b)(b + d) + (a + c)(c + d))`.
     #[test]
     fn kappa_is_that_of_another_formula() {
-        for table in [[20, 5, 10, 15], [45, 15, 25, 15], [25, 35, 5, 35], [1, 0, 0, 1], [0, 3, 4, 0], [7, 1, 0, 0]] {
+        for table in [
+            [20, 5, 10, 15],
+            [45, 15, 25, 15],
+            [25, 35, 5, 35],
+            [1, 0, 0, 1],
+            [0, 3, 4, 0],
+            [7, 1, 0, 0],
+        ] {
             let [a, b, c, d] = table.map(|count| count as f64);
             let expected = 2.0 * (a * d - b * c) / ((a + b) * (b + d) + (a + c) * (c + d));
             let found = agreement(&verdicts(table, 2)).number(names::KAPPA).unwrap();
@@ -69,7 +76,10 @@ mod tests {
         }
         // Cohen's own examples of the same agreement with another kappa.
         let known = |table| (agreement(&verdicts(table, 0)).number(names::KAPPA).unwrap() * 1e4).round() / 1e4;
-        assert_eq!((known([20, 5, 10, 15]), known([45, 15, 25, 15]), known([25, 35, 5, 35])), (0.4, 0.1304, 0.2593));
+        assert_eq!(
+            (known([20, 5, 10, 15]), known([45, 15, 25, 15]), known([25, 35, 5, 35])),
+            (0.4, 0.1304, 0.2593)
+        );
     }
 
     #[test]

@@ -130,7 +130,12 @@ mod tests {
         let write = |name: &str, rows: &[(&str, &str)]| write(folder.path(), name, rows);
         let test = TestSet::read(&write(
             "test",
-            &[("t1", "Question: 1 + 1"), ("t2", "Question: 2 + 2"), ("t3", "question 1 + 1"), ("t4", "...")],
+            &[
+                ("t1", "Question: 1 + 1"),
+                ("t2", "Question: 2 + 2"),
+                ("t3", "question 1 + 1"),
+                ("t4", "..."),
+            ],
         ));
         let other = TestSet::read(&write("other", &[("o", "Question: 3 + 3 + 3")])).unwrap();
         let training = [
@@ -138,6 +143,27 @@ mod tests {
             write("b", &[("c", "question: 2 + 2"), ("d", "Question: 1 + 1 + 1"), ("e", "")]),
         ];
         let found = known_questions(training.iter().map(std::path::PathBuf::as_path), &[&test.unwrap(), &other]).unwrap();
-        insta::assert_json_snapshot!(found, @"");
+        insta::assert_json_snapshot!(found, @r#"
+        [
+          {
+            "questions": 1,
+            "of_questions": 2,
+            "rows": 2,
+            "of_rows": 5,
+            "example": {
+              "question": "Question: 2+2",
+              "training_row": "b",
+              "test_row": "t2"
+            }
+          },
+          {
+            "questions": 0,
+            "of_questions": 1,
+            "rows": 0,
+            "of_rows": 5,
+            "example": null
+          }
+        ]
+        "#);
     }
 }
