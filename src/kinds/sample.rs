@@ -5,7 +5,7 @@ mod served;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, schema_for};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::answering::{Asker, open};
@@ -113,6 +113,7 @@ pub(super) struct Sample {
     /// The name under which the server serves the model.
     served: Option<String>,
     /// The prompt, as in `train`; left out, that of the model, and for a served one `plain`.
+    #[serde(serialize_with = "write_prompt")]
     prompt: Option<Prompt>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
@@ -333,6 +334,14 @@ impl Sample {
             engine: self.engine,
             dtype: self.dtype,
         }
+    }
+}
+
+/// A prompt without a chat is its text, as it was in keys before there were chats.
+fn write_prompt<S: Serializer>(prompt: &Option<Prompt>, serializer: S) -> Result<S::Ok, S::Error> {
+    match prompt {
+        Some(Prompt { template, chat: None }) => template.serialize(serializer),
+        other => other.serialize(serializer),
     }
 }
 
