@@ -6,6 +6,7 @@ mod cache;
 mod color;
 mod completions;
 pub mod config;
+mod contamination;
 pub mod diagnostics;
 mod diff;
 mod environment;

@@ -228,7 +228,8 @@ fn write_files(
     let (mut written, figures) = (Vec::new(), &report.data.figures);
     if let Some(path) = &args.html {
         let question = question(&args.experiment)?;
-        let data = gather::page_data(plan, store, &request.selection, report.data.scores.clone(), question)?;
+        let mut data = gather::page_data(plan, store, &request.selection, report.data.scores.clone(), question)?;
+        data.warnings = report.data.contamination.iter().map(ToString::to_string).collect();
         written.push(write_page(path, &data, &report.results(), figures)?);
     }
     if let Some(folder) = &args.plots {

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::contamination::ContaminationReporter;
 use super::environment::{path_argument, with_caller};
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
 use super::prepare::prepare;
@@ -96,6 +97,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     }
     let mut executor = LocalExecutor::new(options.origin.program.clone());
     let mut reporter = sources::ReadingReporter::new(&mut reporters, access.supplier(&store), &plan, &contents);
+    let mut reporter = ContaminationReporter::new(&mut reporter, &plan, &store);
     let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporter)?;
     // The process is about to end: dropping each value of the plan would only take time.
     std::mem::forget(plan);

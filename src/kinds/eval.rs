@@ -8,7 +8,9 @@ use super::measure;
 use super::sample::{self, Sample, Unnumbered};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{Carried, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError, StagePart, StageParts, failed};
+use lab::stage::{
+    Carried, ImpliedInput, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError, StagePart, StageParts, failed,
+};
 
 pub(super) static KIND: Kind = Kind {
     name: "eval",
@@ -78,7 +80,7 @@ impl Stage for Eval {
         self.sample.draws()
     }
 
-    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
+    fn implied_inputs(&self) -> Vec<ImpliedInput> {
         self.sample.implied_inputs()
     }
 

@@ -1,7 +1,11 @@
 //! `import`: brings in a data set, a model or files from outside.
 
+mod check;
 mod files;
+mod mapping;
 mod rows;
+mod shapes;
+mod task_rows;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,18 +15,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wildmatch::WildMatchPattern;
 
+use self::mapping::Mapping;
 use self::rows::ImportedRows;
 use crate::foreign::{self, FileFormat, FileLayout};
 use crate::judging::check_task;
 use crate::model_prompt::ModelPrompt;
-use crate::question::template::{TaskTemplate, TemplateLanguage};
 use crate::task::{PublishedTask, Task};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::source::{SOURCE, Source, SourceFiles};
 use lab::stage::failed;
 use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::{Prompt, Row};
+use learn::dataset::Prompt;
 use learn::model::{self, ModelError};
 
 /// The input with the model that imported adapters adapt.
@@ -84,7 +88,8 @@ struct Import {
     /// Whether a model keeps its chat template.
     #[serde(default = "yes")]
     chat: bool,
-    /// The names of the fields in the records, or their paths within columns: `messages[0].content`.
+    /// The names of the fields in the records, their paths within columns (`messages[0].content`), or templates of several
+    /// (`{{instruction}}\n{{input}}`).
     #[serde(default)]
     fields: Fields,
 }
@@ -116,7 +121,7 @@ impl What {
     }
 }
 
-/// The names or paths of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
+/// The names, paths or templates of the fields of a row in the records. Default: as in a row, or as in the published form of the task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {
@@ -138,6 +143,7 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     import.source.check_at(SOURCE)?;
     import.check_separator()?;
     import.check_task()?;
+    Mapping::read(&import.fields).map_err(|error| error.within("fields"))?;
     // What is not kept is in no key.
     import.doc &= import.what == What::Dataset && import.published().is_none();
     // Adapters have none: the model that they adapt has.
@@ -180,47 +186,11 @@ impl Import {
         check_task(table).map_err(|error| error.within("task"))
     }
 
-    /// Checks that the first record of a source on this machine has the fields that the task names. Where it cannot be read, the stage says
-    /// so when it runs.
-    fn check_fields(&self) -> Result<(), ParamError> {
-        let Some(table) = self.table().filter(|table| table.template == TemplateLanguage::Fields) else {
-            return Ok(());
-        };
-        let named = table.row_templates();
-        let Some(known) = self.first_fields().filter(|_| table.doc_to_text.is_some()) else {
-            return Ok(());
-        };
-        for (field, text) in named {
-            let Ok(template) = TaskTemplate::parse(text, table.template) else {
-                continue;
-            };
-            let is_known = |name: &String| known.contains(name) || Row::FIELDS.contains(&name.as_str());
-            if let Some(name) = template.names().into_iter().find(|name| !is_known(name)) {
-                let message = format!(
-                    "`{field}` names the field `{name}`, which the first record lacks (known: {})",
-                    known.join(", ")
-                );
-                return Err(ParamError::new(field, message).within("task"));
-            }
-        }
-        Ok(())
+    /// Whether the task makes rows of records.
+    fn makes_rows(&self) -> bool {
+        self.table().is_some_and(|table| table.doc_to_text.is_some())
     }
 
-    /// The names of the fields of the first record, where the source is on this machine.
-    fn first_fields(&self) -> Option<Vec<String>> {
-        let files = self.source.listed(self.source.path.as_deref()?).ok()?;
-        let path = self.chosen(&files).into_iter().next()?.to_owned();
-        let mut found = None;
-        let _ = foreign::records(&path, self.layout(), &mut |record, _| {
-            found = Some(record.names());
-            // One is enough.
-            Err("".into())
-        });
-        found
-    }
-}
-
-impl Import {
     fn check_separator(&self) -> Result<(), ParamError> {
         let Some(separator) = &self.separator else { return Ok(()) };
         let wrong = |message: String| Err(ParamError::new("separator", message));
@@ -356,6 +326,7 @@ impl Import {
             return Err(failed(format!("source `{}` has no records", self.source.name)));
         }
         context.tell(rows.count(), rows.count(), "rows", []);
+        rows.taken().iter().for_each(|line| (context.note)(line));
         rows.finish().map_err(failed)
     }
 

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, answers::Judged, metrics::MetricsWriter};
-use crate::judging::{Grades, Judge, Judgement, check_task};
-use crate::metrics::{self, MetricMap, MetricValue, Outcome, Repeats};
+use crate::judging::{Grade, Grades, Judge, Judgement, check_task};
+use crate::metrics::{self, LabelledVerdict, MetricMap, MetricValue, Outcome, Repeats, Verdict};
+use crate::selection::record;
 use crate::task_table::{CarriedTasks, TaskParam, TaskParams, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
-use learn::dataset::Answer;
+use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use learn::dataset::{Answer, ExactValue};
 
 /// The input with the answers.
 const ANSWERS: &str = "answers";
@@ -23,6 +24,9 @@ const VERDICTS: &str = "verdicts";
 
 /// The input with what a model says of them.
 const GRADES: &str = "grades";
+
+/// What a label must be.
+const LABEL: &str = "`true`, `false`, a number from 0 to 1, or a word such as `correct` and `incorrect`";
 
 /// The name of the scores that come from elsewhere.
 const JUDGE: &str = "judge";
@@ -39,7 +43,10 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[("task", "tasks")],
     command_line: None,
-    implied: &[],
+    implied: &[ImpliedParam {
+        path: &["labels"],
+        value: || Value::Null,
+    }],
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,
@@ -53,6 +60,8 @@ struct Measure {
     task: Option<TaskParams>,
     /// The task of the model that gives grades, which says how they are read; left out, that of its answers.
     grader: Option<TaskParam>,
+    /// A field of the records with what people say of the answers: whether each is right. The judge is compared with it.
+    labels: Option<String>,
 }
 
 fn read(params: &ConfigValue) -> Result<Measure, ParamError> {
@@ -69,6 +78,7 @@ pub(super) fn params(tasks: &[TaskTable]) -> Value {
     json!(Measure {
         task: Some(TaskParams(scoring.collect())),
         grader: None,
+        labels: None,
     })
 }
 
@@ -80,6 +90,7 @@ impl Stage for Measure {
                 .as_ref()
                 .map(|TaskParams(tasks)| TaskParams(tasks.iter().map(TaskTable::scoring).collect())),
             grader: self.grader.as_ref().map(|TaskParam(task)| TaskParam(task.scoring())),
+            labels: self.labels.clone(),
         })
     }
 
@@ -118,7 +129,8 @@ impl Stage for Measure {
         for (done, path) in sets.iter().enumerate() {
             let task = tasks.get(done).ok_or_else(|| failed("no task says how the answers are judged"))?;
             let judge = Judge::new(task).map_err(failed)?;
-            measurement.add(artifact::answers::read(path).map_err(failed)?, &judge, task, grades.as_ref())?;
+            let answers = artifact::answers::read(path).map_err(failed)?;
+            measurement.add(answers, &judge, task, grades.as_ref(), self.labels.as_deref())?;
             context.tell(done as u64 + 1, sets.len() as u64, "sets", []);
         }
         measurement.finish()
@@ -170,6 +182,30 @@ fn measured(answers: &[Answer], judgements: &[Judgement], judge: &Judge, groups:
         measured.insert(metrics::names::GROUPED, grouped(answers, judgements, groups));
     }
     measured
+}
+
+/// The verdicts on the answers that have a label. One that is null is none.
+fn labelled(answers: &[Answer], judgements: &[Judgement], field: &str) -> Result<Vec<LabelledVerdict>, StageError> {
+    let mut verdicts = Vec::new();
+    for (answer, judgement) in answers.iter().zip(judgements) {
+        let label = record::needed_field(&answer.problem, field).map_err(failed)?;
+        if label == ExactValue::Null || label.as_str() == Some("") {
+            continue;
+        }
+        let wrong = || failed(record::wrong_type(&answer.problem, field, &label, LABEL));
+        let label = Grade::of_label(&label).ok_or_else(wrong)?;
+        let verdict = judgement.outcome.verdict;
+        verdicts.push(LabelledVerdict {
+            judge: (verdict != Verdict::Unscored).then_some(verdict == Verdict::Right),
+            label: label.verdict == Verdict::Right,
+        });
+    }
+    if verdicts.is_empty() && !answers.is_empty() {
+        return Err(failed(format!(
+            "no answer has a label: the field `{field}` is empty in all of them"
+        )));
+    }
+    Ok(verdicts)
 }
 
 /// The answers to each question, one after the other.
@@ -245,7 +281,14 @@ impl<'a> Measurement<'a> {
     }
 
     /// Judges, writes and measures the answers to one data set.
-    fn add(&mut self, answers: Vec<Answer>, judge: &Judge, task: &TaskTable, grades: Option<&Grades>) -> Result<(), StageError> {
+    fn add(
+        &mut self,
+        answers: Vec<Answer>,
+        judge: &Judge,
+        task: &TaskTable,
+        grades: Option<&Grades>,
+        labels: Option<&str>,
+    ) -> Result<(), StageError> {
         self.context.pause(0)?;
         let mut judgements = judge.judge(&answers).map_err(failed)?;
         if let Some(grades) = grades {
@@ -255,7 +298,11 @@ impl<'a> Measurement<'a> {
                 judgement.scores.extend(grade.score.map(|score| (JUDGE.to_owned(), score)));
             }
         }
-        let measured = measured(&answers, &judgements, judge, &task.groups);
+        let mut measured = measured(&answers, &judgements, judge, &task.groups);
+        if let Some(field) = labels {
+            let verdicts = labelled(&answers, &judgements, field)?;
+            measured.insert(metrics::names::AGREEMENT, metrics::agreement(&verdicts));
+        }
         let judged = answers.into_iter().zip(judgements).map(|(answer, judgement)| Judged {
             answer,
             outcome: judgement.outcome,

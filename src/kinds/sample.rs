@@ -22,7 +22,8 @@ use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{
-    AddsTo, Carried, FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Secret, Stage, StageContext, StageError,
+    AddsTo, Carried, FirstPrompt, ImpliedInput, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Secret, Stage, StageContext,
+    StageError,
 };
 use learn::dataset::{Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
@@ -116,7 +117,7 @@ pub(super) struct Sample {
     /// The name under which the server serves the model.
     served: Option<String>,
     /// The prompt, as in `train`; left out, that of the model, and for a served one `plain`.
-    #[serde(serialize_with = "prompt_param")]
+    #[serde(serialize_with = "write_prompt")]
     prompt: Option<Prompt>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
@@ -218,10 +219,14 @@ impl Sample {
     }
 
     /// The examples that the task needs come from here, where the stage does not say.
-    pub(super) fn fewshot_split(&self) -> Option<String> {
+    fn fewshot_split(&self) -> Option<ImpliedInput> {
         let TaskParam(task) = self.task.as_ref()?;
-        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
-        task.fewshot_split.clone().filter(|_| needs)
+        let split = task.fewshot_split.as_ref().filter(|_| task.needs_examples())?;
+        Some(ImpliedInput {
+            port: FEWSHOT,
+            reference: split.clone(),
+            given_by: format!("`fewshot_split = {split:?}` of the task `{}`", task.called()),
+        })
     }
 
     /// The rows that are asked about: those of the data, or those that answers become for a model that grades them.
@@ -303,15 +308,20 @@ impl Sample {
         }
         self.check_served_task()?;
         let Some(TaskParam(task)) = &self.task else { return Ok(()) };
-        let needs = task.num_fewshot > 0 && task.fewshot_config.samples.is_empty();
-        if needs && inputs.at(FEWSHOT).is_empty() {
-            let message = format!(
-                "`num_fewshot = {}` of the task needs examples: give the input `fewshot = \"STAGE.PORT\"`, or `fewshot_split` or `fewshot_config.samples` of the task",
-                task.num_fewshot
-            );
-            return Err(ParamError::whole(message));
+        if !task.needs_examples() || !inputs.at(FEWSHOT).is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let (name, number) = (task.called(), task.num_fewshot);
+        Err(ParamError::whole(match &task.fewshot_split {
+            // Inputs are found before tasks go along with data, so that a split counts where the stage names the task.
+            Some(split) => format!(
+                "the task `{name}`, which comes with the data, takes {number} examples for each question from `{split}` (its `fewshot_split`), \
+                 but this stage does not name them: write `fewshot = {split:?}` here, or another data set with solved examples"
+            ),
+            None => format!(
+                "`num_fewshot = {number}` of the task `{name}` needs examples: give the input `fewshot = \"STAGE.PORT\"`, or `fewshot_split` or `fewshot_config.samples` of the task"
+            ),
+        }))
     }
 
     /// What to ask of a model with this prompt.
@@ -341,10 +351,10 @@ impl Sample {
     }
 }
 
-/// A prompt as the param that it always was: its text, and a table in a chat alone.
-fn prompt_param<S: Serializer>(prompt: &Option<Prompt>, serializer: S) -> Result<S::Ok, S::Error> {
+/// A prompt without a chat is its text, as it was in keys before there were chats.
+fn write_prompt<S: Serializer>(prompt: &Option<Prompt>, serializer: S) -> Result<S::Ok, S::Error> {
     match prompt {
-        Some(Prompt { template, chat: None }) => serializer.serialize_some(template),
+        Some(Prompt { template, chat: None }) => template.serialize(serializer),
         other => other.serialize(serializer),
     }
 }
@@ -403,8 +413,8 @@ impl Stage for Sample {
         }
     }
 
-    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
-        self.fewshot_split().map(|split| (FEWSHOT, split)).into_iter().collect()
+    fn implied_inputs(&self) -> Vec<ImpliedInput> {
+        self.fewshot_split().into_iter().collect()
     }
 
     /// Each answer depends on its row and on what is here alone.

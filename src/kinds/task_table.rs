@@ -281,6 +281,11 @@ impl TaskTable {
         self.label.as_deref().or(self.name.as_deref()).unwrap_or("without a name")
     }
 
+    /// Whether solved examples come before the question, and the task does not have them itself.
+    pub fn needs_examples(&self) -> bool {
+        self.num_fewshot > 0 && self.fewshot_config.samples.is_empty()
+    }
+
     /// The task that the program has, where the table names one.
     pub fn as_known(&self) -> Option<&'static dyn Task> {
         let name = self.name.as_deref()?;

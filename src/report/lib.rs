@@ -1,6 +1,7 @@
 //! Reports on experiments that have run: tables, figures, a page, and comparisons.
 
 mod accepted;
+pub mod contamination;
 pub mod diff;
 mod error;
 pub mod escape;

@@ -15,6 +15,8 @@ pub enum PartName {
     Valid,
     /// Answers with fewer, the same and more steps than the full solution
     Answers,
+    /// How far judges agree with labels
+    Agreement,
     /// How numbered models follow the requested number of steps
     Following,
     /// Requests for skips, and the rows that filters kept
@@ -44,8 +46,8 @@ pub enum PartName {
 }
 
 use PartName::{
-    AccuracyByIteration, AccuracyByLength, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Metrics, Results,
-    Skips, Steps, StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
+    AccuracyByIteration, AccuracyByLength, Agreement, Answers, Curves, Data, Differences, Following, KeptSkips, MetricFigures, Metrics,
+    Results, Skips, Steps, StepsByIteration, StepsByLength, Training, Valid, ValidByIteration,
 };
 
 impl PartName {
@@ -79,12 +81,13 @@ impl PartName {
     }
 
     /// All names, in the order in which help lists them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Results,
         Metrics,
         Differences,
         Valid,
         Answers,
+        Agreement,
         Following,
         Skips,
         Data,
@@ -108,6 +111,7 @@ impl PartName {
             Differences => "differences",
             Valid => "valid",
             Answers => "answers",
+            Agreement => "agreement",
             Following => "following",
             Skips => "skips",
             Data => "data",
@@ -132,6 +136,7 @@ impl PartName {
             Differences => "Differences to the baseline",
             Valid => "Correct answers whose steps are all valid",
             Answers => "Answers with fewer, the same and more steps than the full solution",
+            Agreement => "How far judges agree with labels",
             Following => "How numbered models follow the requested number of steps",
             Skips => "Requests for skips, and the rows that filters kept",
             Data => "Rows of the data sets, and the steps of their solutions",
@@ -179,7 +184,8 @@ impl PartName {
             Valid | AccuracyByLength | StepsByLength | Steps => "no selected evaluation of a standard model has run",
             AccuracyByIteration | StepsByIteration | ValidByIteration => "no selected evaluation of an iteration's standard model has run",
             Following => "no selected evaluation of a numbered model has run",
-            Skips | KeptSkips => "no selected `filter` has run",
+            Agreement => "no selected `measure` has `labels` to compare its judge with, or none has run",
+            Skips | KeptSkips => "no selected `filter` that compares steps has run",
             Data => "no selected stage has written a data set yet",
             Training => "no selected model is in the store",
             MetricFigures => "no metric of a program is there for two values of an axis",

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::accepted::AcceptedOutputs;
+use crate::contamination::Contamination;
 use crate::figure::{Figure, MetricFigures};
 use crate::layout::{MetricChoice, ReportLayout};
 use crate::metrics::MetricGrid;
@@ -16,27 +17,30 @@ use crate::stage_details::StageDetails;
 use crate::table::ReportTable;
 
 /// The default tables of a report on evaluations.
-const DEFAULT_TABLES: [PartName; 5] = [
+const DEFAULT_TABLES: [PartName; 6] = [
     PartName::Results,
     PartName::Differences,
     PartName::Valid,
+    PartName::Agreement,
     PartName::Following,
     PartName::Skips,
 ];
 /// The same where programs have metrics too.
-const WITH_PROGRAMS: [PartName; 6] = [
+const WITH_PROGRAMS: [PartName; 7] = [
     PartName::Results,
     PartName::Metrics,
     PartName::Differences,
     PartName::Valid,
+    PartName::Agreement,
     PartName::Following,
     PartName::Skips,
 ];
 /// The same where `[report]` or an option chooses metrics.
-const CHOSEN_METRICS: [PartName; 5] = [
+const CHOSEN_METRICS: [PartName; 6] = [
     PartName::Metrics,
     PartName::Differences,
     PartName::Valid,
+    PartName::Agreement,
     PartName::Following,
     PartName::Skips,
 ];
@@ -73,6 +77,8 @@ pub struct ReportData {
     pub stages: Vec<StageDetails>,
     pub figures: Vec<Figure>,
     pub accepted: AcceptedOutputs,
+    /// Test questions that models were trained on.
+    pub contamination: Vec<Contamination>,
 }
 
 impl ReportData {
@@ -183,6 +189,7 @@ impl ReportData {
             },
             PartName::Valid => self.evaluations().validity(),
             PartName::Answers => self.evaluations().answers(),
+            PartName::Agreement => self.evaluations().agreement(),
             PartName::Following => self.evaluations().followings(),
             PartName::Skips => skips_table(&self.kept),
             PartName::Data => data_sets_table(&self.stages),

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use lab::plan::Plan;
 use lab::store::{Store, StoreError};
 use lab::text::{Paint, printable};
 
 use crate::accepted::AcceptedOutputs;
+use crate::contamination::contamination;
 use crate::figure::{figures, metric_figures};
 use crate::gather;
 use crate::part_name::PartName;
@@ -116,6 +117,7 @@ impl ExperimentReport {
         let mut json = scores.json();
         json["summary"] = self.data.summary_json();
         json["accepted"] = self.data.accepted.json();
+        json["contamination"] = json!(self.data.contamination);
         json["skips"] = kept.iter().map(KeptSkips::json).collect();
         if let Some(baseline) = baseline {
             json["baseline"] = self.data.differences_json(baseline)?;
@@ -123,9 +125,11 @@ impl ExperimentReport {
         Ok(json)
     }
 
-    /// What the layout names and the metrics do not have.
+    /// What the layout names and the metrics do not have, and test questions that models were trained on.
     pub fn warnings(&self) -> Vec<String> {
-        self.data.metrics().warnings().to_vec()
+        let mut warnings = self.data.metrics().warnings().to_vec();
+        warnings.extend(self.data.contamination.iter().map(ToString::to_string));
+        warnings
     }
 
     /// The printed tables as text. All have a title but a first one whose columns explain it. Tables wider than `width` are split.
@@ -254,6 +258,7 @@ fn gather_data(request: &ReportRequest, plan: &Plan, store: &Store) -> Result<Re
         stages,
         figures: Vec::new(),
         accepted: AcceptedOutputs::of(plan, store)?,
+        contamination: contamination(plan, store),
     };
     if needs.figures {
         data.figures = figures(&data.scores, &data.kept, &curves);

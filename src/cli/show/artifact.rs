@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Producers;
 use super::card::Card;
+use super::columns;
 use super::producers::PortUse;
 use crate::cli::{CliError, Exit, print, print_json};
 use lab::hash::Digest;
@@ -19,6 +20,7 @@ pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: 
     let exists = path.exists();
     let files = if exists { list_files(store, digest)? } else { Vec::new() };
     let (produced, used): (Vec<&PortUse>, Vec<&PortUse>) = (producers.producers_of(digest).collect(), producers.users_of(digest).collect());
+    let found = if exists { columns::of(&path)? } else { None };
     if json {
         let files = files.iter().map(|(name, bytes)| json!({"name": name, "bytes": bytes}));
         return print_json(&json!({
@@ -26,6 +28,7 @@ pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: 
             "path": exists.then(|| path.display().to_string()),
             "bytes": producers.artifact(digest).map(|artifact| artifact.bytes),
             "files": files.collect::<Vec<Value>>(),
+            "content": found,
             "made_by": produced.iter().map(|port_use| as_json(port_use)).collect::<Vec<_>>(),
             "used_by": used.iter().map(|port_use| as_json(port_use)).collect::<Vec<_>>(),
         }));
@@ -47,7 +50,7 @@ pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: 
     card.lines("made by", produced.iter().map(|port_use| as_line(port_use)));
     card.lines("used by", shortened(used.iter().map(|port_use| as_line(port_use))));
     card.line("get it", &how_to_get(&path, exists, &produced));
-    print(&card.text())
+    print(&(card.text() + &found.as_ref().map(columns::text).unwrap_or_default()))
 }
 
 /// The path of the artifact, or how to get it back.

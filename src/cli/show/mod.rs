@@ -2,6 +2,7 @@
 
 mod artifact;
 mod card;
+mod columns;
 mod producers;
 mod prompt;
 pub(super) mod record;
@@ -24,7 +25,8 @@ const MIN_DIGITS: usize = 4;
 
 /// Show what produced an artifact or record, from which inputs, when and where
 ///
-/// An artifact is named by the first digits of its digest, a record by those of its key or by FILE and STAGE.
+/// An artifact is named by the first digits of its digest, a record by those of its key or by FILE and STAGE. Of a data set, and of a stage
+/// with one data set, the columns are shown, with an example of each.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ShowArgs {
     /// First digits of a digest or key, or an experiment's file

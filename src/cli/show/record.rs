@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::Producers;
 use super::card::Card;
+use super::columns;
 use crate::cli::{CliError, Exit, print, print_json};
+use kinds::artifact::columns::Columns;
 use lab::event::StageName;
 use lab::fingerprint::file_text;
 use lab::hash::Digest;
-use lab::store::{ProgramFound, Record, Store};
+use lab::store::{ProgramFound, Record, Store, StoreError};
 use lab::text::bytes;
 use lab::text::duration;
 use report::record_text::{claim_and_key, param_lines, program_and_commit, time_and_user};
@@ -18,21 +20,40 @@ pub(super) fn show(store: &Store, key: &Digest, producers: &Producers, json: boo
     let Some(record) = store.record(key)? else {
         return Err(CliError::NothingSelected(format!("the record {} has been deleted", key.short())));
     };
+    let content = content(store, &record)?;
     if json {
-        print_json(&as_json(store, key, &record))
-    } else {
-        print(&as_text(store, key, &record, producers))
+        return print_json(&as_json(store, key, &record, &content));
     }
+    // Of several, each is shown by its digest.
+    let only = content.first().filter(|_| content.len() == 1);
+    let columns = only.map(|(_, found)| columns::text(found)).unwrap_or_default();
+    print(&(as_text(store, key, &record, producers) + &columns))
 }
 
-/// The record as it is stored, with its key and the paths of its outputs (`null` if the store does not have one).
-fn as_json(store: &Store, key: &Digest, record: &Record) -> Value {
+/// The columns of the outputs that are data sets or answers, by port.
+fn content(store: &Store, record: &Record) -> Result<Vec<(String, Columns)>, StoreError> {
+    let mut all = Vec::new();
+    for (port, artifact) in &record.outputs {
+        let found = columns::of(&store.object(&artifact.digest))?;
+        all.extend(found.map(|found| (port.clone(), found)));
+    }
+    Ok(all)
+}
+
+/// The record as it is stored, with its key, the paths of its outputs (`null` if the store does not have one), and the columns of those that
+/// are data sets.
+fn as_json(store: &Store, key: &Digest, record: &Record, content: &[(String, Columns)]) -> Value {
     let path = |digest: &Digest| Some(store.object(digest)).filter(|path| path.exists());
     let paths = record
         .outputs
         .iter()
         .map(|(port, artifact)| (port.clone(), json!(path(&artifact.digest))));
-    json!({"key": key, "record": record, "paths": paths.collect::<serde_json::Map<_, _>>()})
+    let content = content.iter().map(|(port, found)| (port.clone(), json!(found)));
+    json!({
+        "key": key, "record": record,
+        "paths": paths.collect::<serde_json::Map<_, _>>(),
+        "content": content.collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) -> String {
@@ -54,6 +75,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
     card.lines("program", record.provenance.program.iter().flat_map(program_lines));
     card.line("sandbox", record.provenance.sandbox.as_deref().unwrap_or_default());
+    card.lines("noted", record.provenance.notes.iter().cloned());
     card.line("run", &record.run);
     card.line("seed", &fingerprint.seed.map_or_else(String::new, |seed| seed.to_string()));
     card.lines("params", param_lines(&fingerprint.params));
@@ -184,6 +206,7 @@ mod tests {
             peak_memory: Some(512_000_000),
             sandbox: Some("writes".into()),
             program: None,
+            notes: Vec::new(),
         };
         assert_eq!(time_and_user(&record), "2023-11-14 22:13:20 UTC by ada");
         assert_eq!(

@@ -12,6 +12,7 @@
 //! A file has any content.
 
 pub mod answers;
+pub mod columns;
 pub mod curve;
 pub mod data_set;
 mod error;

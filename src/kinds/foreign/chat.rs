@@ -9,6 +9,8 @@ const NAMES: [&str; 2] = ["messages", "conversations"];
 /// The question and the answer of a chat.
 #[derive(Debug, PartialEq)]
 pub struct Chat {
+    /// The field that has it.
+    pub field: &'static str,
     /// What the system says, if anything, an empty line, and what the user says.
     pub prompt: String,
     /// What the assistant answers.
@@ -27,7 +29,7 @@ enum Role {
 /// # Errors
 /// When it is more, or other, than one question and one answer, or when the record has two that differ; the message names the field.
 pub fn chat(record: &ForeignRecord) -> Result<Option<Chat>, (&'static str, FieldError)> {
-    let mut first: Option<(&str, Chat)> = None;
+    let mut first: Option<Chat> = None;
     for name in NAMES {
         let found = record.get(name).map_err(|error| (name, error))?;
         let Some(field) = found.filter(|field| matches!(field.what(), "a list")) else {
@@ -35,15 +37,21 @@ pub fn chat(record: &ForeignRecord) -> Result<Option<Chat>, (&'static str, Field
         };
         let chat = read(field.into_owned(), name);
         first = match first {
-            None => Some((name, chat.map_err(|error| (name, error))?)),
-            Some((other, first)) if chat.as_ref().is_ok_and(|chat| *chat == first) => Some((other, first)),
-            Some((other, _)) => return Err((name, ChatError::Differs { other: other.to_owned() }.into())),
+            None => Some(chat.map_err(|error| (name, error))?),
+            Some(first) if chat.as_ref().is_ok_and(|chat| chat.says_the_same(&first)) => Some(first),
+            Some(Chat { field, .. }) => return Err((name, ChatError::Differs { other: field.to_owned() }.into())),
         };
     }
-    Ok(first.map(|(_, chat)| chat))
+    Ok(first)
 }
 
-fn read(field: Field, name: &str) -> Result<Chat, FieldError> {
+impl Chat {
+    fn says_the_same(&self, other: &Self) -> bool {
+        (&self.prompt, &self.completion) == (&other.prompt, &other.completion)
+    }
+}
+
+fn read(field: Field, name: &'static str) -> Result<Chat, FieldError> {
     let Field::List(items) = field.unpacked()? else {
         return Err(ChatError::NoPair.into());
     };
@@ -64,6 +72,7 @@ fn read(field: Field, name: &str) -> Result<Chat, FieldError> {
             prompt.push(question);
             prompt.retain(|text| !text.is_empty());
             Ok(Chat {
+                field: name,
                 prompt: prompt.join("\n\n"),
                 completion,
             })

@@ -6,19 +6,21 @@ use std::path::Path;
 use learn::dataset::{DatasetError, Doc, ExactValue, JsonLinesWriter, Row};
 
 use super::Import;
+use super::mapping::{self, FieldSource, Mapping};
+use super::shapes::{AnswerFrom, RecordShape, TakenFields};
+use super::task_rows::TaskRows;
 use crate::foreign::{self, FieldError, ForeignRecord};
-use crate::judging::count_steps;
 use crate::metrics;
-use crate::question::template::TaskTemplate;
-use crate::questioner::{self, QuestionError, Questioner};
+use crate::question::template::TemplateError;
+use crate::questioner::QuestionError;
 use crate::task::{PublishedRowError, PublishedTask};
-use crate::task_table::TaskTable;
-use lab::config::ParamError;
 use lab::stage::{StageContext, StageError, failed};
 
 /// The ids of the rows that have been read, and the writer for the next ones.
 pub(super) struct ImportedRows<'a> {
     import: &'a Import,
+    mapping: Mapping,
+    taken: TakenFields,
     published: Option<&'static dyn PublishedTask>,
     /// Of a task of `[tasks]`.
     task: Option<TaskRows>,
@@ -48,6 +50,8 @@ pub(super) enum ImportRecordError {
     Repeated(String),
     #[error("{problem}; `fields` has the path `{name}`")]
     Path { name: String, problem: FieldError },
+    #[error("`fields.{field}`: {problem}")]
+    Template { field: &'static str, problem: TemplateError },
     #[error("the number of steps is {0}, and must be a whole number from 0")]
     StepNumber(ExactValue),
     #[error("the solution has no `the answer is …`, and there is no field for the answer: set `fields.answer`")]
@@ -64,6 +68,8 @@ impl<'a> ImportedRows<'a> {
     pub(super) fn create(import: &'a Import, path: &Path) -> Result<Self, StageError> {
         Ok(Self {
             import,
+            mapping: Mapping::read(&import.fields).map_err(failed)?,
+            taken: TakenFields::default(),
             published: import.published(),
             task: TaskRows::new(import).map_err(failed)?,
             ids: HashSet::new(),
@@ -90,42 +96,45 @@ impl<'a> ImportedRows<'a> {
             self.stopped = true;
             return Err(ImportRecordError::Stopped);
         }
-        let names = &self.import.fields;
-        let given = self.optional(record, names.id.as_deref(), "id")?;
+        let values = if self.mapping.has_templates() { Some(doc(record)?) } else { None };
+        let record = SourceRecord {
+            record,
+            values: values.unwrap_or_default(),
+        };
+        let given = self.optional(&record, self.mapping.id.as_ref(), "id")?;
         let is_number = given.is_none();
         let id = given.map_or_else(|| (self.ids.len() + 1).to_string(), |id| text_of(&id));
-        let row = self.row(record, id)?;
+        let (row, shape, answer) = self.row(&record, id)?;
         if !self.ids.insert(row.id.clone()) {
             return Err(ImportRecordError::RepeatedId(row.id, is_number));
         }
+        self.taken.add(shape, answer, is_number);
         Ok(self.writer.write(&row)?)
     }
 
-    fn row(&self, record: &ForeignRecord, id: String) -> Result<Row, ImportRecordError> {
-        let names = &self.import.fields;
+    /// What was taken for what, for people.
+    pub(super) fn taken(&self) -> Vec<String> {
+        self.taken.lines(self.import, &self.mapping)
+    }
+
+    fn row(&self, source: &SourceRecord<'_>, id: String) -> Result<(Row, RecordShape, AnswerFrom), ImportRecordError> {
+        let (record, names) = (source.record, &self.mapping);
         if let Some(task) = &self.task {
-            let step_num = self.optional(record, names.step_num.as_deref(), "step_num")?;
+            let step_num = self.optional(source, names.step_num.as_ref(), "step_num")?;
             let row = task.row(id, doc(record)?, step_num.map(step_number).transpose()?)?;
-            return Ok(if self.import.doc { row } else { without_doc(row) });
+            let row = if self.import.doc { row } else { without_doc(row) };
+            return Ok((row, RecordShape::Task, AnswerFrom::Task));
         }
-        let (prompt, completion) = self.texts(record)?;
+        let (shape, prompt, completion) = self.texts(source)?;
         if let (Some(published), Some(task)) = (self.published, self.import.table()) {
-            return Ok(published.row(format!("{}/{id}", task.called()), prompt, &completion)?);
+            let row = published.row(format!("{}/{id}", task.called()), prompt, &completion)?;
+            return Ok((row, shape, AnswerFrom::Task));
         }
-        let step_num = match self.optional(record, names.step_num.as_deref(), "step_num")? {
+        let step_num = match self.optional(source, names.step_num.as_ref(), "step_num")? {
             Some(value) => step_number(value)?,
             None => metrics::read_solution(&completion).steps,
         };
-        let answer = self.optional(record, names.answer.as_deref(), "answer")?;
-        let answer = answer.or_else(|| metrics::read_solution(&completion).answer.map(Into::into));
-        let answer = match answer {
-            Some(answer) => answer,
-            None if completion.trim().is_empty() => {
-                let name = names.completion.as_deref().unwrap_or("completion").to_owned();
-                return Err(ImportRecordError::Empty { name, what: "empty" });
-            }
-            None => return Err(ImportRecordError::NoAnswer),
-        };
+        let (answer, from) = self.answer(source, shape, &completion)?;
         let row = Row {
             id,
             prompt,
@@ -134,12 +143,51 @@ impl<'a> ImportedRows<'a> {
             answer,
             doc: Doc::default(),
         };
-        Ok(if self.import.doc { row.with_doc(doc(record)?) } else { row })
+        let row = if self.import.doc { row.with_doc(doc(record)?) } else { row };
+        Ok((row, shape, from))
     }
 
-    /// The question and the solution. Those of a chat, if the record has one, no field of its own for either, and none is given.
-    fn texts(&self, record: &ForeignRecord) -> Result<(String, String), ImportRecordError> {
-        let names = &self.import.fields;
+    /// The right answer: that of its column, or what the solution says.
+    fn answer(
+        &self,
+        source: &SourceRecord<'_>,
+        shape: RecordShape,
+        completion: &str,
+    ) -> Result<(ExactValue, AnswerFrom), ImportRecordError> {
+        // The solution of a record with a question and an answer.
+        let is_solution = shape == RecordShape::Question && self.mapping.answer.is_none();
+        let answer = if is_solution {
+            None
+        } else {
+            self.optional(source, self.mapping.answer.as_ref(), "answer")?
+        };
+        if let Some(answer) = answer {
+            return Ok((answer, AnswerFrom::Column));
+        }
+        match metrics::read_solution(completion).answer {
+            Some(answer) => Ok((answer.into(), AnswerFrom::Solution)),
+            None if completion.trim().is_empty() => {
+                let name = match (&self.mapping.completion, shape) {
+                    (Some(FieldSource::Name(name)), _) => name.as_str(),
+                    (_, RecordShape::Chat(name)) => name,
+                    (_, RecordShape::Question) => "answer",
+                    (_, RecordShape::Instruction { .. }) => "output",
+                    _ => "completion",
+                };
+                Err(ImportRecordError::Empty {
+                    name: name.to_owned(),
+                    what: "empty",
+                })
+            }
+            None if shape.is_answer() => Ok((completion.trim().into(), AnswerFrom::Whole)),
+            None => Err(ImportRecordError::NoAnswer),
+        }
+    }
+
+    /// The question and the solution. Where neither is given, and the record has no column of its own for either, they are those of a chat,
+    /// of a question with its answer, or of an instruction.
+    fn texts(&self, source: &SourceRecord<'_>) -> Result<(RecordShape, String, String), ImportRecordError> {
+        let (record, names) = (source.record, &self.mapping);
         let by_task = self.published.map(PublishedTask::fields).unwrap_or_default();
         let usual = (by_task.prompt.unwrap_or("prompt"), by_task.completion.unwrap_or("completion"));
         let own = record.names();
@@ -151,89 +199,70 @@ impl<'a> ImportedRows<'a> {
                 problem,
             });
             if let Some(chat) = chat? {
-                return Ok((chat.prompt, chat.completion));
+                return Ok((RecordShape::Chat(chat.field), chat.prompt, chat.completion));
+            }
+            let column = |name: &str| required(source, name);
+            match RecordShape::of(&own) {
+                Some(shape @ RecordShape::Question) => return Ok((shape, column("question")?, column("answer")?)),
+                Some(shape @ RecordShape::Instruction { .. }) => {
+                    let mut prompt = column("instruction")?;
+                    let input = optional(source, None, "input")?.map(|input| text_of(&input)).unwrap_or_default();
+                    if !input.is_empty() {
+                        prompt += &format!("\n\n{input}");
+                    }
+                    return Ok((shape, prompt, column("output")?));
+                }
+                _ => {}
             }
         }
-        let prompt = self.required(record, names.prompt.as_deref(), "prompt", usual.0)?;
-        let completion = self.required(record, names.completion.as_deref(), "completion", usual.1)?;
-        Ok((prompt, completion))
-    }
-
-    /// Whether `fields` names this column. Then it is what `fields` says, and not also what its name says.
-    fn is_given(&self, column: &str) -> bool {
-        let names = &self.import.fields;
-        let given = [&names.id, &names.prompt, &names.completion, &names.step_num, &names.answer];
-        given.into_iter().flatten().any(|name| name == column)
+        let prompt = self.required(source, names.prompt.as_ref(), "prompt", usual.0)?;
+        let completion = self.required(source, names.completion.as_ref(), "completion", usual.1)?;
+        Ok((RecordShape::Columns, prompt, completion))
     }
 
     /// The value of a field that a record may lack: `None` if no column is given for it, and none of the usual name is left and not empty.
-    fn optional(&self, record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
-        if given.is_none() && self.is_given(usual) {
-            return Ok(None);
+    fn optional(
+        &self,
+        source: &SourceRecord<'_>,
+        given: Option<&FieldSource>,
+        usual: &'static str,
+    ) -> Result<Option<ExactValue>, ImportRecordError> {
+        match given {
+            Some(FieldSource::Template(template)) => Ok(Some(mapping::fill(usual, template, &source.values)?.into())),
+            Some(FieldSource::Name(name)) => optional(source, Some(name), usual),
+            None if self.mapping.names(usual) => Ok(None),
+            None => optional(source, None, usual),
         }
-        optional(record, given, usual)
     }
 
     /// The text of the field `name`, which every record has.
-    fn required(&self, record: &ForeignRecord, given: Option<&str>, name: &'static str, usual: &str) -> Result<String, ImportRecordError> {
+    fn required(
+        &self,
+        source: &SourceRecord<'_>,
+        given: Option<&FieldSource>,
+        name: &'static str,
+        usual: &str,
+    ) -> Result<String, ImportRecordError> {
+        match given {
+            Some(FieldSource::Template(template)) => return mapping::fill(name, template, &source.values),
+            Some(FieldSource::Name(given)) => return required(source, given),
+            None => {}
+        }
         // An id or an answer may be the question or the solution as well.
-        let others = [&self.import.fields.prompt, &self.import.fields.completion];
-        if given.is_none() && others.into_iter().flatten().any(|other| other == usual) {
+        let others = [&self.mapping.prompt, &self.mapping.completion];
+        let is_usual = |other: &FieldSource| matches!(other, FieldSource::Name(other) if other == usual);
+        if others.into_iter().flatten().any(is_usual) {
             let column = usual.to_owned();
             return Err(ImportRecordError::Taken { name, column });
         }
-        required(record, given.unwrap_or(usual))
+        required(source, usual)
     }
 }
 
-/// Makes rows with the templates of a task.
-struct TaskRows {
-    questioner: Questioner,
-    /// `None` where the solution is the right answer alone.
-    solution: Option<TaskTemplate>,
-    task: TaskTable,
-}
-
-impl TaskRows {
-    /// `None` for a task that says nothing of questions and answers.
-    fn new(import: &Import) -> Result<Option<Self>, ParamError> {
-        let Some(table) = import.table().filter(|table| table.doc_to_text.is_some()) else {
-            return Ok(None);
-        };
-        let parse = |text: &String| {
-            TaskTemplate::parse(text, table.template).map_err(|error| ParamError::new("doc_to_solution", error.to_string()))
-        };
-        Ok(Some(Self {
-            questioner: Questioner::new(table)?,
-            solution: table.doc_to_solution.as_ref().map(parse).transpose()?,
-            task: table.clone(),
-        }))
-    }
-
-    fn row(&self, id: String, record: Vec<(String, ExactValue)>, step_num: Option<u32>) -> Result<Row, QuestionError> {
-        let bare = Row {
-            id,
-            prompt: String::new(),
-            completion: String::new(),
-            step_num: 0,
-            answer: ExactValue::Null,
-            doc: record.iter().cloned().collect(),
-        };
-        let answer = self.questioner.right_answer(&bare)?;
-        let completion = match &self.solution {
-            Some(solution) => questioner::render(solution, &bare, "doc_to_solution")?,
-            None => answer.clone(),
-        };
-        let row = Row {
-            prompt: self.questioner.question_text(&bare)?,
-            step_num: step_num.unwrap_or_else(|| count_steps(&self.task, &completion)),
-            completion,
-            answer: answer.into(),
-            doc: Doc::default(),
-            ..bare
-        };
-        Ok(row.with_doc(record))
-    }
+/// A record, and its fields as values where templates need them.
+struct SourceRecord<'r> {
+    record: &'r ForeignRecord,
+    values: Vec<(String, ExactValue)>,
 }
 
 fn without_doc(row: Row) -> Row {
@@ -276,8 +305,8 @@ fn field(record: &ForeignRecord, name: &str) -> Result<Option<Option<ExactValue>
 }
 
 /// The value of a field that a record may lack: `None` if no name is given for it and there is no field of the usual name, or an empty one.
-fn optional(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
-    let name = given.unwrap_or(usual);
+fn optional(source: &SourceRecord<'_>, given: Option<&str>, usual: &str) -> Result<Option<ExactValue>, ImportRecordError> {
+    let (record, name) = (source.record, given.unwrap_or(usual));
     let value = field(record, name)?;
     let what = match value {
         Some(Some(value)) if value.as_str() != Some("") => return Ok(Some(value)),
@@ -296,14 +325,14 @@ fn optional(record: &ForeignRecord, given: Option<&str>, usual: &str) -> Result<
 }
 
 /// The text of a field that every record has.
-fn required(record: &ForeignRecord, name: &str) -> Result<String, ImportRecordError> {
-    match field(record, name)? {
+fn required(source: &SourceRecord<'_>, name: &str) -> Result<String, ImportRecordError> {
+    match field(source.record, name)? {
         Some(Some(value)) => Ok(text_of(&value)),
         Some(None) => Err(ImportRecordError::Empty {
             name: name.to_owned(),
             what: "null",
         }),
-        None => Err(no_field(record, name)),
+        None => Err(no_field(source.record, name)),
     }
 }
 

@@ -59,6 +59,16 @@ pub enum GradeError {
     Judge(#[from] JudgeError),
 }
 
+impl Grade {
+    /// What a person says of an answer, in the words that judges use; `None` for what is none of these.
+    pub fn of_label(label: &ExactValue) -> Option<Self> {
+        match label {
+            ExactValue::Bool(flag) => grade(if *flag { "true" } else { "false" }),
+            other => grade(other.text_or_number()?),
+        }
+    }
+}
+
 impl Grades {
     /// Those that a program wrote: JSON Lines with `id`, perhaps `sample` and `requested`, and `verdict` or `score`.
     ///
@@ -166,8 +176,8 @@ fn grade(text: &str) -> Option<Grade> {
     let (verdict, score) = match text.trim().to_lowercase().as_str() {
         "c" | "correct" | "right" | "yes" | "true" | "1" | "1.0" => (Verdict::Right, Some(1.0)),
         "p" | "partial" | "partially correct" => (Verdict::Wrong, Some(0.5)),
-        "i" | "incorrect" | "wrong" | "no" | "false" | "0" => (Verdict::Wrong, Some(0.0)),
-        "n" | "no answer" => (Verdict::NoAnswer, Some(0.0)),
+        "i" | "incorrect" | "wrong" | "no" | "false" | "0" | "0.0" => (Verdict::Wrong, Some(0.0)),
+        "n" | "no answer" | "no_answer" => (Verdict::NoAnswer, Some(0.0)),
         other => {
             let score = other.parse::<f64>().ok().filter(|score| (0.0..=1.0).contains(score))?;
             (if score >= 1.0 { Verdict::Right } else { Verdict::Wrong }, Some(score))
@@ -243,6 +253,21 @@ mod tests {
         the score of `a` is 3, and must be true, false, or a number from 0 to 1
         /verdicts:1: missing field `id`
         "#);
+    }
+
+    #[test]
+    fn people_write_labels_as_they_like() {
+        let read = |label: &str| Grade::of_label(&serde_json::from_str(label).unwrap()).map(|grade| (grade.verdict, grade.score));
+        for right in ["true", "1", "1.0", "\"C\"", "\" Correct\"", "\"yes\"", "\"1\""] {
+            assert_eq!(read(right), Some((Verdict::Right, Some(1.0))), "{right}");
+        }
+        for wrong in ["false", "0", "0.0", "\"I\"", "\"wrong\"", "\"No\""] {
+            assert_eq!(read(wrong), Some((Verdict::Wrong, Some(0.0))), "{wrong}");
+        }
+        assert_eq!(read("0.5"), Some((Verdict::Wrong, Some(0.5))));
+        for none in ["null", "7", "\"perhaps\"", "[true]", "\"\""] {
+            assert_eq!(read(none), None, "{none}");
+        }
     }
 
     #[test]

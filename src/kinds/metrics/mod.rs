@@ -1,5 +1,6 @@
 //! The metrics of answers: accuracy, steps, and how well a numbered model follows the requested number of steps.
 
+mod agreement;
 mod map;
 pub mod names;
 mod numbers;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use agreement::{LabelledVerdict, agreement};
 pub use map::MetricMap;
 pub use reading::{SolutionReading, before_closing, read_solution, steps};
 pub use repeats::{Repeats, add as add_repeats, standard_error};

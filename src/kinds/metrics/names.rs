@@ -44,6 +44,22 @@ pub const MACRO: &str = "macro";
 pub const NO_ANSWER: &str = "no_answer";
 /// Share of answers that got no verdict that could be read.
 pub const UNSCORED: &str = "unscored";
+/// A map, where a field has labels: how far the verdicts are those of people. The names below, and `unscored` as a number, are in it.
+pub const AGREEMENT: &str = "agreement";
+/// Number of answers with a label.
+pub const LABELLED: &str = "labelled";
+/// Share of the verdicts that are the label's.
+pub const AGREED: &str = "agreed";
+/// Cohen's kappa of both.
+pub const KAPPA: &str = "kappa";
+/// Number of answers that both say are right.
+pub const BOTH_RIGHT: &str = "both_right";
+/// Number of those that the judge alone says are right.
+pub const JUDGE_ALONE: &str = "judge_alone";
+/// Number of those that the label alone says are right.
+pub const LABEL_ALONE: &str = "label_alone";
+/// Number of those that neither says are right.
+pub const NEITHER_RIGHT: &str = "neither_right";
 /// Number of missing answers: the prompt was too long, or the server refused it. Omitted if 0.
 pub const FAILED: &str = "failed";
 /// Mean number of generated tokens.

@@ -16,9 +16,6 @@ use learn::dataset::Row;
 /// The usual number of words.
 pub const USUAL_WORDS: usize = 13;
 
-/// Longer than any question: all are compared as a whole.
-const WHOLE: usize = usize::MAX;
-
 /// A sequence that more test questions have than this, or than a tenth of them, is the wording of the test set.
 const MAX_SHARED: usize = 10;
 
@@ -114,34 +111,4 @@ impl ContaminationIndex {
         };
         in_text(&row.prompt, &prompt).or_else(|| in_text(&row.completion, &word_hashes(&row.completion)))
     }
-}
-
-/// A test set, for [`warning`].
-pub struct TestSet<'a> {
-    /// The name by which an experiment refers to it: `cases.test`.
-    pub name: &'a str,
-    pub rows: &'a [Row],
-}
-
-/// The warning that questions of a test set are in training data, as a whole and word for word; `None` if none is. It looks for no part of a
-/// question: problems that are drawn have many words in a row in common, and are no copies.
-pub fn warning<'a>(training: impl IntoIterator<Item = &'a Row>, test: &TestSet<'_>) -> Option<String> {
-    let mut questions = TestQuestions::new(WHOLE);
-    test.rows.iter().for_each(|row| questions.add(row));
-    let index = questions.index();
-    let (mut all, mut found, mut first) = (0_u64, 0_u64, None);
-    for row in training {
-        all += 1;
-        if let Some(overlap) = index.overlap(row) {
-            found += 1;
-            first = first.or_else(|| Some((row.id.clone(), test.rows.get(overlap.question)?.id.clone())));
-        }
-    }
-    let (row, question) = first?;
-    let name = test.name;
-    Some(format!(
-        "{found} of {all} training rows have a question of the test set `{name}`, so that scores on it say too much. \
-         The first is row `{row}`, with question `{question}`. \
-         A stage of the kind `select` with `decontaminate = \"{name}\"` leaves such rows out"
-    ))
 }

@@ -10,7 +10,8 @@
 //! | [`shares`] | numbers that are divided in proportion, and rows that are chosen so |
 //! | [`words`] | the words of a text, for comparing texts |
 //! | [`duplicates`], [`near_duplicates`] | rows with equal or similar texts |
-//! | [`contamination`] | questions of test sets in training data |
+//! | [`contamination`] | questions of test sets in rows, as a whole or in part |
+//! | [`known_questions`] | questions of test sets in the data that a model was trained on |
 //! | [`mixture`] | how often each row of several data sets is in a mixture |
 //! | [`votes`] | what the answers to one question agree on |
 //! | [`ids`] | ids that are unique in a data set |
@@ -21,6 +22,7 @@ pub(crate) mod conditions;
 pub(crate) mod contamination;
 pub(crate) mod duplicates;
 pub(crate) mod ids;
+pub(crate) mod known_questions;
 pub(crate) mod length;
 pub(crate) mod mixture;
 pub(crate) mod near_duplicates;

@@ -7,8 +7,9 @@ use super::scope::{Scope, diagnose, fill, fill_task};
 use super::template::{self, is_name};
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, Document, StageDeclaration, ValueOrigin, document, limits, range};
 
-/// The field of a stage that names its task.
-const TASK: &str = "task";
+/// The fields of a stage whose texts have fields of records in double braces, where they are tables: what it changes of its task, and what
+/// the fields of rows are made of.
+const WITH_FIELDS: [&str; 2] = ["task", "fields"];
 
 /// The part of a stage's name, or of a pattern of names, before the index: `standard` of `standard[2]`.
 pub fn base_name(name: &str) -> &str {
@@ -191,9 +192,8 @@ impl Expander<'_> {
         let defaults = kind.and_then(|kind| self.defaults?.get(kind)?.as_table());
         let left_out = defaults.into_iter().flatten().filter(|(key, _)| !fields.contains_key(*key));
         for (key, value) in fields.iter().chain(left_out).filter(|(key, _)| *key != "for") {
-            // What a stage changes of its task is written as in `[tasks]`.
             let filled = match value.as_table() {
-                Some(_) if key == TASK => fill_task(value, &names),
+                Some(_) if WITH_FIELDS.contains(&key.as_str()) => fill_task(value, &names),
                 _ => fill(value, &names),
             };
             match filled {

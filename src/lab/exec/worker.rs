@@ -125,6 +125,7 @@ fn run(
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
     let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
+    let notes: RefCell<Vec<String>> = RefCell::default();
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
     stage.run(&StageContext {
         earlier: &order.earlier,
@@ -146,6 +147,10 @@ fn run(
         found: &|program| drop(found.replace(Some(program))),
         progress: &|progress| sender.send(progress),
         warn: &|message| sender.warn(message),
+        note: &|text| {
+            log(text);
+            notes.borrow_mut().push(text.to_owned());
+        },
         patience: Duration::from_secs(order.patience),
         stop: &|| stop.is_requested(),
     })?;
@@ -153,6 +158,7 @@ fn run(
     let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
     record.provenance.sandbox = held_by.into_inner();
     record.provenance.program = found.into_inner();
+    record.provenance.notes = notes.into_inner();
     if let Some(path) = &order.sign {
         record.sign(&signing_key(path)?);
     }
@@ -184,13 +190,18 @@ impl<'a, W: Write> ProgressSender<'a, W> {
         }
     }
 
-    /// Tells the runner and the log, which is the standard error of a worker.
+    /// Tells the runner and the log.
     fn warn(&self, message: &str) {
-        // As for the messages: whoever reads them may be gone.
-        let _ = writeln!(std::io::stderr(), "{message}");
+        log(message);
         let message = message.to_owned();
         send(*self.output.borrow_mut(), &WorkerMessage::Warned { message });
     }
+}
+
+/// Writes a line to the log, which is the standard error of a worker.
+fn log(line: &str) {
+    // As for the messages: whoever reads them may be gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The moment at which a stage began, by the calendar and by the steady clock.

@@ -50,6 +50,8 @@ pub struct StageContext<'a> {
     pub progress: &'a dyn Fn(Progress),
     /// Tells the user, and the stage's log, of a problem that does not end the stage: a server that does not answer yet.
     pub warn: &'a dyn Fn(&str),
+    /// Tells the stage's log and its record what the stage found out: which columns were taken for what.
+    pub note: &'a dyn Fn(&str),
     /// How long a request to a server that fails is sent again.
     pub patience: Duration,
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].

@@ -96,6 +96,17 @@ pub struct Secret<'a> {
     pub param: &'static str,
 }
 
+/// A reference that the params of a stage give for an input that it does not give itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImpliedInput {
+    /// The input port.
+    pub port: &'static str,
+    /// `cases.train`
+    pub reference: String,
+    /// What gives it, for messages.
+    pub given_by: String,
+}
+
 /// One stage with its params read and checked.
 pub trait Stage {
     /// The params after defaults. All of them enter the key, but at values that were implied before a param existed ([`Kind::key_params`]).
@@ -176,8 +187,8 @@ pub trait Stage {
         Ok(None)
     }
 
-    /// References at inputs that the stage does not give itself, from its params: `("fewshot", "cases.train")`.
-    fn implied_inputs(&self) -> Vec<(&'static str, String)> {
+    /// References from the params, at inputs that the stage does not give itself.
+    fn implied_inputs(&self) -> Vec<ImpliedInput> {
         Vec::new()
     }
 

@@ -19,7 +19,7 @@ pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed};
 pub use first_prompt::{FirstPrompt, PromptInputs};
-pub use kind::{AddsTo, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
+pub use kind::{AddsTo, ImpliedInput, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.
 pub const ENVIRONMENT: &str = "environment";
 

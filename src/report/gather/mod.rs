@@ -28,7 +28,7 @@ use lab::store::{Store, StoreError};
 use phase::Phases;
 use samples::SampleChooser;
 
-/// The data of the page: the selected stages and those that they need.
+/// The data of the page: the selected stages and those that they need. Warnings are the report's.
 ///
 /// # Errors
 /// When the store is damaged.
@@ -36,6 +36,7 @@ pub fn page_data(plan: &Plan, store: &Store, selection: &Selection, scores: Scor
     let gatherer = Gatherer::new(plan, store, selection);
     Ok(PageData {
         question,
+        warnings: Vec::new(),
         scores,
         stages: stages(plan, store)?,
         samples: gatherer.samples()?,
@@ -108,7 +109,7 @@ impl<'a> Gatherer<'a> {
         members.map(|member| scores::stage_place(&self.phases, index, member)).collect()
     }
 
-    /// For every filter in the store.
+    /// For every filter in the store that compares steps, or whose answers were asked for with a number of them.
     fn kept(&self) -> Result<Vec<KeptSkips>, StoreError> {
         let mut all = Vec::new();
         for (index, node, path) in self.outputs(PortType::Dataset).filter(|(_, node, _)| node.kind.name == FILTER) {
@@ -120,6 +121,9 @@ impl<'a> Gatherer<'a> {
                 }
             }
             let measured = task_metrics::measure(&outcomes);
+            if !compares_steps(node) && measured.map(names::FOLLOWING).is_none() {
+                continue;
+            }
             let rows = artifact::data_set::count(&path).unwrap_or(0);
             all.extend(self.places(index, node).into_iter().map(|place| KeptSkips {
                 place,
@@ -219,6 +223,11 @@ impl<'a> Gatherer<'a> {
         }
         Ok(sets)
     }
+}
+
+/// Whether a filter keeps answers for their number of steps. At its default, the param is in no key.
+fn compares_steps(node: &Node) -> bool {
+    node.canonical.get("keep").is_none()
 }
 
 /// What was answered, or measured, in one stage on one data set.

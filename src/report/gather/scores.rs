@@ -18,8 +18,8 @@ use lab::stage::{Output, PortType};
 use lab::store::{Store, StoreError};
 use petgraph::graph::NodeIndex;
 
-/// The input with solved examples, which nobody is asked about.
-const FEWSHOT: &str = "fewshot";
+/// The inputs that nobody is asked about: solved examples, and what a model says of the answers to the others.
+const BESIDE: [&str; 2] = ["fewshot", "grades"];
 
 /// The kind of stages that choose rows.
 const SELECT: &str = "select";
@@ -258,7 +258,7 @@ pub fn data_sets(dag: &Dag, node: &Node) -> Vec<String> {
 /// The links to the data sets; for answers, to the data sets whose problems they answer.
 fn data_links<'a>(dag: &'a Dag, node: &'a Node) -> Vec<&'a Link> {
     let mut links = Vec::new();
-    for input in node.kind.inputs.iter().filter(|input| input.name != FEWSHOT) {
+    for input in node.kind.inputs.iter().filter(|input| !BESIDE.contains(&input.name)) {
         for link in node.inputs.get(input.name).into_iter().flatten() {
             match (input.port, dag.graph.node_weight(link.from)) {
                 (PortType::Dataset, _) => links.push(link),

@@ -12,6 +12,8 @@ use crate::stage_details::StageDetails;
 pub struct PageData {
     /// The experiment's description, or the comment at the top of its file.
     pub question: String,
+    /// What makes scores say too much.
+    pub warnings: Vec<String>,
     pub scores: Scores,
     /// In the order of the plan.
     pub stages: Vec<StageDetails>,

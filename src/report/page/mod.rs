@@ -64,6 +64,7 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
         ("title", escape::html(&data.scores.experiment)),
         ("question", comment_as_html(&data.question)),
         ("summary", escape::html(&summary(data))),
+        ("warnings", data.warnings.iter().map(|text| warning(text)).collect()),
         ("results", results.iter().map(result).collect()),
         ("figures", drawn),
         (
@@ -86,6 +87,10 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
         ("script", SCRIPT.to_owned()),
     ];
     fill(&parts)
+}
+
+fn warning(text: &str) -> String {
+    format!("<p class=\"warning\"><strong>Warning:</strong> {}.</p>\n", escape::html(text))
 }
 
 /// What the page may do: run its own script alone, show the pictures that it holds, load and send nothing.
@@ -167,6 +172,7 @@ mod tests {
             "title",
             "question",
             "summary",
+            "warnings",
             "results",
             "figures",
             "to_gallery",
@@ -228,8 +234,10 @@ mod tests {
             question: "Is <b>x</b> & {{script}} it?".to_owned(),
             ..PageData::default()
         };
+        data.warnings = vec!["`<i>` is known".to_owned()];
         data.scores.experiment = "</title><script>alert(1)</script>".to_owned();
         let page = page(&data, &[], &[]);
         assert!(page.contains("Is &lt;b&gt;x&lt;/b&gt; &amp; {{script}} it?") && !page.contains("<script>alert"));
+        assert!(page.contains("<p class=\"warning\"><strong>Warning:</strong> `&lt;i&gt;` is known.</p>"));
     }
 }

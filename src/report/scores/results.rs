@@ -42,6 +42,28 @@ const ANSWERS: [MetricColumns; 1] = [(
     ],
 )];
 
+/// The columns of the table of agreement.
+const AGREEMENT: [MetricColumns; 2] = [
+    (
+        "",
+        &[
+            MetricColumn::count("labels", "agreement.labelled"),
+            MetricColumn::share("agree %", "agreement.agreed"),
+            MetricColumn::new("kappa", "agreement.kappa", 1.0, 2),
+        ],
+    ),
+    (
+        "right",
+        &[
+            MetricColumn::count("both", "agreement.both_right"),
+            MetricColumn::count("judge", "agreement.judge_alone"),
+            MetricColumn::count("label", "agreement.label_alone"),
+            MetricColumn::count("neither", "agreement.neither_right"),
+            MetricColumn::count("unscored", "agreement.unscored"),
+        ],
+    ),
+];
+
 /// The name of the row of the full solutions.
 const FULL_SOLUTIONS: &str = "full solutions";
 
@@ -74,6 +96,20 @@ impl Scores {
         let lines = lines_by_data(rows.iter().filter(|row| !row.is_numbered()), &data);
         let title = "Answers with fewer, the same and more steps than the full solution";
         table_of_lines(self, title, &lines, &ANSWERS, Score::number)
+    }
+
+    /// A row for each evaluation with labels, and each data set: how far its judge agrees with them. `None` without rows.
+    pub fn agreement(&self) -> Option<ReportTable> {
+        let (data, rows) = (self.data(), self.rows());
+        let has_labels = |score: &&Score| {
+            score
+                .metrics
+                .as_ref()
+                .is_some_and(|metrics| metrics.map(names::AGREEMENT).is_some())
+        };
+        let labelled = rows.iter().filter(|row| row.scores.iter().copied().any(|score| has_labels(&score)));
+        let title = "Judges and labels: do they say the same answers are right?";
+        table_of_lines(self, title, &lines_by_data(labelled, &data), &AGREEMENT, Score::number)
     }
 
     fn metrics_table(&self, title: &str, rows: &[&ScoreRow<'_>], columns: &'static [MetricColumn]) -> ReportTable {

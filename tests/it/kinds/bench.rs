@@ -49,6 +49,8 @@ pub struct Bench {
     pub told: RefCell<Vec<Progress>>,
     /// What the stage warned of.
     pub warned: RefCell<Vec<String>>,
+    /// What it noted for the log and the record.
+    pub noted: RefCell<Vec<String>>,
 }
 
 impl Bench {
@@ -65,6 +67,7 @@ impl Bench {
             patience: None,
             told: RefCell::default(),
             warned: RefCell::default(),
+            noted: RefCell::default(),
         }
     }
 
@@ -184,6 +187,7 @@ impl Bench {
             alone: false,
             progress: &|progress| self.told.borrow_mut().push(progress),
             warn: &|message| self.warned.borrow_mut().push(message.to_owned()),
+            note: &|text| self.noted.borrow_mut().push(text.to_owned()),
             patience: Duration::ZERO,
             stop: &|| {
                 asked.set(asked.get() + 1);

@@ -43,6 +43,83 @@ fn columns_within_columns_and_chats_are_read() {
     assert_snapshot!(rows("fields = { id = 'a.b' }", both), @r#"{"id":"x","prompt":"P","completion":"Thus, the answer is 2.","step_num":0,"answer":"2"}"#);
 }
 
+#[test]
+fn templates_join_columns() {
+    let record = r#"{"instruction": "Add.", "meta": {"input": "1 + 1"}, "n": 7, "why": "1 + 1 = 2", "answer": 2, "x": null}"#;
+    let fields = |more: &str| format!("fields = {{ prompt = '{{{{instruction}}}} {{{{meta.input}}}}', completion = '{{{{why}}}}'{more} }}");
+    let imported = bench(&fields(", id = 'q-{{ n }}', step_num = '{{n}}'"), record);
+    assert_snapshot!(shown(&imported.output("data")), @r#"{"id":"q-7","prompt":"Add. 1 + 1","completion":"1 + 1 = 2","step_num":7,"answer":2}"#);
+    assert_snapshot!(imported.noted.borrow().join("\n"), @r#"1 row: prompt = "{{instruction}} {{meta.input}}", completion = "{{why}}", answer = "{{answer}}", id = "q-{{ n }}""#);
+    // A template that is one column alone is that column: its name says nothing more.
+    let alone = "fields = { prompt = '{{instruction}}', completion = '{{answer}}' }";
+    let said = bench(alone, &record.replace("\"answer\": 2", "\"answer\": \"Thus, the answer is 3.\""));
+    assert_snapshot!(shown(&said.output("data")), @r#"{"id":"1","prompt":"Add.","completion":"Thus, the answer is 3.","step_num":0,"answer":"3"}"#);
+    let refused = |fields: &str| bench(&format!("fields = {{ {fields} }}"), record).run().unwrap_err();
+    assert_snapshot!([
+        refused("prompt = '{{instruction}}{{output}}', completion = 'why'"),
+        refused("prompt = '{{meta.question}}?', completion = 'why'"),
+        refused("prompt = 'x: {{x}}', completion = 'why'"),
+    ].join("\n"), @r"
+    /source-0.jsonl:1: `fields.prompt`: no field `output` (known: answer, instruction, meta, n, why, x)
+    /source-0.jsonl:1: `fields.prompt`: `meta` has no field `question` (known: input)
+    /source-0.jsonl:1: field `x` is null
+    ");
+    let error = parse("import", "source = { path = 'x' }\nfields = { prompt = 'Q: {{question' }")
+        .err()
+        .unwrap();
+    assert_snapshot!(format!("{}: {}", error.path.join("."), error.problem), @"fields.prompt: `{{` is not closed: a field is written `{{question}}`");
+}
+
+/// The shapes that data sets usually have need no `fields`, and what was taken for what is noted.
+#[test]
+fn usual_shapes_are_known() {
+    let said = |text: &str| {
+        let bench = bench("", text);
+        let rows = shown(&bench.output("data"));
+        format!("{rows}\n  {}", bench.noted.borrow().join("\n  "))
+    };
+    assert_snapshot!([
+        said(r#"{"id": "a", "prompt": "P", "completion": "1. x\nThus, the answer is 2."}"#),
+        said("question,answer\nCapital of Peru?,Lima\n\"Of Italy?\",\"It is Rome.\nThus, the answer is Rome.\"\n"),
+        said(r#"[{"instruction": "Add.", "input": "1 + 1", "output": "2"}, {"instruction": "Say a.", "input": "", "output": "a"}, {"instruction": "Say b.", "output": "b", "answer": "B"}]"#),
+        said(r#"{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}"#),
+        said(r#"{"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}"#),
+    ].join("\n"), @r#"
+    {"id":"a","prompt":"P","completion":"1. x\nThus, the answer is 2.","step_num":1,"answer":"2"}
+      1 row: prompt = "{{prompt}}", completion = "{{completion}}", answer = what the completion says last, id = "{{id}}"
+    {"id":"1","prompt":"Capital of Peru?","completion":"Lima","step_num":1,"answer":"Lima"}
+    {"id":"2","prompt":"Of Italy?","completion":"It is Rome.\nThus, the answer is Rome.","step_num":1,"answer":"Rome"}
+      1 row: prompt = "{{question}}", completion = "{{answer}}", answer = what the completion says last, id = the number of the record
+      1 row: prompt = "{{question}}", completion = "{{answer}}", answer = the whole completion, id = the number of the record
+    {"id":"1","prompt":"Add.\n\n1 + 1","completion":"2","step_num":1,"answer":"2"}
+    {"id":"2","prompt":"Say a.","completion":"a","step_num":1,"answer":"a"}
+    {"id":"3","prompt":"Say b.","completion":"b","step_num":1,"answer":"B"}
+      1 row: prompt = "{{instruction}}", completion = "{{output}}", answer = "{{answer}}", id = the number of the record
+      2 rows: prompt = "{{instruction}}\n\n{{input}}", completion = "{{output}}", answer = the whole completion, id = the number of the record
+    {"id":"1","prompt":"S\n\nQ","completion":"A","step_num":1,"answer":"A"}
+      1 row: prompt = the user in `messages`, completion = the assistant in `messages`, answer = the whole completion, id = the number of the record
+    {"id":"1","prompt":"Q","completion":"A","step_num":1,"answer":"A"}
+      1 row: prompt = the user in `conversations`, completion = the assistant in `conversations`, answer = the whole completion, id = the number of the record
+    "#);
+    let task = Bench::new(
+        "import",
+        "source = { name = 'data', path = 'x' }\ntask = { label = 'capitals', doc_to_text = '{{q}}', doc_to_target = '{{a}}' }",
+    );
+    let task = task.text("source", "q,a\nPeru?,Lima\n");
+    task.run().unwrap();
+    assert_snapshot!(task.noted.borrow().join("\n"), @"1 row: prompt, completion and answer as the task `capitals` makes them, id = the number of the record");
+    let refused = |text: &str| bench("", text).run().unwrap_err();
+    assert_snapshot!([
+        refused(r#"{"question": "Q", "answer": null}"#),
+        refused(r#"{"instruction": "Q", "output": " "}"#),
+        refused(r#"{"question": "Q", "output": "A"}"#),
+    ].join("\n"), @r"
+    /source-0.jsonl:1: field `answer` is null
+    /source-0.jsonl:1: field `output` is empty
+    /source-0.jsonl:1: no field `prompt` (known: output, question); set its name in `fields`
+    ");
+}
+
 /// What a row has of a record under the same name is not written twice; all else is kept, in its order and with its digits.
 #[test]
 fn rows_keep_the_fields_of_their_records() {

@@ -96,6 +96,80 @@ fn luck_is_told_from_reasoning() {
     "#);
 }
 
+/// A judge's grades beside what people say in a field of the records.
+#[test]
+fn a_judge_is_compared_with_labels() {
+    let answer = |id: &str, label: &str| {
+        let row = Row {
+            id: id.to_owned(),
+            doc: [("human".to_owned(), serde_json::from_str(label).unwrap())].into_iter().collect(),
+            ..walk()
+        };
+        serde_json::to_string(&Answer {
+            problem: row,
+            requested: None,
+            sample: 0,
+            response: "It is.".to_owned(),
+            tokens: 2,
+            failed: None,
+            cut: false,
+            choices: None,
+        })
+        .unwrap()
+    };
+    // What the judge says, and the label.
+    let cases = [
+        ("right", "true"),
+        ("right", "\"C\""),
+        ("right", "1"),
+        ("right", "false"),
+        ("wrong", "\"no\""),
+        ("wrong", "\"incorrect\""),
+        ("no_answer", "0.5"),
+        ("wrong", "true"),
+        ("unscored", "true"),
+        ("right", "null"),
+    ];
+    let named = |place: usize| format!("a{place}");
+    let answers: Vec<String> = cases
+        .iter()
+        .enumerate()
+        .map(|(place, (_, label))| answer(&named(place), label))
+        .collect();
+    let verdict = |(place, (verdict, _)): (usize, &(&str, &str))| format!("{{\"id\": \"{}\", \"verdict\": \"{verdict}\"}}", named(place));
+    let verdicts: Vec<String> = cases.iter().enumerate().map(verdict).collect();
+    let bench = |labels: &str| {
+        let bench = Bench::new("measure", labels).task("direction").text("answers", &answers.join("\n"));
+        bench.text("verdicts", &verdicts.join("\n"))
+    };
+    let set = metrics::read(&bench("labels = 'human'").run().unwrap().join("metrics"))
+        .unwrap()
+        .remove(0);
+    assert_json_snapshot!(set.map(names::AGREEMENT).unwrap(), @r#"
+    {
+      "labelled": 9,
+      "agreed": 0.75,
+      "kappa": 0.5,
+      "both_right": 3,
+      "judge_alone": 1,
+      "label_alone": 1,
+      "neither_right": 3,
+      "unscored": 1
+    }
+    "#);
+    let (both, judge, label, neither) = (3.0, 1.0, 1.0, 3.0);
+    let expected = 2.0 * (both * neither - judge * label) / ((both + judge) * (judge + neither) + (both + label) * (label + neither));
+    let kappa = set.map(names::AGREEMENT).unwrap().number(names::KAPPA).unwrap();
+    assert!((kappa - expected).abs() < 1e-12, "{kappa}, {expected}");
+    let without = metrics::read(&bench("").run().unwrap().join("metrics")).unwrap().remove(0);
+    assert!(without.map(names::AGREEMENT).is_none());
+    let refused = [bench("labels = 'humane'").run(), bench("labels = 'prompt'").run()].map(Result::unwrap_err);
+    insta::assert_snapshot!(refused.join("\n"), @r#"
+    row `a0` has no field `humane` (it has `human`, `id`, `prompt`, `completion`, `step_num`, `answer`); name another field, or leave such rows out of the data
+    row `a0`: `prompt` is "Assuming an initial orientation facing …, and `true`, `false`, a number from 0 to 1, or a word such as `correct` and `incorrect` is needed; name another field, or leave such rows out of the data
+    "#);
+}
+
 #[test]
 fn each_input_is_a_set() {
     let bench = Bench::new("measure", "").text("answers", "").text("answers", "");

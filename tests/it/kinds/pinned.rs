@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 18] = [
+const KEYS: [(&str, &str, &[&str], &str); 23] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -27,6 +27,12 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
     ("import", "source = { path = 'x' }\ntask = 'gsm8k'", &[], "66c87bbd51f4"),
+    (
+        "import",
+        "source = { path = 'x' }\nfields = { prompt = 'question', completion = 'a.b[0]' }\ndoc = false",
+        &[],
+        "1555ee1364db",
+    ),
     ("measure", "", &["answers"], "2c8533bbfa5d"),
     ("mix", "", &["full"], "eeca35f867db"),
     ("sample", "", &["model", "data"], "493cf0338aed"),
@@ -36,6 +42,20 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
         &["data"],
         "ddf0b407d5cf",
     ),
+    ("select", "", &["data"], "3b73a1499452"),
+    (
+        "select",
+        "where = [{ field = 'level', min = 2 }]\nduplicates = 'near'\nselect_num = 10\norder = 'shuffle'\nstratify = 'level'",
+        &["data"],
+        "bd3e39f4da92",
+    ),
+    (
+        "select",
+        "decontaminate_n = 8\ntopk = 2\nper = 'answer'",
+        &["data", "decontaminate"],
+        "cb264ac5f519",
+    ),
+    ("mix", "weights = [3, 1]\nsize = 100", &["data"], "447fd2ab841e"),
     (
         "split",
         "steps = 1\ntrain = 1\ndevelopment = 1",

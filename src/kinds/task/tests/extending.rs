@@ -67,6 +67,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             alone: false,
             progress: &|_| {},
             warn: &|_| {},
+            note: &|_| {},
             patience: std::time::Duration::ZERO,
             stop: &|| false,
         })

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use super::Dag;
 use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
-use crate::stage::{Input, Kind, Output, Stage};
+use crate::stage::{ImpliedInput, Input, Kind, Output, Stage};
 use command_files::FileLooks;
 
 /// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
@@ -221,15 +221,16 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         &mut self,
         stage: &StageDeclaration,
         kind: &'static Kind,
-        implied: &[(&'static str, String)],
+        implied: &[ImpliedInput],
         sources: &[Option<OutputPorts>],
     ) -> Vec<(String, Vec<Edge>)> {
         let mut inputs = Vec::new();
         for input in kind.inputs {
-            let given = stage.fields.get(input.name).cloned();
-            let implied = implied.iter().find(|(port, _)| *port == input.name);
-            let implied = || implied.map(|(_, reference)| ConfigValue::text(reference.as_str(), stage.origin.clone()));
-            let Some(value) = &given.or_else(implied) else {
+            let Some(value) = stage.fields.get(input.name) else {
+                if let Some(implied) = implied.iter().find(|implied| implied.port == input.name) {
+                    inputs.push((input.name.to_owned(), self.implied_edges(stage, kind, input, implied, sources)));
+                    continue;
+                }
                 if !input.optional && !stage.broken.contains(input.name) {
                     let message = format!(
                         "stage `{}` needs the input `{}`: {}",
@@ -253,6 +254,29 @@ impl<'a, 'p> DraftReader<'a, 'p> {
             inputs.extend(self.free_inputs(stage, kind, table, sources));
         }
         inputs
+    }
+
+    /// The edges of a reference that the params give. What is wrong with it is said at the stage.
+    fn implied_edges(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        input: &Input<'_>,
+        implied: &ImpliedInput,
+        sources: &[Option<OutputPorts>],
+    ) -> Vec<Edge> {
+        let value = ConfigValue::text(implied.reference.as_str(), stage.origin.clone());
+        let found = self.resolve(stage, kind, input, &value, sources).map_err(|problem| {
+            let message = format!("{}: {}", implied.given_by, problem.message);
+            let help = format!("give stage `{}` its own: `{} = \"STAGE.PORT\"`", stage.name, input.name);
+            Diagnostic::new(message).at(stage.origin.key()).help(help)
+        });
+        let edges = found.unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            Vec::new()
+        });
+        self.references += edges.len();
+        edges
     }
 
     fn edges(
