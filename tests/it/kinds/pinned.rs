@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 18] = [
+const KEYS: [(&str, &str, &[&str], &str); 20] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -60,6 +60,13 @@ const KEYS: [(&str, &str, &[&str], &str); 18] = [
         "model = { width = 32, heads = 2, head_dim = 8, qkv_bias = true }\nsteps = 7",
         &["data"],
         "003b6f77cec4",
+    ),
+    ("train", "", &["data", "validation"], "000000000000"),
+    (
+        "train",
+        "validate_every = 10\npatience = 3\nkeep = 'best'",
+        &["data", "validation"],
+        "000000000000",
     ),
 ];
 

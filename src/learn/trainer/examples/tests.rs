@@ -27,6 +27,7 @@ fn data(rows: &[Row]) -> TrainingData<'_> {
     TrainingData {
         rows,
         vocabulary: &[],
+        validation: None,
         base: None,
     }
 }
