@@ -136,7 +136,9 @@ mod tests {
         let figure = losses(&[curve(1, &[(2, 4.0), (3, 8.0)]), curve(2, &[(2, 1.0)])]).unwrap();
         assert!(figure.caption.contains("dashed: of the tokens of the validation set"));
         let series = &figure.panels()[0].series;
-        let [trained, held_out] = series.as_slice() else { panic!("{series:?}") };
+        let [trained, held_out] = series.as_slice() else {
+            panic!("{series:?}")
+        };
         assert_eq!((held_out.name.as_str(), held_out.form), ("tuned, held out", SeriesForm::Dashed));
         assert_eq!((held_out.style, &trained.points), (trained.style, &plain_points(&[1, 2])));
         let points: Vec<(f64, f64)> = held_out.points.iter().map(|point| (point.x, point.y)).collect();

@@ -94,7 +94,9 @@ fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> 
                 _ => None,
             },
             steps: step_range(&steps),
-            validation: (type_of(port) == Some(PortType::Model)).then(|| curve::read_summary(&path)).flatten(),
+            validation: (type_of(port) == Some(PortType::Model))
+                .then(|| curve::read_summary(&path))
+                .flatten(),
         }
     };
     entry.outputs.iter().map(output).collect()

@@ -44,7 +44,9 @@ fn scored(model: &TrainedModel, rows: &[Row], engine: Engine, dtype: Dtype) -> f
     let mut decoder = crate::engine::decoder(engine, dtype, "cpu", shape, weights, 1, 1).unwrap();
     let (mut sum, mut count) = (0.0, 0);
     for row in rows {
-        let mut tokens = tokenizer.prompt(&model.model.prompt.render(&row.prompt, row.step_num), &[]).unwrap();
+        let mut tokens = tokenizer
+            .prompt(&model.model.prompt.render(&row.prompt, row.step_num), &[])
+            .unwrap();
         let start = tokens.len();
         tokens.extend(tokenizer.encode(&row.completion).unwrap());
         let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
@@ -201,15 +203,15 @@ fn patience_counts_evaluations_since_the_best_and_equal_is_no_improvement() {
     assert_eq!(followed(&last, &losses), (vec![], Some(4)));
 }
 
-/// Rows whose answers contradict those that are trained on, so that the held-out loss soon rises.
+/// Rows that nearly all have the same completion, and others with the right ones: their loss falls until the words are learned, and rises as
+/// the numbers are.
 fn contrary() -> (Vec<Row>, Vec<Row>) {
-    let rows = rows();
-    let wrong = rows.iter().zip(rows.iter().rev()).skip(20).take(12);
-    let wrong = wrong.map(|(row, other)| Row {
-        completion: other.completion.clone(),
-        ..row.clone()
-    });
-    (rows.clone(), wrong.collect())
+    let right = rows();
+    let mut wrong = right.clone();
+    for row in &mut wrong[..90] {
+        row.completion.clone_from(&right[0].completion);
+    }
+    (wrong, right[20..32].to_vec())
 }
 
 fn overfitting() -> Recipe {
@@ -327,7 +329,6 @@ fn a_stopped_training_ends_with_the_same_bytes_wherever_it_was_stopped() {
     for engine in ENGINES {
         let recipe = Recipe {
             engine,
-            steps: 40,
             patience: Some(2),
             keep: Keep::Best,
             ..overfitting()
@@ -402,15 +403,15 @@ fn what_cannot_be_measured_is_said() {
         let error = Place::new(1, u64::MAX).train_from(&recipe, &with(&rows, others)).unwrap_err();
         error.to_string()
     };
-    insta::assert_snapshot!(fails(recipe(), &[]), @"");
+    insta::assert_snapshot!(fails(recipe(), &[]), @"there is nothing to measure in `validation`: it has no rows, or none of their tokens is trained on; check the output of the stage that makes it");
     let mut long = others.clone();
     for row in &mut long {
         row.completion = row.completion.repeat(9);
     }
-    insta::assert_snapshot!(fails(recipe(), &long), @"");
+    insta::assert_snapshot!(fails(recipe(), &long), @r#"14 rows of `validation` are longer than the model's context of 64 tokens, the longest has 114 (rows "1_1/03", "1_1/10", "1_1/17", "1_1/24", "1_1/31" and 9 more); raise `context` of the model or leave them out"#);
     let mut strange = others.clone();
     strange[1].completion = "1. 0 × 3 = 0.\nThus, the answer is 0.".to_owned();
-    insta::assert_snapshot!(fails(recipe(), &strange), @"");
+    insta::assert_snapshot!(fails(recipe(), &strange), @r#"the tokenizer has no token for "×" (row "1_1/10" of `validation`: "1. 0 × 3 = 0."), since it is made of the training's rows; pass the validation set as `vocabulary` too"#);
     let base = base();
     let read = || Ok(base.model.clone());
     let from = TrainingData {
