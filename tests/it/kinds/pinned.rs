@@ -61,12 +61,12 @@ const KEYS: [(&str, &str, &[&str], &str); 20] = [
         &["data"],
         "003b6f77cec4",
     ),
-    ("train", "", &["data", "validation"], "000000000000"),
+    ("train", "", &["data", "validation"], "6548d6694067"),
     (
         "train",
         "validate_every = 10\npatience = 3\nkeep = 'best'",
         &["data", "validation"],
-        "000000000000",
+        "16695fe7a41d",
     ),
 ];
 
