@@ -59,7 +59,11 @@ fn the_held_out_loss_is_in_the_artifact_the_report_and_the_page() {
         .unwrap();
     let told = progress["progress"]["readings"]["validation_loss"].as_f64().unwrap();
     let summary: Value = serde_json::from_slice(&fs::read(model(&lab).join("validation.json")).unwrap()).unwrap();
-    assert_eq!((&summary["evaluations"], &summary["stopped_early"]), (&3.into(), &false.into()), "{summary}");
+    assert_eq!(
+        (&summary["evaluations"], &summary["stopped_early"]),
+        (&3.into(), &false.into()),
+        "{summary}"
+    );
     assert!(told >= summary["best_loss"].as_f64().unwrap(), "{told} {summary}");
     let numbers = lab.stdout("report x.toml --store cache --table training", 0);
     assert!(numbers.contains("tuned, held out"), "{numbers}");
@@ -99,5 +103,8 @@ fn a_param_without_a_set_is_an_error_with_its_place() {
     assert_eq!(output.status.code(), Some(2), "{message}");
     let line = EXPERIMENT.lines().position(|line| line.starts_with("validate_every")).unwrap();
     assert!(message.contains(&format!("x.toml:{line}:")), "{message}");
-    assert!(message.contains("name the data set that it is computed on as `validation`"), "{message}");
+    assert!(
+        message.contains("name the data set that it is computed on as `validation`"),
+        "{message}"
+    );
 }
