@@ -141,7 +141,11 @@ mod tests {
         };
         assert_eq!((held_out.name.as_str(), held_out.form), ("tuned, held out", SeriesForm::Dashed));
         assert_eq!((held_out.style, &trained.points), (trained.style, &plain_points(&[1, 2])));
-        let points: Vec<(f64, f64)> = held_out.points.iter().map(|point| (point.x, point.y)).collect();
+        let points: Vec<(f64, f64)> = held_out
+            .points
+            .iter()
+            .map(|point| (point.x, (point.y * 1e9).round() / 1e9))
+            .collect();
         assert_eq!(points, [(2.0, 2.0), (3.0, 8.0)]);
         let svg = figure.drawn()[0].svg("");
         assert_eq!(svg.matches("class=\"dashed\"").count(), 1);
